@@ -1,0 +1,1 @@
+"""Hippo for users."""

@@ -1,0 +1,1 @@
+"""Commands, events and the state machine between them."""

@@ -1,0 +1,265 @@
+"""What the engine is told: imperatives, each validated as a value before the engine sees it.
+
+``handle`` answers a command with events or raises one error of ``hippo_core.errors`` before anything has changed.
+A repeated or late worker report is not an error: it changes nothing and is acknowledged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hippo_core.engine.states import FailureClass
+from hippo_core.study import StudySpec
+
+Json = Mapping[str, Any]
+Metrics = Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmitStudy:
+    """Create the study, find the equal one, or extend it."""
+
+    project: str
+    user: str
+    spec: StudySpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PauseStudy:
+    """Grant no further leases; what runs for nobody else is saved and released."""
+
+    project: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResumeStudy:
+    """Take a paused study up again."""
+
+    project: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopStudy:
+    """End the study; its open trials end as stopped."""
+
+    project: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtendStudy:
+    """Raise what is given; all are absolute."""
+
+    project: str
+    name: str
+    max_trials: int | None = None
+    max_steps: int | None = None
+    priority: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryTrials:
+    """Open one failed trial again, or all of them."""
+
+    project: str
+    name: str
+    trial: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteStudy:
+    """Forget a study that has ended or is paused; what was trained stays for others."""
+
+    project: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotSpec:
+    """A place that trains one path at a time."""
+
+    index: int
+    device: str  #: "cpu" or "cuda"
+    model: str
+    cpus: int
+    gpus: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldLease:
+    """A lease that a worker says its slots still train."""
+
+    fence: int
+    acknowledged: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisterWorker:
+    """Make a worker known. Leases of an earlier incarnation, and those it does not name, are released."""
+
+    worker: str
+    incarnation: str
+    host: str
+    slots: tuple[SlotSpec, ...]
+    environment: Json  #: python, torch, cuda, platform
+    labels: Mapping[str, str] = field(default_factory=dict)
+    leases: tuple[HeldLease, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heartbeat:
+    """Renew all leases of the worker."""
+
+    worker: str
+    incarnation: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrainWorker:
+    """Grant the worker no further leases; it saves, releases and leaves."""
+
+    worker: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerLeaves:
+    """The worker has ended all leases and goes."""
+
+    worker: str
+    incarnation: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepsReport:
+    """Steps ``start..stop-1`` of ``node`` were trained."""
+
+    node: int
+    start: int
+    stop: int
+    train_seconds: float
+    evaluate_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricsReport:
+    """The metrics of state ``step``; ``evaluated`` tells an evaluation from training metrics alone."""
+
+    node: int
+    step: int
+    metrics: Metrics
+    training: Metrics
+    evaluated: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedReport:
+    """The checkpoint of state ``step`` is durable in the shared storage."""
+
+    node: int
+    step: int
+    size_bytes: int
+    digest: str
+    blocked_seconds: float
+    total_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnusableReport:
+    """A checkpoint could not be loaded."""
+
+    node: int
+    step: int
+    fence: int
+    missing: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaveFailedReport:
+    """A save will not come."""
+
+    node: int
+    step: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnsweredReport:
+    """An offered save point will be saved, or was passed."""
+
+    node: int
+    step: int
+    will: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainedReport:
+    """All steps of the path are trained; the slot is free and holds the end state in memory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedReport:
+    """The path could not be trained further."""
+
+    failure: FailureClass
+    message: str
+    traceback: str
+    node: int
+    step: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleasedReport:
+    """The path was given back unfinished."""
+
+    reason: str
+
+
+ReportItem = (
+    StepsReport
+    | MetricsReport
+    | PublishedReport
+    | UnusableReport
+    | SaveFailedReport
+    | AnsweredReport
+    | TrainedReport
+    | FailedReport
+    | ReleasedReport
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What happened during a lease; numbered within it from 1. A number seen before changes nothing."""
+
+    worker: str
+    incarnation: str
+    fence: int
+    number: int
+    items: tuple[ReportItem, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick:
+    """Look at the deadlines. To be sent when ``next_deadline()`` has come."""
+
+
+Command = (
+    SubmitStudy
+    | PauseStudy
+    | ResumeStudy
+    | StopStudy
+    | ExtendStudy
+    | RetryTrials
+    | DeleteStudy
+    | RegisterWorker
+    | Heartbeat
+    | DrainWorker
+    | WorkerLeaves
+    | Report
+    | Tick
+)

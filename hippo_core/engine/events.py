@@ -1,0 +1,363 @@
+"""What happened: facts in the past tense. The engine's state is the fold of its events.
+
+Each event maps to rows of the database one to one, and a database's rows can be read back as events in an order
+that ``apply`` accepts: this is how an engine is rebuilt. Identifiers are integers given by the engine, in order.
+A lease is identified by its fence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hippo_core.engine.states import (
+    FailureClass,
+    LeaseState,
+    RequestState,
+    StudyState,
+    TrialState,
+    WorkerState,
+)
+
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudySubmitted:
+    """A study was created; its program is part of the specification."""
+
+    study: int
+    project: str
+    user: str
+    name: str
+    program_key: str
+    spec: Json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyChanged:
+    """max_trials, max_steps or the priority were raised; ``spec`` is the whole new specification."""
+
+    study: int
+    spec: Json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyStateChanged:
+    """A study went into another state."""
+
+    study: int
+    state: StudyState
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyDeleted:
+    """A study was forgotten, with its trials and requests."""
+
+    study: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanCreated:
+    """A search plan was made; ``environment`` is empty until the first lease binds it."""
+
+    plan: int
+    project: str
+    program_key: str
+    environment: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanBound:
+    """The plan's environment was settled by its first lease."""
+
+    plan: int
+    environment: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyPlanned:
+    """A study's trials belong to this plan; ``bound`` from the first lease on."""
+
+    study: int
+    plan: int
+    bound: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeCreated:
+    """A node was added below ``parent``, or as a root."""
+
+    node: int
+    plan: int
+    parent: int | None
+    start: int
+    laws: Json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialCreated:
+    """A trial was proposed; ``assignment`` holds a value for each domain drawn."""
+
+    study: int
+    trial: int
+    assignment: Json
+    max_steps: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialLimited:
+    """A trial may be trained further than before."""
+
+    study: int
+    trial: int
+    max_steps: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialStateChanged:
+    """A trial went into another state."""
+
+    study: int
+    trial: int
+    state: TrialState
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestOpened:
+    """A trial needs its path's state at ``step``, which ``node`` trains. Opened again: it moved to another plan."""
+
+    study: int
+    trial: int
+    step: int
+    node: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestClosed:
+    """A request came to its end. ``sequence`` grows by one with each, over all studies: the order of arrival.
+
+    ``value`` is the first objective at ``step``; None where there is none or it is not finite.
+    """
+
+    sequence: int
+    study: int
+    trial: int
+    step: int
+    state: RequestState
+    value: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerRegistered:
+    """A worker came, or came back."""
+
+    worker: str
+    incarnation: str
+    host: str
+    slots: tuple[Json, ...]
+    environment: Json
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerStateChanged:
+    """A worker went into another state."""
+
+    worker: str
+    state: WorkerState
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseGranted:
+    """A path was granted to a slot.
+
+    ``stages`` are (node, start, stop), root-most first; ``start`` is the (node, step, fence) of the state to start
+    from, None for step 0; ``save_points`` are (node, step).
+    """
+
+    fence: int
+    worker: str
+    incarnation: str
+    slot: int
+    plan: int
+    study: int
+    stages: tuple[tuple[int, int, int], ...]
+    start: tuple[int, int, int] | None
+    in_memory: bool
+    save_points: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavePointOffered:
+    """A running path was asked to save at a state that it has yet to reach."""
+
+    fence: int
+    node: int
+    step: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavePointAnswered:
+    """The path will save there, or has passed it."""
+
+    fence: int
+    node: int
+    step: int
+    will: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportAccepted:
+    """A lease's report of this number was taken in; lower and equal ones are repeats from now on."""
+
+    fence: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepsTrained:
+    """Steps ``start..stop-1`` of a node were trained; those below the node's trained step were trained again."""
+
+    fence: int
+    node: int
+    start: int
+    stop: int
+    train_seconds: float
+    evaluate_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyCredited:
+    """Trained steps were counted for a study that had a request open on them."""
+
+    study: int
+    steps_trained: int
+    steps_retrained: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricsRecorded:
+    """The metrics of a state; a non-finite value is None. Without an evaluation ``metrics`` is None."""
+
+    fence: int
+    node: int
+    step: int
+    metrics: Mapping[str, float | None] | None
+    training: Mapping[str, float | None] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeNotReproducible:
+    """A step trained again gave other metrics; the first ones stand."""
+
+    fence: int
+    node: int
+    step: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointPublished:
+    """A checkpoint is durable."""
+
+    fence: int
+    node: int
+    step: int
+    size_bytes: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointLost:
+    """A checkpoint is corrupt or missing and no longer counts."""
+
+    node: int
+    step: int
+    fence: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointDropped:
+    """A checkpoint is needed by nobody any more; its files are to be removed."""
+
+    node: int
+    step: int
+    fence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseStateChanged:
+    """A lease went into another state."""
+
+    fence: int
+    state: LeaseState
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseStopped:
+    """A running path was told to end at the next step, saving there or not."""
+
+    fence: int
+    save: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathFailed:
+    """Training failed at ``step`` of ``node``. ``count`` is how often this class failed there without progress."""
+
+    fence: int
+    node: int
+    step: int
+    failure: FailureClass
+    count: int
+    message: str
+    traceback: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailuresForgotten:
+    """A node's failures no longer count: it made progress, or a user asked to try again."""
+
+    node: int
+
+
+Event = (
+    StudySubmitted
+    | StudyChanged
+    | StudyStateChanged
+    | StudyDeleted
+    | PlanCreated
+    | PlanBound
+    | StudyPlanned
+    | NodeCreated
+    | TrialCreated
+    | TrialLimited
+    | TrialStateChanged
+    | RequestOpened
+    | RequestClosed
+    | WorkerRegistered
+    | WorkerStateChanged
+    | LeaseGranted
+    | SavePointOffered
+    | SavePointAnswered
+    | ReportAccepted
+    | StepsTrained
+    | StudyCredited
+    | MetricsRecorded
+    | NodeNotReproducible
+    | CheckpointPublished
+    | CheckpointLost
+    | CheckpointDropped
+    | LeaseStateChanged
+    | LeaseStopped
+    | PathFailed
+    | FailuresForgotten
+)

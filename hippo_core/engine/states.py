@@ -1,0 +1,132 @@
+"""The states of studies, trials, requests, leases and workers, and which follow which.
+
+The diagrams in the documentation are drawn from these tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+
+class StudyState(StrEnum):
+    """The life of a study."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    STOPPED = "stopped"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+class TrialState(StrEnum):
+    """The life of a trial. ``WAITING`` is stored for every open trial; whether its next stage runs is derived."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+    STOPPED = "stopped"
+    DIVERGED = "diverged"
+    FAILED = "failed"
+
+
+class RequestState(StrEnum):
+    """The life of a request."""
+
+    OPEN = "open"
+    REACHED = "reached"
+    DIVERGED = "diverged"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class LeaseState(StrEnum):
+    """The life of a lease. ``SAVING``: all steps are trained, the slot is free, checkpoints are on their way."""
+
+    TRAINING = "training"
+    SAVING = "saving"
+    COMPLETED = "completed"
+    RELEASED = "released"
+    FAILED = "failed"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+
+
+class WorkerState(StrEnum):
+    """The life of a worker."""
+
+    LIVE = "live"
+    DRAINING = "draining"
+    LOST = "lost"
+    GONE = "gone"
+
+
+class FailureClass(StrEnum):
+    """Whose fault a failed path is. ``INVALID`` is the user's and no retry can help."""
+
+    INFRASTRUCTURE = "infrastructure"
+    USER = "user"
+    INVALID = "invalid"
+    MEMORY = "memory"
+
+
+STUDY_TRANSITIONS: Mapping[StudyState, frozenset[StudyState]] = {
+    StudyState.RUNNING: frozenset(
+        {StudyState.PAUSED, StudyState.STOPPED, StudyState.COMPLETED, StudyState.FAILED}
+    ),
+    StudyState.PAUSED: frozenset({StudyState.RUNNING, StudyState.STOPPED}),
+    StudyState.STOPPED: frozenset({StudyState.RUNNING}),
+    StudyState.COMPLETED: frozenset({StudyState.RUNNING}),
+    StudyState.FAILED: frozenset({StudyState.RUNNING}),
+}
+
+TRIAL_TRANSITIONS: Mapping[TrialState, frozenset[TrialState]] = {
+    TrialState.WAITING: frozenset(
+        {
+            TrialState.PAUSED,
+            TrialState.COMPLETED,
+            TrialState.STOPPED,
+            TrialState.DIVERGED,
+            TrialState.FAILED,
+        }
+    ),
+    TrialState.PAUSED: frozenset({TrialState.WAITING, TrialState.STOPPED}),
+    TrialState.COMPLETED: frozenset({TrialState.WAITING}),
+    TrialState.STOPPED: frozenset({TrialState.WAITING}),
+    TrialState.DIVERGED: frozenset(),
+    TrialState.FAILED: frozenset({TrialState.WAITING}),
+}
+
+LEASE_TRANSITIONS: Mapping[LeaseState, frozenset[LeaseState]] = {
+    LeaseState.TRAINING: frozenset(
+        {
+            LeaseState.SAVING,
+            LeaseState.COMPLETED,
+            LeaseState.RELEASED,
+            LeaseState.FAILED,
+            LeaseState.EXPIRED,
+            LeaseState.REVOKED,
+        }
+    ),
+    LeaseState.SAVING: frozenset(
+        {
+            LeaseState.COMPLETED,
+            LeaseState.RELEASED,
+            LeaseState.FAILED,
+            LeaseState.EXPIRED,
+            LeaseState.REVOKED,
+        }
+    ),
+    LeaseState.COMPLETED: frozenset(),
+    LeaseState.RELEASED: frozenset(),
+    LeaseState.FAILED: frozenset(),
+    LeaseState.EXPIRED: frozenset(),
+    LeaseState.REVOKED: frozenset(),
+}
+
+LIVE_LEASE_STATES = frozenset({LeaseState.TRAINING, LeaseState.SAVING})
+ENDED_STUDY_STATES = frozenset({StudyState.STOPPED, StudyState.COMPLETED, StudyState.FAILED})
+ENDED_TRIAL_STATES = frozenset(
+    {TrialState.COMPLETED, TrialState.STOPPED, TrialState.DIVERGED, TrialState.FAILED}
+)

@@ -1,0 +1,97 @@
+"""Errors of the core, and through it of every shell.
+
+::
+
+    HippoError
+    ├── InvalidStudy          the study, or an argument of a call, is wrong: names the field and the remedy
+    ├── NotFound              what is named does not exist
+    ├── Conflict              it exists with other content, or is in a state that forbids the call
+    ├── NotAllowed            no token, a wrong one, or a role that does not suffice
+    ├── Stale                 a fence or a term that no longer stands
+    ├── Unavailable           the server or a part behind it cannot answer now; the only retryable one
+    └── InvariantViolated     the engine contradicts itself: a defect of Hippo, with the story that led to it
+"""
+
+from __future__ import annotations
+
+
+class HippoError(Exception):
+    """Base of all errors that are meant for a person.
+
+    Args:
+        message: One sentence: what is wrong, with the value.
+        hint: What to do about it; may be empty.
+    """
+
+    code = "ERROR"
+    retryable = False
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".rstrip()
+
+
+class InvalidStudy(HippoError):
+    """A study or an argument is wrong.
+
+    Args:
+        field: Where, as the person wrote it: ``max_steps``, ``space['lr'].milestones``.
+        message: What is wrong with it, with the value.
+        hint: What to write instead.
+    """
+
+    code = "INVALID"
+
+    def __init__(self, field: str, message: str, hint: str = "") -> None:
+        super().__init__(f"{field}: {message}", hint)
+        self.field = field
+
+
+class NotFound(HippoError):
+    """What is named does not exist."""
+
+    code = "NOT_FOUND"
+
+
+class Conflict(HippoError):
+    """It exists with other content, or is in a state that forbids the call."""
+
+    code = "CONFLICT"
+
+
+class NotAllowed(HippoError):
+    """No token, a wrong one, or a role that does not suffice."""
+
+    code = "NOT_ALLOWED"
+
+
+class Stale(HippoError):
+    """A fence, an incarnation or a term that no longer stands."""
+
+    code = "STALE"
+
+
+class Unavailable(HippoError):
+    """The server, or a part behind it, cannot answer now; trying again may help."""
+
+    code = "UNAVAILABLE"
+    retryable = True
+
+
+class InvariantViolated(HippoError):
+    """The engine contradicts itself: a defect of Hippo.
+
+    Args:
+        message: Which invariant, with the values.
+        story: The latest events about the subject, oldest first.
+    """
+
+    code = "INVARIANT_VIOLATED"
+
+    def __init__(self, message: str, story: tuple[str, ...] = ()) -> None:
+        super().__init__(message, "\n".join(story))
+        self.story = story

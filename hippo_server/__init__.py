@@ -1,0 +1,1 @@
+"""The durable, networked shell round the engine."""

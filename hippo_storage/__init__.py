@@ -1,0 +1,1 @@
+"""Checkpoints and bundles as files: formats, digests, atomic publish."""

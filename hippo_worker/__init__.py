@@ -1,0 +1,1 @@
+"""The worker: a daemon per host, a training process per slot."""
