@@ -140,7 +140,9 @@ class RequestOpened:
 class RequestClosed:
     """A request came to its end. ``sequence`` grows by one with each, over all studies: the order of arrival.
 
-    ``value`` is the first objective at ``step``; None where there is none or it is not finite.
+    ``reached`` is the trial's step then: ``step`` where it was reached, the diverged state's step, else what was
+    committed of its path. ``value`` is the first objective at ``reached``; None where there is none or it is not
+    finite.
     """
 
     sequence: int
@@ -148,6 +150,7 @@ class RequestClosed:
     trial: int
     step: int
     state: RequestState
+    reached: int
     value: float | None
 
 
