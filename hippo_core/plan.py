@@ -1,0 +1,172 @@
+"""The search plan: a radix trie over values that holds all sequences of one program in one environment.
+
+A node carries the laws in force from its start step on. It has no end: laws can be evaluated for ever, and a trial
+leaves a node at the first step whose values differ from them. Children are keyed by (start step, values there), so
+that a trial walks the trie by value, however its schedules were written.
+
+A trial that is trained for ``stop`` steps has its place in the node that holds step ``stop - 1``. The state at step
+``s`` belongs to the node that trains step ``s - 1``; the state at step 0 belongs to none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from hippo_core.sequence import Laws, Sequence
+from hippo_core.values import ValueKey
+
+Metrics = dict[str, float | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """A durable state: who wrote it, and how large it is."""
+
+    fence: int
+    size_bytes: int
+    digest: str
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Failures:
+    """How often training failed at a step of a node, by class, since it last got further."""
+
+    step: int
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """A stretch of training that all trials below it share."""
+
+    id: int
+    plan: int
+    parent: Node | None
+    start: int  #: the first step that it trains
+    laws: Laws
+    key: ValueKey  #: the values at ``start``
+    children: dict[tuple[int, ValueKey], Node] = field(default_factory=dict)
+    trained: int = 0  #: the state that was reached first here; ``start`` where nothing is trained
+    metrics: dict[int, Metrics] = field(default_factory=dict)  #: by state, evaluated ones only
+    training: dict[int, Metrics] = field(default_factory=dict)  #: what train() returned, by state
+    checkpoints: dict[int, dict[int, Checkpoint]] = field(default_factory=dict)  #: by state, then fence
+    requests: dict[int, dict[tuple[int, int], None]] = field(default_factory=dict)  #: open (study, trial) by step
+    not_reproducible: bool = False
+    failures: Failures | None = None
+    seconds: float = 0.0  #: slot seconds of all training here
+    steps: int = 0  #: completions of all training here
+
+    def __post_init__(self) -> None:
+        """A fresh node has trained nothing beyond its start."""
+        self.trained = max(self.trained, self.start)
+
+    def path(self) -> list[Node]:
+        """The nodes from the root to this one."""
+        nodes = list(self.ancestry())
+        nodes.reverse()
+        return nodes
+
+    def ancestry(self) -> Iterator[Node]:
+        """This node, its parent, and so on to the root."""
+        node: Node | None = self
+        while node is not None:
+            yield node
+            node = node.parent
+
+    def root(self) -> Node:
+        """The node of step 0."""
+        node = self
+        while node.parent is not None:
+            node = node.parent
+        return node
+
+    def owner(self, step: int) -> Node:
+        """The node on this one's path that owns the state at ``step``, of 1 or more."""
+        node = self
+        while node.start >= step:
+            if node.parent is None:
+                raise ValueError(f"no node owns the state at step {step}")
+            node = node.parent
+        return node
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a sequence of some length lies: below ``node``, after the ``missing`` nodes have been added in order."""
+
+    node: Node | None
+    missing: tuple[tuple[int, Laws], ...]
+
+
+class Plan:
+    """All sequences of one program in one environment.
+
+    Args:
+        plan: The plan's number.
+    """
+
+    __slots__ = ("id", "nodes", "roots")
+
+    def __init__(self, plan: int) -> None:
+        self.id = plan
+        self.roots: dict[ValueKey, Node] = {}
+        self.nodes: dict[int, Node] = {}
+
+    def locate(self, sequence: Sequence, stop: int, start: Node | None = None) -> Place:
+        """Finds the place of the first ``stop`` steps of a sequence.
+
+        Args:
+            sequence: The trial's schedules.
+            stop: How many steps, at least 1.
+            start: A node known to be on the sequence's path, where the walk may begin; None: the root.
+
+        Returns:
+            The place. It changes nothing; ``add`` adds what is missing.
+        """
+        node = start if start is not None else self.roots.get(sequence.key(0))
+        if node is None:
+            return Place(None, _missing(sequence, 0, stop))
+        while True:
+            leave = sequence.first_difference(node.laws, node.start + 1, stop)
+            if leave is None:
+                return Place(node, ())
+            child = node.children.get((leave, sequence.key(leave)))
+            if child is None:
+                return Place(node, _missing(sequence, leave, stop))
+            node = child
+
+    def add(self, number: int, parent: Node | None, start: int, laws: Laws) -> Node:
+        """Adds a node; its values at ``start`` must differ from its siblings' there."""
+        key = laws.key(start)
+        node = Node(number, self.id, parent, start, laws, key)
+        if parent is None:
+            self.roots[key] = node
+        else:
+            parent.children[start, key] = node
+        self.nodes[number] = node
+        return node
+
+    def insert(self, sequence: Sequence, stop: int) -> Node:
+        """Adds the first ``stop`` steps of a sequence; numbers the new nodes on from the highest.
+
+        For plans outside the engine, where no event need record the numbers.
+        """
+        place = self.locate(sequence, stop)
+        node = place.node
+        for start, laws in place.missing:
+            node = self.add(len(self.nodes) + 1, node, start, laws)
+        if node is None:
+            raise ValueError("a sequence of no steps has no place")
+        return node
+
+
+def _missing(sequence: Sequence, start: int, stop: int) -> tuple[tuple[int, Laws], ...]:
+    """The nodes that steps ``start..stop-1`` of a sequence need: a new one wherever its laws end."""
+    missing = []
+    step: int | None = start
+    while step is not None:
+        laws = sequence.laws(step)
+        missing.append((step, laws))
+        step = sequence.first_difference(laws, step + 1, stop)
+    return tuple(missing)
