@@ -1,0 +1,51 @@
+# Every target works on a fresh clone: it makes the environment first, once.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+PACKAGES := hippo_core hippo_wire hippo_storage hippo_server hippo_worker hippo_client migrations
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint types imports proto-lint unit bench format clean
+
+help: ## Say what there is to make
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# The stamp is remade when what is installed changes; a half-made environment leaves none.
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,dev,examples]'
+	touch $@
+
+install: $(INSTALLED) ## Make the environment in .venv
+
+demo: $(INSTALLED) ## Train the example: 64 trials of a digits classifier, prefixes shared
+	HIPPO_HOME=$(CURDIR)/.hippo $(BIN)/hippo run examples/digits/study.py
+
+test: lint types imports proto-lint unit ## All checks and all tests
+
+lint: $(INSTALLED) ## Style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(INSTALLED) ## Types, strictly
+	$(BIN)/mypy --strict $(PACKAGES)
+
+imports: $(INSTALLED) ## The import arrows between the packages
+	$(BIN)/lint-imports
+
+proto-lint: $(INSTALLED) ## The wire contract's style
+	$(BIN)/buf lint
+
+unit: $(INSTALLED) ## All tests, without the linters
+	$(BIN)/pytest -n 2 --dist loadfile
+
+bench: $(INSTALLED) ## Speed, as ratios
+	$(BIN)/python -m benchmarks
+
+format: $(INSTALLED) ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## Remove the environment and the demo's home
+	rm -rf $(VENV) .hippo
