@@ -1,0 +1,193 @@
+"""The engine's state: what the events so far amount to, with the indexes that decisions need.
+
+Only ``hippo_core.engine.fold`` changes it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hippo_core.engine.states import StudyState, TrialState, WorkerState
+from hippo_core.lease import Lease, State
+from hippo_core.plan import Node, Plan
+from hippo_core.policies import Policy
+from hippo_core.sequence import Sequence
+from hippo_core.study import StudySpec
+from hippo_core.tree import StageTree
+
+STORY_LENGTH = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """A trial was created, or may be trained further."""
+
+    trial: int
+    max_steps: int
+
+    def tell(self, policy: Policy) -> None:
+        """Tells a policy."""
+        policy.added(self.trial, self.max_steps)
+
+
+@dataclass(frozen=True, slots=True)
+class Requested:
+    """A request was opened."""
+
+    trial: int
+    step: int
+
+    def tell(self, policy: Policy) -> None:
+        """Tells a policy."""
+        policy.requested(self.trial, self.step)
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """A request was reached, or diverged."""
+
+    trial: int
+    step: int
+    value: float | None
+
+    def tell(self, policy: Policy) -> None:
+        """Tells a policy."""
+        policy.observed(self.trial, self.step, self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A trial ended otherwise than by the policy's or the study's end."""
+
+    trial: int
+
+    def tell(self, policy: Policy) -> None:
+        """Tells a policy."""
+        policy.ended(self.trial)
+
+
+PolicyCall = Added | Requested | Observed | Ended
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Trial:
+    """One point of a study."""
+
+    number: int
+    assignment: Mapping[str, Any]
+    sequence: Sequence
+    max_steps: int
+    state: TrialState = TrialState.WAITING
+    reason: str = ""
+    target: int | None = None  #: the step of its open request
+    asked: int = 0  #: the furthest step ever requested
+    node: Node | None = None  #: where its latest request lies
+    reached: int = 0  #: the furthest step of a closed request
+    reached_node: Node | None = None
+    value: float | None = None  #: the first objective at ``reached``
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Study:
+    """One search."""
+
+    id: int
+    project: str
+    user: str
+    name: str
+    program_key: str
+    spec: StudySpec
+    policy: Policy
+    state: StudyState = StudyState.RUNNING
+    reason: str = ""
+    plan: int = 0
+    bound: bool = False
+    trials: dict[int, Trial] = field(default_factory=dict)
+    open: dict[int, None] = field(default_factory=dict)  #: trials with an open request
+    history: list[PolicyCall] = field(default_factory=list)  #: what the policy was told, to tell it to another
+    steps_trained: int = 0
+    steps_retrained: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class PlanState:
+    """A search plan with its stage tree."""
+
+    id: int
+    project: str
+    program_key: str
+    environment: str
+    plan: Plan
+    tree: StageTree
+    studies: dict[int, None] = field(default_factory=dict)
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Slot:
+    """A place that trains one path at a time."""
+
+    index: int
+    device: str
+    model: str
+    cpus: int
+    gpus: int
+    fence: int | None = None  #: the lease that trains in it
+    holds: State | None = None  #: the state that its runner keeps in memory
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Worker:
+    """A host's daemon."""
+
+    name: str
+    incarnation: str
+    host: str
+    environment: Mapping[str, Any]
+    labels: Mapping[str, str]
+    slots: dict[int, Slot]
+    state: WorkerState = WorkerState.LIVE
+    reason: str = ""
+
+
+@dataclass(slots=True, eq=False)
+class EngineState:
+    """All that the engine knows, volatile deadlines apart."""
+
+    studies: dict[int, Study] = field(default_factory=dict)
+    names: dict[tuple[str, str], int] = field(default_factory=dict)  #: (project, name) to study
+    plans: dict[int, PlanState] = field(default_factory=dict)
+    nodes: dict[int, Node] = field(default_factory=dict)
+    workers: dict[str, Worker] = field(default_factory=dict)
+    leases: dict[int, Lease] = field(default_factory=dict)  #: live ones
+    dropped: dict[tuple[int, int, int], int] = field(default_factory=dict)  #: (node, step, fence) to plan
+    active: dict[int, int] = field(default_factory=dict)  #: running studies and their priorities
+    last_study: int = 0
+    last_plan: int = 0
+    last_node: int = 0
+    last_fence: int = 0
+    last_sequence: int = 0
+    story: deque[str] = field(default_factory=lambda: deque(maxlen=STORY_LENGTH))
+
+    # What decisions have yet to look at; filled by the fold, emptied by the engine.
+    touched_studies: dict[int, None] = field(default_factory=dict)
+    touched_requests: dict[tuple[int, int], None] = field(default_factory=dict)  #: opened: perhaps trained already
+    touched_plans: dict[int, None] = field(default_factory=dict)
+
+    def tree_of(self, node: Node) -> StageTree:
+        """The stage tree that a node is planned in."""
+        return self.plans[node.plan].tree
+
+    def study_named(self, project: str, name: str) -> Study | None:
+        """The study of that name."""
+        number = self.names.get((project, name))
+        return None if number is None else self.studies[number]
+
+    def tell(self, study: Study, call: PolicyCall) -> None:
+        """Tells a study's policy, and remembers it."""
+        study.history.append(call)
+        call.tell(study.policy)
+        self.touched_studies[study.id] = None

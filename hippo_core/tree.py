@@ -1,0 +1,360 @@
+"""The stage tree: the stages still to run, kept by change.
+
+Theory of operation. For every node with something to do, an *outlook* says which states of it are needed and not on
+their way, in *ranges*: a range begins at a state that exists or is promised (its *base*, the nearest one below the
+states that it leads to) or at the node's start, and is cut into stages at each needed state. A state is needed by an
+open request of a running study, or by a child whose own range begins at its start. What a lease in flight reaches, or
+has promised to save, is on its way. A state that a lease in flight will reach and nobody has asked it to save is to be
+*offered* to it.
+
+A range's ``remaining`` is the longest way from its base down to a leaf, in estimated seconds; the ready range with the
+longest is leased first, after priority (critical path first; Hu 1961, level algorithm), and with it the whole path.
+
+A change marks nodes; ``refresh`` computes marked nodes anew, latest start first, and goes on to the parent only where
+what the parent sees has changed. The cost is that of what changed, not of the tree.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from hippo_core.lease import Lease, Promise, Stage, State
+from hippo_core.plan import Node, Plan
+
+UNMEASURED_STEP_SECONDS = 1.0
+REWEIGH_RATIO = 1.25
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Needed states of one node that lie above one base."""
+
+    base: int
+    points: tuple[int, ...]
+    priority: int
+    remaining: float
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What is needed of a node and not on its way."""
+
+    ranges: tuple[Range, ...]
+    offers: tuple[tuple[int, int], ...]  #: (fence, step): states that a lease in flight ought to save
+    wanted: tuple[int, ...]  #: all states needed of it, those on their way too
+
+    def from_start(self, node: Node) -> Range | None:
+        """The range that begins at the node's start."""
+        if self.ranges and self.ranges[0].base == node.start:
+            return self.ranges[0]
+        return None
+
+
+EMPTY = Outlook((), (), ())
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """Consecutive stages from a base down to a leaf, and the states to save on the way."""
+
+    stages: tuple[Stage, ...]
+    save_points: tuple[State, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A range that may be leased, as the scheduler compares it."""
+
+    priority: int
+    remaining: float
+    node: int
+    base: int
+
+
+class StageTree:
+    """The stages still to run of one plan.
+
+    Args:
+        plan: The plan.
+        active: Running studies and their priorities; shared with the engine, which calls ``mark`` after a change.
+    """
+
+    __slots__ = (
+        "_dirty",
+        "_heap",
+        "_needy",
+        "_versions",
+        "_weight",
+        "active",
+        "blocked",
+        "leases",
+        "offers",
+        "outlooks",
+        "plan",
+        "seconds",
+        "steps",
+    )
+
+    def __init__(self, plan: Plan, active: dict[int, int]) -> None:
+        self.plan = plan
+        self.active = active
+        self.outlooks: dict[int, Outlook] = {}
+        self.leases: dict[int, dict[int, Lease]] = {}  # by node, then fence: live ones
+        self.blocked: set[int] = set()
+        self.offers: dict[int, None] = {}  # nodes whose outlook has offers
+        self.seconds = 0.0
+        self.steps = 0
+        self._needy: dict[int, dict[int, dict[int, None]]] = {}  # by node and start: children that need that state
+        self._dirty: dict[int, None] = {}
+        self._heap: list[tuple[int, float, int, int, int]] = []
+        self._versions: dict[int, int] = {}
+        self._weight = 0.0
+
+    # What happened
+
+    def mark(self, node: int) -> None:
+        """The node's requests, checkpoints, promises or leases changed."""
+        self._dirty[node] = None
+
+    def mark_state(self, node: int, step: int) -> None:
+        """A checkpoint or promise at a state came or went: those that start from it see it too."""
+        self._dirty[node] = None
+        for child in self._needy.get(node, {}).get(step, {}):
+            self._dirty[child] = None
+
+    def add_lease(self, lease: Lease) -> None:
+        """A lease began."""
+        for number, _, _ in lease.stages:
+            self.leases.setdefault(number, {})[lease.fence] = lease
+        self.mark_lease(lease)
+
+    def remove_lease(self, lease: Lease) -> None:
+        """A lease ended."""
+        for number, _, _ in lease.stages:
+            holders = self.leases.get(number, {})
+            holders.pop(lease.fence, None)
+            if not holders:
+                self.leases.pop(number, None)
+        self.mark_lease(lease)
+
+    def mark_lease(self, lease: Lease) -> None:
+        """A lease changed in what it reaches or promises."""
+        for number, _, _ in lease.stages:
+            self._dirty[number] = None
+        for number, step in lease.promises:
+            self.mark_state(number, step)
+
+    def measure(self, seconds: float, steps: int) -> None:
+        """Training took so long; weighs the tree anew where the mean has moved far."""
+        self.seconds += seconds
+        self.steps += steps
+        mean = self.mean_step_seconds()
+        if not self._weight / REWEIGH_RATIO <= mean <= self._weight * REWEIGH_RATIO:
+            self._weight = mean
+            self._dirty.update(dict.fromkeys(self.outlooks))
+
+    def mean_step_seconds(self) -> float:
+        """Measured slot seconds of one step, or a constant while nothing is measured."""
+        return self.seconds / self.steps if self.steps and self.seconds > 0 else UNMEASURED_STEP_SECONDS
+
+    def step_seconds(self, node: Node) -> float:
+        """Estimated slot seconds of one step of a node."""
+        if node.steps and node.seconds > 0:
+            return node.seconds / node.steps
+        return self._weight or UNMEASURED_STEP_SECONDS
+
+    # What follows
+
+    def refresh(self) -> None:
+        """Computes what is marked, and what depends on it."""
+        queue = [(-self.plan.nodes[number].start, number) for number in self._dirty if number in self.plan.nodes]
+        heapq.heapify(queue)
+        self._dirty.clear()
+        queued = {number for _, number in queue}
+        while queue:
+            _, number = heapq.heappop(queue)
+            queued.discard(number)
+            node = self.plan.nodes[number]
+            if self._recompute(node) and node.parent is not None and node.parent.id not in queued:
+                queued.add(node.parent.id)
+                heapq.heappush(queue, (-node.parent.start, node.parent.id))
+
+    def best(self) -> Candidate | None:
+        """The ready range of the highest priority and, among those, the longest remaining path."""
+        while self._heap:
+            priority, remaining, number, base, version = self._heap[0]
+            if self._versions.get(number) == version and number not in self.blocked:
+                return Candidate(-priority, -remaining, number, base)
+            heapq.heappop(self._heap)
+        return None
+
+    def continuations(self, state: State) -> Iterator[Candidate]:
+        """The ranges that begin at a state, whether or not it is saved already."""
+        number, step = state
+        starts = [number, *self._needy.get(number, {}).get(step, {})]
+        for index, start in enumerate(starts):
+            node = self.plan.nodes.get(start)
+            if node is None or start in self.blocked:
+                continue
+            for found in self.outlooks.get(start, EMPTY).ranges:
+                if found.base == step and (index > 0 or found.base > node.start):
+                    yield Candidate(found.priority, found.remaining, start, found.base)
+
+    def ready(self, node: Node, found: Range) -> bool:
+        """Whether the state that a range begins at is durable."""
+        if found.base > node.start:
+            return found.base in node.checkpoints
+        return node.start == 0 or (node.parent is not None and node.start in node.parent.checkpoints)
+
+    def path(self, number: int, base: int) -> Path:
+        """The path from a base down to the leaf that is farthest away."""
+        stages: list[Stage] = []
+        save_points: list[State] = []
+        node = self.plan.nodes[number]
+        while True:
+            found = next(each for each in self.outlooks[node.id].ranges if each.base == base)
+            leave, child = self._longest(node, found)
+            stages.append((node.id, base, leave))
+            for point in found.points:
+                if point < leave and (self._requested(node, point) or self._needy_at(node, point)):
+                    save_points.append((node.id, point))
+            others = [each for each in self._needy_at(node, leave) if child is None or each != child.id]
+            if child is None or others or leave < found.points[-1] or self._requested(node, leave):
+                save_points.append((node.id, leave))
+            if child is None:
+                return Path(tuple(stages), tuple(save_points))
+            node, base = child, child.start
+
+    def needed_beyond(self, node: Node, step: int) -> bool:
+        """Whether any running study needs a state above ``step`` of the node or of what hangs below it there."""
+        return any(point > step for point in self.outlooks.get(node.id, EMPTY).wanted)
+
+    def steps_to_run(self) -> Iterator[tuple[Node, Range]]:
+        """All ranges, ready or not."""
+        for number, outlook in self.outlooks.items():
+            for found in outlook.ranges:
+                yield self.plan.nodes[number], found
+
+    # Within
+
+    def _recompute(self, node: Node) -> bool:
+        """Computes a node's outlook; tells whether its parent sees a change."""
+        before = self.outlooks.get(node.id, EMPTY)
+        after = self._outlook(node)
+        version = self._versions.get(node.id, 0) + 1
+        self._versions[node.id] = version
+        if after == EMPTY:
+            self.outlooks.pop(node.id, None)
+        else:
+            self.outlooks[node.id] = after
+        if after.offers:
+            self.offers[node.id] = None
+        else:
+            self.offers.pop(node.id, None)
+        for found in after.ranges:
+            if self.ready(node, found):
+                heapq.heappush(self._heap, (-found.priority, -found.remaining, node.id, found.base, version))
+        wants = bool(after.wanted)
+        now, earlier = after.from_start(node), before.from_start(node)
+        if now == earlier and wants == bool(before.wanted):
+            return False
+        if node.parent is not None:
+            self._note_child(node, needs=now is not None)
+        return True
+
+    def _note_child(self, node: Node, needs: bool) -> None:
+        assert node.parent is not None
+        starts = self._needy.setdefault(node.parent.id, {})
+        if needs:
+            starts.setdefault(node.start, {})[node.id] = None
+        elif node.start in starts:
+            starts[node.start].pop(node.id, None)
+            if not starts[node.start]:
+                del starts[node.start]
+            if not starts:
+                del self._needy[node.parent.id]
+
+    def _outlook(self, node: Node) -> Outlook:
+        needy = self._needy.get(node.id, {})
+        requested = [step for step in node.requests if self._requested(node, step)]
+        wanted = sorted({*requested, *needy})
+        if not wanted:
+            return EMPTY
+        leases = list(self.leases.get(node.id, {}).values())
+        offers: list[tuple[int, int]] = []
+        uncovered = []
+        for point in wanted:
+            if point in node.checkpoints and point not in node.requests:
+                continue
+            if any(lease.promises_state((node.id, point)) for lease in leases):
+                continue
+            carrier = next((lease for lease in leases if lease.will_reach(node.id, point)), None)
+            if carrier is not None and (node.id, point) not in carrier.promises:
+                offers.append((carrier.fence, point))
+            elif carrier is None or point in needy:
+                uncovered.append(point)
+        return Outlook(self._ranges(node, uncovered, leases), tuple(offers), tuple(wanted))
+
+    def _ranges(self, node: Node, points: Iterable[int], leases: list[Lease]) -> tuple[Range, ...]:
+        promised = {
+            step
+            for lease in leases
+            for (number, step), promise in lease.promises.items()
+            if number == node.id and lease.promises_state((number, step)) and promise is not Promise.OFFERED
+        }
+        states = sorted({node.start, *node.checkpoints, *promised})
+        by_base: dict[int, list[int]] = {}
+        for point in points:
+            base = max(state for state in states if state < point)
+            by_base.setdefault(base, []).append(point)
+        return tuple(self._range(node, base, tuple(above)) for base, above in by_base.items())
+
+    def _range(self, node: Node, base: int, points: tuple[int, ...]) -> Range:
+        seconds = self.step_seconds(node)
+        remaining = 0.0
+        priority: int | None = None
+        for point in points:
+            below, urgency = self._beyond(node, point)
+            remaining = max(remaining, (point - base) * seconds + below)
+            priority = urgency if priority is None else max(priority, urgency)
+        return Range(base, points, priority or 0, remaining)
+
+    def _beyond(self, node: Node, point: int) -> tuple[float, int]:
+        """The longest way on from a state below the node, and the highest priority there."""
+        remaining = 0.0
+        priorities = [
+            self.active[study] for study, _ in node.requests.get(point, {}) if study in self.active
+        ]
+        for number in self._needy_at(node, point):
+            found = self.outlooks[number].from_start(self.plan.nodes[number])
+            if found is not None:
+                remaining = max(remaining, found.remaining)
+                priorities.append(found.priority)
+        return remaining, max(priorities, default=0)
+
+    def _longest(self, node: Node, found: Range) -> tuple[int, Node | None]:
+        """Where the longest path leaves a range, and for which child; None: it ends there."""
+        seconds = self.step_seconds(node)
+        best = (-1.0, 0, 0)
+        leave: tuple[int, Node | None] = (found.points[-1], None)
+        for point in found.points:
+            own = (point - found.base) * seconds
+            options: list[tuple[float, Node | None]] = [(own, None)] if point == found.points[-1] else []
+            for number in self._needy_at(node, point):
+                child = self.plan.nodes[number]
+                start = self.outlooks[number].from_start(child)
+                if start is not None:
+                    options.append((own + start.remaining, child))
+            for length, option in options:
+                rank = (length, 1 if option is not None else 0, -(option.id if option is not None else 0))
+                if rank > best:
+                    best, leave = rank, (point, option)
+        return leave
+
+    def _requested(self, node: Node, step: int) -> bool:
+        return any(study in self.active for study, _ in node.requests.get(step, {}))
+
+    def _needy_at(self, node: Node, step: int) -> Iterable[int]:
+        return self._needy.get(node.id, {}).get(step, {})
