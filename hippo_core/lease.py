@@ -52,6 +52,7 @@ class Lease:
     step: int = 0
     report: int = 0  #: the number of the last report taken in
     promises: dict[State, Promise] = field(default_factory=dict)
+    extra_saves: list[State] = field(default_factory=list)  #: published without a promise
     stopping: bool = False
     stop_saves: bool = False
     stop_reason: str = ""

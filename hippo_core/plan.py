@@ -49,9 +49,13 @@ class Node:
     children: dict[tuple[int, ValueKey], Node] = field(default_factory=dict)
     trained: int = 0  #: the state that was reached first here; ``start`` where nothing is trained
     metrics: dict[int, Metrics] = field(default_factory=dict)  #: by state, evaluated ones only
+    nonfinite: dict[int, None] = field(default_factory=dict)  #: states with a metric that is not finite
     training: dict[int, Metrics] = field(default_factory=dict)  #: what train() returned, by state
     checkpoints: dict[int, dict[int, Checkpoint]] = field(default_factory=dict)  #: by state, then fence
-    requests: dict[int, dict[tuple[int, int], None]] = field(default_factory=dict)  #: open (study, trial) by step
+    requests: dict[int, dict[tuple[int, int], None]] = field(
+        default_factory=dict
+    )  #: open (study, trial) by step
+    open: dict[int, int] = field(default_factory=dict)  #: by study: open requests here and below
     not_reproducible: bool = False
     failures: Failures | None = None
     seconds: float = 0.0  #: slot seconds of all training here
@@ -80,6 +84,17 @@ class Node:
         while node.parent is not None:
             node = node.parent
         return node
+
+    def furthest(self) -> dict[int, int]:
+        """By study: the furthest state of this node that an open request of it needs."""
+        found: dict[int, int] = {}
+        for step, waiting in self.requests.items():
+            for study, _ in waiting:
+                found[study] = max(found.get(study, 0), step)
+        for child in self.children.values():
+            for study in child.open:
+                found[study] = max(found.get(study, 0), child.start)
+        return found
 
     def owner(self, step: int) -> Node:
         """The node on this one's path that owns the state at ``step``, of 1 or more."""

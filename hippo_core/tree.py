@@ -106,7 +106,9 @@ class StageTree:
         self.offers: dict[int, None] = {}  # nodes whose outlook has offers
         self.seconds = 0.0
         self.steps = 0
-        self._needy: dict[int, dict[int, dict[int, None]]] = {}  # by node and start: children that need that state
+        self._needy: dict[
+            int, dict[int, dict[int, None]]
+        ] = {}  # by node and start: children that need that state
         self._dirty: dict[int, None] = {}
         self._heap: list[tuple[int, float, int, int, int]] = []
         self._versions: dict[int, int] = {}
@@ -169,7 +171,9 @@ class StageTree:
 
     def refresh(self) -> None:
         """Computes what is marked, and what depends on it."""
-        queue = [(-self.plan.nodes[number].start, number) for number in self._dirty if number in self.plan.nodes]
+        queue = [
+            (-self.plan.nodes[number].start, number) for number in self._dirty if number in self.plan.nodes
+        ]
         heapq.heapify(queue)
         self._dirty.clear()
         queued = {number for _, number in queue}
@@ -226,6 +230,10 @@ class StageTree:
             if child is None:
                 return Path(tuple(stages), tuple(save_points))
             node, base = child, child.start
+
+    def starts_at(self, number: int, step: int) -> bool:
+        """Whether any stage still to run starts from that state."""
+        return any(self.continuations((number, step)))
 
     def needed_beyond(self, node: Node, step: int) -> bool:
         """Whether any running study needs a state above ``step`` of the node or of what hangs below it there."""
@@ -324,9 +332,7 @@ class StageTree:
     def _beyond(self, node: Node, point: int) -> tuple[float, int]:
         """The longest way on from a state below the node, and the highest priority there."""
         remaining = 0.0
-        priorities = [
-            self.active[study] for study, _ in node.requests.get(point, {}) if study in self.active
-        ]
+        priorities = [self.active[study] for study, _ in node.requests.get(point, {}) if study in self.active]
         for number in self._needy_at(node, point):
             found = self.outlooks[number].from_start(self.plan.nodes[number])
             if found is not None:

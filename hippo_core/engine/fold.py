@@ -36,7 +36,7 @@ from hippo_core.tree import StageTree
 
 def apply(state: EngineState, event: ev.Event) -> None:
     """Changes the state by one event."""
-    state.story.append(_headline(event))
+    state.story.append(event)
     match event:
         case (
             ev.StudySubmitted()
@@ -225,6 +225,8 @@ def _open_request(state: EngineState, study: Study, event: ev.RequestOpened) -> 
     _remove_request(state, study, trial)
     node = state.nodes[event.node]
     node.requests.setdefault(event.step, {})[study.id, trial.number] = None
+    for each in node.ancestry():
+        each.open[study.id] = each.open.get(study.id, 0) + 1
     trial.target, trial.node = event.step, node
     trial.asked = max(trial.asked, event.step)
     study.open[trial.number] = None
@@ -239,6 +241,7 @@ def _close_request(state: EngineState, study: Study, event: ev.RequestClosed) ->
     trial = study.trials[event.trial]
     node = trial.node
     _remove_request(state, study, trial)
+    study.touched[trial.number] = None
     state.last_sequence = max(state.last_sequence, event.sequence)
     if node is not None and event.reached >= trial.reached:
         trial.reached = event.reached
@@ -262,6 +265,10 @@ def _remove_request(state: EngineState, study: Study, trial: Trial) -> None:
     del waiting[study.id, trial.number]
     if not waiting:
         del node.requests[step]
+    for each in node.ancestry():
+        each.open[study.id] -= 1
+        if not each.open[study.id]:
+            del each.open[study.id]
     trial.target = None
     study.open.pop(trial.number, None)
     state.touched_requests.pop((study.id, trial.number), None)
@@ -394,11 +401,11 @@ def _apply_training(state: EngineState, event: TrainingEvent) -> None:
             lease = state.leases.get(event.fence)
             if lease is not None:
                 lease.advance(event.node, event.stop)
-            if node.requests:
-                tree.mark(node.id)
         case ev.MetricsRecorded():
             if event.metrics is not None:
                 node.metrics[event.step] = dict(event.metrics)
+                if any(value is None for value in event.metrics.values()):
+                    node.nonfinite[event.step] = None
             if event.training is not None:
                 node.training[event.step] = dict(event.training)
         case ev.NodeNotReproducible():
@@ -429,6 +436,8 @@ def _apply_checkpoint(state: EngineState, event: CheckpointEvent) -> None:
             lease = state.leases.get(event.fence)
             if lease is not None and (event.node, event.step) in lease.promises:
                 lease.promises[event.node, event.step] = Promise.KEPT
+            elif lease is not None:
+                lease.extra_saves.append((event.node, event.step))
         case ev.CheckpointLost() | ev.CheckpointDropped():
             kept = node.checkpoints.get(event.step, {})
             kept.pop(event.fence, None)
@@ -439,12 +448,3 @@ def _apply_checkpoint(state: EngineState, event: CheckpointEvent) -> None:
             assert_never(event)
     state.tree_of(node).mark_state(event.node, event.step)
     state.touched_plans[node.plan] = None
-
-
-def _headline(event: ev.Event) -> str:
-    """An event in a line, for the story that an engine error carries."""
-    words = []
-    for name in event.__dataclass_fields__:
-        text = str(getattr(event, name))
-        words.append(f"{name}={text if len(text) <= 60 else text[:57] + '...'}")
-    return f"{type(event).__name__} {' '.join(words)}"

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from hippo_core.engine.events import Event
 from hippo_core.engine.states import StudyState, TrialState, WorkerState
 from hippo_core.lease import Lease, State
 from hippo_core.plan import Node, Plan
@@ -107,7 +108,12 @@ class Study:
     bound: bool = False
     trials: dict[int, Trial] = field(default_factory=dict)
     open: dict[int, None] = field(default_factory=dict)  #: trials with an open request
-    history: list[PolicyCall] = field(default_factory=list)  #: what the policy was told, to tell it to another
+    touched: dict[int, None] = field(
+        default_factory=dict
+    )  #: trials whose request closed since the last decision
+    history: list[PolicyCall] = field(
+        default_factory=list
+    )  #: what the policy was told, to tell it to another
     steps_trained: int = 0
     steps_retrained: int = 0
     seconds: float = 0.0
@@ -170,11 +176,13 @@ class EngineState:
     last_node: int = 0
     last_fence: int = 0
     last_sequence: int = 0
-    story: deque[str] = field(default_factory=lambda: deque(maxlen=STORY_LENGTH))
+    story: deque[Event] = field(default_factory=lambda: deque(maxlen=STORY_LENGTH))
 
     # What decisions have yet to look at; filled by the fold, emptied by the engine.
     touched_studies: dict[int, None] = field(default_factory=dict)
-    touched_requests: dict[tuple[int, int], None] = field(default_factory=dict)  #: opened: perhaps trained already
+    touched_requests: dict[tuple[int, int], None] = field(
+        default_factory=dict
+    )  #: opened: perhaps trained already
     touched_plans: dict[int, None] = field(default_factory=dict)
 
     def tree_of(self, node: Node) -> StageTree:

@@ -1,0 +1,54 @@
+"""A decision in the making: the state, the time, and the events that it has come to so far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from hippo_core.engine.events import Event
+from hippo_core.engine.fold import apply
+from hippo_core.engine.state import EngineState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSettings:
+    """Times in seconds.
+
+    Attributes:
+        heartbeat_seconds: How often a worker renews its leases.
+        lease_seconds: After how long without a renewal its leases are given to others.
+        orphan_seconds: How long a worker without a server trains on.
+        backoff_seconds: The first pause after an infrastructure failure; it doubles with each further one.
+        backoff_limit_seconds: The longest pause.
+        user_retries: How often a failure of user code, or of memory, is tried again.
+    """
+
+    heartbeat_seconds: float = 5.0
+    lease_seconds: float = 30.0
+    orphan_seconds: float = 600.0
+    backoff_seconds: float = 0.2
+    backoff_limit_seconds: float = 30.0
+    user_retries: int = 1
+
+
+@dataclass(slots=True)
+class Volatile:
+    """What starts anew with a new leader: times, and what has been said to whom."""
+
+    worker_deadlines: dict[str, float] = field(default_factory=dict)
+    unblock: dict[int, float] = field(default_factory=dict)  #: by node
+
+
+@dataclass(slots=True)
+class Decision:
+    """What a handler works with. ``emit`` is the only way to change the state."""
+
+    state: EngineState
+    settings: EngineSettings
+    volatile: Volatile
+    now: float
+    events: list[Event] = field(default_factory=list)
+
+    def emit(self, event: Event) -> None:
+        """Decides that the event happened."""
+        apply(self.state, event)
+        self.events.append(event)

@@ -1,0 +1,160 @@
+"""The state machine that makes all decisions.
+
+``handle`` decides: it turns a command into events, and applies each as it is decided, so that the state is always the
+fold of the events. It raises before the first event or not at all. It reads no clock: ``now`` is the driver's
+monotonic time in seconds, and ``next_deadline`` says when a ``Tick`` is due. After an error of the database the driver
+drops the engine and rebuilds it from rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Self, assert_never
+
+from hippo_core.engine import fold, orders, reports, studies, workers
+from hippo_core.engine.commands import (
+    Command,
+    DeleteStudy,
+    DrainWorker,
+    ExtendStudy,
+    Heartbeat,
+    PauseStudy,
+    RegisterWorker,
+    Report,
+    ResumeStudy,
+    RetryTrials,
+    StopStudy,
+    SubmitStudy,
+    Tick,
+    WorkerLeaves,
+)
+from hippo_core.engine.decision import Decision, EngineSettings, Volatile
+from hippo_core.engine.events import Event
+from hippo_core.engine.granting import schedule
+from hippo_core.engine.settling import settle
+from hippo_core.engine.snapshot import snapshot
+from hippo_core.engine.state import EngineState
+from hippo_core.engine.states import FailureClass, WorkerState
+
+Result = studies.Submitted | workers.Registered | reports.Accepted | int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a command came to."""
+
+    events: tuple[Event, ...]
+    result: Result
+
+
+class Engine:
+    """Commands in, events out.
+
+    Args:
+        settings: Its times.
+    """
+
+    def __init__(self, settings: EngineSettings | None = None) -> None:
+        self.settings = settings or EngineSettings()
+        self.state = EngineState()
+        self.volatile = Volatile()
+
+    @classmethod
+    def restore(cls, events: Iterable[Event], settings: EngineSettings, now: float) -> Self:
+        """Rebuilds an engine from events, whether a journal or a database's rows; deadlines start anew."""
+        engine = cls(settings)
+        for event in events:
+            engine.apply(event)
+        engine._begin(now)
+        return engine
+
+    def _begin(self, now: float) -> None:
+        state = self.state
+        state.touched_studies.clear()
+        state.touched_studies.update(dict.fromkeys(state.studies))
+        state.touched_plans.update(dict.fromkeys(state.plans))
+        for worker in state.workers.values():
+            if worker.state in {WorkerState.LIVE, WorkerState.DRAINING}:
+                self.volatile.worker_deadlines[worker.name] = now + self.settings.lease_seconds
+        for node in state.nodes.values():
+            if node.failures is not None and FailureClass.INFRASTRUCTURE.value in node.failures.counts:
+                self.volatile.unblock[node.id] = now + self.settings.backoff_seconds
+                state.tree_of(node).blocked.add(node.id)
+
+    def handle(self, command: Command, now: float) -> Outcome:
+        """Decides what a command means.
+
+        Args:
+            command: What is asked, or has happened.
+            now: The driver's monotonic time, seconds; never earlier than before.
+
+        Returns:
+            The events, already applied, and the answer.
+
+        Raises:
+            HippoError: The command is refused; nothing has changed.
+        """
+        decision = Decision(self.state, self.settings, self.volatile, now)
+        result = self._dispatch(decision, command)
+        while True:
+            settle(decision)
+            schedule(decision)
+            if not (self.state.touched_requests or self.state.touched_studies or self.state.touched_plans):
+                return Outcome(events=tuple(decision.events), result=result)
+
+    def _dispatch(self, decision: Decision, command: Command) -> Result:
+        match command:
+            case SubmitStudy():
+                return studies.submit(decision, command)
+            case PauseStudy():
+                return studies.pause(decision, command)
+            case ResumeStudy():
+                return studies.resume(decision, command)
+            case StopStudy():
+                return studies.stop(decision, command)
+            case ExtendStudy():
+                return studies.extend(decision, command)
+            case RetryTrials():
+                return studies.retry(decision, command)
+            case DeleteStudy():
+                return studies.delete(decision, command)
+            case RegisterWorker():
+                return workers.register(decision, command)
+            case Heartbeat():
+                return workers.heartbeat(decision, command)
+            case DrainWorker():
+                return workers.drain(decision, command)
+            case WorkerLeaves():
+                return workers.leave(decision, command)
+            case Report():
+                return reports.report(decision, command)
+            case Tick():
+                return workers.expire(decision)
+            case _:
+                assert_never(command)
+
+    def apply(self, event: Event) -> None:
+        """Changes the state by one event, and decides nothing."""
+        fold.apply(self.state, event)
+
+    def next_deadline(self) -> float | None:
+        """When a ``Tick`` is due; None: never, as things are."""
+        deadlines = [*self.volatile.worker_deadlines.values(), *self.volatile.unblock.values()]
+        return min(deadlines, default=None)
+
+    def directives(self, worker: str) -> orders.Directives:
+        """What a worker ought to know now."""
+        return orders.directives(self.state, worker)
+
+    def wanted(self) -> tuple[orders.Wanted, ...]:
+        """Work for the driver, until it says that it is done."""
+        return orders.wanted(self.state)
+
+    def removed(self, done: orders.RemoveCheckpoint) -> None:
+        """The files of a checkpoint are gone."""
+        self.state.dropped.pop((done.node, done.step, done.fence), None)
+
+    def snapshot(self) -> dict[str, object]:
+        """The durable state in canonical form: equal for an engine that lived and one rebuilt from its rows."""
+        return snapshot(self.state)

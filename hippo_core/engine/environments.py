@@ -1,0 +1,115 @@
+"""Which plan a study belongs to: that of its program in the environment that its workers have.
+
+Bits depend on the environment beside the program, so that a plan is trained in one environment only. A plan without
+one waits for its first lease, which binds it.
+"""
+
+from __future__ import annotations
+
+import json
+
+from hippo_core.engine.decision import Decision
+from hippo_core.engine.events import PlanBound, PlanCreated, StudyPlanned
+from hippo_core.engine.requests import open_request
+from hippo_core.engine.state import EngineState, PlanState, Slot, Study, Worker
+from hippo_core.engine.states import WorkerState
+from hippo_core.program import Resources
+
+
+def environment_of(worker: Worker, slot: Slot, resources: Resources) -> str:
+    """What decides bits on a slot, as one canonical text."""
+    environment = {
+        "python": worker.environment.get("python"),
+        "torch": worker.environment.get("torch"),
+        "cuda": worker.environment.get("cuda") if slot.device == "cuda" else None,
+        "device": slot.device,
+    }
+    if resources.accelerator == "same":
+        environment["accelerator"] = slot.model
+    return json.dumps(environment, sort_keys=True, separators=(",", ":"))
+
+
+def fits(slot: Slot, resources: Resources) -> bool:
+    """Whether a slot has what a program asks for, whatever the environment."""
+    if resources.cpus > slot.cpus:
+        return False
+    if resources.gpus is not None and (slot.gpus < resources.gpus or (resources.gpus == 0 and slot.gpus > 0)):
+        return False
+    return resources.accelerator in {None, "same", slot.model}
+
+
+def offered(state: EngineState, resources: Resources) -> list[str]:
+    """The environments that live workers' fitting slots offer; GPUs first, then in order of worker and slot."""
+    found: dict[str, None] = {}
+    for device in ("cuda", "cpu"):
+        for name in sorted(state.workers):
+            worker = state.workers[name]
+            if worker.state is not WorkerState.LIVE:
+                continue
+            for slot in worker.slots.values():
+                if slot.device == device and fits(slot, resources):
+                    found[environment_of(worker, slot, resources)] = None
+    return list(found)
+
+
+def choose_plan(decision: Decision, study: Study) -> int:
+    """The plan of a study that no lease has bound: in an environment that is there; else the newest; else a new one."""
+    state = decision.state
+    plans = [
+        plan
+        for plan in state.plans.values()
+        if plan.project == study.project and plan.program_key == study.program_key
+    ]
+    environments = offered(state, study.spec.program.resources)
+    for environment in environments:
+        for plan in plans:
+            if plan.environment == environment:
+                return plan.id
+    bound = [plan for plan in plans if plan.environment]
+    if not environments and bound:
+        return bound[-1].id
+    for plan in plans:
+        if not plan.environment:
+            return plan.id
+    number = state.last_plan + 1
+    decision.emit(
+        PlanCreated(plan=number, project=study.project, program_key=study.program_key, environment="")
+    )
+    return number
+
+
+def rebind_studies(decision: Decision) -> None:
+    """Moves studies that no lease has bound out of plans whose environment no live worker offers."""
+    state = decision.state
+    for study in list(state.studies.values()):
+        if study.bound or study.id not in state.active or not study.open:
+            continue
+        plan = state.plans[study.plan]
+        environments = offered(state, study.spec.program.resources)
+        if not plan.environment or not environments or plan.environment in environments:
+            continue
+        move_study(decision, study, choose_plan(decision, study))
+
+
+def bind_plan(decision: Decision, plan: PlanState, environment: str) -> PlanState:
+    """Settles a plan's environment; where another plan has it already, the studies move there."""
+    for other in decision.state.plans.values():
+        same = other.project == plan.project and other.program_key == plan.program_key
+        if same and other.environment == environment:
+            for number in list(plan.studies):
+                move_study(decision, decision.state.studies[number], other.id)
+            return other
+    decision.emit(PlanBound(plan=plan.id, environment=environment))
+    return plan
+
+
+def move_study(decision: Decision, study: Study, plan: int) -> None:
+    """Plans a study anew in another plan: its open requests and, for their history, its closed ones."""
+    decision.emit(StudyPlanned(study=study.id, plan=plan, bound=False))
+    for number in sorted(study.open):
+        trial = study.trials[number]
+        if trial.target is not None:
+            open_request(decision, study, trial, trial.target)
+
+
+__all__ = ["bind_plan", "choose_plan", "environment_of", "fits", "move_study", "offered", "rebind_studies"]

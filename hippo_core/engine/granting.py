@@ -1,0 +1,177 @@
+"""Which slot runs what next: save points offered to running paths, useless paths stopped, ready paths granted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from hippo_core.engine.decision import Decision
+from hippo_core.engine.environments import bind_plan, environment_of, fits, rebind_studies
+from hippo_core.engine.events import LeaseGranted, LeaseStopped, SavePointOffered, StudyPlanned
+from hippo_core.engine.state import EngineState, PlanState, Slot, Worker
+from hippo_core.engine.states import StudyState, WorkerState
+from hippo_core.lease import Lease, State
+from hippo_core.plan import Node
+from hippo_core.tree import Candidate, Path
+
+
+def schedule(decision: Decision) -> None:
+    """Brings leases in line with what is needed now."""
+    state = decision.state
+    rebind_studies(decision)
+    while state.touched_plans:
+        plan = state.plans[next(iter(state.touched_plans))]
+        del state.touched_plans[plan.id]
+        _bring_in_line(decision, plan)
+    while True:
+        choice = _choose(state)
+        if choice is None or not _grant(decision, choice):
+            return
+        for number in list(state.touched_plans):
+            del state.touched_plans[number]
+            _bring_in_line(decision, state.plans[number])
+
+
+def _bring_in_line(decision: Decision, plan: PlanState) -> None:
+    tree = plan.tree
+    tree.refresh()
+    for number in list(tree.offers):
+        for fence, step in tree.outlooks[number].offers:
+            if not decision.state.leases[fence].stopping:
+                decision.emit(SavePointOffered(fence=fence, node=number, step=step))
+    tree.refresh()
+    for lease in decision.state.leases.values():
+        if lease.plan == plan.id and lease.training and not lease.stopping and not _needed(plan, lease):
+            paused = any(
+                decision.state.studies[study].state is StudyState.PAUSED
+                and decision.state.studies[study].open
+                for study in plan.studies
+            )
+            reason = "its studies are paused" if paused else "nobody needs its steps any more"
+            decision.emit(LeaseStopped(fence=lease.fence, save=paused, reason=reason))
+
+
+def _needed(plan: PlanState, lease: Lease) -> bool:
+    for index, (number, start, _) in enumerate(lease.stages):
+        if index < lease.index:
+            continue
+        position = lease.step if index == lease.index else start
+        if plan.tree.needed_beyond(plan.plan.nodes[number], position):
+            return True
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """A range that a slot may take."""
+
+    candidate: Candidate
+    plan: PlanState
+    worker: Worker
+    slot: Slot
+    in_memory: bool
+
+    @property
+    def rank(self) -> tuple[int, float, bool]:
+        """Priority, then the longest remaining path; at equal cost what continues a state in memory."""
+        return self.candidate.priority, self.candidate.remaining, self.in_memory
+
+
+def _choose(state: EngineState) -> _Choice | None:
+    """The best that any idle slot can take; the first of equals, in order of worker, slot and plan."""
+    tops = {plan.id: top for plan in state.plans.values() if (top := plan.tree.best()) is not None}
+    best: _Choice | None = None
+    for name in sorted(state.workers):
+        worker = state.workers[name]
+        if worker.state is not WorkerState.LIVE:
+            continue
+        for slot in worker.slots.values():
+            if slot.fence is not None:
+                continue
+            for choice in _options(state, tops, worker, slot):
+                if best is None or choice.rank > best.rank:
+                    best = choice
+    return best
+
+
+def _options(state: EngineState, tops: dict[int, Candidate], worker: Worker, slot: Slot) -> Iterator[_Choice]:
+    for number, candidate in tops.items():
+        plan = state.plans[number]
+        if _suits(state, plan, worker, slot):
+            in_memory = slot.holds is not None and slot.holds == _base_state(plan, candidate)
+            yield _Choice(candidate, plan, worker, slot, in_memory)
+    if slot.holds is not None:
+        plan = state.plans[state.nodes[slot.holds[0]].plan]
+        if _suits(state, plan, worker, slot):
+            for candidate in plan.tree.continuations(slot.holds):
+                yield _Choice(candidate, plan, worker, slot, True)
+
+
+def _suits(state: EngineState, plan: PlanState, worker: Worker, slot: Slot) -> bool:
+    if not plan.studies:
+        return False
+    resources = state.studies[next(iter(plan.studies))].spec.program.resources
+    if not fits(slot, resources):
+        return False
+    return plan.environment in {"", environment_of(worker, slot, resources)}
+
+
+def _base_state(plan: PlanState, candidate: Candidate) -> State | None:
+    """The state that a range begins at; None: step 0."""
+    node = plan.plan.nodes[candidate.node]
+    if candidate.base > node.start:
+        return node.id, candidate.base
+    return None if node.parent is None else (node.parent.id, node.start)
+
+
+def _grant(decision: Decision, choice: _Choice) -> bool:
+    """Grants the choice's path; after a plan was bound to its environment, and studies moved, looks again."""
+    state = decision.state
+    plan, worker, slot = choice.plan, choice.worker, choice.slot
+    resources = state.studies[next(iter(plan.studies))].spec.program.resources
+    if not plan.environment:
+        bound = bind_plan(decision, plan, environment_of(worker, slot, resources))
+        if bound is not plan:
+            return False
+    path = plan.tree.path(choice.candidate.node, choice.candidate.base)
+    study = _study_of(state, plan, path)
+    base = _base_state(plan, choice.candidate)
+    start = None if base is None else (*base, _fence_of(state, plan, base))
+    decision.emit(
+        LeaseGranted(
+            fence=state.last_fence + 1,
+            worker=worker.name,
+            incarnation=worker.incarnation,
+            slot=slot.index,
+            plan=plan.id,
+            study=study,
+            stages=path.stages,
+            start=start,
+            in_memory=choice.in_memory,
+            save_points=path.save_points,
+        )
+    )
+    if not state.studies[study].bound:
+        decision.emit(StudyPlanned(study=study, plan=plan.id, bound=True))
+    state.touched_plans[plan.id] = None
+    return True
+
+
+def _study_of(state: EngineState, plan: PlanState, path: Path) -> int:
+    """The study that the path is leased for: the one of highest priority that waits for its end."""
+    number, _, stop = path.stages[-1]
+    waiting = [study for study, _ in plan.plan.nodes[number].requests.get(stop, {}) if study in state.active]
+    if not waiting:
+        waiting = [study for study in plan.plan.nodes[number].open if study in state.active]
+    return max(waiting, key=lambda study: (state.active[study], -study))
+
+
+def _fence_of(state: EngineState, plan: PlanState, base: State) -> int:
+    """Who saved the state, or is saving it."""
+    number, step = base
+    node: Node = plan.plan.nodes[number]
+    kept = node.checkpoints.get(step)
+    if kept:
+        return max(kept)
+    saving = [lease.fence for lease in state.leases.values() if lease.promises_state(base)]
+    return max(saving)

@@ -1,0 +1,168 @@
+"""What must hold after every command, as named functions over the state.
+
+Always on in tests and in the simulator; ``check`` raises ``InvariantViolated`` with the story that led there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from hippo_core.engine.engine import Engine
+from hippo_core.engine.state import EngineState
+from hippo_core.engine.states import ENDED_TRIAL_STATES, StudyState, TrialState, WorkerState
+from hippo_core.errors import InvariantViolated
+
+
+def requests_and_trials_agree(state: EngineState) -> Iterator[str]:
+    """An open request is listed by its trial, its study and its node alike."""
+    listed = {
+        (study, trial, step, node.id)
+        for node in state.nodes.values()
+        for step, waiting in node.requests.items()
+        for study, trial in waiting
+    }
+    told = {
+        (study.id, trial.number, trial.target, trial.node.id)
+        for study in state.studies.values()
+        for trial in study.trials.values()
+        if trial.target is not None and trial.node is not None
+    }
+    if listed != told:
+        yield f"nodes list {sorted(listed - told)}, trials list {sorted(told - listed)}"
+    for study in state.studies.values():
+        targets = {trial.number for trial in study.trials.values() if trial.target is not None}
+        if targets != set(study.open):
+            yield f"study {study.id} lists {sorted(study.open)} as open, its trials {sorted(targets)}"
+
+
+def open_requests_are_counted(state: EngineState) -> Iterator[str]:
+    """Each node counts the open requests at and below it."""
+    counts: dict[int, dict[int, int]] = {}
+    for node in state.nodes.values():
+        for waiting in node.requests.values():
+            for study, _ in waiting:
+                for each in node.ancestry():
+                    below = counts.setdefault(each.id, {})
+                    below[study] = below.get(study, 0) + 1
+    for node in state.nodes.values():
+        if node.open != counts.get(node.id, {}):
+            yield f"node {node.id} counts {node.open}, there are {counts.get(node.id, {})}"
+
+
+def ended_trials_want_nothing(state: EngineState) -> Iterator[str]:
+    """A trial that has ended, or rests, has no open request; an open one waits."""
+    for study in state.studies.values():
+        for trial in study.trials.values():
+            if trial.target is not None and trial.state is not TrialState.WAITING:
+                yield f"trial {study.id}/{trial.number} is {trial.state} with a request at {trial.target}"
+            if study.state is StudyState.COMPLETED and trial.state not in ENDED_TRIAL_STATES:
+                yield f"study {study.id} is completed, its trial {trial.number} is {trial.state}"
+
+
+def open_requests_are_not_trained(state: EngineState) -> Iterator[str]:
+    """A request of a running study is open only while its step is not trained and evaluated."""
+    for node in state.nodes.values():
+        for step, waiting in node.requests.items():
+            if node.trained >= step and step in node.metrics:
+                late = [each for each in waiting if each[0] in state.active]
+                if late:
+                    yield f"node {node.id} is trained to {node.trained}, but {late} wait for {step}"
+
+
+def nodes_nest(state: EngineState) -> Iterator[str]:
+    """A child starts inside its parent, is keyed by its values, and is trained only from a state that was trained."""
+    for node in state.nodes.values():
+        if node.key != node.laws.key(node.start):
+            yield f"node {node.id} is keyed by other values than its own"
+        if node.parent is None:
+            if node.start != 0:
+                yield f"root {node.id} starts at {node.start}"
+            continue
+        if node.start <= node.parent.start:
+            yield f"node {node.id} starts at {node.start}, its parent at {node.parent.start}"
+        if node.trained > node.start and node.parent.trained < node.start:
+            yield f"node {node.id} is trained, its parent is not up to its start"
+        if node.parent.laws.key(node.start) == node.key:
+            yield f"node {node.id} has the values of its parent at its start"
+
+
+def slots_and_leases_agree(state: EngineState) -> Iterator[str]:
+    """A slot trains one live lease, and each lease in training has its slot on a worker that is there."""
+    for worker in state.workers.values():
+        for slot in worker.slots.values():
+            if slot.fence is None:
+                continue
+            lease = state.leases.get(slot.fence)
+            if lease is None or not lease.training:
+                yield f"slot {worker.name}/{slot.index} holds lease {slot.fence}, which does not train"
+    for lease in state.leases.values():
+        owner = state.workers.get(lease.worker)
+        if owner is None or owner.state in {WorkerState.LOST, WorkerState.GONE}:
+            yield f"lease {lease.fence} is live on a worker that is not there"
+        elif lease.training and owner.slots[lease.slot].fence != lease.fence:
+            yield f"lease {lease.fence} trains in a slot that holds {owner.slots[lease.slot].fence}"
+
+
+def fences_grow(state: EngineState) -> Iterator[str]:
+    """No live lease has a fence above the last one given."""
+    for fence in state.leases:
+        if fence > state.last_fence:
+            yield f"lease {fence} is above the last fence {state.last_fence}"
+
+
+def leases_lie_on_paths(state: EngineState) -> Iterator[str]:
+    """A lease's stages follow one another down the plan."""
+    for lease in state.leases.values():
+        for (above, _, stop), (below, start, _) in zip(lease.stages, lease.stages[1:], strict=False):
+            parent = state.nodes[below].parent
+            if stop != start or parent is None or parent.id != above:
+                yield f"lease {lease.fence} goes from node {above} at {stop} to node {below} at {start}"
+
+
+def every_request_has_a_way(state: EngineState) -> Iterator[str]:
+    """What a running study waits for is on its way, or is a range of its stage tree."""
+    for plan in state.plans.values():
+        for number in plan.studies:
+            study = state.studies[number]
+            if study.id not in state.active:
+                continue
+            for each in study.open:
+                trial = study.trials[each]
+                assert trial.node is not None and trial.target is not None
+                outlook = plan.tree.outlooks.get(trial.node.id)
+                leases = plan.tree.leases.get(trial.node.id, {}).values()
+                on_its_way = any(
+                    lease.will_reach(trial.node.id, trial.target)
+                    or lease.promises_state((trial.node.id, trial.target))
+                    for lease in leases
+                )
+                planned = outlook is not None and any(
+                    trial.target in found.points for found in outlook.ranges
+                )
+                if not on_its_way and not planned:
+                    yield f"trial {study.id}/{trial.number} waits for {trial.target}, which nothing leads to"
+
+
+INVARIANTS: tuple[Callable[[EngineState], Iterator[str]], ...] = (
+    requests_and_trials_agree,
+    open_requests_are_counted,
+    ended_trials_want_nothing,
+    open_requests_are_not_trained,
+    nodes_nest,
+    slots_and_leases_agree,
+    fences_grow,
+    leases_lie_on_paths,
+    every_request_has_a_way,
+)
+
+
+def check(engine: Engine) -> None:
+    """Checks all invariants.
+
+    Raises:
+        InvariantViolated: One does not hold.
+    """
+    for invariant in INVARIANTS:
+        for violation in invariant(engine.state):
+            story = tuple(repr(event) for event in engine.state.story)
+            raise InvariantViolated(f"{invariant.__name__}: {violation}", story)

@@ -1,0 +1,122 @@
+"""What the shells are to do: what each worker ought to know, and which files are to go. All level-triggered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hippo_core.engine.state import EngineState
+from hippo_core.engine.states import WorkerState
+from hippo_core.lease import Lease, Promise
+from hippo_core.program import Program
+from hippo_core.sequence import Laws
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoveCheckpoint:
+    """Files of a checkpoint that no longer counts."""
+
+    plan: int
+    node: int
+    step: int
+    fence: int
+
+
+Wanted = RemoveCheckpoint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageOrder:
+    """Steps ``start..stop-1`` of a node, under its laws."""
+
+    node: int
+    start: int
+    stop: int
+    laws: Laws
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseOrder:
+    """All that a slot needs to train a path."""
+
+    fence: int
+    slot: int
+    plan: int
+    program: Program
+    program_key: str
+    bundle: str
+    setup_laws: Laws
+    start: tuple[int, int, int] | None
+    in_memory: bool
+    stages: tuple[StageOrder, ...]
+    save_points: tuple[tuple[int, int], ...]
+    checkpoint_every: int | None
+    secrets: tuple[str, ...]
+    objectives: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Directives:
+    """All that a worker ought to know now."""
+
+    leases: tuple[LeaseOrder, ...] = ()
+    offers: tuple[tuple[int, int, int], ...] = ()  #: fence, node, step
+    stops: tuple[tuple[int, bool, str], ...] = ()  #: fence, whether to save, reason
+    drain: bool = False
+
+
+def directives(state: EngineState, name: str) -> Directives:
+    """What a worker ought to know now; the shell sends what it has not yet sent on this connection."""
+    worker = state.workers.get(name)
+    if worker is None:
+        return Directives()
+    leases = [
+        lease
+        for lease in state.leases.values()
+        if lease.worker == name and lease.incarnation == worker.incarnation and lease.training
+    ]
+    return Directives(
+        leases=tuple(_order(state, lease) for lease in leases),
+        offers=tuple(
+            (lease.fence, node, step)
+            for lease in leases
+            for (node, step), promise in lease.promises.items()
+            if promise is Promise.OFFERED
+        ),
+        stops=tuple((lease.fence, lease.stop_saves, lease.stop_reason) for lease in leases if lease.stopping),
+        drain=worker.state is WorkerState.DRAINING,
+    )
+
+
+def _order(state: EngineState, lease: Lease) -> LeaseOrder:
+    plan = state.plans[lease.plan]
+    study = state.studies.get(lease.study)
+    if study is None:
+        study = state.studies[next(iter(plan.studies))]
+    spec = study.spec
+    return LeaseOrder(
+        fence=lease.fence,
+        slot=lease.slot,
+        plan=lease.plan,
+        program=spec.program,
+        program_key=study.program_key,
+        bundle=spec.bundle,
+        setup_laws=state.nodes[lease.stages[0][0]].root().laws,
+        start=lease.start,
+        in_memory=lease.in_memory,
+        stages=tuple(
+            StageOrder(node=node, start=start, stop=stop, laws=state.nodes[node].laws)
+            for node, start, stop in lease.stages
+        ),
+        save_points=tuple(saved for saved, promise in lease.promises.items() if promise is Promise.GRANTED),
+        checkpoint_every=spec.checkpoint_every,
+        secrets=spec.secrets,
+        objectives=tuple(objective.metric for objective in spec.objectives),
+    )
+
+
+def wanted(state: EngineState) -> tuple[Wanted, ...]:
+    """Work for the shell that holds until ``Engine.removed`` is told of it."""
+    return tuple(
+        RemoveCheckpoint(plan=plan, node=node, step=step, fence=fence)
+        for (node, step, fence), plan in state.dropped.items()
+    )

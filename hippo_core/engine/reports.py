@@ -1,0 +1,279 @@
+"""What a worker's report means: steps and metrics are committed, checkpoints known, leases ended."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import assert_never
+
+from hippo_core.engine.commands import (
+    AnsweredReport,
+    FailedReport,
+    MetricsReport,
+    PublishedReport,
+    ReleasedReport,
+    Report,
+    ReportItem,
+    SaveFailedReport,
+    StepsReport,
+    TrainedReport,
+    UnusableReport,
+)
+from hippo_core.engine.decision import Decision
+from hippo_core.engine.events import (
+    CheckpointDropped,
+    CheckpointLost,
+    CheckpointPublished,
+    FailuresForgotten,
+    LeaseStateChanged,
+    MetricsRecorded,
+    NodeNotReproducible,
+    PathFailed,
+    ReportAccepted,
+    SavePointAnswered,
+    StepsTrained,
+    StudyCredited,
+)
+from hippo_core.engine.requests import check_objectives, close_diverged, close_reached, fail_through
+from hippo_core.engine.state import Study
+from hippo_core.engine.states import FailureClass, LeaseState
+from hippo_core.errors import Stale, Unavailable
+from hippo_core.lease import Lease
+from hippo_core.plan import Metrics, Node
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """All reports of the lease up to this number are taken in."""
+
+    fence: int
+    number: int
+
+
+def report(decision: Decision, command: Report) -> Accepted:
+    """Takes a report in, once."""
+    lease = decision.state.leases.get(command.fence)
+    if lease is None or lease.worker != command.worker or lease.incarnation != command.incarnation:
+        raise Stale(f"the lease {command.fence} no longer stands.", "Its work is to be dropped.")
+    if command.number <= lease.report:
+        return Accepted(fence=lease.fence, number=lease.report)
+    if command.number > lease.report + 1:
+        raise Unavailable(
+            f"report {command.number} of lease {lease.fence} came after {lease.report}.",
+            f"Send again from {lease.report + 1}.",
+        )
+    decision.emit(ReportAccepted(fence=lease.fence, number=command.number))
+    touched: dict[int, None] = {}
+    evaluated: list[tuple[Node, int]] = []
+    for item in command.items:
+        _take(decision, lease, item, touched, evaluated)
+    for node, step in evaluated:
+        check_objectives(decision, node, step)
+        if step in node.nonfinite:
+            close_diverged(decision, node, step)
+    for number in touched:
+        close_reached(decision, decision.state.nodes[number])
+    for item in command.items:
+        _end(decision, lease, item)
+    return Accepted(fence=lease.fence, number=command.number)
+
+
+def _take(
+    decision: Decision,
+    lease: Lease,
+    item: ReportItem,
+    touched: dict[int, None],
+    evaluated: list[tuple[Node, int]],
+) -> None:
+    """Commits what was trained, measured and saved; what follows from it comes after the whole report."""
+    nodes = decision.state.nodes
+    match item:
+        case StepsReport():
+            touched[item.node] = None
+            _take_steps(decision, lease, item)
+        case MetricsReport():
+            touched[item.node] = None
+            if _take_metrics(decision, lease, item):
+                evaluated.append((nodes[item.node], item.step))
+        case PublishedReport():
+            _take_checkpoint(decision, lease, item)
+        case UnusableReport():
+            if item.fence in nodes[item.node].checkpoints.get(item.step, {}):
+                reason = f"{'missing' if item.missing else 'corrupt'}: {item.reason}"
+                decision.emit(CheckpointLost(node=item.node, step=item.step, fence=item.fence, reason=reason))
+        case AnsweredReport():
+            decision.emit(
+                SavePointAnswered(fence=lease.fence, node=item.node, step=item.step, will=item.will)
+            )
+        case SaveFailedReport():
+            decision.emit(SavePointAnswered(fence=lease.fence, node=item.node, step=item.step, will=False))
+            _count_failure(
+                decision, lease, FailureClass.INFRASTRUCTURE, item.node, item.step, item.reason, ""
+            )
+        case TrainedReport() | FailedReport() | ReleasedReport():
+            return
+        case _:
+            assert_never(item)
+
+
+def _take_steps(decision: Decision, lease: Lease, item: StepsReport) -> None:
+    node = decision.state.nodes[item.node]
+    new = max(0, item.stop - max(node.trained, item.start))
+    total = item.stop - item.start
+    again = total - new
+    seconds = item.train_seconds + item.evaluate_seconds
+    credits = _credits(decision, lease, node, item)
+    decision.emit(
+        StepsTrained(
+            fence=lease.fence,
+            node=item.node,
+            start=item.start,
+            stop=item.stop,
+            train_seconds=item.train_seconds,
+            evaluate_seconds=item.evaluate_seconds,
+        )
+    )
+    for study, count in credits:
+        decision.emit(
+            StudyCredited(
+                study=study.id,
+                steps_trained=count,
+                steps_retrained=min(again, count),
+                seconds=seconds * count / total,
+            )
+        )
+    if node.failures is not None and node.trained > node.failures.step:
+        decision.emit(FailuresForgotten(node=node.id))
+
+
+def _credits(decision: Decision, lease: Lease, node: Node, item: StepsReport) -> list[tuple[Study, int]]:
+    """How many of the steps each study had open; where none had, they count for the study of the lease."""
+    furthest = node.furthest()
+    found = []
+    for number in sorted(furthest):
+        count = min(item.stop, furthest[number]) - item.start
+        if count > 0:
+            found.append((decision.state.studies[number], count))
+    if not found and lease.study in decision.state.studies:
+        found.append((decision.state.studies[lease.study], item.stop - item.start))
+    return found
+
+
+def _take_metrics(decision: Decision, lease: Lease, item: MetricsReport) -> bool:
+    """Records metrics; tells whether they are an evaluation that was not known."""
+    node = decision.state.nodes[item.node]
+    metrics, training = _finite(item.metrics), _finite(item.training)
+    known = node.metrics.get(item.step)
+    if item.evaluated and known is not None:
+        if known != metrics and not node.not_reproducible:
+            decision.emit(NodeNotReproducible(fence=lease.fence, node=item.node, step=item.step))
+        return False
+    if not item.evaluated and item.step in node.training:
+        return False
+    decision.emit(
+        MetricsRecorded(
+            fence=lease.fence,
+            node=item.node,
+            step=item.step,
+            metrics=metrics if item.evaluated else None,
+            training=training if training and item.step not in node.training else None,
+        )
+    )
+    return item.evaluated
+
+
+def _finite(metrics: object) -> Metrics:
+    assert isinstance(metrics, dict)
+    return {name: float(value) if math.isfinite(value) else None for name, value in sorted(metrics.items())}
+
+
+def _take_checkpoint(decision: Decision, lease: Lease, item: PublishedReport) -> None:
+    earlier = list(lease.extra_saves)
+    decision.emit(
+        CheckpointPublished(
+            fence=lease.fence,
+            node=item.node,
+            step=item.step,
+            size_bytes=item.size_bytes,
+            digest=item.digest,
+        )
+    )
+    tree = decision.state.plans[lease.plan].tree
+    for number, step in earlier:
+        node = decision.state.nodes[number]
+        kept = node.checkpoints.get(step, {})
+        if lease.fence in kept and step not in node.requests and not tree.starts_at(number, step):
+            decision.emit(CheckpointDropped(node=number, step=step, fence=lease.fence))
+
+
+def _end(decision: Decision, lease: Lease, item: ReportItem) -> None:
+    """Moves the lease on where the item ends its training, or the last of its saves has come."""
+    match item:
+        case TrainedReport():
+            state = LeaseState.SAVING if lease.pending() else LeaseState.COMPLETED
+            _change(decision, lease, state, "")
+        case FailedReport():
+            _fail(decision, lease, item)
+        case ReleasedReport():
+            _change(decision, lease, LeaseState.RELEASED, item.reason)
+        case PublishedReport() | SaveFailedReport() | AnsweredReport():
+            if lease.state is LeaseState.SAVING and not lease.pending():
+                _change(decision, lease, LeaseState.COMPLETED, "")
+        case StepsReport() | MetricsReport() | UnusableReport():
+            return
+        case _:
+            assert_never(item)
+
+
+def _fail(decision: Decision, lease: Lease, item: FailedReport) -> None:
+    node = decision.state.nodes[item.node]
+    _change(decision, lease, LeaseState.FAILED, item.message)
+    count = _count_failure(decision, lease, item.failure, item.node, item.step, item.message, item.traceback)
+    final = item.failure is FailureClass.INVALID or (
+        item.failure in {FailureClass.USER, FailureClass.MEMORY} and count > decision.settings.user_retries
+    )
+    if final:
+        fail_through(decision, node, item.step, item.message)
+        decision.emit(FailuresForgotten(node=node.id))
+
+
+def _count_failure(
+    decision: Decision,
+    lease: Lease,
+    failure: FailureClass,
+    number: int,
+    step: int,
+    message: str,
+    traceback: str,
+) -> int:
+    """Notes a failure, and holds the node back a while where it was the infrastructure's."""
+    node = decision.state.nodes[number]
+    known = node.failures.counts if node.failures is not None and node.failures.step == step else {}
+    count = known.get(failure.value, 0) + 1
+    decision.emit(
+        PathFailed(
+            fence=lease.fence,
+            node=number,
+            step=step,
+            failure=failure,
+            count=count,
+            message=message,
+            traceback=traceback,
+        )
+    )
+    if failure is FailureClass.INFRASTRUCTURE:
+        settings = decision.settings
+        pause = min(settings.backoff_limit_seconds, settings.backoff_seconds * 2.0 ** min(count - 1, 30))
+        tree = decision.state.plans[node.plan].tree
+        for held_back in (number, lease.stages[0][0]):
+            decision.volatile.unblock[held_back] = decision.now + pause
+            tree.blocked.add(held_back)
+    return count
+
+
+def _change(decision: Decision, lease: Lease, state: LeaseState, reason: str) -> None:
+    if lease.live:
+        decision.emit(LeaseStateChanged(fence=lease.fence, state=state, reason=reason))
+
+
+__all__ = ["Accepted", "report"]

@@ -1,0 +1,200 @@
+"""Requests: opening them in the plan, and closing them when they are reached, have diverged, or cannot be."""
+
+from __future__ import annotations
+
+import difflib
+
+from hippo_core.engine.decision import Decision
+from hippo_core.engine.events import (
+    NodeCreated,
+    RequestClosed,
+    RequestOpened,
+    StudyStateChanged,
+    TrialStateChanged,
+)
+from hippo_core.engine.state import Study, Trial
+from hippo_core.engine.states import RequestState, StudyState, TrialState
+from hippo_core.plan import Metrics, Node
+
+
+def open_request(decision: Decision, study: Study, trial: Trial, step: int) -> None:
+    """Opens a trial's request, or moves it to the study's present plan, adding the nodes that it needs."""
+    plan = decision.state.plans[study.plan].plan
+    start = trial.node if trial.node is not None and trial.node.plan == plan.id else None
+    place = plan.locate(trial.sequence, step, start)
+    node = place.node
+    for first, laws in place.missing:
+        number = decision.state.last_node + 1
+        decision.emit(
+            NodeCreated(
+                node=number,
+                plan=plan.id,
+                parent=None if node is None else node.id,
+                start=first,
+                laws=laws.to_json(),
+            )
+        )
+        node = decision.state.nodes[number]
+    assert node is not None, "a request is for at least one step"
+    decision.emit(RequestOpened(study=study.id, trial=trial.number, step=step, node=node.id))
+    if trial.state is not TrialState.WAITING:
+        decision.emit(
+            TrialStateChanged(study=study.id, trial=trial.number, state=TrialState.WAITING, reason="")
+        )
+
+
+def close_request(decision: Decision, study: Study, trial: Trial, state: RequestState, reached: int) -> None:
+    """Closes a trial's open request; ``reached`` is the step that the trial has come to."""
+    assert trial.target is not None
+    decision.emit(
+        RequestClosed(
+            sequence=decision.state.last_sequence + 1,
+            study=study.id,
+            trial=trial.number,
+            step=trial.target,
+            state=state,
+            reached=reached,
+            value=objective_value(study, trial.node, reached),
+        )
+    )
+
+
+def objective_value(study: Study, node: Node | None, step: int) -> float | None:
+    """The first objective at a state of a path; None where it is not finite or not known."""
+    if node is None or step < 1:
+        return None
+    metrics = node.owner(step).metrics.get(step)
+    return None if metrics is None else metrics.get(study.spec.objectives[0].metric)
+
+
+def progress(trial: Trial) -> int:
+    """The step that a trial has reached: that of its last closed request, or what is trained of its open one."""
+    if trial.target is None or trial.node is None:
+        return trial.reached
+    stop = trial.target
+    for node in trial.node.ancestry():
+        if node.trained > node.start:
+            return max(trial.reached, min(node.trained, stop))
+        stop = node.start
+    return trial.reached
+
+
+def close_what_is_known(decision: Decision, study: Study, trial: Trial) -> None:
+    """Closes an open request whose path is trained, or has diverged for this study, already."""
+    node, target = trial.node, trial.target
+    if node is None or target is None:
+        return
+    names = [objective.metric for objective in study.spec.objectives]
+    for each in node.path():
+        for step in sorted(each.nonfinite):
+            if step <= target and each is node.owner(step):
+                metrics = each.metrics[step]
+                if any(name in metrics and metrics[name] is None for name in names):
+                    diverge(decision, study, trial, each, step)
+                    return
+    close_if_reached(decision, study, trial)
+
+
+def close_if_reached(decision: Decision, study: Study, trial: Trial) -> None:
+    """Closes an open request whose step is trained and evaluated."""
+    node, target = trial.node, trial.target
+    if node is None or target is None or node.trained < target or target not in node.metrics:
+        return
+    if not objectives_reported(decision, study, node.metrics[target]):
+        return
+    close_request(decision, study, trial, RequestState.REACHED, target)
+
+
+def close_reached(decision: Decision, node: Node) -> None:
+    """Closes all requests of a node that its training has reached."""
+    for step in sorted(node.requests):
+        if step > node.trained:
+            return
+        for number, trial_number in list(node.requests.get(step, {})):
+            study = decision.state.studies[number]
+            trial = study.trials[trial_number]
+            if trial.target is not None:
+                close_if_reached(decision, study, trial)
+
+
+def close_diverged(decision: Decision, node: Node, step: int) -> None:
+    """Ends the trials that go through a state at which one of their study's objectives is not finite."""
+    metrics = node.metrics[step]
+    bad = {name for name, value in metrics.items() if value is None}
+    for number in sorted(decision.state.plans[node.plan].studies):
+        study = decision.state.studies[number]
+        if not bad.intersection(objective.metric for objective in study.spec.objectives):
+            continue
+        for trial in through(study, node, step):
+            diverge(decision, study, trial, node, step)
+
+
+def diverge(decision: Decision, study: Study, trial: Trial, node: Node, step: int) -> None:
+    """Ends a trial whose objective is not finite at a state."""
+    names = [
+        each.metric for each in study.spec.objectives if node.metrics[step].get(each.metric, 0.0) is None
+    ]
+    close_request(decision, study, trial, RequestState.DIVERGED, step)
+    decision.emit(
+        TrialStateChanged(
+            study=study.id,
+            trial=trial.number,
+            state=TrialState.DIVERGED,
+            reason=f"{', '.join(names)} is not finite at step {step}",
+        )
+    )
+
+
+def fail_through(decision: Decision, node: Node, step: int, reason: str) -> None:
+    """Fails every open trial that needs ``step`` of ``node`` trained."""
+    for number in sorted(decision.state.plans[node.plan].studies):
+        study = decision.state.studies[number]
+        for trial in through(study, node, step + 1):
+            fail(decision, study, trial, reason)
+
+
+def fail(decision: Decision, study: Study, trial: Trial, reason: str) -> None:
+    """Ends an open trial as failed."""
+    close_request(decision, study, trial, RequestState.FAILED, progress(trial))
+    decision.emit(
+        TrialStateChanged(study=study.id, trial=trial.number, state=TrialState.FAILED, reason=reason)
+    )
+
+
+def through(study: Study, node: Node, step: int) -> list[Trial]:
+    """The open trials of a study whose paths go through the state at ``step`` of ``node``, by number."""
+    found = []
+    for number in sorted(study.open):
+        trial = study.trials[number]
+        if trial.node is None or trial.target is None or trial.target < step:
+            continue
+        if trial.node.plan == node.plan and trial.node.owner(step) is node:
+            found.append(trial)
+    return found
+
+
+def objectives_reported(decision: Decision, study: Study, metrics: Metrics) -> bool:
+    """Whether all objectives are among the metrics; else the study fails, naming what was reported."""
+    missing = [each.metric for each in study.spec.objectives if each.metric not in metrics]
+    if not missing:
+        return True
+    reported = ", ".join(sorted(metrics)) or "nothing"
+    near = difflib.get_close_matches(missing[0], sorted(metrics), n=1)
+    hint = f"; did you mean '{near[0]}'?" if near else ""
+    reason = f"the study optimises '{missing[0]}', but the trainer's evaluate() reported: {reported}{hint}"
+    for number in sorted(study.open):
+        fail(decision, study, study.trials[number], reason)
+    if study.state is not StudyState.FAILED:
+        decision.emit(StudyStateChanged(study=study.id, state=StudyState.FAILED, reason=reason))
+    return False
+
+
+def check_objectives(decision: Decision, node: Node, step: int) -> None:
+    """Compares a fresh evaluation with what the studies that wait for it optimise."""
+    metrics = node.metrics[step]
+    for number in sorted(decision.state.plans[node.plan].studies):
+        study = decision.state.studies[number]
+        if all(each.metric in metrics for each in study.spec.objectives):
+            continue
+        if through(study, node, step):
+            objectives_reported(decision, study, metrics)

@@ -1,0 +1,99 @@
+"""Settling: after a command, policies decide and requests close until nothing more follows; then studies complete."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from hippo_core.engine.decision import Decision
+from hippo_core.engine.events import StudyStateChanged, TrialStateChanged
+from hippo_core.engine.requests import close_request, close_what_is_known, open_request, progress
+from hippo_core.engine.state import Study, Trial
+from hippo_core.engine.states import ENDED_TRIAL_STATES, RequestState, StudyState, TrialState
+from hippo_core.policies import Decision as PolicyDecision
+from hippo_core.policies import Extend, Stop
+
+
+def settle(decision: Decision) -> None:
+    """Lets everything follow from what has happened, in order of arrival."""
+    state = decision.state
+    while state.touched_requests or state.touched_studies:
+        if state.touched_requests:
+            number, trial_number = next(iter(state.touched_requests))
+            del state.touched_requests[number, trial_number]
+            study = state.studies.get(number)
+            if study is not None and study.state is StudyState.RUNNING:
+                close_what_is_known(decision, study, study.trials[trial_number])
+            continue
+        number = next(iter(state.touched_studies))
+        del state.touched_studies[number]
+        study = state.studies.get(number)
+        if study is not None and study.state is StudyState.RUNNING:
+            _follow_policy(decision, study)
+
+
+def _follow_policy(decision: Decision, study: Study) -> None:
+    for each in study.policy.decide():
+        _carry_out(decision, study, each)
+    for number in list(study.touched):
+        trial = study.trials[number]
+        if trial.target is None and trial.state is TrialState.WAITING:
+            _rest(decision, study, trial)
+    study.touched.clear()
+    if study.open:
+        return
+    last = study.policy.finish()
+    for each in last:
+        _carry_out(decision, study, each)
+    if not last:
+        _complete(decision, study)
+
+
+def _carry_out(decision: Decision, study: Study, each: PolicyDecision) -> None:
+    trial = study.trials[each.trial]
+    match each:
+        case Extend():
+            open_request(decision, study, trial, each.to)
+        case Stop():
+            if trial.target is not None:
+                close_request(decision, study, trial, RequestState.CANCELLED, progress(trial))
+            _change(decision, study, trial, TrialState.STOPPED, each.reason)
+        case _:
+            assert_never(each)
+
+
+def _rest(decision: Decision, study: Study, trial: Trial) -> None:
+    """A trial whose request was reached and that the policy does not extend now."""
+    if trial.reached >= trial.max_steps:
+        _change(decision, study, trial, TrialState.COMPLETED, "")
+    else:
+        _change(decision, study, trial, TrialState.PAUSED, f"at step {trial.reached}, may be promoted later")
+
+
+def _complete(decision: Decision, study: Study) -> None:
+    for number in sorted(study.trials):
+        trial = study.trials[number]
+        if trial.state is TrialState.PAUSED:
+            _change(decision, study, trial, TrialState.STOPPED, f"not promoted beyond step {trial.reached}")
+    trials = study.trials.values()
+    if any(trial.state is TrialState.COMPLETED for trial in trials):
+        decision.emit(StudyStateChanged(study=study.id, state=StudyState.COMPLETED, reason=""))
+        return
+    ended = [trial for trial in trials if trial.state in {TrialState.FAILED, TrialState.DIVERGED}]
+    reason = (
+        f"no trial completed; trial {ended[0].number}: {ended[0].reason}" if ended else "no trial completed"
+    )
+    decision.emit(StudyStateChanged(study=study.id, state=StudyState.FAILED, reason=reason))
+
+
+def stop_trials(decision: Decision, study: Study, reason: str) -> None:
+    """Ends every trial that is still open or may be promoted."""
+    for number in sorted(study.trials):
+        trial = study.trials[number]
+        if trial.target is not None:
+            close_request(decision, study, trial, RequestState.CANCELLED, progress(trial))
+        if trial.state not in ENDED_TRIAL_STATES:
+            _change(decision, study, trial, TrialState.STOPPED, reason)
+
+
+def _change(decision: Decision, study: Study, trial: Trial, state: TrialState, reason: str) -> None:
+    decision.emit(TrialStateChanged(study=study.id, trial=trial.number, state=state, reason=reason))

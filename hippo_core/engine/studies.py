@@ -1,0 +1,230 @@
+"""Commands of users: submit, pause, resume, stop, extend, retry, delete."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import Literal
+
+from hippo_core.engine.commands import (
+    DeleteStudy,
+    ExtendStudy,
+    PauseStudy,
+    ResumeStudy,
+    RetryTrials,
+    StopStudy,
+    SubmitStudy,
+)
+from hippo_core.engine.decision import Decision
+from hippo_core.engine.environments import choose_plan
+from hippo_core.engine.events import (
+    FailuresForgotten,
+    StudyChanged,
+    StudyDeleted,
+    StudyPlanned,
+    StudyStateChanged,
+    StudySubmitted,
+    TrialCreated,
+    TrialLimited,
+)
+from hippo_core.engine.requests import open_request
+from hippo_core.engine.settling import stop_trials
+from hippo_core.engine.state import Study
+from hippo_core.engine.states import ENDED_STUDY_STATES, StudyState, TrialState
+from hippo_core.errors import Conflict, InvalidStudy, NotFound
+from hippo_core.study import StudySpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submitted:
+    """What a submission came to."""
+
+    study: int
+    outcome: Literal["created", "unchanged", "extended"]
+    warnings: tuple[str, ...]
+
+
+def submit(decision: Decision, command: SubmitStudy) -> Submitted:
+    """Creates the study, finds the equal one, or extends it."""
+    spec = command.spec
+    study = decision.state.study_named(command.project, spec.name)
+    if study is None:
+        return _create(decision, command)
+    if not spec.differences(study.spec):
+        return Submitted(study=study.id, outcome="unchanged", warnings=spec.warnings)
+    if not spec.extends(study.spec):
+        difference = "\n".join(spec.differences(study.spec))
+        raise Conflict(
+            f"a study named '{spec.name}' exists with other content:\n{difference}\n",
+            "Give the study another name, or delete the earlier one (hippo study delete).",
+        )
+    _extend(decision, study, spec)
+    return Submitted(study=study.id, outcome="extended", warnings=spec.warnings)
+
+
+def _create(decision: Decision, command: SubmitStudy) -> Submitted:
+    spec = command.spec
+    number = decision.state.last_study + 1
+    decision.emit(
+        StudySubmitted(
+            study=number,
+            project=command.project,
+            user=command.user,
+            name=spec.name,
+            program_key=spec.program.key,
+            spec=spec.to_json(),
+        )
+    )
+    study = decision.state.studies[number]
+    plan = choose_plan(decision, study)
+    decision.emit(StudyPlanned(study=number, plan=plan, bound=False))
+    _add_trials(decision, study)
+    return Submitted(study=number, outcome="created", warnings=spec.warnings)
+
+
+def _add_trials(decision: Decision, study: Study) -> None:
+    for trial in range(len(study.trials), study.spec.max_trials):
+        assignment = study.spec.point(trial)
+        decision.emit(
+            TrialCreated(
+                study=study.id,
+                trial=trial,
+                assignment=dict(assignment),
+                max_steps=study.spec.max_steps_of(assignment),
+            )
+        )
+
+
+def _extend(decision: Decision, study: Study, spec: StudySpec) -> None:
+    further = spec.max_trials > study.spec.max_trials or spec.max_steps != study.spec.max_steps
+    decision.emit(StudyChanged(study=study.id, spec=spec.to_json()))
+    if not further:
+        return
+    for trial in study.trials.values():
+        limit = spec.max_steps_of(trial.assignment)
+        if limit > trial.max_steps:
+            decision.emit(TrialLimited(study=study.id, trial=trial.number, max_steps=limit))
+    if study.state in ENDED_STUDY_STATES:
+        decision.emit(StudyStateChanged(study=study.id, state=StudyState.RUNNING, reason=""))
+        for number in sorted(study.trials):
+            trial = study.trials[number]
+            if trial.state is TrialState.STOPPED and trial.asked > trial.reached:
+                open_request(decision, study, trial, trial.asked)
+    _add_trials(decision, study)
+
+
+def find_study(decision: Decision, project: str, name: str) -> Study:
+    """The study of that name, or an error that names the nearest ones."""
+    study = decision.state.study_named(project, name)
+    if study is None:
+        known = sorted(each for owner, each in decision.state.names if owner == project)
+        near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
+        hint = f"Did you mean {', '.join(near)}?" if near else "hippo study ls lists the studies."
+        raise NotFound(f"there is no study '{name}'.", hint)
+    return study
+
+
+def pause(decision: Decision, command: PauseStudy) -> None:
+    """Grants no further leases for the study."""
+    study = find_study(decision, command.project, command.name)
+    if study.state is StudyState.PAUSED:
+        return
+    _expect(study, StudyState.RUNNING, "paused")
+    decision.emit(StudyStateChanged(study=study.id, state=StudyState.PAUSED, reason="paused by a user"))
+
+
+def resume(decision: Decision, command: ResumeStudy) -> None:
+    """Takes a paused study up again."""
+    study = find_study(decision, command.project, command.name)
+    if study.state is StudyState.RUNNING:
+        return
+    _expect(study, StudyState.PAUSED, "resumed")
+    decision.emit(StudyStateChanged(study=study.id, state=StudyState.RUNNING, reason=""))
+    for trial in study.open:
+        decision.state.touched_requests[study.id, trial] = None
+
+
+def stop(decision: Decision, command: StopStudy) -> None:
+    """Ends the study and its open trials."""
+    study = find_study(decision, command.project, command.name)
+    if study.state in ENDED_STUDY_STATES:
+        return
+    decision.emit(StudyStateChanged(study=study.id, state=StudyState.STOPPED, reason="stopped by a user"))
+    stop_trials(decision, study, "the study was stopped by a user")
+
+
+def extend(decision: Decision, command: ExtendStudy) -> None:
+    """Raises max_trials, max_steps or the priority."""
+    study = find_study(decision, command.project, command.name)
+    spec = study.spec
+    if command.max_trials is not None and command.max_trials < spec.max_trials:
+        raise InvalidStudy(
+            "max_trials", f"{command.max_trials} is less than {spec.max_trials}", "It can only be raised."
+        )
+    if command.max_steps is not None and not isinstance(spec.max_steps, int):
+        raise InvalidStudy(
+            "max_steps", "the study's max_steps is the end of a schedule", "It cannot be raised."
+        )
+    if (
+        command.max_steps is not None
+        and isinstance(spec.max_steps, int)
+        and command.max_steps < spec.max_steps
+    ):
+        raise InvalidStudy(
+            "max_steps", f"{command.max_steps} is less than {spec.max_steps}", "It can only be raised."
+        )
+    changed = spec.extended(
+        max_trials=command.max_trials, max_steps=command.max_steps, priority=command.priority
+    )
+    if changed.differences(spec):
+        _extend(decision, study, changed)
+
+
+def retry(decision: Decision, command: RetryTrials) -> int:
+    """Opens failed trials again; returns how many."""
+    study = find_study(decision, command.project, command.name)
+    if command.trial is None:
+        trials = [study.trials[number] for number in sorted(study.trials)]
+    elif command.trial in study.trials:
+        trials = [study.trials[command.trial]]
+    else:
+        raise NotFound(
+            f"study '{study.name}' has no trial {command.trial}; it has {len(study.trials)} trials."
+        )
+    failed = [trial for trial in trials if trial.state is TrialState.FAILED]
+    if command.trial is not None and not failed:
+        raise Conflict(
+            f"trial {command.trial} is {trials[0].state.value}.", "Only failed trials can be retried."
+        )
+    if not failed:
+        return 0
+    if study.state in ENDED_STUDY_STATES:
+        decision.emit(StudyStateChanged(study=study.id, state=StudyState.RUNNING, reason=""))
+    for trial in failed:
+        open_request(decision, study, trial, trial.asked)
+        assert trial.node is not None
+        for node in trial.node.path():
+            if node.failures is not None:
+                decision.emit(FailuresForgotten(node=node.id))
+    return len(failed)
+
+
+def delete(decision: Decision, command: DeleteStudy) -> int:
+    """Forgets a study; returns how many trials went."""
+    study = find_study(decision, command.project, command.name)
+    if study.state is StudyState.RUNNING:
+        raise Conflict(f"study '{study.name}' is running.", "Stop or pause it first (hippo study stop).")
+    count = len(study.trials)
+    decision.emit(StudyDeleted(study=study.id))
+    return count
+
+
+def _expect(study: Study, state: StudyState, verb: str) -> None:
+    if study.state is not state:
+        raise Conflict(
+            f"study '{study.name}' is {study.state.value} and cannot be {verb}.",
+            "A larger max_trials or max_steps takes an ended study up again (hippo study show).",
+        )
+
+
+__all__ = ["Submitted", "delete", "extend", "find_study", "pause", "resume", "retry", "stop", "submit"]

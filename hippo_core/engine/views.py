@@ -1,0 +1,497 @@
+"""What people see of the engine: read-only values whose fields are those of the wire messages."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hippo_core.engine.best import best_trials
+from hippo_core.engine.engine import Engine
+from hippo_core.engine.environments import environment_of, fits
+from hippo_core.engine.requests import progress
+from hippo_core.engine.state import EngineState, Study, Trial
+from hippo_core.engine.states import StudyState, TrialState, WorkerState
+from hippo_core.errors import NotFound
+from hippo_core.plan import Metrics, Node
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavingsView:
+    """What sharing saved."""
+
+    steps_without_sharing: int
+    steps_trained: int
+    steps_retrained: int
+    merge_rate: float | None
+    seconds_trained: float
+    seconds_saved: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialView:
+    """A trial as listed."""
+
+    number: int
+    state: TrialState
+    step: int
+    max_steps: int
+    metrics: Metrics
+    hyperparameters: Mapping[str, Any]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyView:
+    """A study as read; times are the shell's."""
+
+    id: int
+    name: str
+    project: str
+    state: StudyState
+    reason: str
+    spec: Mapping[str, Any]
+    trial_counts: Mapping[str, int]
+    best_trials: tuple[TrialView, ...]
+    savings: SavingsView
+    steps_waiting: int
+    seconds_waiting: float | None
+    slots_busy: int
+    slots_total: int
+
+    @property
+    def best_trial(self) -> TrialView | None:
+        """The first of the best."""
+        return self.best_trials[0] if self.best_trials else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationView:
+    """The metrics of a state."""
+
+    step: int
+    metrics: Metrics
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathPartView:
+    """A stretch of a trial's path."""
+
+    node: int
+    start: int
+    stop: int
+    trial_count: int
+    not_reproducible: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointRef:
+    """A checkpoint that is kept."""
+
+    plan: int
+    node: int
+    step: int
+    fence: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialDetail:
+    """One trial, with all that is known of it."""
+
+    trial: TrialView
+    history: tuple[EvaluationView, ...]
+    training: tuple[EvaluationView, ...]
+    values: tuple[Mapping[str, Any], ...]
+    path: tuple[PathPartView, ...]
+    checkpoints: tuple[CheckpointRef, ...]
+    program_key: str
+    environment: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TreeNodeView:
+    """A node of the search plan, as far as a study's trials need it."""
+
+    node: int
+    parent: int | None
+    start: int
+    stop: int
+    trained: int
+    values: Mapping[str, Any]
+    trials: tuple[int, ...]
+    ending: tuple[int, ...]
+    metrics: Metrics
+    checkpoints: tuple[int, ...]
+    running: bool
+    not_reproducible: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotView:
+    """What a slot does."""
+
+    index: int
+    device: str
+    model: str
+    fence: int | None
+    study: str
+    step: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerView:
+    """A worker as listed; times are the shell's."""
+
+    name: str
+    host: str
+    state: WorkerState
+    slots: tuple[SlotView, ...]
+    environment: Mapping[str, Any]
+    labels: Mapping[str, str]
+
+
+def find_study(engine: Engine, project: str, name: str) -> Study:
+    """The study of that name.
+
+    Raises:
+        NotFound: There is none; names the nearest.
+    """
+    study = engine.state.study_named(project, name)
+    if study is None:
+        known = sorted(each for owner, each in engine.state.names if owner == project)
+        near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
+        hint = f"Did you mean {', '.join(near)}?" if near else "hippo study ls lists the studies."
+        raise NotFound(f"there is no study '{name}'.", hint)
+    return study
+
+
+def find_trial(study: Study, number: int) -> Trial:
+    """The trial of that number.
+
+    Raises:
+        NotFound: There is none.
+    """
+    if number not in study.trials:
+        raise NotFound(
+            f"study '{study.name}' has no trial {number}; it has {len(study.trials)} trials, from 0."
+        )
+    return study.trials[number]
+
+
+def study_view(engine: Engine, project: str, name: str) -> StudyView:
+    """One study."""
+    return _study_view(engine.state, find_study(engine, project, name))
+
+
+def study_views(engine: Engine, project: str) -> tuple[StudyView, ...]:
+    """All studies of a project, newest first."""
+    found = [study for study in engine.state.studies.values() if study.project == project]
+    return tuple(_study_view(engine.state, study) for study in reversed(found))
+
+
+def trial_views(engine: Engine, project: str, name: str) -> tuple[TrialView, ...]:
+    """All trials of a study, by number."""
+    study = find_study(engine, project, name)
+    return tuple(_trial_view(engine.state, study, study.trials[number]) for number in sorted(study.trials))
+
+
+def trial_detail(engine: Engine, project: str, name: str, number: int) -> TrialDetail:
+    """One trial with its history, values and path."""
+    study = find_study(engine, project, name)
+    trial = find_trial(study, number)
+    step = progress(trial)
+    plan = engine.state.plans[study.plan]
+    return TrialDetail(
+        trial=_trial_view(engine.state, study, trial),
+        history=tuple(
+            EvaluationView(step=each, metrics=node.metrics[each])
+            for node, start, stop in _walk(trial, step)
+            for each in sorted(node.metrics)
+            if start < each <= stop
+        ),
+        training=tuple(
+            EvaluationView(step=each, metrics=node.training[each])
+            for node, start, stop in _walk(trial, step)
+            for each in sorted(node.training)
+            if start < each <= stop
+        ),
+        values=tuple(trial.sequence.values(each) for each in range(step)),
+        path=tuple(
+            PathPartView(
+                node=node.id,
+                start=start,
+                stop=stop,
+                trial_count=sum(1 for each in _going_through(study, node, start + 1)),
+                not_reproducible=node.not_reproducible,
+            )
+            for node, start, stop in _walk(trial, trial.target or trial.reached)
+        ),
+        checkpoints=tuple(_checkpoints(plan.id, trial, step)),
+        program_key=study.program_key,
+        environment=plan.environment,
+    )
+
+
+def stage_tree(engine: Engine, project: str, name: str) -> tuple[TreeNodeView, ...]:
+    """The study's part of the plan, parents before children."""
+    study = find_study(engine, project, name)
+    stops: dict[int, int] = {}
+    trials: dict[int, list[int]] = {}
+    ending: dict[int, list[int]] = {}
+    for number in sorted(study.trials):
+        trial = study.trials[number]
+        parts = list(_walk(trial, trial.target or trial.reached))
+        for node, _, stop in parts:
+            stops[node.id] = max(stops.get(node.id, 0), stop)
+            trials.setdefault(node.id, []).append(number)
+        if parts:
+            ending.setdefault(parts[-1][0].id, []).append(number)
+    tree = engine.state.plans[study.plan].tree
+    return tuple(
+        _tree_node(
+            engine.state.nodes[number], stops[number], trials[number], ending.get(number, []), tree.leases
+        )
+        for number in sorted(stops, key=lambda each: (engine.state.nodes[each].start, each))
+    )
+
+
+def _tree_node(
+    node: Node, stop: int, trials: list[int], ending: list[int], leases: Mapping[int, Mapping[int, Any]]
+) -> TreeNodeView:
+    last = max((step for step in node.metrics if step <= stop), default=None)
+    return TreeNodeView(
+        node=node.id,
+        parent=None if node.parent is None else node.parent.id,
+        start=node.start,
+        stop=stop,
+        trained=min(node.trained, stop),
+        values=node.laws.values(node.start),
+        trials=tuple(trials),
+        ending=tuple(ending),
+        metrics={} if last is None else node.metrics[last],
+        checkpoints=tuple(sorted(node.checkpoints)),
+        running=any(
+            lease.training and lease.stages[lease.index][0] == node.id
+            for lease in leases.get(node.id, {}).values()
+        ),
+        not_reproducible=node.not_reproducible,
+    )
+
+
+def worker_views(engine: Engine) -> tuple[WorkerView, ...]:
+    """All workers, by name."""
+    state = engine.state
+    views = []
+    for name in sorted(state.workers):
+        worker = state.workers[name]
+        slots = []
+        for slot in worker.slots.values():
+            lease = None if slot.fence is None else state.leases.get(slot.fence)
+            study = None if lease is None else state.studies.get(lease.study)
+            slots.append(
+                SlotView(
+                    index=slot.index,
+                    device=slot.device,
+                    model=slot.model,
+                    fence=slot.fence,
+                    study="" if study is None else study.name,
+                    step=0 if lease is None else lease.step,
+                )
+            )
+        views.append(
+            WorkerView(
+                name=worker.name,
+                host=worker.host,
+                state=worker.state,
+                slots=tuple(slots),
+                environment=worker.environment,
+                labels=worker.labels,
+            )
+        )
+    return tuple(views)
+
+
+def checkpoint_of(engine: Engine, project: str, name: str, number: int, step: int | None) -> CheckpointRef:
+    """The checkpoint of a trial's state; the last that is kept, where no step is given.
+
+    Raises:
+        NotFound: There is none; names the steps that are kept.
+    """
+    study = find_study(engine, project, name)
+    trial = find_trial(study, number)
+    kept = list(_checkpoints(study.plan, trial, progress(trial)))
+    found = [each for each in kept if step is None or each.step == step]
+    if not found:
+        at = "" if step is None else f" at step {step}"
+        steps = ", ".join(str(each) for each in sorted({each.step for each in kept})) or "none"
+        raise NotFound(f"trial {number} of '{name}' has no checkpoint{at}.", f"Steps that are kept: {steps}.")
+    return max(found, key=lambda each: (each.step, each.fence))
+
+
+def lease_parts(engine: Engine, project: str, name: str, number: int) -> tuple[int, ...]:
+    """The nodes on a trial's path, root-most first: their logs are the trial's."""
+    study = find_study(engine, project, name)
+    trial = find_trial(study, number)
+    return tuple(node.id for node, _, _ in _walk(trial, trial.target or trial.reached))
+
+
+def waiting_reason(state: EngineState, study: Study) -> str:
+    """Why nothing of a running study is being trained; empty where something is, or nothing waits."""
+    if study.state is not StudyState.RUNNING or not study.open:
+        return ""
+    plan = state.plans[study.plan]
+    if any(lease.plan == plan.id for lease in state.leases.values()):
+        return ""
+    resources = study.spec.program.resources
+    live = [worker for worker in state.workers.values() if worker.state is WorkerState.LIVE]
+    if not live:
+        return "no worker is there"
+    slots = [(worker, slot) for worker in live for slot in worker.slots.values()]
+    fitting = [(worker, slot) for worker, slot in slots if fits(slot, resources)]
+    if not fitting:
+        cpus, gpus = max(slot.cpus for _, slot in slots), max(slot.gpus for _, slot in slots)
+        asked = f"cpus {resources.cpus}, gpus {resources.gpus if resources.gpus is not None else 'any'}"
+        return f"no slot fits: the study asks for {asked}; the largest slot has cpus {cpus}, gpus {gpus}"
+    offers = sorted({environment_of(worker, slot, resources) for worker, slot in fitting})
+    if plan.environment and plan.environment not in offers:
+        return f"no worker has its environment {plan.environment}; there are {', '.join(offers)}"
+    held_back = [state.nodes[number] for number in plan.tree.blocked]
+    if held_back:
+        return "held back for a moment after a failure"
+    return ""
+
+
+def _study_view(state: EngineState, study: Study) -> StudyView:
+    counts: dict[str, int] = {}
+    without = 0
+    running = _running_trials(state, study)
+    for trial in study.trials.values():
+        name = TrialState.RUNNING.value if trial.number in running else trial.state.value
+        counts[name] = counts.get(name, 0) + 1
+        without += progress(trial)
+    plan = state.plans[study.plan]
+    ranges = [(node, found) for node, found in plan.tree.steps_to_run() if study.id in node.open]
+    waiting = sum(found.points[-1] - found.base for _, found in ranges)
+    leases = [lease for lease in state.leases.values() if lease.plan == plan.id and lease.training]
+    on_the_way = sum(
+        stop - max(start, lease.step if index == lease.index else start)
+        for lease in leases
+        for index, (_, start, stop) in enumerate(lease.stages)
+        if index >= lease.index
+    )
+    measured = plan.tree.steps > 0
+    return StudyView(
+        id=study.id,
+        name=study.name,
+        project=study.project,
+        state=study.state,
+        reason=study.reason or waiting_reason(state, study),
+        spec=study.spec.to_json(),
+        trial_counts=dict(sorted(counts.items())),
+        best_trials=tuple(_trial_view(state, study, trial) for trial in best_trials(study)),
+        savings=_savings(state, study, without),
+        steps_waiting=waiting + on_the_way,
+        seconds_waiting=(waiting + on_the_way) * plan.tree.mean_step_seconds() if measured else None,
+        slots_busy=len(leases),
+        slots_total=sum(
+            len(worker.slots) for worker in state.workers.values() if worker.state is WorkerState.LIVE
+        ),
+    )
+
+
+def _savings(state: EngineState, study: Study, without: int) -> SavingsView:
+    trained = study.steps_trained
+    step_seconds = (
+        study.seconds / trained
+        if trained
+        else state.plans[study.plan].tree.mean_step_seconds()
+        if state.plans[study.plan].tree.steps
+        else 0.0
+    )
+    return SavingsView(
+        steps_without_sharing=without,
+        steps_trained=trained,
+        steps_retrained=study.steps_retrained,
+        merge_rate=without / trained if trained else None,
+        seconds_trained=study.seconds,
+        seconds_saved=max(0.0, (without - trained) * step_seconds),
+    )
+
+
+def _running_trials(state: EngineState, study: Study) -> set[int]:
+    """Trials whose next untrained step a lease is training towards."""
+    running = set()
+    leases = state.plans[study.plan].tree.leases
+    for number in study.open:
+        trial = study.trials[number]
+        step = progress(trial)
+        if trial.node is None or trial.target is None or step >= trial.target:
+            continue
+        node = trial.node.owner(step + 1)
+        if any(lease.will_reach(node.id, step + 1) for lease in leases.get(node.id, {}).values()):
+            running.add(number)
+    return running
+
+
+def _trial_view(state: EngineState, study: Study, trial: Trial) -> TrialView:
+    step = progress(trial)
+    shown = trial.state
+    if (
+        shown is TrialState.WAITING
+        and trial.target is not None
+        and trial.number in _running_trials(state, study)
+    ):
+        shown = TrialState.RUNNING
+    metrics: Metrics = {}
+    for node, start, stop in _walk(trial, step):
+        evaluated = [each for each in node.metrics if start < each <= stop]
+        if evaluated:
+            metrics = node.metrics[max(evaluated)]
+    return TrialView(
+        number=trial.number,
+        state=shown,
+        step=step,
+        max_steps=trial.max_steps,
+        metrics=metrics,
+        hyperparameters=study.spec.hyperparameters(trial.assignment),
+        reason=trial.reason,
+    )
+
+
+def _walk(trial: Trial, step: int) -> Iterator[tuple[Node, int, int]]:
+    """The stretches of a trial's path below ``step``, root-most first."""
+    leaf = trial.node if trial.node is not None else trial.reached_node
+    if leaf is None:
+        return
+    nodes = leaf.path()
+    for index, node in enumerate(nodes):
+        stop = nodes[index + 1].start if index + 1 < len(nodes) else step
+        if node.start < min(stop, step):
+            yield node, node.start, min(stop, step)
+
+
+def _going_through(study: Study, node: Node, step: int) -> Iterator[Trial]:
+    for trial in study.trials.values():
+        leaf, furthest = trial.node, trial.target or trial.reached
+        if leaf is not None and furthest >= step and leaf.plan == node.plan and leaf.owner(step) is node:
+            yield trial
+
+
+def _checkpoints(plan: int, trial: Trial, step: int) -> Iterator[CheckpointRef]:
+    for node, start, stop in _walk(trial, step):
+        for each in sorted(node.checkpoints):
+            if start < each <= stop:
+                for fence in sorted(node.checkpoints[each]):
+                    kept = node.checkpoints[each][fence]
+                    yield CheckpointRef(
+                        plan=plan, node=node.id, step=each, fence=fence, size_bytes=kept.size_bytes
+                    )
+
+
+def environment_json(environment: str) -> Mapping[str, Any]:
+    """A plan's environment as an object; empty before it is bound."""
+    found: Mapping[str, Any] = json.loads(environment) if environment else {}
+    return found

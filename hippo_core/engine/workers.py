@@ -1,0 +1,126 @@
+"""Workers come, are heard of, drain, leave, and are given up."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import asdict, dataclass
+
+from hippo_core.engine.commands import DrainWorker, Heartbeat, RegisterWorker, WorkerLeaves
+from hippo_core.engine.decision import Decision
+from hippo_core.engine.events import LeaseStateChanged, WorkerRegistered, WorkerStateChanged
+from hippo_core.engine.state import Worker
+from hippo_core.engine.states import LeaseState, WorkerState
+from hippo_core.errors import NotFound, Stale
+from hippo_core.lease import Lease
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registered:
+    """Leases that the worker named and that no longer stand."""
+
+    revoked: tuple[int, ...]
+
+
+def register(decision: Decision, command: RegisterWorker) -> Registered:
+    """Makes a worker known; what it does not hold any more is released."""
+    held = {lease.fence for lease in command.leases}
+    standing = {
+        lease.fence
+        for lease in _leases_of(decision, command.worker)
+        if lease.incarnation == command.incarnation and lease.fence in held
+    }
+    for lease in _leases_of(decision, command.worker):
+        if lease.fence not in standing:
+            _end(decision, lease, LeaseState.RELEASED, "the worker came back without it")
+    decision.emit(
+        WorkerRegistered(
+            worker=command.worker,
+            incarnation=command.incarnation,
+            host=command.host,
+            slots=tuple(asdict(slot) for slot in command.slots),
+            environment=dict(command.environment),
+            labels=dict(command.labels),
+        )
+    )
+    _renew(decision, command.worker)
+    return Registered(revoked=tuple(sorted(held - standing)))
+
+
+def heartbeat(decision: Decision, command: Heartbeat) -> None:
+    """Renews all leases of a worker."""
+    worker = _incarnation(decision, command.worker, command.incarnation)
+    if worker.state is WorkerState.LOST:
+        decision.emit(WorkerStateChanged(worker=worker.name, state=WorkerState.LIVE, reason=""))
+    _renew(decision, worker.name)
+
+
+def drain(decision: Decision, command: DrainWorker) -> None:
+    """Grants a worker no further leases, and lets it leave."""
+    worker = decision.state.workers.get(command.worker)
+    if worker is None or worker.state is WorkerState.GONE:
+        known = sorted(decision.state.workers)
+        near = difflib.get_close_matches(command.worker, known, n=1, cutoff=0.4)
+        hint = f"Did you mean '{near[0]}'?" if near else "hippo worker ls lists the workers."
+        raise NotFound(f"there is no worker '{command.worker}'.", hint)
+    if worker.state is not WorkerState.DRAINING:
+        decision.emit(
+            WorkerStateChanged(worker=worker.name, state=WorkerState.DRAINING, reason="asked to drain")
+        )
+
+
+def leave(decision: Decision, command: WorkerLeaves) -> None:
+    """A worker goes; what it still held is released."""
+    worker = _incarnation(decision, command.worker, command.incarnation)
+    _give_up(decision, worker, LeaseState.RELEASED, WorkerState.GONE, "it left")
+
+
+def expire(decision: Decision) -> None:
+    """Gives up the workers whose time has come, and lets nodes be leased again whose pause is over."""
+    volatile = decision.volatile
+    for name in sorted(volatile.worker_deadlines):
+        if volatile.worker_deadlines[name] <= decision.now:
+            _give_up(
+                decision,
+                decision.state.workers[name],
+                LeaseState.EXPIRED,
+                WorkerState.LOST,
+                f"not heard of for {decision.settings.lease_seconds:g} s",
+            )
+    for number in sorted(volatile.unblock):
+        if volatile.unblock[number] <= decision.now:
+            del volatile.unblock[number]
+            node = decision.state.nodes[number]
+            tree = decision.state.tree_of(node)
+            tree.blocked.discard(number)
+            tree.mark(number)
+            decision.state.touched_plans[node.plan] = None
+
+
+def _give_up(
+    decision: Decision, worker: Worker, lease_state: LeaseState, state: WorkerState, reason: str
+) -> None:
+    for lease in _leases_of(decision, worker.name):
+        _end(decision, lease, lease_state, f"worker {worker.name}: {reason}")
+    decision.emit(WorkerStateChanged(worker=worker.name, state=state, reason=reason))
+    decision.volatile.worker_deadlines.pop(worker.name, None)
+
+
+def _incarnation(decision: Decision, name: str, incarnation: str) -> Worker:
+    worker = decision.state.workers.get(name)
+    if worker is None or worker.incarnation != incarnation or worker.state is WorkerState.GONE:
+        raise Stale(
+            f"the worker '{name}' is not registered in this incarnation.", "It has to register again."
+        )
+    return worker
+
+
+def _leases_of(decision: Decision, worker: str) -> list[Lease]:
+    return [lease for lease in decision.state.leases.values() if lease.worker == worker]
+
+
+def _end(decision: Decision, lease: Lease, state: LeaseState, reason: str) -> None:
+    decision.emit(LeaseStateChanged(fence=lease.fence, state=state, reason=reason))
+
+
+def _renew(decision: Decision, worker: str) -> None:
+    decision.volatile.worker_deadlines[worker] = decision.now + decision.settings.lease_seconds
