@@ -1,0 +1,157 @@
+"""The same training as in ``trainers.py``, as plain loops: what a trial gives when it is trained alone, without Hippo.
+
+Run as a program it reads a request from standard input and writes, for each trial, its metrics by step and a digest of
+its final weights.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import sys
+from collections.abc import Callable
+from typing import Any
+
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
+import models
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+Values = list[dict[str, Any]]
+Loop = Callable[[Values], tuple[list[dict[str, float]], dict[str, torch.Tensor]]]
+
+
+def seed(number: int) -> None:
+    """What Hippo documents: all global generators, one thread, deterministic algorithms."""
+    random.seed(number)
+    np.random.seed(number)
+    torch.manual_seed(number)
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+
+
+def dropout(values: Values) -> tuple[list[dict[str, float]], dict[str, torch.Tensor]]:
+    data, model = models.dataset(), models.dropout_net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    found = []
+    for each in values:
+        for group in optimizer.param_groups:
+            group["lr"], group["momentum"] = each["lr"], each["momentum"]
+        for inputs, labels in DataLoader(data, batch_size=each["batch_size"], shuffle=True):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(model(inputs), labels).backward()
+            optimizer.step()
+        found.append(models.accuracy_and_loss(model, data))
+    return found, model.state_dict()
+
+
+def batchnorm_adam(values: Values) -> tuple[list[dict[str, float]], dict[str, torch.Tensor]]:
+    data = models.dataset()
+    models.dropout_net()
+    model = models.batchnorm_net()
+    optimizer = torch.optim.Adam(model.parameters())
+    found = []
+    for each in values:
+        for group in optimizer.param_groups:
+            group["lr"], group["betas"] = each["lr"], (each["momentum"], 0.999)
+        for inputs, labels in DataLoader(data, batch_size=each["batch_size"], shuffle=True):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(model(inputs), labels).backward()
+            optimizer.step()
+        found.append(models.accuracy_and_loss(model, data))
+    return found, model.state_dict()
+
+
+def own_scheduler(values: Values) -> tuple[list[dict[str, float]], dict[str, torch.Tensor]]:
+    data, model = models.dataset(), models.dropout_net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: 0.9**epoch)
+    found = []
+    for each in values:
+        scheduler.base_lrs = [each["lr"] for _ in scheduler.base_lrs]
+        for group in optimizer.param_groups:
+            group["lr"] = each["lr"] * 0.9**scheduler.last_epoch
+            group["momentum"] = each["momentum"]
+        for inputs, labels in DataLoader(data, batch_size=each["batch_size"], shuffle=True):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(model(inputs), labels).backward()
+            optimizer.step()
+        scheduler.step()
+        found.append(models.accuracy_and_loss(model, data))
+    return found, model.state_dict()
+
+
+def autocast(values: Values) -> tuple[list[dict[str, float]], dict[str, torch.Tensor]]:
+    data, model = models.dataset(), models.dropout_net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    found = []
+    for each in values:
+        for group in optimizer.param_groups:
+            group["lr"], group["momentum"] = each["lr"], each["momentum"]
+        for inputs, labels in DataLoader(data, batch_size=each["batch_size"], shuffle=True):
+            optimizer.zero_grad()
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                loss = nn.functional.cross_entropy(model(inputs), labels)
+            loss.backward()
+            optimizer.step()
+        found.append(models.accuracy_and_loss(model, data))
+    return found, model.state_dict()
+
+
+def random_evaluation(values: Values) -> tuple[list[dict[str, float]], dict[str, torch.Tensor]]:
+    """Evaluating draws from a copy of the random state: training goes on as if it had not."""
+    data, model = models.dataset(), models.dropout_net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    found = []
+    for each in values:
+        for group in optimizer.param_groups:
+            group["lr"], group["momentum"] = each["lr"], each["momentum"]
+        for inputs, labels in DataLoader(data, batch_size=each["batch_size"], shuffle=True):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(model(inputs), labels).backward()
+            optimizer.step()
+        saved = random.getstate(), np.random.get_state(), torch.get_rng_state()
+        noise = torch.rand(1).item() + random.random() + float(np.random.rand())
+        found.append({**models.accuracy_and_loss(model, data), "noise": noise})
+        random.setstate(saved[0])
+        np.random.set_state(saved[1])
+        torch.set_rng_state(saved[2])
+    return found, model.state_dict()
+
+
+LOOPS: dict[str, Loop] = {
+    "Dropout": dropout,
+    "BatchNormAdam": batchnorm_adam,
+    "OwnScheduler": own_scheduler,
+    "Autocast": autocast,
+    "RandomEvaluation": random_evaluation,
+}
+
+
+def digest(weights: dict[str, torch.Tensor]) -> str:
+    """The bits of all tensors, by name."""
+    total = hashlib.sha256()
+    for name in sorted(weights):
+        tensor = weights[name].detach().cpu().contiguous()
+        total.update(name.encode())
+        total.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return total.hexdigest()
+
+
+def main() -> None:
+    request = json.load(sys.stdin)
+    answers = []
+    for values in request["trials"]:
+        seed(request["seed"])
+        found, weights = LOOPS[request["trainer"]](values)
+        answers.append({"metrics": found, "weights": digest(weights)})
+    json.dump(answers, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
