@@ -1,0 +1,200 @@
+"""Sequences: all schedules of a trial side by side, compared step by step by their values."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+from weakref import WeakValueDictionary
+
+from hippo_core import laws as _laws
+from hippo_core.laws import Law, law_from_json
+from hippo_core.values import Scalar, ValueKey
+
+Stretch = tuple[int, Law]
+"""The step from which on a law is in force, and the law."""
+
+
+class Laws:
+    """The laws in force, by name; evaluable for ever. Immutable, hashable, and interned as a rule.
+
+    Args:
+        laws: The laws by name.
+    """
+
+    __slots__ = ("__weakref__", "_constant_key", "_hash", "laws", "names")
+
+    def __init__(self, laws: Mapping[str, Law]) -> None:
+        self.names: tuple[str, ...] = tuple(sorted(laws))
+        self.laws: tuple[Law, ...] = tuple(laws[name] for name in self.names)
+        self._hash = hash((self.names, self.laws))
+        constant = all(law.constant for law in self.laws)
+        self._constant_key: ValueKey | None = (
+            (self.names, *(law.key for law in self.laws)) if constant else None
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (
+            isinstance(other, Laws) and self.names == other.names and self.laws == other.laws
+        )
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __repr__(self) -> str:
+        return f"Laws({self.to_json()!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Laws.of, (dict(zip(self.names, self.laws, strict=True)),)
+
+    @classmethod
+    def of(cls, laws: Mapping[str, Law]) -> Laws:
+        """The laws by name, interned."""
+        identity = tuple(sorted(laws.items(), key=lambda item: item[0]))
+        found = _interned.get(identity)
+        if found is None:
+            found = _interned.setdefault(identity, cls(laws))
+        return found
+
+    def values(self, step: int) -> dict[str, Scalar]:
+        """The values at a step, by name."""
+        return {name: law.value(step) for name, law in zip(self.names, self.laws, strict=True)}
+
+    def key(self, step: int) -> ValueKey:
+        """The values at a step as a key: equal exactly if names, values and their types are equal."""
+        if self._constant_key is not None:
+            return self._constant_key
+        return (self.names, *[law.typed_value(step) for law in self.laws])
+
+    def changes(self, start: int, stop: int) -> list[tuple[int, dict[str, Scalar]]]:
+        """The steps in [start, stop) with new values.
+
+        Returns:
+            ``start`` itself with its values, then each later step whose values differ from the step before.
+        """
+        found = [(start, self.values(start))]
+        settled = max((law.settles for law in self.laws), default=0)
+        before = self.key(start)
+        for step in range(start + 1, int(min(stop, settled + 1))):
+            key = self.key(step)
+            if key != before:
+                found.append((step, self.values(step)))
+                before = key
+        return found
+
+    def to_json(self) -> dict[str, Any]:
+        """The laws as a JSON object, by name."""
+        return {name: law.to_json() for name, law in zip(self.names, self.laws, strict=True)}
+
+    @classmethod
+    def from_json(cls, json: Mapping[str, Any]) -> Laws:
+        """The inverse of :meth:`to_json`."""
+        return cls.of({name: law_from_json(value) for name, value in json.items()})
+
+    def first_difference(self, other: Laws, start: int, stop: int) -> int | None:
+        """The first step in [start, stop) at which the values of two differ."""
+        if self is other or start >= stop:
+            return None
+        if self.names != other.names:
+            return start
+        nearest: int | None = None
+        for one, another in zip(self.laws, other.laws, strict=True):
+            if one is another:
+                continue
+            found = _laws.first_difference(one, another, start, stop)
+            if found == start:
+                return start
+            if found is not None:
+                nearest = stop = found
+        return nearest
+
+
+_interned: WeakValueDictionary[tuple[tuple[str, Law], ...], Laws] = WeakValueDictionary()
+
+
+@dataclass(frozen=True, slots=True, init=False, eq=False)
+class Sequence:
+    """All schedules of a trial.
+
+    Attributes:
+        names: The hyper-parameters that the trial has, sorted.
+        starts: The steps from which on other laws are in force, from 0.
+        stretches: The laws in force from each of them.
+    """
+
+    names: tuple[str, ...]
+    starts: tuple[int, ...]
+    stretches: tuple[Laws, ...]
+
+    def __init__(self, schedules: Mapping[str, Iterable[Stretch]]) -> None:
+        """Puts schedules side by side.
+
+        Args:
+            schedules: By name, the stretches in order; the first one starts at 0.
+        """
+        changes: dict[int, dict[str, Law]] = {0: {}}
+        for name, stretches in schedules.items():
+            for start, law in stretches:
+                changes.setdefault(start, {})[name] = law
+        starts = tuple(sorted(changes))
+        in_force: dict[str, Law] = {}
+        found = []
+        for start in starts:
+            in_force.update(changes[start])
+            found.append(Laws.of(in_force))
+        object.__setattr__(self, "names", found[0].names)
+        object.__setattr__(self, "starts", starts)
+        object.__setattr__(self, "stretches", tuple(found))
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Sequence) and self.starts == other.starts and self.stretches == other.stretches
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.starts, self.stretches))
+
+    def laws(self, step: int) -> Laws:
+        """The laws in force from ``step`` on."""
+        return self.stretches[bisect_right(self.starts, step) - 1]
+
+    def values(self, step: int) -> dict[str, Scalar]:
+        """The values at a step, by name."""
+        return self.laws(step).values(step)
+
+    def key(self, step: int) -> ValueKey:
+        """The values at a step as a key: equal exactly if names, values and their types are equal."""
+        return self.laws(step).key(step)
+
+    def first_difference(self, laws: Laws, start: int, stop: int) -> int | None:
+        """The first step in [start, stop) with other values than those of ``laws``; None: there is none."""
+        index = bisect_right(self.starts, start) - 1
+        last = len(self.starts) - 1
+        while start < stop:
+            end = stop if index == last else min(stop, self.starts[index + 1])
+            found = self.stretches[index].first_difference(laws, start, end)
+            if found is not None:
+                return found
+            start = end
+            index += 1
+        return None
+
+    def first_not_finite(self, stop: int) -> tuple[int, str] | None:
+        """The first step below ``stop`` with a value that is not finite, and whose value it is."""
+        for index, (start, laws) in enumerate(zip(self.starts, self.stretches, strict=True)):
+            end = stop if index + 1 == len(self.starts) else min(stop, self.starts[index + 1])
+            found: list[tuple[int, str]] = []
+            for name, law in zip(laws.names, laws.laws, strict=True):
+                step = law.first_not_finite(start, end)
+                if step is not None:
+                    found.append((step, name))
+            if found:
+                return min(found)
+        return None
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
