@@ -108,13 +108,13 @@ class Engine:
             case SubmitStudy():
                 return studies.submit(decision, command)
             case PauseStudy():
-                return studies.pause(decision, command)
+                studies.pause(decision, command)
             case ResumeStudy():
-                return studies.resume(decision, command)
+                studies.resume(decision, command)
             case StopStudy():
-                return studies.stop(decision, command)
+                studies.stop(decision, command)
             case ExtendStudy():
-                return studies.extend(decision, command)
+                studies.extend(decision, command)
             case RetryTrials():
                 return studies.retry(decision, command)
             case DeleteStudy():
@@ -122,17 +122,18 @@ class Engine:
             case RegisterWorker():
                 return workers.register(decision, command)
             case Heartbeat():
-                return workers.heartbeat(decision, command)
+                workers.heartbeat(decision, command)
             case DrainWorker():
-                return workers.drain(decision, command)
+                workers.drain(decision, command)
             case WorkerLeaves():
-                return workers.leave(decision, command)
+                workers.leave(decision, command)
             case Report():
                 return reports.report(decision, command)
             case Tick():
-                return workers.expire(decision)
+                workers.expire(decision)
             case _:
                 assert_never(command)
+        return None
 
     def apply(self, event: Event) -> None:
         """Changes the state by one event, and decides nothing."""

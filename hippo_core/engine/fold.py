@@ -5,7 +5,9 @@ Each function takes the state and one kind of event. The stage trees are told he
 
 from __future__ import annotations
 
-from typing import assert_never
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import TypeVar, assert_never
 
 from hippo_core.engine import events as ev
 from hippo_core.engine.state import (
@@ -21,12 +23,16 @@ from hippo_core.engine.state import (
     Worker,
 )
 from hippo_core.engine.states import (
+    LEASE_TRANSITIONS,
     LIVE_LEASE_STATES,
+    STUDY_TRANSITIONS,
+    TRIAL_TRANSITIONS,
     LeaseState,
     RequestState,
     StudyState,
     WorkerState,
 )
+from hippo_core.errors import InvariantViolated
 from hippo_core.lease import Lease, Promise
 from hippo_core.plan import Checkpoint, Failures, Plan
 from hippo_core.sequence import Laws
@@ -82,6 +88,15 @@ def apply(state: EngineState, event: ev.Event) -> None:
             assert_never(event)
 
 
+S = TypeVar("S", bound=StrEnum)
+
+
+def _follow(table: Mapping[S, frozenset[S]], before: S, after: S) -> None:
+    """A state may only be followed by one that the table names, or by itself with another reason."""
+    if after != before and after not in table.get(before, frozenset()):
+        raise InvariantViolated(f"{type(before).__name__}: {before.value} is not followed by {after.value}")
+
+
 StudyEvent = (
     ev.StudySubmitted
     | ev.StudyChanged
@@ -108,6 +123,7 @@ def _apply_study(state: EngineState, event: StudyEvent) -> None:
             state.touched_studies[study.id] = None
         case ev.StudyStateChanged():
             study = state.studies[event.study]
+            _follow(STUDY_TRANSITIONS, study.state, event.state)
             study.state, study.reason = event.state, event.reason
             if event.state is StudyState.RUNNING:
                 state.active[study.id] = study.spec.priority
@@ -209,6 +225,7 @@ def _apply_trial(state: EngineState, event: TrialEvent) -> None:
             state.tell(study, Added(event.trial, event.max_steps))
         case ev.TrialStateChanged():
             trial = study.trials[event.trial]
+            _follow(TRIAL_TRANSITIONS, trial.state, event.state)
             trial.state, trial.reason = event.state, event.reason
             state.touched_studies[study.id] = None
         case ev.RequestOpened():
@@ -366,6 +383,7 @@ def _grant(state: EngineState, event: ev.LeaseGranted) -> None:
 
 
 def _change_lease(state: EngineState, lease: Lease, event: ev.LeaseStateChanged) -> None:
+    _follow(LEASE_TRANSITIONS, lease.state, event.state)
     trained = lease.training and event.state in {LeaseState.SAVING, LeaseState.COMPLETED}
     lease.state, lease.reason = event.state, event.reason
     worker = state.workers.get(lease.worker)

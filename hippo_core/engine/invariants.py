@@ -128,7 +128,8 @@ def every_request_has_a_way(state: EngineState) -> Iterator[str]:
                 continue
             for each in study.open:
                 trial = study.trials[each]
-                assert trial.node is not None and trial.target is not None
+                assert trial.node is not None
+                assert trial.target is not None
                 outlook = plan.tree.outlooks.get(trial.node.id)
                 leases = plan.tree.leases.get(trial.node.id, {}).values()
                 on_its_way = any(

@@ -15,7 +15,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from hippo_core.engine import events
 from hippo_core.engine.events import Event
 
-KINDS: Mapping[str, type[Event]] = {kind.__name__: kind for kind in get_args(events.Event)}
+KINDS: Mapping[str, Any] = {kind.__name__: kind for kind in get_args(events.Event)}
 
 
 def to_json(event: Event) -> dict[str, Any]:
@@ -31,7 +31,8 @@ def from_json(kind: str, fields: Mapping[str, Any]) -> Event:
     """
     event = KINDS[kind]
     hints = _hints(event)
-    return event(**{name: _typed(hints[name], fields[name]) for name in event.__dataclass_fields__})
+    made: Event = event(**{name: _typed(hints[name], fields[name]) for name in event.__dataclass_fields__})
+    return made
 
 
 def _plain(value: Any) -> Any:
@@ -45,7 +46,7 @@ def _plain(value: Any) -> Any:
 
 
 @cache
-def _hints(event: type[Event]) -> dict[str, Any]:
+def _hints(event: object) -> dict[str, Any]:
     return get_type_hints(event)
 
 
