@@ -1,0 +1,118 @@
+"""A child of the supervisor that is started again whenever it dies."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from hippo_client.local.processes import ProcessIdentity, log_tail, start, started_at
+from hippo_client.local.restarts import RestartDelays
+
+# A child that lived less than this has not done anything.
+SHORT_LIFE_SECONDS = 5.0
+TROUBLING_DEATHS = 3
+
+
+class Child:
+    """One supervised process.
+
+    Args:
+        name: "server" or "worker".
+        command: Makes the command line anew for each start.
+        log: Takes the output.
+        environment: All of the environment.
+        on_orphaned: What the child is sent if the supervisor dies.
+        on_change: Called after each start and death, so that the record follows.
+        on_trouble: Called with words when it has died several times without living.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        command: Callable[[], Sequence[str]],
+        log: Path,
+        environment: dict[str, str],
+        on_orphaned: signal.Signals,
+        on_change: Callable[[], None],
+        on_trouble: Callable[[str], None],
+    ) -> None:
+        self.name = name
+        self.log = log
+        self.delays = RestartDelays()
+        self.identity: ProcessIdentity | None = None
+        self.short_lives = 0
+        self._command = command
+        self._environment = environment
+        self._on_orphaned = on_orphaned
+        self._on_change = on_change
+        self._on_trouble = on_trouble
+        self._process: subprocess.Popen[bytes] | None = None
+        self._exited = asyncio.Event()
+        self._ending = asyncio.Event()
+
+    async def run(self) -> None:
+        """Keep it running until ``end`` is called and it has gone."""
+        clock = asyncio.get_running_loop().time
+        while not self._ending.is_set():
+            born = clock()
+            self._start()
+            await self._exited.wait()
+            if self._ending.is_set():
+                return
+            delay = self.delays.died()
+            self._count(clock() - born)
+            try:
+                await asyncio.wait_for(self._ending.wait(), delay)
+            except TimeoutError:
+                continue
+
+    def collect(self) -> None:
+        """Look whether it has died; to be called when a SIGCHLD came."""
+        if self._process is not None and self._process.poll() is not None:
+            self._process = None
+            self.identity = None
+            self._on_change()
+            self._exited.set()
+
+    async def end(self, grace_seconds: float) -> bool:
+        """Ask it to end, and wait; after ``grace_seconds`` it is killed.
+
+        Returns:
+            Whether it ended by itself.
+        """
+        self._ending.set()
+        process = self._process
+        if process is None:
+            return True
+        process.send_signal(signal.SIGTERM)
+        try:
+            await asyncio.wait_for(self._exited.wait(), grace_seconds)
+        except TimeoutError:
+            process.kill()
+            await self._exited.wait()
+            return False
+        return True
+
+    def _start(self) -> None:
+        self._exited.clear()
+        process = start(
+            self._command(), log=self.log, environment=self._environment, on_orphaned=self._on_orphaned
+        )
+        self._process = process
+        # A zombie has no time of start; collect() will hear of it.
+        self.identity = ProcessIdentity(
+            name=self.name, pid=process.pid, started=started_at(process.pid) or "ended"
+        )
+        self._on_change()
+
+    def _count(self, lived_seconds: float) -> None:
+        self.short_lives = self.short_lives + 1 if lived_seconds < SHORT_LIFE_SECONDS else 0
+        if self.short_lives and self.short_lives % TROUBLING_DEATHS == 0:
+            self._on_trouble(
+                f"The {self.name} ended {self.short_lives} times as soon as it had started. "
+                f"Its log, {self.log}, ends with:\n{log_tail(self.log)}"
+            )

@@ -1,0 +1,149 @@
+"""A Hippo home: where the local server's data, tokens, logs and the supervisor's record lie."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from hippo_core.errors import InvalidStudy, NotAllowed
+
+# sun_path holds 108 bytes on Linux and 104 on macOS, the closing zero included.
+LONGEST_SOCKET_PATH = 103
+
+
+def default_home() -> Path:
+    """The folder that ``HIPPO_HOME`` names, else the user's data folder."""
+    named = os.environ.get("HIPPO_HOME")
+    if named:
+        return Path(named).expanduser().absolute()
+    return platformdirs.user_data_path("hippo", appauthor=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerAddress:
+    """Where a ready server listens, as it says itself in the home."""
+
+    grpc: str
+    http: str
+    pid: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Home:
+    """The paths of a home. ``path`` is absolute."""
+
+    path: Path
+
+    @classmethod
+    def at(cls, path: Path | str | None = None) -> Home:
+        """The home at ``path``, by default the user's."""
+        return cls(path=Path(path).expanduser().absolute() if path else default_home())
+
+    @property
+    def logs(self) -> Path:
+        """Logs of the supervisor, the server and the worker."""
+        return self.path / "logs"
+
+    @property
+    def server_file(self) -> Path:
+        """Written by the server when it is ready."""
+        return self.path / "server" / "server.json"
+
+    @property
+    def admin_token_file(self) -> Path:
+        """The token of the home's owner."""
+        return self.path / "server" / "admin.token"
+
+    @property
+    def worker_token_file(self) -> Path:
+        """The token of the home's worker."""
+        return self.path / "server" / "worker.token"
+
+    @property
+    def worker_folder(self) -> Path:
+        """Where the home's worker keeps bundles, recent checkpoints and unpublished ones."""
+        return self.path / "worker"
+
+    @property
+    def lock_file(self) -> Path:
+        """Locked by the supervisor for as long as it, or anything that it started, lives."""
+        return self.path / "supervisor" / "lock"
+
+    @property
+    def record_file(self) -> Path:
+        """The supervisor's record: its socket and its children."""
+        return self.path / "supervisor" / "record.json"
+
+    def create(self) -> None:
+        """Make the home's folders, closed to other users.
+
+        Raises:
+            NotAllowed: The folder cannot be made or written.
+        """
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for folder in (self.logs, self.lock_file.parent):
+                folder.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise NotAllowed(
+                f"The home {self.path} cannot be written: {error.strerror}.",
+                "Set HIPPO_HOME to a folder of yours.",
+            ) from error
+        if not os.access(self.path, os.W_OK | os.X_OK):
+            raise NotAllowed(
+                f"The home {self.path} cannot be written.", "Set HIPPO_HOME to a folder of yours."
+            )
+
+    def admin_token(self) -> str:
+        """The owner's token.
+
+        Raises:
+            NotAllowed: It cannot be read.
+        """
+        try:
+            return self.admin_token_file.read_text().strip()
+        except OSError as error:
+            raise NotAllowed(
+                f"The token {self.admin_token_file} cannot be read: {error.strerror}.",
+                "Use the home's owner, or set HIPPO_HOME to a folder of yours.",
+            ) from error
+
+    def server_address(self) -> ServerAddress | None:
+        """What the server last said, whether or not it still runs."""
+        try:
+            said = json.loads(self.server_file.read_text())
+            return ServerAddress(grpc=said["grpc"], http=said["http"], pid=said["pid"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+
+def socket_path(home: Home) -> Path:
+    """The supervisor's socket: in a folder that only the user enters, short enough wherever the home is.
+
+    Raises:
+        NotAllowed: Somebody else made that folder.
+        InvalidStudy: Not even ``/tmp`` gives a path that is short enough.
+    """
+    digest = hashlib.sha256(os.fsencode(home.path)).hexdigest()[:12]
+    name = f"hippo-{os.getuid()}-{digest}"
+    for parent in (Path(tempfile.gettempdir()), Path("/tmp")):
+        path = parent / name / "s"
+        if len(os.fsencode(path)) > LONGEST_SOCKET_PATH:
+            continue
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        found = path.parent.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+            raise NotAllowed(f"{path.parent} belongs to somebody else.", "Remove it, or set TMPDIR.")
+        if stat.S_IMODE(found.st_mode) != 0o700:
+            path.parent.chmod(0o700)
+        return path
+    raise InvalidStudy(
+        "TMPDIR", f"{tempfile.gettempdir()} is too long for a Unix socket.", "Set TMPDIR to a shorter folder."
+    )

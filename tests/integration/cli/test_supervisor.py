@@ -1,0 +1,233 @@
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from hippo_client.local import Home, record, running_server, shut_down
+from hippo_core.errors import Conflict, NotAllowed, Unavailable
+from tests.integration.cli.conftest import STAND_IN, Stage, kill, lives, until
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+
+
+def test_attaching_starts_the_server_and_knows_its_token(stage: Stage) -> None:
+    with stage.attach(worker=False) as attachment:
+        assert attachment.token == "admin-secret"
+        address = running_server(stage.home)
+        assert address is not None
+        assert (attachment.server, attachment.http) == (address.grpc, address.http)
+        assert stage.times("server", "up") == 1
+        assert stage.times("worker", "up") == 0
+
+
+def test_a_worker_starts_with_the_first_who_needs_one(stage: Stage) -> None:
+    with stage.attach(worker=False), stage.attach(slots=3) as second, stage.attach(slots=5) as third:
+        until(lambda: stage.times("worker", "up", "--slots=3"), "the worker")
+        assert (second.slots, third.slots) == (3, 3)
+        assert stage.times("worker", "up") == 1
+
+
+def test_many_who_attach_at_once_get_one_supervisor(stage: Stage) -> None:
+    with ThreadPoolExecutor(6) as threads:
+        attachments = list(threads.map(lambda _: stage.attach(), range(6)))
+    assert len({attachment.server for attachment in attachments}) == 1
+    until(lambda: stage.times("worker", "up"), "the worker")
+    assert (stage.times("server", "up"), stage.times("worker", "up")) == (1, 1)
+    for attachment in attachments:
+        attachment.close()
+
+
+def test_when_the_last_has_detached_the_worker_drains_and_then_the_server_stops(stage: Stage) -> None:
+    first, second = stage.attach(), stage.attach()
+    until(lambda: stage.times("worker", "up"), "the worker")
+    (stage.home.path / "worker-saves").touch()
+    first.close()
+    second.close()
+    until(lambda: not _listens_for_clients(stage), "the drain")
+    assert stage.times("server", "down") == 0
+    (stage.home.path / "worker-saves").unlink()
+    until(stage.ended, "the end")
+    assert [happening[:2] for happening in stage.happenings()][-2:] == [
+        ["worker", "down"],
+        ["server", "down"],
+    ]
+    assert record.read(stage.home) is None
+
+
+def test_who_comes_back_in_time_finds_everything_running(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LINGER_SECONDS", "30")
+    stage.attach().close()
+    with stage.attach():
+        assert stage.times("server", "up") == 1
+
+
+def test_a_client_that_is_killed_has_detached(stage: Stage) -> None:
+    client = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import sys, time; from hippo_client.local import attach;"
+            "hold = attach(sys.argv[1], launch=sys.argv[2:]); print('attached', flush=True); time.sleep(600)",
+            str(stage.home.path),
+            *stage.launch,
+        ],
+        stdout=subprocess.PIPE,
+    )
+    with client:
+        assert client.stdout is not None
+        assert client.stdout.readline() == b"attached\n"
+        client.kill()
+    until(stage.ended, "the end")
+    assert stage.times("server", "down") == 1
+
+
+def test_a_killed_server_starts_again_on_the_same_ports(stage: Stage) -> None:
+    with stage.attach() as attachment:
+        kill(stage.pid("server"))
+        until(lambda: stage.times("server", "up", attachment.server) == 2, "the second server")
+        until(lambda: running_server(stage.home), "its listening")
+        assert stage.times("worker", "up") == 1
+
+
+def test_a_killed_worker_starts_again(stage: Stage) -> None:
+    with stage.attach():
+        until(lambda: stage.times("worker", "up"), "the worker")
+        kill(stage.pid("worker"))
+        until(lambda: stage.times("worker", "up") == 2, "the second worker")
+        assert stage.times("server", "up") == 1
+
+
+def test_a_killed_supervisor_takes_its_children_along_and_blocks_nobody(stage: Stage) -> None:
+    with stage.attach():
+        until(lambda: stage.times("worker", "up"), "the worker")
+        kill(stage.supervisor_pid())
+        with stage.attach():
+            until(lambda: stage.times("worker", "up") == 2, "the second worker")
+            assert stage.times("server", "up") == 2
+            # The first server had stopped before the second came, and the first worker had gone.
+            order = [happening[:2] for happening in stage.happenings()]
+            assert order.index(["server", "down"]) < len(order) - 1 - order[::-1].index(["server", "up"])
+
+
+def test_what_a_killed_supervisor_left_behind_and_does_not_go_is_killed(stage: Stage) -> None:
+    (stage.home.path / "server-is-stubborn").touch()
+    stage.attach(worker=False)
+    stubborn, supervisor = stage.pid("server"), stage.supervisor_pid()
+    kill(supervisor)
+    until(stage.ended, "the supervisor's death")
+    assert lives(stubborn)
+    record.end_leftovers(stage.home, grace_seconds=0.2)
+    assert not lives(stubborn)
+
+
+def test_the_last_to_detach_waits_until_everything_is_saved(stage: Stage) -> None:
+    first, second = stage.attach(), stage.attach()
+    until(lambda: stage.times("worker", "up"), "the worker")
+    assert first.drain() is False
+    assert stage.times("worker", "down") == 0
+    said: list[str] = []
+    assert second.drain(said.append) is True
+    assert said == ["saving what runs"]
+    assert (stage.times("worker", "down"), stage.times("server", "down")) == (1, 1)
+
+
+def test_who_attaches_during_a_drain_waits_and_gets_a_new_server(stage: Stage) -> None:
+    first = stage.attach()
+    until(lambda: stage.times("worker", "up"), "the worker")
+    (stage.home.path / "worker-saves").touch()
+    leaving = threading.Thread(target=first.drain)
+    leaving.start()
+    until(lambda: not _listens_for_clients(stage), "the drain")
+    said: list[str] = []
+    with ThreadPoolExecutor(1) as threads:
+        coming = threads.submit(stage.attach, tell=said.append)
+        until(lambda: said, "the word that somebody saves")
+        assert not coming.done()
+        (stage.home.path / "worker-saves").unlink()
+        with coming.result():
+            assert stage.times("server", "up") == 2
+    leaving.join()
+    assert said[0] == "an earlier run is still saving; waiting for it"
+
+
+def test_up_stays_and_down_ends(stage: Stage) -> None:
+    stage.attach(stay=True).close()
+    attachment = stage.attach()
+    assert attachment.drain() is False
+    assert stage.times("server", "up") == 1
+    assert shut_down(stage.home) is True
+    assert stage.times("server", "down") == 1
+    until(stage.ended, "the end")
+    assert shut_down(stage.home) is False
+
+
+def test_wanted_ports_are_taken(stage: Stage) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    with stage.attach(worker=False, ports=(port, 0)) as attachment:
+        assert attachment.server == f"127.0.0.1:{port}"
+
+
+def test_a_server_that_cannot_start_is_told_with_its_own_words(stage: Stage) -> None:
+    (stage.home.path / "server-fails").touch()
+    with pytest.raises(Unavailable, match="no room for a database"):
+        stage.attach()
+    until(stage.ended, "the end")
+
+
+def test_a_worker_that_keeps_dying_is_told_to_those_attached(stage: Stage) -> None:
+    (stage.home.path / "worker-fails").touch()
+    with stage.attach() as attachment:
+        heard: list[str] = []
+        until(lambda: heard.extend(attachment.notices()) or heard, "the notice")  # type: ignore[func-returns-value]
+        assert "The worker ended 3 times as soon as it had started." in heard[0]
+        assert "no such device" in heard[0]
+
+
+def test_a_server_started_by_hand_is_left_alone(stage: Stage) -> None:
+    command = [sys.executable, str(STAND_IN), "server", "--grpc-port=0", "--http-port=0"]
+    with subprocess.Popen([*command, f"--home={stage.home.path}"]) as by_hand:
+        until(lambda: running_server(stage.home), "the server")
+        with pytest.raises(Conflict, match=f"process {by_hand.pid}"):
+            stage.attach()
+        by_hand.terminate()
+
+
+def test_the_socket_is_private_and_short_whatever_the_home(tmp_path: Path, stage: Stage) -> None:
+    deep = Stage(Home.at(tmp_path / ("deep" * 30) / ("deeper" * 30)))
+    with deep.attach(worker=False):
+        written = record.read(deep.home)
+        assert written is not None
+        assert len(str(written.socket)) < 104
+        assert stat.S_IMODE(written.socket.parent.stat().st_mode) == 0o700
+    until(deep.ended, "the end")
+
+
+def test_a_home_that_cannot_be_made_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NotAllowed, match="Set HIPPO_HOME to a folder of yours"):
+        Stage(Home.at(tmp_path / "file" / "home")).attach()
+
+
+def test_sigterm_ends_the_supervisor_in_order(stage: Stage) -> None:
+    stage.attach(stay=True).close()
+    os.kill(stage.supervisor_pid(), signal.SIGTERM)
+    until(stage.ended, "the end")
+    assert stage.times("server", "down") == 1
+
+
+def _listens_for_clients(stage: Stage) -> bool:
+    """Whether the worker has not yet been asked to end: a stand-in blocks SIGTERM's default until then."""
+    log = (stage.home.logs / "supervisor.log").read_text()
+    return "ending" not in log
