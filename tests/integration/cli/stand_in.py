@@ -54,7 +54,7 @@ class Metrics(http.server.BaseHTTPRequestHandler):
 def server() -> None:
     home = Path(option("home"))
     if (home / "server-fails").exists():
-        print("no room for a database", flush=True)
+        sys.stdout.write("no room for a database\n")
         sys.exit(1)
     (home / "server").mkdir(exist_ok=True)
     (home / "server" / "admin.token").write_text("admin-secret\n")
@@ -78,7 +78,7 @@ def server() -> None:
 def worker() -> None:
     home = Path(option("home"))
     if (home / "worker-fails").exists():
-        print("no such device", flush=True)
+        sys.stdout.write("no such device\n")
         sys.exit(1)
     slots = [arg for arg in sys.argv if arg.startswith("--slots=")]
     note(home, "worker", "up", *slots)
