@@ -1,7 +1,7 @@
 """Following a study while it runs: the snapshots that the server sends, and whoever shows them.
 
-The server sends a study whenever it changed. A stream that breaks is opened again: the server may be restarting,
-and what it sends first is complete, so nothing is missed.
+The server sends a study whenever it changed. A stream that breaks is opened again: the server may be
+restarting, and what it sends first is complete, so nothing is missed.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class StudySnapshot:
     Attributes:
         study: The study.
         trials: Its trials by number, ascending.
-        changed: Numbers of the trials that differ from the snapshot before, ascending; all of them in the first
-            and after a broken stream.
+        changed: Numbers of the trials that differ from the snapshot before, ascending; all of them in the
+            first, and after a broken stream.
     """
 
     study: study_pb2.Study

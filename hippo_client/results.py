@@ -1,0 +1,137 @@
+"""The JSON shapes of studies and trials, made of the server's messages.
+
+These shapes are a promise to scripts: names and nesting change only together with the documentation. A metric
+that is not a finite number is null.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from hippo_core.engine.states import StudyState, TrialState
+
+if TYPE_CHECKING:
+    from hippo_wire.v1 import study_pb2
+
+Json = dict[str, Any]
+
+_STUDY_STATE_PREFIX = "STUDY_STATE_"
+_TRIAL_STATE_PREFIX = "TRIAL_STATE_"
+_OUTCOME_PREFIX = "SUBMIT_OUTCOME_"
+
+
+def study_state(study: study_pb2.Study) -> StudyState:
+    """The study's state."""
+    from hippo_wire.v1 import study_pb2
+
+    return StudyState(study_pb2.StudyState.Name(study.state).removeprefix(_STUDY_STATE_PREFIX).lower())
+
+
+def trial_state(trial: study_pb2.Trial) -> TrialState:
+    """The trial's state."""
+    from hippo_wire.v1 import study_pb2
+
+    return TrialState(study_pb2.TrialState.Name(trial.state).removeprefix(_TRIAL_STATE_PREFIX).lower())
+
+
+def outcome_name(outcome: study_pb2.SubmitOutcome.ValueType) -> str:
+    """``created``, ``unchanged`` or ``extended``."""
+    from hippo_wire.v1 import study_pb2
+
+    return study_pb2.SubmitOutcome.Name(outcome).removeprefix(_OUTCOME_PREFIX).lower()
+
+
+def study_json(study: study_pb2.Study) -> Json:
+    """The study as ``hippo run --json`` and ``hippo study show --json`` print it."""
+    return {
+        "study": study.name,
+        "state": study_state(study).value,
+        "trials": {state.value: study.trial_counts.get(state.value, 0) for state in TrialState},
+        "best": best_json(study.best_trial) if study.HasField("best_trial") else None,
+        "savings": savings_json(study.savings),
+    }
+
+
+def best_json(trial: study_pb2.Trial) -> Json:
+    """The best trial within a study's JSON."""
+    return {
+        "trial": trial.number,
+        "step": trial.step,
+        "metrics": metrics_json(trial.metrics),
+        "hyperparameters": json.loads(trial.hyperparameters_json),
+    }
+
+
+def savings_json(savings: study_pb2.Savings) -> Json:
+    """What sharing saved."""
+    return {
+        "steps_without_sharing": savings.steps_without_sharing,
+        "steps_trained": savings.steps_trained,
+        "steps_retrained": savings.steps_retrained,
+        "merge_rate": savings.merge_rate if savings.HasField("merge_rate") else None,
+        "seconds_trained": savings.seconds_trained,
+        "seconds_saved": savings.seconds_saved,
+    }
+
+
+def trial_json(trial: study_pb2.Trial) -> Json:
+    """The trial as ``hippo trial ls --json`` prints it."""
+    return {
+        "trial": trial.number,
+        "state": trial_state(trial).value,
+        "step": trial.step,
+        "metrics": metrics_json(trial.metrics),
+        "hyperparameters": json.loads(trial.hyperparameters_json),
+    }
+
+
+def trial_detail_json(detail: study_pb2.GetTrialResponse) -> Json:
+    """The trial as ``hippo trial show --json`` prints it."""
+    return {
+        **trial_json(detail.trial),
+        "history": history_json(detail.history),
+        "values": json.loads(detail.values_json),
+        "path": [
+            {
+                "node": part.node,
+                "start": part.start,
+                "stop": part.stop,
+                "trials": part.trial_count,
+                "not_reproducible": part.not_reproducible,
+            }
+            for part in detail.path
+        ],
+    }
+
+
+def history_json(evaluations: Iterable[study_pb2.Evaluation]) -> list[Json]:
+    """Evaluations by step."""
+    return [{"step": each.step, "metrics": metrics_json(each.metrics)} for each in evaluations]
+
+
+def metrics_json(metrics: Iterable[study_pb2.Metric]) -> dict[str, float | None]:
+    """Metrics by name."""
+    return {metric.name: metric.value if metric.HasField("value") else None for metric in metrics}
+
+
+def stage_tree_json(nodes: Iterable[study_pb2.StageTreeNode]) -> list[Json]:
+    """The study's part of the search plan as ``hippo study tree --json`` prints it, parents first."""
+    return [
+        {
+            "node": node.node,
+            "parent": node.parent if node.HasField("parent") else None,
+            "start": node.start,
+            "stop": node.stop,
+            "trained": node.trained,
+            "values": json.loads(node.values_json),
+            "trials": list(node.trials),
+            "ending": list(node.ending),
+            "metrics": metrics_json(node.metrics),
+            "checkpoints": list(node.checkpoints),
+            "running": node.running,
+            "not_reproducible": node.not_reproducible,
+        }
+        for node in nodes
+    ]

@@ -1,0 +1,85 @@
+"""The trainer that a study names: ``module:attribute``, or a class, brought into that form."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+from hippo_client.origin import Origin
+from hippo_client.trainer_source import METHODS
+from hippo_core.errors import InvalidStudy
+
+_REFERENCE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
+_FORM = 'Give "module:Class", e.g. "trainer:DigitsTrainer" for a class in trainer.py beside the study file.'
+
+
+def refer(trainer: object, origin: Origin) -> str:
+    """The reference by which a worker finds the trainer in the bundle.
+
+    Args:
+        trainer: What the study was given: a reference, or the class itself.
+        origin: Where the study was written.
+
+    Raises:
+        InvalidStudy: It is neither, or workers could not find it.
+    """
+    if isinstance(trainer, str):
+        if not _REFERENCE.fullmatch(trainer):
+            raise InvalidStudy("trainer", f"{trainer!r} is not of the form module:attribute.", _FORM)
+        return trainer
+    if not isinstance(trainer, type):
+        what = "an instance" if hasattr(trainer, "train") else "of type"
+        raise InvalidStudy(
+            "trainer", f"{what} {type(trainer).__name__} is given; a class or its name is wanted.", _FORM
+        )
+    _require_methods(trainer)
+    if trainer.__qualname__ != trainer.__name__:
+        raise InvalidStudy(
+            "trainer",
+            f"{trainer.__qualname__} is defined inside a function or a class, where workers cannot find it.",
+            "Define it at the top level of its module.",
+        )
+    return f"{_module(trainer, origin)}:{trainer.__name__}"
+
+
+def _require_methods(trainer: type) -> None:
+    abstract: frozenset[str] = getattr(trainer, "__abstractmethods__", frozenset())
+    missing = [name for name in METHODS if name in abstract or not callable(getattr(trainer, name, None))]
+    if missing:
+        raise InvalidStudy(
+            "trainer",
+            f"{trainer.__name__} lacks {_listed(missing)}.",
+            "A trainer derives from hippo.Trainer and has setup, apply, train and evaluate.",
+        )
+
+
+def _module(trainer: type, origin: Origin) -> str:
+    file = _source_file(trainer)
+    if file is None and trainer.__module__ == "__main__":
+        raise InvalidStudy(
+            "trainer",
+            f"{trainer.__name__} is defined in a notebook or an interactive session, which workers lack.",
+            "Put `%%writefile trainer.py` at the top of its cell and give "
+            f'"trainer:{trainer.__name__}" instead of the class.',
+        )
+    # The study file runs as __main__, or under the loader's name: workers import it by its own.
+    if file is not None and (trainer.__module__ == "__main__" or file == origin.file):
+        if not file.stem.isidentifier():
+            raise InvalidStudy(
+                "trainer",
+                f"it is defined in {file.name}, which cannot be imported under that name.",
+                "Rename the file to letters, digits and underscores, or move the class to trainer.py.",
+            )
+        return file.stem
+    return trainer.__module__
+
+
+def _source_file(trainer: type) -> Path | None:
+    module = sys.modules.get(trainer.__module__)
+    named = getattr(module, "__file__", None)
+    return None if named is None else Path(named).absolute()
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
