@@ -1,0 +1,279 @@
+"""A storage in a folder of this machine, or one that all workers have mounted (NFS).
+
+Publishing, in this order, each line durable before the next:
+
+1. every file gets a second name in ``temporary/<unique>/`` (a hard link), or is copied where that is impossible
+2. each file is fsynced, then that folder
+3. the folder is renamed to its final name, and the final name's folder is fsynced
+4. the manifest is written in the folder under another name, fsynced, renamed, and the folder fsynced
+
+Whatever dies between, the checkpoint has a manifest only if all it names is whole and durable, and the
+writer's own folder still has everything that publishing anew needs.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from blake3 import blake3
+
+from hippo_storage import manifest as manifests
+from hippo_storage.errors import StorageError
+from hippo_storage.files import DurableFiles, chunks, digest_of, make_folders
+from hippo_storage.manifest import MANIFEST, CheckpointLocation, FileEntry, Manifest
+from hippo_storage.storage import (
+    LEFTOVER_SECONDS,
+    Published,
+    Storage,
+    bundle_path,
+    no_hook,
+    require_same,
+    spooled_files,
+)
+from hippo_storage.verify import bundle_corrupt, bundle_missing, corrupt, in_words, lacking, verified
+
+_ATTEMPTS = 5
+
+
+class LocalStorage(Storage):
+    """Checkpoints and bundles in a folder.
+
+    Args:
+        root: The folder; it is made if it lacks.
+        files: What carries out file operations.
+        hook: Called at the named points of publishing.
+    """
+
+    def __init__(
+        self, root: Path, files: DurableFiles | None = None, hook: Callable[[str], None] = no_hook
+    ) -> None:
+        super().__init__(hook)
+        self.root = root
+        self._files = files or DurableFiles()
+        self._temporary = root / "temporary"
+        with in_words(f"making {root}"):
+            make_folders(self._files, self._temporary)
+            make_folders(self._files, root / "bundles")
+
+    def publish(
+        self, folder: Path, location: CheckpointLocation, about: Mapping[str, Any], *, keep: bool = False
+    ) -> Published:
+        """See `Storage.publish`."""
+        with in_words(f"reading {folder}"):
+            entries = spooled_files(folder)
+        manifest = Manifest(location=location, files=entries, about=about)
+        with in_words(f"writing {self.root / location.path}", manifest.size_bytes):
+            standing = self._standing(manifest)
+            if standing is None:
+                self._publish_files(folder, manifest)
+                self._publish_manifest(manifest)
+            if not keep:
+                self._files.remove_tree(folder)
+        self.hook("done")
+        return Published(size_bytes=manifest.size_bytes, digest=(standing or manifest).digest)
+
+    def fetch(self, location: CheckpointLocation, into: Path, digest: str | None = None) -> None:
+        """See `Storage.fetch`."""
+        manifest = self.manifest(location, digest)
+        source = self.root / location.path
+        target = into.parent / f".{into.name}.{uuid.uuid4().hex}"
+        with in_words(f"fetching {source}", manifest.size_bytes):
+            into.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                target.mkdir()
+                for name, entry in manifest.files.items():
+                    self._fetch_file(location, name, entry, target)
+                target.rename(into)
+            except BaseException:
+                self._files.remove_tree(target)
+                raise
+
+    def read(self, location: CheckpointLocation, digest: str | None = None) -> Iterator[tuple[str, bytes]]:
+        """See `Storage.read`."""
+        manifest = self.manifest(location, digest)
+        for name, entry in manifest.files.items():
+            path = self.root / location.path / name
+            with in_words(f"reading {path}"), lacking(location, name), path.open("rb", buffering=0) as file:
+                pieces = (bytes(chunk) for chunk in chunks(file))
+                for piece in verified(location, name, entry, pieces):
+                    yield name, piece
+
+    def manifest(self, location: CheckpointLocation, digest: str | None = None) -> Manifest:
+        """See `Storage.manifest`."""
+        path = self.root / location.path / MANIFEST
+        with in_words(f"reading {path}"), lacking(location, MANIFEST), path.open("rb") as file:
+            data = file.read(manifests.MAX_MANIFEST_BYTES)
+        return manifests.decode(data, location, digest)
+
+    def remove(self, location: CheckpointLocation) -> None:
+        """See `Storage.remove`."""
+        folder = self.root / location.path
+        with in_words(f"removing {folder}"):
+            if not folder.is_dir():
+                return
+            if (folder / MANIFEST).exists():
+                self._files.unlink(folder / MANIFEST)
+                # What has no manifest is no checkpoint: only when that is durable may bytes go.
+                self._files.sync_folder(folder)
+            self._files.remove_tree(folder)
+            self._remove_empty_parents(folder)
+
+    def sweep(self, now: float, age_seconds: float = LEFTOVER_SECONDS) -> int:
+        """See `Storage.sweep`."""
+        swept = 0
+        with in_words(f"sweeping {self.root}"):
+            incomplete = (
+                folder
+                for folder in (self.root / "checkpoints").glob("*/*/*/*")
+                if not (folder / MANIFEST).exists()
+            )
+            for path in sorted([*self._temporary.iterdir(), *incomplete]):
+                try:
+                    touched = max(each.stat().st_mtime for each in (path, *path.glob("*")))
+                except FileNotFoundError:
+                    continue  # its writer is just finishing
+                if now - touched < age_seconds:
+                    continue
+                if path.is_dir():
+                    self._files.remove_tree(path)
+                else:
+                    self._files.unlink(path)
+                self._remove_empty_parents(path)
+                swept += 1
+        return swept
+
+    def put_bundle(self, digest: str, archive: Path | bytes) -> None:
+        """See `Storage.put_bundle`."""
+        final = self.root / bundle_path(digest)
+        if final.exists():
+            return
+        temporary = self._temporary / uuid.uuid4().hex
+        size_bytes = len(archive) if isinstance(archive, bytes) else None
+        with in_words(f"writing {final}", size_bytes):
+            try:
+                if isinstance(archive, bytes):
+                    self._files.write(temporary, archive)
+                    found = blake3(archive).hexdigest()
+                else:
+                    found = self._files.copy(archive, temporary)
+                if found != digest:
+                    raise bundle_corrupt(digest, found)
+                self._files.sync(temporary)
+                self._files.rename(temporary, final)
+                self._files.sync_folder(final.parent)
+            finally:
+                self._files.unlink(temporary)
+
+    def get_bundle(self, digest: str, into: Path) -> None:
+        """See `Storage.get_bundle`."""
+        source = self.root / bundle_path(digest)
+        temporary = into.parent / f".{into.name}.{uuid.uuid4().hex}"
+        with in_words(f"fetching {source}"):
+            if not source.exists():
+                raise bundle_missing(digest)
+            into.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                found = self._files.copy(source, temporary)
+                if found != digest:
+                    raise bundle_corrupt(digest, found)
+                temporary.replace(into)
+            finally:
+                temporary.unlink(missing_ok=True)
+
+    def has_bundle(self, digest: str) -> bool:
+        """See `Storage.has_bundle`."""
+        with in_words(f"looking for {digest}"):
+            return (self.root / bundle_path(digest)).exists()
+
+    def _standing(self, manifest: Manifest) -> Manifest | None:
+        """The manifest of these very files, if it lies there; an incomplete attempt is cleared away."""
+        folder = self.root / manifest.location.path
+        if not (folder / MANIFEST).exists():
+            self._files.remove_tree(folder)
+            return None
+        found = self.manifest(manifest.location)
+        require_same(found, manifest)
+        # The renames that made it visible may not be durable yet, if its writer died right after them.
+        self._files.sync_folder(folder)
+        return found
+
+    def _publish_files(self, folder: Path, manifest: Manifest) -> None:
+        temporary = self._temporary / uuid.uuid4().hex
+        final = self.root / manifest.location.path
+        try:
+            self._files.make_folder(temporary)
+            for name, entry in manifest.files.items():
+                self._take(folder / name, temporary / name, entry)
+                self.hook(f"file {name}")
+                self._files.sync(temporary / name)
+                self.hook(f"file synced {name}")
+            self._files.sync_folder(temporary)
+            self.hook("folder synced")
+            self._rename_into_place(temporary, final)
+            self.hook("folder renamed")
+            self._files.sync_folder(final.parent)
+            self.hook("parent synced")
+        except BaseException:
+            self._files.remove_tree(temporary)
+            self._files.remove_tree(final)
+            raise
+
+    def _publish_manifest(self, manifest: Manifest) -> None:
+        final = self.root / manifest.location.path
+        temporary = final / f".{MANIFEST}"
+        try:
+            self._files.write(temporary, manifest.encode())
+            self.hook("manifest written")
+            self._files.sync(temporary)
+            self.hook("manifest synced")
+            self._files.rename(temporary, final / MANIFEST)
+            self.hook("manifest renamed")
+            self._files.sync_folder(final)
+            self.hook("manifest durable")
+        except BaseException:
+            self._files.unlink(final / MANIFEST)
+            self._files.remove_tree(final)
+            raise
+
+    def _take(self, source: Path, target: Path, entry: FileEntry) -> None:
+        if self._files.link(source, target):
+            return
+        found = self._files.copy(source, target)
+        if found != entry.digest:
+            raise StorageError(
+                f"{source} changed while it was published: blake3 {found} instead of {entry.digest}.",
+                "Look at that disk; the state is saved again later.",
+            )
+
+    def _rename_into_place(self, temporary: Path, final: Path) -> None:
+        for attempt in range(1, _ATTEMPTS + 1):
+            make_folders(self._files, final.parent)
+            try:
+                self._files.rename(temporary, final)
+            except FileNotFoundError:
+                # The removal of a neighbour took the folder above, since it was empty for a moment.
+                if attempt == _ATTEMPTS:
+                    raise
+            else:
+                return
+
+    def _fetch_file(self, location: CheckpointLocation, name: str, entry: FileEntry, folder: Path) -> None:
+        source, target = self.root / location.path / name, folder / name
+        with lacking(location, name):
+            found = (
+                digest_of(target) if self._files.link(source, target) else self._files.copy(source, target)
+            )
+        if target.stat().st_size != entry.size_bytes or found != entry.digest:
+            raise corrupt(location, name, target.stat().st_size, entry)
+
+    def _remove_empty_parents(self, folder: Path) -> None:
+        for parent in folder.parents:
+            if parent in (self.root, self._temporary):
+                return
+            try:
+                parent.rmdir()
+            except OSError:
+                return  # a neighbour lies there

@@ -1,0 +1,232 @@
+"""A storage in an object store, through fsspec: S3, GCS, Azure and what else it knows.
+
+Objects are not renamed: an object is there, whole and durable, once its upload has ended. So the files
+are uploaded under their final names, and the manifest last, created only if none lies there. What has no
+manifest is no checkpoint, whatever else lies there; it is removed only by age, never since it merely
+looks unfinished.
+"""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from blake3 import blake3
+
+from hippo_core.errors import InvalidStudy
+from hippo_storage import manifest as manifests
+from hippo_storage.errors import StorageError
+from hippo_storage.files import CHUNK_BYTES, chunks, digest_of
+from hippo_storage.manifest import MANIFEST, CheckpointLocation, FileEntry, Manifest
+from hippo_storage.storage import (
+    LEFTOVER_SECONDS,
+    Published,
+    Storage,
+    bundle_path,
+    no_hook,
+    require_same,
+    spooled_files,
+)
+from hippo_storage.verify import bundle_corrupt, bundle_missing, in_words, lacking, verified
+
+
+class ObjectStorage(Storage):
+    """Checkpoints and bundles as objects.
+
+    Args:
+        filesystem: An fsspec file system, without a cache of listings.
+        root: The prefix of all keys, e.g. ``bucket/hippo``.
+        hook: Called at the named points of publishing.
+    """
+
+    def __init__(self, filesystem: Any, root: str, hook: Callable[[str], None] = no_hook) -> None:
+        super().__init__(hook)
+        self._filesystem = filesystem
+        self._root = root.rstrip("/")
+
+    @classmethod
+    def open(cls, url: str) -> ObjectStorage:
+        """Opens what fsspec knows by this address."""
+        try:
+            from fsspec.core import url_to_fs
+        except ImportError as error:
+            raise InvalidStudy(
+                "storage", f"{url} needs fsspec", "Install hippo-hpo[worker] or hippo-hpo[server]."
+            ) from error
+        try:
+            # Others write there too: a listing that was kept would hide what they did.
+            filesystem, root = url_to_fs(url, use_listings_cache=False)
+        except (ImportError, ValueError) as error:
+            raise InvalidStudy(
+                "storage", f"{url} cannot be opened: {error}", "Install what it names."
+            ) from error
+        return cls(filesystem, root)
+
+    def publish(
+        self, folder: Path, location: CheckpointLocation, about: Mapping[str, Any], *, keep: bool = False
+    ) -> Published:
+        """See `Storage.publish`."""
+        with in_words(f"reading {folder}"):
+            entries = spooled_files(folder)
+        manifest = Manifest(location=location, files=entries, about=about)
+        with in_words(f"writing {self._key(location.path)}", manifest.size_bytes):
+            standing = self._standing(manifest)
+            if standing is None:
+                for name, entry in entries.items():
+                    self._upload(folder / name, self._key(location.path, name), entry)
+                    self.hook(f"file {name}")
+                standing = self._put_manifest(manifest)
+                self.hook("manifest durable")
+            if not keep:
+                shutil.rmtree(folder)
+        self.hook("done")
+        return Published(size_bytes=manifest.size_bytes, digest=standing.digest)
+
+    def fetch(self, location: CheckpointLocation, into: Path, digest: str | None = None) -> None:
+        """See `Storage.fetch`."""
+        manifest = self.manifest(location, digest)
+        temporary = into.parent / f".{into.name}.{uuid.uuid4().hex}"
+        with in_words(f"fetching {self._key(location.path)}", manifest.size_bytes):
+            temporary.mkdir(parents=True)
+            try:
+                for name, entry in manifest.files.items():
+                    with (temporary / name).open("xb") as file:
+                        for piece in self._verified(location, name, entry):
+                            file.write(piece)
+                temporary.rename(into)
+            except BaseException:
+                shutil.rmtree(temporary)
+                raise
+
+    def read(self, location: CheckpointLocation, digest: str | None = None) -> Iterator[tuple[str, bytes]]:
+        """See `Storage.read`."""
+        manifest = self.manifest(location, digest)
+        for name, entry in manifest.files.items():
+            with in_words(f"reading {self._key(location.path, name)}"):
+                for piece in self._verified(location, name, entry):
+                    yield name, piece
+
+    def manifest(self, location: CheckpointLocation, digest: str | None = None) -> Manifest:
+        """See `Storage.manifest`."""
+        key = self._key(location.path, MANIFEST)
+        with (
+            in_words(f"reading {key}"),
+            lacking(location, MANIFEST),
+            self._filesystem.open(key, "rb") as file,
+        ):
+            data = file.read(manifests.MAX_MANIFEST_BYTES)
+        return manifests.decode(data, location, digest)
+
+    def remove(self, location: CheckpointLocation) -> None:
+        """See `Storage.remove`."""
+        key = self._key(location.path)
+        with in_words(f"removing {key}"):
+            self._remove_if_there(self._key(location.path, MANIFEST))
+            for each in sorted(self._filesystem.find(key)):
+                self._remove_if_there(each)
+
+    def sweep(self, now: float, age_seconds: float = LEFTOVER_SECONDS) -> int:
+        """See `Storage.sweep`."""
+        root = self._key("checkpoints")
+        swept = 0
+        with in_words(f"sweeping {root}"):
+            folders: dict[str, list[str]] = {}
+            for key in sorted(self._filesystem.find(root)):
+                folders.setdefault(key.rpartition("/")[0], []).append(key)
+            for keys in folders.values():
+                if any(key.endswith(f"/{MANIFEST}") for key in keys):
+                    continue
+                if all(now - self._filesystem.modified(key).timestamp() >= age_seconds for key in keys):
+                    for key in keys:
+                        self._remove_if_there(key)
+                    swept += 1
+        return swept
+
+    def put_bundle(self, digest: str, archive: Path | bytes) -> None:
+        """See `Storage.put_bundle`."""
+        key = self._key(bundle_path(digest))
+        with in_words(f"writing {key}"):
+            found = blake3(archive).hexdigest() if isinstance(archive, bytes) else digest_of(archive)
+            if found != digest:
+                raise bundle_corrupt(digest, found)
+            if self._filesystem.exists(key):
+                return
+            if isinstance(archive, bytes):
+                self._filesystem.pipe_file(key, archive)
+            else:
+                entry = FileEntry(size_bytes=archive.stat().st_size, digest=digest)
+                self._upload(archive, key, entry)
+
+    def get_bundle(self, digest: str, into: Path) -> None:
+        """See `Storage.get_bundle`."""
+        key = self._key(bundle_path(digest))
+        temporary = into.parent / f".{into.name}.{uuid.uuid4().hex}"
+        with in_words(f"fetching {key}"):
+            into.parent.mkdir(parents=True, exist_ok=True)
+            hasher = blake3()
+            try:
+                try:
+                    with self._filesystem.open(key, "rb") as source, temporary.open("xb") as file:
+                        while piece := source.read(CHUNK_BYTES):
+                            hasher.update(piece)
+                            file.write(piece)
+                except FileNotFoundError as error:
+                    raise bundle_missing(digest) from error
+                if hasher.hexdigest() != digest:
+                    raise bundle_corrupt(digest, hasher.hexdigest())
+                temporary.replace(into)
+            finally:
+                temporary.unlink(missing_ok=True)
+
+    def has_bundle(self, digest: str) -> bool:
+        """See `Storage.has_bundle`."""
+        with in_words(f"looking for {digest}"):
+            return bool(self._filesystem.exists(self._key(bundle_path(digest))))
+
+    def _key(self, *parts: str) -> str:
+        return "/".join((self._root, *parts))
+
+    def _standing(self, manifest: Manifest) -> Manifest | None:
+        if not self._filesystem.exists(self._key(manifest.location.path, MANIFEST)):
+            return None
+        found = self.manifest(manifest.location)
+        require_same(found, manifest)
+        return found
+
+    def _upload(self, source: Path, key: str, entry: FileEntry) -> None:
+        hasher = blake3()
+        with source.open("rb", buffering=0) as reader, self._filesystem.open(key, "wb") as writer:
+            for chunk in chunks(reader):
+                hasher.update(chunk)
+                writer.write(chunk)
+        if hasher.hexdigest() != entry.digest:
+            self._remove_if_there(key)
+            raise StorageError(
+                f"{source} changed while it was published: blake3 {hasher.hexdigest()}, not {entry.digest}.",
+                "Look at that disk; the state is saved again later.",
+            )
+
+    def _put_manifest(self, manifest: Manifest) -> Manifest:
+        key = self._key(manifest.location.path, MANIFEST)
+        try:
+            self._filesystem.pipe_file(key, manifest.encode(), mode="create")
+        except FileExistsError:
+            # An earlier attempt got through, although its answer was lost.
+            found = self.manifest(manifest.location)
+            require_same(found, manifest)
+            return found
+        return manifest
+
+    def _verified(self, location: CheckpointLocation, name: str, entry: FileEntry) -> Iterator[bytes]:
+        key = self._key(location.path, name)
+        with lacking(location, name), self._filesystem.open(key, "rb") as file:
+            yield from verified(location, name, entry, iter(lambda: file.read(CHUNK_BYTES), b""))
+
+    def _remove_if_there(self, key: str) -> None:
+        try:
+            self._filesystem.rm_file(key)
+        except FileNotFoundError:
+            return  # removed by another, or never there: either way it is gone

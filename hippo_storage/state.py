@@ -1,0 +1,257 @@
+"""A trainer's state as files, and back, bit for bit; nothing is ever unpickled.
+
+``state.msgpack`` holds the structure and all plain data (`hippo_storage.state_data` lists the types), and
+``tensors.safetensors`` the bytes of tensors and arrays (`hippo_storage.tensors`).
+
+Saving has two halves. `capture` copies the state into one host buffer and is all that training waits for;
+`write` puts the buffer into files, on another thread, while training goes on. Neither imports torch
+unless the state has tensors.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from io import RawIOBase
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hippo_storage.draft import HashingWriter, write_draft
+from hippo_storage.errors import StateError
+from hippo_storage.safetensors_file import TensorEntry, encode_header, read_header
+from hippo_storage.state_data import Decoder, Encoder, dtype_from_plain, dtype_to_plain, pack, unpack
+from hippo_storage.tensors import Collector, Part, array_of, tensor_of, torch_dtype
+from hippo_storage.verify import in_words
+
+if TYPE_CHECKING:
+    import torch
+
+FORMAT = 1
+STRUCTURE = "state.msgpack"
+TENSORS = "tensors.safetensors"
+
+_Bytes = np.ndarray[Any, np.dtype[np.uint8]]
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Captured:
+    """A state in host memory, apart from the trainer's own.
+
+    Attributes:
+        structure: The bytes of ``state.msgpack``.
+        header: The first bytes of ``tensors.safetensors``; empty where the state has no tensor.
+        buffer: Host memory whose first `used_bytes` are the rest of that file.
+        used_bytes: How much of the buffer is in use.
+    """
+
+    structure: bytes
+    header: bytes
+    buffer: _Bytes
+    used_bytes: int
+
+    @property
+    def size_bytes(self) -> int:
+        """How many bytes `write` will write."""
+        return len(self.structure) + len(self.header) + self.used_bytes
+
+
+def capture(state: Any, into: Captured | None = None) -> Captured:
+    """Copies a state into host memory.
+
+    Args:
+        state: Plain data, tensors and arrays, nested in dicts, lists and the like. It may be changed afterwards.
+        into: An earlier capture whose buffer may be overwritten; it, and a `write` of it, must not be in use.
+
+    Raises:
+        StateError: The state holds something that cannot be saved; names where.
+    """
+    collector = Collector()
+
+    def leaf(path: str, value: Any) -> list[Any] | None:
+        number = collector.add(path, value)
+        return _small_leaf(path, value) if number is None else ["leaf", number]
+
+    data = Encoder(leaf).encode(state)
+    parts, leaves = collector.parts()
+    # Wide elements first: so each tensor begins at a multiple of its element's width, without holes.
+    parts.sort(key=lambda part: -part.item_bytes)
+    entries, used_bytes = _layout(parts)
+    buffer = _buffer(used_bytes, parts, into)
+    for part, entry in zip(parts, entries, strict=True):
+        part.copy_to(buffer[entry.start : entry.start + part.size_bytes])
+    _wait_for_devices(parts)
+    return Captured(
+        structure=pack({"format": FORMAT, "data": data, "leaves": leaves}),
+        header=encode_header(entries) if entries else b"",
+        buffer=buffer,
+        used_bytes=used_bytes,
+    )
+
+
+def write(captured: Captured, folder: Path) -> int:
+    """Writes a captured state as files, hashing them on the way; they are complete, but not yet durable.
+
+    Args:
+        captured: What `capture` gave; not changed.
+        folder: Where to; made if it lacks. It must not hold a state yet.
+
+    Returns:
+        How many bytes were written.
+
+    Raises:
+        StorageFull: No space is left; nothing of the state remains.
+        StorageError: The disk failed.
+    """
+    contents: dict[str, list[bytes | memoryview]] = {STRUCTURE: [captured.structure]}
+    if captured.header:
+        contents[TENSORS] = [captured.header, captured.buffer[: captured.used_bytes].data]
+    digests = {}
+    with in_words(f"saving a state in {folder}", captured.size_bytes):
+        folder.mkdir(parents=True, exist_ok=True)
+        begun: list[Path] = []
+        try:
+            for name, pieces in contents.items():
+                with HashingWriter(folder / name) as file:
+                    begun.append(folder / name)
+                    for piece in pieces:
+                        file.write(piece)
+                digests[name] = file.entry
+            write_draft(folder, digests)
+        except OSError:
+            for path in begun:
+                path.unlink(missing_ok=True)
+            raise
+    return captured.size_bytes
+
+
+def read(folder: Path, device: str = "cpu") -> Any:
+    """Reads a state back: the exact inverse of `capture` and `write`.
+
+    Args:
+        folder: Files that were verified (`Storage.fetch`).
+        device: Where tensors go that were on an accelerator; those of the CPU stay there. By default all are
+            left in host memory, from where loading them into modules and optimisers moves them.
+
+    Raises:
+        StateError: The files are not a state, or need something that is not installed.
+        StorageError: The disk failed.
+    """
+    with in_words(f"reading {folder}"):
+        try:
+            body = unpack((folder / STRUCTURE).read_bytes())
+            if body["format"] > FORMAT:
+                raise StateError(
+                    "", f"the state in {folder} has format {body['format']}, newer than {FORMAT}.",
+                    "Upgrade Hippo on this machine.",
+                )  # fmt: skip
+            leaves = _read_leaves(folder / TENSORS, body["leaves"], device) if body["leaves"] else []
+
+            def leaf(value: list[Any]) -> Any:
+                return leaves[value[1]] if value[0] == "leaf" else _small_value(value)
+
+            return Decoder(leaf).decode(body["data"])
+        except (ValueError, KeyError, IndexError, TypeError, RuntimeError) as error:
+            raise StateError("", f"the files in {folder} are not a state ({error}).") from error
+        except ImportError as error:
+            raise StateError("", f"the state in {folder} needs {error.name}.", "Install torch.") from error
+
+
+def _layout(parts: list[Part]) -> tuple[list[TensorEntry], int]:
+    entries = []
+    start = 0
+    for part in parts:
+        entries.append(TensorEntry(name=part.name, dtype=part.dtype, shape=part.shape, start=start))
+        start += part.size_bytes
+    return entries, start
+
+
+def _buffer(size_bytes: int, parts: list[Part], into: Captured | None) -> _Bytes:
+    if into is not None and len(into.buffer) >= size_bytes:
+        return into.buffer
+    if any(_device_of(part) not in (None, "cpu") for part in parts):
+        import torch
+
+        # Pinned: only from such memory does a device copy at full speed.
+        pinned: _Bytes = torch.empty(size_bytes, dtype=torch.uint8, pin_memory=True).numpy()
+        return pinned
+    buffer = np.empty(size_bytes, np.uint8)
+    buffer[::4096] = 0  # pages come now, once, and not within the first save that training waits for
+    return buffer
+
+
+def _device_of(part: Part) -> str | None:
+    return None if isinstance(part.source, np.ndarray) else str(part.source.device.type)
+
+
+def _wait_for_devices(parts: list[Part]) -> None:
+    devices = {str(part.source.device) for part in parts if _device_of(part) not in (None, "cpu")}
+    if devices:
+        import torch
+
+        for device in sorted(devices):
+            torch.accelerator.synchronize(device)
+
+
+def _small_leaf(path: str, value: Any) -> list[Any] | None:
+    if isinstance(value, np.dtype):
+        return ["np.dtype", dtype_to_plain(value, path)]
+    torch_module = sys.modules.get("torch")
+    if torch_module is None:
+        return None
+    if isinstance(value, torch_module.Size):
+        return ["torch.size", *value]
+    if isinstance(value, torch_module.dtype):
+        return ["torch.dtype", str(value).removeprefix("torch.")]
+    if isinstance(value, torch_module.device):
+        return ["torch.device", str(value)]
+    return None
+
+
+def _small_value(value: list[Any]) -> Any:
+    tag, *rest = value
+    if tag == "np.dtype":
+        return dtype_from_plain(rest[0])
+    import torch
+
+    if tag == "torch.size":
+        return torch.Size(rest)
+    if tag == "torch.dtype":
+        return torch_dtype(rest[0])
+    if tag == "torch.device":
+        return torch.device(rest[0])
+    raise ValueError(f"an unknown kind of value: {tag!r}")
+
+
+def _read_leaves(path: Path, leaves: list[dict[str, Any]], device: str) -> list[Any]:
+    """Reads each part once, into memory of its own, and makes the leaves of them."""
+    users = {leaf["part"]: leaf for leaf in leaves}
+    data: dict[str, Any] = {}
+    with path.open("rb", buffering=0) as file:
+        entries, _ = read_header(file, path.stat().st_size)
+        for name, entry in entries.items():
+            if users[name]["kind"] == "array":
+                data[name] = np.empty(entry.size_bytes, np.uint8)
+                _read_into(file, data[name])
+            else:
+                data[name] = _read_tensor_bytes(file, entry.size_bytes, users[name].get("device"), device)
+    return [(array_of if leaf["kind"] == "array" else tensor_of)(leaf, data[leaf["part"]]) for leaf in leaves]
+
+
+def _read_tensor_bytes(file: RawIOBase, size_bytes: int, was_on: str | None, device: str) -> torch.Tensor:
+    import torch
+
+    # torch's own allocation, aligned as its kernels like it: on alignment may depend which kernel runs.
+    data = torch.empty(size_bytes, dtype=torch.uint8)
+    _read_into(file, data.numpy())
+    return data if was_on is None else data.to(device)
+
+
+def _read_into(file: RawIOBase, target: _Bytes) -> None:
+    view = target.data
+    while view:
+        count = file.readinto(view)
+        if not count:
+            raise ValueError("the file ends too early")
+        view = view[count:]

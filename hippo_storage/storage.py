@@ -1,0 +1,229 @@
+"""Where checkpoints and bundles lie: a folder that all workers see, or an object store through fsspec.
+
+Layout below the root::
+
+    checkpoints/<plan>/<node>/<step>/<fence>/    one checkpoint's files, and manifest.json, which comes last
+    bundles/<digest>                             one archive of code
+    temporary/                                   what is being written (not in object stores)
+
+A checkpoint is there if its manifest is there. Every writer has a folder of its own, named by its fence,
+so a worker that lost its lease without knowing it can never write into another's checkpoint. Storage
+comes first and the database last: a row never points at bytes that are not durable.
+
+Instances may be used from several threads; each call works on its own.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from hippo_core.errors import InvalidStudy
+from hippo_storage.draft import DRAFT, read_draft
+from hippo_storage.errors import StorageError
+from hippo_storage.files import digest_of
+from hippo_storage.manifest import (
+    MAX_FILES,
+    CheckpointLocation,
+    FileEntry,
+    Manifest,
+    is_digest,
+    is_file_name,
+)
+
+__all__ = ["CheckpointLocation", "Published", "Storage"]
+
+LEFTOVER_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """A checkpoint that is durable.
+
+    Attributes:
+        size_bytes: Sum of the file sizes.
+        digest: blake3 of the manifest, in hexadecimal.
+    """
+
+    size_bytes: int
+    digest: str
+
+
+def no_hook(point: str) -> None:
+    """Passes every named point."""
+
+
+class Storage(ABC):
+    """Checkpoints and bundles as files.
+
+    The `hook` is called at the named points of publishing; tests let it fail or end the process there.
+    """
+
+    def __init__(self, hook: Callable[[str], None] = no_hook) -> None:
+        self.hook = hook
+
+    @classmethod
+    def open(cls, url: str) -> Storage:
+        """Opens a storage: a folder's path, ``file:///folder``, or what fsspec knows, as ``s3://bucket/prefix``.
+
+        Raises:
+            InvalidStudy: The address makes no sense, or what it needs is not installed.
+            StorageError: The folder cannot be made.
+        """
+        from hippo_storage.local import LocalStorage
+
+        scheme = urlsplit(url).scheme if "://" in url else ""
+        if not url or "\0" in url:
+            raise InvalidStudy("storage", f"{url!r} is no address of a storage", "Give a folder or a URL.")
+        if not scheme:
+            return LocalStorage(Path(url).expanduser().absolute())
+        if scheme == "file":
+            parts = urlsplit(url)
+            if parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
+                raise InvalidStudy(
+                    "storage", f"{url!r} names no folder of this machine", "Write file:///the/folder."
+                )
+            return LocalStorage(Path(unquote(parts.path)))
+        from hippo_storage.objects import ObjectStorage
+
+        return ObjectStorage.open(url)
+
+    @abstractmethod
+    def publish(
+        self, folder: Path, location: CheckpointLocation, about: Mapping[str, Any], *, keep: bool = False
+    ) -> Published:
+        """Makes the files of a local folder a checkpoint; they are durable and complete when this returns.
+
+        Publishing the same files at the same place again succeeds and changes nothing, so a call may be
+        repeated after any failure; the folder is left as it is until all is done.
+
+        Args:
+            folder: A local folder of plain files. It is removed in the end, unless `keep`.
+            location: Where to.
+            about: What else the manifest is to say; JSON.
+            keep: Leave the folder, e.g. for a cache. Its files must not be changed any more.
+
+        Raises:
+            StorageFull: No space is left; nothing of the checkpoint remains.
+            StorageError: The storage failed, or another checkpoint lies at the place.
+        """
+
+    @abstractmethod
+    def fetch(self, location: CheckpointLocation, into: Path, digest: str | None = None) -> None:
+        """Brings a checkpoint's files, verified, into a local folder, which appears whole or not at all.
+
+        Args:
+            location: Which checkpoint.
+            into: The folder to make; it must not exist, or be empty. Its files must not be changed in place.
+            digest: The manifest's digest, as `publish` told it, where it is known.
+
+        Raises:
+            CheckpointMissing: There is none, or a file of it lacks.
+            CheckpointCorrupt: A byte differs from what was published.
+            StorageError: The storage or the local disk failed.
+        """
+
+    @abstractmethod
+    def read(self, location: CheckpointLocation, digest: str | None = None) -> Iterator[tuple[str, bytes]]:
+        """Streams a checkpoint as (file name, piece of at most 1 MiB), file after file.
+
+        Each file has at least one piece, and its last piece comes only after the file was verified.
+
+        Raises:
+            CheckpointMissing: There is none, or a file of it lacks.
+            CheckpointCorrupt: A byte differs from what was published.
+            StorageError: The storage failed.
+        """
+
+    @abstractmethod
+    def manifest(self, location: CheckpointLocation, digest: str | None = None) -> Manifest:
+        """What a checkpoint consists of; raises as `read`."""
+
+    @abstractmethod
+    def remove(self, location: CheckpointLocation) -> None:
+        """Removes a checkpoint, its manifest first; one that is not there is no error.
+
+        Raises:
+            StorageError: The storage failed.
+        """
+
+    @abstractmethod
+    def sweep(self, now: float, age_seconds: float = LEFTOVER_SECONDS) -> int:
+        """Removes what writers that died left behind: temporary and incomplete things without a manifest.
+
+        Only what nobody has touched for `age_seconds` goes, since what looks unfinished may be in the making.
+
+        Args:
+            now: Seconds since 1970.
+            age_seconds: How old a leftover must be.
+
+        Returns:
+            How many were removed.
+        """
+
+    @abstractmethod
+    def put_bundle(self, digest: str, archive: Path | bytes) -> None:
+        """Keeps an archive of code under its digest.
+
+        Raises:
+            BundleCorrupt: The archive has another digest.
+            StorageFull: No space is left.
+            StorageError: The storage failed.
+        """
+
+    @abstractmethod
+    def get_bundle(self, digest: str, into: Path) -> None:
+        """Brings an archive, verified, into a new local file, which appears whole or not at all.
+
+        Raises:
+            NotFound: There is none of this digest.
+            BundleCorrupt: Its bytes changed.
+            StorageError: The storage or the local disk failed.
+        """
+
+    @abstractmethod
+    def has_bundle(self, digest: str) -> bool:
+        """Whether there is an archive of this digest."""
+
+
+def bundle_path(digest: str) -> str:
+    """Where a bundle lies, relative to the root; the digest comes from others, so it is checked."""
+    if not is_digest(digest):
+        raise InvalidStudy("bundle", f"{digest!r} is no blake3 digest", "Give 64 hexadecimal digits.")
+    return f"bundles/{digest}"
+
+
+def require_same(found: Manifest, wanted: Manifest) -> None:
+    """A state that lies there already may be published again, but nothing else in its place."""
+    if found.files != wanted.files:
+        raise StorageError(
+            f"Another checkpoint lies at {wanted.location}.", "A lease publishes each of its states once."
+        )
+
+
+def spooled_files(folder: Path) -> dict[str, FileEntry]:
+    """The files of a folder that is to be published, with their digests, in the order of their names.
+
+    Digests that were left beside the files are taken where the lengths agree; other files are hashed.
+    """
+    known = read_draft(folder)
+    found: dict[str, FileEntry] = {}
+    for path in sorted(folder.iterdir()):
+        if path.name == DRAFT:
+            continue
+        if not is_file_name(path.name) or path.is_symlink() or not path.is_file():
+            raise StorageError(
+                f"{path} cannot be part of a checkpoint.", "Only plain files with plain names can."
+            )
+        size_bytes = path.stat().st_size
+        entry = known.get(path.name)
+        if entry is None or entry.size_bytes != size_bytes:
+            entry = FileEntry(size_bytes=size_bytes, digest=digest_of(path))
+        found[path.name] = entry
+    if len(found) > MAX_FILES:
+        raise StorageError(f"{folder} holds {len(found)} files.", f"A checkpoint has at most {MAX_FILES}.")
+    return found

@@ -1,0 +1,79 @@
+"""Checking bytes against what a manifest or a name says of them, and the errors that tell of a difference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from blake3 import blake3
+
+from hippo_core.errors import NotFound
+from hippo_storage.errors import BundleCorrupt, CheckpointCorrupt, CheckpointMissing, storage_error
+from hippo_storage.manifest import CheckpointLocation, FileEntry
+
+_FALL_BACK = "The nearest good one before it is used instead."
+_SUBMIT_AGAIN = "Submit the study again; its code is sent along then."
+
+
+def missing(location: CheckpointLocation, reason: str) -> CheckpointMissing:
+    """The error for a checkpoint that is not there, or not whole."""
+    return CheckpointMissing(f"The checkpoint {location} is missing: {reason}.", _FALL_BACK)
+
+
+def verified(
+    location: CheckpointLocation, name: str, entry: FileEntry, pieces: Iterator[bytes]
+) -> Iterator[bytes]:
+    """Passes a file's pieces on, the last one only once the whole is known to be right; at least one."""
+    hasher = blake3()
+    size_bytes = 0
+    held = b""
+    for piece in pieces:
+        hasher.update(piece)
+        size_bytes += len(piece)
+        if held:
+            yield held
+        held = piece
+    if size_bytes != entry.size_bytes or hasher.hexdigest() != entry.digest:
+        raise corrupt(location, name, size_bytes, entry)
+    yield held
+
+
+def corrupt(location: CheckpointLocation, name: str, size_bytes: int, entry: FileEntry) -> CheckpointCorrupt:
+    """The error for a file that differs from its manifest."""
+    what = (
+        "its blake3 digest differs"
+        if size_bytes == entry.size_bytes
+        else f"it has {size_bytes} bytes instead of {entry.size_bytes}"
+    )
+    return CheckpointCorrupt(f"The checkpoint {location} is corrupt: {name}: {what}.", _FALL_BACK)
+
+
+def bundle_missing(digest: str) -> NotFound:
+    """The error for a bundle that is not there."""
+    return NotFound(f"There is no bundle {digest}.", _SUBMIT_AGAIN)
+
+
+def bundle_corrupt(digest: str, found: str) -> BundleCorrupt:
+    """The error for an archive that has another digest than its name."""
+    return BundleCorrupt(
+        f"The bundle {digest} is corrupt: its blake3 digest is {found}.",
+        _SUBMIT_AGAIN,
+    )
+
+
+@contextmanager
+def in_words(doing: str, need_bytes: int | None = None) -> Iterator[None]:
+    """Turns the system's errors into those of storage, saying what was being done."""
+    try:
+        yield
+    except OSError as error:
+        raise storage_error(error, doing, need_bytes) from error
+
+
+@contextmanager
+def lacking(location: CheckpointLocation, name: str) -> Iterator[None]:
+    """A file that is not found is a checkpoint that is missing."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise missing(location, f"{name} lacks") from error
