@@ -1,0 +1,169 @@
+"""Hippo's errors on the wire: a gRPC status with a ``google.rpc.ErrorInfo``, and back to the same error.
+
+The ``reason`` is the error's code, the ``domain`` is "hippo", the metadata hold the hint and the field. The
+metadata of a reply are limited by every HTTP/2 stack on the way, so that long texts are cut; nothing but
+words is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import grpc
+from google.rpc import error_details_pb2, status_pb2
+
+from hippo_core.errors import (
+    Conflict,
+    HippoError,
+    InvalidStudy,
+    InvariantViolated,
+    NotAllowed,
+    NotFound,
+    Stale,
+    Unavailable,
+)
+
+DOMAIN = "hippo"
+DETAILS_KEY = "grpc-status-details-bin"
+LONGEST_MESSAGE = 3000
+LONGEST_HINT = 1000
+
+_STATUS: Mapping[str, grpc.StatusCode] = {
+    InvalidStudy.code: grpc.StatusCode.INVALID_ARGUMENT,
+    NotFound.code: grpc.StatusCode.NOT_FOUND,
+    Conflict.code: grpc.StatusCode.ALREADY_EXISTS,
+    NotAllowed.code: grpc.StatusCode.PERMISSION_DENIED,
+    Stale.code: grpc.StatusCode.ABORTED,
+    Unavailable.code: grpc.StatusCode.UNAVAILABLE,
+    InvariantViolated.code: grpc.StatusCode.INTERNAL,
+}
+_WITHOUT_REASON: Mapping[grpc.StatusCode, Callable[[str, str], HippoError]] = {
+    grpc.StatusCode.NOT_FOUND: NotFound,
+    grpc.StatusCode.ALREADY_EXISTS: Conflict,
+    grpc.StatusCode.PERMISSION_DENIED: NotAllowed,
+    grpc.StatusCode.UNAUTHENTICATED: NotAllowed,
+    grpc.StatusCode.ABORTED: Stale,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WireError:
+    """What a failed call carries: the code, the words, and the packed status for the trailing metadata."""
+
+    code: grpc.StatusCode
+    details: str
+    metadata: tuple[tuple[str, bytes], ...]
+
+
+def to_wire(error: HippoError, *, unauthenticated: bool = False) -> WireError:
+    """Puts an error into what gRPC sends.
+
+    Args:
+        error: The error.
+        unauthenticated: For a ``NotAllowed``: nobody knows who asks; else the role does not suffice.
+    """
+    code = grpc.StatusCode.UNAUTHENTICATED if unauthenticated else _status_of(error)
+    message = error.message
+    metadata = {"hint": _cut(error.hint, LONGEST_HINT)}
+    if isinstance(error, InvalidStudy):
+        metadata["field"] = _cut(error.field, LONGEST_HINT)
+        message = message.removeprefix(f"{error.field}: ")
+    info = error_details_pb2.ErrorInfo(reason=error.code, domain=DOMAIN, metadata=metadata)
+    number: int = code.value[0]
+    status = status_pb2.Status(code=number, message=_cut(message, LONGEST_MESSAGE))
+    status.details.add().Pack(info)
+    return WireError(
+        code=code,
+        details=_cut(error.message, LONGEST_HINT),
+        metadata=((DETAILS_KEY, status.SerializeToString()),),
+    )
+
+
+def from_rpc_error(error: grpc.RpcError, address: str = "") -> HippoError:
+    """The error that a failed call stands for.
+
+    Args:
+        error: What gRPC raised; of a synchronous or of an asyncio channel.
+        address: Whom it was to reach, for the words.
+    """
+    code, details = _code_of(error), _details_of(error)
+    found = _info_of(error)
+    if found is None:
+        return _without_reason(code, details, address)
+    message, info = found
+    hint = info.metadata.get("hint", "")
+    match info.reason:
+        case InvalidStudy.code:
+            return InvalidStudy(info.metadata.get("field", ""), message, hint)
+        case InvariantViolated.code:
+            return InvariantViolated(message, tuple(hint.splitlines()))
+        case NotFound.code:
+            return NotFound(message, hint)
+        case Conflict.code:
+            return Conflict(message, hint)
+        case NotAllowed.code:
+            return NotAllowed(message, hint)
+        case Stale.code:
+            return Stale(message, hint)
+        case _ if code is grpc.StatusCode.UNAVAILABLE:
+            return Unavailable(message, hint)
+        case _:
+            return _WITHOUT_REASON.get(code, HippoError)(message, hint)
+
+
+def _status_of(error: HippoError) -> grpc.StatusCode:
+    known = _STATUS.get(error.code)
+    if known is not None:
+        return known
+    # Errors of a storage behind the server, and of whatever comes later.
+    return grpc.StatusCode.UNAVAILABLE if error.retryable else grpc.StatusCode.DATA_LOSS
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+def _code_of(error: grpc.RpcError) -> grpc.StatusCode:
+    code: object = error.code() if isinstance(error, grpc.Call | grpc.aio.AioRpcError) else None
+    return code if isinstance(code, grpc.StatusCode) else grpc.StatusCode.UNKNOWN
+
+
+def _details_of(error: grpc.RpcError) -> str:
+    words: object = error.details() if isinstance(error, grpc.Call | grpc.aio.AioRpcError) else None
+    return words if isinstance(words, str) else str(error)
+
+
+def _info_of(error: grpc.RpcError) -> tuple[str, error_details_pb2.ErrorInfo] | None:
+    if not isinstance(error, grpc.Call | grpc.aio.AioRpcError):
+        return None
+    for key, value in error.trailing_metadata() or ():
+        if key != DETAILS_KEY or not isinstance(value, bytes):
+            continue
+        status = status_pb2.Status.FromString(value)
+        for packed in status.details:
+            info = error_details_pb2.ErrorInfo()
+            if packed.Unpack(info) and info.domain == DOMAIN:
+                return status.message, info
+    return None
+
+
+def _without_reason(code: grpc.StatusCode, details: str, address: str) -> HippoError:
+    """An error that gRPC itself made: the server was not reached, or did not get as far as to answer."""
+    server = f"the server {address}" if address else "the server"
+    match code:
+        case grpc.StatusCode.UNAVAILABLE:
+            said = details.rpartition(": ")[2] or "no connection"
+            return Unavailable(f"cannot reach {server}: {said}.", "Is hippo-server running there?")
+        case grpc.StatusCode.DEADLINE_EXCEEDED:
+            return Unavailable(f"{server} did not answer in time.", "Look at its log, or try again.")
+        case grpc.StatusCode.CANCELLED:
+            return Unavailable(f"the call to {server} was cancelled.", "Try again.")
+        case grpc.StatusCode.INVALID_ARGUMENT | grpc.StatusCode.RESOURCE_EXHAUSTED:
+            return InvalidStudy("request", details)
+        case grpc.StatusCode.UNIMPLEMENTED:
+            return HippoError(
+                f"{server} does not know this call: {details}.", "Install the same version on both sides."
+            )
+        case _:
+            return _WITHOUT_REASON.get(code, HippoError)(details or f"{server} failed: {code.name}.", "")

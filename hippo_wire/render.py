@@ -1,0 +1,153 @@
+"""What people see of the engine, as messages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from google.protobuf import timestamp_pb2
+
+from hippo_core.engine.views import (
+    CheckpointRef,
+    EvaluationView,
+    SavingsView,
+    StudyView,
+    TreeNodeView,
+    TrialDetail,
+    TrialView,
+    WorkerView,
+)
+from hippo_wire import enums
+from hippo_wire.convert import dump
+from hippo_wire.v1 import admin_pb2, study_pb2
+
+
+def timestamp(moment: datetime | None) -> timestamp_pb2.Timestamp | None:
+    """A moment, which has a time zone; None stays absent."""
+    if moment is None:
+        return None
+    message = timestamp_pb2.Timestamp()
+    message.FromDatetime(moment)
+    return message
+
+
+def study(view: StudyView, created: datetime | None, ended: datetime | None) -> study_pb2.Study:
+    """A study; its times are the store's."""
+    best = [trial(each) for each in view.best_trials]
+    return study_pb2.Study(
+        name=view.name,
+        project=view.project,
+        state=enums.STUDY_STATES[view.state],
+        reason=view.reason,
+        spec_json=dump(dict(view.spec)),
+        trial_counts=dict(view.trial_counts),
+        best_trial=best[0] if best else None,
+        best_trials=best,
+        savings=_savings(view.savings),
+        create_time=timestamp(created),
+        end_time=timestamp(ended),
+        steps_waiting=view.steps_waiting,
+        seconds_waiting=view.seconds_waiting,
+        slots_busy=view.slots_busy,
+        slots_total=view.slots_total,
+    )
+
+
+def trial(view: TrialView) -> study_pb2.Trial:
+    """A trial as listed."""
+    return study_pb2.Trial(
+        number=view.number,
+        state=enums.TRIAL_STATES[view.state],
+        step=view.step,
+        max_steps=view.max_steps,
+        metrics=_metrics(view.metrics),
+        hyperparameters_json=dump(dict(view.hyperparameters)),
+        reason=view.reason,
+    )
+
+
+def trial_detail(detail: TrialDetail) -> study_pb2.GetTrialResponse:
+    """A trial with all that is known of it."""
+    return study_pb2.GetTrialResponse(
+        trial=trial(detail.trial),
+        history=[_evaluation(each) for each in detail.history],
+        training=[_evaluation(each) for each in detail.training],
+        values_json=dump([dict(values) for values in detail.values]),
+        path=[
+            study_pb2.PathPart(
+                node=part.node,
+                start=part.start,
+                stop=part.stop,
+                trial_count=part.trial_count,
+                not_reproducible=part.not_reproducible,
+            )
+            for part in detail.path
+        ],
+        checkpoints=[_checkpoint(each) for each in detail.checkpoints],
+        program_key=detail.program_key,
+        environment_json=detail.environment,
+    )
+
+
+def tree_node(view: TreeNodeView) -> study_pb2.StageTreeNode:
+    """A node of the search plan."""
+    return study_pb2.StageTreeNode(
+        node=view.node,
+        parent=view.parent,
+        start=view.start,
+        stop=view.stop,
+        trained=view.trained,
+        values_json=dump(dict(view.values)),
+        trials=view.trials,
+        ending=view.ending,
+        metrics=_metrics(view.metrics),
+        checkpoints=view.checkpoints,
+        running=view.running,
+        not_reproducible=view.not_reproducible,
+    )
+
+
+def worker(view: WorkerView, registered: datetime | None) -> admin_pb2.Worker:
+    """A worker; when it registered is the driver's."""
+    return admin_pb2.Worker(
+        name=view.name,
+        host=view.host,
+        state=enums.WORKER_STATES[view.state],
+        slots=[
+            admin_pb2.SlotStatus(
+                index=slot.index,
+                device=slot.device,
+                model=slot.model,
+                fence=slot.fence,
+                study=slot.study,
+                step=slot.step,
+            )
+            for slot in view.slots
+        ],
+        environment_json=dump(dict(view.environment)),
+        labels=dict(view.labels),
+        register_time=timestamp(registered),
+    )
+
+
+def _savings(view: SavingsView) -> study_pb2.Savings:
+    return study_pb2.Savings(
+        steps_without_sharing=view.steps_without_sharing,
+        steps_trained=view.steps_trained,
+        steps_retrained=view.steps_retrained,
+        merge_rate=view.merge_rate,
+        seconds_trained=view.seconds_trained,
+        seconds_saved=view.seconds_saved,
+    )
+
+
+def _evaluation(view: EvaluationView) -> study_pb2.Evaluation:
+    return study_pb2.Evaluation(step=view.step, metrics=_metrics(view.metrics))
+
+
+def _checkpoint(view: CheckpointRef) -> study_pb2.Checkpoint:
+    return study_pb2.Checkpoint(node=view.node, step=view.step, fence=view.fence, size_bytes=view.size_bytes)
+
+
+def _metrics(metrics: Mapping[str, float | None]) -> list[study_pb2.Metric]:
+    return [study_pb2.Metric(name=name, value=metrics[name]) for name in sorted(metrics)]
