@@ -1,0 +1,155 @@
+"""A study's folder as one file, named by its digest, and back.
+
+The archive is a zip file without compression. Its bytes depend on nothing but names, contents and execute bits:
+neither on times, owners and the order of a folder, nor on a compressor's version. Unpacking trusts nothing in it:
+regular files only, names that stay below the folder, each once, and no more than the limits.
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+import stat
+import uuid
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from blake3 import blake3
+
+from hippo_core.errors import InvalidStudy
+from hippo_storage.files import CHUNK_BYTES, digest_of
+from hippo_storage.layout import MAX_BYTES, MAX_FILES, SourceFile, collect, is_safe_name
+from hippo_storage.verify import bundle_corrupt, in_words
+
+MAX_ARCHIVE_BYTES = MAX_BYTES + (16 << 20)
+
+_TIME = (1980, 1, 1, 0, 0, 0)
+_UNIX = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """A study's code, ready to travel.
+
+    Attributes:
+        digest: blake3 of the archive, in hexadecimal.
+        archive: The archive itself.
+        files: The names in it, in order.
+    """
+
+    digest: str
+    archive: bytes
+    files: tuple[str, ...]
+
+
+def build(folder: Path, code: Sequence[Path] = (), exclude: Sequence[Path] = ()) -> Bundle:
+    """Packs a study's folder.
+
+    Args:
+        folder: The study's folder.
+        code: Further folders, or single files (`hippo_storage.layout` tells where they go).
+        exclude: Folders that stay out, e.g. the home in use.
+
+    Raises:
+        InvalidStudy: A folder lacks, two files have one name, a name is not portable, or it is too much.
+        StorageError: A file cannot be read.
+    """
+    with in_words(f"reading the code in {folder}"):
+        sources = collect(folder, code, exclude)
+        target = io.BytesIO()
+        with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED, allowZip64=False) as archive:
+            for name, source in sources.items():
+                archive.writestr(_entry(name, source), source.path.read_bytes())
+    data = target.getvalue()
+    return Bundle(digest=blake3(data).hexdigest(), archive=data, files=tuple(sources))
+
+
+def unpack(archive: Path | bytes, into: Path, digest: str | None = None) -> None:
+    """Unpacks an archive into a folder, which appears whole or not at all.
+
+    Args:
+        archive: The archive, or its file.
+        into: The folder to make; it must not exist, or be empty.
+        digest: What the archive must hash to, where known.
+
+    Raises:
+        BundleCorrupt: It has another digest.
+        InvalidStudy: It is no archive of ours, or not a safe one; nothing was unpacked.
+        StorageError: The disk failed.
+    """
+    temporary = into.parent / f".{into.name}.{uuid.uuid4().hex}"
+    with in_words(f"unpacking code into {into}"):
+        _check_digest(archive, digest)
+        into.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with zipfile.ZipFile(io.BytesIO(archive) if isinstance(archive, bytes) else archive) as opened:
+                _check(opened)
+                temporary.mkdir()
+                for entry in opened.infolist():
+                    _unpack_file(opened, entry, temporary)
+            temporary.rename(into)
+        except (zipfile.BadZipFile, NotImplementedError, EOFError) as error:
+            raise _refused(f"it is no archive of code ({error})") from error
+        finally:
+            if temporary.exists():
+                shutil.rmtree(temporary)
+
+
+def _entry(name: str, source: SourceFile) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo(name, _TIME)
+    entry.create_system = _UNIX
+    entry.external_attr = (stat.S_IFREG | (0o755 if source.executable else 0o644)) << 16
+    return entry
+
+
+def _check_digest(archive: Path | bytes, digest: str | None) -> None:
+    if digest is None:
+        return
+    found = blake3(archive).hexdigest() if isinstance(archive, bytes) else digest_of(archive)
+    if found != digest:
+        raise bundle_corrupt(digest, found)
+
+
+def _check(archive: zipfile.ZipFile) -> None:
+    """Refuses an archive before any of it is unpacked."""
+    entries = archive.infolist()
+    if len(entries) > MAX_FILES or sum(entry.file_size for entry in entries) > MAX_BYTES:
+        raise _refused(f"it has more than {MAX_FILES} files or {MAX_BYTES >> 20} MiB")
+    names: set[str] = set()
+    for entry in entries:
+        # zipfile cuts a name at a zero byte, and lets go of what came after.
+        if entry.orig_filename != entry.filename or not is_safe_name(entry.filename):
+            raise _refused(f"{entry.orig_filename!r} is no name of a file below the folder")
+        if not stat.S_ISREG(entry.external_attr >> 16):
+            raise _refused(f"{entry.filename} is no regular file")
+        if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size:
+            raise _refused(f"{entry.filename} is compressed")
+        if entry.flag_bits & 0x1:
+            raise _refused(f"{entry.filename} is encrypted")
+        if entry.filename in names:
+            raise _refused(f"{entry.filename} occurs twice")
+        names.add(entry.filename)
+    folders = {name[:index] for name in names for index, letter in enumerate(name) if letter == "/"}
+    if both := sorted(folders & names):
+        raise _refused(f"{both[0]} is both a file and a folder")
+
+
+def _unpack_file(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path) -> None:
+    path = folder / entry.filename
+    path.parent.mkdir(parents=True, exist_ok=True)
+    executable = (entry.external_attr >> 16) & stat.S_IXUSR
+    with archive.open(entry) as source, path.open("xb") as target:
+        _copy(source, target)
+    path.chmod(0o755 if executable else 0o644)
+
+
+def _copy(source: IO[bytes], target: IO[bytes]) -> None:
+    while piece := source.read(CHUNK_BYTES):
+        target.write(piece)
+
+
+def _refused(reason: str) -> InvalidStudy:
+    return InvalidStudy("bundle", reason, "Send an archive that Hippo has built.")
