@@ -1,0 +1,58 @@
+"""A step of a chosen length, the same in a bare loop and under Hippo, which writes down when its steps ran."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import hippo_client as hippo
+
+
+class Work:
+    """Arithmetic of a given amount on a small network."""
+
+    def __init__(self, repeats: int) -> None:
+        self.repeats = repeats
+        self.weights = torch.randn(96, 96) * 0.1
+        self.inputs = torch.randn(64, 96)
+
+    def step(self, lr: float) -> None:
+        for _ in range(self.repeats):
+            self.weights += lr * 1e-3 * torch.tanh(self.inputs @ self.weights).T @ self.inputs
+
+    def evaluate(self) -> dict[str, float]:
+        return {"loss": float((self.inputs @ self.weights).square().mean())}
+
+
+class Clocked(hippo.Trainer):
+    """Trains ``Work`` and notes the first and the last moment of training in a file of its own."""
+
+    def setup(self, context: hippo.Context) -> None:
+        self.work = Work(context.options["repeats"])
+        self.notes = Path(context.options["notes"]) / f"{os.getpid()}.json"
+        self.lr = 0.0
+        self.started = 0.0
+
+    def apply(self, hp: Any) -> None:
+        self.lr = hp["lr"]
+
+    def train(self, step: int) -> None:
+        if not self.started:
+            self.started = time.time()
+        self.work.step(self.lr)
+
+    def evaluate(self) -> dict[str, float]:
+        found = self.work.evaluate()
+        self.notes.write_text(json.dumps({"started": self.started, "ended": time.time()}))
+        return found
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"weights": self.work.weights}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.work.weights.copy_(state["weights"])

@@ -1,0 +1,378 @@
+"""A whole Hippo in one process and virtual time: the real engine, and workers that keep the contract of real ones.
+
+Training is a hash: a state is the hash of the state before it and of the values of the step, a metric is read off the
+state. So a trial's history, trained alone, is known without any engine (``alone``), and one wrong value, one step left
+out or one wrong checkpoint anywhere gives other numbers.
+
+Everything that can happen next is an action; a seed picks which. Nothing is lost on the way from engine to worker and
+back but what a fault loses.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hippo_core.engine import journal
+from hippo_core.engine.commands import (
+    AnsweredReport,
+    Command,
+    FailedReport,
+    Heartbeat,
+    HeldLease,
+    MetricsReport,
+    PublishedReport,
+    RegisterWorker,
+    ReleasedReport,
+    Report,
+    ReportItem,
+    SlotSpec,
+    StepsReport,
+    Tick,
+    TrainedReport,
+    UnusableReport,
+)
+from hippo_core.engine.decision import EngineSettings
+from hippo_core.engine.engine import Engine, Result
+from hippo_core.engine.events import Event
+from hippo_core.engine.invariants import check
+from hippo_core.engine.orders import LeaseOrder
+from hippo_core.engine.states import FailureClass
+from hippo_core.errors import Stale
+
+INITIAL = "initial"
+SETTINGS = EngineSettings(heartbeat_seconds=1.0, lease_seconds=6.0, orphan_seconds=20.0, backoff_seconds=0.5)
+State = tuple[int, int]
+
+
+def next_state(state: str, values: Mapping[str, Any]) -> str:
+    """The state after a step under these values."""
+    text = json.dumps([state, sorted((name, repr(value)) for name, value in values.items())])
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def metric(state: str) -> float:
+    """What evaluating a state gives, between 0 and 1."""
+    return int(state[:12], 16) / 16.0**12
+
+
+def alone(values: list[Mapping[str, Any]], evaluate_every: int) -> dict[int, float]:
+    """The metrics of a trial that is trained alone, by step."""
+    state, found = INITIAL, {}
+    for step, each in enumerate(values, start=1):
+        state = next_state(state, each)
+        if step % evaluate_every == 0:
+            found[step] = metric(state)
+    return found
+
+
+@dataclass
+class Running:
+    """A lease on a simulated slot."""
+
+    order: LeaseOrder
+    state: str | None
+    index: int = 0
+    step: int = 0
+    saves: set[State] = field(default_factory=set)
+    spool: dict[State, str] = field(default_factory=dict)
+    items: list[ReportItem] = field(default_factory=list)
+    sent: list[Report] = field(default_factory=list)
+    number: int = 0
+    done: bool = False
+    stop: tuple[bool] | None = None
+    answered: set[State] = field(default_factory=set)
+
+
+@dataclass
+class SimulatedWorker:
+    """A daemon with its slots, as far as the engine can tell."""
+
+    name: str
+    slots: int
+    incarnation: int = 1
+    running: dict[int, Running] = field(default_factory=dict)
+    memory: dict[int, tuple[State, str]] = field(default_factory=dict)
+
+
+class Cluster:
+    """The engine with its workers.
+
+    Args:
+        seed: Decides which of the possible actions comes next.
+        workers: Slots by worker.
+    """
+
+    def __init__(self, seed: int, workers: Mapping[str, int]) -> None:
+        self.random = random.Random(seed)
+        self.engine = Engine(SETTINGS)
+        self.journal: list[Event] = []
+        self.now = 0.0
+        self.storage: dict[tuple[int, int, int], str] = {}
+        self.workers = {name: SimulatedWorker(name, slots) for name, slots in workers.items()}
+        self.offers_answered: list[bool] = []
+        self.trained = 0
+        for name in workers:
+            self.register(name)
+
+    def tell(self, command: Command) -> Result:
+        """Gives the engine a command, and checks all invariants after it."""
+        outcome = self.engine.handle(command, self.now)
+        self.journal.extend(outcome.events)
+        check(self.engine)
+        return outcome.result
+
+    def register(self, name: str) -> None:
+        worker = self.workers[name]
+        self.tell(
+            RegisterWorker(
+                worker=name,
+                incarnation=str(worker.incarnation),
+                host=name,
+                slots=tuple(
+                    SlotSpec(index=index, device="cpu", model="", cpus=1, gpus=0) for index in range(worker.slots)
+                ),
+                environment={"python": "3.11", "torch": "2", "cuda": None},
+                leases=tuple(HeldLease(fence=fence, acknowledged=0) for fence in sorted(worker.running)),
+            )
+        )
+
+    # Actions
+
+    def actions(self) -> Iterator[tuple[str, str, int]]:
+        """All that can happen next, in a fixed order."""
+        for name, worker in self.workers.items():
+            yield "receive", name, 0
+            for fence, running in sorted(worker.running.items()):
+                if not running.done:
+                    yield "train", name, fence
+                if running.spool:
+                    yield "publish", name, fence
+                if running.items:
+                    yield "report", name, fence
+
+    def act(self) -> None:
+        """Lets one possible action happen."""
+        self.now += 0.01
+        for worker in self.workers.values():
+            self.tell(Heartbeat(worker=worker.name, incarnation=str(worker.incarnation)))
+        kind, name, fence = self.random.choice(list(self.actions()))
+        worker = self.workers[name]
+        if kind == "receive":
+            self.receive(worker)
+        elif kind == "train":
+            self.train(worker, worker.running[fence])
+        elif kind == "publish":
+            self.publish(worker.running[fence])
+        else:
+            self.report(worker, worker.running[fence])
+
+    def receive(self, worker: SimulatedWorker) -> None:
+        directives = self.engine.directives(worker.name)
+        for order in directives.leases:
+            if order.fence not in worker.running:
+                self.start(worker, order)
+        for fence, node, step in directives.offers:
+            running = worker.running.get(fence)
+            if running is not None and (node, step) not in running.answered:
+                running.answered.add((node, step))
+                self.answer(running, (node, step))
+        for fence, save, _ in directives.stops:
+            running = worker.running.get(fence)
+            if running is not None and not running.done:
+                running.stop = (save,)
+
+    def start(self, worker: SimulatedWorker, order: LeaseOrder) -> None:
+        running = Running(order=order, state=INITIAL, step=order.stages[0].start)
+        running.saves = set(order.save_points)
+        worker.running[order.fence] = running
+        if order.start is None:
+            assert order.stages[0].start == 0
+            return
+        node, step, fence = order.start
+        assert step == order.stages[0].start
+        held = worker.memory.pop(order.slot, None)
+        if order.in_memory and held is not None and held[0] == (node, step):
+            running.state = held[1]
+        elif (node, step, fence) in self.storage:
+            running.state = self.storage[node, step, fence]
+        elif order.in_memory:
+            running.done = True
+            running.items.append(ReleasedReport(reason="not in memory, not saved yet"))
+        else:
+            running.done = True
+            running.items.append(UnusableReport(node=node, step=step, fence=fence, missing=True, reason="gone"))
+            running.items.append(ReleasedReport(reason="start unusable"))
+
+    def answer(self, running: Running, state: State) -> None:
+        ahead = False
+        if not running.done:
+            for index, stage in enumerate(running.order.stages):
+                if stage.node == state[0] and index >= running.index:
+                    position = running.step if index == running.index else stage.start
+                    ahead = position < state[1] <= stage.stop
+        self.offers_answered.append(ahead)
+        running.items.append(AnsweredReport(node=state[0], step=state[1], will=ahead))
+        if ahead:
+            running.saves.add(state)
+
+    def train(self, worker: SimulatedWorker, running: Running) -> None:
+        order = running.order
+        if running.stop is not None:
+            self.release(running, running.stop[0])
+            return
+        assert running.state is not None
+        stage = order.stages[running.index]
+        running.state = next_state(running.state, stage.laws.values(running.step))
+        running.step += 1
+        self.trained += 1
+        here = (stage.node, running.step)
+        if running.step % order.program.evaluate_every == 0:
+            running.items.append(
+                MetricsReport(
+                    node=stage.node,
+                    step=running.step,
+                    metrics={"accuracy": metric(running.state)},
+                    training={},
+                    evaluated=True,
+                )
+            )
+        running.items.append(
+            StepsReport(
+                node=stage.node,
+                start=running.step - 1,
+                stop=running.step,
+                train_seconds=0.01,
+                evaluate_seconds=0.0,
+            )
+        )
+        every = order.checkpoint_every
+        if here in running.saves or (every is not None and running.step % every == 0):
+            running.spool[here] = running.state
+        if running.step == stage.stop:
+            running.index += 1
+            if running.index == len(order.stages):
+                running.done = True
+                running.items.append(TrainedReport())
+                worker.memory[order.slot] = (here, running.state)
+
+    def release(self, running: Running, save: bool) -> None:
+        stage = running.order.stages[min(running.index, len(running.order.stages) - 1)]
+        if save and running.state is not None and running.step > stage.start:
+            running.spool[stage.node, running.step] = running.state
+        while running.spool:
+            self.publish(running)
+        running.done = True
+        running.items.append(ReleasedReport(reason="stopped"))
+
+    def publish(self, running: Running) -> None:
+        state = next(iter(running.spool))
+        self.storage[*state, running.order.fence] = running.spool.pop(state)
+        running.items.append(
+            PublishedReport(
+                node=state[0],
+                step=state[1],
+                size_bytes=1,
+                digest="d",
+                blocked_seconds=0.0,
+                total_seconds=0.0,
+            )
+        )
+
+    def report(self, worker: SimulatedWorker, running: Running) -> None:
+        running.number += 1
+        sent = Report(
+            worker=worker.name,
+            incarnation=str(worker.incarnation),
+            fence=running.order.fence,
+            number=running.number,
+            items=tuple(running.items),
+        )
+        running.items = []
+        self.send(worker, sent)
+        if running.done and not running.spool and not running.items:
+            worker.running.pop(running.order.fence, None)
+
+    def send(self, worker: SimulatedWorker, sent: Report) -> None:
+        try:
+            self.tell(sent)
+        except Stale:
+            worker.running.pop(sent.fence, None)
+
+    # Faults
+
+    def kill_worker(self, name: str) -> None:
+        """The daemon and its runners die; a new incarnation comes back."""
+        worker = self.workers[name]
+        worker.running.clear()
+        worker.memory.clear()
+        worker.incarnation += 1
+        self.register(name)
+
+    def lose_worker(self, name: str) -> None:
+        """The worker falls silent for a lease's time, and goes on afterwards none the wiser."""
+        self.now += SETTINGS.lease_seconds + 0.1
+        for other in self.workers.values():
+            if other.name != name:
+                self.tell(Heartbeat(worker=other.name, incarnation=str(other.incarnation)))
+        self.tell(Tick())
+
+    def kill_runner(self, name: str) -> None:
+        """A slot's process dies; the daemon reports it, with all that it had been told before."""
+        worker = self.workers[name]
+        for running in worker.running.values():
+            if not running.done:
+                stage = running.order.stages[running.index]
+                running.done = True
+                worker.memory.pop(running.order.slot, None)
+                running.items.append(
+                    FailedReport(
+                        failure=FailureClass.INFRASTRUCTURE,
+                        message="killed by SIGKILL",
+                        traceback="",
+                        node=stage.node,
+                        step=running.step,
+                    )
+                )
+                return
+
+    def restart_server(self) -> None:
+        """The engine is dropped and rebuilt from its journal; workers present their leases again."""
+        before = self.engine.snapshot()
+        replayed = [journal.from_json(type(each).__name__, _through_json(each)) for each in self.journal]
+        self.engine = Engine.restore(replayed, SETTINGS, self.now)
+        assert self.engine.snapshot() == before
+        for name in self.workers:
+            self.register(name)
+
+    def lose_checkpoint(self) -> None:
+        """A checkpoint vanishes from the storage."""
+        if self.storage:
+            self.storage.pop(self.random.choice(sorted(self.storage)))
+
+    # The end
+
+    def run(self, limit: int = 200_000) -> None:
+        """Lets things happen until no study runs any more; without faults this is bound to come."""
+        for _ in range(limit):
+            if not self.engine.state.active:
+                return
+            self.act()
+            deadline = self.engine.next_deadline()
+            if deadline is not None and deadline <= self.now:
+                self.tell(Tick())
+            elif not any(worker.running for worker in self.workers.values()) and self.engine.volatile.unblock:
+                self.now = max(self.now, min(self.engine.volatile.unblock.values()))
+                for worker in self.workers.values():
+                    self.tell(Heartbeat(worker=worker.name, incarnation=str(worker.incarnation)))
+                self.tell(Tick())
+        raise AssertionError("the studies did not end")
+
+
+def _through_json(event: Event) -> dict[str, Any]:
+    fields: dict[str, Any] = json.loads(json.dumps(journal.to_json(event)))
+    return fields

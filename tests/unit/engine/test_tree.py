@@ -1,0 +1,203 @@
+"""The stage tree: kept by change it equals one built anew, and its paths are the longest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hippo_core.formulas import Constant
+from hippo_core.laws import make
+from hippo_core.lease import Lease, Promise
+from hippo_core.plan import Checkpoint, Node, Plan
+from hippo_core.sequence import Sequence
+from hippo_core.tree import EMPTY, StageTree
+from hippo_core.values import Kind
+
+STEPS = 6
+
+
+def sequence(values: list[int]) -> Sequence:
+    """A sequence that has these values, and the last one for ever."""
+    stretches = []
+    for step, value in enumerate(values):
+        if step == 0 or value != values[step - 1]:
+            stretches.append((step, make(Constant(float(value)), 0, False, Kind.FLOAT)))
+    return Sequence({"lr": stretches})
+
+
+paths = st.lists(st.lists(st.integers(0, 2), min_size=STEPS, max_size=STEPS), min_size=1, max_size=8)
+
+
+@given(paths)
+def test_the_trie_has_one_step_for_each_distinct_prefix(found: list[list[int]]) -> None:
+    plan = Plan(1)
+    extents: dict[int, int] = {}
+    for values in found:
+        leaf = plan.insert(sequence(values), STEPS)
+        stop = STEPS
+        for node in leaf.ancestry():
+            extents[node.id] = max(extents.get(node.id, 0), stop)
+            stop = node.start
+    distinct = {tuple(values[: length + 1]) for values in found for length in range(STEPS)}
+    assert sum(extents[node.id] - node.start for node in plan.nodes.values()) == len(distinct)
+
+
+@given(paths, st.integers(1, STEPS))
+def test_a_walk_may_begin_at_any_node_of_the_path(found: list[list[int]], stop: int) -> None:
+    plan = Plan(1)
+    for values in found:
+        plan.insert(sequence(values), STEPS)
+    for values in found:
+        leaf = plan.locate(sequence(values), STEPS).node
+        assert leaf is not None
+        for node in leaf.path():
+            assert plan.locate(sequence(values), STEPS, node).node is leaf
+        assert plan.locate(sequence(values), stop).node is leaf.owner(stop)
+
+
+@dataclass
+class World:
+    """A plan with a tree that is kept by change."""
+
+    plan: Plan
+    tree: StageTree
+    leaves: list[Node]
+    fences: int = 0
+    leases: list[Lease] | None = None
+
+
+def request(world: World, index: int, step: int) -> None:
+    node = world.leaves[index % len(world.leaves)].owner(step)
+    node.requests.setdefault(step, {})[1, index] = None
+    world.tree.mark(node.id)
+
+
+def withdraw(world: World, index: int, step: int) -> None:
+    node = world.leaves[index % len(world.leaves)].owner(step)
+    node.requests.get(step, {}).pop((1, index), None)
+    if not node.requests.get(step, {1: 1}):
+        del node.requests[step]
+    world.tree.mark(node.id)
+
+
+def save(world: World, index: int, step: int) -> None:
+    node = world.leaves[index % len(world.leaves)].owner(step)
+    node.checkpoints.setdefault(step, {})[0] = Checkpoint(fence=0, size_bytes=1, digest="")
+    world.tree.mark_state(node.id, step)
+
+
+def lose(world: World, index: int, step: int) -> None:
+    node = world.leaves[index % len(world.leaves)].owner(step)
+    if node.checkpoints.pop(step, None) is not None:
+        world.tree.mark_state(node.id, step)
+
+
+def lease(world: World, index: int, step: int) -> None:
+    world.tree.refresh()
+    best = world.tree.best()
+    if best is None:
+        return
+    path = world.tree.path(best.node, best.base)
+    world.fences += 1
+    granted = Lease(
+        fence=world.fences,
+        worker="w",
+        incarnation="1",
+        slot=0,
+        plan=1,
+        study=1,
+        stages=path.stages,
+        start=None,
+        in_memory=False,
+        promises=dict.fromkeys(path.save_points, Promise.GRANTED),
+    )
+    assert world.leases is not None
+    world.leases.append(granted)
+    world.tree.add_lease(granted)
+
+
+def end_lease(world: World, index: int, step: int) -> None:
+    if world.leases:
+        world.tree.remove_lease(world.leases.pop(index % len(world.leases)))
+
+
+CHANGES = (request, withdraw, save, lose, lease, end_lease)
+changes = st.lists(
+    st.tuples(st.sampled_from(CHANGES), st.integers(0, 7), st.integers(1, STEPS)), min_size=1, max_size=25
+)
+
+
+def world_of(found: list[list[int]]) -> World:
+    plan = Plan(1)
+    leaves = [plan.insert(sequence(values), STEPS) for values in found]
+    return World(plan, StageTree(plan, {1: 0}), leaves, leases=[])
+
+
+@settings(max_examples=300)
+@given(paths, changes)
+def test_a_tree_kept_by_change_equals_one_built_anew(
+    found: list[list[int]], made: list[tuple[object, int, int]]
+) -> None:
+    world = world_of(found)
+    for change, index, step in made:
+        assert callable(change)
+        change(world, index, step)
+        world.tree.refresh()
+        anew = StageTree(world.plan, {1: 0})
+        for each in world.leases or []:
+            anew.add_lease(each)
+        for number in world.plan.nodes:
+            anew.mark(number)
+        anew.refresh()
+        assert world.tree.outlooks == anew.outlooks
+        assert world.tree.best() == anew.best()
+
+
+@settings(max_examples=300)
+@given(paths, changes)
+def test_leasing_until_nothing_is_left_covers_every_request_once(
+    found: list[list[int]], made: list[tuple[object, int, int]]
+) -> None:
+    """1. Requests are made and some states saved. 2. Ready paths are leased, trained and saved, until none is left.
+    3. No step is in two leases, and each request lies on one."""
+    world = world_of(found)
+    for change, index, step in made:
+        if change in (request, save):
+            assert callable(change)
+            change(world, index, step)
+    wanted = {(node.id, step) for node in world.plan.nodes.values() for step in node.requests}
+    trained: set[tuple[int, int]] = set()
+    world.tree.refresh()
+    while (best := world.tree.best()) is not None:
+        path = world.tree.path(best.node, best.base)
+        assert path_seconds(world, path.stages) == best.remaining
+        lease(world, 0, 0)
+        for number, start, stop in path.stages:
+            steps = {(number, step) for step in range(start, stop)}
+            assert not steps & trained
+            trained |= steps
+        done = (world.leases or []).pop()
+        world.tree.remove_lease(done)
+        for number, step in path.save_points:
+            node = world.plan.nodes[number]
+            node.checkpoints.setdefault(step, {})[0] = Checkpoint(fence=0, size_bytes=1, digest="")
+            world.tree.mark_state(number, step)
+        for number, start, stop in path.stages:
+            node = world.plan.nodes[number]
+            for step in [each for each in node.requests if start < each <= stop]:
+                del node.requests[step]
+            world.tree.mark(number)
+        world.tree.refresh()
+    assert all(outlook == EMPTY for outlook in world.tree.outlooks.values())
+    left = {(node.id, step) for node in world.plan.nodes.values() for step in node.requests}
+    assert not left
+    for number, step in wanted:
+        assert (number, step - 1) in trained
+
+
+def path_seconds(world: World, stages: tuple[tuple[int, int, int], ...]) -> float:
+    return sum(
+        (stop - start) * world.tree.step_seconds(world.plan.nodes[number]) for number, start, stop in stages
+    )
