@@ -1,0 +1,196 @@
+"""The host: trains one path after the other in a process of its own, keeping the trainer warm between them."""
+
+from __future__ import annotations
+
+import gc
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from hippo_core.engine.states import FailureClass
+from hippo_core.errors import HippoError
+from hippo_core.training import Trainer
+from hippo_storage.state import read
+from hippo_worker.hosting.failures import explain
+from hippo_worker.hosting.hosted import HostedTrainer, TrainerFailed, user_code
+from hippo_worker.hosting.link import Failed, Link, PathResult
+from hippo_worker.hosting.loading import Code
+from hippo_worker.hosting.loop import PathLoop
+from hippo_worker.hosting.order import PathOrder, StartFrom
+from hippo_worker.hosting.runtime import CUDA, prepare
+from hippo_worker.hosting.saving import Saver
+
+
+@dataclass(slots=True)
+class _Held:
+    """The warm trainer, and the state that it is in."""
+
+    hosted: HostedTrainer
+    node: int
+    step: int
+
+
+class _StartLost(Exception):
+    """The state to start from cannot be had; not the user's fault."""
+
+
+class PathHost:
+    """Trains paths of one program and one bundle, one at a time, all from one thread.
+
+    What the link raises ends the host's use: the trainer may be in the middle of a step.
+
+    It keeps the trainer object between paths, in the state that the last one ended in, and uses it again: as it
+    is for a path that goes on from there, and after loading a state where ``setup`` would have seen the same values.
+
+    Args:
+        device: "cpu" or "cuda".
+        threads: torch's threads, the program's ``resources.cpus``.
+    """
+
+    def __init__(self, device: str, threads: int) -> None:
+        self._device = device
+        self._threads = threads
+        self._saver = Saver()
+        self._served: tuple[str, str] | None = None
+        self._code: Code | None = None
+        self._class: type[Trainer] | None = None
+        self._held: _Held | None = None
+
+    def holds(self) -> tuple[int, int, str] | None:
+        """The state that is in memory: (node, step, program key)."""
+        if self._held is None or self._served is None:
+            return None
+        return self._held.node, self._held.step, self._served[0]
+
+    def run(self, order: PathOrder, link: Link) -> PathResult:
+        """Trains a path.
+
+        Saves may still be under way when it returns; each is told by the link when it is written.
+
+        Args:
+            order: The path.
+            link: Whom to tell; what it raises is raised.
+
+        Raises:
+            ValueError: The order is of another program or bundle than those before.
+        """
+        self._require_served(order)
+        link.stage_started(order.stages[0].node)
+        at = (order.stages[0].node, order.stages[0].start)
+        loop: PathLoop | None = None
+        try:
+            code = self._load(order)
+            held = self._held = self._start(order, code)
+            loop = PathLoop(order, link, held.hosted, self._saver, code, self._device)
+            result = loop.run()
+            if loop.step > at[1]:
+                held.node, held.step = loop.node, loop.step
+            return result
+        except TrainerFailed as error:
+            node, step = at if loop is None else (loop.node, loop.step)
+            failed = self._explain(error, order, node, step)
+        except _StartLost as error:
+            failed = Failed(
+                failure=FailureClass.INFRASTRUCTURE, message=str(error), traceback="", node=at[0], step=at[1]
+            )
+        self._drop()
+        return failed
+
+    def finish_saves(self) -> None:
+        """Waits until everything that was saved is written and told."""
+        self._saver.wait()
+
+    def close(self) -> None:
+        """Waits for the saves under way, and lets go of the trainer."""
+        self._drop()
+        self._saver.close()
+
+    def _require_served(self, order: PathOrder) -> None:
+        served = (order.program_key, str(order.code.resolve()))
+        if self._served is None:
+            self._served = served
+            prepare(self._device, self._threads, order.program.deterministic)
+        elif self._served != served:
+            raise ValueError(
+                f"this host serves {self._served}, not {served}: code of two bundles never mixes"
+            )
+
+    def _load(self, order: PathOrder) -> Code:
+        if self._code is None:
+            code = Code(order.code)
+            with user_code():
+                self._class = code.trainer_class(order.program.trainer)
+                code.require_accounted()
+            self._code = code
+        return self._code
+
+    def _start(self, order: PathOrder, code: Code) -> _Held:
+        """A trainer in the state that the path starts from."""
+        start = order.start
+        values = order.setup_laws.values(0)
+        held = self._held
+        if start is not None and held is not None and held.hosted.can_serve(values):
+            if (held.node, held.step) == (start.node, start.step):
+                held.hosted.serve(values)
+                return held
+            if start.folder is not None and self._load_warm(held, order, start):
+                return held
+        if start is not None and start.folder is None:
+            raise _StartLost(f"The state at step {start.step} of node {start.node} is no longer in memory.")
+        held = None
+        self._drop()
+        hosted = self._make(order, code)
+        if start is not None:
+            hosted.load(self._read(start))
+        node, step = (order.stages[0].node, 0) if start is None else (start.node, start.step)
+        return _Held(hosted, node, step)
+
+    def _make(self, order: PathOrder, code: Code) -> HostedTrainer:
+        assert self._class is not None
+        hosted = HostedTrainer(
+            self._class,
+            program=order.program,
+            values=order.setup_laws.values(0),
+            device=self._device,
+            threads=self._threads,
+            data_dir=order.data_dir,
+            is_users=code.is_users,
+        )
+        with user_code():
+            code.require_accounted()
+        return hosted
+
+    def _load_warm(self, held: _Held, order: PathOrder, start: StartFrom) -> bool:
+        """Loads a state into the warm trainer; False where only a new one will do."""
+        held.hosted.serve(order.setup_laws.values(0))
+        try:
+            held.hosted.load(self._read(start))
+        except TrainerFailed:
+            # A new one shows whether the state is to blame, or what this one has become by training.
+            return False
+        held.node, held.step = start.node, start.step
+        return True
+
+    def _read(self, start: StartFrom) -> Any:
+        assert start.folder is not None
+        try:
+            return read(start.folder, self._device)
+        except (HippoError, OSError) as error:
+            raise _StartLost(f"The checkpoint at step {start.step} cannot be read: {error}") from error
+
+    def _explain(self, error: TrainerFailed, order: PathOrder, node: int, step: int) -> Failed:
+        assert error.__cause__ is not None
+        words = explain(error.__cause__, order.code.resolve())
+        return Failed(
+            failure=words.failure, message=words.message, traceback=words.traceback, node=node, step=step
+        )
+
+    def _drop(self) -> None:
+        """Lets go of the trainer, and of the memory that it took on the device."""
+        if self._held is not None:
+            self._held.hosted.close()
+            self._held = None
+        gc.collect()
+        if self._device == CUDA:
+            torch.cuda.empty_cache()

@@ -1,0 +1,240 @@
+"""Training along a path: steps, changes of values, evaluations, saves, and what is told of them.
+
+Per step the loop calls ``train``, looks at what it returned, reads one byte and one clock. Everything else happens
+at boundaries: where a value changes, at states that are evaluated or saved, and when it is time to tell.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from hippo_core.sequence import Laws
+from hippo_core.values import Scalar
+from hippo_worker.hosting.hosted import HostedTrainer, TrainerFailed, user_code
+from hippo_worker.hosting.link import Link, OfferSavePoint, Released, StopPath, Trained
+from hippo_worker.hosting.loading import Code
+from hippo_worker.hosting.metrics import FLUSH_SECONDS, Reporter, check_metrics
+from hippo_worker.hosting.order import PathOrder, StageOrder
+from hippo_worker.hosting.runtime import CPU
+from hippo_worker.hosting.saving import Cadence, Destination, Saver
+
+CHUNK = 512  #: how many steps ahead changes of values are looked up
+
+
+class Changes:
+    """The steps of a stage at which values change, looked up a stretch at a time.
+
+    Args:
+        laws: The stage's laws.
+        start: Its first step, which counts as a change.
+        stop: One past its last.
+    """
+
+    def __init__(self, laws: Laws, start: int, stop: int) -> None:
+        self._found = _changes(laws, start, stop)
+        self._stop = stop
+        self._next = next(self._found)
+
+    @property
+    def step(self) -> int:
+        """The next step with other values; the stage's end where there is none."""
+        return self._next[0]
+
+    def take(self) -> dict[str, Scalar]:
+        """The values from that step on; moves to the next one."""
+        values = self._next[1]
+        self._next = next(self._found, (self._stop, {}))
+        return values
+
+
+def _changes(laws: Laws, start: int, stop: int) -> Iterator[tuple[int, dict[str, Scalar]]]:
+    for first in range(start, stop, CHUNK):
+        for step, values in laws.changes(first, min(first + CHUNK, stop)):
+            if step > first or first == start or laws.key(first - 1) != laws.key(first):
+                yield step, values
+
+
+class PathLoop:
+    """Trains one path.
+
+    Args:
+        order: The path.
+        link: Whom to tell.
+        hosted: The trainer, in the state that the path starts from.
+        saver: Writes what is saved.
+        code: The bundle's code.
+        device: "cpu" or "cuda".
+
+    Attributes:
+        node: The node that is being trained.
+        step: The step that is being trained; the trainer's state is that at this step.
+    """
+
+    def __init__(
+        self, order: PathOrder, link: Link, hosted: HostedTrainer, saver: Saver, code: Code, device: str
+    ) -> None:
+        self._order = order
+        self._link = link
+        self._hosted = hosted
+        self._saver = saver
+        self._code = code
+        self._evaluate_every = order.program.evaluate_every
+        self._save_points = set(order.save_points) | {order.end}
+        self._cadence = Cadence(order.checkpoint_every, device == CPU, time.perf_counter())
+        self._tell_at = time.perf_counter() + FLUSH_SECONDS
+        self._saved: tuple[int, int] | None = None
+        self.node = order.stages[0].node
+        self.step = order.stages[0].start
+        self._reporter = Reporter(link, self.node, self.step)
+
+    def run(self) -> Trained | Released:
+        """Trains all stages, or until it is told to stop.
+
+        Raises:
+            TrainerFailed: The user's code raised at `node` and `step`; what was trained before has been told.
+        """
+        try:
+            for number, stage in enumerate(self._order.stages):
+                if number:
+                    self._link.stage_started(stage.node)
+                    self._reporter = Reporter(self._link, stage.node, stage.start)
+                self.node = stage.node
+                released = self._stage(stage, first=number == 0)
+                if released is not None:
+                    return released
+        except TrainerFailed:
+            # A device that has failed cannot give the numbers that lie on it; the failure itself is what counts.
+            with contextlib.suppress(RuntimeError):
+                self._reporter.flush(self.step)
+            raise
+        return Trained()
+
+    def _stage(self, stage: StageOrder, first: bool) -> Released | None:
+        changes = Changes(stage.laws, stage.start, stage.stop)
+        begins = first
+        while True:
+            released = self._listen()
+            if released is not None:
+                return released
+            if self.step == stage.stop:
+                self._tell()
+                return None
+            self._train(changes, self._boundary(stage, changes), begins)
+            begins = False
+            self._after_steps()
+
+    def _boundary(self, stage: StageOrder, changes: Changes) -> int:
+        """The next state at which something is to be done."""
+        step = self.step
+        nearest = min(stage.stop, step - step % self._evaluate_every + self._evaluate_every)
+        if changes.step > step:
+            nearest = min(nearest, changes.step)
+        periodic = self._cadence.next_step(step)
+        if periodic is not None:
+            nearest = min(nearest, periodic)
+        ahead = [at for node, at in self._save_points if node == stage.node and at > step]
+        return min([nearest, *ahead])
+
+    def _train(self, changes: Changes, boundary: int, begins: bool) -> None:
+        """Trains up to a boundary, or until there is something to hear or to tell."""
+        started = time.perf_counter()
+        try:
+            if changes.step == self.step:
+                self._apply(changes.take(), begins)
+                boundary = min(boundary, changes.step)
+            with user_code():
+                self._train_steps(boundary)
+        finally:
+            self._reporter.spent(time.perf_counter() - started, 0.0)
+
+    def _apply(self, values: dict[str, Scalar], begins: bool) -> None:
+        # At the start of a path always, as a state may have been loaded; later only where values differ.
+        if begins or self._hosted.differs(values):
+            self._hosted.apply(values, self.step)
+
+    def _train_steps(self, boundary: int) -> None:
+        train, flag, clock = self._hosted.trainer.train, self._link.flag, time.perf_counter
+        reporter, tell_at, step = self._reporter, self._tell_at, self.step
+        try:
+            while step < boundary:
+                returned: Any = train(step)
+                if returned is not None:
+                    reporter.trained(step + 1, check_metrics(returned, "train"))
+                step += 1
+                if flag[0] or clock() >= tell_at:
+                    break
+        finally:
+            self.step = step
+
+    def _after_steps(self) -> None:
+        """Evaluates, saves and tells, as is due at the present state."""
+        if self.step % self._evaluate_every == 0:
+            started = time.perf_counter()
+            try:
+                self._reporter.evaluated(self.step, self._hosted.evaluate())
+            finally:
+                self._reporter.spent(0.0, time.perf_counter() - started)
+        now = time.perf_counter()
+        wanted = (self.node, self.step) in self._save_points
+        if wanted or self._cadence.is_due(self.step, now, self._saver):
+            self._save()
+        elif now >= self._tell_at:
+            self._tell()
+
+    def _save(self) -> None:
+        if self._saved == (self.node, self.step):
+            return
+        # Told first: whoever hears of a checkpoint knows of the steps that lead to it.
+        self._tell()
+        folder = self._order.spool / f"{self._order.fence}-{self.node}-{self.step}"
+        to = Destination(node=self.node, step=self.step, folder=folder, link=self._link)
+        with user_code():
+            blocked_seconds = self._saver.save(self._hosted.state, to)
+        self._saved = (self.node, self.step)
+        self._cadence.saved(time.perf_counter(), blocked_seconds, self._saver)
+
+    def _tell(self) -> None:
+        with user_code():
+            self._code.require_accounted()
+        self._reporter.flush(self.step)
+        self._tell_at = time.perf_counter() + FLUSH_SECONDS
+
+    def _listen(self) -> Released | None:
+        flag = self._link.flag
+        if not flag[0]:
+            return None
+        # Cleared first: what is queued from now on sets it again.
+        flag[0] = 0
+        for instruction in self._link.instructions():
+            if isinstance(instruction, OfferSavePoint):
+                self._answer(instruction)
+            elif isinstance(instruction, StopPath) and self._order.end != (self.node, self.step):
+                return self._release(instruction)
+        return None
+
+    def _answer(self, offer: OfferSavePoint) -> None:
+        point = (offer.node, offer.step)
+        will = self._saved == point or self._is_ahead(offer)
+        self._link.answered(offer.node, offer.step, will)
+        if will:
+            self._save_points.add(point)
+            if point == (self.node, self.step):
+                self._save()
+
+    def _is_ahead(self, offer: OfferSavePoint) -> bool:
+        """Whether the state is one of this path and not passed."""
+        ahead = False
+        for stage in self._order.stages:
+            ahead = ahead or stage.node == self.node
+            if ahead and stage.node == offer.node:
+                return max(stage.start + 1, self.step) <= offer.step <= stage.stop
+        return False
+
+    def _release(self, stop: StopPath) -> Released:
+        if stop.save and self.step > self._order.stages[0].start:
+            self._save()
+        self._tell()
+        return Released(reason=stop.reason)

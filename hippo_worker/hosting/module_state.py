@@ -1,0 +1,75 @@
+"""The states of modules, optimisers and generators, complete where their own ``state_dict`` is not."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+
+def extras_of(module: torch.nn.Module) -> dict[str, Any]:
+    """What decides later steps and is not in a module's ``state_dict``.
+
+    Gradients count: a trainer that adds them up over several steps has state in them. One that clears them at the end
+    of its step has smaller checkpoints than one that clears them at its beginning.
+    """
+    persistent = module.state_dict().keys()
+    buffers = module.named_buffers(remove_duplicate=False)
+    parameters = list(module.named_parameters())
+    return {
+        "buffers": {name: buffer for name, buffer in buffers if name not in persistent},
+        "frozen": [name for name, parameter in parameters if not parameter.requires_grad],
+        "gradients": {name: item.grad for name, item in parameters if item.grad is not None},
+    }
+
+
+def restore_extras(module: torch.nn.Module, extras: Mapping[str, Any]) -> None:
+    """The inverse of `extras_of`."""
+    buffers = dict(module.named_buffers(remove_duplicate=False))
+    with torch.no_grad():
+        for name, saved in extras["buffers"].items():
+            buffers[name].copy_(saved)
+    frozen, gradients = set(extras["frozen"]), extras["gradients"]
+    for name, parameter in module.named_parameters():
+        parameter.requires_grad_(name not in frozen)
+        saved = gradients.get(name)
+        parameter.grad = None if saved is None else saved.to(parameter.device)
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
+    """Loads an optimiser exactly: torch casts its state to the parameters' type, also where it was another."""
+    optimizer.load_state_dict(dict(state))
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    numbers = [number for group in state["param_groups"] for number in group["params"]]
+    for parameter, number in zip(parameters, numbers, strict=True):
+        for key, saved in state["state"].get(number, {}).items():
+            current = optimizer.state[parameter][key]
+            if isinstance(saved, torch.Tensor) and saved.dtype != current.dtype:
+                optimizer.state[parameter][key] = saved.to(current.device)
+
+
+def generator_state(generator: Any) -> Any:
+    """The state of a generator of random numbers, as plain data and tensors."""
+    if isinstance(generator, torch.Generator):
+        return generator.get_state()
+    if isinstance(generator, np.random.Generator):
+        return generator.bit_generator.state
+    if isinstance(generator, np.random.RandomState):
+        return generator.get_state(legacy=False)
+    assert type(generator) is random.Random
+    return generator.getstate()
+
+
+def restore_generator(generator: Any, state: Any) -> None:
+    """The inverse of `generator_state`, in place."""
+    if isinstance(generator, torch.Generator):
+        generator.set_state(state)
+    elif isinstance(generator, np.random.Generator):
+        generator.bit_generator.state = state
+    elif isinstance(generator, np.random.RandomState):
+        generator.set_state(state)
+    else:
+        generator.setstate(state)

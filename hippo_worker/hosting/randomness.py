@@ -1,0 +1,69 @@
+"""Random numbers: where they start, and their state.
+
+Hippo seeds what a trainer can draw from without asking: Python's ``random``, NumPy's global generator, and torch's
+default generators of all devices, once, before ``setup``. A bare loop that is to give the same bits does::
+
+    random.seed(seed); numpy.random.seed(seed % 2**32); torch.manual_seed(seed)
+
+Everything else that is random (orders, seeds of items) is derived from the seed and the words that say what for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+
+def derive(seed: int, *words: str | int) -> int:
+    """A seed of its own for each purpose: 63 bits, the same on every machine.
+
+    Args:
+        seed: The study's seed.
+        words: What it is for, e.g. ``"order", 3``.
+    """
+    text = repr((seed, *words)).encode()
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1
+
+
+def seed_everything(seed: int) -> None:
+    """Seeds Python, NumPy and torch on all devices."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+def seed_host(seed: int) -> None:
+    """Seeds Python, NumPy and torch on the processor alone, as it is done before each item of a data set."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.default_generator.manual_seed(seed)
+
+
+def capture_random_state(device: str) -> dict[str, Any]:
+    """The state of all global generators, as plain data and tensors.
+
+    Args:
+        device: "cpu" or "cuda"; the generators of GPUs count only in the latter case.
+    """
+    state: dict[str, Any] = {
+        "python": random.getstate(),
+        "numpy": np.random.get_state(legacy=False),
+        "torch": torch.get_rng_state(),
+    }
+    if device == "cuda":
+        state["cuda"] = torch.cuda.get_rng_state()
+    return state
+
+
+def restore_random_state(state: Mapping[str, Any]) -> None:
+    """The inverse of `capture_random_state`."""
+    random.setstate(state["python"])
+    np.random.set_state(state["numpy"])
+    torch.set_rng_state(state["torch"])
+    if "cuda" in state:
+        torch.cuda.set_rng_state(state["cuda"])

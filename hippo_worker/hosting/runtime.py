@@ -1,0 +1,54 @@
+"""What decides bits beside the program: threads, deterministic algorithms, the device.
+
+A bare loop that is to give the same bits sets, before it touches a GPU::
+
+    os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
+    torch.set_num_threads(cpus)                      # Resources(cpus=), 1 by default
+    torch.use_deterministic_algorithms(True)         # Study(deterministic=True)
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
+"""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+from hippo_worker.hosting.failures import InvalidTrainer
+
+CPU = "cpu"
+CUDA = "cuda"
+
+
+def prepare(device: str, threads: int, deterministic: bool) -> torch.device:
+    """Makes torch do as the program says, and gives the device to train on.
+
+    Args:
+        device: "cpu" or "cuda"; the runner sees only the GPU that its slot holds.
+        threads: How many threads an operation on the processor may use; at least 1.
+        deterministic: Whether operations without a deterministic form are errors.
+    """
+    # Read by cuBLAS when its first handle is made; without it deterministic matrix products are refused.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(deterministic)
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = deterministic
+    if device == CPU:
+        return torch.device(CPU)
+    if device != CUDA:
+        raise ValueError(f"unknown device {device!r}: cpu or cuda")
+    chosen = torch.device(CUDA, 0)
+    torch.cuda.set_device(chosen)
+    return chosen
+
+
+def require_threads(threads: int) -> None:
+    """Refuses a trainer that has set another number of threads, as results on the processor depend on it."""
+    found = torch.get_num_threads()
+    if found != threads:
+        raise InvalidTrainer(
+            f"The trainer set torch to {found} threads; the study says {threads}.",
+            f"Remove torch.set_num_threads() and write Study(resources=Resources(cpus={found})).",
+        )
