@@ -1,0 +1,160 @@
+"""The connection to PostgreSQL: where it is, how long it may take, and what its errors mean for us."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import psycopg2
+import sqlalchemy
+from psycopg2 import errors
+from psycopg2.extensions import ISOLATION_LEVEL_READ_COMMITTED, ISOLATION_LEVEL_REPEATABLE_READ
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError
+
+from hippo_core.errors import HippoError, InvalidStudy, InvariantViolated, Unavailable
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import connection, cursor
+
+OLDEST_VERSION = 14
+
+#: A statement of ours takes milliseconds: one that does not has met a lock or a sick disk, and is better cut.
+SESSION_SETTINGS = {
+    "synchronous_commit": "on",
+    "statement_timeout": "10s",
+    "lock_timeout": "2s",
+    "idle_in_transaction_session_timeout": "5s",
+    "timezone": "UTC",
+    "application_name": "hippo-server",
+}
+
+CONNECT_SECONDS = 5
+
+#: Errors that say nothing against what was asked: PostgreSQL could not do it now.
+PASSING = (
+    psycopg2.OperationalError,  # lost connections, shutdowns, time-outs, no room, deadlocks
+    psycopg2.InterfaceError,  # the connection was closed under us
+    errors.ReadOnlySqlTransaction,  # a fail-over, or a disk that an administrator has protected
+    errors.AdminShutdown,
+    errors.CrashShutdown,
+    errors.CannotConnectNow,
+    errors.IdleInTransactionSessionTimeout,
+)
+
+
+def parse_url(text: str) -> URL:
+    """Reads a database's address, in SQLAlchemy's form or in libpq's.
+
+    Raises:
+        InvalidStudy: It is not an address of PostgreSQL.
+    """
+    remedy = "Give an address like postgresql://user:password@host/database, or none for the embedded one."
+    try:
+        url = sqlalchemy.make_url(text)
+    except ArgumentError as error:
+        raise InvalidStudy("database_url", "it is not the address of a database.", remedy) from error
+    if url.drivername not in {"postgres", "postgresql", "postgresql+psycopg2"}:
+        raise InvalidStudy(
+            "database_url",
+            f"'{url.drivername}' is not supported: Hippo keeps its state in PostgreSQL.",
+            remedy,
+        )
+    return url.set(drivername="postgresql+psycopg2")
+
+
+class Database:
+    """A small pool of connections to one PostgreSQL. May be used from several threads.
+
+    Args:
+        text: Its address.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.url = parse_url(text)
+        options = " ".join(f"-c {name}={value}" for name, value in SESSION_SETTINGS.items())
+        given = self.url.query.get("options")
+        query = {name: value for name, value in self.url.query.items() if name != "options"}
+        self._arguments = {
+            "options": f"{given} {options}" if given else options,
+            "connect_timeout": CONNECT_SECONDS,
+        }
+        self.engine = sqlalchemy.create_engine(
+            self.url.set(query=query),
+            connect_args=self._arguments,
+            pool_size=2,
+            max_overflow=2,
+            pool_timeout=CONNECT_SECONDS,
+            pool_pre_ping=True,  # a connection that died while idle is replaced before anything is asked of it
+        )
+
+    @property
+    def where(self) -> str:
+        """The address without its password, for messages."""
+        return self.url.render_as_string(hide_password=True)
+
+    def connect(self) -> connection:
+        """A connection of the caller's own, outside the pool."""
+        arguments, parameters = self.engine.dialect.create_connect_args(self.engine.url)
+        made: connection = psycopg2.connect(*arguments, **{**parameters, **self._arguments})
+        return made
+
+    def close(self) -> None:
+        """Closes all connections of the pool."""
+        self.engine.dispose()
+
+    @contextmanager
+    def transaction(self, *, snapshot: bool = False) -> Iterator[cursor]:
+        """One transaction: committed at the end, rolled back where the block raises.
+
+        Args:
+            snapshot: Read only, and all statements see the database as of the first.
+
+        Raises:
+            Unavailable: PostgreSQL could not do it now. Where COMMIT itself failed, nobody can tell here whether
+                it has happened; ``Store.committed_batch`` can.
+            InvariantViolated: PostgreSQL refused what was written: a constraint, or a type.
+        """
+        with self.translated():
+            pooled = self.engine.raw_connection()
+            healthy = False
+            try:
+                driver: connection = pooled.driver_connection  # type: ignore[assignment]
+                level = ISOLATION_LEVEL_REPEATABLE_READ if snapshot else ISOLATION_LEVEL_READ_COMMITTED
+                driver.set_session(isolation_level=level, readonly=snapshot)
+                with driver.cursor() as opened:
+                    yield opened
+                driver.commit()
+                healthy = True
+            finally:
+                if healthy:
+                    pooled.close()
+                else:  # closing it rolls back, whatever state it is in
+                    pooled.invalidate()
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """Raises our errors in place of the driver's."""
+        try:
+            yield
+        except PASSING as error:
+            raise self._unavailable(error) from error
+        except sqlalchemy.exc.DBAPIError as error:
+            if isinstance(error.orig, PASSING):
+                raise self._unavailable(error.orig) from error
+            raise InvariantViolated(f"the database refused a statement: {_first_line(error.orig)}") from error
+        except sqlalchemy.exc.TimeoutError as error:
+            raise Unavailable("all connections to the database are busy.", "Try again.") from error
+        except psycopg2.Error as error:
+            raise InvariantViolated(f"the database refused what was written: {_first_line(error)}") from error
+
+    def _unavailable(self, error: BaseException) -> HippoError:
+        return Unavailable(
+            f"the database {self.where} cannot answer now: {_first_line(error)}",
+            "The server goes on by itself when the database is back.",
+        )
+
+
+def _first_line(error: BaseException | None) -> str:
+    return " ".join(str(error).split())[:500]

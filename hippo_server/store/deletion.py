@@ -1,0 +1,49 @@
+"""What is taken out of the rows: deleted studies, and checkpoints whose files are gone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from psycopg2.extras import execute_values
+
+from hippo_server.store.batch import Open
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import cursor as Cursor  # noqa: N812
+
+
+def delete_study(cursor: Cursor, study: int, now: datetime, opened: Open) -> None:
+    """Deletes a study's trials and requests. Its own row stays, and keeps its numbers from being given again.
+
+    Args:
+        cursor: In the transaction, all earlier events sent.
+        study: The study.
+        now: The time to note, for people.
+        opened: The open requests; the study's are taken out.
+    """
+    cursor.execute(
+        """
+        UPDATE studies
+        SET deleted_at = %s, last_sequence = (SELECT max(sequence) FROM requests WHERE study = %s)
+        WHERE id = %s
+        """,
+        (now, study, study),
+    )
+    for table in ("requests", "trial_limits", "trials"):
+        cursor.execute(f"DELETE FROM {table} WHERE study = %s", (study,))
+    for key in [key for key in opened if key[0] == study]:
+        del opened[key]
+
+
+def forget_checkpoints(cursor: Cursor, removed: Iterable[tuple[int, int, int]]) -> None:
+    """Deletes the rows of dropped and lost checkpoints, each (node, step, fence), whose files are gone."""
+    execute_values(
+        cursor,
+        """
+        DELETE FROM checkpoints c USING (VALUES %s) AS v (node, step, fence)
+        WHERE c.node = v.node AND c.step = v.step AND c.fence = v.fence AND c.state <> 'kept'
+        """,
+        list(removed),
+    )

@@ -1,0 +1,328 @@
+"""The store: what the engine decided, durable, and read back.
+
+One transaction per batch. Its rows, its journal and the answers to its requests commit together, or not at all;
+the last statement checks that this server still leads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from psycopg2.extensions import TransactionRollbackError
+
+from hippo_core.engine.events import Event, StudyDeleted
+from hippo_core.errors import Stale, Unavailable
+from hippo_server.store import tokens
+from hippo_server.store.batch import Batch, Open, OpenRequest
+from hippo_server.store.database import Database
+from hippo_server.store.deletion import delete_study, forget_checkpoints
+from hippo_server.store.journal import JournalEntry, body_of, event_of
+from hippo_server.store.leader import Leadership
+from hippo_server.store.load import load
+from hippo_server.store.migrate import migrate
+from hippo_server.store.rows import add_event
+from hippo_server.store.tokens import Token
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import cursor as Cursor  # noqa: N812
+
+#: How often a transaction that PostgreSQL undid for another's sake (deadlock, serialisation) is tried in all.
+ATTEMPTS = 5
+
+ANSWERS_KEPT = "1 day"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestAnswer:
+    """The first answer to a request, to be given again to a repeat.
+
+    Attributes:
+        request_id: Made by the client.
+        method: The method called.
+        digest: Of what was asked.
+        answer: What was answered.
+    """
+
+    request_id: str
+    method: str
+    digest: str
+    answer: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What one command came to.
+
+    Attributes:
+        cause: The command's name.
+        events: What happened, in order.
+        answer: The answer to keep, for commands that carry a request id.
+        actor: The user or worker who gave the command.
+    """
+
+    cause: str
+    events: tuple[Event, ...]
+    answer: RequestAnswer | None
+    actor: str
+
+
+class Store:
+    """The durable state in PostgreSQL.
+
+    ``lead``, ``renew``, ``resign``, ``write`` and ``load`` are for one thread; all else may be called from any.
+    After an error the next call tries anew, with a new connection where the old one is lost. Every method raises
+    ``Unavailable`` where PostgreSQL cannot answer now.
+
+    Args:
+        url: The database's address, as SQLAlchemy or libpq writes it.
+
+    Raises:
+        InvalidStudy: It is not an address of PostgreSQL.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._database = Database(url)
+        self._leadership = Leadership(self._database)
+        # What the rows say, as far as this leader's own writes go on from them; None: to be read first.
+        self._position: int | None = None
+        self._open: Open | None = None
+
+    def close(self) -> None:
+        """Closes all connections."""
+        self._leadership.close()
+        self._database.close()
+
+    def migrate(self) -> None:
+        """Brings the database to this version's schema.
+
+        Raises:
+            Conflict: The database is of a newer Hippo, of too old a PostgreSQL, or not in UTF-8.
+        """
+        migrate(self._database)
+
+    def version(self) -> str:
+        """PostgreSQL's version, for people."""
+        with self._database.transaction() as cursor:
+            cursor.execute("SELECT current_setting('server_version')")
+            return f"PostgreSQL {_only(cursor).split()[0]}"
+
+    def lead(self, holder: str, lease_seconds: float) -> int:
+        """Takes the lead with a new term; see ``Leadership.take``."""
+        self._forget()
+        return self._leadership.take(holder, lease_seconds)
+
+    def renew(self, term: int) -> None:
+        """Keeps the lead for another lease, and forgets answers older than a day.
+
+        Raises:
+            Stale: Another server leads.
+        """
+        self._leadership.renew(term)
+        with self._database.transaction() as cursor:
+            cursor.execute(f"DELETE FROM request_answers WHERE at < now() - interval '{ANSWERS_KEPT}'")
+
+    def resign(self, term: int) -> None:
+        """Lets the lead go."""
+        self._leadership.resign(term)
+
+    def load(self) -> Iterator[Event]:
+        """The rows as events, in an order that ``Engine.apply`` accepts."""
+        self._forget()
+        return load(self._database)
+
+    def write(self, records: Sequence[Record], term: int, batch: int) -> None:
+        """Makes durable what a batch of commands came to, all or nothing.
+
+        Args:
+            records: In the order in which the commands were handled.
+            term: This server's, from ``lead``.
+            batch: Counts up within the term.
+
+        Raises:
+            Stale: Another server leads; nothing was written.
+            Unavailable: Whether it was written is not known; ``committed_batch`` tells. What was decided since
+                the last committed batch is to be dropped, and the engine rebuilt.
+            InvariantViolated: The events contradict the rows; nothing was written.
+        """
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                self._write(records, term, batch)
+            except BaseException as error:
+                self._forget()
+                undone = isinstance(error, Unavailable) and isinstance(
+                    error.__cause__, TransactionRollbackError
+                )
+                if not undone or attempt == ATTEMPTS:
+                    raise
+            else:
+                return
+
+    def _write(self, records: Sequence[Record], term: int, batch: int) -> None:
+        with self._database.transaction() as cursor:
+            position, opened = self._known(cursor)
+            now = datetime.now(UTC)
+            rows = Batch(now, opened)
+            for record in records:
+                for event in record.events:
+                    position += 1
+                    _journal(rows, position, term, batch, record, event)
+                    if isinstance(event, StudyDeleted):
+                        rows.flush(cursor)
+                        delete_study(cursor, event.study, now, opened)
+                    else:
+                        add_event(rows, event, position)
+                if record.answer is not None:
+                    _answer(rows, record.answer)
+            rows.flush(cursor)
+            self._leadership.check(cursor, term, batch)
+        self._position = position
+
+    def _known(self, cursor: Cursor) -> tuple[int, Open]:
+        """The journal's last id, and the open requests."""
+        if self._position is None or self._open is None:
+            cursor.execute("SELECT coalesce(max(id), 0) FROM journal")
+            self._position = int(_only(cursor))
+            cursor.execute("SELECT study, trial, opened, step FROM requests WHERE state = 'open'")
+            self._open = {(study, trial): OpenRequest(opened, step) for study, trial, opened, step in cursor}
+        return self._position, self._open
+
+    def _forget(self) -> None:
+        self._position = None
+        self._open = None
+
+    def committed_batch(self, term: int) -> int:
+        """The last batch that this leader committed, to learn what became of a COMMIT without an answer.
+
+        Raises:
+            Stale: Another server has taken the lead since.
+        """
+        with self._database.transaction() as cursor:
+            cursor.execute("SELECT batch FROM leader WHERE term = %s", (term,))
+            found = cursor.fetchone()
+        if found is None:
+            raise Stale(f"this server's term {term} is over: another server leads.")
+        return int(found[0])
+
+    def answers(self) -> Iterator[RequestAnswer]:
+        """The answers of the last day, oldest first."""
+        with self._database.transaction(snapshot=True) as cursor:
+            cursor.execute(
+                f"""
+                SELECT request_id, method, digest, answer FROM request_answers
+                WHERE at >= now() - interval '{ANSWERS_KEPT}' ORDER BY at, request_id
+                """
+            )
+            found = cursor.fetchall()
+        for request_id, method, digest, answer in found:
+            yield RequestAnswer(request_id=request_id, method=method, digest=digest, answer=bytes(answer))
+
+    def forget_checkpoints(self, removed: Iterable[tuple[int, int, int]]) -> None:
+        """Forgets dropped and lost checkpoints, each (node, step, fence), whose files have been removed."""
+        with self._database.transaction() as cursor:
+            forget_checkpoints(cursor, removed)
+
+    def journal(self, after: int = 0) -> Iterator[JournalEntry]:
+        """The journal's entries with ids greater than ``after``, in order."""
+        with self._database.transaction(snapshot=True) as cursor:
+            cursor.execute(
+                "SELECT id, at, term, batch, cause, actor, event, body FROM journal WHERE id > %s ORDER BY id",
+                (after,),
+            )
+            found = cursor.fetchall()
+        for number, at, term, batch, cause, actor, kind, body in found:
+            yield JournalEntry(
+                id=number, at=at, term=term, batch=batch, cause=cause, actor=actor, event=event_of(kind, body)
+            )
+
+    def study_times(self) -> dict[int, tuple[datetime, datetime | None]]:
+        """When each study was submitted, and when it last ended."""
+        with self._database.transaction() as cursor:
+            cursor.execute(
+                "SELECT id, created_at, ended_at FROM studies WHERE deleted_at IS NULL ORDER BY id"
+            )
+            return {study: (created_at, ended_at) for study, created_at, ended_at in cursor}
+
+    def worker_times(self) -> dict[str, datetime]:
+        """When each worker last registered."""
+        with self._database.transaction() as cursor:
+            cursor.execute("SELECT name, registered_at FROM workers ORDER BY name")
+            return dict(cursor.fetchall())
+
+    def create_token(
+        self,
+        name: str,
+        role: str,
+        project: str,
+        secret_hash: str,
+        *,
+        expires_at: datetime | None = None,
+        replace: bool = False,
+    ) -> Token:
+        """Makes a token.
+
+        Args:
+            name: Who or what holds it.
+            role: viewer, editor, admin or worker.
+            project: Where it is valid; made where it does not exist.
+            secret_hash: Digest of the secret.
+            expires_at: From when on it is refused; None: never.
+            replace: Take the place of an earlier token of that name.
+
+        Raises:
+            Conflict: There is a token of that name, or of that secret.
+            InvalidStudy: There is no such role.
+        """
+        return tokens.create_token(
+            self._database,
+            name=name,
+            role=role,
+            project=project,
+            secret_hash=secret_hash,
+            expires_at=expires_at,
+            replace=replace,
+        )
+
+    def find_tokens(self) -> list[Token]:
+        """All tokens, oldest first, also those that are no longer valid."""
+        return tokens.find_tokens(self._database)
+
+    def revoke_token(self, name: str) -> None:
+        """Revokes a token; it stays listed.
+
+        Raises:
+            NotFound: There is no token of that name.
+        """
+        tokens.revoke_token(self._database, name)
+
+
+def _journal(rows: Batch, position: int, term: int, batch: int, record: Record, event: Event) -> None:
+    rows.insert(
+        "journal",
+        id=position,
+        term=term,
+        batch=batch,
+        cause=record.cause,
+        actor=record.actor,
+        event=type(event).__name__,
+        body=body_of(event),
+    )
+
+
+def _answer(rows: Batch, answer: RequestAnswer) -> None:
+    rows.insert(
+        "request_answers",
+        request_id=answer.request_id,
+        method=answer.method,
+        digest=answer.digest,
+        answer=answer.answer,
+    )
+
+
+def _only(cursor: Cursor) -> Any:
+    """The one value of a statement's one row."""
+    row = cursor.fetchone()
+    assert row is not None
+    return row[0]

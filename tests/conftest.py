@@ -1,0 +1,103 @@
+"""PostgreSQL for tests: one embedded server per test process, one migrated template, one clone per test."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL
+
+    from hippo_server.store import Store
+
+# What the fixtures need is imported in them: tests of the core load neither SQLAlchemy nor the server.
+
+TEMPLATE = "hippo_template"
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[URL]:
+    """The address of a running PostgreSQL, without anything in it."""
+    import sqlalchemy
+
+    from hippo_server.postgres import EmbeddedPostgres
+
+    postgres = EmbeddedPostgres(tmp_path_factory.mktemp("postgres"))
+    yield sqlalchemy.make_url(postgres.start())
+    postgres.stop()
+
+
+@pytest.fixture(scope="session")
+def administer(postgres_server: URL) -> Callable[[str], None]:
+    """Runs a statement that no transaction may contain."""
+    import psycopg2
+
+    def run(statement: str) -> None:
+        connection = psycopg2.connect(
+            host=str(postgres_server.query["host"]), user=postgres_server.username, dbname="postgres"
+        )
+        try:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute(statement)
+        finally:
+            connection.close()
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def database_template(postgres_server: URL, administer: Callable[[str], None]) -> str:
+    """The name of a migrated database, to be cloned."""
+    from hippo_server.store import Store
+
+    administer(f"CREATE DATABASE {TEMPLATE}")
+    store = Store(postgres_server.set(database=TEMPLATE).render_as_string(hide_password=False))
+    store.migrate()
+    store.close()
+    return TEMPLATE
+
+
+@pytest.fixture(scope="session")
+def new_database(postgres_server: URL, administer: Callable[[str], None]) -> Callable[[str], str]:
+    """Makes a database from a template and gives its address; it goes with the server."""
+    numbers = itertools.count(1)
+
+    def make(template: str) -> str:
+        name = f"hippo_test_{next(numbers)}"
+        administer(f"CREATE DATABASE {name} TEMPLATE {template}")
+        return postgres_server.set(database=name).render_as_string(hide_password=False)
+
+    return make
+
+
+@pytest.fixture
+def empty_database_url(new_database: Callable[[str], str]) -> str:
+    """The address of a database with nothing in it."""
+    return new_database("template0")
+
+
+@pytest.fixture
+def database_url(new_database: Callable[[str], str], database_template: str) -> str:
+    """The address of a migrated database of the test's own."""
+    return new_database(database_template)
+
+
+@pytest.fixture
+def store(database_url: str) -> Iterator[Store]:
+    """A store on a migrated database of the test's own."""
+    from hippo_server.store import Store
+
+    store = Store(database_url)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A Hippo home of the test's own."""
+    return tmp_path / "home"
