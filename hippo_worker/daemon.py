@@ -1,0 +1,243 @@
+"""The worker's daemon: one event loop that holds leases, slots and the conversation with the server together.
+
+It decides nothing about studies. It keeps what the server granted until that is done, said and acknowledged; trains
+on while the server cannot be reached; and lets go of everything when it has been alone for so long that others have
+taken over (by its own clock, since nobody can tell it).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import shutil
+import uuid
+from collections import deque
+
+from hippo_core.engine.commands import HeldLease, RegisterWorker, Report
+from hippo_core.errors import Unavailable
+from hippo_storage.storage import Storage
+from hippo_wire import convert
+from hippo_wire.v1 import worker_pb2
+from hippo_worker.connection import ServerConnection
+from hippo_worker.environment import Offer
+from hippo_worker.lease import Lease
+from hippo_worker.logs import LogShipper
+from hippo_worker.reports import Outbox
+from hippo_worker.settings import WorkerSettings
+from hippo_worker.slots.slot import Slot
+from hippo_worker.supplies import Supplies
+
+logger = logging.getLogger(__name__)
+
+REMEMBERED_FENCES = 1000
+LOOK_SECONDS = 1.0
+LAST_LOGS_SECONDS = 5.0
+
+
+class Daemon:
+    """A worker.
+
+    Args:
+        settings: What it was told.
+        host: The host's name.
+        offer: Its slots and environment.
+        supplies: What its slots draw on.
+    """
+
+    def __init__(self, settings: WorkerSettings, host: str, offer: Offer, supplies: Supplies) -> None:
+        self.incarnation = uuid.uuid4().hex
+        self._settings = settings
+        self._host = host
+        self._offer = offer
+        self._supplies = supplies
+        self._leases: dict[int, Lease] = {}
+        self._over: deque[int] = deque(maxlen=REMEMBERED_FENCES)
+        self._draining = False
+        self._now = asyncio.Event()
+        self._storage_address = ""
+        self._lease_seconds = 30.0
+        self._orphan_seconds = 600.0
+        self.connection = ServerConnection(settings.server, settings.token, self)
+        self._logs = LogShipper(self.connection.append_log)
+        self._slots = [
+            Slot(spec, gpu, supplies, self._logs) for spec, gpu in zip(offer.slots, offer.gpus, strict=True)
+        ]
+
+    async def run(self) -> None:
+        """Works until it has drained and left.
+
+        Raises:
+            HippoError: The server does not take the worker, or it was told to end before it was done.
+        """
+        parts = [
+            asyncio.create_task(self.connection.run(), name="connection"),
+            asyncio.create_task(self._guard(), name="guard"),
+            asyncio.create_task(self._logs.run(), name="logs"),
+            *(asyncio.create_task(slot.run(), name=f"slot {slot.spec.index}") for slot in self._slots),
+        ]
+        try:
+            # Only the connection ends in peace; any other part that ends does so by an error.
+            await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+            for part in parts:
+                if part.done():
+                    part.result()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._logs.ship(), LAST_LOGS_SECONDS)
+        finally:
+            for part in parts:
+                part.cancel()
+            await asyncio.gather(*parts, return_exceptions=True)
+            await self._supplies.publisher.close()
+            self._supplies.spawner.close()
+            await self.connection.close()
+
+    def terminate(self) -> None:
+        """Drains, as asked by a signal; asked again: ends at once."""
+        if self._draining:
+            self._now.set()
+        else:
+            asyncio.get_running_loop().create_task(self.drain("the worker was told to end"))
+
+    async def drain(self, reason: str) -> None:
+        """Saves and gives back every path, says so, and leaves."""
+        if self._draining:
+            return
+        logger.info("draining", extra={"why": reason})
+        self._draining = True
+        for lease in list(self._leases.values()):
+            await self._slot(lease).stop(lease, save=True, reason=reason)
+        self.connection.wake()
+
+    # What the connection asks and brings.
+
+    def registration(self) -> RegisterWorker:
+        """Who this is, with the leases that it holds."""
+        return RegisterWorker(
+            worker=self._settings.name,
+            incarnation=self.incarnation,
+            host=self._host,
+            slots=self._offer.slots,
+            environment=self._offer.environment,
+            labels=self._settings.labels,
+            leases=tuple(
+                HeldLease(fence=lease.fence, acknowledged=lease.outbox.acknowledged)
+                for lease in self._leases.values()
+            ),
+        )
+
+    async def registered(self, response: worker_pb2.RegisterWorkerResponse) -> None:
+        """Takes over what the server says of storage, times and leases."""
+        self._lease_seconds = response.lease_seconds
+        self._orphan_seconds = response.orphan_seconds
+        if response.storage != self._storage_address:
+            self._supplies.storage = await asyncio.to_thread(Storage.open, response.storage)
+            self._storage_address = response.storage
+        logger.info("registered", extra={"worker": self._settings.name, "term": response.term})
+        for fence in response.revoked:
+            await self._drop(fence)
+
+    async def receive(self, response: worker_pb2.WorkResponse) -> None:
+        """Carries out what the server says; all of it may be a repetition."""
+        for acknowledged in response.acknowledged:
+            if acknowledged.fence in self._leases:
+                self._leases[acknowledged.fence].outbox.acknowledge(acknowledged.number)
+        for fence in response.revoked:
+            await self._drop(fence)
+        for message in response.leases:
+            await self._grant(message)
+        for offered in response.offers:
+            fence, node, step = convert.offer_from_proto(offered)
+            if (lease := self._leases.get(fence)) is not None:
+                await self._slot(lease).offer(lease, (node, step))
+        for stopped in response.stops:
+            fence, save, reason = convert.stop_from_proto(stopped)
+            if (lease := self._leases.get(fence)) is not None:
+                await self._slot(lease).stop(lease, save, reason)
+        if response.drain:
+            await self.drain("the server asked the worker to drain")
+        self._forget_over()
+
+    def unacknowledged(self) -> list[Report]:
+        """Reports that were sent and not acknowledged."""
+        return [report for lease in self._leases.values() for report in lease.outbox.unacknowledged()]
+
+    def take(self, count: int) -> list[Report]:
+        """At most so many new reports; each lease in turn, as a lease's next report holds all that it has to say."""
+        taken: list[Report] = []
+        for lease in self._leases.values():
+            if len(taken) < count and (report := lease.outbox.take()) is not None:
+                taken.append(report)
+        return taken
+
+    @property
+    def in_flight(self) -> int:
+        """How many reports were sent and are not acknowledged."""
+        return sum(lease.outbox.in_flight for lease in self._leases.values())
+
+    @property
+    def draining(self) -> bool:
+        """Whether no further leases are taken."""
+        return self._draining
+
+    @property
+    def done(self) -> bool:
+        """Whether a draining worker has nothing left to say."""
+        self._forget_over()
+        return self._draining and not self._leases
+
+    # Leases.
+
+    async def _grant(self, message: worker_pb2.Lease) -> None:
+        if message.fence in self._leases or message.fence in self._over:
+            return
+        order = convert.lease_from_proto(message)
+        outbox = Outbox(self._settings.name, self.incarnation, order.fence)
+        lease = Lease(order, outbox, self.connection.wake)
+        logger.info("lease granted", extra={"fence": order.fence, "slot": order.slot})
+        self._leases[order.fence] = lease
+        slot = self._slot(lease)
+        slot.grant(lease)
+        if self._draining:
+            await slot.stop(lease, save=True, reason="the worker drains")
+
+    async def _drop(self, fence: int) -> None:
+        lease = self._leases.pop(fence, None)
+        if lease is not None:
+            logger.info("lease dropped", extra={"fence": fence})
+            await self._slot(lease).drop(lease)
+            self._end(fence)
+
+    def _slot(self, lease: Lease) -> Slot:
+        return self._slots[lease.order.slot]
+
+    def _forget_over(self) -> None:
+        for fence in [fence for fence, lease in self._leases.items() if lease.over]:
+            del self._leases[fence]
+            self._end(fence)
+
+    def _end(self, fence: int) -> None:
+        self._over.append(fence)
+        shutil.rmtree(self._supplies.states_folder(fence), ignore_errors=True)
+
+    async def _guard(self) -> None:
+        """Ends what has been without a server for too long.
+
+        Raises:
+            Unavailable: A draining worker cannot say what it gave back, or was told to end at once.
+        """
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._now.wait(), LOOK_SECONDS)
+            if self._now.is_set():
+                raise Unavailable("The worker was told to end at once.", "Its leases expire at the server.")
+            silent = self.connection.silent_seconds
+            if self._draining and silent > self._lease_seconds:
+                raise Unavailable(
+                    f"The server was not reached for {silent:.0f} s while the worker drained.",
+                    "Its leases expire at the server.",
+                )
+            if silent > self._orphan_seconds and self._leases:
+                logger.warning("alone for too long, all leases are dropped", extra={"seconds": silent})
+                for fence in list(self._leases):
+                    await self._drop(fence)

@@ -1,0 +1,106 @@
+"""Ships what user code printed to the server, piece by piece, while it is being printed.
+
+A piece carries its offset, so that one sent twice is written over itself. What does not reach the server now waits in
+its file. A lease may print so much; beyond that its file is kept short, and a notice says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import shutil
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hippo_core.errors import HippoError
+
+logger = logging.getLogger(__name__)
+
+LIMIT_BYTES = 64 << 20
+PIECE_BYTES = 256 << 10
+LOOK_SECONDS = 1.0
+_NOTICE = b"\n[hippo] What this lease printed beyond %d MiB is not kept.\n"
+
+Append = Callable[[int, int, int, bytes], Awaitable[None]]  #: fence, node, offset, data
+
+
+@dataclass(slots=True, kw_only=True)
+class _Watched:
+    """The log files of a lease, and how much of each the server has."""
+
+    folder: Path
+    shipped: dict[int, int] = field(default_factory=dict)
+    finished: bool = False
+    full: bool = False
+
+
+class LogShipper:
+    """Ships the logs of all leases.
+
+    Args:
+        append: Brings one piece to the server; raises a retryable ``HippoError`` where it cannot be had now.
+        limit_bytes: How much of a lease is kept.
+    """
+
+    def __init__(self, append: Append, limit_bytes: int = LIMIT_BYTES) -> None:
+        self._append = append
+        self._limit_bytes = limit_bytes
+        self._leases: dict[int, _Watched] = {}
+        self._shipping = asyncio.Lock()
+
+    def watch(self, fence: int, folder: Path) -> None:
+        """Ships what appears in the files ``<node>.log`` of a folder."""
+        self._leases[fence] = _Watched(folder=folder)
+
+    def finish(self, fence: int) -> None:
+        """Nothing more will appear; what is there is shipped, and the folder removed."""
+        if fence in self._leases:
+            self._leases[fence].finished = True
+
+    async def run(self) -> None:
+        """Ships for ever, in turns, so that it costs next to nothing while nobody prints."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            await self.ship()
+
+    async def ship(self) -> None:
+        """Ships all that is there now, or as much as the server takes."""
+        async with self._shipping:
+            for fence, watched in list(self._leases.items()):
+                finished = watched.finished
+                try:
+                    await self._ship_lease(fence, watched)
+                except HippoError as error:
+                    if error.retryable:
+                        return
+                    logger.warning("log is not kept", extra={"fence": fence, "why": str(error)})
+                    finished = watched.finished = True
+                if finished:
+                    del self._leases[fence]
+                    shutil.rmtree(watched.folder, ignore_errors=True)
+
+    async def _ship_lease(self, fence: int, watched: _Watched) -> None:
+        for path in sorted(watched.folder.glob("*.log")):
+            node = int(path.stem)
+            while not watched.full:
+                offset = watched.shipped.get(node, 0)
+                room = self._limit_bytes - sum(watched.shipped.values())
+                data = _read(path, offset, min(PIECE_BYTES, max(1, room)))
+                if not data:
+                    break
+                if room <= 0:
+                    watched.full = True
+                    data = _NOTICE % (self._limit_bytes >> 20)
+                await self._append(fence, node, offset, data)
+                watched.shipped[node] = offset + len(data)
+            if watched.full:
+                # Its writers append, so what they print next begins the file anew.
+                os.truncate(path, 0)
+
+
+def _read(path: Path, offset: int, count: int) -> bytes:
+    with path.open("rb") as file:
+        file.seek(offset)
+        return file.read(count)

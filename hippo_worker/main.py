@@ -1,0 +1,134 @@
+"""The command ``hippo-worker``: trains what a server grants, until it is told to end.
+
+Exit codes: 0 drained and left, 1 failed, 2 usage, 3 server unreachable, 4 not allowed, 6 conflict.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from hippo_core.errors import HippoError
+    from hippo_worker.settings import WorkerSettings
+
+_PASS_ON = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
+_EXIT_CODES = {"INVALID": 2, "UNAVAILABLE": 3, "NOT_ALLOWED": 4, "NOT_FOUND": 5, "CONFLICT": 6, "STALE": 6}
+
+
+@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--server", envvar="HIPPO_SERVER", default="127.0.0.1:7440", show_default=True, help="host:port."
+)
+@click.option(
+    "--token-file",
+    envvar="HIPPO_TOKEN_FILE",
+    type=click.Path(path_type=Path),
+    help="File with a worker's token; else HIPPO_TOKEN holds it.",
+)
+@click.option("--name", envvar="HIPPO_WORKER_NAME", help="The worker's name; by default the host's.")
+@click.option(
+    "--slots",
+    envvar="HIPPO_SLOTS",
+    type=int,
+    help="Places that train at once, those with a GPU first; by default one for each GPU, else for each core.",
+)
+@click.option("--labels", envvar="HIPPO_LABELS", default="", help="name=value,... for people.")
+@click.option(
+    "--data-dir",
+    envvar="HIPPO_DATA_DIR",
+    type=click.Path(path_type=Path),
+    help="Folder for caches and trainers' data; by default `worker` below HIPPO_HOME.",
+)
+@click.option(
+    "--cache", envvar="HIPPO_CACHE", default="4GiB", show_default=True, help="Disk for recent checkpoints."
+)
+@click.pass_context
+def cli(
+    context: click.Context,
+    server: str,
+    token_file: Path | None,
+    name: str | None,
+    slots: int | None,
+    labels: str,
+    data_dir: Path | None,
+    cache: str,
+) -> None:
+    """Trains what a Hippo server grants. SIGTERM lets it save, give back what it trains, and leave."""
+    if context.invoked_subcommand is not None:
+        return
+    from hippo_core.errors import HippoError
+
+    try:
+        settings = _settings(server, token_file, name, slots, labels, data_dir, cache)
+        _work(settings)
+    except HippoError as error:
+        raise SystemExit(_fail(error)) from None
+
+
+@cli.command(context_settings=_PASS_ON, add_help_option=False)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def check(arguments: tuple[str, ...]) -> None:
+    """Proves on a trainer that saving, resuming, evaluating and applying change nothing."""
+    from hippo_worker import check as command
+
+    raise SystemExit(command.main(list(arguments)))
+
+
+@cli.command(context_settings=_PASS_ON, add_help_option=False)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def verify(arguments: tuple[str, ...]) -> None:
+    """Trains a trial alone and compares it with what was trained shared."""
+    from hippo_worker import verify as command
+
+    raise SystemExit(command.main(list(arguments)))
+
+
+def _settings(
+    server: str,
+    token_file: Path | None,
+    name: str | None,
+    slots: int | None,
+    labels: str,
+    data_dir: Path | None,
+    cache: str,
+) -> WorkerSettings:
+    import os
+
+    from hippo_worker import settings
+
+    return settings.WorkerSettings(
+        server=server,
+        token=settings.read_token(token_file, os.environ),
+        name=name or settings.default_name(),
+        slots=slots,
+        labels=settings.parse_labels(labels),
+        data_folder=(data_dir.expanduser() if data_dir else settings.default_data_folder()).absolute(),
+        cache_bytes=settings.parse_size(cache),
+    )
+
+
+def _work(settings: WorkerSettings) -> None:
+    import asyncio
+
+    from hippo_worker.titles import set_title
+    from hippo_worker.worker import work
+
+    set_title("hippo-worker")
+    asyncio.run(work(settings))
+
+
+def _fail(error: HippoError) -> int:
+    click.echo(f"error[{error.code}]: {error}", err=True)
+    return _EXIT_CODES.get(error.code, 1)
+
+
+def main() -> None:
+    """The console script."""
+    cli(prog_name="hippo-worker")
+
+
+if __name__ == "__main__":
+    main()

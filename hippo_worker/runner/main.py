@@ -1,0 +1,109 @@
+"""What a runner does: trains the paths that its daemon sends, one after the other, until it is told to end.
+
+A runner trains one program for one daemon. What may differ between programs (the bundle, the environment's
+variables, imported modules) never has to be undone: another program gets another runner.
+"""
+
+from __future__ import annotations
+
+import atexit
+import faulthandler
+import json
+import os
+import socket
+import sys
+import traceback
+from typing import TYPE_CHECKING
+
+from hippo_core.engine.states import FailureClass
+from hippo_worker.hosting.link import Failed, PathResult, Released, Trained
+from hippo_worker.hosting.order import PathOrder
+from hippo_worker.runner import messages
+from hippo_worker.runner.capture import Capture
+from hippo_worker.runner.link import Wire
+from hippo_worker.runner.settings import RunnerSettings
+from hippo_worker.titles import set_title
+
+if TYPE_CHECKING:
+    from hippo_worker.hosting.host import PathHost
+
+
+def run(connection: socket.socket, settings: RunnerSettings) -> int:
+    """Trains paths until the daemon says that it is enough. Returns the exit status."""
+    capture = Capture(settings.folder / "runner.log")
+    faulthandler.enable()
+    set_title(f"hippo-runner slot {settings.slot}")
+    from hippo_worker.hosting.host import PathHost  # with torch, which a fork has already
+
+    host = PathHost(settings.device, settings.threads)
+    wire = Wire(connection)
+    wire.tell(messages.Ready(), now=True)
+    while (order := wire.orders.get()) is not None:
+        _train(host, wire, capture, settings, PathOrder.from_plain(json.loads(order.order_json)))
+    host.close()
+    return 0
+
+
+def _train(host: PathHost, wire: Wire, capture: Capture, settings: RunnerSettings, order: PathOrder) -> None:
+    logs = settings.folder / "logs" / str(order.fence)
+    link = wire.path(order.fence, lambda node: capture.to_node(logs, node))
+    capture.to_node(logs, order.stages[0].node)
+    try:
+        result: PathResult = host.run(order, link)
+    except Exception as error:  # noqa: BLE001 - a defect of the host must reach the daemon, not end the runner
+        result = Failed(
+            failure=FailureClass.INFRASTRUCTURE,
+            message=f"the runner failed: {type(error).__name__}: {error}",
+            traceback=traceback.format_exc(),
+            node=order.stages[0].node,
+            step=order.stages[0].start,
+        )
+    finally:
+        capture.to_idle()
+        wire.close_path(order.fence)
+    wire.tell(_ended(host, order.fence, result), now=True)
+    if not isinstance(result, Trained):
+        # Nothing is reported of a lease after its end, so its saves have to be known first. The end of a path that
+        # was trained is told by its last save, and the next path begins meanwhile.
+        host.finish_saves()
+        wire.tell(messages.Settled(fence=order.fence), now=True)
+
+
+def _ended(host: PathHost, fence: int, result: PathResult) -> messages.Message:
+    match result:
+        case Trained():
+            held = host.holds()
+            return messages.Trained(fence=fence, holds=None if held is None else list(held[:2]))
+        case Released(reason=reason):
+            return messages.Released(fence=fence, reason=reason)
+        case Failed():
+            return messages.Failed(
+                fence=fence,
+                failure=result.failure.value,
+                message=result.message,
+                traceback=result.traceback,
+                node=result.node,
+                step=result.step,
+            )
+
+
+def finish(status: int) -> None:
+    """Ends the process as the interpreter would, without waiting for threads that user code has left behind."""
+    try:
+        atexit._run_exitfuncs()
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None and not stream.closed:
+                stream.flush()
+        os._exit(status)
+
+
+def main() -> None:
+    """A runner in an interpreter of its own: the socket comes as a descriptor's number, the settings as JSON."""
+    settings = RunnerSettings.from_plain(json.loads(sys.argv[2]))
+    with socket.socket(fileno=int(sys.argv[1])) as connection:
+        finish(run(connection, settings))
+
+
+if __name__ == "__main__":
+    main()

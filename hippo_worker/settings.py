@@ -1,0 +1,115 @@
+"""What a worker is told when it is started: options, environment variables, files."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hippo_core.errors import InvalidStudy, NotAllowed
+
+DEFAULT_SERVER = "127.0.0.1:7440"
+DEFAULT_CACHE = "4GiB"
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerSettings:
+    """A worker's settings.
+
+    Attributes:
+        server: ``host:port``.
+        token: The bearer token, of role ``worker``.
+        name: The worker's name, by which a server knows it again.
+        slots: How many places train at once; None: one for each GPU, else one for each core.
+        labels: For people.
+        data_folder: For caches, spool and trainers' data; one worker's alone.
+        cache_bytes: How much of recent checkpoints is kept there.
+    """
+
+    server: str
+    token: str = field(repr=False)
+    name: str
+    slots: int | None
+    labels: Mapping[str, str]
+    data_folder: Path
+    cache_bytes: int
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", self.name):
+            raise InvalidStudy(
+                "name",
+                f"{self.name!r} is no worker's name",
+                "Use letters, digits, dots, dashes; at most 100.",
+            )
+        if self.slots is not None and self.slots < 1:
+            raise InvalidStudy("slots", f"{self.slots} is too few", "Give at least 1.")
+
+
+def default_name() -> str:
+    """The host's name, with what a worker's name cannot hold replaced."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "-", socket.gethostname()).lstrip(".-")[:100] or "worker"
+
+
+def default_data_folder() -> Path:
+    """The folder ``worker`` of ``HIPPO_HOME``, which is the user's data folder unless set."""
+    home = os.environ.get("HIPPO_HOME")
+    if home:
+        return Path(home).expanduser().absolute() / "worker"
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("hippo")) / "worker"
+
+
+def parse_size(text: str) -> int:
+    """A number of bytes, as in ``500MB`` or ``4GiB``; units are powers of 1024.
+
+    Raises:
+        InvalidStudy: It is no such number.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", text.strip(), re.IGNORECASE)
+    if match is None:
+        raise InvalidStudy("cache", f"{text!r} is no number of bytes", "Write e.g. 4GiB.")
+    return int(float(match[1]) * _UNITS[match[2].upper()])
+
+
+def parse_labels(text: str) -> dict[str, str]:
+    """Labels, as in ``rack=7,owner=ml``.
+
+    Raises:
+        InvalidStudy: A part is no ``name=value``.
+    """
+    labels: dict[str, str] = {}
+    for part in filter(None, (piece.strip() for piece in text.split(","))):
+        name, equals, value = part.partition("=")
+        if not name or not equals:
+            raise InvalidStudy("labels", f"{part!r} is no label", "Write name=value, with commas between.")
+        labels[name.strip()] = value.strip()
+    return labels
+
+
+def read_token(file: Path | None, variables: Mapping[str, str]) -> str:
+    """The token, from a file or from ``HIPPO_TOKEN``; never from an argument, which every user could read.
+
+    Raises:
+        NotAllowed: There is none.
+    """
+    if file is not None:
+        try:
+            token = file.expanduser().read_text().strip()
+        except OSError as error:
+            raise NotAllowed(
+                f"the token file {file} cannot be read: {error.strerror}.",
+                "hippo-server writes worker.token below its home at the first start.",
+            ) from error
+    else:
+        token = variables.get("HIPPO_TOKEN", "").strip()
+    if not token:
+        raise NotAllowed(
+            "there is no token.",
+            "Give --token-file, or set HIPPO_TOKEN_FILE or HIPPO_TOKEN to a worker's token.",
+        )
+    return token

@@ -1,0 +1,1 @@
+"""A slot's side of its runner: starting it, feeding it, listening to it and seeing it die."""

@@ -1,0 +1,205 @@
+"""What a daemon and one runner say to each other about paths, from the runner's start to its end.
+
+The runner is listened to for as long as it lives: the saves of one path are still being written while the next one
+trains. Its death is one more way for a path to end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+from pathlib import Path
+
+from hippo_core.engine.commands import (
+    AnsweredReport,
+    FailedReport,
+    MetricsReport,
+    ReleasedReport,
+    SaveFailedReport,
+    StepsReport,
+    TrainedReport,
+)
+from hippo_core.engine.states import FailureClass
+from hippo_storage.storage import Storage
+from hippo_worker.hosting.order import PathOrder
+from hippo_worker.lease import Ending, Lease
+from hippo_worker.memory import OutOfMemoryKills
+from hippo_worker.publishing import Publisher
+from hippo_worker.runner import messages
+from hippo_worker.slots.process import Death, RunnerProcess, death
+
+logger = logging.getLogger(__name__)
+
+QUIT_SECONDS = 5.0  #: a runner that was told to end has so long
+CLOSED_SECONDS = 1.0  #: one that has closed its socket has so long to be dead
+TAIL_BYTES = 4000
+
+
+class Conversation:
+    """A runner and the paths that it trains, one at a time.
+
+    Args:
+        process: The runner.
+        folder: Its folder, where what it prints lies.
+        publisher: Makes durable what it saves.
+        storage: Where.
+    """
+
+    def __init__(self, process: RunnerProcess, folder: Path, publisher: Publisher, storage: Storage) -> None:
+        self.process = process
+        self.folder = folder
+        self.holds: tuple[int, int] | None = None  #: the state that it has in memory
+        self._publisher = publisher
+        self._storage = storage
+        self._memory = OutOfMemoryKills()
+        self._leases: dict[int, Lease] = {}
+        self._training: Lease | None = None
+        self._ending: asyncio.Future[Ending] | None = None
+        self._listener = asyncio.create_task(self._listen(), name=f"runner {process.pid}")
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can train."""
+        return not self._listener.done() and not self.process.ended.done()
+
+    def logs(self, fence: int) -> Path:
+        """The folder of what was printed during a lease, one file for each node."""
+        return self.folder / "logs" / str(fence)
+
+    async def train(self, lease: Lease, order: PathOrder) -> Ending:
+        """Trains a path to its end, whatever that is. To be called when no other path trains."""
+        self._leases = {fence: old for fence, old in self._leases.items() if not old.settled}
+        self._leases[lease.fence] = self._training = lease
+        self._ending = asyncio.get_running_loop().create_future()
+        self.holds = None
+        if self._listener.done():
+            self._died(self.process.ended.result())
+        await self.process.send(messages.Run(order_json=json.dumps(order.to_plain())))
+        return await self._ending
+
+    async def quit(self) -> None:
+        """Ends a runner in peace: its saves are written first."""
+        for lease in list(self._leases.values()):
+            await lease.until_settled()
+        await self.process.send(messages.Quit())
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(self.process.ended), QUIT_SECONDS)
+        await self.kill()
+
+    async def kill(self) -> None:
+        """Ends it at once, and waits until it is gone."""
+        self.process.kill()
+        await asyncio.shield(self._listener)
+
+    async def _listen(self) -> None:
+        async for message in self.process.messages():
+            self._take(message)
+        closed = False
+        try:
+            code = await asyncio.wait_for(asyncio.shield(self.process.ended), CLOSED_SECONDS)
+        except TimeoutError:
+            closed = True
+            self.process.kill()
+            code = await self.process.ended
+        self.process.close()
+        self._died(code, closed=closed)
+
+    def _take(self, message: messages.Message) -> None:
+        if isinstance(message, messages.Ready):
+            return
+        assert not isinstance(message, messages.Run | messages.Quit)
+        lease = self._leases[message.fence]
+        match message:
+            case messages.Steps(node=node, start=start, stop=stop):
+                lease.say(
+                    StepsReport(
+                        node=node,
+                        start=start,
+                        stop=stop,
+                        train_seconds=message.train_seconds,
+                        evaluate_seconds=message.evaluate_seconds,
+                    )
+                )
+            case messages.Metrics(node=node, step=step):
+                lease.say(
+                    MetricsReport(
+                        node=node,
+                        step=step,
+                        metrics=message.metrics,
+                        training=message.training,
+                        evaluated=message.evaluated,
+                    )
+                )
+            case messages.Written():
+                self._publisher.publish(self._storage, lease, message)
+            case messages.NotWritten(node=node, step=step, reason=reason):
+                lease.say(SaveFailedReport(node=node, step=step, reason=reason))
+                lease.save_ends((node, step))
+            case messages.Answered(node=node, step=step, will=will):
+                lease.say(AnsweredReport(node=node, step=step, will=will))
+            case messages.Settled():
+                lease.no_more_saves()
+            case messages.Trained(holds=holds):
+                self.holds = None if holds is None else (holds[0], holds[1])
+                self._end(TrainedReport())
+            case messages.Released(reason=reason):
+                self._end(ReleasedReport(reason=reason))
+            case messages.Failed(node=node, step=step):
+                self._end(
+                    FailedReport(
+                        failure=FailureClass(message.failure),
+                        message=message.message,
+                        traceback=message.traceback,
+                        node=node,
+                        step=step,
+                    )
+                )
+            case _:
+                raise AssertionError(f"a runner does not say {type(message).__name__}")
+
+    def _end(self, ending: Ending) -> None:
+        assert self._ending is not None
+        self._training = None
+        if not self._ending.done():
+            self._ending.set_result(ending)
+
+    def _died(self, code: int, *, closed: bool = False) -> None:
+        lease = self._training
+        why = death(code, self._memory.happened())
+        if closed:
+            why = Death(
+                failure=FailureClass.USER,
+                message="The trainer closed the runner's connection to its worker; it closes only what it opened.",
+            )
+        for other in self._leases.values():
+            if other is not lease and not other.settled:
+                other.lost_saves(f"{why.message} It had not written the state yet.")
+        if lease is None:
+            logger.info("runner ended", extra={"pid": self.process.pid, "code": code})
+            return
+        logger.warning(
+            "runner died", extra={"pid": self.process.pid, "fence": lease.fence, "why": why.message}
+        )
+        lease.no_more_saves()
+        node, step = lease.position
+        self._end(
+            FailedReport(
+                failure=why.failure,
+                message=why.message,
+                traceback="" if why.failure is FailureClass.INFRASTRUCTURE else self._tail(lease.fence, node),
+                node=node,
+                step=step,
+            )
+        )
+
+    def _tail(self, fence: int, node: int) -> str:
+        """The last of what was printed: where native code broke down, Python's fault handler left the stack there."""
+        try:
+            with (self.logs(fence) / f"{node}.log").open("rb") as file:
+                size = file.seek(0, 2)
+                file.seek(max(0, size - TAIL_BYTES))
+                return file.read().decode(errors="replace")
+        except OSError:
+            return ""

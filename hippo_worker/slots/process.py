@@ -1,0 +1,107 @@
+"""A runner as its slot sees it: messages to it, messages from it, and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+from hippo_core.engine.states import FailureClass
+from hippo_worker.runner.messages import FrameReader, Message, encode
+
+_RECEIVE_BYTES = 1 << 18
+# Sent from outside: by a person, a service manager, the kernel short of memory. All others come from the code itself.
+_FROM_OUTSIDE = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT})
+
+
+class RunnerProcess:
+    """A live runner.
+
+    Args:
+        pid: Its process, the leader of a session and group of its own.
+        connection: The daemon's end of its socket.
+        kill: Kills its group, if it has not ended.
+    """
+
+    def __init__(self, pid: int, connection: socket.socket, kill: Callable[[], None]) -> None:
+        self.pid = pid
+        self.ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        connection.setblocking(False)
+        self._connection = connection
+        self._kill = kill
+        self._sending = asyncio.Lock()
+
+    async def send(self, *messages: Message) -> None:
+        """Says something to it. One that has died hears nothing; its end is told by ``ended``."""
+        loop = asyncio.get_running_loop()
+        async with self._sending:
+            try:
+                await loop.sock_sendall(self._connection, encode(messages))
+            except (BrokenPipeError, ConnectionResetError):
+                return
+
+    async def messages(self) -> AsyncIterator[Message]:
+        """What it says, until it has closed its end."""
+        loop = asyncio.get_running_loop()
+        reader = FrameReader()
+        while True:
+            try:
+                data = await loop.sock_recv(self._connection, _RECEIVE_BYTES)
+            except ConnectionResetError:
+                return
+            if not data:
+                return
+            for message in reader.messages(data):
+                yield message
+
+    def kill(self) -> None:
+        """Kills it with everything that it has started; its end is told by ``ended``."""
+        self._kill()
+
+    def close(self) -> None:
+        """Closes the daemon's end of the socket."""
+        self._connection.close()
+
+    def has_ended(self, code: int) -> None:
+        """To be called by the one who learns of it."""
+        if not self.ended.done():
+            self.ended.set_result(code)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Death:
+    """How a runner died in the middle of a path."""
+
+    failure: FailureClass
+    message: str
+
+
+def death(code: int, out_of_memory: bool) -> Death:
+    """Whose fault an unexpected end is, in words.
+
+    Args:
+        code: The exit code, a signal as its negative number.
+        out_of_memory: Whether the kernel counted a kill for lack of memory meanwhile.
+    """
+    if code >= 0:
+        return Death(
+            failure=FailureClass.USER,
+            message=f"The trainer ended its process with exit code {code}; a trainer raises, it does not exit.",
+        )
+    name = signal.Signals(-code).name
+    if out_of_memory and -code == signal.SIGKILL:
+        return Death(
+            failure=FailureClass.MEMORY,
+            message=(
+                f"The runner was killed by {name}: the host's memory was used up. Give the trainer less to hold "
+                "(a smaller batch, fewer DataLoader workers), or the worker fewer slots."
+            ),
+        )
+    if -code in _FROM_OUTSIDE:
+        return Death(failure=FailureClass.INFRASTRUCTURE, message=f"The runner was killed by {name}.")
+    return Death(
+        failure=FailureClass.USER,
+        message=f"The runner was killed by {name}: native code that the trainer calls broke down.",
+    )

@@ -1,0 +1,223 @@
+"""A slot: trains the leases that it was granted one after the other, in a runner that it keeps warm.
+
+A runner serves one program: another program, bundle or environment gets another one, so that nothing that user code
+leaves behind in a process has to be undone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections import deque
+from dataclasses import dataclass
+
+from hippo_core.engine.commands import FailedReport, ReleasedReport, SlotSpec, TrainedReport, UnusableReport
+from hippo_core.engine.states import FailureClass
+from hippo_core.errors import HippoError, InvalidStudy
+from hippo_core.program import Program
+from hippo_storage.errors import CheckpointCorrupt, CheckpointMissing
+from hippo_storage.manifest import CheckpointLocation
+from hippo_worker.hosting.order import PathOrder
+from hippo_worker.lease import Ending, Lease
+from hippo_worker.logs import LogShipper
+from hippo_worker.runner import messages
+from hippo_worker.runner.settings import RunnerSettings
+from hippo_worker.slots.conversation import Conversation
+from hippo_worker.slots.variables import program_environment
+from hippo_worker.supplies import Supplies, location_of_start, path_order
+
+logger = logging.getLogger(__name__)
+
+DROP_SECONDS = 2.0  #: a path whose lease no longer stands has so long to end before its runner is killed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunnerKey:
+    """What a runner is for: leases that agree in it share one."""
+
+    program_key: str
+    bundle: str
+    environment: tuple[tuple[str, str], ...]
+
+
+class Slot:
+    """One place that trains.
+
+    Args:
+        spec: What it has.
+        gpu: Its GPU as ``CUDA_VISIBLE_DEVICES`` names it; empty: it trains on processor cores.
+        supplies: What it draws on.
+        logs: Ships what user code prints.
+    """
+
+    def __init__(self, spec: SlotSpec, gpu: str, supplies: Supplies, logs: LogShipper) -> None:
+        self.spec = spec
+        self._gpu = gpu
+        self._supplies = supplies
+        self._logs = logs
+        self._waiting: deque[Lease] = deque()
+        self._arrived = asyncio.Event()
+        self._numbers = itertools.count(1)
+        self._key: RunnerKey | None = None
+        self._runner: Conversation | None = None
+        self._told: Lease | None = None  # the lease whose path the runner was told to train
+
+    # What the daemon tells.
+
+    def grant(self, lease: Lease) -> None:
+        """Trains a lease after those granted before."""
+        self._waiting.append(lease)
+        self._arrived.set()
+
+    async def offer(self, lease: Lease, state: tuple[int, int]) -> None:
+        """Passes an offered save point on to whoever can answer."""
+        if not lease.offer(state):
+            return
+        if lease is self._told and self._runner is not None:
+            await self._runner.process.send(messages.Offer(fence=lease.fence, node=state[0], step=state[1]))
+        else:
+            lease.answer(state)
+
+    async def stop(self, lease: Lease, save: bool, reason: str) -> None:
+        """Ends a path at its next step, or gives it back if it has not begun."""
+        if lease.ending is not None or lease.stop is not None:
+            return
+        lease.stop = messages.Stop(fence=lease.fence, save=save, reason=reason)
+        if lease is self._told and self._runner is not None:
+            await self._runner.process.send(lease.stop)
+
+    async def drop(self, lease: Lease) -> None:
+        """The lease no longer stands: its path ends, asked at first so that the runner stays warm."""
+        lease.drop()
+        await self.stop(lease, save=False, reason="the lease no longer stands")
+
+    # What it does.
+
+    async def run(self) -> None:
+        """Trains leases until it is cancelled; its runner is killed then."""
+        try:
+            while True:
+                while not self._waiting:
+                    self._arrived.clear()
+                    await self._arrived.wait()
+                await self._train(self._waiting.popleft())
+        finally:
+            if self._runner is not None:
+                await self._runner.kill()
+
+    async def _train(self, lease: Lease) -> None:
+        """Brings a lease to its end, whatever that is."""
+        pinned: list[CheckpointLocation] = []
+        try:
+            ending = await self._outcome(lease, pinned)
+        except (HippoError, OSError) as error:
+            logger.warning("path not begun", extra={"fence": lease.fence, "why": str(error)})
+            lease.no_more_saves()
+            ending = _not_begun(lease, error)
+        finally:
+            for location in pinned:
+                self._supplies.checkpoints.give_back(location)
+        self._logs.finish(lease.fence)
+        if not isinstance(ending, TrainedReport):
+            # The server takes nothing in after such an end, so what was saved is published first.
+            await lease.until_settled()
+        self._told = None
+        lease.say_end(ending)
+
+    async def _outcome(self, lease: Lease, pinned: list[CheckpointLocation]) -> Ending:
+        """Trains a path; what it pins in the cache is noted in ``pinned``."""
+        if lease.stop is not None or lease.dropped.is_set():
+            return _not_wanted(lease)
+        order = lease.order
+        environment = program_environment(order.program.env, order.secrets, self._supplies.variables)
+        code = await self._supplies.code(order.bundle)
+        key = RunnerKey(
+            program_key=order.program_key, bundle=order.bundle, environment=tuple(sorted(environment.items()))
+        )
+        await self._let_go_unless(key)
+        location = location_of_start(order)
+        start = None
+        if location is not None and not self._in_memory(lease):
+            start = await self._supplies.checkpoint(location)
+            pinned.append(location)
+        if self._runner is None:
+            self._runner = await self._new_runner(order.program, environment)
+            self._key = key
+        if lease.stop is not None or lease.dropped.is_set():  # meanwhile
+            return _not_wanted(lease)
+        self._supplies.states_folder(lease.fence).mkdir(parents=True, exist_ok=True)
+        self._logs.watch(lease.fence, self._runner.logs(lease.fence))
+        self._told = (
+            lease  # from here on it is the runner who answers; what comes before its order waits there
+        )
+        return await self._until_end(
+            lease, self._runner, path_order(lease, self._supplies, code=code, start=start)
+        )
+
+    async def _until_end(self, lease: Lease, runner: Conversation, order: PathOrder) -> Ending:
+        """Waits for a path's end. One whose lease is dropped meanwhile gets little time for it."""
+        training = asyncio.create_task(runner.train(lease, order))
+        dropped = asyncio.create_task(lease.dropped.wait())
+        try:
+            await asyncio.wait({training, dropped}, return_when=asyncio.FIRST_COMPLETED)
+            if not training.done():
+                await asyncio.wait({training}, timeout=DROP_SECONDS)
+            if not training.done():
+                await runner.kill()
+            return await training
+        finally:
+            training.cancel()
+            dropped.cancel()
+
+    def _in_memory(self, lease: Lease) -> bool:
+        """Whether the state that a path starts from is still where its lease says: in the runner."""
+        start = lease.order.start
+        held = None if self._runner is None else self._runner.holds
+        return lease.order.in_memory and start is not None and held == start[:2]
+
+    async def _let_go_unless(self, key: RunnerKey) -> None:
+        """Ends a runner that is dead, or that is for something else."""
+        if self._runner is None or (self._runner.alive and self._key == key):
+            return
+        runner, self._runner = self._runner, None
+        await runner.quit()
+
+    async def _new_runner(self, program: Program, environment: dict[str, str]) -> Conversation:
+        folder = self._supplies.spool / "runners" / f"{self.spec.index}-{next(self._numbers)}"
+        folder.mkdir(parents=True)
+        settings = RunnerSettings(
+            slot=self.spec.index, device=self.spec.device, threads=program.resources.cpus, folder=folder
+        )
+        process = await self._supplies.spawner.spawn(
+            settings,
+            {**environment, "CUDA_VISIBLE_DEVICES": self._gpu},
+            # What a study sets for its libraries, they read when they are loaded.
+            own_interpreter=bool(program.env),
+        )
+        logger.info("runner started", extra={"slot": self.spec.index, "pid": process.pid})
+        return Conversation(process, folder, self._supplies.publisher, self._supplies.shared)
+
+
+def _not_wanted(lease: Lease) -> Ending:
+    """The end of a path that was stopped before it began."""
+    lease.no_more_saves()
+    return ReleasedReport(reason="dropped" if lease.stop is None else lease.stop.reason)
+
+
+def _not_begun(lease: Lease, error: HippoError | OSError) -> Ending:
+    """Why a path could not be begun, and whose fault that is."""
+    start = lease.order.start
+    if isinstance(error, CheckpointMissing | CheckpointCorrupt) and start is not None:
+        missing = isinstance(error, CheckpointMissing)
+        if not (missing and lease.order.in_memory):
+            # A state that was to be found in memory may never have been saved; that is no loss.
+            lease.say(
+                UnusableReport(
+                    node=start[0], step=start[1], fence=start[2], missing=missing, reason=error.message
+                )
+            )
+        return ReleasedReport(reason=f"the state to start from is not to be had: {error.message}")
+    node, step = lease.position
+    failure = FailureClass.INVALID if isinstance(error, InvalidStudy) else FailureClass.INFRASTRUCTURE
+    return FailedReport(failure=failure, message=str(error), traceback="", node=node, step=step)

@@ -1,0 +1,89 @@
+"""Which environment variables the processes that run user code are born with: a list of what may pass.
+
+Not a list of what may not: a credential that nobody thought of stays with the daemon. What a study needs beside
+these it names in ``env`` (values of its own) or ``secrets`` (names of variables of the worker).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from hippo_core.errors import InvalidStudy
+
+MARK = "HIPPO_WORKER_FOLDER"  #: names the data folder of the daemon that a process belongs to
+
+_PASSED = frozenset(
+    {
+        "HOME",
+        "LANG",
+        "LANGUAGE",
+        "LOGNAME",
+        "PATH",
+        "SHELL",
+        "SSL_CERT_DIR",
+        "SSL_CERT_FILE",
+        "TEMP",
+        "TERM",
+        "TMP",
+        "TMPDIR",
+        "TZ",
+        "USER",
+        "VIRTUAL_ENV",
+    }
+)
+_PASSED_PREFIXES = (
+    "CONDA_",
+    "CUDA_",
+    "DYLD_",
+    "HF_HOME",
+    "LC_",
+    "LD_",
+    "NCCL_",
+    "NVIDIA_",
+    "PYTHON",
+    "TORCH",
+    "XDG_",
+)
+# What decides the order of floating-point sums or of sets is the same in every runner: NumPy's libraries read
+# their thread counts when they are loaded, Python its hash seed when it starts; torch's threads are set by its host.
+_FIXED = {
+    "MKL_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "PYTHONHASHSEED": "0",
+}
+
+
+def base_environment(worker: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """What every runner of the daemon with this data folder is born with."""
+    passed = {
+        name: value
+        for name, value in sorted(worker.items())
+        if name in _PASSED or name.startswith(_PASSED_PREFIXES)
+    }
+    return {**passed, **_FIXED, MARK: str(folder)}
+
+
+def program_environment(
+    env: Mapping[str, str], secrets: Iterable[str], worker: Mapping[str, str]
+) -> dict[str, str]:
+    """What a study adds: its ``env``, and the worker's values of the variables that ``secrets`` names.
+
+    Raises:
+        InvalidStudy: A secret is a variable of Hippo's own, or the worker does not have it.
+    """
+    added = dict(env)
+    for name in secrets:
+        if name.startswith("HIPPO_"):
+            raise InvalidStudy(
+                "secrets", f"{name} is Hippo's own and is not handed to trainers.", "Take it out of the list."
+            )
+        if name not in worker:
+            raise InvalidStudy(
+                "secrets",
+                f"{name} is not set in the worker's environment.",
+                f"Start hippo-worker with {name} set, or take it out of the list.",
+            )
+        added[name] = worker[name]
+    return added

@@ -1,0 +1,107 @@
+"""What all slots of a worker draw on, and how a lease becomes an order that a runner can carry out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from hippo_core.engine.orders import LeaseOrder
+from hippo_core.errors import Unavailable
+from hippo_storage.manifest import CheckpointLocation
+from hippo_storage.storage import Storage
+from hippo_worker.bundles import BundleCache
+from hippo_worker.checkpoints import CheckpointCache
+from hippo_worker.hosting.order import PathOrder, StageOrder, StartFrom
+from hippo_worker.lease import Lease
+from hippo_worker.publishing import Publisher
+from hippo_worker.slots.spawner import Spawner
+
+
+@dataclass(slots=True, kw_only=True)
+class Supplies:
+    """What slots share.
+
+    Attributes:
+        spawner: Starts runners.
+        bundles: Unpacked code.
+        checkpoints: Recent checkpoints.
+        publisher: Makes states durable.
+        spool: Where runners write; emptied at start-up.
+        data_folder: For trainers' data, as ``context.data_dir``.
+        variables: The worker's own environment, which secrets are taken from.
+        storage: The shared storage; known once the worker has registered.
+    """
+
+    spawner: Spawner
+    bundles: BundleCache
+    checkpoints: CheckpointCache
+    publisher: Publisher
+    spool: Path
+    data_folder: Path
+    variables: Mapping[str, str]
+    storage: Storage | None = None
+
+    @property
+    def shared(self) -> Storage:
+        """The shared storage.
+
+        Raises:
+            Unavailable: The worker has not registered yet.
+        """
+        if self.storage is None:
+            raise Unavailable("The worker does not know the shared storage yet.", "It registers first.")
+        return self.storage
+
+    def states_folder(self, fence: int) -> Path:
+        """Where the runner writes the states of a lease."""
+        return self.spool / "states" / str(fence)
+
+    async def code(self, digest: str) -> Path:
+        """The folder of a bundle."""
+        return await asyncio.to_thread(self.bundles.obtain, self.shared, digest)
+
+    async def checkpoint(self, location: CheckpointLocation) -> Path:
+        """A folder with a checkpoint's files, to be given back."""
+        return await asyncio.to_thread(self.checkpoints.obtain, self.shared, location)
+
+
+def location_of_start(order: LeaseOrder) -> CheckpointLocation | None:
+    """Where the checkpoint lies that a lease starts from; None at step 0."""
+    if order.start is None:
+        return None
+    node, step, fence = order.start
+    return CheckpointLocation(plan=order.plan, node=node, step=step, fence=fence)
+
+
+def path_order(lease: Lease, supplies: Supplies, *, code: Path, start: Path | None) -> PathOrder:
+    """What the runner is told.
+
+    Args:
+        lease: The lease.
+        supplies: Whose spool and data folder it uses.
+        code: The folder of the bundle.
+        start: The folder of the checkpoint to start from; None: the runner holds the state, or it is step 0.
+    """
+    order = lease.order
+    return PathOrder(
+        fence=order.fence,
+        plan=order.plan,
+        program=order.program,
+        program_key=order.program_key,
+        code=code,
+        setup_laws=order.setup_laws,
+        start=None
+        if order.start is None
+        else StartFrom(node=order.start[0], step=order.start[1], fence=order.start[2], folder=start),
+        stages=tuple(
+            StageOrder(node=stage.node, start=stage.start, stop=stage.stop, laws=stage.laws)
+            for stage in order.stages
+        ),
+        save_points=frozenset(lease.promised),
+        checkpoint_every=order.checkpoint_every,
+        objectives=order.objectives,
+        spool=supplies.states_folder(order.fence),
+        data_dir=supplies.data_folder,
+    )

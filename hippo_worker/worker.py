@@ -1,0 +1,96 @@
+"""Puts a worker together and runs it: folder, forkserver, caches, daemon, signals, log."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+
+from hippo_worker.bundles import BundleCache
+from hippo_worker.checkpoints import CheckpointCache
+from hippo_worker.daemon import Daemon
+from hippo_worker.environment import describe
+from hippo_worker.folder import held, sweep
+from hippo_worker.publishing import Publisher
+from hippo_worker.settings import WorkerSettings
+from hippo_worker.slots.spawner import Spawner
+from hippo_worker.slots.variables import base_environment
+from hippo_worker.supplies import Supplies
+
+
+async def work(settings: WorkerSettings) -> None:
+    """Runs a worker until it has left.
+
+    Raises:
+        HippoError: It cannot begin, or could not end in peace.
+    """
+    log_to_stderr()
+    with held(settings.data_folder):
+        spool = sweep(settings.data_folder)
+        data_folder = settings.data_folder / "data"
+        data_folder.mkdir(exist_ok=True)
+        spawner = Spawner(base_environment(os.environ, settings.data_folder))
+        try:
+            # torch is imported there while nothing else is done yet: no gRPC thread exists when it starts.
+            offer = await describe(spawner, settings.slots)
+            checkpoints = CheckpointCache(settings.data_folder / "checkpoints", settings.cache_bytes)
+            supplies = Supplies(
+                spawner=spawner,
+                bundles=BundleCache(settings.data_folder / "bundles"),
+                checkpoints=checkpoints,
+                publisher=Publisher(checkpoints),
+                spool=spool,
+                data_folder=data_folder,
+                variables=dict(os.environ),
+            )
+            daemon = Daemon(settings, socket.gethostname(), offer, supplies)
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, daemon.terminate)
+            await daemon.run()
+        finally:
+            spawner.close()
+
+
+def log_to_stderr() -> None:
+    """One line a record; JSON off a terminal."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_TextFormatter() if sys.stderr.isatty() else _JsonFormatter())
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
+
+
+def _fields(record: logging.LogRecord) -> dict[str, object]:
+    return {name: value for name, value in vars(record).items() if name not in _STANDARD}
+
+
+class _JsonFormatter(logging.Formatter):
+    """Records as JSON objects."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+            + f".{record.msecs:03.0f}Z",
+            "level": record.levelname.lower(),
+            "event": record.getMessage(),
+            **_fields(record),
+        }
+        if record.exc_info:
+            line["trace"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
+
+
+class _TextFormatter(logging.Formatter):
+    """Records for people."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields = "".join(f" {name}={value}" for name, value in _fields(record).items())
+        line = f"{time.strftime('%H:%M:%S', time.localtime(record.created))} {record.getMessage()}{fields}"
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
