@@ -13,7 +13,7 @@ killed detaches too. If the supervisor itself is killed, its children die with i
 home's record and ended by the next one (elsewhere, and wherever they take their time).
 """
 
-from hippo_client.local.attach import Attachment, attach, running_server, shut_down
+from hippo_client.local.attach import Attachment, attach, is_supervised, running_server, shut_down
 from hippo_client.local.home import Home, default_home
 
-__all__ = ["Attachment", "Home", "attach", "default_home", "running_server", "shut_down"]
+__all__ = ["Attachment", "Home", "attach", "default_home", "is_supervised", "running_server", "shut_down"]

@@ -159,6 +159,15 @@ def running_server(home: Home) -> ServerAddress | None:
         return None
 
 
+def is_supervised(home: Home) -> bool:
+    """Whether the home has a supervisor now."""
+    connection = _Connection.to(home)
+    if connection is None:
+        return False
+    connection.close()
+    return True
+
+
 class _Connection:
     """A client's end of the supervisor's socket."""
 

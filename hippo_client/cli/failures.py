@@ -1,0 +1,63 @@
+"""From errors to words and exit codes."""
+
+from __future__ import annotations
+
+import json
+from enum import IntEnum
+
+import click
+
+from hippo_core.errors import Conflict, HippoError, InvalidStudy, NotAllowed, NotFound, Unavailable
+
+
+class ExitCode(IntEnum):
+    """What the command came to; scripts rely on these."""
+
+    DONE = 0
+    FAILED = 1  #: the study (no trial completed) or the command
+    USAGE = 2  #: or an invalid study
+    UNREACHABLE = 3
+    NOT_ALLOWED = 4
+    NOT_FOUND = 5
+    CONFLICT = 6
+    INTERRUPTED = 130
+
+
+_CODES: tuple[tuple[type[HippoError], ExitCode], ...] = (
+    (InvalidStudy, ExitCode.USAGE),
+    (Unavailable, ExitCode.UNREACHABLE),
+    (NotAllowed, ExitCode.NOT_ALLOWED),
+    (NotFound, ExitCode.NOT_FOUND),
+    (Conflict, ExitCode.CONFLICT),
+)
+
+
+def exit_code(error: HippoError) -> ExitCode:
+    """The exit code of an error."""
+    return next((code for kind, code in _CODES if isinstance(error, kind)), ExitCode.FAILED)
+
+
+def report(error: HippoError, as_json: bool) -> ExitCode:
+    """Tell a person, or a script, what went wrong."""
+    if as_json:
+        _write_json(error.code, error.message, error.hint)
+    else:
+        click.echo(f"Error: {error.message}", err=True)
+        if error.hint:
+            click.echo(f"Hint: {error.hint}", err=True)
+    return exit_code(error)
+
+
+def report_usage(error: click.ClickException, as_json: bool) -> ExitCode:
+    """Tell what is wrong with the command line."""
+    if as_json:
+        context = getattr(error, "ctx", None)
+        hint = f"Try '{context.command_path} --help'." if context is not None else ""
+        _write_json("USAGE", error.format_message(), hint)
+    else:
+        error.show()
+    return ExitCode.USAGE if isinstance(error, click.UsageError) else ExitCode.FAILED
+
+
+def _write_json(code: str, message: str, hint: str) -> None:
+    click.echo(json.dumps({"error": {"code": code, "message": message, "hint": hint}}), err=True)

@@ -1,0 +1,91 @@
+"""A click group whose commands are imported when they are called, and which suggests a name for a typo."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any
+
+import click
+
+
+class LazyGroup(click.Group):
+    """A group of commands in other modules.
+
+    Args:
+        commands_at: For each command's name, in the order of the help page: ``module:attribute`` and the line of
+            help, which is written here so that the page imports nothing.
+    """
+
+    def __init__(self, *args: Any, commands_at: Mapping[str, tuple[str, str]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._commands_at = commands_at
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the order of the help page."""
+        return list(self._commands_at)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, imported now."""
+        if cmd_name not in self._commands_at:
+            return None
+        module, _, attribute = self._commands_at[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, with a suggestion for a name that does not exist."""
+        suggest(ctx, args, self._commands_at)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands, from the lines of help written with the names."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in self._commands_at.items()])
+
+
+class NounGroup(click.Group):
+    """A group named by a noun, whose verbs are in one module; without a verb it does ``missing_verb``.
+
+    Args:
+        missing_verb: The verb's name.
+    """
+
+    def __init__(self, *args: Any, missing_verb: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._missing_verb = missing_verb
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The verbs, in the order in which they are written."""
+        return list(self.commands)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does, with the missing verb put in."""
+        if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
+            args = [self._missing_verb, *args]
+        return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, with a suggestion for a verb that does not exist."""
+        suggest(ctx, args, self.commands)
+        return super().resolve_command(ctx, args)
+
+
+def suggest(ctx: click.Context, args: list[str], known: Iterable[str]) -> None:
+    """Refuse a name that is not known, naming the nearest that is.
+
+    Raises:
+        UsageError: The first argument is not known.
+    """
+    name = args[0] if args else ""
+    names = list(known)
+    if not name or name.startswith("-") or name in names:
+        return
+    near = get_close_matches(name, names, n=1)
+    suggestion = f" Did you mean {near[0]!r}?" if near else ""
+    raise click.UsageError(f"No such command {name!r}.{suggestion}", ctx=ctx)

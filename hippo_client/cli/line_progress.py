@@ -1,0 +1,153 @@
+"""Progress as plain lines, where there is no terminal to redraw."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from hippo_client.cli.live_progress import best_words, sharing_words, taken_up
+from hippo_client.cli.picture import Objective, Picture, draw
+from hippo_client.cli.words import counts, duration, number, plural
+from hippo_client.results import trial_state
+from hippo_core.engine.states import ENDED_TRIAL_STATES, TrialState
+
+if TYPE_CHECKING:
+    from hippo_client.watching import StudySnapshot
+    from hippo_wire.v1 import study_pb2
+
+SUMMARY_SECONDS = 60.0
+#: Trials that reach a rung within so long are told in one line.
+RUNG_SECONDS = 2.0
+#: When more trials than this end at once, they are counted, not told one by one.
+MOST_AT_ONCE = 20
+
+
+class LineProgress:
+    """Writes a line for each trial that ends, one for those that reach a rung, and a summary a minute.
+
+    Implements ``hippo_client.watching.Progress``.
+
+    Args:
+        write: Takes a line.
+        clock: Seconds, growing.
+    """
+
+    def __init__(self, write: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
+        self._write = write
+        self._clock = clock
+        self._began = clock()
+        self._summed_up = clock()
+        self._known: dict[int, tuple[TrialState, int]] | None = None
+        self._rungs: Counter[int] = Counter()
+        self._rungs_since: float | None = None
+        self._last: StudySnapshot | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._tell_rungs()
+        if self._last is not None:
+            self._sum_up(self._last)
+
+    def notice(self, message: str) -> None:
+        """One line."""
+        self._write(message)
+
+    def submitted(self, study: study_pb2.Study, outcome: str, warnings: Sequence[str]) -> None:
+        """The study's size, and the warnings."""
+        count = sum(study.trial_counts.values())
+        if outcome == "created":
+            self._write(f"The study {study.name} has {plural(count, 'trial')}.")
+        else:
+            self._write(taken_up(study, outcome))
+        for warning in warnings:
+            self._write(f"Warning: {warning}")
+
+    def show(self, snapshot: StudySnapshot) -> None:
+        """Tell what has changed."""
+        self._last = snapshot
+        if self._known is None:  # what was over before needs no line each
+            self._known = {number: _place(trial) for number, trial in snapshot.trials.items()}
+        else:
+            self._tell_changes(snapshot, self._known)
+        now = self._clock()
+        if self._rungs_since is not None and now - self._rungs_since >= RUNG_SECONDS:
+            self._tell_rungs()
+        if now - self._summed_up >= SUMMARY_SECONDS:
+            self._sum_up(snapshot)
+
+    def _tell_changes(self, snapshot: StudySnapshot, known: dict[int, tuple[TrialState, int]]) -> None:
+        ended = []
+        for each in snapshot.changed:
+            trial = snapshot.trials[each]
+            place, before = _place(trial), known.get(each)
+            known[each] = place
+            if place == before:
+                continue
+            if place[0] in ENDED_TRIAL_STATES:
+                ended.append(trial)
+            elif place[0] is TrialState.PAUSED:
+                self._rungs[place[1]] += 1
+                self._rungs_since = self._rungs_since or self._clock()
+        self._tell_ended(ended, snapshot)
+
+    def _tell_ended(self, ended: list[study_pb2.Trial], snapshot: StudySnapshot) -> None:
+        if len(ended) > MOST_AT_ONCE:
+            by_state = Counter(trial_state(trial).value for trial in ended)
+            self._write(f"{self._stamp()} {counts(by_state)}")
+            return
+        objective = Objective.of(snapshot.study)
+        best = snapshot.study.best_trial if snapshot.study.HasField("best_trial") else None
+        for trial in ended:
+            words = f"trial {trial.number} {trial_state(trial).value} at step {trial.step}"
+            if (value := objective.value(trial)) is not None:
+                words += f": {objective.metric} {number(value)}"
+            if best is not None:
+                words += f" (best {number(objective.value(best))}, trial {best.number})"
+            if trial_state(trial) in (TrialState.FAILED, TrialState.DIVERGED) and trial.reason:
+                words += f": {trial.reason.splitlines()[0]}"
+            self._write(f"{self._stamp()} {words}")
+
+    def _tell_rungs(self) -> None:
+        if self._rungs:
+            told = ", ".join(
+                f"{plural(count, 'trial')} at step {step}" for step, count in sorted(self._rungs.items())
+            )
+            self._write(f"{self._stamp()} paused: {told}")
+        self._rungs.clear()
+        self._rungs_since = None
+
+    def _sum_up(self, snapshot: StudySnapshot) -> None:
+        self._summed_up = self._clock()
+        self._write(f"{self._stamp()} {summary_line(draw(snapshot))}")
+
+    def _stamp(self) -> str:
+        return duration(self._clock() - self._began)
+
+
+def summary_line(picture: Picture) -> str:
+    """The study in one line."""
+    parts = [
+        f"{picture.name} {picture.state}",
+        counts(picture.trials),
+        f"best {best_words(picture)}",
+        sharing_words(picture),
+    ]
+    if picture.state == "running" and picture.seconds_left is not None:
+        parts.append(f"about {duration(picture.seconds_left)} left")
+    if picture.reason:
+        parts.append(picture.reason)
+    return "; ".join(parts)
+
+
+def _place(trial: study_pb2.Trial) -> tuple[TrialState, int]:
+    return trial_state(trial), trial.step

@@ -1,0 +1,195 @@
+"""Live progress in a terminal: a header and at most ten trials, redrawn in place."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from hippo_client.cli.picture import Picture, draw
+from hippo_client.cli.words import counts, duration, number, plural
+from hippo_core.engine.states import TrialState
+
+if TYPE_CHECKING:
+    from hippo_client.watching import StudySnapshot
+    from hippo_wire.v1 import study_pb2
+
+REDRAWS_PER_SECOND = 4
+
+# Columns; a hyper-parameter's is left out where it would be narrower than is readable.
+_TRIAL, _STATE, _STEP, _METRIC, _GAP, _READABLE = 6, 9, 7, 9, 2, 14
+
+# A state is told by its word; colour only helps.
+_COLOURS = {
+    TrialState.RUNNING: "cyan",
+    TrialState.COMPLETED: "green",
+    TrialState.FAILED: "red",
+    TrialState.DIVERGED: "red",
+    TrialState.PAUSED: "yellow",
+}
+
+
+class LiveProgress:
+    """Shows a study in place; implements ``hippo_client.watching.Progress``.
+
+    Args:
+        console: The terminal, on standard error: what scripts read goes to standard output.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._lock = threading.Lock()
+        self._began = time.monotonic()
+        self._doing = "starting"
+        self._snapshot: StudySnapshot | None = None
+        self._drawn: tuple[StudySnapshot, Picture] | None = None
+        self._live = Live(
+            console=console,
+            get_renderable=self._render,
+            refresh_per_second=REDRAWS_PER_SECOND,
+            transient=True,
+            redirect_stdout=False,
+        )
+
+    def __enter__(self) -> Self:
+        self._live.start(refresh=True)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._live.stop()
+
+    def notice(self, message: str) -> None:
+        """Before the study is known: what is being waited for. Later: a line above it."""
+        with self._lock:
+            known = self._snapshot is not None
+            if not known:
+                self._doing = message
+        if known:
+            self._console.print(Text(message, style="yellow"))
+
+    def submitted(self, study: study_pb2.Study, outcome: str, warnings: Sequence[str]) -> None:
+        """Tell the warnings, and that an earlier run is taken up."""
+        if outcome != "created":
+            self._console.print(Text(taken_up(study, outcome)))
+        for warning in warnings:
+            self._console.print(Text(f"Warning: {warning}", style="yellow"))
+
+    def show(self, snapshot: StudySnapshot) -> None:
+        """Show this at the next redraw."""
+        with self._lock:
+            self._snapshot = snapshot
+
+    def _render(self) -> Screen | Text:
+        # Drawing a study of thousands of trials takes a moment, so it is done per redraw, not per snapshot.
+        with self._lock:
+            snapshot, doing = self._snapshot, self._doing
+        elapsed = time.monotonic() - self._began
+        if snapshot is None:
+            return Text(f"{duration(elapsed)}  {doing}", style="dim")
+        if self._drawn is None or self._drawn[0] is not snapshot:
+            self._drawn = (snapshot, draw(snapshot))
+        return Screen(self._drawn[1], elapsed)
+
+
+def taken_up(study: study_pb2.Study, outcome: str) -> str:
+    """What it means that the study was there before."""
+    count = sum(study.trial_counts.values())
+    if outcome == "extended":
+        return f"The study {study.name} is extended; it has {plural(count, 'trial')} now."
+    return f"The study {study.name} was submitted before; it goes on where it stands."
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """The picture for a terminal, fitted to its width."""
+
+    picture: Picture
+    elapsed_seconds: float
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield _header(self.picture, self.elapsed_seconds)
+        yield _trials(self.picture, options.max_width)
+
+
+def _header(picture: Picture, elapsed_seconds: float) -> Table:
+    left = "" if picture.seconds_left is None else f" · about {duration(picture.seconds_left)} left"
+    slots = f" · {picture.slots_busy}/{plural(picture.slots_total, 'slot')} busy"
+    header = Table.grid(padding=(0, 2, 0, 0))
+    header.add_column(style="bold", no_wrap=True)
+    header.add_column(no_wrap=True, overflow="ellipsis")
+    header.add_row("study", f"{picture.name} {picture.state} · {duration(elapsed_seconds)}{left}{slots}")
+    if picture.reason:
+        header.add_row("", Text(picture.reason, style="yellow", overflow="fold"))
+    header.add_row("trials", counts(picture.trials))
+    header.add_row("best", best_words(picture))
+    header.add_row("steps", sharing_words(picture))
+    return header
+
+
+def best_words(picture: Picture) -> str:
+    """The best value, and whose it is."""
+    if picture.best is None:
+        return "-"
+    return (
+        f"{picture.metric} {number(picture.best_value)} · "
+        f"trial {picture.best.number} at step {picture.best.step}"
+    )
+
+
+def sharing_words(picture: Picture) -> str:
+    """What sharing has saved so far."""
+    trained = f"{picture.steps_trained} trained, {picture.steps_without_sharing} without sharing"
+    saved = picture.saved_fraction
+    return trained if saved is None else f"{trained} · {saved:.0%} saved"
+
+
+def _trials(picture: Picture, width: int) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="dim")
+    table.add_column("TRIAL", justify="right", width=_TRIAL)
+    table.add_column("STATE", width=_STATE)
+    table.add_column("STEP", justify="right", width=_STEP)
+    table.add_column(Text(picture.metric, overflow="ellipsis", no_wrap=True), justify="right", width=_METRIC)
+    widths = parameter_widths(picture, width - sum((_TRIAL, _STATE, _STEP, _METRIC)) - 4 * _GAP)
+    for name, each in zip(picture.parameter_names, widths, strict=False):
+        table.add_column(name, no_wrap=True, overflow="ellipsis", width=each)
+    for row in picture.rows:
+        table.add_row(
+            f"{'*' if row.best else ''}{row.trial}",
+            Text(row.state.value, style=_COLOURS.get(row.state, "")),
+            f"{row.step}/{row.max_steps}",
+            number(row.value, 5),
+            *(Text(parameter) for parameter in row.parameters[: len(widths)]),
+        )
+    if picture.rows_left_out:
+        table.add_row("", Text(f"{picture.rows_left_out} more", style="dim"))
+    return table
+
+
+def parameter_widths(picture: Picture, width: int) -> list[int]:
+    """The widths of the columns of hyper-parameters: as many as stay readable, none wider than it needs."""
+    needed = [
+        max(len(name), *(len(row.parameters[place]) for row in picture.rows), 0)
+        for place, name in enumerate(picture.parameter_names)
+    ]
+    while needed and sum(min(each, _READABLE) + _GAP for each in needed) > width:
+        needed.pop()
+    widths = [min(each, _READABLE) for each in needed]
+    spare = width - sum(widths) - _GAP * len(widths)
+    for place, each in enumerate(needed):
+        more = min(spare, each - widths[place])
+        widths[place] += more
+        spare -= more
+    return widths

@@ -1,0 +1,67 @@
+"""The entry of the ``hippo`` command."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import click
+
+from hippo_client.cli.failures import ExitCode, report, report_usage
+from hippo_client.cli.lazy import LazyGroup
+from hippo_core.errors import HippoError
+
+_AT = "hippo_client.cli."
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    commands_at={
+        "run": (_AT + "run:run", "Train a study on this machine, with live progress."),
+        "plan": (_AT + "plan:plan", "Say what sharing will save, before anything is spent."),
+        "submit": (_AT + "submit:submit", "Hand a study to the server."),
+        "study": (_AT + "study:study", "List, show, watch and steer studies."),
+        "trial": (_AT + "trial:trial", "List and show trials, the best one, their logs."),
+        "worker": (_AT + "worker:worker", "List and drain workers."),
+        "check": (_AT + "check:check", "Prove that a trainer can be interrupted and shared."),
+        "verify": (_AT + "check:verify", "Train one trial alone again and compare, bit by bit."),
+        "up": (_AT + "local_server:up", "Start a server and a worker on this machine that stay."),
+        "down": (_AT + "local_server:down", "End them; what runs is saved first."),
+        "doctor": (_AT + "doctor:doctor", "Look for what is wrong with this machine."),
+    },
+)
+@click.version_option(package_name="hippo-hpo", prog_name="hippo")
+def app() -> None:
+    """Hyper-parameter search that trains every shared prefix once.
+
+    `hippo run STUDY.py` trains a study on this machine; nothing has to be set up. To use a server, set
+    HIPPO_SERVER to its host:port and HIPPO_TOKEN or HIPPO_TOKEN_FILE to a token.
+    """
+
+
+def call(arguments: Sequence[str]) -> int:
+    """Run the command.
+
+    Returns:
+        The exit code.
+    """
+    as_json = "--json" in arguments
+    try:
+        code = app.main(args=list(arguments), prog_name="hippo", standalone_mode=False)
+    except click.Abort:
+        return ExitCode.INTERRUPTED
+    except click.ClickException as error:
+        return report_usage(error, as_json)
+    except HippoError as error:
+        return report(error, as_json)
+    return code if isinstance(code, int) else ExitCode.DONE
+
+
+def main() -> None:
+    """Entry of the console script."""
+    sys.exit(call(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

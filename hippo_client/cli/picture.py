@@ -1,0 +1,168 @@
+"""What a study looks like at one moment, in numbers and words; no terminal here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hippo_client.cli.words import short_hyperparameter
+from hippo_client.results import metrics_json, study_state, trial_state
+from hippo_core.engine.states import TrialState
+
+if TYPE_CHECKING:
+    from hippo_client.watching import StudySnapshot
+    from hippo_wire.v1 import study_pb2
+
+#: So many rows of trials, and so many of them for the best ones where more than that run.
+MOST_ROWS = 10
+BEST_ROWS = 3
+MOST_PARAMETERS = 3
+
+# The order in which states are counted out: what goes on, what may, what is over.
+_COUNTED = (
+    TrialState.RUNNING,
+    TrialState.WAITING,
+    TrialState.PAUSED,
+    TrialState.COMPLETED,
+    TrialState.STOPPED,
+    TrialState.DIVERGED,
+    TrialState.FAILED,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Objective:
+    """The first thing that the study optimises."""
+
+    metric: str
+    maximize: bool
+
+    @classmethod
+    def of(cls, study: study_pb2.Study) -> Objective:
+        """The study's."""
+        first = json.loads(study.spec_json)["objectives"][0]
+        return cls(metric=first["metric"], maximize=first["maximize"])
+
+    def value(self, trial: study_pb2.Trial) -> float | None:
+        """The trial's value, where it has a finite one."""
+        return metrics_json(trial.metrics).get(self.metric)
+
+    def rank(self, trial: study_pb2.Trial) -> tuple[bool, float, int]:
+        """What to sort by so that the best comes first; deeper ones first among equals is not asked for here."""
+        value = self.value(trial)
+        if value is None:
+            return (True, 0.0, trial.number)
+        return (False, -value if self.maximize else value, trial.number)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One trial."""
+
+    trial: int
+    state: TrialState
+    step: int
+    max_steps: int
+    value: float | None
+    parameters: tuple[str, ...]
+    best: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """A study at one moment."""
+
+    name: str
+    state: str
+    reason: str
+    metric: str
+    trials: Mapping[str, int]
+    best: study_pb2.Trial | None
+    best_value: float | None
+    steps_trained: int
+    steps_without_sharing: int
+    seconds_left: float | None
+    slots_busy: int
+    slots_total: int
+    parameter_names: tuple[str, ...]
+    rows: tuple[Row, ...]
+    rows_left_out: int
+
+    @property
+    def saved_fraction(self) -> float | None:
+        """What part of the steps sharing saved."""
+        return saved_fraction(self.steps_trained, self.steps_without_sharing)
+
+
+def saved_fraction(with_sharing: float, without: float) -> float | None:
+    """What part sharing saved; None where nothing is known."""
+    return 1.0 - with_sharing / without if without > 0 else None
+
+
+def draw(snapshot: StudySnapshot) -> Picture:
+    """The picture of a snapshot."""
+    study = snapshot.study
+    objective = Objective.of(study)
+    best = study.best_trial if study.HasField("best_trial") else None
+    shown = _choose(list(snapshot.trials.values()), objective, best.number if best is not None else None)
+    names = varying_parameters(snapshot.trials.values())
+    return Picture(
+        name=study.name,
+        state=study_state(study).value,
+        reason=study.reason,
+        metric=objective.metric,
+        trials={state.value: study.trial_counts.get(state.value, 0) for state in _COUNTED},
+        best=best,
+        best_value=objective.value(best) if best is not None else None,
+        steps_trained=study.savings.steps_trained,
+        steps_without_sharing=study.savings.steps_without_sharing,
+        seconds_left=_seconds_left(study),
+        slots_busy=study.slots_busy,
+        slots_total=study.slots_total,
+        parameter_names=names,
+        rows=tuple(_row(trial, objective, names, best) for trial in shown),
+        rows_left_out=len(snapshot.trials) - len(shown),
+    )
+
+
+def varying_parameters(trials: Sequence[study_pb2.Trial] | Any) -> tuple[str, ...]:
+    """The names whose values vary most over the trials, at most three; in the order of the study file."""
+    seen: dict[str, set[str]] = {}
+    for trial in trials:
+        for name, value in json.loads(trial.hyperparameters_json).items():
+            seen.setdefault(name, set()).add(json.dumps(value, sort_keys=True))
+    order = {name: place for place, name in enumerate(seen)}
+    most = sorted(seen, key=lambda name: (-len(seen[name]), order[name]))[:MOST_PARAMETERS]
+    return tuple(sorted(most, key=order.__getitem__))
+
+
+def _choose(trials: list[study_pb2.Trial], objective: Objective, best: int | None) -> list[study_pb2.Trial]:
+    running = [trial for trial in trials if trial_state(trial) is TrialState.RUNNING]
+    others = [trial for trial in trials if trial_state(trial) is not TrialState.RUNNING]
+    # The study's best trial leads: it is the best among the deepest, which the value alone does not tell.
+    others.sort(key=lambda trial: (trial.number != best, *objective.rank(trial)))
+    room = max(BEST_ROWS, MOST_ROWS - len(running))
+    return running[: MOST_ROWS - min(BEST_ROWS, len(others))] + others[:room]
+
+
+def _row(
+    trial: study_pb2.Trial, objective: Objective, names: Sequence[str], best: study_pb2.Trial | None
+) -> Row:
+    values = json.loads(trial.hyperparameters_json)
+    return Row(
+        trial=trial.number,
+        state=trial_state(trial),
+        step=trial.step,
+        max_steps=trial.max_steps,
+        value=objective.value(trial),
+        parameters=tuple(short_hyperparameter(values[name]) if name in values else "" for name in names),
+        best=best is not None and trial.number == best.number,
+    )
+
+
+def _seconds_left(study: study_pb2.Study) -> float | None:
+    if not study.HasField("seconds_waiting"):
+        return None
+    return study.seconds_waiting / max(study.slots_total, 1)

@@ -1,0 +1,195 @@
+"""``hippo study``: list, show, watch and steer studies."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from hippo_client.cli.connection import connect
+from hippo_client.cli.lazy import NounGroup
+from hippo_client.cli.terminal import print_json, say
+from hippo_client.cli.words import number, plural
+
+if TYPE_CHECKING:
+    from hippo_wire.v1 import study_pb2
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+name_argument = click.argument("name")
+
+
+@click.group(cls=NounGroup, missing_verb="ls")
+def study() -> None:
+    """List, show, watch and steer studies."""
+
+
+@study.command("ls")
+@json_option
+def list_all(as_json: bool) -> None:
+    """List the studies, newest first."""
+    from hippo_client.cli import calls
+    from hippo_client.cli.picture import Objective, saved_fraction
+    from hippo_client.cli.tables import print_table
+    from hippo_client.results import study_json, study_state
+
+    with connect() as client:
+        studies = calls.list_studies(client)
+    if as_json:
+        print_json([study_json(each) for each in studies])
+        return
+    rows = []
+    for each in studies:
+        objective = Objective.of(each)
+        best = objective.value(each.best_trial) if each.HasField("best_trial") else None
+        saved = saved_fraction(each.savings.steps_trained, each.savings.steps_without_sharing)
+        rows.append(
+            (
+                each.name,
+                study_state(each).value,
+                f"{each.trial_counts.get('completed', 0)}/{sum(each.trial_counts.values())}",
+                f"{objective.metric} {number(best)}" if best is not None else "-",
+                str(each.savings.steps_trained),
+                "-" if saved is None else f"{saved:.0%}",
+            )
+        )
+    print_table(("STUDY", "STATE", "COMPLETED", "BEST", "STEPS", "SAVED"), rows, right=(2, 4, 5))
+
+
+@study.command()
+@name_argument
+@json_option
+def show(name: str, as_json: bool) -> None:
+    """Show a study: its state, its best trial, what sharing saved."""
+    from hippo_client.cli import calls
+
+    with connect() as client:
+        _print(calls.get_study(client, name), as_json)
+
+
+@study.command()
+@name_argument
+@json_option
+def watch(name: str, as_json: bool) -> int:
+    """Follow a study until it has ended. Ctrl-C stops watching; the study goes on."""
+    from hippo_client.cli.watching import follow
+
+    with connect() as client:
+        return follow(client, name, as_json)
+
+
+@study.command()
+@name_argument
+@click.option("--svg", is_flag=True, help="Print a drawing as SVG.")
+@json_option
+def tree(name: str, svg: bool, as_json: bool) -> None:
+    """Show the study's stage tree: what is trained once, and where trials part."""
+    from hippo_client.cli import calls
+    from hippo_client.cli.terminal import width
+    from hippo_client.results import stage_tree_json
+    from hippo_client.stage_tree import StageTree, TreeNode
+
+    if svg and as_json:
+        raise click.UsageError("--svg and --json exclude each other.")
+    with connect() as client:
+        nodes = calls.get_tree(client, name)
+    if as_json:
+        print_json(stage_tree_json(nodes))
+        return
+    drawn = StageTree(TreeNode.from_proto(node) for node in nodes)
+    click.echo(drawn.to_svg() if svg else drawn.to_text(min(width(), 120)))
+
+
+@study.command()
+@name_argument
+@json_option
+def pause(name: str, as_json: bool) -> None:
+    """Train no further for a study; what runs for it is saved. `resume` goes on."""
+    from hippo_client.cli import calls
+
+    with connect() as client:
+        _print(calls.pause(client, name), as_json)
+
+
+@study.command()
+@name_argument
+@json_option
+def resume(name: str, as_json: bool) -> None:
+    """Take a paused study up again."""
+    from hippo_client.cli import calls
+
+    with connect() as client:
+        _print(calls.resume(client, name), as_json)
+
+
+@study.command()
+@name_argument
+@json_option
+def stop(name: str, as_json: bool) -> None:
+    """End a study; its open trials end as stopped."""
+    from hippo_client.cli import calls
+
+    with connect() as client:
+        _print(calls.stop(client, name), as_json)
+
+
+@study.command()
+@name_argument
+@click.option("--max-trials", type=click.IntRange(min=1), help="How many trials in all.")
+@click.option("--max-steps", type=click.IntRange(min=1), help="How far any one trial may be trained in all.")
+@click.option("--priority", type=int, help="Higher ones are trained first.")
+@json_option
+def extend(
+    name: str, max_trials: int | None, max_steps: int | None, priority: int | None, as_json: bool
+) -> None:
+    """Raise a study's limits."""
+    from hippo_client.cli import calls
+
+    if max_trials is None and max_steps is None and priority is None:
+        raise click.UsageError("Nothing to change: give --max-trials, --max-steps or --priority.")
+    with connect() as client:
+        _print(calls.extend(client, name, max_trials, max_steps, priority), as_json)
+
+
+@study.command()
+@name_argument
+@json_option
+def retry(name: str, as_json: bool) -> None:
+    """Open all failed trials of a study again."""
+    from hippo_client.cli import calls
+
+    with connect() as client:
+        response = calls.retry(client, name)
+        say(f"{plural(response.trial_count, 'trial')} opened again.")
+        _print(response.study, as_json)
+
+
+@study.command()
+@name_argument
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+def delete(name: str, yes: bool, as_json: bool) -> None:
+    """Forget a study. What was trained stays for other studies."""
+    from hippo_client.cli import calls
+
+    if not yes and not sys.stdin.isatty():
+        raise click.UsageError(f"Deleting {name!r} needs --yes where nobody can be asked.")
+    with connect() as client:
+        count = sum(calls.get_study(client, name).trial_counts.values())
+        if not yes:
+            click.confirm(f"Delete the study {name} with {plural(count, 'trial')}?", abort=True, err=True)
+        deleted = calls.delete(client, name)
+    if as_json:
+        print_json({"study": name, "trials_deleted": deleted})
+    else:
+        click.echo(f"Deleted {name} with {plural(deleted, 'trial')}.")
+
+
+def _print(message: study_pb2.Study, as_json: bool) -> None:
+    from hippo_client.cli.summary import study_summary
+    from hippo_client.results import study_json
+
+    if as_json:
+        print_json(study_json(message))
+    else:
+        click.echo(study_summary(message))

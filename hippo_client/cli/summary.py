@@ -1,0 +1,74 @@
+"""What a study came to, for a person: its best trial, and what sharing saved."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from hippo_client.cli.picture import saved_fraction
+from hippo_client.cli.words import counts, hyperparameter, number, plural
+from hippo_client.results import metrics_json, study_state
+from hippo_core.engine.states import TrialState
+
+if TYPE_CHECKING:
+    from hippo_wire.v1 import study_pb2
+
+
+def study_summary(study: study_pb2.Study) -> str:
+    """Some lines that say all that most people want to know."""
+    parts = [_headline(study), _best(study), _sharing(study.savings)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def trial_lines(trial: study_pb2.Trial, indent: str = "  ") -> list[str]:
+    """A trial's hyper-parameters, one a line."""
+    values = json.loads(trial.hyperparameters_json)
+    width = max(map(len, values), default=0)
+    return [f"{indent}{name:<{width}}  {hyperparameter(value)}" for name, value in values.items()]
+
+
+def _headline(study: study_pb2.Study) -> str:
+    by_state = {state.value: study.trial_counts.get(state.value, 0) for state in TrialState}
+    total = plural(sum(by_state.values()), "trial")
+    headline = f"Study {study.name} {study_state(study).value}: {total}, {counts(by_state)}."
+    return f"{headline}\n{study.reason}" if study.reason else headline
+
+
+def _best(study: study_pb2.Study) -> str:
+    if not study.HasField("best_trial"):
+        return ""
+    best = study.best_trial
+    metrics = ", ".join(f"{name} {number(value)}" for name, value in metrics_json(best.metrics).items())
+    return "\n".join([f"Best: trial {best.number} at step {best.step}, {metrics}", *trial_lines(best)])
+
+
+def _sharing(savings: study_pb2.Savings) -> str:
+    if not savings.steps_without_sharing:
+        return ""
+    seconds_without = savings.seconds_trained + savings.seconds_saved
+    rows = [
+        ("Sharing", "with", "without", "saved"),
+        (
+            "  steps",
+            str(savings.steps_trained),
+            str(savings.steps_without_sharing),
+            _percent(savings.steps_trained, savings.steps_without_sharing),
+        ),
+        (
+            "  slot seconds",
+            f"{savings.seconds_trained:.1f}",
+            f"{seconds_without:.1f}",
+            _percent(savings.seconds_trained, seconds_without),
+        ),
+    ]
+    lines = [f"{name:<16}{used:>10}{without:>10}{saved:>8}" for name, used, without, saved in rows]
+    if savings.HasField("merge_rate"):
+        lines.append(f"{'  merge rate':<16}{savings.merge_rate:>10.2f}")
+    if savings.steps_retrained:
+        lines.append(f"  {plural(savings.steps_retrained, 'step')} of them trained again")
+    return "\n".join(lines)
+
+
+def _percent(used: float, without: float) -> str:
+    fraction = saved_fraction(used, without)
+    return "-" if fraction is None else f"{fraction:.0%}"

@@ -1,0 +1,171 @@
+"""``hippo trial``: list and show trials, the best one, their logs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hippo_client.cli.connection import connect
+from hippo_client.cli.lazy import NounGroup
+from hippo_client.cli.study import json_option, name_argument
+from hippo_client.cli.terminal import print_json, say
+from hippo_client.cli.words import hyperparameter, number
+from hippo_core.errors import NotFound
+
+if TYPE_CHECKING:
+    from hippo_wire.v1 import study_pb2
+
+trial_argument = click.argument("number", metavar="N", type=click.IntRange(min=0))
+
+
+@click.group(cls=NounGroup, missing_verb="ls")
+def trial() -> None:
+    """List and show trials, the best one, their logs."""
+
+
+@trial.command("ls")
+@name_argument
+@json_option
+def list_all(name: str, as_json: bool) -> None:
+    """List a study's trials."""
+    from hippo_client.cli import calls
+    from hippo_client.cli.tables import print_table
+    from hippo_client.results import trial_json
+
+    with connect() as client:
+        trials = [trial_json(each) for each in calls.list_trials(client, name)]
+    if as_json:
+        print_json(trials)
+        return
+    metrics = _names(trials, "metrics")
+    parameters = _names(trials, "hyperparameters")
+    print_table(
+        ("TRIAL", "STATE", "STEP", *metrics, *parameters),
+        [
+            (
+                str(each["trial"]),
+                each["state"],
+                str(each["step"]),
+                *(number(each["metrics"].get(metric), 5) for metric in metrics),
+                *(hyperparameter(each["hyperparameters"].get(name, "")) for name in parameters),
+            )
+            for each in trials
+        ],
+        right=(0, 2, *range(3, 3 + len(metrics))),
+    )
+
+
+@trial.command()
+@name_argument
+@trial_argument
+@json_option
+def show(name: str, number: int, as_json: bool) -> None:
+    """Show a trial: its hyper-parameters, its metrics by step, its path through the stage tree."""
+    from hippo_client.cli import calls
+    from hippo_client.results import trial_detail_json
+
+    with connect() as client:
+        detail = calls.get_trial(client, name, number)
+    if as_json:
+        print_json(trial_detail_json(detail))
+    else:
+        _print_detail(detail)
+
+
+@trial.command()
+@name_argument
+@json_option
+def best(name: str, as_json: bool) -> None:
+    """Show a study's best trial."""
+    from hippo_client.cli import calls
+    from hippo_client.results import trial_json
+
+    with connect() as client:
+        study = calls.get_study(client, name)
+        if not study.HasField("best_trial"):
+            raise NotFound(
+                f"No trial of {name} has a value yet.", f"`hippo study show {name}` tells its state."
+            )
+        if as_json:
+            print_json(trial_json(study.best_trial))
+        else:
+            _print_detail(calls.get_trial(client, name, study.best_trial.number))
+
+
+@trial.command()
+@name_argument
+@trial_argument
+@json_option
+def logs(name: str, number: int, as_json: bool) -> None:
+    """Print what user code printed while the trial's path was trained."""
+    from hippo_client.cli import calls
+
+    pieces: list[dict[str, Any]] = []
+    with connect() as client:
+        latest = None
+        for piece in calls.read_log(client, name, number):
+            if as_json:
+                pieces.append({"node": piece.node, "fence": piece.fence, "text": piece.text})
+                continue
+            if (piece.node, piece.fence) != latest:
+                latest = (piece.node, piece.fence)
+                say(f"--- node {piece.node}, lease {piece.fence}")
+            click.echo(piece.text, nl=False)
+    if as_json:
+        print_json(pieces)
+
+
+@trial.command()
+@name_argument
+@trial_argument
+@json_option
+def retry(name: str, number: int, as_json: bool) -> None:
+    """Open a failed trial again."""
+    from hippo_client.cli import calls
+    from hippo_client.results import trial_json
+
+    with connect() as client:
+        calls.retry(client, name, number)
+        opened = calls.get_trial(client, name, number).trial
+    if as_json:
+        print_json(trial_json(opened))
+    else:
+        click.echo(f"Trial {number} of {name} is open again.")
+
+
+def _names(trials: list[dict[str, Any]], key: str) -> list[str]:
+    """The names that any trial has, in the order in which they come up."""
+    return list(dict.fromkeys(name for each in trials for name in each[key]))
+
+
+def _print_detail(detail: study_pb2.GetTrialResponse) -> None:
+    from hippo_client.cli.summary import trial_lines
+    from hippo_client.cli.tables import print_table
+    from hippo_client.results import history_json, trial_state
+
+    shown = detail.trial
+    reached = f"step {shown.step} of {shown.max_steps}"
+    click.echo(f"Trial {shown.number} {trial_state(shown).value} at {reached}")
+    if shown.reason:
+        click.echo(shown.reason)
+    click.echo("\n".join(trial_lines(shown)))
+    parts = " > ".join(
+        f"{part.start}-{part.stop} ({part.trial_count})"
+        + (" NOT REPRODUCIBLE" if part.not_reproducible else "")
+        for part in detail.path
+    )
+    if parts:
+        click.echo(f"Path, steps and how many trials share them: {parts}")
+    history = history_json(detail.history)
+    if history:
+        metrics = list(dict.fromkeys(name for each in history for name in each["metrics"]))
+        click.echo()
+        print_table(
+            ("STEP", *metrics),
+            [
+                (str(each["step"]), *(number(each["metrics"].get(metric)) for metric in metrics))
+                for each in history
+            ],
+            right=range(1 + len(metrics)),
+        )
