@@ -68,8 +68,8 @@ class Constant(Formula):
         return 0
 
     def always_finite(self) -> bool:
-        """As values are finite."""
-        return True
+        """Values as written are; the power of a multistep may not be."""
+        return not isinstance(self.value, float) or math.isfinite(self.value)
 
 
 @dataclass(frozen=True, slots=True)

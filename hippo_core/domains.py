@@ -1,0 +1,338 @@
+"""Domains: what a sampler draws from. Each is a small value; ``hippo_core.space`` gives it its name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
+
+from hippo_core import arguments
+from hippo_core.arguments import worded
+from hippo_core.errors import InvalidStudy
+from hippo_core.values import Kind, Scalar, normalise_float, scalar_to_json
+
+BOUNDS = {"lower": "low", "upper": "high", "min": "low", "max": "high"}
+OPTIONS = {"values": "options", "choices": "options", "categories": "options", "sequence": "options"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Domain:
+    """A set of values to draw from.
+
+    What is drawn is an int or a float, or for a choice the number of the option; ``low`` and ``high`` are
+    included.
+
+    Attributes:
+        name: How the draw is named; None until it stands in a space, unless given. One name is one draw.
+    """
+
+    word: ClassVar[str]
+    name: str | None = None
+
+    @property
+    def size(self) -> int | None:
+        """How many values it has; None: more than can be listed."""
+        raise NotImplementedError
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of its values; a choice is asked for its options instead."""
+        raise NotImplementedError
+
+    def item(self, index: int) -> Scalar:
+        """Of a domain with a size, the value number ``index``, from 0."""
+        raise NotImplementedError
+
+    def draw(self, uniform: float) -> Scalar:
+        """The value at a number from [0, 1), which is uniformly distributed."""
+        raise NotImplementedError
+
+    def holds(self, drawn: Any) -> bool:
+        """Whether a value can have been drawn from it."""
+        raise NotImplementedError
+
+    def renamed(self, name: str) -> Self:
+        """The same domain under a name."""
+        return replace(self, name=name)
+
+    def to_json(self) -> dict[str, Any]:
+        """The domain as a JSON object."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice(Domain):
+    """One of several options.
+
+    Attributes:
+        options: Values, schedules, domains; or all of them dicts.
+        type: What the values are handed out as: FLOAT, INT, or None: as follows from what is written.
+    """
+
+    word = "choice"
+    options: tuple[Any, ...]
+    type: Kind | None = None
+
+    @property
+    def size(self) -> int | None:
+        """As many as there are options."""
+        return len(self.options)
+
+    def item(self, index: int) -> Scalar:
+        """The number of the option."""
+        return index
+
+    def draw(self, uniform: float) -> Scalar:
+        """All options are equally likely."""
+        return int(uniform * len(self.options))
+
+    def holds(self, drawn: Any) -> bool:
+        """Whether it is the number of an option."""
+        return _is_int(drawn) and 0 <= drawn < len(self.options)
+
+    def to_json(self) -> dict[str, Any]:
+        """The options, and the type if one was given."""
+        json: dict[str, Any] = {"domain": "choice", "options": part_to_json(self.options), "name": self.name}
+        return json if self.type is None else {**json, "type": self.type.value}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Uniform(Domain):
+    """Floats from ``low`` to ``high``, equally likely; with ``log``, so are their logarithms."""
+
+    word = "uniform"
+    low: float
+    high: float
+    log: bool = False
+
+    @property
+    def size(self) -> int | None:
+        """One value where the bounds are equal, else not to be listed."""
+        return 1 if self.low == self.high else None
+
+    @property
+    def kind(self) -> Kind:
+        """Floats."""
+        return Kind.FLOAT
+
+    def item(self, index: int) -> Scalar:
+        """Its only value."""
+        return normalise_float(self.low)
+
+    def draw(self, uniform: float) -> Scalar:
+        """A float with 12 significant digits."""
+        if self.log:
+            low, high = math.log(self.low), math.log(self.high)
+            value = math.exp(low + (high - low) * uniform)
+        else:
+            value = self.low + (self.high - self.low) * uniform
+        return min(max(normalise_float(value), self.low), self.high)
+
+    def holds(self, drawn: Any) -> bool:
+        """Whether it is a float within the bounds."""
+        return _is_number(drawn) and self.low <= drawn <= self.high
+
+    def to_json(self) -> dict[str, Any]:
+        """The bounds."""
+        word = "loguniform" if self.log else "uniform"
+        bounds = {"low": scalar_to_json(self.low), "high": scalar_to_json(self.high)}
+        return {"domain": word, **bounds, "name": self.name}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stepped(Domain):
+    """The floats ``low``, ``low + q``, ``low + 2 q``, ... up to ``high``, equally likely."""
+
+    word = "quniform"
+    low: float
+    high: float
+    q: float
+
+    @property
+    def size(self) -> int | None:
+        """The number of steps that fit, counting the first value."""
+        return math.floor((self.high - self.low) / self.q * (1 + 1e-12)) + 1
+
+    @property
+    def kind(self) -> Kind:
+        """Floats."""
+        return Kind.FLOAT
+
+    def item(self, index: int) -> Scalar:
+        """``index`` steps from ``low``."""
+        return min(normalise_float(self.low + index * self.q), self.high)
+
+    def draw(self, uniform: float) -> Scalar:
+        """All steps are equally likely."""
+        assert self.size is not None
+        return self.item(int(uniform * self.size))
+
+    def holds(self, drawn: Any) -> bool:
+        """Whether it is a float within the bounds."""
+        return _is_number(drawn) and self.low <= drawn <= self.high
+
+    def to_json(self) -> dict[str, Any]:
+        """The bounds and the step."""
+        bounds = {each: scalar_to_json(getattr(self, each)) for each in ("low", "high", "q")}
+        return {"domain": self.word, **bounds, "name": self.name}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Integer(Domain):
+    """The ints from ``low`` to ``high``, equally likely; with ``log``, so are their logarithms, nearly."""
+
+    word = "integer"
+    low: int
+    high: int
+    log: bool = False
+
+    @property
+    def size(self) -> int | None:
+        """All ints within the bounds."""
+        return self.high - self.low + 1
+
+    @property
+    def kind(self) -> Kind:
+        """Ints."""
+        return Kind.INT
+
+    def item(self, index: int) -> Scalar:
+        """``index`` more than ``low``."""
+        return self.low + index
+
+    def draw(self, uniform: float) -> Scalar:
+        """An int."""
+        if not self.log:
+            return min(self.low + math.floor(uniform * (self.high - self.low + 1)), self.high)
+        low, high = math.log(self.low), math.log(self.high + 1)
+        return min(max(math.floor(math.exp(low + (high - low) * uniform)), self.low), self.high)
+
+    def holds(self, drawn: Any) -> bool:
+        """Whether it is an int within the bounds."""
+        return _is_int(drawn) and self.low <= drawn <= self.high
+
+    def to_json(self) -> dict[str, Any]:
+        """The bounds."""
+        word = "logint" if self.log else "integer"
+        return {"domain": word, "low": self.low, "high": self.high, "name": self.name}
+
+
+def part_to_json(part: Any) -> Any:
+    """What stands in a space, as JSON: a scalar, a schedule, a domain, a sub-space, or a tuple of these."""
+    if isinstance(part, Mapping):
+        return {name: part_to_json(each) for name, each in part.items()}
+    if isinstance(part, tuple):
+        return [part_to_json(each) for each in part]
+    return part.to_json() if hasattr(part, "to_json") else scalar_to_json(part)
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _name(name: Any, where: str) -> str | None:
+    if name is None:
+        return None
+    if not isinstance(name, str) or not name or not name.isprintable():
+        raise InvalidStudy(f"{where}.name", f"must be text that is not empty, not {name!r}")
+    return name
+
+
+@worded("space.choice", OPTIONS)
+def choice(options: Sequence[Any], type: type | None = None, name: str | None = None) -> Choice:
+    """One of several options.
+
+    Args:
+        options: Values, schedules or domains; or dicts, each a sub-space whose names are joined with a dot.
+        type: ``float`` hands out every number as a float, ``int`` allows only ints. By default it follows
+        from all
+            that is written for the hyper-parameter.
+        name: The name of the draw; by default its place in the space.
+    """
+    where = "space.choice"
+    if isinstance(options, str | bytes | Mapping) or not isinstance(options, Sequence):
+        raise InvalidStudy(
+            f"{where}.options", f"must be a list, not {options!r}", "Write space.choice([...])."
+        )
+    if not options:
+        raise InvalidStudy(f"{where}.options", "must not be empty")
+    kinds = {None: None, float: Kind.FLOAT, int: Kind.INT}
+    if type not in kinds:
+        raise InvalidStudy(f"{where}.type", f"must be float or int, not {type!r}", "Leave it out otherwise.")
+    return Choice(options=tuple(options), type=kinds[type], name=_name(name, where))
+
+
+def _bounds(low: Any, high: Any, where: str) -> tuple[float, float]:
+    least, most = arguments.number(low, f"{where}.low"), arguments.number(high, f"{where}.high")
+    if least > most:
+        raise InvalidStudy(f"{where}.high", f"must be at least low, {least}, not {most}")
+    if not math.isfinite(most - least):
+        raise InvalidStudy(f"{where}.high", f"is too far from low, {least}: {most}")
+    return least, most
+
+
+@worded("space.uniform", BOUNDS)
+def uniform(low: float, high: float, name: str | None = None) -> Uniform:
+    """Floats from ``low`` to ``high``, equally likely."""
+    least, most = _bounds(low, high, "space.uniform")
+    return Uniform(low=least, high=most, name=_name(name, "space.uniform"))
+
+
+@worded("space.loguniform", BOUNDS)
+def loguniform(low: float, high: float, name: str | None = None) -> Uniform:
+    """Floats from ``low``, which is above 0, to ``high``, whose logarithms are equally likely."""
+    least, most = _bounds(low, high, "space.loguniform")
+    if least <= 0:
+        raise InvalidStudy("space.loguniform.low", f"must be above 0, not {least}")
+    return Uniform(low=least, high=most, log=True, name=_name(name, "space.loguniform"))
+
+
+@worded("space.quniform", {**BOUNDS, "step": "q"})
+def quniform(low: float, high: float, q: float, name: str | None = None) -> Stepped:
+    """The floats ``low``, ``low + q``, ``low + 2 q``, ... up to ``high``, equally likely."""
+    least, most = _bounds(low, high, "space.quniform")
+    step = arguments.number(q, "space.quniform.q")
+    if step <= 0:
+        raise InvalidStudy("space.quniform.q", f"must be above 0, not {step}")
+    if (most - least) / step > 2**53:
+        raise InvalidStudy("space.quniform.q", f"{step} is too small", "Use space.uniform(low, high).")
+    return Stepped(low=least, high=most, q=step, name=_name(name, "space.quniform"))
+
+
+def _int_bounds(low: Any, high: Any, where: str, least: int | None) -> tuple[int, int]:
+    first = arguments.integer(low, f"{where}.low", least)
+    last = arguments.integer(high, f"{where}.high")
+    if first > last:
+        raise InvalidStudy(f"{where}.high", f"must be at least low, {first}, not {last}")
+    if last - first >= 2**53:
+        raise InvalidStudy(f"{where}.high", f"is too far from low, {first}: {last}")
+    return first, last
+
+
+@worded("space.integer", BOUNDS)
+def integer(low: int, high: int, name: str | None = None) -> Integer:
+    """The ints from ``low`` to ``high``, both included, equally likely."""
+    first, last = _int_bounds(low, high, "space.integer", None)
+    return Integer(low=first, high=last, name=_name(name, "space.integer"))
+
+
+@worded("space.logint", BOUNDS)
+def logint(low: int, high: int, name: str | None = None) -> Integer:
+    """The ints from ``low``, at least 1, to ``high``, both included, small ones more likely."""
+    first, last = _int_bounds(low, high, "space.logint", 1)
+    return Integer(low=first, high=last, log=True, name=_name(name, "space.logint"))
+
+
+DOMAINS = {
+    "choice": choice,
+    "uniform": uniform,
+    "loguniform": loguniform,
+    "quniform": quniform,
+    "integer": integer,
+    "logint": logint,
+}

@@ -1,0 +1,71 @@
+"""Every trial to its end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from hippo_core.arguments import worded
+from hippo_core.policies.policy import Decision, Extend, Policy, PolicySpec
+
+
+class Full(Policy):
+    """Asks for every trial's last step at once."""
+
+    def __init__(self) -> None:
+        self._wanted: dict[int, int] = {}
+        self._asked: dict[int, int] = {}
+        self._ended: set[int] = set()
+
+    def added(self, trial: int, max_steps: int) -> None:
+        """Wants the trial's last step, anew where it had ended."""
+        if trial in self._ended:
+            self._ended.discard(trial)
+            self._asked.pop(trial, None)
+        if self._asked.get(trial, 0) < max_steps:
+            self._wanted[trial] = max_steps
+
+    def requested(self, trial: int, step: int) -> None:
+        """Waits for it."""
+        self._asked[trial] = step
+        if step >= self._wanted.get(trial, step):
+            self._wanted.pop(trial, None)
+
+    def observed(self, trial: int, step: int, value: float | None) -> None:
+        """Nothing follows."""
+
+    def ended(self, trial: int) -> None:
+        """Wants nothing of it any more."""
+        self._ended.add(trial)
+        self._wanted.pop(trial, None)
+
+    def decide(self) -> list[Decision]:
+        """All that is wanted, in the order of the trials' coming."""
+        return [Extend(trial, step) for trial, step in self._wanted.items()]
+
+    def finish(self) -> list[Decision]:
+        """Nothing."""
+        return []
+
+
+@dataclass(frozen=True, slots=True)
+class FullSpec(PolicySpec):
+    """Every trial to its end."""
+
+    def build(self, maximize: bool, evaluate_every: int) -> Policy:
+        """The policy at the beginning of a study."""
+        return Full()
+
+    def check(self, max_steps: int | None, evaluate_every: int) -> list[str]:
+        """It fits any study."""
+        return []
+
+    def to_json(self) -> dict[str, Any]:
+        """``{"policy": "full"}``."""
+        return {"policy": "full"}
+
+
+@worded("policies.full")
+def full() -> FullSpec:
+    """Every trial is trained to its last step."""
+    return FullSpec()

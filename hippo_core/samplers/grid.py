@@ -1,0 +1,54 @@
+"""Every point of a finite space."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from hippo_core.arguments import worded
+from hippo_core.errors import InvalidStudy
+from hippo_core.samplers.sampler import Sampler
+from hippo_core.space import Space
+from hippo_core.values import Scalar
+
+LARGEST = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Grid(Sampler):
+    """Every point of a finite space, in order: by name, the last name's values change fastest."""
+
+    def point(self, space: Space, seed: int, number: int) -> Mapping[str, Scalar]:
+        """Point ``number`` of the grid."""
+        found = space.assignment(number)
+        if found is None:
+            raise InvalidStudy("max_trials", f"the grid has no point number {number}")
+        return found
+
+    def count(self, space: Space) -> int | None:
+        """The number of points, None where they are more than anyone trains.
+
+        Raises:
+            InvalidStudy: The space is not finite.
+        """
+        domain = space.unlistable()
+        if domain is not None:
+            raise InvalidStudy(
+                "sampler",
+                f"a grid needs a finite space, but {domain.name!r} is continuous",
+                f"List values for {domain.name!r} with space.choice([...]), or use samplers.random().",
+            )
+        count = sum(1 for _ in islice(space.assignments(), LARGEST + 1))
+        return count if count <= LARGEST else None
+
+    def to_json(self) -> dict[str, Any]:
+        """``{"sampler": "grid"}``."""
+        return {"sampler": "grid"}
+
+
+@worded("samplers.grid")
+def grid() -> Grid:
+    """Every point of a finite space, all submitted at once."""
+    return Grid()

@@ -1,0 +1,30 @@
+"""What a sampler is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+from hippo_core.space import Space
+from hippo_core.values import Scalar
+
+
+class Sampler(ABC):
+    """Proposes the points of a study. A small value: the same proposals for the same space and seed, for ever."""
+
+    @abstractmethod
+    def point(self, space: Space, seed: int, number: int) -> Mapping[str, Scalar]:
+        """The assignment of trial ``number``, from 0: a pure function of the arguments."""
+
+    @abstractmethod
+    def count(self, space: Space) -> int | None:
+        """How many points there are; None: as many as wanted.
+
+        Raises:
+            InvalidStudy: The sampler cannot work on such a space.
+        """
+
+    @abstractmethod
+    def to_json(self) -> dict[str, Any]:
+        """The sampler as ``{"sampler": name, ...}``."""

@@ -1,0 +1,458 @@
+"""What a schedule is: its parameters, the formulas it is made of, its end, its JSON.
+
+A schedule's arguments may be domains, and those of a few schedules are schedules themselves.
+``Schedule.resolved`` replaces domains by what was drawn; only a schedule without domains has pieces.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+from hippo_core import arguments
+from hippo_core.arguments import suggestion
+from hippo_core.domains import Choice, Domain, part_to_json
+from hippo_core.errors import InvalidStudy
+from hippo_core.formulas import (
+    Constant,
+    Cosine,
+    CosineRestarts,
+    Cyclic,
+    Exponential,
+    Formula,
+    Linear,
+    OneCycle,
+    Polynomial,
+    Ramp,
+    StepDecay,
+    Table,
+)
+from hippo_core.values import Kind, Scalar, normalise_float
+
+Check = Callable[[Any, str], Any]
+Arguments = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """A formula that is in force from a step on.
+
+    Attributes:
+        start: The step, counted from the schedule's beginning.
+        formula: The formula, with values as written.
+        origin: The step that it counts from.
+        rounded: Whether its values are rounded to ints.
+    """
+
+    start: int
+    formula: Formula
+    origin: int
+    rounded: bool = False
+
+    def moved(self, by: int) -> Piece:
+        """The same piece, later."""
+        return Piece(
+            start=self.start + by, formula=self.formula, origin=self.origin + by, rounded=self.rounded
+        )
+
+    def raw(self, t: int) -> Scalar:
+        """The value at a step of the schedule, before it is normalised."""
+        value = self.formula.at(t - self.origin)
+        return round(normalise_float(float(_number(value, "")))) if self.rounded else value
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What is particular about one kind of schedule.
+
+    Attributes:
+        checks: By parameter, what makes an argument plain or refuses it.
+        pieces: The formulas for arguments that hold no domains.
+        end: The step at which it has come to its end; None: it has none.
+        kind: The kind of its values; None: that of the values written in ``parts``.
+        parts: The parameter that holds values, schedules or domains, or a list of them.
+        relations: Checks what more than one argument must satisfy.
+    """
+
+    checks: Mapping[str, Check]
+    pieces: Callable[[Arguments], list[Piece]]
+    end: Callable[[Arguments], int | None] = lambda arguments: None
+    kind: Kind | None = Kind.FLOAT
+    parts: str | None = None
+    relations: Callable[[Arguments], None] = lambda arguments: None
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """The values of one hyper-parameter over steps. Made by the functions of ``hippo_core.schedules``.
+
+    Args:
+        kind: Which one: the function's name.
+        arguments: By parameter; domains may stand for values.
+
+    Attributes:
+        draws: Whether domains stand in it.
+    """
+
+    kind: str
+    arguments: Arguments
+    draws: bool = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Checks the arguments that are not drawn, and their relations where none is."""
+        form = FORMS[self.kind]
+        where = f"schedules.{self.kind}"
+        plain = {name: check(self.arguments[name], f"{where}.{name}") for name, check in form.checks.items()}
+        object.__setattr__(self, "arguments", plain)
+        object.__setattr__(self, "draws", any(_draws(value) for value in plain.values()))
+        if not self.draws:
+            form.relations(plain)
+
+    @property
+    def form(self) -> Form:
+        """What is particular about this kind of schedule."""
+        return FORMS[self.kind]
+
+    def children(self) -> Iterator[tuple[str, Any]]:
+        """Its arguments with their paths: ``period``, ``values/1``."""
+        for name, value in self.arguments.items():
+            if isinstance(value, tuple):
+                for index, each in enumerate(value):
+                    yield f"{name}/{index}", each
+            else:
+                yield name, value
+
+    def mapped(self, function: Callable[[str, Any], Any]) -> Schedule:
+        """The same schedule with each argument, at its path, replaced by what a function makes of it."""
+        changed: dict[str, Any] = {}
+        for name, value in self.arguments.items():
+            if isinstance(value, tuple):
+                changed[name] = [function(f"{name}/{index}", each) for index, each in enumerate(value)]
+            else:
+                changed[name] = function(name, value)
+        return Schedule(self.kind, changed)
+
+    def to_json(self) -> dict[str, Any]:
+        """The schedule as a JSON object."""
+        return {"schedule": self.kind, **{name: part_to_json(each) for name, each in self.arguments.items()}}
+
+
+def pieces(value: Any) -> list[Piece]:
+    """The formulas that a value or schedule without domains is made of, in order; the first one starts at 0."""
+    if isinstance(value, Schedule):
+        return value.form.pieces(value.arguments)
+    return [Piece(start=0, formula=Constant(value), origin=0)]
+
+
+def end(value: Any) -> int | None:
+    """The step at which a schedule without domains has come to its end; None: it has none."""
+    return value.form.end(value.arguments) if isinstance(value, Schedule) else None
+
+
+def from_json(json: Mapping[str, Any], where: str) -> Schedule | Any:
+    """The schedule of a JSON object with the key ``schedule``, whose arguments have been read already."""
+    kind = json["schedule"]
+    if kind == "constant" and set(json) == {"schedule", "value"}:
+        return json["value"]
+    if kind not in FORMS:
+        raise InvalidStudy(where, f"there is no schedule {kind!r}", suggestion(str(kind), FORMS, PEERS))
+    names = FORMS[kind].checks
+    given = {name: value for name, value in json.items() if name != "schedule"}
+    for name in given:
+        if name not in names:
+            raise InvalidStudy(where, f"{kind} has no argument {name!r}", suggestion(name, names))
+    for name in names:
+        if name not in given:
+            raise InvalidStudy(where, f"{kind} needs the argument {name!r}")
+    return Schedule(kind, given)
+
+
+PEERS = {
+    "exp": "exponential",
+    "step": "step_decay",
+    "cosine_annealing": "cosine",
+    "cosine_annealing_warm_restarts": "cosine_restarts",
+    "onecycle": "one_cycle",
+}
+
+
+# Checks of arguments
+
+
+def _draws(value: Any) -> bool:
+    if isinstance(value, tuple):
+        return any(_draws(each) for each in value)
+    return value.draws if isinstance(value, Schedule) else isinstance(value, Domain)
+
+
+def _number(value: Any, where: str) -> Any:
+    return value if isinstance(value, Domain) else arguments.number(value, where)
+
+
+def _count(least: int) -> Check:
+    def check(value: Any, where: str) -> Any:
+        if not isinstance(value, Domain):
+            return arguments.integer(value, where, least)
+        if not isinstance(value, Choice) and value.kind is not Kind.INT:
+            raise InvalidStudy(where, "must be an int, but floats are drawn for it", "Use space.integer.")
+        return value
+
+    return check
+
+
+def _above_zero(value: Any, where: str) -> Any:
+    found = _number(value, where)
+    if isinstance(found, float) and found <= 0:
+        raise InvalidStudy(where, f"must be above 0, not {found}")
+    return found
+
+
+def _from_zero(value: Any, where: str) -> Any:
+    found = _number(value, where)
+    if isinstance(found, float) and found < 0:
+        raise InvalidStudy(where, f"must be at least 0, not {found}")
+    return found
+
+
+def _fraction(value: Any, where: str) -> Any:
+    found = _number(value, where)
+    if isinstance(found, float) and not 0 <= found <= 1:
+        raise InvalidStudy(where, f"must be from 0 to 1, not {found}")
+    return found
+
+
+def _listed(value: Any, where: str) -> tuple[Any, ...]:
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if not isinstance(value, list | tuple):
+        raise InvalidStudy(where, f"must be a list, not {value!r}")
+    return tuple(value)
+
+
+def _milestones(value: Any, where: str) -> tuple[Any, ...]:
+    found = []
+    for each in _listed(value, where):
+        if not isinstance(each, Domain):
+            each = arguments.integer(each, where)
+            if each < 1:
+                raise InvalidStudy(where, f"must be steps from 1 on, not {each}")
+        found.append(each)
+    return tuple(found)
+
+
+def _part(value: Any, where: str) -> Any:
+    if isinstance(value, Schedule | Domain):
+        return value
+    if isinstance(value, Mapping):
+        raise InvalidStudy(where, "must not be a dict", "Dicts are sub-spaces: they stand outside schedules.")
+    return arguments.scalar(value, where)
+
+
+def _parts(value: Any, where: str) -> tuple[Any, ...]:
+    return tuple(_part(each, f"{where}[{index}]") for index, each in enumerate(_listed(value, where)))
+
+
+def _rows(value: Any, where: str) -> tuple[Any, ...]:
+    rows = _parts(value, where)
+    if not rows:
+        raise InvalidStudy(where, "must not be empty")
+    for index, each in enumerate(rows):
+        if isinstance(each, Schedule):
+            raise InvalidStudy(f"{where}[{index}]", "must be a value, not a schedule", "Use piecewise.")
+    return rows
+
+
+def _increasing(kind: str, found: Arguments) -> None:
+    steps = found["milestones"]
+    for before, after in pairwise(steps):
+        if before >= after:
+            raise InvalidStudy(
+                f"schedules.{kind}.milestones",
+                f"must increase, but {after} follows {before}",
+                f"Write {sorted(set(steps))}.",
+            )
+
+
+def _piecewise_relations(found: Arguments) -> None:
+    _increasing("piecewise", found)
+    values, steps = len(found["values"]), len(found["milestones"])
+    if values != steps + 1:
+        raise InvalidStudy(
+            "schedules.piecewise.values",
+            f"needs one value more than there are milestones: {steps + 1}, not {values}",
+            "values[0] holds from step 0, values[i] from milestones[i - 1] on.",
+        )
+
+
+def _numeric(kind: str, name: str) -> Callable[[Arguments], None]:
+    """Checks that a nested schedule gives numbers."""
+
+    def check(found: Arguments) -> None:
+        for piece in pieces(found[name]):
+            listed = piece.formula.values if isinstance(piece.formula, Table) else ()
+            if isinstance(piece.formula, Constant):
+                listed = (piece.formula.value,)
+            for value in listed:
+                arguments.number(value, f"schedules.{kind}.{name}")
+
+    return check
+
+
+# The formulas that each kind is made of
+
+
+def _one(formula: type[Formula]) -> Callable[[Arguments], list[Piece]]:
+    def build(found: Arguments) -> list[Piece]:
+        return [Piece(start=0, formula=formula(**found), origin=0)]
+
+    return build
+
+
+def _piecewise(found: Arguments) -> list[Piece]:
+    starts = (0, *found["milestones"])
+    ends = (*found["milestones"], math.inf)
+    return [
+        piece.moved(first)
+        for first, last, part in zip(starts, ends, found["values"], strict=True)
+        for piece in pieces(part)
+        if first + piece.start < last
+    ]
+
+
+def _multistep(found: Arguments) -> list[Piece]:
+    built = []
+    for count, start in enumerate((0, *found["milestones"])):
+        try:
+            value = found["initial"] * found["gamma"] ** count
+        except OverflowError:
+            value = math.inf
+        built.append(Piece(start=start, formula=Constant(value), origin=0))
+    return built
+
+
+def _warmup(found: Arguments) -> list[Piece]:
+    period = found["period"]
+    after = pieces(found["after"])
+    first = float(_number(after[0].raw(0), "schedules.warmup.after"))
+    ramp = Piece(start=0, formula=Ramp(found["initial"], first, period), origin=0)
+    return [ramp, *(piece.moved(period) for piece in after)]
+
+
+def _wsd(found: Arguments) -> list[Piece]:
+    peak, final = found["peak"], found["final"]
+    warmup, stable, decay = found["warmup"], found["stable"], found["decay"]
+    parts: list[tuple[int, Formula]] = [
+        (warmup, Ramp(0.0, peak, warmup)),
+        (stable, Constant(peak)),
+        (decay, Ramp(peak, final, decay)),
+    ]
+    built, start = [], 0
+    for length, formula in parts:
+        if length:
+            built.append(Piece(start=start, formula=formula, origin=start))
+        start += length
+    built.append(Piece(start=start, formula=Constant(final), origin=start))
+    return built
+
+
+def _rounded(found: Arguments) -> list[Piece]:
+    return [
+        Piece(start=each.start, formula=each.formula, origin=each.origin, rounded=True)
+        for each in pieces(found["of"])
+    ]
+
+
+# Ends
+
+
+def _period(found: Arguments) -> int | None:
+    period = found["period"]
+    assert isinstance(period, int)
+    return period
+
+
+def _end_of_wsd(found: Arguments) -> int | None:
+    return int(found["warmup"] + found["stable"] + found["decay"])
+
+
+def _end_of_part(name: str) -> Callable[[Arguments], int | None]:
+    def build(found: Arguments) -> int | None:
+        if name == "after":
+            first, last = found["period"], end(found["after"])
+        else:
+            first, last = (0, *found["milestones"])[-1], end(found["values"][-1])
+        return None if last is None else first + last
+
+    return build
+
+
+_LINE = {"initial": _number, "final": _number, "period": _count(1)}
+
+FORMS: Mapping[str, Form] = {
+    "piecewise": Form(
+        {"values": _parts, "milestones": _milestones},
+        _piecewise,
+        end=_end_of_part("values"),
+        kind=None,
+        parts="values",
+        relations=_piecewise_relations,
+    ),
+    "multistep": Form(
+        {"initial": _number, "gamma": _number, "milestones": _milestones},
+        _multistep,
+        relations=lambda found: _increasing("multistep", found),
+    ),
+    "step_decay": Form({"initial": _number, "gamma": _number, "every": _count(1)}, _one(StepDecay)),
+    "exponential": Form({"initial": _number, "gamma": _number}, _one(Exponential)),
+    "linear": Form(_LINE, _one(Linear), end=_period),
+    "polynomial": Form({**_LINE, "power": _from_zero}, _one(Polynomial), end=_period),
+    "cosine": Form(_LINE, _one(Cosine), end=_period),
+    "cosine_restarts": Form({**_LINE, "multiplier": _count(1)}, _one(CosineRestarts)),
+    "cyclic": Form({"low": _number, "high": _number, "rise": _count(1), "fall": _count(1)}, _one(Cyclic)),
+    "one_cycle": Form(
+        {
+            "peak": _number,
+            "period": _count(1),
+            "warmup_fraction": _fraction,
+            "start_divisor": _above_zero,
+            "end_divisor": _above_zero,
+        },
+        _one(OneCycle),
+        end=_period,
+    ),
+    "warmup": Form(
+        {"period": _count(1), "after": _part, "initial": _number},
+        _warmup,
+        end=_end_of_part("after"),
+        parts="after",
+        relations=_numeric("warmup", "after"),
+    ),
+    "wsd": Form(
+        {
+            "peak": _number,
+            "warmup": _count(0),
+            "stable": _count(0),
+            "decay": _count(0),
+            "final": _number,
+        },
+        _wsd,
+        end=_end_of_wsd,
+    ),
+    "table": Form(
+        {"values": _rows},
+        _one(Table),
+        end=lambda found: len(found["values"]),
+        kind=None,
+        parts="values",
+    ),
+    "rounded": Form(
+        {"of": _part},  # not `schedule`: that word marks a schedule in JSON
+        _rounded,
+        kind=Kind.INT,
+        parts="of",
+        relations=_numeric("rounded", "of"),
+    ),
+}

@@ -1,0 +1,388 @@
+"""Studies: one search as a value, checked as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
+
+from hippo_core import policies, samplers, schedule_forms
+from hippo_core.arguments import suggestion
+from hippo_core.domains import part_to_json
+from hippo_core.errors import InvalidStudy
+from hippo_core.laws import Law, make
+from hippo_core.policies import Policy, PolicySpec
+from hippo_core.policies.policy import round_up
+from hippo_core.program import Program, canonical_json, require_int
+from hippo_core.samplers import Sampler
+from hippo_core.sequence import Sequence
+from hippo_core.space import Assignment, EndOf, Space
+from hippo_core.values import Scalar, normalise
+
+LARGEST_STEP = 2**40
+LONGEST_NAME = 200
+SHOWN_DIFFERENCES = 5
+SHOWN_CHARACTERS = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Objective:
+    """What is optimised.
+
+    Attributes:
+        metric: A name that the trainer's ``evaluate`` reports.
+        maximize: Whether the larger value is the better one.
+    """
+
+    metric: str
+    maximize: bool
+
+    def __post_init__(self) -> None:
+        """Checks the name."""
+        if not isinstance(self.metric, str) or not self.metric or not self.metric.isprintable():
+            raise InvalidStudy("objective", f"must be a metric's name, not {self.metric!r}")
+
+    def to_json(self) -> dict[str, Any]:
+        """The objective as a JSON object."""
+        return {"metric": self.metric, "maximize": self.maximize}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudySpec:
+    """One search.
+
+    Attributes:
+        name: Its name within the project.
+        space: What is searched.
+        objectives: What is optimised; policies and "best" look at the first.
+        max_trials: How many trials it has in all.
+        max_steps: How far any trial may be trained, or the name of the schedule whose end says it. Rounded up
+        to
+            ``evaluate_every`` wherever it is used.
+        sampler: Which points to try.
+        policy: How far to train whom.
+        program: What is trained.
+        bundle: The digest of the code that travels to the workers; empty while only planning.
+        checkpoint_every: Save at multiples of so many steps; None: as often as the cost allows.
+        priority: Higher ones are trained first.
+        secrets: Environment variables of the worker that the trainer may see.
+    """
+
+    name: str
+    space: Space
+    objectives: tuple[Objective, ...]
+    max_trials: int
+    max_steps: int | EndOf
+    sampler: Sampler
+    policy: PolicySpec
+    program: Program
+    bundle: str = ""
+    checkpoint_every: int | None = None
+    priority: int = 0
+    secrets: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Checks the study as a whole."""
+        _check_name(self.name)
+        _check_objectives(self.objectives)
+        _check_limits(self)
+        if self.program.kinds != self.space.kinds:
+            raise InvalidStudy("program.kinds", "do not agree with the space")
+        self.policy.check(self._limit(), self.program.evaluate_every)
+        count = self.sampler.count(self.space)
+        if count is not None and self.max_trials > count:
+            raise InvalidStudy(
+                "max_trials",
+                f"the grid has {count} points, which is less than {self.max_trials}",
+                f"Use max_trials={count} or fewer, or samplers.random().",
+            )
+        _check_points(self)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the person who submits should know, though it is no error."""
+        every = self.program.evaluate_every
+        found = []
+        if isinstance(self.max_steps, int) and self.max_steps % every:
+            rounded = round_up(self.max_steps, every)
+            found.append(f"max_steps={self.max_steps} is rounded up to {rounded}, for evaluate_every={every}")
+        if isinstance(self.max_steps, EndOf) and every > 1:
+            name = self.max_steps.name
+            found.append(f"max_steps, the ends of {name!r}, are rounded up for evaluate_every={every}")
+        return (*found, *self.policy.check(self._limit(), every))
+
+    def build_policy(self) -> Policy:
+        """The policy at the beginning of the study."""
+        return self.policy.build(self.objectives[0].maximize, self.program.evaluate_every)
+
+    def point(self, number: int) -> Mapping[str, Scalar]:
+        """The sampler's assignment for trial ``number``, from 0: what is drawn for each domain."""
+        return self.sampler.point(self.space, self.program.seed, number)
+
+    def sequence(self, assignment: Assignment) -> Sequence:
+        """A trial's schedules, side by side."""
+        resolved = self.space.resolve(assignment)
+        return Sequence({name: self._stretches(name, part) for name, part in resolved.items()})
+
+    def hyperparameters(self, assignment: Assignment) -> dict[str, Any]:
+        """A trial's hyper-parameters as JSON: schedules as objects, constants plain."""
+        found = {}
+        for name, part in self.space.resolve(assignment).items():
+            constant = not isinstance(part, schedule_forms.Schedule)
+            found[name] = part_to_json(normalise(part, self.space.kinds[name]) if constant else part)
+        return found
+
+    def max_steps_of(self, assignment: Assignment) -> int:
+        """How far a trial may be trained: a multiple of ``evaluate_every``."""
+        if isinstance(self.max_steps, int):
+            return round_up(self.max_steps, self.program.evaluate_every)
+        name = self.max_steps.name
+        schedule = self.space.resolve(assignment).get(name)
+        end = schedule_forms.end(schedule)
+        if end is None:
+            raise InvalidStudy("max_steps", f"end_of({name!r}): {_no_end(schedule, name)}", ENDS)
+        if not 1 <= end <= LARGEST_STEP:
+            raise InvalidStudy("max_steps", f"end_of({name!r}): the schedule ends at step {end}")
+        return round_up(end, self.program.evaluate_every)
+
+    def differences(self, earlier: StudySpec) -> list[str]:
+        """What differs from another study, as at most 5 lines ``field: old -> new``; none: the content is
+        equal.
+
+        The bundle's digest is not content: the digest of the code that is trained is part of the program.
+        """
+        pairs = sorted(_flat_differences(earlier._content(), self._content()))
+        lines = [f"{path}: {_shown(old)} -> {_shown(new)}" for path, old, new in pairs]
+        if len(lines) > SHOWN_DIFFERENCES:
+            hidden = len(lines) - (SHOWN_DIFFERENCES - 1)
+            lines = [*lines[: SHOWN_DIFFERENCES - 1], f"... and {hidden} more"]
+        return lines
+
+    def extends(self, earlier: StudySpec) -> bool:
+        """Whether only ``max_trials`` or ``max_steps`` are larger, or the priority is another."""
+        same = replace(self, priority=earlier.priority, bundle=earlier.bundle)
+        if isinstance(self.max_steps, int) and isinstance(earlier.max_steps, int):
+            if self._limit() < earlier._limit():  # type: ignore[operator]
+                return False
+            same = replace(same, max_steps=earlier.max_steps)
+        if self.max_trials < earlier.max_trials:
+            return False
+        return not replace(same, max_trials=earlier.max_trials).differences(earlier)
+
+    def to_json(self) -> dict[str, Any]:
+        """The study as a JSON object."""
+        ends = {"end_of": self.max_steps.name} if isinstance(self.max_steps, EndOf) else None
+        return {
+            "name": self.name,
+            "space": self.space.to_json(),
+            "objectives": [objective.to_json() for objective in self.objectives],
+            "max_trials": self.max_trials,
+            "max_steps": ends or self.max_steps,
+            "sampler": self.sampler.to_json(),
+            "policy": self.policy.to_json(),
+            "program": self.program.to_json(),
+            "bundle": self.bundle,
+            "checkpoint_every": self.checkpoint_every,
+            "priority": self.priority,
+            "secrets": list(self.secrets),
+        }
+
+    @classmethod
+    def from_json(cls, json: Any) -> Self:
+        """The inverse of :meth:`to_json`.
+
+        Raises:
+            InvalidStudy: A value is wrong, missing or not known.
+        """
+        if not isinstance(json, Mapping):
+            raise InvalidStudy("study", f"must be a JSON object, not {json!r}")
+        known = [each.name for each in fields(cls)]
+        for key in json:
+            if key not in known:
+                raise InvalidStudy(str(key), "is not known", suggestion(str(key), known))
+        for key in known:
+            if key not in json:
+                raise InvalidStudy(key, "is missing")
+        content = {key: READERS[key](value) if key in READERS else value for key, value in json.items()}
+        return cls(**content)
+
+    def _limit(self) -> int | None:
+        if isinstance(self.max_steps, EndOf):
+            return None
+        return round_up(self.max_steps, self.program.evaluate_every)
+
+    def _content(self) -> dict[str, Any]:
+        content = self.to_json()
+        del content["bundle"]
+        if self._limit() is not None:
+            content["max_steps"] = self._limit()
+        return content
+
+    def _stretches(self, name: str, part: Any) -> list[tuple[int, Law]]:
+        kind = self.space.kinds[name]
+        try:
+            return [
+                (piece.start, make(piece.formula, piece.origin, piece.rounded, kind))
+                for piece in schedule_forms.pieces(part)
+            ]
+        except ValueError as error:
+            raise InvalidStudy(
+                f"space[{name!r}]", f"{error}, but the hyper-parameter is {kind.value}"
+            ) from None
+
+
+ENDS = (
+    "Schedules with an end are linear, polynomial, cosine, one_cycle, from_function, wsd, table; and warmup "
+    "and piecewise whose last part has one."
+)
+
+
+def _no_end(schedule: Any, name: str) -> str:
+    if schedule is None:
+        return f"not every trial has {name!r}"
+    if isinstance(schedule, schedule_forms.Schedule):
+        return f"the schedule {schedule.kind} has no end"
+    return f"{schedule!r} is not a schedule"
+
+
+# Reading JSON
+
+
+def _objectives(json: Any) -> tuple[Objective, ...]:
+    if not isinstance(json, list | tuple):
+        raise InvalidStudy("objectives", f"must be a list, not {json!r}")
+    found = []
+    for each in json:
+        if not isinstance(each, Mapping) or set(each) != {"metric", "maximize"}:
+            raise InvalidStudy("objectives", f"must be objects with metric and maximize, not {each!r}")
+        found.append(Objective(metric=each["metric"], maximize=each["maximize"]))
+    return tuple(found)
+
+
+def _max_steps(json: Any) -> int | EndOf:
+    if isinstance(json, Mapping) and set(json) == {"end_of"}:
+        return EndOf(name=json["end_of"])
+    return require_int(json, "max_steps", 1)
+
+
+def _secrets(json: Any) -> tuple[str, ...]:
+    if not isinstance(json, list | tuple):
+        raise InvalidStudy("secrets", f"must be a list of names, not {json!r}")
+    return tuple(json)
+
+
+READERS: Mapping[str, Callable[[Any], Any]] = {
+    "space": Space.from_json,
+    "objectives": _objectives,
+    "max_steps": _max_steps,
+    "sampler": samplers.from_json,
+    "policy": policies.from_json,
+    "program": Program.from_json,
+    "secrets": _secrets,
+}
+
+
+# Checks
+
+
+def _check_name(name: Any) -> None:
+    if not isinstance(name, str) or not name or not name.isprintable() or "/" in name or name != name.strip():
+        raise InvalidStudy(
+            "name", f"{name!r} is not a study's name", "Use text without '/' and outer spaces."
+        )
+    if len(name) > LONGEST_NAME:
+        raise InvalidStudy("name", f"is longer than {LONGEST_NAME} characters")
+
+
+def _check_objectives(objectives: tuple[Objective, ...]) -> None:
+    if not objectives:
+        raise InvalidStudy(
+            "objectives", "there is none", "Give minimize= or maximize=, with a metric's name."
+        )
+    names = [objective.metric for objective in objectives]
+    for name in names:
+        if names.count(name) > 1:
+            raise InvalidStudy("objectives", f"{name!r} is named twice")
+
+
+def _check_limits(spec: StudySpec) -> None:
+    require_int(spec.max_trials, "max_trials", 1, "It is how many trials the study has in all.")
+    if isinstance(spec.max_steps, EndOf):
+        if spec.max_steps.name not in spec.space.kinds:
+            names = list(spec.space.kinds)
+            raise InvalidStudy(
+                "max_steps",
+                f"end_of({spec.max_steps.name!r}): there is no such hyper-parameter",
+                suggestion(spec.max_steps.name, names),
+            )
+    else:
+        require_int(spec.max_steps, "max_steps", 1, "It is how far any one trial may be trained.")
+        if spec.max_steps > LARGEST_STEP:
+            raise InvalidStudy("max_steps", f"must be at most {LARGEST_STEP}, not {spec.max_steps}")
+    if spec.checkpoint_every is not None:
+        require_int(spec.checkpoint_every, "checkpoint_every", 1, "None saves as often as the cost allows.")
+    if isinstance(spec.priority, bool) or not isinstance(spec.priority, int) or abs(spec.priority) >= 2**31:
+        raise InvalidStudy("priority", f"must be an int of 32 bits, not {spec.priority!r}")
+    if not isinstance(spec.bundle, str):
+        raise InvalidStudy("bundle", f"must be a digest, not {spec.bundle!r}")
+    for secret in spec.secrets:
+        if not isinstance(secret, str) or not secret.isidentifier():
+            raise InvalidStudy("secrets", f"{secret!r} is not the name of an environment variable")
+
+
+def _check_points(spec: StudySpec) -> None:
+    """Refuses a trial that cannot be trained, now rather than when its turn comes.
+
+    Where nothing drawn can be wrong, one look at each schedule as written would do; as domains may stand in
+    the place of milestones and periods, every trial is looked at unless the space is provably right.
+    """
+    safe = spec.space.always_valid() and isinstance(spec.max_steps, int)
+    for number in range(1 if safe else spec.max_trials):
+        assignment = spec.point(number)
+        try:
+            steps = spec.max_steps_of(assignment)
+            found = spec.sequence(assignment).first_not_finite(steps)
+        except InvalidStudy as error:
+            if not assignment:
+                raise
+            drawn = canonical_json(dict(assignment))
+            raise InvalidStudy(
+                error.field, f"{error.message.partition(': ')[2]} (trial {number}: {drawn})", error.hint
+            ) from None
+        if found is not None:
+            step, name = found
+            value = spec.sequence(assignment).values(step)[name]
+            raise InvalidStudy(
+                f"space[{name!r}]",
+                f"is {value} at step {step} of trial {number}",
+                "Values must be finite at every step up to max_steps.",
+            )
+
+
+# Differences
+
+
+def _flat_differences(old: Any, new: Any, path: str = "") -> list[tuple[str, Any, Any]]:
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        found = []
+        for key in sorted({*old, *new}):
+            place = f"{path}.{key}" if path else key
+            found += _flat_differences(old.get(key, ABSENT), new.get(key, ABSENT), place)
+        return found
+    same = (
+        type(old) is type(new) and canonical_json(old) == canonical_json(new) if old is not ABSENT else False
+    )
+    return [] if same or old is new else [(path, old, new)]
+
+
+class _Absent:
+    def __repr__(self) -> str:
+        return "absent"
+
+
+ABSENT = _Absent()
+
+
+def _shown(value: Any) -> str:
+    text = repr(value) if value is ABSENT else canonical_json(value)
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[: SHOWN_CHARACTERS - 3]}..."
