@@ -184,10 +184,10 @@ def parameter_widths(picture: Picture, width: int) -> list[int]:
         max(len(name), *(len(row.parameters[place]) for row in picture.rows), 0)
         for place, name in enumerate(picture.parameter_names)
     ]
-    while needed and sum(min(each, _READABLE) + _GAP for each in needed) > width:
+    while needed and sum(min(each, _READABLE) + _GAP for each in needed) - _GAP > width:
         needed.pop()
     widths = [min(each, _READABLE) for each in needed]
-    spare = width - sum(widths) - _GAP * len(widths)
+    spare = width - sum(widths) - _GAP * (len(widths) - 1)
     for place, each in enumerate(needed):
         more = min(spare, each - widths[place])
         widths[place] += more

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from hippo_client.cli.line_progress import LineProgress
+from hippo_wire.v1 import study_pb2
+from tests.unit.cli.pictures import snapshot, trial
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def lines_of(*snapshots: tuple[float, object]) -> list[str]:
+    clock, lines = Clock(), list[str]()
+    with LineProgress(lines.append, clock) as shown:
+        for now, each in snapshots:
+            clock.now = now
+            shown.show(each)  # type: ignore[arg-type]
+    return lines
+
+
+def test_a_line_for_each_trial_that_ends_and_a_summary() -> None:
+    before = [trial(0, "running", 9, 0.9), trial(1, "completed", 27, 0.95)]
+    after = [trial(0, "completed", 27, 0.97), before[1]]
+    ended = study_pb2.STUDY_STATE_COMPLETED
+    lines = lines_of(
+        (0.0, snapshot(before, best=1)), (5.0, snapshot(after, best=0, changed=[0], state=ended))
+    )
+    assert lines == [
+        "0:00:05 trial 0 completed at step 27: accuracy 0.97 (best 0.97, trial 0)",
+        "0:00:05 digits completed; 2 completed; best accuracy 0.97 · trial 0 at step 27; "
+        "101 trained, 264 without sharing · 62% saved",
+    ]
+
+
+def test_trials_that_reach_a_rung_together_are_one_line() -> None:
+    start = snapshot([trial(n, "waiting", 0) for n in range(4)])
+    first = snapshot([trial(n, "paused", 1, 0.5) for n in range(4)], changed=[0, 1])
+    second = snapshot([trial(n, "paused", 3 if n == 0 else 1, 0.5) for n in range(4)], changed=[0, 2, 3])
+    lines = lines_of((0.0, start), (1.0, first), (2.0, second), (3.5, second))
+    assert lines[0] == "0:00:04 paused: 4 trials at step 1, 1 trial at step 3"
+
+
+def test_a_failure_is_told_with_its_reason() -> None:
+    start = snapshot([trial(0, "running", 2)])
+    failed = snapshot([trial(0, "failed", 2, reason="ValueError: no such file\nTraceback ...")])
+    assert (
+        lines_of((0.0, start), (1.0, failed))[0]
+        == "0:00:01 trial 0 failed at step 2: ValueError: no such file"
+    )
+
+
+def test_a_summary_a_minute() -> None:
+    same = snapshot([trial(0, "running", 2)])
+    lines = lines_of(*((float(second), same) for second in range(0, 125, 5)))
+    assert len(lines) == 3
+    assert lines[0].startswith("0:01:00 digits running; 1 running; best -; ")
+    assert lines[0].endswith("about 0:00:30 left")
+
+
+def test_many_that_end_at_once_are_counted() -> None:
+    start = snapshot([trial(n, "paused", 1) for n in range(50)])
+    end = snapshot([trial(n, "stopped", 1) for n in range(50)])
+    assert lines_of((0.0, start), (1.0, end))[0] == "0:00:01 50 stopped"

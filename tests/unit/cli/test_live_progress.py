@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from hippo_client.cli.live_progress import LiveProgress, Screen
+from hippo_client.cli.picture import draw
+from tests.unit.cli.pictures import snapshot, trial
+
+SCHEDULE = {"schedule": "piecewise", "values": [0.05, 0.001], "milestones": [9]}
+
+
+def screen(width: int) -> list[str]:
+    trials = [
+        trial(
+            n,
+            "running" if n < 2 else "paused",
+            3,
+            0.9 + n / 1000,
+            {"lr": SCHEDULE, "batch_size": 32 + n, "x": n},
+        )
+        for n in range(30)
+    ]
+    out = io.StringIO()
+    Console(file=out, width=width).print(Screen(draw(snapshot(trials, best=29)), 75.0))
+    return [line.rstrip() for line in out.getvalue().splitlines()]
+
+
+def test_a_screen_of_80_columns() -> None:
+    assert screen(80)[:7] == [
+        "study   digits running · 0:01:15 · about 0:00:30 left · 2/2 slots busy",
+        "trials  2 running, 28 paused",
+        "best    accuracy 0.929 · trial 29 at step 3",
+        "steps   101 trained, 264 without sharing · 62% saved",
+        " TRIAL  STATE         STEP   accuracy  lr                         batch_size  x",
+        "     0  running       3/27        0.9  piecewise([0.05, 0.001],…  32          0",
+        "     1  running       3/27      0.901  piecewise([0.05, 0.001],…  33          1",
+    ]
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120, 200])
+def test_nothing_is_wider_than_the_terminal(width: int) -> None:
+    assert max(map(len, screen(width))) <= width
+
+
+def test_a_wide_terminal_shows_hyperparameters_whole() -> None:
+    assert "piecewise([0.05, 0.001], [9])" in screen(200)[5]
+
+
+def test_it_draws_in_place_and_leaves_the_terminal_clean() -> None:
+    out = io.StringIO()
+    console = Console(file=out, width=80, force_terminal=True)
+    with LiveProgress(console) as shown:
+        shown.notice("starting the server")
+        study = snapshot([trial(0, "running", 1)], best=None)
+        shown.submitted(study.study, "unchanged", ["max_steps rounded up to 28"])
+        shown.show(study)
+        shown.notice("The worker ended 3 times")
+    written = out.getvalue()
+    assert "goes on where it stands" in written
+    assert "Warning: max_steps rounded up to 28" in written
+    assert "The worker ended 3 times" in written
+    assert written.count("\x1b[?25l") == written.count("\x1b[?25h") == 1, "the cursor comes back"
