@@ -33,7 +33,15 @@ from hippo_storage.storage import (
     require_same,
     spooled_files,
 )
-from hippo_storage.verify import bundle_corrupt, bundle_missing, corrupt, in_words, lacking, verified
+from hippo_storage.verify import (
+    bundle_corrupt,
+    bundle_missing,
+    corrupt,
+    in_words,
+    lacking,
+    require_entry,
+    verified,
+)
 
 _ATTEMPTS = 5
 
@@ -262,12 +270,13 @@ class LocalStorage(Storage):
 
     def _fetch_file(self, location: CheckpointLocation, name: str, entry: FileEntry, folder: Path) -> None:
         source, target = self.root / location.path / name, folder / name
+        if source.is_symlink():
+            raise corrupt(location, name, "it is a link")
         with lacking(location, name):
             found = (
                 digest_of(target) if self._files.link(source, target) else self._files.copy(source, target)
             )
-        if target.stat().st_size != entry.size_bytes or found != entry.digest:
-            raise corrupt(location, name, target.stat().st_size, entry)
+        require_entry(location, name, entry, target.stat().st_size, found)
 
     def _remove_empty_parents(self, folder: Path) -> None:
         for parent in folder.parents:

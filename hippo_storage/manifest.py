@@ -19,7 +19,7 @@ from hippo_storage.errors import CheckpointCorrupt, StorageError
 
 MANIFEST = "manifest.json"
 FORMAT = 1
-MAX_MANIFEST_BYTES = 1 << 20
+MAX_MANIFEST_BYTES = 4 << 20
 MAX_FILES = 4096
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
@@ -98,7 +98,10 @@ class Manifest:
                 for name, entry in self.files.items()
             },
         }
-        return _canonical({**body, "blake3": _self_digest(body)})
+        data = _canonical({**body, "blake3": _self_digest(body)})
+        if len(data) > MAX_MANIFEST_BYTES:
+            raise ValueError(f"a manifest of {len(data)} bytes; at most {MAX_MANIFEST_BYTES} are read")
+        return data
 
     @property
     def digest(self) -> str:

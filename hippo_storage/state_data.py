@@ -226,9 +226,9 @@ def dtype_from_plain(plain: Any) -> np.dtype[Any]:
         case ["sub", base, shape]:
             dtype = np.dtype((dtype_from_plain(base), tuple(shape)))
         case ["struct", int(itemsize), list(fields)]:
-            names, offsets, formats = ([field[index] for field in fields] for index in range(3))
-            whole = {"names": names, "offsets": offsets, "itemsize": itemsize}
-            description: Any = {**whole, "formats": [dtype_from_plain(each) for each in formats]}
+            names, titles, offsets, formats = ([field[index] for field in fields] for index in range(4))
+            description: Any = {"names": names, "titles": titles, "offsets": offsets, "itemsize": itemsize}
+            description["formats"] = [dtype_from_plain(each) for each in formats]
             dtype = np.dtype(description)
         case _:
             raise ValueError(f"no type of NumPy: {plain!r}")
@@ -242,8 +242,11 @@ def _plain(dtype: np.dtype[Any]) -> Any:
         base, shape = dtype.subdtype
         return ["sub", _plain(base), list(shape)]
     if dtype.fields is not None and dtype.names is not None:
-        fields = [(name, dtype.fields[name]) for name in dtype.names]
-        return ["struct", dtype.itemsize, [[name, field[1], _plain(field[0])] for name, field in fields]]
+        fields = []
+        for name in dtype.names:
+            inner, offset, *title = dtype.fields[name]
+            fields.append([name, title[0] if title else None, offset, _plain(inner)])
+        return ["struct", dtype.itemsize, fields]
     return dtype.str
 
 

@@ -263,7 +263,8 @@ def _tensor_leaf(name: str, tensor: torch.Tensor) -> dict[str, Any]:
         "shape": list(tensor.shape),
         "requires_grad": tensor.requires_grad,
     }
-    if not tensor.is_contiguous() and _is_dense(tensor):
+    # Also where only dimensions of length one differ: torch tells channels last by their strides.
+    if tensor.stride() != _row_by_row(tensor) and _is_dense(tensor):
         leaf["stride"] = list(tensor.stride())
     if tensor.device.type != "cpu":
         leaf["device"] = str(tensor.device)
@@ -289,8 +290,20 @@ def _extent(tensor: torch.Tensor) -> tuple[int, int]:
     return first * tensor.element_size(), (last + 1) * tensor.element_size()
 
 
+def _row_by_row(tensor: torch.Tensor) -> tuple[int, ...]:
+    """The strides that a new tensor of this shape has."""
+    strides: list[int] = []
+    stride = 1
+    for length in reversed(tensor.shape):
+        strides.insert(0, stride)
+        stride *= max(length, 1)
+    return tuple(strides)
+
+
 def _is_dense(tensor: torch.Tensor) -> bool:
     """Whether the elements lie side by side without hole or overlap, in whatever order of dimensions."""
+    if not tensor.numel():
+        return True
     expected = 1
     for stride, length in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
         if length == 1:

@@ -30,21 +30,27 @@ def verified(
     for piece in pieces:
         hasher.update(piece)
         size_bytes += len(piece)
+        if size_bytes > entry.size_bytes:
+            break  # whatever follows, it is wrong
         if held:
             yield held
         held = piece
-    if size_bytes != entry.size_bytes or hasher.hexdigest() != entry.digest:
-        raise corrupt(location, name, size_bytes, entry)
+    require_entry(location, name, entry, size_bytes, hasher.hexdigest())
     yield held
 
 
-def corrupt(location: CheckpointLocation, name: str, size_bytes: int, entry: FileEntry) -> CheckpointCorrupt:
+def require_entry(
+    location: CheckpointLocation, name: str, entry: FileEntry, size_bytes: int, digest: str
+) -> None:
+    """Raises CheckpointCorrupt where a file has another length or digest than its manifest says."""
+    if size_bytes != entry.size_bytes:
+        raise corrupt(location, name, f"it has {size_bytes} bytes or more, not {entry.size_bytes}")
+    if digest != entry.digest:
+        raise corrupt(location, name, f"its blake3 digest is {digest}, not {entry.digest}")
+
+
+def corrupt(location: CheckpointLocation, name: str, what: str) -> CheckpointCorrupt:
     """The error for a file that differs from its manifest."""
-    what = (
-        "its blake3 digest differs"
-        if size_bytes == entry.size_bytes
-        else f"it has {size_bytes} bytes instead of {entry.size_bytes}"
-    )
     return CheckpointCorrupt(f"The checkpoint {location} is corrupt: {name}: {what}.", _FALL_BACK)
 
 
