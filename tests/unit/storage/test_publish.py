@@ -1,0 +1,272 @@
+"""Publishing at every point where it can be cut short: a checkpoint is there whole, or not at all."""
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hippo_storage.draft import HashingWriter, write_draft
+from hippo_storage.errors import CheckpointMissing, StorageError, StorageFull
+from hippo_storage.local import LocalStorage
+from hippo_storage.manifest import CheckpointLocation
+from tests.unit.storage.disks import FailingFiles, PowerLossFiles, RecordingFiles, UnlinkableFiles
+from tests.unit.storage.publisher import DIED, LOCATION
+
+FILES = {"state.msgpack": b"\x81structure", "tensors.safetensors": bytes(range(256)) * 5000}
+EARLIER = CheckpointLocation(plan=1, node=2, step=20, fence=7)
+EARLIER_FILES = {"state.msgpack": b"earlier", "tensors.safetensors": b"weights" * 100}
+
+POINTS = [
+    "file state.msgpack", "file synced state.msgpack", "file tensors.safetensors",
+    "file synced tensors.safetensors", "folder synced", "folder renamed", "parent synced", "manifest written",
+    "manifest synced", "manifest renamed", "manifest durable", "done",
+]  # fmt: skip
+
+
+def spool(folder: Path, contents: dict[str, bytes]) -> Path:
+    """Files as `hippo_storage.state.write` leaves them."""
+    folder.mkdir()
+    entries = {}
+    for name, data in contents.items():
+        with HashingWriter(folder / name) as file:
+            file.write(data)
+        entries[name] = file.entry
+    write_draft(folder, entries)
+    return folder
+
+
+def content(storage: LocalStorage, location: CheckpointLocation, into: Path) -> dict[str, bytes]:
+    storage.fetch(location, into)
+    return {path.name: path.read_bytes() for path in into.iterdir()}
+
+
+def assert_whole_or_missing(storage: LocalStorage, into: Path) -> bool:
+    """Whether the checkpoint is there; if so, every byte of it is right."""
+    folder = storage.root / LOCATION.path
+    if (folder / "manifest.json").exists():
+        assert content(storage, LOCATION, into) == FILES
+        return True
+    with pytest.raises(CheckpointMissing):
+        storage.fetch(LOCATION, into)
+    assert not into.exists()
+    return False
+
+
+def test_the_named_points_are_all_that_there_are(tmp_path: Path) -> None:
+    seen: list[str] = []
+    storage = LocalStorage(tmp_path / "storage", hook=seen.append)
+    storage.publish(spool(tmp_path / "spool", FILES), LOCATION, {})
+    assert seen == POINTS
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_process_that_dies_anywhere_leaves_old_or_new_and_publishing_again_succeeds(
+    point: str, tmp_path: Path
+) -> None:
+    root, folder = tmp_path / "storage", spool(tmp_path / "spool", FILES)
+    LocalStorage(root).publish(spool(tmp_path / "earlier", EARLIER_FILES), EARLIER, {})
+    script = [sys.executable, "-m", "tests.unit.storage.publisher", str(root), str(folder), point]
+    assert subprocess.run(script, cwd=Path(__file__).parents[3], check=False).returncode == DIED
+
+    storage = LocalStorage(root)
+    is_there = assert_whole_or_missing(storage, tmp_path / "after")
+    assert is_there == (POINTS.index(point) >= POINTS.index("manifest renamed"))
+    assert content(storage, EARLIER, tmp_path / "earlier-after") == EARLIER_FILES
+
+    if point != "done":
+        storage.publish(folder, LOCATION, {"unit": "epoch"})
+    assert content(storage, LOCATION, tmp_path / "again") == FILES
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_what_a_dead_writer_left_is_swept_when_it_is_old_and_nothing_else(point: str, tmp_path: Path) -> None:
+    root, folder = tmp_path / "storage", spool(tmp_path / "spool", FILES)
+    LocalStorage(root).publish(spool(tmp_path / "earlier", EARLIER_FILES), EARLIER, {})
+    script = [sys.executable, "-m", "tests.unit.storage.publisher", str(root), str(folder), point]
+    assert subprocess.run(script, cwd=Path(__file__).parents[3], check=False).returncode == DIED
+    storage = LocalStorage(root)
+    now = max(path.stat().st_mtime for path in root.rglob("*"))
+    is_there = (root / LOCATION.path / "manifest.json").exists()
+
+    assert storage.sweep(now + 3599) == 0, "it may still be in the making"
+    assert storage.sweep(now + 3601) == (0 if is_there else 1)
+    kept = [EARLIER, LOCATION] if is_there else [EARLIER]
+    assert sorted(path.parent for path in root.rglob("manifest.json")) == [
+        root / location.path for location in kept
+    ]
+    assert list((root / "temporary").iterdir()) == []
+    assert set((root / "checkpoints").glob("*/*/*/*")) == {root / each.path for each in kept}
+
+
+def healthy_operations(base: Path, links: bool) -> list[tuple[str, Path]]:
+    """What publishing does where nothing fails."""
+    files = FailingFiles(-1, links=links)
+    storage = LocalStorage(base / "healthy", files)
+    storage.publish(spool(base / "healthy-earlier", EARLIER_FILES), EARLIER, {})
+    files.operations.clear()
+    storage.publish(spool(base / "healthy-spool", FILES), LOCATION, {})
+    return files.operations
+
+
+@pytest.mark.parametrize("links", [True, False])
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
+def test_a_failure_of_any_operation_leaves_nothing_and_publishing_again_succeeds(
+    links: bool, code: int, tmp_path: Path
+) -> None:
+    for number in range(100):
+        base = tmp_path / str(number)
+        base.mkdir()
+        LocalStorage(base / "storage").publish(spool(base / "earlier", EARLIER_FILES), EARLIER, {})
+        folder = spool(base / "spool", FILES)
+        files = FailingFiles(-1, links=links, code=code)
+        storage = LocalStorage(base / "storage", files)
+        files.operations.clear()
+        files.fails_at = number
+        if number == len(healthy_operations(base, links)):
+            storage.publish(folder, LOCATION, {})
+            assert not files.failed
+            break
+        with pytest.raises(StorageFull if code == errno.ENOSPC else StorageError) as caught:
+            storage.publish(folder, LOCATION, {})
+        assert files.failed
+        assert caught.value.retryable
+        assert str(base / "storage" / LOCATION.path) in caught.value.message
+        healthy = LocalStorage(base / "storage")
+        word, path = files.operations[number]
+        done = word == "remove_tree" and path == folder
+        assert assert_whole_or_missing(healthy, base / "after") == done, (number, word, path)
+        assert (base / "storage" / LOCATION.path).exists() == done
+        assert list((base / "storage" / "temporary").iterdir()) == []
+        assert {path.name for path in folder.iterdir()} >= set(FILES), "the writer's folder is as it was"
+        assert content(healthy, EARLIER, base / "earlier-after") == EARLIER_FILES
+
+        healthy.publish(folder, LOCATION, {})
+        assert content(healthy, LOCATION, base / "again") == FILES
+    assert number > 12
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_whatever_a_loss_of_power_leaves_is_old_or_new_and_what_was_answered_stays(
+    links: bool, tmp_path: Path
+) -> None:
+    folder = spool(tmp_path / "spool", FILES)
+    earlier = spool(tmp_path / "earlier", EARLIER_FILES)
+    files = PowerLossFiles(tmp_path, links=links)
+    looks = 0
+
+    def look(required: dict[CheckpointLocation, dict[str, bytes]]) -> None:
+        nonlocal looks
+        for disk in files.after_power_loss():
+            looks += 1
+            for location, wanted in ((EARLIER, EARLIER_FILES), (LOCATION, FILES)):
+                prefix = f"storage/{location.path}/"
+                if location in required or f"{prefix}manifest.json" in disk:
+                    assert disk.get(f"{prefix}manifest.json") is not None, disk.keys()
+                    for name, data in wanted.items():
+                        assert disk.get(prefix + name) == data, (location, name)
+
+    files.check = lambda: look({})
+    storage = LocalStorage(tmp_path / "storage", files)
+    storage.publish(earlier, EARLIER, {}, keep=True)
+    files.check = lambda: look({EARLIER: EARLIER_FILES})
+    storage.publish(folder, LOCATION, {})
+    look({EARLIER: EARLIER_FILES, LOCATION: FILES})
+    storage.remove(LOCATION)
+    assert looks > 100
+
+
+def test_the_order_of_fsyncs(tmp_path: Path) -> None:
+    """Bytes, then the folder that names them, then the rename, then its folder; the manifest only after all."""
+    files = RecordingFiles()
+    storage = LocalStorage(tmp_path / "storage", files)
+    files.operations.clear()
+    storage.publish(spool(tmp_path / "spool", FILES), LOCATION, {})
+    temporary = next(path for word, path in files.operations if word == "make_folder")
+    final = tmp_path / "storage" / LOCATION.path
+    fresh = [tmp_path / "storage" / "checkpoints", *reversed(list(final.parents)[:3])]
+    parents = []
+    for folder in fresh:
+        parents += [("make_folder", folder), ("sync_folder", folder.parent)]
+    assert files.operations == [
+        ("make_folder", temporary),
+        ("link", temporary / "state.msgpack"),
+        ("sync", temporary / "state.msgpack"),
+        ("link", temporary / "tensors.safetensors"),
+        ("sync", temporary / "tensors.safetensors"),
+        ("sync_folder", temporary),
+        *parents,
+        ("rename", final),
+        ("sync_folder", final.parent),
+        ("write", final / ".manifest.json"),
+        ("sync", final / ".manifest.json"),
+        ("rename", final / "manifest.json"),
+        ("sync_folder", final),
+        ("remove_tree", tmp_path / "spool"),
+    ]
+
+
+def test_moving_takes_no_second_copy_of_the_bytes(tmp_path: Path) -> None:
+    folder = spool(tmp_path / "spool", FILES)
+    inode = (folder / "tensors.safetensors").stat().st_ino
+    storage = LocalStorage(tmp_path / "storage")
+    storage.publish(folder, LOCATION, {})
+    assert (storage.root / LOCATION.path / "tensors.safetensors").stat().st_ino == inode
+
+
+def test_a_file_that_differs_from_the_digest_of_its_writing_is_not_published(tmp_path: Path) -> None:
+    """Across file systems every byte is read anyway: there the disk's error is seen before it counts."""
+    folder = spool(tmp_path / "spool", FILES)
+    data = bytearray(FILES["tensors.safetensors"])
+    data[1000] ^= 4
+    (folder / "tensors.safetensors").write_bytes(data)
+    storage = LocalStorage(tmp_path / "storage", UnlinkableFiles())
+    with pytest.raises(StorageError, match="changed while it was published"):
+        storage.publish(folder, LOCATION, {})
+    assert not assert_whole_or_missing(storage, tmp_path / "after")
+
+
+@pytest.mark.parametrize("kind", ["link", "folder", "hidden", "manifest", "pipe"])
+def test_only_plain_files_with_plain_names_are_published(kind: str, tmp_path: Path) -> None:
+    folder = spool(tmp_path / "spool", FILES)
+    if kind == "link":
+        (folder / "secret").symlink_to("/etc/hostname")
+    elif kind == "folder":
+        (folder / "inner").mkdir()
+    elif kind == "pipe":
+        os.mkfifo(folder / "pipe")
+    else:
+        (folder / {"hidden": ".hidden", "manifest": "manifest.json"}[kind]).write_bytes(b"x")
+    storage = LocalStorage(tmp_path / "storage")
+    with pytest.raises(StorageError, match="cannot be part of a checkpoint"):
+        storage.publish(folder, LOCATION, {})
+    assert folder.exists()
+
+
+def test_a_neighbours_removal_while_publishing_does_no_harm(tmp_path: Path) -> None:
+    """The removal of the step's other checkpoint takes the folder above with it, just before the rename."""
+    other = CheckpointLocation(plan=1, node=2, step=30, fence=3)
+
+    class Racing(RecordingFiles):
+        def rename(self, source: Path, target: Path) -> None:
+            if target == storage.root / LOCATION.path and (storage.root / other.path).exists():
+                LocalStorage(storage.root).remove(other)
+                assert not target.parent.exists()
+            super().rename(source, target)
+
+    storage = LocalStorage(tmp_path / "storage", Racing())
+    storage.publish(spool(tmp_path / "other", EARLIER_FILES), other, {})
+    storage.publish(spool(tmp_path / "spool", FILES), LOCATION, {})
+    assert content(storage, LOCATION, tmp_path / "after") == FILES
+
+
+def test_digests_beside_the_files_are_only_a_short_cut(tmp_path: Path) -> None:
+    folder = spool(tmp_path / "spool", FILES)
+    (folder / ".digests.json").write_text('{"state.msgpack": [1, "zz"]}')
+    storage = LocalStorage(tmp_path / "storage")
+    first = storage.publish(folder, LOCATION, {})
+    elsewhere = LocalStorage(tmp_path / "elsewhere")
+    assert elsewhere.publish(spool(tmp_path / "again", FILES), LOCATION, {}) == first
