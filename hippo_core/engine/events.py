@@ -109,7 +109,7 @@ class TrialCreated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialLimited:
-    """A trial may be trained further than before."""
+    """A trial may be trained further than before, or is to be tried again after it had failed."""
 
     study: int
     trial: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from hippo_core.engine.commands import (
@@ -32,6 +32,7 @@ from hippo_core.engine.settling import stop_trials
 from hippo_core.engine.state import Study
 from hippo_core.engine.states import ENDED_STUDY_STATES, StudyState, TrialState
 from hippo_core.errors import Conflict, InvalidStudy, NotFound
+from hippo_core.space import EndOf
 from hippo_core.study import StudySpec
 
 
@@ -101,6 +102,8 @@ def _extend(decision: Decision, study: Study, spec: StudySpec) -> None:
     if not further:
         return
     for trial in study.trials.values():
+        if trial.state in {TrialState.FAILED, TrialState.DIVERGED}:
+            continue
         limit = spec.max_steps_of(trial.assignment)
         if limit > trial.max_steps:
             decision.emit(TrialLimited(study=study.id, trial=trial.number, max_steps=limit))
@@ -157,27 +160,26 @@ def extend(decision: Decision, command: ExtendStudy) -> None:
     """Raises max_trials, max_steps or the priority."""
     study = find_study(decision, command.project, command.name)
     spec = study.spec
-    if command.max_trials is not None and command.max_trials < spec.max_trials:
-        raise InvalidStudy(
-            "max_trials", f"{command.max_trials} is less than {spec.max_trials}", "It can only be raised."
-        )
-    if command.max_steps is not None and not isinstance(spec.max_steps, int):
+    _raised("max_trials", command.max_trials, spec.max_trials)
+    if command.max_steps is not None and isinstance(spec.max_steps, EndOf):
         raise InvalidStudy(
             "max_steps", "the study's max_steps is the end of a schedule", "It cannot be raised."
         )
-    if (
-        command.max_steps is not None
-        and isinstance(spec.max_steps, int)
-        and command.max_steps < spec.max_steps
-    ):
-        raise InvalidStudy(
-            "max_steps", f"{command.max_steps} is less than {spec.max_steps}", "It can only be raised."
-        )
-    changed = spec.extended(
-        max_trials=command.max_trials, max_steps=command.max_steps, priority=command.priority
+    if isinstance(spec.max_steps, int):
+        _raised("max_steps", command.max_steps, spec.max_steps)
+    changed = replace(
+        spec,
+        max_trials=spec.max_trials if command.max_trials is None else command.max_trials,
+        max_steps=spec.max_steps if command.max_steps is None else command.max_steps,
+        priority=spec.priority if command.priority is None else command.priority,
     )
     if changed.differences(spec):
         _extend(decision, study, changed)
+
+
+def _raised(field: str, value: int | None, before: int) -> None:
+    if value is not None and value < before:
+        raise InvalidStudy(field, f"{value} is less than {before}", "It can only be raised.")
 
 
 def retry(decision: Decision, command: RetryTrials) -> int:
@@ -201,6 +203,7 @@ def retry(decision: Decision, command: RetryTrials) -> int:
     if study.state in ENDED_STUDY_STATES:
         decision.emit(StudyStateChanged(study=study.id, state=StudyState.RUNNING, reason=""))
     for trial in failed:
+        decision.emit(TrialLimited(study=study.id, trial=trial.number, max_steps=trial.max_steps))
         open_request(decision, study, trial, trial.asked)
         assert trial.node is not None
         for node in trial.node.path():
@@ -225,6 +228,3 @@ def _expect(study: Study, state: StudyState, verb: str) -> None:
             f"study '{study.name}' is {study.state.value} and cannot be {verb}.",
             "A larger max_trials or max_steps takes an ended study up again (hippo study show).",
         )
-
-
-__all__ = ["Submitted", "delete", "extend", "find_study", "pause", "resume", "retry", "stop", "submit"]

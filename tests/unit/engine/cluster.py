@@ -134,7 +134,8 @@ class Cluster:
                 incarnation=str(worker.incarnation),
                 host=name,
                 slots=tuple(
-                    SlotSpec(index=index, device="cpu", model="", cpus=1, gpus=0) for index in range(worker.slots)
+                    SlotSpec(index=index, device="cpu", model="", cpus=1, gpus=0)
+                    for index in range(worker.slots)
                 ),
                 environment={"python": "3.11", "torch": "2", "cuda": None},
                 leases=tuple(HeldLease(fence=fence, acknowledged=0) for fence in sorted(worker.running)),
@@ -205,7 +206,9 @@ class Cluster:
             running.items.append(ReleasedReport(reason="not in memory, not saved yet"))
         else:
             running.done = True
-            running.items.append(UnusableReport(node=node, step=step, fence=fence, missing=True, reason="gone"))
+            running.items.append(
+                UnusableReport(node=node, step=step, fence=fence, missing=True, reason="gone")
+            )
             running.items.append(ReleasedReport(reason="start unusable"))
 
     def answer(self, running: Running, state: State) -> None:

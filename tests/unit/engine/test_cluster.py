@@ -1,0 +1,243 @@
+"""The whole engine against simulated workers: exact, complete, and whole again after faults."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hippo_core import policies, samplers, schedules, space
+from hippo_core.engine.commands import ExtendStudy, PauseStudy, ResumeStudy, SubmitStudy
+from hippo_core.engine.events import SavePointAnswered, StepsTrained
+from hippo_core.engine.states import StudyState, TrialState
+from hippo_core.engine.views import study_view, trial_detail
+from hippo_core.program import Program
+from hippo_core.study import Objective, StudySpec
+from tests.unit.engine.cluster import Cluster, alone
+
+PIECES = [
+    0.1,
+    schedules.piecewise([0.1, 0.01], [3]),
+    schedules.piecewise([0.1, 0.03], [5]),
+    schedules.piecewise([0.1, 0.03, 0.001], [5, 7]),
+    schedules.cosine(0.1, 0.0, 8),
+    schedules.warmup(2, schedules.exponential(0.1, 0.5)),
+]
+BATCHES = [32, schedules.piecewise([32, 64], [4]), 64]
+MOMENTA = [0.9, schedules.piecewise([0.9, 0.95], [6])]
+
+
+def spec(
+    name: str = "study",
+    rates: list[Any] = PIECES,
+    max_steps: int = 9,
+    policy: policies.PolicySpec | None = None,
+    evaluate_every: int = 1,
+    checkpoint_every: int | None = None,
+    seed: int = 0,
+) -> StudySpec:
+    searched = space.Space(
+        {"lr": space.choice(rates), "batch": space.choice(BATCHES), "m": space.choice(MOMENTA)}
+    )
+    return StudySpec(
+        name=name,
+        space=searched,
+        objectives=(Objective(metric="accuracy", maximize=True),),
+        max_trials=len(rates) * len(BATCHES) * len(MOMENTA),
+        max_steps=max_steps,
+        sampler=samplers.grid(),
+        policy=policy or policies.full(),
+        program=Program(
+            trainer="t:T", code_digest="c", seed=seed, evaluate_every=evaluate_every, kinds=searched.kinds
+        ),
+        checkpoint_every=checkpoint_every,
+    )
+
+
+def submit(cluster: Cluster, study: StudySpec) -> None:
+    cluster.tell(SubmitStudy(project="default", user="u", spec=study))
+
+
+def expect_as_trained_alone(cluster: Cluster, name: str) -> None:
+    """Every trial's history is what it would have been, trained alone."""
+    study = cluster.engine.state.study_named("default", name)
+    assert study is not None
+    for number in study.trials:
+        detail = trial_detail(cluster.engine, "default", name, number)
+        expected = alone(list(detail.values), study.spec.program.evaluate_every)
+        assert {each.step: each.metrics["accuracy"] for each in detail.history} == expected
+
+
+def distinct_prefixes(cluster: Cluster, *names: str) -> int:
+    """Brute force over the values of all trials, to the steps that they reached."""
+    found = set()
+    for name in names:
+        study = cluster.engine.state.study_named("default", name)
+        assert study is not None
+        for trial in study.trials.values():
+            prefix: tuple[Any, ...] = ()
+            for step in range(trial.reached):
+                prefix = (*prefix, tuple(sorted(trial.sequence.values(step).items())))
+                found.add(prefix)
+    return len(found)
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("workers", [{"a": 1}, {"a": 2}, {"a": 2, "b": 1}])
+def test_a_grid_trains_each_distinct_prefix_once(seed: int, workers: dict[str, int]) -> None:
+    cluster = Cluster(seed, workers)
+    submit(cluster, spec())
+    cluster.run()
+    view = study_view(cluster.engine, "default", "study")
+    assert view.state is StudyState.COMPLETED
+    assert view.trial_counts == {"completed": 36}
+    expect_as_trained_alone(cluster, "study")
+    assert view.savings.steps_trained == cluster.trained == distinct_prefixes(cluster, "study")
+    assert view.savings.steps_retrained == 0
+    assert view.savings.steps_without_sharing == 36 * 9
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_asha_promotes_and_every_history_is_exact(seed: int) -> None:
+    cluster = Cluster(seed, {"a": 2, "b": 1})
+    submit(cluster, spec(policy=policies.asha(min_steps=1, reduction_factor=3)))
+    cluster.run()
+    view = study_view(cluster.engine, "default", "study")
+    assert view.state is StudyState.COMPLETED
+    assert set(view.trial_counts) == {"completed", "stopped"}
+    expect_as_trained_alone(cluster, "study")
+    assert view.savings.steps_trained == cluster.trained
+    assert view.savings.steps_trained - view.savings.steps_retrained == distinct_prefixes(cluster, "study")
+    study = cluster.engine.state.study_named("default", "study")
+    assert study is not None
+    promoted = [trial for trial in study.trials.values() if trial.asked > 1]
+    assert len(promoted) >= 36 // 3, "at least the best third; asynchrony may let some more through"
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_a_late_study_joins_what_is_in_flight(seed: int) -> None:
+    """1. A study runs. 2. Another that overlaps comes at any moment. 3. What is trained again is counted, exactly."""
+    cluster = Cluster(seed, {"a": 1, "b": 1})
+    submit(cluster, spec("first", PIECES[:2]))
+    for _ in range(10 + 7 * seed):
+        cluster.act()
+    submit(cluster, spec("second", PIECES))
+    cluster.run()
+    for name in ("first", "second"):
+        expect_as_trained_alone(cluster, name)
+    again = sum(
+        event.stop - event.start for event in cluster.journal if isinstance(event, StepsTrained)
+    ) - distinct_prefixes(cluster, "first", "second")
+    nodes = cluster.engine.state.nodes.values()
+    assert again == sum(node.steps - (node.trained - node.start) for node in nodes)
+    view = study_view(cluster.engine, "default", "second")
+    assert view.savings.steps_retrained <= again
+
+
+def test_forks_in_flight_are_answered_both_ways() -> None:
+    answers: list[bool] = []
+    for seed in range(30):
+        cluster = Cluster(seed, {"a": 1})
+        submit(cluster, spec("first", PIECES[:1]))
+        for _ in range(5 + 3 * seed):
+            cluster.act()
+        submit(cluster, spec("second", PIECES[:4]))
+        cluster.run()
+        expect_as_trained_alone(cluster, "second")
+        answers += [event.will for event in cluster.journal if isinstance(event, SavePointAnswered)]
+    assert set(answers) == {True, False}
+
+
+def test_an_equal_study_trains_nothing_and_reports_at_once() -> None:
+    cluster = Cluster(0, {"a": 2})
+    submit(cluster, spec("first"))
+    cluster.run()
+    trained = cluster.trained
+    submit(cluster, spec("second"))
+    view = study_view(cluster.engine, "default", "second")
+    assert view.state is StudyState.COMPLETED
+    assert view.savings.steps_trained == 0
+    assert view.savings.merge_rate is None
+    assert cluster.trained == trained
+    expect_as_trained_alone(cluster, "second")
+
+
+@pytest.mark.parametrize("other", [{"seed": 1}, {"evaluate_every": 3}])
+def test_another_program_shares_nothing(other: dict[str, int]) -> None:
+    cluster = Cluster(0, {"a": 2})
+    submit(cluster, spec("first"))
+    cluster.run()
+    submit(cluster, spec("second", **other))  # type: ignore[arg-type]
+    cluster.run()
+    first, second = (study_view(cluster.engine, "default", name) for name in ("first", "second"))
+    assert second.savings.steps_trained == first.savings.steps_trained
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_extending_trains_only_what_is_new(seed: int) -> None:
+    cluster = Cluster(seed, {"a": 2})
+    submit(cluster, spec(max_steps=6))
+    cluster.run()
+    cluster.tell(ExtendStudy(project="default", name="study", max_steps=9))
+    cluster.run()
+    expect_as_trained_alone(cluster, "study")
+    view = study_view(cluster.engine, "default", "study")
+    assert view.trial_counts == {"completed": 36}
+    assert cluster.trained == distinct_prefixes(cluster, "study") + view.savings.steps_retrained
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_pause_saves_and_a_resume_goes_on(seed: int) -> None:
+    cluster = Cluster(seed, {"a": 2})
+    submit(cluster, spec())
+    for _ in range(30 + 5 * seed):
+        cluster.act()
+    cluster.tell(PauseStudy(project="default", name="study"))
+    while cluster.engine.state.leases:
+        cluster.act()
+    cluster.tell(ResumeStudy(project="default", name="study"))
+    cluster.run()
+    expect_as_trained_alone(cluster, "study")
+    assert study_view(cluster.engine, "default", "study").savings.steps_retrained == 0
+
+
+FAULTS = ("kill_worker", "lose_worker", "kill_runner", "restart_server", "lose_checkpoint")
+
+
+@settings(max_examples=120, deadline=None)
+@given(
+    st.integers(0, 2**32),
+    st.lists(
+        st.tuples(st.integers(1, 120), st.sampled_from(FAULTS), st.sampled_from(["a", "b"])), max_size=8
+    ),
+    st.sampled_from([policies.full(), policies.asha(min_steps=1, reduction_factor=3)]),
+    st.sampled_from([None, 2]),
+    st.sampled_from([1, 3]),
+)
+def test_after_any_faults_every_history_is_that_of_a_run_without(
+    seed: int,
+    faults: list[tuple[int, str, str]],
+    policy: policies.PolicySpec,
+    checkpoint_every: int | None,
+    evaluate_every: int,
+) -> None:
+    """1. A study runs. 2. Faults strike at random moments, a second study comes between. 3. All ends, and is exact."""
+    cluster = Cluster(seed, {"a": 2, "b": 1})
+    made = {"policy": policy, "checkpoint_every": checkpoint_every, "evaluate_every": evaluate_every}
+    submit(cluster, spec("first", PIECES[:3], **made))  # type: ignore[arg-type]
+    for count, fault, worker in faults:
+        for _ in range(count):
+            cluster.act()
+        strike = getattr(cluster, fault)
+        strike(*([worker] if fault not in {"restart_server", "lose_checkpoint"} else []))
+    submit(cluster, spec("second", PIECES, **made))  # type: ignore[arg-type]
+    cluster.run()
+    for name in ("first", "second"):
+        expect_as_trained_alone(cluster, name)
+        study = cluster.engine.state.study_named("default", name)
+        assert study is not None
+        assert study.state is StudyState.COMPLETED
+        assert {trial.state for trial in study.trials.values()} <= {TrialState.COMPLETED, TrialState.STOPPED}
+        assert not any(node.not_reproducible for node in cluster.engine.state.nodes.values())
