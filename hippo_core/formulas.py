@@ -44,7 +44,8 @@ class Formula:
 
     def identity(self) -> tuple[Any, ...]:
         """Hashable; equal exactly for equal formulas."""
-        return (self.name, *(typed(getattr(self, each.name)) for each in fields(self)))
+        parameters: tuple[str, ...] = self.__slots__
+        return (self.name, *[typed(getattr(self, each)) for each in parameters])
 
     def to_json(self) -> dict[str, Any]:
         """The parameters as a JSON object."""

@@ -30,6 +30,7 @@ from hippo_core.formulas import (
     StepDecay,
     Table,
 )
+from hippo_core.laws import Law, make
 from hippo_core.values import Kind, Scalar, normalise_float
 
 Check = Callable[[Any, str], Any]
@@ -100,6 +101,7 @@ class Schedule:
     kind: str
     arguments: Arguments
     draws: bool = field(init=False, compare=False)
+    _stretches: dict[Kind, list[tuple[int, Law]]] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         """Checks the arguments that are not drawn, and their relations where none is."""
@@ -107,6 +109,7 @@ class Schedule:
         where = f"schedules.{self.kind}"
         plain = {name: check(self.arguments[name], f"{where}.{name}") for name, check in form.checks.items()}
         object.__setattr__(self, "arguments", plain)
+        object.__setattr__(self, "_stretches", {})
         object.__setattr__(self, "draws", any(_draws(value) for value in plain.values()))
         if not self.draws:
             form.relations(plain)
@@ -134,6 +137,20 @@ class Schedule:
             else:
                 changed[name] = function(name, value)
         return Schedule(self.kind, changed)
+
+    def stretches(self, kind: Kind) -> list[tuple[int, Law]]:
+        """Of a schedule without domains, the laws for a hyper-parameter of some kind, each with its first
+        step.
+
+        Raises:
+            ValueError: A value cannot be of that kind.
+        """
+        if kind not in self._stretches:
+            self._stretches[kind] = [
+                (piece.start, make(piece.formula, piece.origin, piece.rounded, kind))
+                for piece in pieces(self)
+            ]
+        return self._stretches[kind]
 
     def to_json(self) -> dict[str, Any]:
         """The schedule as a JSON object."""

@@ -10,6 +10,7 @@ from hippo_core import policies, samplers, schedule_forms
 from hippo_core.arguments import suggestion
 from hippo_core.domains import part_to_json
 from hippo_core.errors import InvalidStudy
+from hippo_core.formulas import Constant
 from hippo_core.laws import Law, make
 from hippo_core.policies import Policy, PolicySpec
 from hippo_core.policies.policy import round_up
@@ -169,6 +170,21 @@ class StudySpec:
             return False
         return not replace(same, max_trials=earlier.max_trials).differences(earlier)
 
+    def extended(
+        self, *, max_trials: int | None = None, max_steps: int | None = None, priority: int | None = None
+    ) -> StudySpec:
+        """The same study with other limits or another priority; None leaves one as it is.
+
+        Raises:
+            InvalidStudy: It would not be a valid study.
+        """
+        return replace(
+            self,
+            max_trials=self.max_trials if max_trials is None else max_trials,
+            max_steps=self.max_steps if max_steps is None else max_steps,
+            priority=self.priority if priority is None else priority,
+        )
+
     def to_json(self) -> dict[str, Any]:
         """The study as a JSON object."""
         ends = {"end_of": self.max_steps.name} if isinstance(self.max_steps, EndOf) else None
@@ -221,10 +237,9 @@ class StudySpec:
     def _stretches(self, name: str, part: Any) -> list[tuple[int, Law]]:
         kind = self.space.kinds[name]
         try:
-            return [
-                (piece.start, make(piece.formula, piece.origin, piece.rounded, kind))
-                for piece in schedule_forms.pieces(part)
-            ]
+            if isinstance(part, schedule_forms.Schedule):
+                return part.stretches(kind)
+            return [(0, make(Constant(part), 0, False, kind))]
         except ValueError as error:
             raise InvalidStudy(
                 f"space[{name!r}]", f"{error}, but the hyper-parameter is {kind.value}"

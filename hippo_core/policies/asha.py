@@ -81,8 +81,9 @@ class Asha(Policy):
             self._consider(trial, rung)
 
     def requested(self, trial: int, step: int) -> None:
-        """Waits for it."""
+        """Waits for it; a trial that had ended is being tried again."""
         self._trials[trial].asked = step
+        self._trials[trial].ended = False
         if step >= self._wanted.get(trial, step):
             self._wanted.pop(trial, None)
 

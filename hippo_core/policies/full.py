@@ -26,8 +26,9 @@ class Full(Policy):
             self._wanted[trial] = max_steps
 
     def requested(self, trial: int, step: int) -> None:
-        """Waits for it."""
+        """Waits for it; a trial that had ended is being tried again."""
         self._asked[trial] = step
+        self._ended.discard(trial)
         if step >= self._wanted.get(trial, step):
             self._wanted.pop(trial, None)
 

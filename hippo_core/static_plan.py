@@ -1,0 +1,210 @@
+"""What sharing will save, counted before anything is spent: all trials of some studies, all to their last
+step.
+
+Policies that stop trials early train fewer steps than are counted here, with and without sharing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hippo_core.plan import Node, Plan
+from hippo_core.policies import FullSpec
+from hippo_core.study import StudySpec
+
+FEW = 1.05
+FORK_SHARE = 0.9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """What is counted, for one study or for several together.
+
+    Attributes:
+        trials: How many there are.
+        steps_without_sharing: What training each alone takes.
+        steps_with_sharing: The number of distinct value prefixes: each is trained once.
+        critical_path_steps: The longest trial's steps: no number of slots is faster than these.
+        nodes: The stretches of laws that trials share.
+        stages: Those stretches, cut where trials fork or end.
+    """
+
+    trials: int
+    steps_without_sharing: int
+    steps_with_sharing: int
+    critical_path_steps: int
+    nodes: int
+    stages: int
+
+    @property
+    def merge_rate(self) -> float | None:
+        """Steps without sharing per step with sharing; None where nothing is trained."""
+        return self.steps_without_sharing / self.steps_with_sharing if self.steps_with_sharing else None
+
+    def to_json(self) -> dict[str, Any]:
+        """The counts as a JSON object."""
+        return {
+            "trials": self.trials,
+            "steps_without_sharing": self.steps_without_sharing,
+            "steps_with_sharing": self.steps_with_sharing,
+            "merge_rate": self.merge_rate,
+            "critical_path_steps": self.critical_path_steps,
+            "nodes": self.nodes,
+            "stages": self.stages,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyPlan:
+    """What sharing within one study will save.
+
+    Attributes:
+        study: The study's name.
+        counts: What is counted.
+        root_splits: By name, how many values a hyper-parameter has at step 0, where they are more than one:
+        trials
+            that differ there share nothing.
+        hints: What the person who plans may want to know or change.
+    """
+
+    study: str
+    counts: Counts
+    root_splits: Mapping[str, int]
+    hints: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan as a JSON object."""
+        return {
+            "study": self.study,
+            **self.counts.to_json(),
+            "root_splits": dict(self.root_splits),
+            "hints": list(self.hints),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StaticPlan:
+    """What sharing within and across studies will save.
+
+    Attributes:
+        studies: Each by itself, in order.
+        together: All of them in one project.
+    """
+
+    studies: tuple[StudyPlan, ...]
+    together: Counts
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan as a JSON object."""
+        return {
+            "studies": [study.to_json() for study in self.studies],
+            "together": self.together.to_json(),
+        }
+
+
+def plan_studies(specs: Iterable[StudySpec]) -> StaticPlan:
+    """Counts what training studies takes, each alone and all together."""
+    shared: dict[tuple[str, str | None], _Counting] = {}
+    studies = []
+    for spec in specs:
+        alone = _Counting()
+        key = (spec.program.key, spec.program.resources.accelerator)
+        together = shared.setdefault(key, _Counting())
+        first_values: dict[str, set[Any]] = {}
+        for number in range(spec.max_trials):
+            assignment = spec.point(number)
+            sequence, stop = spec.sequence(assignment), spec.max_steps_of(assignment)
+            for counting in (alone, together):
+                counting.add(counting.plan.insert(sequence, stop), stop)
+            laws = sequence.laws(0)
+            for name, law in zip(laws.names, laws.laws, strict=True):
+                first_values.setdefault(name, set()).add(law.typed_value(0))
+        splits = {name: len(values) for name, values in sorted(first_values.items()) if len(values) > 1}
+        counts = alone.counts()
+        studies.append(
+            StudyPlan(
+                study=spec.name,
+                counts=counts,
+                root_splits=splits,
+                hints=(*spec.warnings, *_hints(spec, counts, splits)),
+            )
+        )
+    return StaticPlan(studies=tuple(studies), together=_sum(each.counts() for each in shared.values()))
+
+
+@dataclass(slots=True)
+class _Counting:
+    """A search plan being filled.
+
+    Attributes:
+        plan: The plan.
+        ends: By node, the steps at which trials end.
+        trials: How many were added.
+        steps: Their steps, each trial alone.
+        longest: The steps of the longest.
+    """
+
+    plan: Plan = field(default_factory=lambda: Plan(0))
+    ends: dict[int, set[int]] = field(default_factory=dict)
+    trials: int = 0
+    steps: int = 0
+    longest: int = 0
+
+    def add(self, node: Node, stop: int) -> None:
+        """Counts a trial that was inserted."""
+        self.ends.setdefault(node.id, set()).add(stop)
+        self.trials += 1
+        self.steps += stop
+        self.longest = max(self.longest, stop)
+
+    def counts(self) -> Counts:
+        """What has come together."""
+        steps = stages = 0
+        for number, node in self.plan.nodes.items():
+            cuts = self.ends.get(number, set()) | {start for start, _ in node.children}
+            steps += max(cuts) - node.start
+            stages += len(cuts)
+        return Counts(
+            trials=self.trials,
+            steps_without_sharing=self.steps,
+            steps_with_sharing=steps,
+            critical_path_steps=self.longest,
+            nodes=len(self.plan.nodes),
+            stages=stages,
+        )
+
+
+def _sum(parts: Iterable[Counts]) -> Counts:
+    """Counts of programs that share nothing with each other."""
+    found = list(parts)
+    return Counts(
+        trials=sum(each.trials for each in found),
+        steps_without_sharing=sum(each.steps_without_sharing for each in found),
+        steps_with_sharing=sum(each.steps_with_sharing for each in found),
+        critical_path_steps=max((each.critical_path_steps for each in found), default=0),
+        nodes=sum(each.nodes for each in found),
+        stages=sum(each.stages for each in found),
+    )
+
+
+def _hints(spec: StudySpec, counts: Counts, splits: Mapping[str, int]) -> list[str]:
+    found = []
+    if not isinstance(spec.policy, FullSpec):
+        policy = spec.policy.to_json()["policy"]
+        found.append(f"all trials are counted to their last step; the policy {policy!r} trains fewer")
+    many = [name for name, count in splits.items() if count > FORK_SHARE * counts.trials > 1]
+    for name in many:
+        found.append(
+            f"{name!r} has {splits[name]} values at step 0 in {counts.trials} trials, so that hardly two trials share; "
+            "list fewer with space.choice, or draw only what comes later: "
+            "schedules.piecewise([0.1, space.loguniform(1e-4, 5e-2)], milestones=[9])"
+        )
+    rate = counts.merge_rate
+    if not many and splits and rate is not None and rate < FEW and counts.trials > 1:
+        names = ", ".join(repr(name) for name in splits)
+        found.append(
+            f"trials differ from step 0 on in {names}: schedules that start alike share their beginning"
+        )
+    return found
