@@ -113,8 +113,8 @@ class FolderNode:
 class PowerLossFiles(DurableFiles):
     """Carries out the operations, and keeps a model of what each would leave if the power were lost after it.
 
-    After a loss a folder has either its latest entries or those of its last fsync, each folder on its own, and a
-    file that was not fsynced has any bytes. `check` is called after every operation.
+    After a loss each entry of a folder is as it was last, or as it was at the folder's last fsync, every entry on
+    its own, and a file that was not fsynced has any bytes. `check` is called after every operation.
 
     Args:
         base: A folder whose content, and that of all below it, is not durable yet, unless it is a folder's entry.
@@ -204,9 +204,14 @@ class PowerLossFiles(DurableFiles):
 
     def after_power_loss(self) -> Iterator[dict[str, bytes | None]]:
         """Every state of the disk that a loss of power could leave now: bytes by path, None for any bytes."""
-        folders = [node for node in self._folders(self._root, set()) if node.now != node.durable]
-        for choice in itertools.product((True, False), repeat=len(folders)):
-            stale = {id(node) for node, is_stale in zip(folders, choice, strict=True) if is_stale}
+        changed = [
+            (node, name)
+            for node in self._folders(self._root, set())
+            for name in sorted({*node.now, *node.durable})
+            if node.now.get(name) is not node.durable.get(name)
+        ]
+        for choice in itertools.product((True, False), repeat=len(changed)):
+            stale = {(id(node), name) for (node, name), lost in zip(changed, choice, strict=True) if lost}
             yield dict(self._entries(self._root, "", stale))
 
     def _folders(self, node: FolderNode, seen: set[int]) -> Iterator[FolderNode]:
@@ -217,9 +222,12 @@ class PowerLossFiles(DurableFiles):
                 if isinstance(inner, FolderNode):
                     yield from self._folders(inner, seen)
 
-    def _entries(self, node: FolderNode, prefix: str, stale: set[int]) -> Iterator[tuple[str, bytes | None]]:
-        for name, inner in (node.durable if id(node) in stale else node.now).items():
+    def _entries(
+        self, node: FolderNode, prefix: str, stale: set[tuple[int, str]]
+    ) -> Iterator[tuple[str, bytes | None]]:
+        for name in sorted({*node.now, *node.durable}):
+            inner = (node.durable if (id(node), name) in stale else node.now).get(name)
             if isinstance(inner, FolderNode):
                 yield from self._entries(inner, f"{prefix}{name}/", stale)
-            else:
+            elif inner is not None:
                 yield prefix + name, inner.data if inner.durable else None
