@@ -81,8 +81,9 @@ def choose_plan(decision: Decision, study: Study) -> int:
 def rebind_studies(decision: Decision) -> None:
     """Moves studies that no lease has bound out of plans whose environment no live worker offers."""
     state = decision.state
-    for study in list(state.studies.values()):
-        if study.bound or study.id not in state.active or not study.open:
+    for number in list(state.active):
+        study = state.studies[number]
+        if study.bound or not study.open:
             continue
         plan = state.plans[study.plan]
         environments = offered(state, study.spec.program.resources)

@@ -195,7 +195,8 @@ def study_views(engine: Engine, project: str) -> tuple[StudyView, ...]:
 def trial_views(engine: Engine, project: str, name: str) -> tuple[TrialView, ...]:
     """All trials of a study, by number."""
     study = find_study(engine, project, name)
-    return tuple(_trial_view(engine.state, study, study.trials[number]) for number in sorted(study.trials))
+    running = _running_trials(engine.state, study)
+    return tuple(_trial_view(study, study.trials[number], running) for number in sorted(study.trials))
 
 
 def trial_detail(engine: Engine, project: str, name: str, number: int) -> TrialDetail:
@@ -205,7 +206,7 @@ def trial_detail(engine: Engine, project: str, name: str, number: int) -> TrialD
     step = progress(trial)
     plan = engine.state.plans[study.plan]
     return TrialDetail(
-        trial=_trial_view(engine.state, study, trial),
+        trial=_trial_view(study, trial, _running_trials(engine.state, study)),
         history=tuple(
             EvaluationView(step=each, metrics=node.metrics[each])
             for node, start, stop in _walk(trial, step)
@@ -391,7 +392,7 @@ def _study_view(state: EngineState, study: Study) -> StudyView:
         reason=study.reason or waiting_reason(state, study),
         spec=study.spec.to_json(),
         trial_counts=dict(sorted(counts.items())),
-        best_trials=tuple(_trial_view(state, study, trial) for trial in best_trials(study)),
+        best_trials=tuple(_trial_view(study, trial, running) for trial in best_trials(study)),
         savings=_savings(state, study, without),
         steps_waiting=waiting + on_the_way,
         seconds_waiting=(waiting + on_the_way) * plan.tree.mean_step_seconds() if measured else None,
@@ -436,15 +437,9 @@ def _running_trials(state: EngineState, study: Study) -> set[int]:
     return running
 
 
-def _trial_view(state: EngineState, study: Study, trial: Trial) -> TrialView:
+def _trial_view(study: Study, trial: Trial, running: set[int]) -> TrialView:
     step = progress(trial)
-    shown = trial.state
-    if (
-        shown is TrialState.WAITING
-        and trial.target is not None
-        and trial.number in _running_trials(state, study)
-    ):
-        shown = TrialState.RUNNING
+    shown = TrialState.RUNNING if trial.number in running else trial.state
     metrics: Metrics = {}
     for node, start, stop in _walk(trial, step):
         evaluated = [each for each in node.metrics if start < each <= stop]
