@@ -1,1 +1,65 @@
-"""Hippo for users."""
+"""Hippo for users: ``import hippo_client as hippo``.
+
+What is named here is imported when it is first used, so that importing the package costs next to nothing:
+neither torch nor gRPC nor NumPy is loaded by it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hippo_client import errors, policies, samplers, schedules, space
+    from hippo_client.checkpoint import Checkpoint
+    from hippo_client.client import Client
+    from hippo_client.handles import StudyHandle
+    from hippo_client.local_run import run
+    from hippo_client.stage_tree import StageTree
+    from hippo_client.study import Study
+    from hippo_client.trial import Trial
+    from hippo_core.training import Context, Resources, Trainer
+
+__all__ = [
+    "Checkpoint",
+    "Client",
+    "Context",
+    "Resources",
+    "StageTree",
+    "Study",
+    "StudyHandle",
+    "Trainer",
+    "Trial",
+    "errors",
+    "policies",
+    "run",
+    "samplers",
+    "schedules",
+    "space",
+]
+
+_MODULES = ("errors", "policies", "samplers", "schedules", "space")
+_ATTRIBUTES = {
+    "Checkpoint": "hippo_client.checkpoint",
+    "Client": "hippo_client.client",
+    "Context": "hippo_core.training",
+    "Resources": "hippo_core.training",
+    "StageTree": "hippo_client.stage_tree",
+    "Study": "hippo_client.study",
+    "StudyHandle": "hippo_client.handles",
+    "Trainer": "hippo_core.training",
+    "Trial": "hippo_client.trial",
+    "run": "hippo_client.local_run",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"hippo_client.{name}")
+    if name in _ATTRIBUTES:
+        found = getattr(import_module(_ATTRIBUTES[name]), name)
+        globals()[name] = found
+        return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -17,30 +17,19 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-_STUDY_STATE_PREFIX = "STUDY_STATE_"
-_TRIAL_STATE_PREFIX = "TRIAL_STATE_"
-_OUTCOME_PREFIX = "SUBMIT_OUTCOME_"
-
 
 def study_state(study: study_pb2.Study) -> StudyState:
     """The study's state."""
-    from hippo_wire.v1 import study_pb2
+    from hippo_wire import enums
 
-    return StudyState(study_pb2.StudyState.Name(study.state).removeprefix(_STUDY_STATE_PREFIX).lower())
+    return enums.study_state(study.state)
 
 
 def trial_state(trial: study_pb2.Trial) -> TrialState:
     """The trial's state."""
-    from hippo_wire.v1 import study_pb2
+    from hippo_wire import enums
 
-    return TrialState(study_pb2.TrialState.Name(trial.state).removeprefix(_TRIAL_STATE_PREFIX).lower())
-
-
-def outcome_name(outcome: study_pb2.SubmitOutcome.ValueType) -> str:
-    """``created``, ``unchanged`` or ``extended``."""
-    from hippo_wire.v1 import study_pb2
-
-    return study_pb2.SubmitOutcome.Name(outcome).removeprefix(_OUTCOME_PREFIX).lower()
+    return enums.trial_state(trial.state)
 
 
 def study_json(study: study_pb2.Study) -> Json:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 
 from hippo_client.origin import Origin
 from hippo_client.trainer_source import METHODS
 from hippo_core.errors import InvalidStudy
+from hippo_core.program import TRAINER
+from hippo_core.training import Trainer
 
-_REFERENCE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 _FORM = 'Give "module:Class", e.g. "trainer:DigitsTrainer" for a class in trainer.py beside the study file.'
 
 
@@ -25,7 +25,7 @@ def refer(trainer: object, origin: Origin) -> str:
         InvalidStudy: It is neither, or workers could not find it.
     """
     if isinstance(trainer, str):
-        if not _REFERENCE.fullmatch(trainer):
+        if not TRAINER.fullmatch(trainer):
             raise InvalidStudy("trainer", f"{trainer!r} is not of the form module:attribute.", _FORM)
         return trainer
     if not isinstance(trainer, type):
@@ -33,24 +33,29 @@ def refer(trainer: object, origin: Origin) -> str:
         raise InvalidStudy(
             "trainer", f"{what} {type(trainer).__name__} is given; a class or its name is wanted.", _FORM
         )
-    _require_methods(trainer)
-    if trainer.__qualname__ != trainer.__name__:
+    _require_trainer(trainer)
+    if "<locals>" in trainer.__qualname__:
         raise InvalidStudy(
             "trainer",
-            f"{trainer.__qualname__} is defined inside a function or a class, where workers cannot find it.",
+            f"{trainer.__qualname__} is defined inside a function, where workers cannot find it.",
             "Define it at the top level of its module.",
         )
-    return f"{_module(trainer, origin)}:{trainer.__name__}"
+    return f"{_module(trainer, origin)}:{trainer.__qualname__}"
 
 
-def _require_methods(trainer: type) -> None:
-    abstract: frozenset[str] = getattr(trainer, "__abstractmethods__", frozenset())
-    missing = [name for name in METHODS if name in abstract or not callable(getattr(trainer, name, None))]
+def _require_trainer(trainer: type) -> None:
+    if not issubclass(trainer, Trainer):
+        raise InvalidStudy(
+            "trainer",
+            f"{trainer.__name__} is no Trainer.",
+            f"Write: class {trainer.__name__}(hippo.Trainer).",
+        )
+    missing = [name for name in METHODS if name in trainer.__abstractmethods__]
     if missing:
         raise InvalidStudy(
             "trainer",
             f"{trainer.__name__} lacks {_listed(missing)}.",
-            "A trainer derives from hippo.Trainer and has setup, apply, train and evaluate.",
+            "A trainer has setup, apply, train and evaluate.",
         )
 
 

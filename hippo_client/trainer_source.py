@@ -7,7 +7,7 @@ base class from an installed package) is left to the worker, which imports the t
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -34,28 +34,27 @@ class Source:
     tree: ast.Module
 
 
-def check(reference: str, folders: Sequence[Path], *, required: bool = True) -> None:
+def check(reference: str, files: Mapping[str, Path]) -> None:
     """Refuse a trainer that is sure not to work.
 
     Args:
         reference: ``module:attribute``.
-        folders: Where modules of the bundle are found, first match first.
-        required: Whether the module has to be in the bundle. It need not where the user answers for the
-            version of the code: then it may be installed on the workers.
+        files: The bundle's files by their names in it.
 
     Raises:
         InvalidStudy: The module, or the attribute in it, does not exist, is no class or lacks a method.
     """
-    module, _, attribute = reference.partition(":")
-    source = find_module(module, folders)
+    module, _, path = reference.partition(":")
+    attribute, _, nested = path.partition(".")
+    source = find_module(module, files)
     if source is None:
-        if required:
-            raise _no_module(module, folders)
-        return
+        raise _no_module(module, files)
     definition = _definition(source.tree, attribute)
     if definition is None:
         if not _has_star_import(source.tree):
             raise _no_attribute(source, attribute)
+        return
+    if nested:  # a class within a class is left to the worker
         return
     if isinstance(definition, ast.FunctionDef | ast.AsyncFunctionDef):
         raise InvalidStudy(
@@ -63,7 +62,7 @@ def check(reference: str, folders: Sequence[Path], *, required: bool = True) -> 
             f"{attribute} is a function ({source.file.name}:{definition.lineno}).",
             "A trainer is a class that derives from hippo.Trainer.",
         )
-    found = _methods(source, attribute, folders, _FURTHEST_BASE)
+    found = _methods(source, attribute, files, _FURTHEST_BASE)
     missing = [name for name in METHODS if found is not None and name not in found]
     if missing:
         raise InvalidStudy(
@@ -73,20 +72,16 @@ def check(reference: str, folders: Sequence[Path], *, required: bool = True) -> 
         )
 
 
-def find_module(name: str, folders: Sequence[Path]) -> Source | None:
-    """The module's source, or None where no folder has it.
+def find_module(name: str, files: Mapping[str, Path]) -> Source | None:
+    """The module's source, or None where the bundle lacks it.
 
     Raises:
         InvalidStudy: It is not Python.
     """
-    parts = name.split(".")
-    for folder in folders:
-        for file in (
-            folder.joinpath(*parts[:-1], f"{parts[-1]}.py"),
-            folder.joinpath(*parts, "__init__.py"),
-        ):
-            if file.is_file():
-                return Source(name=name, file=file, tree=_parse(file))
+    stem = name.replace(".", "/")
+    for candidate in (f"{stem}/__init__.py", f"{stem}.py"):
+        if candidate in files:
+            return Source(name=name, file=files[candidate], tree=_parse(files[candidate]))
     return None
 
 
@@ -101,14 +96,13 @@ def _parse(file: Path) -> ast.Module:
         raise InvalidStudy("trainer", f"{file.name}: {error}.", "Correct the trainer's module.") from error
 
 
-def _no_module(module: str, folders: Sequence[Path]) -> InvalidStudy:
-    places = ", ".join(str(folder) for folder in folders)
+def _no_module(module: str, files: Mapping[str, Path]) -> InvalidStudy:
     hint = f"Put {module.replace('.', '/')}.py beside the study file, or add its folder with code=[...]."
-    stems = sorted(file.stem for folder in folders for file in folder.glob("*.py"))
-    near = get_close_matches(module, stems, n=1)
+    known = [name.removesuffix(".py").replace("/", ".") for name in files if name.endswith(".py")]
+    near = get_close_matches(module, known, n=1)
     if near:
         hint = f'Did you mean "{near[0]}:..."? {hint}'
-    return InvalidStudy("trainer", f"no module {module} in {places}.", hint)
+    return InvalidStudy("trainer", f"the study's folder has no module {module}.", hint)
 
 
 def _no_attribute(source: Source, attribute: str) -> InvalidStudy:
@@ -162,18 +156,18 @@ def _has_star_import(tree: ast.Module) -> bool:
     )
 
 
-def _methods(source: Source, name: str, folders: Sequence[Path], depth: int) -> frozenset[str] | None:
+def _methods(source: Source, name: str, files: Mapping[str, Path], depth: int) -> frozenset[str] | None:
     """What the class and its bases define; None where that cannot be told from the bundle's sources."""
     definition = _definition(source.tree, name)
     if depth == 0 or definition is None:
         return None
     if isinstance(definition, ast.ImportFrom):
-        return _imported_methods(source, definition, name, folders, depth)
+        return _imported_methods(source, definition, name, files, depth)
     if not isinstance(definition, ast.ClassDef) or definition.decorator_list or definition.keywords:
         return None
     found = frozenset(attribute for node in _statements(definition) for attribute in _bound(node))
     for base in definition.bases:
-        inherited = _base_methods(source, base, folders, depth)
+        inherited = _base_methods(source, base, files, depth)
         if inherited is None:
             return None
         found |= inherited
@@ -181,7 +175,7 @@ def _methods(source: Source, name: str, folders: Sequence[Path], depth: int) -> 
 
 
 def _base_methods(
-    source: Source, base: ast.expr, folders: Sequence[Path], depth: int
+    source: Source, base: ast.expr, files: Mapping[str, Path], depth: int
 ) -> frozenset[str] | None:
     dotted = ast.unparse(base)
     head, _, rest = dotted.partition(".")
@@ -189,7 +183,7 @@ def _base_methods(
         return frozenset()
     if rest:
         return None
-    return _methods(source, head, folders, depth - 1)
+    return _methods(source, head, files, depth - 1)
 
 
 def _full_name(source: Source, head: str, rest: str) -> str:
@@ -208,7 +202,7 @@ def _full_name(source: Source, head: str, rest: str) -> str:
 
 
 def _imported_methods(
-    source: Source, statement: ast.ImportFrom, name: str, folders: Sequence[Path], depth: int
+    source: Source, statement: ast.ImportFrom, name: str, files: Mapping[str, Path], depth: int
 ) -> frozenset[str] | None:
     original = next(alias.name for alias in statement.names if (alias.asname or alias.name) == name)
     module = statement.module or ""
@@ -220,5 +214,5 @@ def _imported_methods(
         module = ".".join([*package, module] if module else package)
     if f"{module}.{original}" in _OWN_BASES:
         return frozenset()
-    target = find_module(module, folders) if module else None
-    return None if target is None else _methods(target, original, folders, depth - 1)
+    target = find_module(module, files) if module else None
+    return None if target is None else _methods(target, original, files, depth - 1)

@@ -1,29 +1,32 @@
 """Following a study while it runs: the snapshots that the server sends, and whoever shows them.
 
 The server sends a study whenever it changed. A stream that breaks is opened again: the server may be
-restarting, and what it sends first is complete, so nothing is missed.
+restarting, and what it sends first is complete, so nothing is missed. A thread reads the stream, so that
+whoever waits can be interrupted, give up after a while, or look after other things meanwhile.
 """
 
 from __future__ import annotations
 
-import random
+import queue
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
+from hippo_client.results import study_state
+from hippo_core.engine.states import ENDED_STUDY_STATES
 from hippo_core.errors import Unavailable
 
 if TYPE_CHECKING:
+    from hippo_wire.channel import Responses
     from hippo_wire.v1 import study_pb2
 
 #: A server that cannot be reached for so long is given up.
 GIVE_UP_SECONDS = 60.0
-_FIRST_PAUSE_SECONDS = 0.1
-_LONGEST_PAUSE_SECONDS = 5.0
-
-Messages = Iterator["study_pb2.WatchStudyResponse"]
+#: How often other things are looked after while nothing comes.
+TICK_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +48,9 @@ class StudySnapshot:
 class Progress(Protocol):
     """Shows a study while it runs. A context manager; all calls come from one thread, between enter and exit.
 
-    The order is: any number of ``notice``; ``submitted``; then ``show`` and ``notice`` in any order. The last
-    ``show`` is that of the ended study, unless the user detached or waited long enough.
+    The order is: any number of ``notice``; ``submitted``, where a study was submitted; then ``show`` and
+    ``notice`` in any order. The last ``show`` is that of the ended study, unless the user detached or does
+    not want to wait any longer.
     """
 
     def __enter__(self) -> Self:
@@ -99,7 +103,7 @@ class SilentProgress:
         """Nothing."""
 
 
-def fold(messages: Messages) -> Iterator[StudySnapshot]:
+def fold(messages: Iterator[study_pb2.WatchStudyResponse]) -> Iterator[StudySnapshot]:
     """The snapshots that a stream's messages come to."""
     trials: dict[int, study_pb2.Trial] = {}
     for message in messages:
@@ -111,41 +115,98 @@ def fold(messages: Messages) -> Iterator[StudySnapshot]:
         yield StudySnapshot(study=message.study, trials=trials, changed=tuple(sorted(arrived)))
 
 
-def follow(
-    open_stream: Callable[[], Messages],
-    *,
-    give_up_seconds: float = GIVE_UP_SECONDS,
-    on_break: Callable[[Unavailable], None] = lambda error: None,
-) -> Iterator[StudySnapshot]:
-    """The snapshots of a study until it has ended, through any number of broken streams.
+class Watch:
+    """Follows one study until it has ended, through any number of broken streams. A context manager.
 
     Args:
-        open_stream: Opens a stream anew; it, and reading from it, may raise ``Unavailable``.
+        open_stream: Opens a stream of the study anew.
         give_up_seconds: How long in a row the server may be out of reach.
-        on_break: Hears of every failed attempt.
-
-    Raises:
-        Unavailable: The server was out of reach for too long.
     """
-    pause = _FIRST_PAUSE_SECONDS
-    reached = time.monotonic()
-    while True:
+
+    def __init__(
+        self,
+        open_stream: Callable[[], Responses[study_pb2.WatchStudyResponse]],
+        give_up_seconds: float = GIVE_UP_SECONDS,
+    ) -> None:
+        self._open_stream = open_stream
+        self._give_up_seconds = give_up_seconds
+        self._arrived: queue.SimpleQueue[StudySnapshot | BaseException | None] = queue.SimpleQueue()
+        self._closed = threading.Event()
+        self._lock = threading.Lock()
+        self._stream: Responses[study_pb2.WatchStudyResponse] | None = None
+        self._thread = threading.Thread(target=self._follow, name="hippo-watch", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        with self._lock:
+            self._closed.set()
+            if self._stream is not None:
+                self._stream.cancel()
+        self._thread.join()
+
+    def snapshots(self, timeout: float | None = None) -> Iterator[StudySnapshot | None]:
+        """The study whenever it changed, and None whenever nothing came for a moment, until it has ended.
+
+        Args:
+            timeout: Seconds to wait for the study's end.
+
+        Raises:
+            TimeoutError: It has not ended by then.
+            Unavailable: The server was out of reach for too long.
+            NotFound: The study does not exist, or was deleted meanwhile.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = TICK_SECONDS if deadline is None else min(TICK_SECONDS, deadline - time.monotonic())
+            try:
+                item = self._arrived.get(timeout=max(0.0, left))
+            except queue.Empty:
+                if deadline is not None and time.monotonic() >= deadline:
+                    raise TimeoutError(f"The study has not ended within {timeout:g} s.") from None
+                yield None
+                continue
+            if item is None:
+                return
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+
+    def _follow(self) -> None:
         try:
-            for snapshot in fold(open_stream()):
-                yield snapshot
-                pause, reached = _FIRST_PAUSE_SECONDS, time.monotonic()
-                if snapshot.study.state in _ended_states():
-                    return
-            raise Unavailable("The server ended the stream before the study had ended.")
-        except Unavailable as error:
-            if time.monotonic() - reached > give_up_seconds:
-                raise
-            on_break(error)
-        time.sleep(random.uniform(0.0, pause))
-        pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+            self._follow_streams()
+        except BaseException as error:  # noqa: BLE001 - raised again where the study is waited for
+            self._arrived.put(error)
+        else:
+            self._arrived.put(None)
 
+    def _follow_streams(self) -> None:
+        from hippo_wire.channel import pauses
 
-def _ended_states() -> tuple[int, ...]:
-    from hippo_wire.v1 import study_pb2
+        reached, waits = time.monotonic(), pauses()
+        while not self._closed.is_set():
+            try:
+                for snapshot in fold(self._open()):
+                    self._arrived.put(snapshot)
+                    reached, waits = time.monotonic(), pauses()
+                    if study_state(snapshot.study) in ENDED_STUDY_STATES:
+                        return
+            except Unavailable:
+                if time.monotonic() - reached > self._give_up_seconds:
+                    raise
+            self._closed.wait(next(waits))
 
-    return (study_pb2.STUDY_STATE_STOPPED, study_pb2.STUDY_STATE_COMPLETED, study_pb2.STUDY_STATE_FAILED)
+    def _open(self) -> Responses[study_pb2.WatchStudyResponse]:
+        stream = self._open_stream()
+        with self._lock:
+            self._stream = stream
+            if self._closed.is_set():
+                stream.cancel()
+        return stream

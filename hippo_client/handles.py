@@ -1,0 +1,268 @@
+"""A study and its trials on a server, as a program sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from hippo_client import results
+from hippo_client.request_ids import new_request_id
+from hippo_client.trial import Trial
+from hippo_core.engine.states import StudyState
+from hippo_core.errors import HippoError, InvalidStudy
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from hippo_client.client import Client
+    from hippo_client.stage_tree import StageTree
+    from hippo_client.watching import Progress
+    from hippo_wire.v1 import study_pb2
+    from hippo_wire.v1.study_pb2_grpc import StudyServiceStub
+
+#: What changes a study may wait for a server that is being restarted.
+CHANGE_SECONDS = 60.0
+_PAGE_SIZE = 1000
+
+
+class StudyHandle:
+    """A study on a server. Its properties ask the server each time; its text is what was last heard.
+
+    Args:
+        client: The client that found it.
+        message: The study as the server told it.
+        outcome: What its submission came to: ``created``, ``unchanged`` or ``extended``; empty if it was
+            found.
+        warnings: What its submission was warned of.
+    """
+
+    def __init__(
+        self, client: Client, message: study_pb2.Study, outcome: str = "", warnings: Sequence[str] = ()
+    ) -> None:
+        self._client = client
+        self._message = message
+        self.outcome = outcome
+        self.warnings = tuple(warnings)
+
+    @property
+    def name(self) -> str:
+        """Its name within the project."""
+        return self._message.name
+
+    @property
+    def state(self) -> StudyState:
+        """``running``, ``paused``, ``stopped``, ``completed`` or ``failed``; compares equal to these words."""
+        return results.study_state(self.refresh())
+
+    @property
+    def reason(self) -> str:
+        """Why it is in its state, or what it waits for; may be empty."""
+        return self.refresh().reason
+
+    @property
+    def best_trial(self) -> Trial | None:
+        """The best trial at the deepest step that any completed or promoted trial has reached."""
+        message = self.refresh()
+        return self._trial(message.best_trial) if message.HasField("best_trial") else None
+
+    @property
+    def best_trials(self) -> list[Trial]:
+        """The Pareto front, where there are several objectives; else the best trial."""
+        return [self._trial(trial) for trial in self.refresh().best_trials]
+
+    def trials(self) -> list[Trial]:
+        """All trials, by number."""
+        return [self._trial(message) for message in self._list_trials()]
+
+    def trial(self, number: int) -> Trial:
+        """The trial of that number.
+
+        Raises:
+            NotFound: There is none.
+        """
+        from hippo_wire.v1 import study_pb2
+
+        detail: study_pb2.GetTrialResponse = self._studies.GetTrial(
+            study_pb2.GetTrialRequest(name=self.name, trial=number)
+        )
+        return self._trial(detail.trial)
+
+    def wait(self, progress: bool | Progress = True, timeout: float | None = None) -> StudyHandle:
+        """Waits until the study has ended. A paused study has not.
+
+        Args:
+            progress: Whether to show how it goes on; or what shows it.
+            timeout: Seconds to wait at most.
+
+        Raises:
+            TimeoutError: It has not ended by then; it goes on.
+            Unavailable: The server was out of reach for a minute.
+        """
+        from hippo_client.showing import choose_progress
+
+        with choose_progress(progress) as shown, self._client.open_watch(self.name) as watch:
+            for snapshot in watch.snapshots(timeout):
+                if snapshot is not None:
+                    self._message = snapshot.study
+                    shown.show(snapshot)
+        return self
+
+    def dataframe(self) -> pd.DataFrame:
+        """The trials as a pandas table: number, state, step, then metrics and hyper-parameters by name.
+
+        Schedules are written as in a study file.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise HippoError("dataframe() needs pandas.", "pip install pandas") from error
+        return pandas.DataFrame([_row(trial) for trial in self.trials()])
+
+    def stage_tree(self) -> StageTree:
+        """The study's part of the search plan: what is trained once for which trials."""
+        from hippo_client.stage_tree import StageTree, TreeNode
+        from hippo_wire.v1 import study_pb2
+
+        response: study_pb2.GetStageTreeResponse = self._studies.GetStageTree(
+            study_pb2.GetStageTreeRequest(name=self.name)
+        )
+        return StageTree(TreeNode.from_proto(node) for node in response.nodes)
+
+    def savings(self) -> dict[str, Any]:
+        """What sharing saved: steps without sharing, trained and retrained, merge rate, seconds."""
+        return results.savings_json(self.refresh().savings)
+
+    def pause(self) -> StudyHandle:
+        """Grants it no further slots; what runs for it alone is saved and released."""
+        from hippo_wire.v1 import study_pb2
+
+        return self._change(
+            self._studies.PauseStudy, study_pb2.PauseStudyRequest(request_id=new_request_id(), name=self.name)
+        )
+
+    def resume(self) -> StudyHandle:
+        """Takes it up again after ``pause``."""
+        from hippo_wire.v1 import study_pb2
+
+        return self._change(
+            self._studies.ResumeStudy,
+            study_pb2.ResumeStudyRequest(request_id=new_request_id(), name=self.name),
+        )
+
+    def stop(self) -> StudyHandle:
+        """Ends it; its open trials end as stopped."""
+        from hippo_wire.v1 import study_pb2
+
+        return self._change(
+            self._studies.StopStudy, study_pb2.StopStudyRequest(request_id=new_request_id(), name=self.name)
+        )
+
+    def extend(
+        self, max_trials: int | None = None, max_steps: int | None = None, priority: int | None = None
+    ) -> StudyHandle:
+        """Raises what is given; the numbers are absolute, not added to what there is.
+
+        Raises:
+            InvalidStudy: A number is smaller than before, or nothing is given.
+        """
+        from hippo_wire.v1 import study_pb2
+
+        if max_trials is None and max_steps is None and priority is None:
+            raise InvalidStudy("extend", "nothing is given.", "Give max_trials, max_steps or priority.")
+        request = study_pb2.ExtendStudyRequest(
+            request_id=new_request_id(),
+            name=self.name,
+            max_trials=max_trials,
+            max_steps=max_steps,
+            priority=priority,
+        )
+        return self._change(self._studies.ExtendStudy, request)
+
+    def retry(self) -> int:
+        """Opens all failed trials again.
+
+        Returns:
+            How many there were.
+        """
+        from hippo_wire.v1 import study_pb2
+
+        response = self._studies.RetryTrials(
+            study_pb2.RetryTrialsRequest(request_id=new_request_id(), name=self.name), timeout=CHANGE_SECONDS
+        )
+        self._message = response.study
+        return response.trial_count
+
+    def delete(self) -> int:
+        """Forgets it, if it has ended or is paused. What was trained stays for other studies.
+
+        Returns:
+            How many trials went.
+
+        Raises:
+            Conflict: It runs.
+        """
+        from hippo_wire.v1 import study_pb2
+
+        response = self._studies.DeleteStudy(
+            study_pb2.DeleteStudyRequest(request_id=new_request_id(), name=self.name), timeout=CHANGE_SECONDS
+        )
+        return response.trial_count
+
+    def to_json(self) -> dict[str, Any]:
+        """The study as ``hippo study show --json`` prints it."""
+        return results.study_json(self.refresh())
+
+    def refresh(self) -> study_pb2.Study:
+        """Asks the server for it.
+
+        Raises:
+            NotFound: It was deleted.
+        """
+        from hippo_wire.v1 import study_pb2
+
+        self._message = self._studies.GetStudy(study_pb2.GetStudyRequest(name=self.name)).study
+        return self._message
+
+    @property
+    def _studies(self) -> StudyServiceStub:
+        return self._client.connection.studies
+
+    def _trial(self, message: study_pb2.Trial) -> Trial:
+        return Trial(self._client, self.name, message)
+
+    def _change(self, method: Callable[..., Any], request: object) -> StudyHandle:
+        self._message = method(request, timeout=CHANGE_SECONDS).study
+        return self
+
+    def _list_trials(self) -> Iterator[study_pb2.Trial]:
+        from hippo_wire.v1 import study_pb2
+
+        token = ""
+        while True:
+            page = self._studies.ListTrials(
+                study_pb2.ListTrialsRequest(name=self.name, page_size=_PAGE_SIZE, page_token=token)
+            )
+            yield from page.trials
+            token = page.next_page_token
+            if not token:
+                return
+
+    def __repr__(self) -> str:
+        told = results.study_json(self._message)
+        counts = ", ".join(f"{count} {state}" for state, count in told["trials"].items() if count)
+        return f"<StudyHandle {self.name!r}: {told['state']}; trials: {counts or 'none'}>"
+
+    def _repr_html_(self) -> str:
+        from hippo_client.notebook import handle_html
+
+        return handle_html(self._message)
+
+
+def _row(trial: Trial) -> dict[str, Any]:
+    from hippo_client.cli.words import hyperparameter
+
+    written = {
+        name: hyperparameter(value) if isinstance(value, dict | list) else value
+        for name, value in trial.hyperparameters.items()
+    }
+    return {"trial": trial.number, "state": trial.state.value, "step": trial.step, **trial.metrics, **written}

@@ -1,0 +1,94 @@
+"""``hippo.run``: a study on this machine, from a script or a notebook."""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING
+
+from hippo_client.client import Client
+from hippo_client.handles import StudyHandle
+from hippo_client.origin import loaded_file
+from hippo_client.showing import choose_progress
+from hippo_client.submission import prepare
+from hippo_core.engine.states import StudyState
+from hippo_core.errors import InvalidStudy
+
+if TYPE_CHECKING:
+    from hippo_client.local import Attachment
+    from hippo_client.study import Study
+    from hippo_client.watching import Progress
+
+
+def run(study: Study, slots: int | None = None, *, progress: bool | Progress = True) -> StudyHandle:
+    """Trains a study on this machine until it has ended, with live progress.
+
+    Starts a server and a worker, or attaches to those that run. Run again, it goes on where it stands; a
+    study that has ended gives its result. Ctrl-C saves what runs and detaches.
+
+    Args:
+        study: The study.
+        slots: How many paths are trained at a time; by default one per GPU, else cores // cpus.
+        progress: Whether to show how it goes on; or what shows it.
+
+    Returns:
+        The study's handle. The server stays up for as long as the handle, or what was got from it, is in use.
+
+    Raises:
+        InvalidStudy: The study is wrong; nothing was started.
+        Conflict: The study of that name has other content.
+        Unavailable: The server cannot be started.
+    """
+    from hippo_client.local import Home, attach
+
+    _refuse_while_loading()
+    if slots is not None and (isinstance(slots, bool) or not isinstance(slots, int) or slots < 1):
+        raise InvalidStudy("slots", f"must be an int of at least 1, not {slots!r}.")
+    submission = prepare(study)  # what is wrong with it is told before anything is started
+    with choose_progress(progress) as shown:
+        attachment = attach(Home.at(), slots, tell=shown.notice)
+        try:
+            client = Client(attachment.server, attachment.token)
+            # Whoever still holds a handle goes on asking: the server stays as long.
+            weakref.finalize(client, attachment.close)
+            handle = client.submit(submission)
+            shown.submitted(handle.refresh(), handle.outcome, handle.warnings)
+            _resume(handle, shown)
+            _show(client, handle, shown, attachment)
+        except KeyboardInterrupt:
+            _detach(attachment, shown)
+            raise
+        except BaseException:
+            attachment.close()
+            raise
+    return handle
+
+
+def _refuse_while_loading() -> None:
+    file = loaded_file()
+    if file is not None:
+        raise InvalidStudy(
+            "run",
+            f"{file.name} runs its study while it is loaded.",
+            'Put it below: if __name__ == "__main__":',
+        )
+
+
+def _resume(handle: StudyHandle, shown: Progress) -> None:
+    if handle.state is StudyState.PAUSED:
+        shown.notice(f"{handle.name} was paused; it goes on")
+        handle.resume()
+
+
+def _show(client: Client, handle: StudyHandle, shown: Progress, attachment: Attachment) -> None:
+    with client.open_watch(handle.name) as watch:
+        for snapshot in watch.snapshots():
+            for notice in attachment.notices():
+                shown.notice(notice)
+            if snapshot is not None:
+                shown.show(snapshot)
+    handle.refresh()
+
+
+def _detach(attachment: Attachment, shown: Progress) -> None:
+    shown.notice("detaching; run again to resume")
+    attachment.drain(shown.notice)

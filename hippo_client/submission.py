@@ -1,0 +1,85 @@
+"""From a study to what a server is sent: the bundle, the code digest, the compiled study."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hippo_client import trainer_source
+
+if TYPE_CHECKING:
+    from hippo_client.study import Study
+    from hippo_core.study import StudySpec
+    from hippo_storage.bundle import Bundle
+    from hippo_wire.channel import Connection
+    from hippo_wire.v1 import study_pb2
+
+UPLOAD_SECONDS = 600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """A study ready to be sent.
+
+    Attributes:
+        spec: The compiled study, with its code digest and bundle.
+        bundle: Its code.
+    """
+
+    spec: StudySpec
+    bundle: Bundle
+
+    def spec_json(self) -> str:
+        """The study as JSON text."""
+        return json.dumps(self.spec.to_json(), ensure_ascii=False, allow_nan=False)
+
+
+def prepare(study: Study) -> Submission:
+    """Checks the trainer's source, digests the code and packs the bundle. Imports nothing of the user's.
+
+    Raises:
+        InvalidStudy: The trainer does not exist or lacks a method, a file does not parse, or the study's
+            folder cannot travel.
+    """
+    from hippo_storage import bundle, layout
+
+    folder, code, exclude = study.origin.folder, study.code_paths, folders_that_stay()
+    files = layout.collect(folder, code, exclude)
+    trainer_source.check(study.trainer, {name: source.path for name, source in files.items()})
+    packed = bundle.build(folder, code, exclude)
+    return Submission(spec=replace(study.spec(), bundle=packed.digest), bundle=packed)
+
+
+def folders_that_stay() -> tuple[Path, ...]:
+    """Folders that are in no bundle: the home in use, which may lie within the study's folder."""
+    from hippo_client.local import default_home
+
+    return (default_home(),)
+
+
+def upload(connection: Connection, bundle: Bundle) -> None:
+    """Gives the server the bundle, if it lacks it.
+
+    Raises:
+        InvalidStudy: The server does not take it.
+    """
+    from hippo_wire.v1 import study_pb2
+
+    found: study_pb2.FindBundleResponse = connection.studies.FindBundle(
+        study_pb2.FindBundleRequest(digest=bundle.digest)
+    )
+    if not found.found:
+        connection.studies.UploadBundle(_pieces(bundle), timeout=UPLOAD_SECONDS)
+
+
+def _pieces(bundle: Bundle) -> Iterator[study_pb2.UploadBundleRequest]:
+    from hippo_wire.channel import pieces
+    from hippo_wire.v1 import study_pb2
+
+    digest = bundle.digest
+    for data in pieces([bundle.archive]):
+        yield study_pb2.UploadBundleRequest(digest=digest, data=data)
+        digest = ""

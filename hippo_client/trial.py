@@ -1,0 +1,178 @@
+"""One trial of a study on a server."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from hippo_client import results
+from hippo_client.checkpoint import Checkpoint, find_checkpoint
+from hippo_client.request_ids import new_request_id
+from hippo_core.engine.states import TrialState
+from hippo_core.errors import InvalidStudy
+
+if TYPE_CHECKING:
+    from hippo_client.client import Client
+    from hippo_core.values import Scalar
+    from hippo_wire.v1 import study_pb2
+
+
+class Trial:
+    """One trial as it was when it was read; ``refresh`` reads it again. Methods ask the server.
+
+    Args:
+        client: The client that found it.
+        study: The study's name.
+        message: The trial as the server told it.
+    """
+
+    def __init__(self, client: Client, study: str, message: study_pb2.Trial) -> None:
+        self._client = client
+        self._message = message
+        self.study = study
+
+    @property
+    def number(self) -> int:
+        """Its number within the study, from 0."""
+        return self._message.number
+
+    @property
+    def state(self) -> TrialState:
+        """``waiting``, ``running``, ``paused``, ``completed``, ``stopped``, ``diverged`` or ``failed``."""
+        return results.trial_state(self._message)
+
+    @property
+    def reason(self) -> str:
+        """Why it is in its state, in words; may be empty."""
+        return self._message.reason
+
+    @property
+    def step(self) -> int:
+        """The step that it has reached."""
+        return self._message.step
+
+    @property
+    def max_steps(self) -> int:
+        """How far it may be trained."""
+        return self._message.max_steps
+
+    @property
+    def metrics(self) -> dict[str, float | None]:
+        """Its last evaluation's metrics by name; None for one that is not finite."""
+        return results.metrics_json(self._message.metrics)
+
+    @property
+    def hyperparameters(self) -> dict[str, Any]:
+        """By name: constants plain, schedules as ``{"schedule": "cosine", "initial": 0.1, ...}``."""
+        found: dict[str, Any] = json.loads(self._message.hyperparameters_json)
+        return found
+
+    def values(self, step: int) -> dict[str, Scalar]:
+        """The hyper-parameters' values at a step, as the trainer gets them; also at one not reached yet.
+
+        Args:
+            step: From 0.
+        """
+        from hippo_core.study import StudySpec
+        from hippo_wire.v1 import study_pb2
+
+        if isinstance(step, bool) or not isinstance(step, int) or step < 0:
+            raise InvalidStudy("step", f"must be an int of at least 0, not {step!r}.")
+        response = self._client.connection.studies.GetStudy(study_pb2.GetStudyRequest(name=self.study))
+        spec = StudySpec.from_json(json.loads(response.study.spec_json))
+        return spec.sequence(spec.point(self.number)).values(step)
+
+    def history(self) -> list[dict[str, Any]]:
+        """Its evaluations by step: ``[{"step": 1, "metrics": {...}}, ...]``."""
+        return results.history_json(self._detail().history)
+
+    def checkpoint(self, step: int | None = None) -> Checkpoint:
+        """Its state at a step, as kept in the server's storage.
+
+        Args:
+            step: The state's step; by default the last that is kept.
+
+        Raises:
+            NotFound: None is kept, or none of that step.
+        """
+        return find_checkpoint(self._client, self.study, self.number, self._detail().checkpoints, step)
+
+    def logs(self) -> str:
+        """What user code printed while the trial's path was trained, from its first step on."""
+        from hippo_wire.v1 import study_pb2
+
+        stream = self._client.connection.studies.ReadTrialLog(
+            study_pb2.ReadTrialLogRequest(name=self.study, trial=self.number)
+        )
+        return "".join(piece.text for piece in stream)
+
+    def explain(self) -> str:
+        """Why it is in its state, and which part of its path it shares with how many others."""
+        detail = self._detail()
+        self._message = detail.trial
+        lines = [
+            f"trial {self.number} of {self.study}: {self.state}, at step {self.step} of {self.max_steps}"
+        ]
+        if self.reason:
+            lines.append(f"why: {self.reason}")
+        for part in detail.path:
+            lines.append(_path_line(part))
+        kept = ", ".join(str(each.step) for each in detail.checkpoints)
+        lines.append(f"checkpoints: {'at steps ' + kept if kept else 'none'}")
+        if detail.environment_json:
+            environment = json.loads(detail.environment_json)
+            lines.append("environment: " + ", ".join(f"{key} {value}" for key, value in environment.items()))
+        lines.append(f"program: {detail.program_key}")
+        return "\n".join(lines)
+
+    def retry(self) -> Trial:
+        """Opens it again after it failed.
+
+        Raises:
+            Conflict: It has not failed.
+        """
+        from hippo_client.handles import CHANGE_SECONDS
+        from hippo_wire.v1 import study_pb2
+
+        request = study_pb2.RetryTrialsRequest(
+            request_id=new_request_id(), name=self.study, trial=self.number
+        )
+        self._client.connection.studies.RetryTrials(request, timeout=CHANGE_SECONDS)
+        return self.refresh()
+
+    def refresh(self) -> Trial:
+        """Reads it again."""
+        self._message = self._detail().trial
+        return self
+
+    def to_json(self, detail: bool = False) -> dict[str, Any]:
+        """The trial as ``hippo trial ls --json`` prints it; with ``detail`` as ``trial show --json`` does."""
+        return results.trial_detail_json(self._detail()) if detail else results.trial_json(self._message)
+
+    def _detail(self) -> study_pb2.GetTrialResponse:
+        from hippo_wire.v1 import study_pb2
+
+        return self._client.connection.studies.GetTrial(
+            study_pb2.GetTrialRequest(name=self.study, trial=self.number)
+        )
+
+    def __repr__(self) -> str:
+        from hippo_client.cli.words import hyperparameter, number
+
+        metrics = " ".join(f"{name}={number(value)}" for name, value in self.metrics.items())
+        written = ", ".join(f"{name}={hyperparameter(value)}" for name, value in self.hyperparameters.items())
+        return (
+            f"<Trial {self.number}: {self.state} at step {self.step}; {metrics or 'no metrics'}; {written}>"
+        )
+
+    def _repr_html_(self) -> str:
+        from hippo_client.notebook import trial_html
+
+        return trial_html(self._message)
+
+
+def _path_line(part: study_pb2.PathPart) -> str:
+    others = part.trial_count - 1
+    shared = f"shared with {others} other trial{'s' if others != 1 else ''}" if others > 0 else "its own"
+    doubt = "; not reproducible: a step trained again gave other metrics" if part.not_reproducible else ""
+    return f"steps {part.start} to {part.stop}: node {part.node}, {shared}{doubt}"
