@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import platform
 import shutil
@@ -19,6 +20,11 @@ from hippo_core.errors import HippoError
 
 _LITTLE_BYTES = 1_000_000_000
 _IMPORT_SECONDS = 120
+_ASK_TORCH = """
+import json, torch
+names = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
+print(json.dumps([torch.__version__, names]))
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,9 +47,6 @@ class Finding:
 def examine(home: Home) -> list[Finding]:
     """All findings, in the order in which they depend on each other."""
     checks: tuple[Callable[[], Finding], ...] = (
-        python_version,
-        torch_import,
-        devices,
         lambda: home_writable(home),
         lambda: socket_length(home),
         database_binaries,
@@ -52,7 +55,7 @@ def examine(home: Home) -> list[Finding]:
         lambda: port_free("HTTP", 7441, home),
         lambda: server_reachable(home),
     )
-    return [check() for check in checks]
+    return [python_version(), *torch_and_devices(), *(check() for check in checks)]
 
 
 def python_version() -> Finding:
@@ -65,39 +68,40 @@ def python_version() -> Finding:
     )
 
 
-def torch_import() -> Finding:
-    """Whether torch can be imported; in a process of its own, for it is large and may crash."""
+def torch_and_devices() -> list[Finding]:
+    """Whether torch can be imported, and what there is to train on.
+
+    Asked in a process of its own: torch is large, and a broken one may crash.
+    """
+    cores = f"{len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()} cores"
     if importlib.util.find_spec("torch") is None:
-        return Finding(
+        missing = Finding(
             check="torch",
             ok=None,
             found="not installed: this machine can submit, but not train",
             fix="pip install 'hippo-hpo[all]'",
         )
-    code, output = _python("import torch; print(torch.__version__)")
+        return [missing, Finding(check="devices", ok=True, found=cores)]
+    code, output = _python(_ASK_TORCH)
     if code:
-        return Finding(check="torch", ok=False, found=output, fix="pip install --force-reinstall torch")
-    return Finding(check="torch", ok=True, found=output)
+        broken = Finding(
+            check="torch", ok=False, found=output, fix="pip install --force-reinstall torch, see its message"
+        )
+        return [broken, Finding(check="devices", ok=True, found=cores)]
+    version, gpus = json.loads(output)
+    return [Finding(check="torch", ok=True, found=version), _devices(cores, gpus)]
 
 
-def devices() -> Finding:
-    """What there is to train on."""
-    cores = f"{len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()} cores"
-    if importlib.util.find_spec("torch") is None:
-        return Finding(check="devices", ok=True, found=cores)
-    code, output = _python(
-        "import torch; print(', '.join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())))"
-    )
-    gpus = "no GPU" if code or not output else output
+def _devices(cores: str, gpus: list[str]) -> Finding:
     driver = shutil.which("nvidia-smi")
-    if gpus == "no GPU" and driver:
+    if driver and not gpus:
         return Finding(
             check="devices",
             ok=None,
             found=f"{cores}; {driver} is there, but torch sees no GPU",
             fix="Install a CUDA build of torch that fits the driver: `nvidia-smi` shows its version.",
         )
-    return Finding(check="devices", ok=True, found=f"{cores}; {gpus}")
+    return Finding(check="devices", ok=True, found=f"{cores}; {', '.join(gpus) or 'no GPU'}")
 
 
 def home_writable(home: Home) -> Finding:

@@ -21,7 +21,7 @@ _POSITIONAL: Mapping[str, tuple[str, ...]] = {
     "warmup": ("period", "after"),
     "wsd": ("peak",),
     "table": ("values",),
-    "rounded": ("schedule",),
+    "rounded": ("of",),
 }
 _LONGEST_LIST = 6
 

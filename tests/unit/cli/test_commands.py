@@ -1,0 +1,290 @@
+"""The commands over a server whose answers are made by hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from hippo_client.cli import study as study_commands
+from hippo_client.cli import trial as trial_commands
+from hippo_client.cli import worker as worker_commands
+from hippo_client.cli.main import call
+from hippo_core.errors import NotFound
+from hippo_wire.v1 import admin_pb2, study_pb2
+from tests.unit.cli.pictures import snapshot, trial
+
+SCHEDULE = {"schedule": "multistep", "initial": 0.05, "gamma": 0.1, "milestones": [9, 18]}
+BEST = trial(3, "completed", 27, 0.9722, {"lr": SCHEDULE, "batch_size": 32})
+OTHER = trial(0, "stopped", 3, 0.81, {"lr": 0.1, "batch_size": 64})
+STUDY = snapshot([OTHER, BEST], best=3, state=study_pb2.STUDY_STATE_COMPLETED).study
+DETAIL = study_pb2.GetTrialResponse(
+    trial=BEST,
+    history=[
+        study_pb2.Evaluation(step=1, metrics=[study_pb2.Metric(name="accuracy", value=0.5)]),
+        study_pb2.Evaluation(step=2, metrics=[study_pb2.Metric(name="accuracy")]),
+    ],
+    values_json='[{"lr": 0.05}, {"lr": 0.005}]',
+    path=[
+        study_pb2.PathPart(node=7, start=0, stop=9, trial_count=12),
+        study_pb2.PathPart(node=8, start=9, stop=27),
+    ],
+)
+WORKER = admin_pb2.Worker(
+    name="w",
+    host="h",
+    state=admin_pb2.WORKER_STATE_LIVE,
+    slots=[
+        admin_pb2.SlotStatus(index=0, device="cpu", model="EPYC", fence=5, study="digits", step=9),
+        admin_pb2.SlotStatus(index=1, device="cpu", model="EPYC"),
+    ],
+    environment_json='{"torch": "2.13.0"}',
+    labels={"room": "b"},
+)
+
+
+class Server:
+    """Answers each method with what the test gave it, and keeps the requests."""
+
+    def __init__(self) -> None:
+        self.requests: list[Any] = []
+        self.answers: dict[str, Any] = {
+            "GetStudy": study_pb2.GetStudyResponse(study=STUDY),
+            "ListStudies": study_pb2.ListStudiesResponse(studies=[STUDY]),
+            "ListTrials": study_pb2.ListTrialsResponse(trials=[OTHER, BEST]),
+            "GetTrial": DETAIL,
+            "PauseStudy": study_pb2.PauseStudyResponse(study=STUDY),
+            "ResumeStudy": study_pb2.ResumeStudyResponse(study=STUDY),
+            "StopStudy": study_pb2.StopStudyResponse(study=STUDY),
+            "ExtendStudy": study_pb2.ExtendStudyResponse(study=STUDY),
+            "RetryTrials": study_pb2.RetryTrialsResponse(study=STUDY, trial_count=2),
+            "DeleteStudy": study_pb2.DeleteStudyResponse(trial_count=2),
+            "ReadTrialLog": [
+                study_pb2.ReadTrialLogResponse(node=7, fence=1, text="epoch 0\n"),
+                study_pb2.ReadTrialLogResponse(node=7, fence=1, text="epoch 1\n"),
+            ],
+            "GetStageTree": study_pb2.GetStageTreeResponse(
+                nodes=[
+                    study_pb2.StageTreeNode(
+                        node=7,
+                        start=0,
+                        stop=9,
+                        trained=9,
+                        values_json='{"lr": 0.05}',
+                        trials=[0, 3],
+                        ending=[0],
+                    ),
+                    study_pb2.StageTreeNode(
+                        node=8,
+                        parent=7,
+                        start=9,
+                        stop=27,
+                        trained=27,
+                        values_json='{"lr": 0.005}',
+                        trials=[3],
+                    ),
+                ]
+            ),
+            "ListWorkers": admin_pb2.ListWorkersResponse(workers=[WORKER]),
+            "DrainWorker": admin_pb2.DrainWorkerResponse(worker=WORKER),
+        }
+
+    def __getattr__(self, method: str) -> Callable[[Any], Any]:
+        def answer(request: Any) -> Any:
+            self.requests.append(request)
+            given = self.answers[method]
+            if isinstance(given, Exception):
+                raise given
+            return given
+
+        return answer
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Server:
+    fake = Server()
+
+    @contextmanager
+    def connect(**_: object) -> Iterator[Any]:
+        yield SimpleNamespace(connection=SimpleNamespace(studies=fake, admin=fake))
+
+    for module in (study_commands, trial_commands, worker_commands):
+        monkeypatch.setattr(module, "connect", connect)
+    return fake
+
+
+@pytest.fixture
+def result(capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
+    """What a command prints with --json."""
+
+    def run(*arguments: str) -> Any:
+        assert call([*arguments, "--json"]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    return run
+
+
+@pytest.fixture
+def text(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """What a command prints for a person."""
+
+    def run(*arguments: str) -> str:
+        assert call(list(arguments)) == 0
+        return capsys.readouterr().out
+
+    return run
+
+
+@pytest.mark.usefixtures("server")
+def test_study_show_json_has_the_promised_shape(result: Callable[..., Any]) -> None:
+    shown = result("study", "show", "digits")
+    assert list(shown) == ["study", "state", "trials", "best", "savings"]
+    assert (shown["study"], shown["state"], shown["trials"]["completed"]) == ("digits", "completed", 1)
+    assert shown["best"] == {
+        "trial": 3,
+        "step": 27,
+        "metrics": {"accuracy": 0.9722},
+        "hyperparameters": {"lr": SCHEDULE, "batch_size": 32},
+    }
+    assert set(shown["savings"]) == {
+        "steps_without_sharing",
+        "steps_trained",
+        "steps_retrained",
+        "merge_rate",
+        "seconds_trained",
+        "seconds_saved",
+    }
+    assert result("study", "ls") == [shown]
+
+
+@pytest.mark.usefixtures("server")
+def test_study_show_reads_well(text: Callable[..., str]) -> None:
+    assert text("study", "show", "digits").splitlines() == [
+        "Study digits completed: 2 trials, 1 completed, 1 stopped.",
+        "",
+        "Best: trial 3 at step 27, accuracy 0.9722",
+        "  lr          multistep(0.05, gamma=0.1, milestones=[9, 18])",
+        "  batch_size  32",
+        "",
+        "Sharing               with   without   saved",
+        "  steps                101       264     62%",
+        "  slot seconds        17.1      44.5     62%",
+        "  merge rate          2.61",
+        "  2 steps of them trained again",
+    ]
+
+
+@pytest.mark.usefixtures("server")
+def test_a_noun_alone_lists(text: Callable[..., str]) -> None:
+    assert text("study") == text("study", "ls")
+    assert text("study").splitlines() == [
+        "STUDY   STATE      COMPLETED  BEST             STEPS  SAVED",
+        "digits  completed        1/2  accuracy 0.9722    101    62%",
+    ]
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume", "stop", "retry"])
+def test_steering_sends_a_request_id_and_prints_the_study(
+    verb: str, server: Server, result: Callable[..., Any]
+) -> None:
+    assert result("study", verb, "digits")["study"] == "digits"
+    (request,) = server.requests
+    assert request.name == "digits"
+    assert len(request.request_id) >= 32
+
+
+def test_extend_sends_only_what_is_given(server: Server, result: Callable[..., Any]) -> None:
+    result("study", "extend", "digits", "--max-trials", "128")
+    (request,) = server.requests
+    assert request.max_trials == 128
+    assert not request.HasField("max_steps")
+    assert not request.HasField("priority")
+
+
+@pytest.mark.usefixtures("server")
+def test_delete_with_yes(result: Callable[..., Any]) -> None:
+    assert result("study", "delete", "digits", "--yes") == {"study": "digits", "trials_deleted": 2}
+
+
+@pytest.mark.usefixtures("server")
+def test_the_stage_tree_as_text_json_and_svg(text: Callable[..., str], result: Callable[..., Any]) -> None:
+    assert "lr=0.005" in text("study", "tree", "digits")
+    assert text("study", "tree", "digits", "--svg").lstrip().startswith("<svg")
+    nodes = result("study", "tree", "digits")
+    assert [(node["node"], node["parent"], node["trials"]) for node in nodes] == [
+        (7, None, [0, 3]),
+        (8, 7, [3]),
+    ]
+
+
+@pytest.mark.usefixtures("server")
+def test_trial_ls(text: Callable[..., str], result: Callable[..., Any]) -> None:
+    assert result("trial", "ls", "digits")[0] == {
+        "trial": 0,
+        "state": "stopped",
+        "step": 3,
+        "metrics": {"accuracy": 0.81},
+        "hyperparameters": {"lr": 0.1, "batch_size": 64},
+    }
+    assert text("trial", "ls", "digits").splitlines() == [
+        "TRIAL  STATE      STEP  accuracy  lr                                              batch_size",
+        "    0  stopped       3      0.81  0.1                                             64",
+        "    3  completed    27    0.9722  multistep(0.05, gamma=0.1, milestones=[9, 18])  32",
+    ]
+
+
+@pytest.mark.usefixtures("server")
+def test_trial_show(text: Callable[..., str], result: Callable[..., Any]) -> None:
+    shown = result("trial", "show", "digits", "3")
+    assert shown["history"] == [
+        {"step": 1, "metrics": {"accuracy": 0.5}},
+        {"step": 2, "metrics": {"accuracy": None}},
+    ]
+    assert shown["values"] == [{"lr": 0.05}, {"lr": 0.005}]
+    assert [part["node"] for part in shown["path"]] == [7, 8]
+    lines = text("trial", "show", "digits", "3").splitlines()
+    assert lines[0] == "Trial 3 completed at step 27 of 27"
+    assert lines[-3:] == ["STEP  accuracy", "   1       0.5", "   2         -"]
+
+
+@pytest.mark.usefixtures("server")
+def test_trial_best(result: Callable[..., Any]) -> None:
+    assert result("trial", "best", "digits")["trial"] == 3
+
+
+def test_no_best_trial_is_not_found(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    server.answers["GetStudy"] = study_pb2.GetStudyResponse(study=snapshot([OTHER]).study)
+    assert call(["trial", "best", "digits", "--json"]) == 5
+    assert json.loads(capsys.readouterr().err)["error"]["code"] == "NOT_FOUND"
+
+
+@pytest.mark.usefixtures("server")
+def test_trial_logs(capsys: pytest.CaptureFixture[str], result: Callable[..., Any]) -> None:
+    assert call(["trial", "logs", "digits", "3"]) == 0
+    out, err = capsys.readouterr()
+    assert out == "epoch 0\nepoch 1\n"
+    assert err == "--- node 7, lease 1\n"
+    assert [piece["text"] for piece in result("trial", "logs", "digits", "3")] == ["epoch 0\n", "epoch 1\n"]
+
+
+@pytest.mark.usefixtures("server")
+def test_worker_ls_and_drain(text: Callable[..., str], result: Callable[..., Any]) -> None:
+    (shown,) = result("worker", "ls")
+    assert (shown["worker"], shown["state"], shown["slots"][1]["study"]) == ("w", "live", None)
+    assert text("worker").splitlines() == [
+        "WORKER  HOST  STATE  SLOT  DEVICE  DOES",
+        "w       h     live      0  EPYC    digits at step 9",
+        "w       h     live      1  EPYC    idle",
+    ]
+    assert result("worker", "drain", "w")["worker"] == "w"
+
+
+def test_a_study_that_does_not_exist(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    server.answers["GetStudy"] = NotFound("There is no study x.", "Did you mean digits?")
+    assert call(["study", "show", "x"]) == 5
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", "Error: There is no study x.\nHint: Did you mean digits?\n")
