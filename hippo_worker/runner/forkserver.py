@@ -69,6 +69,7 @@ class Forkserver:
                 while all(key.data() for key, _ in selector.select()):
                     pass
             finally:
+                signal.set_wakeup_fd(-1)
                 for pid in sorted(self._runners):
                     _kill_group(pid)
 

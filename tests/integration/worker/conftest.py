@@ -1,0 +1,172 @@
+"""Real daemons in front of a scripted server."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from hippo_core.engine.orders import LeaseOrder, StageOrder
+from hippo_core.program import Program
+from hippo_core.sequence import Laws
+from hippo_core.values import Kind
+from hippo_storage.bundle import build
+from hippo_storage.storage import Storage
+from hippo_worker.folder import leftovers
+from tests.integration.worker.scripted_server import TOKEN, ScriptedServer
+
+PATIENCE_SECONDS = 60.0
+
+
+class Worker:
+    """A ``hippo-worker`` process."""
+
+    def __init__(self, folder: Path, arguments: list[str], variables: Mapping[str, str]) -> None:
+        self.folder = folder
+        self.log = folder.parent / f"{folder.name}.log"
+        self._file = self.log.open("ab")
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "hippo_worker.main", "--data-dir", str(folder), *arguments],
+            env={**os.environ, "HIPPO_TOKEN": TOKEN, **variables},
+            stdout=self._file,
+            stderr=self._file,
+        )
+
+    @property
+    def data(self) -> Path:
+        """What trainers see as ``context.data_dir``."""
+        return self.folder / "data"
+
+    def runners(self) -> list[psutil.Process]:
+        """Its live runners."""
+        return [
+            process
+            for process in psutil.Process(self.process.pid).children(recursive=True)
+            if process.name().startswith("hippo-runner") or "hippo-runner" in " ".join(process.cmdline())
+        ]
+
+    async def ended(self) -> int:
+        """Waits for its end; gives the exit code."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            return await asyncio.to_thread(self.process.wait)
+
+    async def until_nothing_is_left(self) -> None:
+        """Waits until no process lives that was born into its data folder."""
+        await until(lambda: not leftovers(self.folder), "processes of the worker remain")
+
+    def end(self) -> None:
+        """Ends it, if it has not ended."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait()
+        self._file.close()
+
+
+async def until(condition: Callable[[], Any], what: str) -> None:
+    """Waits until something is so that nobody tells of."""
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not condition():
+                await asyncio.sleep(0.01)
+    except TimeoutError:
+        raise AssertionError(f"never came: {what}") from None
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Storage:
+    """The shared storage."""
+    return Storage.open(str(tmp_path / "storage"))
+
+
+@pytest.fixture
+def bundle(tmp_path: Path, storage: Storage) -> str:
+    """The digest of a bundle with the trainers."""
+    return put_bundle(tmp_path, storage, "")
+
+
+def put_bundle(tmp_path: Path, storage: Storage, change: str) -> str:
+    """Stores a bundle with the trainers and a change."""
+    folder = tmp_path / f"code{len(list(tmp_path.iterdir()))}"
+    folder.mkdir()
+    source = Path(__file__).with_name("trainers.py").read_text()
+    folder.joinpath("trainer.py").write_text(source + change)
+    made = build(folder)
+    storage.put_bundle(made.digest, made.archive)
+    return made.digest
+
+
+@pytest.fixture
+async def server(storage: Storage, tmp_path: Path) -> AsyncIterator[ScriptedServer]:
+    """The server; the test fails if the protocol was broken."""
+    scripted = ScriptedServer(str(tmp_path / "storage"))
+    await scripted.start()
+    yield scripted
+    await scripted.stop()
+    assert scripted.broken == []
+
+
+@pytest.fixture
+async def start_worker(server: ScriptedServer, tmp_path: Path) -> AsyncIterator[Callable[..., Worker]]:
+    """Starts workers; none of their processes survives the test."""
+    workers: list[Worker] = []
+
+    def start(*arguments: str, name: str = "w", slots: int = 1, **variables: str) -> Worker:
+        worker = Worker(
+            tmp_path / name,
+            ["--server", f"127.0.0.1:{server.port}", "--name", name, "--slots", str(slots), *arguments],
+            variables,
+        )
+        workers.append(worker)
+        return worker
+
+    yield start
+    for worker in workers:
+        worker.end()
+    for worker in workers:
+        await worker.until_nothing_is_left()
+
+
+def make_program(trainer: str = "Tiny", **changes: Any) -> Program:
+    """A program of one of the trainers."""
+    options = changes.pop("options", {})
+    return replace(
+        Program(trainer=f"trainer:{trainer}", code_digest="d", options=options, kinds={"lr": Kind.FLOAT}),
+        **changes,
+    )
+
+
+def make_lease(bundle: str, fence: int, *, program: Program | None = None, **changes: Any) -> LeaseOrder:
+    """A lease of one stage of 4 steps on node 1, unless changed."""
+    program = program or make_program()
+    laws = Laws.from_json({"lr": 0.1})
+    order = LeaseOrder(
+        fence=fence,
+        slot=0,
+        plan=1,
+        program=program,
+        program_key=program.key,
+        bundle=bundle,
+        setup_laws=laws,
+        start=None,
+        in_memory=False,
+        stages=(StageOrder(node=1, start=0, stop=4, laws=laws),),
+        save_points=(),
+        checkpoint_every=None,
+        secrets=(),
+        objectives=("loss",),
+    )
+    return replace(order, **changes)
+
+
+def stage(node: int, start: int, stop: int, lr: float = 0.1) -> StageOrder:
+    """Steps of a node at one learning rate."""
+    return StageOrder(node=node, start=start, stop=stop, laws=Laws.from_json({"lr": lr}))

@@ -1,0 +1,114 @@
+"""Trainers for the daemon's tests: the bundle that workers fetch is this one file, as ``trainer.py``."""
+
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from hippo_core.training import Trainer
+
+
+class Tiny(Trainer):
+    """A linear model. Options: ``gate``: a step that begins only when a file ``gate`` lies in the data folder."""
+
+    def setup(self, context):
+        self.context = context
+        self.model = torch.nn.Linear(4, 1)
+        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.1)
+        print(f"setup in {os.getpid()}")
+
+    def apply(self, hp):
+        for group in self.optimizer.param_groups:
+            group["lr"] = hp["lr"]
+
+    def train(self, step):
+        if step == self.context.options.get("gate"):
+            self.wait_for("gate")
+        inputs = torch.randn(8, 4)
+        loss = self.model(inputs).square().mean()
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        print(f"step {step}")
+
+    def evaluate(self):
+        with torch.no_grad():
+            return {"loss": float(self.model.weight.square().sum()), "pid": float(os.getpid())}
+
+    def wait_for(self, name):
+        self.context.data_dir.joinpath(f"{name}-reached").touch()
+        while not self.context.data_dir.joinpath(name).exists():
+            time.sleep(0.01)
+
+
+class Dying(Tiny):
+    """Ends its process in the way that ``options["how"]`` names, at step 2; once, if ``options["once"]``."""
+
+    def train(self, step):
+        mark = Path(self.context.data_dir, "died")
+        if step == 2 and not (self.context.options.get("once") and mark.exists()):
+            mark.touch()
+            match self.context.options["how"]:
+                case "segv":
+                    ctypes.string_at(0)
+                case "abort":
+                    os.abort()
+                case "exit":
+                    os._exit(3)
+                case "close":
+                    os.closerange(3, 1000)
+                    time.sleep(600)
+                case "raise":
+                    raise RuntimeError("the trainer broke")
+                case name:
+                    os.kill(os.getpid(), signal.Signals[name])
+                    time.sleep(600)
+        super().train(step)
+
+
+class Parent(Tiny):
+    """Starts a process of its own in setup, which would outlive it."""
+
+    def setup(self, context):
+        super().setup(context)
+        self.child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]).pid
+        context.data_dir.joinpath("child").write_text(str(self.child))
+
+    def state_dict(self):
+        return {"model": self.model.state_dict()}
+
+    def load_state_dict(self, state):
+        self.model.load_state_dict(state["model"])
+
+
+class Telling(Tiny):
+    """Writes down what it was born into."""
+
+    def setup(self, context):
+        super().setup(context)
+        facts = {
+            "environment": dict(os.environ),
+            "born": Path("/proc/self/environ").read_text().split("\0"),
+            "arguments": sys.argv,
+            "threads": torch.get_num_threads(),
+            "title": Path("/proc/self/cmdline").read_text().rstrip("\0"),
+        }
+        context.data_dir.joinpath("facts.json").write_text(json.dumps(facts))
+
+
+class Loud(Tiny):
+    """Prints by all ways that there are, and much of it."""
+
+    def train(self, step):
+        super().train(step)
+        print("to stderr", file=sys.stderr)
+        os.write(1, b"by the descriptor\n")
+        subprocess.run(["echo", "by a child"], check=True)
+        for _ in range(self.context.options.get("lines", 0)):
+            print("x" * 99)
