@@ -1,0 +1,67 @@
+"""Roles, and the table of who may call what. A method without an entry is denied to everybody.
+
+A worker's role is apart from the people's: its token trains, and neither submits nor reads results.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """What a token's holder is."""
+
+    VIEWER = "viewer"
+    EDITOR = "editor"
+    ADMIN = "admin"
+    WORKER = "worker"
+
+
+WORKERS = frozenset({Role.WORKER})
+ADMINS = frozenset({Role.ADMIN})
+EDITORS = ADMINS | {Role.EDITOR}
+VIEWERS = EDITORS | {Role.VIEWER}
+EVERYBODY = VIEWERS | WORKERS
+
+REFLECTION = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
+
+#: Answered without a token: they show no data.
+OPEN_METHODS = frozenset({"/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"})
+
+METHOD_ROLES: Mapping[str, frozenset[Role]] = {
+    "/hippo.v1.StudyService/SubmitStudy": EDITORS,
+    "/hippo.v1.StudyService/GetStudy": VIEWERS,
+    "/hippo.v1.StudyService/ListStudies": VIEWERS,
+    "/hippo.v1.StudyService/WatchStudy": VIEWERS,
+    "/hippo.v1.StudyService/PauseStudy": EDITORS,
+    "/hippo.v1.StudyService/ResumeStudy": EDITORS,
+    "/hippo.v1.StudyService/StopStudy": EDITORS,
+    "/hippo.v1.StudyService/ExtendStudy": EDITORS,
+    "/hippo.v1.StudyService/RetryTrials": EDITORS,
+    "/hippo.v1.StudyService/DeleteStudy": EDITORS,
+    "/hippo.v1.StudyService/ListTrials": VIEWERS,
+    "/hippo.v1.StudyService/GetTrial": VIEWERS,
+    "/hippo.v1.StudyService/GetStageTree": VIEWERS,
+    "/hippo.v1.StudyService/ReadTrialLog": VIEWERS,
+    "/hippo.v1.StudyService/FindBundle": EDITORS | WORKERS,
+    "/hippo.v1.StudyService/UploadBundle": EDITORS,
+    "/hippo.v1.StudyService/DownloadBundle": EDITORS | WORKERS,
+    "/hippo.v1.StudyService/DownloadCheckpoint": VIEWERS,
+    "/hippo.v1.WorkerService/RegisterWorker": WORKERS,
+    "/hippo.v1.WorkerService/Work": WORKERS,
+    "/hippo.v1.WorkerService/AppendLog": WORKERS,
+    "/hippo.v1.AdminService/GetServer": EVERYBODY,
+    "/hippo.v1.AdminService/ListWorkers": VIEWERS,
+    "/hippo.v1.AdminService/DrainWorker": ADMINS,
+    REFLECTION: EVERYBODY,
+}
+
+#: The one page of HTTP that shows data.
+METRICS_ROLES = EVERYBODY
+
+
+def least_words(allowed: frozenset[Role]) -> str:
+    """Which role would do, in words."""
+    order = (Role.VIEWER, Role.EDITOR, Role.ADMIN, Role.WORKER)
+    return next((role.value for role in order if role in allowed), "none")

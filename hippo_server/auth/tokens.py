@@ -1,0 +1,103 @@
+"""Bearer tokens: made at the first start, kept as hashes, looked up on every call.
+
+A token is 32 random bytes behind a prefix that scanners for leaked secrets can find. Only its SHA-256 is kept: the
+secret has no structure that a slow hash would have to protect. Looking a hash up tells nothing by its timing about the
+secret, since nobody can choose the hash's first bytes without knowing the rest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from hippo_core.errors import InvalidStudy, NotAllowed
+from hippo_server.auth.roles import Role
+from hippo_server.store import Token
+
+PREFIX = "hippo_"
+SCHEME = "Bearer "
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who asks."""
+
+    user: str
+    role: Role
+    project: str
+
+
+class Unauthenticated(NotAllowed):
+    """Nobody knows who asks: no token, or one that is not valid. The message does not tell which."""
+
+    def __init__(self) -> None:
+        super().__init__("a valid token is needed.", "Set HIPPO_TOKEN, or HIPPO_TOKEN_FILE.")
+
+
+def new_secret() -> str:
+    """A new token."""
+    return PREFIX + secrets.token_urlsafe(32)
+
+
+def secret_hash(secret: str) -> str:
+    """What is kept of a token."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+class TokenBook:
+    """The tokens that are known.
+
+    Args:
+        tokens: As the store keeps them.
+    """
+
+    def __init__(self, tokens: Iterable[Token]) -> None:
+        self._tokens = {token.secret_hash: token for token in tokens}
+
+    def identify(self, authorization: str | None, now: datetime | None = None) -> Identity:
+        """Who asks, by the ``authorization`` header.
+
+        Raises:
+            Unauthenticated: There is no valid token in it.
+        """
+        if authorization is None or not authorization.startswith(SCHEME):
+            raise Unauthenticated
+        presented = secret_hash(authorization.removeprefix(SCHEME).strip())
+        token = self._tokens.get(presented)
+        if token is None or not hmac.compare_digest(token.secret_hash, presented):
+            raise Unauthenticated
+        moment = now or datetime.now(UTC)
+        ends = [each for each in (token.expires_at, token.revoked_at) if each is not None]
+        if any(each <= moment for each in ends):
+            raise Unauthenticated
+        return Identity(user=token.name, role=Role(token.role), project=token.project)
+
+
+def read_or_make(path: Path) -> str:
+    """The token in a file; a new one is written where there is none. Only the file's owner can read it.
+
+    Raises:
+        InvalidStudy: The file holds something else.
+    """
+    try:
+        secret = path.read_text().strip()
+    except FileNotFoundError:
+        secret = new_secret()
+        draft = path.with_name(f".{path.name}.new")
+        draft.unlink(missing_ok=True)
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(f"{secret}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+        return secret
+    if not secret.startswith(PREFIX) or len(secret) < 40:
+        raise InvalidStudy(str(path), "holds no token", "Remove the file: a new token is made then.")
+    return secret

@@ -1,0 +1,179 @@
+"""Group commit: one thread writes what the event loop has decided, all that waits in one transaction.
+
+The loop puts records in the order in which it decided them and goes on at once; what depends on them waits for
+``committed``. While a transaction is under way the next one gathers, so that the more there is to do the larger the
+transactions are. The thread lingers a moment before it takes the queue only if the last transaction had many
+submissions: a lone client never waits for company.
+
+A transaction that fails, or of whose end nobody knows, ends the whole: the thread writes nothing any more, and
+everybody who waits hears ``Unavailable``. What is true then is what the database says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from hippo_core.errors import Unavailable
+from hippo_server.metrics import Metrics
+from hippo_server.store import Record, Store
+
+LINGER_ABOVE = 8
+LINGER_SECONDS = 0.002
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class GroupCommit:
+    """The writer of one term.
+
+    Args:
+        store: Only the writer's thread uses it from now on.
+        term: The leader's term, which every transaction checks.
+        metrics: Counts transactions.
+        on_commit: Told the position of the last record committed, before whoever waits for it.
+    """
+
+    def __init__(self, store: Store, term: int, metrics: Metrics, on_commit: Callable[[int], None]) -> None:
+        self.position = 0  #: of the last record put
+        self.failed: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
+        self._store = store
+        self._term = term
+        self._metrics = metrics
+        self._on_commit = on_commit
+        self._loop = asyncio.get_running_loop()
+        self._done = 0
+        self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._condition = threading.Condition()
+        self._queue: list[tuple[int, Sequence[Record]]] = []
+        self._jobs: list[Callable[[], None]] = []
+        self._closing = False
+        self._batch = 0
+        self._thread = threading.Thread(target=self._work, name="hippo-commit", daemon=True)
+        self._thread.start()
+
+    def put(self, records: Sequence[Record]) -> None:
+        """Hands over what was decided together."""
+        self.position += 1
+        with self._condition:
+            self._queue.append((self.position, records))
+            self._condition.notify()
+
+    async def committed(self) -> None:
+        """Waits until all that was put so far is committed.
+
+        Raises:
+            Unavailable: It is not, or nobody knows.
+        """
+        if self.failed.done():
+            raise lost()
+        if self._done >= self.position:
+            return
+        waiter: asyncio.Future[None] = self._loop.create_future()
+        self._waiters.append((self.position, waiter))
+        await waiter
+
+    async def run(self, job: Callable[[], T]) -> T:
+        """Runs a job of the store's in the writer's thread, between transactions."""
+        if self.failed.done() or self._closing:
+            raise lost()
+        result: asyncio.Future[T] = self._loop.create_future()
+
+        def do() -> None:
+            try:
+                value = job()
+            except Exception as error:  # noqa: BLE001 - it is raised where the job was asked for
+                self._tell(_settle, result, None, error)
+            else:
+                self._tell(_settle, result, value, None)
+
+        with self._condition:
+            self._jobs.append(do)
+            self._condition.notify()
+        return await result
+
+    async def close(self) -> None:
+        """Writes what waits, and ends the thread."""
+        with self._condition:
+            self._closing = True
+            self._condition.notify()
+        await asyncio.to_thread(self._thread.join)
+        # What the thread told the loop last is ahead of this in the loop's queue.
+        self._give_up(lost())
+
+    def _work(self) -> None:
+        submissions = 0
+        while True:
+            with self._condition:
+                while not (self._queue or self._jobs or self._closing):
+                    self._condition.wait()
+                if not self._queue and not self._jobs:
+                    return
+            if submissions > LINGER_ABOVE:
+                time.sleep(LINGER_SECONDS)
+            with self._condition:
+                queue, self._queue = self._queue, []
+                jobs, self._jobs = self._jobs, []
+            for job in jobs:
+                job()
+            submissions = len(queue)
+            if queue and not self._commit(queue):
+                return
+
+    def _commit(self, queue: Sequence[tuple[int, Sequence[Record]]]) -> bool:
+        records = [record for _, submitted in queue for record in submitted]
+        began = time.perf_counter()
+        try:
+            self._store.write(records, self._term, self._batch + 1)
+        except Exception as error:  # noqa: BLE001 - whatever it is, nobody knows what the database holds now
+            log.warning("commit_failed term=%d batch=%d error=%s", self._term, self._batch + 1, error)
+            self._tell(self._fail, error)
+            return False
+        self._batch += 1
+        self._metrics.commit(len(queue), time.perf_counter() - began)
+        self._tell(self._succeed, queue[-1][0])
+        return True
+
+    def _tell(self, function: Callable[..., None], *arguments: object) -> None:
+        try:
+            self._loop.call_soon_threadsafe(function, *arguments)
+        except RuntimeError:  # the loop is closed: nobody listens any more
+            log.debug("loop_closed")
+
+    def _succeed(self, position: int) -> None:
+        self._done = position
+        self._on_commit(position)
+        while self._waiters and self._waiters[0][0] <= position:
+            _settle(self._waiters.popleft()[1], None, None)
+
+    def _fail(self, error: Exception) -> None:
+        if not self.failed.done():
+            self.failed.set_result(error)
+        self._give_up(lost())
+
+    def _give_up(self, error: Exception) -> None:
+        while self._waiters:
+            _settle(self._waiters.popleft()[1], None, error)
+
+
+def lost() -> Unavailable:
+    """What everybody hears whose change may or may not have happened."""
+    return Unavailable(
+        "the server lost its database for a moment; nobody knows yet whether this was committed.",
+        "Send it again with the same request id.",
+    )
+
+
+def _settle(future: asyncio.Future[T], value: T, error: Exception | None) -> None:
+    if future.done():  # whoever waited has gone
+        return
+    if error is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(value)

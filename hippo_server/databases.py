@@ -1,0 +1,63 @@
+"""Where the database comes from: embedded, and started again when it dies; or given, and only waited for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hippo_core.errors import Unavailable
+from hippo_server.postgres.embedded import EmbeddedPostgres, PostgresError
+
+
+class EmbeddedDatabase:
+    """A PostgreSQL of the server's own.
+
+    Args:
+        home: Hippo's home folder.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.postgres = EmbeddedPostgres(home)
+        self._started = False
+
+    def start(self) -> str:
+        """Starts it for the first time; returns its address.
+
+        Raises:
+            PostgresError: It cannot be started.
+        """
+        url = self.postgres.start()
+        self._started = True
+        return url
+
+    def ensure(self) -> None:
+        """Starts it again where it does not run.
+
+        Raises:
+            Unavailable: It cannot be started now.
+        """
+        try:
+            self.postgres.start()
+        except PostgresError as error:
+            raise Unavailable(error.message, error.hint) from error
+
+    def running(self) -> bool:
+        """Whether its process lives."""
+        return self.postgres.running()
+
+    def stop(self) -> None:
+        """Stops it."""
+        self.postgres.stop()
+
+
+class GivenDatabase:
+    """A PostgreSQL that somebody else runs."""
+
+    def ensure(self) -> None:
+        """There is nothing to start."""
+
+    def running(self) -> bool:
+        """Only asking it can tell."""
+        return True
+
+    def stop(self) -> None:
+        """It goes on."""

@@ -1,0 +1,463 @@
+"""The engine in real time: commands one at a time, their events durable, and nothing said before its commit.
+
+The engine lives in the event loop. A command is decided at once; its events go to the writer's thread
+(``commits.py``), and whoever asked waits for their commit. Reads and streams compute what they say from the engine as
+it is, and then wait for the commit of everything that they could have seen.
+
+A term is what lives between two rebuilds: an engine, the writer of its events, and what was answered. Where a commit
+fails, or nobody knows how it ended, or the engine contradicts itself, the term is over: all who wait hear
+``Unavailable``, and a new term begins with an engine rebuilt from the database's rows. Taking a new term is also what
+settles a commit that is still under way somewhere: either it comes before the take-over, and the rows show it, or its
+check of the term fails.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from typing import Protocol, TypeVar
+
+from hippo_core.engine import events as ev
+from hippo_core.engine.commands import Command, Tick
+from hippo_core.engine.decision import EngineSettings
+from hippo_core.engine.engine import Engine, Result
+from hippo_core.errors import Conflict, HippoError, InvariantViolated, Stale, Unavailable
+from hippo_server.answers import Answers, Asked
+from hippo_server.auth.tokens import TokenBook
+from hippo_server.changes import Changes
+from hippo_server.commits import GroupCommit, lost
+from hippo_server.metrics import Metrics
+from hippo_server.store import Record, RequestAnswer, Store
+from hippo_storage.errors import StorageError
+from hippo_storage.storage import CheckpointLocation, Storage
+from hippo_wire.channel import pauses
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+LONGEST_PAUSE_SECONDS = 2.0
+DATABASE_POLL_SECONDS = 0.25
+REMOVAL_RETRY_SECONDS = 30.0
+
+#: After these a worker may have to be told something.
+_ORDERS = (
+    ev.LeaseGranted,
+    ev.LeaseStateChanged,
+    ev.LeaseStopped,
+    ev.SavePointOffered,
+    ev.SavePointAnswered,
+    ev.WorkerRegistered,
+    ev.WorkerStateChanged,
+)
+#: After these a study's or a worker's times in the database have changed.
+_TIMES = (ev.StudySubmitted, ev.StudyStateChanged, ev.StudyDeleted, ev.WorkerRegistered)
+
+
+class Database(Protocol):
+    """Where the store's database comes from."""
+
+    def ensure(self) -> None:
+        """Starts it, where it is ours to start and does not run; called in a thread."""
+
+    def running(self) -> bool:
+        """Whether it runs, as far as one can tell without asking it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Times:
+    """When things happened, for people; from the database, since its rows are the truth."""
+
+    studies: dict[int, tuple[datetime, datetime | None]]
+    workers: dict[str, datetime]
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Term:
+    """What lives between two rebuilds."""
+
+    number: int
+    engine: Engine
+    commits: GroupCommit
+    answers: Answers
+    over: bool = False
+    retimed: int = 0  #: position of the last record that changed a study's or a worker's times; 0: none waits
+    removals: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Driver:
+    """Runs an engine on a store. To be made and used in one event loop.
+
+    Args:
+        store: The durable state.
+        storage: Where checkpoints lie.
+        database: Where the store's database comes from.
+        settings: The engine's times.
+        holder: This server, for others that want to lead.
+        lease_seconds: How long a leader that is not heard of is waited for.
+        metrics: Counts what happens.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        storage: Storage,
+        database: Database,
+        settings: EngineSettings,
+        holder: str,
+        lease_seconds: float,
+        metrics: Metrics,
+    ) -> None:
+        self.store = store
+        self.storage = storage
+        self.settings = settings
+        self.metrics = metrics
+        self.changes = Changes()  #: anything
+        self.orders = Changes()  #: what workers ought to know
+        self.readiness = Changes()  #: whether calls can be answered
+        self.tokens = TokenBook(())
+        self.not_ready = "the server is starting"
+        self.ended: asyncio.Future[HippoError] = asyncio.get_running_loop().create_future()
+        self.closing = False
+        self._database = database
+        self._holder = holder
+        self._lease_seconds = lease_seconds
+        self._term: Term | None = None
+        self._ending: Term | None = None
+        self._times: Times | None = None
+        self._times_version = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._lost = asyncio.Event()
+
+    # The life of a driver.
+
+    async def start(self) -> None:
+        """Brings the database up to date, takes the lead and rebuilds the engine.
+
+        Raises:
+            Conflict: Another server leads, or the database is not for this version.
+            Unavailable: The database cannot answer.
+        """
+        await asyncio.to_thread(self._database.ensure)
+        await asyncio.to_thread(self.store.migrate)
+        await self._begin()
+        self._tasks = [
+            asyncio.create_task(self._renew()),
+            asyncio.create_task(self._watch_database()),
+            asyncio.create_task(self._recover()),
+        ]
+
+    def close_streams(self) -> None:
+        """Takes no further call, and lets streams end."""
+        self.closing = True
+        self.not_ready = "the server is stopping"
+        for changes in (self.changes, self.orders, self.readiness):
+            changes.notify()
+
+    async def stop(self) -> None:
+        """Commits what was decided, lets the lead go, and ends."""
+        self.close_streams()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        term, self._term = self._term, None
+        if term is not None:
+            await self._end(term)
+            with contextlib.suppress(HippoError):  # the lead lapses by itself
+                await asyncio.to_thread(self.store.resign, term.number)
+        await asyncio.to_thread(self.store.close)
+
+    def current(self) -> Term:
+        """The term that lives.
+
+        Raises:
+            Unavailable: None does just now.
+        """
+        if self._term is None or self.closing:
+            raise Unavailable(f"{self.not_ready}.", "Try again in a moment.")
+        return self._term
+
+    @property
+    def ready(self) -> bool:
+        """Whether calls can be answered."""
+        return self._term is not None and not self.closing
+
+    # Deciding and reading.
+
+    def decide(self, term: Term, command: Command, actor: str, cause: str) -> tuple[Result, Record]:
+        """Decides one command; the record is to be put by the caller, in order, before the loop goes on.
+
+        Raises:
+            HippoError: The command is refused, and nothing has changed. Not to be told before ``settled``.
+        """
+        try:
+            outcome = term.engine.handle(command, time.monotonic())
+        except InvariantViolated as error:
+            self._give_up(term, error)
+            raise
+        except HippoError:
+            raise
+        except Exception as error:
+            log.exception("engine_failed cause=%s", cause)
+            self._give_up(term, error)
+            raise InvariantViolated(f"the engine failed at {cause}: {error!r}") from error
+        self.metrics.command(type(command).__name__)
+        return outcome.result, Record(cause=cause, events=outcome.events, answer=None, actor=actor)
+
+    def put(self, term: Term, records: Sequence[Record]) -> None:
+        """Hands decided records to the writer, and lets streams look again."""
+        kept = [record for record in records if record.events or record.answer is not None]
+        if kept and not term.over:
+            term.commits.put(kept)
+            events = [event for record in kept for event in record.events]
+            self.metrics.happened(events)
+            self._tell(term, events)
+        self._set_timer(term)
+
+    async def settled(self, term: Term) -> None:
+        """Waits for the commit of all that was decided so far: what was computed before may be told after.
+
+        Raises:
+            Unavailable: It is not committed, or nobody knows.
+        """
+        await term.commits.committed()
+        if term.over:
+            raise lost()
+
+    async def change(
+        self,
+        command: Command,
+        actor: str,
+        asked: Asked,
+        render: Callable[[Engine, Result], bytes],
+    ) -> bytes:
+        """One change that a user asked for: decided once, answered alike however often it is asked.
+
+        Args:
+            command: What is asked.
+            actor: Who asks.
+            asked: The request's id, method and digest.
+            render: Makes the answer, from the engine as it is after the command.
+
+        Raises:
+            HippoError: The command is refused.
+        """
+        term = self.current()
+        known = term.answers.find(asked)
+        if known is not None:
+            await self.settled(term)
+            return known
+        try:
+            result, record = self.decide(term, command, actor, f"{type(command).__name__} {asked.request_id}")
+        except HippoError:
+            await self.settled(term)
+            raise
+        answer = RequestAnswer(
+            request_id=asked.request_id,
+            method=asked.method,
+            digest=asked.digest,
+            answer=render(term.engine, result),
+        )
+        term.answers.keep(answer)
+        self.put(term, [Record(cause=record.cause, events=record.events, answer=answer, actor=record.actor)])
+        await self.settled(term)
+        return answer.answer
+
+    async def read(self, look: Callable[[Engine], T]) -> T:
+        """What ``look`` sees, once all of it is committed.
+
+        Args:
+            look: Reads the engine and returns what no later change alters, e.g. a message.
+        """
+        term = self.current()
+        try:
+            seen = look(term.engine)
+        except HippoError:
+            await self.settled(term)
+            raise
+        await self.settled(term)
+        return seen
+
+    async def times(self) -> Times:
+        """When studies and workers came and ended."""
+        while self._times is None:
+            version = self._times_version
+            studies, workers = await asyncio.to_thread(
+                lambda: (self.store.study_times(), self.store.worker_times())
+            )
+            if version == self._times_version:
+                self._times = Times(studies=studies, workers=workers)
+        return self._times
+
+    # Terms.
+
+    async def _begin(self) -> None:
+        """Takes a new term and rebuilds the engine from the rows."""
+        began = time.monotonic()
+        store = self.store
+
+        def restore() -> tuple[int, Engine, Answers, TokenBook]:
+            number = store.lead(self._holder, self._lease_seconds)
+            engine = Engine.restore(store.load(), self.settings, time.monotonic())
+            return number, engine, Answers(store.answers()), TokenBook(store.find_tokens())
+
+        number, engine, answers, self.tokens = await asyncio.to_thread(restore)
+        term = Term(
+            number=number,
+            engine=engine,
+            commits=GroupCommit(store, number, self.metrics, lambda position: self._committed(position)),
+            answers=answers,
+        )
+        term.commits.failed.add_done_callback(lambda failed: self._give_up(term, failed.result()))
+        self._forget_times()
+        self._lost.clear()
+        self._term = term
+        self.readiness.notify()
+        self._tasks = [task for task in self._tasks if not task.done()]
+        self._tasks.append(asyncio.create_task(self._remove_files(term)))
+        log.info("term_began term=%d seconds=%.3f", number, time.monotonic() - began)
+        # What was due while nobody led, and what the restored state asks for, is decided now.
+        _, record = self.decide(term, Tick(), "server", "Tick")
+        self.put(term, [record])
+
+    def _committed(self, position: int) -> None:
+        term = self._term
+        if term is not None and 0 < term.retimed <= position:
+            term.retimed = 0
+            self._forget_times()
+
+    def _forget_times(self) -> None:
+        self._times = None
+        self._times_version += 1
+
+    def _give_up(self, term: Term, error: Exception) -> None:
+        """Ends a term: what its engine says counts no more."""
+        if term.over:
+            return
+        term.over = True
+        log.warning("term_over term=%d error=%s", term.number, error)
+        if self._term is term:
+            self._term = None
+            if not self.closing:
+                self.not_ready = f"the server is rebuilding its state: {error}"
+        if isinstance(error, Stale) and not self.ended.done():
+            self.ended.set_result(error)
+        self._ending = term
+        self._lost.set()
+        for changes in (self.changes, self.orders, self.readiness):
+            changes.notify()
+
+    async def _end(self, term: Term) -> None:
+        term.over = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        await term.commits.close()
+
+    async def _recover(self) -> None:
+        """Begins a new term whenever one is over."""
+        while True:
+            await self._lost.wait()
+            ending = self._ending
+            if ending is None or self.ended.done():
+                return
+            self.metrics.rebuild()
+            await self._end(ending)
+            for pause in pauses():
+                try:
+                    await asyncio.to_thread(self._database.ensure)
+                    # Our own session may still live: it must not keep us waiting for ourselves.
+                    await asyncio.to_thread(self.store.resign, ending.number)
+                    await self._begin()
+                    break
+                except (Conflict, InvariantViolated) as error:
+                    log.exception("recovery_impossible")
+                    if not self.ended.done():
+                        self.ended.set_result(error)
+                    return
+                except HippoError as error:
+                    self.not_ready = f"the database cannot be used: {error.message}"
+                    log.warning("recovery_failed error=%s", error)
+                await asyncio.sleep(min(pause, LONGEST_PAUSE_SECONDS))
+
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(self._lease_seconds / 3.0)
+            term = self._term
+            if term is None:
+                continue
+            try:
+                await term.commits.run(partial(self.store.renew, term.number))
+            except HippoError as error:
+                self._give_up(term, error)
+
+    async def _watch_database(self) -> None:
+        """Notices the death of an embedded PostgreSQL before the next call does."""
+        while True:
+            await asyncio.sleep(DATABASE_POLL_SECONDS)
+            term = self._term
+            if term is not None and not self._database.running():
+                self._give_up(term, Unavailable("PostgreSQL has died; it is started again"))
+
+    # Time, streams and files.
+
+    def _set_timer(self, term: Term) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        deadline = term.engine.next_deadline()
+        if deadline is None or term.over:
+            return
+        loop = asyncio.get_running_loop()
+        delay = max(0.001, deadline - time.monotonic())
+        self._timer = loop.call_later(delay, self._tick, term)
+
+    def _tick(self, term: Term) -> None:
+        if term.over:
+            return
+        with contextlib.suppress(InvariantViolated):  # the term is over then, and a new one begins
+            _, record = self.decide(term, Tick(), "server", "Tick")
+            self.put(term, [record])
+
+    def _tell(self, term: Term, events: Sequence[ev.Event]) -> None:
+        if not events:
+            return
+        self.changes.notify()
+        if any(isinstance(event, _ORDERS) for event in events):
+            self.orders.notify()
+        if any(isinstance(event, _TIMES) for event in events):
+            term.retimed = term.commits.position
+        if any(isinstance(event, ev.CheckpointDropped | ev.CheckpointLost) for event in events):
+            term.removals.set()
+
+    async def _remove_files(self, term: Term) -> None:
+        """Removes the files of checkpoints that nobody needs, after the decision is durable."""
+        term.removals.set()
+        while not term.over:
+            await term.removals.wait()
+            term.removals.clear()
+            wanted = term.engine.wanted()
+            if not wanted:
+                continue
+            try:
+                await self.settled(term)
+                for each in wanted:
+                    location = CheckpointLocation(
+                        plan=each.plan, node=each.node, step=each.step, fence=each.fence
+                    )
+                    await asyncio.to_thread(self.storage.remove, location)
+                    term.engine.removed(each)
+                gone = [(each.node, each.step, each.fence) for each in wanted]
+                await asyncio.to_thread(self.store.forget_checkpoints, gone)
+            except StorageError as error:
+                log.warning("removal_failed error=%s", error)
+                asyncio.get_running_loop().call_later(REMOVAL_RETRY_SECONDS, term.removals.set)
+            except Unavailable:
+                return  # the term is over; the next one finds the same rows

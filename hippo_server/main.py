@@ -1,0 +1,183 @@
+"""The ``hippo-server`` command."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hippo_core.errors import Conflict, HippoError, InvalidStudy, NotAllowed, Stale, Unavailable
+
+#: sysexits: 75 try again later, 78 a configuration that cannot be.
+EXIT_REPLACED = 75
+EXIT_CONFIGURATION = 78
+EXITS: dict[type[HippoError], int] = {
+    InvalidStudy: EXIT_CONFIGURATION,
+    Unavailable: 3,
+    NotAllowed: 4,
+    Conflict: 6,
+    Stale: EXIT_REPLACED,
+}
+
+
+def default_home() -> Path:
+    """The user's data folder."""
+    import platformdirs
+
+    return platformdirs.user_data_path("hippo", appauthor=False)
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.option(
+    "--home",
+    envvar="HIPPO_HOME",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=default_home,
+    show_default="the user's data folder",
+    help="Tokens, the embedded database, logs.  [env: HIPPO_HOME]",
+)
+@click.option(
+    "--host", envvar="HIPPO_HOST", default="127.0.0.1", help="Address to listen at.  [env: HIPPO_HOST]"
+)
+@click.option(
+    "--grpc-port",
+    envvar="HIPPO_GRPC_PORT",
+    type=click.IntRange(0, 65535),
+    default=7440,
+    help="Port of gRPC; 0: a free one.  [env: HIPPO_GRPC_PORT]",
+)
+@click.option(
+    "--http-port",
+    envvar="HIPPO_HTTP_PORT",
+    type=click.IntRange(0, 65535),
+    default=7441,
+    help="Port of HTTP; 0: a free one.  [env: HIPPO_HTTP_PORT]",
+)
+@click.option(
+    "--database-url",
+    envvar="HIPPO_DATABASE_URL",
+    default=None,
+    show_default="an embedded PostgreSQL in the home",
+    help="A PostgreSQL.  [env: HIPPO_DATABASE_URL]",
+)
+@click.option(
+    "--storage",
+    envvar="HIPPO_STORAGE",
+    default=None,
+    show_default="storage/ in the home",
+    help="Where checkpoints and code lie: a folder that all workers see, or an address for fsspec."
+    "  [env: HIPPO_STORAGE]",
+)
+@click.option(
+    "--heartbeat-seconds",
+    envvar="HIPPO_HEARTBEAT_SECONDS",
+    type=click.FloatRange(0.01),
+    default=5.0,
+    help="How often workers renew their leases.  [env: HIPPO_HEARTBEAT_SECONDS]",
+)
+@click.option(
+    "--lease-seconds",
+    envvar="HIPPO_LEASE_SECONDS",
+    type=click.FloatRange(0.05),
+    default=30.0,
+    help="After how long without a renewal a lease is given to another slot.  [env: HIPPO_LEASE_SECONDS]",
+)
+@click.option(
+    "--orphan-seconds",
+    envvar="HIPPO_ORPHAN_SECONDS",
+    type=click.FloatRange(0.0),
+    default=600.0,
+    help="How long a worker that has lost the server trains on.  [env: HIPPO_ORPHAN_SECONDS]",
+)
+def main(
+    home: Path,
+    host: str,
+    grpc_port: int,
+    http_port: int,
+    database_url: str | None,
+    storage: str | None,
+    heartbeat_seconds: float,
+    lease_seconds: float,
+    orphan_seconds: float,
+) -> None:
+    """Hippo's server: keeps studies, hands out work, answers clients."""
+    from hippo_core.engine.decision import EngineSettings
+    from hippo_server.settings import Settings
+
+    _set_title()
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
+    home = home.expanduser().absolute()
+    try:
+        if heartbeat_seconds * 2 > lease_seconds:
+            raise InvalidStudy(
+                "lease_seconds",
+                f"{lease_seconds:g} is less than two heartbeats of {heartbeat_seconds:g} s",
+                "One lost heartbeat must not cost a lease.",
+            )
+        settings = Settings(
+            home=home,
+            storage=storage or str(home / "storage"),
+            host=host,
+            grpc_port=grpc_port,
+            http_port=http_port,
+            database_url=database_url,
+            engine=EngineSettings(
+                heartbeat_seconds=heartbeat_seconds,
+                lease_seconds=lease_seconds,
+                orphan_seconds=orphan_seconds,
+            ),
+        )
+        asyncio.run(_serve(settings))
+    except HippoError as error:
+        click.echo(f"error[{error.code}]: {error}", err=True)
+        exits = (number for kind, number in EXITS.items() if isinstance(error, kind))
+        sys.exit(next(exits, 1))
+
+
+async def _serve(settings: object) -> None:
+    """Serves until told to stop, or until another server leads."""
+    from hippo_server.server import Server
+    from hippo_server.settings import Settings
+
+    assert isinstance(settings, Settings)
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    server = Server(settings)
+    starting = asyncio.create_task(server.start())
+    stopping = asyncio.create_task(told.wait())
+    await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        starting.cancel()
+    try:
+        await starting
+    except asyncio.CancelledError:
+        return
+    try:
+        waited: list[asyncio.Future[Any]] = [stopping, server.driver.ended]
+        await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        await server.stop()
+    if server.driver.ended.done():
+        raise server.driver.ended.result()
+
+
+def _set_title() -> None:
+    # Without this the title is written over the environment, which children then lack.
+    os.environ["SPT_NOENV"] = "1"
+    import setproctitle
+
+    setproctitle.setproctitle(f"hippo-server {' '.join(sys.argv[1:])}".rstrip())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The gRPC services: each call is parsed, handed to the driver, and its answer rendered."""

@@ -1,0 +1,62 @@
+"""What administrators ask."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+from hippo_core.engine import views
+from hippo_core.engine.commands import DrainWorker
+from hippo_core.engine.engine import Engine, Result
+from hippo_server.answers import asked
+from hippo_server.driver import Driver
+from hippo_server.rpc.gate import Context, caller
+from hippo_wire import render
+from hippo_wire.v1 import admin_pb2, admin_pb2_grpc
+
+
+class AdminService(admin_pb2_grpc.AdminServiceServicer):
+    """Workers, and the server itself."""
+
+    def __init__(self, driver: Driver, database_version: str) -> None:
+        self._driver = driver
+        self._database_version = database_version
+
+    async def GetServer(  # noqa: N802
+        self, request: admin_pb2.GetServerRequest, context: Context
+    ) -> admin_pb2.GetServerResponse:
+        """Says who asks, and which server answers."""
+        who = caller()
+        return admin_pb2.GetServerResponse(
+            version=version("hippo-hpo"),
+            term=self._driver.current().number,
+            user=who.user,
+            role=who.role.value,
+            project=who.project,
+            database_version=self._database_version,
+        )
+
+    async def ListWorkers(  # noqa: N802
+        self, request: admin_pb2.ListWorkersRequest, context: Context
+    ) -> admin_pb2.ListWorkersResponse:
+        """Lists workers with their slots."""
+        found = await self._driver.read(views.worker_views)
+        times = await self._driver.times()
+        return admin_pb2.ListWorkersResponse(
+            workers=[render.worker(each, times.workers.get(each.name)) for each in found]
+        )
+
+    async def DrainWorker(  # noqa: N802
+        self, request: admin_pb2.DrainWorkerRequest, context: Context
+    ) -> admin_pb2.DrainWorkerResponse:
+        """Lets a worker save, release its leases and leave."""
+        who, times = caller(), await self._driver.times()
+
+        def answer(engine: Engine, result: Result) -> bytes:
+            found = next(each for each in views.worker_views(engine) if each.name == request.worker)
+            message = render.worker(found, times.workers.get(found.name))
+            return admin_pb2.DrainWorkerResponse(worker=message).SerializeToString()
+
+        given = await self._driver.change(
+            DrainWorker(worker=request.worker), who.user, asked("DrainWorker", request, who), answer
+        )
+        return admin_pb2.DrainWorkerResponse.FromString(given)

@@ -1,0 +1,43 @@
+"""Checkpoints for clients that have no access to the storage: the server moves bytes, and never reads them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from typing import TypeVar
+
+from hippo_core.engine.views import CheckpointRef
+from hippo_storage.storage import CheckpointLocation, Storage
+from hippo_wire.v1 import study_pb2
+
+T = TypeVar("T")
+
+
+async def stream_checkpoint(
+    storage: Storage, found: CheckpointRef
+) -> AsyncIterator[study_pb2.DownloadCheckpointResponse]:
+    """The files of a checkpoint, in pieces of at most 1 MiB.
+
+    Raises:
+        StorageError: It is missing or corrupt, or the storage failed.
+    """
+    location = CheckpointLocation(plan=found.plan, node=found.node, step=found.step, fence=found.fence)
+    current = ""
+    first = True
+    async for name, data in in_thread(storage.read(location)):
+        response = study_pb2.DownloadCheckpointResponse(data=data)
+        if first:
+            response.step = found.step
+            first = False
+        if name != current:
+            response.file = current = name
+        yield response
+
+
+async def in_thread(pieces: Iterator[T]) -> AsyncIterator[T]:
+    """Reads a blocking iterator in a thread, one piece at a time, so that a slow reader holds one piece."""
+    while True:
+        piece = await asyncio.to_thread(next, pieces, None)
+        if piece is None:
+            return
+        yield piece

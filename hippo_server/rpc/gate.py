@@ -1,0 +1,130 @@
+"""The gate that every call passes: who asks, whether they may, with which deadline, and how errors leave.
+
+A method that the table of roles does not name is denied, so that a new one is closed until somebody decides.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextvars import ContextVar
+from typing import Any, NoReturn
+
+import grpc
+
+from hippo_core.errors import HippoError, InvalidStudy, NotAllowed
+from hippo_server.auth.roles import METHOD_ROLES, OPEN_METHODS, least_words
+from hippo_server.auth.tokens import Identity, Unauthenticated
+from hippo_server.driver import Driver
+from hippo_server.metrics import Metrics
+from hippo_wire.errors import to_wire
+
+log = logging.getLogger(__name__)
+
+Handler = Any  # grpc.RpcMethodHandler, whose behaviours have no types
+Context = Any  # grpc.aio.ServicerContext; generated servicers expect a type of their own
+
+_caller: ContextVar[Identity] = ContextVar("caller")
+
+
+def caller() -> Identity:
+    """Who makes the call that is being answered."""
+    return _caller.get()
+
+
+class Gate(grpc.aio.ServerInterceptor):
+    """Checks each call, and puts errors into the wire's form.
+
+    Args:
+        driver: Knows the tokens.
+        metrics: Counts calls.
+    """
+
+    def __init__(self, driver: Driver, metrics: Metrics) -> None:
+        self._driver = driver
+        self._metrics = metrics
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Handler:
+        """Wraps a method's behaviour."""
+        handler = await continuation(handler_call_details)
+        method = handler_call_details.method
+        if handler is None or method in OPEN_METHODS:
+            return handler
+        if handler.response_streaming:
+            make = (
+                grpc.stream_stream_rpc_method_handler
+                if handler.request_streaming
+                else grpc.unary_stream_rpc_method_handler
+            )
+            behaviour = self._streaming(method, handler.stream_stream or handler.unary_stream)
+        else:
+            make = (
+                grpc.stream_unary_rpc_method_handler
+                if handler.request_streaming
+                else grpc.unary_unary_rpc_method_handler
+            )
+            behaviour = self._unary(method, handler.stream_unary or handler.unary_unary)
+        return make(behaviour, handler.request_deserializer, handler.response_serializer)
+
+    def _unary(self, method: str, behaviour: Callable[..., Any]) -> Callable[..., Any]:
+        async def answer(request: Any, context: Context) -> Any:
+            began = time.perf_counter()
+            try:
+                self._admit(method, context)
+                if context.time_remaining() is None:
+                    raise InvalidStudy("deadline", "the call has none", "Give each call a timeout.")
+                response = await behaviour(request, context)
+            except Exception as error:  # noqa: BLE001 - every error is put into words for the caller
+                await self._refuse(method, context, error, time.perf_counter() - began)
+            self._metrics.call(method, "OK", time.perf_counter() - began)
+            return response
+
+        return answer
+
+    def _streaming(self, method: str, behaviour: Callable[..., Any]) -> Callable[..., Any]:
+        async def answer(request: Any, context: Context) -> AsyncIterator[Any]:
+            try:
+                self._admit(method, context)
+                responses = behaviour(request, context)
+                try:
+                    async for response in responses:
+                        yield response
+                finally:
+                    if inspect.isasyncgen(responses):
+                        await responses.aclose()
+            except Exception as error:  # noqa: BLE001 - every error is put into words for the caller
+                await self._refuse(method, context, error, None)
+            self._metrics.call(method, "OK", None)
+
+        return answer
+
+    def _admit(self, method: str, context: Context) -> None:
+        metadata = dict(context.invocation_metadata() or ())
+        identity = self._driver.tokens.identify(metadata.get("authorization"))
+        allowed = METHOD_ROLES.get(method, frozenset())
+        if identity.role not in allowed:
+            raise NotAllowed(
+                f"{method.rpartition('/')[2]} needs the role {least_words(allowed)};"
+                f" '{identity.user}' is {identity.role.value}.",
+                "Use another token.",
+            )
+        _caller.set(identity)
+
+    async def _refuse(
+        self, method: str, context: Context, error: Exception, seconds: float | None
+    ) -> NoReturn:
+        if isinstance(error, grpc.aio.AbortError):
+            raise error
+        if not isinstance(error, HippoError):
+            log.error("call_failed method=%s", method, exc_info=error)
+            error = HippoError("the server failed at this call.", "Its log says more.")
+        wire = to_wire(error, unauthenticated=isinstance(error, Unauthenticated))
+        self._metrics.call(method, wire.code.name, seconds)
+        await context.abort(wire.code, wire.details, wire.metadata)
+        raise AssertionError("abort raises")

@@ -1,0 +1,293 @@
+"""What clients ask about studies and trials."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from google.protobuf.message import Message
+
+from hippo_core.engine import views
+from hippo_core.engine.commands import (
+    Command,
+    DeleteStudy,
+    ExtendStudy,
+    PauseStudy,
+    ResumeStudy,
+    RetryTrials,
+    StopStudy,
+    SubmitStudy,
+)
+from hippo_core.engine.engine import Engine, Result
+from hippo_core.engine.studies import Submitted
+from hippo_core.errors import InvalidStudy
+from hippo_core.study import StudySpec
+from hippo_server.answers import asked
+from hippo_server.driver import Driver, Times
+from hippo_server.rpc.bundles import Bundles
+from hippo_server.rpc.checkpoints import stream_checkpoint
+from hippo_server.rpc.gate import Context, caller
+from hippo_server.rpc.watching import watch
+from hippo_server.user_logs import UserLogs
+from hippo_wire import enums, render
+from hippo_wire.convert import load_object
+from hippo_wire.v1 import study_pb2, study_pb2_grpc
+
+Response = TypeVar("Response", bound=Message)
+
+
+class StudyService(study_pb2_grpc.StudyServiceServicer):
+    """Studies, trials, results, bundles and checkpoints, within the caller's project."""
+
+    def __init__(self, driver: Driver, bundles: Bundles, logs: UserLogs) -> None:
+        self._driver = driver
+        self._bundles = bundles
+        self._logs = logs
+
+    async def SubmitStudy(  # noqa: N802
+        self, request: study_pb2.SubmitStudyRequest, context: Context
+    ) -> study_pb2.SubmitStudyResponse:
+        """Creates the study, finds the equal one of that name, or extends it."""
+        spec = StudySpec.from_json(load_object(request.spec_json, "spec_json"))
+        await self._bundles.require(spec.bundle)
+        command = SubmitStudy(project=caller().project, user=caller().user, spec=spec)
+
+        def answer(result: Result, study: study_pb2.Study) -> study_pb2.SubmitStudyResponse:
+            assert isinstance(result, Submitted)
+            return study_pb2.SubmitStudyResponse(
+                study=study, outcome=enums.OUTCOMES[result.outcome], warnings=result.warnings
+            )
+
+        return await self._change(command, spec.name, request, study_pb2.SubmitStudyResponse, answer)
+
+    async def GetStudy(  # noqa: N802
+        self, request: study_pb2.GetStudyRequest, context: Context
+    ) -> study_pb2.GetStudyResponse:
+        """Reads one study."""
+        project = caller().project
+        view = await self._driver.read(lambda engine: views.study_view(engine, project, request.name))
+        return study_pb2.GetStudyResponse(study=rendered(view, await self._driver.times()))
+
+    async def ListStudies(  # noqa: N802
+        self, request: study_pb2.ListStudiesRequest, context: Context
+    ) -> study_pb2.ListStudiesResponse:
+        """Lists studies, newest first."""
+        project, size = caller().project, page_size(request.page_size, 100, 1000)
+        before = page_position(request.page_token)
+
+        def look(engine: Engine) -> list[views.StudyView]:
+            names = [
+                study.name
+                for study in sorted(engine.state.studies.values(), key=lambda study: -study.id)
+                if study.project == project and (before is None or study.id < before)
+            ]
+            return [views.study_view(engine, project, name) for name in names[: size + 1]]
+
+        found, times = await self._driver.read(look), await self._driver.times()
+        return study_pb2.ListStudiesResponse(
+            studies=[rendered(view, times) for view in found[:size]],
+            next_page_token=str(found[size - 1].id) if len(found) > size else "",
+        )
+
+    async def WatchStudy(  # noqa: N802
+        self, request: study_pb2.WatchStudyRequest, context: Context
+    ) -> AsyncIterator[study_pb2.WatchStudyResponse]:
+        """Sends the study whenever it changed, until it has ended."""
+        async for response in watch(self._driver, caller().project, request.name):
+            yield response
+
+    async def PauseStudy(  # noqa: N802
+        self, request: study_pb2.PauseStudyRequest, context: Context
+    ) -> study_pb2.PauseStudyResponse:
+        """Grants no further leases for the study."""
+        command = PauseStudy(project=caller().project, name=request.name)
+        return await self._change_study(command, request, study_pb2.PauseStudyResponse)
+
+    async def ResumeStudy(  # noqa: N802
+        self, request: study_pb2.ResumeStudyRequest, context: Context
+    ) -> study_pb2.ResumeStudyResponse:
+        """Takes a paused study up again."""
+        command = ResumeStudy(project=caller().project, name=request.name)
+        return await self._change_study(command, request, study_pb2.ResumeStudyResponse)
+
+    async def StopStudy(  # noqa: N802
+        self, request: study_pb2.StopStudyRequest, context: Context
+    ) -> study_pb2.StopStudyResponse:
+        """Ends the study."""
+        command = StopStudy(project=caller().project, name=request.name)
+        return await self._change_study(command, request, study_pb2.StopStudyResponse)
+
+    async def ExtendStudy(  # noqa: N802
+        self, request: study_pb2.ExtendStudyRequest, context: Context
+    ) -> study_pb2.ExtendStudyResponse:
+        """Raises max_trials, max_steps or the priority."""
+        command = ExtendStudy(
+            project=caller().project,
+            name=request.name,
+            max_trials=request.max_trials if request.HasField("max_trials") else None,
+            max_steps=request.max_steps if request.HasField("max_steps") else None,
+            priority=request.priority if request.HasField("priority") else None,
+        )
+        return await self._change_study(command, request, study_pb2.ExtendStudyResponse)
+
+    async def RetryTrials(  # noqa: N802
+        self, request: study_pb2.RetryTrialsRequest, context: Context
+    ) -> study_pb2.RetryTrialsResponse:
+        """Opens failed trials again."""
+        command = RetryTrials(
+            project=caller().project,
+            name=request.name,
+            trial=request.trial if request.HasField("trial") else None,
+        )
+
+        def answer(result: Result, study: study_pb2.Study) -> study_pb2.RetryTrialsResponse:
+            assert isinstance(result, int)
+            return study_pb2.RetryTrialsResponse(study=study, trial_count=result)
+
+        return await self._change(command, request.name, request, study_pb2.RetryTrialsResponse, answer)
+
+    async def DeleteStudy(  # noqa: N802
+        self, request: study_pb2.DeleteStudyRequest, context: Context
+    ) -> study_pb2.DeleteStudyResponse:
+        """Deletes a study that has ended or is paused."""
+        who = caller()
+
+        def answer(engine: Engine, result: Result) -> bytes:
+            assert isinstance(result, int)
+            return study_pb2.DeleteStudyResponse(trial_count=result).SerializeToString()
+
+        given = await self._driver.change(
+            DeleteStudy(project=who.project, name=request.name),
+            who.user,
+            asked("DeleteStudy", request, who),
+            answer,
+        )
+        return study_pb2.DeleteStudyResponse.FromString(given)
+
+    async def ListTrials(  # noqa: N802
+        self, request: study_pb2.ListTrialsRequest, context: Context
+    ) -> study_pb2.ListTrialsResponse:
+        """Lists the trials of a study by number."""
+        project, size = caller().project, page_size(request.page_size, 1000, 10_000)
+        after = page_position(request.page_token)
+        found = await self._driver.read(lambda engine: views.trial_views(engine, project, request.name))
+        page = [view for view in found if after is None or view.number > after]
+        return study_pb2.ListTrialsResponse(
+            trials=[render.trial(view) for view in page[:size]],
+            next_page_token=str(page[size - 1].number) if len(page) > size else "",
+        )
+
+    async def GetTrial(  # noqa: N802
+        self, request: study_pb2.GetTrialRequest, context: Context
+    ) -> study_pb2.GetTrialResponse:
+        """Reads one trial with its history."""
+        project = caller().project
+        return await self._driver.read(
+            lambda engine: render.trial_detail(
+                views.trial_detail(engine, project, request.name, request.trial)
+            )
+        )
+
+    async def GetStageTree(  # noqa: N802
+        self, request: study_pb2.GetStageTreeRequest, context: Context
+    ) -> study_pb2.GetStageTreeResponse:
+        """Reads the study's part of the search plan."""
+        project = caller().project
+        nodes = await self._driver.read(lambda engine: views.stage_tree(engine, project, request.name))
+        return study_pb2.GetStageTreeResponse(nodes=[render.tree_node(node) for node in nodes])
+
+    async def ReadTrialLog(  # noqa: N802
+        self, request: study_pb2.ReadTrialLogRequest, context: Context
+    ) -> AsyncIterator[study_pb2.ReadTrialLogResponse]:
+        """Reads what user code printed while the trial's path was trained."""
+        project = caller().project
+        nodes = await self._driver.read(
+            lambda engine: views.lease_parts(engine, project, request.name, request.trial)
+        )
+        async for node, fence, text in self._logs.read(nodes):
+            yield study_pb2.ReadTrialLogResponse(node=node, fence=fence, text=text)
+
+    async def FindBundle(  # noqa: N802
+        self, request: study_pb2.FindBundleRequest, context: Context
+    ) -> study_pb2.FindBundleResponse:
+        """Says whether the server has a bundle."""
+        return study_pb2.FindBundleResponse(found=await self._bundles.has(request.digest))
+
+    async def UploadBundle(  # noqa: N802
+        self, request_iterator: AsyncIterator[study_pb2.UploadBundleRequest], context: Context
+    ) -> study_pb2.UploadBundleResponse:
+        """Takes a bundle."""
+        return study_pb2.UploadBundleResponse(size_bytes=await self._bundles.take(request_iterator))
+
+    async def DownloadBundle(  # noqa: N802
+        self, request: study_pb2.DownloadBundleRequest, context: Context
+    ) -> AsyncIterator[study_pb2.DownloadBundleResponse]:
+        """Streams a bundle."""
+        async for data in self._bundles.give(request.digest):
+            yield study_pb2.DownloadBundleResponse(data=data)
+
+    async def DownloadCheckpoint(  # noqa: N802
+        self, request: study_pb2.DownloadCheckpointRequest, context: Context
+    ) -> AsyncIterator[study_pb2.DownloadCheckpointResponse]:
+        """Streams the files of a trial's checkpoint."""
+        project, step = caller().project, request.step if request.HasField("step") else None
+        found = await self._driver.read(
+            lambda engine: views.checkpoint_of(engine, project, request.name, request.trial, step)
+        )
+        async for response in stream_checkpoint(self._driver.storage, found):
+            yield response
+
+    async def _change_study(self, command: Command, request: Any, kind: type[Response]) -> Response:
+        """A change whose answer is the study."""
+        make: Callable[..., Response] = kind
+        return await self._change(command, request.name, request, kind, lambda _, study: make(study=study))
+
+    async def _change(
+        self,
+        command: Command,
+        name: str,
+        request: Any,
+        kind: type[Response],
+        answer: Callable[[Result, study_pb2.Study], Response],
+    ) -> Response:
+        """A change whose answer holds the study as it is right after it."""
+        who, times = caller(), await self._driver.times()
+
+        def make(engine: Engine, result: Result) -> bytes:
+            view = views.study_view(engine, who.project, name)
+            return answer(result, rendered(view, times)).SerializeToString()
+
+        method = type(command).__name__
+        given = await self._driver.change(command, who.user, asked(method, request, who), make)
+        return kind.FromString(given)
+
+
+def rendered(view: views.StudyView, times: Times) -> study_pb2.Study:
+    """A study with its times. One that is not yet in the database is created now."""
+    created, ended = times.studies.get(view.id, (datetime.now(UTC), None))
+    return render.study(view, created, ended)
+
+
+def page_size(asked_for: int, default: int, most: int) -> int:
+    """How many a page holds.
+
+    Raises:
+        InvalidStudy: Less than none, or more than the most.
+    """
+    if not 0 <= asked_for <= most:
+        raise InvalidStudy("page_size", f"{asked_for} is not between 0 and {most}", f"0 means {default}.")
+    return asked_for or default
+
+
+def page_position(token: str) -> int | None:
+    """Where a page begins; None: at the beginning.
+
+    Raises:
+        InvalidStudy: The token is not one that was given out.
+    """
+    if not token:
+        return None
+    if not token.isdecimal() or len(token) > 19:
+        raise InvalidStudy("page_token", f"{token[:40]!r} was not given out here", "Begin without one.")
+    return int(token)

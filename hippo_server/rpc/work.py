@@ -1,0 +1,206 @@
+"""The stream of one worker's daemon: reports up; grants, offers, stops and acknowledgements down.
+
+What goes down is level-triggered: the engine says what the worker ought to know now (``directives``), and the stream
+sends what it has not yet sent on this connection. Reports are decided as they come, all of a message together; they are
+acknowledged after their commit, in one message with whatever else there is to say. So the more there is to do, the
+fewer messages there are for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from hippo_core.engine import commands
+from hippo_core.engine.orders import Directives
+from hippo_core.engine.reports import Accepted
+from hippo_core.errors import InvalidStudy, Stale, Unavailable
+from hippo_server.driver import Driver, Term
+from hippo_server.store import Record
+from hippo_wire import convert
+from hippo_wire.v1 import worker_pb2
+
+#: So many messages are decided ahead of their commit; then the worker is held back by the stream's flow control.
+MOST_AHEAD = 64
+
+
+class WorkStream:
+    """One connection of a worker.
+
+    Args:
+        driver: Decides.
+        worker: The worker's name.
+        incarnation: Which life of it.
+    """
+
+    def __init__(self, driver: Driver, worker: str, incarnation: str) -> None:
+        self._driver = driver
+        self._term = driver.current()
+        self._worker = worker
+        self._incarnation = incarnation
+        self._wake = asyncio.Event()
+        self._replaced = False
+        self._acknowledged: dict[int, int] = {}
+        self._revoked: dict[int, None] = {}
+        self._leases: dict[int, None] = {}
+        self._offers: dict[tuple[int, int, int], None] = {}
+        self._stops: dict[tuple[int, bool, str], None] = {}
+        self._drain = False
+
+    def replace(self) -> None:
+        """Another connection of the worker has come: this one ends."""
+        self._replaced = True
+        self._wake.set()
+
+    async def run(
+        self, first: worker_pb2.WorkRequest, requests: AsyncIterator[worker_pb2.WorkRequest]
+    ) -> AsyncIterator[worker_pb2.WorkResponse]:
+        """What to send, until the worker leaves or the connection ends.
+
+        Raises:
+            Stale: The worker is not registered in this incarnation, or has another connection.
+            Unavailable: The server stops, or rebuilds its state; the worker is to connect again.
+        """
+        with self._driver.orders.listen() as self._wake:
+            reader = asyncio.create_task(self._read(first, requests))
+            reader.add_done_callback(lambda _: self._wake.set())
+            self._wake.set()
+            try:
+                while True:
+                    await self._wake.wait()
+                    self._wake.clear()
+                    ended = reader.done()
+                    response = self._response()
+                    await self._driver.settled(self._term)
+                    if response is not None:
+                        yield response
+                    if ended:
+                        reader.result()  # raises why it ended, unless the worker ended it
+                        return
+                    self._check()
+            finally:
+                reader.cancel()
+                await asyncio.gather(reader, return_exceptions=True)
+
+    def _check(self) -> None:
+        if self._replaced:
+            raise Stale(f"the worker '{self._worker}' has another connection.", "That one goes on.")
+        if self._driver.closing or self._term.over:
+            raise Unavailable("the server is busy with itself.", "Connect again.")
+
+    async def _read(
+        self, first: worker_pb2.WorkRequest, requests: AsyncIterator[worker_pb2.WorkRequest]
+    ) -> None:
+        self._take(first)
+        ahead = 1
+        async for request in requests:
+            self._take(request)
+            ahead += 1
+            if ahead >= MOST_AHEAD:
+                await self._driver.settled(self._term)
+                ahead = 0
+
+    def _take(self, request: worker_pb2.WorkRequest) -> None:
+        """Decides what a message says. What was decided before an error is kept."""
+        self._check()
+        term, records = self._term, list[Record]()
+        try:
+            if request.heartbeat:
+                self._decide(commands.Heartbeat(worker=self._worker, incarnation=self._incarnation), records)
+            for message in request.reports:
+                self._report(
+                    term, convert.report_from_proto(message, self._worker, self._incarnation), records
+                )
+            if request.draining:
+                self._decide(commands.DrainWorker(worker=self._worker), records)
+            if request.leaving:
+                leaves = commands.WorkerLeaves(worker=self._worker, incarnation=self._incarnation)
+                self._decide(leaves, records)
+        finally:
+            self._driver.put(term, records)
+        if self._acknowledged or self._revoked:
+            self._wake.set()
+
+    def _decide(self, command: commands.Command, records: list[Record]) -> object:
+        cause = type(command).__name__
+        result, record = self._driver.decide(self._term, command, self._worker, cause)
+        records.append(record)
+        return result
+
+    def _report(self, term: Term, report: commands.Report, records: list[Record]) -> None:
+        check_report(term, report)
+        try:
+            accepted, record = self._driver.decide(
+                term, report, self._worker, f"Report {report.fence}/{report.number}"
+            )
+        except Stale:
+            self._driver.metrics.fenced()
+            self._revoked[report.fence] = None
+            self._leases.pop(report.fence, None)
+            return
+        assert isinstance(accepted, Accepted)
+        records.append(record)
+        self._acknowledged[report.fence] = accepted.number
+        if (
+            report.fence not in term.engine.state.leases
+        ):  # it ended by this report: nobody need tell the worker
+            self._leases.pop(report.fence, None)
+
+    def _response(self) -> worker_pb2.WorkResponse | None:
+        """What the worker has not heard on this connection; None: nothing."""
+        directives = self._term.engine.directives(self._worker)
+        fresh = self._fresh(directives)
+        for fence in [fence for fence in self._leases if fence not in self._term.engine.state.leases]:
+            del self._leases[fence]
+            self._revoked[fence] = None
+        for lease in fresh.leases:
+            self._leases[lease.fence] = None
+        acknowledged, self._acknowledged = self._acknowledged, {}
+        revoked, self._revoked = self._revoked, {}
+        if fresh == Directives() and not acknowledged and not revoked:
+            return None
+        return worker_pb2.WorkResponse(
+            term=self._term.number,
+            leases=[convert.lease_to_proto(lease) for lease in fresh.leases],
+            offers=convert.offers_to_proto(fresh.offers),
+            stops=convert.stops_to_proto(fresh.stops),
+            revoked=list(revoked),
+            acknowledged=[
+                worker_pb2.ReportAcknowledged(fence=fence, number=number)
+                for fence, number in acknowledged.items()
+            ],
+            drain=fresh.drain,
+        )
+
+    def _fresh(self, directives: Directives) -> Directives:
+        fresh = Directives(
+            leases=tuple(lease for lease in directives.leases if lease.fence not in self._leases),
+            offers=tuple(offer for offer in directives.offers if offer not in self._offers),
+            stops=tuple(stop for stop in directives.stops if stop not in self._stops),
+            drain=directives.drain and not self._drain,
+        )
+        # Only what holds now is remembered: an offer that is made again later is sent again.
+        self._offers = dict.fromkeys(directives.offers)
+        self._stops = dict.fromkeys(directives.stops)
+        self._drain = directives.drain
+        return fresh
+
+
+def check_report(term: Term, report: commands.Report) -> None:
+    """Checks that a report speaks of its lease's own nodes, before the engine sees it.
+
+    Raises:
+        InvalidStudy: It speaks of another one.
+    """
+    lease = term.engine.state.leases.get(report.fence)
+    if lease is None:
+        return  # the engine says what that means
+    nodes = {node for node, _, _ in lease.stages}
+    if lease.start is not None:
+        nodes.add(lease.start[0])
+    for item in report.items:
+        node = getattr(item, "node", None)
+        if node is not None and node not in nodes:
+            raise InvalidStudy(
+                "reports", f"lease {report.fence} does not train node {node}", "It is a defect of the worker."
+            )

@@ -1,0 +1,169 @@
+"""A server: database, driver, gRPC and HTTP, in the order in which they start and stop."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import socket
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from hippo_core.errors import InvalidStudy
+from hippo_server.auth.roles import Role
+from hippo_server.auth.tokens import TokenBook, read_or_make, secret_hash
+from hippo_server.databases import EmbeddedDatabase, GivenDatabase
+from hippo_server.driver import Driver
+from hippo_server.metrics import Metrics
+from hippo_server.rpc.admin import AdminService
+from hippo_server.rpc.bundles import Bundles
+from hippo_server.rpc.serving import GrpcServer
+from hippo_server.rpc.studies import StudyService
+from hippo_server.rpc.workers import WorkerService
+from hippo_server.settings import PROJECT, Settings
+from hippo_server.store import Store
+from hippo_server.user_logs import UserLogs
+from hippo_server.web.app import make_app
+from hippo_server.web.serving import HttpServer
+from hippo_storage.storage import Storage
+
+log = logging.getLogger(__name__)
+
+
+class Server:
+    """All of a server, in one event loop.
+
+    Args:
+        settings: What it is told.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.grpc_address = ""
+        self.http_address = ""
+        self._database: EmbeddedDatabase | GivenDatabase | None = None
+        self._driver: Driver | None = None
+        self._grpc: GrpcServer | None = None
+        self._http: HttpServer | None = None
+        self._health: asyncio.Task[None] | None = None
+
+    @property
+    def driver(self) -> Driver:
+        """The driver, once it has started."""
+        assert self._driver is not None
+        return self._driver
+
+    async def start(self) -> None:
+        """Starts everything, and says in the home how it is reached.
+
+        Raises:
+            HippoError: Something cannot be started; what was started has been stopped.
+        """
+        try:
+            await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _start(self) -> None:
+        settings = self.settings
+        _make_folders(settings)
+        settings.address_file.unlink(missing_ok=True)
+        storage = await asyncio.to_thread(Storage.open, settings.storage)
+        url = await self._open_database()
+        self._driver = Driver(
+            store=self._store(url),
+            storage=storage,
+            database=self._database_in_use(),
+            settings=settings.engine,
+            holder=f"{socket.gethostname()}:{os.getpid()}",
+            lease_seconds=settings.leader_lease_seconds,
+            metrics=Metrics(CollectorRegistry()),
+        )
+        driver = self._driver
+        # HTTP first: whoever waits for a slow start reads why at /readyz.
+        self._http = HttpServer(make_app(driver))
+        http_port = await self._http.start(settings.host, settings.http_port)
+        await driver.start()
+        await asyncio.to_thread(self._make_tokens, driver)
+        logs = UserLogs(settings.lease_logs)
+        bundles = Bundles(storage, settings.folder / "uploads")
+        self._grpc = GrpcServer(
+            driver,
+            StudyService(driver, bundles, logs),
+            WorkerService(driver, logs, settings.storage),
+            AdminService(driver, await asyncio.to_thread(driver.store.version)),
+        )
+        grpc_port = await self._grpc.start(settings.host, settings.grpc_port)
+        self._health = asyncio.create_task(self._grpc.follow_health())
+        self.grpc_address = _address(settings.host, grpc_port)
+        self.http_address = _address(settings.host, http_port)
+        _write_address(settings.address_file, self.grpc_address, self.http_address)
+        log.info("server_ready grpc=%s http=%s", self.grpc_address, self.http_address)
+
+    async def stop(self) -> None:
+        """Stops everything: calls are answered, what was decided is committed, the database is stopped last."""
+        if self._grpc is not None:
+            await self._grpc.leave()
+        if self._health is not None:
+            self._health.cancel()
+            await asyncio.gather(self._health, return_exceptions=True)
+        if self._driver is not None:
+            self._driver.close_streams()
+        if self._grpc is not None:
+            await self._grpc.stop(self.settings.grace_seconds)
+        if self._driver is not None:
+            await self._driver.stop()
+        if self._http is not None:
+            await self._http.stop()
+        if self._database is not None:
+            await asyncio.to_thread(self._database.stop)
+        self.settings.address_file.unlink(missing_ok=True)
+
+    async def _open_database(self) -> str:
+        if self.settings.database_url is not None:
+            self._database = GivenDatabase()
+            return self.settings.database_url
+        embedded = EmbeddedDatabase(self.settings.home)
+        self._database = embedded
+        return await asyncio.to_thread(embedded.start)
+
+    def _database_in_use(self) -> EmbeddedDatabase | GivenDatabase:
+        assert self._database is not None
+        return self._database
+
+    def _store(self, url: str) -> Store:
+        return Store(url)
+
+    def _make_tokens(self, driver: Driver) -> None:
+        """Makes the home's tokens known to the database; both files and hashes survive the other's loss."""
+        for path, role in (
+            (self.settings.admin_token_file, Role.ADMIN),
+            (self.settings.worker_token_file, Role.WORKER),
+        ):
+            hashed = secret_hash(read_or_make(path))
+            if all(token.secret_hash != hashed for token in driver.store.find_tokens()):
+                driver.store.create_token(role.value, role.value, PROJECT, hashed, replace=True)
+        driver.tokens = TokenBook(driver.store.find_tokens())
+
+
+def _make_folders(settings: Settings) -> None:
+    try:
+        for folder in (settings.home, settings.folder, settings.home / "logs", settings.lease_logs):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidStudy(
+            "home", f"{settings.home} cannot be written: {error.strerror}", "Choose a folder of yours."
+        ) from error
+
+
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _write_address(path: Path, grpc: str, http: str) -> None:
+    draft = path.with_suffix(".new")
+    draft.write_text(json.dumps({"grpc": grpc, "http": http, "pid": os.getpid()}))
+    draft.replace(path)

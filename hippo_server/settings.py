@@ -1,0 +1,73 @@
+"""What a server is told at its start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hippo_core.engine.decision import EngineSettings
+from hippo_core.errors import InvalidStudy
+from hippo_wire.channel import is_loopback
+
+PROJECT = "default"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """A server's settings.
+
+    Attributes:
+        home: Its folder: tokens, the embedded database, logs.
+        host: The address to listen at; on this machine.
+        grpc_port: Port of gRPC; 0: a free one.
+        http_port: Port of HTTP; 0: a free one.
+        database_url: PostgreSQL's address; None: the embedded one, in the home.
+        storage: Where checkpoints and bundles lie: a folder's path, or an address that fsspec knows.
+        engine: The engine's times.
+        leader_lease_seconds: How long a leader that is not heard of is waited for.
+        grace_seconds: How long calls may take that are being answered when the server is told to stop.
+    """
+
+    home: Path
+    storage: str
+    host: str = "127.0.0.1"
+    grpc_port: int = 7440
+    http_port: int = 7441
+    database_url: str | None = None
+    engine: EngineSettings = field(default_factory=EngineSettings)
+    leader_lease_seconds: float = 15.0
+    grace_seconds: float = 5.0
+
+    def __post_init__(self) -> None:
+        """Refuses to listen where anybody could read along."""
+        if not is_loopback(self.host):
+            raise InvalidStudy(
+                "host",
+                f"'{self.host}' can be reached from other machines, and connections are not encrypted yet",
+                "Listen at 127.0.0.1 and let others in by a tunnel, e.g. ssh -L 7440:127.0.0.1:7440.",
+            )
+
+    @property
+    def folder(self) -> Path:
+        """What is the server's own of the home."""
+        return self.home / "server"
+
+    @property
+    def admin_token_file(self) -> Path:
+        """The token of the home's owner."""
+        return self.folder / "admin.token"
+
+    @property
+    def worker_token_file(self) -> Path:
+        """The token of the home's workers."""
+        return self.folder / "worker.token"
+
+    @property
+    def address_file(self) -> Path:
+        """Where the server says how it is reached."""
+        return self.folder / "server.json"
+
+    @property
+    def lease_logs(self) -> Path:
+        """What user code printed."""
+        return self.home / "logs" / "leases"

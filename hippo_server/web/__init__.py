@@ -1,0 +1,1 @@
+"""HTTP: whether the server lives, is ready, and what it counts."""

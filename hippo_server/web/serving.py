@@ -1,0 +1,73 @@
+"""HTTP in the server's event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from hippo_core.errors import Conflict
+
+
+class _Uvicorn(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leaves signals to the process, which stops everything in order."""
+        yield
+
+
+class HttpServer:
+    """HTTP on one port.
+
+    Args:
+        app: What answers.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        config = uvicorn.Config(
+            app,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            ws="none",
+            timeout_keep_alive=5,
+            timeout_graceful_shutdown=2,
+            h11_max_incomplete_event_size=16 << 10,
+            limit_concurrency=200,
+        )
+        self._server = _Uvicorn(config)
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self, host: str, port: int) -> int:
+        """Listens; returns the port, which is a free one where 0 was asked for.
+
+        Raises:
+            Conflict: The port is taken.
+        """
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+        except OSError as error:
+            listener.close()
+            raise Conflict(
+                f"the address {host}:{port} cannot be used: {error.strerror}.",
+                "Choose another port with --http-port.",
+            ) from error
+        listener.listen(128)
+        listener.setblocking(False)
+        bound: int = listener.getsockname()[1]
+        self._task = asyncio.create_task(self._server.serve(sockets=[listener]))
+        return bound
+
+    async def stop(self) -> None:
+        """Ends, after the requests that are being answered."""
+        self._server.should_exit = True
+        if self._task is not None:
+            await self._task
