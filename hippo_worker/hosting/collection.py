@@ -24,6 +24,7 @@ from hippo_worker.hosting.module_state import (
 from hippo_worker.hosting.survey import Place, Sort, Survey, Surveyor, attributes
 
 FORMAT = 1
+_MAKE_IN_SETUP = "Make it in setup()."
 _DEFINE = "Or define state_dict() and load_state_dict() on the trainer."
 
 
@@ -44,14 +45,17 @@ class Baseline:
         self._stateful = {
             path for path, p in survey.places.items() if p.sort in (Sort.STATEFUL, Sort.GENERATOR)
         }
+        self._owners = {place.owner for place in survey.places.values()} | survey.objects.keys()
         self._constants: dict[str, tuple[object, object]] = {}
         self.allow(survey)
 
     def allow(self, survey: Survey) -> None:
-        """Takes constants as they are now: ``apply`` makes them anew wherever a state is loaded."""
+        """Takes values and constants as they are now: ``apply`` makes them anew wherever a state is loaded."""
         for path, place in survey.places.items():
             if place.sort is Sort.CONSTANT:
                 self._constants[path] = (place.value, _version(place.value))
+            elif place.sort is Sort.VALUE:
+                self._digests[path] = place.digest
 
     def is_unchanged(self, path: str, place: Place) -> bool:
         """Whether a value has the bytes that ``setup`` gave it."""
@@ -61,6 +65,10 @@ class Baseline:
         """Whether a constant is still the same object."""
         known = self._constants.get(path)
         return known is not None and known[0] is place.value and known[1] == _version(place.value)
+
+    def has_owner(self, place: Place) -> bool:
+        """Whether ``setup`` made what holds a value."""
+        return place.owner in self._owners
 
     def has_stateful(self, path: str) -> bool:
         """Whether ``setup`` made something there that has a state."""
@@ -95,6 +103,10 @@ def collect(surveyor: Surveyor, trainer: object, baseline: Baseline | None) -> d
         elif place.sort is Sort.VALUE and (
             place.small or baseline is None or not baseline.is_unchanged(path, place)
         ):
+            if baseline is not None and not baseline.has_owner(place):
+                raise StateError(
+                    path, "It has changed, but setup() did not make what holds it.", f"{_MAKE_IN_SETUP} {_DEFINE}"
+                )  # fmt: skip
             values[path] = [place.owner, place.key, place.value, _gradient(place.value)]
     return {
         "format": FORMAT,
@@ -148,7 +160,7 @@ def _require_savable(path: str, place: Place, baseline: Baseline | None) -> None
         raise StateError(
             path,
             f"A {kind} was made after setup(), so that no loaded state can be put into it.",
-            f"Make it in setup(). {_DEFINE}",
+            f"{_MAKE_IN_SETUP} {_DEFINE}",
         )
 
 
