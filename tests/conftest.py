@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -95,9 +94,3 @@ def store(database_url: str) -> Iterator[Store]:
     store = Store(database_url)
     yield store
     store.close()
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    """A Hippo home of the test's own."""
-    return tmp_path / "home"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg2
 import sqlalchemy
@@ -18,7 +19,10 @@ from hippo_core.errors import HippoError, InvalidStudy, InvariantViolated, Unava
 if TYPE_CHECKING:
     from psycopg2.extensions import connection, cursor
 
+Rows = Callable[..., Iterator[tuple[Any, ...]]]
+
 OLDEST_VERSION = 14
+FETCH_ROWS = 5000
 
 #: A statement of ours takes milliseconds: one that does not has met a lock or a sick disk, and is better cut.
 SESSION_SETTINGS = {
@@ -132,6 +136,24 @@ class Database:
                     pooled.close()
                 else:  # closing it rolls back, whatever state it is in
                     pooled.invalidate()
+
+    @contextmanager
+    def reading(self) -> Iterator[Rows]:
+        """Reads of any length, all of one moment: a function from a statement and its parameters to rows."""
+        with self.transaction(snapshot=True) as opened:
+            # The reader works between fetches, and a large table takes a while to sort.
+            opened.execute(
+                "SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL statement_timeout = '10min'"
+            )
+            numbers = itertools.count(1)
+
+            def rows(statement: str, *parameters: Any) -> Iterator[tuple[Any, ...]]:
+                with opened.connection.cursor(name=f"rows_{next(numbers)}") as fetching:
+                    fetching.itersize = FETCH_ROWS
+                    fetching.execute(statement, parameters or None)
+                    yield from fetching
+
+            yield rows
 
     @contextmanager
     def translated(self) -> Iterator[None]:

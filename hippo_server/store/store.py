@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg2.extensions import TransactionRollbackError
 
+from hippo_core.engine import journal
 from hippo_core.engine.events import Event, StudyDeleted
 from hippo_core.errors import Stale, Unavailable
 from hippo_server.store import tokens
 from hippo_server.store.batch import Batch, Open, OpenRequest
 from hippo_server.store.database import Database
 from hippo_server.store.deletion import delete_study, forget_checkpoints
-from hippo_server.store.journal import JournalEntry, body_of, event_of
 from hippo_server.store.leader import Leadership
 from hippo_server.store.load import load
 from hippo_server.store.migrate import migrate
@@ -67,6 +67,29 @@ class Record:
     events: tuple[Event, ...]
     answer: RequestAnswer | None
     actor: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalEntry:
+    """An event as the journal has it.
+
+    Attributes:
+        id: Its place.
+        at: When its transaction began.
+        term: The leader that decided it.
+        batch: The transaction, within the term.
+        cause: The command that it followed from.
+        actor: The user or worker who gave the command.
+        event: What happened.
+    """
+
+    id: int
+    at: datetime
+    term: int
+    batch: int
+    cause: str
+    actor: str
+    event: Event
 
 
 class Store:
@@ -234,7 +257,13 @@ class Store:
             found = cursor.fetchall()
         for number, at, term, batch, cause, actor, kind, body in found:
             yield JournalEntry(
-                id=number, at=at, term=term, batch=batch, cause=cause, actor=actor, event=event_of(kind, body)
+                id=number,
+                at=at,
+                term=term,
+                batch=batch,
+                cause=cause,
+                actor=actor,
+                event=journal.from_json(kind, body),
             )
 
     def study_times(self) -> dict[int, tuple[datetime, datetime | None]]:
@@ -307,7 +336,7 @@ def _journal(rows: Batch, position: int, term: int, batch: int, record: Record, 
         cause=record.cause,
         actor=record.actor,
         event=type(event).__name__,
-        body=body_of(event),
+        body=journal.to_json(event),
     )
 
 

@@ -295,6 +295,7 @@ lease_stages = Table(
     _seconds("train_seconds", "seconds of train() and apply()"),
     _seconds("evaluate_seconds", "seconds of evaluate()"),
     UniqueConstraint("fence", "ordinal"),
+    Index(None, "node"),
     CheckConstraint("start < stop AND trained BETWEEN start AND stop", name="steps"),
     comment="The steps that a lease is to train, and has trained.",
 )
@@ -345,6 +346,7 @@ requests = Table(
     CheckConstraint("step > 0", name="step"),
     Index("uq_requests_open", "study", "trial", unique=True, postgresql_where=text("state = 'open'")),
     Index(None, "study", "trial"),
+    Index("ix_requests_open_node", "node", postgresql_where=text("state = 'open'")),
     comment="States that trials need.",
 )
 

@@ -337,6 +337,13 @@ def _create_requests() -> None:
         sa.UniqueConstraint("sequence", name=op.f("uq_requests_sequence")),
         comment="States that trials need.",
     )
+    op.create_index(
+        "ix_requests_open_node",
+        "requests",
+        ["node"],
+        unique=False,
+        postgresql_where=sa.text("state = 'open'"),
+    )
     op.create_index(op.f("ix_requests_study_trial"), "requests", ["study", "trial"], unique=False)
     op.create_index(
         "uq_requests_open",
@@ -519,6 +526,7 @@ def _create_lease_stages() -> None:
         sa.UniqueConstraint("fence", "ordinal", name=op.f("uq_lease_stages_fence_ordinal")),
         comment="The steps that a lease is to train, and has trained.",
     )
+    op.create_index(op.f("ix_lease_stages_node"), "lease_stages", ["node"], unique=False)
 
 
 def _create_save_points() -> None:

@@ -1,0 +1,203 @@
+"""Workers, their leases, and what those have trained, as events; see ``load``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from operator import itemgetter
+from typing import Any
+
+from hippo_core.engine import events as ev
+from hippo_core.engine.states import LIVE_LEASE_STATES, FailureClass, LeaseState, WorkerState
+from hippo_server.store.database import Rows
+
+Placed = tuple[int, ev.Event]
+
+#: A row that does not say in which lease it came to be; nothing follows from it.
+NO_FENCE = 0
+
+LIVE = "('training', 'saving')"
+
+
+def last_fence(rows: Rows) -> Iterator[ev.Event]:
+    """The latest lease if it has ended, told before there are workers whose slots it might seem to hold."""
+    for fence, state, reason in rows("SELECT fence, state, reason FROM leases ORDER BY fence DESC LIMIT 1"):
+        if LeaseState(state) not in LIVE_LEASE_STATES:
+            yield from _grants(rows, f"l.fence = {fence:d}")
+            yield ev.LeaseStateChanged(fence=fence, state=LeaseState(state), reason=reason)
+
+
+def workers_and_leases(rows: Rows) -> Iterator[ev.Event]:
+    """Workers, and the leases that stand. One of an earlier incarnation holds no slot, so it comes first."""
+    foreign = "EXISTS (SELECT FROM workers w WHERE w.name = l.worker AND w.incarnation <> l.incarnation)"
+    yield from _leases(rows, f"l.state IN {LIVE} AND {foreign}")
+    slots: dict[str, list[dict[str, Any]]] = {}
+    for worker, index, device, model, cpus, gpus in rows(
+        "SELECT worker, slot, device, model, cpus, gpus FROM slots ORDER BY worker, slot"
+    ):
+        slots.setdefault(worker, []).append(
+            {"index": index, "device": device, "model": model, "cpus": cpus, "gpus": gpus}
+        )
+    changed = []
+    for worker, incarnation, host, environment, labels, state, reason in rows(
+        """
+        SELECT name, incarnation, host, environment, labels, state, reason
+        FROM workers ORDER BY registered
+        """
+    ):
+        yield ev.WorkerRegistered(
+            worker=worker,
+            incarnation=incarnation,
+            host=host,
+            slots=tuple(slots.get(worker, ())),
+            environment=environment,
+            labels=labels,
+        )
+        if (state, reason) != (WorkerState.LIVE, ""):
+            changed.append(ev.WorkerStateChanged(worker=worker, state=WorkerState(state), reason=reason))
+    yield from _leases(rows, f"l.state IN {LIVE} AND NOT {foreign}")
+    yield from changed
+
+
+def _leases(rows: Rows, which: str) -> Iterator[ev.Event]:
+    """Leases, each with all that has happened in it."""
+    for grant in list(_grants(rows, which)):
+        yield grant
+        yield from map(itemgetter(1), sorted(_saves(rows, grant.fence), key=itemgetter(0)))
+        yield from _trained_by(rows, f"fence = {grant.fence:d}")
+        for state, reason, report, stop_saves, stop_reason in rows(
+            "SELECT state, reason, report, stop_saves, stop_reason FROM leases WHERE fence = %s",
+            grant.fence,
+        ):
+            if report:
+                yield ev.ReportAccepted(fence=grant.fence, number=report)
+            if stop_saves is not None:
+                yield ev.LeaseStopped(fence=grant.fence, save=stop_saves, reason=stop_reason)
+            if (state, reason) != (LeaseState.TRAINING, ""):
+                yield ev.LeaseStateChanged(fence=grant.fence, state=LeaseState(state), reason=reason)
+
+
+def _grants(rows: Rows, which: str) -> Iterator[ev.LeaseGranted]:
+    for (
+        fence,
+        worker,
+        incarnation,
+        slot,
+        plan,
+        study,
+        start_node,
+        start_step,
+        start_fence,
+        in_memory,
+        stages,
+        save_points,
+    ) in rows(
+        f"""
+        SELECT fence, worker, incarnation, slot, plan, study, start_node, start_step, start_fence, in_memory,
+               (SELECT json_agg(json_build_array(s.node, s.start, s.stop) ORDER BY s.ordinal)
+                FROM lease_stages s WHERE s.fence = l.fence),
+               (SELECT json_agg(json_build_array(p.node, p.step) ORDER BY p.ordinal)
+                FROM save_points p WHERE p.fence = l.fence AND NOT p.offered)
+        FROM leases l WHERE {which} ORDER BY fence
+        """
+    ):
+        yield ev.LeaseGranted(
+            fence=fence,
+            worker=worker,
+            incarnation=incarnation,
+            slot=slot,
+            plan=plan,
+            study=study,
+            stages=tuple((node, start, stop) for node, start, stop in stages),
+            start=None if start_node is None else (start_node, start_step, start_fence),
+            in_memory=in_memory,
+            save_points=tuple((node, step) for node, step in save_points or ()),
+        )
+
+
+def _saves(rows: Rows, fence: int) -> Iterator[Placed]:
+    """Offers, answers and publications of a lease, each with its place in the journal."""
+    for node, step, asked, offered, answer, answered in rows(
+        """
+        SELECT node, step, asked, offered, answer, answered FROM save_points
+        WHERE fence = %s ORDER BY asked, ordinal
+        """,
+        fence,
+    ):
+        if offered:
+            yield asked, ev.SavePointOffered(fence=fence, node=node, step=step)
+        if answer is not None:
+            yield answered, ev.SavePointAnswered(fence=fence, node=node, step=step, will=answer == "will")
+    yield from _published(rows, f"fence = {fence:d}")
+
+
+def _published(rows: Rows, which: str) -> Iterator[Placed]:
+    """Checkpoints; those that were lost or dropped too, since their files are still to be removed."""
+    for node, step, fence, size_bytes, digest, state, reason, published in rows(
+        f"""
+        SELECT node, step, fence, size_bytes, digest, state, reason, published FROM checkpoints
+        WHERE {which} ORDER BY published
+        """
+    ):
+        yield (
+            published,
+            ev.CheckpointPublished(fence=fence, node=node, step=step, size_bytes=size_bytes, digest=digest),
+        )
+        if state == "lost":
+            yield published, ev.CheckpointLost(node=node, step=step, fence=fence, reason=reason)
+        elif state == "dropped":
+            yield published, ev.CheckpointDropped(node=node, step=step, fence=fence)
+
+
+def _trained_by(rows: Rows, which: str) -> Iterator[ev.Event]:
+    for fence, node, start, trained, train_seconds, evaluate_seconds in rows(
+        f"""
+        SELECT fence, node, start, trained, train_seconds, evaluate_seconds FROM lease_stages
+        WHERE trained > start AND {which} ORDER BY fence, ordinal
+        """
+    ):
+        yield ev.StepsTrained(
+            fence=fence,
+            node=node,
+            start=start,
+            stop=trained,
+            train_seconds=train_seconds,
+            evaluate_seconds=evaluate_seconds,
+        )
+
+
+def trained(rows: Rows) -> Iterator[ev.Event]:
+    """What was trained by leases that have ended, and all that was measured."""
+    ended = f"fence IN (SELECT fence FROM leases WHERE state NOT IN {LIVE})"
+    yield from _trained_by(rows, ended)
+    yield from map(itemgetter(1), _published(rows, ended))
+    for node, step, fence, metrics in rows(
+        "SELECT node, step, fence, metrics FROM metrics ORDER BY node, step"
+    ):
+        yield ev.MetricsRecorded(fence=fence, node=node, step=step, metrics=metrics, training=None)
+    for node, step, fence, training in rows(
+        "SELECT node, step, fence, metrics FROM training_metrics ORDER BY node, step"
+    ):
+        yield ev.MetricsRecorded(fence=fence, node=node, step=step, metrics=None, training=training)
+    for node, step in rows(
+        "SELECT id, not_reproducible FROM nodes WHERE not_reproducible IS NOT NULL ORDER BY id"
+    ):
+        yield ev.NodeNotReproducible(fence=NO_FENCE, node=node, step=step)
+
+
+def failures(rows: Rows) -> Iterator[ev.Event]:
+    """The failures that count still."""
+    for fence, node, step, failure, count, message, traceback in rows(
+        """
+        SELECT fence, node, step, failure, count, message, traceback FROM failures
+        WHERE NOT forgotten ORDER BY id
+        """
+    ):
+        yield ev.PathFailed(
+            fence=fence,
+            node=node,
+            step=step,
+            failure=FailureClass(failure),
+            count=count,
+            message=message,
+            traceback=traceback,
+        )
