@@ -47,7 +47,8 @@ class Checkpoint:
 
         with tempfile.TemporaryDirectory(prefix="hippo-") as folder:
             self.download(folder)
-            return state.read(Path(folder))
+            # Beside it lie the random generators' states and the modules' modes, which are the worker's business.
+            return state.read(Path(folder))["trainer"]
 
     def download(self, folder: Path | str) -> list[Path]:
         """Writes its files into a folder and verifies them; if that fails, nothing of them stays.
