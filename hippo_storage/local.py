@@ -103,7 +103,7 @@ class LocalStorage(Storage):
         """See `Storage.read`."""
         manifest = self.manifest(location, digest)
         for name, entry in manifest.files.items():
-            path = self.root / location.path / name
+            path = self._plain_file(location, name)
             with in_words(f"reading {path}"), lacking(location, name), path.open("rb", buffering=0) as file:
                 pieces = (bytes(chunk) for chunk in chunks(file))
                 for piece in verified(location, name, entry, pieces):
@@ -269,14 +269,18 @@ class LocalStorage(Storage):
                 return
 
     def _fetch_file(self, location: CheckpointLocation, name: str, entry: FileEntry, folder: Path) -> None:
-        source, target = self.root / location.path / name, folder / name
-        if source.is_symlink():
-            raise corrupt(location, name, "it is a link")
+        source, target = self._plain_file(location, name), folder / name
         with lacking(location, name):
             found = (
                 digest_of(target) if self._files.link(source, target) else self._files.copy(source, target)
             )
         require_entry(location, name, entry, target.stat().st_size, found)
+
+    def _plain_file(self, location: CheckpointLocation, name: str) -> Path:
+        path = self.root / location.path / name
+        if path.is_symlink():
+            raise corrupt(location, name, "it is a link")
+        return path
 
     def _remove_empty_parents(self, folder: Path) -> None:
         for parent in folder.parents:

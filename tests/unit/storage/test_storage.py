@@ -1,0 +1,452 @@
+"""What every storage promises, whatever lies below it: one suite for all kinds."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from blake3 import blake3
+from fsspec.implementations.dirfs import DirFileSystem
+from fsspec.implementations.local import LocalFileSystem
+from fsspec.implementations.memory import MemoryFileSystem
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hippo_core.errors import InvalidStudy, NotFound
+from hippo_storage.errors import BundleCorrupt, CheckpointCorrupt, CheckpointMissing, StorageError
+from hippo_storage.local import LocalStorage
+from hippo_storage.manifest import CheckpointLocation, FileEntry, Manifest, decode
+from hippo_storage.objects import ObjectStorage
+from hippo_storage.storage import Storage
+from tests.unit.storage.disks import UnlinkableFiles
+
+LOCATION = CheckpointLocation(plan=1, node=22, step=3, fence=44)
+FILES = {"state.msgpack": b"structure", "tensors.safetensors": bytes(range(256)) * 10_000, "empty": b""}
+KINDS = ["local", "local without links", "objects"]
+
+
+def make(kind: str, root: Path) -> Storage:
+    if kind == "local":
+        return LocalStorage(root)
+    if kind == "local without links":
+        return LocalStorage(root, UnlinkableFiles())
+    # Objects that lie as files in a folder: the tests can look at, and damage, what is stored.
+    root.mkdir(exist_ok=True)
+    return ObjectStorage(DirFileSystem(str(root), LocalFileSystem(auto_mkdir=True)), "")
+
+
+@pytest.fixture(params=KINDS)
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
+    return make(request.param, tmp_path / "storage")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "storage"
+
+
+def spool(folder: Path, contents: dict[str, bytes] = FILES) -> Path:
+    folder.mkdir(parents=True)
+    for name, data in contents.items():
+        (folder / name).write_bytes(data)
+    return folder
+
+
+def fetched(storage: Storage, into: Path, digest: str | None = None) -> dict[str, bytes]:
+    storage.fetch(LOCATION, into, digest)
+    return {path.name: path.read_bytes() for path in into.iterdir()}
+
+
+def streamed(storage: Storage, digest: str | None = None) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    for name, piece in storage.read(LOCATION, digest):
+        assert len(piece) <= 1 << 20
+        found[name] = found.get(name, b"") + piece
+    return found
+
+
+def test_what_is_published_is_fetched_and_streamed(storage: Storage, root: Path, tmp_path: Path) -> None:
+    published = storage.publish(spool(tmp_path / "spool"), LOCATION, {"unit": "epoch"})
+    assert published.size_bytes == sum(map(len, FILES.values()))
+    assert fetched(storage, tmp_path / "into", published.digest) == FILES
+    assert streamed(storage, published.digest) == FILES
+    assert not (tmp_path / "spool").exists()
+    manifest = (root / LOCATION.path / "manifest.json").read_bytes()
+    assert blake3(manifest).hexdigest() == published.digest
+    assert storage.manifest(LOCATION).about == {"unit": "epoch"}
+
+
+def test_streaming_goes_file_by_file_in_the_order_of_names(storage: Storage, tmp_path: Path) -> None:
+    storage.publish(spool(tmp_path / "spool"), LOCATION, {})
+    names = [name for name, _ in storage.read(LOCATION)]
+    assert names == sorted(names)
+    assert set(names) == set(FILES)
+
+
+def test_a_folder_that_is_kept_is_as_it_was(storage: Storage, tmp_path: Path) -> None:
+    folder = spool(tmp_path / "spool")
+    storage.publish(folder, LOCATION, {}, keep=True)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == FILES
+
+
+def test_publishing_again_changes_nothing(storage: Storage, tmp_path: Path) -> None:
+    """As after an answer that was lost; what is told about it may differ, e.g. seconds."""
+    first = storage.publish(spool(tmp_path / "a"), LOCATION, {"seconds": 1})
+    assert storage.publish(spool(tmp_path / "b"), LOCATION, {"seconds": 2}) == first
+    assert storage.manifest(LOCATION, first.digest).about == {"seconds": 1}
+
+
+def test_another_state_is_never_put_in_a_checkpoints_place(storage: Storage, tmp_path: Path) -> None:
+    storage.publish(spool(tmp_path / "a"), LOCATION, {})
+    other = spool(tmp_path / "b", {"state.msgpack": b"another"})
+    with pytest.raises(StorageError, match="Another checkpoint lies"):
+        storage.publish(other, LOCATION, {})
+    assert fetched(storage, tmp_path / "into") == FILES
+    assert other.exists()
+
+
+def test_writers_with_other_fences_do_not_touch_each_other(storage: Storage, tmp_path: Path) -> None:
+    later = CheckpointLocation(plan=1, node=22, step=3, fence=45)
+    storage.publish(spool(tmp_path / "a"), LOCATION, {})
+    storage.publish(spool(tmp_path / "b", {"state.msgpack": b"another"}), later, {})
+    storage.remove(later)
+    assert fetched(storage, tmp_path / "into") == FILES
+
+
+def test_what_is_removed_is_missing_and_leaves_nothing(storage: Storage, root: Path, tmp_path: Path) -> None:
+    storage.publish(spool(tmp_path / "spool"), LOCATION, {})
+    storage.remove(LOCATION)
+    storage.remove(LOCATION)
+    with pytest.raises(CheckpointMissing):
+        storage.fetch(LOCATION, tmp_path / "into")
+    with pytest.raises(CheckpointMissing):
+        next(iter(storage.read(LOCATION)))
+    assert [path for path in (root / "checkpoints").rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("name", [*FILES, "manifest.json"])
+def test_a_file_that_lacks_is_a_missing_checkpoint(
+    storage: Storage, root: Path, tmp_path: Path, name: str
+) -> None:
+    storage.publish(spool(tmp_path / "spool"), LOCATION, {})
+    (root / LOCATION.path / name).unlink()
+    with pytest.raises(CheckpointMissing, match=name):
+        storage.fetch(LOCATION, tmp_path / "into")
+    with pytest.raises(CheckpointMissing, match=name):
+        streamed(storage)
+    assert not (tmp_path / "into").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["storage"], "no half of it is left behind"
+
+
+@pytest.mark.parametrize("name", [*FILES, "manifest.json"])
+@pytest.mark.parametrize("change", ["cut", "grown", "emptied", "replaced"])
+def test_a_file_of_another_length_or_content_is_corrupt(
+    storage: Storage, root: Path, tmp_path: Path, name: str, change: str
+) -> None:
+    storage.publish(spool(tmp_path / "spool"), LOCATION, {})
+    path = root / LOCATION.path / name
+    data = path.read_bytes()
+    changed = {"cut": data[:-1], "grown": data + b"\0", "emptied": b"", "replaced": b"x" * len(data)}[change]
+    if changed == data:
+        return  # of a file without bytes there is nothing to cut, empty or replace
+    path.unlink()  # whoever published may hold the same file by another name
+    path.write_bytes(changed)
+    with pytest.raises(CheckpointCorrupt):
+        storage.fetch(LOCATION, tmp_path / "into")
+    with pytest.raises(CheckpointCorrupt):
+        streamed(storage)
+    assert not (tmp_path / "into").exists()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_any_bit_that_flips_is_seen_before_anything_is_loaded(
+    kind: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    base = tmp_path_factory.mktemp("flip")
+    storage = make(kind, base / "storage")
+    storage.publish(spool(base / "spool"), LOCATION, {"unit": "epoch"})
+    name = data.draw(st.sampled_from(["state.msgpack", "tensors.safetensors", "manifest.json"]))
+    path = base / "storage" / LOCATION.path / name
+    content = bytearray(path.read_bytes())
+    content[data.draw(st.integers(0, len(content) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    path.write_bytes(content)
+    with pytest.raises(CheckpointCorrupt):
+        storage.fetch(LOCATION, base / "into")
+    assert not (base / "into").exists()
+    with pytest.raises(CheckpointCorrupt):
+        streamed(storage)
+
+
+def test_a_stream_never_completes_a_bad_file(storage: Storage, root: Path, tmp_path: Path) -> None:
+    storage.publish(spool(tmp_path / "spool"), LOCATION, {})
+    path = root / LOCATION.path / "tensors.safetensors"
+    content = bytearray(path.read_bytes())
+    content[0] ^= 1
+    path.write_bytes(content)
+    received: list[tuple[str, bytes]] = []
+    with pytest.raises(CheckpointCorrupt, match=r"tensors\.safetensors"):
+        received.extend(storage.read(LOCATION))
+    assert sum(len(piece) for name, piece in received if name == "tensors.safetensors") < len(content)
+
+
+def test_a_checkpoint_of_another_digest_than_recorded_is_corrupt(storage: Storage, tmp_path: Path) -> None:
+    storage.publish(spool(tmp_path / "spool"), LOCATION, {})
+    with pytest.raises(CheckpointCorrupt, match="recorded"):
+        storage.fetch(LOCATION, tmp_path / "into", "0" * 64)
+
+
+def test_a_checkpoint_that_was_copied_elsewhere_is_not_taken_for_another(
+    storage: Storage, root: Path, tmp_path: Path
+) -> None:
+    storage.publish(spool(tmp_path / "spool"), LOCATION, {})
+    other = CheckpointLocation(plan=1, node=22, step=4, fence=44)
+    (root / other.path).parent.mkdir(parents=True)
+    (root / LOCATION.path).rename(root / other.path)
+    with pytest.raises(CheckpointCorrupt, match="is that of checkpoints/1/22/3/44"):
+        storage.fetch(other, tmp_path / "into")
+
+
+def test_fetching_into_a_folder_with_content_is_refused(storage: Storage, tmp_path: Path) -> None:
+    storage.publish(spool(tmp_path / "spool"), LOCATION, {})
+    (tmp_path / "into").mkdir()
+    (tmp_path / "into" / "mine").write_text("x")
+    with pytest.raises(StorageError):
+        storage.fetch(LOCATION, tmp_path / "into")
+    assert [path.name for path in (tmp_path / "into").iterdir()] == ["mine"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["into", "storage"]
+
+
+def test_sweeping_takes_only_old_files_without_a_manifest(
+    storage: Storage, root: Path, tmp_path: Path
+) -> None:
+    storage.publish(spool(tmp_path / "spool"), LOCATION, {})
+    lost = CheckpointLocation(plan=9, node=1, step=1, fence=1)
+    spool(root / lost.path)
+    now = (root / lost.path / "state.msgpack").stat().st_mtime
+    assert storage.sweep(now + 3500) == 0
+    assert storage.sweep(now + 3700) == 1
+    assert storage.sweep(now + 3700) == 0
+    assert not (root / lost.path / "state.msgpack").exists()
+    assert fetched(storage, tmp_path / "into") == FILES
+
+
+@pytest.mark.parametrize("as_file", [True, False])
+def test_bundles_are_kept_under_their_digest(storage: Storage, tmp_path: Path, as_file: bool) -> None:
+    data = b"archive" * 300_000
+    digest = blake3(data).hexdigest()
+    (tmp_path / "archive").write_bytes(data)
+    assert not storage.has_bundle(digest)
+    for _ in range(2):
+        storage.put_bundle(digest, tmp_path / "archive" if as_file else data)
+    assert storage.has_bundle(digest)
+    storage.get_bundle(digest, tmp_path / "inner" / "into")
+    assert (tmp_path / "inner" / "into").read_bytes() == data
+    assert [path.name for path in (tmp_path / "inner").iterdir()] == ["into"]
+
+
+def test_a_bundle_of_another_digest_is_not_kept(storage: Storage, root: Path, tmp_path: Path) -> None:
+    (tmp_path / "archive").write_bytes(b"other")
+    for archive in (tmp_path / "archive", b"other"):
+        with pytest.raises(BundleCorrupt):
+            storage.put_bundle("0" * 64, archive)
+    assert not storage.has_bundle("0" * 64)
+    assert [path for path in root.rglob("*") if path.is_file()] == []
+
+
+def test_a_bundle_that_changed_is_corrupt(storage: Storage, root: Path, tmp_path: Path) -> None:
+    digest = blake3(b"archive").hexdigest()
+    storage.put_bundle(digest, b"archive")
+    (root / "bundles" / digest).write_bytes(b"Archive")
+    with pytest.raises(BundleCorrupt):
+        storage.get_bundle(digest, tmp_path / "into")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["storage"]
+
+
+def test_a_bundle_that_is_not_there_is_not_found(storage: Storage, tmp_path: Path) -> None:
+    with pytest.raises(NotFound):
+        storage.get_bundle("0" * 64, tmp_path / "into")
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name != "storage") == []
+
+
+@pytest.mark.parametrize("digest", ["", "../../etc/passwd", "A" * 64, "0" * 63, "0" * 65, "/" + "0" * 63])
+def test_a_digest_is_never_a_path(storage: Storage, tmp_path: Path, digest: str) -> None:
+    for call in (
+        lambda: storage.has_bundle(digest),
+        lambda: storage.get_bundle(digest, tmp_path / "into"),
+        lambda: storage.put_bundle(digest, b"x"),
+    ):
+        with pytest.raises(InvalidStudy, match="no blake3 digest"):
+            call()
+
+
+def forged(entries: dict[str, FileEntry], /, **changes: Any) -> bytes:
+    """A manifest whose own digest is right, whatever it says."""
+    import json
+
+    from hippo_storage import manifest as manifests
+
+    body = json.loads(Manifest(location=LOCATION, files=entries, about={}).encode())
+    del body["blake3"]
+    body.update(changes)
+    body["blake3"] = manifests._self_digest(body)
+    return manifests._canonical(body)
+
+
+ENTRY = FileEntry(size_bytes=1, digest="0" * 64)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../../../../../etc/hostname",
+        "/etc/hostname",
+        "..",
+        ".",
+        "",
+        "a/b",
+        "a\\b",
+        ".hidden",
+        "manifest.json",
+    ],
+)
+def test_a_manifest_that_names_an_unsafe_path_opens_nothing(
+    storage: Storage, root: Path, tmp_path: Path, name: str
+) -> None:
+    (root / LOCATION.path).mkdir(parents=True)
+    (root / LOCATION.path / "manifest.json").write_bytes(forged({name: ENTRY}))
+    with pytest.raises(CheckpointCorrupt, match="unsafe paths"):
+        storage.fetch(LOCATION, tmp_path / "into")
+    with pytest.raises(CheckpointCorrupt, match="unsafe paths"):
+        streamed(storage)
+
+
+def test_a_link_in_a_checkpoint_is_not_followed(root: Path, tmp_path: Path) -> None:
+    storage = LocalStorage(root)
+    storage.publish(spool(tmp_path / "spool"), LOCATION, {})
+    (tmp_path / "elsewhere").write_bytes(FILES["state.msgpack"])
+    path = root / LOCATION.path / "state.msgpack"
+    path.unlink()
+    path.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(CheckpointCorrupt, match="is a link"):
+        storage.fetch(LOCATION, tmp_path / "into")
+    with pytest.raises(CheckpointCorrupt, match="is a link"):
+        streamed(storage)
+
+
+def test_a_manifest_of_a_newer_format_asks_for_an_upgrade() -> None:
+    with pytest.raises(StorageError, match=r"format 2, newer than 1.*Upgrade"):
+        decode(forged({"a": ENTRY}, format=2), LOCATION)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"", b"[]", b"{}", b"nonsense", b'{"format":1}', b"\xff", b'{"format":NaN}',
+        forged({"a": ENTRY}, files={"a": {"size_bytes": -1, "blake3": "0" * 64}}),
+        forged({"a": ENTRY}, files={"a": {"size_bytes": 1.5, "blake3": "0" * 64}}),
+        forged({"a": ENTRY}, files={"a": {"size_bytes": True, "blake3": "0" * 64}}),
+        forged({"a": ENTRY}, files={"a": {"size_bytes": 1, "blake3": "0" * 63}}),
+        forged({"a": ENTRY}, files=["a"]), forged({"a": ENTRY}, files={"a": None}), forged({"a": ENTRY}, files=None),
+        forged({"a": ENTRY}, step="3"), forged({"a": ENTRY}, fence=None), forged({"a": ENTRY}, about=None),
+        forged({"a": ENTRY}) + b"\n", b" " + forged({"a": ENTRY}),
+        forged({f"a{number}": ENTRY for number in range(4097)}),
+    ],
+)  # fmt: skip
+def test_what_is_no_manifest_of_ours_is_corrupt(data: bytes) -> None:
+    with pytest.raises(CheckpointCorrupt):
+        decode(data, LOCATION)
+
+
+def test_a_manifest_comes_back_as_it_was() -> None:
+    manifest = Manifest(
+        location=LOCATION, files={"a": ENTRY}, about={"unit": "epoch", "seconds": [1.5, None]}
+    )
+    assert decode(manifest.encode(), LOCATION, manifest.digest) == manifest
+
+
+@pytest.fixture
+def memory() -> Iterator[None]:
+    yield
+    MemoryFileSystem.store.clear()
+    MemoryFileSystem.pseudo_dirs[:] = [""]
+
+
+def test_addresses_of_storages(tmp_path: Path, memory: None) -> None:
+    for url in (str(tmp_path / "a b"), f"file://{tmp_path}/a%20b", f"file://localhost{tmp_path}/a%20b"):
+        opened = Storage.open(url)
+        assert isinstance(opened, LocalStorage)
+        assert opened.root == tmp_path / "a b"
+    store = Storage.open("memory://bucket/prefix")
+    assert isinstance(store, ObjectStorage)
+    store.publish(spool(tmp_path / "spool"), LOCATION, {})
+    assert fetched(store, tmp_path / "into") == FILES
+    assert set(MemoryFileSystem.store) == {
+        f"/bucket/prefix/{LOCATION.path}/{name}" for name in (*FILES, "manifest.json")
+    }
+
+
+@pytest.mark.parametrize("url", ["", "nonsense://x", "file://elsewhere/x", "file:relative", "a\0b"])
+def test_an_address_that_makes_no_sense_is_refused(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if url == "file:relative":
+        assert isinstance(Storage.open(url), LocalStorage), "a folder may have any name"
+        return
+    with pytest.raises(InvalidStudy, match="storage"):
+        Storage.open(url)
+
+
+class LosingObjects(MemoryFileSystem):  # type: ignore[misc]
+    """An object store whose answer to the manifest's upload is lost once, after the upload took effect."""
+
+    cachable = False
+    lost = False
+
+    def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **options: Any) -> None:
+        super().pipe_file(path, value, mode=mode, **options)
+        if not self.lost:
+            self.lost = True
+            raise OSError("the connection was lost")
+
+
+def test_a_manifest_whose_answer_was_lost_is_found_again(tmp_path: Path, memory: None) -> None:
+    storage = ObjectStorage(LosingObjects(), "bucket")
+    folder = spool(tmp_path / "spool")
+    with pytest.raises(StorageError, match="connection was lost"):
+        storage.publish(folder, LOCATION, {})
+    published = storage.publish(folder, LOCATION, {})
+    assert fetched(storage, tmp_path / "into", published.digest) == FILES
+
+
+def test_an_upload_that_is_cut_short_is_no_checkpoint(tmp_path: Path, memory: None) -> None:
+    for fatal in ("file empty", "file state.msgpack", "file tensors.safetensors"):
+
+        def hook(point: str, fatal: str = fatal) -> None:
+            if point == fatal:
+                raise KeyboardInterrupt
+
+        storage = ObjectStorage(MemoryFileSystem(), "bucket", hook)
+        folder = spool(tmp_path / fatal)
+        with pytest.raises(KeyboardInterrupt):
+            storage.publish(folder, LOCATION, {})
+        whole = ObjectStorage(MemoryFileSystem(), "bucket")
+        with pytest.raises(CheckpointMissing):
+            whole.fetch(LOCATION, tmp_path / "into")
+        whole.publish(folder, LOCATION, {})
+        whole.remove(LOCATION)
+
+
+def test_locations_are_made_of_counts() -> None:
+    for wrong in (-1, True, 1.0, "1"):
+        with pytest.raises(ValueError, match="integers from 0"):
+            CheckpointLocation(plan=1, node=1, step=1, fence=wrong)  # type: ignore[arg-type]
+
+
+def test_a_storage_that_cannot_be_made_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(StorageError, match=os.fspath(tmp_path / "file")):
+        LocalStorage(tmp_path / "file" / "storage")
