@@ -9,15 +9,15 @@ Where it departs from the paper:
 - A trial is promoted as soon as it is in the top 1/eta of its rung. The paper does so when a worker asks for
 a job:
   here the scheduler chooses among what is requested, so that a promotion is known as early as possible.
-- Trials differ in ``max_steps``: each has the rungs below its own, and that as its last one.
-- Where nobody would reach the last rung, the best one in the deepest rung is promoted when nothing is open
-any more,
+- Trials differ in ``max_steps``: each competes in the rungs below its own, which is its end and no rung of
+others. - Where nobody would reach the last rung, the best one in the deepest rung is promoted when nothing is
+open any more,
   so that a study of few trials has a trained winner too.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,6 +63,7 @@ class Asha(Policy):
         self._trials: dict[int, _Trial] = {}
         self._rungs: dict[int, list[Rank]] = {}  # by step, best first
         self._wanted: dict[int, int] = {}
+        self._promoted: dict[int, int] = {}  # from which rung, for those of the wanted that were promoted
 
     def added(self, trial: int, max_steps: int) -> None:
         """Wants the first rung of a new trial; a raised limit may let one that waits at its end go on."""
@@ -77,15 +78,15 @@ class Asha(Policy):
             if above is not None:
                 self._wanted[trial] = above
         known.ended = False
-        for rung in known.ranks:
-            self._consider(trial, rung)
+        for step in known.ranks:
+            self._compete(trial, step)
 
     def requested(self, trial: int, step: int) -> None:
         """Waits for it; a trial that had ended is being tried again."""
         self._trials[trial].asked = step
         self._trials[trial].ended = False
         if step >= self._wanted.get(trial, step):
-            self._wanted.pop(trial, None)
+            self._forget(trial)
 
     def observed(self, trial: int, step: int, value: float | None) -> None:
         """Ranks the trial in its rung; it, or the one that the larger rung lets in, may be promoted."""
@@ -94,20 +95,21 @@ class Asha(Policy):
             return
         rank = (value is None, 0.0 if value is None else self._sign * value, trial)
         known.ranks[step] = rank
-        rung = self._rungs.setdefault(step, [])
-        insort(rung, rank)
-        self._consider(trial, step)
-        last_in = len(rung) // self._reduction_factor - 1
-        if last_in >= 0:
-            self._consider(rung[last_in][2], step)
+        self._compete(trial, step)
 
     def ended(self, trial: int) -> None:
         """Wants nothing of it any more; it keeps its place in the rungs."""
         self._trials[trial].ended = True
-        self._wanted.pop(trial, None)
+        self._forget(trial)
 
     def decide(self) -> list[Decision]:
         """All that is wanted, in the order in which it came to be."""
+        for trial in [
+            trial for trial in self._promoted if not self._among_best(trial, self._promoted[trial])
+        ]:
+            # Better ones came in the same breath. Should the rung grow, it is looked at again.
+            del self._promoted[trial]
+            del self._wanted[trial]
         return [Extend(trial, step) for trial, step in self._wanted.items()]
 
     def finish(self) -> list[Decision]:
@@ -122,16 +124,38 @@ class Asha(Policy):
                 candidates.append((-deepest, trial.ranks[deepest], Extend(number, above)))
         return [min(candidates, key=lambda each: each[:2])[2]] if candidates else []
 
+    def _forget(self, trial: int) -> None:
+        self._wanted.pop(trial, None)
+        self._promoted.pop(trial, None)
+
+    def _compete(self, trial: int, rung: int) -> None:
+        """Enters a trial into a rung that is not its end; it, or the one that this lets in, may be promoted."""
+        known = self._trials[trial]
+        if rung >= known.ladder[-1]:
+            return
+        ranks = self._rungs.setdefault(rung, [])
+        place = bisect_left(ranks, known.ranks[rung])
+        if place == len(ranks) or ranks[place] != known.ranks[rung]:
+            ranks.insert(place, known.ranks[rung])
+        self._consider(trial, rung)
+        last_in = len(ranks) // self._reduction_factor - 1
+        if last_in >= 0:
+            self._consider(ranks[last_in][2], rung)
+
     def _consider(self, trial: int, rung: int) -> None:
         """Wants the trial's next rung if it is among the best of this one, and was not promoted before."""
         known = self._trials[trial]
         above = known.next_above(rung)
-        rank = known.ranks[rung]
-        if above is None or known.asked >= above or known.ended or rank[0]:
+        if above is None or known.asked >= above or known.ended or known.ranks[rung][0]:
             return
-        ranks = self._rungs[rung]
-        if bisect_left(ranks, rank) < len(ranks) // self._reduction_factor:
+        if self._among_best(trial, rung):
             self._wanted[trial] = above
+            self._promoted[trial] = rung
+
+    def _among_best(self, trial: int, rung: int) -> bool:
+        ranks = self._rungs[rung]
+        place = bisect_left(ranks, self._trials[trial].ranks[rung])
+        return place < len(ranks) // self._reduction_factor
 
 
 def rungs(min_steps: int, reduction_factor: int, max_steps: int, evaluate_every: int) -> tuple[int, ...]:
