@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from hippo_client.endpoint import find_endpoint
 from hippo_client.handles import StudyHandle
+from hippo_client.origin import refuse_while_loading
 from hippo_client.request_ids import new_request_id as new_request_id
 from hippo_client.submission import Submission, prepare, upload
 from hippo_client.watching import StudySnapshot, Watch
@@ -66,6 +67,7 @@ class Client:
         from hippo_wire import enums
         from hippo_wire.v1 import study_pb2
 
+        refuse_while_loading("submit")
         submission = study if isinstance(study, Submission) else prepare(study)
         upload(self._connection, submission.bundle)
         response: study_pb2.SubmitStudyResponse = self._connection.studies.SubmitStudy(

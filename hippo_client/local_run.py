@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from hippo_client.client import Client
 from hippo_client.handles import StudyHandle
-from hippo_client.origin import loaded_file
+from hippo_client.origin import refuse_while_loading
 from hippo_client.showing import choose_progress
 from hippo_client.submission import prepare
 from hippo_core.engine.states import StudyState
@@ -40,7 +40,7 @@ def run(study: Study, slots: int | None = None, *, progress: bool | Progress = T
     """
     from hippo_client.local import Home, attach
 
-    _refuse_while_loading()
+    refuse_while_loading("run")
     if slots is not None and (isinstance(slots, bool) or not isinstance(slots, int) or slots < 1):
         raise InvalidStudy("slots", f"must be an int of at least 1, not {slots!r}.")
     submission = prepare(study)  # what is wrong with it is told before anything is started
@@ -61,16 +61,6 @@ def run(study: Study, slots: int | None = None, *, progress: bool | Progress = T
             attachment.close()
             raise
     return handle
-
-
-def _refuse_while_loading() -> None:
-    file = loaded_file()
-    if file is not None:
-        raise InvalidStudy(
-            "run",
-            f"{file.name} runs its study while it is loaded.",
-            'Put it below: if __name__ == "__main__":',
-        )
 
 
 def _resume(handle: StudyHandle, shown: Progress) -> None:

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+from hippo_core.errors import InvalidStudy
+
 _PACKAGE = __name__.partition(".")[0]
 _loading: ContextVar[Path | None] = ContextVar("loading", default=None)
 
@@ -40,9 +42,22 @@ def find_origin() -> Origin:
     return Origin(file=file, folder=file.parent)
 
 
-def loaded_file() -> Path | None:
-    """The study file that is being loaded now."""
-    return _loading.get()
+def refuse_while_loading(doing: str) -> None:
+    """Refuses what a study file may do as a script only: loading it would do it again.
+
+    Args:
+        doing: What the file does, in a word: "run", "submit".
+
+    Raises:
+        InvalidStudy: A study file is being loaded.
+    """
+    file = _loading.get()
+    if file is not None:
+        raise InvalidStudy(
+            doing,
+            f"{file.name} {doing}s its study while it is loaded.",
+            'Put it below: if __name__ == "__main__":',
+        )
 
 
 @contextmanager

@@ -27,6 +27,10 @@ def refer(trainer: object, origin: Origin) -> str:
     if isinstance(trainer, str):
         if not TRAINER.fullmatch(trainer):
             raise InvalidStudy("trainer", f"{trainer!r} is not of the form module:attribute.", _FORM)
+        module, _, attribute = trainer.partition(":")
+        if module.endswith(".py"):
+            written = f"{module.removesuffix('.py')}:{attribute}"
+            raise InvalidStudy("trainer", f"{trainer!r} names a file.", f"Write {written!r}.")
         return trainer
     if not isinstance(trainer, type):
         what = "an instance" if hasattr(trainer, "train") else "of type"
