@@ -180,8 +180,7 @@ class PathHost:
             raise _StartLost(f"The checkpoint at step {start.step} cannot be read: {error}") from error
 
     def _explain(self, error: TrainerFailed, order: PathOrder, node: int, step: int) -> Failed:
-        assert error.__cause__ is not None
-        words = explain(error.__cause__, order.code.resolve())
+        words = explain(error.error, order.code.resolve())
         return Failed(
             failure=words.failure, message=words.message, traceback=words.traceback, node=node, step=step
         )

@@ -20,7 +20,15 @@ from hippo_worker.hosting.runtime import require_threads
 
 
 class TrainerFailed(Exception):
-    """The user's code raised; the error is its ``__cause__``."""
+    """The user's code raised.
+
+    Args:
+        error: What it raised.
+    """
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 @contextmanager
@@ -29,7 +37,7 @@ def user_code() -> Iterator[None]:
     try:
         yield
     except (Exception, SystemExit) as error:
-        raise TrainerFailed from error
+        raise TrainerFailed(error) from error
 
 
 class HostedTrainer:
@@ -122,7 +130,7 @@ class HostedTrainer:
         """Puts a state in place of the present one.
 
         Raises:
-            TrainerFailed: ``load_state_dict`` raised; by NotRestorable where a new trainer is needed.
+            TrainerFailed: ``load_state_dict`` raised; NotRestorable where a new trainer is needed.
         """
         with user_code():
             self.trainer.load_state_dict(state["trainer"])
