@@ -388,6 +388,7 @@ class Driver:
                 await asyncio.sleep(min(pause, LONGEST_PAUSE_SECONDS))
 
     async def _renew(self) -> None:
+        """Keeps the lead, and hears of tokens that were made or revoked."""
         while True:
             await asyncio.sleep(self._lease_seconds / 3.0)
             term = self._term
@@ -395,6 +396,7 @@ class Driver:
                 continue
             try:
                 await term.commits.run(partial(self.store.renew, term.number))
+                self.tokens = TokenBook(await asyncio.to_thread(self.store.find_tokens))
             except HippoError as error:
                 self._give_up(term, error)
 

@@ -114,6 +114,8 @@ def main(
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
+    for library in ("alembic", "uvicorn"):
+        logging.getLogger(library).setLevel(logging.WARNING)
     home = home.expanduser().absolute()
     try:
         if heartbeat_seconds * 2 > lease_seconds:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
 from hippo_core.engine import events as ev
 from hippo_core.engine.engine import Engine
 from hippo_core.engine.events import Event
 from hippo_core.engine.states import StudyState, TrialState, WorkerState
+
+disable_created_metrics()  # a second series per counter that nobody asks for
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)

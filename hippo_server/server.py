@@ -74,7 +74,7 @@ class Server:
         storage = await asyncio.to_thread(Storage.open, settings.storage)
         url = await self._open_database()
         self._driver = Driver(
-            store=self._store(url),
+            store=self.make_store(url),
             storage=storage,
             database=self._database_in_use(),
             settings=settings.engine,
@@ -134,7 +134,8 @@ class Server:
         assert self._database is not None
         return self._database
 
-    def _store(self, url: str) -> Store:
+    def make_store(self, url: str) -> Store:
+        """The store; tests put their own in its place."""
         return Store(url)
 
     def _make_tokens(self, driver: Driver) -> None:

@@ -145,6 +145,7 @@ class _Calls(
     grpc.UnaryUnaryClientInterceptor,
     grpc.UnaryStreamClientInterceptor,
     grpc.StreamUnaryClientInterceptor,
+    grpc.StreamStreamClientInterceptor,
 ):
     def __init__(self, address: str, token: str) -> None:
         self._address = address
@@ -172,6 +173,11 @@ class _Calls(
     ) -> Any:
         call = continuation(self._details(client_call_details, client_call_details.timeout), request)
         return Responses(call, self._address)
+
+    def intercept_stream_stream(
+        self, continuation: Callable[..., Any], client_call_details: Any, request_iterator: Any
+    ) -> Any:
+        return self.intercept_unary_stream(continuation, client_call_details, request_iterator)
 
     def intercept_stream_unary(
         self, continuation: Callable[..., Any], client_call_details: Any, request_iterator: Any
