@@ -90,13 +90,7 @@ class StudySpec:
         if self.program.kinds != self.space.kinds:
             raise InvalidStudy("program.kinds", "do not agree with the space")
         self.policy.check(self._limit(), self.program.evaluate_every)
-        count = self.sampler.count(self.space)
-        if count is not None and self.max_trials > count:
-            raise InvalidStudy(
-                "max_trials",
-                f"the grid has {count} points, which is less than {self.max_trials}",
-                f"Use max_trials={count} or fewer, or samplers.random().",
-            )
+        self.sampler.check(self.space, self.max_trials)
         _check_points(self)
 
     @property

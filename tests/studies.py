@@ -31,7 +31,9 @@ def study(space, *, program_changes=None, **changes):
 def grid(space, **changes):
     """The grid over a space as a person writes it, with all its points."""
     built = space if isinstance(space, Space) else Space(space)
-    arguments = {"sampler": samplers.grid(), "max_trials": samplers.grid().count(built), **changes}
+    arguments = {"sampler": samplers.grid(), **changes}
+    if "max_trials" not in arguments:
+        arguments["max_trials"] = samplers.grid().count(built)
     return study(built, **arguments)
 
 

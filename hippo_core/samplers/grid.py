@@ -33,19 +33,38 @@ class Grid(Sampler):
         Raises:
             InvalidStudy: The space is not finite.
         """
-        domain = space.unlistable()
-        if domain is not None:
-            raise InvalidStudy(
-                "sampler",
-                f"a grid needs a finite space, but {domain.name!r} is continuous",
-                f"List values for {domain.name!r} with space.choice([...]), or use samplers.random().",
-            )
+        _require_finite(space)
         count = sum(1 for _ in islice(space.assignments(), LARGEST + 1))
         return count if count <= LARGEST else None
+
+    def check(self, space: Space, trials: int) -> None:
+        """Checks that the grid has so many points.
+
+        Raises:
+            InvalidStudy: It has fewer, or the space is not finite.
+        """
+        _require_finite(space)
+        if space.assignment(trials - 1) is None:
+            count = self.count(space)
+            raise InvalidStudy(
+                "max_trials",
+                f"the grid has {count} points, which is less than {trials}",
+                f"Use max_trials={count} or fewer, or samplers.random().",
+            )
 
     def to_json(self) -> dict[str, Any]:
         """``{"sampler": "grid"}``."""
         return {"sampler": "grid"}
+
+
+def _require_finite(space: Space) -> None:
+    domain = space.unlistable()
+    if domain is not None:
+        raise InvalidStudy(
+            "sampler",
+            f"a grid needs a finite space, but {domain.name!r} is continuous",
+            f"List values for {domain.name!r} with space.choice([...]), or use samplers.random().",
+        )
 
 
 @worded("samplers.grid")

@@ -31,6 +31,9 @@ class Random(Sampler):
         """As many as wanted."""
         return None
 
+    def check(self, space: Space, trials: int) -> None:
+        """There are as many as wanted."""
+
     def to_json(self) -> dict[str, Any]:
         """``{"sampler": "random"}``."""
         return {"sampler": "random"}

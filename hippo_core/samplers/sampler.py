@@ -26,5 +26,13 @@ class Sampler(ABC):
         """
 
     @abstractmethod
+    def check(self, space: Space, trials: int) -> None:
+        """Checks that there are so many points.
+
+        Raises:
+            InvalidStudy: There are fewer, or the sampler cannot work on such a space.
+        """
+
+    @abstractmethod
     def to_json(self) -> dict[str, Any]:
         """The sampler as ``{"sampler": name, ...}``."""
