@@ -26,8 +26,21 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[URL]:
     from hippo_server.postgres import EmbeddedPostgres
 
     postgres = EmbeddedPostgres(tmp_path_factory.mktemp("postgres"))
-    yield sqlalchemy.make_url(postgres.start())
+    url = sqlalchemy.make_url(postgres.start())
+    _stop_syncing(url)
+    yield url
     postgres.stop()
+
+
+def _stop_syncing(url: URL) -> None:
+    """Spares tests the disk: nobody pulls the plug on this server, and it goes with the test process."""
+    import sqlalchemy
+
+    engine = sqlalchemy.create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql("ALTER SYSTEM SET fsync = off")
+        connection.exec_driver_sql("SELECT pg_reload_conf()")
+    engine.dispose()
 
 
 @pytest.fixture(scope="session")

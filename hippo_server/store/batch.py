@@ -26,6 +26,9 @@ Key = tuple[Any, ...]
 #: Rows that may be there already, and then stay as they are.
 KEPT_AS_THEY_ARE = frozenset({"projects", "programs"})
 
+#: Rows that take the place of an earlier one: a worker that comes back, a state that its writer saves again.
+REPLACED = frozenset({"workers", "checkpoints"})
+
 #: Updates find these rows otherwise than by their primary key.
 FOUND_BY: Mapping[str, tuple[str, ...]] = {"save_points": ("fence", "node", "step")}
 
@@ -163,9 +166,10 @@ class Batch:
         conflict = ""
         if table.name in KEPT_AS_THEY_ARE:
             conflict = "ON CONFLICT DO NOTHING"
-        elif table.name == "workers":
-            changed = ", ".join(f"{name} = excluded.{name}" for name in rows[0] if name != "name")
-            conflict = f"ON CONFLICT (name) DO UPDATE SET {changed}"
+        elif table.name in REPLACED:
+            keys = KEYS[table.name]
+            changed = ", ".join(f"{name} = excluded.{name}" for name in rows[0] if name not in keys)
+            conflict = f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {changed}"
         sql.insert(cursor, table, rows, conflict)
 
 

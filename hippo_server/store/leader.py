@@ -31,6 +31,7 @@ _TAKE = """
     WHERE leader.expires_at <= now() OR NOT EXISTS (
         SELECT FROM pg_stat_activity
         WHERE pid = leader.session AND (backend_start IS NULL OR backend_start = leader.session_began_at)
+          AND pid <> pg_backend_pid()
     )
     RETURNING term
 """
@@ -62,6 +63,8 @@ class Leadership:
 
     def take(self, holder: str, lease_seconds: float) -> int:
         """Takes the lead with a new term, waiting up to ``lease_seconds`` for an earlier leader to be gone.
+
+        Who leads already, and takes it again after an error, need not wait.
 
         Raises:
             Conflict: Another server leads and renews.

@@ -1,0 +1,110 @@
+"""What the engine decides comes back from the rows as it was."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+import pytest
+
+from hippo_core import policies
+from hippo_core.engine.commands import (
+    DeleteStudy,
+    DrainWorker,
+    ExtendStudy,
+    PauseStudy,
+    ResumeStudy,
+    RetryTrials,
+    StopStudy,
+)
+from hippo_core.engine.states import StudyState
+from hippo_core.engine.views import study_view
+from hippo_core.errors import HippoError
+from hippo_server.store import Store
+from tests.integration.store.stored_cluster import StoredCluster
+from tests.unit.engine.test_cluster import PIECES, expect_as_trained_alone, spec, submit
+
+
+@pytest.mark.parametrize("commands", [1, 7, 100])
+def test_a_study_comes_back_at_any_moment(store: Store, commands: int) -> None:
+    """1. ASHA on two workers. 2. At many moments the rows are read back. 3. All is as in the engine that lived."""
+    cluster = StoredCluster(3, {"a": 2, "b": 1}, store, commands)
+    submit(cluster, spec(policy=policies.asha(min_steps=1, reduction_factor=3), checkpoint_every=2))
+    for _ in range(25):
+        for _ in range(12):
+            cluster.act()
+        cluster.expect_equal_from_rows()
+    cluster.run()
+    cluster.expect_equal_from_rows()
+    assert study_view(cluster.engine, "default", "study").state is StudyState.COMPLETED
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_all_commands_and_faults_come_back(store: Store, seed: int) -> None:
+    """1. Studies, users' commands and faults in random order. 2. The server restarts from the rows now and then."""
+    cluster = StoredCluster(seed, {"a": 2, "b": 1}, store, 3)
+    chosen = random.Random(seed)
+    names = ["first", "second", "third"]
+    commands: list[Callable[[str], object]] = [
+        lambda name: PauseStudy(project="default", name=name),
+        lambda name: ResumeStudy(project="default", name=name),
+        lambda name: ExtendStudy(project="default", name=name, max_steps=chosen.randrange(9, 14), priority=1),
+        lambda name: StopStudy(project="default", name=name),
+        lambda name: RetryTrials(project="default", name=name),
+        lambda name: DeleteStudy(project="default", name=name),
+        lambda _: DrainWorker(worker="b"),
+    ]
+    faults = [
+        lambda: cluster.kill_worker("a"),
+        lambda: cluster.lose_worker("b"),
+        lambda: cluster.kill_runner("a"),
+        cluster.lose_checkpoint,
+        lambda: cluster.register("b"),
+    ]
+    for name in names:
+        for _ in range(8):
+            submit_or_refuse(cluster, name, chosen)
+            for _ in range(12):
+                cluster.act()
+            chosen.choice(faults)()
+            try:
+                cluster.tell(chosen.choice(commands)(chosen.choice(names)))  # type: ignore[arg-type]
+            except HippoError:
+                pass  # a command that the study's state forbids changes nothing
+            cluster.expect_equal_from_rows()
+        cluster.restart_server()
+
+
+def submit_or_refuse(cluster: StoredCluster, name: str, chosen: random.Random) -> None:
+    policy = policies.asha(min_steps=2, reduction_factor=2) if name == "second" else policies.full()
+    rates = PIECES[: chosen.randrange(2, 5)]
+    try:
+        submit(cluster, spec(name, rates, policy=policy, checkpoint_every=3))
+    except HippoError:
+        pass  # it exists with other content
+
+
+def test_training_ends_exactly_after_restarts_from_rows(store: Store) -> None:
+    cluster = StoredCluster(11, {"a": 1, "b": 1}, store, 4)
+    submit(cluster, spec(checkpoint_every=2))
+    for _ in range(5):
+        for _ in range(60):
+            cluster.act()
+        cluster.restart_server()
+    cluster.run()
+    expect_as_trained_alone(cluster, "study")
+
+
+def test_numbers_are_never_given_twice_when_the_latest_study_is_deleted(store: Store) -> None:
+    cluster = StoredCluster(1, {"a": 1}, store)
+    submit(cluster, spec("kept", PIECES[:1]))
+    cluster.run()
+    submit(cluster, spec("deleted", PIECES[:2], seed=1))
+    cluster.run()
+    cluster.tell(DeleteStudy(project="default", name="deleted"))
+    cluster.expect_equal_from_rows()
+    cluster.restart_server()
+    submit(cluster, spec("deleted", PIECES[:1], seed=1))
+    cluster.run()
+    cluster.expect_equal_from_rows()
+    assert cluster.engine.state.studies[3].steps_trained == 0, "what was trained stays for others"
