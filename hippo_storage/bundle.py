@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import shutil
 import stat
+import struct
 import uuid
 import zipfile
 from collections.abc import Sequence
@@ -20,12 +21,14 @@ from typing import IO
 from blake3 import blake3
 
 from hippo_core.errors import InvalidStudy
-from hippo_storage.files import CHUNK_BYTES, digest_of
+from hippo_storage.files import CHUNK_BYTES
 from hippo_storage.layout import MAX_BYTES, MAX_FILES, SourceFile, collect, is_safe_name
 from hippo_storage.verify import bundle_corrupt, in_words
 
 MAX_ARCHIVE_BYTES = MAX_BYTES + (16 << 20)
 
+# What zipfile raises over bytes that are no archive, or a damaged one.
+_DAMAGED = (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError, RuntimeError, struct.error)
 _TIME = (1980, 1, 1, 0, 0, 0)
 _UNIX = 3
 
@@ -82,16 +85,16 @@ def unpack(archive: Path | bytes, into: Path, digest: str | None = None) -> None
     """
     temporary = into.parent / f".{into.name}.{uuid.uuid4().hex}"
     with in_words(f"unpacking code into {into}"):
-        _check_digest(archive, digest)
+        data = _contents(archive, digest)
         into.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with zipfile.ZipFile(io.BytesIO(archive) if isinstance(archive, bytes) else archive) as opened:
+            with zipfile.ZipFile(io.BytesIO(data)) as opened:
                 _check(opened)
                 temporary.mkdir()
                 for entry in opened.infolist():
                     _unpack_file(opened, entry, temporary)
             temporary.rename(into)
-        except (zipfile.BadZipFile, NotImplementedError, EOFError) as error:
+        except _DAMAGED as error:
             raise _refused(f"it is no archive of code ({error})") from error
         finally:
             if temporary.exists():
@@ -105,12 +108,15 @@ def _entry(name: str, source: SourceFile) -> zipfile.ZipInfo:
     return entry
 
 
-def _check_digest(archive: Path | bytes, digest: str | None) -> None:
-    if digest is None:
-        return
-    found = blake3(archive).hexdigest() if isinstance(archive, bytes) else digest_of(archive)
-    if found != digest:
+def _contents(archive: Path | bytes, digest: str | None) -> bytes:
+    """The archive's bytes: read once, so that what was checked is what is unpacked."""
+    size_bytes = len(archive) if isinstance(archive, bytes) else archive.stat().st_size
+    if size_bytes > MAX_ARCHIVE_BYTES:
+        raise _refused(f"it has {size_bytes} bytes, more than {MAX_ARCHIVE_BYTES}")
+    data = archive if isinstance(archive, bytes) else archive.read_bytes()
+    if digest is not None and (found := blake3(data).hexdigest()) != digest:
         raise bundle_corrupt(digest, found)
+    return data
 
 
 def _check(archive: zipfile.ZipFile) -> None:
