@@ -194,6 +194,8 @@ def choices(options: dict[str, list[object]]) -> object:
     return {name: domains.choice(each) for name, each in options.items()}
 
 
-def submit(connection: Connection, request_id: str = "first", **changes: object) -> study_pb2.SubmitStudyResponse:
+def submit(
+    connection: Connection, request_id: str = "first", **changes: object
+) -> study_pb2.SubmitStudyResponse:
     request = study_pb2.SubmitStudyRequest(request_id=request_id, spec_json=dump(spec(**changes).to_json()))
     return connection.studies.SubmitStudy(request)

@@ -18,28 +18,14 @@ STUDIES, WORKERS, ADMIN = (
     f"/hippo.v1.{service}/" for service in ("StudyService", "WorkerService", "AdminService")
 )
 #: Written out a second time, so that a change of the table is a change of this one.
+READ = "GetStudy ListStudies WatchStudy ListTrials GetTrial GetStageTree ReadTrialLog DownloadCheckpoint"
+CHANGE = "SubmitStudy PauseStudy ResumeStudy StopStudy ExtendStudy RetryTrials DeleteStudy UploadBundle"
 EXPECTED = {
-    **dict.fromkeys(
-        [
-            STUDIES + name
-            for name in (
-                "GetStudy ListStudies WatchStudy ListTrials GetTrial GetStageTree ReadTrialLog DownloadCheckpoint"
-            ).split()
-        ],
-        VIEWERS,
-    ),
-    **dict.fromkeys(
-        [
-            STUDIES + name
-            for name in (
-                "SubmitStudy PauseStudy ResumeStudy StopStudy ExtendStudy RetryTrials DeleteStudy UploadBundle"
-            ).split()
-        ],
-        EDITORS,
-    ),
+    **{STUDIES + name: VIEWERS for name in READ.split()},
+    **{STUDIES + name: EDITORS for name in CHANGE.split()},
     STUDIES + "FindBundle": EDITORS | {"worker"},
     STUDIES + "DownloadBundle": EDITORS | {"worker"},
-    **dict.fromkeys([WORKERS + name for name in ("RegisterWorker", "Work", "AppendLog")], {"worker"}),
+    **{WORKERS + name: {"worker"} for name in ("RegisterWorker", "Work", "AppendLog")},
     ADMIN + "GetServer": VIEWERS | {"worker"},
     ADMIN + "ListWorkers": VIEWERS,
     ADMIN + "DrainWorker": {"admin"},

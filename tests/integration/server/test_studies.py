@@ -1,0 +1,207 @@
+"""What clients ask: submissions, changes, pages, errors with their reasons, and request ids."""
+
+from __future__ import annotations
+
+import json
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2, status_pb2
+
+from hippo_core.errors import Conflict, InvalidStudy, NotFound
+from hippo_wire.convert import dump
+from hippo_wire.errors import DETAILS_KEY
+from hippo_wire.v1 import study_pb2
+from tests.integration.server.conftest import spec, submit, upload
+
+
+def test_submitting_again_finds_the_equal_study_and_extends_a_larger_one(client):
+    first = submit(client, "1")
+    assert first.outcome == study_pb2.SUBMIT_OUTCOME_CREATED
+    assert first.study.state == study_pb2.STUDY_STATE_RUNNING
+    assert dict(first.study.trial_counts) == {"waiting": 4}
+    assert submit(client, "2").outcome == study_pb2.SUBMIT_OUTCOME_UNCHANGED
+    more = dump(spec(name="study").extended(max_trials=None, max_steps=5, priority=None).to_json())
+    request = study_pb2.SubmitStudyRequest(request_id="3", spec_json=more)
+    assert client.studies.SubmitStudy(request).outcome == study_pb2.SUBMIT_OUTCOME_EXTENDED
+    with pytest.raises(Conflict) as conflict:
+        submit(client, "4", space={"lr": [0.3], "momentum": [0.8, 0.9]})
+    assert "space" in conflict.value.message
+    assert conflict.value.hint
+
+
+def test_an_answer_shows_the_study_as_it_is_read_afterwards(client):
+    answered = submit(client).study
+    read = client.studies.GetStudy(study_pb2.GetStudyRequest(name="study")).study
+    assert abs(answered.create_time.ToDatetime() - read.create_time.ToDatetime()).total_seconds() < 5
+    answered.ClearField("create_time")
+    read.ClearField("create_time")
+    assert answered == read
+    assert json.loads(read.spec_json) == spec(name="study").to_json()
+
+
+def test_a_life_of_pausing_resuming_stopping_and_deleting(client):
+    submit(client)
+    studies = client.studies
+
+    def ask(method, kind, number):
+        return method(kind(request_id=str(number), name="study"))
+
+    paused = ask(studies.PauseStudy, study_pb2.PauseStudyRequest, 10)
+    assert paused.study.state == study_pb2.STUDY_STATE_PAUSED
+    resumed = ask(studies.ResumeStudy, study_pb2.ResumeStudyRequest, 11)
+    assert resumed.study.state == study_pb2.STUDY_STATE_RUNNING
+    with pytest.raises(Conflict):
+        ask(studies.DeleteStudy, study_pb2.DeleteStudyRequest, 12)
+    stopped = ask(studies.StopStudy, study_pb2.StopStudyRequest, 13)
+    assert stopped.study.state == study_pb2.STUDY_STATE_STOPPED
+    assert dict(stopped.study.trial_counts) == {"stopped": 4}
+    read = studies.GetStudy(study_pb2.GetStudyRequest(name="study")).study
+    assert read.HasField("end_time")
+    retried = ask(studies.RetryTrials, study_pb2.RetryTrialsRequest, 14)
+    assert retried.trial_count == 0
+    assert ask(studies.DeleteStudy, study_pb2.DeleteStudyRequest, 15).trial_count == 4
+    with pytest.raises(NotFound):
+        studies.GetStudy(study_pb2.GetStudyRequest(name="study"))
+
+
+def test_extending_says_what_may_not_be(client):
+    submit(client)
+    with pytest.raises(InvalidStudy) as refused:
+        client.studies.ExtendStudy(study_pb2.ExtendStudyRequest(request_id="2", name="study", max_steps=1))
+    assert refused.value.field == "max_steps"
+    request = study_pb2.ExtendStudyRequest(request_id="3", name="study", priority=7)
+    extended = client.studies.ExtendStudy(request).study
+    assert json.loads(extended.spec_json)["priority"] == 7
+
+
+def test_pages_hold_everything_once_and_in_order(client):
+    for number in range(5):
+        submit(client, f"s{number}", name=f"study-{number}")
+    names, token = [], ""
+    while True:
+        page = client.studies.ListStudies(study_pb2.ListStudiesRequest(page_size=2, page_token=token))
+        names += [study.name for study in page.studies]
+        token = page.next_page_token
+        if not token:
+            break
+    assert names == [f"study-{number}" for number in (4, 3, 2, 1, 0)]
+    first = client.studies.ListTrials(study_pb2.ListTrialsRequest(name="study-1", page_size=3))
+    assert [trial.number for trial in first.trials] == [0, 1, 2]
+    rest = study_pb2.ListTrialsRequest(name="study-1", page_size=3, page_token=first.next_page_token)
+    assert [trial.number for trial in client.studies.ListTrials(rest).trials] == [3]
+    for size, page_token in ((-1, ""), (10**6, ""), (0, "nonsense")):
+        with pytest.raises(InvalidStudy):
+            client.studies.ListStudies(study_pb2.ListStudiesRequest(page_size=size, page_token=page_token))
+
+
+def test_one_trial_and_the_stage_tree(client):
+    submit(client)
+    detail = client.studies.GetTrial(study_pb2.GetTrialRequest(name="study", trial=3))
+    assert detail.trial.state == study_pb2.TRIAL_STATE_WAITING
+    assert json.loads(detail.trial.hyperparameters_json) == {"lr": 0.2, "momentum": 0.9}
+    assert sum(part.stop - part.start for part in detail.path) == 3
+    nodes = client.studies.GetStageTree(study_pb2.GetStageTreeRequest(name="study")).nodes
+    assert sorted(trial for node in nodes for trial in node.ending) == [0, 1, 2, 3]
+    with pytest.raises(NotFound):
+        client.studies.GetTrial(study_pb2.GetTrialRequest(name="study", trial=4))
+    with pytest.raises(NotFound) as none:
+        next(client.studies.DownloadCheckpoint(study_pb2.DownloadCheckpointRequest(name="study")))
+    assert "no checkpoint" in none.value.message
+
+
+def test_a_repeat_gets_the_first_answer_also_after_a_restart(start_server):
+    """The answer is kept with the change, byte for byte, though the study has changed since."""
+    server = start_server()
+    client = server.connect()
+    upload(client)
+    first = submit(client, "once")
+    stop = study_pb2.StopStudyRequest(request_id="stop", name="study")
+    stopped = client.studies.StopStudy(stop)
+    assert submit(client, "once") == first
+    server.stop()
+    again = start_server().connect()
+    assert submit(again, "once") == first
+    assert again.studies.StopStudy(stop) == stopped
+    found = again.studies.ListStudies(study_pb2.ListStudiesRequest()).studies
+    assert [study.name for study in found] == ["study"]
+
+
+def test_a_request_id_used_for_something_else_is_a_conflict(client):
+    submit(client, "once")
+    for call in (
+        lambda: submit(client, "once", name="other"),
+        lambda: client.studies.StopStudy(study_pb2.StopStudyRequest(request_id="once", name="study")),
+    ):
+        with pytest.raises(Conflict) as conflict:
+            call()
+        assert "once" in conflict.value.message
+
+
+def test_a_change_needs_a_request_id(client):
+    for request_id in ("", "x" * 129):
+        with pytest.raises(InvalidStudy) as refused:
+            submit(client, request_id)
+        assert refused.value.field == "request_id"
+
+
+def test_errors_carry_a_reason_and_a_remedy(server):
+    """Any client can read them: a status code, and an ErrorInfo of google.rpc."""
+    with grpc.insecure_channel(server.address) as channel:
+        from hippo_wire.v1.study_pb2_grpc import StudyServiceStub
+
+        metadata = [("authorization", f"Bearer {server.token('admin')}")]
+        with pytest.raises(grpc.RpcError) as refused:
+            StudyServiceStub(channel).GetStudy(
+                study_pb2.GetStudyRequest(name="none"), timeout=5, metadata=metadata
+            )
+    assert refused.value.code() is grpc.StatusCode.NOT_FOUND
+    packed = dict(refused.value.trailing_metadata())[DETAILS_KEY]
+    info = error_details_pb2.ErrorInfo()
+    assert status_pb2.Status.FromString(packed).details[0].Unpack(info)
+    assert (info.reason, info.domain) == ("NOT_FOUND", "hippo")
+    assert info.metadata["hint"]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "nonsense", "[]", '{"name": NaN}', '{"name": 1e999}', "[" * 100_000, '{"unknown": 1}']
+)
+def test_a_study_that_is_no_study_names_the_field(client, text):
+    with pytest.raises(InvalidStudy) as refused:
+        client.studies.SubmitStudy(study_pb2.SubmitStudyRequest(request_id="1", spec_json=text))
+    assert refused.value.field
+
+
+def test_a_study_needs_its_bundle_and_a_bundle_its_digest(server):
+    connection = server.connect()
+    with pytest.raises(InvalidStudy) as missing:
+        submit(connection)
+    assert missing.value.field == "bundle"
+    wrong = study_pb2.UploadBundleRequest(digest="0" * 64, data=b"something else")
+    with pytest.raises(InvalidStudy) as refused:
+        connection.studies.UploadBundle(iter([wrong]))
+    assert refused.value.field == "digest"
+    assert not connection.studies.FindBundle(study_pb2.FindBundleRequest(digest="0" * 64)).found
+    for digest in ("../../etc/passwd", "", "x" * 4096):
+        with pytest.raises(InvalidStudy):
+            connection.studies.FindBundle(study_pb2.FindBundleRequest(digest=digest))
+
+
+def test_bundles_travel_in_pieces_and_come_back_whole(server):
+    import blake3
+
+    connection = server.connect()
+    archive = bytes(range(256)) * (5 << 12) + b"end"
+    digest = blake3.blake3(archive).hexdigest()
+    from hippo_wire.channel import pieces
+
+    requests = [study_pb2.UploadBundleRequest(digest=digest)]
+    requests += [study_pb2.UploadBundleRequest(data=piece) for piece in pieces([archive])]
+    assert connection.studies.UploadBundle(iter(requests)).size_bytes == len(archive)
+    found = connection.studies.DownloadBundle(study_pb2.DownloadBundleRequest(digest=digest))
+    received = [response.data for response in found]
+    assert b"".join(received) == archive
+    assert max(map(len, received)) <= 1 << 20
+    assert list(server.settings.folder.joinpath("uploads").iterdir()) == []
+    with pytest.raises(NotFound):
+        next(connection.studies.DownloadBundle(study_pb2.DownloadBundleRequest(digest="0" * 64)))

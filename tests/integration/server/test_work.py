@@ -1,0 +1,325 @@
+"""The stream of work: leases down, reports up, acknowledged after their commit and once."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from hippo_core.engine import commands
+from hippo_core.engine.decision import EngineSettings
+from hippo_core.errors import InvalidStudy, NotFound, Stale, Unavailable
+from hippo_storage.storage import CheckpointLocation
+from hippo_wire.v1 import admin_pb2, study_pb2, worker_pb2
+from tests.integration.server.conftest import spec, submit, upload
+from tests.integration.server.worker import Worker, working
+
+
+def study(client, name="study"):
+    return client.studies.GetStudy(study_pb2.GetStudyRequest(name=name)).study
+
+
+def ended(client, name="study"):
+    return study(client, name).state not in {study_pb2.STUDY_STATE_RUNNING, study_pb2.STUDY_STATE_PAUSED}
+
+
+def first_lease(worker, stream):
+    for response in stream:
+        orders = worker.note(response)
+        if orders:
+            return orders[0]
+    raise AssertionError("the stream ended without a lease")
+
+
+def test_a_study_is_trained_to_its_end(server, client):
+    """Every trial's metrics are there, shared steps were trained once, and nothing is left running."""
+    submit(client)
+    worker = Worker(server.connect(server.token("worker")), slots=2)
+    with working(worker) as stream:
+        worker.work(lambda: ended(client), stream)
+    found = study(client)
+    assert found.state == study_pb2.STUDY_STATE_COMPLETED
+    assert dict(found.trial_counts) == {"completed": 4}
+    assert found.savings.steps_without_sharing == 12
+    assert found.savings.steps_trained == 12  # constants share nothing
+    detail = client.studies.GetTrial(study_pb2.GetTrialRequest(name="study", trial=0))
+    assert [(each.step, each.metrics[0].value) for each in detail.history] == [(1, 0.1), (2, 0.2), (3, 0.3)]
+    workers = client.admin.ListWorkers(admin_pb2.ListWorkersRequest()).workers
+    assert [(each.name, len(each.slots)) for each in workers] == [("worker", 2)]
+    assert workers[0].HasField("register_time")
+
+
+def test_a_watcher_sees_the_study_from_its_beginning_to_its_end(server, client):
+    submit(client)
+    messages = []
+    watching = threading.Thread(
+        target=lambda: messages.extend(client.studies.WatchStudy(study_pb2.WatchStudyRequest(name="study")))
+    )
+    watching.start()
+    worker = Worker(server.connect(server.token("worker")))
+    with working(worker) as stream:
+        worker.work(lambda: ended(client), stream)
+    watching.join(30)
+    assert not watching.is_alive()
+    assert [trial.number for trial in messages[0].trials] == [0, 1, 2, 3]
+    assert messages[-1].study.state == study_pb2.STUDY_STATE_COMPLETED
+    last = {trial.number: trial for message in messages for trial in message.trials}
+    assert {trial.state for trial in last.values()} == {study_pb2.TRIAL_STATE_COMPLETED}
+    assert messages[-1].study.HasField("end_time")
+    with pytest.raises(NotFound):
+        next(client.studies.WatchStudy(study_pb2.WatchStudyRequest(name="none")))
+
+
+def test_a_repeated_report_is_acknowledged_and_changes_nothing(server, client):
+    submit(client)
+    worker = Worker(server.connect(server.token("worker")))
+    with working(worker) as stream:
+        order = first_lease(worker, stream)
+        stage = order.stages[0]
+        steps = commands.StepsReport(
+            node=stage.node, start=0, stop=1, train_seconds=0.1, evaluate_seconds=0.0
+        )
+        for _ in range(3):
+            worker.report(order.fence, steps, number=1)
+        while worker.acknowledged.get(order.fence) != 1:
+            worker.note(next(stream))
+        assert study(client).savings.steps_trained == 1
+
+
+def test_a_gap_in_the_numbers_ends_the_stream_for_another_try(server, client):
+    submit(client)
+    worker = Worker(server.connect(server.token("worker")))
+    with working(worker) as stream:
+        order = first_lease(worker, stream)
+        worker.report(order.fence, commands.TrainedReport(), number=2)
+        with pytest.raises(Unavailable) as gap:
+            list(stream)
+    assert "Send again from 1" in gap.value.hint
+    stream = worker.open()
+    response = next(stream)
+    assert [lease.fence for lease in response.leases] == [order.fence]
+    worker.close()
+
+
+def test_a_lease_that_no_longer_stands_is_revoked(server, client):
+    submit(client)
+    worker = Worker(server.connect(server.token("worker")))
+    with working(worker) as stream:
+        first_lease(worker, stream)
+        worker.report(999, commands.TrainedReport())
+        while not worker.revoked:
+            worker.note(next(stream))
+    assert worker.revoked == [999]
+
+
+def test_a_worker_that_is_not_heard_of_loses_its_leases_and_hears_of_it(start_server):
+    """A silent worker's lease goes to another; the silent one is told at once when it comes back."""
+    settings = EngineSettings(heartbeat_seconds=0.1, lease_seconds=0.5)
+    server = start_server(engine=settings)
+    client = server.connect()
+    upload(client)
+    submit(client)
+    silent = Worker(server.connect(server.token("worker")), name="silent")
+    with working(silent) as stream:
+        order = first_lease(silent, stream)
+        while not silent.revoked:
+            silent.note(next(stream))
+        assert silent.revoked == [order.fence]
+        workers = client.admin.ListWorkers(admin_pb2.ListWorkersRequest()).workers
+        assert [each.state for each in workers] == [admin_pb2.WORKER_STATE_LOST]
+        silent.report(order.fence, commands.TrainedReport())
+        silent.note(next(stream))
+        assert silent.revoked == [order.fence, order.fence]
+
+
+def test_a_new_connection_takes_the_place_of_the_earlier_one(server, client):
+    submit(client)
+    worker = Worker(server.connect(server.token("worker")))
+    with working(worker) as stream:
+        order = first_lease(worker, stream)
+        again = Worker(server.connect(server.token("worker")))
+        again.incarnation = worker.incarnation
+        second = again.open()
+        assert first_lease(again, second).fence == order.fence
+        with pytest.raises(Stale):
+            list(stream)
+        again.close()
+
+
+def test_an_incarnation_that_is_not_registered_is_stale(server, client):
+    worker = Worker(server.connect(server.token("worker")))
+    with pytest.raises(Stale):
+        list(worker.open())
+    worker.register()
+    worker.incarnation = "another"
+    with pytest.raises(Stale):
+        list(worker.open())
+
+
+def test_leases_that_a_worker_holds_survive_a_restart_of_the_server(start_server):
+    """The worker registers with its lease, the lease stands, and its work goes on where it was."""
+    server = start_server()
+    client = server.connect()
+    upload(client)
+    submit(client)
+    worker = Worker(server.connect(server.token("worker")))
+    with working(worker) as stream:
+        order = first_lease(worker, stream)
+        server.stop()
+        with pytest.raises(Unavailable):
+            list(stream)
+    server = start_server()
+    worker.connection = server.connect(server.token("worker"))
+    response = worker.register(order.fence, 12345)
+    assert list(response.revoked) == [12345]
+    assert response.term > 1
+    stream = worker.open()
+    assert first_lease(worker, stream) == order
+    worker.train(order)
+    client = server.connect()
+    worker.work(lambda: ended(client), stream)
+    worker.close()
+    assert study(client).state == study_pb2.STUDY_STATE_COMPLETED
+
+
+def test_a_drained_worker_is_told_once_and_leaves(server, client):
+    submit(client)
+    worker = Worker(server.connect(server.token("worker")))
+    with working(worker) as stream:
+        order = first_lease(worker, stream)
+        request = admin_pb2.DrainWorkerRequest(request_id="1", worker="worker")
+        assert client.admin.DrainWorker(request).worker.state == admin_pb2.WORKER_STATE_DRAINING
+        while not worker.drained:
+            worker.note(next(stream))
+        worker.report(order.fence, commands.ReleasedReport(reason="drained"))
+        worker.send(leaving=True)
+        worker.close()
+        responses = [worker.note(response) for response in stream]
+        assert worker.settled()
+        assert not any(responses)
+    workers = client.admin.ListWorkers(admin_pb2.ListWorkersRequest()).workers
+    assert [each.state for each in workers] == [admin_pb2.WORKER_STATE_GONE]
+    with pytest.raises(NotFound):
+        client.admin.DrainWorker(admin_pb2.DrainWorkerRequest(request_id="2", worker="wrker"))
+
+
+def test_a_paused_study_stops_its_path(server, client):
+    submit(client)
+    worker = Worker(server.connect(server.token("worker")))
+    with working(worker) as stream:
+        order = first_lease(worker, stream)
+        client.studies.PauseStudy(study_pb2.PauseStudyRequest(request_id="p", name="study"))
+        while not worker.stops:
+            worker.note(next(stream))
+        assert worker.stops[0][0] == order.fence
+
+
+def test_a_report_about_anothers_node_is_refused(server, client):
+    submit(client)
+    worker = Worker(server.connect(server.token("worker")))
+    with working(worker) as stream:
+        order = first_lease(worker, stream)
+        steps = commands.StepsReport(node=10**9, start=0, stop=1, train_seconds=0.1, evaluate_seconds=0.0)
+        worker.report(order.fence, steps)
+        with pytest.raises(InvalidStudy):
+            list(stream)
+
+
+def test_registration_is_answered_alike_when_it_is_repeated(server, client):
+    worker = Worker(server.connect(server.token("worker")))
+    first = worker.register(request_id="same")
+    assert worker.register(request_id="same") == first
+    assert first.heartbeat_seconds == 0.1
+    assert first.storage == server.settings.storage
+
+
+@pytest.mark.parametrize(
+    "fields", [{"worker": ""}, {"incarnation": ""}, {"slots": []}, {"environment_json": "x"}]
+)
+def test_a_registration_that_makes_no_sense_names_the_field(server, fields):
+    request = worker_pb2.RegisterWorkerRequest(
+        request_id="1",
+        worker="w",
+        incarnation="i",
+        environment_json="{}",
+        slots=[worker_pb2.Slot(device=worker_pb2.DEVICE_KIND_CPU)],
+    )
+    for name, value in fields.items():
+        request.ClearField(name)
+        if value:
+            setattr(request, name, value)
+    with pytest.raises(InvalidStudy) as refused:
+        server.connect(server.token("worker")).workers.RegisterWorker(request)
+    assert refused.value.field == next(iter(fields))
+
+
+def test_checkpoints_reach_clients_that_have_no_storage(server, client, tmp_path):
+    """The files come in pieces, whole and in order; the trial's last state is the default."""
+    submit(client, space={"lr": [0.1]})
+    worker = Worker(server.connect(server.token("worker")))
+    contents = {"state.msgpack": b"plain", "tensors.safetensors": bytes(range(256)) * 9000, "empty": b""}
+
+    def publish(order, node, step):
+        folder = tmp_path / f"spool-{node}-{step}"
+        folder.mkdir()
+        for name, data in contents.items():
+            (folder / name).write_bytes(data)
+        location = CheckpointLocation(plan=order.plan, node=node, step=step, fence=order.fence)
+        published = server.server.driver.storage.publish(folder, location, {})
+        return commands.PublishedReport(
+            node=node,
+            step=step,
+            size_bytes=published.size_bytes,
+            digest=published.digest,
+            blocked_seconds=0.0,
+            total_seconds=0.0,
+        )
+
+    worker.publish = publish
+    with working(worker) as stream:
+        worker.work(lambda: ended(client) and worker.settled(), stream)
+    request = study_pb2.DownloadCheckpointRequest(name="study", trial=0)
+    responses = list(client.studies.DownloadCheckpoint(request))
+    assert responses[0].step == 3
+    assert max(len(response.data) for response in responses) <= 1 << 20
+    received: dict[str, bytes] = {}
+    current = ""
+    for response in responses:
+        current = response.file or current
+        received[current] = received.get(current, b"") + response.data
+    assert received == contents
+    request.step = 2
+    with pytest.raises(NotFound) as missing:
+        list(client.studies.DownloadCheckpoint(request))
+    assert "3" in missing.value.hint
+
+
+def test_logs_of_user_code_are_kept_by_node_and_lease(server, client):
+    submit(client, space={"lr": [0.1]})
+    worker = Worker(server.connect(server.token("worker")))
+    with working(worker) as stream:
+        order = first_lease(worker, stream)
+        node = order.stages[0].node
+        append = worker.connection.workers.AppendLog
+        append(worker_pb2.AppendLogRequest(fence=order.fence, node=node, offset=0, data=b"epoch 0\n"))
+        append(worker_pb2.AppendLogRequest(fence=order.fence, node=node, offset=8, data="größer\n".encode()))
+        append(worker_pb2.AppendLogRequest(fence=order.fence, node=node, offset=0, data=b"epoch 0\n"))
+        found = list(client.studies.ReadTrialLog(study_pb2.ReadTrialLogRequest(name="study", trial=0)))
+        assert [(each.node, each.fence, each.text) for each in found] == [
+            (node, order.fence, "epoch 0\ngrößer\n")
+        ]
+        with pytest.raises(InvalidStudy):
+            append(worker_pb2.AppendLogRequest(fence=10**9, node=node, data=b"x"))
+
+
+def test_spec_is_what_workers_are_told(server, client):
+    """The program and the laws arrive as the study states them."""
+    submit(client, space={"lr": [0.1]})
+    worker = Worker(server.connect(server.token("worker")))
+    with working(worker) as stream:
+        order = first_lease(worker, stream)
+    stated = spec(name="study", space={"lr": [0.1]})
+    assert order.program == stated.program
+    assert order.program_key == stated.program.key
+    assert order.setup_laws.values(0) == {"lr": 0.1}
+    assert order.objectives == ("accuracy",)
