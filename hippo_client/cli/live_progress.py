@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from hippo_wire.v1 import study_pb2
 
 REDRAWS_PER_SECOND = 4
+#: What a study waits for is told once a worker has had the time to start.
+SETTLED_SECONDS = 10.0
 
 # Columns; a hyper-parameter's is left out where it would be narrower than is readable.
 _TRIAL, _STATE, _STEP, _METRIC, _GAP, _READABLE = 6, 9, 7, 9, 2, 14
@@ -120,8 +122,10 @@ class Screen:
     elapsed_seconds: float
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        yield _header(self.picture, self.elapsed_seconds)
-        yield _trials(self.picture, options.max_width)
+        # Two columns stay free: the ^C that a terminal echoes must not wrap, or the redraw is a line off.
+        narrower = options.update(max_width=max(1, options.max_width - len("^C")))
+        yield from console.render(_header(self.picture, self.elapsed_seconds), narrower)
+        yield from console.render(_trials(self.picture, narrower.max_width), narrower)
 
 
 def _header(picture: Picture, elapsed_seconds: float) -> Table:
@@ -131,7 +135,7 @@ def _header(picture: Picture, elapsed_seconds: float) -> Table:
     header.add_column(style="bold", no_wrap=True)
     header.add_column(no_wrap=True, overflow="ellipsis")
     header.add_row("study", f"{picture.name} {picture.state} · {duration(elapsed_seconds)}{left}{slots}")
-    if picture.reason:
+    if picture.reason and elapsed_seconds >= SETTLED_SECONDS:
         header.add_row("", Text(picture.reason, style="yellow", overflow="fold"))
     header.add_row("trials", counts(picture.trials))
     header.add_row("best", best_words(picture))

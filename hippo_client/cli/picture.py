@@ -128,14 +128,13 @@ def draw(snapshot: StudySnapshot) -> Picture:
 
 
 def varying_parameters(trials: Sequence[study_pb2.Trial] | Any) -> tuple[str, ...]:
-    """The names whose values vary most over the trials, at most three; in the order of the study file."""
+    """The names whose values vary most over the trials, most first, at most three."""
     seen: dict[str, set[str]] = {}
     for trial in trials:
         for name, value in json.loads(trial.hyperparameters_json).items():
             seen.setdefault(name, set()).add(json.dumps(value, sort_keys=True))
     order = {name: place for place, name in enumerate(seen)}
-    most = sorted(seen, key=lambda name: (-len(seen[name]), order[name]))[:MOST_PARAMETERS]
-    return tuple(sorted(most, key=order.__getitem__))
+    return tuple(sorted(seen, key=lambda name: (-len(seen[name]), order[name]))[:MOST_PARAMETERS])
 
 
 def _choose(trials: list[study_pb2.Trial], objective: Objective, best: int | None) -> list[study_pb2.Trial]:

@@ -55,7 +55,9 @@ class Stage:
         return int(Path(f"/proc/{self.pid('server')}/stat").read_text().rpartition(")")[2].split()[1])
 
     def ended(self) -> bool:
-        """Whether the home is free: nobody holds its lock."""
+        """Whether the home is free: nobody holds its lock, or it was never made."""
+        if not self.home.lock_file.exists():
+            return True
         descriptor = record.lock(self.home)
         if descriptor is None:
             return False
