@@ -55,6 +55,9 @@ class Answers:
         for answer in known:
             self.keep(answer)
 
+    def __len__(self) -> int:
+        return len(self._known)
+
     def keep(self, answer: RequestAnswer) -> None:
         """Remembers a first answer."""
         now = time.monotonic()

@@ -1,0 +1,268 @@
+"""Nothing leaves before its commit, and what becomes of a commit that fails or of whose end nobody knows."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import grpc
+import pytest
+
+from hippo_core.engine import commands
+from hippo_core.errors import Conflict, HippoError, NotFound, Unavailable
+from hippo_server.store import Store
+from hippo_wire.channel import token_metadata
+from hippo_wire.convert import dump
+from hippo_wire.errors import from_rpc_error
+from hippo_wire.v1 import admin_pb2, study_pb2
+from hippo_wire.v1.study_pb2_grpc import StudyServiceStub
+from tests.integration.server.conftest import spec, submit, upload
+from tests.integration.server.test_work import first_lease
+from tests.integration.server.worker import Worker, working
+
+
+class HeldStore(Store):
+    """A store whose commits wait until the test lets them go."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.open = threading.Event()
+        self.open.set()
+        self.arrived = threading.Semaphore(0)
+
+    def write(self, records, term, batch):
+        self.arrived.release()
+        assert self.open.wait(30)
+        super().write(records, term, batch)
+
+
+class FailingStore(Store):
+    """A store one of whose commits fails, before or after it took place."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.fail_before = False
+        self.fail_after = False
+        self.sizes: list[int] = []
+
+    def write(self, records, term, batch):
+        self.sizes.append(len(records))
+        if self.fail_before:
+            self.fail_before = False
+            raise Unavailable("the database went away before COMMIT")
+        super().write(records, term, batch)
+        if self.fail_after:
+            self.fail_after = False
+            raise Unavailable("the database went away after COMMIT")
+
+
+def call_once(server, method, request):
+    """One attempt, so that a refusal is seen and not tried away."""
+    with grpc.insecure_channel(server.address) as channel:
+        try:
+            metadata = token_metadata(server.token("admin"))
+            return getattr(StudyServiceStub(channel), method)(request, timeout=30, metadata=metadata)
+        except grpc.RpcError as error:
+            raise from_rpc_error(error) from error
+
+
+@pytest.fixture
+def held(start_server):
+    server = start_server(make_store=HeldStore)
+    upload(server.connect())
+    return server
+
+
+@pytest.fixture
+def failing(start_server):
+    server = start_server(make_store=FailingStore)
+    upload(server.connect())
+    return server
+
+
+def wait_for(condition, seconds=20.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to be"
+        time.sleep(0.01)
+
+
+def assert_waits(*waiting: Future) -> None:
+    """None of them has an answer, though the loop has had every chance to give one."""
+    time.sleep(0.2)
+    assert [future.done() for future in waiting] == [False] * len(waiting)
+
+
+def test_no_reply_read_refusal_or_stream_leaves_before_the_commit(held):
+    """Reply, repeat, read, refusal, watch and work stream all wait for the one commit that is held."""
+    client = held.connect()
+    worker = Worker(held.connect(held.token("worker")))
+    store = held.store
+    with working(worker) as stream, ThreadPoolExecutor(8) as pool:
+        store.open.clear()
+        while store.arrived.acquire(blocking=False):
+            pass
+        reply = pool.submit(submit, client, "1")
+        assert store.arrived.acquire(timeout=20)
+        repeat = pool.submit(submit, client, "1")
+        read = pool.submit(client.studies.GetStudy, study_pb2.GetStudyRequest(name="study"))
+        listed = pool.submit(client.studies.ListStudies, study_pb2.ListStudiesRequest())
+        refusal = pool.submit(submit, client, "2", space={"lr": [0.3], "momentum": [0.8]})
+        watched = pool.submit(
+            lambda: next(client.studies.WatchStudy(study_pb2.WatchStudyRequest(name="study")))
+        )
+        lease = pool.submit(first_lease, worker, stream)
+        assert_waits(reply, repeat, read, listed, refusal, watched, lease)
+        store.open.set()
+        assert reply.result(20) == repeat.result(20)
+        assert read.result(20).study.name == "study"
+        assert len(listed.result(20).studies) == 1
+        assert watched.result(20).study.name == "study"
+        assert lease.result(20).stages
+        with pytest.raises(Conflict):
+            refusal.result(20)
+
+
+def test_a_report_is_acknowledged_after_its_commit(held):
+    client = held.connect()
+    submit(client, "1")
+    worker = Worker(held.connect(held.token("worker")))
+    with working(worker) as stream, ThreadPoolExecutor(2) as pool:
+        order = first_lease(worker, stream)
+        held.store.open.clear()
+        stage = order.stages[0]
+        steps = commands.StepsReport(
+            node=stage.node, start=0, stop=1, train_seconds=0.1, evaluate_seconds=0.0
+        )
+        worker.report(order.fence, steps)
+        acknowledged = pool.submit(next, stream)
+        assert_waits(acknowledged)
+        held.store.open.set()
+        assert worker.note(acknowledged.result(20)) == []
+        assert worker.acknowledged == {order.fence: 1}
+
+
+def test_calls_that_wait_together_are_committed_together(held):
+    """While one transaction is held, the others gather into the next one."""
+    clients = [held.connect() for _ in range(4)]
+    held.store.open.clear()
+    while held.store.arrived.acquire(blocking=False):
+        pass
+    with ThreadPoolExecutor(12) as pool:
+        first = pool.submit(submit, clients[0], "0", name="study-0")
+        assert held.store.arrived.acquire(timeout=20)
+        rest = [
+            pool.submit(submit, clients[number % 4], f"{number}", name=f"study-{number}")
+            for number in range(1, 11)
+        ]
+        driver = held.server.driver
+        wait_for(lambda: held.in_loop(lambda: len(driver.current().answers)) == 11)
+        held.store.open.set()
+        for future in (first, *rest):
+            future.result(20)
+    entries = [entry for entry in held.store.journal() if type(entry.event).__name__ == "StudySubmitted"]
+    assert len(entries) == 11
+    assert len({entry.batch for entry in entries}) == 2
+
+
+@pytest.mark.parametrize("happened", [False, True])
+def test_after_a_commit_that_broke_the_database_says_what_is_true(failing, happened):
+    """The caller hears UNAVAILABLE, the engine is rebuilt, and a repeat gets the one answer that counts."""
+    client = failing.connect()
+    submit(client, "1", name="before")
+    term = client.admin.GetServer(admin_pb2.GetServerRequest()).term
+    if happened:
+        failing.store.fail_after = True
+    else:
+        failing.store.fail_before = True
+    stop = study_pb2.StopStudyRequest(request_id="2", name="before")
+    with pytest.raises(Unavailable):
+        call_once(failing, "StopStudy", stop)
+    read = client.studies.GetStudy(study_pb2.GetStudyRequest(name="before")).study
+    stopped = study_pb2.STUDY_STATE_STOPPED if happened else study_pb2.STUDY_STATE_RUNNING
+    assert read.state == stopped
+    assert client.studies.StopStudy(stop).study.state == study_pb2.STUDY_STATE_STOPPED
+    assert client.admin.GetServer(admin_pb2.GetServerRequest()).term == term + 1
+    kinds = [type(entry.event).__name__ for entry in failing.store.journal()]
+    assert kinds.count("StudyStateChanged") == 1
+
+
+def test_a_client_that_tries_again_does_not_notice_a_failed_commit(failing):
+    client = failing.connect()
+    failing.store.fail_after = True
+    answer = submit(client, "1")
+    assert answer.outcome == study_pb2.SUBMIT_OUTCOME_CREATED
+    kinds = [type(entry.event).__name__ for entry in failing.store.journal()]
+    assert kinds.count("StudySubmitted") == 1
+
+
+def test_streams_end_with_the_term_and_go_on_with_the_next(failing):
+    client = failing.connect()
+    submit(client, "1")
+    worker = Worker(failing.connect(failing.token("worker")))
+    with working(worker) as stream:
+        order = first_lease(worker, stream)
+        watching = client.studies.WatchStudy(study_pb2.WatchStudyRequest(name="study"))
+        next(watching)
+        failing.store.fail_before = True
+        with pytest.raises(Unavailable):
+            call_once(failing, "StopStudy", study_pb2.StopStudyRequest(request_id="2", name="study"))
+        for broken in (stream, watching):
+            with pytest.raises(Unavailable):
+                list(broken)
+    submit(client, "1")  # tried until the next term has begun
+    worker.register(order.fence)
+    again = worker.open()
+    assert first_lease(worker, again) == order
+    worker.close()
+
+
+def test_an_engine_that_contradicts_itself_is_rebuilt(failing):
+    """A defect costs the call that met it, and nothing that was committed."""
+    client = failing.connect()
+    submit(client, "1")
+    driver = failing.server.driver
+
+    def break_engine() -> None:
+        driver.current().engine.state.studies.clear()
+
+    failing.in_loop(break_engine)
+    with pytest.raises(HippoError):
+        call_once(failing, "StopStudy", study_pb2.StopStudyRequest(request_id="2", name="study"))
+    wait_for(lambda: driver.ready)
+    stop = study_pb2.StopStudyRequest(request_id="3", name="study")
+    assert client.studies.StopStudy(stop).study.state == study_pb2.STUDY_STATE_STOPPED
+
+
+def test_a_server_that_was_replaced_says_so_and_ends(server, database_url):
+    """Another server has taken the lead: this one's first write finds out, and it answers nothing more."""
+    client = server.connect()
+    upload(client)
+    other = Store(database_url)
+    term = server.server.driver.current().number
+    server.store.resign(term)
+    assert other.lead("other", 30.0) == term + 1
+    with pytest.raises(Unavailable):
+        call_once(
+            server,
+            "SubmitStudy",
+            study_pb2.SubmitStudyRequest(request_id="1", spec_json=dump(spec().to_json())),
+        )
+    wait_for(server.server.driver.ended.done)
+    with pytest.raises(Unavailable):
+        call_once(server, "GetStudy", study_pb2.GetStudyRequest(name="study"))
+    other.close()
+
+
+def test_a_deleted_studys_watchers_hear_of_it(server):
+    client = server.connect()
+    upload(client)
+    submit(client, "1")
+    watching = client.studies.WatchStudy(study_pb2.WatchStudyRequest(name="study"))
+    next(watching)
+    client.studies.PauseStudy(study_pb2.PauseStudyRequest(request_id="2", name="study"))
+    assert next(watching).study.state == study_pb2.STUDY_STATE_PAUSED
+    client.studies.DeleteStudy(study_pb2.DeleteStudyRequest(request_id="3", name="study"))
+    with pytest.raises(NotFound):
+        next(watching)
