@@ -74,10 +74,10 @@ def _compile(file: Path, path: Path) -> CodeType:
         ) from error
     try:
         return compile(source, str(path), "exec", dont_inherit=True)
-    except SyntaxError as error:
-        raise InvalidStudy(f"{file}:{error.lineno}", f"{error.msg}.", "Correct the study file.") from error
-    except ValueError as error:  # a null byte, say
-        raise InvalidStudy(str(file), f"is not a Python file: {error}.", "Give a study file.") from error
+    except (SyntaxError, ValueError) as error:  # a null byte is either, as the version of Python has it
+        line = f":{error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
+        said = error.msg if isinstance(error, SyntaxError) else str(error)
+        raise InvalidStudy(f"{file}{line}", f"{said}.", "Correct the study file.") from error
 
 
 @contextmanager

@@ -88,12 +88,12 @@ def find_module(name: str, files: Mapping[str, Path]) -> Source | None:
 def _parse(file: Path) -> ast.Module:
     try:
         return ast.parse(file.read_bytes(), filename=str(file))
-    except SyntaxError as error:
+    except (SyntaxError, ValueError) as error:  # a null byte is either, as the version of Python has it
+        line = f":{error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
+        said = error.msg if isinstance(error, SyntaxError) else str(error)
         raise InvalidStudy(
-            "trainer", f"{file.name}:{error.lineno}: {error.msg}.", "Correct the trainer's module."
+            "trainer", f"{file.name}{line}: {said}.", "Correct the trainer's module."
         ) from error
-    except ValueError as error:  # a null byte, say
-        raise InvalidStudy("trainer", f"{file.name}: {error}.", "Correct the trainer's module.") from error
 
 
 def _no_module(module: str, files: Mapping[str, Path]) -> InvalidStudy:

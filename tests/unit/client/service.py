@@ -40,6 +40,7 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
         self.lose = 0
         self.page_size = 2
         self.watches = []
+        self.state_when_submitted = study_pb2.STUDY_STATE_RUNNING
 
     def add(self, study, trials=()):
         self.studies[study.name] = study
@@ -87,7 +88,8 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
         )
 
     def DeleteStudy(self, request, context):  # noqa: N802
-        self._find(context, request.name)
+        if request.request_id not in self.answers:
+            self._find(context, request.name)
 
         def delete():
             del self.studies[request.name]
@@ -156,7 +158,7 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
         self.specs[spec.name] = spec
         self.studies[spec.name] = study_pb2.Study(
             name=spec.name,
-            state=study_pb2.STUDY_STATE_RUNNING,
+            state=self.state_when_submitted,
             spec_json=request.spec_json,
             trial_counts={"waiting": spec.max_trials},
         )

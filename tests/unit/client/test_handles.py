@@ -1,0 +1,212 @@
+"""Studies and trials as a program sees them."""
+
+import json
+
+import pytest
+
+from hippo_client import schedules, space
+from hippo_client.errors import InvalidStudy, NotFound
+from hippo_core.engine.states import StudyState, TrialState
+from hippo_wire.v1 import study_pb2
+from tests.studies import grid
+from tests.unit.client import messages
+
+
+@pytest.fixture
+def trials():
+    return [
+        messages.trial(0, study_pb2.TRIAL_STATE_COMPLETED, 9),
+        messages.trial(1, study_pb2.TRIAL_STATE_DIVERGED, 3, metrics=messages.metrics(accuracy=None)),
+        messages.trial(2, study_pb2.TRIAL_STATE_WAITING, 0, metrics=[]),
+    ]
+
+
+@pytest.fixture
+def run(client, service, trials):
+    service.add(messages.study(best_trial=trials[0], best_trials=trials[:1]), trials)
+    service.details["digits", 0] = study_pb2.GetTrialResponse(
+        trial=trials[0],
+        history=[
+            study_pb2.Evaluation(step=step, metrics=messages.metrics(accuracy=step / 10)) for step in (3, 9)
+        ],
+        values_json=json.dumps([{"lr": 0.1, "momentum": 0.9}]),
+        path=[
+            study_pb2.PathPart(node=1, start=0, stop=3, trial_count=3),
+            study_pb2.PathPart(node=4, start=3, stop=9, trial_count=1, not_reproducible=True),
+        ],
+        checkpoints=[
+            study_pb2.Checkpoint(node=1, step=3, fence=7),
+            study_pb2.Checkpoint(node=4, step=9, fence=8),
+        ],
+        program_key="the-key",
+        environment_json='{"python": "3.11"}',
+    )
+    return client.study("digits")
+
+
+def test_a_study_s_state_compares_with_words(run):
+    assert run.name == "digits"
+    assert run.state is StudyState.RUNNING
+    assert run.state == "running"
+
+
+def test_the_state_is_asked_for_each_time(run, service):
+    assert run.state == "running"
+    service.studies["digits"].state = study_pb2.STUDY_STATE_COMPLETED
+    assert run.state == "completed"
+
+
+def test_the_best_trial_is_a_trial(run):
+    assert run.best_trial.number == 0
+    assert [trial.number for trial in run.best_trials] == [0]
+
+
+def test_a_study_without_a_value_has_no_best_trial(client, service):
+    service.add(messages.study())
+    assert client.study("digits").best_trial is None
+    assert client.study("digits").best_trials == []
+
+
+def test_trials_are_listed_page_after_page(run):
+    assert [trial.number for trial in run.trials()] == [0, 1, 2]
+
+
+def test_a_trial_tells_of_itself(run):
+    trial = run.trials()[0]
+    assert (trial.number, trial.state, trial.step, trial.max_steps) == (0, TrialState.COMPLETED, 9, 9)
+    assert trial.metrics == {"accuracy": 0.5}
+    assert trial.hyperparameters == messages.HYPERPARAMETERS
+
+
+def test_a_metric_that_is_not_finite_is_none(run):
+    assert run.trials()[1].metrics == {"accuracy": None}
+
+
+def test_a_trial_is_found_by_number(run):
+    assert run.trial(0).number == 0
+    with pytest.raises(NotFound, match="has no trial 5"):
+        run.trial(5)
+
+
+def test_history_lists_evaluations_by_step(run):
+    assert run.trial(0).history() == [
+        {"step": 3, "metrics": {"accuracy": 0.3}},
+        {"step": 9, "metrics": {"accuracy": 0.9}},
+    ]
+
+
+def test_values_are_those_of_the_schedule_at_any_step(client, service):
+    searched = {"lr": space.choice([0.1, schedules.piecewise([0.1, 0.01], [5])]), "size": (1, 2)}
+    spec = grid(searched, name="digits")
+    service.add(messages.study(spec_json=json.dumps(spec.to_json())), [messages.trial(1)])
+    trial = client.study("digits").trials()[0]
+    assert trial.values(step=4) == {"lr": 0.1, "size": (1, 2)}
+    assert trial.values(step=5) == {"lr": 0.01, "size": (1, 2)}
+    assert trial.values(step=1000) == {"lr": 0.01, "size": (1, 2)}
+    for wrong in (-1, 0.5, True):
+        with pytest.raises(InvalidStudy, match="step: must be an int of at least 0"):
+            trial.values(wrong)
+
+
+def test_logs_are_joined(run, service):
+    service.logs["digits", 0] = ["epoch 1\n", "epo", "ch 2\n"]
+    assert run.trial(0).logs() == "epoch 1\nepoch 2\n"
+
+
+def test_explain_tells_state_path_and_what_is_kept(run, service):
+    service.details["digits", 0].trial.reason = "it reached its max_steps"
+    assert run.trial(0).explain().splitlines() == [
+        "trial 0 of digits: completed, at step 9 of 9",
+        "why: it reached its max_steps",
+        "steps 0 to 3: node 1, shared with 2 other trials",
+        "steps 3 to 9: node 4, its own; not reproducible: a step trained again gave other metrics",
+        "checkpoints: at steps 3, 9",
+        "environment: python 3.11",
+        "program: the-key",
+    ]
+
+
+def test_savings_are_those_of_the_server(run):
+    assert run.savings() == {
+        "steps_without_sharing": 100, "steps_trained": 40, "steps_retrained": 2, "merge_rate": 2.5,
+        "seconds_trained": 8.0, "seconds_saved": 12.0,
+    }  # fmt: skip
+
+
+def test_a_table_has_a_row_for_each_trial(run):
+    pandas = pytest.importorskip("pandas")
+    table = run.dataframe()
+    assert list(table.columns) == ["trial", "state", "step", "accuracy", "lr", "momentum"]
+    assert list(table["state"]) == ["completed", "diverged", "waiting"]
+    assert table["lr"][0] == "cosine(0.1, 0, period=9)"
+    assert pandas.isna(table["accuracy"][1])
+
+
+def test_the_stage_tree_is_that_of_the_server(run, service):
+    service.trees["digits"] = [
+        study_pb2.StageTreeNode(node=1, start=0, stop=3, trained=3, values_json='{"lr": 0.1}', trials=[0, 1]),
+        study_pb2.StageTreeNode(node=2, parent=1, start=3, stop=9, values_json='{"lr": 0.2}', trials=[1]),
+    ]
+    tree = run.stage_tree()
+    assert [(node.node, node.parent) for node in tree] == [(1, None), (2, 1)]
+
+
+@pytest.mark.parametrize(("verb", "state"), [("pause", "paused"), ("resume", "running"), ("stop", "stopped")])
+def test_a_change_gives_the_handle_back(run, service, verb, state):
+    assert getattr(run, verb)() is run
+    assert run.state == state
+    assert len(service.changes) == 1
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume", "stop", "retry", "delete"])
+def test_a_change_whose_reply_is_lost_is_made_once(run, service, verb):
+    service.lose = 1
+    getattr(run, verb)()
+    assert len(service.changes) == 1
+
+
+def test_extending_sends_only_what_is_given(run, service):
+    run.extend(max_steps=81)
+    request = service.changes[0]
+    assert request.max_steps == 81
+    assert not request.HasField("max_trials")
+    assert not request.HasField("priority")
+    run.extend(max_trials=128, priority=-1)
+    assert (service.changes[1].max_trials, service.changes[1].priority) == (128, -1)
+
+
+def test_extending_by_nothing_is_refused(run):
+    with pytest.raises(InvalidStudy, match="nothing is given"):
+        run.extend()
+
+
+def test_retry_tells_how_many(run, service):
+    assert run.retry() == 3
+    assert not service.changes[0].HasField("trial")
+
+
+def test_one_trial_is_tried_again(run, service):
+    assert run.trial(0).retry().number == 0
+    assert service.changes[0].trial == 0
+    assert service.changes[0].HasField("trial")
+
+
+def test_a_deleted_study_is_not_found(run):
+    assert run.delete() == 3
+    with pytest.raises(NotFound):
+        _ = run.state
+
+
+def test_a_trial_can_be_read_again(run, service):
+    trial = run.trials()[0]
+    service.details["digits", 0].trial.step = 12
+    assert trial.step == 9
+    assert trial.refresh().step == 12
+
+
+def test_texts_are_short(run):
+    assert repr(run) == "<StudyHandle 'digits': running; trials: 1 waiting, 2 completed>"
+    assert repr(run.trials()[0]) == (
+        "<Trial 0: completed at step 9; accuracy=0.5; lr=cosine(0.1, 0, period=9), momentum=0.9>"
+    )
+    assert repr(run.trials()[2]).startswith("<Trial 2: waiting at step 0; no metrics;")

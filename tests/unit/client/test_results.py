@@ -1,0 +1,75 @@
+"""The JSON shapes that scripts rely on."""
+
+import json
+
+from hippo_client.results import stage_tree_json, study_json, trial_detail_json, trial_json
+from hippo_wire.v1 import study_pb2
+from tests.unit.client import messages
+
+
+def test_the_shape_of_a_study():
+    best = messages.trial(3)
+    assert study_json(messages.study(best_trial=best)) == {
+        "study": "digits",
+        "state": "running",
+        "trials": {
+            "waiting": 1, "running": 0, "paused": 0, "completed": 2, "stopped": 0, "diverged": 0, "failed": 0,
+        },
+        "best": {
+            "trial": 3,
+            "step": 3,
+            "metrics": {"accuracy": 0.5},
+            "hyperparameters": messages.HYPERPARAMETERS,
+        },
+        "savings": {
+            "steps_without_sharing": 100,
+            "steps_trained": 40,
+            "steps_retrained": 2,
+            "merge_rate": 2.5,
+            "seconds_trained": 8.0,
+            "seconds_saved": 12.0,
+        },
+    }  # fmt: skip
+
+
+def test_what_there_is_not_is_null():
+    told = study_json(study_pb2.Study(name="new", state=study_pb2.STUDY_STATE_PAUSED))
+    assert told["best"] is None
+    assert told["savings"]["merge_rate"] is None
+    assert told["state"] == "paused"
+
+
+def test_the_shape_of_a_listed_trial():
+    assert trial_json(messages.trial(1, metrics=messages.metrics(accuracy=0.5, loss=None))) == {
+        "trial": 1,
+        "state": "completed",
+        "step": 3,
+        "metrics": {"accuracy": 0.5, "loss": None},
+        "hyperparameters": messages.HYPERPARAMETERS,
+    }
+
+
+def test_the_shape_of_a_shown_trial():
+    told = trial_detail_json(
+        study_pb2.GetTrialResponse(
+            trial=messages.trial(1),
+            history=[study_pb2.Evaluation(step=1, metrics=messages.metrics(accuracy=0.25))],
+            values_json='[{"lr": 0.1}, {"lr": 0.05}]',
+            path=[study_pb2.PathPart(node=7, start=0, stop=2, trial_count=4)],
+        )
+    )
+    assert list(told) == ["trial", "state", "step", "metrics", "hyperparameters", "history", "values", "path"]
+    assert told["history"] == [{"step": 1, "metrics": {"accuracy": 0.25}}]
+    assert told["values"] == [{"lr": 0.1}, {"lr": 0.05}]
+    assert told["path"] == [{"node": 7, "start": 0, "stop": 2, "trials": 4, "not_reproducible": False}]
+
+
+def test_the_shape_of_a_stage_tree():
+    node = study_pb2.StageTreeNode(node=1, start=0, stop=3, trained=2, values_json='{"lr": 0.1}', trials=[0])
+    told = stage_tree_json([node])
+    assert told[0]["parent"] is None
+    assert told[0]["values"] == {"lr": 0.1}
+
+
+def test_everything_can_be_written_as_strict_json():
+    json.dumps(study_json(messages.study(best_trial=messages.trial(1))), allow_nan=False)
