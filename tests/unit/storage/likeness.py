@@ -1,7 +1,7 @@
 """Whether two states are the same, bit for bit; written apart from the code under test."""
 
 import struct
-from collections import Counter, OrderedDict, defaultdict, deque
+from collections import OrderedDict, defaultdict, deque
 from typing import Any
 
 import numpy as np
@@ -41,10 +41,9 @@ def _assert_same_dict(left: dict[Any, Any], right: dict[Any, Any], path: str) ->
         assert_same(left_key, right_key, f"{path} key")
         assert_same(left_value, right_value, f"{path}[{left_key!r}]")
     if isinstance(left, defaultdict):
-        assert left.default_factory is right.default_factory, path
+        assert left.default_factory is getattr(right, "default_factory"), path  # noqa: B009
     if isinstance(left, OrderedDict):
         assert getattr(left, "_metadata", None) == getattr(right, "_metadata", None), path
-    assert not isinstance(left, Counter) or left == right, path
 
 
 def _assert_same_tensor(left: torch.Tensor, right: torch.Tensor, path: str) -> None:
@@ -65,7 +64,7 @@ def _assert_same_array(left: np.ndarray[Any, Any], right: np.ndarray[Any, Any], 
 
 
 def tensor_bytes(tensor: torch.Tensor) -> bytes:
-    flat = tensor.detach().resolve_conj().resolve_neg().contiguous().reshape(-1)
+    flat = torch.empty(tensor.numel(), dtype=tensor.dtype).copy_(tensor.detach().reshape(-1))
     return bytes(flat.view(torch.uint8).numpy().tobytes()) if flat.numel() else b""
 
 
