@@ -118,7 +118,7 @@ def test_the_random_states_of_python_numpy_and_torch_continue_alike(
 def test_modules_and_optimisers_train_on_alike(tmp_path_factory: pytest.TempPathFactory) -> None:
     def make() -> tuple[torch.nn.Module, torch.optim.Optimizer]:
         torch.manual_seed(0)
-        model = torch.nn.Sequential(
+        model = torch.nn.Sequential(  # type: ignore[call-overload]
             torch.nn.Conv2d(1, 3, 3), torch.nn.BatchNorm2d(3), torch.nn.Flatten(), torch.nn.Linear(48, 2)
         ).to(memory_format=torch.channels_last)
         return model, torch.optim.AdamW(model.parameters(), lr=0.01, amsgrad=True)
