@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import TypeVar
 
 from hippo_core.engine.views import CheckpointRef
+from hippo_storage.manifest import MANIFEST
 from hippo_storage.storage import CheckpointLocation, Storage
 from hippo_wire.v1 import study_pb2
 
@@ -16,19 +17,17 @@ T = TypeVar("T")
 async def stream_checkpoint(
     storage: Storage, found: CheckpointRef
 ) -> AsyncIterator[study_pb2.DownloadCheckpointResponse]:
-    """The files of a checkpoint, in pieces of at most 1 MiB.
+    """The manifest of a checkpoint, by which the client verifies what follows: its files, in pieces of at most 1 MiB.
 
     Raises:
         StorageError: It is missing or corrupt, or the storage failed.
     """
     location = CheckpointLocation(plan=found.plan, node=found.node, step=found.step, fence=found.fence)
-    current = ""
-    first = True
+    manifest = await asyncio.to_thread(storage.manifest, location)
+    yield study_pb2.DownloadCheckpointResponse(step=found.step, file=MANIFEST, data=manifest.encode())
+    current = MANIFEST
     async for name, data in in_thread(storage.read(location)):
         response = study_pb2.DownloadCheckpointResponse(data=data)
-        if first:
-            response.step = found.step
-            first = False
         if name != current:
             response.file = current = name
         yield response

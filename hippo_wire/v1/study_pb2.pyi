@@ -1510,7 +1510,7 @@ class DownloadCheckpointResponse(_message.Message):
     step: _builtins.int
     """The state's step; in the first message."""
     file: _builtins.str
-    """The file that follows; set in its first message."""
+    """The file that follows; set in its first message. The first file is manifest.json, with the digests of the rest."""
     data: _builtins.bytes
     """A piece of it."""
     def __init__(

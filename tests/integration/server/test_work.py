@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 
 import pytest
@@ -287,6 +288,8 @@ def test_checkpoints_reach_clients_that_have_no_storage(server, client, tmp_path
     for response in responses:
         current = response.file or current
         received[current] = received.get(current, b"") + response.data
+    assert next(iter(received)) == "manifest.json"  # by which the client verifies the rest
+    assert json.loads(received.pop("manifest.json"))["files"].keys() == contents.keys()
     assert received == contents
     request.step = 2
     with pytest.raises(NotFound) as missing:
