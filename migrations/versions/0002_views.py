@@ -38,18 +38,28 @@ ORDER BY studies.id, trials.number
 STUDY_OVERVIEW = """
 CREATE VIEW study_overview AS
 SELECT studies.project, studies.name AS study, studies.state,
-       count(trials.trial) FILTER (WHERE trials.state = 'waiting') AS waiting,
-       count(trials.trial) FILTER (WHERE trials.state = 'paused') AS paused,
-       count(trials.trial) FILTER (WHERE trials.state = 'completed') AS completed,
-       count(trials.trial) FILTER (WHERE trials.state = 'stopped') AS stopped,
-       count(trials.trial) FILTER (WHERE trials.state IN ('failed', 'diverged')) AS failed,
-       studies.steps_trained AS trained,
-       round(sum(trials.step)::numeric / nullif(studies.steps_trained, 0), 2) AS merge_rate,
+       counts.open, counts.completed, counts.stopped, counts.failed,
+       round(best.value::numeric, 5) AS best, studies.steps_trained AS trained,
+       round(counts.steps / nullif(studies.steps_trained, 0), 2) AS merge_rate,
        round(studies.seconds::numeric, 1) AS seconds
 FROM studies
-LEFT JOIN trial_overview trials ON trials.project = studies.project AND trials.study = studies.name
+LEFT JOIN LATERAL (
+    SELECT count(*) FILTER (WHERE state IN ('waiting', 'paused')) AS open,
+           count(*) FILTER (WHERE state = 'completed') AS completed,
+           count(*) FILTER (WHERE state = 'stopped') AS stopped,
+           count(*) FILTER (WHERE state IN ('failed', 'diverged')) AS failed,
+           sum(step) AS steps
+    FROM trial_overview
+    WHERE trial_overview.project = studies.project AND trial_overview.study = studies.name
+) counts ON true
+LEFT JOIN LATERAL (
+    SELECT value FROM requests
+    WHERE requests.study = studies.id AND requests.state = 'reached' AND value IS NOT NULL
+    ORDER BY reached DESC,
+             CASE WHEN (studies.spec -> 'objectives' -> 0 ->> 'maximize')::boolean THEN -value ELSE value END
+    LIMIT 1
+) best ON true
 WHERE studies.deleted_at IS NULL
-GROUP BY studies.id
 ORDER BY studies.id
 """
 
@@ -59,7 +69,8 @@ SELECT nodes.plan, nodes.id AS node, nodes.parent, nodes.start, nodes.trained,
        wanted.until AS wanted, wanted.trials, running.slot AS running, kept.steps AS saved,
        round((nodes.seconds / nullif(nodes.steps, 0))::numeric, 3) AS step_seconds,
        nodes.steps - (nodes.trained - nodes.start) AS retrained,
-       nodes.not_reproducible
+       CASE WHEN nodes.not_reproducible IS NOT NULL
+            THEN 'not reproducible at step ' || nodes.not_reproducible ELSE '' END AS remark
 FROM nodes
 LEFT JOIN LATERAL (
     SELECT max(step) AS until, count(*) AS trials FROM requests
@@ -72,8 +83,10 @@ LEFT JOIN LATERAL (
       AND lease_stages.trained < lease_stages.stop
 ) running ON true
 LEFT JOIN LATERAL (
-    SELECT string_agg(DISTINCT checkpoints.step::text, ', ') AS steps FROM checkpoints
-    WHERE checkpoints.node = nodes.id AND checkpoints.state = 'kept'
+    SELECT string_agg(saved.step::text, ', ' ORDER BY saved.step) AS steps FROM (
+        SELECT DISTINCT step FROM checkpoints
+        WHERE checkpoints.node = nodes.id AND checkpoints.state = 'kept'
+    ) saved
 ) kept ON true
 ORDER BY nodes.plan, nodes.id
 """
@@ -96,7 +109,7 @@ ORDER BY workers.name, slots.slot
 """
 
 COMMENTS = {
-    "study_overview": "Studies: what became of their trials, and what sharing saved.",
+    "study_overview": "Studies: their trials, the best value at the deepest step, and what sharing saved.",
     "trial_overview": "Trials: how far they are, and the first objective there.",
     "stage_overview": "Nodes: what is trained, wanted, running and saved.",
     "worker_overview": "Slots of workers, and what they train.",
