@@ -42,6 +42,11 @@ class Formula:
             if isinstance(value, int | float)
         )
 
+    @property
+    def monotone(self) -> bool:
+        """Whether its magnitude never decreases, so that it is finite at all steps before a finite one."""
+        return False
+
     def identity(self) -> tuple[Any, ...]:
         """Hashable; equal exactly for equal formulas."""
         parameters: tuple[str, ...] = self.__slots__
@@ -110,6 +115,11 @@ class Exponential(Formula):
         """It does not grow."""
         return abs(self.gamma) <= 1.0
 
+    @property
+    def monotone(self) -> bool:
+        """It grows with each step where ``gamma`` is above 1."""
+        return abs(self.gamma) >= 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class StepDecay(Formula):
@@ -127,6 +137,11 @@ class StepDecay(Formula):
     def always_finite(self) -> bool:
         """It does not grow."""
         return abs(self.gamma) <= 1.0
+
+    @property
+    def monotone(self) -> bool:
+        """It grows with each step where ``gamma`` is above 1."""
+        return abs(self.gamma) >= 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ value, in blocks of steps that a bounded cache keeps; the cache holds the very d
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Mapping
 from enum import StrEnum
 from functools import lru_cache
@@ -104,13 +105,16 @@ class Law:
         """The first step of a range at which the value is not finite."""
         if self.formula.always_finite():
             return None
-        for step in range(start, stop):
-            value = self.value(step)
-            if isinstance(value, float) and not math.isfinite(value):
-                return step
-            if step >= self.settles:
-                return None
-        return None
+        stop = int(min(stop, max(self.settles, start) + 1))
+        steps = range(start, stop)
+        if self.formula.monotone:
+            found = start + bisect_left(steps, True, key=lambda step: not self._finite(step))
+            return found if found < stop else None
+        return next((step for step in steps if not self._finite(step)), None)
+
+    def _finite(self, step: int) -> bool:
+        value = self.value(step)
+        return not isinstance(value, float) or math.isfinite(value)
 
     def to_json(self) -> Any:
         """The law as JSON: a constant plain, anything else an object."""

@@ -21,6 +21,7 @@ from hippo_core.space import Assignment, EndOf, Space
 from hippo_core.values import Scalar, normalise
 
 LARGEST_STEP = 2**40
+MOST_TRIALS = 1_000_000  # they are all made when the study is submitted
 LONGEST_NAME = 200
 SHOWN_DIFFERENCES = 5
 SHOWN_CHARACTERS = 60
@@ -213,8 +214,11 @@ class StudySpec:
         for key in known:
             if key not in json:
                 raise InvalidStudy(key, "is missing")
-        content = {key: READERS[key](value) if key in READERS else value for key, value in json.items()}
-        return cls(**content)
+        try:
+            content = {key: READERS[key](value) if key in READERS else value for key, value in json.items()}
+            return cls(**content)
+        except RecursionError:
+            raise InvalidStudy("space", "is nested too deeply") from None
 
     def _limit(self) -> int | None:
         if isinstance(self.max_steps, EndOf):
@@ -316,6 +320,8 @@ def _check_objectives(objectives: tuple[Objective, ...]) -> None:
 
 def _check_limits(spec: StudySpec) -> None:
     require_int(spec.max_trials, "max_trials", 1, "It is how many trials the study has in all.")
+    if spec.max_trials > MOST_TRIALS:
+        raise InvalidStudy("max_trials", f"must be at most {MOST_TRIALS}, not {spec.max_trials}")
     if isinstance(spec.max_steps, EndOf):
         if spec.max_steps.name not in spec.space.kinds:
             names = list(spec.space.kinds)
