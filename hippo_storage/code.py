@@ -95,6 +95,7 @@ class _Closure:
         """The files by name, in order; raises as `code_files`."""
         start, found = self._find(trainer_module)
         if not found:
+            self._require_in_bundle("the study", Wanted(module=trainer_module, line=0))
             raise TrainerMissing(
                 "trainer",
                 f"there is no module {trainer_module} in {self._folder}",
@@ -148,11 +149,12 @@ class _Closure:
 
     def _require_in_bundle(self, name: str, wanted: Wanted) -> None:
         stem = wanted.module.replace(".", "/")
+        where = f"{name}, line {wanted.line}, imports" if wanted.line else f"{name} needs"
         for lacking in (f"{stem}.py", f"{stem}/__init__.py"):
             if lacking not in self._files and os.path.lexists(self._folder / lacking):
                 raise InvalidStudy(
                     "trainer",
-                    f"{name}, line {wanted.line}, imports {lacking}, which does not travel in the bundle",
+                    f"{where} {lacking}, which does not travel in the bundle",
                     f"It is a link, or ignored: make it a plain file, or add !/{lacking} to .hippoignore.",
                 )
 

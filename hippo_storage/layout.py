@@ -16,6 +16,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import islice
 from pathlib import Path
 
 from pathspec import GitIgnoreSpec
@@ -76,7 +77,8 @@ def collect(folder: Path, code: Sequence[Path] = (), exclude: Sequence[Path] = (
     if not folder.is_dir():
         raise InvalidStudy("study", f"{folder} is no folder", "Give a study file in a folder that exists.")
     left_out = {path.resolve() for path in exclude}
-    found = dict(_walk(folder, "", left_out, ()))
+    # A folder of data may hold millions of files: enough are looked at to say that it is too much.
+    found = dict(islice(_walk(folder, "", left_out, ()), 10 * MAX_FILES))
     for extra in code:
         for name, source in _extra(extra, left_out):
             if name in found and found[name].path.resolve() != source.path.resolve():

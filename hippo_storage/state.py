@@ -32,6 +32,8 @@ FORMAT = 1
 STRUCTURE = "state.msgpack"
 TENSORS = "tensors.safetensors"
 
+# What decoding raises over bytes that no encoder wrote.
+_NO_STATE = (ValueError, KeyError, IndexError, TypeError, AttributeError, RuntimeError, OverflowError)
 _Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 
 
@@ -152,7 +154,7 @@ def read(folder: Path, device: str = "cpu") -> Any:
                 return leaves[value[1]] if value[0] == "leaf" else _small_value(value)
 
             return Decoder(leaf).decode(body["data"])
-        except (ValueError, KeyError, IndexError, TypeError, RuntimeError) as error:
+        except _NO_STATE as error:
             raise StateError("", f"the files in {folder} are not a state ({error}).") from error
         except ImportError as error:
             raise StateError("", f"the state in {folder} needs {error.name}.", "Install torch.") from error

@@ -109,8 +109,11 @@ class Encoder:
 
     def _items(self, values: Iterable[Any], path: str) -> list[Any]:
         values = list(values)
-        if _AS_THEY_ARE.issuperset(map(type, values)):
+        kinds = set(map(type, values))
+        if kinds <= _AS_THEY_ARE:
             return values
+        if kinds == {int} and min(values) >= _INT_MIN and max(values) <= _INT_MAX:
+            return values  # an order of indices may be long, and training waits
         return [self.encode(item, f"{path}[{index}]") for index, item in enumerate(values)]
 
     def _pairs(self, mapping: dict[Any, Any], path: str) -> list[Any]:

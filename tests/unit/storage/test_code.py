@@ -276,6 +276,13 @@ def test_an_import_that_would_not_travel_is_refused(kind: str, tmp_path: Path) -
         files_of(folder)
 
 
+def test_a_trainer_that_would_not_travel_is_not_called_missing(tmp_path: Path) -> None:
+    folder = tree(tmp_path, {"study.py": "", ".gitignore": "study.py"})
+    with pytest.raises(InvalidStudy, match=r"the study needs study\.py, which does not travel") as caught:
+        files_of(folder, "study", study_file=folder / "study.py")
+    assert not isinstance(caught.value, TrainerMissing)
+
+
 def test_what_is_found_is_what_the_interpreter_loads(tmp_path: Path) -> None:
     """The oracle: a fresh interpreter that imports the trainer and tells which files below the folder it ran."""
     folder = tree(

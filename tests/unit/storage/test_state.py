@@ -324,3 +324,38 @@ def test_tensor_bytes_of_the_oracle_tell_nan_payloads_apart() -> None:
     quiet = torch.tensor([0x7FC00000], dtype=torch.int32).view(torch.float32)
     other = torch.tensor([0x7FC00001], dtype=torch.int32).view(torch.float32)
     assert tensor_bytes(quiet) != tensor_bytes(other)
+
+
+@pytest.mark.parametrize(
+    "values", [[1, 2**63, -(2**63), 2**64 - 1], [1, 2**64], [-(2**63) - 1], [True, 1], [0, 1.0]]
+)
+def test_numbers_in_lists_keep_their_types_and_sizes(
+    values: list[Any], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    assert_same([values, tuple(values)], round_trip([values, tuple(values)], tmp_path_factory))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        1, [], {}, {"format": 1}, {"format": "x", "leaves": [], "data": 1}, {"format": 1, "leaves": [], "data": []},
+        {"format": 1, "leaves": [], "data": ["leaf", 0]}, {"format": 1, "leaves": [], "data": ["nothing", 1]},
+        {"format": 1, "leaves": [], "data": ["dict", 1]}, {"format": 1, "leaves": [], "data": ["dict", ["list"], 1]},
+        {"format": 1, "leaves": [], "data": ["int", "0x"]}, {"format": 1, "leaves": [], "data": ["int", 5]},
+        {"format": 1, "leaves": [], "data": ["defaultdict", "eval"]}, {"format": 1, "leaves": [], "data": [["list"]]},
+        {"format": 1, "leaves": [], "data": ["deque", -1]}, {"format": 1, "leaves": [], "data": ["deque", 2**70 >> 7]},
+        {"format": 1, "leaves": [], "data": ["np.scalar", "|O", b"12345678"]},
+        {"format": 1, "leaves": [], "data": ["np.scalar", "<f8", b"1"]},
+        {"format": 1, "leaves": [], "data": ["np.dtype", ["struct", 8, [["a", None, 0, "|O"]]]]},
+        {"format": 1, "leaves": [], "data": ["torch.dtype", "load"]},
+        {"format": 1, "leaves": [], "data": ["torch.device", "nowhere:x"]},
+        {"format": 1, "leaves": [1], "data": 1}, {"format": 1, "leaves": [{"part": "absent"}], "data": 1},
+    ],
+)  # fmt: skip
+def test_structures_that_no_encoder_wrote_are_refused(body: Any, tmp_path: Path) -> None:
+    from hippo_storage.state_data import pack
+
+    states.write(states.capture({"a": torch.ones(2)}), tmp_path)
+    (tmp_path / states.STRUCTURE).write_bytes(pack(body))
+    with pytest.raises(StateError, match="are not a state"):
+        states.read(tmp_path)
