@@ -11,6 +11,7 @@ A bare loop that is to give the same bits sets, before it touches a GPU::
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 
 import torch
@@ -31,6 +32,9 @@ def prepare(device: str, threads: int, deterministic: bool) -> torch.device:
     """
     # Read by cuBLAS when its first handle is made; without it deterministic matrix products are refused.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    # A process that a forkserver has started would start its own ones by another forkserver; a trainer's data
+    # loaders are to behave as they do in a bare loop.
+    multiprocessing.set_start_method(None, force=True)
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(deterministic)
     torch.backends.cudnn.benchmark = False
