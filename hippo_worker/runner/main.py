@@ -46,6 +46,7 @@ def run(connection: socket.socket, settings: RunnerSettings) -> int:
 
 def _train(host: PathHost, wire: Wire, capture: Capture, settings: RunnerSettings, order: PathOrder) -> None:
     logs = settings.folder / "logs" / str(order.fence)
+    wire.tell(messages.Begun(fence=order.fence), now=True)
     link = wire.path(order.fence, lambda node: capture.to_node(logs, node))
     capture.to_node(logs, order.stages[0].node)
     try:

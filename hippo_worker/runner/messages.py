@@ -52,6 +52,13 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """The runner has the path: what it dies of from now on is of that path."""
+
+    fence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Steps:
     """Steps ``start..stop-1`` of ``node`` were trained."""
 
@@ -150,6 +157,7 @@ Message = (
     | Stop
     | Quit
     | Ready
+    | Begun
     | Steps
     | Metrics
     | Written
@@ -169,6 +177,7 @@ _TYPES: dict[str, type[Any]] = {
         Stop,
         Quit,
         Ready,
+        Begun,
         Steps,
         Metrics,
         Written,

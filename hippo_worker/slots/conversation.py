@@ -37,6 +37,10 @@ CLOSED_SECONDS = 1.0  #: one that has closed its socket has so long to be dead
 TAIL_BYTES = 4000
 
 
+class NotBegun(Exception):
+    """The runner was gone before it had the path."""
+
+
 class Conversation:
     """A runner and the paths that it trains, one at a time.
 
@@ -56,6 +60,7 @@ class Conversation:
         self._memory = OutOfMemoryKills()
         self._leases: dict[int, Lease] = {}
         self._training: Lease | None = None
+        self._begun = False
         self._ending: asyncio.Future[Ending] | None = None
         self._listener = asyncio.create_task(self._listen(), name=f"runner {process.pid}")
 
@@ -69,11 +74,15 @@ class Conversation:
         return self.folder / "logs" / str(fence)
 
     async def train(self, lease: Lease, order: PathOrder) -> Ending:
-        """Trains a path to its end, whatever that is. To be called when no other path trains."""
+        """Trains a path to its end, whatever that is. To be called when no other path trains.
+
+        Raises:
+            NotBegun: The runner had died before; another one may train the path.
+        """
         self._leases = {fence: old for fence, old in self._leases.items() if not old.settled}
         self._leases[lease.fence] = self._training = lease
         self._ending = asyncio.get_running_loop().create_future()
-        self.holds = None
+        self.holds, self._begun = None, False
         if self._listener.done():
             self._died(self.process.ended.result())
         await self.process.send(messages.Run(order_json=json.dumps(order.to_plain())))
@@ -139,6 +148,8 @@ class Conversation:
                 lease.save_ends((node, step))
             case messages.Answered(node=node, step=step, will=will):
                 lease.say(AnsweredReport(node=node, step=step, will=will))
+            case messages.Begun():
+                self._begun = True
             case messages.Settled():
                 lease.no_more_saves()
             case messages.Trained(holds=holds):
@@ -178,6 +189,13 @@ class Conversation:
                 other.lost_saves(f"{why.message} It had not written the state yet.")
         if lease is None:
             logger.info("runner ended", extra={"pid": self.process.pid, "code": code})
+            return
+        if not self._begun:
+            assert self._ending is not None
+            self._training = None
+            self._leases.pop(lease.fence)
+            if not self._ending.done():
+                self._ending.set_exception(NotBegun())
             return
         logger.warning(
             "runner died", extra={"pid": self.process.pid, "fence": lease.fence, "why": why.message}

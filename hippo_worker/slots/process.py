@@ -31,12 +31,15 @@ class RunnerProcess:
         connection.setblocking(False)
         self._connection = connection
         self._kill = kill
+        self._closed = False
         self._sending = asyncio.Lock()
 
     async def send(self, *messages: Message) -> None:
         """Says something to it. One that has died hears nothing; its end is told by ``ended``."""
         loop = asyncio.get_running_loop()
         async with self._sending:
+            if self._closed:
+                return
             try:
                 await loop.sock_sendall(self._connection, encode(messages))
             except (BrokenPipeError, ConnectionResetError):
@@ -62,6 +65,7 @@ class RunnerProcess:
 
     def close(self) -> None:
         """Closes the daemon's end of the socket."""
+        self._closed = True
         self._connection.close()
 
     def has_ended(self, code: int) -> None:

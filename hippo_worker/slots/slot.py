@@ -11,10 +11,12 @@ import itertools
 import logging
 from collections import deque
 from dataclasses import dataclass
+from pathlib import Path
 
 from hippo_core.engine.commands import FailedReport, ReleasedReport, SlotSpec, TrainedReport, UnusableReport
+from hippo_core.engine.orders import LeaseOrder
 from hippo_core.engine.states import FailureClass
-from hippo_core.errors import HippoError, InvalidStudy
+from hippo_core.errors import HippoError, InvalidStudy, Unavailable
 from hippo_core.program import Program
 from hippo_storage.errors import CheckpointCorrupt, CheckpointMissing
 from hippo_storage.manifest import CheckpointLocation
@@ -23,12 +25,13 @@ from hippo_worker.lease import Ending, Lease
 from hippo_worker.logs import LogShipper
 from hippo_worker.runner import messages
 from hippo_worker.runner.settings import RunnerSettings
-from hippo_worker.slots.conversation import Conversation
+from hippo_worker.slots.conversation import Conversation, NotBegun
 from hippo_worker.slots.variables import program_environment
 from hippo_worker.supplies import Supplies, location_of_start, path_order
 
 logger = logging.getLogger(__name__)
 
+RUNNERS_A_PATH = 3  #: so many may turn out to be dead when they are given a path
 DROP_SECONDS = 2.0  #: a path whose lease no longer stands has so long to end before its runner is killed
 
 
@@ -127,33 +130,37 @@ class Slot:
 
     async def _outcome(self, lease: Lease, pinned: list[CheckpointLocation]) -> Ending:
         """Trains a path; what it pins in the cache is noted in ``pinned``."""
-        if lease.stop is not None or lease.dropped.is_set():
-            return _not_wanted(lease)
         order = lease.order
-        environment = program_environment(order.program.env, order.secrets, self._supplies.variables)
-        code = await self._supplies.code(order.bundle)
-        key = RunnerKey(
-            program_key=order.program_key, bundle=order.bundle, environment=tuple(sorted(environment.items()))
-        )
-        await self._let_go_unless(key)
-        location = location_of_start(order)
-        start = None
-        if location is not None and not self._in_memory(lease):
-            start = await self._supplies.checkpoint(location)
-            pinned.append(location)
-        if self._runner is None:
-            self._runner = await self._new_runner(order.program, environment)
-            self._key = key
-        if lease.stop is not None or lease.dropped.is_set():  # meanwhile
-            return _not_wanted(lease)
-        self._supplies.states_folder(lease.fence).mkdir(parents=True, exist_ok=True)
-        self._logs.watch(lease.fence, self._runner.logs(lease.fence))
-        self._told = (
-            lease  # from here on it is the runner who answers; what comes before its order waits there
-        )
-        return await self._until_end(
-            lease, self._runner, path_order(lease, self._supplies, code=code, start=start)
-        )
+        for _ in range(RUNNERS_A_PATH):
+            if lease.stop is not None or lease.dropped.is_set():
+                return _not_wanted(lease)
+            environment = program_environment(order.program.env, order.secrets, self._supplies.variables)
+            code = await self._supplies.code(order.bundle)
+            await self._let_go_unless(_key(order, environment))
+            start = await self._start(lease, pinned)
+            if self._runner is None:
+                self._runner = await self._new_runner(order.program, environment)
+                self._key = _key(order, environment)
+            if lease.stop is not None or lease.dropped.is_set():  # meanwhile
+                return _not_wanted(lease)
+            self._supplies.states_folder(lease.fence).mkdir(parents=True, exist_ok=True)
+            self._logs.watch(lease.fence, self._runner.logs(lease.fence))
+            self._told = lease  # now it is the runner who answers; what comes before its order waits there
+            path = path_order(lease, self._supplies, code=code, start=start)
+            try:
+                return await self._until_end(lease, self._runner, path)
+            except NotBegun:
+                self._told = None
+        raise Unavailable("Runners die before they begin.", "Look at the worker's log.")
+
+    async def _start(self, lease: Lease, pinned: list[CheckpointLocation]) -> Path | None:
+        """The folder of the checkpoint to start from; None at step 0, and where the runner holds the state."""
+        location = location_of_start(lease.order)
+        if location is None or self._in_memory(lease):
+            return None
+        folder = await self._supplies.checkpoint(location)
+        pinned.append(location)
+        return folder
 
     async def _until_end(self, lease: Lease, runner: Conversation, order: PathOrder) -> Ending:
         """Waits for a path's end. One whose lease is dropped meanwhile gets little time for it."""
@@ -197,6 +204,12 @@ class Slot:
         )
         logger.info("runner started", extra={"slot": self.spec.index, "pid": process.pid})
         return Conversation(process, folder, self._supplies.publisher, self._supplies.shared)
+
+
+def _key(order: LeaseOrder, environment: dict[str, str]) -> RunnerKey:
+    return RunnerKey(
+        program_key=order.program_key, bundle=order.bundle, environment=tuple(sorted(environment.items()))
+    )
 
 
 def _not_wanted(lease: Lease) -> Ending:

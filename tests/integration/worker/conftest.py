@@ -24,7 +24,7 @@ from hippo_storage.storage import Storage
 from hippo_worker.folder import leftovers
 from tests.integration.worker.scripted_server import TOKEN, ScriptedServer
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 30.0
 
 
 class Worker:
@@ -59,6 +59,10 @@ class Worker:
         async with asyncio.timeout(PATIENCE_SECONDS):
             return await asyncio.to_thread(self.process.wait)
 
+    async def until_at_gate(self, count: int = 1) -> None:
+        """Waits until so many runners have come to their gate."""
+        await until(lambda: len(list(self.data.glob("gate-*"))) == count, "runners at the gate")
+
     async def until_nothing_is_left(self) -> None:
         """Waits until no process lives that was born into its data folder."""
         await until(lambda: not leftovers(self.folder), "processes of the worker remain")
@@ -75,7 +79,7 @@ async def until(condition: Callable[[], Any], what: str) -> None:
     """Waits until something is so that nobody tells of."""
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while not condition():
+            while not condition():  # noqa: ASYNC110 - other processes set no event
                 await asyncio.sleep(0.01)
     except TimeoutError:
         raise AssertionError(f"never came: {what}") from None

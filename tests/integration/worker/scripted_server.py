@@ -30,7 +30,7 @@ from hippo_wire import convert
 from hippo_wire.v1 import worker_pb2, worker_pb2_grpc
 
 TOKEN = "hippo_test-worker-token"
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 30.0
 
 
 @dataclass(slots=True)
@@ -117,6 +117,11 @@ class ScriptedServer(worker_pb2_grpc.WorkerServiceServicer):
         self._leases[order.fence] = order
         await self.say(worker_pb2.WorkResponse(leases=[convert.lease_to_proto(order)]))
         return self.of(order.fence)
+
+    async def grant_when_connected(self, order: LeaseOrder, streams: int) -> Told:
+        """Grants a lease on the stream of this number."""
+        await self.until(lambda: self.streams >= streams)
+        return await self.grant(order)
 
     def forget_leases(self) -> None:
         """Says no lease again to whoever connects next."""
@@ -212,6 +217,7 @@ class ScriptedServer(worker_pb2_grpc.WorkerServiceServicer):
         first = True
         async for request in requests:
             if self.deaf:
+                first = False
                 continue
             if first and not (request.worker and request.incarnation):
                 self.broken.append("the first message does not say who speaks")

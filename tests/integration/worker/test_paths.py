@@ -55,10 +55,11 @@ async def test_a_path_starts_from_what_another_worker_saved(
     2. a third lease trains 0..4 in one go
     3. the metrics at state 4 are the same bits
     """
-    start_worker(name="one")
+    one = start_worker(name="one")
     first = await server.grant(make_lease(bundle, 1, stages=(stage(1, 0, 2),)))
     await server.until_over(1)
     assert first.saved == [(1, 2)]
+    one.end()
     server.forget_leases()
     start_worker(name="two")
     await server.until(lambda: len(server.registrations) == 2)
@@ -142,7 +143,7 @@ async def test_a_start_that_cannot_be_used_is_told_and_the_lease_given_back(
     1. a checkpoint is published by another worker, then it is damaged or removed
     2. the lease that starts from it says so, and is given back without training
     """
-    start_worker(name="one")
+    one = start_worker(name="one")
     await server.grant(make_lease(bundle, 1, stages=(stage(1, 0, 2),)))
     await server.until_over(1)
     folder = tmp_path / "storage" / CheckpointLocation(plan=1, node=1, step=2, fence=1).path
@@ -154,6 +155,7 @@ async def test_a_start_that_cannot_be_used_is_told_and_the_lease_given_back(
         content[-1] ^= 1
         tensors.unlink()
         tensors.write_bytes(content)
+    one.end()
     server.forget_leases()
     start_worker(name="two")
     await server.until(lambda: len(server.registrations) == 2)
@@ -199,7 +201,7 @@ async def test_two_slots_train_at_the_same_time(
     leases = [make_lease(bundle, fence, program=gated, slot=fence - 1) for fence in (1, 2)]
     for lease in leases:
         await server.grant(lease)
-    await server.until(lambda: server.of(1).steps == [0, 1] and server.of(2).steps == [0, 1])
+    await worker.until_at_gate(2)
     (worker.data / "gate").touch()
     await server.until_over(1, 2)
     assert server.of(1).steps == server.of(2).steps == [0, 1, 2, 3]
@@ -218,7 +220,7 @@ async def test_offers_are_answered_once(
     worker = start_worker()
     gated = make_program(options={"gate": 2})
     told = await server.grant(make_lease(bundle, 1, program=gated))
-    await server.until(lambda: told.steps == [0, 1])
+    await worker.until_at_gate(1)
     for step in (3, 1, 3):
         await server.offer(1, 1, step)
     (worker.data / "gate").touch()
@@ -235,7 +237,7 @@ async def test_an_offer_to_a_path_that_waits_for_its_slot_is_answered_by_the_dae
     gated = make_program(options={"gate": 2})
     await server.grant(make_lease(bundle, 1, program=gated))
     waiting = await server.grant(make_lease(bundle, 2, program=gated))
-    await server.until(lambda: server.of(1).steps == [0, 1])
+    await worker.until_at_gate(1)
     await server.offer(2, 1, 3)
     await server.offer(2, 1, 9)
     await server.until(lambda: len(waiting.of(AnsweredReport)) == 2)
@@ -251,7 +253,7 @@ async def test_a_stopped_path_saves_if_it_is_to_and_is_given_back(
 ) -> None:
     worker = start_worker()
     told = await server.grant(make_lease(bundle, 1, program=make_program(options={"gate": 2})))
-    await server.until(lambda: told.steps == [0, 1])
+    await worker.until_at_gate(1)
     await server.stop_path(1, save, "nobody needs it")
     (worker.data / "gate").touch()
     await server.until_over(1)

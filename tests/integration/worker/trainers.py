@@ -1,3 +1,4 @@
+# ruff: noqa: T201 - printing is what some of them are for
 """Trainers for the daemon's tests: the bundle that workers fetch is this one file, as ``trainer.py``."""
 
 import ctypes
@@ -30,6 +31,7 @@ class Tiny(Trainer):
     def train(self, step):
         if step == self.context.options.get("gate"):
             self.wait_for("gate")
+        time.sleep(self.context.options.get("pause", 0.0))
         inputs = torch.randn(8, 4)
         loss = self.model(inputs).square().mean()
         self.optimizer.zero_grad()
@@ -42,7 +44,7 @@ class Tiny(Trainer):
             return {"loss": float(self.model.weight.square().sum()), "pid": float(os.getpid())}
 
     def wait_for(self, name):
-        self.context.data_dir.joinpath(f"{name}-reached").touch()
+        self.context.data_dir.joinpath(f"{name}-{os.getpid()}").touch()
         while not self.context.data_dir.joinpath(name).exists():
             time.sleep(0.01)
 
@@ -77,8 +79,9 @@ class Parent(Tiny):
 
     def setup(self, context):
         super().setup(context)
-        self.child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]).pid
-        context.data_dir.joinpath("child").write_text(str(self.child))
+        command = [sys.executable, "-c", "import time; time.sleep(600)"]
+        self.child = subprocess.Popen(command, start_new_session=bool(context.options.get("detached")))
+        context.data_dir.joinpath("child").write_text(str(self.child.pid))
 
     def state_dict(self):
         return {"model": self.model.state_dict()}

@@ -1,0 +1,187 @@
+"""Broken connections, servers that come and go, leases that no longer stand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hippo_core.engine.commands import TrainedReport
+from hippo_wire.v1 import worker_pb2
+from tests.integration.worker.conftest import Worker, make_lease, make_program, stage, until
+from tests.integration.worker.scripted_server import ScriptedServer
+
+StartWorker = Callable[..., Worker]
+
+
+async def test_reports_survive_breaks_and_come_once_each_in_order(
+    server: ScriptedServer, start_worker: StartWorker, bundle: str
+) -> None:
+    """
+    1. the server takes reports in without acknowledging them, and the stream breaks, three times
+    2. each time the worker registers again with the lease it holds, and sends the reports again, unchanged
+    3. every step, metric and state has arrived once, in order (the server itself checks the numbers)
+    """
+    start_worker()
+    server.silent = True
+    program = make_program(options={"pause": 0.02})
+    told = await server.grant(make_lease(bundle, 1, program=program, stages=(stage(1, 0, 60),)))
+    for breaks in (1, 2, 3):
+        seen = len(told.reports)
+        await server.until(lambda seen=seen: len(told.reports) > seen)
+        await server.cut()
+        await server.until(lambda breaks=breaks: server.streams == breaks + 1)
+        assert [lease.fence for lease in server.registrations[-1].leases] == [1]
+    server.silent = False
+    await server.until_over(1)
+    assert told.steps == list(range(60))
+    assert list(told.metrics) == [(1, step) for step in range(1, 61)]
+    assert told.saved == [(1, 60)]
+    assert told.repeats >= 1
+    assert len({registration.incarnation for registration in server.registrations}) == 1
+
+
+async def test_a_worker_trains_on_while_the_server_is_away(
+    server: ScriptedServer, start_worker: StartWorker, bundle: str
+) -> None:
+    """
+    1. the server dies at step 2 and stays away until the path is trained to its end
+    2. it comes back on the same port: everything is told then
+    """
+    worker = start_worker()
+    program = make_program(options={"gate": 2})
+    told = await server.grant(make_lease(bundle, 1, program=program))
+    await worker.until_at_gate()
+    await server.stop()
+    (worker.data / "gate").touch()
+    states = worker.folder / "spool" / "states" / "1"
+    published = worker.folder / "checkpoints"
+    await until(lambda: list(published.glob("1-1-4-1")), "the end's checkpoint")
+    await until(lambda: not list(states.glob("*")), "an empty spool")
+    assert told.saved == []
+    await server.start()
+    await server.until_over(1)
+    assert told.steps == [0, 1, 2, 3]
+    assert told.saved == [(1, 4)]
+
+
+async def test_what_an_earlier_leader_says_is_not_listened_to(
+    server: ScriptedServer, start_worker: StartWorker, bundle: str
+) -> None:
+    """
+    1. the worker has registered with term 5
+    2. a lease that comes with term 4 is not trained; the worker connects anew
+    3. a registration that answers with term 4 is not taken; one with term 6 is
+    """
+    server.term = 5
+    start_worker()
+    await server.until(lambda: server.streams == 1)
+    server.term = 4
+    told = await server.grant(make_lease(bundle, 1))
+    await server.until(lambda: len(server.registrations) >= 3)
+    assert server.streams == 1
+    assert told.items == []
+    server.term = 6
+    await server.until_over(1)
+    assert server.streams == 2
+    assert told.steps == [0, 1, 2, 3]
+
+
+async def test_a_revoked_lease_is_dropped_at_once(
+    server: ScriptedServer, start_worker: StartWorker, bundle: str
+) -> None:
+    """
+    1. a path in the middle of a step that never ends is revoked
+    2. its runner goes, the slot trains the next lease, and nothing more is told of the first
+    """
+    worker = start_worker()
+    stuck = make_program(options={"gate": 2})
+    told = await server.grant(make_lease(bundle, 1, program=stuck, save_points=((1, 1),)))
+    await worker.until_at_gate()
+    await server.until(lambda: told.saved == [(1, 1)])
+    heard = len(told.reports)
+    server.forget_leases()
+    await server.say(worker_pb2.WorkResponse(revoked=[1]))
+    following = await server.grant(make_lease(bundle, 2))
+    await server.until_over(2)
+    assert following.steps == [0, 1, 2, 3]
+    assert len(told.reports) == heard
+    await until(lambda: len(worker.runners()) == 1, "the end of the stuck runner")
+
+
+async def test_a_lease_revoked_at_registration_is_dropped(
+    server: ScriptedServer, start_worker: StartWorker, bundle: str
+) -> None:
+    worker = start_worker()
+    told = await server.grant(make_lease(bundle, 1, program=make_program(options={"gate": 2})))
+    await worker.until_at_gate()
+    server.revoked_at_registration = [1]
+    server.forget_leases()
+    heard = len(told.reports)
+    await server.cut()
+    following = await server.grant_when_connected(make_lease(bundle, 2), streams=2)
+    await server.until_over(2)
+    assert following.steps == [0, 1, 2, 3]
+    assert len(told.reports) == heard
+
+
+async def test_a_worker_that_is_alone_for_too_long_drops_its_leases(
+    server: ScriptedServer, start_worker: StartWorker, bundle: str
+) -> None:
+    """
+    1. the orphan grace is a second; the server dies with a path at a gate
+    2. the runner is gone before the server is back; the worker then registers without the lease
+    """
+    server.orphan_seconds = 1.0
+    worker = start_worker()
+    told = await server.grant(make_lease(bundle, 1, program=make_program(options={"gate": 2})))
+    await worker.until_at_gate()
+    await server.stop()
+    await until(lambda: not worker.runners(), "the end of the orphan")
+    server.forget_leases()
+    await server.start()
+    await server.until(lambda: server.streams == 2)
+    assert server.registrations[-1].leases == ()
+    assert not told.ended
+
+
+async def test_a_server_that_stops_answering_is_left(
+    server: ScriptedServer, start_worker: StartWorker, bundle: str
+) -> None:
+    """Nothing breaks, but nothing is acknowledged either: after a lease's time the worker connects anew."""
+    server.lease_seconds = 1.0
+    server.deaf = True
+    start_worker()
+    told = await server.grant(make_lease(bundle, 1))
+    await server.until(lambda: server.streams == 2)
+    server.deaf = False
+    await server.until_over(1)
+    assert told.steps == [0, 1, 2, 3]
+
+
+async def test_heartbeats_come_while_there_is_nothing_to_say(
+    server: ScriptedServer, start_worker: StartWorker
+) -> None:
+    start_worker()
+    await server.until(lambda: server.heartbeats >= 4)
+    assert server.told == {}
+
+
+async def test_a_lease_said_again_is_trained_once(
+    server: ScriptedServer, start_worker: StartWorker, bundle: str
+) -> None:
+    """
+    1. a stream breaks while a path trains, and again after its end was acknowledged
+    2. the server says the lease again each time; it is neither begun nor reported anew
+    """
+    worker = start_worker()
+    order = make_lease(bundle, 1, program=make_program(options={"gate": 2}))
+    told = await server.grant(order)
+    await worker.until_at_gate()
+    await server.cut()
+    await server.until(lambda: server.streams == 2)
+    (worker.data / "gate").touch()
+    await server.until_over(1)
+    await server.grant(order)
+    following = await server.grant(make_lease(bundle, 2))
+    await server.until_over(2)
+    assert told.steps == following.steps == [0, 1, 2, 3]
+    assert len(told.of(TrainedReport)) == 1
