@@ -1,5 +1,6 @@
 """Schedules: the values of one hyper-parameter over the steps of a trial."""
 
+from hippo_client.missing import refuse_unknown
 from hippo_core.schedules import (
     constant,
     cosine,
@@ -37,3 +38,5 @@ __all__ = [
     "warmup",
     "wsd",
 ]
+
+__getattr__ = refuse_unknown("schedules", __all__)

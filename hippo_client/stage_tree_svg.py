@@ -23,6 +23,7 @@ _CHARACTER = 5.6
 _TRAINED = "#2a7f62"
 _RUNNING = "#d9932f"
 _WAITING = "#b9c2c9"
+_TEXT = "#777"  # readable on white and on black: the drawing does not know the page
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ def draw(tree: StageTree, width: int) -> str:
         f'height="{height}" font-family="ui-monospace, monospace" font-size="9.5" role="img">',
         f"<title>{escape(repr(tree)[1:-1])}</title>",
         *_axis(tree.last_step, scale, width, height),
-        *(part for each in placed for part in _branch(tree, each, scale)),
+        *(part for each in placed for part in _branch(tree, each, scale, width)),
         "</svg>",
     ]
     return "\n".join(parts)
@@ -79,10 +80,10 @@ def _axis(last_step: int, scale: float, width: int, height: int) -> Iterator[str
     for step in range(0, last_step + 1, every):
         x = _MARGIN + step * scale
         yield f'<line x1="{x:.1f}" y1="16" x2="{x:.1f}" y2="{height - _MARGIN}" stroke="#8883" />'
-        yield f'<text x="{x:.1f}" y="12" text-anchor="middle" fill="#888">{step}</text>'
+        yield f'<text x="{x:.1f}" y="12" text-anchor="middle" fill="{_TEXT}">{step}</text>'
 
 
-def _branch(tree: StageTree, placed: _Placed, scale: float) -> Iterator[str]:
+def _branch(tree: StageTree, placed: _Placed, scale: float, width: int) -> Iterator[str]:
     node = placed.node
     x, end = _MARGIN + node.start * scale, _MARGIN + node.stop * scale
     y = _TOP + _LINE * placed.line + _LINE - _BAR
@@ -96,10 +97,11 @@ def _branch(tree: StageTree, placed: _Placed, scale: float) -> Iterator[str]:
         yield _bar(x, trained, y, _TRAINED)
     if end > trained:
         yield _bar(trained, end, y, _RUNNING if node.running else _WAITING)
-    room = int((end - x) / _CHARACTER)
+    # Nothing follows a leaf on its line: its label may go on beyond a short bar.
+    room = int(((end if tree.children(node) else width - _MARGIN) - x) / _CHARACTER)
     if room >= 4:
         text = label if len(label) <= room else label[: room - 1] + "…"
-        yield f'<text x="{x + 2:.1f}" y="{y - 3}" fill="currentColor">{escape(text)}</text>'
+        yield f'<text x="{x + 2:.1f}" y="{y - 3}" fill="{_TEXT}">{escape(text)}</text>'
     yield "</g>"
 
 
