@@ -258,11 +258,11 @@ class LocalStorage(Storage):
 
     def _rename_into_place(self, temporary: Path, final: Path) -> None:
         for attempt in range(1, _ATTEMPTS + 1):
-            make_folders(self._files, final.parent)
             try:
+                make_folders(self._files, final.parent)
                 self._files.rename(temporary, final)
             except FileNotFoundError:
-                # The removal of a neighbour took the folder above, since it was empty for a moment.
+                # The removal of a neighbour took a folder above, since it was empty for a moment.
                 if attempt == _ATTEMPTS:
                     raise
             else:

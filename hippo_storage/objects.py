@@ -54,14 +54,16 @@ class ObjectStorage(Storage):
             from fsspec.core import url_to_fs
         except ImportError as error:
             raise InvalidStudy(
-                "storage", f"{url} needs fsspec", "Install hippo-hpo[worker] or hippo-hpo[server]."
+                "storage", "object stores need fsspec", "Install hippo-hpo[worker] or hippo-hpo[server]."
             ) from error
         try:
             # Others write there too: a listing that was kept would hide what they did.
             filesystem, root = url_to_fs(url, use_listings_cache=False)
         except (ImportError, ValueError) as error:
+            # The scheme only: an address may hold a password.
+            scheme = url.partition("://")[0]
             raise InvalidStudy(
-                "storage", f"{url} cannot be opened: {error}", "Install what it names."
+                "storage", f"{scheme}:// cannot be opened: {error}", "Install what it names."
             ) from error
         return cls(filesystem, root)
 

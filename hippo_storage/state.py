@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hippo_storage.draft import HashingWriter, write_draft
+from hippo_storage.draft import DRAFT, HashingWriter, write_draft
 from hippo_storage.errors import StateError
 from hippo_storage.safetensors_file import TensorEntry, encode_header, read_header
 from hippo_storage.state_data import Decoder, Encoder, dtype_from_plain, dtype_to_plain, pack, unpack
@@ -122,7 +122,7 @@ def write(captured: Captured, folder: Path) -> int:
                 digests[name] = file.entry
             write_draft(folder, digests)
         except OSError:
-            for path in begun:
+            for path in (*begun, folder / DRAFT):
                 path.unlink(missing_ok=True)
             raise
     return captured.size_bytes

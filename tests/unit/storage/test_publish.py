@@ -246,20 +246,25 @@ def test_only_plain_files_with_plain_names_are_published(kind: str, tmp_path: Pa
     assert folder.exists()
 
 
-def test_a_neighbours_removal_while_publishing_does_no_harm(tmp_path: Path) -> None:
-    """The removal of the step's other checkpoint takes the folder above with it, just before the rename."""
-    other = CheckpointLocation(plan=1, node=2, step=30, fence=3)
+@pytest.mark.parametrize(("moment", "step"), [("rename", 30), ("make_folder", 29)])
+def test_a_neighbours_removal_while_publishing_does_no_harm(moment: str, step: int, tmp_path: Path) -> None:
+    """The removal of a neighbour takes folders above with it, just when they are about to be used."""
+    other = CheckpointLocation(plan=1, node=2, step=step, fence=3)
+    final = tmp_path / "storage" / LOCATION.path
+    removals = 0
 
     class Racing(RecordingFiles):
-        def rename(self, source: Path, target: Path) -> None:
-            if target == storage.root / LOCATION.path and (storage.root / other.path).exists():
-                LocalStorage(storage.root).remove(other)
-                assert not target.parent.exists()
-            super().rename(source, target)
+        def before(self, word: str, path: Path) -> None:
+            nonlocal removals
+            if word == moment and path in (final, final.parent) and not removals:
+                removals += 1
+                LocalStorage(tmp_path / "storage").remove(other)
+                assert not path.parent.exists()
 
+    LocalStorage(tmp_path / "storage").publish(spool(tmp_path / "other", EARLIER_FILES), other, {})
     storage = LocalStorage(tmp_path / "storage", Racing())
-    storage.publish(spool(tmp_path / "other", EARLIER_FILES), other, {})
     storage.publish(spool(tmp_path / "spool", FILES), LOCATION, {})
+    assert removals == 1
     assert content(storage, LOCATION, tmp_path / "after") == FILES
 
 

@@ -450,3 +450,9 @@ def test_a_storage_that_cannot_be_made_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(StorageError, match=os.fspath(tmp_path / "file")):
         LocalStorage(tmp_path / "file" / "storage")
+
+
+def test_an_address_with_a_password_is_not_repeated() -> None:
+    with pytest.raises(InvalidStudy) as caught:
+        Storage.open("nonsense://user:secret@host/x")
+    assert "secret" not in str(caught.value)
