@@ -33,6 +33,9 @@ from hippo_core.formulas import (
 from hippo_core.laws import Law, make
 from hippo_core.values import Kind, Scalar, normalise_float
 
+Part = Any
+"""What stands in a space: a scalar, a schedule, a domain; outermost also a constraint or a dict of parts."""
+
 Check = Callable[[Any, str], Any]
 Arguments = Mapping[str, Any]
 

@@ -351,7 +351,7 @@ def _check_points(spec: StudySpec) -> None:
     Where nothing drawn can be wrong, one look at each schedule as written would do; as domains may stand in
     the place of milestones and periods, every trial is looked at unless the space is provably right.
     """
-    safe = spec.space.always_valid() and isinstance(spec.max_steps, int)
+    safe = spec.space.always_valid() and not spec.space.constraints and isinstance(spec.max_steps, int)
     for number in range(1 if safe else spec.max_trials):
         assignment = spec.point(number)
         try:

@@ -31,10 +31,12 @@ class Grid(Sampler):
         """The number of points, None where they are more than anyone trains.
 
         Raises:
-            InvalidStudy: The space is not finite.
+            InvalidStudy: The space is not finite, or constraints leave none.
         """
         _require_finite(space)
         count = sum(1 for _ in islice(space.assignments(), LARGEST + 1))
+        if not count:
+            raise InvalidStudy("space", "no point of the grid satisfies the constraints", "Loosen them.")
         return count if count <= LARGEST else None
 
     def check(self, space: Space, trials: int) -> None:

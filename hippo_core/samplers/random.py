@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from hippo_core.arguments import worded
+from hippo_core.errors import InvalidStudy
 from hippo_core.program import canonical_json
 from hippo_core.samplers.sampler import Sampler
 from hippo_core.space import Space
 from hippo_core.values import Scalar
+
+TRIES = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +27,17 @@ class Random(Sampler):
     """
 
     def point(self, space: Space, seed: int, number: int) -> Mapping[str, Scalar]:
-        """The point of trial ``number``."""
-        return space.draw(lambda name: _uniform(seed, number, name))
+        """The point of trial ``number``: the first of its tries that satisfies the constraints."""
+        for attempt in range(TRIES):
+            words = (seed, number, attempt) if attempt else (seed, number)
+            found = space.draw(lambda name, words=words: _uniform(*words, name))  # type: ignore[misc]
+            if space.satisfied(found):
+                return found
+        raise InvalidStudy(
+            "space",
+            f"{TRIES} tries for trial {number} do not satisfy the constraints",
+            "Draw closer to them.",
+        )
 
     def count(self, space: Space) -> int | None:
         """As many as wanted."""
@@ -39,8 +51,8 @@ class Random(Sampler):
         return {"sampler": "random"}
 
 
-def _uniform(seed: int, number: int, name: str) -> float:
-    digest = hashlib.sha256(canonical_json([seed, number, name]).encode()).digest()
+def _uniform(*words: int | str) -> float:
+    digest = hashlib.sha256(canonical_json(words).encode()).digest()
     return (int.from_bytes(digest[:8], "big") >> 11) / 2**53
 
 
