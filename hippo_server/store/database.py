@@ -126,7 +126,8 @@ class Database:
             try:
                 driver: connection = pooled.driver_connection  # type: ignore[assignment]
                 level = ISOLATION_LEVEL_REPEATABLE_READ if snapshot else ISOLATION_LEVEL_READ_COMMITTED
-                driver.set_session(isolation_level=level, readonly=snapshot)
+                # Not False: an administrator's read-only default stands.
+                driver.set_session(isolation_level=level, readonly=True if snapshot else "default")
                 with driver.cursor() as opened:
                     yield opened
                 driver.commit()

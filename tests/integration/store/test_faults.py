@@ -1,0 +1,210 @@
+"""PostgreSQL dies, hangs or refuses: the store says so, and goes on when it can."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+from psycopg2 import errors
+
+from hippo_core.engine.events import Event, StudyStateChanged
+from hippo_core.engine.states import StudyState
+from hippo_core.errors import Unavailable
+from hippo_server.postgres import EmbeddedPostgres
+from hippo_server.store import Store
+from hippo_server.store.database import Database
+from tests.integration.store.stored_cluster import StoredCluster
+from tests.integration.store.test_schema import execute
+from tests.integration.store.test_store import record, submission
+from tests.unit.engine.test_cluster import PIECES, spec, submit
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not come true"
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def postgres(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
+    """A PostgreSQL of the test's own, to be killed."""
+    postgres = EmbeddedPostgres(tmp_path / "home")
+    postgres.start()
+    yield postgres
+    postgres.stop()
+
+
+@pytest.fixture
+def own_store(postgres: EmbeddedPostgres) -> Iterator[Store]:
+    store = Store(postgres.start())
+    store.migrate()
+    yield store
+    store.close()
+
+
+def kill(postgres: EmbeddedPostgres) -> None:
+    assert postgres.pid is not None
+    os.kill(postgres.pid, signal.SIGKILL)
+    wait_for(lambda: not postgres.running())
+
+
+def test_a_killed_postgresql_is_unavailable_and_then_there_again(
+    postgres: EmbeddedPostgres, own_store: Store
+) -> None:
+    """1. A batch commits. 2. PostgreSQL is killed. 3. Every call says so. 4. It is back, and with it all that was."""
+    term = own_store.lead("one", 60.0)
+    own_store.write([record(submission())], term, 1)
+    written = list(own_store.journal())
+    kill(postgres)
+    calls: list[Callable[[], Any]] = [
+        lambda: own_store.write([record(submission("other"))], term, 2),
+        lambda: own_store.renew(term),
+        lambda: own_store.committed_batch(term),
+        lambda: list(own_store.load()),
+        lambda: list(own_store.answers()),
+        own_store.find_tokens,
+        own_store.study_times,
+        own_store.migrate,
+        lambda: own_store.lead("one", 0.1),
+    ]
+    for call in calls:
+        with pytest.raises(Unavailable, match=r"cannot answer now.*goes on by itself"):
+            call()
+    postgres.start()
+    assert own_store.committed_batch(term) == 1
+    assert list(own_store.journal()) == written
+    assert own_store.lead("one", 60.0) == term + 1
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_kill_at_any_moment_loses_nothing_that_was_committed(
+    postgres: EmbeddedPostgres, own_store: Store, seed: int
+) -> None:
+    """1. Batches are written as fast as they go. 2. PostgreSQL is killed meanwhile. 3. What ``write`` said holds; where
+    it could not say, ``committed_batch`` can.
+    """
+    term = own_store.lead("one", 60.0)
+    cluster = StoredCluster(seed, {"a": 2}, own_store)
+    term = cluster.term
+    killer = threading.Timer(0.05 + 0.03 * seed, kill, [postgres])
+    killer.start()
+    try:
+        with pytest.raises(Unavailable):
+            act_for_ever(cluster)
+    finally:
+        killer.join()
+    postgres.start()
+    committed = own_store.committed_batch(term)
+    assert committed in {cluster.batch - 1, cluster.batch}
+    kept = len(list(own_store.journal()))
+    unknown = len(cluster.waiting[0].events)
+    assert kept == len(cluster.journal) - (unknown if committed < cluster.batch else 0)
+
+
+def act_for_ever(cluster: StoredCluster) -> None:
+    """Something of one study or the next goes on until the store fails."""
+    for number in range(10_000):
+        submit(cluster, spec(f"study-{number}", PIECES[:2], checkpoint_every=1, seed=number))
+        cluster.run()
+
+
+def test_a_connection_cut_while_idle_is_replaced_unnoticed(store: Store, database_url: str) -> None:
+    term = store.lead("one", 60.0)
+    store.write([record(submission())], term, 1)
+    cut(database_url)
+    store.write([record(change())], term, 2)
+    store.renew(term)
+    assert store.committed_batch(term) == 2
+
+
+def change() -> tuple[Event, ...]:
+    return (StudyStateChanged(study=1, state=StudyState.PAUSED, reason="by a test"),)
+
+
+def cut(database_url: str) -> None:
+    """Ends all other sessions, and waits until they have gone."""
+    others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    execute(database_url, f"SELECT pg_terminate_backend(pid) {others}")
+    wait_for(lambda: execute(database_url, f"SELECT count(*) {others}") == [(0,)])
+
+
+def test_a_connection_cut_within_a_transaction_is_unavailable(store: Store, database_url: str) -> None:
+    database = Database(database_url)
+
+    def cut_within() -> None:
+        with database.transaction() as cursor:
+            cursor.execute("SELECT 1")
+            cut(database_url)
+            cursor.execute("SELECT 1")
+
+    with pytest.raises(Unavailable, match="cannot answer now"):
+        cut_within()
+    with database.transaction() as cursor:
+        cursor.execute("SELECT 1")
+        assert cursor.fetchone() == (1,)
+    database.close()
+
+
+def test_a_lock_that_others_hold_is_waited_for_briefly(store: Store, database_url: str) -> None:
+    term = store.lead("one", 60.0)
+    other = psycopg2.connect(database_url.replace("+psycopg2", ""))
+    with other.cursor() as cursor:
+        cursor.execute("LOCK TABLE studies IN ACCESS EXCLUSIVE MODE")
+        began = time.monotonic()
+        with pytest.raises(Unavailable, match="lock timeout"):
+            store.write([record(submission())], term, 1)
+        assert time.monotonic() - began < 8.0
+    other.rollback()
+    other.close()
+    store.write([record(submission())], term, 1)
+
+
+class Undone(Store):
+    """A store whose transactions PostgreSQL undoes for another's sake, so many times."""
+
+    undone = 0
+
+    def _write(self, *arguments: Any) -> None:
+        if self.undone:
+            self.undone -= 1
+            with self._database.translated():
+                raise errors.DeadlockDetected("deadlock detected")
+        super()._write(*arguments)
+
+
+def test_a_transaction_undone_for_anothers_sake_is_tried_again(database_url: str) -> None:
+    store = Undone(database_url)
+    term = store.lead("one", 60.0)
+    store.undone = 4
+    store.write([record(submission())], term, 1)
+    assert store.committed_batch(term) == 1
+    store.undone = 5
+    with pytest.raises(Unavailable, match="deadlock detected"):
+        store.write([record(change())], term, 2)
+    assert store.committed_batch(term) == 1
+    store.close()
+
+
+def test_a_read_only_database_is_unavailable_until_it_is_writable(store: Store, database_url: str) -> None:
+    name = database_url.rpartition("/")[2].partition("?")[0]
+    term = store.lead("one", 60.0)
+    execute(database_url, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    cut(database_url)
+    with pytest.raises(Unavailable, match="read-only"):
+        store.write([record(submission())], term, 1)
+    reset = psycopg2.connect(database_url.replace("+psycopg2", ""))
+    reset.set_session(readonly=False, autocommit=True)
+    with reset.cursor() as cursor:
+        cursor.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+    reset.close()
+    cut(database_url)
+    store.write([record(submission())], term, 1)
+    assert store.committed_batch(term) == 1
