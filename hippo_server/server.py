@@ -70,9 +70,10 @@ class Server:
     async def _start(self) -> None:
         settings = self.settings
         _make_folders(settings)
-        settings.address_file.unlink(missing_ok=True)
         storage = await asyncio.to_thread(Storage.open, settings.storage)
         url = await self._open_database()
+        if settings.database_url is None:  # the home is ours alone now: what a killed server said is void
+            settings.address_file.unlink(missing_ok=True)
         self._driver = Driver(
             store=self.make_store(url),
             storage=storage,
@@ -120,7 +121,8 @@ class Server:
             await self._http.stop()
         if self._database is not None:
             await asyncio.to_thread(self._database.stop)
-        self.settings.address_file.unlink(missing_ok=True)
+        if self.grpc_address:
+            self.settings.address_file.unlink(missing_ok=True)
 
     async def _open_database(self) -> str:
         if self.settings.database_url is not None:

@@ -46,6 +46,7 @@ class RunningServer:
         database_url: Its database; None: an embedded one.
         engine: The engine's times.
         make_store: Makes the store.
+        grpc_port: Where it listens; 0: any free port.
     """
 
     def __init__(
@@ -54,11 +55,12 @@ class RunningServer:
         database_url: str | None,
         engine: EngineSettings = SETTINGS,
         make_store: Callable[[str], Store] = Store,
+        grpc_port: int = 0,
     ) -> None:
         self.settings = Settings(
             home=home,
             storage=str(home / "storage"),
-            grpc_port=0,
+            grpc_port=grpc_port,
             http_port=0,
             database_url=database_url,
             engine=engine,
