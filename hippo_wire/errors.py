@@ -26,8 +26,13 @@ from hippo_core.errors import (
 
 DOMAIN = "hippo"
 DETAILS_KEY = "grpc-status-details-bin"
-LONGEST_MESSAGE = 3000
+
+# Bytes of UTF-8. gRPC refuses metadata beyond 8 KiB; what is in the packed status grows by a third on the way, and the
+# details, which are percent-encoded, by up to three times.
+LONGEST_MESSAGE = 2000
 LONGEST_HINT = 1000
+LONGEST_FIELD = 300
+LONGEST_DETAILS = 500
 
 _STATUS: Mapping[str, grpc.StatusCode] = {
     InvalidStudy.code: grpc.StatusCode.INVALID_ARGUMENT,
@@ -67,7 +72,7 @@ def to_wire(error: HippoError, *, unauthenticated: bool = False) -> WireError:
     message = error.message
     metadata = {"hint": _cut(error.hint, LONGEST_HINT)}
     if isinstance(error, InvalidStudy):
-        metadata["field"] = _cut(error.field, LONGEST_HINT)
+        metadata["field"] = _cut(error.field, LONGEST_FIELD)
         message = message.removeprefix(f"{error.field}: ")
     info = error_details_pb2.ErrorInfo(reason=error.code, domain=DOMAIN, metadata=metadata)
     number: int = code.value[0]
@@ -75,7 +80,7 @@ def to_wire(error: HippoError, *, unauthenticated: bool = False) -> WireError:
     status.details.add().Pack(info)
     return WireError(
         code=code,
-        details=_cut(error.message, LONGEST_HINT),
+        details=_cut(error.message, LONGEST_DETAILS),
         metadata=((DETAILS_KEY, status.SerializeToString()),),
     )
 
@@ -121,7 +126,10 @@ def _status_of(error: HippoError) -> grpc.StatusCode:
 
 
 def _cut(text: str, length: int) -> str:
-    return text if len(text) <= length else f"{text[: length - 1]}…"
+    encoded = text.encode("utf-8", "replace")
+    if len(encoded) <= length:
+        return encoded.decode()
+    return encoded[: length - 3].decode("utf-8", "ignore") + "…"
 
 
 def _code_of(error: grpc.RpcError) -> grpc.StatusCode:

@@ -1,0 +1,191 @@
+"""Connections: addresses, tokens, deadlines, and tries again where it may help and nowhere else."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+
+import grpc
+import pytest
+
+from hippo_core.errors import Conflict, InvalidStudy, NotFound, Unavailable
+from hippo_wire.channel import AsyncConnection, Connection, check_address, pauses, pieces
+from hippo_wire.errors import to_wire
+from hippo_wire.v1 import admin_pb2, study_pb2, worker_pb2
+
+
+class Script(grpc.GenericRpcHandler):
+    """Refuses as often as it is told, then answers; remembers what each call carried."""
+
+    def __init__(self) -> None:
+        self.refusals: list[Exception] = []
+        self.calls: list[tuple[str, dict[str, str], float | None]] = []
+
+    def service(self, details):
+        def admit(context):
+            metadata = dict(details.invocation_metadata)
+            self.calls.append((details.method.rpartition("/")[2], metadata, context.time_remaining()))
+            if self.refusals:
+                wire = to_wire(self.refusals.pop(0))
+                context.set_trailing_metadata(wire.metadata)
+                context.abort(wire.code, wire.details)
+
+        def unary(request, context):
+            admit(context)
+            return b""
+
+        def stream(request, context):
+            yield b""
+            admit(context)
+
+        kinds = {
+            "WatchStudy": grpc.unary_stream_rpc_method_handler(stream),
+            "UploadBundle": grpc.stream_unary_rpc_method_handler(unary),
+            "Work": grpc.stream_stream_rpc_method_handler(stream),
+        }
+        name = details.method.rpartition("/")[2]
+        return kinds.get(name) or grpc.unary_unary_rpc_method_handler(unary)
+
+
+@pytest.fixture
+def script():
+    return Script()
+
+
+@pytest.fixture
+def address(script):
+    server = grpc.server(ThreadPoolExecutor(2), handlers=(script,))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield f"127.0.0.1:{port}"
+    server.stop(None).wait()
+
+
+@pytest.fixture
+def connection(address):
+    with Connection(address, "secret") as connection:
+        yield connection
+
+
+def test_every_kind_of_call_carries_the_token_and_a_deadline_where_it_ends(script, connection):
+    connection.admin.GetServer(admin_pb2.GetServerRequest())
+    connection.admin.GetServer(admin_pb2.GetServerRequest(), timeout=1.0)
+    connection.studies.UploadBundle(iter([study_pb2.UploadBundleRequest()]))
+    list(connection.studies.WatchStudy(study_pb2.WatchStudyRequest()))
+    list(connection.workers.Work(iter([worker_pb2.WorkRequest()])))
+    assert [name for name, _, _ in script.calls] == [
+        "GetServer",
+        "GetServer",
+        "UploadBundle",
+        "WatchStudy",
+        "Work",
+    ]
+    assert {metadata["authorization"] for _, metadata, _ in script.calls} == {"Bearer secret"}
+    limits = [seconds for _, _, seconds in script.calls]
+    for found, expected in zip(limits[:3], (5.0, 1.0, 60.0), strict=True):
+        assert expected - 1.0 < found <= expected
+    assert all(found is None or found > 1e6 for found in limits[3:])
+
+
+def test_unavailable_is_tried_again(script, connection):
+    script.refusals = [Unavailable("busy"), Unavailable("busy")]
+    connection.admin.GetServer(admin_pb2.GetServerRequest())
+    assert len(script.calls) == 3
+    assert all(seconds <= 5.0 for _, _, seconds in script.calls)
+
+
+@pytest.mark.parametrize("error", [Conflict("no"), NotFound("no"), InvalidStudy("x", "no")])
+def test_nothing_else_is_tried_again(script, connection, error):
+    script.refusals = [error]
+    with pytest.raises(type(error)):
+        connection.admin.GetServer(admin_pb2.GetServerRequest())
+    assert len(script.calls) == 1
+
+
+def test_an_upload_is_not_sent_twice(script, connection):
+    script.refusals = [Unavailable("busy")]
+    with pytest.raises(Unavailable):
+        connection.studies.UploadBundle(iter([study_pb2.UploadBundleRequest()]))
+    assert len(script.calls) == 1
+
+
+def test_a_stream_that_breaks_raises_ours(script, connection):
+    script.refusals = [NotFound("gone", "Look elsewhere.")]
+    stream = connection.studies.WatchStudy(study_pb2.WatchStudyRequest())
+    next(stream)
+    with pytest.raises(NotFound) as broken:
+        next(stream)
+    assert broken.value.hint == "Look elsewhere."
+
+
+def test_a_server_that_is_not_there_is_named_within_the_deadline():
+    began = time.monotonic()
+    with Connection("127.0.0.1:1", "secret") as connection, pytest.raises(Unavailable) as away:
+        connection.admin.GetServer(admin_pb2.GetServerRequest(), timeout=1.0)
+    assert time.monotonic() - began < 3.0
+    assert "127.0.0.1:1" in away.value.message
+    assert "hippo-server" in away.value.hint
+
+
+def test_the_same_for_asyncio(script, address):
+    async def talk() -> worker_pb2.WorkResponse:
+        connection = AsyncConnection(address, "secret")
+        try:
+            script.refusals = [Unavailable("busy")]
+            await connection.call(connection.admin.GetServer, admin_pb2.GetServerRequest())
+            script.refusals = [Conflict("no")]
+            with pytest.raises(Conflict):
+                await connection.call(connection.admin.GetServer, admin_pb2.GetServerRequest())
+            script.refusals = [NotFound("gone")]
+            stream = connection.stream(connection.workers.Work, requests())
+            received = await anext(stream)
+            with pytest.raises(NotFound):
+                await anext(stream)
+            return received
+        finally:
+            await connection.close()
+
+    async def requests():
+        yield worker_pb2.WorkRequest()
+
+    assert asyncio.run(talk()) == worker_pb2.WorkResponse()
+    assert [name for name, _, _ in script.calls] == ["GetServer", "GetServer", "GetServer", "Work"]
+    assert {metadata["authorization"] for _, metadata, _ in script.calls} == {"Bearer secret"}
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:7440", "localhost:1", "[::1]:65535", "127.9.9.9:80"])
+def test_addresses_of_this_machine(address):
+    assert check_address(address) == address
+
+
+@pytest.mark.parametrize(
+    "address", ["", ":1", "localhost", "localhost:", "localhost:0", "localhost:65536", "localhost:x", "1:2:3"]
+)
+def test_what_is_no_address(address):
+    with pytest.raises(InvalidStudy) as refused:
+        check_address(address)
+    assert refused.value.field == "server"
+
+
+@pytest.mark.parametrize("address", ["10.0.0.1:7440", "example.org:7440", "0.0.0.0:7440", "[::]:1"])
+def test_a_token_does_not_leave_the_machine_in_clear_text(address):
+    with pytest.raises(InvalidStudy) as refused:
+        Connection(address, "secret")
+    assert "ssh -L" in refused.value.hint
+
+
+def test_pauses_are_drawn_below_a_bound_that_doubles_to_ten_seconds():
+    bounds = [0.1 * 2**number for number in range(7)] + [10.0] * 5
+    for _ in range(50):
+        for pause, bound in zip(islice(pauses(), len(bounds)), bounds, strict=True):
+            assert 0.0 <= pause <= bound
+
+
+def test_pieces_are_small_and_whole():
+    data = [b"a" * (3 << 20), b"", b"b"]
+    found = list(pieces(data))
+    assert b"".join(found) == b"".join(data)
+    assert max(map(len, found)) == 1 << 20
+    assert list(pieces([])) == [b""]

@@ -1,0 +1,246 @@
+"""What one side says is what the other side hears: round trips of everything that workers and server exchange."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hippo_core import space as domains
+from hippo_core.engine import commands as co
+from hippo_core.engine.orders import LeaseOrder, StageOrder
+from hippo_core.engine.states import FailureClass, StudyState, TrialState, WorkerState
+from hippo_core.errors import InvalidStudy
+from hippo_core.schedules import cosine, piecewise
+from hippo_wire import convert, enums
+from hippo_wire.v1 import worker_pb2
+from tests.studies import grid
+
+whole = st.integers(0, 2**63 - 1)
+words = st.text(st.characters(codec="utf-8"), max_size=40)
+seconds = st.floats(0, 1e9)
+numbers = st.dictionaries(words, st.floats(allow_nan=True), max_size=4)
+
+
+def values(kind, **fields):
+    return st.builds(kind, **fields)
+
+
+steps = st.tuples(st.integers(0, 2**62), st.integers(1, 2**62)).map(lambda pair: (pair[0], sum(pair)))
+items = st.one_of(
+    st.builds(
+        lambda node, span, train, evaluate: co.StepsReport(
+            node=node, start=span[0], stop=span[1], train_seconds=train, evaluate_seconds=evaluate
+        ),
+        whole,
+        steps,
+        seconds,
+        seconds,
+    ),
+    values(
+        co.MetricsReport, node=whole, step=whole, metrics=numbers, training=numbers, evaluated=st.booleans()
+    ),
+    values(
+        co.PublishedReport,
+        node=whole,
+        step=whole,
+        size_bytes=whole,
+        digest=words,
+        blocked_seconds=seconds,
+        total_seconds=seconds,
+    ),
+    values(co.UnusableReport, node=whole, step=whole, fence=whole, missing=st.booleans(), reason=words),
+    values(co.SaveFailedReport, node=whole, step=whole, reason=words),
+    values(co.AnsweredReport, node=whole, step=whole, will=st.booleans()),
+    values(co.TrainedReport),
+    values(
+        co.FailedReport,
+        failure=st.sampled_from(FailureClass),
+        message=words,
+        traceback=words,
+        node=whole,
+        step=whole,
+    ),
+    values(co.ReleasedReport, reason=words),
+)
+reports = values(
+    co.Report,
+    worker=words,
+    incarnation=words,
+    fence=whole,
+    number=whole,
+    items=st.lists(items, max_size=4).map(tuple),
+)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | words,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def same(one, other):
+    """Equality in which NaN is itself, since a diverged metric travels as it is."""
+    return repr(one) == repr(other)
+
+
+@given(reports)
+def test_a_report_arrives_as_it_was_sent(report):
+    message = worker_pb2.Report.FromString(convert.report_to_proto(report).SerializeToString())
+    arrived = convert.report_from_proto(message, report.worker, report.incarnation)
+    sorted_items = tuple(
+        co.MetricsReport(
+            node=item.node,
+            step=item.step,
+            metrics=dict(sorted(item.metrics.items())),
+            training=dict(sorted(item.training.items())),
+            evaluated=item.evaluated,
+        )
+        if isinstance(item, co.MetricsReport)
+        else item
+        for item in report.items
+    )
+    assert same(arrived.items, sorted_items)
+    assert (arrived.fence, arrived.number) == (report.fence, report.number)
+
+
+def test_what_is_not_finite_travels_as_it_is():
+    metrics = {"a": math.nan, "b": math.inf, "c": -math.inf, "d": -0.0}
+    item = co.MetricsReport(node=1, step=1, metrics=metrics, training={}, evaluated=True)
+    report = co.Report(worker="w", incarnation="i", fence=1, number=1, items=(item,))
+    arrived = convert.report_from_proto(convert.report_to_proto(report), "w", "i")
+    assert same(arrived, report)
+
+
+@given(
+    st.builds(
+        lambda worker, incarnation, host, slots, environment, labels, leases: co.RegisterWorker(
+            worker=worker,
+            incarnation=incarnation,
+            host=host,
+            slots=tuple(
+                co.SlotSpec(index=index, device=device, model=model, cpus=cpus, gpus=gpus)
+                for index, (device, model, cpus, gpus) in enumerate(slots)
+            ),
+            environment=environment,
+            labels=dict(sorted(labels.items())),
+            leases=leases,
+        ),
+        words.filter(bool),
+        words.filter(bool),
+        words,
+        st.lists(
+            st.tuples(st.sampled_from(["cpu", "cuda"]), words, st.integers(0, 999), st.integers(0, 1)),
+            min_size=1,
+            max_size=4,
+        ),
+        st.dictionaries(words, json_values, max_size=4),
+        st.dictionaries(words, words, max_size=4),
+        st.lists(values(co.HeldLease, fence=whole, acknowledged=whole), max_size=4).map(tuple),
+    )
+)
+def test_a_registration_arrives_as_it_was_sent(command):
+    request = convert.register_to_proto(command, "id")
+    message = worker_pb2.RegisterWorkerRequest.FromString(request.SerializeToString())
+    assert convert.register_from_proto(message) == command
+    assert message.request_id == "id"
+
+
+def order(**changes) -> LeaseOrder:
+    space = {
+        "lr": domains.choice([piecewise([0.1, 0.01], milestones=[3]), cosine(0.1, 0.0, period=9)]),
+        "name": domains.choice(["größer", None, True, (1, "two")]),
+    }
+    spec = grid(space, secrets=("TOKEN",), checkpoint_every=4)
+    sequence = spec.sequence(spec.point(1))
+    stages = (
+        StageOrder(node=1, start=0, stop=3, laws=sequence.laws(0)),
+        StageOrder(node=2, start=3, stop=9, laws=sequence.laws(3)),
+    )
+    fields = {
+        "fence": 7,
+        "slot": 1,
+        "plan": 3,
+        "program": spec.program,
+        "program_key": spec.program.key,
+        "bundle": "b" * 64,
+        "setup_laws": sequence.laws(0),
+        "start": None,
+        "in_memory": False,
+        "stages": stages,
+        "save_points": ((1, 3), (2, 9)),
+        "checkpoint_every": 4,
+        "secrets": spec.secrets,
+        "objectives": ("accuracy",),
+    }
+    return LeaseOrder(**(fields | changes))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"start": (1, 3, 5), "in_memory": True},
+        {"start": (0, 0, 0), "in_memory": False},
+        {"checkpoint_every": None, "save_points": (), "secrets": (), "slot": 0},
+    ],
+)
+def test_a_lease_arrives_as_it_was_granted(changes):
+    granted = order(**changes)
+    message = worker_pb2.Lease.FromString(convert.lease_to_proto(granted).SerializeToString())
+    assert convert.lease_from_proto(message) == granted
+
+
+@given(st.lists(st.tuples(whole, whole, whole)), st.lists(st.tuples(whole, st.booleans(), words)))
+def test_offers_and_stops_arrive_as_they_were_made(offers, stops):
+    assert [convert.offer_from_proto(each) for each in convert.offers_to_proto(offers)] == offers
+    assert [convert.stop_from_proto(each) for each in convert.stops_to_proto(stops)] == stops
+
+
+@pytest.mark.parametrize(
+    ("states", "back"),
+    [
+        (enums.STUDY_STATES, enums.study_state),
+        (enums.TRIAL_STATES, enums.trial_state),
+        (enums.WORKER_STATES, enums.worker_state),
+        (enums.FAILURE_CLASSES, enums.failure_class),
+        (enums.DEVICE_KINDS, enums.device_kind),
+        (enums.OUTCOMES, enums.outcome),
+    ],
+)
+def test_every_state_has_a_number_of_its_own(states, back):
+    assert [back(number) for number in states.values()] == list(states)
+    for unknown in (0, 99):
+        with pytest.raises(InvalidStudy):
+            back(unknown)
+
+
+def test_no_state_was_forgotten():
+    assert set(enums.STUDY_STATES) == set(StudyState)
+    assert set(enums.TRIAL_STATES) == set(TrialState)
+    assert set(enums.WORKER_STATES) == set(WorkerState)
+    assert set(enums.FAILURE_CLASSES) == set(FailureClass)
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        worker_pb2.ReportItem(),
+        worker_pb2.ReportItem(steps=worker_pb2.StepsTrained(node=1, start=3, stop=3)),
+        worker_pb2.ReportItem(steps=worker_pb2.StepsTrained(node=1, start=-1, stop=3)),
+        worker_pb2.ReportItem(failed=worker_pb2.PathFailed(failure=99)),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_the_engine_sees_it(item):
+    with pytest.raises(InvalidStudy):
+        convert.report_from_proto(worker_pb2.Report(fence=1, number=1, items=[item]), "w", "i")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "x", "[]", "1", "null", '"text"', '{"a": NaN}', '{"a": Infinity}', "[" * 100_000]
+)
+def test_a_field_that_is_no_object_is_named(text):
+    with pytest.raises(InvalidStudy) as refused:
+        convert.load_object(text, "spec_json")
+    assert refused.value.field == "spec_json"
