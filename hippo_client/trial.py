@@ -98,7 +98,10 @@ class Trial:
         return find_checkpoint(self._client, self.study, self.number, self._detail().checkpoints, step)
 
     def logs(self) -> str:
-        """What user code printed while the trial's path was trained, from its first step on."""
+        """What user code printed while the nodes of the trial's path were trained, from its first step on.
+
+        A node that the trial leaves for another has what was printed there for those that went on.
+        """
         from hippo_wire.v1 import study_pb2
 
         stream = self._client.connection.studies.ReadTrialLog(

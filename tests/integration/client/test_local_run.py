@@ -1,0 +1,106 @@
+"""hippo.run for real: supervisor, server, worker, runner, and all that a handle tells afterwards."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+import hippo_client as hippo
+from hippo_client.local import attach
+from hippo_client.study_file import load
+
+LRS = [[0.5, 0.5, 0.5, 0.5], [0.5, 0.5, 0.25, 0.25], [0.5, 0.5, 0.125, 0.125]]
+
+
+def sums(values):
+    return [sum(values[: count + 1]) for count in range(len(values))]
+
+
+@pytest.fixture
+def run(home, folder):
+    return hippo.run(load(folder / "study.py"), slots=1, progress=False)
+
+
+def test_a_study_trains_shares_and_tells_of_it(run, home, folder, tmp_path):
+    """1. Metrics, states and values are those of each trial trained alone. 2. The common steps were trained once.
+    3. Run again, nothing is trained. 4. Another study with other limits trains only what is new."""
+    torch = pytest.importorskip("torch")
+    assert run.state == "completed"
+    assert run.best_trial.number == 0
+    for trial, lrs in zip(run.trials(), LRS, strict=True):
+        assert [each["step"] for each in trial.history()] == [1, 2, 3, 4]
+        assert [each["metrics"]["weight"] for each in trial.history()] == sums(lrs)
+        assert [trial.values(step)["lr"] for step in range(4)] == lrs
+        printed = trial.logs().splitlines()
+        assert [
+            line for line in printed if line in {f"step {n} with lr {lr}" for n, lr in enumerate(lrs)}
+        ] == [f"step {n} with lr {lr}" for n, lr in enumerate(lrs)]
+        weight = trial.checkpoint().load()["weight"]
+        assert weight.dtype == torch.float64
+        assert torch.equal(weight, torch.full((2,), sum(lrs), dtype=torch.float64))
+        files = trial.checkpoint().download(tmp_path / f"files-{trial.number}")
+        assert {file.suffix for file in files} == {".msgpack", ".safetensors"}
+    assert "shared with 2 other trials" in run.trial(1).explain()
+    savings = run.savings()
+    assert (savings["steps_trained"], savings["steps_without_sharing"], savings["steps_retrained"]) == (
+        8,
+        12,
+        0,
+    )
+    assert all(node.trained == node.stop for node in run.stage_tree())
+
+    again = hippo.run(load(folder / "study.py"), progress=False)
+    assert again.outcome == "unchanged"
+    assert again.savings() == savings
+
+    text = (folder / "study.py").read_text()
+    (folder / "other.py").write_text(
+        text.replace('"lines"', '"others"').replace("max_steps=4", "max_steps=5")
+    )
+    other = hippo.run(load(folder / "other.py"), progress=False)
+    assert other.state == "completed"
+    assert other.savings()["steps_trained"] == 3
+
+
+def test_a_handle_can_extend_what_it_ran(run):
+    """The server and the worker stay as long as the handle."""
+    run.extend(max_steps=6)
+    run.wait(progress=False, timeout=120)
+    assert [(trial.step, trial.state) for trial in run.trials()] == [(6, "completed")] * 3
+    assert run.trial(1).metrics == {"weight": 2.0}
+    assert run.savings()["steps_trained"] == 8 + 6
+
+
+def test_an_interrupted_script_is_resumed_by_the_next(home, folder, tmp_path):
+    hold = tmp_path / "hold"
+    hold.touch()
+    script = [sys.executable, str(folder / "study.py")]
+    first = subprocess.Popen(script, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not _has_trained(home, 2):
+        assert time.monotonic() < deadline
+        assert first.poll() is None, first.communicate()
+        time.sleep(0.05)
+    first.send_signal(signal.SIGINT)
+    hold.unlink()
+    out, err = first.communicate(timeout=120)
+    assert first.returncode in (130, -signal.SIGINT), err
+    assert out == ""
+    assert "run again to resume" in err
+
+    done = subprocess.run(script, capture_output=True, text=True, check=True, timeout=120, env=os.environ)
+    assert done.stdout == "<Trial 0: completed at step 4; weight=2; lr=0.5>\n"
+    with attach(home, worker=False) as attachment:
+        savings = hippo.Client(attachment.server, attachment.token).study("lines").savings()
+    assert (savings["steps_trained"], savings["steps_retrained"]) == (8, 0)
+
+
+def _has_trained(home, steps):
+    try:
+        with hippo.Client() as client:
+            return client.study("lines").savings()["steps_trained"] >= steps
+    except hippo.errors.HippoError:
+        return False
