@@ -384,6 +384,13 @@ def _flat_differences(old: Any, new: Any, path: str = "") -> list[tuple[str, Any
             place = f"{path}.{key}" if path else key
             found += _flat_differences(old.get(key, ABSENT), new.get(key, ABSENT), place)
         return found
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        # One option of many, or one value of a schedule: a person wants to see that one.
+        return [
+            difference
+            for index, (before, after) in enumerate(zip(old, new, strict=True))
+            for difference in _flat_differences(before, after, f"{path}.{index}")
+        ]
     same = (
         type(old) is type(new) and canonical_json(old) == canonical_json(new) if old is not ABSENT else False
     )

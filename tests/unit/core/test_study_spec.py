@@ -162,6 +162,16 @@ def test_differences_are_few_and_short():
     assert "space.momentum: 0.9 -> absent" in removed
 
 
+def test_a_difference_deep_in_a_list_is_shown_alone():
+    def searched(last):
+        return {"lr": space.choice([0.1, schedules.piecewise([0.1, 0.01, last], [5, 9])])}
+
+    lines = grid(searched(0.002)).differences(grid(searched(0.001)))
+    assert lines == ["space.lr.options.1.values.2: 0.001 -> 0.002"]
+    longer = grid({"lr": space.choice([0.1])}).differences(grid({"lr": space.choice([0.1, 0.2])}))
+    assert "space.lr.options: [0.1,0.2] -> [0.1]" in longer
+
+
 def test_an_int_and_a_float_are_different_content():
     assert study({"x": 1}).differences(study({"x": 1.0})) != []
     assert study({"x": 1}).differences(study({"x": True})) != []
