@@ -241,5 +241,7 @@ def _words(value: Any) -> str:
 
 
 def _part(part: Any) -> str:
-    """A part of a space, in the words of a study file where it is a plain value or schedule."""
+    """A part of a space, in the words of a study file where it is a value, a schedule or a constraint."""
+    if isinstance(part, dict) and "constraint" in part:
+        return str(part["constraint"])
     return json.dumps(part) if isinstance(part, dict) and "domain" in part else hyperparameter(part)

@@ -14,7 +14,6 @@ from hippo_client.errors import InvalidStudy
         (samplers, "tpe", r"samplers.tpe: is not supported yet. Use samplers.random\(\)"),
         (policies, "hyperband", r"policies.hyperband: is not supported yet. Use policies.asha"),
         (space, "log_uniform", r"space.log_uniform: .*loguniform"),
-        (space, "constraint", r"space.constraint: is not supported yet. List the combinations"),
     ],
 )
 def test_a_name_that_does_not_exist_is_refused_with_what_there_is(module, name, words):
