@@ -87,7 +87,10 @@ class Slot:
         if lease.ending is not None or lease.stop is not None:
             return
         lease.stop = messages.Stop(fence=lease.fence, save=save, reason=reason)
-        if lease is self._told and self._runner is not None:
+        if lease in self._waiting:
+            self._waiting.remove(lease)
+            lease.say_end(_not_wanted(lease))
+        elif lease is self._told and self._runner is not None:
             await self._runner.process.send(lease.stop)
 
     async def drop(self, lease: Lease) -> None:

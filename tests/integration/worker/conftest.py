@@ -24,7 +24,7 @@ from hippo_storage.storage import Storage
 from hippo_worker.folder import leftovers
 from tests.integration.worker.scripted_server import TOKEN, ScriptedServer
 
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 90.0
 
 
 class Worker:

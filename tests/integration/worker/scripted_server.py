@@ -30,7 +30,7 @@ from hippo_wire import convert
 from hippo_wire.v1 import worker_pb2, worker_pb2_grpc
 
 TOKEN = "hippo_test-worker-token"
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 90.0
 
 
 @dataclass(slots=True)

@@ -1,0 +1,109 @@
+"""Leaving: what is saved, given back and said before a worker ends."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+
+from hippo_core.engine.commands import ReleasedReport
+from hippo_wire.v1 import worker_pb2
+from tests.integration.worker.conftest import Worker, make_lease, make_program, until
+from tests.integration.worker.scripted_server import ScriptedServer
+
+StartWorker = Callable[..., Worker]
+
+
+async def test_sigterm_saves_gives_back_and_leaves(
+    server: ScriptedServer, start_worker: StartWorker, bundle: str
+) -> None:
+    """
+    1. one path is in its step 2, another waits for the slot; SIGTERM comes
+    2. the first saves the state after that step, which becomes durable before the lease is given back
+    3. the other is given back without training; then the worker says that it leaves, and exits with 0
+    """
+    worker = start_worker()
+    gated = make_program(options={"gate": 2})
+    first = await server.grant(make_lease(bundle, 1, program=gated))
+    second = await server.grant(make_lease(bundle, 2, program=gated))
+    await worker.until_at_gate()
+    worker.process.send_signal(signal.SIGTERM)
+    await server.until(lambda: server.draining)
+    (worker.data / "gate").touch()
+    assert await worker.ended() == 0
+    assert server.left
+    assert first.steps == [0, 1, 2]
+    assert first.saved == [(1, 3)]
+    assert isinstance(first.items[-1], ReleasedReport)
+    assert second.steps == []
+    assert isinstance(second.items[-1], ReleasedReport)
+    await worker.until_nothing_is_left()
+
+
+async def test_a_second_sigterm_ends_at_once(
+    server: ScriptedServer, start_worker: StartWorker, bundle: str
+) -> None:
+    """The runner stands in a step that never ends; nothing of it survives."""
+    worker = start_worker()
+    told = await server.grant(make_lease(bundle, 1, program=make_program(options={"gate": 2})))
+    await worker.until_at_gate()
+    worker.process.send_signal(signal.SIGTERM)
+    await server.until(lambda: server.draining)
+    worker.process.send_signal(signal.SIGTERM)
+    assert await worker.ended() == 3
+    assert not told.ended
+    await worker.until_nothing_is_left()
+
+
+async def test_the_server_can_ask_a_worker_to_drain(
+    server: ScriptedServer, start_worker: StartWorker, bundle: str
+) -> None:
+    worker = start_worker()
+    told = await server.grant(make_lease(bundle, 1, program=make_program(options={"gate": 2})))
+    await worker.until_at_gate()
+    await server.say(worker_pb2.WorkResponse(drain=True))
+    await server.until(lambda: server.draining)
+    late = await server.grant(make_lease(bundle, 2))
+    await server.until(lambda: late.ended)
+    (worker.data / "gate").touch()
+    assert await worker.ended() == 0
+    assert told.saved == [(1, 3)]
+    assert late.steps == []
+
+
+async def test_an_idle_worker_leaves_at_once(server: ScriptedServer, start_worker: StartWorker) -> None:
+    worker = start_worker()
+    await server.until(lambda: server.streams == 1)
+    worker.process.send_signal(signal.SIGINT)
+    assert await worker.ended() == 0
+    assert server.left
+
+
+async def test_a_drain_without_a_server_ends_after_a_leases_time(
+    server: ScriptedServer, start_worker: StartWorker, bundle: str
+) -> None:
+    """What it could give back has expired by then; the exit code tells that it was not said."""
+    server.lease_seconds = 2.0
+    worker = start_worker()
+    await server.grant(make_lease(bundle, 1, program=make_program(options={"gate": 2})))
+    await worker.until_at_gate()
+    await server.stop()
+    (worker.data / "gate").touch()
+    worker.process.send_signal(signal.SIGTERM)
+    assert await worker.ended() == 3
+    await worker.until_nothing_is_left()
+
+
+async def test_a_drain_in_a_break_is_said_on_the_next_stream(
+    server: ScriptedServer, start_worker: StartWorker, bundle: str
+) -> None:
+    worker = start_worker()
+    told = await server.grant(make_lease(bundle, 1, program=make_program(options={"gate": 2})))
+    await worker.until_at_gate()
+    await server.stop()
+    worker.process.send_signal(signal.SIGTERM)
+    (worker.data / "gate").touch()
+    await until(lambda: list(worker.folder.glob("checkpoints/1-1-3-1")), "the state that the drain saves")
+    await server.start()
+    assert await worker.ended() == 0
+    assert told.saved == [(1, 3)]
+    assert server.left
