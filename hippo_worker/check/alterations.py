@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import builtins
 import datetime
 import os
 import time
 from collections.abc import Callable
-from datetime import date as Date  # noqa: N812  as `datetime.date` itself is replaced below
+from datetime import date as Date  # noqa: N812  the classes of these names are ours
 from datetime import datetime as DateTime  # noqa: N812
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 SHIFT_SECONDS = 40 * 86_400 + 3 * 3_600 + 7
@@ -15,10 +18,16 @@ CLOCK = "clock"
 PROCESSORS = "processors"
 
 
-def alter(names: tuple[str, ...]) -> None:
-    """Alters this process for good."""
+def alter(names: tuple[str, ...], code: Path) -> None:
+    """Alters this process for good.
+
+    Args:
+        names: What is altered.
+        code: The folder of the trainer's code.
+    """
     if CLOCK in names:
         _shift_clock()
+        _shift_dates(code)
     if PROCESSORS in names:
         _add_processors()
 
@@ -40,8 +49,24 @@ def _shift_clock() -> None:
         setattr(time, name, _at(getattr(time, name), shifted))
     strftime, localtime = time.strftime, time.localtime
     time.strftime = lambda text, *moment: strftime(text, *(moment or (localtime(),)))
-    datetime.datetime = _ShiftedDateTime  # type: ignore[misc]
-    datetime.date = _ShiftedDate  # type: ignore[misc]
+
+
+def _shift_dates(code: Path) -> None:
+    """Give modules of the trainer's code, and only them, another ``datetime``.
+
+    Extension modules, pandas' for one, rely on the real classes' layout and crash with others in their place.
+    """
+    import_module = builtins.__import__
+    shifted = ModuleType("datetime", datetime.__doc__)
+    shifted.__dict__.update(vars(datetime), datetime=_ShiftedDateTime, date=_ShiftedDate)
+    inside = str(code.resolve()) + os.sep
+
+    def import_shifted(name: str, namespace: Any = None, *rest: Any, **more: Any) -> Any:
+        found = import_module(name, namespace, *rest, **more)
+        file = str((namespace or {}).get("__file__") or "")
+        return shifted if name == "datetime" and os.path.realpath(file).startswith(inside) else found
+
+    builtins.__import__ = import_shifted  # type: ignore[assignment]
 
 
 def _later(counter: Callable[[], float]) -> Callable[[], float]:
@@ -55,7 +80,14 @@ def _at(function: Callable[..., Any], now: Callable[[], float]) -> Callable[...,
 _SHIFT = datetime.timedelta(seconds=SHIFT_SECONDS)
 
 
-class _ShiftedDateTime(DateTime):
+class _Alike(type):
+    """What is an instance of the real class is one of ours: most dates still come from the real one."""
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        return isinstance(instance, cls.__mro__[1])
+
+
+class _ShiftedDateTime(DateTime, metaclass=_Alike):
     @classmethod
     def now(cls, tz: datetime.tzinfo | None = None) -> Any:
         return DateTime.now(tz) + _SHIFT
@@ -69,7 +101,7 @@ class _ShiftedDateTime(DateTime):
         return DateTime.now() + _SHIFT
 
 
-class _ShiftedDate(Date):
+class _ShiftedDate(Date, metaclass=_Alike):
     @classmethod
     def today(cls) -> Any:
         return (DateTime.now() + _SHIFT).date()

@@ -268,7 +268,7 @@ def carry_out(experiment: Mapping[str, Any], answer: str) -> None:
     os.dup2(2, 1)
     wanted = Experiment.from_json(experiment)
     os.environ.update(wanted.program.env)
-    alter(wanted.alterations)
+    alter(wanted.alterations, wanted.code)
     result = Laboratory(wanted).run()
     path = Path(answer)
     path.with_suffix(".part").write_text(json.dumps(result.to_json()))
