@@ -1,0 +1,133 @@
+"""``python -m benchmarks``: overhead, sharing and start-up, each as a ratio within one run."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks import machine
+from benchmarks.bounds import makespan_steps
+from hippo_client.study_file import load
+
+RESULTS = Path(__file__).resolve().parent / "results"
+ROUNDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One measured figure."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+    aim: float
+    unit: str
+    note: str
+
+
+def spread(name: str, values: Sequence[float], aim: float, unit: str, note: str) -> Figure:
+    """A figure of several rounds: median, least and most."""
+    return Figure(name, statistics.median(values), min(values), max(values), aim, unit, note)
+
+
+def calibrated(seconds: float) -> int:
+    """How many repeats of the workload take about so long."""
+    probe = 50
+    took = machine.bare(probe, 20) / 20
+    return max(1, round(probe * seconds / took))
+
+
+def overhead(step_seconds: float, steps: int, aim: float) -> Figure:
+    """One trial, nothing to share, against the bare loop; rounds of both in turn."""
+    repeats = calibrated(step_seconds)
+    ratios = []
+    with machine.home() as folder:
+        for turn in range(ROUNDS):
+            alone = machine.bare(repeats, steps)
+            file, notes = machine.study(folder, f"overhead-{turn}", repeats, steps)
+            machine.hippo(folder, "run", str(file), "--slots", "1")
+            again = machine.bare(repeats, steps)
+            ratios.append(machine.read_clock(notes).seconds / ((alone + again) / 2))
+    name = f"overhead, one trial, {step_seconds * 1000:g} ms steps"
+    return spread(
+        name, ratios, aim, "x bare loop", f"{steps} steps, each evaluated; bare loops before and after"
+    )
+
+
+def sharing() -> list[Figure]:
+    """The demo's space as a grid on two slots, against the lower bound of its stage tree."""
+    study = load(str(machine.EXAMPLE / "study.py"))
+    spec = study.spec()
+    trials = [spec.sequence(spec.point(number)) for number in range(spec.max_trials)]
+    steps = max(spec.max_steps_of(spec.point(number)) for number in range(spec.max_trials))
+    bound = makespan_steps(([trial.key(step) for step in range(steps)] for trial in trials), slots=2)
+    with machine.home() as folder:
+        file = machine.EXAMPLE / "study.py"
+        grid = folder / "digits"
+        grid.mkdir()
+        (grid / "trainer.py").write_text((machine.EXAMPLE / "trainer.py").read_text())
+        text = file.read_text().replace(
+            "policy=policies.asha(min_steps=1, reduction_factor=3)", "policy=policies.full()"
+        )
+        (grid / "study.py").write_text(text)
+        machine.hippo(folder, "up", "--slots", "2", "--grpc-port", "0", "--http-port", "0")
+        began = time.perf_counter()
+        result = json.loads(machine.hippo(folder, "run", str(grid / "study.py"), "--slots", "2", "--json"))
+        wall = time.perf_counter() - began
+    savings = result["savings"]
+    step_seconds = savings["seconds_trained"] / savings["steps_trained"]
+    ratio = wall / (bound * step_seconds)
+    note = (
+        f"{savings['steps_trained']} steps for {savings['steps_without_sharing']}, {step_seconds:.3f} s a step, "
+        f"wall {wall:.1f} s, bound {bound} rounds = {bound * step_seconds:.1f} s"
+    )
+    return [Figure("sharing, 64 trials in full, two slots", ratio, ratio, ratio, 1.10, "x lower bound", note)]
+
+
+def start_up() -> Figure:
+    """From ``hippo run`` to the first training step, with a database that exists; torch's import subtracted."""
+    values = []
+    with machine.home() as folder:
+        for turn in range(ROUNDS):
+            file, notes = machine.study(folder, f"start-{turn}", 1, 1)
+            if turn > 0:
+                machine.hippo(folder, "down")
+            imported = machine.torch_import_seconds()
+            began = time.time()
+            machine.hippo(folder, "run", str(file), "--slots", "1")
+            values.append(machine.read_clock(notes).started - began - imported)
+    return spread(
+        "start-up, warm database", values[1:], 3.0, "s beyond torch's import", "hippo run to the first step"
+    )
+
+
+def show(figures: Sequence[Figure]) -> None:
+    """Prints the table."""
+    print(f"{'':46} {'median':>8} {'least':>8} {'most':>8} {'aim':>6}")
+    for each in figures:
+        print(
+            f"{each.name:46} {each.value:8.3f} {each.low:8.3f} {each.high:8.3f} {each.aim:6.2f}  {each.unit}"
+        )
+        print(f"    {each.note}")
+
+
+def main() -> None:
+    """Measures all, prints a table and keeps the figures as JSON."""
+    about: dict[str, Any] = machine.description()
+    print(f"{about['processor']}, {about['cores']} cores, load {about['load']:.1f}, Python {about['python']}")
+    figures = [overhead(0.2, 40, 1.01), overhead(0.005, 600, 1.05), *sharing(), start_up()]
+    show(figures)
+    RESULTS.mkdir(exist_ok=True)
+    kept = RESULTS / f"{time.strftime('%Y%m%d-%H%M%S')}.json"
+    kept.write_text(json.dumps({"machine": about, "figures": [asdict(each) for each in figures]}, indent=1))
+    print(f"kept in {kept}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""Runs Hippo and bare loops as processes, and reads the clocks that the workload writes."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+WORKLOAD = Path(__file__).resolve().parent / "workload"
+EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "digits"
+HIPPO = [sys.executable, "-m", "hippo_client.cli.main"]
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """When training began and ended, by the wall clock, over all processes that trained."""
+
+    started: float
+    ended: float
+
+    @property
+    def seconds(self) -> float:
+        """From the first step to the last evaluation."""
+        return self.ended - self.started
+
+
+def read_clock(notes: Path) -> Clock:
+    """Reads what the workload wrote down."""
+    found = [json.loads(path.read_text()) for path in notes.glob("*.json")]
+    return Clock(min(each["started"] for each in found), max(each["ended"] for each in found))
+
+
+@contextmanager
+def home() -> Iterator[Path]:
+    """A home that is removed afterwards, with what runs in it."""
+    folder = Path(tempfile.mkdtemp(prefix="hippo-bench-"))
+    try:
+        yield folder
+    finally:
+        hippo(folder, "down")
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def hippo(folder: Path, *arguments: str) -> str:
+    """Runs a ``hippo`` command in a home; gives what it prints."""
+    done = subprocess.run(
+        [*HIPPO, *arguments],
+        env={**os.environ, "HIPPO_HOME": str(folder / "home")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise SystemExit(f"hippo {' '.join(arguments)} exits {done.returncode}\n{done.stderr}")
+    return done.stdout
+
+
+def study(folder: Path, name: str, repeats: int, steps: int) -> tuple[Path, Path]:
+    """Writes a study of one trial into a folder of its own; gives the file and where the clocks are noted."""
+    here = folder / name
+    here.mkdir()
+    shutil.copy(WORKLOAD / "trainer.py", here)
+    notes = folder / f"{name}-notes"
+    notes.mkdir()
+    (here / "study.py").write_text(
+        f"""
+import hippo_client as hippo
+
+study = hippo.Study(
+    "trainer:Clocked",
+    {{"lr": 0.1}},
+    name="{name}",
+    minimize="loss",
+    max_steps={steps},
+    options={{"repeats": {repeats}, "notes": {str(notes)!r}}},
+)
+"""
+    )
+    return here / "study.py", notes
+
+
+def bare(repeats: int, steps: int) -> float:
+    """Seconds of the bare loop, from its first step to its last evaluation."""
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(
+            [sys.executable, str(WORKLOAD / "bare.py"), str(repeats), str(steps), f"{folder}/notes.json"],
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+    return float(json.loads(done.stdout)["seconds"])
+
+
+def torch_import_seconds() -> float:
+    """Wall seconds of a process that imports torch and ends."""
+    began = time.perf_counter()
+    subprocess.run([sys.executable, "-c", "import torch"], check=True)
+    return time.perf_counter() - began
+
+
+def description() -> dict[str, Any]:
+    """The machine, as far as it decides speed."""
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [
+            line.partition(":")[2].strip()
+            for line in cpuinfo.read_text().splitlines()
+            if "model name" in line
+        ]
+        model = names[0] if names else model
+    return {
+        "processor": model,
+        "cores": os.cpu_count(),
+        "load": os.getloadavg()[0],
+        "python": platform.python_version(),
+    }
