@@ -20,8 +20,6 @@ MAJOR = 18
 #: The database's superuser and only user.
 USER = "hippo"
 
-INITDB_SECONDS = 120.0
-
 
 def binaries() -> Path:
     """The folder of PostgreSQL's programs, found without importing the package that brings them.
@@ -81,7 +79,6 @@ def create(data: Path, account: Account | None) -> None:
         capture_output=True,
         text=True,
         errors="replace",
-        timeout=INITDB_SECONDS,
         check=False,
     )
     if outcome.returncode != 0:
@@ -161,7 +158,7 @@ def end_orphan(data: Path) -> bool:
     """
     pid = postmaster(data)
     if sys.platform != "linux":
-        return pid is not None and _interrupt(pid)
+        return pid is not None and _is_postmaster(pid, data) and _interrupt(pid)
     working = users_of(data)
     if pid in working:
         return _interrupt(pid)
@@ -169,6 +166,14 @@ def end_orphan(data: Path) -> bool:
         return True
     (data / "postmaster.pid").unlink(missing_ok=True)
     return False
+
+
+def _is_postmaster(pid: int, data: Path) -> bool:
+    """Whether the process is a PostgreSQL that was started on the data folder, by its command line."""
+    listed = subprocess.run(
+        ["ps", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    return f"-D{data} " in f"{listed.stdout} "
 
 
 def _interrupt(pid: int) -> bool:

@@ -93,15 +93,20 @@ class EmbeddedPostgres:
         Raises:
             PostgresError: It cannot be started; the message says why, with PostgreSQL's own last words.
         """
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._take_lock()
         try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._take_lock()
             self._sockets = sockets = socket_folder(self._home)
             if not self.running():
                 self._start_process(sockets)
             self._make_database(sockets)
-        except BaseException:
+        except BaseException as error:
             self.stop()
+            if isinstance(error, OSError):
+                raise PostgresError(
+                    f"The database in {self.folder} cannot be started: {error}.",
+                    "See that the home can be written to and the disk has room.",
+                ) from error
             raise
         return f"postgresql+psycopg2://{cluster.USER}@/{DATABASE}?host={quote(str(sockets), safe='')}"
 
@@ -205,15 +210,18 @@ class EmbeddedPostgres:
         return len(lines) > 7 and lines[0] == str(process.pid) and lines[7].strip() == "ready"
 
     def _make_database(self, sockets: Path) -> None:
-        connection = psycopg2.connect(host=str(sockets), user=cluster.USER, dbname="postgres")
         try:
+            connection = psycopg2.connect(host=str(sockets), user=cluster.USER, dbname="postgres")
             connection.autocommit = True
-            with connection.cursor() as cursor:
+            with contextlib.closing(connection), connection.cursor() as cursor:
                 cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,))
                 if cursor.fetchone() is None:
                     cursor.execute(f"CREATE DATABASE {DATABASE}")
-        finally:
-            connection.close()
+        except psycopg2.Error as error:
+            raise PostgresError(
+                f"PostgreSQL has started, but cannot be used: {' '.join(str(error).split())}",
+                f"Its log is {self.log}.",
+            ) from error
 
     def _open_log(self) -> int:
         """Starts a new log where the old one is long; returns how long it is now."""

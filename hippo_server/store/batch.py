@@ -133,7 +133,7 @@ class Batch:
                 row["forgotten"] = True
 
     def flush(self, cursor: Cursor) -> None:
-        """Sends everything, and is empty again."""
+        """Sends everything."""
         for table in TABLES:
             if table.name == "failures" and self._forgiven:
                 cursor.execute(
@@ -144,10 +144,6 @@ class Batch:
                 cursor.execute("DELETE FROM slots WHERE worker = ANY(%s)", (list(self._workers),))
             self._flush_updates(cursor, table)
             self._flush_inserts(cursor, table)
-        self._inserts.clear()
-        self._updates.clear()
-        self._forgiven.clear()
-        self._workers.clear()
 
     def _flush_updates(self, cursor: Cursor, table: Table) -> None:
         groups: dict[tuple[tuple[str, str], ...], list[dict[str, Any]]] = defaultdict(list)

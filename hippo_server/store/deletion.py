@@ -8,20 +8,17 @@ from typing import TYPE_CHECKING
 
 from psycopg2.extras import execute_values
 
-from hippo_server.store.batch import Open
-
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 
-def delete_study(cursor: Cursor, study: int, now: datetime, opened: Open) -> None:
+def delete_study(cursor: Cursor, study: int, now: datetime) -> None:
     """Deletes a study's trials and requests. Its own row stays, and keeps its numbers from being given again.
 
     Args:
         cursor: In the transaction, all earlier events sent.
         study: The study.
         now: The time to note, for people.
-        opened: The open requests; the study's are taken out.
     """
     cursor.execute(
         """
@@ -33,8 +30,6 @@ def delete_study(cursor: Cursor, study: int, now: datetime, opened: Open) -> Non
     )
     for table in ("requests", "trial_limits", "trials"):
         cursor.execute(f"DELETE FROM {table} WHERE study = %s", (study,))
-    for key in [key for key in opened if key[0] == study]:
-        del opened[key]
 
 
 def forget_checkpoints(cursor: Cursor, removed: Iterable[tuple[int, int, int]]) -> None:

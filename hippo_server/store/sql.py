@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import psycopg2.extras
-from sqlalchemy import JSON, Column, Table
+from sqlalchemy import JSON, Boolean, Column, DateTime, Double, Integer, LargeBinary, Table, Text
 from sqlalchemy.dialects import postgresql
 
 from hippo_core.errors import InvariantViolated
@@ -25,9 +25,13 @@ if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 Row = Mapping[str, Any]
+Encoder = Callable[[Any], Any]
 
 COPY_FROM_ROWS = 50
 PAGE_ROWS = 500
+
+#: So that no statement comes near its time-out, however many rows a study of many trials brings at once.
+COPY_ROWS = 5000
 
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
@@ -35,7 +39,7 @@ _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 
 def dump(value: object) -> str:
     """A value as JSON, exactly; it holds no number that JSON lacks."""
-    return json.dumps(value, separators=(",", ":"), allow_nan=False, default=_plain)
+    return _JSON.encode(value)
 
 
 def _plain(value: object) -> object:
@@ -44,42 +48,67 @@ def _plain(value: object) -> object:
     raise TypeError(f"{type(value).__name__} cannot be kept as JSON")
 
 
+_JSON = json.JSONEncoder(separators=(",", ":"), allow_nan=False, default=_plain)
+
+
 def clean(value: str) -> str:
     """What PostgreSQL can hold of a text: no zero characters, no halves of surrogate pairs."""
+    if value.isascii() and "\x00" not in value:
+        return value
     return value.replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")
 
 
-def encode(column: Column[Any], value: object) -> object:
-    """A value as the driver is to send it in a statement."""
-    if value is None:
-        return None
-    if isinstance(column.type, JSON):
-        return dump(value)
-    if isinstance(value, float):
-        return repr(value)
-    if isinstance(value, str):
-        return clean(str(value))
+def _itself(value: Any) -> Any:
     return value
 
 
-def _copied(column: Column[Any], value: object) -> str:
-    """A value in COPY's text format."""
-    encoded = encode(column, value)
-    match encoded:
-        case None:
-            return "\\N"
-        case bool():
-            return "t" if encoded else "f"
-        case str():
-            return encoded.translate(_ESCAPES)
-        case bytes():
-            return "\\\\x" + encoded.hex()
-        case datetime():
-            return encoded.isoformat()
-        case int():
-            return str(encoded)
+def _encoder(column: Column[Any]) -> Encoder:
+    """How the column's values, None apart, are sent in a statement."""
+    match column.type:
+        case JSON():
+            return dump
+        case Double():
+            return repr
+        case Text():
+            return lambda value: clean(str(value))
         case _:
-            raise TypeError(f"{type(encoded).__name__} cannot be copied into {column}")
+            return _itself
+
+
+def _copier(column: Column[Any]) -> Encoder:
+    """How the column's values, None apart, are written in COPY's text format."""
+    match column.type:
+        case JSON():
+            return lambda value: dump(value).translate(_ESCAPES)
+        case Double():
+            return repr
+        case Text():
+            return lambda value: clean(str(value)).translate(_ESCAPES)
+        case Boolean():
+            return lambda value: "t" if value else "f"
+        case DateTime():
+            return datetime.isoformat
+        case LargeBinary():
+            return lambda value: "\\\\x" + value.hex()
+        case Integer():
+            return str
+        case _:
+            raise TypeError(f"values of {column} cannot be copied")
+
+
+def _encoded(columns: Sequence[Column[Any]], rows: Sequence[Row]) -> list[list[object]]:
+    encoders = [(column.name, _encoder(column)) for column in columns]
+    return [
+        [None if (value := row[name]) is None else encode(value) for name, encode in encoders] for row in rows
+    ]
+
+
+def _copied(columns: Sequence[Column[Any]], rows: Sequence[Row]) -> str:
+    copiers = [(column.name, _copier(column)) for column in columns]
+    return "\n".join(
+        "\t".join("\\N" if (value := row[name]) is None else copy(value) for name, copy in copiers)
+        for row in rows
+    )
 
 
 def insert(cursor: Cursor, table: Table, rows: Sequence[Row], conflict: str = "") -> None:
@@ -94,10 +123,11 @@ def insert(cursor: Cursor, table: Table, rows: Sequence[Row], conflict: str = ""
     columns = [table.c[name] for name in rows[0]]
     names = ", ".join(column.name for column in columns)
     if len(rows) >= COPY_FROM_ROWS and not conflict:
-        lines = ("\t".join(_copied(column, row[column.name]) for column in columns) for row in rows)
-        cursor.copy_expert(f"COPY {table.name} ({names}) FROM STDIN", io.StringIO("\n".join(lines)))
+        for start in range(0, len(rows), COPY_ROWS):
+            page = io.StringIO(_copied(columns, rows[start : start + COPY_ROWS]))
+            cursor.copy_expert(f"COPY {table.name} ({names}) FROM STDIN", page)
         return
-    values = [[encode(column, row[column.name]) for column in columns] for row in rows]
+    values = _encoded(columns, rows)
     psycopg2.extras.execute_values(
         cursor, f"INSERT INTO {table.name} ({names}) VALUES %s {conflict}", values, page_size=PAGE_ROWS
     )
@@ -135,7 +165,7 @@ def update(
     template = "(" + ", ".join(f"%s::{column.type.compile(_DIALECT)}" for column in columns) + ")"
     for start in range(0, len(rows), PAGE_ROWS):
         page = rows[start : start + PAGE_ROWS]
-        values = [[encode(column, row[column.name]) for column in columns] for row in page]
+        values = _encoded(columns, page)
         psycopg2.extras.execute_values(cursor, statement, values, template=template, page_size=PAGE_ROWS)
         if cursor.rowcount < len(page):
             raise InvariantViolated(

@@ -6,9 +6,10 @@ the last statement checks that this server still leads.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from psycopg2.extensions import TransactionRollbackError
@@ -184,32 +185,39 @@ class Store:
                 return
 
     def _write(self, records: Sequence[Record], term: int, batch: int) -> None:
+        position, opened = self._known()
+        now = datetime.now(UTC)
+        # All is worked out before the transaction begins, which PostgreSQL would cut if it were left idle.
+        rows = Batch(now, opened)
+        steps: list[Callable[[Cursor], None]] = [rows.flush]
+        for record in records:
+            for event in record.events:
+                position += 1
+                _journal(rows, position, term, batch, record, event)
+                if isinstance(event, StudyDeleted):
+                    _forget_requests(opened, event.study)
+                    rows = Batch(now, opened)
+                    steps += [partial(delete_study, study=event.study, now=now), rows.flush]
+                else:
+                    add_event(rows, event, position)
+            if record.answer is not None:
+                _answer(rows, record.answer)
         with self._database.transaction() as cursor:
-            position, opened = self._known(cursor)
-            now = datetime.now(UTC)
-            rows = Batch(now, opened)
-            for record in records:
-                for event in record.events:
-                    position += 1
-                    _journal(rows, position, term, batch, record, event)
-                    if isinstance(event, StudyDeleted):
-                        rows.flush(cursor)
-                        delete_study(cursor, event.study, now, opened)
-                    else:
-                        add_event(rows, event, position)
-                if record.answer is not None:
-                    _answer(rows, record.answer)
-            rows.flush(cursor)
+            for step in steps:
+                step(cursor)
             self._leadership.check(cursor, term, batch)
         self._position = position
 
-    def _known(self, cursor: Cursor) -> tuple[int, Open]:
+    def _known(self) -> tuple[int, Open]:
         """The journal's last id, and the open requests."""
         if self._position is None or self._open is None:
-            cursor.execute("SELECT coalesce(max(id), 0) FROM journal")
-            self._position = int(_only(cursor))
-            cursor.execute("SELECT study, trial, opened, step FROM requests WHERE state = 'open'")
-            self._open = {(study, trial): OpenRequest(opened, step) for study, trial, opened, step in cursor}
+            with self._database.transaction(snapshot=True) as cursor:
+                cursor.execute("SELECT coalesce(max(id), 0) FROM journal")
+                self._position = int(_only(cursor))
+                cursor.execute("SELECT study, trial, opened, step FROM requests WHERE state = 'open'")
+                self._open = {
+                    (study, trial): OpenRequest(opened, step) for study, trial, opened, step in cursor
+                }
         return self._position, self._open
 
     def _forget(self) -> None:
@@ -338,6 +346,11 @@ def _journal(rows: Batch, position: int, term: int, batch: int, record: Record, 
         event=type(event).__name__,
         body=journal.to_json(event),
     )
+
+
+def _forget_requests(opened: Open, study: int) -> None:
+    for key in [key for key in opened if key[0] == study]:
+        del opened[key]
 
 
 def _answer(rows: Batch, answer: RequestAnswer) -> None:
