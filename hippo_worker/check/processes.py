@@ -16,6 +16,7 @@ from pathlib import Path
 
 from hippo_worker.check.experiment import Experiment, Result, carry_out
 
+PRELOADED = "hippo_worker.hosting.preload"
 MODULE = "hippo_worker.check.experiment"
 Job = Callable[[], Result]
 
@@ -32,7 +33,7 @@ def forked(experiment: Experiment, answer: Path) -> Result:
     with _starting:
         # Equal hashes of text in all of them, whatever the caller's are: what depends on them is tried on its own.
         with _environment("PYTHONHASHSEED", "0"):
-            context.set_forkserver_preload([MODULE])
+            context.set_forkserver_preload([PRELOADED, MODULE])
             forkserver.ensure_running()
         process = context.Process(target=carry_out, args=(experiment.to_json(), str(answer)))
         process.start()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import inspect
+import json
 import site
 import sys
 import sysconfig
@@ -12,6 +13,8 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from hippo_core.training import Trainer
 from hippo_worker.hosting.failures import InvalidTrainer
@@ -79,7 +82,7 @@ class Code:
         self._known |= set(new)
         for name in new:
             file = _file_of(sys.modules.get(name))
-            if file is None or self._is_own_file(file) or _is_installed(name, file):
+            if file is None or self._is_own_file(file) or _is_installed(file):
                 continue
             raise InvalidTrainer(
                 f"The module {name} comes from {file}, which is neither in the study's folder nor installed.",
@@ -143,12 +146,8 @@ def _signature(method: str, arguments: tuple[str, ...]) -> str:
     return f"{method}({', '.join(('self', *arguments))})"
 
 
-def _is_installed(name: str, file: Path) -> bool:
-    if any(file.is_relative_to(folder) for folder in _installed_folders()):
-        return True
-    top = name.partition(".")[0]
-    # Also a distribution that is installed in editable mode, from wherever it lies.
-    return top in _distributed_names()
+def _is_installed(file: Path) -> bool:
+    return any(file.is_relative_to(folder) for folder in (*_installed_folders(), *_editable_folders()))
 
 
 @cache
@@ -159,5 +158,11 @@ def _installed_folders() -> tuple[Path, ...]:
 
 
 @cache
-def _distributed_names() -> frozenset[str]:
-    return frozenset(importlib.metadata.packages_distributions())
+def _editable_folders() -> tuple[Path, ...]:
+    """The folders of distributions that are installed in editable mode, from wherever they lie."""
+    found = []
+    for distribution in importlib.metadata.distributions():
+        about = json.loads(distribution.read_text("direct_url.json") or "{}")
+        if about.get("dir_info", {}).get("editable"):
+            found.append(Path(url2pathname(urlsplit(about["url"]).path)).resolve())
+    return tuple(found)

@@ -36,7 +36,10 @@ def prepare(device: str, threads: int, deterministic: bool) -> torch.device:
     # loaders are to behave as they do in a bare loop.
     multiprocessing.set_start_method(None, force=True)
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(deterministic)
+    # As torch.use_deterministic_algorithms() does it, which imports the whole compiler: seconds, for what a
+    # variable does where a trainer compiles.
+    torch.set_deterministic_debug_mode("error" if deterministic else "default")
+    os.environ["TORCHINDUCTOR_DETERMINISTIC"] = "1" if deterministic else "0"
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = deterministic
     if device == CPU:
