@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hippo_client import results
@@ -40,6 +40,7 @@ class StudyHandle:
         self, client: Client, message: study_pb2.Study, outcome: str = "", warnings: Sequence[str] = ()
     ) -> None:
         self._client = client
+        self._name = message.name
         self._message = message
         self.outcome = outcome
         self.warnings = tuple(warnings)
@@ -47,7 +48,12 @@ class StudyHandle:
     @property
     def name(self) -> str:
         """Its name within the project."""
-        return self._message.name
+        return self._name
+
+    @property
+    def last_heard(self) -> study_pb2.Study:
+        """The study as the server told it last, without asking again."""
+        return self._message
 
     @property
     def state(self) -> StudyState:
@@ -100,12 +106,27 @@ class StudyHandle:
         """
         from hippo_client.showing import choose_progress
 
-        with choose_progress(progress) as shown, self._client.open_watch(self.name) as watch:
+        with choose_progress(progress) as shown:
+            self.follow(shown, timeout)
+        return self
+
+    def follow(
+        self, shown: Progress, timeout: float | None = None, notices: Callable[[], Iterable[str]] = tuple
+    ) -> None:
+        """As ``wait``, for callers that have begun to show something already.
+
+        Args:
+            shown: What shows it; entered.
+            timeout: Seconds to wait at most.
+            notices: What else there is to tell, asked now and then.
+        """
+        with self._client.open_watch(self.name) as watch:
             for snapshot in watch.snapshots(timeout):
+                for notice in notices():
+                    shown.notice(notice)
                 if snapshot is not None:
                     self._message = snapshot.study
                     shown.show(snapshot)
-        return self
 
     def dataframe(self) -> pd.DataFrame:
         """The trials as a pandas table: number, state, step, then metrics and hyper-parameters by name.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from hippo_client.client import Client
 from hippo_client.handles import StudyHandle
 from hippo_client.origin import refuse_while_loading
+from hippo_client.results import study_state
 from hippo_client.showing import choose_progress
 from hippo_client.submission import prepare
 from hippo_core.engine.states import StudyState
@@ -51,9 +52,9 @@ def run(study: Study, slots: int | None = None, *, progress: bool | Progress = T
             # Whoever still holds a handle goes on asking: the server stays as long.
             weakref.finalize(client, attachment.close)
             handle = client.submit(submission)
-            shown.submitted(handle.refresh(), handle.outcome, handle.warnings)
+            shown.submitted(handle.last_heard, handle.outcome, handle.warnings)
             _resume(handle, shown)
-            _show(client, handle, shown, attachment)
+            handle.follow(shown, notices=attachment.notices)
         except KeyboardInterrupt:
             _detach(attachment, shown)
             raise
@@ -64,19 +65,9 @@ def run(study: Study, slots: int | None = None, *, progress: bool | Progress = T
 
 
 def _resume(handle: StudyHandle, shown: Progress) -> None:
-    if handle.state is StudyState.PAUSED:
+    if study_state(handle.last_heard) is StudyState.PAUSED:
         shown.notice(f"{handle.name} was paused; it goes on")
         handle.resume()
-
-
-def _show(client: Client, handle: StudyHandle, shown: Progress, attachment: Attachment) -> None:
-    with client.open_watch(handle.name) as watch:
-        for snapshot in watch.snapshots():
-            for notice in attachment.notices():
-                shown.notice(notice)
-            if snapshot is not None:
-                shown.show(snapshot)
-    handle.refresh()
 
 
 def _detach(attachment: Attachment, shown: Progress) -> None:
