@@ -17,7 +17,6 @@ class EmbeddedDatabase:
 
     def __init__(self, home: Path) -> None:
         self.postgres = EmbeddedPostgres(home)
-        self._started = False
 
     def start(self) -> str:
         """Starts it for the first time; returns its address.
@@ -25,9 +24,7 @@ class EmbeddedDatabase:
         Raises:
             PostgresError: It cannot be started.
         """
-        url = self.postgres.start()
-        self._started = True
-        return url
+        return self.postgres.start()
 
     def ensure(self) -> None:
         """Starts it again where it does not run.
@@ -50,7 +47,18 @@ class EmbeddedDatabase:
 
 
 class GivenDatabase:
-    """A PostgreSQL that somebody else runs."""
+    """A PostgreSQL that somebody else runs.
+
+    Args:
+        url: Its address.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def start(self) -> str:
+        """It runs already; returns its address."""
+        return self._url
 
     def ensure(self) -> None:
         """There is nothing to start."""

@@ -17,7 +17,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -62,6 +62,9 @@ _TIMES = (ev.StudySubmitted, ev.StudyStateChanged, ev.StudyDeleted, ev.WorkerReg
 class Database(Protocol):
     """Where the store's database comes from."""
 
+    def start(self) -> str:
+        """Starts it, where it is ours to start; returns its address. Called once, in a thread."""
+
     def ensure(self) -> None:
         """Starts it, where it is ours to start and does not run; called in a thread."""
 
@@ -94,7 +97,7 @@ class Driver:
     """Runs an engine on a store. To be made and used in one event loop.
 
     Args:
-        store: The durable state.
+        make_store: Makes the durable state, given the database's address.
         storage: Where checkpoints lie.
         database: Where the store's database comes from.
         settings: The engine's times.
@@ -106,7 +109,7 @@ class Driver:
     def __init__(
         self,
         *,
-        store: Store,
+        make_store: Callable[[str], Store],
         storage: Storage,
         database: Database,
         settings: EngineSettings,
@@ -114,7 +117,6 @@ class Driver:
         lease_seconds: float,
         metrics: Metrics,
     ) -> None:
-        self.store = store
         self.storage = storage
         self.settings = settings
         self.metrics = metrics
@@ -125,6 +127,8 @@ class Driver:
         self.not_ready = "the server is starting"
         self.ended: asyncio.Future[HippoError] = asyncio.get_running_loop().create_future()
         self.closing = False
+        self._make_store = make_store
+        self._store: Store | None = None
         self._database = database
         self._holder = holder
         self._lease_seconds = lease_seconds
@@ -145,14 +149,38 @@ class Driver:
             Conflict: Another server leads, or the database is not for this version.
             Unavailable: The database cannot answer.
         """
-        await asyncio.to_thread(self._database.ensure)
-        await asyncio.to_thread(self.store.migrate)
+        self.not_ready = "the server is starting: the database is not there yet"
+        self._store = self._make_store(await asyncio.to_thread(self._database.start))
+        self.not_ready = "the server is starting: it brings the database up to date and reads it"
+        await asyncio.to_thread(self._store.migrate)
         await self._begin()
-        self._tasks = [
-            asyncio.create_task(self._renew()),
-            asyncio.create_task(self._watch_database()),
-            asyncio.create_task(self._recover()),
-        ]
+        for duty in (self._renew(), self._watch_database(), self._recover()):
+            self._keep_up(duty)
+
+    @property
+    def store(self) -> Store:
+        """The durable state, once the driver has started."""
+        if self._store is None:
+            raise Unavailable(f"{self.not_ready}.", "Try again in a moment.")
+        return self._store
+
+    def _keep_up(self, duty: Coroutine[None, None, None]) -> None:
+        """Runs a duty for as long as the driver lives. One that fails is a defect: the server ends, and says so."""
+        task = asyncio.create_task(duty)
+        self._tasks = [each for each in self._tasks if not each.done()]
+        self._tasks.append(task)
+
+        def ended(task: asyncio.Task[None]) -> None:
+            error = None if task.cancelled() else task.exception()
+            if error is not None:
+                log.error("duty_failed", exc_info=error)
+                self._end_server(InvariantViolated(f"the server failed: {error!r}"))
+
+        task.add_done_callback(ended)
+
+    def _end_server(self, error: HippoError) -> None:
+        if not self.ended.done():
+            self.ended.set_result(error)
 
     def close_streams(self) -> None:
         """Takes no further call, and lets streams end."""
@@ -172,7 +200,8 @@ class Driver:
             await self._end(term)
             with contextlib.suppress(HippoError):  # the lead lapses by itself
                 await asyncio.to_thread(self.store.resign, term.number)
-        await asyncio.to_thread(self.store.close)
+        if self._store is not None:
+            await asyncio.to_thread(self._store.close)
 
     def current(self) -> Term:
         """The term that lives.
@@ -320,8 +349,7 @@ class Driver:
         self._lost.clear()
         self._term = term
         self.readiness.notify()
-        self._tasks = [task for task in self._tasks if not task.done()]
-        self._tasks.append(asyncio.create_task(self._remove_files(term)))
+        self._keep_up(self._remove_files(term))
         log.info("term_began term=%d seconds=%.3f", number, time.monotonic() - began)
         # What was due while nobody led, and what the restored state asks for, is decided now.
         _, record = self.decide(term, Tick(), "server", "Tick")
@@ -347,8 +375,8 @@ class Driver:
             self._term = None
             if not self.closing:
                 self.not_ready = f"the server is rebuilding its state: {error}"
-        if isinstance(error, Stale) and not self.ended.done():
-            self.ended.set_result(error)
+        if isinstance(error, Stale):  # another server leads
+            self._end_server(error)
         self._ending = term
         self._lost.set()
         for changes in (self.changes, self.orders, self.readiness):
@@ -379,8 +407,7 @@ class Driver:
                     break
                 except (Conflict, InvariantViolated) as error:
                     log.exception("recovery_impossible")
-                    if not self.ended.done():
-                        self.ended.set_result(error)
+                    self._end_server(error)
                     return
                 except HippoError as error:
                     self.not_ready = f"the database cannot be used: {error.message}"

@@ -71,13 +71,12 @@ class Server:
         settings = self.settings
         _make_folders(settings)
         storage = await asyncio.to_thread(Storage.open, settings.storage)
-        url = await self._open_database()
-        if settings.database_url is None:  # the home is ours alone now: what a killed server said is void
-            settings.address_file.unlink(missing_ok=True)
+        url = settings.database_url
+        self._database = EmbeddedDatabase(settings.home) if url is None else GivenDatabase(url)
         self._driver = Driver(
-            store=self.make_store(url),
+            make_store=self.make_store,
             storage=storage,
-            database=self._database_in_use(),
+            database=self._database,
             settings=settings.engine,
             holder=f"{socket.gethostname()}:{os.getpid()}",
             lease_seconds=settings.leader_lease_seconds,
@@ -88,6 +87,8 @@ class Server:
         self._http = HttpServer(make_app(driver))
         http_port = await self._http.start(settings.host, settings.http_port)
         await driver.start()
+        # The home is ours alone now: what a server said that was killed is void.
+        settings.address_file.unlink(missing_ok=True)
         await asyncio.to_thread(self._make_tokens, driver)
         logs = UserLogs(settings.lease_logs)
         bundles = Bundles(storage, settings.folder / "uploads")
@@ -123,18 +124,6 @@ class Server:
             await asyncio.to_thread(self._database.stop)
         if self.grpc_address:
             self.settings.address_file.unlink(missing_ok=True)
-
-    async def _open_database(self) -> str:
-        if self.settings.database_url is not None:
-            self._database = GivenDatabase()
-            return self.settings.database_url
-        embedded = EmbeddedDatabase(self.settings.home)
-        self._database = embedded
-        return await asyncio.to_thread(embedded.start)
-
-    def _database_in_use(self) -> EmbeddedDatabase | GivenDatabase:
-        assert self._database is not None
-        return self._database
 
     def make_store(self, url: str) -> Store:
         """The store; tests put their own in its place."""

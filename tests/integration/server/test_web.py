@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+
 import httpx
 import pytest
 
 from hippo_core.errors import Unavailable
 from hippo_server.web.app import ROUTE_ROLES
 from tests.integration.server.conftest import submit
+from tests.integration.server.test_commits import wait_for
 from tests.integration.server.test_work import ended
 from tests.integration.server.worker import Worker, working
 
@@ -61,16 +64,16 @@ def test_readiness_tells_why_not(server):
     assert httpx.get(server.url + "/readyz").json() == {"ready": True, "reasons": []}
     driver = server.server.driver
 
-    def lose() -> None:
-        driver._give_up(driver.current(), Unavailable("the database is away"))
+    away = threading.Event()
 
-    ensure = driver._database.ensure
+    def ensure() -> None:
+        if away.is_set():
+            raise Unavailable("no database there")
 
-    def fail() -> None:
-        raise Unavailable("no database there")
-
-    driver._database.ensure = fail
-    server.in_loop(lose)
+    driver._database.ensure = ensure
+    driver._database.running = lambda: not away.is_set()
+    away.set()
+    wait_for(lambda: not driver.ready)
     answer = httpx.get(server.url + "/readyz")
     assert answer.status_code == 503
     assert answer.json()["ready"] is False
@@ -78,9 +81,7 @@ def test_readiness_tells_why_not(server):
     assert httpx.get(server.url + "/livez").status_code == 200
     token = {"Authorization": f"Bearer {server.token('admin')}"}
     assert "hippo_ready 0.0" in httpx.get(server.url + "/metrics", headers=token).text
-    driver._database.ensure = ensure
-    from tests.integration.server.test_commits import wait_for
-
+    away.clear()
     wait_for(lambda: httpx.get(server.url + "/readyz").status_code == 200)
     assert "hippo_rebuilds_total 1.0" in httpx.get(server.url + "/metrics", headers=token).text
 
