@@ -17,7 +17,7 @@ from hippo_wire.convert import dump
 from hippo_wire.errors import from_rpc_error
 from hippo_wire.v1 import admin_pb2, study_pb2
 from hippo_wire.v1.study_pb2_grpc import StudyServiceStub
-from tests.integration.server.conftest import spec, submit, upload
+from tests.integration.server.conftest import spec, submit, upload, wait_for
 from tests.integration.server.test_work import first_lease
 from tests.integration.server.worker import Worker, working
 
@@ -79,13 +79,6 @@ def failing(start_server):
     server = start_server(make_store=FailingStore)
     upload(server.connect())
     return server
-
-
-def wait_for(condition, seconds=20.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to be"
-        time.sleep(0.01)
 
 
 def assert_waits(*waiting: Future) -> None:

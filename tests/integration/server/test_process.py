@@ -17,8 +17,7 @@ import pytest
 
 from hippo_wire.channel import Connection
 from hippo_wire.v1 import admin_pb2, study_pb2
-from tests.integration.server.conftest import submit, upload
-from tests.integration.server.test_commits import wait_for
+from tests.integration.server.conftest import submit, upload, wait_for
 from tests.integration.server.test_work import ended, first_lease, study
 from tests.integration.server.worker import Worker, working
 

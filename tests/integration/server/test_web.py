@@ -9,8 +9,7 @@ import pytest
 
 from hippo_core.errors import Unavailable
 from hippo_server.web.app import ROUTE_ROLES
-from tests.integration.server.conftest import submit
-from tests.integration.server.test_commits import wait_for
+from tests.integration.server.conftest import submit, wait_for
 from tests.integration.server.test_work import ended
 from tests.integration.server.worker import Worker, working
 

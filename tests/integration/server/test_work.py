@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,7 @@ from hippo_core.engine.decision import EngineSettings
 from hippo_core.errors import InvalidStudy, NotFound, Stale, Unavailable
 from hippo_storage.storage import CheckpointLocation
 from hippo_wire.v1 import admin_pb2, study_pb2, worker_pb2
-from tests.integration.server.conftest import spec, submit, upload
+from tests.integration.server.conftest import spec, submit, upload, wait_for
 from tests.integration.server.worker import Worker, working
 
 
@@ -295,6 +296,37 @@ def test_checkpoints_reach_clients_that_have_no_storage(server, client, tmp_path
     with pytest.raises(NotFound) as missing:
         list(client.studies.DownloadCheckpoint(request))
     assert "3" in missing.value.hint
+
+
+def test_files_of_a_checkpoint_that_nobody_needs_go(server, client, tmp_path):
+    """A periodic save is dropped when a later one has come: its row and its files, in that order."""
+    submit(client, space={"lr": [0.1]})
+    worker = Worker(server.connect(server.token("worker")))
+    storage = server.server.driver.storage
+    with working(worker) as stream:
+        order = first_lease(worker, stream)
+        node = order.stages[0].node
+        folders = []
+        for step in (1, 2):
+            folder = tmp_path / f"spool-{step}"
+            folder.mkdir()
+            (folder / "state.msgpack").write_bytes(b"state")
+            location = CheckpointLocation(plan=order.plan, node=node, step=step, fence=order.fence)
+            folders.append(Path(server.settings.storage) / location.path)
+            storage.publish(folder, location, {})
+            steps = commands.StepsReport(
+                node=node, start=step - 1, stop=step, train_seconds=0.1, evaluate_seconds=0.0
+            )
+            worker.report(order.fence, steps)
+            worker.report(order.fence, worker.publish(order, node, step))
+        while not worker.settled():
+            worker.note(next(stream))
+        wait_for(lambda: not folders[0].exists())
+        assert folders[1].exists()
+        kept = client.studies.GetTrial(study_pb2.GetTrialRequest(name="study", trial=0)).checkpoints
+        assert [each.step for each in kept] == [2]
+        driver = server.server.driver
+        wait_for(lambda: not server.in_loop(lambda: driver.current().engine.wanted()))
 
 
 def test_logs_of_user_code_are_kept_by_node_and_lease(server, client):
