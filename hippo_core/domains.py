@@ -255,6 +255,8 @@ def choice(options: Sequence[Any], type: type | None = None, name: str | None = 
         name: The name of the draw; by default its place in the space.
     """
     where = "space.choice"
+    if hasattr(options, "tolist"):  # an array
+        options = options.tolist()
     if isinstance(options, str | bytes | Mapping) or not isinstance(options, Sequence):
         raise InvalidStudy(
             f"{where}.options", f"must be a list, not {options!r}", "Write space.choice([...])."

@@ -7,7 +7,7 @@ A schedule's arguments may be domains, and those of a few schedules are schedule
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -177,7 +177,7 @@ def from_json(json: Mapping[str, Any], where: str) -> Schedule | Any:
     kind = json["schedule"]
     if kind == "constant" and set(json) == {"schedule", "value"}:
         return json["value"]
-    if kind not in FORMS:
+    if kind not in tuple(FORMS):
         raise InvalidStudy(where, f"there is no schedule {kind!r}", suggestion(str(kind), FORMS, PEERS))
     names = FORMS[kind].checks
     given = {name: value for name, value in json.items() if name != "schedule"}
@@ -247,7 +247,7 @@ def _fraction(value: Any, where: str) -> Any:
 def _listed(value: Any, where: str) -> tuple[Any, ...]:
     if hasattr(value, "tolist"):
         value = value.tolist()
-    if not isinstance(value, list | tuple):
+    if not isinstance(value, Sequence) or isinstance(value, str | bytes):
         raise InvalidStudy(where, f"must be a list, not {value!r}")
     return tuple(value)
 

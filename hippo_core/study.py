@@ -24,6 +24,7 @@ LARGEST_STEP = 2**40
 MOST_TRIALS = 1_000_000  # they are all made when the study is submitted
 LONGEST_NAME = 200
 SHOWN_DIFFERENCES = 5
+SHOWN_ROUNDINGS = 4
 SHOWN_CHARACTERS = 60
 
 
@@ -103,8 +104,12 @@ class StudySpec:
             rounded = round_up(self.max_steps, every)
             found.append(f"max_steps={self.max_steps} is rounded up to {rounded}, for evaluate_every={every}")
         if isinstance(self.max_steps, EndOf) and every > 1:
-            name = self.max_steps.name
-            found.append(f"max_steps, the ends of {name!r}, are rounded up for evaluate_every={every}")
+            ends = {self._end(self.space.resolve(self.point(number))) for number in range(self.max_trials)}
+            moved = [f"{end} -> {round_up(end, every)}" for end in sorted(ends) if end % every]
+            if moved:
+                shown = ", ".join([*moved[:SHOWN_ROUNDINGS], *(["..."] if moved[SHOWN_ROUNDINGS:] else [])])
+                name = self.max_steps.name
+                found.append(f"the ends of {name!r} are rounded up for evaluate_every={every}: {shown}")
         return (*found, *self.policy.check(self._limit(), every))
 
     def build_policy(self) -> Policy:
@@ -132,14 +137,7 @@ class StudySpec:
         """How far a trial may be trained: a multiple of ``evaluate_every``."""
         if isinstance(self.max_steps, int):
             return round_up(self.max_steps, self.program.evaluate_every)
-        name = self.max_steps.name
-        schedule = self.space.resolve(assignment).get(name)
-        end = schedule_forms.end(schedule)
-        if end is None:
-            raise InvalidStudy("max_steps", f"end_of({name!r}): {_no_end(schedule, name)}", ENDS)
-        if not 1 <= end <= LARGEST_STEP:
-            raise InvalidStudy("max_steps", f"end_of({name!r}): the schedule ends at step {end}")
-        return round_up(end, self.program.evaluate_every)
+        return round_up(self._end(self.space.resolve(assignment)), self.program.evaluate_every)
 
     def differences(self, earlier: StudySpec) -> list[str]:
         """What differs from another study, as at most 5 lines ``field: old -> new``; none: the content is
@@ -219,6 +217,18 @@ class StudySpec:
             return cls(**content)
         except RecursionError:
             raise InvalidStudy("space", "is nested too deeply") from None
+
+    def _end(self, resolved: Mapping[str, Any]) -> int:
+        """The end of the schedule that ``max_steps`` names, for a trial's hyper-parameters."""
+        assert isinstance(self.max_steps, EndOf)
+        name = self.max_steps.name
+        schedule = resolved.get(name)
+        end = schedule_forms.end(schedule)
+        if end is None:
+            raise InvalidStudy("max_steps", f"end_of({name!r}): {_no_end(schedule, name)}", ENDS)
+        if not 1 <= end <= LARGEST_STEP:
+            raise InvalidStudy("max_steps", f"end_of({name!r}): the schedule ends at step {end}")
+        return end
 
     def _limit(self) -> int | None:
         if isinstance(self.max_steps, EndOf):

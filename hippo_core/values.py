@@ -12,6 +12,7 @@ Scalar: TypeAlias = int | float | bool | str | tuple["Scalar", ...] | None
 ValueKey: TypeAlias = tuple[Any, ...]
 """Hashable; equal exactly if the same names have values that are equal and of one type."""
 
+SHOWN_CHARACTERS = 80
 INTEGRAL_IN_JSON = 1e16  # from here on, a JSON store may give an integral float back as an int
 
 
@@ -78,7 +79,9 @@ def clean(value: Any) -> Scalar:
         return tuple(clean(each) for each in value)
     if type(value).__module__ == "numpy" and getattr(value, "shape", None) == ():
         return clean(value.item())
-    raise ValueError(f"{value!r} is a {type(value).__name__}")
+    text = repr(value)
+    short = text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}..."
+    raise ValueError(f"{short} is a {type(value).__name__}")
 
 
 def typed(value: Scalar) -> Any:

@@ -1,6 +1,7 @@
 import itertools
 import json
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -197,6 +198,18 @@ def test_what_can_be_listed(domain, expected):
     assert found == expected
 
 
+def test_lists_may_be_arrays_and_ranges():
+    entries = {
+        "lr": space.choice(np.array([0.5, 0.25])),
+        "n": space.choice(range(2, 4)),
+        "decayed": schedules.multistep(np.float64(1.0), 0.5, milestones=range(1, 7, 3)),
+    }
+    spec = grid(entries)
+    assert [spec.sequence(spec.point(number)).values(4) for number in range(4)] == [
+        {"decayed": 0.25, "lr": lr, "n": n} for lr in (0.5, 0.25) for n in (2, 3)
+    ]
+
+
 def test_draws_cover_a_finite_domain_evenly():
     domain = space.integer(0, 3)
     counts = [0] * 4
@@ -237,6 +250,7 @@ RECORDED = [
         (lambda: Space([0.1]), "space", "must be a dict"),
         (lambda: Space({"lr": [0.1, 0.2]}), "space['lr']", "space.choice"),
         (lambda: Space({"lr": object()}), "space['lr']", "or a domain"),
+        (lambda: Space({"lr": np.zeros(10_000)}), "space['lr']", "is a ndarray"),
         (lambda: Space({"lr": float("inf")}), "space['lr']", "not finite"),
         (lambda: Space({"a/b": 1}), "space", "without '/'"),
         (lambda: Space({"": 1}), "space", "not a name"),

@@ -124,7 +124,7 @@ def test_the_ends_of_drawn_schedules_differ_by_trial():
         program_changes={"evaluate_every": 2},
     )
     assert [spec.max_steps_of(spec.point(number)) for number in range(2)] == [4, 8]
-    assert spec.warnings == ("max_steps, the ends of 'lr', are rounded up for evaluate_every=2",)
+    assert spec.warnings == ("the ends of 'lr' are rounded up for evaluate_every=2: 3 -> 4, 7 -> 8",)
 
 
 def test_limits_and_priority_may_grow_and_all_else_is_another_study():
@@ -170,6 +170,13 @@ def test_a_difference_deep_in_a_list_is_shown_alone():
     assert lines == ["space.lr.options.1.values.2: 0.001 -> 0.002"]
     longer = grid({"lr": space.choice([0.1])}).differences(grid({"lr": space.choice([0.1, 0.2])}))
     assert "space.lr.options: [0.1,0.2] -> [0.1]" in longer
+
+
+def test_a_difference_within_a_long_list_is_shown_at_its_place():
+    options = [schedules.exponential(0.1, 1 - index / 8) for index in range(8)]
+    changed = [*options[:5], schedules.exponential(0.1, 0.5), *options[6:]]
+    lines = grid({"lr": space.choice(changed)}).differences(grid({"lr": space.choice(options)}))
+    assert lines == ["space.lr.options.5.gamma: 0.375 -> 0.5"]
 
 
 def test_an_int_and_a_float_are_different_content():
