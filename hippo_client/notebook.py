@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from hippo_client import results
 from hippo_client.cli.words import hyperparameter, number
-from hippo_core.engine.states import TrialState
+from hippo_core.engine.states import ENDED_STUDY_STATES, ENDED_TRIAL_STATES, TrialState
 
 if TYPE_CHECKING:
     from hippo_client.watching import StudySnapshot
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 _SHOWN_TRIALS = 10
 _SECONDS_BETWEEN = 0.5
-_ENDED = (TrialState.COMPLETED, TrialState.STOPPED, TrialState.DIVERGED, TrialState.FAILED)
 
 
 class Display(Protocol):
@@ -163,13 +162,14 @@ def _summary(study: study_pb2.Study) -> list[tuple[str, str]]:
         ("study", told["study"]),
         ("state", f"{told['state']}: {study.reason}" if study.reason else told["state"]),
         ("trials", counts or "none"),
-        ("slots busy", f"{study.slots_busy} of {study.slots_total}"),
         (
             "steps",
             f"{savings['steps_trained']} trained, {savings['steps_without_sharing']} without sharing"
             + (f", merge rate {rate:.3f}" if rate is not None else ""),
         ),
     ]
+    if results.study_state(study) not in ENDED_STUDY_STATES:
+        rows.append(("slots busy", f"{study.slots_busy} of {study.slots_total}"))
     if told["best"] is not None:
         best = told["best"]
         metrics = ", ".join(f"{name} {number(value)}" for name, value in best["metrics"].items())
@@ -188,7 +188,7 @@ def _foremost(study: study_pb2.Study, trials: Iterable[study_pb2.Trial]) -> list
         elif state is TrialState.RUNNING:
             order = 1
         else:
-            order = 3 if state in _ENDED else 2
+            order = 3 if state in ENDED_TRIAL_STATES else 2
         return order, -trial.step, trial.number
 
     return sorted(trials, key=rank)[:_SHOWN_TRIALS]
