@@ -124,12 +124,35 @@ def random_evaluation(values: Values) -> tuple[list[dict[str, float]], dict[str,
     return found, model.state_dict()
 
 
+def iterations(values: Values) -> tuple[list[dict[str, float]], dict[str, torch.Tensor]]:
+    """One uninterrupted pass over Hippo's batches, loaded in this process: no cut, no fork, no worker."""
+    from hippo_worker.hosting.batches import Batches
+    from hippo_worker.hosting.randomness import derive
+
+    data = models.dataset()
+    batches = Batches(data, values[0]["batch_size"], shuffle=True, workers=0, seed=derive(0, "batches", 0))
+    model = models.dropout_net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    found = []
+    for each in values:
+        for group in optimizer.param_groups:
+            group["lr"], group["momentum"] = each["lr"], each["momentum"]
+        batches.batch_size = each["batch_size"]
+        inputs, labels = next(batches)
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(inputs), labels).backward()
+        optimizer.step()
+        found.append(models.accuracy_and_loss(model, data))
+    return found, model.state_dict()
+
+
 LOOPS: dict[str, Loop] = {
     "Dropout": dropout,
     "BatchNormAdam": batchnorm_adam,
     "OwnScheduler": own_scheduler,
     "Autocast": autocast,
     "RandomEvaluation": random_evaluation,
+    "Iterations": iterations,
 }
 
 

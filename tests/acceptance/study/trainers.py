@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from typing import Any
 
 import models
@@ -22,6 +23,7 @@ class Dropout(hippo.Trainer):
         self.model = models.dropout_net()
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.1)
         self.batch_size = 32
+        self.pause = context.options.get("pause", 0.0)
 
     def apply(self, hp: Any) -> None:
         for group in self.optimizer.param_groups:
@@ -29,6 +31,7 @@ class Dropout(hippo.Trainer):
         self.batch_size = hp["batch_size"]
 
     def train(self, step: int) -> dict[str, float]:
+        threading.Event().wait(self.pause)
         total = 0.0
         for inputs, labels in DataLoader(self.data, batch_size=self.batch_size, shuffle=True):
             self.optimizer.zero_grad()

@@ -1,0 +1,171 @@
+"""Whole systems as people run them: the commands as processes, a home or a server with workers of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+
+from hippo_client import Client
+from hippo_client.local import Home, attach
+
+STUDY_FOLDER = Path(__file__).parent / "study"
+COMMAND = [sys.executable, "-m", "hippo_client.cli.main"]
+
+
+def until(condition: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
+    """Waits for a condition; gives what it gives."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"{what} did not come about within {seconds} s"
+        time.sleep(0.01)
+    return found
+
+
+def environment(**more: str) -> dict[str, str]:
+    """That of the tests, without anything that names a server."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("HIPPO_")}
+    return {**kept, "NO_COLOR": "1", **more}
+
+
+@dataclass
+class LocalHome:
+    """A person's home on one machine."""
+
+    path: Path
+    folder: Path  #: where the study files lie
+
+    def run(self, *arguments: str, exits: int = 0) -> subprocess.CompletedProcess[str]:
+        """Runs ``hippo`` and expects its exit code."""
+        done = subprocess.run(
+            [*COMMAND, *arguments],
+            cwd=self.folder,
+            env=environment(HIPPO_HOME=str(self.path)),
+            capture_output=True,
+            text=True,
+            timeout=240,
+        )
+        assert done.returncode == exits, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def json(self, *arguments: str, exits: int = 0) -> Any:
+        """What ``hippo ... --json`` prints."""
+        return json.loads(self.run(*arguments, "--json", exits=exits).stdout)
+
+    @contextlib.contextmanager
+    def client(self) -> Iterator[Client]:
+        """A client of the home's server, which stays up meanwhile."""
+        attachment = attach(Home.at(self.path), worker=False)
+        try:
+            yield Client(attachment.server, attachment.token)
+        finally:
+            attachment.close()
+
+    def write(self, name: str, text: str) -> str:
+        """Writes a study file."""
+        (self.folder / name).write_text(text)
+        return name
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> Iterator[LocalHome]:
+    """A home, and a folder with the trainers."""
+    folder = tmp_path / "work"
+    shutil.copytree(STUDY_FOLDER, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    home = LocalHome(tmp_path / "home", folder)
+    yield home
+    home.run("down")
+
+
+@dataclass
+class Pool:
+    """A server on a given database, with workers that are started and killed by hand."""
+
+    path: Path
+    database: str
+    folder: Path
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    def start_server(self) -> None:
+        """Starts the server and waits until it takes calls."""
+        ready = self.path / "server" / "server.json"
+        ready.unlink(missing_ok=True)
+        self._start(
+            "server",
+            "hippo_server.main",
+            *("--home", str(self.path), "--database-url", self.database),
+            *("--grpc-port", "0", "--http-port", "0"),
+            *("--heartbeat-seconds", "0.2", "--lease-seconds", "3"),
+        )
+        until(ready.exists, "a ready server")
+
+    def start_worker(self, name: str, slots: int = 1) -> None:
+        """Starts a worker with a data folder of its own."""
+        self._start(
+            name,
+            "hippo_worker.main",
+            *("--server", self.address, "--token-file", str(self.path / "server" / "worker.token")),
+            *("--name", name, "--slots", str(slots), "--data-dir", str(self.path / name)),
+        )
+
+    def _start(self, name: str, module: str, *arguments: str) -> None:
+        log = self.path / f"{name}.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as file:
+            self.processes[name] = subprocess.Popen(
+                [sys.executable, "-m", module, *arguments], env=environment(), stdout=file, stderr=file
+            )
+
+    def end(self, name: str, how: signal.Signals = signal.SIGTERM) -> int:
+        """Ends a process and waits for it."""
+        process = self.processes.pop(name)
+        process.send_signal(how)
+        return process.wait(60)
+
+    @property
+    def address(self) -> str:
+        """Where gRPC is to be found."""
+        found: str = json.loads((self.path / "server" / "server.json").read_text())["grpc"]
+        return found
+
+    def client(self) -> Client:
+        """A client with the administrator's token."""
+        return Client(self.address, (self.path / "server" / "admin.token").read_text().strip())
+
+    def query(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        """What the database says."""
+        connection = psycopg2.connect(_plain(self.database))
+        with contextlib.closing(connection), connection.cursor() as cursor:
+            cursor.execute(statement, parameters)
+            return cursor.fetchall()
+
+
+def _plain(url: str) -> str:
+    """A SQLAlchemy address as libpq reads it."""
+    scheme, rest = url.split("://", 1)
+    return f"{scheme.partition('+')[0]}://{rest}"
+
+
+@pytest.fixture
+def pool(tmp_path: Path, empty_database_url: str) -> Iterator[Pool]:
+    """A server, and no workers yet."""
+    folder = tmp_path / "work"
+    shutil.copytree(STUDY_FOLDER, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    made = Pool(tmp_path / "pool", empty_database_url, folder)
+    made.start_server()
+    yield made
+    for name in [*(each for each in made.processes if each != "server"), "server"]:
+        if name in made.processes:
+            made.end(name)

@@ -1,0 +1,132 @@
+"""Shared training gives, bit for bit, what each trial gives when it is trained alone by a plain PyTorch loop."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hippo_client import Client
+from tests.acceptance.conftest import LocalHome, Pool, until
+from tests.acceptance.oracle import GRID, STEPS, bare, digest, distinct_prefixes, study_file
+
+EPOCH_TRAINERS = ["Dropout", "BatchNormAdam", "OwnScheduler", "Autocast", "RandomEvaluation"]
+
+
+def expect_as_alone(
+    client: Client, study: str, trainer: str, weights: bool = True, evaluate_every: int = 1
+) -> list[Any]:
+    """Every trial's metrics at every step, and its final weights, equal those of the plain loop."""
+    handle = client.study(study)
+    trials = handle.trials()
+    taken = [[trial.values(step=step) for step in range(STEPS)] for trial in trials]
+    assert sorted(map(repr, taken)) == sorted(map(repr, GRID))
+    for trial, alone in zip(trials, bare(trainer, taken), strict=True):
+        steps = list(range(evaluate_every, STEPS + 1, evaluate_every))
+        assert [entry["step"] for entry in trial.history()] == steps
+        assert [entry["metrics"] for entry in trial.history()] == [
+            alone["metrics"][step - 1] for step in steps
+        ]
+        if weights:
+            assert digest(trial.checkpoint().load()["objects"]["model"]) == alone["weights"]
+    return taken
+
+
+@pytest.mark.parametrize("trainer", EPOCH_TRAINERS)
+def test_a_grid_equals_plain_loops(local: LocalHome, trainer: str) -> None:
+    result = local.json("run", local.write("first.py", study_file(trainer, "first")), "--slots", "2")
+    assert result["trials"]["completed"] == len(GRID)
+    with local.client() as client:
+        taken = expect_as_alone(client, "first", trainer)
+    assert result["savings"]["steps_trained"] == distinct_prefixes(taken)
+    assert result["savings"]["steps_retrained"] == 0
+    assert result["savings"]["steps_without_sharing"] == len(GRID) * 8
+
+
+def test_iterations_with_forks_inside_an_epoch_equal_a_plain_loop(local: LocalHome) -> None:
+    """Batches come from two processes, their size changes, and trials part in the middle of a pass over the data."""
+    text = study_file("Iterations", "first", "max_steps=8, unit='iteration', evaluate_every=2")
+    result = local.json("run", local.write("first.py", text), "--slots", "2")
+    assert result["savings"]["steps_trained"] == distinct_prefixes(GRID)
+    with local.client() as client:
+        expect_as_alone(client, "first", "Iterations", evaluate_every=2)
+
+
+def test_one_slot_and_two_workers_give_the_same_bits(pool: Pool) -> None:
+    """1. Two workers with caches of their own train a grid. 2. A fork crossed from one to the other, to a cold and to
+    a warm runner. 3. All trials equal the plain loop."""
+    pool.start_worker("one")
+    pool.start_worker("two")
+    study = _study(pool, "first")
+    handle = pool.client().submit(study)
+    handle.wait()
+    expect_as_alone(pool.client(), "first", "Dropout")
+    assert handle.savings()["steps_trained"] == distinct_prefixes(GRID)
+    crossed = pool.query(
+        """
+        SELECT count(*) FROM leases l JOIN leases writer ON writer.fence = l.start_fence
+        WHERE writer.worker <> l.worker AND NOT l.in_memory
+        """
+    )
+    assert crossed[0][0] > 0
+
+
+def _study(pool: Pool, name: str, trainer: str = "Dropout", extra: str = "max_steps=8") -> Any:
+    from hippo_client.study_file import load
+
+    file = pool.folder / f"{name}.py"
+    file.write_text(study_file(trainer, name, extra))
+    return load(str(file))
+
+
+def test_a_second_study_after_a_restart_trains_only_what_is_new(pool: Pool) -> None:
+    """1. A study trains 6 steps. 2. Everything is ended and started again. 3. Another study file of the same folder
+    asks for 8 steps. 4. Only the last two are trained. 5. An equal one trains nothing."""
+    pool.start_worker("one")
+    pool.client().submit(_study(pool, "first", extra="max_steps=6")).wait()
+    pool.end("one")
+    pool.end("server")
+    pool.start_server()
+    pool.start_worker("one")
+    second = pool.client().submit(_study(pool, "second"))
+    second.wait()
+    expect_as_alone(pool.client(), "second", "Dropout")
+    shorter = [values[:6] for values in GRID]
+    assert second.savings()["steps_trained"] == distinct_prefixes(GRID) - distinct_prefixes(shorter)
+    assert second.savings()["steps_retrained"] == 0
+    pool.end("one")
+    third = pool.client().submit(_study(pool, "third"))
+    third.wait(timeout=20)
+    assert third.savings()["steps_trained"] == 0
+    expect_as_alone(pool.client(), "third", "Dropout", weights=False)
+
+
+@pytest.mark.parametrize("changed", ["trainers.py", "models.py"])
+def test_a_changed_line_in_the_trainer_or_what_it_imports_shares_nothing(pool: Pool, changed: str) -> None:
+    pool.start_worker("one")
+    pool.client().submit(_study(pool, "first")).wait()
+    file = pool.folder / changed
+    file.write_text(file.read_text() + "\nCHANGED = True\n")
+    second = pool.client().submit(_study(pool, "second"))
+    second.wait()
+    assert second.savings()["steps_trained"] == distinct_prefixes(GRID)
+
+
+def test_a_fork_inside_a_running_stage_is_joined_or_caught_up(pool: Pool) -> None:
+    """1. A trial runs. 2. When it is at step 3, trials come that fork from steps it has yet to reach, or has passed.
+    3. It saves where it can; the gap before the others is trained again, and counted. 4. All equal the plain loop."""
+    pool.start_worker("one", slots=2)
+    slow = "max_steps=8, options={'pause': 0.2}"
+    alone = f"{slow}, max_trials=1, sampler=samplers.grid()"
+    first = pool.client().submit(_study(pool, "first", extra=alone))
+    until(lambda: first.trials()[0].step >= 3, "a trial under way")
+    late = pool.client().submit(_study(pool, "late", extra=slow))
+    first.wait()
+    late.wait()
+    expect_as_alone(pool.client(), "late", "Dropout")
+    answers = {answer for (answer,) in pool.query("SELECT answer FROM save_points WHERE offered")}
+    assert answers == {"will", "passed"} or answers == {"will"}
+    trained = pool.query("SELECT sum(trained - start)::bigint FROM lease_stages")[0][0]
+    again = trained - distinct_prefixes(GRID)
+    assert again > 0
+    assert late.savings()["steps_retrained"] == again
