@@ -79,7 +79,7 @@ class Resources:
                     f"{self.gpus} GPUs a trial are not supported yet",
                     "Use gpus=1, or leave it out: one where there is one.",
                 )
-        if self.accelerator not in {None, "same"}:
+        if self.accelerator not in (None, "same"):
             raise InvalidStudy(
                 "resources.accelerator",
                 f"must be None or 'same', not {self.accelerator!r}",
@@ -182,7 +182,7 @@ class Program:
         """
         content = dict(require_keys(json, PROGRAM_KEYS, "program"))
         kinds = content["kinds"]
-        names = {kind.value for kind in Kind}
+        names = [kind.value for kind in Kind]  # a list: what is asked for may not be hashable
         if not isinstance(kinds, Mapping) or not all(kind in names for kind in kinds.values()):
             raise InvalidStudy(
                 "program.kinds", f"must map names to {', '.join(sorted(names))}, not {kinds!r}"

@@ -197,7 +197,7 @@ def part_from_json(json: Any, where: str) -> Part:
 
 def _domain_from_json(json: Mapping[str, Any], where: str) -> Domain:
     word = json["domain"]
-    if word not in DOMAINS:
+    if word not in tuple(DOMAINS):
         raise InvalidStudy(where, f"there is no domain {word!r}", suggestion(str(word), DOMAINS))
     given = {key: part_from_json(value, where) for key, value in json.items() if key != "domain"}
     if "type" in given:

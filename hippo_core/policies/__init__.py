@@ -36,7 +36,7 @@ def from_json(json: Any) -> PolicySpec:
     if not isinstance(json, Mapping) or "policy" not in json:
         raise InvalidStudy("policy", f"must be an object like {{'policy': 'full'}}, not {json!r}")
     name = json["policy"]
-    if name not in POLICIES:
+    if name not in tuple(POLICIES):
         raise InvalidStudy("policy", f"there is no policy {name!r}", suggestion(str(name), POLICIES))
     build: Any = POLICIES[name]
     found: PolicySpec = build(**{key: value for key, value in json.items() if key != "policy"})

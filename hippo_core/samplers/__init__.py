@@ -25,6 +25,6 @@ def from_json(json: Any) -> Sampler:
     if not isinstance(json, Mapping) or "sampler" not in json:
         raise InvalidStudy("sampler", f"must be an object like {{'sampler': 'grid'}}, not {json!r}")
     name = json["sampler"]
-    if name not in SAMPLERS:
+    if name not in tuple(SAMPLERS):
         raise InvalidStudy("sampler", f"there is no sampler {name!r}", suggestion(str(name), SAMPLERS))
     return SAMPLERS[name](**{key: value for key, value in json.items() if key != "sampler"})
