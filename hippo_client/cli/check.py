@@ -1,0 +1,78 @@
+"""``hippo check``: the proof itself is the worker's, in processes of their own; this shows how it goes."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hippo_client.cli.failures import ExitCode
+from hippo_client.cli.terminal import print_json, say
+
+if TYPE_CHECKING:
+    from hippo_client.submission import Submission
+
+
+@click.command()
+@click.argument("study_file", metavar="STUDY.py[:NAME]")
+@click.option(
+    "--set",
+    "constants",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="Give a hyper-parameter this value instead of one of the space; may be repeated.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def check(study_file: str, constants: tuple[str, ...], as_json: bool) -> int:
+    """Prove that a trainer can be interrupted, resumed and shared without changing a bit.
+
+    Trains a few steps several times: straight on, resumed at every step in a fresh and in a warm process, without
+    evaluating, with `apply` called twice. Names what does not survive. Needs no server.
+    """
+    from hippo_client.study_file import load
+    from hippo_client.submission import prepare
+
+    submission = prepare(load(study_file))
+    with tempfile.TemporaryDirectory(prefix="hippo-check-") as folder:
+        result = _prove(submission, Path(folder), constants)
+    if as_json:
+        print_json(result)
+    elif result["passed"]:
+        click.echo(f"Passed: what was trained over {result['steps']} steps was the same, bit for bit.")
+    else:
+        click.echo(problems_in_words(result["problems"]))
+    return ExitCode.DONE if result["passed"] else ExitCode.FAILED
+
+
+def _prove(submission: Submission, folder: Path, constants: tuple[str, ...]) -> dict[str, Any]:
+    from hippo_client.cli.worker_command import run
+    from hippo_storage.bundle import unpack
+
+    # What is proven is what would travel to a worker, not what else lies in the folder.
+    unpack(submission.bundle.archive, folder / "code", submission.bundle.digest)
+    spec = folder / "study.json"
+    spec.write_text(submission.spec_json())
+    result: dict[str, Any] = {}
+    arguments = [
+        f"--spec={spec}",
+        f"--code={folder / 'code'}",
+        *(f"--set={constant}" for constant in constants),
+    ]
+    for line in run("check", arguments):
+        if "check" in line:
+            say(f"{'ok    ' if line['ok'] else 'FAILED'}  {line['check']}")
+        else:
+            result = line
+    return result
+
+
+def problems_in_words(problems: list[dict[str, Any]]) -> str:
+    """What does not survive, and what to do about each."""
+    lines = []
+    for problem in problems:
+        lines.append(f"{problem['check']}, step {problem['step']}: {problem['message']}")
+        if problem["remedy"]:
+            lines.append(f"    {problem['remedy']}")
+    return "\n".join(lines)

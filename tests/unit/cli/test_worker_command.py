@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hippo_client.cli import worker_command
+from hippo_client.cli.check import problems_in_words
+from hippo_core.errors import HippoError, InvalidStudy, NotFound
+
+
+@pytest.fixture
+def prints(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., list[dict[str, Any]]]:
+    """What `run` yields of a process that prints these lines, whatever program was asked for."""
+    popen = subprocess.Popen
+
+    def run(*lines: dict[str, Any]) -> list[dict[str, Any]]:
+        program = f"print({chr(10).join(map(json.dumps, lines))!r})"
+
+        def start(_: Any, **options: Any) -> subprocess.Popen[str]:
+            return popen([sys.executable, "-c", program], **options)
+
+        monkeypatch.setattr(worker_command.subprocess, "Popen", start)  # type: ignore[attr-defined]
+        return list(worker_command.run("check", []))
+
+    return run
+
+
+def test_lines_are_handed_on(prints: Callable[..., list[dict[str, Any]]]) -> None:
+    lines = [{"check": "save", "ok": True, "problems": []}, {"passed": True, "steps": 4, "problems": []}]
+    assert prints(*lines) == lines
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "message"),
+    [
+        (
+            {"code": "INVALID", "message": "trainer: lacks evaluate.", "hint": "Add it."},
+            InvalidStudy,
+            "trainer: lacks",
+        ),
+        ({"code": "NOT_FOUND", "message": "no trial 7.", "hint": ""}, NotFound, "no trial 7"),
+        ({"code": "STATE", "message": "cannot be saved.", "hint": ""}, HippoError, "cannot be saved"),
+    ],
+)
+def test_what_the_worker_refuses_is_raised_here(
+    error: dict[str, str], kind: type[HippoError], message: str, prints: Callable[..., list[dict[str, Any]]]
+) -> None:
+    with pytest.raises(kind, match=message):
+        prints({"error": error})
+
+
+def test_a_worker_that_ends_without_a_result_is_an_error(
+    prints: Callable[..., list[dict[str, Any]]],
+) -> None:
+    with pytest.raises(HippoError, match="before it had a result"):
+        prints({"check": "save", "ok": True, "problems": []})
+
+
+def test_problems_are_told_with_their_remedies() -> None:
+    problem = {"check": "save", "step": 2, "message": "self.rng differs.", "remedy": "Make it an attribute."}
+    assert problems_in_words([problem]) == "save, step 2: self.rng differs.\n    Make it an attribute."
