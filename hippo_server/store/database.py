@@ -36,6 +36,14 @@ SESSION_SETTINGS = {
 
 CONNECT_SECONDS = 5
 
+#: A host that has gone without a word is noticed in seconds; of no effect on sockets of this machine.
+TCP_SETTINGS = {
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 11_000,  # milliseconds
+}
+
 #: Errors that say nothing against what was asked: PostgreSQL could not do it now.
 PASSING = (
     psycopg2.OperationalError,  # lost connections, shutdowns, time-outs, no room, deadlocks
@@ -83,6 +91,7 @@ class Database:
         self._arguments = {
             "options": f"{given} {options}" if given else options,
             "connect_timeout": CONNECT_SECONDS,
+            **TCP_SETTINGS,
         }
         self.engine = sqlalchemy.create_engine(
             self.url.set(query=query),

@@ -14,10 +14,9 @@ import heapq
 from collections.abc import Iterator
 from operator import itemgetter
 
-from hippo_core.study import StudySpec
-
 from hippo_core.engine import events as ev
 from hippo_core.engine.states import RequestState, StudyState, TrialState
+from hippo_core.study import StudySpec
 from hippo_server.store.database import Database, Rows
 from hippo_server.store.load_leases import failures, last_fence, trained, workers_and_leases
 

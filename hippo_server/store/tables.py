@@ -11,7 +11,6 @@ their order gives events in the order in which they came.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from enum import StrEnum
 
 from sqlalchemy import (
@@ -20,7 +19,6 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
-    DateTime,
     Double,
     ForeignKey,
     ForeignKeyConstraint,
@@ -28,7 +26,6 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     SmallInteger,
     Table,
     Text,
@@ -44,16 +41,9 @@ from hippo_core.engine.states import (
     TrialState,
     WorkerState,
 )
+from hippo_server.store.columns import count, metadata, moment, one_of, seconds, words
 
-metadata = MetaData(
-    naming_convention={
-        "pk": "pk_%(table_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-    }
-)
+__all__ = ["ROLES", "CheckpointState", "metadata"]
 
 ROLES = ("viewer", "editor", "admin", "worker")
 
@@ -66,33 +56,11 @@ class CheckpointState(StrEnum):
     DROPPED = "dropped"
 
 
-def _one_of(column: str, values: Iterable[str]) -> CheckConstraint:
-    listed = ", ".join(f"'{value}'" for value in values)
-    return CheckConstraint(f"{column} IN ({listed})", name=column)
-
-
-def _moment(name: str, comment: str, *, now: bool = False) -> Column[object]:
-    default = text("now()") if now else None
-    return Column(name, DateTime(timezone=True), nullable=not now, server_default=default, comment=comment)
-
-
-def _words(name: str, comment: str) -> Column[str]:
-    return Column(name, Text, nullable=False, server_default=text("''"), comment=comment)
-
-
-def _count(name: str, comment: str) -> Column[int]:
-    return Column(name, BigInteger, nullable=False, server_default=text("0"), comment=comment)
-
-
-def _seconds(name: str, comment: str) -> Column[float]:
-    return Column(name, Double, nullable=False, server_default=text("0"), comment=comment)
-
-
 projects = Table(
     "projects",
     metadata,
     Column("name", Text, primary_key=True, comment="its name"),
-    _moment("created_at", "when it was first used", now=True),
+    moment("created_at", "when it was first used", now=True),
     comment="Within which sharing, roles and quotas hold.",
 )
 
@@ -110,7 +78,7 @@ plans = Table(
     Column("id", BigInteger, primary_key=True, autoincrement=False, comment="its number"),
     Column("project", Text, ForeignKey("projects.name"), nullable=False, comment="whose"),
     Column("program", Text, ForeignKey("programs.key"), nullable=False, comment="of what"),
-    _words("environment", "what decides bits, as canonical JSON; empty until the first lease binds it"),
+    words("environment", "what decides bits, as canonical JSON; empty until the first lease binds it"),
     Index(
         "uq_plans_bound",
         "project",
@@ -132,7 +100,7 @@ studies = Table(
     Column("program", Text, ForeignKey("programs.key"), nullable=False, comment="what it trains"),
     Column("spec", JSON, nullable=False, comment="the whole specification, as last extended"),
     Column("state", Text, nullable=False, comment="running, paused, stopped, completed or failed"),
-    _words("reason", "why it is in this state"),
+    words("reason", "why it is in this state"),
     Column("plan", BigInteger, ForeignKey("plans.id"), comment="where its trials are planned"),
     Column("planned", BigInteger, comment="journal id of that decision"),
     Column(
@@ -142,14 +110,14 @@ studies = Table(
         server_default=text("false"),
         comment="whether a lease has settled the plan",
     ),
-    _count("steps_trained", "steps trained while it had a request open on them"),
-    _count("steps_retrained", "those of them that had been trained before"),
-    _seconds("seconds", "slot seconds of its steps"),
-    _moment("created_at", "when it was submitted", now=True),
-    _moment("ended_at", "when it last ended"),
-    _moment("deleted_at", "when it was deleted; its trials and requests are gone"),
+    count("steps_trained", "steps trained while it had a request open on them"),
+    count("steps_retrained", "those of them that had been trained before"),
+    seconds("seconds", "slot seconds of its steps"),
+    moment("created_at", "when it was submitted", now=True),
+    moment("ended_at", "when it last ended"),
+    moment("deleted_at", "when it was deleted; its trials and requests are gone"),
     Column("last_sequence", BigInteger, comment="of a deleted study: the highest sequence of its requests"),
-    _one_of("state", StudyState),
+    one_of("state", StudyState),
     CheckConstraint("steps_retrained BETWEEN 0 AND steps_trained", name="steps"),
     Index("uq_studies_name", "project", "name", unique=True, postgresql_where=text("deleted_at IS NULL")),
     comment="Searches. A deleted one keeps its row, so that its number is never given again.",
@@ -164,9 +132,9 @@ trials = Table(
     Column("first_max_steps", BigInteger, nullable=False, comment="how far it might be trained at first"),
     Column("max_steps", BigInteger, nullable=False, comment="how far it may be trained now"),
     Column("state", Text, nullable=False, comment="waiting, paused, completed, stopped, diverged or failed"),
-    _words("reason", "why it is in this state"),
+    words("reason", "why it is in this state"),
     Column("created", BigInteger, nullable=False, comment="journal id of its creation"),
-    _one_of("state", TrialState),
+    one_of("state", TrialState),
     CheckConstraint("max_steps >= first_max_steps AND first_max_steps > 0", name="max_steps"),
     comment="Points of studies: a sequence each, and how far to train it.",
 )
@@ -199,8 +167,8 @@ nodes = Table(
         nullable=False,
         comment="the furthest state that has been trained; its start: none",
     ),
-    _count("steps", "steps trained here, those trained again counted each time"),
-    _seconds("seconds", "slot seconds of all training here"),
+    count("steps", "steps trained here, those trained again counted each time"),
+    seconds("seconds", "slot seconds of all training here"),
     Column("not_reproducible", BigInteger, comment="the state that gave other metrics when trained again"),
     CheckConstraint("trained >= start", name="trained"),
     CheckConstraint("(parent IS NULL) = (start = 0)", name="root"),
@@ -219,10 +187,10 @@ workers = Table(
     Column("environment", JSON, nullable=False, comment="python, torch, cuda, platform"),
     Column("labels", JSON, nullable=False, comment="labels for people"),
     Column("state", Text, nullable=False, comment="live, draining, lost or gone"),
-    _words("reason", "why it is in this state"),
+    words("reason", "why it is in this state"),
     Column("registered", BigInteger, nullable=False, comment="journal id of its latest registration"),
-    _moment("registered_at", "when it last registered", now=True),
-    _one_of("state", WorkerState),
+    moment("registered_at", "when it last registered", now=True),
+    one_of("state", WorkerState),
     comment="Daemons, one per host.",
 )
 
@@ -266,15 +234,15 @@ leases = Table(
         nullable=False,
         comment="training, saving, completed, released, failed, expired or revoked",
     ),
-    _words("reason", "why it is in this state"),
-    _count("report", "number of the last report taken in"),
+    words("reason", "why it is in this state"),
+    count("report", "number of the last report taken in"),
     Column(
         "stop_saves", Boolean, comment="told to end at the next step: saving there or not; none: not told"
     ),
-    _words("stop_reason", "why it was told to end"),
-    _moment("granted_at", "when it was granted", now=True),
-    _moment("ended_at", "when it ended"),
-    _one_of("state", LeaseState),
+    words("stop_reason", "why it was told to end"),
+    moment("granted_at", "when it was granted", now=True),
+    moment("ended_at", "when it ended"),
+    one_of("state", LeaseState),
     CheckConstraint(
         "(start_node IS NULL) = (start_step IS NULL) AND (start_node IS NULL) = (start_fence IS NULL)",
         name="start",
@@ -292,8 +260,8 @@ lease_stages = Table(
     Column("start", BigInteger, nullable=False, comment="the first step"),
     Column("stop", BigInteger, nullable=False, comment="one past the last step"),
     Column("trained", BigInteger, nullable=False, comment="one past the last step trained"),
-    _seconds("train_seconds", "seconds of train() and apply()"),
-    _seconds("evaluate_seconds", "seconds of evaluate()"),
+    seconds("train_seconds", "seconds of train() and apply()"),
+    seconds("evaluate_seconds", "seconds of evaluate()"),
     UniqueConstraint("fence", "ordinal"),
     Index(None, "node"),
     CheckConstraint("start < stop AND trained BETWEEN start AND stop", name="steps"),
@@ -340,7 +308,7 @@ requests = Table(
     Column("reached", BigInteger, comment="the trial's step at its end"),
     Column("value", Double, comment="the first objective there; none: not known or not finite"),
     ForeignKeyConstraint(["study", "trial"], ["trials.study", "trials.number"]),
-    _one_of("state", RequestState),
+    one_of("state", RequestState),
     CheckConstraint("(state = 'open') = (closed IS NULL)", name="closed"),
     CheckConstraint("sequence IS NULL OR reached IS NOT NULL", name="reached"),
     CheckConstraint("step > 0", name="step"),
@@ -399,10 +367,10 @@ checkpoints = Table(
     Column("size_bytes", BigInteger, nullable=False, comment="sum of the file sizes"),
     Column("digest", Text, nullable=False, comment="blake3 of the manifest"),
     Column("state", Text, nullable=False, comment="kept; lost or dropped: its files are to be removed"),
-    _words("reason", "why it was lost"),
+    words("reason", "why it was lost"),
     Column("published", BigInteger, nullable=False, comment="journal id of its publication"),
-    _moment("published_at", "when it became durable", now=True),
-    _one_of("state", CheckpointState),
+    moment("published_at", "when it became durable", now=True),
+    one_of("state", CheckpointState),
     CheckConstraint("size_bytes >= 0", name="size_bytes"),
     Index("ix_checkpoints_removable", "node", postgresql_where=text("state <> 'kept'")),
     comment="Durable states, each in a folder of its writer's own.",
@@ -422,8 +390,8 @@ failures = Table(
     Column("message", Text, nullable=False, comment="one line, with the remedy"),
     Column("traceback", Text, nullable=False, comment="of the user's code; may be empty"),
     Column("forgotten", Boolean, nullable=False, server_default=text("false"), comment="it no longer counts"),
-    _moment("at", "when", now=True),
-    _one_of("failure", FailureClass),
+    moment("at", "when", now=True),
+    one_of("failure", FailureClass),
     Index("ix_failures_counting", "node", postgresql_where=text("NOT forgotten")),
     comment="Why paths could not be trained further.",
 )
@@ -438,7 +406,7 @@ journal = Table(
         autoincrement=False,
         comment="order of what happened, without gaps",
     ),
-    _moment("at", "when its transaction began", now=True),
+    moment("at", "when its transaction began", now=True),
     Column("term", BigInteger, nullable=False, comment="the leader that decided it"),
     Column("batch", BigInteger, nullable=False, comment="the transaction, within the term"),
     Column("cause", Text, nullable=False, comment="the command that it followed from"),
@@ -455,9 +423,9 @@ leader = Table(
     Column("term", BigInteger, nullable=False, comment="grows with each server that takes the lead"),
     Column("batch", BigInteger, nullable=False, comment="the last transaction that this leader committed"),
     Column("holder", Text, nullable=False, comment="the server that leads"),
-    _moment("expires_at", "until when, unless it renews", now=True),
+    moment("expires_at", "until when, unless it renews", now=True),
     Column("session", Integer, nullable=False, comment="process id of its session in PostgreSQL"),
-    _moment("session_began_at", "when that session began"),
+    moment("session_began_at", "when that session began"),
     CheckConstraint("id = 1", name="one_row"),
     comment="Which server leads. Every transaction checks the term last.",
 )
@@ -473,7 +441,7 @@ request_answers = Table(
         "digest", Text, nullable=False, comment="of what was asked, to tell another request with the same id"
     ),
     Column("answer", LargeBinary, nullable=False, comment="what was answered first, and is answered again"),
-    _moment("at", "when it was answered", now=True),
+    moment("at", "when it was answered", now=True),
     Index(None, "at"),
     comment="First answers to requests; kept for a day.",
 )
@@ -488,9 +456,9 @@ tokens = Table(
     Column(
         "secret_hash", Text, nullable=False, unique=True, comment="digest of the secret, which is not kept"
     ),
-    _moment("created_at", "when it was made", now=True),
-    _moment("expires_at", "from when on it is refused; none: never"),
-    _moment("revoked_at", "when it was revoked"),
-    _one_of("role", ROLES),
+    moment("created_at", "when it was made", now=True),
+    moment("expires_at", "from when on it is refused; none: never"),
+    moment("revoked_at", "when it was revoked"),
+    one_of("role", ROLES),
     comment="Who may do what.",
 )

@@ -73,6 +73,8 @@ def test_all_commands_and_faults_come_back(store: Store, seed: int) -> None:
                 cluster.tell(chosen.choice(commands)(chosen.choice(names)))
             cluster.expect_equal_from_rows()
         cluster.restart_server()
+    cluster.write()
+    assert [entry.event for entry in store.journal()] == cluster.journal
 
 
 def submit_or_refuse(cluster: StoredCluster, name: str, chosen: random.Random) -> None:
