@@ -70,8 +70,8 @@ class Lease:
         return self.dropped.is_set() or (self.ending is not None and self.settled and self.outbox.empty)
 
     def say(self, item: ReportItem) -> None:
-        """Something happened; it is reported unless the lease was dropped."""
-        if self.dropped.is_set():
+        """Something happened; it is reported unless nothing is taken in any more: dropped, failed, given back."""
+        if self.dropped.is_set() or isinstance(self.ending, FailedReport | ReleasedReport):
             return
         if isinstance(item, StepsReport):
             self._advance(item.node, item.stop)
@@ -87,8 +87,9 @@ class Lease:
         for node, step in [state for state in self._offered if state not in self._answers]:
             # A state of this path that is saved or on its way there is one that will be.
             self.say(AnsweredReport(node=node, step=step, will=(node, step) in self._saves))
-        self.ending = ending
         self.say(ending)
+        self.ending = ending
+        self._on_change()
 
     def offer(self, state: State) -> bool:
         """Notes an offered save point; tells whether it is new, and so to be passed on."""

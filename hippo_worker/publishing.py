@@ -64,6 +64,11 @@ class Publisher:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    async def idle(self) -> None:
+        """Waits until nothing is to be published any more."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
     async def close(self) -> None:
         """Waits for the attempt in progress and begins no other."""
         for task in self._tasks:

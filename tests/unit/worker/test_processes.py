@@ -1,0 +1,101 @@
+"""What a runner's death means, which variables it is born with, which GPU it sees."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from hippo_core.engine.states import FailureClass
+from hippo_core.errors import InvalidStudy
+from hippo_worker.environment import gpu_names
+from hippo_worker.memory import OutOfMemoryKills
+from hippo_worker.slots.process import death
+from hippo_worker.slots.variables import MARK, base_environment, program_environment
+
+
+@pytest.mark.parametrize(
+    ("code", "failure", "words"),
+    [
+        (-signal.SIGKILL, FailureClass.INFRASTRUCTURE, "killed by SIGKILL"),
+        (-signal.SIGTERM, FailureClass.INFRASTRUCTURE, "killed by SIGTERM"),
+        (-signal.SIGHUP, FailureClass.INFRASTRUCTURE, "killed by SIGHUP"),
+        (-signal.SIGSEGV, FailureClass.USER, "killed by SIGSEGV"),
+        (-signal.SIGABRT, FailureClass.USER, "killed by SIGABRT"),
+        (-signal.SIGBUS, FailureClass.USER, "killed by SIGBUS"),
+        (-signal.SIGFPE, FailureClass.USER, "killed by SIGFPE"),
+        (0, FailureClass.USER, "exit code 0"),
+        (3, FailureClass.USER, "exit code 3"),
+    ],
+)
+def test_whose_fault_a_death_is(code: int, failure: FailureClass, words: str) -> None:
+    found = death(code, out_of_memory=False)
+    assert found.failure is failure
+    assert words in found.message
+
+
+def test_a_kill_for_lack_of_memory_is_told_with_advice() -> None:
+    found = death(-signal.SIGKILL, out_of_memory=True)
+    assert found.failure is FailureClass.MEMORY
+    assert "smaller batch" in found.message
+    assert death(-signal.SIGSEGV, out_of_memory=True).failure is FailureClass.USER
+
+
+def test_kills_for_lack_of_memory_are_counted_from_when_one_last_looked(tmp_path: Path) -> None:
+    events = tmp_path / "memory.events"
+    events.write_text("low 0\noom 5\noom_kill 2\noom_group_kill 0\n")
+    kills = OutOfMemoryKills(tmp_path)
+    assert not kills.happened()
+    events.write_text("low 0\noom 6\noom_kill 3\noom_group_kill 0\n")
+    assert kills.happened()
+    assert not kills.happened()
+
+
+def test_where_nobody_counts_there_are_no_such_kills(tmp_path: Path) -> None:
+    assert not OutOfMemoryKills(tmp_path / "lacking").happened()
+
+
+def test_only_listed_variables_pass() -> None:
+    worker = {
+        "PATH": "/bin",
+        "LC_ALL": "C",
+        "HIPPO_TOKEN": "secret",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "HTTPS_PROXY": "http://user:secret@proxy",
+        "OMP_NUM_THREADS": "8",
+        "ANYTHING": "else",
+    }
+    assert base_environment(worker, Path("/data")) == {
+        "PATH": "/bin",
+        "LC_ALL": "C",
+        "MKL_NUM_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "PYTHONHASHSEED": "0",
+        MARK: "/data",
+    }
+
+
+def test_secrets_are_the_workers_values() -> None:
+    worker = {"KEY": "value", "OTHER": "x"}
+    assert program_environment({"A": "1"}, ["KEY"], worker) == {"A": "1", "KEY": "value"}
+    with pytest.raises(InvalidStudy, match="LACKING is not set"):
+        program_environment({}, ["LACKING"], worker)
+    with pytest.raises(InvalidStudy, match="HIPPO_TOKEN is Hippo's own"):
+        program_environment({}, ["HIPPO_TOKEN"], {"HIPPO_TOKEN": "secret"})
+
+
+@pytest.mark.parametrize(
+    ("count", "visible", "names"),
+    [
+        (0, None, []),
+        (2, None, ["0", "1"]),
+        (2, "3,5", ["3", "5"]),
+        (1, "GPU-8932f937", ["GPU-8932f937"]),
+        (2, "", ["0", "1"]),
+    ],
+)
+def test_gpus_are_named_as_the_daemon_sees_them(count: int, visible: str | None, names: list[str]) -> None:
+    variables = {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}
+    assert gpu_names(count, variables) == names

@@ -1,0 +1,109 @@
+"""The runner's end of the socket: what is buffered when, and whom an instruction reaches."""
+
+from __future__ import annotations
+
+import queue
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hippo_worker.hosting.link import OfferSavePoint, StopPath
+from hippo_worker.runner import messages
+from hippo_worker.runner.link import FLUSH_COUNT, Wire
+
+
+class Daemon:
+    """The other end."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+        self._reader = messages.FrameReader()
+        self._came: list[messages.Message] = []
+
+    def say(self, *said: messages.Message) -> None:
+        self.connection.sendall(messages.encode(said))
+
+    def hear(self, count: int) -> list[messages.Message]:
+        while len(self._came) < count:
+            self._came += self._reader.messages(self.connection.recv(1 << 16))
+        heard, self._came = self._came[:count], self._came[count:]
+        return heard
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[Wire, Daemon, queue.Queue[str]]]:
+    ours, theirs = socket.socketpair()
+    ended: queue.Queue[str] = queue.Queue()
+    wire = Wire(ours, on_end=lambda: ended.put("ended"))
+    daemon = Daemon(theirs)
+    theirs.settimeout(30.0)
+    yield wire, daemon, ended
+    theirs.close()
+    assert ended.get(timeout=30.0) == "ended"
+    ours.close()
+
+
+def test_messages_come_in_order_by_themselves(ends: tuple[Wire, Daemon, queue.Queue[str]]) -> None:
+    wire, daemon, _ = ends
+    link = wire.path(7, lambda node: None)
+    link.metrics(1, 1, {"a": 1.0}, {}, True)
+    link.steps_trained(1, 0, 1, 0.5, 0.25)
+    assert daemon.hear(2) == [
+        messages.Metrics(fence=7, node=1, step=1, metrics={"a": 1.0}, training={}, evaluated=True),
+        messages.Steps(fence=7, node=1, start=0, stop=1, train_seconds=0.5, evaluate_seconds=0.25),
+    ]
+
+
+def test_what_others_wait_for_takes_all_before_it_along(
+    ends: tuple[Wire, Daemon, queue.Queue[str]],
+) -> None:
+    wire, daemon, _ = ends
+    link = wire.path(7, lambda node: None)
+    link.steps_trained(1, 0, 1, 0.5, 0.25)
+    link.checkpoint_written(1, 1, Path("/x"), 0.1)
+    (data,) = messages.FrameReader().feed(daemon.connection.recv(1 << 16))
+    assert [message[0] for message in data] == ["Steps", "Written"]
+
+
+def test_many_messages_do_not_wait_for_the_clock(ends: tuple[Wire, Daemon, queue.Queue[str]]) -> None:
+    wire, daemon, _ = ends
+    link = wire.path(7, lambda node: None)
+    for step in range(2 * FLUSH_COUNT):
+        link.steps_trained(1, step, step + 1, 0.0, 0.0)
+    starts = [
+        message.start for message in daemon.hear(2 * FLUSH_COUNT) if isinstance(message, messages.Steps)
+    ]
+    assert starts == list(range(2 * FLUSH_COUNT))
+
+
+def test_instructions_reach_their_path_also_when_they_come_before_it(
+    ends: tuple[Wire, Daemon, queue.Queue[str]],
+) -> None:
+    """
+    1. an order and an instruction for it come together; the path takes both
+    2. instructions for a path that is over, or for another one, are not taken
+    """
+    wire, daemon, _ = ends
+    daemon.say(
+        messages.Offer(fence=7, node=1, step=2),
+        messages.Run(order_json="{}"),
+        messages.Stop(fence=8, save=True, reason="other"),
+    )
+    assert wire.orders.get(timeout=30.0) == messages.Run(order_json="{}")
+    link = wire.path(7, lambda node: None)
+    assert link.flag[0] == 1
+    assert link.instructions() == [OfferSavePoint(node=1, step=2)]
+    assert link.instructions() == []
+    wire.close_path(7)
+    daemon.say(messages.Offer(fence=7, node=1, step=3), messages.Run(order_json="[]"))
+    assert wire.orders.get(timeout=30.0) == messages.Run(order_json="[]")
+    assert link.instructions() == []
+    assert wire.path(8, lambda node: None).instructions() == [StopPath(save=True, reason="other")]
+
+
+def test_quit_ends_the_orders(ends: tuple[Wire, Daemon, queue.Queue[str]]) -> None:
+    wire, daemon, _ = ends
+    daemon.say(messages.Quit())
+    assert wire.orders.get(timeout=30.0) is None

@@ -1,0 +1,88 @@
+"""Options, environment variables and what is wrong with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hippo_core.errors import InvalidStudy, NotAllowed
+from hippo_worker.settings import (
+    WorkerSettings,
+    default_data_folder,
+    default_name,
+    parse_labels,
+    parse_size,
+    read_token,
+)
+
+
+def make(**changes: Any) -> WorkerSettings:
+    values: dict[str, Any] = {
+        "server": "127.0.0.1:7440",
+        "token": "hippo_secret",
+        "name": "w",
+        "slots": None,
+        "labels": {},
+        "data_folder": Path("/x"),
+        "cache_bytes": 0,
+    }
+    return WorkerSettings(**{**values, **changes})
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("0", 0), ("123", 123), ("1K", 1024), ("1.5MiB", 3 << 19), ("4GiB", 4 << 30), ("2 tb", 2 << 40)],
+)
+def test_sizes(text: str, size: int) -> None:
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "-1", "4 GiBs", "four", "1e9"])
+def test_no_sizes(text: str) -> None:
+    with pytest.raises(InvalidStudy, match=r"^cache: .* Write e\.g\. 4GiB\.$"):
+        parse_size(text)
+
+
+def test_labels() -> None:
+    assert parse_labels("") == {}
+    assert parse_labels("rack=7, owner=ml=team,") == {"rack": "7", "owner": "ml=team"}
+    with pytest.raises(InvalidStudy, match="labels: 'rack'"):
+        parse_labels("rack")
+
+
+@pytest.mark.parametrize("name", ["", "a b", "-x", "x/y", "x" * 101])
+def test_names_that_are_refused(name: str) -> None:
+    with pytest.raises(InvalidStudy, match=r"^name:"):
+        make(name=name)
+
+
+def test_the_hosts_name_is_a_workers_name() -> None:
+    assert make(name=default_name()).name
+
+
+@pytest.mark.parametrize("slots", [0, -1])
+def test_too_few_slots(slots: int) -> None:
+    with pytest.raises(InvalidStudy, match=r"^slots:"):
+        make(slots=slots)
+
+
+def test_a_token_is_read_from_a_file_or_a_variable_and_never_shown(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("hippo_from-file\n")
+    assert read_token(file, {"HIPPO_TOKEN": "other"}) == "hippo_from-file"
+    assert read_token(None, {"HIPPO_TOKEN": "hippo_variable"}) == "hippo_variable"
+    assert "hippo_secret" not in repr(make())
+
+
+def test_without_a_token_the_remedies_are_named(tmp_path: Path) -> None:
+    with pytest.raises(NotAllowed, match="--token-file"):
+        read_token(None, {})
+    with pytest.raises(NotAllowed, match="cannot be read"):
+        read_token(tmp_path / "lacking", {})
+
+
+def test_the_data_folder_lies_in_the_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HIPPO_HOME", "/somewhere")
+    assert default_data_folder() == Path("/somewhere/worker")
