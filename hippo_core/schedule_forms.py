@@ -7,14 +7,15 @@ A schedule's arguments may be domains, and those of a few schedules are schedule
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
 from hippo_core import arguments
+from hippo_core import schedule_arguments as checks
 from hippo_core.arguments import suggestion
-from hippo_core.domains import Choice, Domain, part_to_json
+from hippo_core.domains import Domain, part_to_json
 from hippo_core.errors import InvalidStudy
 from hippo_core.formulas import (
     Constant,
@@ -31,12 +32,12 @@ from hippo_core.formulas import (
     Table,
 )
 from hippo_core.laws import Law, make
+from hippo_core.schedule_arguments import Check
 from hippo_core.values import Kind, Scalar, normalise_float
 
 Part = Any
 """What stands in a space: a scalar, a schedule, a domain; outermost also a constraint or a dict of parts."""
 
-Check = Callable[[Any, str], Any]
 Arguments = Mapping[str, Any]
 
 
@@ -65,7 +66,7 @@ class Piece:
     def raw(self, t: int) -> Scalar:
         """The value at a step of the schedule, before it is normalised."""
         value = self.formula.at(t - self.origin)
-        return round(normalise_float(float(_number(value, "")))) if self.rounded else value
+        return round(normalise_float(float(checks.number(value, "")))) if self.rounded else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,61 +209,6 @@ def _draws(value: Any) -> bool:
     return value.draws if isinstance(value, Schedule) else isinstance(value, Domain)
 
 
-def _number(value: Any, where: str) -> Any:
-    return value if isinstance(value, Domain) else arguments.number(value, where)
-
-
-def _count(least: int) -> Check:
-    def check(value: Any, where: str) -> Any:
-        if not isinstance(value, Domain):
-            return arguments.integer(value, where, least)
-        if not isinstance(value, Choice) and value.kind is not Kind.INT:
-            raise InvalidStudy(where, "must be an int, but floats are drawn for it", "Use space.integer.")
-        return value
-
-    return check
-
-
-def _above_zero(value: Any, where: str) -> Any:
-    found = _number(value, where)
-    if isinstance(found, float) and found <= 0:
-        raise InvalidStudy(where, f"must be above 0, not {found}")
-    return found
-
-
-def _from_zero(value: Any, where: str) -> Any:
-    found = _number(value, where)
-    if isinstance(found, float) and found < 0:
-        raise InvalidStudy(where, f"must be at least 0, not {found}")
-    return found
-
-
-def _fraction(value: Any, where: str) -> Any:
-    found = _number(value, where)
-    if isinstance(found, float) and not 0 <= found <= 1:
-        raise InvalidStudy(where, f"must be from 0 to 1, not {found}")
-    return found
-
-
-def _listed(value: Any, where: str) -> tuple[Any, ...]:
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    if not isinstance(value, Sequence) or isinstance(value, str | bytes):
-        raise InvalidStudy(where, f"must be a list, not {value!r}")
-    return tuple(value)
-
-
-def _milestones(value: Any, where: str) -> tuple[Any, ...]:
-    found = []
-    for each in _listed(value, where):
-        if not isinstance(each, Domain):
-            each = arguments.integer(each, where)
-            if each < 1:
-                raise InvalidStudy(where, f"must be steps from 1 on, not {each}")
-        found.append(each)
-    return tuple(found)
-
-
 def _part(value: Any, where: str) -> Any:
     if isinstance(value, Schedule | Domain):
         return value
@@ -272,7 +218,7 @@ def _part(value: Any, where: str) -> Any:
 
 
 def _parts(value: Any, where: str) -> tuple[Any, ...]:
-    return tuple(_part(each, f"{where}[{index}]") for index, each in enumerate(_listed(value, where)))
+    return tuple(_part(each, f"{where}[{index}]") for index, each in enumerate(checks.listed(value, where)))
 
 
 def _rows(value: Any, where: str) -> tuple[Any, ...]:
@@ -356,7 +302,7 @@ def _multistep(found: Arguments) -> list[Piece]:
 def _warmup(found: Arguments) -> list[Piece]:
     period = found["period"]
     after = pieces(found["after"])
-    first = float(_number(after[0].raw(0), "schedules.warmup.after"))
+    first = float(checks.number(after[0].raw(0), "schedules.warmup.after"))
     ramp = Piece(start=0, formula=Ramp(found["initial"], first, period), origin=0)
     return [ramp, *(piece.moved(period) for piece in after)]
 
@@ -409,11 +355,11 @@ def _end_of_part(name: str) -> Callable[[Arguments], int | None]:
     return build
 
 
-_LINE = {"initial": _number, "final": _number, "period": _count(1)}
+_LINE = {"initial": checks.number, "final": checks.number, "period": checks.count(1)}
 
 FORMS: Mapping[str, Form] = {
     "piecewise": Form(
-        {"values": _parts, "milestones": _milestones},
+        {"values": _parts, "milestones": checks.milestones},
         _piecewise,
         end=_end_of_part("values"),
         kind=None,
@@ -421,30 +367,35 @@ FORMS: Mapping[str, Form] = {
         relations=_piecewise_relations,
     ),
     "multistep": Form(
-        {"initial": _number, "gamma": _number, "milestones": _milestones},
+        {"initial": checks.number, "gamma": checks.number, "milestones": checks.milestones},
         _multistep,
         relations=lambda found: _increasing("multistep", found),
     ),
-    "step_decay": Form({"initial": _number, "gamma": _number, "every": _count(1)}, _one(StepDecay)),
-    "exponential": Form({"initial": _number, "gamma": _number}, _one(Exponential)),
+    "step_decay": Form(
+        {"initial": checks.number, "gamma": checks.number, "every": checks.count(1)}, _one(StepDecay)
+    ),
+    "exponential": Form({"initial": checks.number, "gamma": checks.number}, _one(Exponential)),
     "linear": Form(_LINE, _one(Linear), end=_period),
-    "polynomial": Form({**_LINE, "power": _from_zero}, _one(Polynomial), end=_period),
+    "polynomial": Form({**_LINE, "power": checks.from_zero}, _one(Polynomial), end=_period),
     "cosine": Form(_LINE, _one(Cosine), end=_period),
-    "cosine_restarts": Form({**_LINE, "multiplier": _count(1)}, _one(CosineRestarts)),
-    "cyclic": Form({"low": _number, "high": _number, "rise": _count(1), "fall": _count(1)}, _one(Cyclic)),
+    "cosine_restarts": Form({**_LINE, "multiplier": checks.count(1)}, _one(CosineRestarts)),
+    "cyclic": Form(
+        {"low": checks.number, "high": checks.number, "rise": checks.count(1), "fall": checks.count(1)},
+        _one(Cyclic),
+    ),
     "one_cycle": Form(
         {
-            "peak": _number,
-            "period": _count(1),
-            "warmup_fraction": _fraction,
-            "start_divisor": _above_zero,
-            "end_divisor": _above_zero,
+            "peak": checks.number,
+            "period": checks.count(1),
+            "warmup_fraction": checks.fraction,
+            "start_divisor": checks.above_zero,
+            "end_divisor": checks.above_zero,
         },
         _one(OneCycle),
         end=_period,
     ),
     "warmup": Form(
-        {"period": _count(1), "after": _part, "initial": _number},
+        {"period": checks.count(1), "after": _part, "initial": checks.number},
         _warmup,
         end=_end_of_part("after"),
         parts="after",
@@ -452,11 +403,11 @@ FORMS: Mapping[str, Form] = {
     ),
     "wsd": Form(
         {
-            "peak": _number,
-            "warmup": _count(0),
-            "stable": _count(0),
-            "decay": _count(0),
-            "final": _number,
+            "peak": checks.number,
+            "warmup": checks.count(0),
+            "stable": checks.count(0),
+            "decay": checks.count(0),
+            "final": checks.number,
         },
         _wsd,
         end=_end_of_wsd,

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from hippo_core import policies, samplers, schedule_forms
 from hippo_core.arguments import suggestion
+from hippo_core.differences import difference_lines
 from hippo_core.domains import part_to_json
 from hippo_core.errors import InvalidStudy
 from hippo_core.formulas import Constant
@@ -23,9 +24,7 @@ from hippo_core.values import Scalar, normalise
 LARGEST_STEP = 2**40
 MOST_TRIALS = 1_000_000  # they are all made when the study is submitted
 LONGEST_NAME = 200
-SHOWN_DIFFERENCES = 5
 SHOWN_ROUNDINGS = 4
-SHOWN_CHARACTERS = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,12 +144,7 @@ class StudySpec:
 
         The bundle's digest is not content: the digest of the code that is trained is part of the program.
         """
-        pairs = sorted(_flat_differences(earlier._content(), self._content()))
-        lines = [f"{path}: {_shown(old)} -> {_shown(new)}" for path, old, new in pairs]
-        if len(lines) > SHOWN_DIFFERENCES:
-            hidden = len(lines) - (SHOWN_DIFFERENCES - 1)
-            lines = [*lines[: SHOWN_DIFFERENCES - 1], f"... and {hidden} more"]
-        return lines
+        return difference_lines(earlier._content(), self._content())
 
     def extends(self, earlier: StudySpec) -> bool:
         """Whether only ``max_trials`` or ``max_steps`` are larger, or the priority is another."""
@@ -382,39 +376,3 @@ def _check_points(spec: StudySpec) -> None:
                 f"is {value} at step {step} of trial {number}",
                 "Values must be finite at every step up to max_steps.",
             )
-
-
-# Differences
-
-
-def _flat_differences(old: Any, new: Any, path: str = "") -> list[tuple[str, Any, Any]]:
-    if isinstance(old, Mapping) and isinstance(new, Mapping):
-        found = []
-        for key in sorted({*old, *new}):
-            place = f"{path}.{key}" if path else key
-            found += _flat_differences(old.get(key, ABSENT), new.get(key, ABSENT), place)
-        return found
-    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        # One option of many, or one value of a schedule: a person wants to see that one.
-        return [
-            difference
-            for index, (before, after) in enumerate(zip(old, new, strict=True))
-            for difference in _flat_differences(before, after, f"{path}.{index}")
-        ]
-    same = (
-        type(old) is type(new) and canonical_json(old) == canonical_json(new) if old is not ABSENT else False
-    )
-    return [] if same or old is new else [(path, old, new)]
-
-
-class _Absent:
-    def __repr__(self) -> str:
-        return "absent"
-
-
-ABSENT = _Absent()
-
-
-def _shown(value: Any) -> str:
-    text = repr(value) if value is ABSENT else canonical_json(value)
-    return text if len(text) <= SHOWN_CHARACTERS else f"{text[: SHOWN_CHARACTERS - 3]}..."

@@ -1,0 +1,76 @@
+"""Checks of schedules' arguments: each makes one plain, lets a domain stand for it, or refuses it in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from hippo_core import arguments
+from hippo_core.domains import Choice, Domain
+from hippo_core.errors import InvalidStudy
+from hippo_core.values import Kind
+
+Check = Callable[[Any, str], Any]
+
+
+def number(value: Any, where: str) -> Any:
+    """A finite number, as a float; or a domain."""
+    return value if isinstance(value, Domain) else arguments.number(value, where)
+
+
+def count(least: int) -> Check:
+    """Checks for an int of at least ``least``, or a domain of ints."""
+
+    def check(value: Any, where: str) -> Any:
+        if not isinstance(value, Domain):
+            return arguments.integer(value, where, least)
+        if not isinstance(value, Choice) and value.kind is not Kind.INT:
+            raise InvalidStudy(where, "must be an int, but floats are drawn for it", "Use space.integer.")
+        return value
+
+    return check
+
+
+def above_zero(value: Any, where: str) -> Any:
+    """A number above 0."""
+    found = number(value, where)
+    if isinstance(found, float) and found <= 0:
+        raise InvalidStudy(where, f"must be above 0, not {found}")
+    return found
+
+
+def from_zero(value: Any, where: str) -> Any:
+    """A number from 0 on."""
+    found = number(value, where)
+    if isinstance(found, float) and found < 0:
+        raise InvalidStudy(where, f"must be at least 0, not {found}")
+    return found
+
+
+def fraction(value: Any, where: str) -> Any:
+    """A number from 0 to 1."""
+    found = number(value, where)
+    if isinstance(found, float) and not 0 <= found <= 1:
+        raise InvalidStudy(where, f"must be from 0 to 1, not {found}")
+    return found
+
+
+def listed(value: Any, where: str) -> tuple[Any, ...]:
+    """The parts of a list, tuple, range or array."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if not isinstance(value, Sequence) or isinstance(value, str | bytes):
+        raise InvalidStudy(where, f"must be a list, not {value!r}")
+    return tuple(value)
+
+
+def milestones(value: Any, where: str) -> tuple[Any, ...]:
+    """A list of steps from 1 on."""
+    found = []
+    for each in listed(value, where):
+        if not isinstance(each, Domain):
+            each = arguments.integer(each, where)
+            if each < 1:
+                raise InvalidStudy(where, f"must be steps from 1 on, not {each}")
+        found.append(each)
+    return tuple(found)
