@@ -5,6 +5,7 @@ Exit codes: 0 drained and left, 1 failed, 2 usage, 3 server unreachable, 4 not a
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,37 +15,39 @@ if TYPE_CHECKING:
     from hippo_core.errors import HippoError
     from hippo_worker.settings import WorkerSettings
 
+_option = functools.partial(click.option, show_envvar=True, show_default=True)
 _PASS_ON = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
 _EXIT_CODES = {"INVALID": 2, "UNAVAILABLE": 3, "NOT_ALLOWED": 4, "NOT_FOUND": 5, "CONFLICT": 6, "STALE": 6}
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option(
-    "--server", envvar="HIPPO_SERVER", default="127.0.0.1:7440", show_default=True, help="host:port."
+@_option(
+    "--server",
+    envvar="HIPPO_SERVER",
+    default="127.0.0.1:7440",
+    help="host:port.",
 )
-@click.option(
+@_option(
     "--token-file",
     envvar="HIPPO_TOKEN_FILE",
     type=click.Path(path_type=Path),
     help="File with a worker's token; else HIPPO_TOKEN holds it.",
 )
-@click.option("--name", envvar="HIPPO_WORKER_NAME", help="The worker's name; by default the host's.")
-@click.option(
+@_option("--name", envvar="HIPPO_WORKER_NAME", help="The worker's name; by default the host's.")
+@_option(
     "--slots",
     envvar="HIPPO_SLOTS",
     type=int,
     help="Places that train at once, those with a GPU first; by default one for each GPU, else for each core.",
 )
-@click.option("--labels", envvar="HIPPO_LABELS", default="", help="name=value,... for people.")
-@click.option(
+@_option("--labels", envvar="HIPPO_LABELS", default="", help="name=value,... for people.")
+@_option(
     "--data-dir",
     envvar="HIPPO_DATA_DIR",
     type=click.Path(path_type=Path),
     help="Folder for caches and trainers' data; by default `worker` below HIPPO_HOME.",
 )
-@click.option(
-    "--cache", envvar="HIPPO_CACHE", default="4GiB", show_default=True, help="Disk for recent checkpoints."
-)
+@_option("--cache", envvar="HIPPO_CACHE", default="4GiB", help="Disk for recent checkpoints.")
 @click.pass_context
 def cli(
     context: click.Context,
@@ -72,18 +75,18 @@ def cli(
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def check(arguments: tuple[str, ...]) -> None:
     """Proves on a trainer that saving, resuming, evaluating and applying change nothing."""
-    from hippo_worker import check as command
+    from hippo_worker.check import main as command
 
-    raise SystemExit(command.main(list(arguments)))
+    raise SystemExit(command(list(arguments)))
 
 
 @cli.command(context_settings=_PASS_ON, add_help_option=False)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def verify(arguments: tuple[str, ...]) -> None:
     """Trains a trial alone and compares it with what was trained shared."""
-    from hippo_worker import verify as command
+    from hippo_worker.verify import main as command
 
-    raise SystemExit(command.main(list(arguments)))
+    raise SystemExit(command(list(arguments)))
 
 
 def _settings(

@@ -116,7 +116,7 @@ class Forkserver:
             if plain["own_interpreter"]:
                 os.set_inheritable(connection, True)
                 arguments = [str(connection), json.dumps(settings.to_plain())]
-                os.execv(sys.executable, [sys.executable, "-m", "hippo_worker.runner.main", *arguments])
+                os.execv(sys.executable, [sys.executable, "-P", "-m", "hippo_worker.runner.main", *arguments])
             with socket.socket(fileno=connection) as end:
                 finish(run(end, settings))
         except BaseException:  # noqa: BLE001 - the fork must never return into the server's loop
@@ -205,7 +205,7 @@ def main() -> None:
     set_title("hippo-worker forkserver")
     with socket.socket(fileno=int(sys.argv[1])) as control:
         try:
-            import hippo_worker.hosting.host  # noqa: F401 - with torch: what all this is for
+            import hippo_worker.hosting.preload  # noqa: F401 - what all this is for
         except Exception as error:  # noqa: BLE001 - a broken installation raises anything; the daemon tells it
             control.sendall(frame(["broken", f"{type(error).__name__}: {error}"]))
             raise SystemExit(1) from None

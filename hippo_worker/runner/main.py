@@ -45,6 +45,8 @@ def run(connection: socket.socket, settings: RunnerSettings) -> int:
 
 
 def _train(host: PathHost, wire: Wire, capture: Capture, settings: RunnerSettings, order: PathOrder) -> None:
+    # A study's files lie beside its code, as they do where it was written.
+    os.chdir(order.code)
     logs = settings.folder / "logs" / str(order.fence)
     wire.tell(messages.Begun(fence=order.fence), now=True)
     link = wire.path(order.fence, lambda node: capture.to_node(logs, node))

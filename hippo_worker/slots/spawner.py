@@ -128,7 +128,7 @@ class Spawner:
         control, theirs = socket.socketpair()
         with theirs:
             self._server = subprocess.Popen(
-                [sys.executable, "-m", "hippo_worker.runner.forkserver", str(theirs.fileno())],
+                [sys.executable, "-P", "-m", "hippo_worker.runner.forkserver", str(theirs.fileno())],
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
