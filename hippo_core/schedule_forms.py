@@ -1,7 +1,7 @@
 """What a schedule is: its parameters, the formulas it is made of, its end, its JSON.
 
-A schedule's arguments may be domains, and those of a few schedules are schedules themselves.
-``Schedule.resolved`` replaces domains by what was drawn; only a schedule without domains has pieces.
+A schedule's arguments may be domains, and those of a few schedules are schedules themselves. Drawing
+(``hippo_core.drawing``) replaces domains by what was drawn; only a schedule without domains has pieces.
 """
 
 from __future__ import annotations
@@ -66,7 +66,11 @@ class Piece:
     def raw(self, t: int) -> Scalar:
         """The value at a step of the schedule, before it is normalised."""
         value = self.formula.at(t - self.origin)
-        return round(normalise_float(float(checks.number(value, "")))) if self.rounded else value
+        return (
+            round(normalise_float(float(checks.number(value, "schedules.rounded.of"))))
+            if self.rounded
+            else value
+        )
 
 
 @dataclass(frozen=True, slots=True)
