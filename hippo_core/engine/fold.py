@@ -451,6 +451,7 @@ def _apply_checkpoint(state: EngineState, event: CheckpointEvent) -> None:
             node.checkpoints.setdefault(event.step, {})[event.fence] = Checkpoint(
                 fence=event.fence, size_bytes=event.size_bytes, digest=event.digest
             )
+            state.dropped.pop((event.node, event.step, event.fence), None)
             lease = state.leases.get(event.fence)
             if lease is not None and (event.node, event.step) in lease.promises:
                 lease.promises[event.node, event.step] = Promise.KEPT

@@ -200,6 +200,8 @@ def _take_checkpoint(decision: Decision, lease: Lease, item: PublishedReport) ->
     )
     tree = decision.state.plans[lease.plan].tree
     for number, step in earlier:
+        if (number, step) == (item.node, item.step):
+            continue
         node = decision.state.nodes[number]
         kept = node.checkpoints.get(step, {})
         if lease.fence in kept and step not in node.requests and not tree.starts_at(number, step):

@@ -1,0 +1,223 @@
+"""Bad input gets one clear error that names the field and the remedy, and nothing is half-done."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.conftest import COMMAND, LocalHome, Pool, environment
+from tests.acceptance.oracle import study_file
+
+HEAD = "import hippo_client as hippo\nfrom hippo_client import policies, samplers, schedules, space\n\n"
+
+INVALID = {
+    "milestones out of order": (
+        '{"lr": schedules.multistep(0.1, gamma=0.1, milestones=[9, 3])}, minimize="loss", max_steps=3',
+        ["milestones", "increas"],
+    ),
+    "a negative milestone": (
+        '{"lr": schedules.piecewise([0.1, 0.2], milestones=[-1])}, minimize="loss", max_steps=3',
+        ["milestones", "-1"],
+    ),
+    "a value that is not finite": (
+        '{"lr": schedules.exponential(1e300, 1e9)}, minimize="loss", max_steps=9',
+        ["lr", "step 1"],
+    ),
+    "a grid over a continuous domain": (
+        '{"lr": space.uniform(0.1, 0.2)}, minimize="loss", max_steps=3, sampler=samplers.grid(), max_trials=4',
+        ["lr", "samplers.random()"],
+    ),
+    "no steps": ('{"lr": 0.1}, minimize="loss", max_steps=0', ["max_steps", "0"]),
+    "an argument that asha does not have": (
+        '{"lr": 0.1}, minimize="loss", max_steps=3, policy=policies.asha(grace_period=1)',
+        ["grace_period", "min_steps"],
+    ),
+    "an argument that grid does not have": (
+        '{"lr": 0.1}, minimize="loss", max_steps=3, sampler=samplers.grid(seed=1)',
+        ["samplers.grid", "seed"],
+    ),
+    "no objective": ('{"lr": 0.1}, max_steps=3', ["minimize", "maximize"]),
+    "a peer's word": ('{"lr": 0.1}, metric="loss", max_steps=3', ["metric", "minimize"]),
+    "a continuous space without max_trials": (
+        '{"lr": space.uniform(0.1, 0.2)}, minimize="loss", max_steps=3',
+        ["max_trials"],
+    ),
+    "what is not built": ('{"lr": 0.1}, minimize="loss", max_steps=3, repeats=3', ["repeats"]),
+    "more than one GPU": (
+        '{"lr": 0.1}, minimize="loss", max_steps=3, resources=hippo.Resources(gpus=2)',
+        ["resources.gpus", "2"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", INVALID)
+def test_an_invalid_study_names_the_field_and_the_remedy(tmp_path: Path, case: str) -> None:
+    """Exit 2, one message, in the terminal and as JSON; no server is started for it."""
+    arguments, words = INVALID[case]
+    (tmp_path / "study.py").write_text(f'{HEAD}study = hippo.Study("trainers:Dropout", {arguments})\n')
+    for command in (["plan", "study.py"], ["run", "study.py", "--json"]):
+        done = subprocess.run(
+            [*COMMAND, *command],
+            cwd=tmp_path,
+            env=environment(HIPPO_HOME=str(tmp_path / "home")),
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 2, done.stderr
+        assert "Traceback" not in done.stderr
+        for word in words:
+            assert word in done.stderr
+    error = json.loads(done.stderr)["error"]
+    assert error["code"] == "INVALID"
+    assert not (tmp_path / "home" / "server").exists()
+
+
+def write_trainer(local: LocalHome, body: str) -> str:
+    """A trainer whose class body ends with these methods, and a study of it."""
+    (local.folder / "broken.py").write_text(
+        "import torch\nimport hippo_client as hippo\n\n\nclass Broken(hippo.Trainer):\n"
+        "    def setup(self, context):\n        self.model = torch.nn.Linear(2, 1)\n"
+        "    def apply(self, hp):\n        self.lr = hp['lr']\n"
+        "    def train(self, step):\n        self.model.weight.data += self.lr\n"
+        f"{body}\n"
+    )
+    space = '{"lr": space.choice([0.1, 0.2])}'
+    study = f'hippo.Study("broken:Broken", {space}, name="broken", minimize="loss", max_steps=3)'
+    return local.write("study.py", f"{HEAD}study = {study}\n")
+
+
+TRAINERS = {
+    "an objective that is not reported": (
+        "    def evaluate(self):\n        return {'los': 1.0, 'accuracy': 0.5}",
+        ["optimises 'loss'", "accuracy", "did you mean 'los'"],
+    ),
+    "an objective that is no number": (
+        "    def evaluate(self):\n        return {'loss': 'low'}",
+        ["loss", "number"],
+    ),
+    "an objective of several numbers": (
+        "    def evaluate(self):\n        return {'loss': torch.zeros(3)}",
+        ["loss", "number"],
+    ),
+    "an import that fails": (
+        "    def evaluate(self):\n        import timm_is_not_here\n        return {'loss': 1.0}",
+        ["timm_is_not_here", "broken.py"],
+    ),
+    "a state that cannot be saved": (
+        "    def train(self, step):\n        self.hook = iter([1])\n"
+        "    def evaluate(self):\n        return {'loss': 1.0}",
+        ["hook"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", TRAINERS)
+def test_a_broken_trainer_fails_the_study_with_its_cause(local: LocalHome, case: str) -> None:
+    """Exit 1; the reason is shown for the study or its trials."""
+    body, words = TRAINERS[case]
+    done = local.run("run", write_trainer(local, body), exits=1)
+    shown = done.stdout + done.stderr + local.run("trial", "show", "broken", "0").stdout
+    for word in words:
+        assert word in shown, shown
+
+
+def test_a_trainer_that_lacks_a_method_or_cannot_be_found_is_refused_before_anything_runs(
+    local: LocalHome,
+) -> None:
+    done = local.run("run", write_trainer(local, ""), exits=2)
+    assert "evaluate" in done.stderr
+    text = study_file("Dropout", "first").replace("trainers:Dropout", "trainers:Droput")
+    done = local.run("run", local.write("first.py", text), exits=2)
+    assert "Droput" in done.stderr
+    assert "Dropout" in done.stderr
+    text = study_file("Dropout", "first").replace("trainers:Dropout", "trainer:Dropout")
+    done = local.run("run", local.write("first.py", text), exits=2)
+    assert "trainer" in done.stderr
+
+
+def test_tokens_servers_and_names_have_exit_codes_of_their_own(pool: Pool) -> None:
+    """Not allowed: 4. Unreachable: 3. Not found: 5. Conflict with the difference: 6."""
+
+    def hippo(*arguments: str, exits: int, **variables: str) -> str:
+        done = subprocess.run(
+            [*COMMAND, *arguments],
+            cwd=pool.folder,
+            env=environment(HIPPO_HOME=str(pool.path / "elsewhere"), **variables),
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == exits, done.stderr
+        assert "Traceback" not in done.stderr
+        return done.stderr
+
+    token = (pool.path / "server" / "admin.token").read_text().strip()
+    worker = (pool.path / "server" / "worker.token").read_text().strip()
+    here = {"HIPPO_SERVER": pool.address}
+    assert "HIPPO_TOKEN" in hippo("study", "ls", exits=4, **here)
+    assert "HIPPO_TOKEN" in hippo("study", "ls", exits=4, HIPPO_TOKEN="hippo_wrong", **here)
+    assert "worker" in hippo("study", "ls", exits=4, HIPPO_TOKEN=worker, **here)
+    assert "127.0.0.1:1" in hippo("study", "ls", exits=3, HIPPO_SERVER="127.0.0.1:1", HIPPO_TOKEN=token)
+    (pool.folder / "first.py").write_text(study_file("Dropout", "first"))
+    hippo("submit", "first.py", exits=0, HIPPO_TOKEN=token, **here)
+    assert "first" in hippo("study", "show", "frist", exits=5, HIPPO_TOKEN=token, **here)
+    (pool.folder / "first.py").write_text(study_file("Dropout", "first", "max_steps=8, seed=3"))
+    conflict = hippo("submit", "first.py", exits=6, HIPPO_TOKEN=token, **here)
+    assert "seed: 0 -> 3" in conflict
+
+
+def test_a_home_on_a_path_too_long_for_a_socket_works(tmp_path: Path) -> None:
+    deep = tmp_path / ("a" * 80) / ("b" * 80)
+    home = LocalHome(deep, tmp_path)
+    assert home.json("study", "ls") == []
+    home.run("down")
+
+
+def test_two_runs_at_once_train_the_study_once(local: LocalHome) -> None:
+    """The second attaches to what the first started."""
+    file = local.write("first.py", study_file("Dropout", "first", "max_steps=8, options={'pause': 0.05}"))
+    both = [
+        subprocess.Popen(
+            [*COMMAND, "run", file, "--json"],
+            cwd=local.folder,
+            env=environment(HIPPO_HOME=str(local.path)),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    results = [process.communicate(timeout=240) for process in both]
+    assert [process.returncode for process in both] == [0, 0], results
+    first, second = (json.loads(out) for out, _ in results)
+    assert first["savings"]["steps_trained"] == second["savings"]["steps_trained"]
+    assert first["savings"]["steps_retrained"] == 0
+
+
+def test_importing_the_client_and_planning_import_no_torch(tmp_path: Path) -> None:
+    (tmp_path / "study.py").write_text(
+        f'{HEAD}study = hippo.Study("nowhere:Trainer", {{"lr": 0.1}}, minimize="loss", max_steps=3)\n'
+    )
+    program = (
+        "import sys, runpy\n"
+        "sys.argv = ['hippo', 'plan', 'study.py']\n"
+        "try:\n    runpy.run_module('hippo_client.cli.main', run_name='__main__')\n"
+        "except SystemExit as end:\n    assert not end.code, end.code\n"
+        "print(sorted(name for name in ('torch', 'sqlalchemy', 'grpc', 'nowhere') if name in sys.modules))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env={**environment(), "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
