@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from hippo_client.local.processes import ProcessIdentity, log_tail, start, started_at
+from hippo_client.local.processes import ProcessIdentity, last_words, start, started_at
 from hippo_client.local.restarts import RestartDelays
 
 # A child that lived less than this has not done anything.
@@ -114,5 +114,5 @@ class Child:
         if self.short_lives and self.short_lives % TROUBLING_DEATHS == 0:
             self._on_trouble(
                 f"The {self.name} ended {self.short_lives} times as soon as it had started. "
-                f"Its log, {self.log}, ends with:\n{log_tail(self.log)}"
+                f"{last_words(self.log)}"
             )

@@ -17,7 +17,6 @@ _NOT_FOR_CHILDREN = (
     "HIPPO_HOST",
     "HIPPO_GRPC_PORT",
     "HIPPO_HTTP_PORT",
-    "HIPPO_SLOTS",
 )
 
 

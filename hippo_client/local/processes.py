@@ -93,6 +93,15 @@ def log_tail(log: Path, lines: int = 8) -> str:
     return "\n".join(text.splitlines()[-lines:])
 
 
+def last_words(log: Path) -> str:
+    """Why a child ended, as its log tells it: its last error in words, else the log's end."""
+    tail = log_tail(log, 40)
+    told = [line for line in tail.splitlines() if line.startswith("error[")]
+    if told:
+        return told[-1].partition("]: ")[2]
+    return f"Its log, {log}, ends with:\n{log_tail(log)}"
+
+
 def _dies_with_parent(on_orphaned: signal.Signals) -> Callable[[], None]:
     # Everything that the child needs is looked up before the fork.
     prctl = ctypes.CDLL(None, use_errno=True).prctl

@@ -17,7 +17,7 @@ from hippo_client.local import record
 from hippo_client.local.children import Child
 from hippo_client.local.commands import Commands, environment
 from hippo_client.local.home import Home, ServerAddress, socket_path
-from hippo_client.local.processes import log_tail, started_at
+from hippo_client.local.processes import last_words, started_at
 from hippo_client.local.progress import committed_steps
 from hippo_client.local.protocol import Answer, Request, State, Verb, decode_request, encode
 from hippo_client.local.supervisor_exit import EXIT_FOREIGN_SERVER, EXIT_LOCKED
@@ -228,8 +228,8 @@ class Supervisor:
             await asyncio.sleep(0.02)
 
     def _server_in_trouble(self, message: str) -> None:
-        self._tell(message)
         if self._ready.done():
+            self._tell(message)
             return
         self._ready.set_exception(_cannot_start(self._home))
         self._ready.exception()  # nobody may be attached to hear it
@@ -282,9 +282,8 @@ async def _send(attached: _Attached, answer: Answer) -> None:
 
 
 def _cannot_start(home: Home) -> Unavailable:
-    server_log = home.logs / "server.log"
     return Unavailable(
-        f"The local server cannot start. Its log, {server_log}, ends with:\n{log_tail(server_log)}",
+        f"The local server cannot start. {last_words(home.logs / 'server.log')}",
         "`hippo doctor` looks for the cause.",
     )
 

@@ -54,7 +54,7 @@ class Metrics(http.server.BaseHTTPRequestHandler):
 def server() -> None:
     home = Path(option("home"))
     if (home / "server-fails").exists():
-        sys.stdout.write("no room for a database\n")
+        sys.stdout.write((home / "server-fails").read_text())
         sys.exit(1)
     (home / "server").mkdir(exist_ok=True)
     (home / "server" / "admin.token").write_text("admin-secret\n")

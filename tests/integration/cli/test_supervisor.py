@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import stat
@@ -179,9 +180,19 @@ def test_wanted_ports_are_taken(stage: Stage) -> None:
         assert attachment.server == f"127.0.0.1:{port}"
 
 
-def test_a_server_that_cannot_start_is_told_with_its_own_words(stage: Stage) -> None:
-    (stage.home.path / "server-fails").touch()
-    with pytest.raises(Unavailable, match="no room for a database"):
+@pytest.mark.parametrize(
+    ("log", "told"),
+    [
+        ("Traceback\nOSError: no room\n", "server.log, ends with:\nTraceback\nOSError: no room"),
+        (
+            "noise\nerror[CONFLICT]: port 7440 is taken. Choose another.\nnoise\n",
+            "start. port 7440 is taken.",
+        ),
+    ],
+)
+def test_a_server_that_cannot_start_is_told_with_its_own_words(log: str, told: str, stage: Stage) -> None:
+    (stage.home.path / "server-fails").write_text(log)
+    with pytest.raises(Unavailable, match=re.escape(told)):
         stage.attach()
     until(stage.ended, "the end")
 
