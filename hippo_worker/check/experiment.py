@@ -38,7 +38,7 @@ class Experiment:
         values: The values at steps 0, 1, ...; as many steps are trained.
         start: The state to start from, taken from `saved`; 0: from nothing.
         evaluate: Whether every state is evaluated.
-        apply_again: Whether ``apply`` is called before every step, twice.
+        apply_again: Whether ``apply`` is called before every step, and twice where values change.
         save: Whether every state is written to `saved` and looked at; else only the last is looked at.
         saved: The folder of written states.
         warm: States to load afterwards, in the same process, and to train to the end from.
@@ -230,11 +230,14 @@ class Laboratory:
         values = self._experiment.values[step]
         if not (self._experiment.apply_again or step == run.start or hosted.differs(values)):
             return
-        hosted.apply(values, step)
-        if self._experiment.apply_again:
-            before = self._see(hosted)
+        if not self._experiment.apply_again:
             hosted.apply(values, step)
-            run.changed_by_apply += differing(before[0], self._see(hosted)[0])
+            return
+        if step == run.start or hosted.differs(values):
+            hosted.apply(values, step)
+        before = self._see(hosted)[0]
+        hosted.apply(values, step)
+        run.changed_by_apply += differing(before, self._see(hosted)[0])
 
     def _at_state(self, hosted: HostedTrainer, run: Run, step: int) -> State:
         state = State()

@@ -91,7 +91,11 @@ class Proof:
             yield "train", found
             if found:
                 return
-            found = self._judge_repetition(reference, plain)
+            found = self._judge_saving(reference, plain)
+            yield "save", found
+            if found:
+                return
+            found = self._judge_circumstances(plain)
             yield "repeat", found
             if found:
                 return
@@ -112,13 +116,15 @@ class Proof:
             found.append(judge_failure(other, "train", ""))
         return _those(found)
 
-    def _judge_repetition(self, reference: Result, plain: Result) -> list[Problem]:
-        altered = self._in_interpreter(ALL_AT_ONCE)()
+    def _judge_saving(self, reference: Result, plain: Result) -> list[Problem]:
         found = judge_saving(reference, plain)
-        if found is not None:
-            (again,) = self._together([self._base])
-            random = judge_repeat(plain, again, "Two equal runs differ.", _UNSEEDED)
-            return [random or found]
+        if found is None:
+            return []
+        (again,) = self._together([self._base])
+        return [judge_repeat(plain, again, "Two equal runs differ.", _UNSEEDED) or found]
+
+    def _judge_circumstances(self, plain: Result) -> list[Problem]:
+        altered = self._in_interpreter(ALL_AT_ONCE)()
         if judge_repeat(plain, altered, "", "") is None and not altered.failure:
             return []
         singles = together([self._in_interpreter(each) for each in CIRCUMSTANCES], self._at_once)

@@ -174,9 +174,9 @@ class _Walk:
         cls = type(value)
         if isinstance(value, type) or (callable(value) and not hasattr(value, "__dict__")):
             return False
-        if isinstance(value, SimpleNamespace) or cls.__module__.startswith("torch.utils.data"):
+        if self._is_users(cls) or isinstance(value, SimpleNamespace):
             return True
-        return self._is_users(cls)
+        return cls.__module__.startswith("torch.utils.data") and not isinstance(value, Iterator)
 
     def _module(self, root: torch.nn.Module, path: str, depth: int) -> None:
         """What modules hold beside parameters, buffers and parts, e.g. counters and generators."""
