@@ -11,6 +11,7 @@ from hippo_core.engine.engine import Engine
 from hippo_core.engine.state import EngineState
 from hippo_core.engine.states import ENDED_TRIAL_STATES, StudyState, TrialState, WorkerState
 from hippo_core.errors import InvariantViolated
+from hippo_core.lease import Promise
 
 
 def requests_and_trials_agree(state: EngineState) -> Iterator[str]:
@@ -119,6 +120,14 @@ def leases_lie_on_paths(state: EngineState) -> Iterator[str]:
                 yield f"lease {lease.fence} goes from node {above} at {stop} to node {below} at {start}"
 
 
+def ended_training_owes_no_answer(state: EngineState) -> Iterator[str]:
+    """A lease that no longer trains has no offer open: nobody would answer it."""
+    for lease in state.leases.values():
+        offered = [each for each, promise in lease.promises.items() if promise is Promise.OFFERED]
+        if offered and not lease.training:
+            yield f"lease {lease.fence} is {lease.state}, but {offered} wait for its answer"
+
+
 def every_request_has_a_way(state: EngineState) -> Iterator[str]:
     """What a running study waits for is on its way, or is a range of its stage tree."""
     for plan in state.plans.values():
@@ -153,6 +162,7 @@ INVARIANTS: tuple[Callable[[EngineState], Iterator[str]], ...] = (
     slots_and_leases_agree,
     fences_grow,
     leases_lie_on_paths,
+    ended_training_owes_no_answer,
     every_request_has_a_way,
 )
 

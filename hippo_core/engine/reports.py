@@ -38,7 +38,7 @@ from hippo_core.engine.requests import check_objectives, close_diverged, close_r
 from hippo_core.engine.state import Study
 from hippo_core.engine.states import FailureClass, LeaseState
 from hippo_core.errors import Stale, Unavailable
-from hippo_core.lease import Lease
+from hippo_core.lease import Lease, Promise
 from hippo_core.plan import Metrics, Node
 
 
@@ -212,6 +212,7 @@ def _end(decision: Decision, lease: Lease, item: ReportItem) -> None:
     """Moves the lease on where the item ends its training, or the last of its saves has come."""
     match item:
         case TrainedReport():
+            _pass_unanswered(decision, lease)
             state = LeaseState.SAVING if lease.pending() else LeaseState.COMPLETED
             _change(decision, lease, state, "")
         case FailedReport():
@@ -225,6 +226,13 @@ def _end(decision: Decision, lease: Lease, item: ReportItem) -> None:
             return
         case _:
             assert_never(item)
+
+
+def _pass_unanswered(decision: Decision, lease: Lease) -> None:
+    """An offer that a path has not answered by its end came too late for it."""
+    for (node, step), promise in list(lease.promises.items()):
+        if promise is Promise.OFFERED:
+            decision.emit(SavePointAnswered(fence=lease.fence, node=node, step=step, will=False))
 
 
 def _fail(decision: Decision, lease: Lease, item: FailedReport) -> None:

@@ -116,6 +116,7 @@ class Cluster:
         self.workers = {name: SimulatedWorker(name, slots) for name, slots in workers.items()}
         self.offers_answered: list[bool] = []
         self.trained = 0
+        self.next_heartbeat = 0.0
         for name in workers:
             self.register(name)
 
@@ -159,8 +160,10 @@ class Cluster:
     def act(self) -> None:
         """Lets one possible action happen."""
         self.now += 0.01
-        for worker in self.workers.values():
-            self.tell(Heartbeat(worker=worker.name, incarnation=str(worker.incarnation)))
+        if self.now >= self.next_heartbeat:
+            self.next_heartbeat = self.now + SETTINGS.heartbeat_seconds
+            for worker in self.workers.values():
+                self.tell(Heartbeat(worker=worker.name, incarnation=str(worker.incarnation)))
         kind, name, fence = self.random.choice(list(self.actions()))
         worker = self.workers[name]
         if kind == "receive":
@@ -319,6 +322,7 @@ class Cluster:
     def lose_worker(self, name: str) -> None:
         """The worker falls silent for a lease's time, and goes on afterwards none the wiser."""
         self.now += SETTINGS.lease_seconds + 0.1
+        self.next_heartbeat = self.now
         for other in self.workers.values():
             if other.name != name:
                 self.tell(Heartbeat(worker=other.name, incarnation=str(other.incarnation)))

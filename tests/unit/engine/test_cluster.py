@@ -203,6 +203,27 @@ def test_a_pause_saves_and_a_resume_goes_on(seed: int) -> None:
     assert study_view(cluster.engine, "default", "study").savings.steps_retrained == 0
 
 
+def test_an_offer_that_comes_after_the_end_of_the_path_is_passed() -> None:
+    """1. A path is offered a save point. 2. Its worker trains to the end, and only then looks. 3. The gap is retrained."""
+    cluster = Cluster(0, {"a": 1})
+    submit(cluster, spec("first", PIECES[:1]))
+    worker = cluster.workers["a"]
+    cluster.receive(worker)
+    (running,) = worker.running.values()
+    cluster.train(worker, running)
+    cluster.report(worker, running)
+    submit(cluster, spec("second", PIECES[:4]))
+    assert cluster.engine.directives("a").offers
+    while not running.done:
+        cluster.train(worker, running)
+    while running.spool:
+        cluster.publish(running)
+    cluster.report(worker, running)
+    cluster.run()
+    expect_as_trained_alone(cluster, "second")
+    assert not all(event.will for event in cluster.journal if isinstance(event, SavePointAnswered))
+
+
 FAULTS = ("kill_worker", "lose_worker", "kill_runner", "restart_server", "lose_checkpoint")
 
 
