@@ -1,4 +1,4 @@
-"""Draws ``docs/explanation/states.md`` from the tables of ``hippo_core.engine.states``: ``python docs/draw_states.py``."""
+"""Draws ``docs/explanation/states.md`` from ``hippo_core.engine.states``: ``python docs/draw_states.py``."""
 
 from __future__ import annotations
 

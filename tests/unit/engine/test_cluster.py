@@ -204,7 +204,7 @@ def test_a_pause_saves_and_a_resume_goes_on(seed: int) -> None:
 
 
 def test_an_offer_that_comes_after_the_end_of_the_path_is_passed() -> None:
-    """1. A path is offered a save point. 2. Its worker looks only at the end of the path. 3. The gap is trained again."""
+    """1. A path is offered a save point. 2. Its worker looks only at the end. 3. The gap is trained again."""
     cluster = Cluster(0, {"a": 1})
     submit(cluster, spec("first", PIECES[:1]))
     worker = cluster.workers["a"]
