@@ -86,3 +86,17 @@ def place_digest(place: Place) -> str:
     if place.sort is Sort.VALUE:
         return digest_of(place.value)
     return f"object {id(place.value)}"
+
+
+def bulk_digests(state: object, path: str = "") -> Digests:
+    """The digests of all tensors and arrays in a state, by path."""
+    if isinstance(state, (torch.Tensor, np.ndarray)):
+        return {path: digest_of(state)}
+    found: Digests = {}
+    if isinstance(state, Mapping):
+        for key, value in state.items():
+            found.update(bulk_digests(value, f"{path}.{key}" if path else str(key)))
+    elif isinstance(state, (list, tuple)):
+        for index, value in enumerate(state):
+            found.update(bulk_digests(value, f"{path}[{index}]"))
+    return found
