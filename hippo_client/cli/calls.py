@@ -120,3 +120,11 @@ def drain_worker(client: Client, worker: str) -> admin_pb2.Worker:
 def get_server(client: Client) -> admin_pb2.GetServerResponse:
     """Which server answers, and who asks."""
     return client.connection.admin.GetServer(admin_pb2.GetServerRequest())
+
+
+def download_bundle(client: Client, digest: str) -> bytes:
+    """The archive of a study's code."""
+    stream: Responses[study_pb2.DownloadBundleResponse] = client.connection.studies.DownloadBundle(  # type: ignore[assignment]
+        study_pb2.DownloadBundleRequest(digest=digest)
+    )
+    return b"".join(piece.data for piece in stream)

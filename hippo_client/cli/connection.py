@@ -19,12 +19,11 @@ def named_server() -> str | None:
 
 
 @contextmanager
-def connect(*, worker: bool = False, slots: int | None = None) -> Iterator[Client]:
+def connect(*, worker: bool = False) -> Iterator[Client]:
     """A client for the length of a command.
 
     Args:
-        worker: Whether a local server that has to be started needs a worker too.
-        slots: The slots of that worker.
+        worker: Whether a local server needs a worker too, for what is handed to it and left there.
     """
     from hippo_client.client import Client
     from hippo_client.local import Home, attach, is_supervised, running_server
@@ -35,5 +34,7 @@ def connect(*, worker: bool = False, slots: int | None = None) -> Iterator[Clien
         with Client() as client:
             yield client
         return
-    with attach(home, slots, worker, tell=say) as attachment, Client(attachment.server) as client:
+    with attach(home, worker=worker, tell=say) as attachment, Client(attachment.server) as client:
         yield client
+        if worker and not attachment.stays:
+            say("This machine's server ends when no command has used it for 10 s: `hippo up` lets it stay.")

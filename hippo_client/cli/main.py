@@ -25,7 +25,7 @@ _AT = "hippo_client.cli."
         "trial": (_AT + "trial:trial", "List and show trials, the best one, their logs."),
         "worker": (_AT + "worker:worker", "List and drain workers."),
         "check": (_AT + "check:check", "Prove that a trainer can be interrupted and shared."),
-        "verify": (_AT + "check:verify", "Train one trial alone again and compare, bit by bit."),
+        "verify": (_AT + "verify:verify", "Train one trial alone again and compare, bit by bit."),
         "up": (_AT + "local_server:up", "Start a server and a worker on this machine that stay."),
         "down": (_AT + "local_server:down", "End them; what runs is saved first."),
         "doctor": (_AT + "doctor:doctor", "Look for what is wrong with this machine."),

@@ -36,10 +36,7 @@ def run(name: str, arguments: Sequence[str]) -> Iterator[dict[str, Any]]:
         Unavailable: The worker is not installed here.
         HippoError: What it refused, or that it ended before its last line.
     """
-    if importlib.util.find_spec("torch") is None:
-        raise Unavailable(
-            "The worker is not installed on this machine (torch is missing).", "pip install 'hippo-hpo[all]'"
-        )
+    require_worker()
     command = [sys.executable, "-P", "-m", "hippo_worker.main", name, *arguments]
     last: dict[str, Any] = {}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment()) as process:
@@ -53,6 +50,18 @@ def run(name: str, arguments: Sequence[str]) -> Iterator[dict[str, Any]]:
         raise HippoError(
             f"hippo-worker {name} ended with exit code {process.returncode} before it had a result.",
             "What it said is above.",
+        )
+
+
+def require_worker() -> None:
+    """Check that this machine can train.
+
+    Raises:
+        Unavailable: It cannot.
+    """
+    if importlib.util.find_spec("torch") is None:
+        raise Unavailable(
+            "The worker is not installed on this machine (torch is missing).", "pip install 'hippo-hpo[all]'"
         )
 
 

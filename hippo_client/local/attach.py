@@ -37,6 +37,7 @@ class Attachment:
         http: ``host:port`` of HTTP.
         token: The owner's token.
         slots: What whoever attached first asked the worker to have; None: as many as fit, or no worker.
+        stays: Whether server and worker stay when nobody is attached.
     """
 
     def __init__(self, connection: _Connection, ready: Answer, token: str) -> None:
@@ -44,6 +45,7 @@ class Attachment:
         self.server = ready.server
         self.http = ready.http
         self.slots = ready.slots
+        self.stays = ready.stays
         self.token = token
 
     def notices(self) -> list[str]:

@@ -56,6 +56,7 @@ class Answer:
     server: str = ""  #: host:port of gRPC
     http: str = ""  #: host:port of HTTP
     slots: int | None = None  #: what the worker was started with; None: none, or as many as fit
+    stays: bool = False  #: whether it stays when nobody is attached
 
 
 def encode(line: Request | Answer) -> bytes:

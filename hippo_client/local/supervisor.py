@@ -158,7 +158,13 @@ class Supervisor:
         attached.answered = True
         await _send(
             attached,
-            Answer(state=State.READY, server=address.grpc, http=address.http, slots=self._slots),
+            Answer(
+                state=State.READY,
+                server=address.grpc,
+                http=address.http,
+                slots=self._slots,
+                stays=self._stays,
+            ),
         )
         return True
 

@@ -84,6 +84,8 @@ def test_run_trains_shares_and_prints_the_result(shell: Shell, tmp_path: Path) -
     assert "step 3 at 1.5" in shell.run("trial", "logs", "walk", "1").stdout
     (worker,) = shell.json("worker", "ls")
     assert len(worker["slots"]) == 1
+    verified = shell.json("verify", "walk", "--trial", "1")
+    assert (verified["passed"], verified["steps"], verified["compared"]["metrics"]) == (True, 4, 4)
 
 
 def test_an_invalid_study_starts_nothing(shell: Shell, tmp_path: Path) -> None:

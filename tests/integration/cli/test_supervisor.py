@@ -23,6 +23,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /pro
 def test_attaching_starts_the_server_and_knows_its_token(stage: Stage) -> None:
     with stage.attach(worker=False) as attachment:
         assert attachment.token == "admin-secret"
+        assert not attachment.stays
         address = running_server(stage.home)
         assert address is not None
         assert (attachment.server, attachment.http) == (address.grpc, address.http)
@@ -95,6 +96,7 @@ def test_a_client_that_is_killed_has_detached(stage: Stage) -> None:
 
 def test_a_killed_server_starts_again_on_the_same_ports(stage: Stage) -> None:
     with stage.attach() as attachment:
+        until(lambda: stage.times("worker", "up"), "the worker")
         kill(stage.pid("server"))
         until(lambda: stage.times("server", "up", attachment.server) == 2, "the second server")
         until(lambda: running_server(stage.home), "its listening")
@@ -163,8 +165,9 @@ def test_who_attaches_during_a_drain_waits_and_gets_a_new_server(stage: Stage) -
 
 
 def test_up_stays_and_down_ends(stage: Stage) -> None:
-    stage.attach(stay=True).close()
+    assert stage.attach(stay=True).stays
     attachment = stage.attach()
+    assert attachment.stays
     assert attachment.drain() is False
     assert stage.times("server", "up") == 1
     assert shut_down(stage.home) is True

@@ -11,6 +11,7 @@ import pytest
 
 from hippo_client.cli import worker_command
 from hippo_client.cli.check import problems_in_words
+from hippo_client.cli.verify import result_in_words
 from hippo_core.errors import HippoError, InvalidStudy, NotFound
 
 
@@ -60,6 +61,19 @@ def test_a_worker_that_ends_without_a_result_is_an_error(
 ) -> None:
     with pytest.raises(HippoError, match="before it had a result"):
         prints({"check": "save", "ok": True, "problems": []})
+
+
+def test_what_a_verification_came_to() -> None:
+    result: dict[str, Any] = {"passed": True, "steps": 9, "compared": {"metrics": 18, "tensors": 27}}
+    result |= {"differences": [], "failure": ""}
+    assert (
+        result_in_words(3, result) == "Equal, bit for bit: trial 3 over 9 steps, 18 metrics and 27 tensors."
+    )
+    different = {"step": 2, "name": "loss", "shared": 0.5, "alone": 0.25}
+    assert result_in_words(3, {**result, "passed": False, "differences": [different]}).splitlines() == [
+        "Trial 3, trained alone, is not what was trained shared (18 metrics and 27 tensors compared):",
+        "  step 2, loss: shared 0.5, alone 0.25",
+    ]
 
 
 def test_problems_are_told_with_their_remedies() -> None:
