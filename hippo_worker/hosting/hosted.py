@@ -36,6 +36,8 @@ def user_code() -> Iterator[None]:
     """Tells errors of the trainer apart from those of the host."""
     try:
         yield
+    except TrainerFailed:
+        raise
     except (Exception, SystemExit) as error:
         raise TrainerFailed(error) from error
 
