@@ -7,12 +7,13 @@ import fcntl
 import logging
 import os
 import shutil
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 from hippo_core.errors import Conflict, InvalidStudy
 from hippo_worker.slots.variables import MARK
+
+LEFTOVER_SECONDS = 5.0
 
 logger = logging.getLogger(__name__)
 
@@ -50,10 +51,17 @@ def sweep(folder: Path) -> Path:
 
     To be called by the one who holds the folder: whoever else bears its mark is a leftover.
     """
-    for pid in leftovers(folder):
-        logger.warning("process of an earlier life is ended", extra={"pid": pid})
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    import psutil
+
+    # Again until none is left: one that was just being killed may have been starting another.
+    while found := leftovers(folder):
+        logger.warning("processes of an earlier life are ended", extra={"pids": found})
+        ending = []
+        for pid in found:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                ending.append(psutil.Process(pid))
+                ending[-1].kill()
+        psutil.wait_procs(ending, timeout=LEFTOVER_SECONDS)
     spool = folder / "spool"
     if spool.exists():
         shutil.rmtree(spool)
