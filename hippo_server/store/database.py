@@ -56,6 +56,14 @@ PASSING = (
 )
 
 
+def _passes(error: BaseException | None) -> bool:
+    """Whether an error says nothing against what was asked.
+
+    A connection that PostgreSQL's death ended in the middle of an answer is told as a DatabaseError of no class.
+    """
+    return isinstance(error, PASSING) or type(error) is psycopg2.DatabaseError
+
+
 def parse_url(text: str) -> URL:
     """Reads a database's address, in SQLAlchemy's form or in libpq's.
 
@@ -170,15 +178,15 @@ class Database:
         """Raises our errors in place of the driver's."""
         try:
             yield
-        except PASSING as error:
-            raise self._unavailable(error) from error
         except sqlalchemy.exc.DBAPIError as error:
-            if isinstance(error.orig, PASSING):
+            if _passes(error.orig):
                 raise self._unavailable(error.orig) from error
             raise InvariantViolated(f"the database refused a statement: {_first_line(error.orig)}") from error
         except sqlalchemy.exc.TimeoutError as error:
             raise Unavailable("all connections to the database are busy.", "Try again.") from error
         except psycopg2.Error as error:
+            if _passes(error):
+                raise self._unavailable(error) from error
             raise InvariantViolated(f"the database refused what was written: {_first_line(error)}") from error
 
     def _unavailable(self, error: BaseException) -> HippoError:

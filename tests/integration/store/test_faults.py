@@ -208,3 +208,17 @@ def test_a_read_only_database_is_unavailable_until_it_is_writable(store: Store, 
     cut(database_url)
     store.write([record(submission())], term, 1)
     assert store.committed_batch(term) == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        psycopg2.OperationalError("server closed the connection unexpectedly"),
+        psycopg2.DatabaseError("server closed the connection unexpectedly"),  # while an answer was being read
+        psycopg2.InterfaceError("connection already closed"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_lost_connection_is_passing_however_it_is_told(database_url: str, error: psycopg2.Error) -> None:
+    with pytest.raises(Unavailable, match="connection"), Database(database_url).translated():
+        raise error
