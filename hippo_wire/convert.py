@@ -7,6 +7,7 @@ engine sees it.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, assert_never
 
@@ -189,9 +190,15 @@ def _steps(message: worker_pb2.StepsTrained) -> StepsReport:
         node=message.node,
         start=message.start,
         stop=message.stop,
-        train_seconds=message.train_seconds,
-        evaluate_seconds=message.evaluate_seconds,
+        train_seconds=_duration(message.train_seconds),
+        evaluate_seconds=_duration(message.evaluate_seconds),
     )
+
+
+def _duration(seconds: float) -> float:
+    if not 0.0 <= seconds < math.inf:
+        raise InvalidStudy("seconds", f"{seconds} is no duration")
+    return seconds
 
 
 def _metrics(message: worker_pb2.MetricsReported) -> MetricsReport:
@@ -205,13 +212,15 @@ def _metrics(message: worker_pb2.MetricsReported) -> MetricsReport:
 
 
 def _published(message: worker_pb2.CheckpointPublished) -> PublishedReport:
+    if message.size_bytes < 0:
+        raise InvalidStudy("size_bytes", f"{message.size_bytes} is no size")
     return PublishedReport(
         node=message.node,
         step=message.step,
         size_bytes=message.size_bytes,
         digest=message.digest,
-        blocked_seconds=message.blocked_seconds,
-        total_seconds=message.total_seconds,
+        blocked_seconds=_duration(message.blocked_seconds),
+        total_seconds=_duration(message.total_seconds),
     )
 
 

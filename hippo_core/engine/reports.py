@@ -102,11 +102,9 @@ def _take(
                 reason = f"{'missing' if item.missing else 'corrupt'}: {item.reason}"
                 decision.emit(CheckpointLost(node=item.node, step=item.step, fence=item.fence, reason=reason))
         case AnsweredReport():
-            decision.emit(
-                SavePointAnswered(fence=lease.fence, node=item.node, step=item.step, will=item.will)
-            )
+            _answer(decision, lease, item.node, item.step, will=item.will)
         case SaveFailedReport():
-            decision.emit(SavePointAnswered(fence=lease.fence, node=item.node, step=item.step, will=False))
+            _answer(decision, lease, item.node, item.step, will=False)
             _count_failure(
                 decision, lease, FailureClass.INFRASTRUCTURE, item.node, item.step, item.reason, ""
             )
@@ -114,6 +112,12 @@ def _take(
             return
         case _:
             assert_never(item)
+
+
+def _answer(decision: Decision, lease: Lease, node: int, step: int, *, will: bool) -> None:
+    """Notes whether a save will come; of a periodic one, that nobody asked for, there is nothing to note."""
+    if (node, step) in lease.promises:
+        decision.emit(SavePointAnswered(fence=lease.fence, node=node, step=step, will=will))
 
 
 def _take_steps(decision: Decision, lease: Lease, item: StepsReport) -> None:

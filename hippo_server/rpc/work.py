@@ -14,8 +14,9 @@ from collections.abc import AsyncIterator
 from hippo_core.engine import commands
 from hippo_core.engine.orders import Directives
 from hippo_core.engine.reports import Accepted
-from hippo_core.errors import InvalidStudy, Stale, Unavailable
+from hippo_core.errors import Stale, Unavailable
 from hippo_server.driver import Driver, Term
+from hippo_server.rpc.reports import check_report
 from hippo_server.store import Record
 from hippo_wire import convert
 from hippo_wire.v1 import worker_pb2
@@ -128,7 +129,9 @@ class WorkStream:
         return result
 
     def _report(self, term: Term, report: commands.Report, records: list[Record]) -> None:
-        check_report(term, report)
+        lease = term.engine.state.leases.get(report.fence)
+        if lease is not None and report.number == lease.report + 1:
+            check_report(lease, report)
         try:
             accepted, record = self._driver.decide(
                 term, report, self._worker, f"Report {report.fence}/{report.number}"
@@ -184,23 +187,3 @@ class WorkStream:
         self._stops = dict.fromkeys(directives.stops)
         self._drain = directives.drain
         return fresh
-
-
-def check_report(term: Term, report: commands.Report) -> None:
-    """Checks that a report speaks of its lease's own nodes, before the engine sees it.
-
-    Raises:
-        InvalidStudy: It speaks of another one.
-    """
-    lease = term.engine.state.leases.get(report.fence)
-    if lease is None:
-        return  # the engine says what that means
-    nodes = {node for node, _, _ in lease.stages}
-    if lease.start is not None:
-        nodes.add(lease.start[0])
-    for item in report.items:
-        node = getattr(item, "node", None)
-        if node is not None and node not in nodes:
-            raise InvalidStudy(
-                "reports", f"lease {report.fence} does not train node {node}", "It is a defect of the worker."
-            )
