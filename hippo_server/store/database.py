@@ -189,7 +189,7 @@ class Database:
                 raise self._unavailable(error) from error
             raise InvariantViolated(f"the database refused what was written: {_first_line(error)}") from error
 
-    def _unavailable(self, error: BaseException) -> HippoError:
+    def _unavailable(self, error: BaseException | None) -> HippoError:
         return Unavailable(
             f"the database {self.where} cannot answer now: {_first_line(error)}",
             "The server goes on by itself when the database is back.",
