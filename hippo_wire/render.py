@@ -7,8 +7,8 @@ from datetime import datetime
 
 from google.protobuf import timestamp_pb2
 
+from hippo_core.engine.trial_paths import CheckpointRef
 from hippo_core.engine.views import (
-    CheckpointRef,
     EvaluationView,
     SavingsView,
     StudyView,

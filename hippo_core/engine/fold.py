@@ -5,11 +5,10 @@ Each function takes the state and one kind of event. The stage trees are told he
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from enum import StrEnum
-from typing import TypeVar, assert_never
+from typing import assert_never
 
 from hippo_core.engine import events as ev
+from hippo_core.engine import fold_training
 from hippo_core.engine.state import (
     Added,
     Ended,
@@ -17,24 +16,17 @@ from hippo_core.engine.state import (
     Observed,
     PlanState,
     Requested,
-    Slot,
     Study,
     Trial,
-    Worker,
 )
 from hippo_core.engine.states import (
-    LEASE_TRANSITIONS,
-    LIVE_LEASE_STATES,
     STUDY_TRANSITIONS,
     TRIAL_TRANSITIONS,
-    LeaseState,
     RequestState,
     StudyState,
-    WorkerState,
 )
-from hippo_core.errors import InvariantViolated
-from hippo_core.lease import Lease, Promise
-from hippo_core.plan import Checkpoint, Failures, Plan
+from hippo_core.engine.transitions import follow
+from hippo_core.plan import Plan
 from hippo_core.sequence import Laws
 from hippo_core.study import StudySpec
 from hippo_core.tree import StageTree
@@ -64,7 +56,7 @@ def apply(state: EngineState, event: ev.Event) -> None:
         ):
             _apply_trial(state, event)
         case ev.WorkerRegistered() | ev.WorkerStateChanged():
-            _apply_worker(state, event)
+            fold_training.apply_worker(state, event)
         case (
             ev.LeaseGranted()
             | ev.LeaseStateChanged()
@@ -73,7 +65,7 @@ def apply(state: EngineState, event: ev.Event) -> None:
             | ev.SavePointAnswered()
             | ev.ReportAccepted()
         ):
-            _apply_lease(state, event)
+            fold_training.apply_lease(state, event)
         case (
             ev.StepsTrained()
             | ev.MetricsRecorded()
@@ -81,20 +73,11 @@ def apply(state: EngineState, event: ev.Event) -> None:
             | ev.PathFailed()
             | ev.FailuresForgotten()
         ):
-            _apply_training(state, event)
+            fold_training.apply_training(state, event)
         case ev.CheckpointPublished() | ev.CheckpointLost() | ev.CheckpointDropped():
-            _apply_checkpoint(state, event)
+            fold_training.apply_checkpoint(state, event)
         case _:
             assert_never(event)
-
-
-S = TypeVar("S", bound=StrEnum)
-
-
-def _follow(table: Mapping[S, frozenset[S]], before: S, after: S) -> None:
-    """A state may only be followed by one that the table names, or by itself with another reason."""
-    if after != before and after not in table.get(before, frozenset()):
-        raise InvariantViolated(f"{type(before).__name__}: {before.value} is not followed by {after.value}")
 
 
 StudyEvent = (
@@ -123,7 +106,7 @@ def _apply_study(state: EngineState, event: StudyEvent) -> None:
             state.touched_studies[study.id] = None
         case ev.StudyStateChanged():
             study = state.studies[event.study]
-            _follow(STUDY_TRANSITIONS, study.state, event.state)
+            follow(STUDY_TRANSITIONS, study.state, event.state)
             study.state, study.reason = event.state, event.reason
             if event.state is StudyState.RUNNING:
                 state.active[study.id] = study.spec.priority
@@ -225,7 +208,7 @@ def _apply_trial(state: EngineState, event: TrialEvent) -> None:
             state.tell(study, Added(event.trial, event.max_steps))
         case ev.TrialStateChanged():
             trial = study.trials[event.trial]
-            _follow(TRIAL_TRANSITIONS, trial.state, event.state)
+            follow(TRIAL_TRANSITIONS, trial.state, event.state)
             trial.state, trial.reason = event.state, event.reason
             state.touched_studies[study.id] = None
         case ev.RequestOpened():
@@ -290,180 +273,4 @@ def _remove_request(state: EngineState, study: Study, trial: Trial) -> None:
     study.open.pop(trial.number, None)
     state.touched_requests.pop((study.id, trial.number), None)
     state.tree_of(node).mark(node.id)
-    state.touched_plans[node.plan] = None
-
-
-WorkerEvent = ev.WorkerRegistered | ev.WorkerStateChanged
-
-
-def _apply_worker(state: EngineState, event: WorkerEvent) -> None:
-    match event:
-        case ev.WorkerRegistered():
-            earlier = state.workers.get(event.worker)
-            same = earlier is not None and earlier.incarnation == event.incarnation
-            slots = {int(slot["index"]): Slot(**slot) for slot in event.slots}
-            if earlier is not None and same:
-                for index, slot in slots.items():
-                    if index in earlier.slots:
-                        slot.fence = earlier.slots[index].fence
-                        slot.holds = earlier.slots[index].holds
-            state.workers[event.worker] = Worker(
-                name=event.worker,
-                incarnation=event.incarnation,
-                host=event.host,
-                environment=event.environment,
-                labels=dict(event.labels),
-                slots=slots,
-            )
-        case ev.WorkerStateChanged():
-            worker = state.workers[event.worker]
-            worker.state, worker.reason = event.state, event.reason
-            if event.state in {WorkerState.LOST, WorkerState.GONE}:
-                for slot in worker.slots.values():
-                    slot.holds = None
-        case _:
-            assert_never(event)
-
-
-LeaseEvent = (
-    ev.LeaseGranted
-    | ev.LeaseStateChanged
-    | ev.LeaseStopped
-    | ev.SavePointOffered
-    | ev.SavePointAnswered
-    | ev.ReportAccepted
-)
-
-
-def _apply_lease(state: EngineState, event: LeaseEvent) -> None:
-    if isinstance(event, ev.LeaseGranted):
-        _grant(state, event)
-        return
-    lease = state.leases[event.fence]
-    tree = state.plans[lease.plan].tree
-    match event:
-        case ev.LeaseStateChanged():
-            _change_lease(state, lease, event)
-        case ev.LeaseStopped():
-            lease.stopping, lease.stop_saves, lease.stop_reason = True, event.save, event.reason
-        case ev.SavePointOffered():
-            lease.promises[event.node, event.step] = Promise.OFFERED
-            tree.mark_state(event.node, event.step)
-        case ev.SavePointAnswered():
-            if lease.promises.get((event.node, event.step)) is not Promise.KEPT:
-                lease.promises[event.node, event.step] = Promise.WILL if event.will else Promise.PASSED
-            tree.mark_state(event.node, event.step)
-        case ev.ReportAccepted():
-            lease.report = event.number
-        case _:
-            assert_never(event)
-    state.touched_plans[lease.plan] = None
-
-
-def _grant(state: EngineState, event: ev.LeaseGranted) -> None:
-    lease = Lease(
-        fence=event.fence,
-        worker=event.worker,
-        incarnation=event.incarnation,
-        slot=event.slot,
-        plan=event.plan,
-        study=event.study,
-        stages=event.stages,
-        start=event.start,
-        in_memory=event.in_memory,
-        promises=dict.fromkeys(event.save_points, Promise.GRANTED),
-    )
-    state.leases[event.fence] = lease
-    state.last_fence = max(state.last_fence, event.fence)
-    worker = state.workers.get(event.worker)
-    if worker is not None and event.slot in worker.slots:
-        slot = worker.slots[event.slot]
-        slot.fence, slot.holds = event.fence, None
-    state.plans[event.plan].tree.add_lease(lease)
-
-
-def _change_lease(state: EngineState, lease: Lease, event: ev.LeaseStateChanged) -> None:
-    _follow(LEASE_TRANSITIONS, lease.state, event.state)
-    trained = lease.training and event.state in {LeaseState.SAVING, LeaseState.COMPLETED}
-    lease.state, lease.reason = event.state, event.reason
-    worker = state.workers.get(lease.worker)
-    if worker is not None and worker.incarnation == lease.incarnation and lease.slot in worker.slots:
-        slot = worker.slots[lease.slot]
-        if slot.fence == lease.fence:
-            slot.fence = None
-            slot.holds = lease.end if trained else None
-    tree = state.plans[lease.plan].tree
-    if event.state in LIVE_LEASE_STATES:
-        tree.mark_lease(lease)
-    else:
-        tree.remove_lease(lease)
-        del state.leases[lease.fence]
-
-
-TrainingEvent = (
-    ev.StepsTrained | ev.MetricsRecorded | ev.NodeNotReproducible | ev.PathFailed | ev.FailuresForgotten
-)
-
-
-def _apply_training(state: EngineState, event: TrainingEvent) -> None:
-    node = state.nodes[event.node]
-    tree = state.tree_of(node)
-    match event:
-        case ev.StepsTrained():
-            count = event.stop - event.start
-            seconds = event.train_seconds + event.evaluate_seconds
-            node.trained = max(node.trained, event.stop)
-            node.steps += count
-            node.seconds += seconds
-            tree.measure(seconds, count)
-            lease = state.leases.get(event.fence)
-            if lease is not None:
-                lease.advance(event.node, event.stop)
-        case ev.MetricsRecorded():
-            if event.metrics is not None:
-                node.metrics[event.step] = dict(event.metrics)
-                if any(value is None for value in event.metrics.values()):
-                    node.nonfinite[event.step] = None
-            if event.training is not None:
-                node.training[event.step] = dict(event.training)
-        case ev.NodeNotReproducible():
-            node.not_reproducible = True
-        case ev.PathFailed():
-            if node.failures is None or node.failures.step != event.step:
-                node.failures = Failures(step=event.step)
-            node.failures.counts[event.failure.value] = event.count
-        case ev.FailuresForgotten():
-            node.failures = None
-            tree.blocked.discard(node.id)
-            tree.mark(node.id)
-        case _:
-            assert_never(event)
-    state.touched_plans[node.plan] = None
-
-
-CheckpointEvent = ev.CheckpointPublished | ev.CheckpointLost | ev.CheckpointDropped
-
-
-def _apply_checkpoint(state: EngineState, event: CheckpointEvent) -> None:
-    node = state.nodes[event.node]
-    match event:
-        case ev.CheckpointPublished():
-            node.checkpoints.setdefault(event.step, {})[event.fence] = Checkpoint(
-                fence=event.fence, size_bytes=event.size_bytes, digest=event.digest
-            )
-            state.dropped.pop((event.node, event.step, event.fence), None)
-            lease = state.leases.get(event.fence)
-            if lease is not None and (event.node, event.step) in lease.promises:
-                lease.promises[event.node, event.step] = Promise.KEPT
-            elif lease is not None:
-                lease.extra_saves.append((event.node, event.step))
-        case ev.CheckpointLost() | ev.CheckpointDropped():
-            kept = node.checkpoints.get(event.step, {})
-            kept.pop(event.fence, None)
-            if not kept:
-                node.checkpoints.pop(event.step, None)
-            state.dropped[event.node, event.step, event.fence] = node.plan
-        case _:
-            assert_never(event)
-    state.tree_of(node).mark_state(event.node, event.step)
     state.touched_plans[node.plan] = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -27,11 +26,12 @@ from hippo_core.engine.events import (
     TrialCreated,
     TrialLimited,
 )
+from hippo_core.engine.lookup import find_study, find_trial
 from hippo_core.engine.requests import open_request
 from hippo_core.engine.settling import stop_trials
 from hippo_core.engine.state import Study
 from hippo_core.engine.states import ENDED_STUDY_STATES, StudyState, TrialState
-from hippo_core.errors import Conflict, InvalidStudy, NotFound
+from hippo_core.errors import Conflict, InvalidStudy
 from hippo_core.space import EndOf
 from hippo_core.study import StudySpec
 
@@ -116,20 +116,9 @@ def _extend(decision: Decision, study: Study, spec: StudySpec) -> None:
     _add_trials(decision, study)
 
 
-def find_study(decision: Decision, project: str, name: str) -> Study:
-    """The study of that name, or an error that names the nearest ones."""
-    study = decision.state.study_named(project, name)
-    if study is None:
-        known = sorted(each for owner, each in decision.state.names if owner == project)
-        near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
-        hint = f"Did you mean {', '.join(near)}?" if near else "hippo study ls lists the studies."
-        raise NotFound(f"there is no study '{name}'.", hint)
-    return study
-
-
 def pause(decision: Decision, command: PauseStudy) -> None:
     """Grants no further leases for the study."""
-    study = find_study(decision, command.project, command.name)
+    study = find_study(decision.state, command.project, command.name)
     if study.state is StudyState.PAUSED:
         return
     _expect(study, StudyState.RUNNING, "paused")
@@ -138,7 +127,7 @@ def pause(decision: Decision, command: PauseStudy) -> None:
 
 def resume(decision: Decision, command: ResumeStudy) -> None:
     """Takes a paused study up again."""
-    study = find_study(decision, command.project, command.name)
+    study = find_study(decision.state, command.project, command.name)
     if study.state is StudyState.RUNNING:
         return
     _expect(study, StudyState.PAUSED, "resumed")
@@ -149,7 +138,7 @@ def resume(decision: Decision, command: ResumeStudy) -> None:
 
 def stop(decision: Decision, command: StopStudy) -> None:
     """Ends the study and its open trials."""
-    study = find_study(decision, command.project, command.name)
+    study = find_study(decision.state, command.project, command.name)
     if study.state in ENDED_STUDY_STATES:
         return
     decision.emit(StudyStateChanged(study=study.id, state=StudyState.STOPPED, reason="stopped by a user"))
@@ -158,7 +147,7 @@ def stop(decision: Decision, command: StopStudy) -> None:
 
 def extend(decision: Decision, command: ExtendStudy) -> None:
     """Raises max_trials, max_steps or the priority."""
-    study = find_study(decision, command.project, command.name)
+    study = find_study(decision.state, command.project, command.name)
     spec = study.spec
     _raised("max_trials", command.max_trials, spec.max_trials)
     if command.max_steps is not None and isinstance(spec.max_steps, EndOf):
@@ -184,15 +173,11 @@ def _raised(field: str, value: int | None, before: int) -> None:
 
 def retry(decision: Decision, command: RetryTrials) -> int:
     """Opens failed trials again; returns how many."""
-    study = find_study(decision, command.project, command.name)
+    study = find_study(decision.state, command.project, command.name)
     if command.trial is None:
         trials = [study.trials[number] for number in sorted(study.trials)]
-    elif command.trial in study.trials:
-        trials = [study.trials[command.trial]]
     else:
-        raise NotFound(
-            f"study '{study.name}' has no trial {command.trial}; it has {len(study.trials)} trials."
-        )
+        trials = [find_trial(study, command.trial)]
     failed = [trial for trial in trials if trial.state is TrialState.FAILED]
     if command.trial is not None and not failed:
         raise Conflict(
@@ -214,7 +199,7 @@ def retry(decision: Decision, command: RetryTrials) -> int:
 
 def delete(decision: Decision, command: DeleteStudy) -> int:
     """Forgets a study; returns how many trials went."""
-    study = find_study(decision, command.project, command.name)
+    study = find_study(decision.state, command.project, command.name)
     if study.state is StudyState.RUNNING:
         raise Conflict(f"study '{study.name}' is running.", "Stop or pause it first (hippo study stop).")
     count = len(study.trials)

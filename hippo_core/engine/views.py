@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from hippo_core.engine.best import best_trials
 from hippo_core.engine.engine import Engine
-from hippo_core.engine.environments import environment_of, fits
+from hippo_core.engine.lookup import find_study, find_trial
 from hippo_core.engine.requests import progress
 from hippo_core.engine.state import EngineState, Study, Trial
 from hippo_core.engine.states import StudyState, TrialState, WorkerState
+from hippo_core.engine.trial_paths import CheckpointRef, checkpoints_of, going_through, running_trials, walk
+from hippo_core.engine.waiting import waiting_reason
 from hippo_core.errors import NotFound
 from hippo_core.plan import Metrics, Node
 
@@ -87,17 +87,6 @@ class PathPartView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CheckpointRef:
-    """A checkpoint that is kept."""
-
-    plan: int
-    node: int
-    step: int
-    fence: int
-    size_bytes: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class TrialDetail:
     """One trial, with all that is known of it."""
 
@@ -153,37 +142,9 @@ class WorkerView:
     labels: Mapping[str, str]
 
 
-def find_study(engine: Engine, project: str, name: str) -> Study:
-    """The study of that name.
-
-    Raises:
-        NotFound: There is none; names the nearest.
-    """
-    study = engine.state.study_named(project, name)
-    if study is None:
-        known = sorted(each for owner, each in engine.state.names if owner == project)
-        near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
-        hint = f"Did you mean {', '.join(near)}?" if near else "hippo study ls lists the studies."
-        raise NotFound(f"there is no study '{name}'.", hint)
-    return study
-
-
-def find_trial(study: Study, number: int) -> Trial:
-    """The trial of that number.
-
-    Raises:
-        NotFound: There is none.
-    """
-    if number not in study.trials:
-        raise NotFound(
-            f"study '{study.name}' has no trial {number}; it has {len(study.trials)} trials, from 0."
-        )
-    return study.trials[number]
-
-
 def study_view(engine: Engine, project: str, name: str) -> StudyView:
     """One study."""
-    return _study_view(engine.state, find_study(engine, project, name))
+    return _study_view(engine.state, find_study(engine.state, project, name))
 
 
 def study_views(engine: Engine, project: str) -> tuple[StudyView, ...]:
@@ -194,28 +155,28 @@ def study_views(engine: Engine, project: str) -> tuple[StudyView, ...]:
 
 def trial_views(engine: Engine, project: str, name: str) -> tuple[TrialView, ...]:
     """All trials of a study, by number."""
-    study = find_study(engine, project, name)
-    running = _running_trials(engine.state, study)
+    study = find_study(engine.state, project, name)
+    running = running_trials(engine.state, study)
     return tuple(_trial_view(study, study.trials[number], running) for number in sorted(study.trials))
 
 
 def trial_detail(engine: Engine, project: str, name: str, number: int) -> TrialDetail:
     """One trial with its history, values and path."""
-    study = find_study(engine, project, name)
+    study = find_study(engine.state, project, name)
     trial = find_trial(study, number)
     step = progress(trial)
     plan = engine.state.plans[study.plan]
     return TrialDetail(
-        trial=_trial_view(study, trial, _running_trials(engine.state, study)),
+        trial=_trial_view(study, trial, running_trials(engine.state, study)),
         history=tuple(
             EvaluationView(step=each, metrics=node.metrics[each])
-            for node, start, stop in _walk(trial, step)
+            for node, start, stop in walk(trial, step)
             for each in sorted(node.metrics)
             if start < each <= stop
         ),
         training=tuple(
             EvaluationView(step=each, metrics=node.training[each])
-            for node, start, stop in _walk(trial, step)
+            for node, start, stop in walk(trial, step)
             for each in sorted(node.training)
             if start < each <= stop
         ),
@@ -225,12 +186,12 @@ def trial_detail(engine: Engine, project: str, name: str, number: int) -> TrialD
                 node=node.id,
                 start=start,
                 stop=stop,
-                trial_count=sum(1 for each in _going_through(study, node, start + 1)),
+                trial_count=sum(1 for each in going_through(study, node, start + 1)),
                 not_reproducible=node.not_reproducible,
             )
-            for node, start, stop in _walk(trial, trial.target or trial.reached)
+            for node, start, stop in walk(trial, trial.target or trial.reached)
         ),
-        checkpoints=tuple(_checkpoints(plan.id, trial, step)),
+        checkpoints=tuple(checkpoints_of(plan.id, trial, step)),
         program_key=study.program_key,
         environment=plan.environment,
     )
@@ -238,13 +199,13 @@ def trial_detail(engine: Engine, project: str, name: str, number: int) -> TrialD
 
 def stage_tree(engine: Engine, project: str, name: str) -> tuple[TreeNodeView, ...]:
     """The study's part of the plan, parents before children."""
-    study = find_study(engine, project, name)
+    study = find_study(engine.state, project, name)
     stops: dict[int, int] = {}
     trials: dict[int, list[int]] = {}
     ending: dict[int, list[int]] = {}
     for number in sorted(study.trials):
         trial = study.trials[number]
-        parts = list(_walk(trial, trial.target or trial.reached))
+        parts = list(walk(trial, trial.target or trial.reached))
         for node, _, stop in parts:
             stops[node.id] = max(stops.get(node.id, 0), stop)
             trials.setdefault(node.id, []).append(number)
@@ -321,9 +282,9 @@ def checkpoint_of(engine: Engine, project: str, name: str, number: int, step: in
     Raises:
         NotFound: There is none; names the steps that are kept.
     """
-    study = find_study(engine, project, name)
+    study = find_study(engine.state, project, name)
     trial = find_trial(study, number)
-    kept = list(_checkpoints(study.plan, trial, progress(trial)))
+    kept = list(checkpoints_of(study.plan, trial, progress(trial)))
     found = [each for each in kept if step is None or each.step == step]
     if not found:
         at = "" if step is None else f" at step {step}"
@@ -334,41 +295,15 @@ def checkpoint_of(engine: Engine, project: str, name: str, number: int, step: in
 
 def lease_parts(engine: Engine, project: str, name: str, number: int) -> tuple[int, ...]:
     """The nodes on a trial's path, root-most first: their logs are the trial's."""
-    study = find_study(engine, project, name)
+    study = find_study(engine.state, project, name)
     trial = find_trial(study, number)
-    return tuple(node.id for node, _, _ in _walk(trial, trial.target or trial.reached))
-
-
-def waiting_reason(state: EngineState, study: Study) -> str:
-    """Why nothing of a running study is being trained; empty where something is, or nothing waits."""
-    if study.state is not StudyState.RUNNING or not study.open:
-        return ""
-    plan = state.plans[study.plan]
-    if any(lease.plan == plan.id for lease in state.leases.values()):
-        return ""
-    resources = study.spec.program.resources
-    live = [worker for worker in state.workers.values() if worker.state is WorkerState.LIVE]
-    if not live:
-        return "no worker is there"
-    slots = [(worker, slot) for worker in live for slot in worker.slots.values()]
-    fitting = [(worker, slot) for worker, slot in slots if fits(slot, resources)]
-    if not fitting:
-        cpus, gpus = max(slot.cpus for _, slot in slots), max(slot.gpus for _, slot in slots)
-        asked = f"cpus {resources.cpus}, gpus {resources.gpus if resources.gpus is not None else 'any'}"
-        return f"no slot fits: the study asks for {asked}; the largest slot has cpus {cpus}, gpus {gpus}"
-    offers = sorted({environment_of(worker, slot, resources) for worker, slot in fitting})
-    if plan.environment and plan.environment not in offers:
-        return f"no worker has its environment {plan.environment}; there are {', '.join(offers)}"
-    held_back = [state.nodes[number] for number in plan.tree.blocked]
-    if held_back:
-        return "held back for a moment after a failure"
-    return ""
+    return tuple(node.id for node, _, _ in walk(trial, trial.target or trial.reached))
 
 
 def _study_view(state: EngineState, study: Study) -> StudyView:
     counts: dict[str, int] = {}
     without = 0
-    running = _running_trials(state, study)
+    running = running_trials(state, study)
     for trial in study.trials.values():
         name = TrialState.RUNNING.value if trial.number in running else trial.state.value
         counts[name] = counts.get(name, 0) + 1
@@ -422,26 +357,11 @@ def _savings(state: EngineState, study: Study, without: int) -> SavingsView:
     )
 
 
-def _running_trials(state: EngineState, study: Study) -> set[int]:
-    """Trials whose next untrained step a lease is training towards."""
-    running = set()
-    leases = state.plans[study.plan].tree.leases
-    for number in study.open:
-        trial = study.trials[number]
-        step = progress(trial)
-        if trial.node is None or trial.target is None or step >= trial.target:
-            continue
-        node = trial.node.owner(step + 1)
-        if any(lease.will_reach(node.id, step + 1) for lease in leases.get(node.id, {}).values()):
-            running.add(number)
-    return running
-
-
 def _trial_view(study: Study, trial: Trial, running: set[int]) -> TrialView:
     step = progress(trial)
     shown = TrialState.RUNNING if trial.number in running else trial.state
     metrics: Metrics = {}
-    for node, start, stop in _walk(trial, step):
+    for node, start, stop in walk(trial, step):
         evaluated = [each for each in node.metrics if start < each <= stop]
         if evaluated:
             metrics = node.metrics[max(evaluated)]
@@ -454,39 +374,3 @@ def _trial_view(study: Study, trial: Trial, running: set[int]) -> TrialView:
         hyperparameters=study.spec.hyperparameters(trial.assignment),
         reason=trial.reason,
     )
-
-
-def _walk(trial: Trial, step: int) -> Iterator[tuple[Node, int, int]]:
-    """The stretches of a trial's path below ``step``, root-most first."""
-    leaf = trial.node if trial.node is not None else trial.reached_node
-    if leaf is None:
-        return
-    nodes = leaf.path()
-    for index, node in enumerate(nodes):
-        stop = nodes[index + 1].start if index + 1 < len(nodes) else step
-        if node.start < min(stop, step):
-            yield node, node.start, min(stop, step)
-
-
-def _going_through(study: Study, node: Node, step: int) -> Iterator[Trial]:
-    for trial in study.trials.values():
-        leaf, furthest = trial.node, trial.target or trial.reached
-        if leaf is not None and furthest >= step and leaf.plan == node.plan and leaf.owner(step) is node:
-            yield trial
-
-
-def _checkpoints(plan: int, trial: Trial, step: int) -> Iterator[CheckpointRef]:
-    for node, start, stop in _walk(trial, step):
-        for each in sorted(node.checkpoints):
-            if start < each <= stop:
-                for fence in sorted(node.checkpoints[each]):
-                    kept = node.checkpoints[each][fence]
-                    yield CheckpointRef(
-                        plan=plan, node=node.id, step=each, fence=fence, size_bytes=kept.size_bytes
-                    )
-
-
-def environment_json(environment: str) -> Mapping[str, Any]:
-    """A plan's environment as an object; empty before it is bound."""
-    found: Mapping[str, Any] = json.loads(environment) if environment else {}
-    return found

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from typing import TypeVar
 
-from hippo_core.engine.views import CheckpointRef
+from hippo_core.engine.trial_paths import CheckpointRef
 from hippo_storage.manifest import MANIFEST
 from hippo_storage.storage import CheckpointLocation, Storage
 from hippo_wire.v1 import study_pb2

@@ -1,0 +1,191 @@
+"""The part of ``apply`` that workers bring about: leases, training, checkpoints."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from hippo_core.engine import events as ev
+from hippo_core.engine.state import EngineState, Slot, Worker
+from hippo_core.engine.states import LEASE_TRANSITIONS, LIVE_LEASE_STATES, LeaseState, WorkerState
+from hippo_core.engine.transitions import follow
+from hippo_core.lease import Lease, Promise
+from hippo_core.plan import Checkpoint, Failures
+
+WorkerEvent = ev.WorkerRegistered | ev.WorkerStateChanged
+
+
+def apply_worker(state: EngineState, event: WorkerEvent) -> None:
+    """A worker came or changed."""
+    match event:
+        case ev.WorkerRegistered():
+            earlier = state.workers.get(event.worker)
+            same = earlier is not None and earlier.incarnation == event.incarnation
+            slots = {int(slot["index"]): Slot(**slot) for slot in event.slots}
+            if earlier is not None and same:
+                for index, slot in slots.items():
+                    if index in earlier.slots:
+                        slot.fence = earlier.slots[index].fence
+                        slot.holds = earlier.slots[index].holds
+            state.workers[event.worker] = Worker(
+                name=event.worker,
+                incarnation=event.incarnation,
+                host=event.host,
+                environment=event.environment,
+                labels=dict(event.labels),
+                slots=slots,
+            )
+        case ev.WorkerStateChanged():
+            worker = state.workers[event.worker]
+            worker.state, worker.reason = event.state, event.reason
+            if event.state in {WorkerState.LOST, WorkerState.GONE}:
+                for slot in worker.slots.values():
+                    slot.holds = None
+        case _:
+            assert_never(event)
+
+
+LeaseEvent = (
+    ev.LeaseGranted
+    | ev.LeaseStateChanged
+    | ev.LeaseStopped
+    | ev.SavePointOffered
+    | ev.SavePointAnswered
+    | ev.ReportAccepted
+)
+
+
+def apply_lease(state: EngineState, event: LeaseEvent) -> None:
+    """A lease began, went on or ended."""
+    if isinstance(event, ev.LeaseGranted):
+        _grant(state, event)
+        return
+    lease = state.leases[event.fence]
+    tree = state.plans[lease.plan].tree
+    match event:
+        case ev.LeaseStateChanged():
+            _change_lease(state, lease, event)
+        case ev.LeaseStopped():
+            lease.stopping, lease.stop_saves, lease.stop_reason = True, event.save, event.reason
+        case ev.SavePointOffered():
+            lease.promises[event.node, event.step] = Promise.OFFERED
+            tree.mark_state(event.node, event.step)
+        case ev.SavePointAnswered():
+            if lease.promises.get((event.node, event.step)) is not Promise.KEPT:
+                lease.promises[event.node, event.step] = Promise.WILL if event.will else Promise.PASSED
+            tree.mark_state(event.node, event.step)
+        case ev.ReportAccepted():
+            lease.report = event.number
+        case _:
+            assert_never(event)
+    state.touched_plans[lease.plan] = None
+
+
+def _grant(state: EngineState, event: ev.LeaseGranted) -> None:
+    lease = Lease(
+        fence=event.fence,
+        worker=event.worker,
+        incarnation=event.incarnation,
+        slot=event.slot,
+        plan=event.plan,
+        study=event.study,
+        stages=event.stages,
+        start=event.start,
+        in_memory=event.in_memory,
+        promises=dict.fromkeys(event.save_points, Promise.GRANTED),
+    )
+    state.leases[event.fence] = lease
+    state.last_fence = max(state.last_fence, event.fence)
+    worker = state.workers.get(event.worker)
+    if worker is not None and event.slot in worker.slots:
+        slot = worker.slots[event.slot]
+        slot.fence, slot.holds = event.fence, None
+    state.plans[event.plan].tree.add_lease(lease)
+
+
+def _change_lease(state: EngineState, lease: Lease, event: ev.LeaseStateChanged) -> None:
+    follow(LEASE_TRANSITIONS, lease.state, event.state)
+    trained = lease.training and event.state in {LeaseState.SAVING, LeaseState.COMPLETED}
+    lease.state, lease.reason = event.state, event.reason
+    worker = state.workers.get(lease.worker)
+    if worker is not None and worker.incarnation == lease.incarnation and lease.slot in worker.slots:
+        slot = worker.slots[lease.slot]
+        if slot.fence == lease.fence:
+            slot.fence = None
+            slot.holds = lease.end if trained else None
+    tree = state.plans[lease.plan].tree
+    if event.state in LIVE_LEASE_STATES:
+        tree.mark_lease(lease)
+    else:
+        tree.remove_lease(lease)
+        del state.leases[lease.fence]
+
+
+TrainingEvent = (
+    ev.StepsTrained | ev.MetricsRecorded | ev.NodeNotReproducible | ev.PathFailed | ev.FailuresForgotten
+)
+
+
+def apply_training(state: EngineState, event: TrainingEvent) -> None:
+    """Steps were trained, measured, or failed."""
+    node = state.nodes[event.node]
+    tree = state.tree_of(node)
+    match event:
+        case ev.StepsTrained():
+            count = event.stop - event.start
+            seconds = event.train_seconds + event.evaluate_seconds
+            node.trained = max(node.trained, event.stop)
+            node.steps += count
+            node.seconds += seconds
+            tree.measure(seconds, count)
+            lease = state.leases.get(event.fence)
+            if lease is not None:
+                lease.advance(event.node, event.stop)
+        case ev.MetricsRecorded():
+            if event.metrics is not None:
+                node.metrics[event.step] = dict(event.metrics)
+                if any(value is None for value in event.metrics.values()):
+                    node.nonfinite[event.step] = None
+            if event.training is not None:
+                node.training[event.step] = dict(event.training)
+        case ev.NodeNotReproducible():
+            node.not_reproducible = True
+        case ev.PathFailed():
+            if node.failures is None or node.failures.step != event.step:
+                node.failures = Failures(step=event.step)
+            node.failures.counts[event.failure.value] = event.count
+        case ev.FailuresForgotten():
+            node.failures = None
+            tree.blocked.discard(node.id)
+            tree.mark(node.id)
+        case _:
+            assert_never(event)
+    state.touched_plans[node.plan] = None
+
+
+CheckpointEvent = ev.CheckpointPublished | ev.CheckpointLost | ev.CheckpointDropped
+
+
+def apply_checkpoint(state: EngineState, event: CheckpointEvent) -> None:
+    """A checkpoint came or went."""
+    node = state.nodes[event.node]
+    match event:
+        case ev.CheckpointPublished():
+            node.checkpoints.setdefault(event.step, {})[event.fence] = Checkpoint(
+                fence=event.fence, size_bytes=event.size_bytes, digest=event.digest
+            )
+            state.dropped.pop((event.node, event.step, event.fence), None)
+            lease = state.leases.get(event.fence)
+            if lease is not None and (event.node, event.step) in lease.promises:
+                lease.promises[event.node, event.step] = Promise.KEPT
+            elif lease is not None:
+                lease.extra_saves.append((event.node, event.step))
+        case ev.CheckpointLost() | ev.CheckpointDropped():
+            kept = node.checkpoints.get(event.step, {})
+            kept.pop(event.fence, None)
+            if not kept:
+                node.checkpoints.pop(event.step, None)
+            state.dropped[event.node, event.step, event.fence] = node.plan
+        case _:
+            assert_never(event)
+    state.tree_of(node).mark_state(event.node, event.step)
+    state.touched_plans[node.plan] = None

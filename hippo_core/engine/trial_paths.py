@@ -1,0 +1,68 @@
+"""A trial's path through the plan: its stretches, what is kept on it, and whether it is being trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from hippo_core.engine.requests import progress
+from hippo_core.engine.state import EngineState, Study, Trial
+from hippo_core.plan import Node
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointRef:
+    """A checkpoint that is kept."""
+
+    plan: int
+    node: int
+    step: int
+    fence: int
+    size_bytes: int
+
+
+def walk(trial: Trial, step: int) -> Iterator[tuple[Node, int, int]]:
+    """The stretches of a trial's path below ``step``, root-most first."""
+    leaf = trial.node if trial.node is not None else trial.reached_node
+    if leaf is None:
+        return
+    nodes = leaf.path()
+    for index, node in enumerate(nodes):
+        stop = nodes[index + 1].start if index + 1 < len(nodes) else step
+        if node.start < min(stop, step):
+            yield node, node.start, min(stop, step)
+
+
+def going_through(study: Study, node: Node, step: int) -> Iterator[Trial]:
+    """The trials of a study whose paths go through the state at ``step`` of a node."""
+    for trial in study.trials.values():
+        leaf, furthest = trial.node, trial.target or trial.reached
+        if leaf is not None and furthest >= step and leaf.plan == node.plan and leaf.owner(step) is node:
+            yield trial
+
+
+def checkpoints_of(plan: int, trial: Trial, step: int) -> Iterator[CheckpointRef]:
+    """The checkpoints on a trial's path up to ``step``, by step."""
+    for node, start, stop in walk(trial, step):
+        for each in sorted(node.checkpoints):
+            if start < each <= stop:
+                for fence in sorted(node.checkpoints[each]):
+                    kept = node.checkpoints[each][fence]
+                    yield CheckpointRef(
+                        plan=plan, node=node.id, step=each, fence=fence, size_bytes=kept.size_bytes
+                    )
+
+
+def running_trials(state: EngineState, study: Study) -> set[int]:
+    """Trials whose next untrained step a lease is training towards."""
+    running = set()
+    leases = state.plans[study.plan].tree.leases
+    for number in study.open:
+        trial = study.trials[number]
+        step = progress(trial)
+        if trial.node is None or trial.target is None or step >= trial.target:
+            continue
+        node = trial.node.owner(step + 1)
+        if any(lease.will_reach(node.id, step + 1) for lease in leases.get(node.id, {}).values()):
+            running.add(number)
+    return running
