@@ -26,7 +26,7 @@ MAX_DEPTH = 16
 SMALL = 4096  #: values of a trainer's own attributes up to this many bytes are saved whether changed or not
 _SCALARS = frozenset({int, float, bool, str, bytes, type(None), complex})
 _MODULE_INTERNALS = frozenset(vars(torch.nn.Module())) | {"training"}
-_LOADER_PARTS = ("dataset", "sampler", "batch_sampler", "generator")
+_LOADER_PARTS = ("generator", "dataset", "sampler", "batch_sampler")
 
 
 class Sort(StrEnum):
@@ -165,8 +165,12 @@ class _Walk:
         self._seen.add(id(value))
         if only is None:
             self.found.objects[path] = value
-        for name, item in attributes(value).items():
-            if only is None or name in only:
+        # Loaders and samplers of torch do not change their own settings; a trainer may make them anew with others.
+        of_torch = type(value).__module__.startswith("torch.")
+        found = attributes(value)
+        for name in found if only is None else only:
+            item = found.get(name)
+            if not (of_torch and type(item) in _SCALARS):
                 self.visit(item, path, name, f"{path}.{name}", _attribute_setter(value, name), depth + 1)
         return True
 

@@ -1,0 +1,184 @@
+"""Hyperparameters record what was read; evaluation leaves no trace; the process is prepared as documented."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from hippo_worker.hosting.evaluation import without_trace
+from hippo_worker.hosting.failures import InvalidTrainer
+from hippo_worker.hosting.hyperparameters import Hyperparameters
+from hippo_worker.hosting.metrics import check_metrics, settle
+from hippo_worker.hosting.randomness import (
+    capture_random_state,
+    derive,
+    restore_random_state,
+    seed_everything,
+)
+from hippo_worker.hosting.runtime import prepare, require_threads
+
+VALUES = {"lr": 0.1, "depth": 4, "optimizer.momentum": 0.9}
+
+
+def test_only_names_that_were_asked_for_count_as_read() -> None:
+    hp = Hyperparameters(VALUES)
+    assert hp["lr"] == hp.lr == hp.get("lr") == 0.1
+    assert "nesterov" not in hp
+    assert hp.read == {"lr", "nesterov"}
+    assert hp.looks_equal({"lr": 0.1, "depth": 5})
+    assert not hp.looks_equal({"lr": 0.2})
+    # Absence was seen too.
+    assert not hp.looks_equal({"lr": 0.1, "nesterov": True})
+
+
+@pytest.mark.parametrize(
+    "look", [dict, list, len, repr, lambda hp: {**hp}, lambda hp: hp.items() and list(hp.items())]
+)
+def test_who_walks_through_has_read_everything(look: object) -> None:
+    hp = Hyperparameters(VALUES)
+    look(hp)  # type: ignore[operator]
+    assert hp.has_read("depth")
+    assert hp.looks_equal(VALUES)
+    assert not hp.looks_equal({**VALUES, "depth": 5})
+    assert not hp.looks_equal({**VALUES, "more": 1})
+
+
+@pytest.mark.parametrize(("one", "other"), [(1, 1.0), (1, True), ("1", 1), (None, False), ((1,), (1.0,))])
+def test_values_of_different_types_differ(one: object, other: object) -> None:
+    hp = Hyperparameters({"a": one})  # type: ignore[dict-item]
+    assert hp["a"] == one
+    assert not hp.looks_equal({"a": other})  # type: ignore[dict-item]
+    assert hp.changed({"a": other}) == ["a"]  # type: ignore[dict-item]
+    assert hp.changed({"a": one}) == []  # type: ignore[dict-item]
+
+
+def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
+    hp = Hyperparameters(VALUES)
+    with pytest.raises(KeyError, match="'rate' is no hyperparameter here; there are: depth, lr, optimizer"):
+        hp["rate"]
+    with pytest.raises(AttributeError, match="'rate' is no hyperparameter here"):
+        _ = hp.rate
+
+
+def test_evaluation_leaves_no_trace() -> None:
+    model = nn.Sequential(nn.Linear(2, 2), nn.Dropout(), nn.BatchNorm1d(2))
+    model[1].eval()
+    before = capture_random_state("cpu")
+    with without_trace({"model": model}, "cpu"):
+        model.eval()
+        model[1].train()
+        torch.set_grad_enabled(False)
+        torch.rand(3), random.random(), np.random.rand()
+    after = capture_random_state("cpu")
+    assert torch.equal(before["torch"], after["torch"])
+    assert before["python"] == after["python"]
+    assert str(before["numpy"]) == str(after["numpy"])
+    assert [module.training for module in model.modules()] == [True, True, False, True]
+    assert torch.is_grad_enabled()
+
+
+def test_the_random_state_is_put_back_also_after_an_error() -> None:
+    before = torch.get_rng_state()
+
+    def evaluate() -> None:
+        with without_trace({}, "cpu"):
+            raise ZeroDivisionError(torch.rand(3))
+
+    with pytest.raises(ZeroDivisionError):
+        evaluate()
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_seeds_are_those_that_a_bare_loop_sets() -> None:
+    seed_everything(2**32 + 5)
+    found = random.random(), np.random.rand(), torch.rand(3).tolist()
+    random.seed(2**32 + 5)
+    np.random.seed(5)
+    torch.manual_seed(2**32 + 5)
+    assert found == (random.random(), np.random.rand(), torch.rand(3).tolist())
+
+
+def test_a_captured_random_state_is_not_moved_by_later_draws() -> None:
+    state = capture_random_state("cpu")
+    expected = random.gauss(0, 1), np.random.standard_normal(), torch.randn(3).tolist()
+    restore_random_state(state)
+    assert (random.gauss(0, 1), np.random.standard_normal(), torch.randn(3).tolist()) == expected
+
+
+def test_derived_seeds_are_the_same_everywhere() -> None:
+    assert derive(0, "order", 3) == 386106667988085106
+    assert derive(0, "order", 3) != derive(0, "order", 4) != derive(1, "order", 3)
+    assert 0 <= derive(2**63, "x") < 2**63
+
+
+def test_the_process_is_prepared_as_documented() -> None:
+    assert prepare("cpu", 2, True) == torch.device("cpu")
+    assert torch.get_num_threads() == 2
+    assert torch.are_deterministic_algorithms_enabled()
+    assert not torch.backends.cudnn.benchmark
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"]
+    prepare("cpu", 1, False)
+    assert not torch.are_deterministic_algorithms_enabled()
+    with pytest.raises(ValueError, match="unknown device 'tpu'"):
+        prepare("tpu", 1, True)
+
+
+def test_other_threads_are_refused() -> None:
+    torch.set_num_threads(2)
+    with pytest.raises(InvalidTrainer, match=r"Resources\(cpus=2\)"):
+        require_threads(1)
+    require_threads(2)
+
+
+def test_what_is_preloaded_starts_no_thread_of_ours_and_touches_no_gpu() -> None:
+    code = (
+        "import os, hippo_worker.hosting.preload, torch\n"
+        "print(len(os.listdir('/proc/self/task')), torch.cuda.is_initialized())"
+    )
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=100, check=True
+    )
+    assert done.stdout.split() == ["1", "False"]
+
+
+def test_numbers_of_all_kinds_are_metrics() -> None:
+    returned = {
+        "float": 0.5,
+        "int": 3,
+        "bool": True,
+        "numpy": np.float32(0.25),
+        "numpy_bool": np.bool_(True),
+        "array": np.array(1.5),
+        "tensor": torch.tensor(2, dtype=torch.bfloat16),
+        "attached": torch.ones((), requires_grad=True) * 2,
+    }
+    expected = {"float": 0.5, "int": 3.0, "bool": 1.0, "numpy": 0.25, "numpy_bool": 1.0, "array": 1.5,
+                "tensor": 2.0, "attached": 2.0}  # fmt: skip
+    assert settle(check_metrics(returned, "evaluate")) == expected
+
+
+def test_a_metric_does_not_follow_a_tensor_that_is_changed_later() -> None:
+    total = torch.tensor(1.0)
+    found = check_metrics({"total": total}, "train")
+    total += 1
+    assert settle(found) == {"total": 1.0}
+
+
+@pytest.mark.parametrize("value", [10**400, 1j, torch.tensor(1j), [1.0], {"a": 1}])
+def test_what_is_no_real_number_is_no_metric(value: object) -> None:
+    with pytest.raises(InvalidTrainer, match="for the metric 'score'"):
+        check_metrics({"score": value}, "evaluate")
+
+
+@pytest.mark.parametrize("name", [3, "", None])
+def test_names_of_metrics_are_text(name: object) -> None:
+    with pytest.raises(InvalidTrainer, match="returned a metric named"):
+        check_metrics({name: 1.0}, "evaluate")
