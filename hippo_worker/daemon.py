@@ -24,7 +24,7 @@ from hippo_worker.environment import Offer
 from hippo_worker.lease import Lease
 from hippo_worker.logs import LogShipper
 from hippo_worker.reports import Outbox
-from hippo_worker.settings import WorkerSettings
+from hippo_worker.settings import Endpoint, WorkerSettings
 from hippo_worker.slots.slot import Slot
 from hippo_worker.supplies import Supplies
 
@@ -40,12 +40,15 @@ class Daemon:
 
     Args:
         settings: What it was told.
+        endpoint: The server.
         host: The host's name.
         offer: Its slots and environment.
         supplies: What its slots draw on.
     """
 
-    def __init__(self, settings: WorkerSettings, host: str, offer: Offer, supplies: Supplies) -> None:
+    def __init__(
+        self, settings: WorkerSettings, endpoint: Endpoint, host: str, offer: Offer, supplies: Supplies
+    ) -> None:
         self.incarnation = uuid.uuid4().hex
         self._settings = settings
         self._host = host
@@ -58,7 +61,7 @@ class Daemon:
         self._storage_address = ""
         self._lease_seconds = 30.0
         self._orphan_seconds = 600.0
-        self.connection = ServerConnection(settings.server, settings.token, self)
+        self.connection = ServerConnection(endpoint.server, endpoint.token, self)
         self._logs = LogShipper(self.connection.append_log)
         self._slots = [
             Slot(spec, gpu, supplies, self._logs) for spec, gpu in zip(offer.slots, offer.gpus, strict=True)

@@ -28,6 +28,12 @@ _EXIT_CODES = {"INVALID": 2, "UNAVAILABLE": 3, "NOT_ALLOWED": 4, "NOT_FOUND": 5,
     help="host:port.",
 )
 @_option(
+    "--server-file",
+    envvar="HIPPO_SERVER_FILE",
+    type=click.Path(path_type=Path),
+    help="In place of --server: where a server of this machine says its address; waited for.",
+)
+@_option(
     "--token-file",
     envvar="HIPPO_TOKEN_FILE",
     type=click.Path(path_type=Path),
@@ -52,6 +58,7 @@ _EXIT_CODES = {"INVALID": 2, "UNAVAILABLE": 3, "NOT_ALLOWED": 4, "NOT_FOUND": 5,
 def cli(
     context: click.Context,
     server: str,
+    server_file: Path | None,
     token_file: Path | None,
     name: str | None,
     slots: int | None,
@@ -65,7 +72,7 @@ def cli(
     from hippo_core.errors import HippoError
 
     try:
-        settings = _settings(server, token_file, name, slots, labels, data_dir, cache)
+        settings = _settings(server, server_file, token_file, name, slots, labels, data_dir, cache)
         _work(settings)
     except HippoError as error:
         raise SystemExit(_fail(error)) from None
@@ -91,6 +98,7 @@ def verify(arguments: tuple[str, ...]) -> None:
 
 def _settings(
     server: str,
+    server_file: Path | None,
     token_file: Path | None,
     name: str | None,
     slots: int | None,
@@ -103,8 +111,9 @@ def _settings(
     from hippo_worker import settings
 
     return settings.WorkerSettings(
-        server=server,
-        token=settings.read_token(token_file, os.environ),
+        endpoint=settings.Endpoint(server=server, token=settings.read_token(token_file, os.environ))
+        if server_file is None
+        else settings.ComingServer(file=server_file, token_file=token_file),
         name=name or settings.default_name(),
         slots=slots,
         labels=settings.parse_labels(labels),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
 import re
 import socket
@@ -13,6 +15,7 @@ from hippo_core.errors import InvalidStudy, NotAllowed
 
 DEFAULT_SERVER = "127.0.0.1:7440"
 DEFAULT_CACHE = "4GiB"
+_POLL_SECONDS = 0.02
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -21,8 +24,7 @@ class WorkerSettings:
     """A worker's settings.
 
     Attributes:
-        server: ``host:port``.
-        token: The bearer token, of role ``worker``.
+        endpoint: The server; one that is still to come is waited for.
         name: The worker's name, by which a server knows it again.
         slots: How many places train at once; None: one for each GPU, else one for each core.
         labels: For people.
@@ -30,8 +32,7 @@ class WorkerSettings:
         cache_bytes: How much of recent checkpoints is kept there.
     """
 
-    server: str
-    token: str = field(repr=False)
+    endpoint: Endpoint | ComingServer
     name: str
     slots: int | None
     labels: Mapping[str, str]
@@ -47,6 +48,49 @@ class WorkerSettings:
             )
         if self.slots is not None and self.slots < 1:
             raise InvalidStudy("slots", f"{self.slots} is too few", "Give at least 1.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """A server, and how it knows the worker.
+
+    Attributes:
+        server: ``host:port``.
+        token: The bearer token, of role ``worker``.
+    """
+
+    server: str
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComingServer:
+    """A server of this machine that is being started: torch can be imported meanwhile.
+
+    Attributes:
+        file: Where it says its address once it is ready.
+        token_file: The worker's token, which a server makes before it is ready.
+    """
+
+    file: Path
+    token_file: Path | None
+
+    async def ready(self) -> Endpoint:
+        """Waits for the server.
+
+        Raises:
+            NotAllowed: The token cannot be read.
+        """
+        while (address := self._address()) is None:  # noqa: ASYNC110 - nothing announces another process's file
+            await asyncio.sleep(_POLL_SECONDS)
+        return Endpoint(server=address, token=read_token(self.token_file, os.environ))
+
+    def _address(self) -> str | None:
+        try:
+            address: str = json.loads(self.file.read_text())["grpc"]
+        except FileNotFoundError:
+            return None
+        return address
 
 
 def default_name() -> str:

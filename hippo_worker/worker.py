@@ -10,17 +10,16 @@ import signal
 import socket
 import sys
 import time
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from hippo_worker.bundles import BundleCache
-from hippo_worker.checkpoints import CheckpointCache
-from hippo_worker.daemon import Daemon
-from hippo_worker.environment import describe
 from hippo_worker.folder import held, sweep
-from hippo_worker.publishing import Publisher
-from hippo_worker.settings import WorkerSettings
+from hippo_worker.settings import ComingServer, WorkerSettings
 from hippo_worker.slots.spawner import Spawner
 from hippo_worker.slots.variables import base_environment
-from hippo_worker.supplies import Supplies
+
+if TYPE_CHECKING:
+    from hippo_worker.daemon import Daemon
 
 
 async def work(settings: WorkerSettings) -> None:
@@ -32,29 +31,45 @@ async def work(settings: WorkerSettings) -> None:
     log_to_stderr()
     with held(settings.data_folder):
         spool = sweep(settings.data_folder)
-        data_folder = settings.data_folder / "data"
-        data_folder.mkdir(exist_ok=True)
         spawner = Spawner(base_environment(os.environ, settings.data_folder))
         try:
-            # torch is imported there while nothing else is done yet: no gRPC thread exists when it starts.
-            offer = await describe(spawner, settings.slots)
-            checkpoints = CheckpointCache(settings.data_folder / "checkpoints", settings.cache_bytes)
-            supplies = Supplies(
-                spawner=spawner,
-                bundles=BundleCache(settings.data_folder / "bundles"),
-                checkpoints=checkpoints,
-                publisher=Publisher(checkpoints),
-                spool=spool,
-                data_folder=data_folder,
-                variables=dict(os.environ),
-            )
-            daemon = Daemon(settings, socket.gethostname(), offer, supplies)
+            # First of all, since it takes longest: torch is imported there. What the daemon is made of is
+            # imported beside it, and a server that is being started gets ready.
+            spawner.launch()
+            daemon = await _assemble(settings, spawner, spool)
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, daemon.terminate)
             await daemon.run()
         finally:
             spawner.close()
+
+
+async def _assemble(settings: WorkerSettings, spawner: Spawner, spool: Path) -> Daemon:
+    from hippo_worker.bundles import BundleCache
+    from hippo_worker.checkpoints import CheckpointCache
+    from hippo_worker.daemon import Daemon
+    from hippo_worker.environment import describe
+    from hippo_worker.publishing import Publisher
+    from hippo_worker.supplies import Supplies
+
+    data_folder = settings.data_folder / "data"
+    data_folder.mkdir(exist_ok=True)
+    checkpoints = CheckpointCache(settings.data_folder / "checkpoints", settings.cache_bytes)
+    supplies = Supplies(
+        spawner=spawner,
+        bundles=BundleCache(settings.data_folder / "bundles"),
+        checkpoints=checkpoints,
+        publisher=Publisher(checkpoints),
+        spool=spool,
+        data_folder=data_folder,
+        variables=dict(os.environ),
+    )
+    offer = await describe(spawner, settings.slots)
+    endpoint = settings.endpoint
+    if isinstance(endpoint, ComingServer):
+        endpoint = await endpoint.ready()
+    return Daemon(settings, endpoint, socket.gethostname(), offer, supplies)
 
 
 def log_to_stderr() -> None:

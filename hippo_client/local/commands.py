@@ -12,6 +12,7 @@ from hippo_client.local.home import Home
 # What would turn a child away from what the supervisor tells it: whose server, and where it listens.
 _NOT_FOR_CHILDREN = (
     "HIPPO_SERVER",
+    "HIPPO_SERVER_FILE",
     "HIPPO_TOKEN",
     "HIPPO_TOKEN_FILE",
     "HIPPO_HOST",
@@ -30,11 +31,11 @@ def server_command(home: Home, grpc_port: int, http_port: int) -> list[str]:
     ]
 
 
-def worker_command(home: Home, server: str, slots: int | None) -> list[str]:
-    """``hippo-worker`` for the home's server; without ``slots`` as many as fit the machine."""
+def worker_command(home: Home, slots: int | None) -> list[str]:
+    """``hippo-worker`` for the home's server, started beside it; without ``slots`` as many as fit the machine."""
     command = [
         *_module("hippo_worker.main"),
-        f"--server={server}",
+        f"--server-file={home.server_file}",
         f"--token-file={home.worker_token_file}",
         f"--data-dir={home.worker_folder}",
     ]
@@ -46,7 +47,7 @@ class Commands:
     """How server and worker are started; other ones stand in for them in tests."""
 
     server: Callable[[Home, int, int], list[str]] = server_command
-    worker: Callable[[Home, str, int | None], list[str]] = worker_command
+    worker: Callable[[Home, int | None], list[str]] = worker_command
 
 
 def environment() -> dict[str, str]:

@@ -146,6 +146,9 @@ class Supervisor:
             self._linger = None
         self._stays = self._stays or request.stay
         self._start_server(request)
+        if request.worker:
+            # Beside the server, not after it: most of either's start is imports.
+            self._start_worker(request.slots)
         if not self._ready.done():
             await _send(attached, Answer(state=State.STARTING, message="starting the server"))
         try:
@@ -153,8 +156,6 @@ class Supervisor:
         except HippoError as error:
             await _send(attached, Answer(state=State.FAILED, message=error.message, hint=error.hint))
             return False
-        if request.worker:
-            self._start_worker(address, request.slots)
         attached.answered = True
         await _send(
             attached,
@@ -200,7 +201,7 @@ class Supervisor:
         self._begin(self._server.run())
         self._begin(self._await_server(self._server))
 
-    def _start_worker(self, address: ServerAddress, slots: int | None) -> None:
+    def _start_worker(self, slots: int | None) -> None:
         if self._worker is not None:
             return
         self._slots = slots
@@ -208,7 +209,7 @@ class Supervisor:
         # last save, whereas a drain would hold the home for as long as its current step.
         self._worker = Child(
             "worker",
-            command=lambda: self._commands.worker(self._home, address.grpc, slots),
+            command=lambda: self._commands.worker(self._home, slots),
             log=self._home.logs / "worker.log",
             environment=environment(),
             on_orphaned=signal.SIGKILL,
@@ -315,6 +316,8 @@ def supervise(home: Home, commands: Commands | None = None, linger_seconds: floa
     if other is not None and started_at(other.pid) is not None and _listens(other.grpc):
         log.error("a server that this supervisor did not start (process %d) runs on the home", other.pid)
         return EXIT_FOREIGN_SERVER
+    # The home is ours: what a server said that was killed is void, and no worker is to go there.
+    home.server_file.unlink(missing_ok=True)
 
     async def run() -> None:
         await Supervisor(home, commands, linger_seconds).run()

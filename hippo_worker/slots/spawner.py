@@ -118,12 +118,12 @@ class Spawner:
     async def _start(self) -> None:
         async with self._starting:
             if self._server is None:
-                self._launch()
+                self.launch()
             assert self._ready is not None
             await asyncio.shield(self._ready)
 
-    def _launch(self) -> None:
-        """Starts the forkserver; from the main thread, whose life its death signal would follow."""
+    def launch(self) -> None:
+        """Starts the forkserver, where none is, without waiting for it; from the event loop's thread."""
         loop = asyncio.get_running_loop()
         control, theirs = socket.socketpair()
         with theirs:

@@ -98,7 +98,7 @@ def supervisor() -> None:
             f"--grpc-port={grpc}",
             f"--http-port={http}",
         ],
-        worker=lambda home, _, slots: [
+        worker=lambda home, slots: [
             *program,
             "worker",
             f"--home={home.path}",

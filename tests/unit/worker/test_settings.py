@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,8 @@ import pytest
 
 from hippo_core.errors import InvalidStudy, NotAllowed
 from hippo_worker.settings import (
+    ComingServer,
+    Endpoint,
     WorkerSettings,
     default_data_folder,
     default_name,
@@ -20,8 +24,7 @@ from hippo_worker.settings import (
 
 def make(**changes: Any) -> WorkerSettings:
     values: dict[str, Any] = {
-        "server": "127.0.0.1:7440",
-        "token": "hippo_secret",
+        "endpoint": Endpoint(server="127.0.0.1:7440", token="hippo_secret"),
         "name": "w",
         "slots": None,
         "labels": {},
@@ -86,3 +89,18 @@ def test_without_a_token_the_remedies_are_named(tmp_path: Path) -> None:
 def test_the_data_folder_lies_in_the_home(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HIPPO_HOME", "/somewhere")
     assert default_data_folder() == Path("/somewhere/worker")
+
+
+def test_a_server_that_is_being_started_is_waited_for(tmp_path: Path) -> None:
+    file, token_file = tmp_path / "server.json", tmp_path / "worker.token"
+
+    async def start() -> Endpoint:
+        waiting = asyncio.create_task(ComingServer(file=file, token_file=token_file).ready())
+        await asyncio.sleep(0)  # it has looked, and found nothing
+        assert not waiting.done()
+        token_file.write_text("hippo_late\n")  # made by the server, like its address
+        (tmp_path / "draft").write_text(json.dumps({"grpc": "127.0.0.1:1234", "http": "", "pid": 1}))
+        (tmp_path / "draft").replace(file)
+        return await waiting
+
+    assert asyncio.run(start()) == Endpoint(server="127.0.0.1:1234", token="hippo_late")
