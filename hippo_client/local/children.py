@@ -11,8 +11,7 @@ from pathlib import Path
 from hippo_client.local.processes import ProcessIdentity, last_words, start, started_at
 from hippo_client.local.restarts import RestartDelays
 
-# A child that lived less than this has not done anything.
-SHORT_LIFE_SECONDS = 5.0
+#: After so many deaths with no step committed in between it is time to tell, and again after as many more.
 TROUBLING_DEATHS = 3
 
 
@@ -26,7 +25,7 @@ class Child:
         environment: All of the environment.
         on_orphaned: What the child is sent if the supervisor dies.
         on_change: Called after each start and death, so that the record follows.
-        on_trouble: Called with words when it has died several times without living.
+        on_trouble: Called with words when it has died several times with nothing trained in between.
     """
 
     def __init__(
@@ -44,7 +43,6 @@ class Child:
         self.log = log
         self.delays = RestartDelays()
         self.identity: ProcessIdentity | None = None
-        self.short_lives = 0
         self._command = command
         self._environment = environment
         self._on_orphaned = on_orphaned
@@ -56,15 +54,13 @@ class Child:
 
     async def run(self) -> None:
         """Keep it running until ``end`` is called and it has gone."""
-        clock = asyncio.get_running_loop().time
         while not self._ending.is_set():
-            born = clock()
             self._start()
             await self._exited.wait()
             if self._ending.is_set():
                 return
             delay = self.delays.died()
-            self._count(clock() - born)
+            self._tell_of_trouble()
             try:
                 await asyncio.wait_for(self._ending.wait(), delay)
             except TimeoutError:
@@ -109,10 +105,9 @@ class Child:
         )
         self._on_change()
 
-    def _count(self, lived_seconds: float) -> None:
-        self.short_lives = self.short_lives + 1 if lived_seconds < SHORT_LIFE_SECONDS else 0
-        if self.short_lives and self.short_lives % TROUBLING_DEATHS == 0:
+    def _tell_of_trouble(self) -> None:
+        if self.delays.deaths % TROUBLING_DEATHS == 0:
             self._on_trouble(
-                f"The {self.name} ended {self.short_lives} times as soon as it had started. "
+                f"The {self.name} ended {self.delays.deaths} times with no step trained in between. "
                 f"{last_words(self.log)}"
             )

@@ -10,13 +10,13 @@ class RestartDelays:
     """At once, then 0.5 s doubling to at most 5 s; a step committed in between starts over."""
 
     def __init__(self) -> None:
-        self._deaths = 0
+        self.deaths = 0  #: since a step was last seen to be committed
         self._steps_at_death: int | None = None
 
     @property
     def is_waiting(self) -> bool:
         """Whether the next restart would wait, so that progress is worth asking for."""
-        return self._deaths > 0
+        return self.deaths > 0
 
     def died(self) -> float:
         """Count a death.
@@ -24,11 +24,11 @@ class RestartDelays:
         Returns:
             Seconds to wait before the restart.
         """
-        self._deaths += 1
+        self.deaths += 1
         self._steps_at_death = None
-        if self._deaths == 1:
+        if self.deaths == 1:
             return 0.0
-        return min(FIRST_SECONDS * float(2 ** (self._deaths - 2)), LONGEST_SECONDS)
+        return min(FIRST_SECONDS * float(2 ** (self.deaths - 2)), LONGEST_SECONDS)
 
     def committed(self, steps: int) -> None:
         """Hear how many steps have been committed in all.
@@ -40,4 +40,4 @@ class RestartDelays:
         ):  # less: the server counts from its start
             self._steps_at_death = steps
         elif steps > self._steps_at_death:
-            self._deaths = 0
+            self.deaths = 0
