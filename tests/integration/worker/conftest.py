@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from typing import Any
 
 import psutil
 import pytest
+import pytest_asyncio
 
 from hippo_core.engine.orders import LeaseOrder, StageOrder
 from hippo_core.program import Program
@@ -22,9 +24,16 @@ from hippo_core.values import Kind
 from hippo_storage.bundle import build
 from hippo_storage.storage import Storage
 from hippo_worker.folder import leftovers
-from tests.integration.worker.scripted_server import TOKEN, ScriptedServer
+from tests.integration.worker.scripted_server import TOKEN, ScriptedServer, Told
 
 PATIENCE_SECONDS = 90.0
+CANARIES = {
+    "AWS_ACCESS_KEY_ID": "canary-key",
+    "AWS_SECRET_ACCESS_KEY": "canary-secret",
+    "GOOGLE_APPLICATION_CREDENTIALS": "/canary/credentials.json",
+    "HIPPO_DATABASE_URL": "postgresql://canary",
+    "MY_API_KEY": "canary-api",
+}
 
 
 class Worker:
@@ -59,9 +68,13 @@ class Worker:
         async with asyncio.timeout(PATIENCE_SECONDS):
             return await asyncio.to_thread(self.process.wait)
 
-    async def until_at_gate(self, count: int = 1) -> None:
-        """Waits until so many runners have come to their gate."""
-        await until(lambda: len(list(self.data.glob("gate-*"))) == count, "runners at the gate")
+    async def until_at_gate(self, name: str = "gate", count: int = 1) -> None:
+        """Waits until so many runners have come to the gate of this name."""
+        await until(lambda: len(list(self.data.glob(f"{name}-*"))) == count, f"runners at {name}")
+
+    def open_gate(self, name: str = "gate") -> None:
+        """Lets the runners at a gate go on."""
+        (self.data / name).touch()
 
     async def until_nothing_is_left(self) -> None:
         """Waits until no process lives that was born into its data folder."""
@@ -137,6 +150,56 @@ async def start_worker(server: ScriptedServer, tmp_path: Path) -> AsyncIterator[
         worker.end()
     for worker in workers:
         await worker.until_nothing_is_left()
+
+
+class Bench:
+    """A worker of two slots that the tests of a module share, each with leases of its own."""
+
+    def __init__(self, server: ScriptedServer, worker: Worker, storage: Storage, folder: Path) -> None:
+        self.server = server
+        self.worker = worker
+        self.storage = storage
+        self.folder = folder
+        self.bundle = put_bundle(folder, storage, "")
+        self._fences = itertools.count(1)
+
+    def lease(self, program: Program | None = None, **changes: Any) -> LeaseOrder:
+        """The next lease."""
+        changes = {"bundle": self.bundle, **changes}
+        return make_lease(changes.pop("bundle"), next(self._fences), program=program, **changes)
+
+    def gate(self) -> str:
+        """The name of a gate that no other test has."""
+        return f"gate{next(self._fences)}"
+
+    async def train(self, *orders: LeaseOrder) -> list[Told]:
+        """Grants leases one after the other, each when the one before is over."""
+        told = []
+        for order in orders:
+            told.append(await self.server.grant(order))
+            await self.server.until_over(order.fence)
+        return told
+
+    async def kill_runners(self) -> None:
+        """Kills the worker's runners and waits until they are gone."""
+        for runner in self.worker.runners():
+            runner.kill()
+        await until(lambda: not self.worker.runners(), "the runners' end")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def bench(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bench]:
+    """The shared worker; some secrets are in its environment. The module fails if the protocol was broken."""
+    folder = tmp_path_factory.mktemp("bench")
+    scripted = ScriptedServer(str(folder / "storage"))
+    await scripted.start()
+    arguments = ["--server", f"127.0.0.1:{scripted.port}", "--name", "w", "--slots", "2"]
+    worker = Worker(folder / "w", arguments, CANARIES)
+    yield Bench(scripted, worker, Storage.open(str(folder / "storage")), folder)
+    worker.end()
+    await worker.until_nothing_is_left()
+    await scripted.stop()
+    assert scripted.broken == []
 
 
 def make_program(trainer: str = "Tiny", **changes: Any) -> Program:

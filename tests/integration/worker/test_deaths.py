@@ -10,12 +10,13 @@ import pytest
 
 from hippo_core.engine.commands import FailedReport
 from hippo_core.engine.states import FailureClass
-from tests.integration.worker.conftest import Worker, make_lease, make_program, until
+from tests.integration.worker.conftest import Bench, Worker, make_lease, make_program, until
 from tests.integration.worker.scripted_server import ScriptedServer
 
 StartWorker = Callable[..., Worker]
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
     ("how", "failure", "words"),
     [
@@ -28,28 +29,21 @@ StartWorker = Callable[..., Worker]
     ],
 )
 async def test_a_runner_that_dies_is_told_with_whose_fault_it_is(
-    server: ScriptedServer,
-    start_worker: StartWorker,
-    bundle: str,
-    how: str,
-    failure: FailureClass,
-    words: str,
+    bench: Bench, how: str, failure: FailureClass, words: str
 ) -> None:
     """
-    1. a trainer ends its process at step 2; the failure names that step and the death in words
+    1. a trainer ends its process at step 2; the failure names the death in words, and the step that was committed
     2. the next lease trains in a new runner
     """
-    start_worker()
-    told = await server.grant(make_lease(bundle, 1, program=make_program("Dying", options={"how": how})))
-    await server.until_over(1)
+    told, following = await bench.train(
+        bench.lease(make_program("Dying", options={"how": how})), bench.lease()
+    )
     (failed,) = told.of(FailedReport)
     assert failed.failure is failure
     assert words in failed.message
-    assert (failed.node, failed.step) == (1, 2) if told.steps else (1, 0)
+    assert (failed.node, failed.step) == (1, len(told.steps))
     if how == "segv":
         assert "Segmentation fault" in failed.traceback
-    following = await server.grant(make_lease(bundle, 2))
-    await server.until_over(2)
     assert following.steps == [0, 1, 2, 3]
 
 
@@ -94,18 +88,24 @@ async def test_kill_minus_nine_of_the_forkserver_costs_no_more_than_the_paths(
     assert following.steps == [0, 1, 2, 3]
 
 
-async def test_the_end_of_a_runner_is_the_end_of_what_it_started(
-    server: ScriptedServer, start_worker: StartWorker, bundle: str
-) -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_the_end_of_a_runner_is_the_end_of_what_it_started(bench: Bench) -> None:
     """A runner is replaced for another program; the process that its trainer had started is gone."""
-    worker = start_worker()
-    await server.grant(make_lease(bundle, 1, program=make_program("Parent")))
-    await server.until_over(1)
-    child = int((worker.data / "child").read_text())
+    await bench.train(bench.lease(make_program("Parent")))
+    child = int((bench.worker.data / "child").read_text())
     assert psutil.pid_exists(child)
-    await server.grant(make_lease(bundle, 2))
-    await server.until_over(2)
+    await bench.train(bench.lease())
     await until(lambda: not psutil.pid_exists(child), "the child's end")
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_runner_that_died_idle_is_replaced_without_a_word(bench: Bench) -> None:
+    (first,) = await bench.train(bench.lease())
+    for runner in bench.worker.runners():
+        runner.kill()
+    (second,) = await bench.train(bench.lease())
+    assert second.steps == [0, 1, 2, 3]
+    assert first.metrics[1, 4]["pid"] != second.metrics[1, 4]["pid"]
 
 
 async def test_a_new_daemon_ends_what_an_earlier_life_left(

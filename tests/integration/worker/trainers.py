@@ -16,7 +16,7 @@ from hippo_core.training import Trainer
 
 
 class Tiny(Trainer):
-    """A linear model. Options: ``gate``: a step that begins only when a file ``gate`` lies in the data folder."""
+    """A linear model. Options: ``gate``: a step that begins only when the file ``file`` lies in the data folder."""
 
     def setup(self, context):
         self.context = context
@@ -30,7 +30,7 @@ class Tiny(Trainer):
 
     def train(self, step):
         if step == self.context.options.get("gate"):
-            self.wait_for("gate")
+            self.wait_for(self.context.options.get("file", "gate"))
         time.sleep(self.context.options.get("pause", 0.0))
         inputs = torch.randn(8, 4)
         loss = self.model(inputs).square().mean()
@@ -50,12 +50,10 @@ class Tiny(Trainer):
 
 
 class Dying(Tiny):
-    """Ends its process in the way that ``options["how"]`` names, at step 2; once, if ``options["once"]``."""
+    """Ends its process in the way that ``options["how"]`` names, at step 2."""
 
     def train(self, step):
-        mark = Path(self.context.data_dir, "died")
-        if step == 2 and not (self.context.options.get("once") and mark.exists()):
-            mark.touch()
+        if step == 2:
             match self.context.options["how"]:
                 case "segv":
                     ctypes.string_at(0)
@@ -99,10 +97,11 @@ class Telling(Tiny):
             "environment": dict(os.environ),
             "born": Path("/proc/self/environ").read_text().split("\0"),
             "arguments": sys.argv,
+            "folder": str(Path.cwd()),
             "threads": torch.get_num_threads(),
             "title": Path("/proc/self/cmdline").read_text().rstrip("\0"),
         }
-        context.data_dir.joinpath("facts.json").write_text(json.dumps(facts))
+        context.data_dir.joinpath(context.options["facts"]).write_text(json.dumps(facts))
 
 
 class Loud(Tiny):
