@@ -17,14 +17,18 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hippo_worker.check.processes import Zygotes
 
 
-def main(argv: Sequence[str]) -> int:
+def main(argv: Sequence[str], zygotes: Zygotes | None = None) -> int:
     """The command.
 
     Args:
         argv: Its arguments, without the program's name.
+        zygotes: Where processes come from, to be used again by the caller; None: its own.
     """
     parser = argparse.ArgumentParser(prog="hippo-worker check", description="Proves a trainer.")
     parser.add_argument("--spec", type=Path, required=True, help="the study's specification, a JSON file")
@@ -32,15 +36,20 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a constant instead")
     arguments = parser.parse_args(argv)
     from hippo_core.errors import HippoError
+    from hippo_worker.check.processes import Zygotes
 
+    own = zygotes or Zygotes()
     try:
-        return _check(arguments.spec, arguments.code, arguments.set)
+        return _check(arguments.spec, arguments.code, arguments.set, own)
     except HippoError as error:
         _print({"error": {"code": error.code, "message": error.message, "hint": error.hint}})
         return 2
+    finally:
+        if zygotes is None:
+            own.close()
 
 
-def _check(spec_file: Path, code: Path, overrides: Sequence[str]) -> int:
+def _check(spec_file: Path, code: Path, overrides: Sequence[str], zygotes: Zygotes) -> int:
     from dataclasses import asdict
 
     from hippo_core.study import StudySpec
@@ -62,7 +71,7 @@ def _check(spec_file: Path, code: Path, overrides: Sequence[str]) -> int:
         )
         base.data_dir.mkdir()
         problems: list[dict[str, Any]] = []
-        for name, found in Proof(base, chosen, folder).run():
+        for name, found in Proof(base, chosen, folder, zygotes).run():
             told = [asdict(problem) for problem in found]
             problems += told
             _print({"check": name, "ok": not found, "problems": told})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -276,7 +275,3 @@ def carry_out(experiment: Mapping[str, Any], answer: str) -> None:
     path = Path(answer)
     path.with_suffix(".part").write_text(json.dumps(result.to_json()))
     path.with_suffix(".part").rename(path)
-
-
-if __name__ == "__main__":
-    carry_out(json.loads(Path(sys.argv[1]).read_text()), sys.argv[2])

@@ -1,63 +1,105 @@
-"""Processes for experiments: forked from one that has only imported torch, or interpreters of their own."""
+"""Processes for experiments: forks of zygotes, which differ in the hashes of text and in addresses in memory."""
 
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from multiprocessing import forkserver
 from pathlib import Path
 
-from hippo_worker.check.experiment import Experiment, Result, carry_out
+from hippo_worker.check.experiment import Experiment, Result
 
-PRELOADED = "hippo_worker.hosting.preload"
-MODULE = "hippo_worker.check.experiment"
 Job = Callable[[], Result]
-
-_starting = threading.Lock()
 
 
 class ExperimentDied(Exception):
     """The process of an experiment ended without a result."""
 
 
-def forked(experiment: Experiment, answer: Path) -> Result:
-    """Carries an experiment out in a fork of a process that has imported torch and done nothing with it."""
-    context = multiprocessing.get_context("forkserver")
-    with _starting:
-        # Equal hashes of text in all of them, whatever the caller's are: what depends on them is tried on its own.
-        with _environment("PYTHONHASHSEED", "0"):
-            context.set_forkserver_preload([PRELOADED, MODULE])
-            forkserver.ensure_running()
-        process = context.Process(target=carry_out, args=(experiment.to_json(), str(answer)))
-        process.start()
-    process.join()
-    return _result(answer, process.exitcode or 0)
-
-
-def interpreted(experiment: Experiment, answer: Path, hash_seed: int = 0) -> Result:
-    """Carries an experiment out in an interpreter of its own, with its own addresses in memory.
+class Zygote:
+    """The near side of one `hippo_worker.check.zygote`; started at its first use.
 
     Args:
-        experiment: What to do.
-        answer: A file for the result.
-        hash_seed: What the hashes of text depend on.
+        hash_seed: What the hashes of text depend on in its forks.
     """
-    request = answer.with_suffix(".request")
-    request.write_text(json.dumps(experiment.to_json()))
-    done = subprocess.run(
-        [sys.executable, "-m", MODULE, str(request), str(answer)],
-        env={**os.environ, "PYTHONHASHSEED": str(hash_seed)},
-        stdin=subprocess.DEVNULL,
-        check=False,
-    )
-    return _result(answer, done.returncode)
+
+    def __init__(self, hash_seed: int) -> None:
+        self._hash_seed = hash_seed
+        self._lock = threading.Lock()
+        self._channel: socket.socket | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def carry_out(self, experiment: Experiment, answer: Path) -> Result:
+        """Carries an experiment out in a fork; may be called from several threads.
+
+        Args:
+            experiment: What to do.
+            answer: A file for the result.
+
+        Raises:
+            ExperimentDied: The fork ended without one.
+        """
+        request = answer.with_suffix(".request")
+        request.write_text(json.dumps(experiment.to_json()))
+        read, write = os.pipe()
+        with os.fdopen(read) as ended:
+            try:
+                self._ask(f"{request}\n{answer}", write)
+            finally:
+                os.close(write)
+            status = ended.read()
+        return _result(answer, status)
+
+    def close(self) -> None:
+        """Lets it go."""
+        if self._channel is not None and self._process is not None:
+            self._channel.close()
+            self._process.wait()
+
+    def _ask(self, message: str, pipe: int) -> None:
+        with self._lock:
+            channel = self._started()
+            socket.send_fds(channel, [message.encode()], [pipe])
+            if not channel.recv(1):
+                raise ExperimentDied("the process that experiments are forked from has ended")
+
+    def _started(self) -> socket.socket:
+        if self._channel is None:
+            near, far = socket.socketpair()
+            with far:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-P", "-m", "hippo_worker.check.zygote", str(far.fileno())],
+                    env={**os.environ, "PYTHONHASHSEED": str(self._hash_seed)},
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    pass_fds=(far.fileno(),),
+                )
+            self._channel = near
+        return self._channel
+
+
+class Zygotes:
+    """Zygotes by hash seed and number, for as long as they are of use."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._started: dict[tuple[int, int], Zygote] = {}
+
+    def get(self, hash_seed: int = 0, number: int = 0) -> Zygote:
+        """A zygote; another number is another process with other addresses in memory."""
+        with self._lock:
+            return self._started.setdefault((hash_seed, number), Zygote(hash_seed))
+
+    def close(self) -> None:
+        """Lets all go."""
+        for zygote in self._started.values():
+            zygote.close()
 
 
 def together(jobs: Sequence[Job], at_once: int) -> list[Result]:
@@ -66,23 +108,12 @@ def together(jobs: Sequence[Job], at_once: int) -> list[Result]:
         return list(pool.map(lambda job: job(), jobs))
 
 
-def _result(answer: Path, status: int) -> Result:
-    if not answer.exists():
-        how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
-        raise ExperimentDied(f"the trainer's process ended by {how}")
-    return Result.from_json(json.loads(answer.read_text()))
-
-
-class _environment:  # noqa: N801  reads as the statement that it is
-    def __init__(self, name: str, value: str) -> None:
-        self._name, self._value = name, value
-
-    def __enter__(self) -> None:
-        self._before = os.environ.get(self._name)
-        os.environ[self._name] = self._value
-
-    def __exit__(self, *error: object) -> None:
-        if self._before is None:
-            del os.environ[self._name]
-        else:
-            os.environ[self._name] = self._before
+def _result(answer: Path, status: str) -> Result:
+    if answer.exists():
+        return Result.from_json(json.loads(answer.read_text()))
+    how = f"exit status {status}"
+    if status.startswith("-"):
+        how = signal.Signals(-int(status)).name
+    raise ExperimentDied(
+        f"the trainer's process ended by {how}" if status else "the trainer's process was killed"
+    )

@@ -20,7 +20,7 @@ from hippo_worker.check.judgement import (
     judge_resumed,
     judge_saving,
 )
-from hippo_worker.check.processes import ExperimentDied, forked, interpreted, together
+from hippo_worker.check.processes import ExperimentDied, Zygotes, together
 
 OTHER_HASH_SEED = 4_242
 
@@ -31,6 +31,7 @@ class Circumstance:
 
     alterations: tuple[str, ...] = ()
     hash_seed: int = 0
+    other_addresses: bool = False
     cause: str
     remedy: str
 
@@ -52,6 +53,7 @@ CIRCUMSTANCES = (
         remedy="Sort what comes out of a set, and do not seed from hash().",
     ),
     Circumstance(
+        other_addresses=True,
         cause="The training depends on addresses in memory: on id(), or on the order of a set of objects.",
         remedy="Sort what comes out of a set, and do not use id() for order or seeds.",
     ),
@@ -71,9 +73,11 @@ class Proof:
         base: Code, program, folders and device; its values are replaced by the courses.
         courses: What to train; the first is proved in full.
         folder: A folder of its own for states and results.
+        zygotes: Where processes come from.
     """
 
-    def __init__(self, base: Experiment, courses: list[Course], folder: Path) -> None:
+    def __init__(self, base: Experiment, courses: list[Course], folder: Path, zygotes: Zygotes) -> None:
+        self._zygotes = zygotes
         self._courses = courses
         self._folder = folder
         self._base = replace(base, values=courses[0], saved=folder / "states")
@@ -124,13 +128,13 @@ class Proof:
         return [judge_repeat(plain, again, "Two equal runs differ.", _UNSEEDED) or found]
 
     def _judge_circumstances(self, plain: Result) -> list[Problem]:
-        altered = self._in_interpreter(ALL_AT_ONCE)()
+        altered = self._under(ALL_AT_ONCE)()
         if judge_repeat(plain, altered, "", "") is None and not altered.failure:
             return []
-        singles = together([self._in_interpreter(each) for each in CIRCUMSTANCES], self._at_once)
+        singles = together([self._under(each) for each in CIRCUMSTANCES], self._at_once)
         pairs = list(zip(CIRCUMSTANCES, singles, strict=True))
         *causes, addresses = [judge_repeat(plain, result, each.cause, each.remedy) for each, result in pairs]
-        # What depends on addresses differs in every interpreter, so that the other causes cannot be told.
+        # What depends on addresses differs also where the hashes do, as that is another process.
         named = [addresses] if addresses is not None else _those(causes)
         return _those(named) or _those(
             [judge_failure(altered, "repeat", ""), judge_repeat(plain, altered, ALL_AT_ONCE.cause, "")]
@@ -161,11 +165,15 @@ class Proof:
         yield "warm", _those(warm)[:1]
 
     def _together(self, experiments: list[Experiment]) -> list[Result]:
-        return together([partial(forked, each, self._answer()) for each in experiments], self._at_once)
+        zygote = self._zygotes.get()
+        return together(
+            [partial(zygote.carry_out, each, self._answer()) for each in experiments], self._at_once
+        )
 
-    def _in_interpreter(self, circumstance: Circumstance) -> Callable[[], Result]:
+    def _under(self, circumstance: Circumstance) -> Callable[[], Result]:
         experiment = replace(self._base, alterations=circumstance.alterations)
-        return partial(interpreted, experiment, self._answer(), circumstance.hash_seed)
+        zygote = self._zygotes.get(circumstance.hash_seed, int(circumstance.other_addresses))
+        return partial(zygote.carry_out, experiment, self._answer())
 
     def _answer(self) -> Path:
         self._count += 1

@@ -4,4 +4,4 @@ from sound import Sound
 
 class Trainer(Sound):
     def order(self):
-        return torch.randperm(24).roll(id(self) // 16 % 24)
+        return torch.randperm(24, generator=torch.Generator().manual_seed(id(self)))
