@@ -123,6 +123,9 @@ class PathHost:
                 self._class = code.trainer_class(order.program.trainer)
                 code.require_accounted()
             self._code = code
+            # What is imported now stays, hundreds of thousands of objects: looking through them for garbage, as is
+            # done between two trainers, would take longer than many a step.
+            gc.freeze()
         return self._code
 
     def _start(self, order: PathOrder, code: Code) -> _Held:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import json
 import os
 import selectors
@@ -209,6 +210,9 @@ def main() -> None:
         except Exception as error:  # noqa: BLE001 - a broken installation raises anything; the daemon tells it
             control.sendall(frame(["broken", f"{type(error).__name__}: {error}"]))
             raise SystemExit(1) from None
+        # A runner that looks for garbage has no need to look at what it shares, nor to get copies of the pages.
+        gc.collect()
+        gc.freeze()
         Forkserver(control).serve()
 
 
