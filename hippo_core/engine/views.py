@@ -205,7 +205,7 @@ def stage_tree(engine: Engine, project: str, name: str) -> tuple[TreeNodeView, .
     ending: dict[int, list[int]] = {}
     for number in sorted(study.trials):
         trial = study.trials[number]
-        parts = list(walk(trial, trial.target or trial.reached))
+        parts = list(walk(trial, trial.target or trial.reached + 1))
         for node, _, stop in parts:
             stops[node.id] = max(stops.get(node.id, 0), stop)
             trials.setdefault(node.id, []).append(number)
@@ -294,10 +294,13 @@ def checkpoint_of(engine: Engine, project: str, name: str, number: int, step: in
 
 
 def lease_parts(engine: Engine, project: str, name: str, number: int) -> tuple[int, ...]:
-    """The nodes on a trial's path, root-most first: their logs are the trial's."""
+    """The nodes on a trial's path, root-most first: their logs are the trial's.
+
+    A trial that failed or was stopped has tried a step beyond what it has reached.
+    """
     study = find_study(engine.state, project, name)
     trial = find_trial(study, number)
-    return tuple(node.id for node, _, _ in walk(trial, trial.target or trial.reached))
+    return tuple(node.id for node, _, _ in walk(trial, trial.target or trial.reached + 1))
 
 
 def _study_view(state: EngineState, study: Study) -> StudyView:

@@ -88,6 +88,33 @@ def test_run_trains_shares_and_prints_the_result(shell: Shell, tmp_path: Path) -
     assert (verified["passed"], verified["steps"], verified["compared"]["metrics"]) == (True, 4, 4)
 
 
+def test_a_failed_trial_tells_why_and_can_be_retried(shell: Shell, tmp_path: Path) -> None:
+    study = write_study(tmp_path / "study")
+    trainer = tmp_path / "study" / "trainer.py"
+    sound = trainer.read_text()
+    broken = tmp_path / "broken"
+    broken.touch()
+    trainer.write_text(
+        sound.replace(
+            "        self.total +=",
+            f"        if self.rate == 1.5 and Path({str(broken)!r}).exists():\n"
+            "            raise ValueError('too fast')\n"
+            "        self.total +=",
+        )
+    )
+    done = shell.run("run", str(study), "--slots", "1", "--json")
+    assert done.returncode == 0, "two trials completed"
+    assert json.loads(done.stdout)["trials"]["failed"] == 1
+    assert "trial 1 failed at step 2" in done.stderr
+    assert "ValueError: too fast" in done.stderr
+    assert "step 2 at 1.5" in shell.run("trial", "logs", "walk", "1").stdout, (
+        "what it printed before it failed"
+    )
+    broken.unlink()
+    assert shell.run("study", "retry", "walk").stderr.endswith("1 trial opened again.\n")
+    assert shell.json("run", str(study))["trials"]["completed"] == 3
+
+
 def test_an_invalid_study_starts_nothing(shell: Shell, tmp_path: Path) -> None:
     study = write_study(tmp_path / "study")
     study.write_text(study.read_text().replace("max_steps=4", "max_steps=0"))
