@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from enum import Enum, auto
 
 from hippo_core.engine.commands import (
     AnsweredReport,
@@ -23,6 +24,16 @@ from hippo_worker.reports import Outbox
 from hippo_worker.runner.messages import Stop
 
 State = tuple[int, int]  #: node, step
+
+
+class Save(Enum):
+    """What has become of a state that the runner saved."""
+
+    WAITING = auto()  #: written, to be published
+    KEPT = auto()  #: durable
+    LOST = auto()  #: it failed, or gave way to a later one
+
+
 Ending = TrainedReport | FailedReport | ReleasedReport
 
 
@@ -49,7 +60,7 @@ class Lease:
         self.promised = {*order.save_points, self.end}  #: states that the server counts on
         self._offered: dict[State, None] = {}
         self._answers: set[State] = set()
-        self._saves: dict[State, bool] = {}  # whether the save is still on its way
+        self._saves: dict[State, Save] = {}
         self._all_known = False
         self._settled = asyncio.Event()
 
@@ -76,7 +87,7 @@ class Lease:
         if isinstance(item, StepsReport):
             self._advance(item.node, item.stop)
         if isinstance(item, AnsweredReport):
-            self._answer(item)
+            item = self._answered(item)
         self.outbox.add(item)
         self._on_change()
 
@@ -89,6 +100,7 @@ class Lease:
             self.say(AnsweredReport(node=node, step=step, will=(node, step) in self._saves))
         self.say(ending)
         self.ending = ending
+        self._look()
         self._on_change()
 
     def offer(self, state: State) -> bool:
@@ -116,13 +128,11 @@ class Lease:
 
     def save_begins(self, state: State) -> None:
         """The files of a state are written; it is to be published."""
-        self._saves[state] = True
-        self._know(state)
+        self._know(state, Save.WAITING)
 
-    def save_ends(self, state: State) -> None:
-        """The state is durable, or was said to fail."""
-        self._saves[state] = False
-        self._know(state)
+    def save_ends(self, state: State, *, kept: bool) -> None:
+        """The state is durable, or was said to fail, or is left out."""
+        self._know(state, Save.KEPT if kept else Save.LOST)
 
     def no_more_saves(self) -> None:
         """Every save that the path began is known."""
@@ -131,9 +141,7 @@ class Lease:
 
     def lost_saves(self, reason: str) -> None:
         """The runner is gone: what it promised to save and has not written will not come."""
-        for node, step in sorted(self.promised - self._saves.keys()):
-            self._saves[node, step] = False
-            self.say(SaveFailedReport(node=node, step=step, reason=reason))
+        self._give_up(reason)
         self.no_more_saves()
 
     @property
@@ -151,23 +159,39 @@ class Lease:
 
     def saved_later(self, state: State) -> bool:
         """Whether a later state of the path is to be published."""
-        return any(waiting and other[1] > state[1] for other, waiting in self._saves.items())
+        return any(save is Save.WAITING and other[1] > state[1] for other, save in self._saves.items())
 
-    def _know(self, state: State) -> None:
+    def _know(self, state: State, save: Save) -> None:
+        self._saves[state] = save
         # The save of a path's end is its last one.
         self._all_known = self._all_known or state == self.end
         self._look()
 
     def _look(self) -> None:
-        if self._all_known and not any(self._saves.values()):
+        if not self._all_known:
+            return
+        if isinstance(self.ending, TrainedReport):
+            self._give_up("The path went by without saving this state.")
+        if Save.WAITING not in self._saves.values():
             self._settled.set()
             self._on_change()
 
-    def _answer(self, item: AnsweredReport) -> None:
+    def _give_up(self, reason: str) -> None:
+        """Says of every state that the server counts on, and that was never written, that it will not come."""
+        for node, step in sorted(self.promised - self._saves.keys()):
+            self._saves[node, step] = Save.LOST
+            self.say(SaveFailedReport(node=node, step=step, reason=reason))
+
+    def _answered(self, item: AnsweredReport) -> AnsweredReport:
+        """Notes an answer. A runner does not know whether what it wrote was published, so a loss is told instead."""
         state = (item.node, item.step)
         self._answers.add(state)
-        if item.will:
-            self.promised.add(state)
+        if not item.will:
+            return item
+        if self._saves.get(state) is Save.LOST:
+            return AnsweredReport(node=item.node, step=item.step, will=False)
+        self.promised.add(state)
+        return item
 
     def _advance(self, node: int, stop: int) -> None:
         for stage, following in zip(self.order.stages, self.order.stages[1:], strict=False):

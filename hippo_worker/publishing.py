@@ -80,6 +80,7 @@ class Publisher:
         state = (written.node, written.step)
         folder = Path(written.folder)
         began = time.monotonic()
+        published = None
         async with lease.publishing:
             if not lease.dropped.is_set() and not lease.is_superseded(state):
                 published = await self._attempts(storage, lease, written)
@@ -95,7 +96,7 @@ class Publisher:
                         )
                     )
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
-            lease.save_ends(state)
+            lease.save_ends(state, kept=published is not None)
 
     async def _attempts(self, storage: Storage, lease: Lease, written: Written) -> Published | None:
         """Tries until it succeeds or has no use any more."""
@@ -114,7 +115,7 @@ class Publisher:
                 if not told and (final or time.monotonic() - began >= self._patience.silent_seconds):
                     told = True
                     lease.say(SaveFailedReport(node=written.node, step=written.step, reason=str(error)))
-                    lease.save_ends(state)
+                    lease.save_ends(state, kept=False)
                 if final or (told and _is_useless(lease, written)):
                     return None
         return None

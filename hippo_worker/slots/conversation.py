@@ -145,7 +145,7 @@ class Conversation:
                 self._publisher.publish(self._storage, lease, message)
             case messages.NotWritten(node=node, step=step, reason=reason):
                 lease.say(SaveFailedReport(node=node, step=step, reason=reason))
-                lease.save_ends((node, step))
+                lease.save_ends((node, step), kept=False)
             case messages.Answered(node=node, step=step, will=will):
                 lease.say(AnsweredReport(node=node, step=step, will=will))
             case messages.Begun():
