@@ -1,7 +1,7 @@
 """64 ways to train the digits network: eight learning-rate schedules, four batch sizes, two momenta.
 
-    hippo plan examples/digits/study.py       what sharing will save, before anything is spent
-    hippo run examples/digits/study.py        trains it on this machine
+`hippo plan examples/digits/study.py` tells what sharing will save, before anything is spent;
+`hippo run examples/digits/study.py` trains it on this machine.
 """
 
 import hippo_client as hippo

@@ -17,8 +17,14 @@ class DigitsTrainer(hippo.Trainer):
         digits = load_digits()
         images = torch.tensor(digits.images, dtype=torch.float32).unsqueeze(1) / 16
         labels = torch.tensor(digits.target)
-        self.training_set = images[:TRAINING_IMAGES].to(context.device), labels[:TRAINING_IMAGES].to(context.device)
-        self.test_set = images[TRAINING_IMAGES:].to(context.device), labels[TRAINING_IMAGES:].to(context.device)
+        self.training_set = (
+            images[:TRAINING_IMAGES].to(context.device),
+            labels[:TRAINING_IMAGES].to(context.device),
+        )
+        self.test_set = (
+            images[TRAINING_IMAGES:].to(context.device),
+            labels[TRAINING_IMAGES:].to(context.device),
+        )
 
         width = context.options.get("width", 16)
         self.model = nn.Sequential(

@@ -34,7 +34,10 @@ def connect(*, worker: bool = False) -> Iterator[Client]:
         with Client() as client:
             yield client
         return
-    with attach(home, worker=worker, tell=say) as attachment, Client(attachment.server, attachment.token) as client:
+    with (
+        attach(home, worker=worker, tell=say) as attachment,
+        Client(attachment.server, attachment.token) as client,
+    ):
         yield client
         if worker and not attachment.stays:
             say("This machine's server ends when no command has used it for 10 s: `hippo up` lets it stay.")

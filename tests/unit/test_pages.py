@@ -16,7 +16,9 @@ def test_the_page_of_states_is_drawn_from_the_tables() -> None:
 
 
 def test_the_generated_wire_code_is_current(tmp_path: Path) -> None:
-    subprocess.run([sys.executable, str(ROOT / "proto" / "generate.py"), str(tmp_path)], check=True, timeout=120)
+    subprocess.run(
+        [sys.executable, str(ROOT / "proto" / "generate.py"), str(tmp_path)], check=True, timeout=120
+    )
     made = {path.name: path.read_text() for path in (tmp_path / "hippo_wire" / "v1").iterdir()}
     kept = {
         path.name: path.read_text()

@@ -197,7 +197,8 @@ def test_up_stays_submit_hands_over_and_down_ends(shell: Shell, tmp_path: Path) 
     assert json.loads(submitted.stdout)["trials"]["completed"] == 3
     named = shell.run("study", "show", "walk", HIPPO_SERVER=address["server"])
     assert named.returncode == 0, "the home's own token is for the home's own server"
-    assert shell.run("study", "show", "walk", HIPPO_TOKEN="wrong").returncode == 4
+    wrong = shell.run("study", "show", "walk", HIPPO_SERVER=address["server"], HIPPO_TOKEN="wrong")
+    assert wrong.returncode == 4
     assert shell.run("study", "show", "wlak").returncode == 5
     study.write_text(study.read_text().replace("0.5 + n", "0.25 + n"))
     conflict = shell.run("submit", str(study), "--json")
