@@ -58,6 +58,10 @@ class Supplies:
         """Where the runner writes the states of a lease."""
         return self.spool / "states" / str(fence)
 
+    def logs_folder(self, fence: int) -> Path:
+        """What was printed during a lease, one file for each node; removed when it is shipped."""
+        return self.spool / "logs" / str(fence)
+
     async def code(self, digest: str) -> Path:
         """The folder of a bundle."""
         return await asyncio.to_thread(self.bundles.obtain, self.shared, digest)

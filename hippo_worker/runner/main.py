@@ -13,6 +13,7 @@ import os
 import socket
 import sys
 import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hippo_core.engine.states import FailureClass
@@ -39,15 +40,16 @@ def run(connection: socket.socket, settings: RunnerSettings) -> int:
     wire = Wire(connection)
     wire.tell(messages.Ready(), now=True)
     while (order := wire.orders.get()) is not None:
-        _train(host, wire, capture, settings, PathOrder.from_plain(json.loads(order.order_json)))
+        _train(host, wire, capture, order)
     host.close()
     return 0
 
 
-def _train(host: PathHost, wire: Wire, capture: Capture, settings: RunnerSettings, order: PathOrder) -> None:
+def _train(host: PathHost, wire: Wire, capture: Capture, run: messages.Run) -> None:
+    order = PathOrder.from_plain(json.loads(run.order_json))
     # A study's files lie beside its code, as they do where it was written.
     os.chdir(order.code)
-    logs = settings.folder / "logs" / str(order.fence)
+    logs = Path(run.logs)
     wire.tell(messages.Begun(fence=order.fence), now=True)
     link = wire.path(order.fence, lambda node: capture.to_node(logs, node))
     capture.to_node(logs, order.stages[0].node)

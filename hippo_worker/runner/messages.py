@@ -21,6 +21,7 @@ class Run:
     """To the runner: train this path. ``order_json`` is a ``PathOrder``: in JSON, which has no largest integer."""
 
     order_json: str
+    logs: str  #: the folder for what is printed meanwhile, a file for each node
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

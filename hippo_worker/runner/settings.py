@@ -15,7 +15,7 @@ class RunnerSettings:
         slot: The slot that it trains for; part of the process title.
         device: ``cpu`` or ``cuda``.
         threads: Threads for torch.
-        folder: A folder of its own, for what it prints.
+        folder: A folder of its own, for what it prints while no path is trained.
     """
 
     slot: int

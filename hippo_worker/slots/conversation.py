@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import shutil
 from pathlib import Path
 
 from hippo_core.engine.commands import (
@@ -22,13 +23,12 @@ from hippo_core.engine.commands import (
     TrainedReport,
 )
 from hippo_core.engine.states import FailureClass
-from hippo_storage.storage import Storage
 from hippo_worker.hosting.order import PathOrder
 from hippo_worker.lease import Ending, Lease
 from hippo_worker.memory import OutOfMemoryKills
-from hippo_worker.publishing import Publisher
 from hippo_worker.runner import messages
 from hippo_worker.slots.process import Death, RunnerProcess, death
+from hippo_worker.supplies import Supplies
 
 logger = logging.getLogger(__name__)
 
@@ -46,17 +46,15 @@ class Conversation:
 
     Args:
         process: The runner.
-        folder: Its folder, where what it prints lies.
-        publisher: Makes durable what it saves.
-        storage: Where.
+        folder: Its own folder, removed at its end.
+        supplies: What its slot draws on.
     """
 
-    def __init__(self, process: RunnerProcess, folder: Path, publisher: Publisher, storage: Storage) -> None:
+    def __init__(self, process: RunnerProcess, folder: Path, supplies: Supplies) -> None:
         self.process = process
-        self.folder = folder
         self.holds: tuple[int, int] | None = None  #: the state that it has in memory
-        self._publisher = publisher
-        self._storage = storage
+        self._folder = folder
+        self._supplies = supplies
         self._memory = OutOfMemoryKills()
         self._leases: dict[int, Lease] = {}
         self._training: Lease | None = None
@@ -68,10 +66,6 @@ class Conversation:
     def alive(self) -> bool:
         """Whether it can train."""
         return not self._listener.done() and not self.process.ended.done()
-
-    def logs(self, fence: int) -> Path:
-        """The folder of what was printed during a lease, one file for each node."""
-        return self.folder / "logs" / str(fence)
 
     async def train(self, lease: Lease, order: PathOrder) -> Ending:
         """Trains a path to its end, whatever that is. To be called when no other path trains.
@@ -85,7 +79,8 @@ class Conversation:
         self.holds, self._begun = None, False
         if self._listener.done():
             self._died(self.process.ended.result())
-        await self.process.send(messages.Run(order_json=json.dumps(order.to_plain())))
+        logs = self._supplies.logs_folder(lease.fence)
+        await self.process.send(messages.Run(order_json=json.dumps(order.to_plain()), logs=str(logs)))
         return await self._ending
 
     async def quit(self) -> None:
@@ -114,6 +109,7 @@ class Conversation:
             code = await self.process.ended
         self.process.close()
         self._died(code, closed=closed)
+        await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
 
     def _take(self, message: messages.Message) -> None:
         if isinstance(message, messages.Ready):
@@ -142,7 +138,7 @@ class Conversation:
                     )
                 )
             case messages.Written():
-                self._publisher.publish(self._storage, lease, message)
+                self._supplies.publisher.publish(self._supplies.shared, lease, message)
             case messages.NotWritten(node=node, step=step, reason=reason):
                 lease.say(SaveFailedReport(node=node, step=step, reason=reason))
                 lease.save_ends((node, step), kept=False)
@@ -187,8 +183,11 @@ class Conversation:
         for other in self._leases.values():
             if other is not lease and not other.settled:
                 other.lost_saves(f"{why.message} It had not written the state yet.")
+        if lease is None or not self._begun:
+            # What it printed outside of paths is nobody's log; a broken installation shows itself there.
+            printed = _tail(self._folder / "runner.log")
+            logger.info("runner ended", extra={"pid": self.process.pid, "code": code, "printed": printed})
         if lease is None:
-            logger.info("runner ended", extra={"pid": self.process.pid, "code": code})
             return
         if not self._begun:
             assert self._ending is not None
@@ -206,18 +205,22 @@ class Conversation:
             FailedReport(
                 failure=why.failure,
                 message=why.message,
-                traceback="" if why.failure is FailureClass.INFRASTRUCTURE else self._tail(lease.fence, node),
+                traceback="" if why.failure is FailureClass.INFRASTRUCTURE else self._printed(lease, node),
                 node=node,
                 step=step,
             )
         )
 
-    def _tail(self, fence: int, node: int) -> str:
-        """The last of what was printed: where native code broke down, Python's fault handler left the stack there."""
-        try:
-            with (self.logs(fence) / f"{node}.log").open("rb") as file:
-                size = file.seek(0, 2)
-                file.seek(max(0, size - TAIL_BYTES))
-                return file.read().decode(errors="replace")
-        except OSError:
-            return ""
+    def _printed(self, lease: Lease, node: int) -> str:
+        """The last of what a path printed: after a crash of native code, the stack by Python's fault handler."""
+        return _tail(self._supplies.logs_folder(lease.fence) / f"{node}.log")
+
+
+def _tail(path: Path) -> str:
+    """The end of a file; empty where there is none."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, 2) - TAIL_BYTES))
+            return file.read().decode(errors="replace")
+    except OSError:
+        return ""

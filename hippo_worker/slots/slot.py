@@ -147,7 +147,7 @@ class Slot:
             if lease.stop is not None or lease.dropped.is_set():  # meanwhile
                 return _not_wanted(lease)
             self._supplies.states_folder(lease.fence).mkdir(parents=True, exist_ok=True)
-            self._logs.watch(lease.fence, self._runner.logs(lease.fence))
+            self._logs.watch(lease.fence, self._supplies.logs_folder(lease.fence))
             self._told = lease  # now it is the runner who answers; what comes before its order waits there
             path = path_order(lease, self._supplies, code=code, start=start)
             try:
@@ -206,7 +206,7 @@ class Slot:
             own_interpreter=bool(program.env),
         )
         logger.info("runner started", extra={"slot": self.spec.index, "pid": process.pid})
-        return Conversation(process, folder, self._supplies.publisher, self._supplies.shared)
+        return Conversation(process, folder, self._supplies)
 
 
 def _key(order: LeaseOrder, environment: dict[str, str]) -> RunnerKey:

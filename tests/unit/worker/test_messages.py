@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hippo_worker.runner import messages
 
 EVERY = (
-    messages.Run(order_json='{"fence": 123456789012345678901234567890}'),
+    messages.Run(order_json='{"fence": 123456789012345678901234567890}', logs="/logs/1"),
     messages.Offer(fence=1, node=2, step=3),
     messages.Stop(fence=1, save=True, reason="paused"),
     messages.Quit(),

@@ -88,17 +88,17 @@ def test_instructions_reach_their_path_also_when_they_come_before_it(
     wire, daemon, _ = ends
     daemon.say(
         messages.Offer(fence=7, node=1, step=2),
-        messages.Run(order_json="{}"),
+        messages.Run(order_json="{}", logs="l"),
         messages.Stop(fence=8, save=True, reason="other"),
     )
-    assert wire.orders.get(timeout=30.0) == messages.Run(order_json="{}")
+    assert wire.orders.get(timeout=30.0) == messages.Run(order_json="{}", logs="l")
     link = wire.path(7, lambda node: None)
     assert link.flag[0] == 1
     assert link.instructions() == [OfferSavePoint(node=1, step=2)]
     assert link.instructions() == []
     wire.close_path(7)
-    daemon.say(messages.Offer(fence=7, node=1, step=3), messages.Run(order_json="[]"))
-    assert wire.orders.get(timeout=30.0) == messages.Run(order_json="[]")
+    daemon.say(messages.Offer(fence=7, node=1, step=3), messages.Run(order_json="[]", logs="l"))
+    assert wire.orders.get(timeout=30.0) == messages.Run(order_json="[]", logs="l")
     assert link.instructions() == []
     assert wire.path(8, lambda node: None).instructions() == [StopPath(save=True, reason="other")]
 
