@@ -168,7 +168,7 @@ def _iterator_error(path: str, place: Place) -> StateError:
     return StateError(
         path,
         f"An iterator ({type(place.value).__qualname__}) is kept across steps, and how far it is cannot be saved.",
-        "Use context.batches(...), or make the iterator anew within train().",
+        "Use context.batches(...), or make it anew within train(), without persistent_workers.",
     )
 
 

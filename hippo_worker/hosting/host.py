@@ -38,8 +38,6 @@ class _StartLost(Exception):
 class PathHost:
     """Trains paths of one program and one bundle, one at a time, all from one thread.
 
-    What the link raises ends the host's use: the trainer may be in the middle of a step.
-
     It keeps the trainer object between paths, in the state that the last one ended in, and uses it again: as it
     is for a path that goes on from there, and after loading a state where ``setup`` would have seen the same values.
 
@@ -82,7 +80,7 @@ class PathHost:
         try:
             code = self._load(order)
             held = self._held = self._start(order, code)
-            loop = PathLoop(order, link, held.hosted, self._saver, code, self._device)
+            loop = PathLoop(order, link, held.hosted, self._saver, code, self._device, self._threads)
             result = loop.run()
             if loop.step > at[1]:
                 held.node, held.step = loop.node, loop.step
@@ -94,6 +92,10 @@ class PathHost:
             failed = Failed(
                 failure=FailureClass.INFRASTRUCTURE, message=str(error), traceback="", node=at[0], step=at[1]
             )
+        except BaseException:
+            # The link's: the trainer is somewhere in the path, and no state that anybody knows of.
+            self._drop()
+            raise
         self._drop()
         return failed
 

@@ -18,7 +18,7 @@ from hippo_worker.hosting.link import Link, OfferSavePoint, Released, StopPath, 
 from hippo_worker.hosting.loading import Code
 from hippo_worker.hosting.metrics import FLUSH_SECONDS, Reporter, check_metrics
 from hippo_worker.hosting.order import PathOrder, StageOrder
-from hippo_worker.hosting.runtime import CPU
+from hippo_worker.hosting.runtime import CPU, require_threads
 from hippo_worker.hosting.saving import Cadence, Destination, Saver
 
 CHUNK = 512  #: how many steps ahead changes of values are looked up
@@ -67,6 +67,7 @@ class PathLoop:
         saver: Writes what is saved.
         code: The bundle's code.
         device: "cpu" or "cuda".
+        threads: torch's threads, which the trainer is to leave alone.
 
     Attributes:
         node: The node that is being trained.
@@ -74,8 +75,16 @@ class PathLoop:
     """
 
     def __init__(
-        self, order: PathOrder, link: Link, hosted: HostedTrainer, saver: Saver, code: Code, device: str
+        self,
+        order: PathOrder,
+        link: Link,
+        hosted: HostedTrainer,
+        saver: Saver,
+        code: Code,
+        device: str,
+        threads: int,
     ) -> None:
+        self._threads = threads
         self._order = order
         self._link = link
         self._hosted = hosted
@@ -199,6 +208,7 @@ class PathLoop:
     def _tell(self) -> None:
         with user_code():
             self._code.require_accounted()
+            require_threads(self._threads)
         self._reporter.flush(self.step)
         self._tell_at = time.perf_counter() + FLUSH_SECONDS
 

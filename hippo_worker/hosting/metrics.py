@@ -32,7 +32,7 @@ def check_metrics(returned: object, method: str) -> Unsettled:
     Raises:
         InvalidTrainer: It is no dict of names and numbers.
     """
-    if not isinstance(returned, Mapping):
+    if type(returned) is not dict and not isinstance(returned, Mapping):
         raise InvalidTrainer(
             f"{method}() returned {_describe(returned)}.",
             "Return a dict of metrics, name to number" + (", or nothing." if method == "train" else "."),

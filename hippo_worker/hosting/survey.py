@@ -26,7 +26,7 @@ MAX_DEPTH = 16
 SMALL = 4096  #: values of a trainer's own attributes up to this many bytes are saved whether changed or not
 _SCALARS = frozenset({int, float, bool, str, bytes, type(None), complex})
 _MODULE_INTERNALS = frozenset(vars(torch.nn.Module())) | {"training"}
-_LOADER_PARTS = ("generator", "dataset", "sampler", "batch_sampler")
+_LOADER_PARTS = ("generator", "dataset", "sampler", "batch_sampler", "_iterator")
 
 
 class Sort(StrEnum):

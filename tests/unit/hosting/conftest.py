@@ -1,25 +1,15 @@
-"""Puts back what a host changes in the process that it runs in."""
+"""Each test leaves the process as it was."""
 
 from __future__ import annotations
 
-import random
-import sys
 from collections.abc import Iterator
 
-import numpy as np
 import pytest
-import torch
+
+from tests.unit.hosting.untouched import untouched
 
 
 @pytest.fixture(autouse=True)
 def untouched_process() -> Iterator[None]:
-    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    path = list(sys.path)
-    yield
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(deterministic)
-    random.setstate(states[0])
-    np.random.set_state(states[1])
-    torch.set_rng_state(states[2])
-    sys.path[:] = path
+    with untouched():
+        yield

@@ -1,4 +1,4 @@
-"""Runs one path in a process of its own: reads the order as JSON, writes what the link was told as JSON."""
+"""Runs paths in a process of its own: reads the orders as JSON, writes what the links were told as JSON."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tests.unit.hosting.memory_link import MemoryLink
 ROOT = Path(__file__).parents[3]
 
 
-def run_in_fresh_process(order: PathOrder) -> list[list[Any]]:
-    """Everything that the link was told, and last the result's class."""
+def run_in_fresh_process(orders: list[PathOrder]) -> list[list[list[Any]]]:
+    """For each order, everything that the link was told, and last the result's class and words."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.unit.hosting.fresh_process"],
-        input=json.dumps(order.to_plain()),
+        input=json.dumps([order.to_plain() for order in orders]),
         capture_output=True,
         text=True,
         cwd=ROOT,
@@ -27,21 +27,18 @@ def run_in_fresh_process(order: PathOrder) -> list[list[Any]]:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    told: list[list[Any]] = json.loads(done.stdout)
+    told: list[list[list[Any]]] = json.loads(done.stdout)
     return told
 
 
 def main() -> None:
-    order = PathOrder.from_plain(json.load(sys.stdin))
-    link = MemoryLink()
-    host = PathHost("cpu", 1)
-    result = host.run(order, link)
-    host.close()
-    json.dump(
-        [*link.told, ["result", type(result).__name__, getattr(result, "message", "")]],
-        sys.stdout,
-        default=str,
-    )
+    answers = []
+    for plain in json.load(sys.stdin):
+        link, host = MemoryLink(), PathHost("cpu", 1)
+        result = host.run(PathOrder.from_plain(plain), link)
+        host.close()
+        answers.append([*link.told, ["result", type(result).__name__, getattr(result, "message", "")]])
+    json.dump(answers, sys.stdout, default=str)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from tests.unit.hosting.bare_loops import LOOPS, train_alone
 from tests.unit.hosting.fresh_process import run_in_fresh_process
 from tests.unit.hosting.memory_link import MemoryLink
 from tests.unit.hosting.orders import Values, make_order
+from tests.unit.hosting.untouched import untouched
 
 STEPS = 6
 TRAINERS = list(LOOPS)
@@ -98,14 +100,26 @@ def test_forks_resume_warm_in_memory_and_in_a_fresh_host(trainer: str, tmp_path:
         host.close()
 
 
+@pytest.fixture(scope="module")
+def resumed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[MemoryLink, list[list[Any]]]]:
+    """By trainer, what was told of steps 0 to 3 here, and of the rest in a process that started afterwards."""
+    trunks, orders = {}, []
+    for trainer in TRAINERS:
+        folder, name, host = tmp_path_factory.mktemp(trainer), f"exact_trainers:{trainer}", PathHost("cpu", 1)
+        with untouched():
+            trunks[trainer] = run(host, make_order(folder, name, FIRST, [(1, 0, 4)]))
+            host.close()
+        start = StartFrom(node=1, step=4, fence=1, folder=trunks[trainer].folder(1, 4))
+        orders.append(make_order(folder, name, FIRST, [(2, 4, STEPS)], start=start))
+    told = run_in_fresh_process(orders)
+    return {trainer: (trunks[trainer], told[index]) for index, trainer in enumerate(TRAINERS)}
+
+
 @pytest.mark.parametrize("trainer", TRAINERS)
 def test_resuming_in_a_fresh_process_gives_the_same_bits(
-    trainer: str, host: PathHost, tmp_path: Path
+    trainer: str, resumed: dict[str, tuple[MemoryLink, list[list[Any]]]]
 ) -> None:
-    name = f"exact_trainers:{trainer}"
-    trunk = run(host, make_order(tmp_path, name, FIRST, [(1, 0, 4)]))
-    start = StartFrom(node=1, step=4, fence=1, folder=trunk.folder(1, 4))
-    told = run_in_fresh_process(make_order(tmp_path, name, FIRST, [(2, 4, STEPS)], start=start))
+    trunk, told = resumed[trainer]
     assert told[-1] == ["result", "Trained", ""]
     metrics = {entry[2]: entry[3] for entry in told if entry[0] == "metrics" and entry[5]}
     (folder,) = [Path(entry[3]) for entry in told if entry[0] == "written"]

@@ -231,6 +231,28 @@ def test_what_the_link_raises_in_the_writer_is_raised_where_one_waits(host: Path
         host.finish_saves()
 
 
+def test_a_trainer_is_not_used_again_after_the_link_raised(host: PathHost, tmp_path: Path) -> None:
+    """Nobody knows which state it is in: a path that goes on in memory would train some steps twice."""
+    link = MemoryLink()
+
+    def refuse(entry: tuple[Any, ...]) -> None:
+        if entry[0] == "steps":
+            raise BrokenPipeError("the daemon has gone")
+
+    host.run(order(tmp_path, stages=[(1, 0, 3)]), MemoryLink())
+    link.on_told = refuse
+    start = StartFrom(node=1, step=3, fence=1)
+    with pytest.raises(BrokenPipeError):
+        host.run(order(tmp_path, stages=[(2, 3, 6)], start=start), link)
+    assert host.holds() is None
+
+
+def test_threads_that_training_sets_are_refused(host: PathHost, tmp_path: Path) -> None:
+    found = fail(host, order(tmp_path, "SettingThreads"))
+    assert found.failure is FailureClass.INVALID
+    assert "Resources(cpus=2)" in found.message
+
+
 def test_a_host_serves_one_program(host: PathHost, tmp_path: Path) -> None:
     host.run(order(tmp_path), MemoryLink())
     with pytest.raises(ValueError, match="never mixes"):

@@ -330,6 +330,10 @@ UNSAVABLE = {
         lambda t: setattr(t, "it", iter(DataLoader(TensorDataset(torch.ones(2))))),
         "it: An iterator",
     ),
+    "a data loader's lasting processes": (
+        lambda t: next(iter(t.loader)),
+        "loader._iterator: An iterator (_MultiProcessingDataLoaderIter)",
+    ),
     "an object": (lambda t: setattr(t, "thing", object()), "thing: A object was put here"),
     "an exchanged function": (
         lambda t: setattr(t, "loss", nn.functional.l1_loss),
@@ -352,6 +356,7 @@ def test_what_cannot_be_saved_is_named_with_a_remedy(case: str) -> None:
         loss=nn.functional.mse_loss,
         optimizer=torch.optim.SGD([weight], lr=0.1),
         things=[object()],
+        loader=DataLoader(TensorDataset(torch.ones(2)), num_workers=1, persistent_workers=True),
         sparse=torch.eye(2).to_sparse(),
     )
     change, words = UNSAVABLE[case]

@@ -19,6 +19,7 @@ from tests.studies import study
 from tests.unit.hosting.bare_loops import train_alone
 from tests.unit.hosting.memory_link import MemoryLink
 from tests.unit.hosting.orders import BUNDLE, make_order
+from tests.unit.hosting.untouched import untouched
 
 STEPS = 5
 VALUES = [*[{"lr": 0.1, "batch_size": 8}] * 2, *[{"lr": 0.01, "batch_size": 8}] * 3]
@@ -35,8 +36,9 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("shared")
     host, link = PathHost("cpu", 1), MemoryLink()
     order = make_order(folder, "exact_trainers:Dropout", VALUES, [(1, 0, 2), (2, 2, 4)])
-    assert host.run(order, link) == Trained()
-    host.close()
+    with untouched():
+        assert host.run(order, link) == Trained()
+        host.close()
     return link.folder(2, 4)
 
 

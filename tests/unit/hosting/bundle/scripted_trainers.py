@@ -76,6 +76,12 @@ class TrainReturning(Plain):
         return 0.25
 
 
+class SettingThreads(Plain):
+    def train(self, step):
+        super().train(step)
+        torch.set_num_threads(2)
+
+
 class Unsavable(Plain):
     def train(self, step):
         super().train(step)
