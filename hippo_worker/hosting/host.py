@@ -18,17 +18,23 @@ from hippo_worker.hosting.link import Failed, Link, PathResult
 from hippo_worker.hosting.loading import Code
 from hippo_worker.hosting.loop import PathLoop
 from hippo_worker.hosting.order import PathOrder, StartFrom
+from hippo_worker.hosting.randomness import capture_random_state, restore_random_state
 from hippo_worker.hosting.runtime import CUDA, prepare
 from hippo_worker.hosting.saving import Saver
 
 
 @dataclass(slots=True)
 class _Held:
-    """The warm trainer, and the state that it is in."""
+    """The warm trainer, and the state that it is in.
+
+    Attributes:
+        random: The global random state that belongs to it; whoever else runs in the process may draw meanwhile.
+    """
 
     hosted: HostedTrainer
     node: int
     step: int
+    random: dict[str, Any]
 
 
 class _StartLost(Exception):
@@ -84,6 +90,7 @@ class PathHost:
             result = loop.run()
             if loop.step > at[1]:
                 held.node, held.step = loop.node, loop.step
+            held.random = capture_random_state(self._device)
             return result
         except TrainerFailed as error:
             node, step = at if loop is None else (loop.node, loop.step)
@@ -138,6 +145,7 @@ class PathHost:
         if start is not None and held is not None and held.hosted.can_serve(values):
             if (held.node, held.step) == (start.node, start.step):
                 held.hosted.serve(values)
+                restore_random_state(held.random)
                 return held
             if start.folder is not None and self._load_warm(held, order, start):
                 return held
@@ -149,7 +157,7 @@ class PathHost:
         if start is not None:
             hosted.load(self._read(start))
         node, step = (order.stages[0].node, 0) if start is None else (start.node, start.step)
-        return _Held(hosted, node, step)
+        return _Held(hosted, node, step, {})
 
     def _make(self, order: PathOrder, code: Code) -> HostedTrainer:
         assert self._class is not None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -98,6 +100,14 @@ def test_forks_resume_warm_in_memory_and_in_a_fresh_host(trainer: str, tmp_path:
             again = run(host, make_order(tmp_path, name, values, stages, start=inside))
             require_alone(trainer, values, trunk.evaluations() | again.evaluations(), again.folder(4, STEPS))
         host.close()
+
+
+def test_draws_between_two_paths_change_nothing(host: PathHost, tmp_path: Path) -> None:
+    trunk = run(host, make_order(tmp_path, "exact_trainers:Dropout", FIRST, [(1, 0, 3)]))
+    torch.manual_seed(1), random.seed(1), np.random.seed(1)
+    start = StartFrom(node=1, step=3, fence=1)
+    first = run(host, make_order(tmp_path, "exact_trainers:Dropout", FIRST, [(2, 3, STEPS)], start=start))
+    require_alone("Dropout", FIRST, trunk.evaluations() | first.evaluations(), first.folder(2, STEPS))
 
 
 @pytest.fixture(scope="module")
