@@ -30,9 +30,9 @@ class Checkpoint:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Failures:
-    """How often training failed at a step of a node, by class, since it last got further."""
+    """How often training of a node failed, by class, since a state beyond was saved."""
 
-    step: int
+    step: int  #: the furthest step at which it failed
     counts: dict[str, int] = field(default_factory=dict)
 
 

@@ -203,7 +203,17 @@ class TrainedReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailedReport:
-    """The path could not be trained further."""
+    """The path could not be trained further.
+
+    Attributes:
+        failure: Whose fault.
+        message: One line for people, with the remedy.
+        traceback: Trace of the user's code; may be empty.
+        node: The node that trains the step.
+        step: The step that was being trained. Where a state could not be evaluated or saved: the step whose
+            training led to it, one before the state's, so that it is always a step of the node. Where the path
+            could not begin: its first step.
+    """
 
     failure: FailureClass
     message: str

@@ -32,7 +32,7 @@ class EngineSettings:
 
 @dataclass(slots=True)
 class Volatile:
-    """What starts anew with a new leader: times, and what has been said to whom."""
+    """What starts anew with a new leader: times."""
 
     worker_deadlines: dict[str, float] = field(default_factory=dict)
     unblock: dict[int, float] = field(default_factory=dict)  #: by node

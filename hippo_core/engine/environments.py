@@ -105,7 +105,7 @@ def bind_plan(decision: Decision, plan: PlanState, environment: str) -> PlanStat
 
 
 def move_study(decision: Decision, study: Study, plan: int) -> None:
-    """Plans a study anew in another plan: its open requests and, for their history, its closed ones."""
+    """Plans a study's open requests anew in another plan."""
     decision.emit(StudyPlanned(study=study.id, plan=plan, bound=False))
     for number in sorted(study.open):
         trial = study.trials[number]

@@ -33,10 +33,12 @@ def apply_worker(state: EngineState, event: WorkerEvent) -> None:
                 environment=event.environment,
                 labels=dict(event.labels),
                 slots=slots,
+                draining=earlier is not None and same and earlier.draining,
             )
         case ev.WorkerStateChanged():
             worker = state.workers[event.worker]
             worker.state, worker.reason = event.state, event.reason
+            worker.draining = worker.draining or event.state is WorkerState.DRAINING
             if event.state in {WorkerState.LOST, WorkerState.GONE}:
                 for slot in worker.slots.values():
                     slot.holds = None
@@ -150,8 +152,9 @@ def apply_training(state: EngineState, event: TrainingEvent) -> None:
         case ev.NodeNotReproducible():
             node.not_reproducible = True
         case ev.PathFailed():
-            if node.failures is None or node.failures.step != event.step:
+            if node.failures is None:
                 node.failures = Failures(step=event.step)
+            node.failures.step = max(node.failures.step, event.step)
             node.failures.counts[event.failure.value] = event.count
         case ev.FailuresForgotten():
             node.failures = None

@@ -100,7 +100,7 @@ def _options(state: EngineState, tops: dict[int, Candidate], worker: Worker, slo
         if _suits(state, plan, worker, slot):
             in_memory = slot.holds is not None and slot.holds == _base_state(plan, candidate)
             yield _Choice(candidate, plan, worker, slot, in_memory)
-    if slot.holds is not None:
+    if slot.holds is not None and _kept_or_promised(state, slot.holds):
         plan = state.plans[state.nodes[slot.holds[0]].plan]
         if _suits(state, plan, worker, slot):
             for candidate in plan.tree.continuations(slot.holds):
@@ -164,6 +164,14 @@ def _study_of(state: EngineState, plan: PlanState, path: Path) -> int:
     if not waiting:
         waiting = [study for study in plan.plan.nodes[number].open if study in state.active]
     return max(waiting, key=lambda study: (state.active[study], -study))
+
+
+def _kept_or_promised(state: EngineState, held: State) -> bool:
+    """Whether a state that a slot holds is, or will be, durable: what goes on from it must not depend on memory."""
+    number, step = held
+    return step in state.nodes[number].checkpoints or any(
+        lease.promises_state(held) for lease in state.leases.values()
+    )
 
 
 def _fence_of(state: EngineState, plan: PlanState, base: State) -> int:

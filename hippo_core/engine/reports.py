@@ -146,7 +146,12 @@ def _take_steps(decision: Decision, lease: Lease, item: StepsReport) -> None:
                 seconds=seconds * count / total,
             )
         )
-    if node.failures is not None and node.trained > node.failures.step:
+    charged = {FailureClass.USER.value, FailureClass.MEMORY.value}
+    if (
+        node.failures is not None
+        and node.trained > node.failures.step
+        and not charged.intersection(node.failures.counts)
+    ):
         decision.emit(FailuresForgotten(node=node.id))
 
 
@@ -202,9 +207,13 @@ def _take_checkpoint(decision: Decision, lease: Lease, item: PublishedReport) ->
             digest=item.digest,
         )
     )
+    saved_in = decision.state.nodes[item.node]
+    if saved_in.failures is not None and item.step > saved_in.failures.step:
+        decision.emit(FailuresForgotten(node=item.node))
     tree = decision.state.plans[lease.plan].tree
+    starts = {each.start[:2] for each in decision.state.leases.values() if each.start is not None}
     for number, step in earlier:
-        if (number, step) == (item.node, item.step):
+        if (number, step) == (item.node, item.step) or (number, step) in starts:
             continue
         node = decision.state.nodes[number]
         kept = node.checkpoints.get(step, {})
@@ -262,7 +271,7 @@ def _count_failure(
 ) -> int:
     """Notes a failure, and holds the node back a while where it was the infrastructure's."""
     node = decision.state.nodes[number]
-    known = node.failures.counts if node.failures is not None and node.failures.step == step else {}
+    known = node.failures.counts if node.failures is not None else {}
     count = known.get(failure.value, 0) + 1
     decision.emit(
         PathFailed(

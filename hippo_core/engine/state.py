@@ -157,6 +157,7 @@ class Worker:
     slots: dict[int, Slot]
     state: WorkerState = WorkerState.LIVE
     reason: str = ""
+    draining: bool = False  #: this life of it was asked to drain, whatever has happened since
 
 
 @dataclass(slots=True, eq=False)

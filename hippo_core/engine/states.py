@@ -75,7 +75,7 @@ STUDY_TRANSITIONS: Mapping[StudyState, frozenset[StudyState]] = {
     StudyState.RUNNING: frozenset(
         {StudyState.PAUSED, StudyState.STOPPED, StudyState.COMPLETED, StudyState.FAILED}
     ),
-    StudyState.PAUSED: frozenset({StudyState.RUNNING, StudyState.STOPPED}),
+    StudyState.PAUSED: frozenset({StudyState.RUNNING, StudyState.STOPPED, StudyState.FAILED}),
     StudyState.STOPPED: frozenset({StudyState.RUNNING}),
     StudyState.COMPLETED: frozenset({StudyState.RUNNING}),
     StudyState.FAILED: frozenset({StudyState.RUNNING}),
@@ -92,7 +92,7 @@ TRIAL_TRANSITIONS: Mapping[TrialState, frozenset[TrialState]] = {
         }
     ),
     TrialState.PAUSED: frozenset({TrialState.WAITING, TrialState.STOPPED}),
-    TrialState.COMPLETED: frozenset({TrialState.WAITING}),
+    TrialState.COMPLETED: frozenset({TrialState.WAITING, TrialState.PAUSED}),
     TrialState.STOPPED: frozenset({TrialState.WAITING}),
     TrialState.DIVERGED: frozenset(),
     TrialState.FAILED: frozenset({TrialState.WAITING}),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from hippo_core.engine.commands import (
@@ -18,6 +18,7 @@ from hippo_core.engine.decision import Decision
 from hippo_core.engine.environments import choose_plan
 from hippo_core.engine.events import (
     FailuresForgotten,
+    LeaseStateChanged,
     StudyChanged,
     StudyDeleted,
     StudyPlanned,
@@ -25,12 +26,13 @@ from hippo_core.engine.events import (
     StudySubmitted,
     TrialCreated,
     TrialLimited,
+    TrialStateChanged,
 )
 from hippo_core.engine.lookup import find_study, find_trial
 from hippo_core.engine.requests import open_request
 from hippo_core.engine.settling import stop_trials
 from hippo_core.engine.state import Study
-from hippo_core.engine.states import ENDED_STUDY_STATES, StudyState, TrialState
+from hippo_core.engine.states import ENDED_STUDY_STATES, LeaseState, StudyState, TrialState
 from hippo_core.errors import Conflict, InvalidStudy
 from hippo_core.space import EndOf
 from hippo_core.study import StudySpec
@@ -107,6 +109,13 @@ def _extend(decision: Decision, study: Study, spec: StudySpec) -> None:
         limit = spec.max_steps_of(trial.assignment)
         if limit > trial.max_steps:
             decision.emit(TrialLimited(study=study.id, trial=trial.number, max_steps=limit))
+            if trial.state is TrialState.COMPLETED:
+                reason = f"at step {trial.reached}, may go on to {limit}"
+                decision.emit(
+                    TrialStateChanged(
+                        study=study.id, trial=trial.number, state=TrialState.PAUSED, reason=reason
+                    )
+                )
     if study.state in ENDED_STUDY_STATES:
         decision.emit(StudyStateChanged(study=study.id, state=StudyState.RUNNING, reason=""))
         for number in sorted(study.trials):
@@ -156,11 +165,8 @@ def extend(decision: Decision, command: ExtendStudy) -> None:
         )
     if isinstance(spec.max_steps, int):
         _raised("max_steps", command.max_steps, spec.max_steps)
-    changed = replace(
-        spec,
-        max_trials=spec.max_trials if command.max_trials is None else command.max_trials,
-        max_steps=spec.max_steps if command.max_steps is None else command.max_steps,
-        priority=spec.priority if command.priority is None else command.priority,
+    changed = spec.extended(
+        max_trials=command.max_trials, max_steps=command.max_steps, priority=command.priority
     )
     if changed.differences(spec):
         _extend(decision, study, changed)
@@ -203,7 +209,13 @@ def delete(decision: Decision, command: DeleteStudy) -> int:
     if study.state is StudyState.RUNNING:
         raise Conflict(f"study '{study.name}' is running.", "Stop or pause it first (hippo study stop).")
     count = len(study.trials)
+    plan = decision.state.plans[study.plan]
     decision.emit(StudyDeleted(study=study.id))
+    for lease in list(decision.state.leases.values()):
+        if lease.plan == plan.id and not plan.studies:
+            decision.emit(
+                LeaseStateChanged(fence=lease.fence, state=LeaseState.REVOKED, reason="its study was deleted")
+            )
     return count
 
 

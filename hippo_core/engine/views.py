@@ -15,6 +15,7 @@ from hippo_core.engine.states import StudyState, TrialState, WorkerState
 from hippo_core.engine.trial_paths import CheckpointRef, checkpoints_of, going_through, running_trials, walk
 from hippo_core.engine.waiting import waiting_reason
 from hippo_core.errors import NotFound
+from hippo_core.lease import Lease, Stage
 from hippo_core.plan import Metrics, Node
 
 
@@ -145,12 +146,6 @@ class WorkerView:
 def study_view(engine: Engine, project: str, name: str) -> StudyView:
     """One study."""
     return _study_view(engine.state, find_study(engine.state, project, name))
-
-
-def study_views(engine: Engine, project: str) -> tuple[StudyView, ...]:
-    """All studies of a project, newest first."""
-    found = [study for study in engine.state.studies.values() if study.project == project]
-    return tuple(_study_view(engine.state, study) for study in reversed(found))
 
 
 def trial_views(engine: Engine, project: str, name: str) -> tuple[TrialView, ...]:
@@ -314,13 +309,8 @@ def _study_view(state: EngineState, study: Study) -> StudyView:
     plan = state.plans[study.plan]
     ranges = [(node, found) for node, found in plan.tree.steps_to_run() if study.id in node.open]
     waiting = sum(found.points[-1] - found.base for _, found in ranges)
-    leases = [lease for lease in state.leases.values() if lease.plan == plan.id and lease.training]
-    on_the_way = sum(
-        stop - max(start, lease.step if index == lease.index else start)
-        for lease in leases
-        for index, (_, start, stop) in enumerate(lease.stages)
-        if index >= lease.index
-    )
+    leases = [stages for lease in state.leases.values() if (stages := _stages_ahead(state, study, lease))]
+    on_the_way = sum(stop - start for stages in leases for _, start, stop in stages)
     measured = plan.tree.steps > 0
     return StudyView(
         id=study.id,
@@ -339,6 +329,17 @@ def _study_view(state: EngineState, study: Study) -> StudyView:
             len(worker.slots) for worker in state.workers.values() if worker.state is WorkerState.LIVE
         ),
     )
+
+
+def _stages_ahead(state: EngineState, study: Study, lease: Lease) -> list[Stage]:
+    """The uncommitted stages of a lease that a study waits for."""
+    if not lease.training:
+        return []
+    return [
+        (number, max(start, lease.step) if index == lease.index else start, stop)
+        for index, (number, start, stop) in enumerate(lease.stages)
+        if index >= lease.index and study.id in state.nodes[number].open
+    ]
 
 
 def _savings(state: EngineState, study: Study, without: int) -> SavingsView:

@@ -26,7 +26,10 @@ def waiting_reason(state: EngineState, study: Study) -> str:
         return f"no slot fits: the study asks for {asked}; the largest slot has cpus {cpus}, gpus {gpus}"
     offers = sorted({environment_of(worker, slot, resources) for worker, slot in fitting})
     if plan.environment and plan.environment not in offers:
-        return f"no worker has its environment {plan.environment}; there are {', '.join(offers)}"
+        return (
+            f"no worker has its environment {plan.environment}; there are {', '.join(offers)}. "
+            "Start a worker with it, or submit the study under another name to train anew"
+        )
     held_back = [state.nodes[number] for number in plan.tree.blocked]
     if held_back:
         return "held back for a moment after a failure"

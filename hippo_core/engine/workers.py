@@ -42,6 +42,11 @@ def register(decision: Decision, command: RegisterWorker) -> Registered:
             labels=dict(command.labels),
         )
     )
+    worker = decision.state.workers[command.worker]
+    if worker.draining:
+        decision.emit(
+            WorkerStateChanged(worker=worker.name, state=WorkerState.DRAINING, reason="asked to drain")
+        )
     _renew(decision, command.worker)
     return Registered(revoked=tuple(sorted(held - standing)))
 
@@ -50,7 +55,8 @@ def heartbeat(decision: Decision, command: Heartbeat) -> None:
     """Renews all leases of a worker."""
     worker = _incarnation(decision, command.worker, command.incarnation)
     if worker.state is WorkerState.LOST:
-        decision.emit(WorkerStateChanged(worker=worker.name, state=WorkerState.LIVE, reason=""))
+        state = WorkerState.DRAINING if worker.draining else WorkerState.LIVE
+        decision.emit(WorkerStateChanged(worker=worker.name, state=state, reason=""))
     _renew(decision, worker.name)
 
 

@@ -30,6 +30,7 @@ from hippo_core.engine.commands import (
     ReleasedReport,
     Report,
     ReportItem,
+    SaveFailedReport,
     SlotSpec,
     StepsReport,
     Tick,
@@ -38,7 +39,7 @@ from hippo_core.engine.commands import (
 )
 from hippo_core.engine.decision import EngineSettings
 from hippo_core.engine.engine import Engine, Result
-from hippo_core.engine.events import Event
+from hippo_core.engine.events import CheckpointDropped, Event
 from hippo_core.engine.invariants import check
 from hippo_core.engine.orders import LeaseOrder
 from hippo_core.engine.states import FailureClass
@@ -125,7 +126,19 @@ class Cluster:
         outcome = self.engine.handle(command, self.now)
         self.journal.extend(outcome.events)
         check(self.engine)
+        self.expect_starts_kept(outcome.events)
+        for name in self.workers:
+            self.engine.directives(name)
         return outcome.result
+
+    def expect_starts_kept(self, events: tuple[Event, ...]) -> None:
+        """What a lease in training is to start from is not dropped under it."""
+        dropped = {
+            (event.node, event.step, event.fence) for event in events if isinstance(event, CheckpointDropped)
+        }
+        for lease in self.engine.state.leases.values():
+            if lease.training and lease.start is not None and lease.step == lease.start[1]:
+                assert lease.start not in dropped
 
     def register(self, name: str) -> None:
         worker = self.workers[name]
@@ -345,6 +358,35 @@ class Cluster:
                         step=running.step,
                     )
                 )
+                return
+
+    def fail_training(self, name: str) -> None:
+        """The trainer raises in the step that comes next, or in the evaluation after it."""
+        worker = self.workers[name]
+        for running in worker.running.values():
+            if not running.done:
+                stage = running.order.stages[running.index]
+                running.done = True
+                running.spool.clear()
+                worker.memory.pop(running.order.slot, None)
+                running.items.append(
+                    FailedReport(
+                        failure=FailureClass.USER,
+                        message="ValueError: no",
+                        traceback="",
+                        node=stage.node,
+                        step=running.step,
+                    )
+                )
+                return
+
+    def fail_save(self, name: str) -> None:
+        """A state that waits to be published is lost."""
+        for running in self.workers[name].running.values():
+            if running.spool:
+                state = next(iter(running.spool))
+                del running.spool[state]
+                running.items.append(SaveFailedReport(node=state[0], step=state[1], reason="disk full"))
                 return
 
     def restart_server(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hippo_core import policies, samplers, schedules, space
-from hippo_core.engine.commands import ExtendStudy, PauseStudy, ResumeStudy, SubmitStudy
+from hippo_core.engine.commands import (
+    DeleteStudy,
+    DrainWorker,
+    ExtendStudy,
+    PauseStudy,
+    ResumeStudy,
+    StopStudy,
+    SubmitStudy,
+)
 from hippo_core.engine.events import SavePointAnswered, StepsTrained
 from hippo_core.engine.states import StudyState, TrialState
 from hippo_core.engine.views import study_view, trial_detail
@@ -224,7 +233,7 @@ def test_an_offer_that_comes_after_the_end_of_the_path_is_passed() -> None:
     assert not all(event.will for event in cluster.journal if isinstance(event, SavePointAnswered))
 
 
-FAULTS = ("kill_worker", "lose_worker", "kill_runner", "restart_server", "lose_checkpoint")
+FAULTS = ("kill_worker", "lose_worker", "kill_runner", "restart_server", "lose_checkpoint", "fail_save")
 
 
 @settings(max_examples=120, deadline=None)
@@ -262,3 +271,104 @@ def test_after_any_faults_every_history_is_that_of_a_run_without(
         assert study.state is StudyState.COMPLETED
         assert {trial.state for trial in study.trials.values()} <= {TrialState.COMPLETED, TrialState.STOPPED}
         assert not any(node.not_reproducible for node in cluster.engine.state.nodes.values())
+
+
+def first_running(cluster: Cluster) -> tuple[Any, Any]:
+    """The first worker with the first lease that it trains."""
+    worker = next(iter(cluster.workers.values()))
+    cluster.receive(worker)
+    return worker, next(running for running in worker.running.values() if not running.done)
+
+
+def test_a_trainer_that_always_fails_fails_its_trials_after_one_retry() -> None:
+    """1. Every step fails. 2. Each path is tried twice. 3. All trials fail, and so does the study."""
+    cluster = Cluster(0, {"a": 1})
+    submit(cluster, spec(policy=policies.asha(min_steps=1, reduction_factor=3)))
+    failures = 0
+    while cluster.engine.state.active:
+        worker, running = first_running(cluster)
+        cluster.fail_training("a")
+        cluster.report(worker, running)
+        failures += 1
+    view = study_view(cluster.engine, "default", "study")
+    assert view.state is StudyState.FAILED
+    assert view.trial_counts == {"failed": 36}
+    roots = [node for node in cluster.engine.state.nodes.values() if node.parent is None]
+    assert failures == 2 * len(roots)
+
+
+def test_failures_at_ever_other_steps_are_retried_once_in_all() -> None:
+    """1. A path fails at step 2. 2. Tried again, it fails at step 4. 3. Nothing was saved beyond: its trials fail."""
+    cluster = Cluster(0, {"a": 1})
+    submit(cluster, spec(rates=[0.1]))
+    for steps in (2, 4):
+        worker, running = first_running(cluster)
+        for _ in range(steps):
+            cluster.train(worker, running)
+        running.spool.clear()
+        cluster.report(worker, running)
+        cluster.fail_training("a")
+        cluster.report(worker, running)
+    assert study_view(cluster.engine, "default", "study").trial_counts["failed"] > 0
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_failed_save_of_a_path_s_end_is_trained_again(seed: int) -> None:
+    """1. Paths end, and what they save is lost. 2. Forks there start from before, not from what a slot remembers."""
+    cluster = Cluster(seed, {"a": 1, "b": 1})
+    submit(cluster, spec(policy=policies.asha(min_steps=1, reduction_factor=3)))
+    for _ in range(12):
+        for _ in range(25):
+            cluster.act()
+        cluster.fail_save("a")
+        cluster.fail_save("b")
+    cluster.run()
+    expect_as_trained_alone(cluster, "study")
+
+
+def test_a_paused_study_whose_objective_is_missing_fails() -> None:
+    cluster = Cluster(0, {"a": 1})
+    submit(cluster, replace(spec(), objectives=(Objective(metric="accurracy", maximize=True),)))
+    worker, running = first_running(cluster)
+    cluster.train(worker, running)
+    cluster.tell(PauseStudy(project="default", name="study"))
+    cluster.report(worker, running)
+    view = study_view(cluster.engine, "default", "study")
+    assert view.state is StudyState.FAILED
+    assert "did you mean 'accuracy'" in view.reason
+
+
+def test_deleting_a_stopped_study_revokes_what_runs_for_it() -> None:
+    cluster = Cluster(0, {"a": 1})
+    submit(cluster, spec())
+    first_running(cluster)
+    cluster.tell(StopStudy(project="default", name="study"))
+    cluster.tell(DeleteStudy(project="default", name="study"))
+    assert not cluster.engine.state.leases
+    assert cluster.engine.state.workers["a"].slots[0].fence is None
+
+
+def test_a_drain_is_not_forgotten_when_the_worker_comes_back() -> None:
+    cluster = Cluster(0, {"a": 1})
+    cluster.tell(DrainWorker(worker="a"))
+    cluster.register("a")
+    assert cluster.engine.directives("a").drain
+    submit(cluster, spec())
+    assert not cluster.engine.state.leases
+    cluster.kill_worker("a")
+    assert cluster.engine.state.leases
+
+
+def test_after_an_extension_the_best_is_among_those_that_went_on() -> None:
+    """1. All complete step 2. 2. ASHA's limit is raised: few go on to 8. 3. The best is one of those."""
+    cluster = Cluster(3, {"a": 2})
+    submit(cluster, spec(max_steps=2, policy=policies.asha(min_steps=1, reduction_factor=3)))
+    cluster.run()
+    cluster.tell(ExtendStudy(project="default", name="study", max_steps=8))
+    cluster.run()
+    view = study_view(cluster.engine, "default", "study")
+    assert view.best_trial is not None
+    assert view.best_trial.step == 8
+    study = cluster.engine.state.study_named("default", "study")
+    assert study is not None
+    assert all(trial.reached == 8 for trial in study.trials.values() if trial.state is TrialState.COMPLETED)
