@@ -55,6 +55,7 @@ class Lease:
         self.publishing = (
             asyncio.Lock()
         )  #: first come, first served: saves become durable in the order of their steps
+        #: the step in training, as node and step; where none is left, the last one
         self.position: State = (order.stages[0].node, order.stages[0].start)
         self._on_change = on_change
         self.promised = {*order.save_points, self.end}  #: states that the server counts on
@@ -198,4 +199,4 @@ class Lease:
             if (stage.node, stage.stop) == (node, stop):
                 self.position = (following.node, following.start)
                 return
-        self.position = (node, stop)
+        self.position = (node, stop - 1 if (node, stop) == self.end else stop)

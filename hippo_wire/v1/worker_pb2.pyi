@@ -719,9 +719,11 @@ class PathFailed(_message.Message):
     traceback: _builtins.str
     """Trace of the user's code, last user frame first; may be empty."""
     node: _builtins.int
-    """The node it failed in."""
+    """The node that trains the step."""
     step: _builtins.int
-    """The step that was being trained."""
+    """The step that was being trained. Where a state could not be evaluated or saved: the step whose training led
+    to it, one before the state's. Where the path could not begin: its first step.
+    """
     def __init__(
         self,
         *,

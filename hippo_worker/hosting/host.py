@@ -89,11 +89,11 @@ class PathHost:
             loop = PathLoop(order, link, held.hosted, self._saver, code, self._device, self._threads)
             result = loop.run()
             if loop.step > at[1]:
-                held.node, held.step = loop.node, loop.step
+                held.node, held.step = loop.state
             held.random = capture_random_state(self._device)
             return result
         except TrainerFailed as error:
-            node, step = at if loop is None else (loop.node, loop.step)
+            node, step = at if loop is None else loop.failing
             failed = self._explain(error, order, node, step)
         except _StartLost as error:
             failed = Failed(

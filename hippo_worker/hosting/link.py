@@ -109,8 +109,9 @@ class Failed:
         failure: Whose fault.
         message: One line for people, with the remedy.
         traceback: The trace with the user's frames first; may be empty.
-        node: The node it failed in.
-        step: The step that was being trained.
+        node: The node that trains that step.
+        step: The step that was being trained. Where a state could not be evaluated or saved: the step whose
+            training led to it, one before the state's.
     """
 
     failure: FailureClass

@@ -95,15 +95,36 @@ class PathLoop:
         self._cadence = Cadence(order.checkpoint_every, device == CPU, time.perf_counter())
         self._tell_at = time.perf_counter() + FLUSH_SECONDS
         self._saved: tuple[int, int] | None = None
+        self._training = False
         self.node = order.stages[0].node
         self.step = order.stages[0].start
         self._reporter = Reporter(link, self.node, self.step)
+
+    @property
+    def state(self) -> tuple[int, int]:
+        """The trainer's state, as (node, step): it belongs to the node that trained the step before it."""
+        for stage in self._order.stages:
+            if stage.start < self.step <= stage.stop:
+                return stage.node, self.step
+        start = self._order.start
+        return (self.node if start is None else start.node), self.step
+
+    @property
+    def failing(self) -> tuple[int, int]:
+        """The node and the step that a failure here is one of.
+
+        That is the step in training; where a state is evaluated, saved or looked at, the step that led to it.
+        """
+        if self._training or self.step == self._order.stages[0].start:
+            return self.node, self.step
+        node, step = self.state
+        return node, step - 1
 
     def run(self) -> Trained | Released:
         """Trains all stages, or until it is told to stop.
 
         Raises:
-            TrainerFailed: The user's code raised at `node` and `step`; what was trained before has been told.
+            TrainerFailed: The user's code raised, see `failing`; what was trained before has been told.
         """
         try:
             for number, stage in enumerate(self._order.stages):
@@ -150,12 +171,14 @@ class PathLoop:
     def _train(self, changes: Changes, boundary: int, begins: bool) -> None:
         """Trains up to a boundary, or until there is something to hear or to tell."""
         started = time.perf_counter()
+        self._training = True  # and stays so where it fails
         try:
             if changes.step == self.step:
                 self._apply(changes.take(), begins)
                 boundary = min(boundary, changes.step)
             with user_code():
                 self._train_steps(boundary)
+            self._training = False
         finally:
             self._reporter.spent(time.perf_counter() - started, 0.0)
 
@@ -194,15 +217,16 @@ class PathLoop:
             self._tell()
 
     def _save(self) -> None:
-        if self._saved == (self.node, self.step):
+        node, step = self.state
+        if self._saved == (node, step):
             return
         # Told first: whoever hears of a checkpoint knows of the steps that lead to it.
         self._tell()
-        folder = self._order.spool / f"{self._order.fence}-{self.node}-{self.step}"
-        to = Destination(node=self.node, step=self.step, folder=folder, link=self._link)
+        folder = self._order.spool / f"{self._order.fence}-{node}-{step}"
+        to = Destination(node=node, step=step, folder=folder, link=self._link)
         with user_code():
             blocked_seconds = self._saver.save(self._hosted.state, to)
-        self._saved = (self.node, self.step)
+        self._saved = (node, step)
         self._cadence.saved(time.perf_counter(), blocked_seconds, self._saver)
 
     def _tell(self) -> None:

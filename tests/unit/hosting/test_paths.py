@@ -295,6 +295,34 @@ def test_a_trace_has_the_users_frames_first_and_its_cause(host: PathHost, tmp_pa
     assert lines[caused + 2].endswith("in deeper")
 
 
+@pytest.mark.parametrize("where", ["evaluate", "save"])
+@pytest.mark.parametrize(
+    ("stages", "node"),
+    [([(1, 0, 3), (2, 3, 6)], 1), ([(1, 0, 2), (2, 2, 6)], 2)],
+    ids=["stage-end", "inside"],
+)
+def test_a_state_that_fails_is_told_by_the_step_that_led_to_it(
+    where: str, stages: list[tuple[int, int, int]], node: int, host: PathHost, tmp_path: Path
+) -> None:
+    options = {"where": where}
+    made = order(tmp_path, "FailingAfterwards", stages=stages, save_points=[(node, 3)], options=options)
+    found = fail(host, made)
+    assert (found.failure, found.node, found.step) == (FailureClass.USER, node, 2)
+
+
+def test_between_two_stages_the_state_is_still_that_of_the_first(host: PathHost, tmp_path: Path) -> None:
+    link = MemoryLink()
+    link.on_told = lambda entry: (
+        link.instruct(StopPath(save=True, reason="drained")) if entry == ("stage", 2) else None
+    )
+    assert host.run(order(tmp_path), link) == Released(reason="drained")
+    host.finish_saves()
+    assert [entry[:2] for entry in link.of("written")] == [(1, 3)]
+    held = host.holds()
+    assert held is not None
+    assert held[:2] == (1, 3)
+
+
 def test_a_failed_trainer_is_not_used_again(host: PathHost, tmp_path: Path) -> None:
     options = {"at": 4, "kind": "value"}
     fail(host, order(tmp_path, "Raising", options=options))
@@ -376,7 +404,7 @@ def test_what_is_no_metric_is_refused_where_it_is_returned(
     value: str, bare: bool, host: PathHost, tmp_path: Path
 ) -> None:
     found = fail(host, order(tmp_path, "Returning", options={"value": value, "bare": bare}))
-    assert (found.failure, found.step) == (FailureClass.INVALID, 1)
+    assert (found.failure, found.step) == (FailureClass.INVALID, 0)
     assert RETURNED[value, bare] in found.message
 
 

@@ -165,6 +165,7 @@ def test_a_state_that_nobody_waits_for_gives_way_to_a_later_one() -> None:
 def test_the_position_is_the_step_that_is_being_trained() -> None:
     lease = make_lease()
     assert lease.position == (1, 0)
-    for node, start, stop, position in ((1, 0, 2, (1, 2)), (1, 2, 3, (2, 3)), (2, 3, 4, (2, 4))):
+    told = ((1, 0, 2, (1, 2)), (1, 2, 3, (2, 3)), (2, 3, 4, (2, 4)), (2, 4, 5, (2, 4)))
+    for node, start, stop, position in told:
         lease.say(StepsReport(node=node, start=start, stop=stop, train_seconds=0.0, evaluate_seconds=0.0))
         assert lease.position == position

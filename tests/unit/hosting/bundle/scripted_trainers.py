@@ -88,6 +88,20 @@ class Unsavable(Plain):
         self.callback = lambda: step
 
 
+class FailingAfterwards(Plain):
+    """Fails where it is evaluated, or where its state is asked for."""
+
+    def evaluate(self):
+        if self.options["where"] == "evaluate" and self.total[0] >= 1.5:
+            raise RuntimeError("no validation data")
+        return super().evaluate()
+
+    def state_dict(self):
+        if self.options["where"] == "save" and self.total[0] >= 1.5:
+            raise RuntimeError("no state to be had")
+        return super().state_dict()
+
+
 class FailingSetup(Plain):
     def setup(self, context):
         raise RuntimeError("no data here")
