@@ -23,7 +23,7 @@ class ExperimentDied(Exception):
 
 
 class Zygote:
-    """The near side of one `hippo_worker.check.zygote`; started at its first use.
+    """The near side of one `hippo_worker.check.zygote`; started at its first use, if not before.
 
     Args:
         hash_seed: What the hashes of text depend on in its forks.
@@ -34,6 +34,11 @@ class Zygote:
         self._lock = threading.Lock()
         self._channel: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Starts it, so that it is ready the sooner; does not wait for that."""
+        with self._lock:
+            self._started()
 
     def carry_out(self, experiment: Experiment, answer: Path) -> Result:
         """Carries an experiment out in a fork; may be called from several threads.

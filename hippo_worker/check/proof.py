@@ -20,7 +20,7 @@ from hippo_worker.check.judgement import (
     judge_resumed,
     judge_saving,
 )
-from hippo_worker.check.processes import ExperimentDied, Zygotes, together
+from hippo_worker.check.processes import ExperimentDied, Zygote, Zygotes, together
 
 OTHER_HASH_SEED = 4_242
 
@@ -32,8 +32,8 @@ class Circumstance:
     alterations: tuple[str, ...] = ()
     hash_seed: int = 0
     other_addresses: bool = False
-    cause: str
-    remedy: str
+    cause: str = ""
+    remedy: str = ""
 
 
 CIRCUMSTANCES = (
@@ -62,7 +62,6 @@ ALL_AT_ONCE = Circumstance(
     alterations=(CLOCK, PROCESSORS),
     hash_seed=OTHER_HASH_SEED,
     cause="It depends on its circumstances.",
-    remedy="",
 )
 
 
@@ -88,6 +87,9 @@ class Proof:
     def run(self) -> Iterator[tuple[str, list[Problem]]]:
         """Each check's name with what it found; ends after one that makes the others meaningless."""
         steps = len(self._base.values)
+        for each in (Circumstance(), ALL_AT_ONCE):
+            # Both import torch meanwhile, the second while the first is at work.
+            self._zygote_of(each).start()
         try:
             saved = replace(self._base, save=True, warm=tuple(range(steps - 1, 0, -1)))
             reference, plain = self._together([saved, self._base])
@@ -172,8 +174,10 @@ class Proof:
 
     def _under(self, circumstance: Circumstance) -> Callable[[], Result]:
         experiment = replace(self._base, alterations=circumstance.alterations)
-        zygote = self._zygotes.get(circumstance.hash_seed, int(circumstance.other_addresses))
-        return partial(zygote.carry_out, experiment, self._answer())
+        return partial(self._zygote_of(circumstance).carry_out, experiment, self._answer())
+
+    def _zygote_of(self, circumstance: Circumstance) -> Zygote:
+        return self._zygotes.get(circumstance.hash_seed, int(circumstance.other_addresses))
 
     def _answer(self) -> Path:
         self._count += 1
