@@ -3,9 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Protocol
 
 from hippo_core.errors import Unavailable
 from hippo_server.postgres.embedded import EmbeddedPostgres, PostgresError
+
+
+class Database(Protocol):
+    """Where the store's database comes from."""
+
+    def start(self) -> str:
+        """Starts it, where it is ours to start; returns its address. Called once, in a thread."""
+
+    def ensure(self) -> None:
+        """Starts it, where it is ours to start and does not run; called in a thread."""
+
+    def running(self) -> bool:
+        """Whether it runs, as far as one can tell without asking it."""
+
+    def stop(self) -> None:
+        """Stops it, where it is ours."""
 
 
 class EmbeddedDatabase:

@@ -18,10 +18,8 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from hippo_core.engine import events as ev
 from hippo_core.engine.commands import Command, Tick
@@ -31,11 +29,14 @@ from hippo_core.errors import Conflict, HippoError, InvariantViolated, Stale, Un
 from hippo_server.answers import Answers, Asked
 from hippo_server.auth.tokens import TokenBook
 from hippo_server.changes import Changes
-from hippo_server.commits import GroupCommit, lost
+from hippo_server.commits import GroupCommit
+from hippo_server.databases import Database
 from hippo_server.metrics import Metrics
+from hippo_server.removal import remove_files
 from hippo_server.store import Record, RequestAnswer, Store
-from hippo_storage.errors import StorageError
-from hippo_storage.storage import CheckpointLocation, Storage
+from hippo_server.term import Term
+from hippo_server.times import Times, TimesBook
+from hippo_storage.storage import Storage
 from hippo_wire.channel import pauses
 
 log = logging.getLogger(__name__)
@@ -43,7 +44,6 @@ T = TypeVar("T")
 
 LONGEST_PAUSE_SECONDS = 2.0
 DATABASE_POLL_SECONDS = 0.25
-REMOVAL_RETRY_SECONDS = 30.0
 
 #: After these a worker may have to be told something.
 _ORDERS = (
@@ -57,40 +57,6 @@ _ORDERS = (
 )
 #: After these a study's or a worker's times in the database have changed.
 _TIMES = (ev.StudySubmitted, ev.StudyStateChanged, ev.StudyDeleted, ev.WorkerRegistered)
-
-
-class Database(Protocol):
-    """Where the store's database comes from."""
-
-    def start(self) -> str:
-        """Starts it, where it is ours to start; returns its address. Called once, in a thread."""
-
-    def ensure(self) -> None:
-        """Starts it, where it is ours to start and does not run; called in a thread."""
-
-    def running(self) -> bool:
-        """Whether it runs, as far as one can tell without asking it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Times:
-    """When things happened, for people; from the database, since its rows are the truth."""
-
-    studies: dict[int, tuple[datetime, datetime | None]]
-    workers: dict[str, datetime]
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class Term:
-    """What lives between two rebuilds."""
-
-    number: int
-    engine: Engine
-    commits: GroupCommit
-    answers: Answers
-    over: bool = False
-    retimed: int = 0  #: position of the last record that changed a study's or a worker's times; 0: none waits
-    removals: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Driver:
@@ -134,8 +100,7 @@ class Driver:
         self._lease_seconds = lease_seconds
         self._term: Term | None = None
         self._ending: Term | None = None
-        self._times: Times | None = None
-        self._times_version = 0
+        self._times = TimesBook()
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._lost = asyncio.Event()
@@ -211,12 +176,21 @@ class Driver:
         """
         if self._term is None or self.closing:
             raise Unavailable(f"{self.not_ready}.", "Try again in a moment.")
+        self._term.require_lead()
         return self._term
 
     @property
     def ready(self) -> bool:
         """Whether calls can be answered."""
-        return self._term is not None and not self.closing
+        return not self.reasons()
+
+    def reasons(self) -> list[str]:
+        """Why calls cannot be answered now; none: they can."""
+        try:
+            self.current()
+        except Unavailable as error:
+            return [error.message.rstrip(".")]
+        return []
 
     # Deciding and reading.
 
@@ -224,7 +198,7 @@ class Driver:
         """Decides one command; the record is to be put by the caller, in order, before the loop goes on.
 
         Raises:
-            HippoError: The command is refused, and nothing has changed. Not to be told before ``settled``.
+            HippoError: The command is refused, and nothing has changed. Not to be told before ``term.settled()``.
         """
         try:
             outcome = term.engine.handle(command, time.monotonic())
@@ -250,16 +224,6 @@ class Driver:
             self._tell(term, events)
         self._set_timer(term)
 
-    async def settled(self, term: Term) -> None:
-        """Waits for the commit of all that was decided so far: what was computed before may be told after.
-
-        Raises:
-            Unavailable: It is not committed, or nobody knows.
-        """
-        await term.commits.committed()
-        if term.over:
-            raise lost()
-
     async def change(
         self,
         command: Command,
@@ -281,12 +245,12 @@ class Driver:
         term = self.current()
         known = term.answers.find(asked)
         if known is not None:
-            await self.settled(term)
+            await term.settled()
             return known
         try:
             result, record = self.decide(term, command, actor, f"{type(command).__name__} {asked.request_id}")
         except HippoError:
-            await self.settled(term)
+            await term.settled()
             raise
         answer = RequestAnswer(
             request_id=asked.request_id,
@@ -296,7 +260,7 @@ class Driver:
         )
         term.answers.keep(answer)
         self.put(term, [Record(cause=record.cause, events=record.events, answer=answer, actor=record.actor)])
-        await self.settled(term)
+        await term.settled()
         return answer.answer
 
     async def read(self, look: Callable[[Engine], T]) -> T:
@@ -309,21 +273,14 @@ class Driver:
         try:
             seen = look(term.engine)
         except HippoError:
-            await self.settled(term)
+            await term.settled()
             raise
-        await self.settled(term)
+        await term.settled()
         return seen
 
     async def times(self) -> Times:
         """When studies and workers came and ended."""
-        while self._times is None:
-            version = self._times_version
-            studies, workers = await asyncio.to_thread(
-                lambda: (self.store.study_times(), self.store.worker_times())
-            )
-            if version == self._times_version:
-                self._times = Times(studies=studies, workers=workers)
-        return self._times
+        return await self._times.look_up(self.store)
 
     # Terms.
 
@@ -332,24 +289,29 @@ class Driver:
         began = time.monotonic()
         store = self.store
 
-        def restore() -> tuple[int, Engine, Answers, TokenBook]:
+        def restore() -> tuple[int, Engine, Answers, TokenBook, float]:
             number = store.lead(self._holder, self._lease_seconds)
             engine = Engine.restore(store.load(), self.settings, time.monotonic())
-            return number, engine, Answers(store.answers()), TokenBook(store.find_tokens())
+            answers, tokens = Answers(store.answers()), TokenBook(store.find_tokens())
+            heard = time.monotonic()
+            store.renew(number)  # reading may have taken longer than the lease
+            return number, engine, answers, tokens, heard
 
-        number, engine, answers, self.tokens = await asyncio.to_thread(restore)
+        number, engine, answers, self.tokens, heard = await asyncio.to_thread(restore)
         term = Term(
             number=number,
             engine=engine,
             commits=GroupCommit(store, number, self.metrics, lambda position: self._committed(position)),
             answers=answers,
+            silence_seconds=self._lease_seconds * 2.0 / 3.0,
+            heard=heard,
         )
         term.commits.failed.add_done_callback(lambda failed: self._give_up(term, failed.result()))
-        self._forget_times()
+        self._times.forget()
         self._lost.clear()
         self._term = term
         self.readiness.notify()
-        self._keep_up(self._remove_files(term))
+        self._keep_up(remove_files(term, self.storage, store))
         log.info("term_began term=%d seconds=%.3f", number, time.monotonic() - began)
         # What was due while nobody led, and what the restored state asks for, is decided now.
         _, record = self.decide(term, Tick(), "server", "Tick")
@@ -357,13 +319,12 @@ class Driver:
 
     def _committed(self, position: int) -> None:
         term = self._term
-        if term is not None and 0 < term.retimed <= position:
+        if term is None:
+            return
+        term.heard = time.monotonic()
+        if 0 < term.retimed <= position:
             term.retimed = 0
-            self._forget_times()
-
-    def _forget_times(self) -> None:
-        self._times = None
-        self._times_version += 1
+            self._times.forget()
 
     def _give_up(self, term: Term, error: Exception) -> None:
         """Ends a term: what its engine says counts no more."""
@@ -421,8 +382,10 @@ class Driver:
             term = self._term
             if term is None:
                 continue
+            asked = time.monotonic()
             try:
                 await term.commits.run(partial(self.store.renew, term.number))
+                term.heard = max(term.heard, asked)
                 self.tokens = TokenBook(await asyncio.to_thread(self.store.find_tokens))
             except HippoError as error:
                 self._give_up(term, error)
@@ -435,7 +398,7 @@ class Driver:
             if term is not None and not self._database.running():
                 self._give_up(term, Unavailable("PostgreSQL has died; it is started again"))
 
-    # Time, streams and files.
+    # Time and streams.
 
     def _set_timer(self, term: Term) -> None:
         if self._timer is not None:
@@ -465,28 +428,3 @@ class Driver:
             term.retimed = term.commits.position
         if any(isinstance(event, ev.CheckpointDropped | ev.CheckpointLost) for event in events):
             term.removals.set()
-
-    async def _remove_files(self, term: Term) -> None:
-        """Removes the files of checkpoints that nobody needs, after the decision is durable."""
-        term.removals.set()
-        while not term.over:
-            await term.removals.wait()
-            term.removals.clear()
-            wanted = term.engine.wanted()
-            if not wanted:
-                continue
-            try:
-                await self.settled(term)
-                for each in wanted:
-                    location = CheckpointLocation(
-                        plan=each.plan, node=each.node, step=each.step, fence=each.fence
-                    )
-                    await asyncio.to_thread(self.storage.remove, location)
-                    term.engine.removed(each)
-                gone = [(each.node, each.step, each.fence) for each in wanted]
-                await asyncio.to_thread(self.store.forget_checkpoints, gone)
-            except StorageError as error:
-                log.warning("removal_failed error=%s", error)
-                asyncio.get_running_loop().call_later(REMOVAL_RETRY_SECONDS, term.removals.set)
-            except Unavailable:
-                return  # the term is over; the next one finds the same rows

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 from hippo_core.errors import InvalidStudy
 from hippo_server.auth.roles import Role
 from hippo_server.auth.tokens import TokenBook, read_or_make, secret_hash
-from hippo_server.databases import EmbeddedDatabase, GivenDatabase
+from hippo_server.databases import Database, EmbeddedDatabase, GivenDatabase
 from hippo_server.driver import Driver
 from hippo_server.metrics import Metrics
 from hippo_server.rpc.admin import AdminService
@@ -43,7 +43,7 @@ class Server:
         self.settings = settings
         self.grpc_address = ""
         self.http_address = ""
-        self._database: EmbeddedDatabase | GivenDatabase | None = None
+        self._database: Database | None = None
         self._driver: Driver | None = None
         self._grpc: GrpcServer | None = None
         self._http: HttpServer | None = None

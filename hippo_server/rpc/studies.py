@@ -24,11 +24,12 @@ from hippo_core.engine.studies import Submitted
 from hippo_core.errors import InvalidStudy
 from hippo_core.study import StudySpec
 from hippo_server.answers import asked
-from hippo_server.driver import Driver, Times
+from hippo_server.driver import Driver
 from hippo_server.rpc.bundles import Bundles
 from hippo_server.rpc.checkpoints import stream_checkpoint
 from hippo_server.rpc.gate import Context, caller
 from hippo_server.rpc.watching import watch
+from hippo_server.times import Times
 from hippo_server.user_logs import UserLogs
 from hippo_wire import enums, render
 from hippo_wire.convert import load_object

@@ -40,7 +40,7 @@ async def watch(driver: Driver, project: str, name: str) -> AsyncIterator[study_
             trials = views.trial_views(term.engine, project, name)
             fresh = [trial for trial in trials if sent_trials.get(trial.number) != trial]
             cost = time.perf_counter() - began
-            await driver.settled(term)
+            await term.settled()
             times = await driver.times()
             created, ended = times.studies.get(view.id, (None, None))
             study = render.study(view, created, ended)

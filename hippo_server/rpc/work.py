@@ -15,9 +15,10 @@ from hippo_core.engine import commands
 from hippo_core.engine.orders import Directives
 from hippo_core.engine.reports import Accepted
 from hippo_core.errors import Stale, Unavailable
-from hippo_server.driver import Driver, Term
+from hippo_server.driver import Driver
 from hippo_server.rpc.reports import check_report
 from hippo_server.store import Record
+from hippo_server.term import Term
 from hippo_wire import convert
 from hippo_wire.v1 import worker_pb2
 
@@ -72,7 +73,7 @@ class WorkStream:
                     self._wake.clear()
                     ended = reader.done()
                     response = self._response()
-                    await self._driver.settled(self._term)
+                    await self._term.settled()
                     if response is not None:
                         yield response
                     if ended:
@@ -98,7 +99,7 @@ class WorkStream:
             self._take(request)
             ahead += 1
             if ahead >= MOST_AHEAD:
-                await self._driver.settled(self._term)
+                await self._term.settled()
                 ahead = 0
 
     def _take(self, request: worker_pb2.WorkRequest) -> None:

@@ -45,7 +45,7 @@ def make_app(driver: Driver) -> ASGIApp:
         return PlainTextResponse("ok\n", headers=HEADERS)
 
     async def readyz(request: Request) -> Response:
-        reasons = [] if driver.ready else [driver.not_ready]
+        reasons = driver.reasons()
         return JSONResponse(
             {"ready": not reasons, "reasons": reasons},
             status_code=200 if not reasons else 503,

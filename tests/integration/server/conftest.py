@@ -47,6 +47,7 @@ class RunningServer:
         database_url: Its database; None: an embedded one.
         engine: The engine's times.
         make_store: Makes the store.
+        leader_lease_seconds: How long its lead lasts without a renewal.
         grpc_port: Where it listens; 0: any free port.
     """
 
@@ -57,6 +58,7 @@ class RunningServer:
         engine: EngineSettings = SETTINGS,
         make_store: Callable[[str], Store] = Store,
         grpc_port: int = 0,
+        leader_lease_seconds: float = 10.0,
     ) -> None:
         self.settings = Settings(
             home=home,
@@ -65,7 +67,7 @@ class RunningServer:
             http_port=0,
             database_url=database_url,
             engine=engine,
-            leader_lease_seconds=1.0,
+            leader_lease_seconds=leader_lease_seconds,
             grace_seconds=1.0,
         )
         self._make_store = make_store

@@ -7,6 +7,7 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import grpc
+import httpx
 import pytest
 
 from hippo_core.engine import commands
@@ -259,3 +260,43 @@ def test_a_deleted_studys_watchers_hear_of_it(server):
     client.studies.DeleteStudy(study_pb2.DeleteStudyRequest(request_id="3", name="study"))
     with pytest.raises(NotFound):
         next(watching)
+
+
+class SilentStore(Store):
+    """A store that cannot renew its lead: the database does not answer."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.silent = threading.Event()
+        self.asked = threading.Event()
+
+    def renew(self, term):
+        if self.silent.is_set():
+            self.asked.set()
+            assert wait_until_clear(self.silent)
+        super().renew(term)
+
+
+def wait_until_clear(event, seconds=30.0):
+    deadline = time.monotonic() + seconds
+    while event.is_set() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return not event.is_set()
+
+
+def test_a_leader_that_cannot_renew_answers_nothing(start_server):
+    """Another server may lead by then, so that even a read could be wrong; after the renewal all is well."""
+    server = start_server(make_store=SilentStore, leader_lease_seconds=1.5)
+    client = server.connect()
+    upload(client)
+    submit(client, "1")
+    server.store.silent.set()
+    assert server.store.asked.wait(20)
+    term = server.in_loop(lambda: server.server.driver._term)
+    wait_for(lambda: time.monotonic() - term.heard > term.silence_seconds)
+    with pytest.raises(Unavailable) as refused:
+        call_once(server, "GetStudy", study_pb2.GetStudyRequest(name="study"))
+    assert "database" in refused.value.message
+    assert httpx.get(f"{server.url}/readyz").status_code == 503
+    server.store.silent.clear()
+    assert client.studies.GetStudy(study_pb2.GetStudyRequest(name="study")).study.name == "study"

@@ -1,0 +1,43 @@
+"""When things happened, for people: read from the database, whose rows are the truth, and kept until they change."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime
+
+from hippo_server.store import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Times:
+    """When studies were submitted and ended, by number; when workers last registered, by name."""
+
+    studies: dict[int, tuple[datetime, datetime | None]]
+    workers: dict[str, datetime]
+
+
+class TimesBook:
+    """Times as they were last read. To be used in one event loop."""
+
+    def __init__(self) -> None:
+        self._known: Times | None = None
+        self._version = 0
+
+    def forget(self) -> None:
+        """The rows have changed; to be called after their commit."""
+        self._known = None
+        self._version += 1
+
+    async def look_up(self, store: Store) -> Times:
+        """The times, read anew where they were forgotten.
+
+        Raises:
+            Unavailable: The database cannot answer now.
+        """
+        while self._known is None:
+            version = self._version
+            studies, workers = await asyncio.to_thread(lambda: (store.study_times(), store.worker_times()))
+            if version == self._version:  # else what was read is older than what was committed meanwhile
+                self._known = Times(studies=studies, workers=workers)
+        return self._known
