@@ -63,8 +63,7 @@ class StudyPlan:
     Attributes:
         study: The study's name.
         counts: What is counted.
-        root_splits: By name, how many values a hyper-parameter has at step 0, where they are more than one:
-        trials
+        root_splits: By name, how many values a hyper-parameter has at step 0, where they are more than one: trials
             that differ there share nothing.
         hints: What the person who plans may want to know or change.
     """

@@ -58,8 +58,7 @@ class StudySpec:
         space: What is searched.
         objectives: What is optimised; policies and "best" look at the first.
         max_trials: How many trials it has in all.
-        max_steps: How far any trial may be trained, or the name of the schedule whose end says it. Rounded up
-        to
+        max_steps: How far any trial may be trained, or the name of the schedule whose end says it. Rounded up to
             ``evaluate_every`` wherever it is used.
         sampler: Which points to try.
         policy: How far to train whom.

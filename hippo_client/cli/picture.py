@@ -98,7 +98,7 @@ class Picture:
 
 def saved_fraction(with_sharing: float, without: float) -> float | None:
     """What part sharing saved; None where nothing is known."""
-    return 1.0 - with_sharing / without if without > 0 else None
+    return max(0.0, 1.0 - with_sharing / without) if without > 0 else None
 
 
 def draw(snapshot: StudySnapshot) -> Picture:

@@ -6,13 +6,11 @@ section 3, algorithm 2. Their symbols: r is ``min_steps``, R is ``max_steps``, e
 
 Where it departs from the paper:
 
-- A trial is promoted as soon as it is in the top 1/eta of its rung. The paper does so when a worker asks for
-a job:
-  here the scheduler chooses among what is requested, so that a promotion is known as early as possible.
-- Trials differ in ``max_steps``: each competes in the rungs below its own, which is its end and no rung of
-others. - Where nobody would reach the last rung, the best one in the deepest rung is promoted when nothing is
-open any more,
-  so that a study of few trials has a trained winner too.
+- A trial is promoted as soon as it is in the top 1/eta of its rung. The paper does so when a worker asks for a
+  job; here the scheduler chooses among what is requested, so that a promotion is known as early as possible.
+- Trials differ in ``max_steps``: each competes in the rungs below its own, which is its end and no rung of others.
+- Where nobody would reach the last rung, the best one in the deepest rung is promoted when nothing is open any
+  more, so that a study of few trials has a trained winner too.
 """
 
 from __future__ import annotations
