@@ -1,17 +1,16 @@
-"""The bare loop: ``python bare.py REPEATS STEPS`` prints the seconds that training and evaluating took."""
+"""The bare loop: ``python bare.py REPEATS STEPS NOTES.json`` trains and evaluates, and notes when."""
 
 from __future__ import annotations
 
 import json
 import sys
-import time
 from pathlib import Path
 
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from trainer import Work
+from trainer import Work, now
 
 
 def main() -> None:
@@ -21,12 +20,11 @@ def main() -> None:
     torch.use_deterministic_algorithms(True)
     work = Work(repeats)
     notes = Path(sys.argv[3])
-    started = time.time()
+    started = now()
     for _ in range(steps):
         work.step(0.1)
         work.evaluate()
-        notes.write_text(json.dumps({"started": started, "ended": time.time()}))
-    print(json.dumps({"seconds": time.time() - started}))
+        notes.write_text(json.dumps({"started": started, "ended": now()}))
 
 
 if __name__ == "__main__":

@@ -29,6 +29,11 @@ class Work:
         return {"loss": float((self.inputs @ self.weights).square().mean())}
 
 
+def now() -> dict[str, float]:
+    """The wall clock, and the processor time that this process has used."""
+    return {"wall": time.time(), "processor": time.process_time()}
+
+
 class Clocked(hippo.Trainer):
     """Trains ``Work`` and notes the first and the last moment of training in a file of its own."""
 
@@ -36,19 +41,19 @@ class Clocked(hippo.Trainer):
         self.work = Work(context.options["repeats"])
         self.notes = Path(context.options["notes"]) / f"{os.getpid()}.json"
         self.lr = 0.0
-        self.started = 0.0
+        self.started: dict[str, float] = {}
 
     def apply(self, hp: Any) -> None:
         self.lr = hp["lr"]
 
     def train(self, step: int) -> None:
         if not self.started:
-            self.started = time.time()
+            self.started = now()
         self.work.step(self.lr)
 
     def evaluate(self) -> dict[str, float]:
         found = self.work.evaluate()
-        self.notes.write_text(json.dumps({"started": self.started, "ended": time.time()}))
+        self.notes.write_text(json.dumps({"started": self.started, "ended": now()}))
         return found
 
     def state_dict(self) -> dict[str, Any]:
