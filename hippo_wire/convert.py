@@ -318,7 +318,9 @@ def lease_to_proto(order: LeaseOrder) -> worker_pb2.Lease:
     if order.start is not None:
         node, step, fence = order.start
         message.start.CopyFrom(
-            worker_pb2.StartState(node=node, step=step, fence=fence, in_memory=order.in_memory)
+            worker_pb2.StartState(
+                node=node, step=step, fence=fence, in_memory=order.in_memory, digest=order.start_digest
+            )
         )
     return message
 
@@ -353,6 +355,7 @@ def lease_from_proto(message: worker_pb2.Lease) -> LeaseOrder:
         checkpoint_every=message.checkpoint_every if message.HasField("checkpoint_every") else None,
         secrets=tuple(message.secrets),
         objectives=tuple(message.objectives),
+        start_digest="" if start is None else start.digest,
     )
 
 

@@ -1,8 +1,9 @@
 """Recent checkpoints on the local disk: what this worker published or fetched, so that a start need not fetch.
 
-An entry is a folder of the checkpoint's files and, beside it, its manifest, written last. Files are checked against
-the manifest at every use, as a disk may lie. Where the shared storage is on the same file system the files are second
-names of its own, and cost nothing.
+An entry is a folder of the checkpoint's files and, beside it, its manifest, written last. Its name is the manifest's
+digest, since that alone says what it is: the numbers of nodes, steps and fences begin at 1 in every database, and
+the cache outlives the server that it was filled for. Files are checked against the manifest at every use, as a disk
+may lie. Where the shared storage is on the same file system the files are second names of its own, and cost nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 class CheckpointCache:
-    """Checkpoints by location, within a budget; those used longest ago go first.
+    """Checkpoints by their digests, within a budget; those used longest ago go first.
 
     Used from several threads. What is in use is never removed, so that the budget may be exceeded by it.
 
@@ -37,7 +38,7 @@ class CheckpointCache:
         self._root = root
         self._limit_bytes = limit_bytes
         self._lock = threading.RLock()
-        self._sizes: dict[str, int] = {}  # by name, the one used longest ago first
+        self._sizes: dict[str, int] = {}  # by digest, the one used longest ago first
         self._pins: Counter[str] = Counter()
         root.mkdir(parents=True, exist_ok=True)
         self._find()
@@ -47,48 +48,53 @@ class CheckpointCache:
         """How much it holds."""
         return sum(self._sizes.values())
 
-    def add(self, storage: Storage, location: CheckpointLocation, folder: Path) -> None:
+    def add(self, storage: Storage, location: CheckpointLocation, digest: str, folder: Path) -> None:
         """Takes over the folder of a checkpoint that was just published; it is gone afterwards. Blocks."""
         try:
-            manifest = storage.manifest(location)
+            manifest = storage.manifest(location, digest)
         except BaseException:
             shutil.rmtree(folder)
             raise
         (folder / DRAFT).unlink(missing_ok=True)
         self._enter(manifest, folder)
 
-    def obtain(self, storage: Storage, location: CheckpointLocation) -> Path:
+    def obtain(self, storage: Storage, location: CheckpointLocation, digest: str = "") -> Path:
         """A folder with the checkpoint's verified files, which stays until it is given back. Blocks.
+
+        Args:
+            storage: Has it where the cache does not.
+            location: Where it lies there.
+            digest: The manifest's, as it was recorded: nothing else is given. Empty: none was recorded when this
+                was asked for, so that the storage is asked which checkpoint lies there.
 
         Raises:
             CheckpointMissing: The storage has none.
-            CheckpointCorrupt: The storage's own differs from what was published.
+            CheckpointCorrupt: The storage's own is not the recorded one, or differs from what was published.
             StorageError: The storage or the local disk failed.
         """
-        name = _name(location)
+        digest = digest or storage.manifest(location).digest
         with self._lock:
-            self._pins[name] += 1
+            self._pins[digest] += 1
         try:
-            return self._verified(location) or self._fetched(storage, location)
+            return self._verified(location, digest) or self._fetched(storage, location, digest)
         except BaseException:
-            self.give_back(location)
+            self.give_back(self._root / digest)
             raise
 
-    def give_back(self, location: CheckpointLocation) -> None:
+    def give_back(self, folder: Path) -> None:
         """What ``obtain`` gave is not needed any more."""
         with self._lock:
-            self._pins[_name(location)] -= 1
+            self._pins[folder.name] -= 1
             self._make_room()
 
-    def _verified(self, location: CheckpointLocation) -> Path | None:
-        name = _name(location)
+    def _verified(self, location: CheckpointLocation, digest: str) -> Path | None:
         with self._lock:
-            if name not in self._sizes:
+            if digest not in self._sizes:
                 return None
-            self._sizes[name] = self._sizes.pop(name)  # used last
-        folder = self._root / name
+            self._sizes[digest] = self._sizes.pop(digest)  # used last
+        folder = self._root / digest
         try:
-            manifest = decode(_manifest_path(folder).read_bytes(), location)
+            manifest = decode(_manifest_path(folder).read_bytes(), location, digest)
             for file, entry in manifest.files.items():
                 path = folder / file
                 if path.stat().st_size != entry.size_bytes or digest_of(path) != entry.digest:
@@ -98,41 +104,41 @@ class CheckpointCache:
                 "cached checkpoint is not usable", extra={"location": str(location), "why": str(error)}
             )
             with self._lock:
-                self._remove(name)
+                self._remove(digest)
             return None
         return folder
 
-    def _fetched(self, storage: Storage, location: CheckpointLocation) -> Path:
-        folder = self._root / f".{_name(location)}.{uuid.uuid4().hex}"
-        manifest = storage.manifest(location)
-        storage.fetch(location, folder)
+    def _fetched(self, storage: Storage, location: CheckpointLocation, digest: str) -> Path:
+        folder = self._root / f".{digest}.{uuid.uuid4().hex}"
+        manifest = storage.manifest(location, digest)
+        storage.fetch(location, folder, digest)
         return self._enter(manifest, folder)
 
     def _enter(self, manifest: Manifest, folder: Path) -> Path:
-        name = _name(manifest.location)
-        final = self._root / name
+        digest = manifest.digest
+        final = self._root / digest
         with self._lock:
-            if name in self._sizes:
+            if digest in self._sizes:
                 shutil.rmtree(folder)
                 return final
             folder.rename(final)
             _manifest_path(final).write_bytes(manifest.encode())
-            self._sizes[name] = manifest.size_bytes
+            self._sizes[digest] = manifest.size_bytes
             self._make_room()
         return final
 
     def _make_room(self) -> None:
-        for name in list(self._sizes):
+        for digest in list(self._sizes):
             if self.size_bytes <= self._limit_bytes:
                 return
-            if not self._pins[name]:
-                self._remove(name)
+            if not self._pins[digest]:
+                self._remove(digest)
 
-    def _remove(self, name: str) -> None:
-        folder = self._root / name
+    def _remove(self, digest: str) -> None:
+        folder = self._root / digest
         _manifest_path(folder).unlink(missing_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
-        self._sizes.pop(name, None)
+        self._sizes.pop(digest, None)
 
     def _find(self) -> None:
         """What an earlier life left: whole entries are kept, others removed."""
@@ -147,10 +153,6 @@ class CheckpointCache:
             if manifest.stem not in self._sizes:
                 manifest.unlink()
         self._make_room()
-
-
-def _name(location: CheckpointLocation) -> str:
-    return f"{location.plan}-{location.node}-{location.step}-{location.fence}"
 
 
 def _manifest_path(folder: Path) -> Path:

@@ -135,7 +135,7 @@ class Publisher:
         folder = Path(written.folder)
         published = storage.publish(folder, location, {}, keep=True)
         try:
-            self._cache.add(storage, location, folder)
+            self._cache.add(storage, location, published.digest, folder)
         except (StorageError, OSError) as error:
             # It is durable; only a later start has to fetch it.
             logger.warning("checkpoint is not cached", extra={"location": str(location), "why": str(error)})

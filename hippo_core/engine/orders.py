@@ -52,6 +52,7 @@ class LeaseOrder:
     checkpoint_every: int | None
     secrets: tuple[str, ...]
     objectives: tuple[str, ...]
+    start_digest: str = ""  #: of the manifest of the checkpoint to start from; empty: only in memory so far
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +112,16 @@ def _order(state: EngineState, lease: Lease) -> LeaseOrder:
         checkpoint_every=spec.checkpoint_every,
         secrets=spec.secrets,
         objectives=tuple(objective.metric for objective in spec.objectives),
+        start_digest=_digest_of_start(state, lease),
     )
+
+
+def _digest_of_start(state: EngineState, lease: Lease) -> str:
+    if lease.start is None:
+        return ""
+    node, step, fence = lease.start
+    kept = state.nodes[node].checkpoints.get(step, {}).get(fence)
+    return "" if kept is None else kept.digest
 
 
 def wanted(state: EngineState) -> tuple[Wanted, ...]:

@@ -269,6 +269,7 @@ class StartState(_message.Message):
     STEP_FIELD_NUMBER: _builtins.int
     FENCE_FIELD_NUMBER: _builtins.int
     IN_MEMORY_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
     node: _builtins.int
     """The node that trained the step before it."""
     step: _builtins.int
@@ -277,6 +278,10 @@ class StartState(_message.Message):
     """The fence of the checkpoint's writer."""
     in_memory: _builtins.bool
     """Whether the slot holds it in memory, so that nothing need be loaded."""
+    digest: _builtins.str
+    """blake3 of the checkpoint's manifest, hexadecimal: nothing else may be loaded. Empty where the state is only in
+    memory so far.
+    """
     def __init__(
         self,
         *,
@@ -284,10 +289,11 @@ class StartState(_message.Message):
         step: _builtins.int = ...,
         fence: _builtins.int = ...,
         in_memory: _builtins.bool = ...,
+        digest: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fence", b"fence", "in_memory", b"in_memory", "node", b"node", "step", b"step"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "fence", b"fence", "in_memory", b"in_memory", "node", b"node", "step", b"step"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

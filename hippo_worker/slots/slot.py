@@ -19,7 +19,6 @@ from hippo_core.engine.states import FailureClass
 from hippo_core.errors import HippoError, InvalidStudy, Unavailable
 from hippo_core.program import Program
 from hippo_storage.errors import CheckpointCorrupt, CheckpointMissing
-from hippo_storage.manifest import CheckpointLocation
 from hippo_worker.hosting.order import PathOrder
 from hippo_worker.lease import Ending, Lease
 from hippo_worker.logs import LogShipper
@@ -114,7 +113,7 @@ class Slot:
 
     async def _train(self, lease: Lease) -> None:
         """Brings a lease to its end, whatever that is."""
-        pinned: list[CheckpointLocation] = []
+        pinned: list[Path] = []
         try:
             ending = await self._outcome(lease, pinned)
         except (HippoError, OSError) as error:
@@ -122,8 +121,8 @@ class Slot:
             lease.no_more_saves()
             ending = _not_begun(lease, error)
         finally:
-            for location in pinned:
-                self._supplies.checkpoints.give_back(location)
+            for folder in pinned:
+                self._supplies.checkpoints.give_back(folder)
         self._logs.finish(lease.fence)
         if not isinstance(ending, TrainedReport):
             # The server takes nothing in after such an end, so what was saved is published first.
@@ -131,7 +130,7 @@ class Slot:
         self._told = None
         lease.say_end(ending)
 
-    async def _outcome(self, lease: Lease, pinned: list[CheckpointLocation]) -> Ending:
+    async def _outcome(self, lease: Lease, pinned: list[Path]) -> Ending:
         """Trains a path; what it pins in the cache is noted in ``pinned``."""
         order = lease.order
         for _ in range(RUNNERS_A_PATH):
@@ -156,13 +155,13 @@ class Slot:
                 self._told = None
         raise Unavailable("Runners die before they begin.", "Look at the worker's log.")
 
-    async def _start(self, lease: Lease, pinned: list[CheckpointLocation]) -> Path | None:
+    async def _start(self, lease: Lease, pinned: list[Path]) -> Path | None:
         """The folder of the checkpoint to start from; None at step 0, and where the runner holds the state."""
         location = location_of_start(lease.order)
         if location is None or self._in_memory(lease):
             return None
-        folder = await self._supplies.checkpoint(location)
-        pinned.append(location)
+        folder = await self._supplies.checkpoint(location, lease.order.start_digest)
+        pinned.append(folder)
         return folder
 
     async def _until_end(self, lease: Lease, runner: Conversation, order: PathOrder) -> Ending:

@@ -94,13 +94,17 @@ async def test_a_damaged_cache_is_not_trusted(bench: Bench) -> None:
     """
     order = bench.lease(stages=(stage(1, 0, 2),))
     await bench.train(order)
-    (cached,) = bench.worker.folder.joinpath("checkpoints").glob(f"1-1-2-{order.fence}/tensors.safetensors")
+    location = CheckpointLocation(plan=1, node=1, step=2, fence=order.fence)
+    digest = bench.storage.manifest(location).digest
+    cached = bench.worker.folder / "checkpoints" / digest / "tensors.safetensors"
     content = bytearray(cached.read_bytes())
     content[-1] ^= 1
     cached.unlink()  # its bytes may be shared with the storage
     cached.write_bytes(content)
     await bench.kill_runners()
-    (told,) = await bench.train(bench.lease(stages=(stage(1, 2, 4),), start=(1, 2, order.fence)))
+    (told,) = await bench.train(
+        bench.lease(stages=(stage(1, 2, 4),), start=(1, 2, order.fence), start_digest=digest)
+    )
     assert told.steps == [2, 3]
     assert "cached checkpoint is not usable" in bench.worker.log.read_text()
 

@@ -45,31 +45,34 @@ async def test_a_path_starts_from_what_another_worker_saved(
     assert second.steps == [2, 3]
 
 
-@pytest.mark.parametrize("missing", [True, False])
+@pytest.mark.parametrize("damage", ["missing", "byte", "another"])
 async def test_a_start_that_cannot_be_used_is_told_and_the_lease_given_back(
-    server: ScriptedServer, start_worker: StartWorker, bundle: str, tmp_path: Path, missing: bool
+    server: ScriptedServer, start_worker: StartWorker, bundle: str, tmp_path: Path, damage: str
 ) -> None:
     """
-    1. a checkpoint is published by another worker, then it is damaged or removed
+    1. a checkpoint is published by another worker, then it is removed, or damaged, or another one is recorded
     2. the lease that starts from it says so, and is given back without training
     """
     one = start_worker(name="one")
     await server.grant(make_lease(bundle, 1, stages=(stage(1, 0, 2),)))
     await server.until_over(1)
     folder = tmp_path / "storage" / CheckpointLocation(plan=1, node=1, step=2, fence=1).path
-    if missing:
+    if damage == "missing":
         (folder / "manifest.json").unlink()
-    else:
+    elif damage == "byte":
         tensors = folder / "tensors.safetensors"
         content = bytearray(tensors.read_bytes())
         content[-1] ^= 1
         tensors.unlink()
         tensors.write_bytes(content)
     await start_another(server, start_worker, one)
-    told = await server.grant(make_lease(bundle, 2, stages=(stage(1, 2, 4),), start=(1, 2, 1)))
+    recorded = "0" * 64 if damage == "another" else ""
+    told = await server.grant(
+        make_lease(bundle, 2, stages=(stage(1, 2, 4),), start=(1, 2, 1), start_digest=recorded)
+    )
     await server.until_over(2)
     (unusable,) = told.of(UnusableReport)
-    assert (unusable.node, unusable.step, unusable.fence, unusable.missing) == (1, 2, 1, missing)
+    assert (unusable.node, unusable.step, unusable.fence, unusable.missing) == (1, 2, 1, damage == "missing")
     (released,) = told.of(ReleasedReport)
     assert told.items == [unusable, released]
 

@@ -182,6 +182,7 @@ def order(**changes) -> LeaseOrder:
     [
         {},
         {"start": (1, 3, 5), "in_memory": True},
+        {"start": (1, 3, 5), "start_digest": "d" * 64},
         {"start": (0, 0, 0), "in_memory": False},
         {"checkpoint_every": None, "save_points": (), "secrets": (), "slot": 0},
     ],
