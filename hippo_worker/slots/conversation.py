@@ -23,6 +23,7 @@ from hippo_core.engine.commands import (
     TrainedReport,
 )
 from hippo_core.engine.states import FailureClass
+from hippo_core.errors import Unavailable
 from hippo_worker.hosting.order import PathOrder
 from hippo_worker.lease import Ending, Lease
 from hippo_worker.memory import OutOfMemoryKills
@@ -72,16 +73,24 @@ class Conversation:
 
         Raises:
             NotBegun: The runner had died before; another one may train the path.
+            Unavailable: Nobody listens to the runner any more.
         """
         self._leases = {fence: old for fence, old in self._leases.items() if not old.settled}
         self._leases[lease.fence] = self._training = lease
         self._ending = asyncio.get_running_loop().create_future()
         self.holds, self._begun = None, False
         if self._listener.done():
-            self._died(self.process.ended.result())
+            self._died(death(self.process.ended.result(), out_of_memory=False))
         logs = self._supplies.logs_folder(lease.fence)
         await self.process.send(messages.Run(order_json=json.dumps(order.to_plain()), logs=str(logs)))
-        return await self._ending
+        await asyncio.wait({self._ending, self._listener}, return_when=asyncio.FIRST_COMPLETED)
+        if not self._ending.done():
+            # The listener tells the end of every path before its own, unless there is a mistake in it.
+            error = self._listener.exception()
+            raise Unavailable(
+                f"The worker failed at what its runner said: {error!r}.", "Look at its log."
+            ) from error
+        return self._ending.result()
 
     async def quit(self) -> None:
         """Ends a runner in peace: its saves are written first."""
@@ -95,27 +104,51 @@ class Conversation:
     async def kill(self) -> None:
         """Ends it at once, and waits until it is gone."""
         self.process.kill()
-        await asyncio.shield(self._listener)
+        await asyncio.wait({self._listener})
 
     async def _listen(self) -> None:
+        try:
+            await self._take_all()
+        except Exception as error:
+            logger.exception("runner is not understood", extra={"pid": self.process.pid})
+            self.process.kill()
+            await self.process.ended
+            why = Death(
+                failure=FailureClass.INFRASTRUCTURE,
+                message=f"The worker failed at what its runner said: {error!r}.",
+            )
+        else:
+            why = await self._why_silent()
+        self.process.close()
+        self._died(why)
+        await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+
+    async def _take_all(self) -> None:
         async for message in self.process.messages():
-            self._take(message)
-        closed = False
+            if isinstance(message, messages.Ready):
+                continue
+            assert not isinstance(message, messages.Run | messages.Quit)
+            lease = self._leases.get(message.fence)
+            if lease is not None:
+                self._take(lease, message)
+            elif isinstance(message, messages.Written):
+                # Of a lease that no longer stands, and that was let go since.
+                await asyncio.to_thread(shutil.rmtree, message.folder, ignore_errors=True)
+
+    async def _why_silent(self) -> Death:
+        """Waits for the end of a runner that says no more."""
         try:
             code = await asyncio.wait_for(asyncio.shield(self.process.ended), CLOSED_SECONDS)
         except TimeoutError:
-            closed = True
             self.process.kill()
-            code = await self.process.ended
-        self.process.close()
-        self._died(code, closed=closed)
-        await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+            await self.process.ended
+            return Death(
+                failure=FailureClass.USER,
+                message="The trainer closed the runner's connection to its worker; it closes only what it opened.",
+            )
+        return death(code, self._memory.happened())
 
-    def _take(self, message: messages.Message) -> None:
-        if isinstance(message, messages.Ready):
-            return
-        assert not isinstance(message, messages.Run | messages.Quit)
-        lease = self._leases[message.fence]
+    def _take(self, lease: Lease, message: messages.Message) -> None:
         match message:
             case messages.Steps(node=node, start=start, stop=stop):
                 lease.say(
@@ -172,20 +205,15 @@ class Conversation:
         if not self._ending.done():
             self._ending.set_result(ending)
 
-    def _died(self, code: int, *, closed: bool = False) -> None:
+    def _died(self, why: Death) -> None:
         lease = self._training
-        why = death(code, self._memory.happened())
-        if closed:
-            why = Death(
-                failure=FailureClass.USER,
-                message="The trainer closed the runner's connection to its worker; it closes only what it opened.",
-            )
         for other in self._leases.values():
             if other is not lease and not other.settled:
                 other.lost_saves(f"{why.message} It had not written the state yet.")
         if lease is None or not self._begun:
             # What it printed outside of paths is nobody's log; a broken installation shows itself there.
             printed = _tail(self._folder / "runner.log")
+            code = self.process.ended.result()
             logger.info("runner ended", extra={"pid": self.process.pid, "code": code, "printed": printed})
         if lease is None:
             return
