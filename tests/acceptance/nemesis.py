@@ -245,7 +245,11 @@ class Arena(Pool):
     def start_server(self) -> None:
         """Starts the server and waits until it takes calls."""
         self.launch_server()
-        until((self.path / "server" / "server.json").exists, "a ready server")
+        until(self._ready, "a ready server")
+
+    def _ready(self) -> bool:
+        assert self.processes["server"].poll() is None, "the server ended at its start: see server.log"
+        return (self.path / "server" / "server.json").exists()
 
     def kill(self, name: str) -> None:
         """``kill -9``, and nothing that was held on the way arrives any more."""

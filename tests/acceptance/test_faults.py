@@ -41,9 +41,11 @@ def alone() -> dict[str, dict[str, Any]]:
     return dict(zip(map(repr, LONGER), bare("Dropout", LONGER), strict=True))
 
 
-def expect_as_alone(handle: StudyHandle) -> None:
+def expect_as_alone(rows: Rows, handle: StudyHandle) -> None:
     """Every trial has the metrics, at every step, and the weights of a plain loop."""
     assert handle.state == "completed"
+    # A study ends with its last metrics; the last states may still be on their way into the storage.
+    until(lambda: not rows("SELECT 1 FROM leases WHERE ended_at IS NULL"), "the end of all saves")
     trials = handle.trials()
     spec = StudySpec.from_json(json.loads(handle.refresh().spec_json))
     sequences = [spec.sequence(spec.point(trial.number)) for trial in trials]
@@ -53,7 +55,9 @@ def expect_as_alone(handle: StudyHandle) -> None:
         history = trial.history()
         assert [entry["step"] for entry in history] == list(range(1, STEPS + 1))
         assert [entry["metrics"] for entry in history] == alone()[values]["metrics"]
-        assert digest(trial.checkpoint().load()["objects"]["model"]) == alone()[values]["weights"]
+        checkpoint = trial.checkpoint()
+        assert checkpoint.step == STEPS
+        assert digest(checkpoint.load()["objects"]["model"]) == alone()[values]["weights"]
 
 
 def read(handle: StudyHandle) -> Seen:
@@ -106,7 +110,7 @@ def go_through(
         now = read(handle)
         assert {key: now.get(key) for key in seen} == seen, point.__name__
     handle.wait(progress=False, timeout=120)
-    expect_as_alone(handle)
+    expect_as_alone(arena.rows, handle)
     expect_clean(arena.rows)
 
 
@@ -512,7 +516,7 @@ def test_a_terminated_worker_loses_nothing(arena: Arena) -> None:
     assert {state for (state,) in arena.rows("SELECT state FROM leases")} <= {"completed", "released"}
     arena.start_worker("one")
     handle.wait(progress=False, timeout=120)
-    expect_as_alone(handle)
+    expect_as_alone(arena.rows, handle)
     expect_clean(arena.rows)
     expect_counted(arena.rows, arena.ledger, handle.savings())
     assert handle.savings()["steps_retrained"] == 0
@@ -540,7 +544,7 @@ def test_a_worker_that_sleeps_past_its_lease_changes_nothing_when_it_wakes(arena
     handle.wait(progress=False, timeout=120)
     said = "SELECT event FROM journal WHERE id > %s AND (body->>'fence')::int = %s AND event <> 'CheckpointDropped'"
     assert arena.rows(said, mark, fence) == []
-    expect_as_alone(handle)
+    expect_as_alone(arena.rows, handle)
     expect_clean(arena.rows)
     expect_counted(arena.rows, arena.ledger, handle.savings())
 
@@ -581,7 +585,7 @@ def test_a_flipped_bit_is_found_before_it_is_loaded(arena: Arena) -> None:
     )[0][0]
     assert 0 < again < 6
     assert handle.savings()["steps_retrained"] == again
-    expect_as_alone(handle)
+    expect_as_alone(arena.rows, handle)
     expect_clean(arena.rows)
 
 
@@ -602,7 +606,7 @@ class LocalRun:
         result = self.local.json("run", "grid.py", "--slots", "1")
         assert result["trials"]["completed"] == len(LONGER)
         with self.local.client() as client:
-            expect_as_alone(client.study("grid"))
+            expect_as_alone(self.rows, client.study("grid"))
             expect_clean(self.rows)
             expect_counted(self.rows, self.ledger, result["savings"])
 
