@@ -83,7 +83,7 @@ class Publisher:
         published = None
         async with lease.publishing:
             if not lease.dropped.is_set() and not lease.is_superseded(state):
-                published = await self._attempts(storage, lease, written)
+                published = await self._attempts_or_none(storage, lease, written)
                 if published is not None:
                     lease.say(
                         PublishedReport(
@@ -97,6 +97,17 @@ class Publisher:
                     )
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
             lease.save_ends(state, kept=published is not None)
+
+    async def _attempts_or_none(self, storage: Storage, lease: Lease, written: Written) -> Published | None:
+        """Whatever else breaks down costs this state, and not the lease, which would wait for it for ever."""
+        try:
+            return await self._attempts(storage, lease, written)
+        except Exception as error:
+            state = (written.node, written.step)
+            logger.exception("publishing broke down", extra={"fence": lease.fence, "state": state})
+            reason = f"The worker failed at publishing the state: {error!r}. Look at its log."
+            lease.say(SaveFailedReport(node=written.node, step=written.step, reason=reason))
+            return None
 
     async def _attempts(self, storage: Storage, lease: Lease, written: Written) -> Published | None:
         """Tries until it succeeds or has no use any more."""

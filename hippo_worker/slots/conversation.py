@@ -12,6 +12,7 @@ import json
 import logging
 import shutil
 from pathlib import Path
+from typing import Any
 
 from hippo_core.engine.commands import (
     AnsweredReport,
@@ -83,7 +84,8 @@ class Conversation:
             self._died(death(self.process.ended.result(), out_of_memory=False))
         logs = self._supplies.logs_folder(lease.fence)
         await self.process.send(messages.Run(order_json=json.dumps(order.to_plain()), logs=str(logs)))
-        await asyncio.wait({self._ending, self._listener}, return_when=asyncio.FIRST_COMPLETED)
+        waited: set[asyncio.Future[Any]] = {self._ending, self._listener}
+        await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
         if not self._ending.done():
             # The listener tells the end of every path before its own, unless there is a mistake in it.
             error = self._listener.exception()

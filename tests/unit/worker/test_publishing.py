@@ -27,7 +27,7 @@ class FailingStorage(LocalStorage):
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
-        self.failures: list[StorageError] = []
+        self.failures: list[Exception] = []
         self.published: list[tuple[int, int]] = []
 
     def publish(
@@ -142,6 +142,26 @@ async def test_what_trying_again_cannot_help_is_told_at_once(
     publisher.publish(storage, lease, write(tmp_path, 2, 5))
     await lease.until_settled()
     assert saves(lease) == [("SaveFailedReport", 5)]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("can't start new thread"), MemoryError(), KeyError("x")])
+async def test_an_error_that_is_not_the_storages_costs_the_save_and_not_the_lease(
+    storage: FailingStorage,
+    make_publisher: Any,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    error: Exception,
+) -> None:
+    lease, publisher = make_lease(save_points=()), make_publisher(Patience())
+    storage.failures = [error]
+    publisher.publish(storage, lease, write(tmp_path, 2, 5))
+    await lease.until_settled()
+    (failed,) = said(lease)
+    assert isinstance(failed, SaveFailedReport)
+    assert (failed.node, failed.step) == (2, 5)
+    assert repr(error) in failed.reason
+    assert "publishing broke down" in caplog.text
+    assert not list((tmp_path / "spool").iterdir())
 
 
 async def test_a_dropped_lease_publishes_nothing_more(
