@@ -16,7 +16,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Protocol
 
 from hippo_core.engine.commands import RegisterWorker, Report
-from hippo_core.errors import Stale, Unavailable
+from hippo_core.errors import HippoError, InvalidStudy, NotAllowed, Stale, Unavailable
 from hippo_wire import convert
 from hippo_wire.channel import AsyncConnection, pauses
 from hippo_wire.v1 import worker_pb2
@@ -124,6 +124,11 @@ class ServerConnection:
                         "another daemon registers under this worker's name.",
                         "Give each its own with --name, and its own --data-dir.",
                     ) from error
+            except (NotAllowed, InvalidStudy):
+                raise
+            except HippoError as error:
+                # The server's, or the storage's: no reason to end the paths that train here.
+                logger.exception("conversation with the server broke down", extra={"why": str(error)})
             else:
                 return
             await asyncio.sleep(next(waits))

@@ -95,6 +95,7 @@ class ScriptedServer(worker_pb2_grpc.WorkerServiceServicer):
         self._leases: dict[int, LeaseOrder] = {}
         self._changed = asyncio.Condition()
         self._outgoing: asyncio.Queue[worker_pb2.WorkResponse | None] | None = None
+        self._breaks_with = grpc.StatusCode.UNAVAILABLE
         self._server: grpc.aio.Server | None = None
         self.port = 0
 
@@ -146,9 +147,10 @@ class ScriptedServer(worker_pb2_grpc.WorkerServiceServicer):
         """Ends a path."""
         await self.say(worker_pb2.WorkResponse(stops=convert.stops_to_proto([(fence, save, reason)])))
 
-    async def cut(self) -> None:
+    async def cut(self, status: grpc.StatusCode = grpc.StatusCode.UNAVAILABLE) -> None:
         """Breaks the present stream."""
         assert self._outgoing is not None
+        self._breaks_with = status
         await self._outgoing.put(None)
 
     async def until(self, condition: Callable[[], bool], what: str = "") -> None:
@@ -206,7 +208,7 @@ class ScriptedServer(worker_pb2_grpc.WorkerServiceServicer):
                 if response is None:
                     if self.left:
                         return
-                    await context.abort(grpc.StatusCode.UNAVAILABLE, "cut by the script")
+                    await context.abort(self._breaks_with, "cut by the script")
                 yield response
         finally:
             reading.cancel()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import grpc
+import pytest
+
 from hippo_core.engine.commands import TrainedReport
 from hippo_wire.v1 import worker_pb2
 from tests.integration.worker.conftest import Worker, make_lease, make_program, stage, until
@@ -54,13 +57,34 @@ async def test_a_worker_trains_on_while_the_server_is_away(
     (worker.data / "gate").touch()
     states = worker.folder / "spool" / "states" / "1"
     published = worker.folder / "checkpoints"
-    await until(lambda: list(published.glob("1-1-4-1")), "the end's checkpoint")
+    await until(lambda: list(published.glob("*.manifest")), "the end's checkpoint")
     await until(lambda: not list(states.glob("*")), "an empty spool")
     assert told.saved == []
     await server.start()
     await server.until_over(1)
     assert told.steps == [0, 1, 2, 3]
     assert told.saved == [(1, 4)]
+
+
+@pytest.mark.parametrize("status", [grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN])
+async def test_an_error_of_the_server_costs_the_stream_and_no_path(
+    server: ScriptedServer, start_worker: StartWorker, bundle: str, status: grpc.StatusCode
+) -> None:
+    """
+    1. the stream ends with an error that no worker expects, while a path trains
+    2. the worker connects anew with the same path in the same life, and trains it to its end
+    """
+    worker = start_worker()
+    program = make_program(options={"gate": 2})
+    told = await server.grant(make_lease(bundle, 1, program=program))
+    await worker.until_at_gate()
+    await server.cut(status)
+    await server.until(lambda: server.streams == 2)
+    assert [lease.fence for lease in server.registrations[-1].leases] == [1]
+    (worker.data / "gate").touch()
+    await server.until_over(1)
+    assert told.steps == [0, 1, 2, 3]
+    assert len({registration.incarnation for registration in server.registrations}) == 1
 
 
 async def test_what_an_earlier_leader_says_is_not_listened_to(
