@@ -241,6 +241,7 @@ class Driver:
 
         Raises:
             HippoError: The command is refused.
+            InvariantViolated: The answer cannot be made; the term is over, and the command has not happened.
         """
         term = self.current()
         known = term.answers.find(asked)
@@ -252,11 +253,15 @@ class Driver:
         except HippoError:
             await term.settled()
             raise
+        try:
+            rendered = render(term.engine, result)
+        except Exception as error:
+            # The engine has changed, and what it did would never be written.
+            log.exception("answer_failed cause=%s", record.cause)
+            self._give_up(term, error)
+            raise InvariantViolated(f"the server failed to answer {record.cause}: {error!r}") from error
         answer = RequestAnswer(
-            request_id=asked.request_id,
-            method=asked.method,
-            digest=asked.digest,
-            answer=render(term.engine, result),
+            request_id=asked.request_id, method=asked.method, digest=asked.digest, answer=rendered
         )
         term.answers.keep(answer)
         self.put(term, [Record(cause=record.cause, events=record.events, answer=answer, actor=record.actor)])

@@ -72,8 +72,13 @@ class WorkStream:
                     await self._wake.wait()
                     self._wake.clear()
                     ended = reader.done()
-                    response = self._response()
+                    present = self._is_present()
+                    response = self._response() if present else None
                     await self._term.settled()
+                    if not present:
+                        raise Stale(
+                            f"the worker '{self._worker}' has begun another life.", "This one is to end."
+                        )
                     if response is not None:
                         yield response
                     if ended:
@@ -83,6 +88,11 @@ class WorkStream:
             finally:
                 reader.cancel()
                 await asyncio.gather(reader, return_exceptions=True)
+
+    def _is_present(self) -> bool:
+        """Whether the engine's directives, which go by the worker's name, are for the one at the other end."""
+        worker = self._term.engine.state.workers.get(self._worker)
+        return worker is not None and worker.incarnation == self._incarnation
 
     def _check(self) -> None:
         if self._replaced:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,7 +12,8 @@ import httpx
 import pytest
 
 from hippo_core.engine import commands
-from hippo_core.errors import Conflict, HippoError, NotFound, Unavailable
+from hippo_core.errors import Conflict, HippoError, InvariantViolated, NotFound, Unavailable
+from hippo_server.answers import Asked
 from hippo_server.store import Store
 from hippo_wire.channel import token_metadata
 from hippo_wire.convert import dump
@@ -227,6 +229,33 @@ def test_an_engine_that_contradicts_itself_is_rebuilt(failing):
     wait_for(lambda: driver.ready)
     stop = study_pb2.StopStudyRequest(request_id="3", name="study")
     assert client.studies.StopStudy(stop).study.state == study_pb2.STUDY_STATE_STOPPED
+
+
+@pytest.mark.parametrize("error", [KeyError("trial"), NotFound("no such trial")])
+def test_a_command_whose_answer_cannot_be_made_has_not_happened(failing, error):
+    """It has changed the engine and would never be written: later commands must not build on it."""
+    client = failing.connect()
+    submit(client, "1")
+    driver = failing.server.driver
+    term = driver.current()
+
+    def render(engine, result):
+        raise error
+
+    change = driver.change(
+        commands.StopStudy(project="default", name="study"),
+        "somebody",
+        Asked(request_id="2", method="StopStudy", digest="d"),
+        render,
+    )
+    with pytest.raises(InvariantViolated):
+        asyncio.run_coroutine_threadsafe(change, failing.loop).result(30)
+    assert term.over
+    wait_for(lambda: driver.ready)
+    found = client.studies.GetStudy(study_pb2.GetStudyRequest(name="study")).study
+    assert found.state == study_pb2.STUDY_STATE_RUNNING
+    pause = study_pb2.PauseStudyRequest(request_id="3", name="study")
+    assert client.studies.PauseStudy(pause).study.state == study_pb2.STUDY_STATE_PAUSED
 
 
 def test_a_server_that_was_replaced_says_so_and_ends(server, database_url):

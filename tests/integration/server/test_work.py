@@ -158,6 +158,27 @@ def test_an_incarnation_that_is_not_registered_is_stale(server, client):
         list(worker.open())
 
 
+def test_a_stream_of_an_earlier_life_gets_none_of_the_next_ones_leases(server, client):
+    """
+    1. a worker has a lease, and its stream is open
+    2. it registers in another life, without that lease: another one is granted for the new life
+    3. the old stream ends as stale and has not heard of it
+    """
+    submit(client)
+    token = server.token("worker")
+    old = Worker(server.connect(token))
+    with working(old) as stream:
+        first_lease(old, stream)
+        new = Worker(server.connect(token))
+        new.register()
+        heard = []
+        with pytest.raises(Stale):
+            heard.extend(stream)
+        assert not any(response.leases for response in heard)
+        assert first_lease(new, new.open()) is not None
+        new.close()
+
+
 def test_leases_that_a_worker_holds_survive_a_restart_of_the_server(start_server):
     """The worker registers with its lease, the lease stands, and its work goes on where it was."""
     server = start_server()
