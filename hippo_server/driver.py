@@ -64,7 +64,7 @@ class Driver:
 
     Args:
         make_store: Makes the durable state, given the database's address.
-        storage: Where checkpoints lie.
+        storage: The address of the storage, in which each database has a folder of its own.
         database: Where the store's database comes from.
         settings: The engine's times.
         holder: This server, for others that want to lead.
@@ -76,14 +76,14 @@ class Driver:
         self,
         *,
         make_store: Callable[[str], Store],
-        storage: Storage,
+        storage: str,
         database: Database,
         settings: EngineSettings,
         holder: str,
         lease_seconds: float,
         metrics: Metrics,
     ) -> None:
-        self.storage = storage
+        self.storage_address = storage
         self.settings = settings
         self.metrics = metrics
         self.changes = Changes()  #: anything
@@ -95,6 +95,7 @@ class Driver:
         self.closing = False
         self._make_store = make_store
         self._store: Store | None = None
+        self._storage: Storage | None = None
         self._database = database
         self._holder = holder
         self._lease_seconds = lease_seconds
@@ -112,12 +113,18 @@ class Driver:
 
         Raises:
             Conflict: Another server leads, or the database is not for this version.
+            InvalidStudy: The storage's address makes no sense.
+            StorageError: The storage cannot be opened.
             Unavailable: The database cannot answer.
         """
         self.not_ready = "the server is starting: the database is not there yet"
         self._store = self._make_store(await asyncio.to_thread(self._database.start))
         self.not_ready = "the server is starting: it brings the database up to date and reads it"
         await asyncio.to_thread(self._store.migrate)
+        # Numbers begin at 1 in every database: what another one left in the storage is not to be met.
+        identity = await asyncio.to_thread(self._store.identity)
+        self.storage_address = f"{self.storage_address.removesuffix('/')}/{identity}"
+        self._storage = await asyncio.to_thread(Storage.open, self.storage_address)
         await self._begin()
         for duty in (self._renew(), self._watch_database(), self._recover()):
             self._keep_up(duty)
@@ -128,6 +135,13 @@ class Driver:
         if self._store is None:
             raise Unavailable(f"{self.not_ready}.", "Try again in a moment.")
         return self._store
+
+    @property
+    def storage(self) -> Storage:
+        """Where checkpoints and bundles lie, once the driver has started."""
+        if self._storage is None:
+            raise Unavailable(f"{self.not_ready}.", "Try again in a moment.")
+        return self._storage
 
     def _keep_up(self, duty: Coroutine[None, None, None]) -> None:
         """Runs a duty for as long as the driver lives. One that fails is a defect: the server ends, and says so."""

@@ -27,7 +27,6 @@ from hippo_server.store import Store
 from hippo_server.user_logs import UserLogs
 from hippo_server.web.app import make_app
 from hippo_server.web.serving import HttpServer
-from hippo_storage.storage import Storage
 
 log = logging.getLogger(__name__)
 
@@ -70,12 +69,11 @@ class Server:
     async def _start(self) -> None:
         settings = self.settings
         _make_folders(settings)
-        storage = await asyncio.to_thread(Storage.open, settings.storage)
         url = settings.database_url
         self._database = EmbeddedDatabase(settings.home) if url is None else GivenDatabase(url)
         self._driver = Driver(
             make_store=self.make_store,
-            storage=storage,
+            storage=settings.storage,
             database=self._database,
             settings=settings.engine,
             holder=f"{socket.gethostname()}:{os.getpid()}",
@@ -91,11 +89,11 @@ class Server:
         settings.address_file.unlink(missing_ok=True)
         await asyncio.to_thread(self._make_tokens, driver)
         logs = UserLogs(settings.lease_logs)
-        bundles = Bundles(storage, settings.folder / "uploads")
+        bundles = Bundles(driver.storage, settings.folder / "uploads")
         self._grpc = GrpcServer(
             driver,
             StudyService(driver, bundles, logs),
-            WorkerService(driver, logs, settings.storage),
+            WorkerService(driver, logs, driver.storage_address),
             AdminService(driver, await asyncio.to_thread(driver.store.version)),
         )
         grpc_port = await self._grpc.start(settings.host, settings.grpc_port)

@@ -22,7 +22,8 @@ class Settings:
         grpc_port: Port of gRPC; 0: a free one.
         http_port: Port of HTTP; 0: a free one.
         database_url: PostgreSQL's address; None: the embedded one, in the home.
-        storage: Where checkpoints and bundles lie: a folder's path, or an address that fsspec knows.
+        storage: Where checkpoints and bundles lie, in a folder for each database: a folder's path, or an address
+            that fsspec knows.
         engine: The engine's times.
         leader_lease_seconds: How long a leader that is not heard of is waited for.
         grace_seconds: How long calls may take that are being answered when the server is told to stop.

@@ -1,6 +1,6 @@
 """Where checkpoints and bundles lie: a folder that all workers see, or an object store through fsspec.
 
-Layout below the root::
+Layout below the root, which is a folder of one database's own::
 
     checkpoints/<plan>/<node>/<step>/<fence>/    one checkpoint's files, and manifest.json, which comes last
     bundles/<digest>                             one archive of code

@@ -133,6 +133,12 @@ class Store:
             cursor.execute("SELECT current_setting('server_version')")
             return f"PostgreSQL {_only(cursor).split()[0]}"
 
+    def identity(self) -> str:
+        """What tells this database from every other."""
+        with self._database.transaction() as cursor:
+            cursor.execute("SELECT value::text FROM identity")
+            return str(_only(cursor))
+
     def lead(self, holder: str, lease_seconds: float) -> int:
         """Takes the lead with a new term; see ``Leadership.take``."""
         self._forget()

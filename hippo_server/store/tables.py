@@ -30,6 +30,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    Uuid,
     text,
 )
 
@@ -428,6 +429,21 @@ leader = Table(
     moment("session_began_at", "when that session began"),
     CheckConstraint("id = 1", name="one_row"),
     comment="Which server leads. Every transaction checks the term last.",
+)
+
+identity = Table(
+    "identity",
+    metadata,
+    Column("id", SmallInteger, primary_key=True, autoincrement=False, comment="always 1: there is one row"),
+    Column(
+        "value",
+        Uuid,
+        nullable=False,
+        server_default=text("gen_random_uuid()"),
+        comment="made with the database; the name of its folder in the storage",
+    ),
+    CheckConstraint("id = 1", name="one_row"),
+    comment="Tells this database from every other, whose numbers of plans, nodes and leases are the same.",
 )
 
 request_answers = Table(

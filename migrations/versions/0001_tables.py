@@ -29,6 +29,7 @@ def upgrade() -> None:
     _create_failures()
     _create_journal()
     _create_leader()
+    _create_identity()
     _create_request_answers()
     _create_tokens()
 
@@ -722,6 +723,26 @@ def _create_leader() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_leader")),
         comment="Which server leads. Every transaction checks the term last.",
     )
+
+
+def _create_identity() -> None:
+    op.create_table(
+        "identity",
+        sa.Column(
+            "id", sa.SmallInteger(), autoincrement=False, nullable=False, comment="always 1: there is one row"
+        ),
+        sa.Column(
+            "value",
+            sa.Uuid(),
+            server_default=sa.text("gen_random_uuid()"),
+            nullable=False,
+            comment="made with the database; the name of its folder in the storage",
+        ),
+        sa.CheckConstraint("id = 1", name=op.f("ck_identity_one_row")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_identity")),
+        comment="Tells this database from every other, whose numbers of plans, nodes and leases are the same.",
+    )
+    op.execute("INSERT INTO identity (id) VALUES (1)")
 
 
 def _create_request_answers() -> None:

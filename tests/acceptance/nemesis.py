@@ -162,7 +162,7 @@ class Ledger:
 
     def published(self) -> set[tuple[int, int, int]]:
         """Node, step and fence of the checkpoints that are whole in the storage."""
-        found = (path.parts[-4:-1] for path in self._storage.glob("checkpoints/*/*/*/*/manifest.json"))
+        found = (path.parts[-4:-1] for path in self._storage.glob("*/checkpoints/*/*/*/*/manifest.json"))
         return {(int(node), int(step), int(fence)) for node, step, fence in found}
 
     def unknown(self) -> set[tuple[int, int, int]]:

@@ -564,7 +564,7 @@ def test_a_flipped_bit_is_found_before_it_is_loaded(arena: Arena) -> None:
         "SELECT node, step, fence FROM checkpoints WHERE state = 'kept' AND step = 6 ORDER BY 1"
     )
     node, step, fence = kept[0]
-    (folder,) = (arena.path / "storage" / "checkpoints").glob(f"*/{node}/{step}/{fence}")
+    (folder,) = (arena.path / "storage").glob(f"*/checkpoints/*/{node}/{step}/{fence}")
     file = folder / "tensors.safetensors"
     content = bytearray(file.read_bytes())
     content[-5] ^= 1

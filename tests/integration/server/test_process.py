@@ -232,6 +232,18 @@ def test_what_cannot_be_is_refused_with_the_remedy(tmp_path, options, status, wo
     assert "Traceback" not in found.stderr
 
 
+def test_a_new_database_on_an_old_storage_meets_nothing_of_the_old_one(tmp_path):
+    """Each database has a folder of its own there, the same after every start."""
+    storage = tmp_path / "storage"
+    folders = []
+    for home in ("one", "one", "two"):
+        with running(tmp_path / home, "--storage", str(storage)):
+            folders.append({path.name for path in storage.iterdir()})
+    assert folders[0] == folders[1]
+    assert len(folders[1]) == 1
+    assert len(folders[2]) == 2
+
+
 def test_a_taken_port_and_a_home_in_use_are_named(tmp_path):
     home = tmp_path / "home"
     with running(home):

@@ -253,7 +253,7 @@ def test_registration_is_answered_alike_when_it_is_repeated(server, client):
     first = worker.register(request_id="same")
     assert worker.register(request_id="same") == first
     assert first.heartbeat_seconds == 0.1
-    assert first.storage == server.settings.storage
+    assert first.storage == f"{server.settings.storage}/{server.store.identity()}"
 
 
 @pytest.mark.parametrize(
@@ -319,6 +319,28 @@ def test_checkpoints_reach_clients_that_have_no_storage(server, client, tmp_path
     assert "3" in missing.value.hint
 
 
+def test_a_lease_says_the_digest_of_the_checkpoint_that_it_starts_from(server, client, tmp_path):
+    """
+    1. a path is trained to step 1, its state published, and the path given back
+    2. the lease that goes on from there says the digest that was reported
+    """
+    submit(client, space={"lr": [0.1]})
+    worker = Worker(server.connect(server.token("worker")))
+    with working(worker) as stream:
+        order = first_lease(worker, stream)
+        assert order.start_digest == ""
+        node = order.stages[0].node
+        worker.report(
+            order.fence,
+            commands.StepsReport(node=node, start=0, stop=1, train_seconds=0.1, evaluate_seconds=0.0),
+            worker.publish(order, node, 1),
+            commands.ReleasedReport(reason="drained"),
+        )
+        following = first_lease(worker, stream)
+    assert following.start == (node, 1, order.fence)
+    assert following.start_digest == "d" * 64
+
+
 def test_files_of_a_checkpoint_that_nobody_needs_go(server, client, tmp_path):
     """A periodic save is dropped when a later one has come: its row and its files, in that order."""
     submit(client, space={"lr": [0.1]})
@@ -333,7 +355,7 @@ def test_files_of_a_checkpoint_that_nobody_needs_go(server, client, tmp_path):
             folder.mkdir()
             (folder / "state.msgpack").write_bytes(b"state")
             location = CheckpointLocation(plan=order.plan, node=node, step=step, fence=order.fence)
-            folders.append(Path(server.settings.storage) / location.path)
+            folders.append(Path(server.server.driver.storage_address) / location.path)
             storage.publish(folder, location, {})
             steps = commands.StepsReport(
                 node=node, start=step - 1, stop=step, train_seconds=0.1, evaluate_seconds=0.0

@@ -53,6 +53,20 @@ def execute(url: str, statement: str) -> list[tuple[object, ...]]:
         return [tuple(row) for row in result] if result.returns_rows else []
 
 
+def test_each_database_has_an_identity_of_its_own_and_keeps_it(
+    new_database: Callable[[str], str],
+) -> None:
+    found = []
+    for _ in range(2):
+        store = Store(new_database("template0"))
+        store.migrate()
+        found.append(store.identity())
+        store.migrate()
+        assert store.identity() == found[-1]
+        store.close()
+    assert found[0] != found[1]
+
+
 def test_the_migrations_make_the_tables_that_the_code_knows(
     database_url: str, empty_database_url: str
 ) -> None:
