@@ -15,18 +15,23 @@ T = TypeVar("T")
 
 
 async def stream_checkpoint(
-    storage: Storage, found: CheckpointRef
+    storage: Storage, found: CheckpointRef, digest: str
 ) -> AsyncIterator[study_pb2.DownloadCheckpointResponse]:
     """The manifest of a checkpoint, by which the client verifies what follows: its files, in pieces of at most 1 MiB.
+
+    Args:
+        storage: Has it.
+        found: Which one.
+        digest: Its manifest's, as it was recorded.
 
     Raises:
         StorageError: It is missing or corrupt, or the storage failed.
     """
     location = CheckpointLocation(plan=found.plan, node=found.node, step=found.step, fence=found.fence)
-    manifest = await asyncio.to_thread(storage.manifest, location)
+    manifest = await asyncio.to_thread(storage.manifest, location, digest)
     yield study_pb2.DownloadCheckpointResponse(step=found.step, file=MANIFEST, data=manifest.encode())
     current = MANIFEST
-    async for name, data in in_thread(storage.read(location)):
+    async for name, data in in_thread(storage.read(location, digest)):
         response = study_pb2.DownloadCheckpointResponse(data=data)
         if name != current:
             response.file = current = name

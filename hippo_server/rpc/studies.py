@@ -21,6 +21,7 @@ from hippo_core.engine.commands import (
 )
 from hippo_core.engine.engine import Engine, Result
 from hippo_core.engine.studies import Submitted
+from hippo_core.engine.trial_paths import CheckpointRef
 from hippo_core.errors import InvalidStudy
 from hippo_core.study import StudySpec
 from hippo_server.answers import asked
@@ -233,10 +234,13 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
     ) -> AsyncIterator[study_pb2.DownloadCheckpointResponse]:
         """Streams the files of a trial's checkpoint."""
         project, step = caller().project, request.step if request.HasField("step") else None
-        found = await self._driver.read(
-            lambda engine: views.checkpoint_of(engine, project, request.name, request.trial, step)
-        )
-        async for response in stream_checkpoint(self._driver.storage, found):
+
+        def look(engine: Engine) -> tuple[CheckpointRef, str]:
+            ref = views.checkpoint_of(engine, project, request.name, request.trial, step)
+            return ref, engine.state.nodes[ref.node].checkpoints[ref.step][ref.fence].digest
+
+        found, digest = await self._driver.read(look)
+        async for response in stream_checkpoint(self._driver.storage, found, digest):
             yield response
 
     async def _change_study(self, command: Command, request: Any, kind: type[Response]) -> Response:

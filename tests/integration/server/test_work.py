@@ -10,7 +10,7 @@ import pytest
 
 from hippo_core.engine import commands
 from hippo_core.engine.decision import EngineSettings
-from hippo_core.errors import InvalidStudy, NotFound, Stale, Unavailable
+from hippo_core.errors import HippoError, InvalidStudy, NotFound, Stale, Unavailable
 from hippo_storage.storage import CheckpointLocation
 from hippo_wire.v1 import admin_pb2, study_pb2, worker_pb2
 from tests.integration.server.conftest import spec, submit, upload, wait_for
@@ -317,6 +317,26 @@ def test_checkpoints_reach_clients_that_have_no_storage(server, client, tmp_path
     with pytest.raises(NotFound) as missing:
         list(client.studies.DownloadCheckpoint(request))
     assert "3" in missing.value.hint
+
+
+def test_a_checkpoint_that_is_not_the_recorded_one_is_not_given_to_clients(server, client, tmp_path):
+    submit(client, space={"lr": [0.1]})
+    worker = Worker(server.connect(server.token("worker")))
+    recorded = worker.publish
+
+    def publish(order, node, step):
+        folder = tmp_path / f"spool-{step}"
+        folder.mkdir()
+        (folder / "state.msgpack").write_bytes(b"another state")
+        location = CheckpointLocation(plan=order.plan, node=node, step=step, fence=order.fence)
+        server.server.driver.storage.publish(folder, location, {})
+        return recorded(order, node, step)
+
+    worker.publish = publish
+    with working(worker) as stream:
+        worker.work(lambda: ended(client) and worker.settled(), stream)
+    with pytest.raises(HippoError, match="not the one that was recorded"):
+        list(client.studies.DownloadCheckpoint(study_pb2.DownloadCheckpointRequest(name="study", trial=0)))
 
 
 def test_a_lease_says_the_digest_of_the_checkpoint_that_it_starts_from(server, client, tmp_path):
