@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import signal
 import socket
@@ -162,7 +163,9 @@ class Ledger:
 
     def published(self) -> set[tuple[int, int, int]]:
         """Node, step and fence of the checkpoints that are whole in the storage."""
-        found = (path.parts[-4:-1] for path in self._storage.glob("*/checkpoints/*/*/*/*/manifest.json"))
+        # Path.glob fails where the server removes a folder meanwhile.
+        manifests = glob.glob(f"{self._storage}/*/checkpoints/*/*/*/*/manifest.json")  # noqa: PTH207
+        found = (manifest.split("/")[-4:-1] for manifest in manifests)
         return {(int(node), int(step), int(fence)) for node, step, fence in found}
 
     def unknown(self) -> set[tuple[int, int, int]]:
