@@ -97,6 +97,13 @@ class Lease:
                 return index >= self.index and position < step <= stop
         return False
 
+    def went_through(self, node: int, step: int) -> bool:
+        """Whether its committed steps led to the state at ``step`` of ``node``."""
+        position = self.position(node)
+        return position is not None and any(
+            number == node and start < step <= position for number, start, _ in self.stages
+        )
+
     def promises_state(self, state: State) -> bool:
         """Whether a save of that state is still to come."""
         return self.live and self.promises.get(state) in PENDING_PROMISES

@@ -71,6 +71,7 @@ class Engine:
 
     def _begin(self, now: float) -> None:
         state = self.state
+        state.touched_requests.clear()  # each was looked at when it was opened
         state.touched_studies.clear()
         state.touched_studies.update(dict.fromkeys(state.studies))
         state.touched_plans.update(dict.fromkeys(state.plans))

@@ -61,10 +61,10 @@ def ended_trials_want_nothing(state: EngineState) -> Iterator[str]:
 
 
 def open_requests_are_not_trained(state: EngineState) -> Iterator[str]:
-    """A request of a running study is open only while its step is not trained and evaluated."""
+    """A request of a running study is open only while its step is not trained, evaluated and saved."""
     for node in state.nodes.values():
         for step, waiting in node.requests.items():
-            if node.trained >= step and step in node.metrics:
+            if node.trained >= step and step in node.metrics and step in node.checkpoints:
                 late = [each for each in waiting if each[0] in state.active]
                 if late:
                     yield f"node {node.id} is trained to {node.trained}, but {late} wait for {step}"

@@ -72,9 +72,11 @@ def report(decision: Decision, command: Report) -> Accepted:
         if step in node.nonfinite:
             close_diverged(decision, node, step)
     for number in touched:
-        close_reached(decision, decision.state.nodes[number])
+        close_reached(decision, decision.state.nodes[number], lease)
     for item in command.items:
         _end(decision, lease, item)
+    for number, _, _ in lease.stages:
+        close_reached(decision, decision.state.nodes[number], lease)
     return Accepted(fence=lease.fence, number=command.number)
 
 
@@ -96,6 +98,7 @@ def _take(
             if _take_metrics(decision, lease, item):
                 evaluated.append((nodes[item.node], item.step))
         case PublishedReport():
+            touched[item.node] = None
             _take_checkpoint(decision, lease, item)
         case UnusableReport():
             if item.fence in nodes[item.node].checkpoints.get(item.step, {}):

@@ -14,6 +14,7 @@ from hippo_core.engine.events import (
 )
 from hippo_core.engine.state import Study, Trial
 from hippo_core.engine.states import RequestState, StudyState, TrialState
+from hippo_core.lease import Lease, Promise
 from hippo_core.plan import Metrics, Node
 
 
@@ -92,29 +93,48 @@ def close_what_is_known(decision: Decision, study: Study, trial: Trial) -> None:
                 if any(name in metrics and metrics[name] is None for name in names):
                     diverge(decision, study, trial, each, step)
                     return
-    close_if_reached(decision, study, trial)
+    if node.trained >= target and target in node.metrics and not _is_promised(decision, node, target):
+        _close_reached_one(decision, study, trial)
 
 
-def close_if_reached(decision: Decision, study: Study, trial: Trial) -> None:
-    """Closes an open request whose step is trained and evaluated."""
-    node, target = trial.node, trial.target
-    if node is None or target is None or node.trained < target or target not in node.metrics:
-        return
-    if not objectives_reported(decision, study, node.metrics[target]):
-        return
-    close_request(decision, study, trial, RequestState.REACHED, target)
+def close_reached(decision: Decision, node: Node, lease: Lease) -> None:
+    """Closes the requests of a node that a lease's report has brought to their end.
 
-
-def close_reached(decision: Decision, node: Node) -> None:
-    """Closes all requests of a node that its training has reached."""
+    A request is for metrics and for a state. What a lease has promised to save is waited for, so that a trial that is
+    done has its state; where the promise is broken, the stretch before the state is trained again. A state that the
+    lease went through unasked is not: its metrics are enough.
+    """
     for step in sorted(node.requests):
         if step > node.trained:
             return
+        if step not in node.metrics or not _is_settled(decision, node, step, lease):
+            continue
         for number, trial_number in list(node.requests.get(step, {})):
             study = decision.state.studies[number]
             trial = study.trials[trial_number]
             if trial.target is not None:
-                close_if_reached(decision, study, trial)
+                _close_reached_one(decision, study, trial)
+
+
+def _close_reached_one(decision: Decision, study: Study, trial: Trial) -> None:
+    assert trial.node is not None
+    assert trial.target is not None
+    if objectives_reported(decision, study, trial.node.metrics[trial.target]):
+        close_request(decision, study, trial, RequestState.REACHED, trial.target)
+
+
+def _is_settled(decision: Decision, node: Node, step: int, lease: Lease) -> bool:
+    if step in node.checkpoints:
+        return True
+    if _is_promised(decision, node, step):
+        return False
+    unasked = lease.promises.get((node.id, step), Promise.PASSED) is Promise.PASSED
+    return unasked and lease.went_through(node.id, step)
+
+
+def _is_promised(decision: Decision, node: Node, step: int) -> bool:
+    holders = decision.state.tree_of(node).leases.get(node.id, {})
+    return any(lease.promises_state((node.id, step)) for lease in holders.values())
 
 
 def close_diverged(decision: Decision, node: Node, step: int) -> None:

@@ -326,6 +326,26 @@ def test_a_failed_save_of_a_path_s_end_is_trained_again(seed: int) -> None:
     expect_as_trained_alone(cluster, "study")
 
 
+def test_a_trial_is_done_when_its_state_is_saved() -> None:
+    """1. A path is trained and evaluated to its end. 2. Its worker dies before the end is published. 3. The end is
+    trained again: each trial that completed has its last state."""
+    cluster = Cluster(0, {"a": 1})
+    submit(cluster, spec(rates=[0.1]))
+    worker, running = first_running(cluster)
+    while not running.done:
+        cluster.train(worker, running)
+    cluster.report(worker, running)
+    assert study_view(cluster.engine, "default", "study").trial_counts.get("completed") is None
+    cluster.kill_worker("a")
+    cluster.restart_server()
+    cluster.run()
+    expect_as_trained_alone(cluster, "study")
+    for number in range(6):
+        kept = trial_detail(cluster.engine, "default", "study", number).checkpoints
+        assert max(each.step for each in kept) == 9
+    assert study_view(cluster.engine, "default", "study").savings.steps_retrained > 0
+
+
 def test_a_paused_study_whose_objective_is_missing_fails() -> None:
     cluster = Cluster(0, {"a": 1})
     submit(cluster, replace(spec(), objectives=(Objective(metric="accurracy", maximize=True),)))
