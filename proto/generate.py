@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -13,6 +14,8 @@ PROTO = Path(__file__).resolve().parent / "hippo" / "v1"
 def generate(target: Path) -> None:
     """Writes the generated modules below ``target``/hippo_wire/v1."""
     target.mkdir(parents=True, exist_ok=True)
+    # protoc looks for its plugins there; they lie beside the interpreter, whether or not its environment is active.
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     include = Path(protoc.__file__).resolve().parent / "_proto"
     status = protoc.main(
         [
