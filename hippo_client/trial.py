@@ -90,12 +90,15 @@ class Trial:
         """Its state at a step, as kept in the server's storage.
 
         Args:
-            step: The state's step; by default the last that is kept.
+            step: The state's step; by default that of a completed trial's end, else the last that is kept.
 
         Raises:
             NotFound: None is kept, or none of that step.
         """
-        return find_checkpoint(self._client, self.study, self.number, self._detail().checkpoints, step)
+        detail = self._detail()
+        if step is None and results.trial_state(detail.trial) is TrialState.COMPLETED:
+            step = detail.trial.step
+        return find_checkpoint(self._client, self.study, self.number, detail.checkpoints, step)
 
     def logs(self) -> str:
         """What user code printed while the nodes of the trial's path were trained, from its first step on.

@@ -34,6 +34,7 @@ class Failures:
 
     step: int  #: the furthest step at which it failed
     counts: dict[str, int] = field(default_factory=dict)
+    message: str = ""  #: of the latest one
 
 
 @dataclass(slots=True, eq=False)

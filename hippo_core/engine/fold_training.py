@@ -155,6 +155,8 @@ def apply_training(state: EngineState, event: TrainingEvent) -> None:
             if node.failures is None:
                 node.failures = Failures(step=event.step)
             node.failures.step = max(node.failures.step, event.step)
+            node.failures.message = event.message
+            _break_promise(state, event)
             node.failures.counts[event.failure.value] = event.count
         case ev.FailuresForgotten():
             node.failures = None
@@ -163,6 +165,14 @@ def apply_training(state: EngineState, event: TrainingEvent) -> None:
         case _:
             assert_never(event)
     state.touched_plans[node.plan] = None
+
+
+def _break_promise(state: EngineState, event: ev.PathFailed) -> None:
+    """A failure at a state that a lease in flight no longer promises is that of its save."""
+    lease = state.leases.get(event.fence)
+    saved = (event.node, event.step)
+    if lease is not None and lease.promises.get(saved) is Promise.PASSED:
+        lease.promises[saved] = Promise.BROKEN
 
 
 CheckpointEvent = ev.CheckpointPublished | ev.CheckpointLost | ev.CheckpointDropped

@@ -200,7 +200,7 @@ def stage_tree(engine: Engine, project: str, name: str) -> tuple[TreeNodeView, .
     ending: dict[int, list[int]] = {}
     for number in sorted(study.trials):
         trial = study.trials[number]
-        parts = list(walk(trial, trial.target or trial.reached + 1))
+        parts = list(walk(trial, trial.target or trial.reached))
         for node, _, stop in parts:
             stops[node.id] = max(stops.get(node.id, 0), stop)
             trials.setdefault(node.id, []).append(number)
@@ -279,6 +279,8 @@ def checkpoint_of(engine: Engine, project: str, name: str, number: int, step: in
     """
     study = find_study(engine.state, project, name)
     trial = find_trial(study, number)
+    if step is None and trial.state is TrialState.COMPLETED:
+        step = trial.reached
     kept = list(checkpoints_of(study.plan, trial, progress(trial)))
     found = [each for each in kept if step is None or each.step == step]
     if not found:

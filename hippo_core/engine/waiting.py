@@ -12,6 +12,10 @@ def waiting_reason(state: EngineState, study: Study) -> str:
     if study.state is not StudyState.RUNNING or not study.open:
         return ""
     plan = state.plans[study.plan]
+    for number in sorted(plan.tree.blocked):
+        failures = state.nodes[number].failures
+        if failures is not None and study.id in state.nodes[number].open:
+            return f"held back for a moment after a failure: {failures.message}"
     if any(lease.plan == plan.id for lease in state.leases.values()):
         return ""
     resources = study.spec.program.resources
@@ -30,7 +34,4 @@ def waiting_reason(state: EngineState, study: Study) -> str:
             f"no worker has its environment {plan.environment}; there are {', '.join(offers)}. "
             "Start a worker with it, or submit the study under another name to train anew"
         )
-    held_back = [state.nodes[number] for number in plan.tree.blocked]
-    if held_back:
-        return "held back for a moment after a failure"
     return ""

@@ -63,6 +63,10 @@ def _train(host: PathHost, wire: Wire, capture: Capture, run: messages.Run) -> N
             node=order.stages[0].node,
             step=order.stages[0].start,
         )
+    else:
+        if isinstance(result, Failed) and result.traceback:
+            # Into the log of the stage, where people look for it.
+            print(result.traceback, file=sys.stderr, flush=True)  # noqa: T201
     finally:
         capture.to_idle()
         wire.close_path(order.fence)
