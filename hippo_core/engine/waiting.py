@@ -8,14 +8,13 @@ from hippo_core.engine.states import StudyState, WorkerState
 
 
 def waiting_reason(state: EngineState, study: Study) -> str:
-    """Why nothing of a running study is being trained; empty where something is, or nothing waits."""
+    """What a running study waits for, or is trying again; empty where it is simply being trained."""
     if study.state is not StudyState.RUNNING or not study.open:
         return ""
     plan = state.plans[study.plan]
-    for number in sorted(plan.tree.blocked):
-        failures = state.nodes[number].failures
-        if failures is not None and study.id in state.nodes[number].open:
-            return f"held back for a moment after a failure: {failures.message}"
+    message = _latest_failure(study)
+    if message:
+        return f"being tried again after a failure: {message}"
     if any(lease.plan == plan.id for lease in state.leases.values()):
         return ""
     resources = study.spec.program.resources
@@ -34,4 +33,16 @@ def waiting_reason(state: EngineState, study: Study) -> str:
             f"no worker has its environment {plan.environment}; there are {', '.join(offers)}. "
             "Start a worker with it, or submit the study under another name to train anew"
         )
+    return ""
+
+
+def _latest_failure(study: Study) -> str:
+    """The message of a failure on the way of an open trial that has not been overcome."""
+    for number in study.open:
+        leaf = study.trials[number].node
+        if leaf is None:
+            continue
+        for node in leaf.ancestry():
+            if node.failures is not None:
+                return node.failures.message
     return ""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.conftest import COMMAND, LocalHome, Pool, environment
+from tests.acceptance.conftest import COMMAND, LocalHome, Pool, environment, until
 from tests.acceptance.oracle import study_file
 
 HEAD = "import hippo_client as hippo\nfrom hippo_client import policies, samplers, schedules, space\n\n"
@@ -221,3 +221,55 @@ def test_importing_the_client_and_planning_import_no_torch(tmp_path: Path) -> No
         check=True,
     )
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+HEAVY = """
+import torch
+import trainers
+
+
+class Heavy(trainers.Dropout):
+    def setup(self, context):
+        super().setup(context)
+        self.ballast = torch.rand(60_000)
+
+    def train(self, step):
+        self.ballast += 1
+        return super().train(step)
+"""
+
+
+def test_a_full_disk_is_told_and_nothing_is_taken_for_saved(local: LocalHome, tmp_path: Path) -> None:
+    """1. The storage holds no checkpoint. 2. The study says so and goes on trying. 3. With room again it completes,
+    and the trial has its last state."""
+    storage = tmp_path / "small"
+    storage.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=160k", "tmpfs", storage], check=False)
+    if mounted.returncode != 0:
+        pytest.skip("mounting a small file system needs the right to")
+    local.write("heavy.py", HEAVY)
+    text = study_file("Heavy", "first", "max_steps=8, max_trials=1, sampler=samplers.grid()")
+    file = local.write("first.py", text.replace("trainers:", "heavy:"))
+    run = subprocess.Popen(
+        [*COMMAND, "run", file, "--json"],
+        cwd=local.folder,
+        env=environment(HIPPO_HOME=str(local.path), HIPPO_STORAGE=str(storage)),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        until((local.path / "server" / "server.json").exists, "a server")
+        with local.client() as client:
+            until(lambda: client.studies(), "the study")
+            until(lambda: "full" in client.study("first").reason, "a reason that names the full storage", 90)
+        subprocess.run(["mount", "-o", "remount,size=64m", storage], check=True)
+        out, _ = run.communicate(timeout=120)
+        assert run.returncode == 0
+        assert json.loads(out)["trials"]["completed"] == 1
+        with local.client() as client:
+            assert client.study("first").trial(0).checkpoint().step == 8
+    finally:
+        run.kill()
+        run.communicate()
+        local.run("down")
+        subprocess.run(["umount", "-l", storage], check=False)
