@@ -53,4 +53,7 @@ def _equal(old: Any, new: Any) -> bool:
 
 def _shown(value: Any) -> str:
     text = repr(value) if value is ABSENT else canonical_json(value)
-    return text if len(text) <= MOST_CHARACTERS else f"{text[: MOST_CHARACTERS - 3]}..."
+    if len(text) <= MOST_CHARACTERS:
+        return text
+    end = '..."' if text.startswith('"') else "..."
+    return text[: MOST_CHARACTERS - len(end)] + end

@@ -57,9 +57,11 @@ def submit(decision: Decision, command: SubmitStudy) -> Submitted:
         return Submitted(study=study.id, outcome="unchanged", warnings=spec.warnings)
     if not spec.extends(study.spec):
         difference = "\n".join(spec.differences(study.spec))
+        changed = spec.program.code_digest != study.spec.program.code_digest
+        why = "The trainer's code, or what it imports, has changed. " if changed else ""
         raise Conflict(
             f"a study named '{spec.name}' exists with other content:\n{difference}\n",
-            "Give the study another name, or delete the earlier one (hippo study delete).",
+            f"{why}Give the study another name, or delete the earlier one (hippo study delete).",
         )
     _extend(decision, study, spec)
     return Submitted(study=study.id, outcome="extended", warnings=spec.warnings)
