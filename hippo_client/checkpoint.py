@@ -170,7 +170,7 @@ def find_checkpoint(
 
     by_step = {each.step: each for each in kept}
     wanted = max(by_step, default=None) if step is None else step
-    if wanted is None:
+    if wanted is None or not by_step:
         raise NotFound(f"no checkpoint of trial {trial} of {study} is kept.", "It may not be trained yet.")
     if wanted not in by_step:
         steps = ", ".join(map(str, sorted(by_step))) or "none"

@@ -107,8 +107,10 @@ def test_a_failed_trial_tells_why_and_can_be_retried(shell: Shell, tmp_path: Pat
     assert json.loads(done.stdout)["trials"]["failed"] == 1
     assert "trial 1 failed at step 2" in done.stderr
     assert "ValueError: too fast" in done.stderr
-    assert "step 2 at 1.5" in shell.run("trial", "logs", "walk", "1").stdout, (
-        "what it printed before it failed"
+    until(
+        lambda: "step 2 at 1.5" in shell.run("trial", "logs", "walk", "1").stdout,
+        "what it printed before it failed",
+        60,
     )
     broken.unlink()
     assert shell.run("study", "retry", "walk").stderr.endswith("1 trial opened again.\n")
