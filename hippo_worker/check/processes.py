@@ -27,10 +27,12 @@ class Zygote:
 
     Args:
         hash_seed: What the hashes of text depend on in its forks.
+        addresses: What the order of addresses in memory depends on in its forks.
     """
 
-    def __init__(self, hash_seed: int) -> None:
+    def __init__(self, hash_seed: int, addresses: int) -> None:
         self._hash_seed = hash_seed
+        self._addresses = addresses
         self._lock = threading.Lock()
         self._channel: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -79,7 +81,10 @@ class Zygote:
             near, far = socket.socketpair()
             with far:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-P", "-m", "hippo_worker.check.zygote", str(far.fileno())],
+                    [
+                        *(sys.executable, "-P", "-m", "hippo_worker.check.zygote"),
+                        *(str(far.fileno()), str(self._addresses)),
+                    ],
                     env={**os.environ, "PYTHONHASHSEED": str(self._hash_seed)},
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
@@ -90,16 +95,16 @@ class Zygote:
 
 
 class Zygotes:
-    """Zygotes by hash seed and number, for as long as they are of use."""
+    """Zygotes by hash seed and addresses, for as long as they are of use."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._started: dict[tuple[int, int], Zygote] = {}
 
-    def get(self, hash_seed: int = 0, number: int = 0) -> Zygote:
-        """A zygote; another number is another process with other addresses in memory."""
+    def get(self, hash_seed: int = 0, addresses: int = 0) -> Zygote:
+        """The zygote with such hashes and addresses."""
         with self._lock:
-            return self._started.setdefault((hash_seed, number), Zygote(hash_seed))
+            return self._started.setdefault((hash_seed, addresses), Zygote(hash_seed, addresses))
 
     def close(self) -> None:
         """Lets all go."""

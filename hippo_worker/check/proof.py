@@ -61,6 +61,7 @@ CIRCUMSTANCES = (
 ALL_AT_ONCE = Circumstance(
     alterations=(CLOCK, PROCESSORS),
     hash_seed=OTHER_HASH_SEED,
+    other_addresses=True,
     cause="It depends on its circumstances.",
 )
 
@@ -186,7 +187,7 @@ class Proof:
 
 _UNSEEDED = (
     "Look for a generator without a seed (numpy.random.default_rng(), random.SystemRandom, os.urandom), a clock, "
-    "id() or threads."
+    "id(), the order of a set, or threads."
 )
 
 

@@ -16,6 +16,7 @@ import traceback
 from pathlib import Path
 from typing import NoReturn
 
+from hippo_worker.check.addresses import scatter
 from hippo_worker.check.experiment import carry_out
 from hippo_worker.hosting import preload
 
@@ -24,8 +25,14 @@ __all__ = ["preload", "serve"]
 MESSAGE_BYTES = 1 << 14
 
 
-def serve(channel: socket.socket) -> None:
-    """Works until the other side has gone."""
+def serve(channel: socket.socket, addresses: int) -> None:
+    """Works until the other side has gone.
+
+    Args:
+        channel: Where requests come from.
+        addresses: Another number gives what the experiments make other addresses; 0: as a fresh process gives them.
+    """
+    _apart = scatter(addresses) if addresses else []
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever started this, and who then goes
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the system reaps who stands between
     while True:
@@ -67,4 +74,4 @@ def _experiment(request: str, answer: str) -> NoReturn:
 
 
 if __name__ == "__main__":
-    serve(socket.socket(fileno=int(sys.argv[1])))
+    serve(socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2]))
