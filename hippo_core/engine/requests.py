@@ -194,14 +194,19 @@ def through(study: Study, node: Node, step: int) -> list[Trial]:
 
 
 def objectives_reported(decision: Decision, study: Study, metrics: Metrics) -> bool:
-    """Whether all objectives are among the metrics; else the study fails, naming what was reported."""
-    missing = [each.metric for each in study.spec.objectives if each.metric not in metrics]
+    """Whether all objectives are among the metrics; else the study fails, naming what was reported and the remedy."""
+    missing = [each for each in study.spec.objectives if each.metric not in metrics]
     if not missing:
         return True
+    name = missing[0].metric
+    field = "maximize" if missing[0].maximize else "minimize"
     reported = ", ".join(sorted(metrics)) or "nothing"
-    near = difflib.get_close_matches(missing[0], sorted(metrics), n=1)
-    hint = f"; did you mean '{near[0]}'?" if near else ""
-    reason = f"the study optimises '{missing[0]}', but the trainer's evaluate() reported: {reported}{hint}"
+    near = difflib.get_close_matches(name, sorted(metrics), n=1)
+    meant = f"; did you mean '{near[0]}'?" if near else "."
+    reason = (
+        f"the study optimises '{name}', but the trainer's evaluate() reported: {reported}{meant} "
+        f"Change {field}='{name}' in the study, or let evaluate() report '{name}'."
+    )
     for number in sorted(study.open):
         fail(decision, study, study.trials[number], reason)
     if study.state is not StudyState.FAILED:

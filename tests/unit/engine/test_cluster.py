@@ -355,7 +355,21 @@ def test_a_paused_study_whose_objective_is_missing_fails() -> None:
     cluster.report(worker, running)
     view = study_view(cluster.engine, "default", "study")
     assert view.state is StudyState.FAILED
-    assert "did you mean 'accuracy'" in view.reason
+    assert view.reason == (
+        "the study optimises 'accurracy', but the trainer's evaluate() reported: accuracy; did you mean 'accuracy'? "
+        "Change maximize='accurracy' in the study, or let evaluate() report 'accurracy'."
+    )
+
+
+def test_the_argument_that_names_the_missing_objective_is_told() -> None:
+    cluster = Cluster(0, {"a": 1})
+    objectives = (Objective(metric="accuracy", maximize=True), Objective(metric="f1", maximize=False))
+    submit(cluster, replace(spec(), objectives=objectives))
+    worker, running = first_running(cluster)
+    cluster.train(worker, running)
+    cluster.report(worker, running)
+    reason = study_view(cluster.engine, "default", "study").reason
+    assert "optimises 'f1', but the trainer's evaluate() reported: accuracy. Change minimize='f1'" in reason
 
 
 def test_deleting_a_stopped_study_revokes_what_runs_for_it() -> None:
