@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 
-from hippo_worker.hosting.randomness import capture_random_state, restore_random_state
+from hippo_worker.hosting.randomness import random_state_kept
 
 Modes = dict[str, list[bool]]
 Roots = Mapping[str, torch.nn.Module]
@@ -38,10 +37,9 @@ def without_trace(roots: Roots, device: str) -> Iterator[None]:
     """Puts back, at the end, what evaluating and saving may change."""
     modes = capture_modes(roots)
     gradients = torch.is_grad_enabled()
-    random: dict[str, Any] = capture_random_state(device)
     try:
-        yield
+        with random_state_kept(device):
+            yield
     finally:
-        restore_random_state(random)
         torch.set_grad_enabled(gradients)
         restore_modes(roots, modes)

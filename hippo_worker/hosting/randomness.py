@@ -12,11 +12,14 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
+
+from hippo_worker.hosting.numpy_state import present_numpy_state
 
 
 def derive(seed: int, *words: str | int) -> int:
@@ -67,3 +70,22 @@ def restore_random_state(state: Mapping[str, Any]) -> None:
     torch.set_rng_state(state["torch"])
     if "cuda" in state:
         torch.cuda.set_rng_state(state["cuda"])
+
+
+@contextmanager
+def random_state_kept(device: str) -> Iterator[None]:
+    """Puts the state of all global generators back at the end.
+
+    Args:
+        device: "cpu" or "cuda".
+    """
+    python, numpy, processor = random.getstate(), present_numpy_state(), torch.get_rng_state()
+    accelerator = torch.cuda.get_rng_state() if device == "cuda" else None
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        numpy.put_back()
+        torch.set_rng_state(processor)
+        if accelerator is not None:
+            torch.cuda.set_rng_state(accelerator)

@@ -6,6 +6,7 @@ import os
 import random
 import subprocess
 import sys
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -82,6 +83,53 @@ def test_evaluation_leaves_no_trace() -> None:
     assert str(before["numpy"]) == str(after["numpy"])
     assert [module.training for module in model.modules()] == [True, True, False, True]
     assert torch.is_grad_enabled()
+
+
+def draw_a_pair() -> None:
+    np.random.standard_normal()
+
+
+@pytest.mark.parametrize("before", [lambda: None, draw_a_pair], ids=["even", "odd"])
+@pytest.mark.parametrize(
+    "inside",
+    [
+        lambda: None,
+        np.random.rand,
+        np.random.standard_normal,
+        lambda: np.random.standard_normal(2),
+        lambda: np.random.seed(3),
+        lambda: np.random.standard_normal(1250),
+    ],
+)
+def test_draws_from_numpy_inside_change_nothing_outside(
+    before: Callable[[], object], inside: Callable[[], object]
+) -> None:
+    """NumPy draws normal numbers in pairs: the second one waits, and is part of the state."""
+
+    def outside() -> list[float]:
+        before()
+        return [float(np.random.standard_normal()), float(np.random.rand())]
+
+    np.random.seed(5)
+    alone = [outside() for _ in range(4)]
+    np.random.seed(5)
+    found = []
+    for _ in range(4):
+        with without_trace({}, "cpu"):
+            inside()
+        found.append(outside())
+    assert found == alone
+
+
+def test_another_generator_of_numpy_is_put_back_too() -> None:
+    usual = np.random.mtrand.get_bit_generator()
+    np.random.mtrand.set_bit_generator(np.random.PCG64(3))
+    try:
+        with without_trace({}, "cpu"):
+            inside = np.random.rand()
+        assert np.random.rand() == inside
+    finally:
+        np.random.mtrand.set_bit_generator(usual)
 
 
 def test_the_random_state_is_put_back_also_after_an_error() -> None:
