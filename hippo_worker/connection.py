@@ -143,10 +143,13 @@ class ServerConnection:
         await self._connection.close()
 
     async def _register(self) -> None:
-        # Each attempt says what is held now, so each is a request of its own; a repeat of one call keeps its id.
-        request = convert.register_to_proto(self._desk.registration(), uuid.uuid4().hex)
-        response = await self._connection.call(self._connection.workers.RegisterWorker, request)
-        self._check_term(response.term)
+        held: RegisterWorker | None = None
+        # A call is repeated as it is until it is answered. What was dropped meanwhile would be taken as held.
+        while held is None or self._desk.registration().leases != held.leases:
+            held = self._desk.registration()
+            request = convert.register_to_proto(held, uuid.uuid4().hex)
+            response = await self._connection.call(self._connection.workers.RegisterWorker, request)
+            self._check_term(response.term)
         self._heartbeat_seconds = response.heartbeat_seconds
         self._patience_seconds = response.lease_seconds
         self._contact = time.monotonic()

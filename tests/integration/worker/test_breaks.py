@@ -164,6 +164,7 @@ async def test_a_worker_that_is_alone_for_too_long_drops_its_leases(
     await server.start()
     await server.until(lambda: server.streams == 2)
     assert not told.ended
+    assert server.registrations[-1].leases == ()
 
 
 async def test_a_server_that_stops_answering_is_left(
