@@ -53,16 +53,11 @@ def checkpoints_of(plan: int, trial: Trial, step: int) -> Iterator[CheckpointRef
                     )
 
 
-def running_trials(state: EngineState, study: Study) -> set[int]:
-    """Trials whose next untrained step a lease is training towards."""
-    running = set()
-    leases = state.plans[study.plan].tree.leases
-    for number in study.open:
-        trial = study.trials[number]
-        step = progress(trial)
-        if trial.node is None or trial.target is None or step >= trial.target:
-            continue
-        node = trial.node.owner(step + 1)
-        if any(lease.will_reach(node.id, step + 1) for lease in leases.get(node.id, {}).values()):
-            running.add(number)
-    return running
+def is_running(state: EngineState, study: Study, trial: Trial) -> bool:
+    """Whether a lease is training towards the trial's next untrained step."""
+    step = progress(trial)
+    if trial.node is None or trial.target is None or step >= trial.target:
+        return False
+    node = trial.node.owner(step + 1)
+    leases = state.plans[study.plan].tree.leases.get(node.id, {})
+    return any(lease.will_reach(node.id, step + 1) for lease in leases.values())

@@ -12,7 +12,7 @@ from hippo_core.engine.lookup import find_study, find_trial
 from hippo_core.engine.requests import progress
 from hippo_core.engine.state import EngineState, Study, Trial
 from hippo_core.engine.states import StudyState, TrialState, WorkerState
-from hippo_core.engine.trial_paths import CheckpointRef, checkpoints_of, going_through, running_trials, walk
+from hippo_core.engine.trial_paths import CheckpointRef, checkpoints_of, going_through, is_running, walk
 from hippo_core.engine.waiting import waiting_reason
 from hippo_core.errors import NotFound
 from hippo_core.lease import Lease, Stage
@@ -148,11 +148,14 @@ def study_view(engine: Engine, project: str, name: str) -> StudyView:
     return _study_view(engine.state, find_study(engine.state, project, name))
 
 
-def trial_views(engine: Engine, project: str, name: str) -> tuple[TrialView, ...]:
-    """All trials of a study, by number."""
+def trial_views(
+    engine: Engine, project: str, name: str, first: int = 0, count: int | None = None
+) -> tuple[TrialView, ...]:
+    """The trials of a study by number, from ``first`` on: all, or at most ``count``."""
     study = find_study(engine.state, project, name)
-    running = running_trials(engine.state, study)
-    return tuple(_trial_view(study, study.trials[number], running) for number in sorted(study.trials))
+    # Trials are numbered from 0 without gaps.
+    numbers = range(len(study.trials))[first : None if count is None else first + count]
+    return tuple(_trial_view(engine.state, study, study.trials[number]) for number in numbers)
 
 
 def trial_detail(engine: Engine, project: str, name: str, number: int) -> TrialDetail:
@@ -162,7 +165,7 @@ def trial_detail(engine: Engine, project: str, name: str, number: int) -> TrialD
     step = progress(trial)
     plan = engine.state.plans[study.plan]
     return TrialDetail(
-        trial=_trial_view(study, trial, running_trials(engine.state, study)),
+        trial=_trial_view(engine.state, study, trial),
         history=tuple(
             EvaluationView(step=each, metrics=node.metrics[each])
             for node, start, stop in walk(trial, step)
@@ -303,9 +306,8 @@ def lease_parts(engine: Engine, project: str, name: str, number: int) -> tuple[i
 def _study_view(state: EngineState, study: Study) -> StudyView:
     counts: dict[str, int] = {}
     without = 0
-    running = running_trials(state, study)
     for trial in study.trials.values():
-        name = TrialState.RUNNING.value if trial.number in running else trial.state.value
+        name = _shown_state(state, study, trial).value
         counts[name] = counts.get(name, 0) + 1
         without += progress(trial)
     plan = state.plans[study.plan]
@@ -322,7 +324,7 @@ def _study_view(state: EngineState, study: Study) -> StudyView:
         reason=study.reason or waiting_reason(state, study),
         spec=study.spec.to_json(),
         trial_counts=dict(sorted(counts.items())),
-        best_trials=tuple(_trial_view(study, trial, running) for trial in best_trials(study)),
+        best_trials=tuple(_trial_view(state, study, trial) for trial in best_trials(study)),
         savings=_savings(state, study, without),
         steps_waiting=waiting + on_the_way,
         seconds_waiting=(waiting + on_the_way) * plan.tree.mean_step_seconds() if measured else None,
@@ -363,9 +365,13 @@ def _savings(state: EngineState, study: Study, without: int) -> SavingsView:
     )
 
 
-def _trial_view(study: Study, trial: Trial, running: set[int]) -> TrialView:
+def _shown_state(state: EngineState, study: Study, trial: Trial) -> TrialState:
+    """A trial's state; people are told apart whether one that waits is being trained."""
+    return TrialState.RUNNING if is_running(state, study, trial) else trial.state
+
+
+def _trial_view(state: EngineState, study: Study, trial: Trial) -> TrialView:
     step = progress(trial)
-    shown = TrialState.RUNNING if trial.number in running else trial.state
     metrics: Metrics = {}
     for node, start, stop in walk(trial, step):
         evaluated = [each for each in node.metrics if start < each <= stop]
@@ -373,7 +379,7 @@ def _trial_view(study: Study, trial: Trial, running: set[int]) -> TrialView:
             metrics = node.metrics[max(evaluated)]
     return TrialView(
         number=trial.number,
-        state=shown,
+        state=_shown_state(state, study, trial),
         step=step,
         max_steps=trial.max_steps,
         metrics=metrics,

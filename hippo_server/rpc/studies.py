@@ -172,12 +172,13 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
     ) -> study_pb2.ListTrialsResponse:
         """Lists the trials of a study by number."""
         project, size = caller().project, page_size(request.page_size, 1000, 10_000)
-        after = page_position(request.page_token)
-        found = await self._driver.read(lambda engine: views.trial_views(engine, project, request.name))
-        page = [view for view in found if after is None or view.number > after]
+        first = page_position(request.page_token) or 0
+        found = await self._driver.read(
+            lambda engine: views.trial_views(engine, project, request.name, first, size + 1)
+        )
         return study_pb2.ListTrialsResponse(
-            trials=[render.trial(view) for view in page[:size]],
-            next_page_token=str(page[size - 1].number) if len(page) > size else "",
+            trials=[render.trial(view) for view in found[:size]],
+            next_page_token=str(found[size].number) if len(found) > size else "",
         )
 
     async def GetTrial(  # noqa: N802

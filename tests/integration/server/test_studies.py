@@ -8,6 +8,7 @@ import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2
 
+from hippo_core.engine import views
 from hippo_core.errors import Conflict, InvalidStudy, NotFound
 from hippo_wire.convert import dump
 from hippo_wire.errors import DETAILS_KEY
@@ -93,6 +94,32 @@ def test_pages_hold_everything_once_and_in_order(client):
     for size, page_token in ((-1, ""), (10**6, ""), (0, "nonsense")):
         with pytest.raises(InvalidStudy):
             client.studies.ListStudies(study_pb2.ListStudiesRequest(page_size=size, page_token=page_token))
+
+
+def test_a_page_of_trials_costs_no_more_than_its_own_trials(client, monkeypatch):
+    """Only those on it are looked at, and the one after them, which tells that there is another page."""
+    submit(client, space={"lr": [number / 100 for number in range(1, 21)]})
+    seen = []
+    view = views._trial_view
+
+    def count(state, study, trial):
+        seen.append(trial.number)
+        return view(state, study, trial)
+
+    monkeypatch.setattr(views, "_trial_view", count)
+    numbers, token = [], ""
+    while True:
+        page = client.studies.ListTrials(
+            study_pb2.ListTrialsRequest(name="study", page_size=8, page_token=token)
+        )
+        numbers.append([trial.number for trial in page.trials])
+        token = page.next_page_token
+        if not token:
+            break
+    assert numbers == [list(range(8)), list(range(8, 16)), list(range(16, 20))]
+    assert seen == [*range(9), *range(8, 17), *range(16, 20)]
+    beyond = study_pb2.ListTrialsRequest(name="study", page_token="9" * 19)
+    assert not client.studies.ListTrials(beyond).trials
 
 
 def test_one_trial_and_the_stage_tree(client):
