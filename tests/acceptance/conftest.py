@@ -9,8 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,18 +19,10 @@ import pytest
 
 from hippo_client import Client
 from hippo_client.local import Home, attach
+from tests.waiting import until
 
 STUDY_FOLDER = Path(__file__).parent / "study"
 COMMAND = [sys.executable, "-m", "hippo_client.cli.main"]
-
-
-def until(condition: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
-    """Waits for a condition; gives what it gives."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"{what} did not come about within {seconds} s"
-        time.sleep(0.01)
-    return found
 
 
 def environment(**more: str) -> dict[str, str]:

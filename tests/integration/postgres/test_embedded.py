@@ -7,8 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg2
@@ -16,13 +15,7 @@ import pytest
 import sqlalchemy
 
 from hippo_server.postgres import EmbeddedPostgres, PostgresError, cluster
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not come true"
-        time.sleep(0.01)
+from tests.waiting import process_end, until
 
 
 def ask(url: str, statement: str) -> object:
@@ -134,11 +127,11 @@ def test_root_without_the_capability_is_told_so(home: Path) -> None:
 
 
 SERVER = """
-    import pathlib, sys, time
+    import pathlib, signal, sys
     from hippo_server.postgres import EmbeddedPostgres
     postgres = EmbeddedPostgres(pathlib.Path(sys.argv[1]))
     print(postgres.start(), postgres.pid, flush=True)
-    time.sleep(600)
+    signal.pause()
 """
 
 
@@ -162,7 +155,7 @@ def test_it_ends_orderly_when_its_parent_is_killed(home: Path, postgres: Embedde
     server, url, pid = start_server(home)
     ask(url, "CREATE TABLE kept AS SELECT 42 AS answer")
     kill(server)
-    wait_for(lambda: not Path(f"/proc/{pid}").exists())
+    process_end(pid)
     assert "database system is shut down" in postgres.log.read_text()
     assert ask(postgres.start(), "SELECT answer FROM kept") == 42
 
@@ -179,12 +172,17 @@ def test_the_next_server_waits_for_an_orphan_that_still_ends(home: Path, postgre
     assert postgres.pid != pid
 
 
+def kill_postmaster(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+    process_end(pid)
+
+
 def test_it_recovers_after_being_killed(postgres: EmbeddedPostgres) -> None:
     url = postgres.start()
     ask(url, "CREATE TABLE kept AS SELECT 42 AS answer")
     assert postgres.pid is not None
-    os.kill(postgres.pid, signal.SIGKILL)
-    wait_for(lambda: not postgres.running())
+    kill_postmaster(postgres.pid)
+    assert not postgres.running()
     assert (postgres.data / "postmaster.pid").exists(), "a killed postmaster leaves its file"
     assert ask(postgres.start(), "SELECT answer FROM kept") == 42
     assert "automatic recovery in progress" in postgres.log.read_text()
@@ -196,8 +194,8 @@ def test_a_stale_process_number_that_another_program_has_now_is_no_obstacle(
     """After a restart of the machine, postmaster.pid may name a process that has nothing to do with it."""
     ask(postgres.start(), "CREATE TABLE kept AS SELECT 42 AS answer")
     assert postgres.pid is not None
-    os.kill(postgres.pid, signal.SIGKILL)
-    wait_for(lambda: not postgres.running() and not cluster.users_of(postgres.data))
+    kill_postmaster(postgres.pid)
+    until(lambda: not cluster.users_of(postgres.data), "the end of the postmaster's children")
     bystander = subprocess.Popen(["sleep", "600"])
     try:
         stale = postgres.data / "postmaster.pid"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -204,11 +203,3 @@ def submit(
 ) -> study_pb2.SubmitStudyResponse:
     request = study_pb2.SubmitStudyRequest(request_id=request_id, spec_json=dump(spec(**changes).to_json()))
     return connection.studies.SubmitStudy(request)
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 20.0) -> None:
-    """Waits for a condition of another thread or process."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to be"
-        time.sleep(0.01)

@@ -20,9 +20,10 @@ from hippo_wire.convert import dump
 from hippo_wire.errors import from_rpc_error
 from hippo_wire.v1 import admin_pb2, study_pb2
 from hippo_wire.v1.study_pb2_grpc import StudyServiceStub
-from tests.integration.server.conftest import spec, submit, upload, wait_for
+from tests.integration.server.conftest import RunningServer, spec, submit, upload
 from tests.integration.server.test_work import first_lease
 from tests.integration.server.worker import Worker, working
+from tests.waiting import until
 
 
 class HeldStore(Store):
@@ -84,9 +85,13 @@ def failing(start_server):
     return server
 
 
-def assert_waits(*waiting: Future) -> None:
-    """None of them has an answer, though the loop has had every chance to give one."""
-    time.sleep(0.2)
+def assert_waits(server: RunningServer, *waiting: Future) -> None:
+    """The server has got as far as the commit with each of them, and none has an answer."""
+    commits = server.server.driver.current().commits
+    until(
+        lambda: server.in_loop(lambda: len(commits._waiters)) == len(waiting),
+        "calls that wait for the commit",
+    )
     assert [future.done() for future in waiting] == [False] * len(waiting)
 
 
@@ -109,7 +114,7 @@ def test_no_reply_read_refusal_or_stream_leaves_before_the_commit(held):
             lambda: next(client.studies.WatchStudy(study_pb2.WatchStudyRequest(name="study")))
         )
         lease = pool.submit(first_lease, worker, stream)
-        assert_waits(reply, repeat, read, listed, refusal, watched, lease)
+        assert_waits(held, reply, repeat, read, listed, refusal, watched, lease)
         store.open.set()
         assert reply.result(20) == repeat.result(20)
         assert read.result(20).study.name == "study"
@@ -133,7 +138,7 @@ def test_a_report_is_acknowledged_after_its_commit(held):
         )
         worker.report(order.fence, steps)
         acknowledged = pool.submit(next, stream)
-        assert_waits(acknowledged)
+        assert_waits(held, acknowledged)
         held.store.open.set()
         assert worker.note(acknowledged.result(20)) == []
         assert worker.acknowledged == {order.fence: 1}
@@ -153,7 +158,7 @@ def test_calls_that_wait_together_are_committed_together(held):
             for number in range(1, 11)
         ]
         driver = held.server.driver
-        wait_for(lambda: held.in_loop(lambda: len(driver.current().answers)) == 11)
+        until(lambda: held.in_loop(lambda: len(driver.current().answers)) == 11, "the decision of all eleven")
         held.store.open.set()
         for future in (first, *rest):
             future.result(20)
@@ -226,7 +231,7 @@ def test_an_engine_that_contradicts_itself_is_rebuilt(failing):
     failing.in_loop(break_engine)
     with pytest.raises(HippoError):
         call_once(failing, "StopStudy", study_pb2.StopStudyRequest(request_id="2", name="study"))
-    wait_for(lambda: driver.ready)
+    until(lambda: driver.ready, "the next term")
     stop = study_pb2.StopStudyRequest(request_id="3", name="study")
     assert client.studies.StopStudy(stop).study.state == study_pb2.STUDY_STATE_STOPPED
 
@@ -251,7 +256,7 @@ def test_a_command_whose_answer_cannot_be_made_has_not_happened(failing, error):
     with pytest.raises(InvariantViolated):
         asyncio.run_coroutine_threadsafe(change, failing.loop).result(30)
     assert term.over
-    wait_for(lambda: driver.ready)
+    until(lambda: driver.ready, "the next term")
     found = client.studies.GetStudy(study_pb2.GetStudyRequest(name="study")).study
     assert found.state == study_pb2.STUDY_STATE_RUNNING
     pause = study_pb2.PauseStudyRequest(request_id="3", name="study")
@@ -272,7 +277,7 @@ def test_a_server_that_was_replaced_says_so_and_ends(server, database_url):
             "SubmitStudy",
             study_pb2.SubmitStudyRequest(request_id="1", spec_json=dump(spec().to_json())),
         )
-    wait_for(server.server.driver.ended.done)
+    until(server.server.driver.ended.done, "the end of the server that was replaced")
     with pytest.raises(Unavailable):
         call_once(server, "GetStudy", study_pb2.GetStudyRequest(name="study"))
     other.close()
@@ -296,21 +301,15 @@ class SilentStore(Store):
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
-        self.silent = threading.Event()
+        self.answering = threading.Event()
+        self.answering.set()
         self.asked = threading.Event()
 
     def renew(self, term):
-        if self.silent.is_set():
+        if not self.answering.is_set():
             self.asked.set()
-            assert wait_until_clear(self.silent)
+            assert self.answering.wait(30)
         super().renew(term)
-
-
-def wait_until_clear(event, seconds=30.0):
-    deadline = time.monotonic() + seconds
-    while event.is_set() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return not event.is_set()
 
 
 def test_a_leader_that_cannot_renew_answers_nothing(start_server):
@@ -319,13 +318,13 @@ def test_a_leader_that_cannot_renew_answers_nothing(start_server):
     client = server.connect()
     upload(client)
     submit(client, "1")
-    server.store.silent.set()
+    server.store.answering.clear()
     assert server.store.asked.wait(20)
     term = server.in_loop(lambda: server.server.driver._term)
-    wait_for(lambda: time.monotonic() - term.heard > term.silence_seconds)
+    until(lambda: time.monotonic() - term.heard > term.silence_seconds, "a silence that is too long")
     with pytest.raises(Unavailable) as refused:
         call_once(server, "GetStudy", study_pb2.GetStudyRequest(name="study"))
     assert "database" in refused.value.message
     assert httpx.get(f"{server.url}/readyz").status_code == 503
-    server.store.silent.clear()
+    server.store.answering.set()
     assert client.studies.GetStudy(study_pb2.GetStudyRequest(name="study")).study.name == "study"

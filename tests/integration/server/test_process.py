@@ -17,9 +17,10 @@ import pytest
 
 from hippo_wire.channel import Connection
 from hippo_wire.v1 import admin_pb2, study_pb2
-from tests.integration.server.conftest import submit, upload, wait_for
+from tests.integration.server.conftest import submit, upload
 from tests.integration.server.test_work import ended, first_lease, study
 from tests.integration.server.worker import Worker, working
+from tests.waiting import until
 
 COMMAND = (sys.executable, "-m", "hippo_server.main")
 FAST = ("--heartbeat-seconds", "0.1", "--lease-seconds", "20")
@@ -34,7 +35,10 @@ def running(home: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
     with (home / "said").open("ab") as said:
         process = subprocess.Popen(line, stdout=said, stderr=said)
     try:
-        wait_for(lambda: process.poll() is not None or (home / "server" / "server.json").exists(), 60)
+        until(
+            lambda: process.poll() is not None or (home / "server" / "server.json").exists(),
+            "a server that is ready, or has ended",
+        )
         assert process.poll() is None, (home / "said").read_text()
         yield process
     finally:
@@ -149,7 +153,7 @@ def test_postgres_is_killed_while_calls_run_and_nothing_is_lost(tmp_path):
             thread.start()
         with connect(home) as client:
             for killed in range(5):
-                wait_for(lambda least=(killed + 1) * 10: submitted(client) >= least, 60)
+                until(lambda least=(killed + 1) * 10: submitted(client) >= least, "the next submissions")
                 kill_postgres(home)
         for thread in threads:
             thread.join(120)

@@ -9,9 +9,10 @@ import pytest
 
 from hippo_core.errors import Unavailable
 from hippo_server.web.app import ROUTE_ROLES
-from tests.integration.server.conftest import submit, wait_for
+from tests.integration.server.conftest import submit
 from tests.integration.server.test_work import ended
 from tests.integration.server.worker import Worker, working
+from tests.waiting import until
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 ROLES = ("viewer", "editor", "admin", "worker")
@@ -72,7 +73,7 @@ def test_readiness_tells_why_not(server):
     driver._database.ensure = ensure
     driver._database.running = lambda: not away.is_set()
     away.set()
-    wait_for(lambda: not driver.ready)
+    until(lambda: not driver.ready, "the end of the term")
     answer = httpx.get(server.url + "/readyz")
     assert answer.status_code == 503
     assert answer.json()["ready"] is False
@@ -81,7 +82,7 @@ def test_readiness_tells_why_not(server):
     token = {"Authorization": f"Bearer {server.token('admin')}"}
     assert "hippo_ready 0.0" in httpx.get(server.url + "/metrics", headers=token).text
     away.clear()
-    wait_for(lambda: httpx.get(server.url + "/readyz").status_code == 200)
+    until(lambda: httpx.get(server.url + "/readyz").status_code == 200, "a ready server")
     assert "hippo_rebuilds_total 1.0" in httpx.get(server.url + "/metrics", headers=token).text
 
 

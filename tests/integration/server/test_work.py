@@ -13,8 +13,9 @@ from hippo_core.engine.decision import EngineSettings
 from hippo_core.errors import HippoError, InvalidStudy, NotFound, Stale, Unavailable
 from hippo_storage.storage import CheckpointLocation
 from hippo_wire.v1 import admin_pb2, study_pb2, worker_pb2
-from tests.integration.server.conftest import spec, submit, upload, wait_for
+from tests.integration.server.conftest import spec, submit, upload
 from tests.integration.server.worker import Worker, working
+from tests.waiting import until
 
 
 def study(client, name="study"):
@@ -384,12 +385,15 @@ def test_files_of_a_checkpoint_that_nobody_needs_go(server, client, tmp_path):
             worker.report(order.fence, worker.publish(order, node, step))
         while not worker.settled():
             worker.note(next(stream))
-        wait_for(lambda: not folders[0].exists())
+        until(lambda: not folders[0].exists(), "the removal of the earlier state")
         assert folders[1].exists()
         kept = client.studies.GetTrial(study_pb2.GetTrialRequest(name="study", trial=0)).checkpoints
         assert [each.step for each in kept] == [2]
         driver = server.server.driver
-        wait_for(lambda: not server.in_loop(lambda: driver.current().engine.wanted()))
+        until(
+            lambda: not server.in_loop(lambda: driver.current().engine.wanted()),
+            "an engine that wants nothing more removed",
+        )
 
 
 def test_logs_of_user_code_are_kept_by_node_and_lease(server, client):

@@ -24,13 +24,7 @@ from tests.integration.store.stored_cluster import StoredCluster
 from tests.integration.store.test_schema import execute
 from tests.integration.store.test_store import record, submission
 from tests.unit.engine.test_cluster import PIECES, spec, submit
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not come true"
-        time.sleep(0.01)
+from tests.waiting import process_end, until
 
 
 @pytest.fixture
@@ -51,9 +45,10 @@ def own_store(postgres: EmbeddedPostgres) -> Iterator[Store]:
 
 
 def kill(postgres: EmbeddedPostgres) -> None:
-    assert postgres.pid is not None
-    os.kill(postgres.pid, signal.SIGKILL)
-    wait_for(lambda: not postgres.running())
+    pid = postgres.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    process_end(pid)
 
 
 def test_a_killed_postgresql_is_unavailable_and_then_there_again(
@@ -133,7 +128,9 @@ def cut(database_url: str) -> None:
     """Ends all other sessions, and waits until they have gone."""
     others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
     execute(database_url, f"SELECT pg_terminate_backend(pid) {others}")
-    wait_for(lambda: execute(database_url, f"SELECT count(*) {others}") == [(0,)])
+    until(
+        lambda: execute(database_url, f"SELECT count(*) {others}") == [(0,)], "the end of all other sessions"
+    )
 
 
 def test_a_connection_cut_within_a_transaction_is_unavailable(store: Store, database_url: str) -> None:

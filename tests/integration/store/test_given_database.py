@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import subprocess
 import time
@@ -17,6 +18,7 @@ from hippo_server.postgres.account import account_for, hand_over
 from hippo_server.store import Store
 from tests.integration.store.stored_cluster import StoredCluster
 from tests.unit.engine.test_cluster import PIECES, expect_as_trained_alone, spec, submit
+from tests.waiting import until
 
 OTHER_MAJOR = 16
 PASSWORD = "p@ss:word/%"
@@ -75,17 +77,15 @@ def given_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def _create_database(process: subprocess.Popen[bytes], port: int, folder: Path) -> None:
-    deadline = time.monotonic() + 30.0
-    while True:
-        try:
-            connection = psycopg2.connect(
+    def connect() -> psycopg2.extensions.connection | None:
+        assert process.poll() is None, (folder / "log").read_text()
+        with contextlib.suppress(psycopg2.OperationalError):
+            return psycopg2.connect(
                 host="127.0.0.1", port=port, user="owner", password=PASSWORD, dbname="postgres"
             )
-            break
-        except psycopg2.OperationalError:
-            assert process.poll() is None, (folder / "log").read_text()
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        return None
+
+    connection = until(connect, "a PostgreSQL that takes connections")
     connection.autocommit = True
     with connection.cursor() as cursor:
         cursor.execute("CREATE DATABASE given")

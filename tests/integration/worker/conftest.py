@@ -25,6 +25,7 @@ from hippo_storage.bundle import build
 from hippo_storage.storage import Storage
 from hippo_worker.folder import leftovers
 from tests.integration.worker.scripted_server import TOKEN, ScriptedServer, Told
+from tests.waiting import until_in_loop as until
 
 PATIENCE_SECONDS = 90.0
 CANARIES = {
@@ -86,16 +87,6 @@ class Worker:
             self.process.send_signal(signal.SIGKILL)
             self.process.wait()
         self._file.close()
-
-
-async def until(condition: Callable[[], Any], what: str) -> None:
-    """Waits until something is so that nobody tells of."""
-    try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while not condition():  # noqa: ASYNC110 - other processes set no event
-                await asyncio.sleep(0.01)
-    except TimeoutError:
-        raise AssertionError(f"never came: {what}") from None
 
 
 @pytest.fixture
