@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from hippo_client import results
+from hippo_client.cli.picture import saved_fraction
 from hippo_client.cli.words import hyperparameter, number
 from hippo_core.engine.states import ENDED_STUDY_STATES, ENDED_TRIAL_STATES, TrialState
 
@@ -156,17 +157,11 @@ def trial_html(trial: study_pb2.Trial) -> str:
 def _summary(study: study_pb2.Study) -> list[tuple[str, str]]:
     told = results.study_json(study)
     counts = ", ".join(f"{count} {state}" for state, count in told["trials"].items() if count)
-    savings = told["savings"]
-    rate = savings["merge_rate"]
     rows = [
         ("study", told["study"]),
         ("state", f"{told['state']}: {study.reason}" if study.reason else told["state"]),
         ("trials", counts or "none"),
-        (
-            "steps",
-            f"{savings['steps_trained']} trained, {savings['steps_without_sharing']} without sharing"
-            + (f", merge rate {rate:.3f}" if rate is not None else ""),
-        ),
+        ("steps", _steps(study)),
     ]
     if results.study_state(study) not in ENDED_STUDY_STATES:
         rows.append(("slots busy", f"{study.slots_busy} of {study.slots_total}"))
@@ -175,6 +170,15 @@ def _summary(study: study_pb2.Study) -> list[tuple[str, str]]:
         metrics = ", ".join(f"{name} {number(value)}" for name, value in best["metrics"].items())
         rows.append(("best", f"trial {best['trial']} at step {best['step']}: {metrics}"))
     return rows
+
+
+def _steps(study: study_pb2.Study) -> str:
+    savings = study.savings
+    trained = f"{savings.steps_trained} trained"
+    if saved_fraction(study) is None:
+        return trained
+    rate = f", merge rate {savings.merge_rate:.3f}" if savings.HasField("merge_rate") else ""
+    return f"{trained}, {savings.steps_without_sharing} without sharing{rate}"
 
 
 def _foremost(study: study_pb2.Study, trials: Iterable[study_pb2.Trial]) -> list[study_pb2.Trial]:

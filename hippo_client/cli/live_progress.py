@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hippo_client.cli.picture import Picture, draw
-from hippo_client.cli.words import counts, duration, number, plural
+from hippo_client.cli.words import counts, duration, number, percent, plural
 from hippo_core.engine.states import TrialState
 
 if TYPE_CHECKING:
@@ -154,10 +154,11 @@ def best_words(picture: Picture) -> str:
 
 
 def sharing_words(picture: Picture) -> str:
-    """What sharing has saved so far."""
-    trained = f"{picture.steps_trained} trained, {picture.steps_without_sharing} without sharing"
-    saved = picture.saved_fraction
-    return trained if saved is None else f"{trained} · {saved:.0%} saved"
+    """What was trained, and what sharing has saved so far."""
+    trained, saved = f"{picture.steps_trained} trained", picture.saved_fraction
+    if saved is None:
+        return trained
+    return f"{trained}, {picture.steps_without_sharing} without sharing · {percent(saved)} saved"
 
 
 def _trials(picture: Picture, width: int) -> Table:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hippo_client.cli.words import short_hyperparameter
 from hippo_client.results import metrics_json, study_state, trial_state
-from hippo_core.engine.states import TrialState
+from hippo_core.engine.states import StudyState, TrialState
 
 if TYPE_CHECKING:
     from hippo_client.watching import StudySnapshot
@@ -72,7 +73,13 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """A study at one moment."""
+    """A study at one moment.
+
+    Attributes:
+        saved_fraction: What part of the steps sharing saved; None where that means nothing.
+        parameter_names: The hyper-parameters of the rows, the ones that vary most first.
+        varying_count: How many hyper-parameters vary in all.
+    """
 
     name: str
     state: str
@@ -83,22 +90,26 @@ class Picture:
     best_value: float | None
     steps_trained: int
     steps_without_sharing: int
+    saved_fraction: float | None
     seconds_left: float | None
     slots_busy: int
     slots_total: int
     parameter_names: tuple[str, ...]
+    varying_count: int
     rows: tuple[Row, ...]
     rows_left_out: int
 
-    @property
-    def saved_fraction(self) -> float | None:
-        """What part of the steps sharing saved."""
-        return saved_fraction(self.steps_trained, self.steps_without_sharing)
 
+def saved_fraction(study: study_pb2.Study) -> float | None:
+    """What part of the steps that a study's trials reached sharing saved.
 
-def saved_fraction(with_sharing: float, without: float) -> float | None:
-    """What part sharing saved; None where nothing is known."""
-    return max(0.0, 1.0 - with_sharing / without) if without > 0 else None
+    None where no trial reached any, and for a study that failed: there, steps that are not trained for every trial
+    spare nobody anything, as none of them came to its end.
+    """
+    without = study.savings.steps_without_sharing
+    if without == 0 or study_state(study) is StudyState.FAILED:
+        return None
+    return max(0.0, 1.0 - study.savings.steps_trained / without)
 
 
 def draw(snapshot: StudySnapshot) -> Picture:
@@ -107,7 +118,8 @@ def draw(snapshot: StudySnapshot) -> Picture:
     objective = Objective.of(study)
     best = study.best_trial if study.HasField("best_trial") else None
     shown = _choose(list(snapshot.trials.values()), objective, best.number if best is not None else None)
-    names = varying_parameters(snapshot.trials.values())
+    variations = count_variations(snapshot.trials.values())
+    names = tuple(variations)[:MOST_PARAMETERS]
     return Picture(
         name=study.name,
         state=study_state(study).value,
@@ -118,23 +130,29 @@ def draw(snapshot: StudySnapshot) -> Picture:
         best_value=objective.value(best) if best is not None else None,
         steps_trained=study.savings.steps_trained,
         steps_without_sharing=study.savings.steps_without_sharing,
+        saved_fraction=saved_fraction(study),
         seconds_left=_seconds_left(study),
         slots_busy=study.slots_busy,
         slots_total=study.slots_total,
         parameter_names=names,
+        varying_count=sum(count > 1 for count in variations.values()),
         rows=tuple(_row(trial, objective, names, best) for trial in shown),
         rows_left_out=len(snapshot.trials) - len(shown),
     )
 
 
-def varying_parameters(trials: Sequence[study_pb2.Trial] | Any) -> tuple[str, ...]:
-    """The names whose values vary most over the trials, most first, at most three."""
+def count_variations(trials: Iterable[study_pb2.Trial]) -> dict[str, int]:
+    """How many values each hyper-parameter has over the trials, those with most first; being absent counts as one."""
     seen: dict[str, set[str]] = {}
+    having: Counter[str] = Counter()
+    count = 0
     for trial in trials:
+        count += 1
         for name, value in json.loads(trial.hyperparameters_json).items():
             seen.setdefault(name, set()).add(json.dumps(value, sort_keys=True))
-    order = {name: place for place, name in enumerate(seen)}
-    return tuple(sorted(seen, key=lambda name: (-len(seen[name]), order[name]))[:MOST_PARAMETERS])
+            having[name] += 1
+    counts = {name: len(values) + (having[name] < count) for name, values in seen.items()}
+    return dict(sorted(counts.items(), key=lambda each: -each[1]))
 
 
 def _choose(trials: list[study_pb2.Trial], objective: Objective, best: int | None) -> list[study_pb2.Trial]:

@@ -10,7 +10,7 @@ import click
 from hippo_client.cli.connection import connect
 from hippo_client.cli.lazy import NounGroup
 from hippo_client.cli.terminal import print_json, say
-from hippo_client.cli.words import number, plural
+from hippo_client.cli.words import number, percent, plural
 
 if TYPE_CHECKING:
     from hippo_wire.v1 import study_pb2
@@ -42,7 +42,7 @@ def list_all(as_json: bool) -> None:
     for each in studies:
         objective = Objective.of(each)
         best = objective.value(each.best_trial) if each.HasField("best_trial") else None
-        saved = saved_fraction(each.savings.steps_trained, each.savings.steps_without_sharing)
+        saved = saved_fraction(each)
         rows.append(
             (
                 each.name,
@@ -50,7 +50,7 @@ def list_all(as_json: bool) -> None:
                 f"{each.trial_counts.get('completed', 0)}/{sum(each.trial_counts.values())}",
                 f"{objective.metric} {number(best)}" if best is not None else "-",
                 str(each.savings.steps_trained),
-                "-" if saved is None else f"{saved:.0%}",
+                "-" if saved is None else percent(saved),
             )
         )
     print_table(("STUDY", "STATE", "COMPLETED", "BEST", "STEPS", "SAVED"), rows, right=(2, 4, 5))

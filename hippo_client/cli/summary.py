@@ -6,17 +6,20 @@ import json
 from typing import TYPE_CHECKING
 
 from hippo_client.cli.picture import saved_fraction
-from hippo_client.cli.words import counts, hyperparameter, number, plural
+from hippo_client.cli.words import counts, hyperparameter, number, percent, plural
 from hippo_client.results import metrics_json, study_state
 from hippo_core.engine.states import TrialState
 
 if TYPE_CHECKING:
     from hippo_wire.v1 import study_pb2
 
+#: Fewer seconds are told as none, so they are not told.
+_TOLD_SECONDS = 0.1
+
 
 def study_summary(study: study_pb2.Study) -> str:
     """Some lines that say all that most people want to know."""
-    parts = [_headline(study), _best(study), _sharing(study.savings)]
+    parts = [_headline(study), _best(study), _sharing(study)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -42,25 +45,21 @@ def _best(study: study_pb2.Study) -> str:
     return "\n".join([f"Best: trial {best.number} at step {best.step}, {metrics}", *trial_lines(best)])
 
 
-def _sharing(savings: study_pb2.Savings) -> str:
-    if not savings.steps_without_sharing:
-        return ""
+def _sharing(study: study_pb2.Study) -> str:
+    savings = study.savings
+    saved = saved_fraction(study)
+    if saved is None:
+        return _trained(savings)
     seconds_without = savings.seconds_trained + savings.seconds_saved
     rows = [
         ("Sharing", "with", "without", "saved"),
-        (
-            "  steps",
-            str(savings.steps_trained),
-            str(savings.steps_without_sharing),
-            _percent(savings.steps_trained, savings.steps_without_sharing),
-        ),
-        (
-            "  slot seconds",
-            f"{savings.seconds_trained:.1f}",
-            f"{seconds_without:.1f}",
-            _percent(savings.seconds_trained, seconds_without),
-        ),
+        ("  steps", str(savings.steps_trained), str(savings.steps_without_sharing), percent(saved)),
     ]
+    if seconds_without >= _TOLD_SECONDS:
+        spared = savings.seconds_saved / seconds_without
+        rows.append(
+            ("  slot seconds", f"{savings.seconds_trained:.1f}", f"{seconds_without:.1f}", percent(spared))
+        )
     lines = [f"{name:<16}{used:>10}{without:>10}{saved:>8}" for name, used, without, saved in rows]
     if savings.HasField("merge_rate"):
         lines.append(f"{'  merge rate':<16}{savings.merge_rate:>10.2f}")
@@ -69,6 +68,7 @@ def _sharing(savings: study_pb2.Savings) -> str:
     return "\n".join(lines)
 
 
-def _percent(used: float, without: float) -> str:
-    fraction = saved_fraction(used, without)
-    return "-" if fraction is None else f"{fraction:.0%}"
+def _trained(savings: study_pb2.Savings) -> str:
+    if not savings.steps_trained:
+        return ""
+    return f"Trained: {plural(savings.steps_trained, 'step')} in {savings.seconds_trained:.1f} slot seconds."

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 # What is written without its name, as in the study file.
@@ -23,32 +24,56 @@ _POSITIONAL: Mapping[str, tuple[str, ...]] = {
     "table": ("values",),
     "rounded": ("of",),
 }
-_LONGEST_LIST = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Style:
+    """How much is written.
+
+    Attributes:
+        named: Whether arguments have their names.
+        digits: Significant digits at most; None: all.
+        longest_list: Values of a list at most; None: all.
+    """
+
+    named: bool
+    digits: int | None
+    longest_list: int | None
+
+
+_READABLE = _Style(named=True, digits=6, longest_list=6)
+_SHORT = _Style(named=False, digits=6, longest_list=6)
+_EXACT = _Style(named=True, digits=None, longest_list=None)
 
 
 def hyperparameter(value: Any) -> str:
     """A hyper-parameter's JSON as it is written in a study file: ``cosine(0.1, 0, period=24)``."""
-    if isinstance(value, Mapping) and "schedule" in value:
-        return _schedule(value, hyperparameter)
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{name}: {hyperparameter(each)}" for name, each in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return _list(value)
-    if isinstance(value, float):
-        return number(value)
-    return str(value)
+    return _written(value, _READABLE)
 
 
 def short_hyperparameter(value: Any) -> str:
     """The same for a narrow column: without the arguments' names."""
-    if isinstance(value, Mapping) and "schedule" in value:
-        return _schedule(value, short_hyperparameter, named=False)
-    return hyperparameter(value)
+    return _written(value, _SHORT)
 
 
-def number(value: float | None, digits: int = 6) -> str:
-    """A number with at most so many significant digits; nothing for none."""
-    return "-" if value is None else f"{value:.{digits}g}"
+def exact_hyperparameter(value: Any) -> str:
+    """The same for programs: with every digit, and every value of a list."""
+    return _written(value, _EXACT)
+
+
+def number(value: float | None, digits: int | None = 6) -> str:
+    """A number with at most so many significant digits, None: all; a dash for none."""
+    if value is None:
+        return "-"
+    return repr(value) if digits is None else f"{value:.{digits}g}"
+
+
+def percent(fraction: float) -> str:
+    """``62%``; ``0%`` is nothing at all, and ``100%`` the whole."""
+    rounded = round(100 * fraction)
+    if 0 < fraction < 1:
+        rounded = min(max(rounded, 1), 99)
+    return f"{rounded}%"
 
 
 def duration(seconds: float) -> str:
@@ -67,17 +92,33 @@ def plural(count: int, word: str) -> str:
     return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
-def _schedule(value: Mapping[str, Any], word: Callable[[Any], str], named: bool = True) -> str:
+def _written(value: Any, style: _Style) -> str:
+    if isinstance(value, Mapping) and "schedule" in value:
+        return _schedule(value, style)
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{name}: {_written(each, style)}" for name, each in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return _list(value, style)
+    if isinstance(value, float):
+        return number(value, style.digits)
+    return str(value)
+
+
+def _schedule(value: Mapping[str, Any], style: _Style) -> str:
     name = str(value["schedule"])
     first = [each for each in _POSITIONAL.get(name, ()) if each in value]
     rest = [each for each in value if each not in first and each != "schedule"]
-    arguments = [word(value[each]) for each in first]
-    arguments += [f"{each}={word(value[each])}" if named else word(value[each]) for each in rest]
+    arguments = [_written(value[each], style) for each in first]
+    arguments += [
+        f"{each}={_written(value[each], style)}" if style.named else _written(value[each], style)
+        for each in rest
+    ]
     return f"{name}({', '.join(arguments)})"
 
 
-def _list(values: Sequence[Any]) -> str:
-    if len(values) <= _LONGEST_LIST:
-        return "[" + ", ".join(map(hyperparameter, values)) + "]"
-    shown = [*map(hyperparameter, values[: _LONGEST_LIST - 2]), "...", hyperparameter(values[-1])]
-    return f"[{', '.join(shown)}; {len(values)} values]"
+def _list(values: Sequence[Any], style: _Style) -> str:
+    words = [_written(value, style) for value in values]
+    longest = style.longest_list
+    if longest is None or len(words) <= longest:
+        return f"[{', '.join(words)}]"
+    return f"[{', '.join([*words[: longest - 2], '...', words[-1]])}; {len(words)} values]"

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from hippo_client.cli.live_progress import sharing_words
 from hippo_client.cli.picture import MOST_ROWS, draw
+from hippo_client.cli.summary import study_summary
 from hippo_core.engine.states import TrialState
+from hippo_wire.v1 import study_pb2
 from tests.unit.cli.pictures import snapshot, trial
 
 
@@ -16,6 +19,31 @@ def test_the_header_tells_states_best_and_savings() -> None:
     assert (picture.best.number, picture.best_value) == (1, 0.97)
     assert picture.saved_fraction == 1 - 101 / 264
     assert picture.seconds_left == 30.0
+
+
+def test_a_failed_study_saved_nothing() -> None:
+    """Its trials share the steps that led to no result: nobody was spared anything."""
+    failed = snapshot([trial(0, "failed", 4), trial(1, "failed", 4)], state=study_pb2.STUDY_STATE_FAILED)
+    assert failed.study.savings.steps_without_sharing > failed.study.savings.steps_trained
+    assert draw(failed).saved_fraction is None
+    assert sharing_words(draw(failed)) == "101 trained"
+    assert study_summary(failed.study).splitlines() == [
+        "Study digits failed: 2 trials, 2 failed.",
+        "",
+        "Trained: 101 steps in 17.1 slot seconds.",
+    ]
+
+
+def test_nothing_is_said_of_sharing_where_a_failed_study_trained_nothing() -> None:
+    failed = snapshot([trial(0, "failed", 4)], state=study_pb2.STUDY_STATE_FAILED).study
+    failed.savings.steps_trained = 0
+    assert study_summary(failed) == "Study digits failed: 1 trial, 1 failed."
+
+
+def test_a_study_whose_steps_had_all_been_trained_saved_all() -> None:
+    known = snapshot([trial(0, "completed", 27, 0.9)], state=study_pb2.STUDY_STATE_COMPLETED)
+    known.study.savings.steps_trained = 0
+    assert sharing_words(draw(known)) == "0 trained, 264 without sharing · 100% saved"
 
 
 def test_at_most_ten_rows_running_first_then_the_best() -> None:
@@ -38,7 +66,15 @@ def test_the_three_parameters_that_vary_most_are_shown_most_first() -> None:
     trials = [
         trial(n, "waiting", 0, None, {"a": 1, "b": n % 2, "c": n, "d": n // 2, "e": 7}) for n in range(6)
     ]
-    assert draw(snapshot(trials)).parameter_names == ("c", "d", "b")
+    picture = draw(snapshot(trials))
+    assert picture.parameter_names == ("c", "d", "b")
+    assert picture.varying_count == 3
+
+
+def test_a_parameter_that_only_some_trials_have_varies() -> None:
+    trials = [trial(0, "waiting", 0, None, {"a": 1}), trial(1, "waiting", 0, None, {"a": 1, "b": 3})]
+    picture = draw(snapshot(trials))
+    assert (picture.parameter_names, picture.varying_count) == (("b", "a"), 1)
 
 
 def test_a_conditional_parameter_that_a_trial_lacks_is_blank() -> None:

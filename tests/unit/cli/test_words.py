@@ -4,7 +4,16 @@ from typing import Any
 
 import pytest
 
-from hippo_client.cli.words import counts, duration, hyperparameter, number, plural, short_hyperparameter
+from hippo_client.cli.words import (
+    counts,
+    duration,
+    exact_hyperparameter,
+    hyperparameter,
+    number,
+    percent,
+    plural,
+    short_hyperparameter,
+)
 
 MULTISTEP = {"schedule": "multistep", "initial": 0.05, "gamma": 0.1, "milestones": [9, 18]}
 
@@ -34,6 +43,18 @@ MULTISTEP = {"schedule": "multistep", "initial": 0.05, "gamma": 0.1, "milestones
 def test_hyperparameters_read_as_in_the_study_file(value: Any, words: str, short: str) -> None:
     assert hyperparameter(value) == words
     assert short_hyperparameter(value) == short
+
+
+def test_for_programs_nothing_is_rounded_or_left_out() -> None:
+    table = {"schedule": "table", "values": [0.1234567890123 + n for n in range(8)]}
+    words = exact_hyperparameter(table)
+    assert words == f"table({table['values']})"
+    assert number(0.1234567890123, digits=None) == "0.1234567890123"
+
+
+def test_percents_are_whole_only_where_all_or_nothing_is() -> None:
+    fractions = (0.0, 0.001, 0.617, 263 / 264, 1.0)
+    assert [percent(fraction) for fraction in fractions] == ["0%", "1%", "62%", "99%", "100%"]
 
 
 def test_numbers_durations_and_counts() -> None:

@@ -74,6 +74,12 @@ def test_a_handle_escapes_what_the_server_tells():
     assert any(text.startswith("trial 3 at step 3") for text in texts)
 
 
+def test_a_failed_study_tells_no_savings():
+    shown = handle_html(messages.study(state=study_pb2.STUDY_STATE_FAILED))
+    assert "40 trained" in shown
+    assert "without sharing" not in shown
+
+
 def test_a_trial_escapes_what_the_server_tells():
     trial = messages.trial(
         1, hyperparameters={EVIL: EVIL}, reason=EVIL, metrics=messages.metrics(**{EVIL: None})
