@@ -19,20 +19,15 @@ from typing import Any
 
 from hippo_core.engine import journal
 from hippo_core.engine.commands import (
-    AnsweredReport,
     Command,
     FailedReport,
     Heartbeat,
     HeldLease,
-    MetricsReport,
-    PublishedReport,
     RegisterWorker,
     ReleasedReport,
     Report,
-    ReportItem,
     SaveFailedReport,
     SlotSpec,
-    StepsReport,
     Tick,
     TrainedReport,
     UnusableReport,
@@ -44,6 +39,7 @@ from hippo_core.engine.invariants import check
 from hippo_core.engine.orders import LeaseOrder
 from hippo_core.engine.states import FailureClass
 from hippo_core.errors import Stale
+from hippo_core.simulation.path import SimulatedPath
 
 INITIAL = "initial"
 SETTINGS = EngineSettings(heartbeat_seconds=1.0, lease_seconds=6.0, orphan_seconds=20.0, backoff_seconds=0.5)
@@ -71,22 +67,28 @@ def alone(values: list[Mapping[str, Any]], evaluate_every: int) -> dict[int, flo
     return found
 
 
-@dataclass
-class Running:
+class Hashes:
+    """A model is the hash of the model before it and of the values of the step."""
+
+    def begin(self) -> str:
+        return INITIAL
+
+    def train(self, model: str, step: int, values: Mapping[str, Any]) -> str:
+        return next_state(model, values)
+
+    def evaluate(self, model: str) -> dict[str, float]:
+        return {"accuracy": metric(model)}
+
+
+class Running(SimulatedPath):
     """A lease on a simulated slot."""
 
-    order: LeaseOrder
-    state: str | None
-    index: int = 0
-    step: int = 0
-    saves: set[State] = field(default_factory=set)
-    spool: dict[State, str] = field(default_factory=dict)
-    items: list[ReportItem] = field(default_factory=list)
-    sent: list[Report] = field(default_factory=list)
-    number: int = 0
-    done: bool = False
-    stop: tuple[bool] | None = None
-    answered: set[State] = field(default_factory=set)
+    __slots__ = ("answered", "stop")
+
+    def __init__(self, order: LeaseOrder) -> None:
+        super().__init__(order, Hashes(), INITIAL)
+        self.stop: tuple[bool] | None = None
+        self.answered: set[State] = set()
 
 
 @dataclass
@@ -167,7 +169,7 @@ class Cluster:
                     yield "train", name, fence
                 if running.spool:
                     yield "publish", name, fence
-                if running.items:
+                if running.has_news:
                     yield "report", name, fence
 
     def act(self) -> None:
@@ -204,8 +206,7 @@ class Cluster:
                 running.stop = (save,)
 
     def start(self, worker: SimulatedWorker, order: LeaseOrder) -> None:
-        running = Running(order=order, state=INITIAL, step=order.stages[0].start)
-        running.saves = set(order.save_points)
+        running = Running(order)
         worker.running[order.fence] = running
         if order.start is None:
             assert order.stages[0].start == 0
@@ -214,106 +215,48 @@ class Cluster:
         assert step == order.stages[0].start
         held = worker.memory.pop(order.slot, None)
         if order.in_memory and held is not None and held[0] == (node, step):
-            running.state = held[1]
+            running.model = held[1]
         elif (node, step, fence) in self.storage:
-            running.state = self.storage[node, step, fence]
+            running.model = self.storage[node, step, fence]
         elif order.in_memory:
-            running.done = True
-            running.items.append(ReleasedReport(reason="not in memory, not saved yet"))
+            running.end(ReleasedReport(reason="not in memory, not saved yet"))
         else:
-            running.done = True
-            running.items.append(
-                UnusableReport(node=node, step=step, fence=fence, missing=True, reason="gone")
-            )
-            running.items.append(ReleasedReport(reason="start unusable"))
+            running.tell(UnusableReport(node=node, step=step, fence=fence, missing=True, reason="gone"))
+            running.end(ReleasedReport(reason="start unusable"))
 
     def answer(self, running: Running, state: State) -> None:
-        ahead = False
-        if not running.done:
-            for index, stage in enumerate(running.order.stages):
-                if stage.node == state[0] and index >= running.index:
-                    position = running.step if index == running.index else stage.start
-                    ahead = position < state[1] <= stage.stop
-        self.offers_answered.append(ahead)
-        running.items.append(AnsweredReport(node=state[0], step=state[1], will=ahead))
-        if ahead:
-            running.saves.add(state)
+        will = running.is_ahead(state)
+        self.offers_answered.append(will)
+        running.answer(state, will)
 
     def train(self, worker: SimulatedWorker, running: Running) -> None:
         order = running.order
         if running.stop is not None:
             self.release(running, running.stop[0])
             return
-        assert running.state is not None
-        stage = order.stages[running.index]
-        running.state = next_state(running.state, stage.laws.values(running.step))
-        running.step += 1
+        here = running.train(train_seconds=0.01, evaluate_seconds=0.0)
         self.trained += 1
-        here = (stage.node, running.step)
-        if running.step % order.program.evaluate_every == 0:
-            running.items.append(
-                MetricsReport(
-                    node=stage.node,
-                    step=running.step,
-                    metrics={"accuracy": metric(running.state)},
-                    training={},
-                    evaluated=True,
-                )
-            )
-        running.items.append(
-            StepsReport(
-                node=stage.node,
-                start=running.step - 1,
-                stop=running.step,
-                train_seconds=0.01,
-                evaluate_seconds=0.0,
-            )
-        )
         every = order.checkpoint_every
         if here in running.saves or (every is not None and running.step % every == 0):
-            running.spool[here] = running.state
-        if running.step == stage.stop:
-            running.index += 1
-            if running.index == len(order.stages):
-                running.done = True
-                running.items.append(TrainedReport())
-                worker.memory[order.slot] = (here, running.state)
+            running.spool[here] = running.model
+        if running.at_end:
+            running.end(TrainedReport())
+            worker.memory[order.slot] = (here, running.model)
 
     def release(self, running: Running, save: bool) -> None:
-        stage = running.order.stages[min(running.index, len(running.order.stages) - 1)]
-        if save and running.state is not None and running.step > stage.start:
-            running.spool[stage.node, running.step] = running.state
+        if save and running.step > running.order.stages[0].start:
+            running.spool[running.state] = running.model
         while running.spool:
             self.publish(running)
-        running.done = True
-        running.items.append(ReleasedReport(reason="stopped"))
+        running.end(ReleasedReport(reason="stopped"))
 
     def publish(self, running: Running) -> None:
         state = next(iter(running.spool))
-        self.storage[*state, running.order.fence] = running.spool.pop(state)
-        running.items.append(
-            PublishedReport(
-                node=state[0],
-                step=state[1],
-                size_bytes=1,
-                digest="d",
-                blocked_seconds=0.0,
-                total_seconds=0.0,
-            )
-        )
+        self.storage[*state, running.order.fence] = running.publish(state)
 
     def report(self, worker: SimulatedWorker, running: Running) -> None:
-        running.number += 1
-        sent = Report(
-            worker=worker.name,
-            incarnation=str(worker.incarnation),
-            fence=running.order.fence,
-            number=running.number,
-            items=tuple(running.items),
-        )
-        running.items = []
-        self.send(worker, sent)
-        if running.done and not running.spool and not running.items:
+        self.send(worker, running.report(worker.name, str(worker.incarnation)))
+        if running.done and not running.spool and not running.has_news:
             worker.running.pop(running.order.fence, None)
 
     def send(self, worker: SimulatedWorker, sent: Report) -> None:
@@ -347,9 +290,8 @@ class Cluster:
         for running in worker.running.values():
             if not running.done:
                 stage = running.order.stages[running.index]
-                running.done = True
                 worker.memory.pop(running.order.slot, None)
-                running.items.append(
+                running.end(
                     FailedReport(
                         failure=FailureClass.INFRASTRUCTURE,
                         message="killed by SIGKILL",
@@ -366,10 +308,9 @@ class Cluster:
         for running in worker.running.values():
             if not running.done:
                 stage = running.order.stages[running.index]
-                running.done = True
                 running.spool.clear()
                 worker.memory.pop(running.order.slot, None)
-                running.items.append(
+                running.end(
                     FailedReport(
                         failure=FailureClass.USER,
                         message="ValueError: no",
@@ -386,7 +327,7 @@ class Cluster:
             if running.spool:
                 state = next(iter(running.spool))
                 del running.spool[state]
-                running.items.append(SaveFailedReport(node=state[0], step=state[1], reason="disk full"))
+                running.tell(SaveFailedReport(node=state[0], step=state[1], reason="disk full"))
                 return
 
     def restart_server(self) -> None:
