@@ -134,7 +134,7 @@ class Database:
 
         Raises:
             Unavailable: PostgreSQL could not do it now. Where COMMIT itself failed, nobody can tell here whether
-                it has happened; ``Store.committed_batch`` can.
+                it has happened; the rows say so under the next leader's term.
             InvariantViolated: PostgreSQL refused what was written: a constraint, or a type.
         """
         with self.translated():

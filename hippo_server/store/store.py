@@ -16,7 +16,7 @@ from psycopg2.extensions import TransactionRollbackError
 
 from hippo_core.engine import journal
 from hippo_core.engine.events import Event, StudyDeleted
-from hippo_core.errors import Stale, Unavailable
+from hippo_core.errors import Unavailable
 from hippo_server.store import tokens
 from hippo_server.store.batch import Batch, Open, OpenRequest
 from hippo_server.store.database import Database
@@ -173,8 +173,9 @@ class Store:
 
         Raises:
             Stale: Another server leads; nothing was written.
-            Unavailable: Whether it was written is not known; ``committed_batch`` tells. What was decided since
-                the last committed batch is to be dropped, and the engine rebuilt.
+            Unavailable: Whether it was written is not known. The engine is to be dropped, and rebuilt from the
+                rows under a new term: to take one settles a COMMIT that is still under way, since either it comes
+                before the take-over or its check of the term fails.
             InvariantViolated: The events contradict the rows; nothing was written.
         """
         for attempt in range(1, ATTEMPTS + 1):
@@ -229,19 +230,6 @@ class Store:
     def _forget(self) -> None:
         self._position = None
         self._open = None
-
-    def committed_batch(self, term: int) -> int:
-        """The last batch that this leader committed, to learn what became of a COMMIT without an answer.
-
-        Raises:
-            Stale: Another server has taken the lead since.
-        """
-        with self._database.transaction() as cursor:
-            cursor.execute("SELECT batch FROM leader WHERE term = %s", (term,))
-            found = cursor.fetchone()
-        if found is None:
-            raise Stale(f"this server's term {term} is over: another server leads.")
-        return int(found[0])
 
     def answers(self) -> Iterator[RequestAnswer]:
         """The answers of the last day, oldest first."""

@@ -62,7 +62,6 @@ def test_a_killed_postgresql_is_unavailable_and_then_there_again(
     calls: list[Callable[[], Any]] = [
         lambda: own_store.write([record(submission("other"))], term, 2),
         lambda: own_store.renew(term),
-        lambda: own_store.committed_batch(term),
         lambda: list(own_store.load()),
         lambda: list(own_store.answers()),
         own_store.find_tokens,
@@ -74,7 +73,6 @@ def test_a_killed_postgresql_is_unavailable_and_then_there_again(
         with pytest.raises(Unavailable, match=r"cannot answer now.*goes on by itself"):
             call()
     postgres.start()
-    assert own_store.committed_batch(term) == 1
     assert list(own_store.journal()) == written
     assert own_store.lead("one", 60.0) == term + 1
 
@@ -83,12 +81,10 @@ def test_a_killed_postgresql_is_unavailable_and_then_there_again(
 def test_a_kill_at_any_moment_loses_nothing_that_was_committed(
     postgres: EmbeddedPostgres, own_store: Store, seed: int
 ) -> None:
-    """1. Batches are written as fast as they go. 2. PostgreSQL is killed meanwhile. 3. What ``write`` said holds; where
-    it could not say, ``committed_batch`` can.
+    """1. Batches are written as fast as they go. 2. PostgreSQL is killed meanwhile. 3. What ``write`` said holds; of
+    the batch that it could not speak for, the rows have all or nothing.
     """
-    term = own_store.lead("one", 60.0)
     cluster = StoredCluster(seed, {"a": 2}, own_store)
-    term = cluster.term
     killer = threading.Timer(0.05 + 0.03 * seed, kill, [postgres])
     killer.start()
     try:
@@ -96,8 +92,7 @@ def test_a_kill_at_any_moment_loses_nothing_that_was_committed(
             act_for_ever(cluster)
     finally:
         killer.join()
-    postgres.start()
-    committed = own_store.committed_batch(term)
+    [(committed,)] = execute(postgres.start(), f"SELECT batch FROM leader WHERE term = {cluster.term}")
     assert committed in {cluster.batch - 1, cluster.batch}
     kept = len(list(own_store.journal()))
     unknown = len(cluster.waiting[0].events)
@@ -117,7 +112,7 @@ def test_a_connection_cut_while_idle_is_replaced_unnoticed(store: Store, databas
     cut(database_url)
     store.write([record(change())], term, 2)
     store.renew(term)
-    assert store.committed_batch(term) == 2
+    assert execute(database_url, "SELECT batch FROM leader") == [(2,)]
 
 
 def change() -> tuple[Event, ...]:
@@ -182,11 +177,11 @@ def test_a_transaction_undone_for_anothers_sake_is_tried_again(database_url: str
     term = store.lead("one", 60.0)
     store.undone = 4
     store.write([record(submission())], term, 1)
-    assert store.committed_batch(term) == 1
+    assert execute(database_url, "SELECT batch FROM leader") == [(1,)]
     store.undone = 5
     with pytest.raises(Unavailable, match="deadlock detected"):
         store.write([record(change())], term, 2)
-    assert store.committed_batch(term) == 1
+    assert execute(database_url, "SELECT batch FROM leader") == [(1,)]
     store.close()
 
 
@@ -204,7 +199,7 @@ def test_a_read_only_database_is_unavailable_until_it_is_writable(store: Store, 
     reset.close()
     cut(database_url)
     store.write([record(submission())], term, 1)
-    assert store.committed_batch(term) == 1
+    assert execute(database_url, "SELECT batch FROM leader") == [(1,)]
 
 
 @pytest.mark.parametrize(

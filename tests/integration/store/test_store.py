@@ -45,7 +45,7 @@ def second(database_url: str) -> Iterator[Store]:
 # All or nothing
 
 
-def test_events_journal_and_answer_commit_together(store: Store) -> None:
+def test_events_journal_and_answer_commit_together(store: Store, database_url: str) -> None:
     term = store.lead("one", 5.0)
     events = submission()
     store.write([record(events, answer_of("r1"))], term, 1)
@@ -56,7 +56,7 @@ def test_events_journal_and_answer_commit_together(store: Store) -> None:
         ("SubmitStudy", "ada", term, 1)
     }
     assert list(store.answers()) == [answer_of("r1")]
-    assert store.committed_batch(term) == 1
+    assert execute(database_url, "SELECT batch FROM leader") == [(1,)]
 
 
 def test_a_batch_that_fails_leaves_nothing(store: Store, database_url: str) -> None:
@@ -67,9 +67,9 @@ def test_a_batch_that_fails_leaves_nothing(store: Store, database_url: str) -> N
     assert list(store.journal()) == []
     assert list(store.answers()) == []
     assert execute(database_url, "SELECT count(*) FROM studies") == [(0,)]
-    assert store.committed_batch(term) == 0
+    assert execute(database_url, "SELECT batch FROM leader") == [(0,)]
     store.write([record(submission())], term, 1)
-    assert store.committed_batch(term) == 1
+    assert execute(database_url, "SELECT batch FROM leader") == [(1,)]
 
 
 def test_a_change_of_a_row_that_is_not_there_is_refused(store: Store) -> None:
@@ -170,8 +170,6 @@ def test_who_has_been_replaced_can_do_nothing(store: Store, second: Store) -> No
         store.write([record(submission(), answer_of("r1"))], old, 1)
     with pytest.raises(Stale):
         store.renew(old)
-    with pytest.raises(Stale):
-        store.committed_batch(old)
     store.resign(old)
     assert list(second.journal()) == []
     assert list(second.answers()) == []
