@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hippo_client.cli.picture import Picture, draw
+from hippo_client.cli.tables import GAP, READABLE, fit
 from hippo_client.cli.words import counts, duration, number, percent, plural
 from hippo_core.engine.states import TrialState
 
@@ -26,8 +27,8 @@ REDRAWS_PER_SECOND = 4
 #: What a study waits for is told once a worker has had the time to start.
 SETTLED_SECONDS = 10.0
 
-# Columns; a hyper-parameter's is left out where it would be narrower than is readable.
-_TRIAL, _STATE, _STEP, _METRIC, _GAP, _READABLE = 6, 9, 7, 9, 2, 14
+# Widths of columns.
+_TRIAL, _STATE, _STEP, _METRIC = 6, 9, 7, 9
 
 # A state is told by its word; colour only helps.
 _COLOURS = {
@@ -162,14 +163,18 @@ def sharing_words(picture: Picture) -> str:
 
 
 def _trials(picture: Picture, width: int) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="dim")
+    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="dim")
     table.add_column("TRIAL", justify="right", width=_TRIAL)
     table.add_column("STATE", width=_STATE)
     table.add_column("STEP", justify="right", width=_STEP)
     table.add_column(Text(picture.metric, overflow="ellipsis", no_wrap=True), justify="right", width=_METRIC)
-    widths = parameter_widths(picture, width - sum((_TRIAL, _STATE, _STEP, _METRIC)) - 4 * _GAP)
+    widths = parameter_widths(picture, width - sum((_TRIAL, _STATE, _STEP, _METRIC)) - 4 * GAP)
     for name, each in zip(picture.parameter_names, widths, strict=False):
-        table.add_column(name, no_wrap=True, overflow="ellipsis", width=each)
+        table.add_column(
+            Text(name, overflow="ellipsis", no_wrap=True), no_wrap=True, overflow="ellipsis", width=each
+        )
+    if hidden := _hidden(picture, len(widths)):
+        table.add_column(Text(_more(hidden), overflow="ellipsis", no_wrap=True))
     for row in picture.rows:
         table.add_row(
             f"{'*' if row.best else ''}{row.trial}",
@@ -183,18 +188,26 @@ def _trials(picture: Picture, width: int) -> Table:
     return table
 
 
-def parameter_widths(picture: Picture, width: int) -> list[int]:
-    """The widths of the columns of hyper-parameters: as many as stay readable, none wider than it needs."""
+def parameter_widths(picture: Picture, room: int) -> list[int]:
+    """The widths of the columns of hyper-parameters: as many as stay readable beside the word of those left out."""
     needed = [
         max(len(name), *(len(row.parameters[place]) for row in picture.rows), 0)
         for place, name in enumerate(picture.parameter_names)
     ]
-    while needed and sum(min(each, _READABLE) + _GAP for each in needed) - _GAP > width:
-        needed.pop()
-    widths = [min(each, _READABLE) for each in needed]
-    spare = width - sum(widths) - _GAP * (len(widths) - 1)
-    for place, each in enumerate(needed):
-        more = min(spare, each - widths[place])
-        widths[place] += more
-        spare -= more
-    return widths
+    columns = [(each, min(each, READABLE)) for each in needed]
+    for count in range(len(columns), -1, -1):
+        hidden = _hidden(picture, count)
+        left = room - (len(_more(hidden)) + GAP if hidden else 0)
+        widths = fit(columns[:count], left)
+        if len(widths) == count:
+            return widths
+    return []
+
+
+def _hidden(picture: Picture, shown: int) -> int:
+    """How many hyper-parameters vary beside the first ones."""
+    return max(0, picture.varying_count - shown)
+
+
+def _more(hidden: int) -> str:
+    return f"+{hidden} more"

@@ -40,12 +40,13 @@ def plan(study_files: tuple[str, ...], as_json: bool) -> None:
 
 
 def _print(planned: Mapping[str, Any]) -> None:
-    from hippo_client.cli.tables import print_table
+    from hippo_client.cli.tables import columns_of, print_table
 
     rows = [_row(study) for study in planned["studies"]]
     if len(rows) > 1:
         rows.append(_row({"study": "together", **planned["together"]}))
-    print_table([heading for heading, _ in _COLUMNS], rows, right=range(1, len(_COLUMNS)))
+    headings = [heading for heading, _ in _COLUMNS]
+    print_table(columns_of(headings, rows, right=headings[1:], cuttable=headings[:1]), "--json shows them")
     for study in planned["studies"]:
         for hint in study["hints"]:
             click.echo(f"{study['study']}: {hint}" if len(planned["studies"]) > 1 else hint)

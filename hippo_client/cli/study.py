@@ -30,7 +30,7 @@ def list_all(as_json: bool) -> None:
     """List the studies, newest first."""
     from hippo_client.cli import calls
     from hippo_client.cli.picture import Objective, saved_fraction
-    from hippo_client.cli.tables import print_table
+    from hippo_client.cli.tables import columns_of, print_table
     from hippo_client.results import study_json, study_state
 
     with connect() as client:
@@ -53,7 +53,9 @@ def list_all(as_json: bool) -> None:
                 "-" if saved is None else percent(saved),
             )
         )
-    print_table(("STUDY", "STATE", "COMPLETED", "BEST", "STEPS", "SAVED"), rows, right=(2, 4, 5))
+    headings = ("STUDY", "STATE", "COMPLETED", "BEST", "STEPS", "SAVED")
+    right, cuttable = ("COMPLETED", "STEPS", "SAVED"), ("STUDY", "BEST")
+    print_table(columns_of(headings, rows, right=right, cuttable=cuttable), "--json shows them")
 
 
 @study.command()
@@ -97,7 +99,7 @@ def tree(name: str, svg: bool, as_json: bool) -> None:
         print_json(stage_tree_json(nodes))
         return
     drawn = StageTree(TreeNode.from_proto(node) for node in nodes)
-    click.echo(drawn.to_svg() if svg else drawn.to_text(min(width(), 120)))
+    click.echo(drawn.to_svg() if svg else drawn.to_text(width()))
 
 
 @study.command()

@@ -36,8 +36,13 @@ def progress() -> Progress:
     return LineProgress(say)
 
 
+def is_read_by_a_person() -> bool:
+    """Whether standard output is a terminal."""
+    return sys.stdout.isatty()
+
+
 def width() -> int:
-    """Columns of standard output; where it is no terminal, nothing is cut off."""
+    """Columns of standard output; where it is no terminal, there is no end."""
     from shutil import get_terminal_size
 
-    return get_terminal_size().columns if sys.stdout.isatty() else 10_000
+    return get_terminal_size().columns if is_read_by_a_person() else sys.maxsize

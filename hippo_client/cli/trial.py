@@ -9,8 +9,8 @@ import click
 from hippo_client.cli.connection import connect
 from hippo_client.cli.lazy import NounGroup
 from hippo_client.cli.study import json_option, name_argument
-from hippo_client.cli.terminal import print_json, say
-from hippo_client.cli.words import hyperparameter, number
+from hippo_client.cli.terminal import is_read_by_a_person, print_json, say
+from hippo_client.cli.words import number
 from hippo_core.errors import NotFound
 
 if TYPE_CHECKING:
@@ -31,28 +31,18 @@ def list_all(name: str, as_json: bool) -> None:
     """List a study's trials."""
     from hippo_client.cli import calls
     from hippo_client.cli.tables import print_table
+    from hippo_client.cli.trial_table import trial_columns
     from hippo_client.results import trial_json
 
     with connect() as client:
-        trials = [trial_json(each) for each in calls.list_trials(client, name)]
+        study = calls.get_study(client, name)
+        trials = calls.list_trials(client, name)
     if as_json:
-        print_json(trials)
+        print_json([trial_json(each) for each in trials])
         return
-    metrics = _names(trials, "metrics")
-    parameters = _names(trials, "hyperparameters")
     print_table(
-        ("TRIAL", "STATE", "STEP", *metrics, *parameters),
-        [
-            (
-                str(each["trial"]),
-                each["state"],
-                str(each["step"]),
-                *(number(each["metrics"].get(metric), 5) for metric in metrics),
-                *(hyperparameter(each["hyperparameters"].get(name, "")) for name in parameters),
-            )
-            for each in trials
-        ],
-        right=(0, 2, *range(3, 3 + len(metrics))),
+        trial_columns(study, trials, exact=not is_read_by_a_person()),
+        f"`hippo trial show {name} N` and --json show them",
     )
 
 
@@ -134,14 +124,9 @@ def retry(name: str, number: int, as_json: bool) -> None:
         click.echo(f"Trial {number} of {name} is open again.")
 
 
-def _names(trials: list[dict[str, Any]], key: str) -> list[str]:
-    """The names that any trial has, in the order in which they come up."""
-    return list(dict.fromkeys(name for each in trials for name in each[key]))
-
-
 def _print_detail(detail: study_pb2.GetTrialResponse) -> None:
     from hippo_client.cli.summary import trial_lines
-    from hippo_client.cli.tables import print_table
+    from hippo_client.cli.tables import columns_of, print_table
     from hippo_client.results import history_json, trial_state
 
     shown = detail.trial
@@ -161,11 +146,9 @@ def _print_detail(detail: study_pb2.GetTrialResponse) -> None:
     if history:
         metrics = list(dict.fromkeys(name for each in history for name in each["metrics"]))
         click.echo()
-        print_table(
-            ("STEP", *metrics),
-            [
-                (str(each["step"]), *(number(each["metrics"].get(metric)) for metric in metrics))
-                for each in history
-            ],
-            right=range(1 + len(metrics)),
-        )
+        headings = ("STEP", *metrics)
+        rows = [
+            (str(each["step"]), *(number(each["metrics"].get(metric)) for metric in metrics))
+            for each in history
+        ]
+        print_table(columns_of(headings, rows, right=headings), "--json shows them")

@@ -26,7 +26,7 @@ def worker() -> None:
 def list_all(as_json: bool) -> None:
     """List the workers and what their slots do."""
     from hippo_client.cli import calls
-    from hippo_client.cli.tables import print_table
+    from hippo_client.cli.tables import columns_of, print_table
 
     with connect() as client:
         workers = [worker_json(each) for each in calls.list_workers(client)]
@@ -40,7 +40,9 @@ def list_all(as_json: bool) -> None:
             rows.append(
                 (each["worker"], each["host"], each["state"], str(slot["index"]), slot["model"], doing)
             )
-    print_table(("WORKER", "HOST", "STATE", "SLOT", "DEVICE", "DOES"), rows, right=(3,))
+    headings = ("WORKER", "HOST", "STATE", "SLOT", "DEVICE", "DOES")
+    cuttable = ("WORKER", "HOST", "DEVICE", "DOES")
+    print_table(columns_of(headings, rows, right=("SLOT",), cuttable=cuttable), "--json shows them")
 
 
 @worker.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -235,6 +236,80 @@ def test_trial_ls(text: Callable[..., str], result: Callable[..., Any]) -> None:
         "    0  stopped       3      0.81  0.1                                             64",
         "    3  completed    27    0.9722  multistep(0.05, gamma=0.1, milestones=[9, 18])  32",
     ]
+
+
+WIDE = [
+    trial(
+        number,
+        "failed" if number else "completed",
+        27,
+        0.25 + number / 3,
+        {
+            "momentum": 0.9,
+            "lr": {**SCHEDULE, "initial": 0.1 + number / 7},
+            "optimizer": "sgd\n" if number else "adam",
+            "sizes": [number] * 8,
+        },
+        reason="ValueError: no such file\nTraceback ..." if number else "",
+    )
+    for number in range(3)
+]
+
+
+@pytest.fixture
+def wide(server: Server) -> Server:
+    """A study whose trials do not fit a terminal."""
+    server.answers["ListTrials"] = study_pb2.ListTrialsResponse(trials=WIDE)
+    return server
+
+
+@pytest.mark.usefixtures("wide")
+def test_off_a_terminal_trial_ls_loses_nothing(
+    text: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    heading, *lines = text("trial", "ls", "digits").splitlines()
+    assert heading.split() == [
+        *("TRIAL", "STATE", "STEP", "accuracy", "REASON", "lr", "sizes", "optimizer", "momentum"),
+    ]
+    assert [len(line) for line in lines] == [len(lines[0])] * 3, "the last column ends in the same place"
+    assert repr(0.25 + 2 / 3) in lines[2]
+    assert f"multistep({0.1 + 2 / 7}, gamma=0.1, milestones=[9, 18])" in lines[2]
+    assert "[2, 2, 2, 2, 2, 2, 2, 2]" in lines[2]
+    assert r"ValueError: no such file\nTraceback ..." in lines[2]
+    assert r"sgd\n" in lines[2]
+
+
+@pytest.mark.usefixtures("wide")
+def test_on_a_terminal_trial_ls_fits_and_names_what_it_leaves_out(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    assert call(["trial", "ls", "digits"]) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines() == [
+        "TRIAL  STATE      STEP  accuracy  REASON          lr              sizes",
+        "    0  completed    27      0.25                  multistep(0.1…  [0, 0, 0, 0, …",
+        "    1  failed       27   0.58333  ValueError: n…  multistep(0.2…  [1, 1, 1, 1, …",
+        "    2  failed       27   0.91667  ValueError: n…  multistep(0.3…  [2, 2, 2, 2, …",
+    ]
+    told = "Left out: optimizer, momentum; `hippo trial show digits N` and --json show them."
+    assert " ".join(err.split()) == told
+    assert max(map(len, [*out.splitlines(), *err.splitlines()])) <= 80
+
+
+@pytest.mark.usefixtures("wide")
+def test_a_wider_terminal_is_used(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "200")
+    assert call(["trial", "ls", "digits"]) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines()[0].split()[-4:] == ["lr", "sizes", "optimizer", "momentum"]
+    assert "multistep(0.242857, 0.1, [9, 18])" in out
+    assert err == ""
 
 
 @pytest.mark.usefixtures("server")

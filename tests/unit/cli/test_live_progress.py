@@ -40,6 +40,25 @@ def test_a_screen_of_80_columns() -> None:
     ]
 
 
+def varying(width: int) -> str:
+    """The headings of the table of trials with six hyper-parameters that vary."""
+    trials = [trial(n, "running", 3, 0.5, {f"p{k}": n + k / 7 for k in range(6)}) for n in range(4)]
+    out = io.StringIO()
+    Console(file=out, width=width).print(Screen(draw(snapshot(trials)), 0.0))
+    return next(line for line in out.getvalue().splitlines() if "TRIAL" in line).rstrip()
+
+
+def test_hyperparameters_that_vary_and_are_not_shown_are_counted() -> None:
+    assert varying(200).split() == ["TRIAL", "STATE", "STEP", "accuracy", "p0", "p1", "p2", "+3", "more"]
+    assert varying(80).split()[4:] == ["p0", "p1", "p2", "+3", "more"]
+    assert varying(60).split()[4:] == ["p0", "+5", "more"]
+    assert varying(50).split()[4:] == ["+6", "more"]
+
+
+def test_nothing_is_counted_where_all_that_varies_is_shown() -> None:
+    assert "more" not in screen(200)[4]
+
+
 @pytest.mark.parametrize("width", [40, 60, 80, 120, 200])
 def test_an_echoed_interrupt_still_fits_behind_every_line(width: int) -> None:
     assert max(map(len, screen(width))) <= width - len("^C")
