@@ -9,10 +9,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from hippo_client.cli.live_progress import best_words, sharing_words, taken_up
-from hippo_client.cli.picture import Objective, Picture, draw
+from hippo_client.cli.picture import Objective, Picture, draw, reason_words
 from hippo_client.cli.words import counts, duration, number, plural
-from hippo_client.results import trial_state
-from hippo_core.engine.states import ENDED_TRIAL_STATES, TrialState
+from hippo_client.results import study_state, trial_state
+from hippo_core.engine.states import ENDED_TRIAL_STATES, StudyState, TrialState
 
 if TYPE_CHECKING:
     from hippo_client.watching import StudySnapshot
@@ -74,6 +74,7 @@ class LineProgress:
 
     def show(self, snapshot: StudySnapshot) -> None:
         """Tell what has changed."""
+        self._tell_pause(snapshot)
         self._last = snapshot
         if self._known is None:  # what was over before needs no line each
             self._known = {number: _place(trial) for number, trial in snapshot.trials.items()}
@@ -84,6 +85,16 @@ class LineProgress:
             self._tell_rungs()
         if now - self._summed_up >= SUMMARY_SECONDS:
             self._sum_up(snapshot)
+
+    def _tell_pause(self, snapshot: StudySnapshot) -> None:
+        before = None if self._last is None else study_state(self._last.study)
+        state = study_state(snapshot.study)
+        if state is before or StudyState.PAUSED not in (before, state):
+            return
+        if state is StudyState.PAUSED:
+            self._write(f"{self._stamp()} {snapshot.study.name} {reason_words(snapshot.study)}")
+        elif state is StudyState.RUNNING:
+            self._write(f"{self._stamp()} {snapshot.study.name} goes on")
 
     def _tell_changes(self, snapshot: StudySnapshot, known: dict[int, tuple[TrialState, int]]) -> None:
         ended = []

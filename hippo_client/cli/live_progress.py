@@ -17,14 +17,14 @@ from rich.text import Text
 from hippo_client.cli.picture import Picture, draw
 from hippo_client.cli.tables import GAP, READABLE, fit
 from hippo_client.cli.words import counts, duration, number, percent, plural
-from hippo_core.engine.states import TrialState
+from hippo_core.engine.states import StudyState, TrialState
 
 if TYPE_CHECKING:
     from hippo_client.watching import StudySnapshot
     from hippo_wire.v1 import study_pb2
 
 REDRAWS_PER_SECOND = 4
-#: What a study waits for is told once a worker has had the time to start.
+#: What a study that runs waits for is told once a worker has had the time to start.
 SETTLED_SECONDS = 10.0
 
 # Widths of columns.
@@ -136,7 +136,8 @@ def _header(picture: Picture, elapsed_seconds: float) -> Table:
     header.add_column(style="bold", no_wrap=True)
     header.add_column(no_wrap=True, overflow="ellipsis")
     header.add_row("study", f"{picture.name} {picture.state} · {duration(elapsed_seconds)}{left}{slots}")
-    if picture.reason and elapsed_seconds >= SETTLED_SECONDS:
+    settled = picture.state != StudyState.RUNNING or elapsed_seconds >= SETTLED_SECONDS
+    if picture.reason and settled:
         header.add_row("", Text(picture.reason, style="yellow", overflow="fold"))
     header.add_row("trials", counts(picture.trials))
     header.add_row("best", best_words(picture))

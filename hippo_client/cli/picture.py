@@ -123,7 +123,7 @@ def draw(snapshot: StudySnapshot) -> Picture:
     return Picture(
         name=study.name,
         state=study_state(study).value,
-        reason=study.reason,
+        reason=reason_words(study),
         metric=objective.metric,
         trials={state.value: study.trial_counts.get(state.value, 0) for state in _COUNTED},
         best=best,
@@ -139,6 +139,13 @@ def draw(snapshot: StudySnapshot) -> Picture:
         rows=tuple(_row(trial, objective, names, best) for trial in shown),
         rows_left_out=len(snapshot.trials) - len(shown),
     )
+
+
+def reason_words(study: study_pb2.Study) -> str:
+    """Why a study is in its state, or what it waits for; with the command that it waits for, where it is that."""
+    if study_state(study) is StudyState.PAUSED:
+        return f"{study.reason}; `hippo study resume {study.name}` goes on"
+    return study.reason
 
 
 def count_variations(trials: Iterable[study_pb2.Trial]) -> dict[str, int]:

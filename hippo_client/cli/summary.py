@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from hippo_client.cli.picture import saved_fraction
+from hippo_client.cli.picture import reason_words, saved_fraction
 from hippo_client.cli.words import counts, hyperparameter, number, percent, plural
 from hippo_client.results import metrics_json, study_state
 from hippo_core.engine.states import TrialState
@@ -34,7 +34,8 @@ def _headline(study: study_pb2.Study) -> str:
     by_state = {state.value: study.trial_counts.get(state.value, 0) for state in TrialState}
     total = plural(sum(by_state.values()), "trial")
     headline = f"Study {study.name} {study_state(study).value}: {total}, {counts(by_state)}."
-    return f"{headline}\n{study.reason}" if study.reason else headline
+    reason = reason_words(study)
+    return f"{headline}\n{reason}" if reason else headline
 
 
 def _best(study: study_pb2.Study) -> str:

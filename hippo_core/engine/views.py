@@ -13,7 +13,7 @@ from hippo_core.engine.requests import progress
 from hippo_core.engine.state import EngineState, Study, Trial
 from hippo_core.engine.states import StudyState, TrialState, WorkerState
 from hippo_core.engine.trial_paths import CheckpointRef, checkpoints_of, going_through, is_running, walk
-from hippo_core.engine.waiting import waiting_reason
+from hippo_core.engine.waiting import trial_waiting_reason, waiting_reason
 from hippo_core.errors import NotFound
 from hippo_core.lease import Lease, Stage
 from hippo_core.plan import Metrics, Node
@@ -371,7 +371,7 @@ def _shown_state(state: EngineState, study: Study, trial: Trial) -> TrialState:
 
 
 def _trial_view(state: EngineState, study: Study, trial: Trial) -> TrialView:
-    step = progress(trial)
+    step, shown = progress(trial), _shown_state(state, study, trial)
     metrics: Metrics = {}
     for node, start, stop in walk(trial, step):
         evaluated = [each for each in node.metrics if start < each <= stop]
@@ -379,10 +379,10 @@ def _trial_view(state: EngineState, study: Study, trial: Trial) -> TrialView:
             metrics = node.metrics[max(evaluated)]
     return TrialView(
         number=trial.number,
-        state=_shown_state(state, study, trial),
+        state=shown,
         step=step,
         max_steps=trial.max_steps,
         metrics=metrics,
         hyperparameters=study.spec.hyperparameters(trial.assignment),
-        reason=trial.reason,
+        reason=trial.reason or trial_waiting_reason(study, shown),
     )

@@ -1,10 +1,10 @@
-"""Why a study waits, in words."""
+"""Why studies and trials wait, in words."""
 
 from __future__ import annotations
 
 from hippo_core.engine.environments import environment_of, fits
 from hippo_core.engine.state import EngineState, Study
-from hippo_core.engine.states import StudyState, WorkerState
+from hippo_core.engine.states import StudyState, TrialState, WorkerState
 
 
 def waiting_reason(state: EngineState, study: Study) -> str:
@@ -34,6 +34,12 @@ def waiting_reason(state: EngineState, study: Study) -> str:
             "Start a worker with it, or submit the study under another name to train anew"
         )
     return ""
+
+
+def trial_waiting_reason(study: Study, state: TrialState) -> str:
+    """Why a trial waits where its study holds it back; empty where it waits for its turn."""
+    held = study.state is StudyState.PAUSED and state is TrialState.WAITING
+    return "the study is paused" if held else ""
 
 
 def _latest_failure(study: Study) -> str:

@@ -60,6 +60,15 @@ def test_a_summary_a_minute() -> None:
     assert lines[0].endswith("about 0:00:30 left")
 
 
+def test_a_pause_and_its_end_are_told_once() -> None:
+    runs = snapshot([trial(0, "waiting", 2)])
+    paused = snapshot([trial(0, "waiting", 2)], state=study_pb2.STUDY_STATE_PAUSED, reason="paused by a user")
+    assert lines_of((0.0, runs), (1.0, paused), (2.0, paused), (3.0, runs))[:-1] == [
+        "0:00:01 digits paused by a user; `hippo study resume digits` goes on",
+        "0:00:03 digits goes on",
+    ]
+
+
 def test_many_that_end_at_once_are_counted() -> None:
     start = snapshot([trial(n, "paused", 1) for n in range(50)])
     end = snapshot([trial(n, "stopped", 1) for n in range(50)])

@@ -7,6 +7,7 @@ from rich.console import Console
 
 from hippo_client.cli.live_progress import LiveProgress, Screen
 from hippo_client.cli.picture import draw
+from hippo_wire.v1 import study_pb2
 from tests.unit.cli.pictures import snapshot, trial
 
 SCHEDULE = {"schedule": "piecewise", "values": [0.05, 0.001], "milestones": [9]}
@@ -38,6 +39,19 @@ def test_a_screen_of_80_columns() -> None:
         "     0  running       3/27        0.9  32          0   piecewise([0.05, 0.001…",
         "     1  running       3/27      0.901  33          1   piecewise([0.05, 0.001…",
     ]
+
+
+def test_a_pause_is_told_at_once_and_what_a_running_study_waits_for_once_a_worker_may_be_there() -> None:
+    def lines(state: int, reason: str, elapsed: float) -> list[str]:
+        out = io.StringIO()
+        study = snapshot([trial(0, "waiting", 2)], state=state, reason=reason)
+        Console(file=out, width=100).print(Screen(draw(study), elapsed))
+        return out.getvalue().splitlines()
+
+    told = lines(study_pb2.STUDY_STATE_PAUSED, "paused by a user", 0.0)[1]
+    assert told.strip() == "paused by a user; `hippo study resume digits` goes on"
+    assert "no worker" not in lines(study_pb2.STUDY_STATE_RUNNING, "no worker is there", 1.0)[1]
+    assert "no worker" in lines(study_pb2.STUDY_STATE_RUNNING, "no worker is there", 11.0)[1]
 
 
 def varying(width: int) -> str:

@@ -80,3 +80,11 @@ def test_a_parameter_that_only_some_trials_have_varies() -> None:
 def test_a_conditional_parameter_that_a_trial_lacks_is_blank() -> None:
     trials = [trial(0, "waiting", 0, None, {"a": 1}), trial(1, "waiting", 0, None, {"a": 2, "b": 3})]
     assert [row.parameters for row in draw(snapshot(trials)).rows] == [("1", ""), ("2", "3")]
+
+
+def test_a_paused_study_tells_how_it_goes_on() -> None:
+    paused = snapshot([trial(0, "waiting", 2)], state=study_pb2.STUDY_STATE_PAUSED, reason="paused by a user")
+    assert study_summary(paused.study).splitlines()[:2] == [
+        "Study digits paused: 1 trial, 1 waiting.",
+        "paused by a user; `hippo study resume digits` goes on",
+    ]

@@ -21,7 +21,7 @@ from hippo_core.engine.commands import (
 )
 from hippo_core.engine.events import SavePointAnswered, StepsTrained
 from hippo_core.engine.states import StudyState, TrialState
-from hippo_core.engine.views import study_view, trial_detail
+from hippo_core.engine.views import study_view, trial_detail, trial_views
 from hippo_core.program import Program
 from hippo_core.study import Objective, StudySpec
 from tests.unit.engine.cluster import Cluster, alone
@@ -344,6 +344,17 @@ def test_a_trial_is_done_when_its_state_is_saved() -> None:
         kept = trial_detail(cluster.engine, "default", "study", number).checkpoints
         assert max(each.step for each in kept) == 9
     assert study_view(cluster.engine, "default", "study").savings.steps_retrained > 0
+
+
+def test_the_trials_of_a_paused_study_tell_what_they_wait_for() -> None:
+    cluster = Cluster(0, {})
+    submit(cluster, spec())
+    assert {each.reason for each in trial_views(cluster.engine, "default", "study")} == {""}
+    cluster.tell(PauseStudy(project="default", name="study"))
+    paused = trial_views(cluster.engine, "default", "study")
+    assert {(each.state, each.reason) for each in paused} == {(TrialState.WAITING, "the study is paused")}
+    cluster.tell(ResumeStudy(project="default", name="study"))
+    assert {each.reason for each in trial_views(cluster.engine, "default", "study")} == {""}
 
 
 def test_a_paused_study_whose_objective_is_missing_fails() -> None:
