@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
@@ -11,9 +12,20 @@ from hippo_client.cli.connection import connect
 from hippo_client.cli.lazy import NounGroup
 from hippo_client.cli.terminal import print_json, say
 from hippo_client.cli.words import number, percent, plural
+from hippo_core.engine.states import StudyState
 
 if TYPE_CHECKING:
+    from hippo_client.client import Client
     from hippo_wire.v1 import study_pb2
+
+#: How a study is found that needed no change.
+_FOUND = {
+    StudyState.RUNNING: "was running",
+    StudyState.PAUSED: "was paused",
+    StudyState.STOPPED: "had been stopped",
+    StudyState.COMPLETED: "had completed",
+    StudyState.FAILED: "had failed",
+}
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 name_argument = click.argument("name")
@@ -109,8 +121,7 @@ def pause(name: str, as_json: bool) -> None:
     """Train no further for a study; what runs for it is saved. `resume` goes on."""
     from hippo_client.cli import calls
 
-    with connect() as client:
-        _print(calls.pause(client, name), as_json)
+    _steer(name, "pause", calls.pause, as_json)
 
 
 @study.command()
@@ -120,8 +131,7 @@ def resume(name: str, as_json: bool) -> None:
     """Take a paused study up again."""
     from hippo_client.cli import calls
 
-    with connect() as client:
-        _print(calls.resume(client, name), as_json)
+    _steer(name, "resume", calls.resume, as_json)
 
 
 @study.command()
@@ -131,8 +141,7 @@ def stop(name: str, as_json: bool) -> None:
     """End a study; its open trials end as stopped."""
     from hippo_client.cli import calls
 
-    with connect() as client:
-        _print(calls.stop(client, name), as_json)
+    _steer(name, "stop", calls.stop, as_json)
 
 
 @study.command()
@@ -185,6 +194,19 @@ def delete(name: str, yes: bool, as_json: bool) -> None:
         print_json({"study": name, "trials_deleted": deleted})
     else:
         click.echo(f"Deleted {name} with {plural(deleted, 'trial')}.")
+
+
+def _steer(name: str, verb: str, change: Callable[[Client, str], study_pb2.Study], as_json: bool) -> None:
+    """Change a study's state, and say so where there was nothing to change, which is no error."""
+    from hippo_client.cli import calls
+    from hippo_client.results import study_state
+
+    with connect() as client:
+        before = study_state(calls.get_study(client, name))
+        changed = change(client, name)
+    if study_state(changed) is before:
+        say(f"The study {name} {_FOUND[before]} already; nothing to {verb}.")
+    _print(changed, as_json)
 
 
 def _print(message: study_pb2.Study, as_json: bool) -> None:

@@ -193,9 +193,42 @@ def test_steering_sends_a_request_id_and_prints_the_study(
     verb: str, server: Server, result: Callable[..., Any]
 ) -> None:
     assert result("study", verb, "digits")["study"] == "digits"
-    (request,) = server.requests
+    request = server.requests[-1]
     assert request.name == "digits"
     assert len(request.request_id) >= 32
+
+
+@pytest.mark.parametrize(
+    ("verb", "state", "told"),
+    [
+        ("stop", "COMPLETED", "The study digits had completed already; nothing to stop.\n"),
+        ("stop", "FAILED", "The study digits had failed already; nothing to stop.\n"),
+        ("stop", "STOPPED", "The study digits had been stopped already; nothing to stop.\n"),
+        ("pause", "PAUSED", "The study digits was paused already; nothing to pause.\n"),
+        ("resume", "RUNNING", "The study digits was running already; nothing to resume.\n"),
+    ],
+)
+def test_steering_says_so_where_there_is_nothing_to_do(
+    verb: str, state: str, told: str, server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = snapshot([OTHER], state=study_pb2.StudyState.Value(f"STUDY_STATE_{state}")).study
+    server.answers["GetStudy"] = study_pb2.GetStudyResponse(study=found)
+    method = f"{verb.capitalize()}Study"
+    server.answers[method] = type(server.answers[method])(study=found)
+    assert call(["study", verb, "digits"]) == 0
+    assert capsys.readouterr().err == told
+
+
+def test_steering_that_changes_something_prints_only_the_study(
+    server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = snapshot([OTHER]).study
+    server.answers["GetStudy"] = study_pb2.GetStudyResponse(study=runs)
+    stopped = snapshot([OTHER], state=study_pb2.STUDY_STATE_STOPPED).study
+    server.answers["StopStudy"] = study_pb2.StopStudyResponse(study=stopped)
+    assert call(["study", "stop", "digits"]) == 0
+    out, err = capsys.readouterr()
+    assert (out.splitlines()[0], err) == ("Study digits stopped: 1 trial, 1 stopped.", "")
 
 
 def test_extend_sends_only_what_is_given(server: Server, result: Callable[..., Any]) -> None:
