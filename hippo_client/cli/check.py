@@ -15,6 +15,18 @@ if TYPE_CHECKING:
     from hippo_client.submission import Submission
 
 
+# What the worker's checks are to a person.
+_CHECKS = {
+    "train": "training to the end",
+    "save": "saving",
+    "repeat": "training again",
+    "evaluate": "evaluating",
+    "apply": "applying twice",
+    "fresh": "resuming in a fresh process",
+    "warm": "resuming in a warm process",
+}
+
+
 @click.command()
 @click.argument("study_file", metavar="STUDY.py[:NAME]")
 @click.option(
@@ -62,17 +74,26 @@ def _prove(submission: Submission, folder: Path, constants: tuple[str, ...]) -> 
     ]
     for line in run("check", arguments):
         if "check" in line:
-            say(f"{'ok    ' if line['ok'] else 'FAILED'}  {line['check']}")
+            say(outcome_in_words(line))
         else:
             result = line
     return result
+
+
+def outcome_in_words(line: dict[str, Any]) -> str:
+    """What came of a check. A check may find out that it is something else that fails: that is named then."""
+    if line["ok"]:
+        return f"ok      {_CHECKS.get(line['check'], line['check'])}"
+    failed = dict.fromkeys(problem["check"] for problem in line["problems"])
+    return "\n".join(f"FAILED  {_CHECKS.get(check, check)}" for check in failed)
 
 
 def problems_in_words(problems: list[dict[str, Any]]) -> str:
     """What does not survive, and what to do about each."""
     lines = []
     for problem in problems:
-        lines.append(f"{problem['check']}, step {problem['step']}: {problem['message']}")
+        check = _CHECKS.get(problem["check"], problem["check"])
+        lines.append(f"{check}, step {problem['step']}: {problem['message']}")
         if problem["remedy"]:
             lines.append(f"    {problem['remedy']}")
     return "\n".join(lines)

@@ -29,6 +29,16 @@ def test_a_trainer_whose_state_is_elsewhere_is_told_with_the_cause(tmp_path: Pat
     assert result["passed"] is False
     assert any("TOTAL" in problem["message"] for problem in result["problems"])
     assert all(problem["remedy"] for problem in result["problems"])
+    told = [line for line in done.stderr.splitlines() if line.startswith(("ok  ", "FAILED  "))]
+    assert told == [
+        "ok      training to the end",
+        "ok      saving",
+        "ok      training again",
+        "ok      evaluating",
+        "ok      applying twice",
+        "FAILED  resuming in a fresh process",
+        "FAILED  resuming in a warm process",
+    ]
 
 
 def test_an_unknown_name_is_refused(tmp_path: Path) -> None:

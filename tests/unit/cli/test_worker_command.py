@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hippo_client.cli import worker_command
-from hippo_client.cli.check import problems_in_words
+from hippo_client.cli.check import outcome_in_words, problems_in_words
 from hippo_client.cli.verify import result_in_words
 from hippo_core.errors import HippoError, InvalidStudy, NotFound
 
@@ -78,4 +78,13 @@ def test_what_a_verification_came_to() -> None:
 
 def test_problems_are_told_with_their_remedies() -> None:
     problem = {"check": "save", "step": 2, "message": "self.rng differs.", "remedy": "Make it an attribute."}
-    assert problems_in_words([problem]) == "save, step 2: self.rng differs.\n    Make it an attribute."
+    assert problems_in_words([problem]) == "saving, step 2: self.rng differs.\n    Make it an attribute."
+
+
+def test_a_check_is_called_the_same_where_it_ends_and_where_it_is_explained() -> None:
+    """Saving seemed to change the training, but the training does not repeat itself anyway."""
+    problem = {"check": "repeat", "step": 2, "message": "Two equal runs differ.", "remedy": ""}
+    assert outcome_in_words({"check": "save", "ok": True, "problems": []}) == "ok      saving"
+    failed = outcome_in_words({"check": "save", "ok": False, "problems": [problem, problem]})
+    assert failed == "FAILED  training again"
+    assert problems_in_words([problem]) == "training again, step 2: Two equal runs differ."

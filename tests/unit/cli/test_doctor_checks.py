@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hippo_client.cli import checks
+from hippo_client.cli import doctor_checks
 from hippo_client.cli.main import call
 from hippo_client.local import Home
 
@@ -40,17 +40,17 @@ def test_a_home_that_cannot_be_made_is_a_fault_with_its_fix(
 def test_a_home_open_to_others_is_noted(home: Home) -> None:
     home.create()
     home.path.chmod(0o755)
-    finding = checks.home_writable(home)
+    finding = doctor_checks.home_writable(home)
     assert (finding.ok, finding.fix) == (None, f"chmod 700 {home.path}")
 
 
 def test_a_taken_port_is_noted(home: Home) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        finding = checks.port_free("gRPC", port, home)
+        finding = doctor_checks.port_free("gRPC", port, home)
         assert finding.ok is None
         assert "--grpc-port" in finding.fix
-    assert checks.port_free("gRPC", port, home).ok is True
+    assert doctor_checks.port_free("gRPC", port, home).ok is True
 
 
 def test_a_storage_that_is_no_folder_is_a_fault(
@@ -58,7 +58,7 @@ def test_a_storage_that_is_no_folder_is_a_fault(
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("HIPPO_STORAGE", str(tmp_path / "file"))
-    finding = checks.storage_writable(home)
+    finding = doctor_checks.storage_writable(home)
     assert finding.ok is False
     assert "HIPPO_STORAGE" in finding.fix
 
@@ -68,7 +68,7 @@ def test_a_named_server_that_does_not_answer_is_a_fault(home: Home, monkeypatch:
         port = probe.getsockname()[1]
     monkeypatch.setenv("HIPPO_SERVER", f"127.0.0.1:{port}")
     monkeypatch.setenv("HIPPO_TOKEN", "secret")
-    finding = checks.server_reachable(home)
+    finding = doctor_checks.server_reachable(home)
     assert finding.ok is False
     assert finding.fix
     assert "secret" not in finding.found + finding.fix
