@@ -34,6 +34,7 @@ from hippo_server.databases import Database
 from hippo_server.metrics import Metrics
 from hippo_server.removal import remove_files
 from hippo_server.store import Record, RequestAnswer, Store
+from hippo_server.sweeping import keep_swept
 from hippo_server.term import Term
 from hippo_server.times import Times, TimesBook
 from hippo_storage.storage import Storage
@@ -126,7 +127,8 @@ class Driver:
         self.storage_address = f"{self.storage_address.removesuffix('/')}/{identity}"
         self._storage = await asyncio.to_thread(Storage.open, self.storage_address)
         await self._begin()
-        for duty in (self._renew(), self._watch_database(), self._recover()):
+        sweeping = keep_swept(self.current, self._storage, self._store, self.metrics)
+        for duty in (self._renew(), self._watch_database(), self._recover(), sweeping):
             self._keep_up(duty)
 
     @property

@@ -11,6 +11,7 @@ from hippo_core.engine import events as ev
 from hippo_core.engine.engine import Engine
 from hippo_core.engine.events import Event
 from hippo_core.engine.states import StudyState, TrialState, WorkerState
+from hippo_storage.storage import Swept
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series per counter that nobody asks for
 
@@ -63,6 +64,18 @@ class Metrics:
         self._failures = Counter(
             "hippo_path_failures_total", "Failures of paths, by class.", ["failure"], registry=registry
         )
+        self._sweeps = Counter(
+            "hippo_storage_sweeps_total",
+            "Sweeps of the storage for what dead writers left, by how they went.",
+            ["outcome"],
+            registry=registry,
+        )
+        self._leftovers = Counter(
+            "hippo_storage_leftovers_total",
+            "What dead writers left in the storage, removed or not to be removed.",
+            ["outcome"],
+            registry=registry,
+        )
         self._studies = Gauge("hippo_studies", "Studies, by state.", ["state"], registry=registry)
         self._trials = Gauge("hippo_trials", "Trials, by state.", ["state"], registry=registry)
         self._workers = Gauge("hippo_workers", "Workers, by state.", ["state"], registry=registry)
@@ -108,6 +121,13 @@ class Metrics:
                 self._checkpoint_bytes.inc(event.size_bytes)
             elif isinstance(event, ev.PathFailed):
                 self._failures.labels(event.failure.value).inc()
+
+    def swept(self, swept: Swept | None) -> None:
+        """The storage was swept; None: it could not be."""
+        self._sweeps.labels("failed" if swept is None else "done").inc()
+        if swept is not None:
+            self._leftovers.labels("removed").inc(swept.removed)
+            self._leftovers.labels("failed").inc(len(swept.failures))
 
     def ready(self, ready: bool) -> None:
         """Whether calls can be answered."""

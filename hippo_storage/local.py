@@ -13,6 +13,7 @@ writer's own folder still has everything that publishing anew needs.
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -28,6 +29,7 @@ from hippo_storage.storage import (
     LEFTOVER_SECONDS,
     Published,
     Storage,
+    Swept,
     bundle_path,
     no_hook,
     require_same,
@@ -129,29 +131,43 @@ class LocalStorage(Storage):
             self._files.remove_tree(folder)
             self._remove_empty_parents(folder)
 
-    def sweep(self, now: float, age_seconds: float = LEFTOVER_SECONDS) -> int:
+    def sweep(
+        self,
+        needed: Callable[[CheckpointLocation], bool],
+        now: float,
+        age_seconds: float = LEFTOVER_SECONDS,
+    ) -> Swept:
         """See `Storage.sweep`."""
-        swept = 0
-        with in_words(f"sweeping {self.root}"):
-            incomplete = (
-                folder
-                for folder in (self.root / "checkpoints").glob("*/*/*/*")
-                if not (folder / MANIFEST).exists()
-            )
-            for path in sorted([*self._temporary.iterdir(), *incomplete]):
-                try:
-                    touched = max(each.stat().st_mtime for each in (path, *path.glob("*")))
-                except FileNotFoundError:
-                    continue  # its writer is just finishing
-                if now - touched < age_seconds:
-                    continue
-                if path.is_dir():
-                    self._files.remove_tree(path)
-                else:
-                    self._files.unlink(path)
-                self._remove_empty_parents(path)
-                swept += 1
-        return swept
+        removed, failures = 0, []
+        for path, location in self._sweepable():
+            if location is not None and needed(location):
+                continue
+            try:
+                with in_words(f"sweeping {path}"):
+                    if now - _touched(path) < age_seconds:
+                        continue
+                    if location is not None and path == self.root / location.path:
+                        self.remove(location)
+                    elif path.is_dir():
+                        self._files.remove_tree(path)
+                    else:
+                        self._files.unlink(path)
+            except StorageError as error:
+                if path.exists():  # else its writer was just finishing, or another has removed it
+                    failures.append(error)
+            else:
+                removed += 1
+        return Swept(removed=removed, failures=tuple(failures))
+
+    def _sweepable(self) -> Iterator[tuple[Path, CheckpointLocation | None]]:
+        """What lies in the storage, bundles apart, with the checkpoint that it is, or is to become."""
+        with in_words(f"listing {self.root}"):
+            for path in _below(self._temporary, 1):
+                yield path, CheckpointLocation.parse("/".join(path.name.split("-")[:-1]))
+            for path in _below(self.root / "checkpoints", 4):
+                location = CheckpointLocation.parse("/".join(path.parts[-4:]))
+                if location is not None:
+                    yield path, location
 
     def put_bundle(self, digest: str, archive: Path | bytes) -> None:
         """See `Storage.put_bundle`."""
@@ -209,8 +225,9 @@ class LocalStorage(Storage):
         return found
 
     def _publish_files(self, folder: Path, manifest: Manifest) -> None:
-        temporary = self._temporary / uuid.uuid4().hex
-        final = self.root / manifest.location.path
+        at = manifest.location
+        temporary = self._temporary / f"{at.plan}-{at.node}-{at.step}-{at.fence}-{uuid.uuid4().hex}"
+        final = self.root / at.path
         try:
             self._files.make_folder(temporary)
             for name, entry in manifest.files.items():
@@ -290,3 +307,25 @@ class LocalStorage(Storage):
                 parent.rmdir()
             except OSError:
                 return  # a neighbour lies there
+
+
+def _touched(path: Path) -> float:
+    """When a file, or a folder or what lies in it, was last changed."""
+    touched = path.stat().st_mtime
+    for each in path.glob("*"):
+        with contextlib.suppress(FileNotFoundError):
+            touched = max(touched, each.stat().st_mtime)
+    return touched
+
+
+def _below(folder: Path, depth: int) -> Iterator[Path]:
+    """What lies so many folders deep; what others remove meanwhile may or may not be among it."""
+    try:
+        children = sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for child in children:
+        if depth == 1:
+            yield child
+        else:
+            yield from _below(child, depth - 1)

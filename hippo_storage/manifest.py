@@ -24,6 +24,9 @@ MAX_FILES = 4096
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_NUMBERS = re.compile(
+    "/".join(rf"(?P<{name}>0|[1-9][0-9]{{0,18}})" for name in ("plan", "node", "step", "fence"))
+)
 
 
 def is_digest(text: str) -> bool:
@@ -66,6 +69,12 @@ class CheckpointLocation:
     def path(self) -> str:
         """Relative to the storage's root; each writer has a folder of its own."""
         return f"checkpoints/{self.plan}/{self.node}/{self.step}/{self.fence}"
+
+    @classmethod
+    def parse(cls, numbers: str) -> CheckpointLocation | None:
+        """The location whose plan, node, step and fence are written ``1/22/3/44``; None: it is not one."""
+        found = _NUMBERS.fullmatch(numbers)
+        return None if found is None else cls(**{name: int(each) for name, each in found.groupdict().items()})
 
     def __str__(self) -> str:
         return self.path

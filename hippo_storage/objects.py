@@ -2,8 +2,8 @@
 
 Objects are not renamed: an object is there, whole and durable, once its upload has ended. So the files
 are uploaded under their final names, and the manifest last, created only if none lies there. What has no
-manifest is no checkpoint, whatever else lies there; it is removed only by age, never since it merely
-looks unfinished.
+manifest is no checkpoint, whatever else lies there; a sweep removes it once nobody needs it, never since it
+merely looks unfinished.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from hippo_storage.storage import (
     LEFTOVER_SECONDS,
     Published,
     Storage,
+    Swept,
     bundle_path,
     no_hook,
     require_same,
@@ -130,22 +131,34 @@ class ObjectStorage(Storage):
             for each in sorted(self._filesystem.find(key)):
                 self._remove_if_there(each)
 
-    def sweep(self, now: float, age_seconds: float = LEFTOVER_SECONDS) -> int:
+    def sweep(
+        self,
+        needed: Callable[[CheckpointLocation], bool],
+        now: float,
+        age_seconds: float = LEFTOVER_SECONDS,
+    ) -> Swept:
         """See `Storage.sweep`."""
         root = self._key("checkpoints")
-        swept = 0
-        with in_words(f"sweeping {root}"):
-            folders: dict[str, list[str]] = {}
-            for key in sorted(self._filesystem.find(root)):
-                folders.setdefault(key.rpartition("/")[0], []).append(key)
-            for keys in folders.values():
-                if any(key.endswith(f"/{MANIFEST}") for key in keys):
-                    continue
-                if all(now - self._filesystem.modified(key).timestamp() >= age_seconds for key in keys):
-                    for key in keys:
-                        self._remove_if_there(key)
-                    swept += 1
-        return swept
+        folders: dict[CheckpointLocation, list[str]] = {}
+        with in_words(f"listing {root}"):
+            for key in self._filesystem.find(root):
+                location = CheckpointLocation.parse("/".join(key.split("/")[-5:-1]))
+                if location is not None:
+                    folders.setdefault(location, []).append(key)
+        removed, failures = 0, []
+        for location, keys in folders.items():
+            if needed(location):
+                continue
+            try:
+                with in_words(f"sweeping {self._key(location.path)}"):
+                    if now - max(map(self._modified, keys)) < age_seconds:
+                        continue
+                    self.remove(location)
+            except StorageError as error:
+                failures.append(error)
+            else:
+                removed += 1
+        return Swept(removed=removed, failures=tuple(failures))
 
     def put_bundle(self, digest: str, archive: Path | bytes) -> None:
         """See `Storage.put_bundle`."""
@@ -226,6 +239,13 @@ class ObjectStorage(Storage):
         key = self._key(location.path, name)
         with lacking(location, name), self._filesystem.open(key, "rb") as file:
             yield from verified(location, name, entry, iter(lambda: file.read(CHUNK_BYTES), b""))
+
+    def _modified(self, key: str) -> float:
+        """When an object was written; one that is gone, long ago."""
+        try:
+            return float(self._filesystem.modified(key).timestamp())
+        except FileNotFoundError:
+            return 0.0
 
     def _remove_if_there(self, key: str) -> None:
         try:

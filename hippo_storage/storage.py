@@ -4,7 +4,8 @@ Layout below the root, which is a folder of one database's own::
 
     checkpoints/<plan>/<node>/<step>/<fence>/    one checkpoint's files, and manifest.json, which comes last
     bundles/<digest>                             one archive of code
-    temporary/                                   what is being written (not in object stores)
+    temporary/<unique>                           a bundle that is being written (not in object stores)
+    temporary/<plan>-<node>-<step>-<fence>-<unique>/    a checkpoint that is being written (likewise)
 
 A checkpoint is there if its manifest is there. Every writer has a folder of its own, named by its fence,
 so a worker that lost its lease without knowing it can never write into another's checkpoint. Storage
@@ -35,7 +36,7 @@ from hippo_storage.manifest import (
     is_file_name,
 )
 
-__all__ = ["CheckpointLocation", "Published", "Storage"]
+__all__ = ["CheckpointLocation", "Published", "Storage", "Swept"]
 
 LEFTOVER_SECONDS = 3600.0
 
@@ -51,6 +52,19 @@ class Published:
 
     size_bytes: int
     digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Swept:
+    """What a sweep came to.
+
+    Attributes:
+        removed: How many leftovers went.
+        failures: Why others could not be removed, one each.
+    """
+
+    removed: int
+    failures: tuple[StorageError, ...] = ()
 
 
 def no_hook(point: str) -> None:
@@ -152,17 +166,27 @@ class Storage(ABC):
         """
 
     @abstractmethod
-    def sweep(self, now: float, age_seconds: float = LEFTOVER_SECONDS) -> int:
-        """Removes what writers that died left behind: temporary and incomplete things without a manifest.
+    def sweep(
+        self,
+        needed: Callable[[CheckpointLocation], bool],
+        now: float,
+        age_seconds: float = LEFTOVER_SECONDS,
+    ) -> Swept:
+        """Removes what writers left behind that died, or lost their leases: whatever nobody needs.
 
-        Only what nobody has touched for `age_seconds` goes, since what looks unfinished may be in the making.
+        What is not needed goes, be it whole, incomplete or still in ``temporary/``, once nobody has touched it for
+        `age_seconds`. The age is courtesy to a writer that has yet to hear that its lease is lost, and to bundles
+        on their way; what keeps a checkpoint is that it is needed, whatever the clocks say. What cannot be removed
+        is left for the next time, and told.
 
         Args:
+            needed: Whether a checkpoint is recorded, or can yet be: its lease may still write and report it. What
+                it raises ends the sweep.
             now: Seconds since 1970.
             age_seconds: How old a leftover must be.
 
-        Returns:
-            How many were removed.
+        Raises:
+            StorageError: The storage cannot be listed.
         """
 
     @abstractmethod

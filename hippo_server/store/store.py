@@ -24,6 +24,7 @@ from hippo_server.store.deletion import delete_study, forget_checkpoints
 from hippo_server.store.leader import Leadership
 from hippo_server.store.load import load
 from hippo_server.store.migrate import migrate
+from hippo_server.store.needed import NeededCheckpoints, needed_checkpoints
 from hippo_server.store.rows import add_event
 from hippo_server.store.tokens import Token
 
@@ -248,6 +249,10 @@ class Store:
         """Forgets dropped and lost checkpoints, each (node, step, fence), whose files have been removed."""
         with self._database.transaction() as cursor:
             forget_checkpoints(cursor, removed)
+
+    def needed_checkpoints(self) -> NeededCheckpoints:
+        """Which checkpoints' files the rows need, or may yet; all others may go."""
+        return needed_checkpoints(self._database)
 
     def journal(self, after: int = 0) -> Iterator[JournalEntry]:
         """The journal's entries with ids greater than ``after``, in order."""

@@ -12,6 +12,7 @@ from hippo_storage.draft import HashingWriter, write_draft
 from hippo_storage.errors import CheckpointMissing, StorageError, StorageFull
 from hippo_storage.local import LocalStorage
 from hippo_storage.manifest import CheckpointLocation
+from hippo_storage.storage import Swept
 from tests.unit.storage.disks import FailingFiles, PowerLossFiles, RecordingFiles, UnlinkableFiles
 from tests.unit.storage.publisher import DIED, LOCATION
 
@@ -82,24 +83,33 @@ def test_a_process_that_dies_anywhere_leaves_old_or_new_and_publishing_again_suc
     assert not folder.exists()
 
 
+@pytest.mark.parametrize("lives", [True, False])
 @pytest.mark.parametrize("point", POINTS)
-def test_what_a_dead_writer_left_is_swept_when_it_is_old_and_nothing_else(point: str, tmp_path: Path) -> None:
+def test_what_a_dead_writer_left_is_swept_when_it_is_old_unless_its_lease_lives(
+    point: str, lives: bool, tmp_path: Path
+) -> None:
+    """The lease may live though the process died: another one may publish the state yet, or report it."""
     root, folder = tmp_path / "storage", spool(tmp_path / "spool", FILES)
     LocalStorage(root).publish(spool(tmp_path / "earlier", EARLIER_FILES), EARLIER, {})
     script = [sys.executable, "-m", "tests.unit.storage.publisher", str(root), str(folder), point]
     assert subprocess.run(script, cwd=Path(__file__).parents[3], check=False).returncode == DIED
     storage = LocalStorage(root)
     now = max(path.stat().st_mtime for path in root.rglob("*"))
-    is_there = (root / LOCATION.path / "manifest.json").exists()
+    before = set(root.rglob("*"))
 
-    assert storage.sweep(now + 3599) == 0, "it may still be in the making"
-    assert storage.sweep(now + 3601) == (0 if is_there else 1)
-    kept = [EARLIER, LOCATION] if is_there else [EARLIER]
-    assert sorted(path.parent for path in root.rglob("manifest.json")) == [
-        root / location.path for location in kept
-    ]
+    def needed(location: CheckpointLocation) -> bool:
+        return location == EARLIER or (lives and location == LOCATION)
+
+    assert storage.sweep(needed, now + 3599) == Swept(removed=0), (
+        "its writer may not know that its lease is lost"
+    )
+    assert storage.sweep(needed, now + 3601) == Swept(removed=0 if lives else 1)
+    assert content(storage, EARLIER, tmp_path / "earlier-after") == EARLIER_FILES
+    if lives:
+        assert set(root.rglob("*")) == before
+        return
     assert list((root / "temporary").iterdir()) == []
-    assert set((root / "checkpoints").glob("*/*/*/*")) == {root / each.path for each in kept}
+    assert set((root / "checkpoints").glob("*/*/*/*")) == {root / EARLIER.path}
 
 
 def healthy_operations(base: Path, links: bool) -> list[tuple[str, Path]]:

@@ -18,7 +18,7 @@ from hippo_storage.errors import BundleCorrupt, CheckpointCorrupt, CheckpointMis
 from hippo_storage.local import LocalStorage
 from hippo_storage.manifest import CheckpointLocation, FileEntry, Manifest, decode
 from hippo_storage.objects import ObjectStorage
-from hippo_storage.storage import Storage
+from hippo_storage.storage import Storage, Swept
 from tests.unit.storage.disks import UnlinkableFiles
 
 LOCATION = CheckpointLocation(plan=1, node=22, step=3, fence=44)
@@ -219,18 +219,82 @@ def test_fetching_into_a_folder_with_content_is_refused(storage: Storage, tmp_pa
     assert sorted(path.name for path in tmp_path.iterdir()) == ["into", "storage"]
 
 
-def test_sweeping_takes_only_old_files_without_a_manifest(
-    storage: Storage, root: Path, tmp_path: Path
+def files_below(root: Path) -> set[Path]:
+    return {path for path in (root / "checkpoints").rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_sweeping_takes_what_nobody_needs_once_it_is_old(
+    storage: Storage, root: Path, tmp_path: Path, whole: bool
 ) -> None:
     storage.publish(spool(tmp_path / "spool"), LOCATION, {})
+    kept = files_below(root)
     lost = CheckpointLocation(plan=9, node=1, step=1, fence=1)
-    spool(root / lost.path)
-    now = (root / lost.path / "state.msgpack").stat().st_mtime
-    assert storage.sweep(now + 3500) == 0
-    assert storage.sweep(now + 3700) == 1
-    assert storage.sweep(now + 3700) == 0
-    assert not (root / lost.path / "state.msgpack").exists()
+    if whole:
+        storage.publish(spool(tmp_path / "lost"), lost, {})
+    else:
+        spool(root / lost.path)
+    now = max(path.stat().st_mtime for path in root.rglob("*"))
+
+    def needed(location: CheckpointLocation) -> bool:
+        return location == LOCATION
+
+    assert storage.sweep(needed, now + 3500) == Swept(removed=0)
+    assert storage.sweep(needed, now + 3700) == Swept(removed=1)
+    assert files_below(root) == kept
+    assert storage.sweep(needed, now + 3700) == Swept(removed=0)
     assert fetched(storage, tmp_path / "into") == FILES
+
+
+def test_what_is_needed_stays_however_old_and_unfinished_it_looks(storage: Storage, root: Path) -> None:
+    spool(root / LOCATION.path)
+    before = files_below(root)
+    assert storage.sweep(lambda location: location == LOCATION, 1e12) == Swept(removed=0)
+    assert files_below(root) == before
+
+
+def test_sweeping_leaves_alone_what_is_not_the_storages(storage: Storage, root: Path) -> None:
+    for folder in ("1/1", "1/1/1/01", "1/1/1/-1", "notes/1/1/1"):
+        spool(root / "checkpoints" / folder)
+    before = files_below(root)
+    assert storage.sweep(lambda location: False, 1e12) == Swept(removed=0)
+    assert files_below(root) == before
+
+
+def test_what_ends_a_sweep_ends_it_before_the_next_removal(storage: Storage, root: Path) -> None:
+    for fence in (1, 2, 3):
+        spool(root / CheckpointLocation(plan=1, node=1, step=1, fence=fence).path)
+    asked = []
+
+    def needed(location: CheckpointLocation) -> bool:
+        asked.append(location)
+        if len(asked) == 2:
+            raise NotFound("this server no longer leads")
+        return False
+
+    with pytest.raises(NotFound):
+        storage.sweep(needed, 1e12)
+    assert len({path.parent for path in files_below(root)}) == 2
+
+
+def test_what_cannot_be_removed_is_told_and_does_not_keep_the_rest(
+    storage: Storage, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locations = [CheckpointLocation(plan=1, node=1, step=1, fence=fence) for fence in (1, 2, 3)]
+    for location in locations:
+        spool(root / location.path)
+    remove = type(storage).remove
+
+    def fail(self: Storage, location: CheckpointLocation) -> None:
+        if location.fence == 2:
+            raise StorageError("the storage failed")
+        remove(self, location)
+
+    monkeypatch.setattr(type(storage), "remove", fail)
+    swept = storage.sweep(lambda location: False, 1e12)
+    assert swept.removed == 2
+    assert [str(error) for error in swept.failures] == ["the storage failed"]
+    assert {path.parent for path in files_below(root)} == {root / locations[1].path}
 
 
 @pytest.mark.parametrize("as_file", [True, False])

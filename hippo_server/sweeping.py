@@ -1,0 +1,57 @@
+"""Sweeping the storage: what writers left there that died, or lost their leases.
+
+Only a server that leads sweeps. It needs no lock against the next leader: what the rows do not need now no later
+leader will record (see ``NeededCheckpoints``), so that a sweep that outlives its term a moment does no harm.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+from hippo_server.commits import lost
+from hippo_server.metrics import Metrics
+from hippo_server.store import Store
+from hippo_server.term import Term
+from hippo_storage.storage import CheckpointLocation, Storage, Swept
+
+SWEEP_SECONDS = 3600.0
+
+log = logging.getLogger(__name__)
+
+
+async def keep_swept(lead: Callable[[], Term], storage: Storage, store: Store, metrics: Metrics) -> None:
+    """Sweeps at once and then every hour, for as long as the server lives.
+
+    Args:
+        lead: The term that lives; raises where this server does not lead just now.
+        storage: What is swept.
+        store: Says what is needed.
+        metrics: Counts sweeps, and what went.
+    """
+    while True:
+        try:
+            term = lead()
+            swept = await asyncio.to_thread(_sweep, term, storage, store)
+        except Exception as error:  # noqa: BLE001 - whatever it is, rubbish that stays harms nobody for an hour
+            log.warning("sweep_failed error=%r", error)
+            metrics.swept(None)
+        else:
+            for failure in swept.failures:
+                log.warning("leftover_stays error=%s", failure)
+            log.info("swept removed=%d failures=%d", swept.removed, len(swept.failures))
+            metrics.swept(swept)
+        await asyncio.sleep(SWEEP_SECONDS)
+
+
+def _sweep(term: Term, storage: Storage, store: Store) -> Swept:
+    needed = store.needed_checkpoints()
+
+    def is_needed(location: CheckpointLocation) -> bool:
+        if term.over:
+            raise lost()
+        return needed.holds(location.node, location.step, location.fence)
+
+    return storage.sweep(is_needed, time.time())
