@@ -15,7 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from hippo_client.local.home import LONGEST_SOCKET_PATH, Home, socket_path
+from hippo_client.local.home import Home
+from hippo_client.local.socket_folder import LONGEST_SOCKET_PATH, check_owner, socket_path
 from hippo_core.errors import HippoError
 
 _LITTLE_BYTES = 1_000_000_000
@@ -122,9 +123,10 @@ def home_writable(home: Home) -> Finding:
 
 
 def socket_length(home: Home) -> Finding:
-    """Whether a Unix socket's path fits."""
+    """Whether a Unix socket's path fits, and nobody else has taken it."""
     try:
         path = socket_path(home)
+        check_owner(path.parent)
     except HippoError as error:
         return Finding(check="socket", ok=False, found=error.message, fix=error.hint)
     return Finding(

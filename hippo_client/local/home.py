@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import stat
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
 
-from hippo_core.errors import InvalidStudy, NotAllowed
-
-# sun_path holds 108 bytes on Linux and 104 on macOS, the closing zero included.
-LONGEST_SOCKET_PATH = 103
+from hippo_core.errors import NotAllowed
 
 
 def default_home() -> Path:
@@ -122,28 +116,3 @@ class Home:
             return ServerAddress(grpc=said["grpc"], http=said["http"], pid=said["pid"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
-
-
-def socket_path(home: Home) -> Path:
-    """The supervisor's socket: in a folder that only the user enters, short enough wherever the home is.
-
-    Raises:
-        NotAllowed: Somebody else made that folder.
-        InvalidStudy: Not even ``/tmp`` gives a path that is short enough.
-    """
-    digest = hashlib.sha256(os.fsencode(home.path)).hexdigest()[:12]
-    name = f"hippo-{os.getuid()}-{digest}"
-    for parent in (Path(tempfile.gettempdir()), Path("/tmp")):
-        path = parent / name / "s"
-        if len(os.fsencode(path)) > LONGEST_SOCKET_PATH:
-            continue
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        found = path.parent.lstat()
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
-            raise NotAllowed(f"{path.parent} belongs to somebody else.", "Remove it, or set TMPDIR.")
-        if stat.S_IMODE(found.st_mode) != 0o700:
-            path.parent.chmod(0o700)
-        return path
-    raise InvalidStudy(
-        "TMPDIR", f"{tempfile.gettempdir()} is too long for a Unix socket.", "Set TMPDIR to a shorter folder."
-    )

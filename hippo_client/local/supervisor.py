@@ -11,15 +11,17 @@ from asyncio import StreamReader, StreamWriter
 from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from hippo_client.local import record
 from hippo_client.local.children import Child
 from hippo_client.local.commands import Commands, environment
-from hippo_client.local.home import Home, ServerAddress, socket_path
+from hippo_client.local.home import Home, ServerAddress
 from hippo_client.local.processes import last_words, started_at
 from hippo_client.local.progress import committed_steps
 from hippo_client.local.protocol import Answer, Request, State, Verb, decode_request, encode
+from hippo_client.local.socket_folder import own_folder, remove_deserted
 from hippo_client.local.supervisor_exit import EXIT_FOREIGN_SERVER, EXIT_LOCKED
 from hippo_core.errors import HippoError, Unavailable
 
@@ -46,17 +48,22 @@ class Supervisor:
 
     Args:
         home: The home, whose lock the caller holds.
+        listens_at: The path of its socket; nothing is there yet.
         commands: How to start server and worker.
         linger_seconds: How long it stays with nobody attached.
     """
 
     def __init__(
-        self, home: Home, commands: Commands | None = None, linger_seconds: float = LINGER_SECONDS
+        self,
+        home: Home,
+        listens_at: Path,
+        commands: Commands | None = None,
+        linger_seconds: float = LINGER_SECONDS,
     ) -> None:
         self._home = home
         self._commands = commands or Commands()
         self._linger_seconds = linger_seconds
-        self._socket = socket_path(home)
+        self._socket = listens_at
         self._attached: list[_Attached] = []
         self._serving: set[asyncio.Task[Any]] = set()
         self._stays = False
@@ -75,8 +82,6 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGCHLD, self._collect)
         loop.add_signal_handler(signal.SIGTERM, self._ending.set)
-        with suppress(FileNotFoundError):
-            self._socket.unlink()
         listener = await asyncio.start_unix_server(self._serve, path=str(self._socket))
         self._write_record()
         self._await_somebody()
@@ -86,7 +91,6 @@ class Supervisor:
         await self._end_children()
         listener.close()
         await self._dismiss()
-        self._socket.unlink(missing_ok=True)
         self._home.record_file.unlink(missing_ok=True)
         for task in self._tasks:
             task.cancel()
@@ -319,10 +323,12 @@ def supervise(home: Home, commands: Commands | None = None, linger_seconds: floa
     # The home is ours: what a server said that was killed is void, and no worker is to go there.
     home.server_file.unlink(missing_ok=True)
 
-    async def run() -> None:
-        await Supervisor(home, commands, linger_seconds).run()
+    async def run(path: Path) -> None:
+        await Supervisor(home, path, commands, linger_seconds).run()
 
-    asyncio.run(run())
+    remove_deserted()
+    with own_folder(home) as path:
+        asyncio.run(run(path))
     return 0
 
 

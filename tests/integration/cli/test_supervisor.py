@@ -228,6 +228,29 @@ def test_the_socket_is_private_and_short_whatever_the_home(tmp_path: Path, stage
     until(deep.ended, "the end")
 
 
+def test_the_sockets_folder_goes_with_the_supervisor(stage: Stage) -> None:
+    with stage.attach(worker=False):
+        written = record.read(stage.home)
+        assert written is not None
+        assert written.socket.exists()
+    until(stage.ended, "the end")
+    assert not written.socket.parent.exists()
+
+
+def test_what_a_killed_supervisor_left_of_its_folder_the_next_one_removes(
+    tmp_path: Path, stage: Stage
+) -> None:
+    killed = Stage(Home.at(tmp_path / "killed"))
+    killed.attach(worker=False)
+    written = record.read(killed.home)
+    assert written is not None
+    kill(killed.supervisor_pid())
+    until(lambda: not lives(killed.pid("server")), "the end of its server")
+    assert written.socket.parent.exists()
+    with stage.attach(worker=False):
+        assert not written.socket.parent.exists()
+
+
 def test_a_home_that_cannot_be_made_is_refused_with_the_remedy(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(NotAllowed, match="Set HIPPO_HOME to a folder of yours"):
