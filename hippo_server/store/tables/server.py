@@ -1,0 +1,106 @@
+"""What the server keeps for itself: the journal, who leads, answers and tokens."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    Table,
+    Text,
+    Uuid,
+    text,
+)
+
+from hippo_server.store.tables.columns import metadata, moment, one_of
+
+ROLES = ("viewer", "editor", "admin", "worker")
+
+journal = Table(
+    "journal",
+    metadata,
+    Column(
+        "id",
+        BigInteger,
+        primary_key=True,
+        autoincrement=False,
+        comment="order of what happened, without gaps",
+    ),
+    moment("at", "when its transaction began", now=True),
+    Column("term", BigInteger, nullable=False, comment="the leader that decided it"),
+    Column("batch", BigInteger, nullable=False, comment="the transaction, within the term"),
+    Column("cause", Text, nullable=False, comment="the command that it followed from"),
+    Column("actor", Text, nullable=False, comment="the user or worker who gave the command"),
+    Column("event", Text, nullable=False, comment="what kind of event"),
+    Column("body", JSON, nullable=False, comment="the event"),
+    comment="Every event, in order, with its cause.",
+)
+
+leader = Table(
+    "leader",
+    metadata,
+    Column("id", SmallInteger, primary_key=True, autoincrement=False, comment="always 1: there is one row"),
+    Column("term", BigInteger, nullable=False, comment="grows with each server that takes the lead"),
+    Column("batch", BigInteger, nullable=False, comment="the last transaction that this leader committed"),
+    Column("holder", Text, nullable=False, comment="the server that leads"),
+    moment("expires_at", "until when, unless it renews", now=True),
+    Column("session", Integer, nullable=False, comment="process id of its session in PostgreSQL"),
+    moment("session_began_at", "when that session began"),
+    CheckConstraint("id = 1", name="one_row"),
+    comment="Which server leads. Every transaction checks the term last.",
+)
+
+identity = Table(
+    "identity",
+    metadata,
+    Column("id", SmallInteger, primary_key=True, autoincrement=False, comment="always 1: there is one row"),
+    Column(
+        "value",
+        Uuid,
+        nullable=False,
+        server_default=text("gen_random_uuid()"),
+        comment="made with the database; the name of its folder in the storage",
+    ),
+    CheckConstraint("id = 1", name="one_row"),
+    comment="Tells this database from every other, whose numbers of plans, nodes and leases are the same.",
+)
+
+request_answers = Table(
+    "request_answers",
+    metadata,
+    Column(
+        "request_id", Text, primary_key=True, comment="made by the client, with each change that it asks for"
+    ),
+    Column("method", Text, nullable=False, comment="the method called"),
+    Column(
+        "digest", Text, nullable=False, comment="of what was asked, to tell another request with the same id"
+    ),
+    Column("answer", LargeBinary, nullable=False, comment="what was answered first, and is answered again"),
+    moment("at", "when it was answered", now=True),
+    Index(None, "at"),
+    comment="First answers to requests; kept for a day.",
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True, comment="its number"),
+    Column("name", Text, nullable=False, unique=True, comment="who or what holds it"),
+    Column("project", Text, ForeignKey("projects.name"), nullable=False, comment="where it is valid"),
+    Column("role", Text, nullable=False, comment="viewer, editor, admin or worker"),
+    Column(
+        "secret_hash", Text, nullable=False, unique=True, comment="digest of the secret, which is not kept"
+    ),
+    moment("created_at", "when it was made", now=True),
+    moment("expires_at", "from when on it is refused; none: never"),
+    moment("revoked_at", "when it was revoked"),
+    one_of("role", ROLES),
+    comment="Who may do what.",
+)

@@ -1,0 +1,111 @@
+"""What is searched: studies, their trials, and the states that those need."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Double,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Table,
+    Text,
+    text,
+)
+
+from hippo_core.engine.states import RequestState, StudyState, TrialState
+from hippo_server.store.tables.columns import count, metadata, moment, one_of, seconds, words
+
+studies = Table(
+    "studies",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False, comment="its number"),
+    Column("project", Text, ForeignKey("projects.name"), nullable=False, comment="whose"),
+    Column("name", Text, nullable=False, comment="unique within the project, deleted studies apart"),
+    Column("submitted_by", Text, nullable=False, comment="the user whose token submitted it"),
+    Column("program", Text, ForeignKey("programs.key"), nullable=False, comment="what it trains"),
+    Column("spec", JSON, nullable=False, comment="the whole specification, as last extended"),
+    Column("state", Text, nullable=False, comment="running, paused, stopped, completed or failed"),
+    words("reason", "why it is in this state"),
+    Column("plan", BigInteger, ForeignKey("plans.id"), comment="where its trials are planned"),
+    Column("planned", BigInteger, comment="journal id of that decision"),
+    Column(
+        "bound",
+        Boolean,
+        nullable=False,
+        server_default=text("false"),
+        comment="whether a lease has settled the plan",
+    ),
+    count("steps_trained", "steps trained while it had a request open on them"),
+    count("steps_retrained", "those of them that had been trained before"),
+    seconds("seconds", "slot seconds of its steps"),
+    moment("created_at", "when it was submitted", now=True),
+    moment("ended_at", "when it last ended"),
+    moment("deleted_at", "when it was deleted; its trials and requests are gone"),
+    Column("last_sequence", BigInteger, comment="of a deleted study: the highest sequence of its requests"),
+    one_of("state", StudyState),
+    CheckConstraint("steps_retrained BETWEEN 0 AND steps_trained", name="steps"),
+    Index("uq_studies_name", "project", "name", unique=True, postgresql_where=text("deleted_at IS NULL")),
+    comment="Searches. A deleted one keeps its row, so that its number is never given again.",
+)
+
+trials = Table(
+    "trials",
+    metadata,
+    Column("study", BigInteger, ForeignKey("studies.id"), primary_key=True, comment="the study"),
+    Column("number", BigInteger, primary_key=True, autoincrement=False, comment="from 0, within the study"),
+    Column("assignment", JSON, nullable=False, comment="a value for each domain drawn"),
+    Column("first_max_steps", BigInteger, nullable=False, comment="how far it might be trained at first"),
+    Column("max_steps", BigInteger, nullable=False, comment="how far it may be trained now"),
+    Column("state", Text, nullable=False, comment="waiting, paused, completed, stopped, diverged or failed"),
+    words("reason", "why it is in this state"),
+    Column("created", BigInteger, nullable=False, comment="journal id of its creation"),
+    one_of("state", TrialState),
+    CheckConstraint("max_steps >= first_max_steps AND first_max_steps > 0", name="max_steps"),
+    comment="Points of studies: a sequence each, and how far to train it.",
+)
+
+trial_limits = Table(
+    "trial_limits",
+    metadata,
+    Column("raised", BigInteger, primary_key=True, autoincrement=False, comment="journal id of the decision"),
+    Column("study", BigInteger, nullable=False, comment="the study"),
+    Column("trial", BigInteger, nullable=False, comment="the trial"),
+    Column("max_steps", BigInteger, nullable=False, comment="how far it might be trained from then on"),
+    ForeignKeyConstraint(["study", "trial"], ["trials.study", "trials.number"]),
+    Index(None, "study"),
+    comment="When trials were allowed to be trained further; policies see it in this order.",
+)
+
+requests = Table(
+    "requests",
+    metadata,
+    Column("opened", BigInteger, primary_key=True, autoincrement=False, comment="journal id of its opening"),
+    Column("study", BigInteger, nullable=False, comment="the study"),
+    Column("trial", BigInteger, nullable=False, comment="the trial"),
+    Column("step", BigInteger, nullable=False, comment="the state that it needs"),
+    Column("node", BigInteger, ForeignKey("nodes.id"), nullable=False, comment="the node that trains it"),
+    Column("state", Text, nullable=False, comment="open, reached, diverged, failed or cancelled"),
+    Column("closed", BigInteger, unique=True, comment="journal id of its end"),
+    Column(
+        "sequence",
+        BigInteger,
+        unique=True,
+        comment="order of arrival; none: open, or replaced by a further one",
+    ),
+    Column("reached", BigInteger, comment="the trial's step at its end"),
+    Column("value", Double, comment="the first objective there; none: not known or not finite"),
+    ForeignKeyConstraint(["study", "trial"], ["trials.study", "trials.number"]),
+    one_of("state", RequestState),
+    CheckConstraint("(state = 'open') = (closed IS NULL)", name="closed"),
+    CheckConstraint("sequence IS NULL OR reached IS NOT NULL", name="reached"),
+    CheckConstraint("step > 0", name="step"),
+    Index("uq_requests_open", "study", "trial", unique=True, postgresql_where=text("state = 'open'")),
+    Index(None, "study", "trial"),
+    Index("ix_requests_open_node", "node", postgresql_where=text("state = 'open'")),
+    comment="States that trials need.",
+)

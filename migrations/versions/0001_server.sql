@@ -1,0 +1,87 @@
+-- What the server keeps for itself: the journal, who leads, answers and tokens.
+
+CREATE TABLE journal (
+    id bigint CONSTRAINT pk_journal PRIMARY KEY,
+    at timestamptz DEFAULT now() NOT NULL,
+    term bigint NOT NULL,
+    batch bigint NOT NULL,
+    cause text NOT NULL,
+    actor text NOT NULL,
+    event text NOT NULL,
+    body json NOT NULL
+);
+COMMENT ON TABLE journal IS 'Every event, in order, with its cause.';
+COMMENT ON COLUMN journal.id IS 'order of what happened, without gaps';
+COMMENT ON COLUMN journal.at IS 'when its transaction began';
+COMMENT ON COLUMN journal.term IS 'the leader that decided it';
+COMMENT ON COLUMN journal.batch IS 'the transaction, within the term';
+COMMENT ON COLUMN journal.cause IS 'the command that it followed from';
+COMMENT ON COLUMN journal.actor IS 'the user or worker who gave the command';
+COMMENT ON COLUMN journal.event IS 'what kind of event';
+COMMENT ON COLUMN journal.body IS 'the event';
+
+CREATE TABLE leader (
+    id smallint CONSTRAINT pk_leader PRIMARY KEY,
+    term bigint NOT NULL,
+    batch bigint NOT NULL,
+    holder text NOT NULL,
+    expires_at timestamptz DEFAULT now() NOT NULL,
+    session integer NOT NULL,
+    session_began_at timestamptz,
+    CONSTRAINT ck_leader_one_row CHECK (id = 1)
+);
+COMMENT ON TABLE leader IS 'Which server leads. Every transaction checks the term last.';
+COMMENT ON COLUMN leader.id IS 'always 1: there is one row';
+COMMENT ON COLUMN leader.term IS 'grows with each server that takes the lead';
+COMMENT ON COLUMN leader.batch IS 'the last transaction that this leader committed';
+COMMENT ON COLUMN leader.holder IS 'the server that leads';
+COMMENT ON COLUMN leader.expires_at IS 'until when, unless it renews';
+COMMENT ON COLUMN leader.session IS 'process id of its session in PostgreSQL';
+COMMENT ON COLUMN leader.session_began_at IS 'when that session began';
+
+CREATE TABLE identity (
+    id smallint CONSTRAINT pk_identity PRIMARY KEY,
+    value uuid DEFAULT gen_random_uuid() NOT NULL,
+    CONSTRAINT ck_identity_one_row CHECK (id = 1)
+);
+COMMENT ON TABLE identity IS
+    'Tells this database from every other, whose numbers of plans, nodes and leases are the same.';
+COMMENT ON COLUMN identity.id IS 'always 1: there is one row';
+COMMENT ON COLUMN identity.value IS 'made with the database; the name of its folder in the storage';
+INSERT INTO identity (id) VALUES (1);
+
+CREATE TABLE request_answers (
+    request_id text CONSTRAINT pk_request_answers PRIMARY KEY,
+    method text NOT NULL,
+    digest text NOT NULL,
+    answer bytea NOT NULL,
+    at timestamptz DEFAULT now() NOT NULL
+);
+CREATE INDEX ix_request_answers_at ON request_answers (at);
+COMMENT ON TABLE request_answers IS 'First answers to requests; kept for a day.';
+COMMENT ON COLUMN request_answers.request_id IS 'made by the client, with each change that it asks for';
+COMMENT ON COLUMN request_answers.method IS 'the method called';
+COMMENT ON COLUMN request_answers.digest IS 'of what was asked, to tell another request with the same id';
+COMMENT ON COLUMN request_answers.answer IS 'what was answered first, and is answered again';
+COMMENT ON COLUMN request_answers.at IS 'when it was answered';
+
+CREATE TABLE tokens (
+    id bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT pk_tokens PRIMARY KEY,
+    name text NOT NULL CONSTRAINT uq_tokens_name UNIQUE,
+    project text NOT NULL CONSTRAINT fk_tokens_project REFERENCES projects,
+    role text NOT NULL,
+    secret_hash text NOT NULL CONSTRAINT uq_tokens_secret_hash UNIQUE,
+    created_at timestamptz DEFAULT now() NOT NULL,
+    expires_at timestamptz,
+    revoked_at timestamptz,
+    CONSTRAINT ck_tokens_role CHECK (role IN ('viewer', 'editor', 'admin', 'worker'))
+);
+COMMENT ON TABLE tokens IS 'Who may do what.';
+COMMENT ON COLUMN tokens.id IS 'its number';
+COMMENT ON COLUMN tokens.name IS 'who or what holds it';
+COMMENT ON COLUMN tokens.project IS 'where it is valid';
+COMMENT ON COLUMN tokens.role IS 'viewer, editor, admin or worker';
+COMMENT ON COLUMN tokens.secret_hash IS 'digest of the secret, which is not kept';
+COMMENT ON COLUMN tokens.created_at IS 'when it was made';
+COMMENT ON COLUMN tokens.expires_at IS 'from when on it is refused; none: never';
+COMMENT ON COLUMN tokens.revoked_at IS 'when it was revoked';

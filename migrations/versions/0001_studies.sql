@@ -1,0 +1,116 @@
+-- What is searched: studies, their trials, and the states that those need.
+
+CREATE TABLE studies (
+    id bigint CONSTRAINT pk_studies PRIMARY KEY,
+    project text NOT NULL CONSTRAINT fk_studies_project REFERENCES projects,
+    name text NOT NULL,
+    submitted_by text NOT NULL,
+    program text NOT NULL CONSTRAINT fk_studies_program REFERENCES programs,
+    spec json NOT NULL,
+    state text NOT NULL,
+    reason text DEFAULT '' NOT NULL,
+    plan bigint CONSTRAINT fk_studies_plan REFERENCES plans,
+    planned bigint,
+    bound boolean DEFAULT false NOT NULL,
+    steps_trained bigint DEFAULT 0 NOT NULL,
+    steps_retrained bigint DEFAULT 0 NOT NULL,
+    seconds double precision DEFAULT 0 NOT NULL,
+    created_at timestamptz DEFAULT now() NOT NULL,
+    ended_at timestamptz,
+    deleted_at timestamptz,
+    last_sequence bigint,
+    CONSTRAINT ck_studies_state CHECK (state IN ('running', 'paused', 'stopped', 'completed', 'failed')),
+    CONSTRAINT ck_studies_steps CHECK (steps_retrained BETWEEN 0 AND steps_trained)
+);
+CREATE UNIQUE INDEX uq_studies_name ON studies (project, name) WHERE deleted_at IS NULL;
+COMMENT ON TABLE studies IS 'Searches. A deleted one keeps its row, so that its number is never given again.';
+COMMENT ON COLUMN studies.id IS 'its number';
+COMMENT ON COLUMN studies.project IS 'whose';
+COMMENT ON COLUMN studies.name IS 'unique within the project, deleted studies apart';
+COMMENT ON COLUMN studies.submitted_by IS 'the user whose token submitted it';
+COMMENT ON COLUMN studies.program IS 'what it trains';
+COMMENT ON COLUMN studies.spec IS 'the whole specification, as last extended';
+COMMENT ON COLUMN studies.state IS 'running, paused, stopped, completed or failed';
+COMMENT ON COLUMN studies.reason IS 'why it is in this state';
+COMMENT ON COLUMN studies.plan IS 'where its trials are planned';
+COMMENT ON COLUMN studies.planned IS 'journal id of that decision';
+COMMENT ON COLUMN studies.bound IS 'whether a lease has settled the plan';
+COMMENT ON COLUMN studies.steps_trained IS 'steps trained while it had a request open on them';
+COMMENT ON COLUMN studies.steps_retrained IS 'those of them that had been trained before';
+COMMENT ON COLUMN studies.seconds IS 'slot seconds of its steps';
+COMMENT ON COLUMN studies.created_at IS 'when it was submitted';
+COMMENT ON COLUMN studies.ended_at IS 'when it last ended';
+COMMENT ON COLUMN studies.deleted_at IS 'when it was deleted; its trials and requests are gone';
+COMMENT ON COLUMN studies.last_sequence IS 'of a deleted study: the highest sequence of its requests';
+
+CREATE TABLE trials (
+    study bigint NOT NULL CONSTRAINT fk_trials_study REFERENCES studies,
+    number bigint NOT NULL,
+    assignment json NOT NULL,
+    first_max_steps bigint NOT NULL,
+    max_steps bigint NOT NULL,
+    state text NOT NULL,
+    reason text DEFAULT '' NOT NULL,
+    created bigint NOT NULL,
+    CONSTRAINT pk_trials PRIMARY KEY (study, number),
+    CONSTRAINT ck_trials_max_steps CHECK (max_steps >= first_max_steps AND first_max_steps > 0),
+    CONSTRAINT ck_trials_state CHECK (
+        state IN ('waiting', 'running', 'paused', 'completed', 'stopped', 'diverged', 'failed')
+    )
+);
+COMMENT ON TABLE trials IS 'Points of studies: a sequence each, and how far to train it.';
+COMMENT ON COLUMN trials.study IS 'the study';
+COMMENT ON COLUMN trials.number IS 'from 0, within the study';
+COMMENT ON COLUMN trials.assignment IS 'a value for each domain drawn';
+COMMENT ON COLUMN trials.first_max_steps IS 'how far it might be trained at first';
+COMMENT ON COLUMN trials.max_steps IS 'how far it may be trained now';
+COMMENT ON COLUMN trials.state IS 'waiting, paused, completed, stopped, diverged or failed';
+COMMENT ON COLUMN trials.reason IS 'why it is in this state';
+COMMENT ON COLUMN trials.created IS 'journal id of its creation';
+
+CREATE TABLE trial_limits (
+    raised bigint CONSTRAINT pk_trial_limits PRIMARY KEY,
+    study bigint NOT NULL,
+    trial bigint NOT NULL,
+    max_steps bigint NOT NULL,
+    CONSTRAINT fk_trial_limits_study_trial FOREIGN KEY (study, trial) REFERENCES trials
+);
+CREATE INDEX ix_trial_limits_study ON trial_limits (study);
+COMMENT ON TABLE trial_limits IS
+    'When trials were allowed to be trained further; policies see it in this order.';
+COMMENT ON COLUMN trial_limits.raised IS 'journal id of the decision';
+COMMENT ON COLUMN trial_limits.study IS 'the study';
+COMMENT ON COLUMN trial_limits.trial IS 'the trial';
+COMMENT ON COLUMN trial_limits.max_steps IS 'how far it might be trained from then on';
+
+CREATE TABLE requests (
+    opened bigint CONSTRAINT pk_requests PRIMARY KEY,
+    study bigint NOT NULL,
+    trial bigint NOT NULL,
+    step bigint NOT NULL,
+    node bigint NOT NULL CONSTRAINT fk_requests_node REFERENCES nodes,
+    state text NOT NULL,
+    closed bigint CONSTRAINT uq_requests_closed UNIQUE,
+    sequence bigint CONSTRAINT uq_requests_sequence UNIQUE,
+    reached bigint,
+    value double precision,
+    CONSTRAINT fk_requests_study_trial FOREIGN KEY (study, trial) REFERENCES trials,
+    CONSTRAINT ck_requests_closed CHECK ((state = 'open') = (closed IS NULL)),
+    CONSTRAINT ck_requests_reached CHECK (sequence IS NULL OR reached IS NOT NULL),
+    CONSTRAINT ck_requests_state CHECK (state IN ('open', 'reached', 'diverged', 'failed', 'cancelled')),
+    CONSTRAINT ck_requests_step CHECK (step > 0)
+);
+CREATE INDEX ix_requests_open_node ON requests (node) WHERE state = 'open';
+CREATE INDEX ix_requests_study_trial ON requests (study, trial);
+CREATE UNIQUE INDEX uq_requests_open ON requests (study, trial) WHERE state = 'open';
+COMMENT ON TABLE requests IS 'States that trials need.';
+COMMENT ON COLUMN requests.opened IS 'journal id of its opening';
+COMMENT ON COLUMN requests.study IS 'the study';
+COMMENT ON COLUMN requests.trial IS 'the trial';
+COMMENT ON COLUMN requests.step IS 'the state that it needs';
+COMMENT ON COLUMN requests.node IS 'the node that trains it';
+COMMENT ON COLUMN requests.state IS 'open, reached, diverged, failed or cancelled';
+COMMENT ON COLUMN requests.closed IS 'journal id of its end';
+COMMENT ON COLUMN requests.sequence IS 'order of arrival; none: open, or replaced by a further one';
+COMMENT ON COLUMN requests.reached IS 'the trial''s step at its end';
+COMMENT ON COLUMN requests.value IS 'the first objective there; none: not known or not finite';

@@ -1,0 +1,99 @@
+-- The state as a person wants to read it in psql.
+
+CREATE VIEW trial_overview AS
+WITH RECURSIVE walk AS (
+    SELECT study, trial, node, step AS stop FROM requests WHERE state = 'open'
+    UNION ALL
+    SELECT walk.study, walk.trial, nodes.parent, nodes.start
+    FROM walk JOIN nodes ON nodes.id = walk.node
+    WHERE nodes.trained <= nodes.start AND nodes.parent IS NOT NULL
+), on_the_way AS (
+    SELECT walk.study, walk.trial, max(least(nodes.trained, walk.stop)) AS step
+    FROM walk JOIN nodes ON nodes.id = walk.node
+    WHERE nodes.trained > nodes.start
+    GROUP BY walk.study, walk.trial
+), latest AS (
+    SELECT DISTINCT ON (study, trial) study, trial, reached, value
+    FROM requests WHERE sequence IS NOT NULL
+    ORDER BY study, trial, reached DESC, sequence DESC
+)
+SELECT studies.project, studies.name AS study, trials.number AS trial, trials.state,
+       greatest(latest.reached, on_the_way.step, 0) AS step, trials.max_steps,
+       latest.value, trials.reason
+FROM trials
+JOIN studies ON studies.id = trials.study
+LEFT JOIN latest ON latest.study = trials.study AND latest.trial = trials.number
+LEFT JOIN on_the_way ON on_the_way.study = trials.study AND on_the_way.trial = trials.number
+ORDER BY studies.id, trials.number;
+COMMENT ON VIEW trial_overview IS 'Trials: how far they are, and the first objective there.';
+
+CREATE VIEW study_overview AS
+SELECT studies.project, studies.name AS study, studies.state,
+       counts.open, counts.completed, counts.stopped, counts.failed,
+       round(best.value::numeric, 5) AS best, studies.steps_trained AS trained,
+       round(counts.steps / nullif(studies.steps_trained, 0), 2) AS merge_rate,
+       round(studies.seconds::numeric, 1) AS seconds
+FROM studies
+LEFT JOIN LATERAL (
+    SELECT count(*) FILTER (WHERE state IN ('waiting', 'paused')) AS open,
+           count(*) FILTER (WHERE state = 'completed') AS completed,
+           count(*) FILTER (WHERE state = 'stopped') AS stopped,
+           count(*) FILTER (WHERE state IN ('failed', 'diverged')) AS failed,
+           sum(step) AS steps
+    FROM trial_overview
+    WHERE trial_overview.project = studies.project AND trial_overview.study = studies.name
+) counts ON true
+LEFT JOIN LATERAL (
+    SELECT value FROM requests
+    WHERE requests.study = studies.id AND requests.state = 'reached' AND value IS NOT NULL
+    ORDER BY reached DESC,
+             CASE WHEN (studies.spec -> 'objectives' -> 0 ->> 'maximize')::boolean THEN -value ELSE value END
+    LIMIT 1
+) best ON true
+WHERE studies.deleted_at IS NULL
+ORDER BY studies.id;
+COMMENT ON VIEW study_overview IS
+    'Studies: their trials, the best value at the deepest step, and what sharing saved.';
+
+CREATE VIEW stage_overview AS
+SELECT nodes.plan, nodes.id AS node, nodes.parent, nodes.start, nodes.trained,
+       wanted.until AS wanted, wanted.trials, running.slot AS running, kept.steps AS saved,
+       round((nodes.seconds / nullif(nodes.steps, 0))::numeric, 3) AS step_seconds,
+       nodes.steps - (nodes.trained - nodes.start) AS retrained,
+       CASE WHEN nodes.not_reproducible IS NOT NULL
+            THEN 'not reproducible at step ' || nodes.not_reproducible ELSE '' END AS remark
+FROM nodes
+LEFT JOIN LATERAL (
+    SELECT max(step) AS until, count(*) AS trials FROM requests
+    WHERE requests.node = nodes.id AND requests.state = 'open'
+) wanted ON true
+LEFT JOIN LATERAL (
+    SELECT string_agg(leases.worker || '/' || leases.slot, ', ' ORDER BY leases.fence) AS slot
+    FROM lease_stages JOIN leases ON leases.fence = lease_stages.fence
+    WHERE lease_stages.node = nodes.id AND leases.state = 'training'
+      AND lease_stages.trained < lease_stages.stop
+) running ON true
+LEFT JOIN LATERAL (
+    SELECT string_agg(saved.step::text, ', ' ORDER BY saved.step) AS steps FROM (
+        SELECT DISTINCT step FROM checkpoints
+        WHERE checkpoints.node = nodes.id AND checkpoints.state = 'kept'
+    ) saved
+) kept ON true
+ORDER BY nodes.plan, nodes.id;
+COMMENT ON VIEW stage_overview IS 'Nodes: what is trained, wanted, running and saved.';
+
+CREATE VIEW worker_overview AS
+SELECT workers.name AS worker, workers.state, slots.slot, slots.device, slots.model,
+       studies.name AS study, leases.fence, progress.node, progress.step,
+       date_trunc('second', now() - leases.granted_at) AS running_for
+FROM workers
+LEFT JOIN slots ON slots.worker = workers.name
+LEFT JOIN leases ON leases.worker = slots.worker AND leases.slot = slots.slot AND leases.state = 'training'
+LEFT JOIN studies ON studies.id = leases.study
+LEFT JOIN LATERAL (
+    SELECT node, trained AS step FROM lease_stages
+    WHERE lease_stages.fence = leases.fence AND trained < stop
+    ORDER BY ordinal LIMIT 1
+) progress ON true
+ORDER BY workers.name, slots.slot;
+COMMENT ON VIEW worker_overview IS 'Slots of workers, and what they train.';
