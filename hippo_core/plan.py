@@ -152,6 +152,10 @@ class Plan:
                 return Place(node, _missing(sequence, leave, stop))
             node = child
 
+    def apart(self, sequence: Sequence, stop: int) -> Place:
+        """A place of its own for the first ``stop`` steps of a sequence, whatever others have in common with it."""
+        return Place(None, _missing(sequence, 0, stop))
+
     def add(self, number: int, parent: Node | None, start: int, laws: Laws) -> Node:
         """Adds a node; its values at ``start`` must differ from its siblings' there."""
         key = laws.key(start)

@@ -11,7 +11,7 @@ from hippo_core.engine.state import EngineState
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSettings:
-    """Times in seconds.
+    """Times in seconds, and how often to try.
 
     Attributes:
         heartbeat_seconds: How often a worker renews its leases.
@@ -20,6 +20,7 @@ class EngineSettings:
         backoff_seconds: The first pause after an infrastructure failure; it doubles with each further one.
         backoff_limit_seconds: The longest pause.
         user_retries: How often a failure of user code, or of memory, is tried again.
+        sharing: Whether trials share what they have in common. Without, each is trained alone: to compare with.
     """
 
     heartbeat_seconds: float = 5.0
@@ -28,6 +29,7 @@ class EngineSettings:
     backoff_seconds: float = 0.2
     backoff_limit_seconds: float = 30.0
     user_retries: int = 1
+    sharing: bool = True
 
 
 @dataclass(slots=True)

@@ -76,7 +76,7 @@ def directives(state: EngineState, name: str) -> Directives:
         if lease.worker == name and lease.incarnation == worker.incarnation and lease.training
     ]
     return Directives(
-        leases=tuple(_order(state, lease) for lease in leases),
+        leases=tuple(order(state, lease) for lease in leases),
         offers=tuple(
             (lease.fence, node, step)
             for lease in leases
@@ -88,7 +88,8 @@ def directives(state: EngineState, name: str) -> Directives:
     )
 
 
-def _order(state: EngineState, lease: Lease) -> LeaseOrder:
+def order(state: EngineState, lease: Lease) -> LeaseOrder:
+    """What the slot of a lease in training is to do."""
     plan = state.plans[lease.plan]
     study = state.studies.get(lease.study)
     if study is None:

@@ -22,7 +22,10 @@ def open_request(decision: Decision, study: Study, trial: Trial, step: int) -> N
     """Opens a trial's request, or moves it to the study's present plan, adding the nodes that it needs."""
     plan = decision.state.plans[study.plan].plan
     start = trial.node if trial.node is not None and trial.node.plan == plan.id else None
-    place = plan.locate(trial.sequence, step, start)
+    if start is None and not decision.settings.sharing:
+        place = plan.apart(trial.sequence, step)
+    else:
+        place = plan.locate(trial.sequence, step, start)
     node = place.node
     for first, laws in place.missing:
         number = decision.state.last_node + 1

@@ -1,0 +1,247 @@
+"""What a simulation came to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hippo_core.engine.best import best_trials
+from hippo_core.engine.decision import EngineSettings
+from hippo_core.engine.events import Event
+from hippo_core.engine.state import Study
+from hippo_core.errors import InvalidStudy
+from hippo_core.simulation.bounds import level_bound, path_bound
+from hippo_core.simulation.costs import Clockwork, Costs, Host, seconds
+from hippo_core.simulation.power_law import PowerLaw
+from hippo_core.simulation.response import Response
+from hippo_core.simulation.simulator import Simulator
+from hippo_core.simulation.usage import Activity, Span, most_slots
+from hippo_core.study import Objective, StudySpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulatedStudy:
+    """How a study went.
+
+    Attributes:
+        study: Its name.
+        state: How it ended.
+        trials: How many trials ended in which state.
+        steps_without_sharing: What its trials' steps are, each trained alone.
+        best_trial: The best one's number; None where there is none.
+        best_step: The step that it reached.
+        best_value: Its first objective there.
+    """
+
+    study: str
+    state: str
+    trials: Mapping[str, int]
+    steps_without_sharing: int
+    best_trial: int | None
+    best_step: int | None
+    best_value: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        """The study as a JSON object."""
+        best = None
+        if self.best_trial is not None:
+            best = {"trial": self.best_trial, "step": self.best_step, "value": self.best_value}
+        return {
+            "study": self.study,
+            "state": self.state,
+            "trials": dict(self.trials),
+            "steps_without_sharing": self.steps_without_sharing,
+            "best": best,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Simulated:
+    """What a simulation came to.
+
+    Attributes:
+        slots: The most that were there at a time.
+        makespan_seconds: When the last study ended.
+        lower_bound_seconds: Hu's level bound of the steps that were trained, with their evaluations, summed over the
+            barriers of the policies: no schedule that trains them, and learns the same at the same barriers, is
+            shorter.
+        path_bound_seconds: The weaker bound: for each phase the longest path or the work divided by the slots.
+        slot_seconds: The slots' time, by what it went into.
+        steps_trained: All training, what was trained again included.
+        steps_retrained: What was trained again.
+        steps_without_sharing: What the steps of all trials are, each trained alone.
+        trials: How many there are.
+        phases: Between how many barriers there was anything to train.
+        events: How many the engine made.
+        studies: How each study went.
+        spans: What each slot did when.
+    """
+
+    slots: int
+    makespan_seconds: float
+    lower_bound_seconds: float
+    path_bound_seconds: float
+    slot_seconds: Mapping[str, float]
+    steps_trained: int
+    steps_retrained: int
+    steps_without_sharing: int
+    trials: int
+    phases: int
+    events: int
+    studies: tuple[SimulatedStudy, ...]
+    spans: tuple[Span, ...]
+
+    @property
+    def ratio_to_bound(self) -> float | None:
+        """The makespan divided by its lower bound; None where nothing was trained."""
+        return self.makespan_seconds / self.lower_bound_seconds if self.lower_bound_seconds else None
+
+    @property
+    def merge_rate(self) -> float | None:
+        """Steps without sharing per step trained; None where nothing was trained."""
+        return self.steps_without_sharing / self.steps_trained if self.steps_trained else None
+
+    @property
+    def busy_seconds(self) -> float:
+        """The slots' time but for what they idled."""
+        return sum(spent for kind, spent in self.slot_seconds.items() if kind != Activity.IDLE)
+
+    def to_json(self) -> dict[str, Any]:
+        """The outcome as a JSON object, without the spans."""
+        return {
+            "slots": self.slots,
+            "makespan_seconds": self.makespan_seconds,
+            "lower_bound_seconds": self.lower_bound_seconds,
+            "ratio_to_bound": self.ratio_to_bound,
+            "path_bound_seconds": self.path_bound_seconds,
+            "slot_seconds": dict(self.slot_seconds),
+            "steps_trained": self.steps_trained,
+            "steps_retrained": self.steps_retrained,
+            "steps_without_sharing": self.steps_without_sharing,
+            "merge_rate": self.merge_rate,
+            "trials": self.trials,
+            "phases": self.phases,
+            "events": self.events,
+            "studies": [study.to_json() for study in self.studies],
+        }
+
+
+def simulate(
+    studies: Sequence[StudySpec],
+    hosts: Sequence[Host],
+    *,
+    response: Response | None = None,
+    costs: Costs | None = None,
+    arrivals: Sequence[float] | None = None,
+    sharing: bool = True,
+    seed: int = 0,
+    settings: EngineSettings | None = None,
+    watch: Callable[[Event], None] | None = None,
+    checked: bool = False,
+) -> Simulated:
+    """Runs the production engine in virtual time until all studies have ended.
+
+    Args:
+        studies: What is submitted.
+        hosts: The workers, with different names.
+        response: What training comes to; by default power-law curves of all objectives.
+        costs: What things take; by default a second a step, and nothing else.
+        arrivals: When each study is submitted, in seconds; by default all at 0.
+        sharing: Whether trials share what they have in common.
+        seed: Of the default response.
+        settings: The engine's times.
+        watch: Is shown every event of the engine, in order.
+        checked: Checks all invariants after every command, which is slow.
+
+    Raises:
+        InvalidStudy: The arguments do not fit each other, the response does not know what is trained, or the
+            studies cannot end on these slots.
+    """
+    _check(studies, hosts, arrivals)
+    costs = costs or Costs()
+    simulator = Simulator(
+        hosts,
+        response or PowerLaw(_objectives(studies), seed),
+        costs,
+        replace(settings or EngineSettings(), sharing=sharing),
+        watch,
+        checked,
+    )
+    for spec, at_seconds in zip(studies, arrivals or [0.0] * len(studies), strict=True):
+        simulator.submit(spec, at_seconds)
+    simulator.run()
+    return _outcome(simulator, hosts, Clockwork(costs))
+
+
+def _check(studies: Sequence[StudySpec], hosts: Sequence[Host], arrivals: Sequence[float] | None) -> None:
+    if not studies:
+        raise InvalidStudy("studies", "there is none", "Give at least one study.")
+    if not hosts:
+        raise InvalidStudy("hosts", "there is none", "Give at least one worker with a slot.")
+    for field, names in (
+        ("studies", [spec.name for spec in studies]),
+        ("hosts", [host.name for host in hosts]),
+    ):
+        for name in names:
+            if names.count(name) > 1:
+                raise InvalidStudy(field, f"two are named {name!r}", "Give each a name of its own.")
+    if arrivals is not None and len(arrivals) != len(studies):
+        raise InvalidStudy(
+            "arrivals", f"there are {len(arrivals)} for {len(studies)} studies", "Give one each."
+        )
+    for at_seconds in arrivals or ():
+        if not at_seconds >= 0:
+            raise InvalidStudy("arrivals", f"must be seconds, 0 or more, not {at_seconds!r}")
+
+
+def _objectives(studies: Sequence[StudySpec]) -> tuple[Objective, ...]:
+    """All metrics that studies look at; where two differ in what is better, as the first one says."""
+    found: dict[str, Objective] = {}
+    for spec in studies:
+        for objective in spec.objectives:
+            found.setdefault(objective.metric, objective)
+    return tuple(found.values())
+
+
+def _outcome(simulator: Simulator, hosts: Sequence[Host], clockwork: Clockwork) -> Simulated:
+    state = simulator.engine.state
+    slots = most_slots(hosts)
+    work = list(simulator.phases.work(state.nodes, clockwork, simulator.evaluate_every))
+    trained = sum(node.steps for node in state.nodes.values())
+    distinct = sum(node.trained - node.start for node in state.nodes.values())
+    studies = tuple(_study(study) for study in state.studies.values())
+    return Simulated(
+        slots=slots,
+        makespan_seconds=seconds(simulator.now),
+        lower_bound_seconds=seconds(sum(level_bound(phase, slots) for phase in work)),
+        path_bound_seconds=seconds(sum(path_bound(phase, slots) for phase in work)),
+        slot_seconds={
+            kind.value: seconds(spent)
+            for kind, spent in simulator.usage.accounts(hosts, simulator.now).items()
+        },
+        steps_trained=trained,
+        steps_retrained=trained - distinct,
+        steps_without_sharing=sum(study.steps_without_sharing for study in studies),
+        trials=sum(len(study.trials) for study in state.studies.values()),
+        phases=len(work),
+        events=simulator.event_count,
+        studies=studies,
+        spans=tuple(simulator.usage.spans),
+    )
+
+
+def _study(study: Study) -> SimulatedStudy:
+    counts: dict[str, int] = {}
+    for trial in study.trials.values():
+        counts[trial.state.value] = counts.get(trial.state.value, 0) + 1
+    best = best_trials(study)
+    return SimulatedStudy(
+        study=study.name,
+        state=study.state.value,
+        trials=dict(sorted(counts.items())),
+        steps_without_sharing=sum(trial.reached for trial in study.trials.values()),
+        best_trial=best[0].number if best else None,
+        best_step=best[0].reached if best else None,
+        best_value=best[0].value if best else None,
+    )

@@ -1,0 +1,404 @@
+"""The production engine in virtual time.
+
+Theory of operation. A heap holds what happens next: a study or a worker comes or goes, a path reaches a state that it
+saves, a saved state is durable, a path ends. What happens tells the engine one command; the events that come back say
+what the slots do next. Between two such moments there is nothing that the engine could decide on, so that steps are
+trained only when the next one has come. A slot keeps the contract of a real one (``hippo_core.simulation.path``); how
+long things take is looked up in the costs.
+
+Time is counted in whole ticks. At one time, studies and workers come first, then states become durable, then paths
+end: a slot that becomes free chooses among all that its time has made ready. Beyond that things happen in the order in
+which they became known, and there is no entropy: equal arguments give equal journals.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Callable, Sequence
+from enum import IntEnum
+from functools import partial
+
+from hippo_core.engine.commands import (
+    Command,
+    Heartbeat,
+    RegisterWorker,
+    ReleasedReport,
+    SlotSpec,
+    SubmitStudy,
+    Tick,
+    TrainedReport,
+)
+from hippo_core.engine.decision import EngineSettings
+from hippo_core.engine.engine import Engine
+from hippo_core.engine.events import (
+    CheckpointDropped,
+    CheckpointLost,
+    Event,
+    LeaseGranted,
+    LeaseStateChanged,
+    LeaseStopped,
+    SavePointOffered,
+)
+from hippo_core.engine.invariants import check
+from hippo_core.engine.orders import LeaseOrder, RemoveCheckpoint, order
+from hippo_core.engine.states import LIVE_LEASE_STATES
+from hippo_core.engine.waiting import waiting_reason
+from hippo_core.errors import InvalidStudy, InvariantViolated
+from hippo_core.lease import State
+from hippo_core.program import Resources
+from hippo_core.simulation.costs import Clockwork, Costs, Host, seconds, ticks
+from hippo_core.simulation.phases import Phases
+from hippo_core.simulation.response import Model, Response
+from hippo_core.simulation.timed_path import SimulatedSlot, TimedPath
+from hippo_core.simulation.usage import Activity, Usage
+from hippo_core.study import StudySpec
+
+PROJECT = "default"
+USER = "simulation"
+INCARNATION = "1"
+ENVIRONMENT = {"python": "simulated", "torch": "simulated", "cuda": "simulated"}
+
+
+class Turn(IntEnum):
+    """What comes first of what happens at one time."""
+
+    COMES = 0
+    SAVES = 1
+    ENDS = 2
+
+
+class Simulator:
+    """The engine with its workers.
+
+    Args:
+        hosts: The workers.
+        response: What training comes to.
+        costs: What things take.
+        settings: The engine's.
+        watch: Is shown every event, in order.
+        checked: Checks all invariants after every command, which is slow; they are checked at the end in any case.
+
+    Attributes:
+        engine: The engine.
+        now: Virtual time, ticks.
+        usage: What the slots did.
+        phases: What was known when.
+        evaluate_every: By plan.
+        event_count: How many events there were.
+    """
+
+    def __init__(
+        self,
+        hosts: Sequence[Host],
+        response: Response,
+        costs: Costs,
+        settings: EngineSettings,
+        watch: Callable[[Event], None] | None = None,
+        checked: bool = False,
+    ) -> None:
+        self.engine = Engine(settings)
+        self.now = 0
+        self.usage = Usage()
+        self.phases = Phases()
+        self.evaluate_every: dict[int, int] = {}
+        self.event_count = 0
+        self._response = response
+        self._clockwork = Clockwork(costs)
+        self._watch = watch
+        self._checked = checked
+        self._resources = Resources()
+        self._heap: list[tuple[int, int, int, Callable[[], None]]] = []
+        self._coming = 0  # how many of these are of studies and workers
+        self._sequence = 0
+        self._news: deque[Event] = deque()
+        self._hosts: dict[str, Host] = {}  # those that are there
+        self._slots: dict[tuple[str, int], SimulatedSlot] = {}
+        self._paths: dict[int, TimedPath] = {}
+        self._storage: dict[tuple[int, int, int], Model] = {}
+        for host in hosts:
+            self._comes(host.joins_seconds, partial(self._join, host))
+
+    # What is to happen
+
+    def submit(self, spec: StudySpec, at_seconds: float = 0.0) -> None:
+        """A study is submitted at a time."""
+        self._resources = _widest(self._resources, spec)
+        self._comes(at_seconds, partial(self._submit, spec))
+
+    def run(self) -> None:
+        """Lets everything happen until the last study has ended.
+
+        Raises:
+            InvalidStudy: The studies cannot end, because no slot is left or fits.
+        """
+        while self._coming or self.engine.state.active:
+            if not self._heap:
+                raise self._stuck()
+            self.now, _, _, action = heapq.heappop(self._heap)
+            action()
+            while self._news:
+                self._follow(self._news.popleft())
+        for path in self._paths.values():
+            path.lose(self.now)
+        check(self.engine)
+
+    def _comes(self, at_seconds: float, action: Callable[[], None]) -> None:
+        self._coming += 1
+
+        def come() -> None:
+            self._coming -= 1
+            action()
+
+        self._at(ticks(at_seconds), Turn.COMES, come)
+
+    def _at(self, time: int, turn: Turn, action: Callable[[], None]) -> None:
+        self._sequence += 1
+        heapq.heappush(self._heap, (time, turn, self._sequence, action))
+
+    def _stuck(self) -> InvalidStudy:
+        state = self.engine.state
+        study = state.studies[next(iter(state.active))]
+        why = waiting_reason(state, study) or "nothing leads on"
+        return InvalidStudy("slots", f"the study '{study.name}' does not end: {why}", "Give it other slots.")
+
+    # Studies and workers
+
+    def _submit(self, spec: StudySpec) -> None:
+        self._tell(SubmitStudy(project=PROJECT, user=USER, spec=spec))
+
+    def _join(self, host: Host) -> None:
+        self._hosts[host.name] = host
+        for index in range(host.slots):
+            self._slots[host.name, index] = SimulatedSlot(host, index)
+        if host.lost_seconds is not None:
+            self._at(ticks(host.lost_seconds), Turn.COMES, partial(self._lose, host))
+        gpus = self._resources.gpus or 0
+        self._tell(
+            RegisterWorker(
+                worker=host.name,
+                incarnation=INCARNATION,
+                host=host.name,
+                slots=tuple(
+                    SlotSpec(
+                        index=index,
+                        device="cuda" if gpus else "cpu",
+                        model="simulated",
+                        cpus=self._resources.cpus,
+                        gpus=gpus,
+                    )
+                    for index in range(host.slots)
+                ),
+                environment=ENVIRONMENT,
+            )
+        )
+
+    def _lose(self, host: Host) -> None:
+        del self._hosts[host.name]
+        for fence, path in list(self._paths.items()):
+            if path.slot.host is host:
+                path.lose(self.now)
+                del self._paths[fence]
+        heard = self.now + ticks(self.engine.settings.lease_seconds)
+        self._at(heard, Turn.COMES, self._miss)
+
+    def _miss(self) -> None:
+        """The engine hears of all workers but those that are lost, and gives these up."""
+        for name in self._hosts:
+            self._tell(Heartbeat(worker=name, incarnation=INCARNATION))
+        self._tell(Tick())
+
+    # What the engine says
+
+    def _tell(self, command: Command) -> None:
+        outcome = self.engine.handle(command, seconds(self.now))
+        self.event_count += len(outcome.events)
+        for event in outcome.events:
+            self.phases.note(event)
+            if self._watch is not None:
+                self._watch(event)
+        self._news.extend(outcome.events)
+        if self._checked:
+            check(self.engine)
+
+    def _follow(self, event: Event) -> None:
+        match event:
+            case LeaseGranted():
+                self._begin(event)
+            case SavePointOffered():
+                self._offer(event.fence, (event.node, event.step))
+            case LeaseStopped():
+                self._stop(event)
+            case LeaseStateChanged():
+                if event.state not in LIVE_LEASE_STATES:
+                    path = self._paths.pop(event.fence, None)
+                    if path is not None and not path.done:
+                        path.lose(self.now)
+            case CheckpointDropped() | CheckpointLost():
+                self._storage.pop((event.node, event.step, event.fence), None)
+                plan = self.engine.state.nodes[event.node].plan
+                self.engine.removed(
+                    RemoveCheckpoint(plan=plan, node=event.node, step=event.step, fence=event.fence)
+                )
+            case _:
+                return
+
+    # Paths
+
+    def _begin(self, event: LeaseGranted) -> None:
+        state = self.engine.state
+        lease = state.leases.get(event.fence)
+        if lease is None or event.worker not in self._hosts:
+            return
+        found = order(state, lease)
+        slot = self._slots[event.worker, event.slot]
+        model, loaded = self._model(found, slot)
+        path = TimedPath(
+            found,
+            self._response,
+            model,
+            slot=slot,
+            study=state.studies[event.study].name,
+            clockwork=self._clockwork,
+            usage=self.usage,
+            nodes=state.nodes,
+            now=self.now,
+        )
+        self.evaluate_every[event.plan] = found.program.evaluate_every
+        self._paths[event.fence] = path
+        if slot.program != found.program_key:
+            slot.program = found.program_key
+            path.spend(Activity.SETUP, self._clockwork.setup)
+        if loaded:
+            path.spend(Activity.LOAD, self._clockwork.load)
+        slot.holds = None
+        self._go_on(path)
+
+    def _model(self, found: LeaseOrder, slot: SimulatedSlot) -> tuple[Model, bool]:
+        """What a path starts from, and whether it has to be loaded."""
+        if found.start is None:
+            return self._response.begin(), False
+        if found.in_memory and slot.holds is not None and slot.holds[0] == found.start[:2]:
+            return slot.holds[1], False
+        if found.start not in self._storage:
+            raise InvariantViolated(f"lease {found.fence} starts from {found.start}, which nobody has")
+        return self._storage[found.start], True
+
+    def _go_on(self, path: TimedPath) -> None:
+        """Plans a path up to its next boundary."""
+        self._await(path, path.plan())
+
+    def _await(self, path: TimedPath, boundary: int) -> None:
+        self._at(boundary, Turn.SAVES, partial(self._reach, path, path.version))
+
+    def _reach(self, path: TimedPath, version: int) -> None:
+        """A path has come to its boundary."""
+        if path.version != version or not self._stands(path):
+            return
+        path.catch_up(self.now)
+        if path.stopping is not None:
+            self._release(path)
+        else:
+            self._save(path)
+
+    def _save(self, path: TimedPath) -> None:
+        """A path saves the state that it is in, and ends there or goes on."""
+        state = path.save()
+        durable = path.clock + self._clockwork.publish
+        if not path.at_end:
+            self._at(durable, Turn.SAVES, partial(self._publish, path, state))
+            self._go_on(path)
+        elif durable > path.clock:
+            self._at(path.clock, Turn.ENDS, partial(self._end, path, None))
+            self._at(durable, Turn.SAVES, partial(self._publish, path, state))
+        else:
+            self._at(path.clock, Turn.ENDS, partial(self._end, path, state))
+
+    def _publish(self, path: TimedPath, state: State) -> None:
+        """A saved state is durable."""
+        if not self._stands(path):
+            return
+        self._keep(path, state)
+        if path.stopping is not None and not path.spool and not path.done and path.rests(self.now):
+            path.end(ReleasedReport(reason=path.stopping.reason))
+        self._report(path)
+
+    def _end(self, path: TimedPath, state: State | None) -> None:
+        """A path has trained its last step; its last state is durable at once where it is given."""
+        if not self._stands(path):
+            return
+        path.slot.holds = (path.state, path.model)
+        if state is not None:
+            self._keep(path, state)
+        path.end(TrainedReport())
+        self._report(path)
+
+    def _keep(self, path: TimedPath, state: State) -> None:
+        self._storage[*state, path.order.fence] = path.publish(state)
+
+    def _report(self, path: TimedPath) -> None:
+        if not path.done:
+            path.catch_up(self.now)
+        path.told()
+        self._tell(path.report(path.slot.host.name, INCARNATION))
+
+    def _offer(self, fence: int, state: State) -> None:
+        """A path is asked to save a state; it can where it has not passed it."""
+        path = self._paths.get(fence)
+        if path is None or path.done:
+            return
+        path.catch_up(self.now)
+        here = path.state == state and path.step > path.order.stages[0].start and path.rests(self.now)
+        will = path.is_ahead(state) or here or state in path.spool
+        path.answer(state, will)
+        self._report(path)
+        if not self._stands(path) or not will or state in path.spool:
+            return
+        if not here:
+            sooner = path.shorten(state[1] - path.step)
+            if sooner is not None:
+                self._await(path, sooner)
+        elif not path.at_end:
+            self._save(path)
+
+    def _stop(self, event: LeaseStopped) -> None:
+        """A path is told to end at its next step."""
+        path = self._paths.get(event.fence)
+        if path is None or path.done or path.stopping is not None:
+            return
+        path.catch_up(self.now)
+        path.stopping = event
+        sooner = None if path.rests(self.now) else path.shorten(1)
+        if path.rests(self.now):
+            path.shorten(0)
+            self._at(path.clock, Turn.ENDS, partial(self._release, path))
+        elif sooner is not None:
+            self._await(path, sooner)
+
+    def _release(self, path: TimedPath) -> None:
+        """A path that was told to end gives its slot back, once all that it saved is durable."""
+        if not self._stands(path) or path.done:
+            return
+        stopping = path.stopping
+        assert stopping is not None
+        if stopping.save and path.step > path.order.stages[0].start and path.state not in path.spool:
+            state = path.save()
+            self._at(path.clock + self._clockwork.publish, Turn.SAVES, partial(self._publish, path, state))
+        if not path.spool:
+            path.end(ReleasedReport(reason=stopping.reason))
+            self._report(path)
+
+    def _stands(self, path: TimedPath) -> bool:
+        return self._paths.get(path.order.fence) is path
+
+
+def _widest(known: Resources, spec: StudySpec) -> Resources:
+    """Slots that fit a further study."""
+    asked = spec.program.resources
+    if known.gpus is not None and asked.gpus is not None and known.gpus != asked.gpus:
+        raise InvalidStudy(
+            "resources.gpus",
+            f"'{spec.name}' asks for {asked.gpus}, a study before it for {known.gpus}",
+            "Simulate studies together that ask for slots of one kind.",
+        )
+    return Resources(cpus=max(known.cpus, asked.cpus), gpus=known.gpus if asked.gpus is None else asked.gpus)

@@ -1,0 +1,291 @@
+"""The engine in virtual time: what must hold whatever is simulated."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from hippo_core import policies, samplers, schedules, space
+from hippo_core.engine import journal
+from hippo_core.engine.events import Event, StepsTrained
+from hippo_core.errors import InvalidStudy
+from hippo_core.program import Resources
+from hippo_core.simulation import Costs, Host, Simulated, Span, simulate
+from hippo_core.study import StudySpec
+from tests import oracle, strategies
+from tests.studies import grid, grid_of_options, study
+
+RATES = [
+    0.1,
+    schedules.piecewise([0.1, 0.01], [3]),
+    schedules.piecewise([0.1, 0.03], [5]),
+    schedules.piecewise([0.1, 0.03, 0.001], [5, 7]),
+    schedules.cosine(0.1, 0.0, 8),
+    schedules.warmup(2, schedules.exponential(0.1, 0.5)),
+]
+BATCHES = [32, schedules.piecewise([32, 64], [4]), 64]
+
+
+def small(name: str = "study", **changes: Any) -> StudySpec:
+    searched = {"lr": space.choice(RATES), "batch": space.choice(BATCHES)}
+    return grid(searched, name=name, **{"max_steps": 9, **changes})
+
+
+def hosts(*slots: int) -> list[Host]:
+    return [Host(name=f"host-{number}", slots=each) for number, each in enumerate(slots)]
+
+
+def expect_consistent(found: Simulated, there: list[Host]) -> None:
+    """Each slot does one thing at a time, its time is accounted for, and no bound is beaten."""
+    present = sum(
+        host.slots
+        * max(0.0, min(found.makespan_seconds, host.lost_seconds or float("inf")) - host.joins_seconds)
+        for host in there
+    )
+    assert sum(found.slot_seconds.values()) == pytest.approx(present)
+    assert min(found.slot_seconds.values()) >= 0
+    by_slot: dict[tuple[str, int], list[Span]] = {}
+    for span in found.spans:
+        by_slot.setdefault((span.host, span.slot), []).append(span)
+    for spans in by_slot.values():
+        spans.sort(key=lambda span: span.begin)
+        assert all(one.end <= other.begin for one, other in itertools.pairwise(spans))
+        assert spans[-1].end <= found.makespan_seconds * 1e9
+    assert found.path_bound_seconds <= found.lower_bound_seconds <= found.makespan_seconds
+
+
+@settings(max_examples=100, deadline=None)
+@given(strategies.grids(), st.integers(1, 12), st.integers(1, 4), st.sampled_from([1, 3]))
+def test_a_grid_trains_its_distinct_prefixes_on_any_slots(
+    options: dict[str, Any], steps: int, slots: int, evaluate_every: int
+) -> None:
+    spec = grid_of_options(
+        options, max_trials=1, max_steps=steps, program_changes={"evaluate_every": evaluate_every}
+    )
+    trials = samplers.grid().count(spec.space)
+    assert trials is not None
+    assume(trials <= 24)
+    reached = -(-steps // evaluate_every) * evaluate_every
+    histories = list(oracle.histories(options, lambda chosen: reached))
+    there = hosts(slots)
+    found = simulate([spec.extended(max_trials=trials)], there, checked=True)
+    assert found.steps_trained == oracle.distinct_prefixes(histories)
+    assert found.steps_without_sharing == reached * trials
+    assert found.steps_retrained == 0
+    assert found.slot_seconds["training"] == found.steps_trained
+    expect_consistent(found, there)
+    if slots == 1:
+        assert found.makespan_seconds == found.lower_bound_seconds == found.steps_trained
+
+
+def test_without_sharing_every_trial_is_trained_alone() -> None:
+    there = hosts(3)
+    found = simulate([small()], there, sharing=False, checked=True)
+    assert found.steps_trained == found.steps_without_sharing == 18 * 9
+    assert found.makespan_seconds == found.lower_bound_seconds == 18 * 9 / 3
+    expect_consistent(found, there)
+
+
+def test_without_sharing_a_promoted_trial_goes_on_from_its_own_state() -> None:
+    spec = small(policy=policies.asha(min_steps=1, reduction_factor=3))
+    found = simulate([spec], hosts(3), sharing=False, checked=True)
+    assert found.steps_trained == found.steps_without_sharing
+    assert found.steps_retrained == 0
+
+
+@pytest.mark.parametrize("policy", [policies.full(), policies.asha(min_steps=1, reduction_factor=3)])
+def test_studies_of_one_program_share_whenever_they_come(policy: policies.PolicySpec) -> None:
+    one, other = small("one", policy=policy), small("other", policy=policy)
+    there = hosts(2)
+    together = simulate([one, other], there, checked=True)
+    assert together.steps_trained == simulate([one], there).steps_trained
+    late = simulate([one, other], there, arrivals=[0.0, 1000.0], checked=True)
+    assert late.steps_trained == together.steps_trained
+    assert late.makespan_seconds == 1000.0
+    assert [each.state for each in late.studies] == ["completed", "completed"]
+
+
+def test_costs_go_where_they_belong() -> None:
+    """1. One slot trains two trials that part at step 5. 2. It loads the fork once, and saves fork and ends."""
+    spec = grid({"lr": space.choice([0.1, schedules.piecewise([0.1, 0.01], [5])])}, max_steps=9)
+    costs = Costs(
+        step_seconds=lambda values: 2.0 if values["lr"] == 0.1 else 3.0,
+        evaluate_seconds=0.5,
+        save_seconds=0.25,
+        load_seconds=4.0,
+        setup_seconds=7.0,
+    )
+    found = simulate([spec], hosts(1), costs=costs, checked=True)
+    assert found.slot_seconds == {
+        "training": 9 * 2.0 + 4 * 3.0,
+        "evaluation": 13 * 0.5,
+        "save": 3 * 0.25,
+        "load": 4.0,
+        "setup": 7.0,
+        "idle": 0.0,
+        "lost": 0.0,
+    }
+    assert found.makespan_seconds == sum(found.slot_seconds.values())
+    assert found.lower_bound_seconds == 30.0 + 6.5
+
+
+def test_a_save_that_takes_time_to_publish_keeps_no_slot_and_delays_who_needs_it() -> None:
+    spec = grid({"lr": space.choice([0.1, schedules.piecewise([0.1, 0.01], [5])])}, max_steps=9)
+    found = simulate([spec], hosts(2), costs=Costs(publish_seconds=3.0), checked=True)
+    # The fork at 5 is durable at 8, its branch is trained at 12, and its end is durable at 15.
+    assert found.makespan_seconds == 15.0
+    assert found.slot_seconds["training"] == 13
+    assert found.slot_seconds["idle"] == 2 * 15 - 13
+
+
+def test_a_lost_worker_s_work_is_done_again_and_counted() -> None:
+    """1. Two workers train a trial each. 2. One dies at 4.5. 3. After the lease's time the other trains its trial."""
+    spec = grid({"lr": space.choice([0.1, 0.2])}, max_steps=9)
+    there = [Host(name="stays", slots=1), Host(name="dies", slots=1, lost_seconds=4.5)]
+    found = simulate([spec], there, checked=True)
+    assert found.steps_trained == 18
+    assert found.slot_seconds["lost"] == 4.5
+    assert found.makespan_seconds == 4.5 + 30.0 + 9.0
+    expect_consistent(found, there)
+
+
+def test_what_a_lost_worker_had_saved_is_not_trained_again() -> None:
+    spec = grid({"lr": space.choice([0.1, 0.2])}, max_steps=9, checkpoint_every=2)
+    there = [Host(name="stays", slots=1), Host(name="dies", slots=1, lost_seconds=4.5)]
+    found = simulate([spec], there, checked=True)
+    assert found.makespan_seconds == 4.5 + 30.0 + 5.0
+    assert found.slot_seconds["lost"] == 0.5
+    expect_consistent(found, there)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 40), st.integers(1, 60)), min_size=1, max_size=3),
+    st.sampled_from([policies.full(), policies.asha(min_steps=1, reduction_factor=3)]),
+    st.sampled_from([None, 2]),
+    st.sampled_from([0.0, 0.3]),
+    st.integers(0, 5),
+)
+def test_workers_that_come_and_die_change_no_account(
+    lives: list[tuple[int, int]],
+    policy: policies.PolicySpec,
+    checkpoint_every: int | None,
+    overhead: float,
+    seed: int,
+) -> None:
+    there = [
+        Host(name=f"mortal-{number}", slots=2, joins_seconds=joins, lost_seconds=joins + lives)
+        for number, (joins, lives) in enumerate(lives)
+    ]
+    there.append(Host(name="stays", slots=1))
+    trained: list[StepsTrained] = []
+    found = simulate(
+        [small(policy=policy, checkpoint_every=checkpoint_every), small("late", policy=policy)],
+        there,
+        costs=Costs(save_seconds=overhead, load_seconds=overhead, publish_seconds=overhead),
+        arrivals=[0.0, 13.5],
+        seed=seed,
+        watch=lambda event: trained.append(event) if isinstance(event, StepsTrained) else None,
+        checked=True,
+    )
+    assert {each.state for each in found.studies} == {"completed"}
+    assert found.steps_trained == sum(event.stop - event.start for event in trained)
+    assert found.slot_seconds["training"] == pytest.approx(found.steps_trained - found.steps_retrained)
+    assert found.slot_seconds["lost"] >= found.steps_retrained - 1e-6
+    expect_consistent(found, there)
+
+
+def digest(seed: int) -> str:
+    """The journal of a simulation, as one number."""
+    events: list[Event] = []
+    simulate(
+        [small("one", policy=policies.asha(min_steps=1, reduction_factor=3)), small("other")],
+        [*hosts(3, 2), Host(name="dies", slots=2, lost_seconds=7.7)],
+        costs=Costs(save_seconds=0.1, load_seconds=0.2, evaluate_seconds=0.05),
+        arrivals=[0.0, 4.2],
+        seed=seed,
+        watch=events.append,
+    )
+    lines = [[type(event).__name__, journal.to_json(event)] for event in events]
+    return hashlib.sha256(json.dumps(lines).encode()).hexdigest()
+
+
+def test_equal_seeds_give_equal_journals_whatever_the_hash_seed() -> None:
+    program = "from tests.unit.simulation.test_simulation import digest; print(digest(5))"
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={"PYTHONHASHSEED": hash_seed, "PYTHONPATH": ":".join(sys.path)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for hash_seed in ("1", "2")
+    }
+    assert found == {digest(5) + "\n"}
+    assert digest(6) != digest(5)
+
+
+def test_a_study_that_no_slot_is_left_for_says_so() -> None:
+    with pytest.raises(InvalidStudy, match=r"'study' does not end: no worker is there"):
+        simulate([small()], [Host(name="dies", slots=2, lost_seconds=3.0)])
+
+
+def test_studies_that_need_slots_of_different_kinds_are_refused() -> None:
+    cpu = small("cpu", program_changes={"resources": Resources(gpus=0)})
+    gpu = small("gpu", program_changes={"resources": Resources(gpus=1)})
+    assert simulate([gpu, small()], hosts(1)).trials == 36
+    with pytest.raises(InvalidStudy, match=r"resources\.gpus: 'gpu' asks for 1, a study before it for 0"):
+        simulate([cpu, gpu], hosts(1))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"studies": []}, "studies: there is none"),
+        ({"hosts": []}, "hosts: there is none"),
+        ({"hosts": [Host(name="a", slots=1), Host(name="a", slots=2)]}, "two are named 'a'"),
+        ({"arrivals": [1.0, 2.0]}, "there are 2 for 1 studies"),
+        ({"arrivals": [-1.0]}, "0 or more, not -1"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_refused(arguments: dict[str, Any], said: str) -> None:
+    given_arguments = {"studies": [small()], "hosts": hosts(1), **arguments}
+    with pytest.raises(InvalidStudy, match=said):
+        simulate(**given_arguments)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: Costs(step_seconds=0), "step_seconds: must be a number of seconds, more than 0"),
+        (lambda: Costs(save_seconds=-1), "save_seconds: must be a number of seconds, 0 or more, not -1"),
+        (lambda: Costs(load_seconds=float("inf")), "load_seconds"),
+        (lambda: Host(name="a", slots=0), "slots: must be an int of at least 1, not 0"),
+        (lambda: Host(name="a", slots=1, lost_seconds=0.0), "lost_seconds: 0.0 is not later than"),
+    ],
+)
+def test_wrong_numbers_are_refused(make: Any, said: str) -> None:
+    with pytest.raises(InvalidStudy, match=said):
+        make()
+
+
+def test_a_step_time_that_is_none_is_refused_where_it_is_found() -> None:
+    costs = Costs(step_seconds=lambda values: 0.0)
+    with pytest.raises(InvalidStudy, match=r"step_seconds: gives 0\.0 for"):
+        simulate([small()], hosts(1), costs=costs)
+
+
+def test_a_random_search_on_continuous_values_shares_nothing() -> None:
+    spec = study({"lr": space.loguniform(1e-4, 1e-1)}, max_trials=5, max_steps=4)
+    found = simulate([spec], hosts(2))
+    assert found.steps_trained == found.steps_without_sharing == 20
+    assert found.merge_rate == 1.0
