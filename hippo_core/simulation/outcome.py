@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from bisect import bisect_right, insort
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,6 +11,7 @@ from hippo_core.engine.best import best_trials
 from hippo_core.engine.decision import EngineSettings
 from hippo_core.engine.events import Event
 from hippo_core.engine.state import Study
+from hippo_core.engine.trial_paths import walk
 from hippo_core.errors import InvalidStudy
 from hippo_core.simulation.bounds import level_bound, path_bound
 from hippo_core.simulation.costs import Clockwork, Costs, Host, seconds
@@ -211,6 +213,7 @@ def _outcome(simulator: Simulator, hosts: Sequence[Host], clockwork: Clockwork) 
     trained = sum(node.steps for node in state.nodes.values())
     distinct = sum(node.trained - node.start for node in state.nodes.values())
     studies = tuple(_study(study) for study in state.studies.values())
+    _count_trials(state.studies.values(), simulator.usage.spans)
     return Simulated(
         slots=slots,
         makespan_seconds=seconds(simulator.now),
@@ -229,6 +232,18 @@ def _outcome(simulator: Simulator, hosts: Sequence[Host], clockwork: Clockwork) 
         studies=studies,
         spans=tuple(simulator.usage.spans),
     )
+
+
+def _count_trials(studies: Iterable[Study], spans: Iterable[Span]) -> None:
+    """Notes on each stretch how many trials went through its steps."""
+    stops: dict[int, list[int]] = {}
+    for study in studies:
+        for trial in study.trials.values():
+            for node, _, stop in walk(trial, trial.reached):
+                insort(stops.setdefault(node.id, []), stop)
+    for span in spans:
+        through = stops.get(span.node, [])
+        span.trials = len(through) - bisect_right(through, span.start)
 
 
 def _study(study: Study) -> SimulatedStudy:

@@ -37,6 +37,7 @@ class Span:
         node: The node that was trained; 0 where nothing was.
         start: The first step.
         stop: One past the last.
+        trials: How many trials the steps served, of all studies.
     """
 
     host: str
@@ -50,6 +51,7 @@ class Span:
     node: int = 0
     start: int = 0
     stop: int = 0
+    trials: int = 0
 
 
 @dataclass(slots=True)

@@ -49,7 +49,7 @@ def test_every_public_name_is_there(name):
 def test_the_public_names_are_these():
     assert hippo.__all__ == [
         "Checkpoint", "Client", "Context", "Resources", "StageTree", "Study", "StudyHandle", "Trainer", "Trial",
-        "errors", "policies", "run", "samplers", "schedules", "space",
+        "errors", "policies", "run", "samplers", "schedules", "simulation", "space",
     ]  # fmt: skip
 
 

@@ -1,0 +1,136 @@
+"""``hippo simulate``: a study file in, figures and a chart out; no server, no trainer."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from hippo_client.cli.main import call
+
+STUDY = """
+import hippo_client as hippo
+from hippo_client import schedules, space
+
+study = hippo.Study(
+    "trainer:Missing",
+    {
+        "lr": space.choice([schedules.piecewise([0.1, 0.01], [3]), schedules.piecewise([0.1, 0.02], [6])]),
+        "momentum": space.choice([0.9, schedules.piecewise([0.9, 0.95], [6])]),
+    },
+    maximize="accuracy",
+    max_steps=9,
+)
+"""
+SHARED = 3 + 2 * 3 + 4 * 3  # all to step 3, by learning rate to step 6, and from there each trial alone
+
+
+@pytest.fixture
+def study_file(tmp_path: Path) -> str:
+    file = tmp_path / "study.py"
+    file.write_text(STUDY)
+    return str(file)
+
+
+def simulated(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
+    assert call(["simulate", *arguments, "--json"]) == 0
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def test_one_slot_trains_all_the_time(study_file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    found = simulated(capsys, study_file, "--slots", "1")
+    assert found["steps_trained"] == SHARED
+    assert found["steps_trained"] == found["makespan_seconds"] == found["lower_bound_seconds"]
+    assert found["steps_without_sharing"] == 4 * 9
+    assert found["trials"] == 4
+    assert found["studies"][0]["trials"] == {"completed": 4}
+    assert set(found["slot_seconds"]) == {
+        "training", "evaluation", "save", "load", "setup", "idle", "lost",
+    }  # fmt: skip
+
+
+def test_every_cost_is_counted(study_file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    costs = {"step": 2.0, "evaluate": 0.5, "save": 0.25, "load": 0.125, "setup": 7.0}
+    options = [part for name, cost in costs.items() for part in (f"--{name}-seconds", str(cost))]
+    plain = simulated(capsys, study_file, "--slots", "2")
+    found = simulated(capsys, study_file, "--slots", "2", *options)
+    spent, steps = found["slot_seconds"], plain["steps_trained"]
+    assert spent["training"] == steps * 2.0
+    assert spent["evaluation"] == steps * 0.5
+    assert spent["setup"] == 2 * 7.0
+    assert spent["save"] % 0.25 == 0
+    assert spent["load"] % 0.125 == 0
+    assert min(spent["save"], spent["load"]) > 0
+    assert sum(spent.values()) == pytest.approx(2 * found["makespan_seconds"])
+
+
+def test_trial_based_execution_is_shown_beside_it(
+    study_file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = simulated(capsys, study_file, "--slots", "1", "--trial-based")
+    assert found["trial_based"]["steps_trained"] == 4 * 9
+    assert found["trial_based_over_hippo"]["steps"] == 4 * 9 / found["steps_trained"]
+    assert call(["simulate", study_file, "--slots", "1", "--trial-based"]) == 0
+    out = capsys.readouterr().out
+    assert "TRIAL-BASED" in out
+    assert "study: completed, 4 completed" in out
+
+
+def test_equal_seeds_give_equal_figures_and_others_other_ones(
+    study_file: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    adaptive = tmp_path / "adaptive.py"
+    policy = "max_steps=9, policy=hippo.policies.asha(min_steps=1, reduction_factor=2)"
+    adaptive.write_text(STUDY.replace("max_steps=9", policy))
+    found = [simulated(capsys, str(adaptive), "--slots", "2", "--seed", seed) for seed in ("1", "1", "2")]
+    assert found[0] == found[1]
+    assert found[0] != found[2]
+
+
+def test_several_studies_are_submitted_together(
+    study_file: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other.py"
+    other.write_text(STUDY)
+    one = simulated(capsys, study_file, "--slots", "2")
+    both = simulated(capsys, study_file, str(other), "--slots", "2")
+    assert both["steps_trained"] == one["steps_trained"]
+    assert both["steps_without_sharing"] == 2 * one["steps_without_sharing"]
+    assert [study["study"] for study in both["studies"]] == ["study", "other"]
+
+
+def test_the_chart_has_a_row_for_each_slot_and_a_bar_for_each_stage(
+    study_file: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chart = tmp_path / "chart.svg"
+    found = simulated(capsys, study_file, "--slots", "2", "--setup-seconds", "3", "--gantt", str(chart))
+    drawn = ElementTree.fromstring(chart.read_text())
+    titles = [each.text or "" for each in drawn.iter("{http://www.w3.org/2000/svg}title")]
+    assert f"{found['steps_trained']} steps on 2 slots" in titles[0]
+    trained = [text for text in titles if text.startswith("training")]
+    steps = [text.rpartition("steps ")[2].partition(",")[0].split(" to ") for text in trained]
+    assert sum(int(stop) - int(start) for start, stop in steps) == found["steps_trained"]
+    assert any(text.endswith("for 4 trials") for text in trained)
+    assert sum(text.startswith("setup 3 s") for text in titles) == 2
+    words = [each.text for each in drawn.iter("{http://www.w3.org/2000/svg}text")]
+    assert {"slot/0", "slot/1"} <= set(words)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "Missing option '--slots'"),
+        (["--slots", "0"], "--slots"),
+        (["--slots", "1", "--step-seconds", "0"], "--step-seconds"),
+        (["--slots", "1", "--load-seconds", "-1"], "--load-seconds"),
+    ],
+)
+def test_what_cannot_be_simulated_is_a_usage_error(
+    study_file: str, arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(["simulate", study_file, *arguments]) == 2
+    assert said in capsys.readouterr().err

@@ -1,0 +1,74 @@
+import itertools
+from xml.etree import ElementTree
+
+import pytest
+
+import hippo_client as hippo
+from hippo_client import schedules, simulation, space
+
+
+def study(name, *rates):
+    return hippo.Study(
+        "trainer:Trainer", {"lr": space.choice(list(rates))}, name=name, maximize="accuracy", max_steps=9
+    )
+
+
+FORKED = (0.1, schedules.piecewise([0.1, 0.01], [5]))
+
+
+def test_a_study_is_simulated_as_it_is_written():
+    found = simulation.simulate(study("forked", *FORKED), slots=2)
+    assert (found.steps_trained, found.makespan_seconds) == (13, 9)
+    assert simulation.simulate(study("forked", *FORKED), slots=2, sharing=False).steps_trained == 18
+
+
+def test_studies_come_and_workers_go_when_they_are_said_to():
+    found = simulation.simulate(
+        study("one", *FORKED),
+        study("two", 0.2),
+        hosts=[
+            simulation.Host(name="first", slots=1),
+            simulation.Host(name="second", slots=1, joins_seconds=15),
+        ],
+        arrivals=[0, 20],
+        costs=simulation.Costs(step_seconds=lambda values: 2.0),
+    )
+    assert found.makespan_seconds == 38
+    assert {span.host for span in found.spans} == {"first", "second"}
+
+
+def test_names_in_a_chart_are_only_text():
+    found = simulation.simulate(study('<script>"&', *FORKED), slots=1)
+    drawn = ElementTree.fromstring(simulation.gantt_svg(found, width=500))
+    assert drawn.get("width") == "500"
+    assert not list(drawn.iter("{http://www.w3.org/2000/svg}script"))
+    words = [each.text for each in drawn.iter("{http://www.w3.org/2000/svg}text")]
+    assert '<script>"&' in words
+
+
+def test_bars_lie_within_the_chart_and_beside_each_other():
+    found = simulation.simulate(
+        study("forked", *FORKED, 0.2, 0.3),
+        slots=2,
+        costs=simulation.Costs(evaluate_seconds=0.5, save_seconds=0.25, load_seconds=1),
+    )
+    drawn = ElementTree.fromstring(simulation.gantt_svg(found))
+    bars = [each for each in drawn.iter("{http://www.w3.org/2000/svg}rect") if len(each)]
+    rows = {}
+    for bar in bars:
+        left, width = float(bar.get("x")), float(bar.get("width"))
+        assert 0 < left < left + width <= 1200
+        rows.setdefault(bar.get("y"), []).append((left, width))
+    assert len(rows) == 2
+    for row in rows.values():
+        row.sort()
+        for (left, width), (beside, _) in itertools.pairwise(row):
+            assert left + width <= beside + 0.31  # what is very short is drawn a little wider
+
+
+def test_recorded_metrics_are_looked_up():
+    recorded = simulation.RecordedMetrics([([{"lr": 0.1}] * 9, {k: {"accuracy": 0.5} for k in range(1, 10)})])
+    found = simulation.simulate(study("one", 0.1), response=recorded)
+    assert found.studies[0].best_value == 0.5
+    with pytest.raises(hippo.errors.InvalidStudy, match="response: no metrics are recorded for step 0"):
+        simulation.simulate(study("one", 0.2), response=recorded)
