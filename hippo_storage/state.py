@@ -139,6 +139,7 @@ def read(folder: Path, device: str = "cpu") -> Any:
     Raises:
         StateError: The files are not a state, or need something that is not installed.
         StorageError: The disk failed.
+        torch.OutOfMemoryError: The device has not enough memory.
     """
     with in_words(f"reading {folder}"):
         try:
@@ -155,6 +156,8 @@ def read(folder: Path, device: str = "cpu") -> Any:
 
             return Decoder(leaf).decode(body["data"])
         except _NO_STATE as error:
+            if type(error).__name__ == "OutOfMemoryError":
+                raise  # torch's, for the device; nothing is wrong with the files
             raise StateError("", f"the files in {folder} are not a state ({error}).") from error
         except ImportError as error:
             raise StateError("", f"the state in {folder} needs {error.name}.", "Install torch.") from error

@@ -54,6 +54,12 @@ _EXIT_CODES = {"INVALID": 2, "UNAVAILABLE": 3, "NOT_ALLOWED": 4, "NOT_FOUND": 5,
     help="Folder for caches and trainers' data; by default `worker` below HIPPO_HOME.",
 )
 @_option("--cache", envvar="HIPPO_CACHE", default="4GiB", help="Disk for recent checkpoints.")
+@_option(
+    "--gpu-memory-fraction",
+    envvar="HIPPO_GPU_MEMORY_FRACTION",
+    type=float,
+    help="How much of its GPU's memory a slot may take, up to 1, where workers share one; by default all.",
+)
 @click.pass_context
 def cli(
     context: click.Context,
@@ -65,6 +71,7 @@ def cli(
     labels: str,
     data_dir: Path | None,
     cache: str,
+    gpu_memory_fraction: float | None,
 ) -> None:
     """Trains what a Hippo server grants. SIGTERM lets it save, give back what it trains, and leave."""
     if context.invoked_subcommand is not None:
@@ -72,7 +79,9 @@ def cli(
     from hippo_core.errors import HippoError
 
     try:
-        settings = _settings(server, server_file, token_file, name, slots, labels, data_dir, cache)
+        settings = _settings(
+            server, server_file, token_file, name, slots, labels, data_dir, cache, gpu_memory_fraction
+        )
         _work(settings)
     except HippoError as error:
         raise SystemExit(_fail(error)) from None
@@ -105,6 +114,7 @@ def _settings(
     labels: str,
     data_dir: Path | None,
     cache: str,
+    gpu_memory_fraction: float | None,
 ) -> WorkerSettings:
     import os
 
@@ -119,6 +129,7 @@ def _settings(
         labels=settings.parse_labels(labels),
         data_folder=(data_dir.expanduser() if data_dir else settings.default_data_folder()).absolute(),
         cache_bytes=settings.parse_size(cache),
+        gpu_memory_fraction=gpu_memory_fraction,
     )
 
 

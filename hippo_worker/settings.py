@@ -30,6 +30,7 @@ class WorkerSettings:
         labels: For people.
         data_folder: For caches, spool and trainers' data; one worker's alone.
         cache_bytes: How much of recent checkpoints is kept there.
+        gpu_memory_fraction: How much of its GPU's memory each slot may take, above 0 and up to 1; None: all there is.
     """
 
     endpoint: Endpoint | ComingServer
@@ -38,6 +39,7 @@ class WorkerSettings:
     labels: Mapping[str, str]
     data_folder: Path
     cache_bytes: int
+    gpu_memory_fraction: float | None = None
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", self.name):
@@ -48,6 +50,13 @@ class WorkerSettings:
             )
         if self.slots is not None and self.slots < 1:
             raise InvalidStudy("slots", f"{self.slots} is too few", "Give at least 1.")
+        fraction = self.gpu_memory_fraction
+        if fraction is not None and not 0.0 < fraction <= 1.0:
+            raise InvalidStudy(
+                "gpu-memory-fraction",
+                f"{fraction:g} is no part of a GPU's memory",
+                "Give a number above 0, at most 1: 0.5 where two workers share a GPU.",
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,6 +31,7 @@ class Supplies:
         spool: Where runners write; emptied at start-up.
         data_folder: For trainers' data, as ``context.data_dir``.
         variables: The worker's own environment, which secrets are taken from.
+        gpu_memory_fraction: How much of its GPU's memory each runner may take; None: all there is.
         storage: The shared storage; known once the worker has registered.
     """
 
@@ -41,6 +42,7 @@ class Supplies:
     spool: Path
     data_folder: Path
     variables: Mapping[str, str]
+    gpu_memory_fraction: float | None = None
     storage: Storage | None = None
 
     @property

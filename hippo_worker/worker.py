@@ -64,6 +64,7 @@ async def _assemble(settings: WorkerSettings, spawner: Spawner, spool: Path) -> 
         spool=spool,
         data_folder=data_folder,
         variables=dict(os.environ),
+        gpu_memory_fraction=settings.gpu_memory_fraction,
     )
     offer = await describe(spawner, settings.slots)
     endpoint = settings.endpoint

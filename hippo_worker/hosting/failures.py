@@ -53,7 +53,14 @@ def _is_out_of_memory(error: BaseException) -> bool:
     # torch.OutOfMemoryError is a RuntimeError; it is known by name so that this module needs no torch.
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
-    words = ("can't allocate memory", "not enough memory", "CUDA out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+    words = (
+        "can't allocate memory",
+        "not enough memory",
+        "CUDA out of memory",
+        "CUDA error: out of memory",
+        "CUBLAS_STATUS_ALLOC_FAILED",
+        "CUDNN_STATUS_ALLOC_FAILED",
+    )
     return isinstance(error, RuntimeError) and any(word in str(error) for word in words)
 
 
@@ -89,9 +96,11 @@ def _said(error: BaseException) -> str:
 
 def _remedy(error: BaseException) -> str:
     if _is_out_of_memory(error):
-        return (
-            "Out of memory: lower the batch size or the size of the model, accumulate gradients, "
-            "or give the worker fewer slots"
+        lower = "Out of memory: lower the batch size or the size of the model, accumulate gradients, "
+        # How torch says that it was not the device that was full.
+        capped = " allowed; " in str(error)
+        return lower + (
+            "or raise the worker's --gpu-memory-fraction" if capped else "or give the worker fewer slots"
         )
     if _lacks_deterministic_form(error):
         return "Use another operation, or write Study(deterministic=False): results then need not be equal bit for bit"

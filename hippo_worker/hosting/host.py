@@ -19,7 +19,7 @@ from hippo_worker.hosting.loading import Code
 from hippo_worker.hosting.loop import PathLoop
 from hippo_worker.hosting.order import PathOrder, StartFrom
 from hippo_worker.hosting.randomness import capture_random_state, restore_random_state
-from hippo_worker.hosting.runtime import CUDA, prepare
+from hippo_worker.hosting.runtime import CUDA, is_broken, prepare
 from hippo_worker.hosting.saving import Saver
 
 
@@ -50,11 +50,17 @@ class PathHost:
     Args:
         device: "cpu" or "cuda".
         threads: torch's threads, the program's ``resources.cpus``.
+        memory_fraction: How much of the GPU's memory may be taken, above 0 and up to 1; None: all there is.
+
+    Attributes:
+        usable: Whether further paths can be trained. Not once the device has failed: only another process can then.
     """
 
-    def __init__(self, device: str, threads: int) -> None:
+    def __init__(self, device: str, threads: int, memory_fraction: float | None = None) -> None:
+        self.usable = True
         self._device = device
         self._threads = threads
+        self._memory_fraction = memory_fraction
         self._saver = Saver()
         self._served: tuple[str, str] | None = None
         self._code: Code | None = None
@@ -85,14 +91,15 @@ class PathHost:
         loop: PathLoop | None = None
         try:
             code = self._load(order)
-            held = self._held = self._start(order, code)
-            loop = PathLoop(order, link, held.hosted, self._saver, code, self._device, self._threads)
+            self._held = self._start(order, code)
+            loop = PathLoop(order, link, self._held.hosted, self._saver, code, self._device, self._threads)
             result = loop.run()
             if loop.step > at[1]:
-                held.node, held.step = loop.state
-            held.random = capture_random_state(self._device)
+                self._held.node, self._held.step = loop.state
+            self._held.random = capture_random_state(self._device)
             return result
         except TrainerFailed as error:
+            self.usable = not is_broken(self._device)
             node, step = at if loop is None else loop.failing
             failed = self._explain(error, order, node, step)
         except _StartLost as error:
@@ -103,6 +110,7 @@ class PathHost:
             # The link's: the trainer is somewhere in the path, and no state that anybody knows of.
             self._drop()
             raise
+        loop = None  # else it would keep the trainer, and the memory that is to be given back
         self._drop()
         return failed
 
@@ -119,7 +127,7 @@ class PathHost:
         served = (order.program_key, str(order.code.resolve()))
         if self._served is None:
             self._served = served
-            prepare(self._device, self._threads, order.program.deterministic)
+            prepare(self._device, self._threads, order.program.deterministic, self._memory_fraction)
         elif self._served != served:
             raise ValueError(
                 f"this host serves {self._served}, not {served}: code of two bundles never mixes"
@@ -189,6 +197,9 @@ class PathHost:
         assert start.folder is not None
         try:
             return read(start.folder, self._device)
+        except (MemoryError, torch.OutOfMemoryError) as error:
+            # Beside the trainer's own there is no room for the state; that is as if the trainer needed too much.
+            raise TrainerFailed(error) from error
         except (HippoError, OSError) as error:
             raise _StartLost(f"The checkpoint at step {start.step} cannot be read: {error}") from error
 
@@ -204,5 +215,5 @@ class PathHost:
             self._held.hosted.close()
             self._held = None
         gc.collect()
-        if self._device == CUDA:
+        if self._device == CUDA and self.usable:
             torch.cuda.empty_cache()

@@ -147,7 +147,7 @@ def _signature(method: str, arguments: tuple[str, ...]) -> str:
 
 
 def _is_installed(file: Path) -> bool:
-    return any(file.is_relative_to(folder) for folder in (*_installed_folders(), *_editable_folders()))
+    return any(file.is_relative_to(folder) for folder in (*_installed_folders(), *_distribution_folders()))
 
 
 @cache
@@ -158,11 +158,13 @@ def _installed_folders() -> tuple[Path, ...]:
 
 
 @cache
-def _editable_folders() -> tuple[Path, ...]:
-    """The folders of distributions that are installed in editable mode, from wherever they lie."""
+def _distribution_folders() -> tuple[Path, ...]:
+    """Where distributions lie: folders on the path that an installer has put them into, and those of editable ones."""
     found = []
     for distribution in importlib.metadata.distributions():
         about = json.loads(distribution.read_text("direct_url.json") or "{}")
         if about.get("dir_info", {}).get("editable"):
             found.append(Path(url2pathname(urlsplit(about["url"]).path)).resolve())
-    return tuple(found)
+        if distribution.read_text("INSTALLER") is not None:
+            found.append(Path(str(distribution.locate_file(""))).resolve())
+    return tuple(dict.fromkeys(found))

@@ -233,6 +233,8 @@ class PathLoop:
         with user_code():
             self._code.require_accounted()
             require_threads(self._threads)
+            # What went wrong on a device long after the trainer called for it comes to light here.
+            self._reporter.settle()
         self._reporter.flush(self.step)
         self._tell_at = time.perf_counter() + FLUSH_SECONDS
 

@@ -73,7 +73,7 @@ def _describe(value: Any) -> str:
     return "nothing" if value is None else f"a {kind}"
 
 
-def settle(metrics: Unsettled) -> dict[str, float]:
+def settle(metrics: Mapping[str, float | torch.Tensor]) -> dict[str, float]:
     """Turns what is still a tensor into a number."""
     return {
         name: float(value.item()) if isinstance(value, torch.Tensor) else value
@@ -84,8 +84,8 @@ def settle(metrics: Unsettled) -> dict[str, float]:
 @dataclass(slots=True)
 class _Record:
     step: int
-    metrics: Unsettled
-    training: Unsettled
+    metrics: Mapping[str, float | torch.Tensor]
+    training: Mapping[str, float | torch.Tensor]
     evaluated: bool
 
 
@@ -122,6 +122,11 @@ class Reporter:
         """Time was spent since the last call."""
         self._train_seconds += train_seconds
         self._evaluate_seconds += evaluate_seconds
+
+    def settle(self) -> None:
+        """Waits for the numbers that a device has yet to give."""
+        for record in self._records:
+            record.metrics, record.training = settle(record.metrics), settle(record.training)
 
     def flush(self, step: int) -> None:
         """Tells everything up to the state at ``step``."""

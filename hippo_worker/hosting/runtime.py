@@ -22,13 +22,17 @@ CPU = "cpu"
 CUDA = "cuda"
 
 
-def prepare(device: str, threads: int, deterministic: bool) -> torch.device:
+def prepare(
+    device: str, threads: int, deterministic: bool, memory_fraction: float | None = None
+) -> torch.device:
     """Makes torch do as the program says, and gives the device to train on.
 
     Args:
         device: "cpu" or "cuda"; the runner sees only the GPU that its slot holds.
         threads: How many threads an operation on the processor may use; at least 1.
         deterministic: Whether operations without a deterministic form are errors.
+        memory_fraction: How much of the GPU's memory this process may take, above 0 and up to 1; None: all there is.
+            What goes beyond is an out-of-memory error here, and not in a process that shares the GPU.
     """
     # Read by cuBLAS when its first handle is made; without it deterministic matrix products are refused.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -48,7 +52,20 @@ def prepare(device: str, threads: int, deterministic: bool) -> torch.device:
         raise ValueError(f"unknown device {device!r}: cpu or cuda")
     chosen = torch.device(CUDA, 0)
     torch.cuda.set_device(chosen)
+    if memory_fraction is not None:
+        torch.cuda.set_per_process_memory_fraction(memory_fraction, chosen)
     return chosen
+
+
+def is_broken(device: str) -> bool:
+    """Whether the device has failed for this process: once a kernel has broken down on a GPU, all later calls fail."""
+    if device != CUDA:
+        return False
+    try:
+        torch.cuda.synchronize()
+    except RuntimeError:
+        return True
+    return False
 
 
 def require_threads(threads: int) -> None:

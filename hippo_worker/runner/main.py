@@ -30,16 +30,16 @@ if TYPE_CHECKING:
 
 
 def run(connection: socket.socket, settings: RunnerSettings) -> int:
-    """Trains paths until the daemon says that it is enough. Returns the exit status."""
+    """Trains paths until the daemon says that it is enough, or the device has failed. Returns the exit status."""
     capture = Capture(settings.folder / "runner.log")
     faulthandler.enable()
     set_title(f"hippo-runner slot {settings.slot}")
     from hippo_worker.hosting.host import PathHost  # with torch, which a fork has already
 
-    host = PathHost(settings.device, settings.threads)
+    host = PathHost(settings.device, settings.threads, settings.gpu_memory_fraction)
     wire = Wire(connection)
     wire.tell(messages.Ready(), now=True)
-    while (order := wire.orders.get()) is not None:
+    while host.usable and (order := wire.orders.get()) is not None:
         _train(host, wire, capture, order)
     host.close()
     return 0

@@ -16,12 +16,14 @@ class RunnerSettings:
         device: ``cpu`` or ``cuda``.
         threads: Threads for torch.
         folder: A folder of its own, for what it prints while no path is trained.
+        gpu_memory_fraction: How much of its GPU's memory it may take; None: all there is.
     """
 
     slot: int
     device: str
     threads: int
     folder: Path
+    gpu_memory_fraction: float | None = None
 
     def to_plain(self) -> dict[str, Any]:
         """The settings as plain data."""
@@ -30,6 +32,7 @@ class RunnerSettings:
             "device": self.device,
             "threads": self.threads,
             "folder": str(self.folder),
+            "gpu_memory_fraction": self.gpu_memory_fraction,
         }
 
     @classmethod

@@ -196,7 +196,11 @@ class Slot:
         folder = self._supplies.spool / "runners" / f"{self.spec.index}-{next(self._numbers)}"
         folder.mkdir(parents=True)
         settings = RunnerSettings(
-            slot=self.spec.index, device=self.spec.device, threads=program.resources.cpus, folder=folder
+            slot=self.spec.index,
+            device=self.spec.device,
+            threads=program.resources.cpus,
+            folder=folder,
+            gpu_memory_fraction=self._supplies.gpu_memory_fraction,
         )
         process = await self._supplies.spawner.spawn(
             settings,

@@ -178,6 +178,19 @@ def test_the_process_is_prepared_as_documented() -> None:
         prepare("tpu", 1, True)
 
 
+def test_a_part_of_the_gpu_is_set_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: asked.append(device))
+    monkeypatch.setattr(
+        torch.cuda, "set_per_process_memory_fraction", lambda *arguments: asked.append(arguments)
+    )
+    gpu = torch.device("cuda", 0)
+    assert prepare("cuda", 1, False) == gpu
+    assert asked == [gpu]
+    prepare("cuda", 1, False, 0.5)
+    assert asked == [gpu, gpu, (0.5, gpu)]
+
+
 def test_other_threads_are_refused() -> None:
     torch.set_num_threads(2)
     with pytest.raises(InvalidTrainer, match=r"Resources\(cpus=2\)"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,10 +14,13 @@ import torch
 
 from hippo_core.engine.states import FailureClass
 from hippo_storage.state import read
+from hippo_worker.hosting import host as host_module
 from hippo_worker.hosting import saving
+from hippo_worker.hosting.failures import explain
 from hippo_worker.hosting.host import PathHost
 from hippo_worker.hosting.link import Failed, OfferSavePoint, Released, StopPath, Trained
 from hippo_worker.hosting.order import PathOrder, StartFrom
+from tests.unit.hosting.fresh_process import run_in_fresh_process
 from tests.unit.hosting.memory_link import MemoryLink
 from tests.unit.hosting.orders import Values, make_order
 
@@ -284,6 +288,68 @@ def test_an_error_is_told_with_its_class_place_and_step(kind: str, host: PathHos
     assert host.holds() is None
 
 
+def test_what_fails_on_the_device_after_the_step_is_the_trainers(host: PathHost, tmp_path: Path) -> None:
+    found = fail(host, order(tmp_path, "LateFailing", stages=[(1, 0, 3)]))
+    assert (found.failure, found.node, found.step) == (FailureClass.USER, 1, 2)
+    assert "meta tensors" in found.message
+    assert host.usable
+
+
+def test_no_path_is_trained_where_the_device_has_failed(
+    host: PathHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host_module, "is_broken", lambda device: True)
+    fail(host, order(tmp_path, "Raising", options={"at": 4, "kind": "value"}))
+    assert not host.usable
+
+
+def test_a_trainer_that_failed_is_gone_when_memory_is_given_back(
+    host: PathHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What still held it when garbage is collected would keep its tensors on a device."""
+    alive: list[int] = []
+
+    def collect() -> int:
+        found = gc_collect()
+        alive.append(sum(type(each).__name__ == "Raising" for each in gc.get_objects()))
+        return found
+
+    gc_collect = gc.collect
+    monkeypatch.setattr(gc, "collect", collect)
+    fail(host, order(tmp_path, "Raising", options={"at": 4, "kind": "memory"}))
+    assert alive[-1] == 0
+
+
+def test_a_state_that_finds_no_room_on_the_device_is_as_a_trainer_too_large(
+    host: PathHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = MemoryLink()
+    host.run(order(tmp_path, stages=[(1, 0, 3)]), link)
+    host.finish_saves()
+
+    def full(folder: Path, device: str) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    monkeypatch.setattr(host_module, "read", full)
+    fresh = PathHost("cpu", 1)
+    start = StartFrom(node=1, step=3, fence=1, folder=link.folder(1, 3))
+    found = fail(fresh, order(tmp_path, stages=[(2, 3, 6)], start=start))
+    fresh.close()
+    assert (found.failure, found.step) == (FailureClass.MEMORY, 3)
+    assert "lower the batch size" in found.message
+
+
+def test_a_worker_that_allows_a_part_of_the_gpu_is_named_where_more_is_asked_for(tmp_path: Path) -> None:
+    said = "CUDA out of memory. Tried to allocate 20 GiB. GPU 0 has a total capacity of 79 GiB. "
+    capped = explain(
+        torch.OutOfMemoryError(said + "19 GiB allowed; Of the allocated memory 1 GiB is used"), tmp_path
+    )
+    full = explain(torch.OutOfMemoryError(said + "Of the allocated memory 1 GiB is used"), tmp_path)
+    assert capped.failure is full.failure is FailureClass.MEMORY
+    assert capped.message.endswith("or raise the worker's --gpu-memory-fraction")
+    assert full.message.endswith("or give the worker fewer slots")
+
+
 def test_a_trace_has_the_users_frames_first_and_its_cause(host: PathHost, tmp_path: Path) -> None:
     found = fail(host, order(tmp_path, "Raising", options={"at": 0, "kind": "value"}))
     lines = found.traceback.splitlines()
@@ -382,6 +448,22 @@ def test_modules_from_elsewhere_are_refused_with_file_and_remedy(host: PathHost,
     assert found.failure is FailureClass.INVALID
     assert str(tmp_path / "elsewhere_module.py") in found.message
     assert f'Study(code=["{tmp_path}"])' in found.message
+
+
+def test_modules_of_a_distribution_on_the_path_are_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As ``pip install --target`` leaves them."""
+    site = tmp_path / "site"
+    about = site / "elsewhere-1.0.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: elsewhere\nVersion: 1.0\n")
+    (about / "INSTALLER").write_text("pip\n")
+    (site / "elsewhere_module.py").write_text("VALUE = 1\n")
+    monkeypatch.setenv("PYTHONPATH", str(site))
+    options = {"folder": str(site), "module": "elsewhere_module"}
+    (told,) = run_in_fresh_process([order(tmp_path, "ForeignImport", options=options)])
+    assert told[-1][1] == "Trained", told[-1]
 
 
 def test_an_error_in_setup_is_the_users(host: PathHost, tmp_path: Path) -> None:

@@ -312,6 +312,19 @@ def test_full_disks_leave_nothing_of_the_state(tmp_path: Path, monkeypatch: pyte
     assert list((tmp_path / "spool").iterdir()) == []
 
 
+def test_a_device_without_room_is_no_fault_of_the_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states.write(states.capture({"weights": torch.ones(3)}), tmp_path / "state")
+
+    def full(*arguments: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(states, "_read_tensor_bytes", full)
+    with pytest.raises(torch.OutOfMemoryError):
+        states.read(tmp_path / "state")
+
+
 def test_a_newer_format_asks_for_an_upgrade(tmp_path: Path) -> None:
     from hippo_storage.state_data import pack
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from hippo_core.errors import InvalidStudy, NotAllowed
+from hippo_worker.runner.settings import RunnerSettings
 from hippo_worker.settings import (
     ComingServer,
     Endpoint,
@@ -69,6 +70,17 @@ def test_the_hosts_name_is_a_workers_name() -> None:
 def test_too_few_slots(slots: int) -> None:
     with pytest.raises(InvalidStudy, match=r"^slots:"):
         make(slots=slots)
+
+
+@pytest.mark.parametrize("fraction", [0.0, -0.5, 1.5, float("nan")])
+def test_no_parts_of_a_gpus_memory(fraction: float) -> None:
+    with pytest.raises(InvalidStudy, match=r"^gpu-memory-fraction: .* Give a number above 0, at most 1"):
+        make(gpu_memory_fraction=fraction)
+
+
+def test_a_part_of_a_gpus_memory_reaches_the_runner(tmp_path: Path) -> None:
+    told = RunnerSettings(slot=0, device="cuda", threads=1, folder=tmp_path, gpu_memory_fraction=0.5)
+    assert RunnerSettings.from_plain(json.loads(json.dumps(told.to_plain()))) == told
 
 
 def test_a_token_is_read_from_a_file_or_a_variable_and_never_shown(tmp_path: Path) -> None:

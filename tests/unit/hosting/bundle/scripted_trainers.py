@@ -76,6 +76,14 @@ class TrainReturning(Plain):
         return 0.25
 
 
+class LateFailing(Plain):
+    """Its number cannot be read: as one that a device was still to give when it failed."""
+
+    def train(self, step):
+        super().train(step)
+        return {"loss": torch.empty((), device="meta")}
+
+
 class SettingThreads(Plain):
     def train(self, step):
         super().train(step)
