@@ -25,6 +25,13 @@ STUDY_FOLDER = Path(__file__).parent / "study"
 COMMAND = [sys.executable, "-m", "hippo_client.cli.main"]
 
 
+@pytest.fixture(autouse=True)
+def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that is started trains on the processor, also where there is a GPU; one file's tests are about that."""
+    if request.path.name != "test_gpu.py":
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+
+
 def environment(**more: str) -> dict[str, str]:
     """That of the tests, without anything that names a server."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("HIPPO_")}
@@ -102,13 +109,13 @@ class Pool:
         )
         until(ready.exists, "a ready server")
 
-    def start_worker(self, name: str, slots: int = 1) -> None:
+    def start_worker(self, name: str, slots: int = 1, *options: str) -> None:
         """Starts a worker with a data folder of its own."""
         self._start(
             name,
             "hippo_worker.main",
             *("--server", self.address, "--token-file", str(self.path / "server" / "worker.token")),
-            *("--name", name, "--slots", str(slots), "--data-dir", str(self.path / name)),
+            *("--name", name, "--slots", str(slots), "--data-dir", str(self.path / name), *options),
         )
 
     def _start(self, name: str, module: str, *arguments: str) -> None:

@@ -19,11 +19,11 @@ from bare import digest as weights_digest  # noqa: E402
 Values = Sequence[dict[str, Any]]
 
 
-def bare(trainer: str, trials: Sequence[Values], seed: int = 0) -> list[dict[str, Any]]:
+def bare(trainer: str, trials: Sequence[Values], seed: int = 0, device: str = "cpu") -> list[dict[str, Any]]:
     """For each trial its metrics by step and a digest of its weights."""
     done = subprocess.run(
         [sys.executable, str(STUDY_FOLDER / "bare.py")],
-        input=json.dumps({"trainer": trainer, "seed": seed, "trials": trials}),
+        input=json.dumps({"trainer": trainer, "seed": seed, "trials": trials, "device": device}),
         capture_output=True,
         text=True,
         timeout=240,

@@ -14,14 +14,19 @@ EPOCH_TRAINERS = ["Dropout", "BatchNormAdam", "OwnScheduler", "Autocast", "Rando
 
 
 def expect_as_alone(
-    client: Client, study: str, trainer: str, weights: bool = True, evaluate_every: int = 1
+    client: Client,
+    study: str,
+    trainer: str,
+    weights: bool = True,
+    evaluate_every: int = 1,
+    device: str = "cpu",
 ) -> list[Any]:
     """Every trial's metrics at every step, and its final weights, equal those of the plain loop."""
     handle = client.study(study)
     trials = handle.trials()
     taken = [[trial.values(step=step) for step in range(STEPS)] for trial in trials]
     assert sorted(map(repr, taken)) == sorted(map(repr, GRID))
-    for trial, alone in zip(trials, bare(trainer, taken), strict=True):
+    for trial, alone in zip(trials, bare(trainer, taken, device=device), strict=True):
         steps = list(range(evaluate_every, STEPS + 1, evaluate_every))
         assert [entry["step"] for entry in trial.history()] == steps
         assert [entry["metrics"] for entry in trial.history()] == [

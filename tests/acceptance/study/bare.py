@@ -23,7 +23,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 Values = list[dict[str, Any]]
-Loop = Callable[[Values], tuple[list[dict[str, float]], dict[str, torch.Tensor]]]
+Loop = Callable[[Values, str], tuple[list[dict[str, float]], dict[str, torch.Tensor]]]
 
 
 def seed(number: int) -> None:
@@ -35,8 +35,8 @@ def seed(number: int) -> None:
     torch.use_deterministic_algorithms(True)
 
 
-def dropout(values: Values) -> tuple[list[dict[str, float]], dict[str, torch.Tensor]]:
-    data, model = models.dataset(), models.dropout_net()
+def dropout(values: Values, device: str) -> tuple[list[dict[str, float]], dict[str, torch.Tensor]]:
+    data, model = models.dataset(), models.dropout_net().to(device)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     found = []
     for each in values:
@@ -44,16 +44,16 @@ def dropout(values: Values) -> tuple[list[dict[str, float]], dict[str, torch.Ten
             group["lr"], group["momentum"] = each["lr"], each["momentum"]
         for inputs, labels in DataLoader(data, batch_size=each["batch_size"], shuffle=True):
             optimizer.zero_grad()
-            nn.functional.cross_entropy(model(inputs), labels).backward()
+            nn.functional.cross_entropy(model(inputs.to(device)), labels.to(device)).backward()
             optimizer.step()
-        found.append(models.accuracy_and_loss(model, data))
+        found.append(models.accuracy_and_loss(model, data, device))
     return found, model.state_dict()
 
 
-def batchnorm_adam(values: Values) -> tuple[list[dict[str, float]], dict[str, torch.Tensor]]:
+def batchnorm_adam(values: Values, device: str) -> tuple[list[dict[str, float]], dict[str, torch.Tensor]]:
     data = models.dataset()
-    models.dropout_net()
-    model = models.batchnorm_net()
+    models.dropout_net()  # as the trainer draws it before its own
+    model = models.batchnorm_net().to(device)
     optimizer = torch.optim.Adam(model.parameters())
     found = []
     for each in values:
@@ -61,14 +61,14 @@ def batchnorm_adam(values: Values) -> tuple[list[dict[str, float]], dict[str, to
             group["lr"], group["betas"] = each["lr"], (each["momentum"], 0.999)
         for inputs, labels in DataLoader(data, batch_size=each["batch_size"], shuffle=True):
             optimizer.zero_grad()
-            nn.functional.cross_entropy(model(inputs), labels).backward()
+            nn.functional.cross_entropy(model(inputs.to(device)), labels.to(device)).backward()
             optimizer.step()
-        found.append(models.accuracy_and_loss(model, data))
+        found.append(models.accuracy_and_loss(model, data, device))
     return found, model.state_dict()
 
 
-def own_scheduler(values: Values) -> tuple[list[dict[str, float]], dict[str, torch.Tensor]]:
-    data, model = models.dataset(), models.dropout_net()
+def own_scheduler(values: Values, device: str) -> tuple[list[dict[str, float]], dict[str, torch.Tensor]]:
+    data, model = models.dataset(), models.dropout_net().to(device)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: 0.9**epoch)
     found = []
@@ -79,15 +79,15 @@ def own_scheduler(values: Values) -> tuple[list[dict[str, float]], dict[str, tor
             group["momentum"] = each["momentum"]
         for inputs, labels in DataLoader(data, batch_size=each["batch_size"], shuffle=True):
             optimizer.zero_grad()
-            nn.functional.cross_entropy(model(inputs), labels).backward()
+            nn.functional.cross_entropy(model(inputs.to(device)), labels.to(device)).backward()
             optimizer.step()
         scheduler.step()
-        found.append(models.accuracy_and_loss(model, data))
+        found.append(models.accuracy_and_loss(model, data, device))
     return found, model.state_dict()
 
 
-def autocast(values: Values) -> tuple[list[dict[str, float]], dict[str, torch.Tensor]]:
-    data, model = models.dataset(), models.dropout_net()
+def autocast(values: Values, device: str) -> tuple[list[dict[str, float]], dict[str, torch.Tensor]]:
+    data, model = models.dataset(), models.dropout_net().to(device)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     found = []
     for each in values:
@@ -95,17 +95,17 @@ def autocast(values: Values) -> tuple[list[dict[str, float]], dict[str, torch.Te
             group["lr"], group["momentum"] = each["lr"], each["momentum"]
         for inputs, labels in DataLoader(data, batch_size=each["batch_size"], shuffle=True):
             optimizer.zero_grad()
-            with torch.autocast("cpu", dtype=torch.bfloat16):
-                loss = nn.functional.cross_entropy(model(inputs), labels)
+            with torch.autocast(device, dtype=torch.bfloat16):
+                loss = nn.functional.cross_entropy(model(inputs.to(device)), labels.to(device))
             loss.backward()
             optimizer.step()
-        found.append(models.accuracy_and_loss(model, data))
+        found.append(models.accuracy_and_loss(model, data, device))
     return found, model.state_dict()
 
 
-def random_evaluation(values: Values) -> tuple[list[dict[str, float]], dict[str, torch.Tensor]]:
+def random_evaluation(values: Values, device: str) -> tuple[list[dict[str, float]], dict[str, torch.Tensor]]:
     """Evaluating draws from a copy of the random state: training goes on as if it had not."""
-    data, model = models.dataset(), models.dropout_net()
+    data, model = models.dataset(), models.dropout_net().to(device)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     found = []
     for each in values:
@@ -113,25 +113,28 @@ def random_evaluation(values: Values) -> tuple[list[dict[str, float]], dict[str,
             group["lr"], group["momentum"] = each["lr"], each["momentum"]
         for inputs, labels in DataLoader(data, batch_size=each["batch_size"], shuffle=True):
             optimizer.zero_grad()
-            nn.functional.cross_entropy(model(inputs), labels).backward()
+            nn.functional.cross_entropy(model(inputs.to(device)), labels.to(device)).backward()
             optimizer.step()
         saved = random.getstate(), np.random.get_state(), torch.get_rng_state()
-        noise = torch.rand(1).item() + random.random() + float(np.random.rand())
-        found.append({**models.accuracy_and_loss(model, data), "noise": noise})
+        on_gpu = torch.cuda.get_rng_state() if device == "cuda" else None
+        noise = torch.rand(1, device=device).item() + random.random() + float(np.random.rand())
+        found.append({**models.accuracy_and_loss(model, data, device), "noise": noise})
         random.setstate(saved[0])
         np.random.set_state(saved[1])
         torch.set_rng_state(saved[2])
+        if on_gpu is not None:
+            torch.cuda.set_rng_state(on_gpu)
     return found, model.state_dict()
 
 
-def iterations(values: Values) -> tuple[list[dict[str, float]], dict[str, torch.Tensor]]:
+def iterations(values: Values, device: str) -> tuple[list[dict[str, float]], dict[str, torch.Tensor]]:
     """One uninterrupted pass over Hippo's batches, loaded in this process: no cut, no fork, no worker."""
     from hippo_worker.hosting.batches import Batches
     from hippo_worker.hosting.randomness import derive
 
     data = models.dataset()
     batches = Batches(data, values[0]["batch_size"], shuffle=True, workers=0, seed=derive(0, "batches", 0))
-    model = models.dropout_net()
+    model = models.dropout_net().to(device)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     found = []
     for each in values:
@@ -140,9 +143,9 @@ def iterations(values: Values) -> tuple[list[dict[str, float]], dict[str, torch.
         batches.batch_size = each["batch_size"]
         inputs, labels = next(batches)
         optimizer.zero_grad()
-        nn.functional.cross_entropy(model(inputs), labels).backward()
+        nn.functional.cross_entropy(model(inputs.to(device)), labels.to(device)).backward()
         optimizer.step()
-        found.append(models.accuracy_and_loss(model, data))
+        found.append(models.accuracy_and_loss(model, data, device))
     return found, model.state_dict()
 
 
@@ -171,7 +174,7 @@ def main() -> None:
     answers = []
     for values in request["trials"]:
         seed(request["seed"])
-        found, weights = LOOPS[request["trainer"]](values)
+        found, weights = LOOPS[request["trainer"]](values, request["device"])
         answers.append({"metrics": found, "weights": digest(weights)})
     json.dump(answers, sys.stdout)
 

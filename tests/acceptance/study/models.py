@@ -27,9 +27,9 @@ def batchnorm_net() -> nn.Module:
     return nn.Sequential(nn.Linear(FEATURES, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, CLASSES))
 
 
-def accuracy_and_loss(model: nn.Module, data: TensorDataset) -> dict[str, float]:
+def accuracy_and_loss(model: nn.Module, data: TensorDataset, device: str) -> dict[str, float]:
     """Evaluates a model on all data, in evaluation mode, and leaves it in the mode that it found."""
-    inputs, labels = data.tensors
+    inputs, labels = (tensor.to(device) for tensor in data.tensors)
     training = model.training
     model.eval()
     with torch.no_grad():

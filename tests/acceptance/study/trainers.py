@@ -19,8 +19,9 @@ class Dropout(hippo.Trainer):
     """Global random state: dropout, and a DataLoader that shuffles."""
 
     def setup(self, context: hippo.Context) -> None:
+        self.device = context.device
         self.data = models.dataset()
-        self.model = models.dropout_net()
+        self.model = models.dropout_net().to(context.device)
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.1)
         self.batch_size = 32
         self.pause = context.options.get("pause", 0.0)
@@ -35,7 +36,7 @@ class Dropout(hippo.Trainer):
         total = 0.0
         for inputs, labels in DataLoader(self.data, batch_size=self.batch_size, shuffle=True):
             self.optimizer.zero_grad()
-            loss = self.loss(inputs, labels)
+            loss = self.loss(inputs.to(self.device), labels.to(self.device))
             loss.backward()
             self.optimizer.step()
             total += loss.item()
@@ -45,7 +46,7 @@ class Dropout(hippo.Trainer):
         return nn.functional.cross_entropy(self.model(inputs), labels)
 
     def evaluate(self) -> dict[str, float]:
-        return models.accuracy_and_loss(self.model, self.data)
+        return models.accuracy_and_loss(self.model, self.data, self.device)
 
 
 class BatchNormAdam(Dropout):
@@ -53,7 +54,7 @@ class BatchNormAdam(Dropout):
 
     def setup(self, context: hippo.Context) -> None:
         super().setup(context)
-        self.model = models.batchnorm_net()
+        self.model = models.batchnorm_net().to(context.device)
         self.optimizer = torch.optim.Adam(self.model.parameters())
 
     def apply(self, hp: Any) -> None:
@@ -83,10 +84,10 @@ class OwnScheduler(Dropout):
 
 
 class Autocast(Dropout):
-    """Half-precision arithmetic on the processor."""
+    """Half-precision arithmetic."""
 
     def loss(self, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.autocast(self.device, dtype=torch.bfloat16):
             return nn.functional.cross_entropy(self.model(inputs), labels)
 
 
@@ -95,16 +96,17 @@ class RandomEvaluation(Dropout):
 
     def evaluate(self) -> dict[str, float]:
         self.model.train()
-        noise = torch.rand(1).item() + random.random() + float(np.random.rand())
-        return {**models.accuracy_and_loss(self.model, self.data), "noise": noise}
+        noise = torch.rand(1, device=self.device).item() + random.random() + float(np.random.rand())
+        return {**models.accuracy_and_loss(self.model, self.data, self.device), "noise": noise}
 
 
 class Iterations(hippo.Trainer):
     """Steps inside an epoch, with batches that two processes prepare and whose size changes."""
 
     def setup(self, context: hippo.Context) -> None:
+        self.device = context.device
         self.data = models.dataset()
-        self.model = models.dropout_net()
+        self.model = models.dropout_net().to(context.device)
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.1)
         self.batches = context.batches(self.data, context.hp["batch_size"], shuffle=True, workers=2)
 
@@ -114,7 +116,7 @@ class Iterations(hippo.Trainer):
         self.batches.batch_size = hp["batch_size"]
 
     def train(self, step: int) -> dict[str, float]:
-        inputs, labels = next(self.batches)
+        inputs, labels = (tensor.to(self.device) for tensor in next(self.batches))
         self.optimizer.zero_grad()
         loss = nn.functional.cross_entropy(self.model(inputs), labels)
         loss.backward()
@@ -122,4 +124,4 @@ class Iterations(hippo.Trainer):
         return {"train_loss": loss.item()}
 
     def evaluate(self) -> dict[str, float]:
-        return models.accuracy_and_loss(self.model, self.data)
+        return models.accuracy_and_loss(self.model, self.data, self.device)
