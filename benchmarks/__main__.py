@@ -1,8 +1,13 @@
-"""``python -m benchmarks``: overhead, sharing and start-up, each as a ratio within one run."""
+"""``python -m benchmarks``: overhead, sharing and start-up, each as a ratio within one run.
+
+``--device cuda`` measures the overhead on a GPU, and only that: the others are about the processor.
+"""
 
 from __future__ import annotations
 
+import argparse
 import json
+import os
 import statistics
 import time
 from collections.abc import Sequence
@@ -36,30 +41,30 @@ def spread(name: str, values: Sequence[float], aim: float, unit: str, note: str)
     return Figure(name, statistics.median(values), min(values), max(values), aim, unit, note)
 
 
-def calibrated(seconds: float) -> int:
-    """How many repeats of the workload take about so long on a core of its own."""
+def calibrated(seconds: float, device: str) -> int:
+    """How many repeats of the workload take about so long on a core, or a GPU, of its own."""
     probe = 50
-    took = machine.bare(probe, 20).processor_seconds / 20
+    took = machine.bare(probe, 20, device).processor_seconds / 20
     return max(1, round(probe * seconds / took))
 
 
-def overhead(step_seconds: float, steps: int, aim: float) -> list[Figure]:
+def overhead(step_seconds: float, steps: int, aim: float, device: str, rounds: int) -> list[Figure]:
     """One trial, nothing to share, against the bare loop: both in turn, each between two of the other."""
-    repeats = calibrated(step_seconds)
+    repeats = calibrated(step_seconds, device)
     walls, processors = [], []
     with machine.home() as folder:
         machine.hippo(folder, "up", "--slots", "1", "--grpc-port", "0", "--http-port", "0")
-        before = machine.bare(repeats, steps)
-        for turn in range(ROUNDS):
+        before = machine.bare(repeats, steps, device)
+        for turn in range(rounds):
             file, notes = machine.study(folder, f"overhead-{turn}", repeats, steps)
             machine.hippo(folder, "run", str(file), "--slots", "1")
-            shared, after = machine.read_clock(notes), machine.bare(repeats, steps)
+            shared, after = machine.read_clock(notes), machine.bare(repeats, steps, device)
             walls.append(2 * shared.seconds / (before.seconds + after.seconds))
             processors.append(
                 2 * shared.processor_seconds / (before.processor_seconds + after.processor_seconds)
             )
             before = after
-    name = f"overhead, {step_seconds * 1000:g} ms steps"
+    name = f"overhead, {step_seconds * 1000:g} ms steps on {device}"
     note = f"{steps} steps of one trial, each evaluated, against bare loops before and after"
     return [
         spread(f"{name}, wall", walls, aim, "x bare loop", note),
@@ -129,9 +134,21 @@ def show(figures: Sequence[Figure]) -> None:
 
 def main() -> None:
     """Measures all, prints a table and keeps the figures as JSON."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="of the overhead's measurement")
+    arguments = parser.parse_args()
+    if arguments.device == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # a GPU that happens to be there trains nothing
     about: dict[str, Any] = machine.description()
     print(f"{about['processor']}, {about['cores']} cores, load {about['load']:.1f}, Python {about['python']}")
-    figures = [*overhead(0.2, 20, 1.01), *overhead(0.005, 400, 1.05), *sharing(), start_up()]
+    figures = [
+        figure
+        for step_seconds, steps, aim in ((0.2, 20, 1.01), (0.005, 400, 1.05))
+        for figure in overhead(step_seconds, steps, aim, arguments.device, arguments.rounds)
+    ]
+    if arguments.device == "cpu":
+        figures += [*sharing(), start_up()]
     show(figures)
     RESULTS.mkdir(exist_ok=True)
     kept = RESULTS / f"{time.strftime('%Y%m%d-%H%M%S')}.json"

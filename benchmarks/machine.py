@@ -93,11 +93,11 @@ study = hippo.Study(
     return here / "study.py", notes
 
 
-def bare(repeats: int, steps: int) -> Clock:
+def bare(repeats: int, steps: int, device: str) -> Clock:
     """The bare loop, from its first step to its last evaluation."""
     with tempfile.TemporaryDirectory() as folder:
-        line = [sys.executable, str(WORKLOAD / "bare.py"), str(repeats), str(steps), f"{folder}/notes.json"]
-        subprocess.run(line, check=True)
+        arguments = [str(repeats), str(steps), device, f"{folder}/notes.json"]
+        subprocess.run([sys.executable, str(WORKLOAD / "bare.py"), *arguments], check=True)
         return read_clock(Path(folder))
 
 

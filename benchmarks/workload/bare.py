@@ -1,10 +1,13 @@
-"""The bare loop: ``python bare.py REPEATS STEPS NOTES.json`` trains and evaluates, and notes when."""
+"""The bare loop: ``python bare.py REPEATS STEPS DEVICE NOTES.json`` trains and evaluates, and notes when."""
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
+
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # deterministic matrix products on a GPU
 
 import torch
 
@@ -18,8 +21,8 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     torch.use_deterministic_algorithms(True)
-    work = Work(repeats)
-    notes = Path(sys.argv[3])
+    work = Work(repeats, sys.argv[3])
+    notes = Path(sys.argv[4])
     started = now()
     for _ in range(steps):
         work.step(0.1)

@@ -16,10 +16,10 @@ import hippo_client as hippo
 class Work:
     """Arithmetic of a given amount on a small network."""
 
-    def __init__(self, repeats: int) -> None:
+    def __init__(self, repeats: int, device: str) -> None:
         self.repeats = repeats
-        self.weights = torch.randn(96, 96) * 0.1
-        self.inputs = torch.randn(64, 96)
+        self.weights = (torch.randn(96, 96) * 0.1).to(device)
+        self.inputs = torch.randn(64, 96).to(device)
 
     def step(self, lr: float) -> None:
         for _ in range(self.repeats):
@@ -38,7 +38,7 @@ class Clocked(hippo.Trainer):
     """Trains ``Work`` and notes the first and the last moment of training in a file of its own."""
 
     def setup(self, context: hippo.Context) -> None:
-        self.work = Work(context.options["repeats"])
+        self.work = Work(context.options["repeats"], context.device)
         self.notes = Path(context.options["notes"]) / f"{os.getpid()}.json"
         self.lr = 0.0
         self.started: dict[str, float] = {}
