@@ -93,7 +93,8 @@ def _warn_of_other_environment(detail: study_pb2.GetTrialResponse) -> None:
     major, minor, _ = platform.python_version_tuple()
     now = {"python": f"{major}.{minor}", "torch": version("torch")}
     for name, here in now.items():
-        if then.get(name, here) != here:
+        # torch says its build behind a plus sign, its installed distribution often does not.
+        if then.get(name, here).partition("+")[0] != here.partition("+")[0]:
             say(f"Warning: trained with {name} {then[name]}, but here is {here}; bits may differ.")
 
 
