@@ -55,6 +55,7 @@ class PowerLaw:
     seed: int = 0
     noise: float = 0.005
     _effects: dict[tuple[object, ...], _Effect] = field(default_factory=dict, init=False)
+    _parts: dict[tuple[object, ...], float] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         """Checks the noise."""
@@ -86,10 +87,10 @@ class PowerLaw:
         return found
 
     def _effect(self, values: Mapping[str, Scalar]) -> _Effect:
-        key = tuple((name, typed(value)) for name, value in values.items())
+        key = (*values, *[typed(value) for value in values.values()])
         found = self._effects.get(key)
         if found is None:
-            digest = hashlib.blake2b(repr(sorted(key)).encode(), digest_size=16).digest()
+            digest = hashlib.blake2b(repr(key).encode(), digest_size=16).digest()
             laws = tuple(
                 (
                     _between(ASYMPTOTES, self._mean(objective.metric, "asymptote", values)),
@@ -108,6 +109,13 @@ class PowerLaw:
 
     def _part(self, metric: str, what: str, name: str, value: Scalar) -> float:
         """From 0 to 1: a random wave over the logarithm of a number, a random number for anything else."""
+        key = (metric, what, name, typed(value))
+        found = self._parts.get(key)
+        if found is None:
+            found = self._parts[key] = self._wave(metric, what, name, value)
+        return found
+
+    def _wave(self, metric: str, what: str, name: str, value: Scalar) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float):
             return _uniform(self.seed, metric, what, name, repr(value))
         place = math.copysign(math.log2(1 + abs(value) / SMALLEST), value)

@@ -28,7 +28,7 @@ class Response(Protocol):
         Args:
             model: The model before it, which stays as it is.
             step: The step, from 0.
-            values: The hyper-parameters at that step, by name.
+            values: The hyper-parameters at that step, by name, in the order of the names.
         """
 
     def evaluate(self, model: Model) -> dict[str, float]:
