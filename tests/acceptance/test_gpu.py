@@ -29,14 +29,12 @@ def submit(pool: Pool, name: str, text: str) -> StudyHandle:
 
 
 def study_of(trainer: str, name: str, space: str) -> str:
-    """A study file over a few constants."""
+    """A study file of one step a trial."""
     return f"""
 import hippo_client as hippo
 from hippo_client import space
 
-study = hippo.Study(
-    "gpu_trainers:{trainer}", {space}, name="{name}", minimize="process", max_steps=2, evaluate_every=2
-)
+study = hippo.Study("gpu_trainers:{trainer}", {space}, name="{name}", minimize="process", max_steps=1)
 """
 
 
