@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
@@ -17,7 +18,7 @@ OPTIONS = {"values": "options", "choices": "options", "categories": "options", "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Domain:
+class Domain(ABC):
     """A set of values to draw from.
 
     What is drawn is an int or a float, or for a choice the number of the option; ``low`` and ``high`` are
@@ -31,34 +32,40 @@ class Domain:
     name: str | None = None
 
     @property
+    @abstractmethod
     def size(self) -> int | None:
         """How many values it has; None: more than can be listed."""
-        raise NotImplementedError
 
-    @property
-    def kind(self) -> Kind:
-        """The kind of its values; a choice is asked for its options instead."""
-        raise NotImplementedError
-
+    @abstractmethod
     def item(self, index: int) -> Scalar:
         """Of a domain with a size, the value number ``index``, from 0."""
-        raise NotImplementedError
 
+    @abstractmethod
     def draw(self, uniform: float) -> Scalar:
         """The value at a number from [0, 1), which is uniformly distributed."""
-        raise NotImplementedError
 
+    @abstractmethod
     def holds(self, drawn: Any) -> bool:
         """Whether a value can have been drawn from it."""
-        raise NotImplementedError
 
     def renamed(self, name: str) -> Self:
         """The same domain under a name."""
         return replace(self, name=name)
 
+    @abstractmethod
     def to_json(self) -> dict[str, Any]:
         """The domain as a JSON object."""
-        raise NotImplementedError
+
+
+class NumericDomain(Domain):
+    """A domain of numbers, which are all of one kind; those of a choice are of the kinds of its options."""
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def kind(self) -> Kind:
+        """The kind of its values."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +105,7 @@ class Choice(Domain):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Uniform(Domain):
+class Uniform(NumericDomain):
     """Floats from ``low`` to ``high``, equally likely; with ``log``, so are their logarithms."""
 
     word = "uniform"
@@ -141,7 +148,7 @@ class Uniform(Domain):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stepped(Domain):
+class Stepped(NumericDomain):
     """The floats ``low``, ``low + q``, ``low + 2 q``, ... up to ``high``, equally likely."""
 
     word = "quniform"
@@ -179,7 +186,7 @@ class Stepped(Domain):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Integer(Domain):
+class Integer(NumericDomain):
     """The ints from ``low`` to ``high``, equally likely; with ``log``, so are their logarithms, nearly."""
 
     word = "integer"

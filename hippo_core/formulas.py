@@ -7,6 +7,7 @@ order, then normalised (``hippo_core.values``). Where a formula overflows, its v
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
@@ -17,7 +18,7 @@ SAFE_MAGNITUDE = 1e150  # sums and products of two such numbers are finite
 
 
 @dataclass(frozen=True, slots=True)
-class Formula:
+class Formula(ABC):
     """A function of the local step.
 
     Fields of type float, int or tuple of scalars are its parameters; ``name`` is its name in JSON.
@@ -25,9 +26,9 @@ class Formula:
 
     name: ClassVar[str]
 
+    @abstractmethod
     def at(self, t: int) -> Scalar:
         """The value at local step ``t`` >= 0. May raise OverflowError."""
-        raise NotImplementedError
 
     @property
     def settles(self) -> int | None:

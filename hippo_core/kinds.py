@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from hippo_core import schedule_forms
 from hippo_core.constraints import Constraint
-from hippo_core.domains import Choice, Domain
+from hippo_core.domains import Choice, Domain, NumericDomain
 from hippo_core.errors import InvalidStudy
 from hippo_core.schedule_forms import Part, Schedule
 from hippo_core.values import Kind
@@ -65,7 +65,7 @@ def _kinds(part: Part, where: str) -> set[Kind]:
         if not found <= {Kind.INT, part.type}:
             raise InvalidStudy(where, f"not all options are of type {part.type}", "Leave type= out.")
         return {part.type}
-    if isinstance(part, Domain):
+    if isinstance(part, NumericDomain):
         return {part.kind}
     if isinstance(part, bool) or not isinstance(part, int | float):
         return {Kind.CATEGORICAL}

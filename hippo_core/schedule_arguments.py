@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from hippo_core import arguments
-from hippo_core.domains import Choice, Domain
+from hippo_core.domains import Domain, NumericDomain
 from hippo_core.errors import InvalidStudy
 from hippo_core.values import Kind
 
 Check = Callable[[Any, str], Any]
+Arguments = Mapping[str, Any]
 
 
 def number(value: Any, where: str) -> Any:
@@ -24,7 +26,7 @@ def count(least: int) -> Check:
     def check(value: Any, where: str) -> Any:
         if not isinstance(value, Domain):
             return arguments.integer(value, where, least)
-        if not isinstance(value, Choice) and value.kind is not Kind.INT:
+        if isinstance(value, NumericDomain) and value.kind is not Kind.INT:
             raise InvalidStudy(where, "must be an int, but floats are drawn for it", "Use space.integer.")
         return value
 
@@ -74,3 +76,27 @@ def milestones(value: Any, where: str) -> tuple[Any, ...]:
                 raise InvalidStudy(where, f"must be steps from 1 on, not {each}")
         found.append(each)
     return tuple(found)
+
+
+def increasing(kind: str, found: Arguments) -> None:
+    """That the milestones increase."""
+    steps = found["milestones"]
+    for before, after in pairwise(steps):
+        if before >= after:
+            raise InvalidStudy(
+                f"schedules.{kind}.milestones",
+                f"must increase, but {after} follows {before}",
+                f"Write {sorted(set(steps))}.",
+            )
+
+
+def piecewise(found: Arguments) -> None:
+    """That there is a value for each stretch between milestones."""
+    increasing("piecewise", found)
+    values, steps = len(found["values"]), len(found["milestones"])
+    if values != steps + 1:
+        raise InvalidStudy(
+            "schedules.piecewise.values",
+            f"needs one value more than there are milestones: {steps + 1}, not {values}",
+            "values[0] holds from step 0, values[i] from milestones[i - 1] on.",
+        )

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
 
 from hippo_core import arguments
@@ -23,7 +22,6 @@ from hippo_core.formulas import (
     CosineRestarts,
     Cyclic,
     Exponential,
-    Formula,
     Linear,
     OneCycle,
     Polynomial,
@@ -32,45 +30,12 @@ from hippo_core.formulas import (
     Table,
 )
 from hippo_core.laws import Law, make
-from hippo_core.schedule_arguments import Check
-from hippo_core.values import Kind, Scalar, normalise_float
+from hippo_core.schedule_arguments import Arguments, Check
+from hippo_core.schedule_pieces import Piece, multistep, one, wsd
+from hippo_core.values import Kind
 
 Part = Any
 """What stands in a space: a scalar, a schedule, a domain; outermost also a constraint or a dict of parts."""
-
-Arguments = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Piece:
-    """A formula that is in force from a step on.
-
-    Attributes:
-        start: The step, counted from the schedule's beginning.
-        formula: The formula, with values as written.
-        origin: The step that it counts from.
-        rounded: Whether its values are rounded to ints.
-    """
-
-    start: int
-    formula: Formula
-    origin: int
-    rounded: bool = False
-
-    def moved(self, by: int) -> Piece:
-        """The same piece, later."""
-        return Piece(
-            start=self.start + by, formula=self.formula, origin=self.origin + by, rounded=self.rounded
-        )
-
-    def raw(self, t: int) -> Scalar:
-        """The value at a step of the schedule, before it is normalised."""
-        value = self.formula.at(t - self.origin)
-        return (
-            round(normalise_float(float(checks.number(value, "schedules.rounded.of"))))
-            if self.rounded
-            else value
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,28 +200,6 @@ def _rows(value: Any, where: str) -> tuple[Any, ...]:
     return rows
 
 
-def _increasing(kind: str, found: Arguments) -> None:
-    steps = found["milestones"]
-    for before, after in pairwise(steps):
-        if before >= after:
-            raise InvalidStudy(
-                f"schedules.{kind}.milestones",
-                f"must increase, but {after} follows {before}",
-                f"Write {sorted(set(steps))}.",
-            )
-
-
-def _piecewise_relations(found: Arguments) -> None:
-    _increasing("piecewise", found)
-    values, steps = len(found["values"]), len(found["milestones"])
-    if values != steps + 1:
-        raise InvalidStudy(
-            "schedules.piecewise.values",
-            f"needs one value more than there are milestones: {steps + 1}, not {values}",
-            "values[0] holds from step 0, values[i] from milestones[i - 1] on.",
-        )
-
-
 def _numeric(kind: str, name: str) -> Callable[[Arguments], None]:
     """Checks that a nested schedule gives numbers."""
 
@@ -274,13 +217,6 @@ def _numeric(kind: str, name: str) -> Callable[[Arguments], None]:
 # The formulas that each kind is made of
 
 
-def _one(formula: type[Formula]) -> Callable[[Arguments], list[Piece]]:
-    def build(found: Arguments) -> list[Piece]:
-        return [Piece(start=0, formula=formula(**found), origin=0)]
-
-    return build
-
-
 def _piecewise(found: Arguments) -> list[Piece]:
     starts = (0, *found["milestones"])
     ends = (*found["milestones"], math.inf)
@@ -292,40 +228,12 @@ def _piecewise(found: Arguments) -> list[Piece]:
     ]
 
 
-def _multistep(found: Arguments) -> list[Piece]:
-    built = []
-    for count, start in enumerate((0, *found["milestones"])):
-        try:
-            value = found["initial"] * found["gamma"] ** count
-        except OverflowError:
-            value = math.inf
-        built.append(Piece(start=start, formula=Constant(value), origin=0))
-    return built
-
-
 def _warmup(found: Arguments) -> list[Piece]:
     period = found["period"]
     after = pieces(found["after"])
     first = float(checks.number(after[0].raw(0), "schedules.warmup.after"))
     ramp = Piece(start=0, formula=Ramp(found["initial"], first, period), origin=0)
     return [ramp, *(piece.moved(period) for piece in after)]
-
-
-def _wsd(found: Arguments) -> list[Piece]:
-    peak, final = found["peak"], found["final"]
-    warmup, stable, decay = found["warmup"], found["stable"], found["decay"]
-    parts: list[tuple[int, Formula]] = [
-        (warmup, Ramp(0.0, peak, warmup)),
-        (stable, Constant(peak)),
-        (decay, Ramp(peak, final, decay)),
-    ]
-    built, start = [], 0
-    for length, formula in parts:
-        if length:
-            built.append(Piece(start=start, formula=formula, origin=start))
-        start += length
-    built.append(Piece(start=start, formula=Constant(final), origin=start))
-    return built
 
 
 def _rounded(found: Arguments) -> list[Piece]:
@@ -368,24 +276,24 @@ FORMS: Mapping[str, Form] = {
         end=_end_of_part("values"),
         kind=None,
         parts="values",
-        relations=_piecewise_relations,
+        relations=checks.piecewise,
     ),
     "multistep": Form(
         {"initial": checks.number, "gamma": checks.number, "milestones": checks.milestones},
-        _multistep,
-        relations=lambda found: _increasing("multistep", found),
+        multistep,
+        relations=lambda found: checks.increasing("multistep", found),
     ),
     "step_decay": Form(
-        {"initial": checks.number, "gamma": checks.number, "every": checks.count(1)}, _one(StepDecay)
+        {"initial": checks.number, "gamma": checks.number, "every": checks.count(1)}, one(StepDecay)
     ),
-    "exponential": Form({"initial": checks.number, "gamma": checks.number}, _one(Exponential)),
-    "linear": Form(_LINE, _one(Linear), end=_period),
-    "polynomial": Form({**_LINE, "power": checks.from_zero}, _one(Polynomial), end=_period),
-    "cosine": Form(_LINE, _one(Cosine), end=_period),
-    "cosine_restarts": Form({**_LINE, "multiplier": checks.count(1)}, _one(CosineRestarts)),
+    "exponential": Form({"initial": checks.number, "gamma": checks.number}, one(Exponential)),
+    "linear": Form(_LINE, one(Linear), end=_period),
+    "polynomial": Form({**_LINE, "power": checks.from_zero}, one(Polynomial), end=_period),
+    "cosine": Form(_LINE, one(Cosine), end=_period),
+    "cosine_restarts": Form({**_LINE, "multiplier": checks.count(1)}, one(CosineRestarts)),
     "cyclic": Form(
         {"low": checks.number, "high": checks.number, "rise": checks.count(1), "fall": checks.count(1)},
-        _one(Cyclic),
+        one(Cyclic),
     ),
     "one_cycle": Form(
         {
@@ -395,7 +303,7 @@ FORMS: Mapping[str, Form] = {
             "start_divisor": checks.above_zero,
             "end_divisor": checks.above_zero,
         },
-        _one(OneCycle),
+        one(OneCycle),
         end=_period,
     ),
     "warmup": Form(
@@ -413,12 +321,12 @@ FORMS: Mapping[str, Form] = {
             "decay": checks.count(0),
             "final": checks.number,
         },
-        _wsd,
+        wsd,
         end=_end_of_wsd,
     ),
     "table": Form(
         {"values": _rows},
-        _one(Table),
+        one(Table),
         end=lambda found: len(found["values"]),
         kind=None,
         parts="values",
