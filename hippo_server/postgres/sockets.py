@@ -30,7 +30,8 @@ def socket_folder(home: Path) -> Path:
         PostgresError: No temporary directory has a path short enough, or somebody else has taken the name.
     """
     digest = hashlib.blake2b(os.fsencode(home.resolve()), digest_size=6).hexdigest()
-    name = f"hippo-{os.geteuid()}-{digest}"
+    # Not as supervisors name the folders of their own sockets: they take an empty one for deserted.
+    name = f"hippo-db-{os.geteuid()}-{digest}"
     candidates = dict.fromkeys((tempfile.gettempdir(), "/tmp"))
     for parent in candidates:
         folder = Path(parent).resolve() / name

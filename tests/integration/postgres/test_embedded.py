@@ -14,7 +14,9 @@ import psycopg2
 import pytest
 import sqlalchemy
 
+from hippo_client.local.socket_folder import remove_deserted
 from hippo_server.postgres import EmbeddedPostgres, PostgresError, cluster
+from hippo_server.postgres.sockets import socket_folder
 from tests.waiting import process_end, until
 
 
@@ -231,6 +233,16 @@ def test_a_temporary_directory_with_a_long_path_works(
     long.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(long))
     assert ask(postgres.start(), "SELECT 1") == 1
+
+
+def test_a_supervisor_that_looks_for_deserted_folders_leaves_that_of_a_database(home: Path) -> None:
+    """It is empty while the database is made, which takes seconds."""
+    folder = socket_folder(home)
+    try:
+        remove_deserted()
+        assert folder.is_dir()
+    finally:
+        folder.rmdir()
 
 
 def test_a_socket_folder_that_somebody_else_has_taken_is_refused(
