@@ -1,13 +1,33 @@
 """Policies: how far to train which trial."""
 
 from hippo_client.missing import refuse_unknown
-from hippo_core.policies import asha, full
-
-__all__ = ["asha", "full"]
-
-_LATER = dict.fromkeys(
-    ("sha", "hyperband", "median", "pbt"),
-    "Use policies.asha(min_steps=..., reduction_factor=...) or policies.full().",
+from hippo_core.policies import (
+    asha,
+    full,
+    hyperband,
+    median_stopping,
+    pasha,
+    patience,
+    percentile_stopping,
+    sha,
+    threshold_stopping,
 )
+
+__all__ = [
+    "asha",
+    "full",
+    "hyperband",
+    "median_stopping",
+    "pasha",
+    "patience",
+    "percentile_stopping",
+    "sha",
+    "threshold_stopping",
+]
+
+_LATER = {
+    **dict.fromkeys(("bohb", "dehb"), "Use policies.hyperband(min_steps=..., reduction_factor=...)."),
+    **dict.fromkeys(("pbt", "pb2"), "Use policies.asha(min_steps=..., reduction_factor=...)."),
+}
 
 __getattr__ = refuse_unknown("policies", __all__, _LATER)

@@ -12,7 +12,7 @@ from hippo_client.trainer_reference import refer
 from hippo_core import policies, samplers
 from hippo_core.arguments import suggestion
 from hippo_core.errors import InvalidStudy
-from hippo_core.policies import AshaSpec, PolicySpec
+from hippo_core.policies import PolicySpec
 from hippo_core.program import Program, Resources
 from hippo_core.samplers import Sampler
 from hippo_core.space import EndOf, Space
@@ -132,7 +132,6 @@ class Study:
         chosen_sampler = _sampler(sampler, searched, max_trials)
         chosen_policy = _policy(policy)
         objectives = _objectives(maximize, minimize)
-        _require_one_objective(objectives, chosen_policy)
         program = Program(
             trainer=self.trainer,
             code_digest="",
@@ -264,16 +263,6 @@ def _names(given: Any, field: str) -> tuple[str, ...]:
             field, f"{given!r} is neither a name nor a list of names.", "Write a name in quotes."
         )
     return tuple(names)
-
-
-def _require_one_objective(objectives: tuple[Objective, ...], policy: PolicySpec) -> None:
-    if len(objectives) > 1 and isinstance(policy, AshaSpec):
-        named = ", ".join(each.metric for each in objectives)
-        raise InvalidStudy(
-            "policy",
-            f"asha compares trials by one objective, but there are {len(objectives)}: {named}.",
-            "Give one objective, or use policies.full().",
-        )
 
 
 def _sampler(given: Any, space: Space, max_trials: int | None) -> Sampler:

@@ -56,7 +56,7 @@ class StudySpec:
     Attributes:
         name: Its name within the project.
         space: What is searched.
-        objectives: What is optimised; policies and "best" look at the first.
+        objectives: What is optimised; the best trials of several are their Pareto front.
         max_trials: How many trials it has in all.
         max_steps: How far any trial may be trained, or the name of the schedule whose end says it. Rounded up to
             ``evaluate_every`` wherever it is used.
@@ -89,6 +89,7 @@ class StudySpec:
         _check_limits(self)
         if self.program.kinds != self.space.kinds:
             raise InvalidStudy("program.kinds", "do not agree with the space")
+        _check_policy(self.policy, self.objectives)
         self.policy.check(self._limit(), self.program.evaluate_every)
         self.sampler.check(self.space, self.max_trials)
         _check_points(self)
@@ -112,7 +113,8 @@ class StudySpec:
 
     def build_policy(self) -> Policy:
         """The policy at the beginning of the study."""
-        return self.policy.build(self.objectives[0].maximize, self.program.evaluate_every)
+        maximize = tuple(objective.maximize for objective in self.objectives)
+        return self.policy.build(maximize, self.program.evaluate_every)
 
     def point(self, number: int) -> Mapping[str, Scalar]:
         """The sampler's assignment for trial ``number``, from 0: what is drawn for each domain."""
@@ -319,6 +321,16 @@ def _check_objectives(objectives: tuple[Objective, ...]) -> None:
     for name in names:
         if names.count(name) > 1:
             raise InvalidStudy("objectives", f"{name!r} is named twice")
+
+
+def _check_policy(policy: PolicySpec, objectives: tuple[Objective, ...]) -> None:
+    if len(objectives) > 1 and not policy.several_objectives:
+        named = ", ".join(each.metric for each in objectives)
+        raise InvalidStudy(
+            "policy",
+            f"{policy.name} compares trials by one objective, but there are {len(objectives)}: {named}.",
+            "Give one objective, or use policies.asha() or policies.full().",
+        )
 
 
 def _check_limits(spec: StudySpec) -> None:

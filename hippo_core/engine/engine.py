@@ -73,6 +73,7 @@ class Engine:
         state = self.state
         state.touched_requests.clear()  # each was looked at when it was opened
         state.touched_studies.clear()
+        state.touched_nodes.clear()  # each request tells what is known when it is opened
         state.touched_studies.update(dict.fromkeys(state.studies))
         state.touched_plans.update(dict.fromkeys(state.plans))
         for worker in state.workers.values():

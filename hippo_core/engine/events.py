@@ -128,12 +128,16 @@ class TrialStateChanged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestOpened:
-    """A trial needs its path's state at ``step``, which ``node`` trains. Opened again: it moved to another plan."""
+    """A trial needs its path's state at ``step``, which ``node`` trains. Opened again: it moved to another plan.
+
+    ``reason`` is for people, and kept in the journal only.
+    """
 
     study: int
     trial: int
     step: int
     node: int
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from typing import assert_never
 
 from hippo_core.engine import events as ev
 from hippo_core.engine import fold_training
+from hippo_core.engine.evaluations import AT_REST, objective_values, record_evaluations, renew_policy
 from hippo_core.engine.state import (
     Added,
     Ended,
@@ -97,9 +98,7 @@ def _apply_study(state: EngineState, event: StudyEvent) -> None:
         case ev.StudyChanged():
             study = state.studies[event.study]
             study.spec = StudySpec.from_json(event.spec)
-            study.policy = study.spec.build_policy()
-            for call in study.history:
-                call.tell(study.policy)
+            renew_policy(study)
             if study.id in state.active:
                 state.active[study.id] = study.spec.priority
                 _mark_requests(state, study)
@@ -210,6 +209,8 @@ def _apply_trial(state: EngineState, event: TrialEvent) -> None:
             trial = study.trials[event.trial]
             follow(TRIAL_TRANSITIONS, trial.state, event.state)
             trial.state, trial.reason = event.state, event.reason
+            if event.state in AT_REST:
+                study.policy.stopped(trial.number)
             state.touched_studies[study.id] = None
         case ev.RequestOpened():
             _open_request(state, study, event)
@@ -233,6 +234,10 @@ def _open_request(state: EngineState, study: Study, event: ev.RequestOpened) -> 
     state.tree_of(node).mark(node.id)
     state.touched_requests[study.id, trial.number] = None
     state.touched_plans[node.plan] = None
+    if study.policy.watches:
+        study.untold[trial.number] = None
+        study.outdated = study.outdated or moved  # what it was told on the way was of another plan
+        state.touched_studies[study.id] = None
     if not moved:
         state.tell(study, Requested(trial.number, event.step))
 
@@ -247,12 +252,13 @@ def _close_request(state: EngineState, study: Study, event: ev.RequestClosed) ->
         trial.reached = event.reached
         trial.reached_node = node.owner(event.reached) if event.reached > 0 else None
         trial.value = event.value
-    if event.state is RequestState.REACHED:
-        state.tell(study, Observed(trial.number, event.step, event.value))
-    elif event.state is RequestState.DIVERGED:
-        state.tell(study, Observed(trial.number, event.step, None))
-        state.tell(study, Ended(trial.number))
-    elif event.state is RequestState.FAILED:
+    if study.policy.watches:
+        record_evaluations(state, study, trial, event.reached)
+    if event.state in {RequestState.REACHED, RequestState.DIVERGED}:
+        assert node is not None
+        values = objective_values(study, node, event.reached)
+        state.tell(study, Observed(trial.number, event.step, values, node.owner(event.reached).id))
+    if event.state is RequestState.DIVERGED or event.state is RequestState.FAILED:
         state.tell(study, Ended(trial.number))
     state.touched_studies[study.id] = None
 

@@ -133,6 +133,7 @@ def apply_training(state: EngineState, event: TrainingEvent) -> None:
     tree = state.tree_of(node)
     match event:
         case ev.StepsTrained():
+            state.touched_nodes[node.id] = None
             count = event.stop - event.start
             seconds = event.train_seconds + event.evaluate_seconds
             node.trained = max(node.trained, event.stop)
@@ -144,6 +145,7 @@ def apply_training(state: EngineState, event: TrainingEvent) -> None:
                 lease.advance(event.node, event.stop)
         case ev.MetricsRecorded():
             if event.metrics is not None:
+                state.touched_nodes[node.id] = None
                 node.metrics[event.step] = dict(event.metrics)
                 if any(value is None for value in event.metrics.values()):
                     node.nonfinite[event.step] = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Mapping
+from dataclasses import MISSING
 from enum import StrEnum
 from functools import cache
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -24,14 +25,20 @@ def to_json(event: Event) -> dict[str, Any]:
 
 
 def from_json(kind: str, fields: Mapping[str, Any]) -> Event:
-    """The event of that kind with those fields.
+    """The event of that kind with those fields; what is missing has its default, where there is one.
 
     Raises:
         KeyError: There is no such kind, or a field is missing.
     """
     event = KINDS[kind]
     hints = _hints(event)
-    made: Event = event(**{name: _typed(hints[name], fields[name]) for name in event.__dataclass_fields__})
+    made: Event = event(
+        **{
+            name: _typed(hints[name], fields[name])
+            for name, field in event.__dataclass_fields__.items()
+            if name in fields or field.default is MISSING
+        }
+    )
     return made
 
 

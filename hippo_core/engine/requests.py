@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 
 from hippo_core.engine.decision import Decision
+from hippo_core.engine.evaluations import progress
 from hippo_core.engine.events import (
     NodeCreated,
     RequestClosed,
@@ -18,7 +19,7 @@ from hippo_core.lease import Lease, Promise
 from hippo_core.plan import Metrics, Node
 
 
-def open_request(decision: Decision, study: Study, trial: Trial, step: int) -> None:
+def open_request(decision: Decision, study: Study, trial: Trial, step: int, reason: str = "") -> None:
     """Opens a trial's request, or moves it to the study's present plan, adding the nodes that it needs."""
     plan = decision.state.plans[study.plan].plan
     start = trial.node if trial.node is not None and trial.node.plan == plan.id else None
@@ -40,7 +41,7 @@ def open_request(decision: Decision, study: Study, trial: Trial, step: int) -> N
         )
         node = decision.state.nodes[number]
     assert node is not None, "a request is for at least one step"
-    decision.emit(RequestOpened(study=study.id, trial=trial.number, step=step, node=node.id))
+    decision.emit(RequestOpened(study=study.id, trial=trial.number, step=step, node=node.id, reason=reason))
     if trial.state is not TrialState.WAITING:
         decision.emit(
             TrialStateChanged(study=study.id, trial=trial.number, state=TrialState.WAITING, reason="")
@@ -69,18 +70,6 @@ def objective_value(study: Study, node: Node | None, step: int) -> float | None:
         return None
     metrics = node.owner(step).metrics.get(step)
     return None if metrics is None else metrics.get(study.spec.objectives[0].metric)
-
-
-def progress(trial: Trial) -> int:
-    """The step that a trial has reached: that of its last closed request, or what is trained of its open one."""
-    if trial.target is None or trial.node is None:
-        return trial.reached
-    stop = trial.target
-    for node in trial.node.ancestry():
-        if node.trained > node.start:
-            return max(trial.reached, min(node.trained, stop))
-        stop = node.start
-    return trial.reached
 
 
 def close_what_is_known(decision: Decision, study: Study, trial: Trial) -> None:

@@ -5,17 +5,18 @@ from __future__ import annotations
 from typing import assert_never
 
 from hippo_core.engine.decision import Decision
+from hippo_core.engine.evaluations import note_evaluations, progress, renew_policy, tell_evaluations
 from hippo_core.engine.events import StudyStateChanged, TrialStateChanged
-from hippo_core.engine.requests import close_request, close_what_is_known, open_request, progress
+from hippo_core.engine.requests import close_request, close_what_is_known, open_request
 from hippo_core.engine.state import Study, Trial
 from hippo_core.engine.states import ENDED_TRIAL_STATES, RequestState, StudyState, TrialState
-from hippo_core.policies import Decision as PolicyDecision
-from hippo_core.policies import Extend, Stop
+from hippo_core.policies import Extend, Stop, Verdict
 
 
 def settle(decision: Decision) -> None:
     """Lets everything follow from what has happened, in order of arrival."""
     state = decision.state
+    note_evaluations(state)
     while state.touched_requests or state.touched_studies:
         if state.touched_requests:
             number, trial_number = next(iter(state.touched_requests))
@@ -32,6 +33,10 @@ def settle(decision: Decision) -> None:
 
 
 def _follow_policy(decision: Decision, study: Study) -> None:
+    if study.outdated:
+        renew_policy(study)
+    if study.policy.watches:
+        tell_evaluations(study)
     for each in study.policy.decide():
         _carry_out(decision, study, each)
     for number in list(study.touched):
@@ -48,15 +53,16 @@ def _follow_policy(decision: Decision, study: Study) -> None:
         _complete(decision, study)
 
 
-def _carry_out(decision: Decision, study: Study, each: PolicyDecision) -> None:
+def _carry_out(decision: Decision, study: Study, each: Verdict) -> None:
     trial = study.trials[each.trial]
     match each:
         case Extend():
-            open_request(decision, study, trial, each.to)
+            open_request(decision, study, trial, each.to, each.reason)
         case Stop():
             if trial.target is not None:
                 close_request(decision, study, trial, RequestState.CANCELLED, progress(trial))
-            _change(decision, study, trial, TrialState.STOPPED, each.reason)
+            state = TrialState.COMPLETED if each.completes else TrialState.STOPPED
+            _change(decision, study, trial, state, each.reason)
         case _:
             assert_never(each)
 
@@ -73,12 +79,15 @@ def _complete(decision: Decision, study: Study) -> None:
     for number in sorted(study.trials):
         trial = study.trials[number]
         if trial.state is TrialState.PAUSED:
-            _change(decision, study, trial, TrialState.STOPPED, f"not promoted beyond step {trial.reached}")
+            why = study.policy.standing(number)
+            reason = f"not promoted beyond step {trial.reached}{': ' if why else ''}{why}"
+            _change(decision, study, trial, TrialState.STOPPED, reason)
     trials = study.trials.values()
     if any(trial.state is TrialState.COMPLETED for trial in trials):
         decision.emit(StudyStateChanged(study=study.id, state=StudyState.COMPLETED, reason=""))
         return
     ended = [trial for trial in trials if trial.state in {TrialState.FAILED, TrialState.DIVERGED}]
+    ended = ended or [trial for trial in trials if trial.state is TrialState.STOPPED]
     reason = (
         f"no trial completed; trial {ended[0].number}: {ended[0].reason}" if ended else "no trial completed"
     )

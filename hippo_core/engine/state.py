@@ -14,7 +14,7 @@ from hippo_core.engine.events import Event
 from hippo_core.engine.states import StudyState, TrialState, WorkerState
 from hippo_core.lease import Lease, State
 from hippo_core.plan import Node, Plan
-from hippo_core.policies import Policy
+from hippo_core.policies import Policy, Values
 from hippo_core.sequence import Sequence
 from hippo_core.study import StudySpec
 from hippo_core.tree import StageTree
@@ -47,16 +47,30 @@ class Requested:
 
 
 @dataclass(frozen=True, slots=True)
+class Reported:
+    """A state on the way of a request that was closed had been evaluated."""
+
+    trial: int
+    step: int
+    values: Values | None
+
+    def tell(self, policy: Policy) -> None:
+        """Tells a policy."""
+        policy.reported(self.trial, self.step, self.values)
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """A request was reached, or diverged."""
 
     trial: int
     step: int
-    value: float | None
+    values: Values | None
+    model: int
 
     def tell(self, policy: Policy) -> None:
         """Tells a policy."""
-        policy.observed(self.trial, self.step, self.value)
+        policy.observed(self.trial, self.step, self.values, self.model)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +84,7 @@ class Ended:
         policy.ended(self.trial)
 
 
-PolicyCall = Added | Requested | Observed | Ended
+PolicyCall = Added | Requested | Reported | Observed | Ended
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -89,6 +103,8 @@ class Trial:
     reached: int = 0  #: the furthest step of a closed request
     reached_node: Node | None = None
     value: float | None = None  #: the first objective at ``reached``
+    recorded: int = 0  #: up to which step its evaluations are in the study's history
+    told: int = 0  #: up to which step its evaluations were told to the policy
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -114,6 +130,8 @@ class Study:
     history: list[PolicyCall] = field(
         default_factory=list
     )  #: what the policy was told, to tell it to another
+    untold: dict[int, None] = field(default_factory=dict)  #: trials with evaluations to tell the policy of
+    outdated: bool = False  #: whether another policy is to be made from the history
     steps_trained: int = 0
     steps_retrained: int = 0
     seconds: float = 0.0
@@ -185,6 +203,7 @@ class EngineState:
         default_factory=dict
     )  #: opened: perhaps trained already
     touched_plans: dict[int, None] = field(default_factory=dict)
+    touched_nodes: dict[int, None] = field(default_factory=dict)  #: trained or evaluated
 
     def tree_of(self, node: Node) -> StageTree:
         """The stage tree that a node is planned in."""

@@ -110,8 +110,9 @@ def _extend(decision: Decision, study: Study, spec: StudySpec) -> None:
             continue
         limit = spec.max_steps_of(trial.assignment)
         if limit > trial.max_steps:
+            at_end = trial.reached >= trial.max_steps
             decision.emit(TrialLimited(study=study.id, trial=trial.number, max_steps=limit))
-            if trial.state is TrialState.COMPLETED:
+            if trial.state is TrialState.COMPLETED and at_end:
                 reason = f"at step {trial.reached}, may go on to {limit}"
                 decision.emit(
                     TrialStateChanged(
@@ -119,10 +120,11 @@ def _extend(decision: Decision, study: Study, spec: StudySpec) -> None:
                     )
                 )
     if study.state in ENDED_STUDY_STATES:
+        cut_off = study.state is StudyState.STOPPED  # else only the policy stopped trials on their way
         decision.emit(StudyStateChanged(study=study.id, state=StudyState.RUNNING, reason=""))
         for number in sorted(study.trials):
             trial = study.trials[number]
-            if trial.state is TrialState.STOPPED and trial.asked > trial.reached:
+            if cut_off and trial.state is TrialState.STOPPED and trial.asked > trial.reached:
                 open_request(decision, study, trial, trial.asked)
     _add_trials(decision, study)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from hippo_core.engine.requests import progress
+from hippo_core.engine.evaluations import progress
 from hippo_core.engine.state import EngineState, Study, Trial
 from hippo_core.plan import Node
 

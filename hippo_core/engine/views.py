@@ -8,8 +8,8 @@ from typing import Any
 
 from hippo_core.engine.best import best_trials
 from hippo_core.engine.engine import Engine
+from hippo_core.engine.evaluations import progress
 from hippo_core.engine.lookup import find_study, find_trial
-from hippo_core.engine.requests import progress
 from hippo_core.engine.state import EngineState, Study, Trial
 from hippo_core.engine.states import StudyState, TrialState, WorkerState
 from hippo_core.engine.trial_paths import CheckpointRef, checkpoints_of, going_through, is_running, walk

@@ -9,22 +9,56 @@ from hippo_core.arguments import suggestion
 from hippo_core.errors import InvalidStudy
 from hippo_core.policies.asha import AshaSpec, asha
 from hippo_core.policies.full import FullSpec, full
-from hippo_core.policies.policy import Decision, Extend, Policy, PolicySpec, Stop
+from hippo_core.policies.hyperband import HyperbandSpec, hyperband
+from hippo_core.policies.median_stopping import median_stopping
+from hippo_core.policies.pasha import PashaSpec, pasha
+from hippo_core.policies.patience import PatienceSpec, patience
+from hippo_core.policies.percentile_stopping import PercentileStoppingSpec, percentile_stopping
+from hippo_core.policies.policy import Extend, Policy, PolicySpec, Stop, Values, Verdict
+from hippo_core.policies.sha import ShaSpec, sha
+from hippo_core.policies.threshold_stopping import ThresholdStoppingSpec, threshold_stopping
 
 __all__ = [
     "AshaSpec",
-    "Decision",
     "Extend",
     "FullSpec",
+    "HyperbandSpec",
+    "PashaSpec",
+    "PatienceSpec",
+    "PercentileStoppingSpec",
     "Policy",
     "PolicySpec",
+    "ShaSpec",
     "Stop",
+    "ThresholdStoppingSpec",
+    "Values",
+    "Verdict",
     "asha",
     "from_json",
     "full",
+    "hyperband",
+    "median_stopping",
+    "pasha",
+    "patience",
+    "percentile_stopping",
+    "sha",
+    "threshold_stopping",
 ]
 
-POLICIES = {"full": full, "asha": asha}
+POLICIES: Mapping[str, Any] = {
+    each.__name__: each
+    for each in (
+        full,
+        sha,
+        asha,
+        hyperband,
+        pasha,
+        median_stopping,
+        percentile_stopping,
+        patience,
+        threshold_stopping,
+    )
+}
 
 
 def from_json(json: Any) -> PolicySpec:
@@ -38,6 +72,5 @@ def from_json(json: Any) -> PolicySpec:
     name = json["policy"]
     if name not in tuple(POLICIES):
         raise InvalidStudy("policy", f"there is no policy {name!r}", suggestion(str(name), POLICIES))
-    build: Any = POLICIES[name]
-    found: PolicySpec = build(**{key: value for key, value in json.items() if key != "policy"})
+    found: PolicySpec = POLICIES[name](**{key: value for key, value in json.items() if key != "policy"})
     return found

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from hippo_core.arguments import worded
-from hippo_core.policies.policy import Decision, Extend, Policy, PolicySpec
+from hippo_core.policies.policy import Extend, Policy, PolicySpec, Values, Verdict
 
 
 class Full(Policy):
@@ -32,7 +32,7 @@ class Full(Policy):
         if step >= self._wanted.get(trial, step):
             self._wanted.pop(trial, None)
 
-    def observed(self, trial: int, step: int, value: float | None) -> None:
+    def observed(self, trial: int, step: int, values: Values | None, model: int) -> None:
         """Nothing follows."""
 
     def ended(self, trial: int) -> None:
@@ -40,20 +40,23 @@ class Full(Policy):
         self._ended.add(trial)
         self._wanted.pop(trial, None)
 
-    def decide(self) -> list[Decision]:
+    def decide(self) -> list[Verdict]:
         """All that is wanted, in the order of the trials' coming."""
-        return [Extend(trial, step) for trial, step in self._wanted.items()]
-
-    def finish(self) -> list[Decision]:
-        """Nothing."""
-        return []
+        return [Extend(trial, step, "to its end") for trial, step in self._wanted.items()]
 
 
 @dataclass(frozen=True, slots=True)
 class FullSpec(PolicySpec):
     """Every trial to its end."""
 
-    def build(self, maximize: bool, evaluate_every: int) -> Policy:
+    several_objectives: ClassVar[bool] = True
+
+    @property
+    def name(self) -> str:
+        """``full``."""
+        return "full"
+
+    def build(self, maximize: tuple[bool, ...], evaluate_every: int) -> Policy:
         """The policy at the beginning of a study."""
         return Full()
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
+
+Values = tuple[float, ...]
+"""The objectives at a state, in the study's order, all finite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,27 +16,31 @@ class Extend:
 
     trial: int
     to: int
+    reason: str  #: in words and numbers
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Train a trial no further, ever."""
+    """Train a trial no further, ever, whether or not it is being trained."""
 
     trial: int
-    reason: str
+    reason: str  #: in words and numbers
+    completes: bool = False  #: whether the trial is done where it stands, rather than given up
 
 
-Decision = Extend | Stop
+Verdict = Extend | Stop
 
 
 class Policy(ABC):
     """Decides how far each trial of one study is trained.
 
-    Its state is the fold of ``added``, ``requested``, ``observed`` and ``ended``, in the order of the calls:
-    the same calls give the same decisions. It sees neither nodes nor stages, and no clock. It is
-    level-triggered: ``decide`` answers the same until the engine has carried the decisions out and said so by
-    ``requested`` or ``ended``.
+    Its state is the fold of ``added``, ``requested``, ``observed`` and ``ended``, in the order of the calls, and of
+    the set of evaluations that it was told of: the same calls give the same verdicts, also after a restart. It sees
+    neither nodes nor stages, and no clock. It is level-triggered: ``decide`` answers the same until the engine has
+    carried the verdicts out and said so by ``requested``, ``ended`` or ``stopped``.
     """
+
+    watches: ClassVar[bool] = False  #: whether it is told of every evaluation
 
     @abstractmethod
     def added(self, trial: int, max_steps: int) -> None:
@@ -43,38 +50,69 @@ class Policy(ABC):
     def requested(self, trial: int, step: int) -> None:
         """The engine asked for the trial's state at a step."""
 
+    def reported(self, trial: int, step: int, values: Values | None) -> None:  # noqa: B027 - few look
+        """A state on the way to what is requested was evaluated; told only to a policy that ``watches``.
+
+        A trial's evaluations are told in order, from its first, also those that were known before it asked; all up
+        to a step before that step is ``observed``. One may be told again. Where a trial stands among the others in
+        the order of the calls is not kept over a restart: what follows may depend only on which are known.
+
+        Args:
+            trial: The trial.
+            step: The state's step.
+            values: The objectives there; None: one is not finite.
+        """
+
     @abstractmethod
-    def observed(self, trial: int, step: int, value: float | None) -> None:
+    def observed(self, trial: int, step: int, values: Values | None, model: int) -> None:
         """What was requested is there.
 
         Args:
             trial: The trial.
             step: The requested step.
-            value: The first objective there; None: it is not finite, there or before.
+            values: The objectives there; None: one is not finite, there or before.
+            model: Which model it is: trials that are one and the same at that step have the same number.
         """
 
     @abstractmethod
     def ended(self, trial: int) -> None:
-        """The trial failed, diverged or was stopped from outside: nothing is decided on it any more."""
+        """The trial failed or diverged: nothing is decided on it any more."""
+
+    def stopped(self, trial: int) -> None:  # noqa: B027 - few stop
+        """The trial is at rest unless it is taken up again.
+
+        A ``Stop`` of it was carried out, it has come to its end, or the study was stopped or is complete.
+        """
 
     @abstractmethod
-    def decide(self) -> list[Decision]:
+    def decide(self) -> list[Verdict]:
         """What is to be requested or stopped now."""
 
-    @abstractmethod
-    def finish(self) -> list[Decision]:
+    def finish(self) -> list[Verdict]:
         """What is to be requested still when nothing is open any more; nothing: the study is complete."""
+        return []
+
+    def standing(self, trial: int) -> str:
+        """Why a trial that rests was not extended, in words and numbers; empty where there is nothing to say."""
+        return ""
 
 
 class PolicySpec(ABC):
     """A policy as a study names it: a small value."""
 
+    several_objectives: ClassVar[bool] = False  #: whether it can compare trials by more than one
+
+    @property
     @abstractmethod
-    def build(self, maximize: bool, evaluate_every: int) -> Policy:
+    def name(self) -> str:
+        """What a person calls it."""
+
+    @abstractmethod
+    def build(self, maximize: tuple[bool, ...], evaluate_every: int) -> Policy:
         """The policy at the beginning of a study.
 
         Args:
-            maximize: Whether the larger value of the first objective is the better one.
+            maximize: For each objective, whether the larger value is the better one.
             evaluate_every: There are values only at its multiples.
         """
 
@@ -96,6 +134,17 @@ class PolicySpec(ABC):
     @abstractmethod
     def to_json(self) -> dict[str, Any]:
         """The policy as ``{"policy": name, ...}``."""
+
+
+def signed(values: Values, maximize: tuple[bool, ...]) -> Values:
+    """Values of which less is better."""
+    return tuple(-value if larger else value for value, larger in zip(values, maximize, strict=True))
+
+
+def shown(values: Values) -> str:
+    """Values as a person reads them."""
+    text = ", ".join(f"{value:.6g}" for value in values)
+    return text if len(values) == 1 else f"({text})"
 
 
 def round_up(step: int, every: int) -> int:

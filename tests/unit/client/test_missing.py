@@ -12,7 +12,8 @@ from hippo_client.errors import InvalidStudy
         (schedules, "cosin", r"schedules.cosin: there is no such function. .*cosine"),
         (samplers, "bayesian", r"samplers.bayesian: .* Known are: grid, random"),
         (samplers, "tpe", r"samplers.tpe: is not supported yet. Use samplers.random\(\)"),
-        (policies, "hyperband", r"policies.hyperband: is not supported yet. Use policies.asha"),
+        (policies, "pbt", r"policies.pbt: is not supported yet. Use policies.asha"),
+        (policies, "hyperbands", r"policies.hyperbands: .*Did you mean .hyperband.\?"),
         (space, "log_uniform", r"space.log_uniform: .*loguniform"),
     ],
 )

@@ -204,7 +204,7 @@ UNIFORM = {"lr": space.uniform(0.0, 1.0)}
         ({"name": "a/b"}, "name", "is not a study's name"),
         ({"name": 3}, "name", "is not a study's name"),
         ({"searched": [1]}, "space", "must be a dict"),
-        ({"minimize": ["a", "b"], "policy": policies.asha(min_steps=1, reduction_factor=2)}, "policy", "one objective"),
+        ({"minimize": ["a", "b"], "policy": policies.patience(3)}, "policy", "one objective"),
     ],
 )  # fmt: skip
 def test_a_wrong_argument_is_named_with_the_remedy(changes, field, words):

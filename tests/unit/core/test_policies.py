@@ -1,332 +1,63 @@
-import math
-from itertools import pairwise
+import json
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
+from hippo_client import policies as client_policies
 from hippo_core import policies
 from hippo_core.errors import InvalidStudy
-from hippo_core.policies import Extend
-from hippo_core.policies.asha import rungs
+from hippo_core.study import Objective
+from tests import studies
+
+
+def wanted(policy):
+    """Whom a policy wants to train, and how far."""
+    return [(verdict.trial, verdict.to) for verdict in policy.decide()]
 
 
 def carry_out(policy):
     """Opens what the policy wants, as the engine does."""
-    found = policy.decide()
-    for each in found:
-        policy.requested(each.trial, each.to)
+    found = wanted(policy)
+    for trial, step in found:
+        policy.requested(trial, step)
     return found
 
 
-def asha(maximize=True, evaluate_every=1, **arguments):
-    return policies.asha(**arguments).build(maximize, evaluate_every)
+def observe(policy, trial, step, value):
+    policy.observed(trial, step, None if value is None else (float(value),), trial)
 
 
-class Run:
-    """A study of a policy in which every request is answered at once, in an order of choice."""
-
-    def __init__(self, policy, value):
-        self.policy = policy
-        self.value = value
-        self.open = []
-        self.reached = {}
-
-    def add(self, trials, max_steps):
-        for trial in trials:
-            self.policy.added(trial, max_steps)
-        self.open += carry_out(self.policy)
-
-    def answer(self, choose=lambda count: 0):
-        while self.open or self.finish():
-            each = self.open.pop(choose(len(self.open)))
-            self.reached[each.trial] = each.to
-            self.policy.observed(each.trial, each.to, self.value(each.trial, each.to))
-            self.open += carry_out(self.policy)
-        return self.reached
-
-    def finish(self):
-        self.open += self.policy.finish()
-        for each in self.open:
-            self.policy.requested(each.trial, each.to)
-        return bool(self.open)
-
-    def count_at_least(self, step):
-        return sum(1 for reached in self.reached.values() if reached >= step)
+def full():
+    return policies.full().build((True,), 1)
 
 
 def test_full_asks_for_every_last_step_and_then_for_nothing():
-    policy = policies.full().build(True, 1)
+    policy = full()
     policy.added(0, 27)
     policy.added(1, 9)
-    assert policy.decide() == policy.decide() == [Extend(0, 27), Extend(1, 9)]
+    assert wanted(policy) == wanted(policy) == [(0, 27), (1, 9)]
     carry_out(policy)
     assert policy.decide() == []
-    policy.observed(0, 27, 0.5)
+    observe(policy, 0, 27, 0.5)
     assert policy.decide() == policy.finish() == []
 
 
 def test_full_goes_on_where_a_limit_was_raised():
-    policy = policies.full().build(True, 1)
+    policy = full()
     policy.added(0, 27)
     carry_out(policy)
-    policy.observed(0, 27, 0.5)
+    observe(policy, 0, 27, 0.5)
     policy.added(0, 81)
-    assert policy.decide() == [Extend(0, 81)]
+    assert wanted(policy) == [(0, 81)]
 
 
 def test_full_tries_an_ended_trial_again_when_it_is_added_again():
-    policy = policies.full().build(True, 1)
+    policy = full()
     policy.added(0, 27)
     carry_out(policy)
     policy.ended(0)
     assert policy.decide() == []
     policy.added(0, 27)
-    assert policy.decide() == [Extend(0, 27)]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "expected"),
-    [
-        ((1, 3, 27, 1), (1, 3, 9, 27)),
-        ((1, 3, 28, 1), (1, 3, 9, 27, 28)),
-        ((1, 3, 26, 1), (1, 3, 9, 26)),
-        ((1, 3, 30, 5), (5, 10, 30)),
-        ((2, 4, 100, 1), (2, 8, 32, 100)),
-        ((1, 3, 1, 1), (1,)),
-        ((5, 2, 3, 1), (3,)),
-    ],
-)
-def test_rungs_are_powers_rounded_up_and_the_last_step(arguments, expected):
-    assert rungs(*arguments) == expected
-
-
-def test_asha_promotes_as_soon_as_a_trial_is_in_the_best_third_of_its_rung():
-    """
-    1. Six trials are added at once: all are asked for the first rung.
-    2. Two are observed: a third of two is none.
-    3. The third is the worst: the best of three is promoted.
-    4. A better one comes fourth: a third of four is one, and that is now the better one: it is promoted too.
-    """
-    policy = asha()
-    for trial in range(6):
-        policy.added(trial, 27)
-    assert carry_out(policy) == [Extend(trial, 1) for trial in range(6)]
-    policy.observed(0, 1, 0.5)
-    policy.observed(1, 1, 0.4)
-    assert policy.decide() == []
-    policy.observed(2, 1, 0.1)
-    assert carry_out(policy) == [Extend(0, 3)]
-    policy.observed(3, 1, 0.9)
-    assert carry_out(policy) == [Extend(3, 3)]
-    policy.observed(4, 1, 0.2)
-    assert carry_out(policy) == []
-    policy.observed(5, 1, 0.3)
-    assert carry_out(policy) == []  # the best two of six were promoted already
-
-
-def test_asha_promotes_whom_a_larger_rung_lets_in():
-    policy = asha()
-    for trial in range(6):
-        policy.added(trial, 27)
-    carry_out(policy)
-    for trial, value in enumerate([0.9, 0.8, 0.1, 0.2, 0.3]):
-        policy.observed(trial, 1, value)
-        carry_out(policy)
-    policy.observed(5, 1, 0.0)
-    assert policy.decide() == [Extend(1, 3)]
-
-
-def test_asha_minimises():
-    policy = asha(maximize=False)
-    for trial, value in enumerate([0.5, 0.1, 0.9]):
-        policy.added(trial, 27)
-        carry_out(policy)
-        policy.observed(trial, 1, value)
-    assert policy.decide() == [Extend(1, 3)]
-
-
-def test_ties_go_to_the_lower_number_whatever_the_order_of_arrival():
-    for order in ([0, 1, 2], [2, 1, 0], [1, 2, 0]):
-        policy = asha()
-        for trial in range(3):
-            policy.added(trial, 27)
-        carry_out(policy)
-        for trial in order:
-            policy.observed(trial, 1, 0.5)
-        assert policy.decide() == [Extend(0, 3)]
-
-
-def test_a_diverged_trial_fills_its_rung_and_is_never_promoted():
-    policy = asha()
-    for trial in range(3):
-        policy.added(trial, 27)
-    carry_out(policy)
-    for trial in range(2):
-        policy.observed(trial, 1, None)
-        policy.ended(trial)
-    policy.observed(2, 1, 0.1)
-    assert policy.decide() == [Extend(2, 3)]
-
-
-def test_a_failed_trial_is_not_promoted():
-    policy = asha(reduction_factor=2)
-    for trial in range(2):
-        policy.added(trial, 8)
-    carry_out(policy)
-    policy.observed(0, 1, 0.9)
-    policy.ended(0)
-    policy.observed(1, 1, 0.1)
-    assert policy.decide() == []
-
-
-def test_a_retried_trial_is_asked_for_what_it_was_promoted_to():
-    policy = asha()
-    for trial, value in enumerate([0.9, 0.1, 0.1]):
-        policy.added(trial, 27)
-        carry_out(policy)
-        policy.observed(trial, 1, value)
-    assert carry_out(policy) == [Extend(0, 3)]
-    policy.ended(0)
-    policy.added(0, 27)
-    assert policy.decide() == [Extend(0, 3)]
-
-
-def test_a_trial_that_the_engine_takes_up_again_can_be_promoted():
-    policy = asha()
-    for trial, value in enumerate([0.5, 0.1, 0.1]):
-        policy.added(trial, 27)
-        carry_out(policy)
-        if trial == 0:
-            policy.ended(0)
-            policy.requested(0, 1)
-        policy.observed(trial, 1, value)
-    assert policy.decide() == [Extend(0, 3)]
-
-
-def test_sixty_four_trials_are_halved_by_threes():
-    run = Run(asha(min_steps=1, reduction_factor=3), lambda trial, step: -trial)
-    run.add(range(64), 27)
-    run.answer()
-    assert [run.count_at_least(step) for step in (1, 3, 9, 27)] == [64, 21, 7, 2]
-    assert run.reached[0] == 27
-
-
-@given(st.integers(1, 40), st.integers(2, 4), st.integers(1, 3), st.randoms(use_true_random=False))
-def test_the_best_are_promoted_whatever_the_order_of_arrival(trials, factor, min_steps, random):
-    """In any order: the best third of each rung is promoted, and somebody always comes to the end."""
-    values = [random.random() for _ in range(trials)]
-    run = Run(asha(min_steps=min_steps, reduction_factor=factor), lambda trial, step: values[trial])
-    run.add(range(trials), 30)
-    reached = run.answer(lambda count: random.randrange(count))
-    ladder = rungs(min_steps, factor, 30, 1)
-    for rung, above in pairwise(ladder):
-        there = [trial for trial in range(trials) if reached[trial] >= rung]
-        best = sorted(there, key=lambda trial: (-values[trial], trial))[: len(there) // factor]
-        assert all(reached[trial] >= above for trial in best)
-    assert max(reached.values()) == 30
-    assert reached[max(range(trials), key=lambda trial: values[trial])] == 30
-
-
-def test_few_trials_still_have_a_winner():
-    run = Run(asha(), lambda trial, step: trial)
-    run.add(range(2), 27)
-    assert run.answer() == {0: 1, 1: 27}
-
-
-def test_nothing_follows_where_nobody_has_a_value():
-    policy = asha()
-    policy.added(0, 27)
-    carry_out(policy)
-    policy.observed(0, 1, None)
-    policy.ended(0)
-    assert policy.decide() == policy.finish() == []
-
-
-def test_trials_with_other_limits_share_the_rungs_below_them():
-    """
-    1. Six trials compete at step 1, of which one ends at step 2: the best three of them go there.
-    2. The one that ends there does not compete any more: of the other two, the better one goes on.
-    """
-    run = Run(asha(reduction_factor=2), lambda trial, step: -trial)
-    run.add([0], 2)
-    run.add(range(1, 6), 27)
-    reached = run.answer()
-    assert reached == {0: 2, 1: 4, 2: 2, 3: 1, 4: 1, 5: 1}
-
-
-def test_a_raised_limit_promotes_the_best_of_all_whose_limit_was_raised():
-    """Not whoever's limit is raised first."""
-    policy = asha()
-    for trial in range(9):
-        policy.added(trial, 3)
-    carry_out(policy)
-    for trial in range(9):
-        policy.observed(trial, 1, 0.5)
-        carry_out(policy)
-    for trial in range(3):
-        policy.observed(trial, 3, trial)
-    assert policy.finish() == []
-    for trial in range(9):
-        policy.added(trial, 9)
-    assert policy.decide() == [Extend(2, 9)]
-
-
-def test_a_raised_limit_lets_the_best_of_the_former_last_rung_go_on():
-    run = Run(asha(), lambda trial, step: -trial)
-    run.add(range(64), 27)
-    run.answer()
-    assert run.count_at_least(27) == 2
-    run.add(range(64), 81)
-    run.answer()
-    assert run.reached[0] == 81
-    assert run.count_at_least(81) == 1
-
-
-def test_a_former_end_between_two_rungs_is_taken_up_again():
-    run = Run(asha(reduction_factor=2), lambda trial, step: -trial)
-    run.add(range(8), 5)
-    run.answer()
-    assert run.reached[0] == 5
-    run.add(range(8), 16)
-    run.answer()
-    assert run.reached[0] == 16
-
-
-def test_more_trials_join_the_rungs_that_are_there():
-    run = Run(asha(), lambda trial, step: trial)
-    run.add(range(9), 27)
-    run.answer()
-    before = dict(run.reached)
-    run.add(range(9, 18), 27)
-    run.answer()
-    assert run.reached[17] == 27
-    assert all(run.reached[trial] >= step for trial, step in before.items())
-
-
-@given(st.lists(st.floats(-1, 1), min_size=1, max_size=30), st.integers(2, 4))
-def test_the_same_calls_give_the_same_decisions(values, factor):
-    def decisions():
-        policy = asha(reduction_factor=factor)
-        found = []
-        for trial, value in enumerate(values):
-            policy.added(trial, 9)
-            found.append(carry_out(policy))
-            policy.observed(trial, 1, value)
-            found.append(policy.decide())
-            assert policy.decide() == found[-1]
-            carry_out(policy)
-        return found
-
-    assert decisions() == decisions()
-
-
-def test_an_infinite_budget_of_observations_stays_cheap():
-    """Each observation looks at one rung's edge, not at all trials: 20,000 take no time worth measuring."""
-    run = Run(asha(reduction_factor=2), lambda trial, step: math.sin(trial))
-    run.add(range(20_000), 4)
-    run.answer(lambda count: count - 1)
-    assert run.count_at_least(4) >= 5_000
+    assert wanted(policy) == [(0, 27)]
 
 
 @pytest.mark.parametrize(
@@ -336,12 +67,30 @@ def test_an_infinite_budget_of_observations_stays_cheap():
         (lambda: policies.asha(eta=3), "policies.asha", "Use reduction_factor"),
         (lambda: policies.asha(max_t=27), "policies.asha", "max_steps, which is the study's"),
         (lambda: policies.asha(min_resource=1), "policies.asha", "Use min_steps"),
-        (lambda: policies.asha(brackets=1), "policies.asha", "min_steps, reduction_factor"),
         (lambda: policies.asha(min_steps=0), "policies.asha.min_steps", "at least 1"),
         (lambda: policies.asha(reduction_factor=1), "policies.asha.reduction_factor", "at least 2"),
         (lambda: policies.asha(reduction_factor=2.5), "policies.asha.reduction_factor", "must be an int"),
         (lambda: policies.full(3), "policies.full", "takes 0 arguments"),
-        (lambda: policies.from_json({"policy": "hyperband"}), "policy", "no policy 'hyperband'"),
+        (lambda: policies.sha(max_resource=27), "policies.sha", "max_steps, which is the study's"),
+        (lambda: policies.hyperband(eta=3), "policies.hyperband", "Use reduction_factor"),
+        (lambda: policies.hyperband(asynchronous=1), "policies.hyperband.asynchronous", "True or False"),
+        (lambda: policies.pasha(grace_period=1), "policies.pasha", "Use min_steps"),
+        (lambda: policies.asha(stopping="yes"), "policies.asha.stopping", "True or False"),
+        (lambda: policies.asha(compare="nodes"), "policies.asha.compare", "'trials' or 'models'"),
+        (lambda: policies.asha(brackets=0), "policies.asha.brackets", "at least 1"),
+        (lambda: policies.asha(1, 3, brackets=5).check(27, 1), "policy.brackets", "at most 4"),
+        (lambda: policies.asha(1, 3, brackets=3).check(25, 10), "policy.brackets", "10, 25"),
+        (lambda: policies.median_stopping(n_warmup_steps=3), "policies.median_stopping", "Use min_steps"),
+        (lambda: policies.median_stopping(min_steps=27).check(27, 1), "policy", "must lie below max_steps"),
+        (lambda: policies.percentile_stopping(0), "policies.percentile_stopping.percentile", "between"),
+        (lambda: policies.percentile_stopping(100.0), "policies.percentile_stopping.percentile", "between"),
+        (lambda: policies.patience(), "policies.patience", "needs the argument 'evaluations'"),
+        (lambda: policies.patience(patience=3), "policies.patience", "Use evaluations"),
+        (lambda: policies.patience(3, min_change=-1), "policies.patience.min_change", "at least 0"),
+        (lambda: policies.patience(9).check(20, 2), "policy", "step 20, must lie below max_steps, 20"),
+        (lambda: policies.threshold_stopping(upper=3), "policies.threshold_stopping", "Use threshold"),
+        (lambda: policies.threshold_stopping(float("nan")), "policies.threshold_stopping.threshold", ""),
+        (lambda: policies.from_json({"policy": "hyperbands"}), "policy", "Did you mean 'hyperband'"),
         (lambda: policies.from_json({"policy": "asha", "eta": 3}), "policies.asha", "Use reduction_factor"),
         (lambda: policies.from_json("asha"), "policy", "must be an object"),
         (lambda: policies.asha(min_steps=27).check(27, 1), "policy.min_steps", "below max_steps"),
@@ -354,9 +103,43 @@ def test_wrong_arguments_name_the_remedy(call, field, words):
     assert words in str(caught.value)
 
 
-@pytest.mark.parametrize("spec", [policies.full(), policies.asha(), policies.asha(2, 4)])
+SPECS = [
+    policies.full(),
+    policies.sha(),
+    policies.sha(2, 4, compare="models"),
+    policies.asha(),
+    policies.asha(2, 4),
+    policies.asha(1, 3, brackets=2, stopping=True, compare="models"),
+    policies.hyperband(2, 4),
+    policies.hyperband(asynchronous=True, compare="models"),
+    policies.pasha(1, 2),
+    policies.median_stopping(3, 4),
+    policies.percentile_stopping(10, min_steps=2),
+    policies.patience(3, 0.5, 4),
+    policies.threshold_stopping(0.1, min_steps=2),
+]
+
+
+@pytest.mark.parametrize("spec", SPECS)
 def test_json_round_trip(spec):
-    assert policies.from_json(spec.to_json()) == spec
+    plain = json.loads(json.dumps(spec.to_json()))
+    assert policies.from_json(plain) == spec
+    assert spec.name == plain["policy"]
+
+
+def test_each_policy_is_offered_and_has_its_json():
+    assert {spec.name for spec in SPECS} == set(policies.POLICIES) == set(client_policies.__all__)
+
+
+@pytest.mark.parametrize("spec", SPECS)
+@pytest.mark.parametrize("objectives", [1, 2])
+def test_a_study_of_several_objectives_needs_a_policy_that_compares_them(spec, objectives):
+    named = tuple(Objective(metric=name, maximize=True) for name in ("accuracy", "speed")[:objectives])
+    if objectives == 1 or spec.name in {"full", "sha", "asha", "hyperband"}:
+        studies.study({"lr": 0.1}, objectives=named, policy=spec)
+    else:
+        with pytest.raises(InvalidStudy, match=f"{spec.name} compares trials by one objective"):
+            studies.study({"lr": 0.1}, objectives=named, policy=spec)
 
 
 def test_rounded_rungs_are_told():

@@ -1,0 +1,154 @@
+"""What the policies that look at every evaluation have in common: a trial trains to its end unless its curve is bad.
+
+Each trial's last step is requested at once. As evaluations become known, trials on their way are judged by what is
+known then, at their latest evaluation: a verdict is a function of the evaluations, whatever the order of their coming.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from hippo_core.policies.policy import Extend, Policy, Stop, Values, Verdict
+
+
+@dataclass(slots=True)
+class Curve:
+    """What a policy knows of a trial."""
+
+    max_steps: int
+    asked: int = 0  #: the furthest step requested
+    there: int = 0  #: the furthest step observed
+    steps: list[int] = field(default_factory=list)  #: of its evaluations
+    values: list[float] = field(default_factory=list)  #: of the first objective, less is better
+    ended: bool = False  #: it failed or diverged
+    cut: bool = False  #: it was stopped on its way
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether it was evaluated on its way, and is on it still; what was evaluated at its end has come to it."""
+        on_its_way = self.there < self.asked and not (self.ended or self.cut)
+        return on_its_way and bool(self.steps) and self.steps[-1] < self.asked
+
+
+class Curves(Policy):
+    """Trains every trial to its end, but for those that are judged badly on the way.
+
+    Args:
+        maximize: Whether the larger value of the objective is the better one.
+    """
+
+    watches = True
+    completes: ClassVar[bool] = False  #: whether a trial that is stopped is done, rather than given up
+
+    def __init__(self, maximize: bool) -> None:
+        self.curves: dict[int, Curve] = {}
+        self._sign = -1.0 if maximize else 1.0
+        self._wanted: dict[int, None] = {}  # trials that are to be trained further
+        self._doubtful: dict[int, None] = {}  # trials to judge anew
+        self._stops: dict[int, Stop] = {}
+
+    def added(self, trial: int, max_steps: int) -> None:
+        """Wants the trial's last step, anew where it had ended; one that was stopped on its way stays so."""
+        known = self.curves.setdefault(trial, Curve(max_steps))
+        known.max_steps = max_steps
+        if known.ended:
+            known.ended, known.asked = False, known.there
+        self._want(trial)
+
+    def requested(self, trial: int, step: int) -> None:
+        """Waits for it; a trial that was at rest is taken up again."""
+        known = self.curves[trial]
+        known.asked, known.ended, known.cut = step, False, False
+        self._doubtful[trial] = None
+        self._want(trial)
+
+    def reported(self, trial: int, step: int, values: Values | None) -> None:
+        """Judges those whom it concerns."""
+        known = self.curves[trial]
+        if values is None or (known.steps and step <= known.steps[-1]):
+            return
+        known.steps.append(step)
+        known.values.append(self._sign * values[0])
+        self._doubtful[trial] = None
+        self._doubtful.update(dict.fromkeys(self.concerned(trial)))
+
+    def observed(self, trial: int, step: int, values: Values | None, model: int) -> None:
+        """It has come to where it was asked to."""
+        self.curves[trial].there = step
+        self._stops.pop(trial, None)
+
+    def ended(self, trial: int) -> None:
+        """Wants nothing of it any more."""
+        self.curves[trial].ended = True
+        self._rest(trial)
+
+    def stopped(self, trial: int) -> None:
+        """Where it was on its way, it stays where it is."""
+        known = self.curves[trial]
+        if known.there < known.asked:
+            known.cut = True
+            self._rest(trial)
+
+    def decide(self) -> list[Verdict]:
+        """First whom to stop, then whom to train further, by number."""
+        for trial in self._doubtful:
+            known = self.curves[trial]
+            verdict = self.judge(known) if known.is_judged else None
+            if verdict is None:
+                self._stops.pop(trial, None)
+            else:
+                self._stops[trial] = Stop(trial, verdict, completes=self.completes)
+        self._doubtful.clear()
+        return [
+            *(self._stops[trial] for trial in sorted(self._stops)),
+            *(
+                Extend(trial, self.curves[trial].max_steps, "to its end")
+                for trial in sorted(self._wanted)
+                if trial not in self._stops
+            ),
+        ]
+
+    @abstractmethod
+    def judge(self, curve: Curve) -> str | None:
+        """Why a trial is to be stopped, in words and numbers; None: it goes on. It has at least one evaluation."""
+
+    def concerned(self, trial: int) -> Iterable[int]:
+        """The other trials whose verdict the latest evaluation of a trial may change."""
+        return ()
+
+    def shown(self, value: float) -> str:
+        """A value of ``Curve.values`` as a person reads it."""
+        return f"{self._sign * value:.6g}"
+
+    def _want(self, trial: int) -> None:
+        known = self.curves[trial]
+        if known.asked < known.max_steps and not (known.ended or known.cut):
+            self._wanted[trial] = None
+        else:
+            self._wanted.pop(trial, None)
+
+    def _rest(self, trial: int) -> None:
+        self._wanted.pop(trial, None)
+        self._stops.pop(trial, None)
+
+
+def quantile(ordered: Sequence[float], share: float, without: int | None = None) -> float:
+    """The value below which a share of ascending values lies, interpolated between the two nearest.
+
+    Args:
+        ordered: The values, ascending.
+        share: From 0 to 1.
+        without: The place of one that does not count.
+    """
+
+    def value(place: int) -> float:
+        return ordered[place if without is None or place < without else place + 1]
+
+    count = len(ordered) - (without is not None)
+    place = share * (count - 1)
+    low = int(place)
+    high = min(low + 1, count - 1)
+    return value(low) + (value(high) - value(low)) * (place - low)

@@ -1,0 +1,55 @@
+"""Policies come back from the rows knowing and deciding the same."""
+
+from __future__ import annotations
+
+import pytest
+
+from hippo_core import policies
+from hippo_core.engine.commands import ExtendStudy
+from hippo_core.engine.engine import Engine
+from hippo_server.store import Store
+from tests.integration.store.stored_cluster import StoredCluster
+from tests.unit.engine.cluster import SETTINGS
+from tests.unit.engine.policy_comparison import expect_same_policies
+from tests.unit.engine.test_cluster import PIECES, expect_as_trained_alone, spec, submit
+
+
+class ComparingCluster(StoredCluster):
+    """Compares policies, too, whenever an engine is rebuilt from the rows."""
+
+    def expect_equal_from_rows(self) -> None:
+        super().expect_equal_from_rows()
+        expect_same_policies(self.engine, Engine.restore(self.store.load(), SETTINGS, self.now))
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        policies.sha(1, 3),
+        policies.asha(1, 2, brackets=2, compare="models"),
+        policies.asha(1, 3, stopping=True),
+        policies.hyperband(1, 3),
+        policies.pasha(1, 2),
+        policies.median_stopping(min_trials=2),
+        policies.patience(2),
+        policies.threshold_stopping(0.2),
+    ],
+    ids=lambda policy: str(policy.name),
+)
+def test_verdicts_are_the_same_from_the_rows_at_any_moment(store: Store, policy: policies.PolicySpec) -> None:
+    """1. A study on two workers, of which one dies. 2. It is extended. 3. At many moments the rows are read back."""
+    cluster = ComparingCluster(3, {"a": 2, "b": 1}, store, 5)
+    submit(cluster, spec(rates=PIECES[:4], max_steps=6, policy=policy))
+    for moment in range(12):
+        for _ in range(20):
+            cluster.act()
+        if moment == 4:
+            cluster.kill_worker("a")
+        if moment == 8:
+            cluster.tell(ExtendStudy(project="default", name="study", max_steps=9))
+        cluster.expect_equal_from_rows()
+        if moment % 3 == 2:
+            cluster.restart_server()
+    cluster.run()
+    cluster.expect_equal_from_rows()
+    expect_as_trained_alone(cluster, "study")

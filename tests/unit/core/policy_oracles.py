@@ -1,0 +1,288 @@
+"""What policies ought to decide, told from a caller's record: slow, obvious, and by other means than theirs."""
+
+from fractions import Fraction
+from itertools import pairwise
+from math import ceil
+
+
+def ladder(arguments, max_steps, every):
+    found, step = [], arguments["min_steps"]
+    while ceil(step / every) * every < max_steps:
+        found.append(ceil(step / every) * every)
+        step *= arguments["reduction_factor"]
+    return [*sorted(set(found)), max_steps]
+
+
+def brackets(caller, arguments, most):
+    """By trial: each goes to the bracket that has least of its share of those dealt to as many rungs."""
+    dealt, found = {}, {}
+    for number, trial in sorted(caller.trials.items()):
+        count = len(ladder(arguments, trial.first_max_steps, caller.every))
+        s_max = count - 1
+        shares = [
+            ceil(Fraction(s_max + 1, s + 1) * arguments["reduction_factor"] ** s)
+            for s in range(s_max, max(s_max - (most or count), -1), -1)
+        ]
+        had = dealt.setdefault(count, [0] * len(shares))
+        coming = sum(had) + 1
+        lacks = [Fraction(share, sum(shares)) * coming - has for share, has in zip(shares, had, strict=True)]
+        found[number] = lacks.index(max(lacks))
+        had[found[number]] += 1
+    return found
+
+
+def rung_of(caller, arguments, bracket, trial):
+    rungs = ladder(arguments, trial.max_steps, caller.every)
+    return rungs[min(bracket[trial.number], len(rungs) - 1) :]
+
+
+def better(caller, values):
+    return tuple(-value if more else value for value, more in zip(values, caller.maximize, strict=True))
+
+
+def ranked(caller, there, step, compare):
+    """The trials at a step in groups that are compared, best first; the order of ``there`` is that of coming."""
+    groups = {}
+    for trial in there:
+        groups.setdefault(trial.models[step] if compare == "models" else trial.number, []).append(trial)
+    worth = {
+        key: None if group[0].seen[step] is None else better(caller, group[0].seen[step])
+        for key, group in groups.items()
+    }
+    keys = sorted(groups, key=lambda key: groups[key][0].number)
+    valued, rest = (
+        [key for key in keys if worth[key] is not None],
+        [key for key in keys if worth[key] is None],
+    )
+    if len(caller.maximize) == 1:
+        order = sorted(valued, key=lambda key: worth[key])
+    else:
+        order = []
+        while valued:
+            front = [
+                key
+                for key in valued
+                if not any(
+                    all(a <= b for a, b in zip(worth[other], worth[key], strict=True))
+                    and worth[other] != worth[key]
+                    for other in valued
+                )
+            ]
+            order += spread([(worth[key], groups[key][0].number, key) for key in front])
+            valued = [key for key in valued if key not in front]
+    return [groups[key] for key in [*order, *rest]]
+
+
+def spread(front):
+    """An epsilon-net: each next one is the farthest from all before; ties go to the better one."""
+    front = sorted(front)
+    spans = [
+        (min(column), (max(column) - min(column)) or 1.0)
+        for column in zip(*(values for values, _, _ in front), strict=True)
+    ]
+    place = {
+        key: [(value - low) / width for value, (low, width) in zip(values, spans, strict=True)]
+        for values, _, key in front
+    }
+    order = [front[0][2]]
+    left = [key for _, _, key in front[1:]]
+    while left:
+        far = [
+            min(sum((a - b) ** 2 for a, b in zip(place[key], place[other], strict=True)) for other in order)
+            for key in left
+        ]
+        order.append(left.pop(far.index(max(far))))
+    return order
+
+
+def halving(caller, arguments, compare="trials", most=1, synchronous=False):
+    """By trial, how far it is to be trained now, by promotion."""
+    bracket = brackets(caller, arguments, most)
+    rungs = {number: rung_of(caller, arguments, bracket, trial) for number, trial in caller.trials.items()}
+    wanted, heading = {}, {}
+    for number, trial in caller.trials.items():
+        starts = not trial.ended and (not trial.asked or (trial.retried and trial.asked > trial.deepest))
+        if starts:
+            wanted[number] = next(rung for rung in rungs[number] if rung > trial.deepest)
+        aim = wanted.get(number, trial.asked)
+        if not trial.ended and trial.deepest < aim < rungs[number][-1]:
+            heading[number] = aim
+    starting = set(wanted)
+    for which in sorted(set(bracket.values())):
+        promoted_below = False
+        steps = {
+            step
+            for number, trial in caller.trials.items()
+            if bracket[number] == which
+            for step in trial.seen
+            if step < rungs[number][-1]
+        }
+        for step in sorted(steps):
+            there = [
+                trial
+                for number, trial in caller.trials.items()
+                if bracket[number] == which and step in trial.seen and step < rungs[number][-1]
+            ]
+            there.sort(key=lambda trial: observed_at(caller, trial.number, step))
+            groups = ranked(caller, there, step, compare)
+            count = len(groups) // arguments["reduction_factor"]
+            if synchronous:
+                count = max(1, count)
+                if promoted_below or any(
+                    aim <= step for number, aim in heading.items() if bracket[number] == which
+                ):
+                    break
+            for group in groups[:count]:
+                for trial in group:
+                    ready = not trial.ended and trial.number not in starting and trial.seen[step] is not None
+                    if ready and trial.asked == step:
+                        wanted[trial.number] = next(rung for rung in rungs[trial.number] if rung > step)
+                        promoted_below = True
+    return wanted
+
+
+def observed_at(caller, number, step):
+    return next(
+        index
+        for index, (name, arguments) in enumerate(caller.durable)
+        if name == "observed" and arguments[:2] == (number, step)
+    )
+
+
+def stopping_verdicts(caller, arguments, compare="trials", most=1):
+    """By trial, at the rung where it is: whether it goes on, judged by those who had come when it came.
+
+    Only for callers that raise no limits.
+    """
+    bracket = brackets(caller, arguments, most)
+    found = {}
+    for number, trial in caller.trials.items():
+        rungs = rung_of(caller, arguments, bracket, trial)
+        step = trial.deepest
+        if not step or step >= rungs[-1] or trial.seen[step] is None:
+            continue
+        when = observed_at(caller, number, step)
+        there = [
+            other
+            for other in caller.trials.values()
+            if bracket[other.number] == bracket[number]
+            and step in other.seen
+            and observed_at(caller, other.number, step) <= when
+        ]
+        there.sort(key=lambda other: observed_at(caller, other.number, step))
+        groups = ranked(caller, there, step, compare)
+        best = groups[: max(1, len(groups) // arguments["reduction_factor"])]
+        found[number] = any(trial in group for group in best)
+    return found
+
+
+def curves(caller):
+    """By trial: its evaluations as (step, value), less is better, up to where it is known."""
+    found = {}
+    for number, trial in caller.trials.items():
+        found[number] = []
+        for step in range(caller.every, trial.evaluated + 1, caller.every):
+            values = caller.values(number, step)
+            if values is not None:
+                found[number].append((step, better(caller, values)[0]))
+    return found
+
+
+def on_their_way(caller):
+    return [number for number, trial in caller.trials.items() if trial.open and trial.evaluated < trial.asked]
+
+
+def percentile(caller, share, min_steps, min_trials):
+    """Who lags behind, and is to be stopped."""
+    known, found = curves(caller), set()
+    for number in on_their_way(caller):
+        curve = known[number]
+        if not curve or curve[-1][0] < min_steps:
+            continue
+        step = curve[-1][0]
+        averages = sorted(
+            sum(value / len(part) for _, value in part)
+            for other, whole in known.items()
+            if other != number and any(at == step for at, _ in whole)
+            for part in [[each for each in whole if each[0] <= step]]
+        )
+        if len(averages) < min_trials:
+            continue
+        place = share * (len(averages) - 1)
+        low, high = averages[int(place)], averages[min(int(place) + 1, len(averages) - 1)]
+        if min(value for _, value in curve) > low + (high - low) * (place - int(place)):
+            found.add(number)
+    return found
+
+
+def impatient(caller, evaluations, min_change, min_steps):
+    """Who has not improved for long."""
+    found = set()
+    for number in on_their_way(caller):
+        values = [value for _, value in curves(caller)[number]]
+        bests, best = [], None
+        for value in values:
+            better_now = best is None or value < best - min_change
+            bests.append(better_now)
+            best = value if better_now else best
+        if not values or curves(caller)[number][-1][0] < min_steps:
+            continue
+        if not any(bests[-evaluations:]) and len(values) > evaluations:
+            found.add(number)
+    return found
+
+
+def too_bad(caller, threshold, min_steps):
+    """Who was ever worse than a threshold."""
+    worst = -threshold if caller.maximize[0] else threshold
+    return {
+        number
+        for number in on_their_way(caller)
+        if any(value > worst for step, value in curves(caller)[number] if step >= min_steps)
+    }
+
+
+def pasha_last_rung(caller, arguments):
+    """The last rung for the time being, from the order in which trials came. Only for one limit, never raised."""
+    rungs = ladder(arguments, next(iter(caller.trials.values())).max_steps, caller.every)
+    top, epsilon, there = 1, 0.0, []
+    value = {}
+    for name, call in caller.durable:
+        if name != "observed":
+            continue
+        number, step, values, _ = call
+        if top >= len(rungs) - 1 or step != rungs[top] or values is None:
+            continue
+        there.append(number)
+        for at in range(caller.every, step + 1, caller.every):
+            value[number, at] = better(caller, caller.values(number, at))[0]
+        gaps = sorted(
+            abs(value[a, step] - value[b, step])
+            for index, a in enumerate(there)
+            for b in there[:index]
+            if crosses_twice(
+                [value[a, at] - value[b, at] for at in range(caller.every, step + 1, caller.every)]
+            )
+        )
+        if gaps:
+            place = 0.9 * (len(gaps) - 1)
+            low, high = gaps[int(place)], gaps[min(int(place) + 1, len(gaps) - 1)]
+            epsilon = low + (high - low) * (place - int(place))
+        at_top = sorted(there, key=lambda each: (value[each, step], each))
+        below = sorted(there, key=lambda each: (value[each, rungs[top - 1]], each))
+        stable = all(
+            abs(value[one, rungs[top - 1]] - value[other, rungs[top - 1]]) <= epsilon
+            for one, other in zip(at_top, below, strict=True)
+        )
+        if not stable:
+            top, there = top + 1, []
+    return rungs[top]
+
+
+def crosses_twice(differences):
+    """Whether, ties aside, the last sign is found before another one."""
+    signs = [difference > 0 for difference in differences if difference]
+    if not differences or not differences[-1]:
+        return False
+    changes = sum(1 for one, other in pairwise(signs) if one != other)
+    return changes >= 2

@@ -1,0 +1,96 @@
+"""PASHA against a replay of the order in which trials came."""
+
+import math
+import random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hippo_core import policies
+from tests.unit.core import policy_oracles
+from tests.unit.core.policy_calls import Caller
+
+ARGUMENTS = st.fixed_dictionaries({"min_steps": st.integers(1, 2), "reduction_factor": st.integers(2, 3)})
+
+
+def noisy(seed, noise):
+    """Curves that cross: each trial has its own end value, and its own noise at each step."""
+
+    def values(trial, step):
+        drawn = random.Random(f"{seed} {trial} {step}")
+        end = random.Random(f"{seed} {trial}").random()
+        if drawn.random() < 0.01:
+            return None
+        return (round(end * (1 - math.exp(-step / 4)) + noise * drawn.random(), 2),)
+
+    return values
+
+
+@settings(max_examples=60, deadline=None)
+@given(ARGUMENTS, st.booleans(), st.sampled_from([0.0, 0.2, 2.0]), st.integers(0, 2**32))
+def test_the_last_rung_moves_up_when_the_ranking_changes(arguments, maximize, noise, seed):
+    """After every call: ASHA's promotions, below a last rung that is told from the order of arrival alone."""
+    chosen = random.Random(seed)
+    caller = Caller(policies.pasha(**arguments), (maximize,), noisy(seed, noise))
+    caller.add(chosen.randrange(1, 20), 30)
+
+    def look():
+        last = policy_oracles.pasha_last_rung(caller, arguments)
+        assert caller.policy.last_rung == last
+        everything = policy_oracles.halving(caller, arguments)
+        assert {verdict.trial: verdict.to for verdict in caller.policy.decide()} == {
+            number: step
+            for number, step in everything.items()
+            if step <= last or step == next(iter(policy_oracles.ladder(arguments, 30, 1)))
+        }
+        again = caller.restarted(chosen)
+        assert again.decide() == caller.policy.decide()
+        assert again.last_rung == last
+
+    for _ in range(60):
+        caller.act(chosen, most=40, largest=31)
+        look()
+
+
+def run(values, count=27):
+    caller = Caller(policies.pasha(1, 3), (True,), values)
+    caller.add(count, 81)
+    return caller, caller.run(choose=random.Random(1).choice)
+
+
+def test_a_stable_ranking_ends_the_search_at_the_second_rung_and_trains_one_winner():
+    """81 trials whose ranking never changes: nobody is promoted beyond step 3 but the best, which goes to the end."""
+    _, reached = run(lambda trial, step: (trial + step / 100,), 81)
+    assert sorted(set(reached.values())) == [1, 3, 81]
+    assert [trial for trial, step in reached.items() if step == 81] == [80]
+
+
+def test_a_ranking_that_turns_over_at_each_rung_leads_up_to_the_last():
+    caller, reached = run(lambda trial, step: (trial if round(math.log(step, 3)) % 2 else -trial,), 81)
+    assert caller.policy.last_rung == 81
+    assert max(reached.values()) == 81
+
+
+def test_noise_alone_is_not_taken_for_a_change_of_ranking():
+    """1. Trials that are equal but for noise change places at every step. 2. Epsilon covers it after a few."""
+    caller, _ = run(lambda trial, step: (0.5 + 0.01 * random.Random(100 * trial + step).random(),), 200)
+    assert caller.policy.last_rung < 81
+
+
+def test_trials_that_are_added_later_can_have_a_winner_of_their_own():
+    caller, reached = run(lambda trial, step: (trial + step / 100,))
+    assert reached[26] == 81
+    caller.add(27, 81)
+    assert caller.run(choose=random.Random(1).choice)[53] == 81
+
+
+def test_the_winner_s_reason_tells_where_the_ranking_was_stable():
+    caller = Caller(policies.pasha(1, 3), (True,), lambda trial, step: (float(trial),))
+    caller.add(9, 81)
+    caller.carry_out()
+    while caller.open:
+        caller.answer(max(caller.open))
+        caller.carry_out()
+    (verdict,) = caller.policy.finish()
+    assert (verdict.trial, verdict.to) == (8, 81)
+    assert verdict.reason == "the best at step 3, beyond which the ranking was stable"

@@ -1,0 +1,32 @@
+"""Whether two engines' policies have come to the same."""
+
+from __future__ import annotations
+
+from hippo_core.engine.engine import Engine
+from hippo_core.engine.evaluations import renew_policy, tell_evaluations
+from hippo_core.engine.state import Study
+
+
+def expect_same_policies(lived: Engine, rebuilt: Engine) -> None:
+    """The policies of two engines know the same of every trial, and decide the same."""
+    assert lived.state.studies.keys() == rebuilt.state.studies.keys()
+    for number, study in lived.state.studies.items():
+        ours, theirs = _told(study), _told(rebuilt.state.studies[number])
+        assert theirs == ours
+
+
+def _told(study: Study) -> dict[str, object]:
+    """What a study's policy knows and decides, once it was told all that the engine knows."""
+    if study.outdated:
+        renew_policy(study)
+    if study.policy.watches:
+        tell_evaluations(study)
+    policy = study.policy
+    return {
+        "decides": policy.decide(),
+        "finishes": None if study.open else policy.finish(),
+        "standing": {number: policy.standing(number) for number in study.trials},
+        "climbers": getattr(policy, "climbers", None),
+        "curves": getattr(policy, "curves", None),
+        "last rung": getattr(policy, "last_rung", None) if study.trials else None,
+    }

@@ -1,0 +1,378 @@
+"""Every policy in the engine: exact after faults, the same after a restart, and heard by the path that it stops."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hippo_core import policies
+from hippo_core.engine import journal
+from hippo_core.engine.commands import (
+    ExtendStudy,
+    PauseStudy,
+    RegisterWorker,
+    ResumeStudy,
+    SlotSpec,
+    StopStudy,
+    WorkerLeaves,
+)
+from hippo_core.engine.events import LeaseStopped, RequestClosed, RequestOpened, StepsTrained
+from hippo_core.engine.state import Study
+from hippo_core.engine.states import RequestState, StudyState, TrialState
+from hippo_core.engine.views import study_view
+from hippo_core.study import Objective
+from tests.unit.engine import cluster as cluster_module
+from tests.unit.engine.cluster import Cluster, metric
+from tests.unit.engine.policy_comparison import expect_same_policies
+from tests.unit.engine.test_cluster import FAULTS, PIECES, expect_as_trained_alone, spec, submit
+
+HALVING = [
+    policies.sha(1, 3),
+    policies.asha(1, 2, brackets=2),
+    policies.asha(1, 3, stopping=True),
+    policies.asha(1, 2, compare="models"),
+    policies.hyperband(1, 3),
+    policies.hyperband(1, 2, asynchronous=True),
+    policies.pasha(1, 2),
+]
+WATCHING = [
+    policies.median_stopping(min_trials=2),
+    policies.percentile_stopping(30.0, min_steps=3, min_trials=3),
+    policies.patience(2),
+    policies.threshold_stopping(0.2),
+]
+
+
+class ComparingCluster(Cluster):
+    """A cluster that compares policies whenever its server is restarted."""
+
+    def restart_server(self) -> None:
+        lived = self.engine
+        super().restart_server()
+        expect_same_policies(lived, self.engine)
+
+
+def study_of(cluster: Cluster, name: str = "study") -> Study:
+    study = cluster.engine.state.study_named("default", name)
+    assert study is not None
+    return study
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.integers(0, 2**32),
+    st.lists(
+        st.tuples(
+            st.integers(1, 90), st.sampled_from([*FAULTS, "restart_server"]), st.sampled_from(["a", "b"])
+        ),
+        max_size=8,
+    ),
+    st.sampled_from([*HALVING, *WATCHING]),
+    st.sampled_from([1, 3]),
+)
+def test_after_any_faults_every_history_is_exact_and_restarts_change_no_verdict(
+    seed: int, faults: list[tuple[int, str, str]], policy: policies.PolicySpec, evaluate_every: int
+) -> None:
+    """1. A study runs, faults strike, a second study that shares comes between. 2. All ends, and is exact."""
+    cluster = ComparingCluster(seed, {"a": 2, "b": 1})
+    if policy.to_json().get("evaluations"):
+        evaluate_every = 1
+    made = {"policy": policy, "evaluate_every": evaluate_every}
+    submit(cluster, spec("first", PIECES[:3], **made))  # type: ignore[arg-type]
+    for count, fault, worker in faults:
+        for _ in range(count):
+            cluster.act()
+        strike = getattr(cluster, fault)
+        strike(*([worker] if fault not in {"restart_server", "lose_checkpoint"} else []))
+    submit(cluster, spec("second", PIECES, **made))  # type: ignore[arg-type]
+    cluster.run()
+    cluster.restart_server()
+    for name in ("first", "second"):
+        expect_as_trained_alone(cluster, name)
+        states = {trial.state for trial in study_of(cluster, name).trials.values()}
+        assert states <= {TrialState.COMPLETED, TrialState.STOPPED}
+        assert study_of(cluster, name).state in {StudyState.COMPLETED, StudyState.FAILED}
+
+
+@pytest.mark.parametrize(
+    "policy", [policies.sha(1, 3), policies.hyperband(1, 3), policies.sha(1, 2, compare="models")]
+)
+def test_where_rungs_wait_neither_arrival_nor_faults_decide_who_goes_on(policy: policies.PolicySpec) -> None:
+    """Guarantee 2, for policies that do not depend on the order of arrival: the leaderboard is the same."""
+    outcomes = []
+    for seed in range(6):
+        cluster = ComparingCluster(seed, {"a": 2, "b": 1})
+        submit(cluster, spec(policy=policy))
+        for fault in range(seed):
+            for _ in range(40):
+                cluster.act()
+            cluster.kill_worker("ab"[fault % 2])
+            cluster.restart_server()
+        cluster.run()
+        trials = study_of(cluster).trials.values()
+        outcomes.append({trial.number: (trial.state, trial.reached, trial.value) for trial in trials})
+    assert all(outcome == outcomes[0] for outcome in outcomes)
+    assert {state for state, _, _ in outcomes[0].values()} == {TrialState.COMPLETED, TrialState.STOPPED}
+
+
+def test_a_path_in_training_is_told_to_end_when_its_trials_are_stopped() -> None:
+    """1. The first evaluation is worse than the threshold. 2. All trials of the path stop; it ends at the next step."""
+    cluster = ComparingCluster(0, {"a": 1})
+    submit(cluster, spec(rates=[0.1], policy=policies.threshold_stopping(2.0)))
+    worker = cluster.workers["a"]
+    cluster.receive(worker)
+    (running,) = worker.running.values()
+    cluster.train(worker, running)
+    cluster.report(worker, running)
+    stopped = [trial for trial in study_of(cluster).trials.values() if trial.state is TrialState.STOPPED]
+    assert {trial.reached for trial in stopped} == {1}
+    assert all(trial.reason.endswith("at step 1 is worse than 2") for trial in stopped)
+    assert any(isinstance(event, LeaseStopped) for event in cluster.journal)
+    cluster.receive(worker)
+    cluster.train(worker, running)
+    assert running.done
+    assert cluster.trained == 1
+    cluster.run()
+    view = study_view(cluster.engine, "default", "study")
+    assert view.state is StudyState.FAILED
+    assert "no trial completed; trial 0: " in view.reason
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_stopped_trials_are_trained_no_further_than_the_path_that_carried_them(seed: int) -> None:
+    cluster = ComparingCluster(seed, {"a": 1})
+    submit(cluster, spec(policy=policies.median_stopping(min_trials=2)))
+    cluster.run()
+    stopped = [trial for trial in study_of(cluster).trials.values() if trial.state is TrialState.STOPPED]
+    assert stopped
+    assert all("is worse than" in trial.reason and trial.reached < 9 for trial in stopped)
+    trained = sum(event.stop - event.start for event in cluster.journal if isinstance(event, StepsTrained))
+    assert trained == cluster.trained
+    full = Cluster(seed, {"a": 1})
+    submit(full, spec())
+    full.run()
+    assert trained < full.trained
+
+
+def test_what_is_known_already_is_told_at_once_and_in_order() -> None:
+    """1. A study is trained. 2. Another one, that watches, knows all evaluations when it is submitted."""
+    cluster = ComparingCluster(0, {"a": 2})
+    submit(cluster, spec("first"))
+    cluster.run()
+    trained = cluster.trained
+    submit(cluster, spec("second", policy=policies.median_stopping(min_trials=2)))
+    assert study_view(cluster.engine, "default", "second").trial_counts == {"completed": 36}
+    assert cluster.trained == trained
+    first = study_of(cluster, "first")
+    curves = study_of(cluster, "second").policy.curves  # type: ignore[attr-defined]
+    for number, curve in curves.items():
+        leaf = first.trials[number].node
+        assert leaf is not None
+        assert curve.steps == list(range(1, 10))
+        assert curve.values == [-(leaf.owner(step).metrics[step]["accuracy"] or 0.0) for step in curve.steps]
+
+
+def test_a_prefix_that_is_known_counts_before_anything_is_trained() -> None:
+    """1. Six steps are known. 2. Who is too bad by then is stopped before a slot is given to it."""
+    cluster = ComparingCluster(0, {"a": 2})
+    submit(cluster, spec("first", max_steps=6))
+    cluster.run()
+    trained = cluster.trained
+    submit(cluster, spec("second", max_steps=9, policy=policies.threshold_stopping(0.5, min_steps=6)))
+    second = study_of(cluster, "second")
+    stopped = [trial for trial in second.trials.values() if trial.state is TrialState.STOPPED]
+    assert stopped
+    assert {trial.reached for trial in stopped} == {6}
+    assert cluster.trained == trained
+
+
+def test_every_request_and_stop_of_a_policy_has_its_reason() -> None:
+    cluster = ComparingCluster(1, {"a": 2})
+    submit(cluster, spec(policy=policies.asha(1, 3)))
+    cluster.run()
+    reasons = [event.reason for event in cluster.journal if isinstance(event, RequestOpened)]
+    assert reasons[:36] == ["enters at step 1"] * 36
+    assert all(reason.startswith(("rank ", "the best at step ")) for reason in reasons[36:])
+    assert len(reasons) > 36
+    for trial in study_of(cluster).trials.values():
+        if trial.state is TrialState.STOPPED:
+            assert trial.reason.startswith(f"not promoted beyond step {trial.reached}: rank ")
+            assert "go on, down to " in trial.reason
+
+
+def test_a_journal_from_before_requests_had_reasons_is_read() -> None:
+    old = {"study": 1, "trial": 2, "step": 3, "node": 4}
+    assert journal.from_json("RequestOpened", old) == RequestOpened(
+        study=1, trial=2, step=3, node=4, reason=""
+    )
+    with pytest.raises(KeyError):
+        journal.from_json("RequestOpened", {"study": 1})
+
+
+def test_stopping_asha_stops_at_rungs_and_leaves_no_trial_paused() -> None:
+    cluster = ComparingCluster(1, {"a": 2})
+    submit(cluster, spec(policy=policies.asha(1, 3, stopping=True)))
+    while cluster.engine.state.active:
+        cluster.act()
+        assert all(trial.state is not TrialState.PAUSED for trial in study_of(cluster).trials.values())
+    for trial in study_of(cluster).trials.values():
+        if trial.state is TrialState.STOPPED:
+            assert trial.reached in {1, 3}
+            assert trial.reason.startswith("rank ")
+
+
+def test_patience_completes_a_trial_where_it_stands() -> None:
+    cluster = ComparingCluster(2, {"a": 2})
+    submit(cluster, spec(policy=policies.patience(2)))
+    cluster.run()
+    study = study_of(cluster)
+    assert {trial.state for trial in study.trials.values()} == {TrialState.COMPLETED}
+    early = [trial for trial in study.trials.values() if trial.reached < 9]
+    assert early
+    assert all(trial.reason.startswith("no improvement on ") for trial in early)
+
+
+@pytest.mark.parametrize("policy", [policies.patience(2), policies.median_stopping(min_trials=2)])
+def test_who_was_stopped_on_the_way_stays_so_when_the_study_is_extended(policy: policies.PolicySpec) -> None:
+    cluster = ComparingCluster(2, {"a": 2})
+    submit(cluster, spec(policy=policy))
+    cluster.run()
+    study = study_of(cluster)
+    early = {
+        trial.number: (trial.state, trial.reached) for trial in study.trials.values() if trial.reached < 9
+    }
+    assert early
+    before = len(cluster.journal)
+    cluster.tell(ExtendStudy(project="default", name="study", max_steps=12))
+    cluster.restart_server()
+    cluster.run()
+    reopened = {event.trial for event in cluster.journal[before:] if isinstance(event, RequestOpened)}
+    assert reopened == set(study.trials) - set(early)
+    after = study_of(cluster).trials
+    assert {number: (after[number].state, after[number].reached) for number in early} == early
+
+
+def test_a_study_that_a_user_stopped_goes_on_where_it_was_but_for_whom_the_policy_stopped() -> None:
+    cluster = ComparingCluster(3, {"a": 2})
+    submit(cluster, spec(policy=policies.threshold_stopping(0.2)))
+    for _ in range(150):
+        cluster.act()
+    study = study_of(cluster)
+    judged = {number for number, trial in study.trials.items() if trial.state is TrialState.STOPPED}
+    assert judged
+    cluster.tell(StopStudy(project="default", name="study"))
+    cluster.restart_server()
+    cluster.tell(ExtendStudy(project="default", name="study", max_steps=10))
+    cluster.run()
+    trials = study_of(cluster).trials
+    assert all(
+        trials[number].state is TrialState.STOPPED and trials[number].reached < 10 for number in judged
+    )
+    assert any(trial.reached == 10 for trial in trials.values())
+    expect_as_trained_alone(cluster, "study")
+
+
+def test_a_paused_study_judges_when_it_goes_on() -> None:
+    """1. Paused, its paths report on. 2. Nothing is decided till it is resumed; then all that was reported counts."""
+    cluster = ComparingCluster(0, {"a": 1})
+    submit(cluster, spec(rates=[0.1], policy=policies.threshold_stopping(2.0)))
+    worker = cluster.workers["a"]
+    cluster.receive(worker)
+    (running,) = worker.running.values()
+    cluster.train(worker, running)
+    cluster.tell(PauseStudy(project="default", name="study"))
+    cluster.report(worker, running)
+    assert all(trial.state is TrialState.WAITING for trial in study_of(cluster).trials.values())
+    cluster.restart_server()
+    cluster.tell(ResumeStudy(project="default", name="study"))
+    assert any(trial.state is TrialState.STOPPED for trial in study_of(cluster).trials.values())
+
+
+def register_elsewhere(cluster: Cluster) -> None:
+    """A worker comes with another torch."""
+    cluster.tell(
+        RegisterWorker(
+            worker="c",
+            incarnation="1",
+            host="c",
+            slots=(SlotSpec(index=0, device="cpu", model="", cpus=1, gpus=0),),
+            environment={"python": "3.11", "torch": "3", "cuda": None},
+            leases=(),
+        )
+    )
+
+
+def test_a_study_that_moves_to_another_environment_forgets_the_evaluations_of_the_former() -> None:
+    """1. What was trained is known in one environment. 2. Its worker leaves, a study that shares comes, and then a
+    worker with another environment. 3. The study moves there; what it was told does not count any more.
+    """
+    cluster = ComparingCluster(0, {"a": 1})
+    submit(cluster, spec("first", max_steps=4))
+    cluster.run()
+    cluster.tell(WorkerLeaves(worker="a", incarnation=str(cluster.workers["a"].incarnation)))
+    del cluster.workers["a"]
+    submit(cluster, spec("second", policy=policies.threshold_stopping(0.0)))
+    second = study_of(cluster, "second")
+    assert all(curve.steps == [1, 2, 3, 4] for curve in second.policy.curves.values())  # type: ignore[attr-defined]
+    register_elsewhere(cluster)
+    assert second.plan != study_of(cluster, "first").plan
+    assert all(curve.steps == [] for curve in second.policy.curves.values())  # type: ignore[attr-defined]
+    cluster.restart_server()
+
+
+def test_models_are_the_nodes_at_a_rung() -> None:
+    """A rung at step 1 of a grid whose schedules begin alike counts what is distinct there."""
+    cluster = ComparingCluster(0, {"a": 2})
+    submit(cluster, spec(policy=policies.sha(1, 2, compare="models")))
+    cluster.run()
+    roots = {node.id for node in cluster.engine.state.nodes.values() if node.parent is None}
+    reasons = [
+        event.reason for event in cluster.journal if isinstance(event, RequestOpened) and event.step == 2
+    ]
+    assert reasons
+    assert all(f"of {len(roots)} models at step 1, " in reason for reason in reasons)
+    promoted = {
+        event.trial for event in cluster.journal if isinstance(event, RequestOpened) and event.step == 2
+    }
+    of_model = {
+        number: trial.node.root().id for number, trial in study_of(cluster).trials.items() if trial.node
+    }
+    kept = {of_model[number] for number in promoted}
+    assert len(kept) == len(roots) // 2
+    assert promoted == {number for number, model in of_model.items() if model in kept}
+
+
+def test_several_objectives_reach_the_policy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Promoted from the first rung are a third of it, in whole fronts and by distance: none of those is dominated by
+    one that was not."""
+
+    def evaluate(self: Any, model: str) -> dict[str, float]:
+        return {"accuracy": metric(model), "cost": metric(model[::-1])}
+
+    monkeypatch.setattr(cluster_module.Hashes, "evaluate", evaluate)
+    objectives = (Objective(metric="accuracy", maximize=True), Objective(metric="cost", maximize=False))
+    cluster = ComparingCluster(4, {"a": 2})
+    submit(cluster, replace(spec(policy=policies.sha(1, 3, compare="models")), objectives=objectives))
+    for _ in range(20):
+        for _ in range(20):
+            cluster.act()
+        cluster.restart_server()
+    cluster.run()
+    study = study_of(cluster)
+    first = {
+        event.trial: study.trials[event.trial].node.root().metrics[1]  # type: ignore[union-attr]
+        for event in cluster.journal
+        if isinstance(event, RequestClosed) and event.step == 1 and event.state is RequestState.REACHED
+    }
+    went_on = {trial for trial in first if study.trials[trial].reached > 1}
+    assert went_on
+    assert went_on != set(first)
+    for trial in went_on:
+        for other in set(first) - went_on:
+            ours, theirs = first[trial], first[other]
+            better = theirs["accuracy"] >= ours["accuracy"] and theirs["cost"] <= ours["cost"]  # type: ignore[operator]
+            assert not better or theirs == ours
