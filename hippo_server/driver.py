@@ -1,14 +1,10 @@
-"""The engine in real time: commands one at a time, their events durable, and nothing said before its commit.
+"""The engine in real time: who leads begins a term, and a new one whenever one is over.
 
-The engine lives in the event loop. A command is decided at once; its events go to the writer's thread
-(``commits.py``), and whoever asked waits for their commit. Reads and streams compute what they say from the engine as
-it is, and then wait for the commit of everything that they could have seen.
-
-A term is what lives between two rebuilds: an engine, the writer of its events, and what was answered. Where a commit
-fails, or nobody knows how it ended, or the engine contradicts itself, the term is over: all who wait hear
-``Unavailable``, and a new term begins with an engine rebuilt from the database's rows. Taking a new term is also what
-settles a commit that is still under way somewhere: either it comes before the take-over, and the rows show it, or its
-check of the term fails.
+A term is what lives between two rebuilds (``term.py``): an engine, the writer of its events, and what was answered.
+Where a commit fails, or nobody knows how it ended, or the engine contradicts itself, the term is over: all who wait
+hear ``Unavailable``, and a new term begins with an engine rebuilt from the database's rows. Taking a new term is also
+what settles a commit that is still under way somewhere: either it comes before the take-over, and the rows show it, or
+its check of the term fails.
 """
 
 from __future__ import annotations
@@ -17,23 +13,21 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import TypeVar
 
-from hippo_core.engine import events as ev
-from hippo_core.engine.commands import Command, Tick
+from hippo_core.engine.commands import Tick
 from hippo_core.engine.decision import EngineSettings
-from hippo_core.engine.engine import Engine, Result
+from hippo_core.engine.engine import Engine
 from hippo_core.errors import Conflict, HippoError, InvariantViolated, Stale, Unavailable
-from hippo_server.answers import Answers, Asked
+from hippo_server.answers import Answers
 from hippo_server.auth.tokens import TokenBook
 from hippo_server.changes import Changes
 from hippo_server.commits import GroupCommit
 from hippo_server.databases import Database
 from hippo_server.metrics import Metrics
 from hippo_server.removal import remove_files
-from hippo_server.store import Record, RequestAnswer, Store
+from hippo_server.store import Store
 from hippo_server.sweeping import keep_swept
 from hippo_server.term import Term
 from hippo_server.times import Times, TimesBook
@@ -41,23 +35,9 @@ from hippo_storage.storage import Storage
 from hippo_wire.channel import pauses
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 
 LONGEST_PAUSE_SECONDS = 2.0
 DATABASE_POLL_SECONDS = 0.25
-
-#: After these a worker may have to be told something.
-_ORDERS = (
-    ev.LeaseGranted,
-    ev.LeaseStateChanged,
-    ev.LeaseStopped,
-    ev.SavePointOffered,
-    ev.SavePointAnswered,
-    ev.WorkerRegistered,
-    ev.WorkerStateChanged,
-)
-#: After these a study's or a worker's times in the database have changed.
-_TIMES = (ev.StudySubmitted, ev.StudyStateChanged, ev.StudyDeleted, ev.WorkerRegistered)
 
 
 class Driver:
@@ -103,11 +83,8 @@ class Driver:
         self._term: Term | None = None
         self._ending: Term | None = None
         self._times = TimesBook()
-        self._timer: asyncio.TimerHandle | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._lost = asyncio.Event()
-
-    # The life of a driver.
 
     async def start(self) -> None:
         """Brings the database up to date, takes the lead and rebuilds the engine.
@@ -178,7 +155,7 @@ class Driver:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         term, self._term = self._term, None
         if term is not None:
-            await self._end(term)
+            await term.end()
             with contextlib.suppress(HippoError):  # the lead lapses by itself
                 await asyncio.to_thread(self.store.resign, term.number)
         if self._store is not None:
@@ -208,102 +185,9 @@ class Driver:
             return [error.message.rstrip(".")]
         return []
 
-    # Deciding and reading.
-
-    def decide(self, term: Term, command: Command, actor: str, cause: str) -> tuple[Result, Record]:
-        """Decides one command; the record is to be put by the caller, in order, before the loop goes on.
-
-        Raises:
-            HippoError: The command is refused, and nothing has changed. Not to be told before ``term.settled()``.
-        """
-        try:
-            outcome = term.engine.handle(command, time.monotonic())
-        except InvariantViolated as error:
-            self._give_up(term, error)
-            raise
-        except HippoError:
-            raise
-        except Exception as error:
-            log.exception("engine_failed cause=%s", cause)
-            self._give_up(term, error)
-            raise InvariantViolated(f"the engine failed at {cause}: {error!r}") from error
-        self.metrics.command(type(command).__name__)
-        return outcome.result, Record(cause=cause, events=outcome.events, answer=None, actor=actor)
-
-    def put(self, term: Term, records: Sequence[Record]) -> None:
-        """Hands decided records to the writer, and lets streams look again."""
-        kept = [record for record in records if record.events or record.answer is not None]
-        if kept and not term.over:
-            term.commits.put(kept)
-            events = [event for record in kept for event in record.events]
-            self.metrics.happened(events)
-            self._tell(term, events)
-        self._set_timer(term)
-
-    async def change(
-        self,
-        command: Command,
-        actor: str,
-        asked: Asked,
-        render: Callable[[Engine, Result], bytes],
-    ) -> bytes:
-        """One change that a user asked for: decided once, answered alike however often it is asked.
-
-        Args:
-            command: What is asked.
-            actor: Who asks.
-            asked: The request's id, method and digest.
-            render: Makes the answer, from the engine as it is after the command.
-
-        Raises:
-            HippoError: The command is refused.
-            InvariantViolated: The answer cannot be made; the term is over, and the command has not happened.
-        """
-        term = self.current()
-        known = term.answers.find(asked)
-        if known is not None:
-            await term.settled()
-            return known
-        try:
-            result, record = self.decide(term, command, actor, f"{type(command).__name__} {asked.request_id}")
-        except HippoError:
-            await term.settled()
-            raise
-        try:
-            rendered = render(term.engine, result)
-        except Exception as error:
-            # The engine has changed, and what it did would never be written.
-            log.exception("answer_failed cause=%s", record.cause)
-            self._give_up(term, error)
-            raise InvariantViolated(f"the server failed to answer {record.cause}: {error!r}") from error
-        answer = RequestAnswer(
-            request_id=asked.request_id, method=asked.method, digest=asked.digest, answer=rendered
-        )
-        term.answers.keep(answer)
-        self.put(term, [Record(cause=record.cause, events=record.events, answer=answer, actor=record.actor)])
-        await term.settled()
-        return answer.answer
-
-    async def read(self, look: Callable[[Engine], T]) -> T:
-        """What ``look`` sees, once all of it is committed.
-
-        Args:
-            look: Reads the engine and returns what no later change alters, e.g. a message.
-        """
-        term = self.current()
-        try:
-            seen = look(term.engine)
-        except HippoError:
-            await term.settled()
-            raise
-        await term.settled()
-        return seen
-
     async def times(self) -> Times:
         """When studies and workers came and ended."""
         return await self._times.look_up(self.store)
-
-    # Terms.
 
     async def _begin(self) -> None:
         """Takes a new term and rebuilds the engine from the rows."""
@@ -326,6 +210,10 @@ class Driver:
             answers=answers,
             silence_seconds=self._lease_seconds * 2.0 / 3.0,
             heard=heard,
+            metrics=self.metrics,
+            changes=self.changes,
+            orders=self.orders,
+            give_up=self._give_up,
         )
         term.commits.failed.add_done_callback(lambda failed: self._give_up(term, failed.result()))
         self._times.forget()
@@ -335,8 +223,8 @@ class Driver:
         self._keep_up(remove_files(term, self.storage, store))
         log.info("term_began term=%d seconds=%.3f", number, time.monotonic() - began)
         # What was due while nobody led, and what the restored state asks for, is decided now.
-        _, record = self.decide(term, Tick(), "server", "Tick")
-        self.put(term, [record])
+        _, record = term.decide(Tick(), "server", "Tick")
+        term.put([record])
 
     def _committed(self, position: int) -> None:
         term = self._term
@@ -364,13 +252,6 @@ class Driver:
         for changes in (self.changes, self.orders, self.readiness):
             changes.notify()
 
-    async def _end(self, term: Term) -> None:
-        term.over = True
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        await term.commits.close()
-
     async def _recover(self) -> None:
         """Begins a new term whenever one is over."""
         while True:
@@ -379,7 +260,7 @@ class Driver:
             if ending is None or self.ended.done():
                 return
             self.metrics.rebuild()
-            await self._end(ending)
+            await ending.end()
             for pause in pauses():
                 try:
                     await asyncio.to_thread(self._database.ensure)
@@ -418,34 +299,3 @@ class Driver:
             term = self._term
             if term is not None and not self._database.running():
                 self._give_up(term, Unavailable("PostgreSQL has died; it is started again"))
-
-    # Time and streams.
-
-    def _set_timer(self, term: Term) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        deadline = term.engine.next_deadline()
-        if deadline is None or term.over:
-            return
-        loop = asyncio.get_running_loop()
-        delay = max(0.001, deadline - time.monotonic())
-        self._timer = loop.call_later(delay, self._tick, term)
-
-    def _tick(self, term: Term) -> None:
-        if term.over:
-            return
-        with contextlib.suppress(InvariantViolated):  # the term is over then, and a new one begins
-            _, record = self.decide(term, Tick(), "server", "Tick")
-            self.put(term, [record])
-
-    def _tell(self, term: Term, events: Sequence[ev.Event]) -> None:
-        if not events:
-            return
-        self.changes.notify()
-        if any(isinstance(event, _ORDERS) for event in events):
-            self.orders.notify()
-        if any(isinstance(event, _TIMES) for event in events):
-            term.retimed = term.commits.position
-        if any(isinstance(event, ev.CheckpointDropped | ev.CheckpointLost) for event in events):
-            term.removals.set()

@@ -1,15 +1,45 @@
-"""What lives between two rebuilds of the engine."""
+"""A term: what lives between two rebuilds of the engine, and what is decided in it.
+
+The engine lives in the event loop. A command is decided at once; its events go to the writer's thread
+(``commits.py``), and whoever asked waits for their commit. Reads and streams compute what they say from the engine as
+it is, and then wait for the commit of everything that they could have seen.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
-from hippo_core.engine.engine import Engine
-from hippo_core.errors import Unavailable
-from hippo_server.answers import Answers
+from hippo_core.engine import events as ev
+from hippo_core.engine.commands import Command, Tick
+from hippo_core.engine.engine import Engine, Result
+from hippo_core.errors import HippoError, InvariantViolated, Unavailable
+from hippo_server.answers import Answers, Asked
+from hippo_server.changes import Changes
 from hippo_server.commits import GroupCommit, lost
+from hippo_server.metrics import Metrics
+from hippo_server.store import Record, RequestAnswer
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+#: After these a worker may have to be told something.
+_ORDERS = (
+    ev.LeaseGranted,
+    ev.LeaseStateChanged,
+    ev.LeaseStopped,
+    ev.SavePointOffered,
+    ev.SavePointAnswered,
+    ev.WorkerRegistered,
+    ev.WorkerStateChanged,
+)
+#: After these a study's or a worker's times in the database have changed.
+_TIMES = (ev.StudySubmitted, ev.StudyStateChanged, ev.StudyDeleted, ev.WorkerRegistered)
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -21,6 +51,10 @@ class Term:
         silence_seconds: How long the database may not be heard of before nothing is said any more: another server
             may take the lead then.
         heard: When the database last confirmed the lead, monotonic seconds.
+        metrics: Counts what happens.
+        changes: Told of anything that happens.
+        orders: Told of what workers ought to know.
+        give_up: Ends the term, and says why.
         over: What its engine says counts no more.
         retimed: Position of the last record that changed a study's or a worker's times; 0: none waits.
         removals: Set when files of checkpoints may have to go.
@@ -32,9 +66,101 @@ class Term:
     answers: Answers
     silence_seconds: float
     heard: float
+    metrics: Metrics
+    changes: Changes
+    orders: Changes
+    give_up: Callable[[Term, Exception], None]
     over: bool = False
     retimed: int = 0
     removals: asyncio.Event = field(default_factory=asyncio.Event)
+    _timer: asyncio.TimerHandle | None = None
+
+    def decide(self, command: Command, actor: str, cause: str) -> tuple[Result, Record]:
+        """Decides one command; the record is to be put by the caller, in order, before the loop goes on.
+
+        Raises:
+            HippoError: The command is refused, and nothing has changed. Not to be told before ``settled()``.
+        """
+        try:
+            outcome = self.engine.handle(command, time.monotonic())
+        except InvariantViolated as error:
+            self.give_up(self, error)
+            raise
+        except HippoError:
+            raise
+        except Exception as error:
+            log.exception("engine_failed cause=%s", cause)
+            self.give_up(self, error)
+            raise InvariantViolated(f"the engine failed at {cause}: {error!r}") from error
+        self.metrics.command(type(command).__name__)
+        return outcome.result, Record(cause=cause, events=outcome.events, answer=None, actor=actor)
+
+    def put(self, records: Sequence[Record]) -> None:
+        """Hands decided records to the writer, and lets streams look again."""
+        kept = [record for record in records if record.events or record.answer is not None]
+        if kept and not self.over:
+            self.commits.put(kept)
+            events = [event for record in kept for event in record.events]
+            self.metrics.happened(events)
+            self._tell(events)
+        self._set_timer()
+
+    async def change(
+        self,
+        command: Command,
+        actor: str,
+        asked: Asked,
+        render: Callable[[Engine, Result], bytes],
+    ) -> bytes:
+        """One change that a user asked for: decided once, answered alike however often it is asked.
+
+        Args:
+            command: What is asked.
+            actor: Who asks.
+            asked: The request's id, method and digest.
+            render: Makes the answer, from the engine as it is after the command.
+
+        Raises:
+            HippoError: The command is refused.
+            InvariantViolated: The answer cannot be made; the term is over, and the command has not happened.
+        """
+        known = self.answers.find(asked)
+        if known is not None:
+            await self.settled()
+            return known
+        try:
+            result, record = self.decide(command, actor, f"{type(command).__name__} {asked.request_id}")
+        except HippoError:
+            await self.settled()
+            raise
+        try:
+            rendered = render(self.engine, result)
+        except Exception as error:
+            # The engine has changed, and what it did would never be written.
+            log.exception("answer_failed cause=%s", record.cause)
+            self.give_up(self, error)
+            raise InvariantViolated(f"the server failed to answer {record.cause}: {error!r}") from error
+        answer = RequestAnswer(
+            request_id=asked.request_id, method=asked.method, digest=asked.digest, answer=rendered
+        )
+        self.answers.keep(answer)
+        self.put([Record(cause=record.cause, events=record.events, answer=answer, actor=record.actor)])
+        await self.settled()
+        return answer.answer
+
+    async def read(self, look: Callable[[Engine], T]) -> T:
+        """What ``look`` sees, once all of it is committed.
+
+        Args:
+            look: Reads the engine and returns what no later change alters, e.g. a message.
+        """
+        try:
+            seen = look(self.engine)
+        except HippoError:
+            await self.settled()
+            raise
+        await self.settled()
+        return seen
 
     async def settled(self) -> None:
         """Waits for the commit of all that was decided so far: what was computed before may be told after.
@@ -57,3 +183,41 @@ class Term:
             raise Unavailable(
                 "the server has not heard from its database for too long.", "Try again in a moment."
             )
+
+    def tick(self) -> None:
+        """Decides what is due by now."""
+        if self.over:
+            return
+        with contextlib.suppress(InvariantViolated):  # the term is over then, and a new one begins
+            _, record = self.decide(Tick(), "server", "Tick")
+            self.put([record])
+
+    async def end(self) -> None:
+        """Writes what was decided, and decides nothing more."""
+        self.over = True
+        self._cancel_timer()
+        await self.commits.close()
+
+    def _set_timer(self) -> None:
+        self._cancel_timer()
+        deadline = self.engine.next_deadline()
+        if deadline is None or self.over:
+            return
+        delay = max(0.001, deadline - time.monotonic())
+        self._timer = asyncio.get_running_loop().call_later(delay, self.tick)
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _tell(self, events: Sequence[ev.Event]) -> None:
+        if not events:
+            return
+        self.changes.notify()
+        if any(isinstance(event, _ORDERS) for event in events):
+            self.orders.notify()
+        if any(isinstance(event, _TIMES) for event in events):
+            self.retimed = self.commits.position
+        if any(isinstance(event, ev.CheckpointDropped | ev.CheckpointLost) for event in events):
+            self.removals.set()

@@ -39,7 +39,7 @@ class AdminService(admin_pb2_grpc.AdminServiceServicer):
         self, request: admin_pb2.ListWorkersRequest, context: Context
     ) -> admin_pb2.ListWorkersResponse:
         """Lists workers with their slots."""
-        found = await self._driver.read(views.worker_views)
+        found = await self._driver.current().read(views.worker_views)
         times = await self._driver.times()
         return admin_pb2.ListWorkersResponse(
             workers=[render.worker(each, times.workers.get(each.name)) for each in found]
@@ -56,7 +56,7 @@ class AdminService(admin_pb2_grpc.AdminServiceServicer):
             message = render.worker(found, times.workers.get(found.name))
             return admin_pb2.DrainWorkerResponse(worker=message).SerializeToString()
 
-        given = await self._driver.change(
+        given = await self._driver.current().change(
             DrainWorker(worker=request.worker), who.user, asked("DrainWorker", request, who), answer
         )
         return admin_pb2.DrainWorkerResponse.FromString(given)

@@ -68,7 +68,9 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
     ) -> study_pb2.GetStudyResponse:
         """Reads one study."""
         project = caller().project
-        view = await self._driver.read(lambda engine: views.study_view(engine, project, request.name))
+        view = await self._driver.current().read(
+            lambda engine: views.study_view(engine, project, request.name)
+        )
         return study_pb2.GetStudyResponse(study=rendered(view, await self._driver.times()))
 
     async def ListStudies(  # noqa: N802
@@ -86,7 +88,7 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
             ]
             return [views.study_view(engine, project, name) for name in names[: size + 1]]
 
-        found, times = await self._driver.read(look), await self._driver.times()
+        found, times = await self._driver.current().read(look), await self._driver.times()
         return study_pb2.ListStudiesResponse(
             studies=[rendered(view, times) for view in found[:size]],
             next_page_token=str(found[size - 1].id) if len(found) > size else "",
@@ -159,7 +161,7 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
             assert isinstance(result, int)
             return study_pb2.DeleteStudyResponse(trial_count=result).SerializeToString()
 
-        given = await self._driver.change(
+        given = await self._driver.current().change(
             DeleteStudy(project=who.project, name=request.name),
             who.user,
             asked("DeleteStudy", request, who),
@@ -173,7 +175,7 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
         """Lists the trials of a study by number."""
         project, size = caller().project, page_size(request.page_size, 1000, 10_000)
         first = page_position(request.page_token) or 0
-        found = await self._driver.read(
+        found = await self._driver.current().read(
             lambda engine: views.trial_views(engine, project, request.name, first, size + 1)
         )
         return study_pb2.ListTrialsResponse(
@@ -186,7 +188,7 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
     ) -> study_pb2.GetTrialResponse:
         """Reads one trial with its history."""
         project = caller().project
-        return await self._driver.read(
+        return await self._driver.current().read(
             lambda engine: render.trial_detail(
                 views.trial_detail(engine, project, request.name, request.trial)
             )
@@ -197,7 +199,9 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
     ) -> study_pb2.GetStageTreeResponse:
         """Reads the study's part of the search plan."""
         project = caller().project
-        nodes = await self._driver.read(lambda engine: views.stage_tree(engine, project, request.name))
+        nodes = await self._driver.current().read(
+            lambda engine: views.stage_tree(engine, project, request.name)
+        )
         return study_pb2.GetStageTreeResponse(nodes=[render.tree_node(node) for node in nodes])
 
     async def ReadTrialLog(  # noqa: N802
@@ -205,7 +209,7 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
     ) -> AsyncIterator[study_pb2.ReadTrialLogResponse]:
         """Reads what user code printed while the trial's path was trained."""
         project = caller().project
-        nodes = await self._driver.read(
+        nodes = await self._driver.current().read(
             lambda engine: views.lease_parts(engine, project, request.name, request.trial)
         )
         async for node, fence, text in self._logs.read(nodes):
@@ -240,7 +244,7 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
             ref = views.checkpoint_of(engine, project, request.name, request.trial, step)
             return ref, engine.state.nodes[ref.node].checkpoints[ref.step][ref.fence].digest
 
-        found, digest = await self._driver.read(look)
+        found, digest = await self._driver.current().read(look)
         async for response in stream_checkpoint(self._driver.storage, found, digest):
             yield response
 
@@ -265,7 +269,7 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
             return answer(result, rendered(view, times)).SerializeToString()
 
         method = type(command).__name__
-        given = await self._driver.change(command, who.user, asked(method, request, who), make)
+        given = await self._driver.current().change(command, who.user, asked(method, request, who), make)
         return kind.FromString(given)
 
 

@@ -129,13 +129,13 @@ class WorkStream:
                 leaves = commands.WorkerLeaves(worker=self._worker, incarnation=self._incarnation)
                 self._decide(leaves, records)
         finally:
-            self._driver.put(term, records)
+            term.put(records)
         if self._acknowledged or self._revoked:
             self._wake.set()
 
     def _decide(self, command: commands.Command, records: list[Record]) -> object:
         cause = type(command).__name__
-        result, record = self._driver.decide(self._term, command, self._worker, cause)
+        result, record = self._term.decide(command, self._worker, cause)
         records.append(record)
         return result
 
@@ -144,9 +144,7 @@ class WorkStream:
         if lease is not None and report.number == lease.report + 1:
             check_report(lease, report)
         try:
-            accepted, record = self._driver.decide(
-                term, report, self._worker, f"Report {report.fence}/{report.number}"
-            )
+            accepted, record = term.decide(report, self._worker, f"Report {report.fence}/{report.number}")
         except Stale:
             self._driver.metrics.fenced()
             self._revoked[report.fence] = None

@@ -49,7 +49,7 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
             ).SerializeToString()
 
         term = self._driver.current()
-        given = await self._driver.change(
+        given = await self._driver.current().change(
             command, request.worker, asked("RegisterWorker", request, caller()), answer
         )
         response = worker_pb2.RegisterWorkerResponse.FromString(given)

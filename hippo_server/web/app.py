@@ -54,7 +54,7 @@ def make_app(driver: Driver) -> ASGIApp:
 
     async def metrics(request: Request) -> Response:
         with contextlib.suppress(Unavailable):  # the gauges stay as they were, and hippo_ready is 0
-            await driver.read(driver.metrics.look_at)
+            await driver.current().read(driver.metrics.look_at)
         driver.metrics.ready(driver.ready)
         text = generate_latest(driver.metrics.registry)
         return Response(text, media_type=CONTENT_TYPE_LATEST, headers=HEADERS)

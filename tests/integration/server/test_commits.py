@@ -247,7 +247,7 @@ def test_a_command_whose_answer_cannot_be_made_has_not_happened(failing, error):
     def render(engine, result):
         raise error
 
-    change = driver.change(
+    change = term.change(
         commands.StopStudy(project="default", name="study"),
         "somebody",
         Asked(request_id="2", method="StopStudy", digest="d"),
