@@ -2,14 +2,14 @@
 
 Metrics belong to nodes. A trial's evaluations are those on its path, up to what it has come to: a function of the plan
 and of the trial, so that a policy is told the same after a restart as before. In what order they came is not kept; but
-those of a closed request are told when it is closed, at the latest, and in what order requests are closed is.
+those up to a request are told before the request is observed, and in what order requests were observed is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hippo_core.engine.state import EngineState, Reported, Study, Trial
+from hippo_core.engine.state import EngineState, Observed, Study, Trial
 from hippo_core.engine.states import TrialState
 from hippo_core.plan import Node
 from hippo_core.policies import Values
@@ -41,21 +41,27 @@ def progress(trial: Trial) -> int:
     return trial.reached
 
 
-def record_evaluations(state: EngineState, study: Study, trial: Trial, upto: int) -> None:
-    """Tells a policy that watches of the evaluations up to where a closed request has come, and remembers them."""
-    for step, values in _evaluations(study, trial, trial.recorded, upto):
-        state.tell(study, Reported(trial.number, step, values))
-        trial.recorded = step
-        trial.told = max(trial.told, step)
+def tell_upto(study: Study, trial: Trial, leaf: Node, upto: int) -> None:
+    """Tells a policy that watches of a trial's evaluations, up to a step of the path to a node.
+
+    It is told in order and without a gap, up to the first that is not finite, which ends the trial.
+    """
+    every = study.spec.program.evaluate_every
+    is_finite = not trial.told or objective_values(study, leaf, trial.told) is not None
+    for step in range(trial.told + every, upto + 1, every):
+        if not is_finite or step not in leaf.owner(step).metrics:
+            return
+        values = objective_values(study, leaf, step)
+        study.policy.reported(trial.number, step, values)
+        trial.told, is_finite = step, values is not None
 
 
-def tell_evaluations(study: Study) -> None:
-    """Tells a policy that watches of the evaluations that have become known on the way of open requests."""
+def tell_untold(study: Study) -> None:
+    """Tells a policy that watches of the evaluations that have become known on the way of requests."""
     for number in study.untold:
         trial = study.trials[number]
-        for step, values in _evaluations(study, trial, trial.told, progress(trial)):
-            study.policy.reported(number, step, values)
-            trial.told = step
+        if trial.node is not None:
+            tell_upto(study, trial, trial.node, progress(trial))
     study.untold.clear()
 
 
@@ -71,29 +77,21 @@ def note_evaluations(state: EngineState) -> None:
     state.touched_nodes.clear()
 
 
-def renew_policy(study: Study) -> None:
+def renew_policy(state: EngineState, study: Study) -> None:
     """Makes a policy from the study's specification and history."""
     study.policy = study.spec.build_policy()
     study.outdated = False
+    for trial in study.trials.values():
+        trial.told = 0
     for call in study.history:
+        if study.policy.watches and isinstance(call, Observed):
+            tell_upto(study, study.trials[call.trial], state.nodes[call.model], call.step)
         call.tell(study.policy)
     for trial in study.trials.values():
-        trial.told = trial.recorded
         if study.policy.watches:
             study.untold[trial.number] = None
         if trial.state in AT_REST:
             study.policy.stopped(trial.number)
-
-
-def _evaluations(study: Study, trial: Trial, after: int, upto: int) -> Iterator[tuple[int, Values | None]]:
-    """A trial's evaluations above one step, up to another, in order and without a gap."""
-    node, every = trial.node, study.spec.program.evaluate_every
-    if node is None:
-        return
-    for step in range(after + every, upto + 1, every):
-        if step not in node.owner(step).metrics:
-            return
-        yield step, objective_values(study, node, step)
 
 
 def _below(study: Study, node: Node) -> Iterator[int]:

@@ -9,7 +9,7 @@ from typing import assert_never
 
 from hippo_core.engine import events as ev
 from hippo_core.engine import fold_training
-from hippo_core.engine.evaluations import AT_REST, objective_values, record_evaluations, renew_policy
+from hippo_core.engine.evaluations import AT_REST, objective_values, renew_policy, tell_upto
 from hippo_core.engine.state import (
     Added,
     Ended,
@@ -98,7 +98,7 @@ def _apply_study(state: EngineState, event: StudyEvent) -> None:
         case ev.StudyChanged():
             study = state.studies[event.study]
             study.spec = StudySpec.from_json(event.spec)
-            renew_policy(study)
+            renew_policy(state, study)
             if study.id in state.active:
                 state.active[study.id] = study.spec.priority
                 _mark_requests(state, study)
@@ -236,8 +236,9 @@ def _open_request(state: EngineState, study: Study, event: ev.RequestOpened) -> 
     state.touched_plans[node.plan] = None
     if study.policy.watches:
         study.untold[trial.number] = None
-        study.outdated = study.outdated or moved  # what it was told on the way was of another plan
-        state.touched_studies[study.id] = None
+        if moved:
+            study.outdated = True  # what it was told on the way was of another plan
+            state.touched_studies[study.id] = None
     if not moved:
         state.tell(study, Requested(trial.number, event.step))
 
@@ -252,14 +253,16 @@ def _close_request(state: EngineState, study: Study, event: ev.RequestClosed) ->
         trial.reached = event.reached
         trial.reached_node = node.owner(event.reached) if event.reached > 0 else None
         trial.value = event.value
-    if study.policy.watches:
-        record_evaluations(state, study, trial, event.reached)
     if event.state in {RequestState.REACHED, RequestState.DIVERGED}:
         assert node is not None
+        if study.policy.watches:
+            tell_upto(study, trial, node, event.reached)
         values = objective_values(study, node, event.reached)
         state.tell(study, Observed(trial.number, event.step, values, node.owner(event.reached).id))
-    if event.state is RequestState.DIVERGED or event.state is RequestState.FAILED:
+    if event.state in {RequestState.DIVERGED, RequestState.FAILED}:
         state.tell(study, Ended(trial.number))
+    if study.policy.watches:
+        study.untold[trial.number] = None
     state.touched_studies[study.id] = None
 
 

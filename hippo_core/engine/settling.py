@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from hippo_core.engine.decision import Decision
-from hippo_core.engine.evaluations import note_evaluations, progress, renew_policy, tell_evaluations
+from hippo_core.engine.evaluations import note_evaluations, progress, renew_policy, tell_untold
 from hippo_core.engine.events import StudyStateChanged, TrialStateChanged
 from hippo_core.engine.requests import close_request, close_what_is_known, open_request
 from hippo_core.engine.state import Study, Trial
@@ -34,9 +34,9 @@ def settle(decision: Decision) -> None:
 
 def _follow_policy(decision: Decision, study: Study) -> None:
     if study.outdated:
-        renew_policy(study)
+        renew_policy(decision.state, study)
     if study.policy.watches:
-        tell_evaluations(study)
+        tell_untold(study)
     for each in study.policy.decide():
         _carry_out(decision, study, each)
     for number in list(study.touched):

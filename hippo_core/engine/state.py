@@ -47,21 +47,8 @@ class Requested:
 
 
 @dataclass(frozen=True, slots=True)
-class Reported:
-    """A state on the way of a request that was closed had been evaluated."""
-
-    trial: int
-    step: int
-    values: Values | None
-
-    def tell(self, policy: Policy) -> None:
-        """Tells a policy."""
-        policy.reported(self.trial, self.step, self.values)
-
-
-@dataclass(frozen=True, slots=True)
 class Observed:
-    """A request was reached, or diverged."""
+    """A request was reached, or diverged; ``model`` is the node that owns the state which it came to."""
 
     trial: int
     step: int
@@ -84,7 +71,7 @@ class Ended:
         policy.ended(self.trial)
 
 
-PolicyCall = Added | Requested | Reported | Observed | Ended
+PolicyCall = Added | Requested | Observed | Ended
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -103,8 +90,7 @@ class Trial:
     reached: int = 0  #: the furthest step of a closed request
     reached_node: Node | None = None
     value: float | None = None  #: the first objective at ``reached``
-    recorded: int = 0  #: up to which step its evaluations are in the study's history
-    told: int = 0  #: up to which step its evaluations were told to the policy
+    told: int = 0  #: up to which step its evaluations were told to a policy that watches
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

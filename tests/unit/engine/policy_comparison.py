@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hippo_core.engine.engine import Engine
-from hippo_core.engine.evaluations import renew_policy, tell_evaluations
+from hippo_core.engine.evaluations import renew_policy, tell_untold
 from hippo_core.engine.state import Study
 
 
@@ -11,16 +11,16 @@ def expect_same_policies(lived: Engine, rebuilt: Engine) -> None:
     """The policies of two engines know the same of every trial, and decide the same."""
     assert lived.state.studies.keys() == rebuilt.state.studies.keys()
     for number, study in lived.state.studies.items():
-        ours, theirs = _told(study), _told(rebuilt.state.studies[number])
+        ours, theirs = _told(lived, study), _told(rebuilt, rebuilt.state.studies[number])
         assert theirs == ours
 
 
-def _told(study: Study) -> dict[str, object]:
+def _told(engine: Engine, study: Study) -> dict[str, object]:
     """What a study's policy knows and decides, once it was told all that the engine knows."""
     if study.outdated:
-        renew_policy(study)
+        renew_policy(engine.state, study)
     if study.policy.watches:
-        tell_evaluations(study)
+        tell_untold(study)
     policy = study.policy
     return {
         "decides": policy.decide(),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -12,10 +15,12 @@ from hypothesis import strategies as st
 from hippo_core import policies
 from hippo_core.engine import journal
 from hippo_core.engine.commands import (
+    Command,
     ExtendStudy,
     PauseStudy,
     RegisterWorker,
     ResumeStudy,
+    RetryTrials,
     SlotSpec,
     StopStudy,
     WorkerLeaves,
@@ -24,6 +29,7 @@ from hippo_core.engine.events import LeaseStopped, RequestClosed, RequestOpened,
 from hippo_core.engine.state import Study
 from hippo_core.engine.states import RequestState, StudyState, TrialState
 from hippo_core.engine.views import study_view
+from hippo_core.errors import HippoError
 from hippo_core.study import Objective
 from tests.unit.engine import cluster as cluster_module
 from tests.unit.engine.cluster import Cluster, metric
@@ -96,6 +102,49 @@ def test_after_any_faults_every_history_is_exact_and_restarts_change_no_verdict(
         states = {trial.state for trial in study_of(cluster, name).trials.values()}
         assert states <= {TrialState.COMPLETED, TrialState.STOPPED}
         assert study_of(cluster, name).state in {StudyState.COMPLETED, StudyState.FAILED}
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("policy", [*HALVING, *WATCHING], ids=lambda policy: str(policy.to_json()))
+def test_no_verdict_changes_over_commands_failures_and_divergence(
+    policy: policies.PolicySpec, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """1. Some evaluations are not finite, some steps raise. 2. Users pause, resume, stop, extend, retry. 3. The server
+    restarts at each turn: its policies know and decide the same.
+    """
+
+    def evaluate(self: Any, model: str) -> dict[str, float]:
+        return {"accuracy": metric(model) if metric(model[::-1]) > 0.03 else float("nan")}
+
+    monkeypatch.setattr(cluster_module.Hashes, "evaluate", evaluate)
+    chosen = random.Random(seed)
+    cluster = ComparingCluster(seed, {"a": 2, "b": 1})
+    submit(cluster, spec("first", PIECES[:3], policy=policy))
+    submit(cluster, spec("second", PIECES[1:4], policy=policy))
+    commands: list[Callable[[str], Command]] = [
+        lambda name: PauseStudy(project="default", name=name),
+        lambda name: ResumeStudy(project="default", name=name),
+        lambda name: ExtendStudy(project="default", name=name, max_steps=chosen.randrange(9, 14)),
+        lambda name: StopStudy(project="default", name=name),
+        lambda name: RetryTrials(project="default", name=name),
+    ]
+    for _ in range(16):
+        for _ in range(chosen.randrange(40)):
+            cluster.act()
+        if chosen.random() < 0.5:
+            cluster.fail_training(chosen.choice("ab"))
+        with contextlib.suppress(HippoError):  # a command that the study's state forbids changes nothing
+            cluster.tell(chosen.choice(commands)(chosen.choice(["first", "second"])))
+        cluster.restart_server()
+    for name in ("first", "second"):
+        with contextlib.suppress(HippoError):
+            cluster.tell(ResumeStudy(project="default", name=name))
+    cluster.run()
+    cluster.restart_server()
+    states = {
+        trial.state for name in ("first", "second") for trial in study_of(cluster, name).trials.values()
+    }
+    assert TrialState.WAITING not in states
 
 
 @pytest.mark.parametrize(
