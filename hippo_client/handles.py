@@ -76,6 +76,10 @@ class StudyHandle:
         """The Pareto front, where there are several objectives; else the best trial."""
         return [self._trial(trial) for trial in self.refresh().best_trials]
 
+    def at(self, client: Client) -> StudyHandle:
+        """The same study for another client: where its server has moved, say."""
+        return StudyHandle(client, self._message, self.outcome, self.warnings)
+
     def trials(self) -> list[Trial]:
         """All trials, by number."""
         return [self._trial(message) for message in self._list_trials()]

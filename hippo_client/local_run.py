@@ -10,7 +10,7 @@ from hippo_client.handles import StudyHandle
 from hippo_client.origin import refuse_while_loading
 from hippo_client.results import study_state
 from hippo_client.showing import choose_progress
-from hippo_client.submission import prepare
+from hippo_client.submission import Submission, prepare
 from hippo_core.engine.states import StudyState
 from hippo_core.errors import InvalidStudy
 
@@ -24,7 +24,8 @@ def run(study: Study, slots: int | None = None, *, progress: bool | Progress = T
     """Trains a study on this machine until it has ended, with live progress.
 
     Starts a server and a worker, or attaches to those that run. Run again, it goes on where it stands; a
-    study that has ended gives its result. Ctrl-C saves what runs and detaches.
+    study that has ended gives its result. Ctrl-C saves what runs and detaches. Where the local supervisor is
+    killed, another one takes over.
 
     Args:
         study: The study.
@@ -39,7 +40,7 @@ def run(study: Study, slots: int | None = None, *, progress: bool | Progress = T
         Conflict: The study of that name has other content.
         Unavailable: The server cannot be started.
     """
-    from hippo_client.local import Home, attach
+    from hippo_client.local import Home, attach, keep_attached
 
     refuse_while_loading("run")
     if slots is not None and (isinstance(slots, bool) or not isinstance(slots, int) or slots < 1):
@@ -47,29 +48,35 @@ def run(study: Study, slots: int | None = None, *, progress: bool | Progress = T
     submission = prepare(study)  # what is wrong with it is told before anything is started
     with choose_progress(progress) as shown:
         attachment = attach(Home.at(), slots, tell=shown.notice)
+        return keep_attached(attachment, _Run(submission, shown).go_on, shown.notice)
+
+
+class _Run:
+    """A study that is trained on this machine, by one supervisor's server or by several one after the other."""
+
+    def __init__(self, submission: Submission, shown: Progress) -> None:
+        self._submission = submission
+        self._shown = shown
+        self._handle: StudyHandle | None = None
+
+    def go_on(self, attachment: Attachment) -> StudyHandle:
+        """Submits the study, or finds it again, and waits for its end."""
         try:
             client = Client(attachment.server, attachment.token)
             # Whoever still holds a handle goes on asking: the server stays as long.
             weakref.finalize(client, attachment.close)
-            handle = client.submit(submission)
-            shown.submitted(handle.last_heard, handle.outcome, handle.warnings)
-            _resume(handle, shown)
-            handle.follow(shown, notices=attachment.notices)
+            self._handle = self._submit(client) if self._handle is None else self._handle.at(client)
+            self._handle.follow(self._shown, notices=attachment.notices)
         except KeyboardInterrupt:
-            _detach(attachment, shown)
+            self._shown.notice("detaching; run again to resume")
+            attachment.drain(self._shown.notice)
             raise
-        except BaseException:
-            attachment.close()
-            raise
-    return handle
+        return self._handle
 
-
-def _resume(handle: StudyHandle, shown: Progress) -> None:
-    if study_state(handle.last_heard) is StudyState.PAUSED:
-        shown.notice(f"{handle.name} was paused; it goes on")
-        handle.resume()
-
-
-def _detach(attachment: Attachment, shown: Progress) -> None:
-    shown.notice("detaching; run again to resume")
-    attachment.drain(shown.notice)
+    def _submit(self, client: Client) -> StudyHandle:
+        handle = client.submit(self._submission)
+        self._shown.submitted(handle.last_heard, handle.outcome, handle.warnings)
+        if study_state(handle.last_heard) is StudyState.PAUSED:
+            self._shown.notice(f"{handle.name} was paused; it goes on")
+            handle.resume()
+        return handle

@@ -88,8 +88,7 @@ def watch(name: str, as_json: bool) -> int:
     """Follow a study until it has ended. Ctrl-C stops watching; the study goes on."""
     from hippo_client.cli.watching import follow
 
-    with connect() as client:
-        return follow(client, name, as_json)
+    return follow(name, as_json)
 
 
 @study.command()

@@ -32,7 +32,7 @@ def submit(study_file: str, watch: bool, as_json: bool) -> int:
             say(f"Warning: {warning}")
         say(f"The study {handle.name} is {handle.outcome}.")
         if watch:
-            return follow(client, handle.name, as_json)
+            return follow(handle.name, as_json, worker=True)
         study = calls.get_study(client, handle.name)
         if as_json:
             print_json(study_json(study))

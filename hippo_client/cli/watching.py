@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import click
 
 from hippo_client.cli import calls
+from hippo_client.cli.connection import with_server
 from hippo_client.cli.failures import ExitCode
 from hippo_client.cli.summary import study_summary
 from hippo_client.cli.terminal import print_json, progress, say
@@ -15,45 +15,37 @@ from hippo_client.results import study_json, study_state
 from hippo_core.engine.states import StudyState, TrialState
 
 if TYPE_CHECKING:
+    from hippo_client.cli.connection import Notices
     from hippo_client.client import Client
-    from hippo_client.watching import Progress
     from hippo_wire.v1 import study_pb2
 
 
-def show_until_end(
-    client: Client, name: str, shown: Progress, notices: Callable[[], Sequence[str]] = tuple
-) -> None:
-    """Show a study until it has ended.
+def follow(name: str, as_json: bool, *, worker: bool = False) -> int:
+    """Show a study until it has ended, then its result; Ctrl-C leaves it alone.
 
     Args:
-        client: The client.
         name: The study's name.
-        shown: Shows it; entered.
-        notices: What else there is to tell, asked now and then.
-    """
-    with client.open_watch(name) as watch:
-        for snapshot in watch.snapshots():
-            for notice in notices():
-                shown.notice(notice)
-            if snapshot is not None:
-                shown.show(snapshot)
-
-
-def follow(client: Client, name: str, as_json: bool) -> int:
-    """Show a study until it has ended, then its result; Ctrl-C leaves it alone.
+        as_json: Whether the result is for a program.
+        worker: Whether a local server needs a worker for it.
 
     Returns:
         The exit code.
     """
-    calls.get_study(client, name)  # one that does not exist is told before anything is drawn
+    # One that does not exist is told before anything is drawn.
+    with_server(lambda client, _: calls.get_study(client, name))
     shown = progress()
+
+    def show_until_end(client: Client, notices: Notices) -> study_pb2.Study:
+        client.study(name).follow(shown, notices=notices)
+        return calls.get_study(client, name)
+
     try:
         with shown:
-            show_until_end(client, name, shown)
+            study = with_server(show_until_end, worker=worker, tell=shown.notice)
     except KeyboardInterrupt:
         say(f"Stopped watching; the study {name} goes on. `hippo study watch {name}` shows it again.")
         return ExitCode.INTERRUPTED
-    return print_result(calls.get_study(client, name), as_json)
+    return print_result(study, as_json)
 
 
 def print_result(study: study_pb2.Study, as_json: bool) -> int:

@@ -12,8 +12,9 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
-from hippo_client.local.home import Home, ServerAddress
+from hippo_client.local.home import Home, ServerAddress, port_of
 from hippo_client.local.protocol import Answer, Request, State, Verb, decode_answer, encode
 from hippo_core.errors import Conflict, Unavailable
 
@@ -27,10 +28,17 @@ _POLL_SECONDS = 0.02
 _started: list[subprocess.Popen[bytes]] = []
 
 Tell = Callable[[str], None]
+Result = TypeVar("Result")
 
 
 class Attachment:
     """A hold on a home's server (and worker), until ``close``, the end of this object or of the process.
+
+    Args:
+        home: The home.
+        command: The command line of a supervisor.
+        connection: The connection to it; closed with this object.
+        ready: What it answered.
 
     Attributes:
         server: ``host:port`` of gRPC.
@@ -40,18 +48,61 @@ class Attachment:
         stays: Whether server and worker stay when nobody is attached.
     """
 
-    def __init__(self, connection: _Connection, ready: Answer, token: str) -> None:
+    def __init__(self, home: Home, command: Sequence[str], connection: _Connection, ready: Answer) -> None:
+        self._home = home
+        self._worker = ready.worker
+        self._command = command
         self._connection = connection
+        self._notices: list[str] = []
+        self._ended = False
         self.server = ready.server
         self.http = ready.http
         self.slots = ready.slots
         self.stays = ready.stays
-        self.token = token
+        self.token = home.admin_token()
 
     def notices(self) -> list[str]:
-        """What the supervisor has to say since the last call: a child that keeps dying, say."""
-        said = self._connection.waiting()
-        return [answer.message for answer in said if answer.state is State.NOTICE]
+        """What the supervisor has to say since the last call: a child that keeps dying, say.
+
+        Raises:
+            Unavailable: It has ended, or was killed.
+        """
+        self._hear()
+        if self._connection.at_end:
+            how = "has been ended" if self._ended else "has gone: its supervisor was killed"
+            raise Unavailable(f"This machine's server {how}.", "Run again to resume.")
+        said, self._notices = self._notices, []
+        return said
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the supervisor was killed: one that ends takes its leave."""
+        self._hear()
+        return self._connection.at_end and not self._ended
+
+    def again(self, tell: Tell | None = None) -> Attachment:
+        """Attach after the supervisor was killed. The next one is to be as it was, and its server where it was.
+
+        Raises:
+            Unavailable: The server cannot be started.
+            Conflict: A server that was started by hand runs on the home.
+        """
+        self.close()
+        as_it_was = Request(
+            verb=Verb.ATTACH,
+            worker=self._worker,
+            slots=self.slots,
+            stay=self.stays,
+            grpc_port=port_of(self.server),
+            http_port=port_of(self.http),
+        )
+        return _attach(self._home, as_it_was, self._command, tell)
+
+    def _hear(self) -> None:
+        for answer in self._connection.waiting():
+            if answer.state is State.NOTICE:
+                self._notices.append(answer.message)
+            self._ended = self._ended or answer.state is State.ENDED
 
     def drain(self, tell: Tell | None = None) -> bool:
         """Detach; if nobody else is attached, wait until what runs is saved and everything has ended.
@@ -114,18 +165,30 @@ def attach(
         verb=Verb.ATTACH, worker=worker, slots=slots, stay=stay, grpc_port=ports[0], http_port=ports[1]
     )
     command = launch or [sys.executable, "-P", "-m", "hippo_client.local.supervisor", str(place.path)]
-    for _ in range(ATTEMPTS):
-        connection = _connect(place, command)
+    return _attach(place, request, command, tell)
+
+
+def keep_attached(attachment: Attachment, work: Callable[[Attachment], Result], tell: Tell) -> Result:
+    """Do work that needs the home's server, and do it again where the supervisor is killed meanwhile.
+
+    Args:
+        attachment: The first attachment; closed where the work ends by an error.
+        work: Gets the attachment that holds. What it has done already it finds done when it is called again.
+        tell: Hears that there is another supervisor.
+
+    Returns:
+        What the work returns.
+    """
+    while True:
         try:
-            connection.send(request)
-            ready = _until_ready(connection, tell)
-        except BaseException:
-            connection.close()
-            raise
-        if ready is not None:
-            return Attachment(connection, ready, place.admin_token())
-        connection.close()  # it was on its way out, or was killed; the home is free now
-    raise _no_supervisor(place)
+            return work(attachment)
+        except BaseException as error:
+            lost = isinstance(error, Unavailable) and attachment.is_lost
+            attachment.close()
+            if not lost:
+                raise
+        tell("the local supervisor was killed; another one takes over")
+        attachment = attachment.again(tell)
 
 
 def shut_down(home: Home | Path | str | None = None, tell: Tell | None = None) -> bool:
@@ -176,6 +239,7 @@ class _Connection:
     def __init__(self, end: socket.socket) -> None:
         self._socket = end
         self._received = b""
+        self.at_end = False  #: nothing more will come
 
     @classmethod
     def to(cls, home: Home) -> _Connection | None:
@@ -208,8 +272,9 @@ class _Connection:
             try:
                 piece = self._socket.recv(65536)
             except ConnectionResetError:
-                return None
+                piece = b""
             if not piece:
+                self.at_end = True
                 return None
             self._received += piece
         line, _, self._received = self._received.partition(b"\n")
@@ -218,12 +283,15 @@ class _Connection:
     def waiting(self) -> list[Answer]:
         """The answers that have come already."""
         answers = []
-        while b"\n" in self._received or select.select([self._socket], [], [], 0)[0]:
+        while b"\n" in self._received or self._has_more():
             answer = self.receive()
             if answer is None:
                 break
             answers.append(answer)
         return answers
+
+    def _has_more(self) -> bool:
+        return not self.at_end and bool(select.select([self._socket], [], [], 0)[0])
 
     def close(self) -> None:
         """Close it, which is how one detaches."""
@@ -232,6 +300,21 @@ class _Connection:
     def __del__(self) -> None:
         # A client in a notebook is dropped, not closed; that detaches as well, and is no fault to warn of.
         self._socket.close()
+
+
+def _attach(home: Home, request: Request, command: Sequence[str], tell: Tell | None) -> Attachment:
+    for _ in range(ATTEMPTS):
+        connection = _connect(home, command)
+        try:
+            connection.send(request)
+            ready = _until_ready(connection, tell)
+            if ready is not None:
+                return Attachment(home, command, connection, ready)
+        except BaseException:
+            connection.close()
+            raise
+        connection.close()  # it was on its way out, or was killed; the home is free now
+    raise _no_supervisor(home)
 
 
 def _require_local_programs(worker: bool) -> None:

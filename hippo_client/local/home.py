@@ -29,6 +29,11 @@ class ServerAddress:
     pid: int
 
 
+def port_of(address: str) -> int:
+    """The port of ``host:port``."""
+    return int(address.rpartition(":")[2])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Home:
     """The paths of a home. ``path`` is absolute."""

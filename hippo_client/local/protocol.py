@@ -55,7 +55,8 @@ class Answer:
     hint: str = ""
     server: str = ""  #: host:port of gRPC
     http: str = ""  #: host:port of HTTP
-    slots: int | None = None  #: what the worker was started with; None: none, or as many as fit
+    worker: bool = False  #: whether there is a worker
+    slots: int | None = None  #: what it was started with; None: as many as fit
     stays: bool = False  #: whether it stays when nobody is attached
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from hippo_client.local import record
 from hippo_client.local.children import Child
 from hippo_client.local.commands import Commands, environment
-from hippo_client.local.home import Home, ServerAddress
+from hippo_client.local.home import Home, ServerAddress, port_of
 from hippo_client.local.processes import last_words, started_at
 from hippo_client.local.progress import committed_steps
 from hippo_client.local.protocol import Answer, Request, State, Verb, decode_request, encode
@@ -88,6 +88,8 @@ class Supervisor:
         self._begin(self._watch_progress())
         await self._ending.wait()
         log.info("ending")
+        if self._server_is_ready():
+            self._tell("This machine's server is being ended; what runs is saved first.")
         await self._end_children()
         listener.close()
         await self._dismiss()
@@ -98,10 +100,11 @@ class Supervisor:
         log.info("ended")
 
     async def _dismiss(self) -> None:
-        """Let those who wait for the end hear of it, and close the connections of all others."""
+        """Let everybody hear of the end, which tells it from a death, and close the connections."""
         self._ended.set()
         for attached in self._attached:
             if attached.answered:  # others are about to hear why the server did not start
+                attached.writer.write(encode(Answer(state=State.ENDED)))
                 attached.writer.close()
         if self._serving:
             await asyncio.wait(self._serving, timeout=GOODBYE_SECONDS)
@@ -167,6 +170,7 @@ class Supervisor:
                 state=State.READY,
                 server=address.grpc,
                 http=address.http,
+                worker=self._worker is not None,
                 slots=self._slots,
                 stays=self._stays,
             ),
@@ -229,7 +233,7 @@ class Supervisor:
             address = self._home.server_address()
             if address and server.identity and address.pid == server.identity.pid:
                 # What knows the address keeps it: a server that is started again takes the same ports.
-                self._ports = (_port(address.grpc), _port(address.http))
+                self._ports = (port_of(address.grpc), port_of(address.http))
                 self._ready.set_result(address)
                 log.info("server ready at %s", address.grpc)
                 return
@@ -237,6 +241,9 @@ class Supervisor:
                 self._server_in_trouble(f"The server was not ready within {START_SECONDS:.0f} s.")
                 return
             await asyncio.sleep(0.02)
+
+    def _server_is_ready(self) -> bool:
+        return self._ready.done() and self._ready.exception() is None
 
     def _server_in_trouble(self, message: str) -> None:
         if self._ready.done():
@@ -252,7 +259,7 @@ class Supervisor:
         while True:
             await asyncio.sleep(1.0)
             waiting = [child for child in (self._server, self._worker) if child and child.delays.is_waiting]
-            if waiting and self._ready.done() and not self._ready.exception():
+            if waiting and self._server_is_ready():
                 steps = await committed_steps(self._ready.result().http, self._home)
                 for child in waiting:
                     if steps is not None:
@@ -299,10 +306,6 @@ def _cannot_start(home: Home) -> Unavailable:
     )
 
 
-def _port(address: str) -> int:
-    return int(address.rpartition(":")[2])
-
-
 def supervise(home: Home, commands: Commands | None = None, linger_seconds: float = LINGER_SECONDS) -> int:
     """Be the home's supervisor until nobody needs it; the whole life of the process.
 
@@ -334,7 +337,7 @@ def supervise(home: Home, commands: Commands | None = None, linger_seconds: floa
 
 def _listens(address: str) -> bool:
     try:
-        with socket.create_connection((address.rpartition(":")[0], _port(address)), timeout=1.0):
+        with socket.create_connection((address.rpartition(":")[0], port_of(address)), timeout=1.0):
             return True
     except OSError:
         return False

@@ -173,21 +173,57 @@ def test_a_killed_run_leaves_nothing_in_the_way(shell: Shell, tmp_path: Path) ->
     assert shell.json("run", str(study))["trials"]["completed"] == 3
 
 
+def test_a_run_whose_supervisor_is_killed_goes_on_by_itself(shell: Shell, tmp_path: Path) -> None:
+    hold = tmp_path / "hold"
+    hold.touch()
+    study = write_study(tmp_path / "study", hold=str(hold))
+    running = shell.start("run", str(study), "--slots", "1", "--json")
+    until(lambda: _steps_trained(shell) == 2, "the first steps", 60)
+    kill(_supervisor(shell))
+    hold.unlink()
+    out, err = running.communicate(timeout=100)
+    assert running.returncode == 0, err
+    assert "the local supervisor was killed; another one takes over" in err
+    result = json.loads(out)
+    assert result["trials"]["completed"] == 3
+    without_the_fault = 2 + 3 * 2
+    retrained = result["savings"]["steps_retrained"]
+    assert result["savings"]["steps_trained"] == without_the_fault + retrained
+    assert retrained <= 2, "at most what the killed worker had not saved yet"
+
+
 def test_a_killed_supervisor_leaves_nothing_in_the_way(shell: Shell, tmp_path: Path) -> None:
     hold = tmp_path / "hold"
     hold.touch()
     study = write_study(tmp_path / "study", hold=str(hold))
     running = shell.start("run", str(study), "--slots", "1")
     until(lambda: _steps_trained(shell) == 2, "the first steps", 60)
-    written = record.read(shell.home)
-    assert written is not None
-    parents = {_parent(child.pid) for child in written.children}
-    assert len(parents) == 1
-    kill(parents.pop())
+    supervisor = _supervisor(shell)
     kill(running.pid)
+    kill(supervisor)
     running.communicate()
     hold.unlink()
     assert shell.json("run", str(study))["trials"]["completed"] == 3
+
+
+def test_a_watch_goes_on_where_the_supervisor_is_killed(shell: Shell, tmp_path: Path) -> None:
+    shell.json("up", "--slots", "1", "--grpc-port", "0", "--http-port", "0")
+    hold = tmp_path / "hold"
+    hold.touch()
+    study = write_study(tmp_path / "study", hold=str(hold))
+    assert shell.run("submit", str(study)).returncode == 0
+    until(lambda: _steps_trained(shell) == 2, "the first steps", 60)
+    shell.json("study", "pause", "walk")
+    watching = shell.start("study", "watch", "walk", "--json")
+    assert watching.stderr is not None
+    assert "walk paused by a user" in watching.stderr.readline(), "it watches now"
+    kill(_supervisor(shell))
+    hold.unlink()
+    assert "another one takes over" in watching.stderr.readline()
+    shell.json("study", "resume", "walk")
+    out, err = watching.communicate(timeout=60)
+    assert watching.returncode == 0, err
+    assert json.loads(out)["trials"]["completed"] == 3
 
 
 def test_up_stays_submit_hands_over_and_down_ends(shell: Shell, tmp_path: Path) -> None:
@@ -253,6 +289,13 @@ def _steps_trained(shell: Shell) -> int:
     with Client(address.grpc, shell.home.admin_token()) as client:
         studies = client.studies()
         return studies[0].savings()["steps_trained"] if studies else 0
+
+
+def _supervisor(shell: Shell) -> int:
+    written = record.read(shell.home)
+    assert written is not None
+    (parent,) = {_parent(child.pid) for child in written.children}
+    return parent
 
 
 def _parent(pid: int) -> int:

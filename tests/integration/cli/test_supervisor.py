@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from hippo_client.local import Home, record, running_server, shut_down
+from hippo_client.local import Attachment, Home, keep_attached, record, running_server, shut_down
 from hippo_core.errors import Conflict, NotAllowed, Unavailable
 from tests.integration.cli.conftest import STAND_IN, Stage, kill, lives, until
 
@@ -121,6 +121,67 @@ def test_a_killed_supervisor_takes_its_children_along_and_blocks_nobody(stage: S
             # The first server had stopped before the second came, and the first worker had gone.
             order = [happening[:2] for happening in stage.happenings()]
             assert order.index(["server", "down"]) < len(order) - 1 - order[::-1].index(["server", "up"])
+
+
+def test_who_is_attached_notices_a_killed_supervisor_and_gets_another_as_it_was(stage: Stage) -> None:
+    """1. Two are attached, one of them with a worker. 2. The supervisor is killed. 3. Both notice. 4. Both attach
+    again: there is one supervisor, with a worker and on the same ports, whoever was first."""
+    with stage.attach(slots=3) as first, stage.attach(worker=False) as second:
+        until(lambda: stage.times("worker", "up"), "the worker")
+        assert not first.is_lost
+        kill(stage.supervisor_pid())
+        for attachment in (first, second):
+            until(lambda lost=attachment: lost.is_lost, "its being noticed")  # type: ignore[misc]
+            with pytest.raises(Unavailable, match="supervisor was killed"):
+                attachment.notices()
+        with ThreadPoolExecutor(2) as threads:
+            again = list(threads.map(lambda lost: lost.again(), (first, second)))
+        until(lambda: stage.times("worker", "up", "--slots=3") == 2, "the second worker")
+        assert {each.server for each in again} == {first.server}
+        assert {each.http for each in again} == {first.http}
+        assert stage.times("server", "up", first.server) == 2
+        for each in again:
+            each.close()
+
+
+def test_one_that_was_to_stay_stays_and_keeps_its_worker_whoever_notices_its_death(stage: Stage) -> None:
+    stage.attach(slots=2, stay=True).close()
+    with stage.attach(worker=False) as watching:
+        until(lambda: stage.times("worker", "up"), "the worker")
+        kill(stage.supervisor_pid())
+        until(lambda: watching.is_lost, "its being noticed")
+        with watching.again() as again:
+            assert again.stays
+            until(lambda: stage.times("worker", "up", "--slots=2") == 2, "the second worker")
+
+
+def test_who_is_attached_hears_of_an_end_in_order_and_does_not_start_anew(stage: Stage) -> None:
+    with stage.attach() as attachment:
+        assert shut_down(stage.home)
+        heard: list[str] = []
+        with pytest.raises(Unavailable, match=r"server has been ended\.") as ended:
+            until(lambda: heard.extend(attachment.notices()), "the end")
+        assert ended.value.hint == "Run again to resume."
+        assert not attachment.is_lost
+        with pytest.raises(Unavailable, match="has been ended"):
+            keep_attached(attachment, lambda held: held.notices(), heard.append)
+    assert stage.times("server", "up") == 1
+
+
+def test_work_is_done_again_where_the_supervisor_is_killed_meanwhile(stage: Stage) -> None:
+    servers: list[str] = []
+
+    def work(attachment: Attachment) -> str:
+        servers.append(attachment.server)
+        if len(servers) == 1:
+            kill(stage.supervisor_pid())
+            until(attachment.notices, "its being noticed")
+        return "done"
+
+    told: list[str] = []
+    assert keep_attached(stage.attach(worker=False), work, told.append) == "done"
+    assert servers == [servers[0]] * 2
+    assert told[0] == "the local supervisor was killed; another one takes over"
 
 
 def test_what_a_killed_supervisor_left_behind_and_does_not_go_is_killed(stage: Stage) -> None:
