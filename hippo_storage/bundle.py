@@ -124,6 +124,9 @@ def _check(archive: zipfile.ZipFile) -> None:
     entries = archive.infolist()
     if len(entries) > MAX_FILES or sum(entry.file_size for entry in entries) > MAX_BYTES:
         raise _refused(f"it has more than {MAX_FILES} files or {MAX_BYTES >> 20} MiB")
+    if archive.comment or any(entry.comment or entry.extra for entry in entries):
+        # Ours have none: a length that was damaged makes the entries that follow a comment.
+        raise _refused("it has comments or extra fields")
     names: set[str] = set()
     for entry in entries:
         # zipfile cuts a name at a zero byte, and lets go of what came after.
