@@ -34,8 +34,10 @@ def find_endpoint(server: str | None = None, token: str | None = None) -> Endpoi
     Raises:
         Unavailable: No server is named, and none runs here.
         NotAllowed: There is no token, or its file cannot be read.
+        InvalidStudy: The server's address makes no sense.
     """
     from hippo_client.local import Home, running_server
+    from hippo_wire.channel import check_address
 
     home = Home.at()
     named = server or os.environ.get("HIPPO_SERVER")
@@ -48,6 +50,7 @@ def find_endpoint(server: str | None = None, token: str | None = None) -> Endpoi
                 "Start one with `hippo up`, or set HIPPO_SERVER and HIPPO_TOKEN.",
             )
         return Endpoint(server=local.grpc, token=given or home.admin_token())
+    check_address(named)
     if given is None:
         address = home.server_address()
         if address is None or address.grpc != named:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from enum import IntEnum
 
@@ -50,6 +51,8 @@ def report(error: HippoError, as_json: bool) -> ExitCode:
 
 def report_usage(error: click.ClickException, as_json: bool) -> ExitCode:
     """Tell what is wrong with the command line."""
+    if isinstance(error, click.NoSuchOption) and error.option_name.lstrip("-").isdecimal():
+        error = click.UsageError(f"{error.option_name} is negative, and no number here is.", error.ctx)
     if as_json:
         context = getattr(error, "ctx", None)
         hint = f"Try '{context.command_path} --help'." if context is not None else ""
@@ -57,6 +60,17 @@ def report_usage(error: click.ClickException, as_json: bool) -> ExitCode:
     else:
         error.show()
     return ExitCode.USAGE if isinstance(error, click.UsageError) else ExitCode.FAILED
+
+
+def report_unwritable(error: OSError, as_json: bool) -> ExitCode:
+    """Tell that what was to be printed did not arrive."""
+    reason = error.strerror or str(error)
+    return report(HippoError(f"The output cannot be written: {reason}.", "Write it elsewhere."), as_json)
+
+
+def is_about_output(error: OSError) -> bool:
+    """Whether an error of the system comes from writing to where standard output leads: it names no file."""
+    return error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF)
 
 
 def _write_json(code: str, message: str, hint: str) -> None:

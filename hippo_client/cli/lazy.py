@@ -72,12 +72,19 @@ class NounGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click does, with a suggestion for a verb that does not exist."""
-        suggest(ctx, args, self.commands)
+        shown = f"{ctx.command_path} show {args[0]}" if args and "show" in self.commands else ""
+        suggest(ctx, args, self.commands, shown)
         return super().resolve_command(ctx, args)
 
 
-def suggest(ctx: click.Context, args: list[str], known: Iterable[str]) -> None:
+def suggest(ctx: click.Context, args: list[str], known: Iterable[str], otherwise: str = "") -> None:
     """Refuse a name that is not known, naming the nearest that is.
+
+    Args:
+        ctx: The group's.
+        args: The name, and what follows.
+        known: The names.
+        otherwise: What may be meant where none is near.
 
     Raises:
         UsageError: The first argument is not known.
@@ -87,5 +94,6 @@ def suggest(ctx: click.Context, args: list[str], known: Iterable[str]) -> None:
     if not name or name.startswith("-") or name in names:
         return
     near = get_close_matches(name, names, n=1)
-    suggestion = f" Did you mean {near[0]!r}?" if near else ""
+    meant = near[0] if near else otherwise
+    suggestion = f" Did you mean {meant!r}?" if meant else ""
     raise click.UsageError(f"No such command {name!r}.{suggestion}", ctx=ctx)

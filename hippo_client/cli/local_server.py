@@ -5,13 +5,14 @@ from __future__ import annotations
 import click
 
 from hippo_client.cli.terminal import print_json, say
+from hippo_client.cli.whole_number import WholeNumber
 
 
 @click.command()
-@click.option("--slots", type=click.IntRange(min=1), envvar="HIPPO_SLOTS", help="Paths trained at a time.")
+@click.option("--slots", type=WholeNumber(1), envvar="HIPPO_SLOTS", help="Paths trained at a time.")
 @click.option(
     "--grpc-port",
-    type=click.IntRange(0, 65535),
+    type=WholeNumber(0, 65535),
     envvar="HIPPO_GRPC_PORT",
     default=7440,
     show_default=True,
@@ -19,7 +20,7 @@ from hippo_client.cli.terminal import print_json, say
 )
 @click.option(
     "--http-port",
-    type=click.IntRange(0, 65535),
+    type=WholeNumber(0, 65535),
     envvar="HIPPO_HTTP_PORT",
     default=7441,
     show_default=True,

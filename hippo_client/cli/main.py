@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import click
 
-from hippo_client.cli.failures import ExitCode, report, report_usage
+from hippo_client.cli.failures import ExitCode, is_about_output, report, report_unwritable, report_usage
 from hippo_client.cli.lazy import LazyGroup
 from hippo_core.errors import HippoError
 
@@ -56,6 +56,10 @@ def call(arguments: Sequence[str]) -> int:
         return report_usage(error, as_json)
     except HippoError as error:
         return report(error, as_json)
+    except OSError as error:
+        if not is_about_output(error):
+            raise
+        return report_unwritable(error, as_json)
     return code if isinstance(code, int) else ExitCode.DONE
 
 

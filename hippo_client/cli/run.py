@@ -6,13 +6,14 @@ import click
 
 from hippo_client.cli.failures import ExitCode
 from hippo_client.cli.terminal import say
+from hippo_client.cli.whole_number import WholeNumber
 
 
 @click.command()
 @click.argument("study_file", metavar="STUDY.py[:NAME]")
 @click.option(
     "--slots",
-    type=click.IntRange(min=1),
+    type=WholeNumber(1),
     envvar="HIPPO_SLOTS",
     help="Paths trained at a time; by default one per GPU, else as many as there are cores for.",
 )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hippo_client.cli.terminal import print_json, say
+from hippo_client.cli.whole_number import WholeNumber
 
 if TYPE_CHECKING:
     from hippo_core.simulation import Simulated
@@ -17,7 +18,7 @@ _SECONDS = click.FloatRange(min=0.0)
 
 @click.command()
 @click.argument("study_files", metavar="STUDY.py[:NAME]...", nargs=-1, required=True)
-@click.option("--slots", type=click.IntRange(min=1), required=True, help="Paths trained at a time.")
+@click.option("--slots", type=WholeNumber(1), required=True, help="Paths trained at a time.")
 @click.option(
     "--step-seconds",
     type=click.FloatRange(min=0.0, min_open=True),
@@ -28,9 +29,7 @@ _SECONDS = click.FloatRange(min=0.0)
 @click.option("--save-seconds", type=_SECONDS, default=0.0, help="For how long a save keeps a slot.")
 @click.option("--load-seconds", type=_SECONDS, default=0.0, help="What loading a checkpoint takes.")
 @click.option("--setup-seconds", type=_SECONDS, default=0.0, help="What making a slot ready takes.")
-@click.option(
-    "--seed", type=click.IntRange(min=0), default=0, help="Of the learning curves that are made up."
-)
+@click.option("--seed", type=WholeNumber(0), default=0, help="Of the learning curves that are made up.")
 @click.option("--trial-based", is_flag=True, help="Beside it, the same engine without sharing.")
 @click.option(
     "--gantt",

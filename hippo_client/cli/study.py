@@ -11,6 +11,7 @@ import click
 from hippo_client.cli.connection import connect
 from hippo_client.cli.lazy import NounGroup
 from hippo_client.cli.terminal import print_json, say
+from hippo_client.cli.whole_number import WholeNumber
 from hippo_client.cli.words import number, percent, plural
 from hippo_core.engine.states import StudyState
 
@@ -145,8 +146,8 @@ def stop(name: str, as_json: bool) -> None:
 
 @study.command()
 @name_argument
-@click.option("--max-trials", type=click.IntRange(min=1), help="How many trials in all.")
-@click.option("--max-steps", type=click.IntRange(min=1), help="How far any one trial may be trained in all.")
+@click.option("--max-trials", type=WholeNumber(1), help="How many trials in all.")
+@click.option("--max-steps", type=WholeNumber(1), help="How far any one trial may be trained in all.")
 @click.option("--priority", type=int, help="Higher ones are trained first.")
 @json_option
 def extend(

@@ -38,7 +38,8 @@ def progress() -> Progress:
 
 def is_read_by_a_person() -> bool:
     """Whether standard output is a terminal."""
-    return sys.stdout.isatty()
+    # Where it was closed before the program began, there is none at all.
+    return sys.stdout is not None and sys.stdout.isatty()
 
 
 def width() -> int:

@@ -10,13 +10,14 @@ from hippo_client.cli.connection import connect
 from hippo_client.cli.lazy import NounGroup
 from hippo_client.cli.study import json_option, name_argument
 from hippo_client.cli.terminal import is_read_by_a_person, print_json, say
+from hippo_client.cli.whole_number import WholeNumber
 from hippo_client.cli.words import number
 from hippo_core.errors import NotFound
 
 if TYPE_CHECKING:
     from hippo_wire.v1 import study_pb2
 
-trial_argument = click.argument("number", metavar="N", type=click.IntRange(min=0))
+trial_argument = click.argument("number", metavar="N", type=WholeNumber(0))
 
 
 @click.group(cls=NounGroup, missing_verb="ls")

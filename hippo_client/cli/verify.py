@@ -16,6 +16,7 @@ from hippo_client.cli.connection import connect
 from hippo_client.cli.failures import ExitCode
 from hippo_client.cli.study import json_option, name_argument
 from hippo_client.cli.terminal import print_json, say
+from hippo_client.cli.whole_number import WholeNumber
 from hippo_client.cli.words import plural
 from hippo_core.errors import Conflict
 
@@ -30,7 +31,7 @@ TELL_SECONDS = 2.0
 
 @click.command()
 @name_argument
-@click.option("--trial", "number", metavar="N", type=click.IntRange(min=0), required=True, help="The trial.")
+@click.option("--trial", "number", metavar="N", type=WholeNumber(0), required=True, help="The trial.")
 @json_option
 def verify(name: str, number: int, as_json: bool) -> int:
     """Train one trial alone again, on this machine, and compare its metrics and weights bit by bit."""

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -50,6 +53,71 @@ def test_a_typo_gets_a_suggestion(
 ) -> None:
     assert call(arguments) == 2
     assert suggestion in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["run", "s.py", "--slots", "0"], "'--slots': must be a whole number of at least 1, not '0'."),
+        (["run", "s.py", "--slots", "two"], "'--slots': must be a whole number of at least 1, not 'two'."),
+        (["up", "--grpc-port", "99999"], "must be a whole number from 0 to 65535, not '99999'."),
+        (["trial", "show", "digits", "x"], "'N': must be a whole number of at least 0, not 'x'."),
+        (["trial", "show", "digits", "-1"], "-1 is negative, and no number here is."),
+        (["study", "digits"], "No such command 'digits'. Did you mean 'hippo study show digits'?"),
+    ],
+)
+def test_a_wrong_argument_is_told_in_words(
+    arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(arguments) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_a_wrong_environment_variable_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HIPPO_SLOTS", "many")
+    assert call(["run", "s.py"]) == 2
+    assert "not 'many' as HIPPO_SLOTS says." in capsys.readouterr().err
+
+
+PLAN = [sys.executable, "-m", "hippo_client.cli.main", "plan"]
+
+
+@pytest.fixture
+def study_file(tmp_path: Path) -> str:
+    file = tmp_path / "study.py"
+    file.write_text(
+        "import hippo_client as hippo\n"
+        "study = hippo.Study('trainer:T', {'lr': 0.1}, maximize='accuracy', max_trials=1, max_steps=3)\n"
+    )
+    return str(file)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a file that is always full")
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_output_that_cannot_be_written_is_told(options: list[str], study_file: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*PLAN, study_file, *options], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 1
+    assert "The output cannot be written: No space left on device." in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_reader_that_has_gone_is_no_traceback(study_file: str) -> None:
+    ours, theirs = os.pipe()
+    os.close(ours)
+    done = subprocess.run([*PLAN, study_file], stdout=theirs, stderr=subprocess.PIPE, check=False)
+    os.close(theirs)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
+def test_standard_output_may_be_closed(study_file: str) -> None:
+    command = f"exec {shlex.join([*PLAN, study_file])} >&-"
+    done = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_usage_errors_are_json_where_json_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:

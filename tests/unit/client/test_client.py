@@ -69,6 +69,11 @@ def test_the_home_s_token_is_for_the_home_s_server_only(home):
         find_endpoint("127.0.0.1:9")
 
 
+def test_an_address_that_makes_no_sense_is_told_before_a_token_is_asked_for():
+    with pytest.raises(InvalidStudy, match="server: 'nonsense' is not host:port"):
+        find_endpoint("nonsense")
+
+
 def test_a_token_is_in_no_text_of_an_endpoint(home):
     assert TOKEN not in repr(find_endpoint())
 
