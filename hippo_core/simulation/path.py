@@ -20,6 +20,9 @@ from hippo_core.simulation.response import Model, Response
 
 DIGEST = "simulated"
 
+Result = tuple[Model, dict[str, float] | None]
+"""What a step came to: the model, and its metrics where it was evaluated."""
+
 
 class SimulatedPath:
     """A lease that a slot trains.
@@ -99,20 +102,24 @@ class SimulatedPath:
         Returns:
             The state that the step led to.
         """
+        return self.advance(self.foresee(self.index, self.step, self.model), train_seconds, evaluate_seconds)
+
+    def foresee(self, index: int, step: int, model: Model) -> Result:
+        """What a step of a stage comes to."""
+        after = self.response.train(model, step, self.order.stages[index].laws.values(step))
+        evaluated = (step + 1) % self.order.program.evaluate_every == 0
+        return after, self.response.evaluate(after) if evaluated else None
+
+    def advance(self, result: Result, train_seconds: float, evaluate_seconds: float) -> State:
+        """Takes the result of the step that comes next; returns the state that it led to."""
         stage = self.order.stages[self.index]
-        self.model = self.response.train(self.model, self.step, stage.laws.values(self.step))
+        self.model, metrics = result
         self.step += 1
         self._train_seconds += train_seconds
-        if self.step % self.order.program.evaluate_every == 0:
+        if metrics is not None:
             self._evaluate_seconds += evaluate_seconds
             self._items.append(
-                MetricsReport(
-                    node=stage.node,
-                    step=self.step,
-                    metrics=self.response.evaluate(self.model),
-                    training={},
-                    evaluated=True,
-                )
+                MetricsReport(node=stage.node, step=self.step, metrics=metrics, training={}, evaluated=True)
             )
         if self.step == stage.stop and not self.at_end:
             self._gather_steps()

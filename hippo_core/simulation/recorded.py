@@ -7,7 +7,7 @@ from typing import Any
 
 from hippo_core.errors import InvalidStudy
 from hippo_core.simulation.response import Model
-from hippo_core.values import Scalar, typed
+from hippo_core.values import Scalar, normalise_float, typed
 
 Key = tuple[Any, ...]
 
@@ -51,7 +51,11 @@ class RecordedMetrics:
                 )
         place = 0
         for state, here in enumerate(values, start=1):
-            place = self._child(place, _key(here))
+            exact = {
+                name: normalise_float(value) if isinstance(value, float) else value
+                for name, value in here.items()
+            }
+            place = self._child(place, _key(exact))
             if state not in metrics:
                 continue
             found = dict(metrics[state])

@@ -263,6 +263,7 @@ class Simulator:
             usage=self.usage,
             nodes=state.nodes,
             now=self.now,
+            watched=any(state.studies[each].policy.watches for each in state.plans[event.plan].studies),
         )
         self.evaluate_every[event.plan] = found.program.evaluate_every
         self._paths[event.fence] = path
@@ -295,11 +296,22 @@ class Simulator:
         """A path has come to its boundary."""
         if path.version != version or not self._stands(path):
             return
-        path.catch_up(self.now)
-        if path.stopping is not None:
+        if path.catch_up(self.now):
+            self._report(path)  # what follows from it comes before the path goes on
+            self._at(self.now, Turn.SAVES, partial(self._proceed, path, path.version))
+        else:
+            self._proceed(path, path.version)
+
+    def _proceed(self, path: TimedPath, version: int) -> None:
+        if path.version != version or not self._stands(path):
+            return
+        # What was asked for is saved before a stop is heard.
+        if path.saves_now():
+            self._save(path)
+        elif path.stopping is not None:
             self._release(path)
         else:
-            self._save(path)
+            self._go_on(path)
 
     def _save(self, path: TimedPath) -> None:
         """A path saves the state that it is in, and ends there or goes on."""
@@ -307,7 +319,10 @@ class Simulator:
         durable = path.clock + self._clockwork.publish
         if not path.at_end:
             self._at(durable, Turn.SAVES, partial(self._publish, path, state))
-            self._go_on(path)
+            if path.stopping is None:
+                self._go_on(path)
+            else:
+                self._at(path.clock, Turn.ENDS, partial(self._release, path))
         elif durable > path.clock:
             self._at(path.clock, Turn.ENDS, partial(self._end, path, None))
             self._at(durable, Turn.SAVES, partial(self._publish, path, state))
@@ -362,17 +377,20 @@ class Simulator:
             self._save(path)
 
     def _stop(self, event: LeaseStopped) -> None:
-        """A path is told to end at its next step."""
+        """A path is told to end at its next step; one that has trained its last step is ending already."""
         path = self._paths.get(event.fence)
         if path is None or path.done or path.stopping is not None:
             return
         path.catch_up(self.now)
+        if path.at_end:
+            return
         path.stopping = event
-        sooner = None if path.rests(self.now) else path.shorten(1)
         if path.rests(self.now):
-            path.shorten(0)
-            self._at(path.clock, Turn.ENDS, partial(self._release, path))
-        elif sooner is not None:
+            path.abandon()
+            self._at(path.clock, Turn.SAVES, partial(self._proceed, path, path.version))
+            return
+        sooner = path.shorten(1)
+        if sooner is not None:
             self._await(path, sooner)
 
     def _release(self, path: TimedPath) -> None:
@@ -381,7 +399,7 @@ class Simulator:
             return
         stopping = path.stopping
         assert stopping is not None
-        if stopping.save and path.step > path.order.stages[0].start and path.state not in path.spool:
+        if stopping.save and path.step > path.order.stages[0].start and not path.is_saved:
             state = path.save()
             self._at(path.clock + self._clockwork.publish, Turn.SAVES, partial(self._publish, path, state))
         if not path.spool:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from hippo_core.engine.events import LeaseStopped
 from hippo_core.engine.orders import LeaseOrder
+from hippo_core.errors import InvalidStudy
 from hippo_core.lease import State
 from hippo_core.plan import Node
 from hippo_core.simulation.costs import Clockwork, Host, seconds
-from hippo_core.simulation.path import SimulatedPath
+from hippo_core.simulation.path import Result, SimulatedPath
 from hippo_core.simulation.response import Model, Response
 from hippo_core.simulation.usage import Activity, Span, Usage
 
@@ -35,9 +38,27 @@ class SimulatedSlot:
         self.holds: tuple[State, Model] | None = None
 
 
+@dataclass(slots=True)
+class _Planned:
+    """A step that is planned.
+
+    Attributes:
+        duration: What it takes.
+        evaluation: What its evaluation takes.
+        end: When both are done.
+        result: What it comes to; or why that is not known, which matters if the time comes.
+    """
+
+    duration: int
+    evaluation: int
+    end: int
+    result: Result | InvalidStudy
+
+
 class TimedPath(SimulatedPath):
-    """A path whose steps are planned ahead up to the next boundary, the next state that it saves, and trained when
-    the time has come.
+    """A path whose steps are planned ahead up to the next boundary, and trained when the time has come.
+
+    A boundary is a state that is saved, or one whose metrics are told at once because of what may follow.
 
     Args:
         order: The lease.
@@ -49,11 +70,13 @@ class TimedPath(SimulatedPath):
         usage: The accounts of the slots.
         nodes: The engine's: they tell what had been trained before.
         now: When the lease was granted.
+        watched: Whether a policy is told of every evaluation.
 
     Attributes:
         clock: When the step that comes next begins.
         version: Of what is planned: a boundary of an earlier one does not come.
         stopping: What told it to end at its next step.
+        watched: Whether a policy is told of every evaluation, so that each is a boundary.
     """
 
     __slots__ = (
@@ -61,6 +84,7 @@ class TimedPath(SimulatedPath):
         "_at",
         "_booked",
         "_clockwork",
+        "_last_saved",
         "_nodes",
         "_saved",
         "_untold",
@@ -70,6 +94,7 @@ class TimedPath(SimulatedPath):
         "stopping",
         "study",
         "version",
+        "watched",
     )
 
     def __init__(
@@ -84,6 +109,7 @@ class TimedPath(SimulatedPath):
         usage: Usage,
         nodes: Mapping[int, Node],
         now: int,
+        watched: bool,
     ) -> None:
         super().__init__(order, response, model)
         last = order.stages[-1]
@@ -93,11 +119,13 @@ class TimedPath(SimulatedPath):
         self.clock = now
         self.version = 0
         self.stopping: LeaseStopped | None = None
+        self.watched = watched
         self._clockwork = clockwork
         self._usage = usage
         self._nodes = nodes
         self._saved = now
-        self._ahead: list[tuple[int, int]] = []  # of the steps planned: what each takes, and when it ends
+        self._last_saved: State | None = None
+        self._ahead: list[_Planned] = []
         self._at = 0  # the first of them that is not trained
         self._untold: list[Span] = []
         self._booked: Span | None = None
@@ -112,52 +140,106 @@ class TimedPath(SimulatedPath):
     def plan(self) -> int:
         """Plans the steps up to the next boundary; returns when that is."""
         stages, clockwork = self.order.stages, self._clockwork
-        every, evaluate = self.order.program.evaluate_every, clockwork.evaluate
-        periodic = self.order.checkpoint_every
-        index, step, time = self.index, self.step, self.clock
-        self._ahead, self._at = [], 0
-        self.version += 1
+        every = self.order.program.evaluate_every
+        index, step, model, time = self.index, self.step, self.model, self.clock
+        self.abandon()
         while True:
             stage = stages[index]
             duration = clockwork.step(stage.laws, step)
+            evaluation = clockwork.evaluate if (step + 1) % every == 0 else 0
+            time += duration + evaluation
+            planned = _Planned(duration, evaluation, time, self._result(index, step, model))
+            self._ahead.append(planned)
             step += 1
-            time += duration + (evaluate if step % every == 0 else 0)
-            self._ahead.append((duration, time))
-            if (stage.node, step) in self.saves:
+            if self._is_urgent(planned.result) or self._saves_at((stage.node, step), time):
                 return time
-            if step % periodic == 0 if periodic is not None else time - self._saved >= clockwork.checkpoint:
-                return time
+            assert isinstance(planned.result, tuple)
+            model = planned.result[0]
             if step == stage.stop:
                 index += 1
 
+    def _result(self, index: int, step: int, model: Model) -> Result | InvalidStudy:
+        try:
+            return self.foresee(index, step, model)
+        except InvalidStudy as error:
+            return error
+
+    def _is_urgent(self, result: Result | InvalidStudy) -> bool:
+        """Whether metrics may have consequences at once: a policy watches, or they are not as they should be."""
+        if isinstance(result, InvalidStudy):
+            return True
+        metrics = result[1]
+        if metrics is None:
+            return False
+        return (
+            self.watched
+            or not all(map(math.isfinite, metrics.values()))
+            or any(name not in metrics for name in self.order.objectives)
+        )
+
+    def saves_now(self) -> bool:
+        """Whether the state that the path is in is one to save, and is not saved."""
+        return not self.is_saved and self._saves_at(self.state, self.clock)
+
+    @property
+    def is_saved(self) -> bool:
+        """Whether the state that the path is in is the one that it saved last."""
+        return self._last_saved == self.state
+
+    def _saves_at(self, state: State, time: int) -> bool:
+        if state in self.saves:
+            return True
+        every = self.order.checkpoint_every
+        if every is not None:
+            return state[1] % every == 0
+        return time - self._saved >= self._clockwork.checkpoint
+
+    def abandon(self) -> None:
+        """Plans nothing any more."""
+        self._ahead, self._at = [], 0
+        self.version += 1
+
     def shorten(self, steps: int) -> int | None:
-        """Makes the end of the next ``steps`` steps the boundary, if it would come later; returns when that is."""
+        """Makes the end of the next ``steps`` steps the boundary.
+
+        Args:
+            steps: How many, at least 1.
+
+        Returns:
+            When that is; None: the boundary was not later.
+        """
         last = self._at + steps
         if last >= len(self._ahead):
             return None
         del self._ahead[last:]
         self.version += 1
-        return self._ahead[-1][1]
+        return self._ahead[-1].end
 
-    def catch_up(self, now: int) -> None:
-        """Trains all steps that have ended by now."""
-        clockwork = self._clockwork
-        every = self.order.program.evaluate_every
-        while self._at < len(self._ahead) and self._ahead[self._at][1] <= now:
-            duration, end = self._ahead[self._at]
+    def catch_up(self, now: int) -> bool:
+        """Trains all steps that have ended by now; tells whether the last of them is to be told at once.
+
+        Raises:
+            InvalidStudy: The response does not know what one of them came to.
+        """
+        urgent = False
+        while self._at < len(self._ahead) and self._ahead[self._at].end <= now:
+            planned = self._ahead[self._at]
+            if isinstance(planned.result, InvalidStudy):
+                raise planned.result
             self._at += 1
-            evaluation = clockwork.evaluate if (self.step + 1) % every == 0 else 0
             again = self._nodes[self.order.stages[self.index].node].trained > self.step
-            node, step = self.train(seconds(duration), seconds(evaluation))
+            node, step = self.advance(planned.result, seconds(planned.duration), seconds(planned.evaluation))
             activity = Activity.LOST if again else Activity.TRAINING
             last = self._untold[-1] if self._untold else None
             if last is None or last.end != self.clock or last.node != node or last.activity is not activity:
                 last = self._span(activity, self.clock, self.clock)
                 last.node, last.start = node, step - 1
                 self._untold.append(last)
-            last.end, last.stop = end, step
-            last.evaluation += evaluation
-            self.clock = end
+            last.end, last.stop = planned.end, step
+            last.evaluation += planned.evaluation
+            self.clock = planned.end
+            urgent = self._is_urgent(planned.result)
+        return urgent
 
     def rests(self, now: int) -> bool:
         """Whether the state that the path is in is still there: no step has begun after it."""
@@ -167,6 +249,7 @@ class TimedPath(SimulatedPath):
         """Saves the present state; it waits to be published when the clock has come."""
         state = self.state
         self.spool[state] = self.model
+        self._last_saved = state
         self.spend(Activity.SAVE, self._clockwork.save)
         self._saved = self.clock
         return state
