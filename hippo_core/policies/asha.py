@@ -13,6 +13,8 @@ Where it departs from the paper:
 - Trials differ in ``max_steps``: each competes in the rungs below its own, which is its end and no rung of others.
 - Where nobody would reach the last rung, the best one in the deepest rung is promoted when nothing is open any
   more, so that a study of few trials has a trained winner too.
+- Models can be compared instead of trials: a rung's n is then that of the models, and a model's trials, which differ
+  only in what is still to come, are promoted together.
 - All brackets are filled side by side, where the paper fills one after the other.
 """
 
@@ -72,8 +74,8 @@ class Asha(Halving):
         return True
 
     def finish(self) -> list[Verdict]:
-        """Where no trial has come to its end, the best in the deepest rung goes on."""
-        waiting: list[tuple[int, int, Values, int]] = []
+        """Where no trial has come to its end, the best in the deepest rung goes on; of a model, all its trials."""
+        waiting: list[tuple[tuple[int, int, Values, int], int]] = []
         for trial, known in self.climbers.items():
             deepest = known.deepest
             values = known.seen[deepest].values if deepest else None
@@ -83,8 +85,9 @@ class Asha(Halving):
                 return []
             if not known.ended and known.next_above(max(deepest, known.asked)) is not None:
                 place = self.rungs[known.bracket, deepest].place(trial)
-                waiting.append((-deepest, place, values, trial))
-        return [self.last_promotion(min(waiting)[-1])] if waiting else []
+                waiting.append(((-deepest, place, values, known.bracket), trial))
+        best = min((rank for rank, _ in waiting), default=None)
+        return [self.last_promotion(trial) for rank, trial in waiting if rank == best]
 
     def last_promotion(self, trial: int) -> Extend:
         """How the best in the deepest rung goes on where nobody else has come to an end."""

@@ -79,7 +79,7 @@ class Pasha(Asha):
             if not known.ended and known.end > self.last_rung:
                 ranked.append((self.rungs[known.bracket, self.last_rung].place(trial), trial))
         if not ranked:
-            return super().finish()
+            return super().finish()[:1]
         best = min(ranked)[1]
         known = self.climbers[best]
         return [] if known.asked >= known.end else [self.last_promotion(best)]

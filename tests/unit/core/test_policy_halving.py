@@ -244,6 +244,19 @@ def test_a_model_counts_once_and_its_trials_go_on_together():
         assert sorted(trial for trial, _ in caller.carry_out()) == expected
 
 
+def test_the_trials_of_the_best_model_go_on_together_where_a_rung_has_too_few():
+    """1. Six trials are two models at step 1: a third of two is none. 2. Nothing is open: the best model goes on."""
+    values = {0: (1.0,), 1: (2.0,)}
+    caller = Caller(
+        policies.asha(1, 3, compare="models"),
+        (True,),
+        lambda trial, step: values[trial % 2] if step == 1 else (float(trial),),
+        lambda trial, step: trial % 2 if step == 1 else 100 + trial,
+    )
+    caller.add(6, 9)
+    assert caller.run() == {0: 1, 1: 3, 2: 1, 3: 3, 4: 1, 5: 9}
+
+
 def test_several_objectives_are_ranked_by_fronts_and_then_by_distance():
     """Of five on the front and one behind, the best two are the ends of the front, though others are near the first."""
     points = [(0.0, 10.0), (1.0, 9.0), (2.0, 8.0), (3.0, 7.0), (9.0, 0.0), (9.5, 9.5)]
