@@ -1,5 +1,6 @@
 """What Study accepts, what it makes of it, and what it says of what it does not."""
 
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import hippo_client as hippo
-from hippo_client import policies, samplers, schedules, space
+from hippo_client import policies, samplers, schedules, space, study_arguments
 from hippo_client.errors import InvalidStudy
 from hippo_core.space import EndOf
 from hippo_core.values import Kind
@@ -276,3 +277,8 @@ def test_a_script_whose_name_cannot_be_imported_is_refused(folder):
     )
     said = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
     assert "my-study.py, which cannot be imported under that name" in said.stderr
+
+
+def test_every_argument_is_known_to_those_who_misspell_one():
+    written = [name for name in inspect.signature(hippo.Study).parameters if name != "unknown"]
+    assert sorted(written) == sorted(study_arguments.ARGUMENTS)

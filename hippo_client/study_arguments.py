@@ -1,0 +1,226 @@
+"""The arguments of ``Study``, one function each: what is left out is filled in, what makes no sense is refused.
+
+What passes here unseen, a negative number of steps say, the values check that a study is made of: ``Program``,
+``Space`` and ``StudySpec``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from hippo_core import policies, samplers
+from hippo_core.arguments import suggestion
+from hippo_core.errors import InvalidStudy
+from hippo_core.policies import PolicySpec
+from hippo_core.program import Resources
+from hippo_core.samplers import Sampler
+from hippo_core.space import EndOf, Space
+from hippo_core.study import Objective
+
+DEFAULT_UNIT = "epoch"
+# What other systems call them.
+_PEERS = {
+    "metric": "maximize, or minimize",
+    "mode": "maximize, or minimize",
+    "direction": "maximize, or minimize",
+    "directions": "maximize, and minimize",
+    "objective": "maximize, or minimize",
+    "maximise": "maximize",
+    "minimise": "minimize",
+    "n_trials": "max_trials",
+    "num_trials": "max_trials",
+    "num_samples": "max_trials",
+    "trials": "max_trials",
+    "epochs": "max_steps",
+    "max_epochs": "max_steps",
+    "steps": "max_steps",
+    "max_t": "max_steps",
+    "scheduler": "policy",
+    "pruner": "policy",
+    "search_alg": "sampler",
+    "algorithm": "sampler",
+    "search_space": "space",
+    "param_space": "space",
+    "config": "space",
+    "gpus": "resources",
+    "cpus": "resources",
+    "random_seed": "seed",
+    "random_state": "seed",
+    "environment": "env",
+    "checkpoint_interval": "checkpoint_every",
+    "eval_every": "evaluate_every",
+}
+#: All of them, as they are called.
+ARGUMENTS = (
+    "trainer", "space", "maximize", "minimize", "max_trials", "max_steps", "name", "sampler", "policy", "unit",
+    "evaluate_every", "seed", "repeats", "options", "data_version", "deterministic", "checkpoint_every", "resources",
+    "priority", "initial", "code", "code_version", "env", "secrets",
+)  # fmt: skip
+
+
+def refuse_unknown(unknown: Mapping[str, Any]) -> None:
+    """Refuses arguments that there are not, naming the one that may be meant."""
+    for name in unknown:
+        raise InvalidStudy(name, "is no argument of Study.", suggestion(name, ARGUMENTS, _PEERS))
+
+
+def refuse_unbuilt(repeats: Any, initial: Any) -> None:
+    """Refuses what is not built yet."""
+    if repeats != 1 or isinstance(repeats, bool):
+        raise InvalidStudy(
+            "repeats",
+            f"must be 1, not {repeats!r}: repeated trials are not supported yet.",
+            "Submit the study again under another name with another seed.",
+        )
+    if initial:
+        raise InvalidStudy(
+            "initial",
+            "points to try first are not supported yet.",
+            "Leave it out, or list them in the space.",
+        )
+
+
+def objectives(maximize: Any, minimize: Any) -> tuple[Objective, ...]:
+    """What is optimised: at least one metric."""
+    found = [
+        Objective(metric=metric, maximize=larger)
+        for field, given, larger in (("maximize", maximize, True), ("minimize", minimize, False))
+        for metric in names(given, field)
+    ]
+    if not found:
+        raise InvalidStudy(
+            "maximize",
+            "no objective is given.",
+            'Give maximize= or minimize= a metric of evaluate(), e.g. "loss".',
+        )
+    return tuple(found)
+
+
+def names(given: Any, field: str) -> tuple[str, ...]:
+    """A name or several."""
+    if given is None:
+        return ()
+    names = [given] if isinstance(given, str) else given
+    if not isinstance(names, Iterable) or isinstance(names, Mapping):
+        raise InvalidStudy(
+            field, f"{given!r} is neither a name nor a list of names.", "Write a name in quotes."
+        )
+    return tuple(names)
+
+
+def sampler(given: Any, space: Space, max_trials: int | None) -> Sampler:
+    """The sampler: a grid where the space is finite and no number of trials is given, else random."""
+    if given is None:
+        finite = space.unlistable() is None
+        return samplers.grid() if finite and max_trials is None else samplers.random()
+    if not isinstance(given, Sampler):
+        hint = "Write samplers.grid() or samplers.random()."
+        if callable(given):
+            hint = f"Call it: samplers.{getattr(given, '__name__', 'random')}()."
+        raise InvalidStudy("sampler", f"{given!r} is no sampler.", hint)
+    return given
+
+
+def policy(given: Any) -> PolicySpec:
+    """The policy; by default everything is trained to the end."""
+    if given is None:
+        return policies.full()
+    if not isinstance(given, PolicySpec):
+        hint = "Write policies.full() or policies.asha(min_steps=1, reduction_factor=3)."
+        if callable(given):
+            hint = f"Call it: policies.{getattr(given, '__name__', 'full')}(...)."
+        raise InvalidStudy("policy", f"{given!r} is no policy.", hint)
+    return given
+
+
+def max_trials(given: Any, sampler: Sampler, space: Space) -> int:
+    """How many trials there are in all; by default as many as the sampler has points."""
+    if given is not None:
+        number: int = given  # checked by StudySpec
+        return number
+    count = sampler.count(space)
+    if count is not None:
+        return count
+    domain = space.unlistable()
+    because = (
+        f"{domain.name!r} has too many values to list"
+        if domain
+        else f"{sampler.to_json()['sampler']} has no end"
+    )
+    raise InvalidStudy(
+        "max_trials", f"must be given: {because}.", "Give the number of trials, e.g. max_trials=100."
+    )
+
+
+def max_steps(given: Any) -> int | EndOf:
+    """How far one trial is trained, or at the end of which schedule."""
+    if given is None:
+        raise InvalidStudy(
+            "max_steps",
+            "must be given.",
+            "Give the number of steps that one trial is trained at most, or space.end_of(name).",
+        )
+    steps: int | EndOf = given  # checked by StudySpec
+    return steps
+
+
+def evaluate_every(given: Any, unit: Any) -> int:
+    """Steps between evaluations: 1 for epochs; of other units nobody can know."""
+    if given is not None:
+        steps: int = given  # checked by Program
+        return steps
+    if unit != DEFAULT_UNIT:
+        raise InvalidStudy(
+            "evaluate_every",
+            f"must be given for unit={unit!r}.",
+            "Evaluate after so many steps, e.g. evaluate_every=500.",
+        )
+    return 1
+
+
+def resources(given: Any) -> Resources:
+    """What training one trial takes."""
+    if given is None:
+        return Resources()
+    if not isinstance(given, Resources):
+        raise InvalidStudy(
+            "resources", f"{given!r} is not Resources.", "Write hippo.Resources(cpus=2, gpus=1)."
+        )
+    return given
+
+
+def name(given: Any, file: Path | None) -> str:
+    """The study's name; by default that of its file."""
+    if given is not None:
+        name: str = given  # checked by StudySpec
+        return name
+    if file is None:
+        raise InvalidStudy("name", "must be given where there is no study file.", 'Give name="...".')
+    return file.stem
+
+
+def code_paths(code: Any, folder: Path) -> tuple[Path, ...]:
+    """Further folders with code, absolute."""
+    if isinstance(code, str | Path):
+        raise InvalidStudy("code", f"{str(code)!r} is not a list.", f"Write code=[{str(code)!r}].")
+    written: list[str | Path] = list(code) if isinstance(code, Iterable) else []
+    if not isinstance(code, Iterable) or not all(isinstance(each, str | Path) for each in written):
+        raise InvalidStudy("code", f"{code!r} is not a list of folders.", 'Write e.g. code=["../src/mylib"].')
+    paths = tuple((folder / each).resolve() for each in written)
+    for path, named in zip(paths, written, strict=True):
+        if not path.exists():
+            raise InvalidStudy(
+                "code",
+                f"{str(named)!r} does not exist ({path}).",
+                "Folders are relative to the study file.",
+            )
+    return paths
+
+
+def word(given: Any, field: str) -> str | None:
+    """A word, or none."""
+    if given is not None and (not isinstance(given, str) or not given):
+        raise InvalidStudy(field, f"must be a word, not {given!r}.", 'Write e.g. "v3".')
+    return given
