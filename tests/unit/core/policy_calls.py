@@ -71,6 +71,7 @@ class Caller:
         for verdict in self.policy.decide():
             found.append((verdict.trial, getattr(verdict, "to", None)))
             assert verdict.reason
+            assert verdict.trial in self.trials
             if found[-1][1] is None:
                 self.stop(verdict.trial)
             else:
@@ -79,6 +80,7 @@ class Caller:
 
     def request(self, number, step):
         trial = self.trials[number]
+        assert trial.deepest < step <= trial.max_steps
         trial.asked, trial.open, trial.state, trial.retried = step, True, "open", False
         self.call("requested", number, step)
 

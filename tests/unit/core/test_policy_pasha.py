@@ -41,7 +41,7 @@ def test_the_last_rung_moves_up_when_the_ranking_changes(arguments, maximize, no
         assert {verdict.trial: verdict.to for verdict in caller.policy.decide()} == {
             number: step
             for number, step in everything.items()
-            if step <= last or step == next(iter(policy_oracles.ladder(arguments, 30, 1)))
+            if step <= last or caller.trials[number].retried
         }
         again = caller.restarted(chosen)
         assert again.decide() == caller.policy.decide()

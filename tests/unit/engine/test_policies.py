@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import random
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -425,3 +429,34 @@ def test_several_objectives_reach_the_policy(monkeypatch: pytest.MonkeyPatch) ->
             ours, theirs = first[trial], first[other]
             better = theirs["accuracy"] >= ours["accuracy"] and theirs["cost"] <= ours["cost"]  # type: ignore[operator]
             assert not better or theirs == ours
+
+
+def journal_of(policy: policies.PolicySpec) -> str:
+    """All events of a study with a fault, as one number."""
+    cluster = Cluster(5, {"a": 2, "b": 1})
+    submit(cluster, spec(rates=PIECES[:4], policy=policy))
+    for _ in range(60):
+        cluster.act()
+    cluster.kill_worker("a")
+    cluster.run()
+    lines = [[type(event).__name__, journal.to_json(event)] for event in cluster.journal]
+    return hashlib.sha256(json.dumps(lines).encode()).hexdigest()
+
+
+def journals() -> dict[str, str]:
+    return {str(policy.to_json()): journal_of(policy) for policy in [*HALVING, *WATCHING]}
+
+
+def test_two_hash_seeds_give_one_journal() -> None:
+    program = (
+        "import json; from tests.unit.engine.test_policies import journals; print(json.dumps(journals()))"
+    )
+    for hash_seed in ("1", "2"):
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            env={"PYTHONHASHSEED": hash_seed, "PYTHONPATH": ":".join(sys.path)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert json.loads(done.stdout) == journals()
