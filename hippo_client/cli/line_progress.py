@@ -153,7 +153,7 @@ def summary_line(picture: Picture) -> str:
         f"best {best_words(picture)}",
         sharing_words(picture),
     ]
-    if picture.state == "running" and picture.seconds_left is not None:
+    if picture.seconds_left is not None:
         parts.append(f"about {duration(picture.seconds_left)} left")
     if picture.reason:
         parts.append(picture.reason)

@@ -187,6 +187,6 @@ def _row(
 
 
 def _seconds_left(study: study_pb2.Study) -> float | None:
-    if not study.HasField("seconds_waiting"):
+    if study_state(study) is not StudyState.RUNNING or not study.HasField("seconds_waiting"):
         return None
     return study.seconds_waiting / max(study.slots_total, 1)

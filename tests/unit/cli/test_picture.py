@@ -82,8 +82,9 @@ def test_a_conditional_parameter_that_a_trial_lacks_is_blank() -> None:
     assert [row.parameters for row in draw(snapshot(trials)).rows] == [("1", ""), ("2", "3")]
 
 
-def test_a_paused_study_tells_how_it_goes_on() -> None:
+def test_a_paused_study_tells_how_it_goes_on_and_not_when_it_will_be_done() -> None:
     paused = snapshot([trial(0, "waiting", 2)], state=study_pb2.STUDY_STATE_PAUSED, reason="paused by a user")
+    assert draw(paused).seconds_left is None
     assert study_summary(paused.study).splitlines()[:2] == [
         "Study digits paused: 1 trial, 1 waiting.",
         "paused by a user; `hippo study resume digits` goes on",
