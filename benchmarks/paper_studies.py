@@ -10,7 +10,7 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hippo_core import policies, samplers, schedules
+from hippo_core import samplers, schedules
 from hippo_core.policies import PolicySpec
 from hippo_core.program import Program
 from hippo_core.schedules import cosine, cosine_restarts, exponential, linear, piecewise, warmup
@@ -129,8 +129,3 @@ def drawn_from_r1(count: int, high_overlap: bool, seed: int, policy: PolicySpec)
         }
         studies.append(study(f"study-{number}", options, 120, policy))
     return studies
-
-
-def full() -> PolicySpec:
-    """Every trial to its end."""
-    return policies.full()
