@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -117,7 +118,8 @@ class Study:
     def spec(self) -> StudySpec:
         """The study as a value, as it is submitted, without the bundle.
 
-        The code digest is empty where the trainer's module does not exist yet.
+        Where the trainer's module does not exist yet, its folders stand for the code: studies beside each other are
+        planned as sharing it, others are not.
 
         Raises:
             InvalidStudy: A file that the trainer imports does not parse, or does not travel.
@@ -127,7 +129,8 @@ class Study:
         try:
             digest = self.code_digest()
         except TrainerMissing:
-            return self._spec
+            folders = [self.origin.folder, *self.code_paths]
+            digest = f"missing:{os.pathsep.join(str(folder.resolve()) for folder in folders)}"
         return replace(self._spec, program=replace(self._spec.program, code_digest=digest))
 
     def code_digest(self) -> str:

@@ -51,7 +51,8 @@ def test_all_else_has_defaults():
     assert (program.options, program.env, program.deterministic) == ({}, {}, True)
     assert program.resources == hippo.Resources(cpus=1, gpus=None, accelerator=None)
     assert (spec.checkpoint_every, spec.priority, spec.secrets, spec.bundle) == (None, 0, (), "")
-    assert program.code_digest == ""  # there is no module named trainer beside this file
+    # There is no module named trainer beside this file.
+    assert program.code_digest == f"missing:{Path(__file__).parent}"
 
 
 def test_a_finite_space_with_max_trials_is_drawn_at_random():

@@ -54,6 +54,16 @@ def test_a_trainer_given_by_name_is_not_imported(folder):
     assert load(folder / "study.py").trainer == "trainer:Small"
 
 
+def test_a_trainer_that_is_not_there_yet_is_shared_within_its_folder_alone(tmp_path):
+    def program(folder, name):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        return load(write(tmp_path / folder, f"{HEAD}study = {made()}", name)).spec().program
+
+    here = program("here", "one.py")
+    assert program("here", "two.py").key == here.key
+    assert program("there", "one.py").key != here.key
+
+
 def test_a_trainer_defined_in_the_study_file_names_its_module(folder):
     text = (folder / "trainer.py").read_text() + "study = " + made().replace("'trainer:Small'", "Small")
     study = load(write(folder, text, "mine.py"))
