@@ -91,7 +91,7 @@ TRIAL_TRANSITIONS: Mapping[TrialState, frozenset[TrialState]] = {
             TrialState.FAILED,
         }
     ),
-    TrialState.PAUSED: frozenset({TrialState.WAITING, TrialState.STOPPED}),
+    TrialState.PAUSED: frozenset({TrialState.WAITING, TrialState.COMPLETED, TrialState.STOPPED}),
     TrialState.COMPLETED: frozenset({TrialState.WAITING, TrialState.PAUSED}),
     TrialState.STOPPED: frozenset({TrialState.WAITING}),
     TrialState.DIVERGED: frozenset(),

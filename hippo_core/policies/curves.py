@@ -9,7 +9,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
 
 from hippo_core.policies.policy import Extend, Policy, Stop, Values, Verdict
 
@@ -41,7 +40,6 @@ class Curves(Policy):
     """
 
     watches = True
-    completes: ClassVar[bool] = False  #: whether a trial that is stopped is done, rather than given up
 
     def __init__(self, maximize: bool) -> None:
         self.curves: dict[int, Curve] = {}
@@ -100,7 +98,7 @@ class Curves(Policy):
             if verdict is None:
                 self._stops.pop(trial, None)
             else:
-                self._stops[trial] = Stop(trial, verdict, completes=self.completes)
+                self._stops[trial] = Stop(trial, verdict)
         self._doubtful.clear()
         return [
             *(self._stops[trial] for trial in sorted(self._stops)),

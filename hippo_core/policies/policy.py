@@ -21,7 +21,7 @@ class Extend:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Train a trial no further, ever, whether or not it is being trained."""
+    """Train a trial no further, ever, whether it is being trained or rests."""
 
     trial: int
     reason: str  #: in words and numbers

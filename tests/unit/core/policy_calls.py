@@ -226,7 +226,7 @@ class Caller:
         elif kind == "add" and len(self.trials) < most:
             self.add(random.randrange(1, 5), max(trial.max_steps for trial in self.trials.values()))
         elif kind == "raise":
-            self.raise_limit(self.every * random.randrange(5, largest))
+            self.raise_limit(self.every * random.randrange(1, largest))
         elif kind == "stop":
             self.stop_and_take_up_again()
         elif kind == "finish" and not self.open and not copy.deepcopy(self.policy).decide():

@@ -215,20 +215,22 @@ def percentile(caller, share, min_steps, min_trials):
     return found
 
 
-def impatient(caller, evaluations, min_change, min_steps):
-    """Who has not improved for long."""
-    found = set()
-    for number in on_their_way(caller):
-        values = [value for _, value in curves(caller)[number]]
-        bests, best = [], None
-        for value in values:
-            better_now = best is None or value < best - min_change
-            bests.append(better_now)
-            best = value if better_now else best
-        if not values or curves(caller)[number][-1][0] < min_steps:
+def patience(caller, evaluations, min_change, min_steps):
+    """By trial: how far it is to be trained now, or None: it is done."""
+    found = {}
+    for number, trial in caller.trials.items():
+        if trial.ended:
             continue
-        if not any(bests[-evaluations:]) and len(values) > evaluations:
-            found.add(number)
+        curve, since, best = curves(caller)[number], caller.every, None
+        for step, value in curve:
+            if best is None or value < best - min_change:
+                since, best = step, value
+        last = max(since + evaluations * caller.every, ceil(min_steps / caller.every) * caller.every)
+        asked = trial.deepest if trial.retried else trial.asked
+        if min(last, trial.max_steps) > asked:
+            found[number] = min(last, trial.max_steps)
+        elif last < trial.max_steps and trial.deepest >= last and trial.state != "cut":
+            found[number] = None
     return found
 
 

@@ -26,7 +26,7 @@ def worth(seed, distinct):
 @st.composite
 def specs(draw):
     """A policy, with its oracle."""
-    kind = draw(st.sampled_from(["median", "percentile", "patience", "threshold"]))
+    kind = draw(st.sampled_from(["median", "percentile", "threshold"]))
     first = draw(st.integers(1, 4))
     if kind == "median":
         least = draw(st.integers(1, 4))
@@ -39,12 +39,6 @@ def specs(draw):
         return (
             policies.percentile_stopping(share, first, least),
             lambda caller: policy_oracles.percentile(caller, share / 100, first, least),
-        )
-    if kind == "patience":
-        count, change = draw(st.integers(1, 4)), draw(st.sampled_from([0.0, 0.25, 0.3]))
-        return (
-            policies.patience(count, change, first),
-            lambda caller: policy_oracles.impatient(caller, count, change, first),
         )
     bound = draw(st.sampled_from([0.25, 0.5]))
     return (
@@ -111,12 +105,6 @@ def test_a_trial_whose_beginning_is_known_is_judged_by_all_of_it():
 
 
 def test_reasons_tell_the_numbers():
-    patient = Caller(policies.patience(2), (True,), lambda trial, step: (0.5 if step > 1 else 0.75,))
-    patient.add(1, 9)
-    patient.carry_out()
-    patient.evaluate(0, 3)
-    (verdict,) = patient.policy.decide()
-    assert verdict == Stop(0, "no improvement on 0.75, at step 1, in 2 evaluations", completes=True)
     bounded = Caller(policies.threshold_stopping(0.6, 2), (False,), lambda trial, step: (step / 2,))
     bounded.add(1, 9)
     bounded.carry_out()

@@ -27,6 +27,7 @@ def _told(engine: Engine, study: Study) -> dict[str, object]:
         "finishes": None if study.open else policy.finish(),
         "standing": {number: policy.standing(number) for number in study.trials},
         "climbers": getattr(policy, "climbers", None),
+        "trials": getattr(policy, "trials", None),
         "curves": getattr(policy, "curves", None),
         "last rung": getattr(policy, "last_rung", None) if study.trials else None,
     }
