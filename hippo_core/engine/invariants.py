@@ -1,7 +1,7 @@
 """What must hold after every command, as named functions over the state.
 
-Checked after every command in tests, and at the end of every simulation; ``check`` raises ``InvariantViolated`` with the
-story that led there.
+Checked after every command in tests, and at the end of every simulation; ``check`` raises ``InvariantViolated`` with
+the story that led there.
 """
 
 from __future__ import annotations
