@@ -125,7 +125,7 @@ def _extend(decision: Decision, study: Study, spec: StudySpec) -> None:
         for number in sorted(study.trials):
             trial = study.trials[number]
             if cut_off and trial.state is TrialState.STOPPED and trial.asked > trial.reached:
-                open_request(decision, study, trial, trial.asked)
+                open_request(decision, study, trial, trial.asked, "taken up again: the study was extended")
     _add_trials(decision, study)
 
 
@@ -199,7 +199,7 @@ def retry(decision: Decision, command: RetryTrials) -> int:
         decision.emit(StudyStateChanged(study=study.id, state=StudyState.RUNNING, reason=""))
     for trial in failed:
         decision.emit(TrialLimited(study=study.id, trial=trial.number, max_steps=trial.max_steps))
-        open_request(decision, study, trial, trial.asked)
+        open_request(decision, study, trial, trial.asked, "tried again, as a user asked")
         assert trial.node is not None
         for node in trial.node.path():
             if node.failures is not None:

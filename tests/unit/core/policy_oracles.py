@@ -217,12 +217,12 @@ def percentile(caller, share, min_steps, min_trials):
 
 def patience(caller, evaluations, min_change, min_steps):
     """By trial: how far it is to be trained now, or None: it is done."""
-    found = {}
+    found, known = {}, curves(caller)
     for number, trial in caller.trials.items():
         if trial.ended:
             continue
-        curve, since, best = curves(caller)[number], caller.every, None
-        for step, value in curve:
+        since, best = caller.every, None
+        for step, value in known[number]:
             if best is None or value < best - min_change:
                 since, best = step, value
         last = max(since + evaluations * caller.every, ceil(min_steps / caller.every) * caller.every)

@@ -114,7 +114,8 @@ def test_stopping_judges_each_by_those_who_came_before_it(arguments, most, compa
         for number, trial in caller.trials.items():
             if trial.asked > trial.deepest > 0 and trial.state != "failed":
                 assert judged[number, trial.deepest], "only who was among the best is asked for more"
-        expect_same_after_a_restart(caller, chosen)
+        if chosen.random() < 0.3:
+            expect_same_after_a_restart(caller, chosen)
 
     caller.add(chosen.randrange(1, 8), chosen.randrange(4, 30))
     for _ in range(70):
