@@ -1,7 +1,7 @@
 """What each slot of a simulation did when, as SVG: a row a slot, time runs to the right.
 
-Training is the darker, the more trials it serves; each study has a hue of its own. All text is escaped; there are no
-scripts and no outside references.
+A row is grey while the slot is there. Training is the darker, the more trials it serves; each study has a hue of its
+own. All text is escaped; there are no scripts and no outside references.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from hippo_core.simulation import Activity
 
 if TYPE_CHECKING:
-    from hippo_core.simulation import Simulated, Span
+    from hippo_core.simulation import Host, Simulated, Span
 
 _LEFT = 12
 _TOP = 44
@@ -42,7 +42,7 @@ def draw(simulated: Simulated, width: int = 1200) -> str:
         simulated: What a simulation came to.
         width: In pixels; the height follows from the number of slots.
     """
-    rows = sorted({(span.host, span.slot) for span in simulated.spans})
+    rows = [(host, slot) for host in simulated.hosts for slot in range(host.slots)]
     row = min(_TALLEST_ROW, max(6, _ROWS // max(1, len(rows))))
     named = max((len(_slot_name(*each)) for each in rows), default=0)
     left = _LEFT + named * _CHARACTER + 6
@@ -58,7 +58,8 @@ def draw(simulated: Simulated, width: int = 1200) -> str:
         *_axis(end, scale, left, height),
         *_names(rows, row),
     ]
-    places = {each: _TOP + row * index for index, each in enumerate(rows)}
+    places = {(host.name, slot): _TOP + row * index for index, (host, slot) in enumerate(rows)}
+    parts += [_presence(host, end, left, scale, places[host.name, slot], row) for host, slot in rows]
     for span in _merged(simulated.spans):
         parts.append(_bar(span, left, scale, places[span.host, span.slot], row, studies))
     parts.append(_bound(simulated.lower_bound_seconds, scale, left, height))
@@ -128,7 +129,7 @@ def _axis(end: float, scale: float, left: float, height: float) -> Iterator[str]
         )
 
 
-def _names(rows: Sequence[tuple[str, int]], row: float) -> Iterator[str]:
+def _names(rows: Sequence[tuple[Host, int]], row: float) -> Iterator[str]:
     every = math.ceil(10 / row)
     for index, (host, slot) in enumerate(rows):
         if index % every == 0:
@@ -136,8 +137,17 @@ def _names(rows: Sequence[tuple[str, int]], row: float) -> Iterator[str]:
             yield f'<text x="{_LEFT}" y="{y:.1f}" fill="{_TEXT}">{escape(_slot_name(host, slot))}</text>'
 
 
-def _slot_name(host: str, slot: int) -> str:
-    return f"{host}/{slot}"
+def _slot_name(host: Host, slot: int) -> str:
+    return f"{host.name}/{slot}"
+
+
+def _presence(host: Host, end: float, left: float, scale: float, y: float, row: float) -> str:
+    begin = min(host.joins_seconds, end)
+    stop = end if host.lost_seconds is None else min(host.lost_seconds, end)
+    return (
+        f'<rect x="{left + begin * scale:.2f}" y="{y + 1:.1f}" width="{(stop - begin) * scale:.2f}" '
+        f'height="{row - 2:.1f}" fill="#8882" />'
+    )
 
 
 def _bar(span: Span, left: float, scale: float, y: float, row: float, studies: Sequence[str]) -> str:

@@ -77,6 +77,7 @@ class Simulated:
         phases: Between how many barriers there was anything to train.
         events: How many the engine made.
         studies: How each study went.
+        hosts: The workers.
         spans: What each slot did when.
     """
 
@@ -92,6 +93,7 @@ class Simulated:
     phases: int
     events: int
     studies: tuple[SimulatedStudy, ...]
+    hosts: tuple[Host, ...]
     spans: tuple[Span, ...]
 
     @property
@@ -110,7 +112,7 @@ class Simulated:
         return sum(spent for kind, spent in self.slot_seconds.items() if kind != Activity.IDLE)
 
     def to_json(self) -> dict[str, Any]:
-        """The outcome as a JSON object, without the spans."""
+        """The outcome as a JSON object, without hosts and spans."""
         return {
             "slots": self.slots,
             "makespan_seconds": self.makespan_seconds,
@@ -230,6 +232,7 @@ def _outcome(simulator: Simulator, hosts: Sequence[Host], clockwork: Clockwork) 
         phases=len(work),
         events=simulator.event_count,
         studies=studies,
+        hosts=tuple(hosts),
         spans=tuple(simulator.usage.spans),
     )
 

@@ -66,6 +66,25 @@ def test_bars_lie_within_the_chart_and_beside_each_other():
             assert left + width <= beside + 0.31  # what is very short is drawn a little wider
 
 
+def test_a_slot_that_does_nothing_has_a_row_while_it_is_there():
+    found = simulation.simulate(
+        study("one", 0.1),
+        hosts=[
+            simulation.Host(name="busy", slots=1),
+            simulation.Host(name="idle", slots=1, joins_seconds=3, lost_seconds=6),
+        ],
+    )
+    drawn = ElementTree.fromstring(simulation.gantt_svg(found))
+    assert "idle/0" in [each.text for each in drawn.iter("{http://www.w3.org/2000/svg}text")]
+    busy, idle = (
+        each for each in drawn.iter("{http://www.w3.org/2000/svg}rect") if each.get("fill") == "#8882"
+    )
+    assert float(idle.get("width")) == pytest.approx(float(busy.get("width")) * 3 / 9, abs=0.02)
+    assert float(idle.get("x")) == pytest.approx(
+        float(busy.get("x")) + float(busy.get("width")) / 3, abs=0.02
+    )
+
+
 def test_recorded_metrics_are_looked_up():
     recorded = simulation.RecordedMetrics([([{"lr": 0.1}] * 9, {k: {"accuracy": 0.5} for k in range(1, 10)})])
     found = simulation.simulate(study("one", 0.1), response=recorded)
