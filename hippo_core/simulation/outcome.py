@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right, insort
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from hippo_core.engine.best import best_trials
@@ -66,15 +67,15 @@ class Simulated:
         slots: The most that were there at a time.
         makespan_seconds: When the last study ended.
         lower_bound_seconds: Hu's level bound of the steps that were trained, with their evaluations, summed over the
-            barriers of the policies: no schedule that trains them, and learns the same at the same barriers, is
-            shorter.
+            barriers of the policies (``hippo_core.simulation.phases``): no schedule that trains them, and learns the
+            same at the same barriers, is shorter.
         path_bound_seconds: The weaker bound: for each phase the longest path or the work divided by the slots.
         slot_seconds: The slots' time, by what it went into.
         steps_trained: All training, what was trained again included.
         steps_retrained: What was trained again.
         steps_without_sharing: What the steps of all trials are, each trained alone.
         trials: How many there are.
-        phases: Between how many barriers there was anything to train.
+        phases: How many phases, each begun by a barrier, the study with the most of them had.
         events: How many the engine made.
         studies: How each study went.
         hosts: The workers.
@@ -211,7 +212,12 @@ def _objectives(studies: Sequence[StudySpec]) -> tuple[Objective, ...]:
 def _outcome(simulator: Simulator, hosts: Sequence[Host], clockwork: Clockwork) -> Simulated:
     state = simulator.engine.state
     slots = most_slots(hosts)
-    work = list(simulator.phases.work(state.nodes, clockwork, simulator.evaluate_every))
+    bound = partial(
+        simulator.phases.bound,
+        slots=slots,
+        clockwork=clockwork,
+        evaluate_every=simulator.evaluate_every,
+    )
     trained = sum(node.steps for node in state.nodes.values())
     distinct = sum(node.trained - node.start for node in state.nodes.values())
     studies = tuple(_study(study) for study in state.studies.values())
@@ -219,8 +225,8 @@ def _outcome(simulator: Simulator, hosts: Sequence[Host], clockwork: Clockwork) 
     return Simulated(
         slots=slots,
         makespan_seconds=seconds(simulator.now),
-        lower_bound_seconds=seconds(sum(level_bound(phase, slots) for phase in work)),
-        path_bound_seconds=seconds(sum(path_bound(phase, slots) for phase in work)),
+        lower_bound_seconds=seconds(bound(level_bound)),
+        path_bound_seconds=seconds(bound(path_bound)),
         slot_seconds={
             kind.value: seconds(spent)
             for kind, spent in simulator.usage.accounts(hosts, simulator.now).items()
@@ -229,7 +235,7 @@ def _outcome(simulator: Simulator, hosts: Sequence[Host], clockwork: Clockwork) 
         steps_retrained=trained - distinct,
         steps_without_sharing=sum(study.steps_without_sharing for study in studies),
         trials=sum(len(study.trials) for study in state.studies.values()),
-        phases=len(work),
+        phases=simulator.phases.count(),
         events=simulator.event_count,
         studies=studies,
         hosts=tuple(hosts),

@@ -100,7 +100,7 @@ class Simulator:
         self.engine = Engine(settings)
         self.now = 0
         self.usage = Usage()
-        self.phases = Phases()
+        self.phases = Phases(self.engine.state.nodes)
         self.evaluate_every: dict[int, int] = {}
         self.event_count = 0
         self._response = response
@@ -214,7 +214,7 @@ class Simulator:
         outcome = self.engine.handle(command, seconds(self.now))
         self.event_count += len(outcome.events)
         for event in outcome.events:
-            self.phases.note(event)
+            self.phases.note(event, self.now)
             if self._watch is not None:
                 self._watch(event)
         self._news.extend(outcome.events)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.bounds import makespan_steps
-from hippo_core.engine.events import RequestClosed, RequestOpened, StepsTrained
+from hippo_core.engine.events import Event, RequestClosed, RequestOpened, StudySubmitted
 from hippo_core.engine.states import RequestState
 from hippo_core.formulas import Constant
 from hippo_core.laws import make
@@ -14,7 +17,7 @@ from hippo_core.plan import Node
 from hippo_core.sequence import Laws
 from hippo_core.simulation import Costs
 from hippo_core.simulation.bounds import Work, level_bound, path_bound
-from hippo_core.simulation.costs import Clockwork, ticks
+from hippo_core.simulation.costs import Clockwork
 from hippo_core.simulation.phases import Phases
 from hippo_core.values import Kind
 
@@ -61,52 +64,89 @@ def test_a_bound_of_unequal_steps_by_hand() -> None:
     assert path_bound(wide, 2) == 8
 
 
-def node(number: int, parent: Node | None, start: int) -> Node:
+def node(number: int, parent: Node | None, start: int, trained: int) -> Node:
     laws = Laws.of({"lr": make(Constant(float(number)), 0, False, Kind.FLOAT)})
-    return Node(number, 1, parent, start, laws, laws.key(start))
+    return Node(number, 1, parent, start, laws, laws.key(start), trained=trained)
 
 
-def opened(trial: int, step: int) -> RequestOpened:
-    return RequestOpened(study=1, trial=trial, step=step, node=1)
+def submitted(study: int) -> StudySubmitted:
+    return StudySubmitted(study=study, project="p", user="u", name=str(study), program_key="k", spec={})
 
 
-def closed(trial: int, step: int) -> RequestClosed:
+def opened(study: int, trial: int, step: int, where: int) -> RequestOpened:
+    return RequestOpened(study=study, trial=trial, step=step, node=where, reason="")
+
+
+def closed(study: int, trial: int, step: int) -> RequestClosed:
     return RequestClosed(
-        sequence=1, study=1, trial=trial, step=step, state=RequestState.REACHED, reached=step, value=0.5
+        sequence=1, study=study, trial=trial, step=step, state=RequestState.REACHED, reached=step, value=0.5
     )
 
 
-def trained(number: int, start: int, stop: int) -> StepsTrained:
-    return StepsTrained(fence=1, node=number, start=start, stop=stop, train_seconds=0, evaluate_seconds=0)
+def all_work(work: Sequence[Work], slots: int) -> int:
+    """Stands in for a bound: what the steps take together, and where each could begin."""
+    return sum(each.duration for each in work) * 1000 + sum(each.earliest for each in work)
 
 
 def test_what_a_barrier_let_be_known_is_bounded_by_itself() -> None:
-    """1. Two trials reach step 3, one by one. 2. Then one goes on to 5. 3. What is trained again counts once."""
-    root = node(1, None, 0)
-    nodes = {1: root, 2: node(2, root, 1)}
-    phases = Phases()
-    for event in (
-        opened(0, 3),
-        opened(1, 3),
-        trained(1, 0, 2),
-        trained(1, 2, 3),
-        closed(0, 3),
-        trained(2, 1, 3),
-        trained(2, 1, 3),
-        closed(1, 3),
-        opened(0, 5),
-        trained(1, 2, 5),
-        closed(0, 5),
-    ):
-        phases.note(event)
-    costs = Clockwork(Costs(step_seconds=2.0, evaluate_seconds=1.0))
-    first, second = phases.work(nodes, costs, {1: 2})
-    plain, evaluated = ticks(2.0), ticks(3.0)
-    assert first == [
-        Work(0, plain),
-        Work(plain, evaluated),
-        Work(plain + evaluated, plain),
-        Work(plain, evaluated),
-        Work(plain + evaluated, plain),
+    """1. Two trials that part at step 1 are asked for, to step 3. 2. Only when both are there is one asked for to 5."""
+    root = node(1, None, 0, trained=5)
+    phases = Phases({1: root, 2: node(2, root, 1, trained=3)})
+    events = [
+        submitted(1),
+        opened(1, 0, 3, 1),
+        opened(1, 1, 3, 2),
+        closed(1, 0, 3),
+        closed(1, 1, 3),
+        opened(1, 0, 5, 1),
+        closed(1, 0, 5),
     ]
-    assert second == [Work(0, evaluated), Work(evaluated, plain)]
+    for event in events:
+        phases.note(event, 7)
+    costs = Clockwork(Costs(step_seconds=2e-9, evaluate_seconds=1e-9))  # 2 ticks a step, 1 an evaluation
+    assert phases.count() == 2
+    # States 2 and 4 are evaluated: the steps 1 and 3 take 3 ticks. In each phase what was known before is there.
+    first = (2 + 3 + 2 + 3 + 2) * 1000 + (0 + 2 + 5) + (2 + 5)
+    second = (3 + 2) * 1000 + (0 + 3)
+    assert phases.bound(all_work, 1, costs, {1: 2}) == 7 + first + second
+
+
+UNIT = Clockwork(Costs(step_seconds=1e-9))
+
+
+def bound_of(nodes: dict[int, Node], events: list[tuple[int, Event]]) -> int:
+    """The level bound on many slots: the longest path of each phase."""
+    phases = Phases(nodes)
+    for now, event in events:
+        phases.note(event, now)
+    return phases.bound(level_bound, 9, UNIT, {1: 1})
+
+
+@pytest.mark.parametrize(("shared", "expected"), [(False, 5 + 2 + 4), (True, 9)])
+def test_a_study_among_others_waits_at_its_own_barriers(shared: bool, expected: int) -> None:
+    """1. A study asks for a trial to 2 and then for another to 4. 2. A second study is open all the time, to 9: on
+    trials of its own, the first takes 2 and 4 from when it came. 3. Asking for the same, it may have had them done."""
+    nodes = {number: node(number, None, 0, trained=9) for number in (1, 2, 3)}
+    nodes[1].trained, nodes[2].trained = 2, 4
+    others = [(0, opened(2, number, 4, number)) for number in (1, 2)] if shared else []
+    found = bound_of(
+        nodes,
+        [
+            (0, submitted(2)),
+            (0, opened(2, 3, 9, 3)),
+            *others,
+            (5, submitted(1)),
+            (5, opened(1, 0, 2, 1)),
+            (7, closed(1, 0, 2)),
+            (7, opened(1, 1, 4, 2)),
+            (11, closed(1, 1, 4)),
+            (12, closed(2, 3, 9)),
+        ],
+    )
+    assert found == expected
+
+
+def test_what_was_asked_for_and_not_trained_does_not_count() -> None:
+    nodes = {1: node(1, None, 0, trained=3)}
+    assert bound_of(nodes, [(0, submitted(1)), (0, opened(1, 0, 9, 1)), (3, closed(1, 0, 9))]) == 3
+    assert bound_of({}, [(4, submitted(1))]) == 0
