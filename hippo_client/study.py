@@ -44,7 +44,8 @@ class Study:
         checkpoint_every: Save after so many steps; by default as often as the cost allows.
         resources: What training one trial takes.
         priority: Studies with a higher one are trained first.
-        initial: Points to try first. None so far.
+        initial: Points to try first, whatever the sampler: each a dict by hyper-parameter of values as a trial has
+            them, an option of a choice as it is written in the space; or ``trial.hyperparameters`` of an earlier one.
         code: Further folders with code, relative to the study file.
         code_version: A word of yours for the version of the code, in place of the digest of its files.
         env: Environment variables for the trainer.
@@ -84,13 +85,14 @@ class Study:
         **unknown: Any,
     ) -> None:
         given.refuse_unknown(unknown)
-        given.refuse_unbuilt(repeats, initial)
+        given.refuse_unbuilt(repeats)
         self.origin = find_origin()
         self.trainer = refer(trainer, self.origin)
         self.code_paths = given.code_paths(code, self.origin.folder)
         self.code_version = given.word(code_version, "code_version")
         searched = Space(space)
         drawn = given.sampler(sampler, searched, max_trials)
+        first = given.initial(initial, searched)
         # What is handed on as it was given is checked by the values that it becomes a part of.
         program = Program(
             trainer=self.trainer, code_digest="", kinds=searched.kinds,
@@ -101,8 +103,9 @@ class Study:
         self._spec = StudySpec(
             program=program, space=searched, sampler=drawn, policy=given.policy(policy),
             name=given.name(name, self.origin.file), objectives=given.objectives(maximize, minimize),
-            max_trials=given.max_trials(max_trials, drawn, searched), max_steps=given.max_steps(max_steps),
+            max_trials=given.max_trials(max_trials, drawn, searched, len(first)), max_steps=given.max_steps(max_steps),
             secrets=given.names(secrets, "secrets"), checkpoint_every=checkpoint_every, priority=priority,
+            initial=first,
         )  # fmt: skip
 
     @property

@@ -13,11 +13,13 @@ from typing import Any
 from hippo_core import policies, samplers
 from hippo_core.arguments import suggestion
 from hippo_core.errors import InvalidStudy
+from hippo_core.points import read_point
 from hippo_core.policies import PolicySpec
 from hippo_core.program import Resources
 from hippo_core.samplers import Sampler
 from hippo_core.space import EndOf, Space
 from hippo_core.study import Objective
+from hippo_core.values import Scalar
 
 DEFAULT_UNIT = "epoch"
 # What other systems call them.
@@ -66,7 +68,7 @@ def refuse_unknown(unknown: Mapping[str, Any]) -> None:
         raise InvalidStudy(name, "is no argument of Study.", suggestion(name, ARGUMENTS, _PEERS))
 
 
-def refuse_unbuilt(repeats: Any, initial: Any) -> None:
+def refuse_unbuilt(repeats: Any) -> None:
     """Refuses what is not built yet."""
     if repeats != 1 or isinstance(repeats, bool):
         raise InvalidStudy(
@@ -74,12 +76,13 @@ def refuse_unbuilt(repeats: Any, initial: Any) -> None:
             f"must be 1, not {repeats!r}: repeated trials are not supported yet.",
             "Submit the study again under another name with another seed.",
         )
-    if initial:
-        raise InvalidStudy(
-            "initial",
-            "points to try first are not supported yet.",
-            "Leave it out, or list them in the space.",
-        )
+
+
+def initial(given: Any, space: Space) -> tuple[Mapping[str, Scalar], ...]:
+    """The points to try first, as what is drawn at each."""
+    if isinstance(given, str | Mapping) or not isinstance(given, Iterable):
+        raise InvalidStudy("initial", f"{given!r} is not a list of points.", "Write initial=[{...}, ...].")
+    return tuple(read_point(space, point, f"initial[{index}]") for index, point in enumerate(given))
 
 
 def objectives(maximize: Any, minimize: Any) -> tuple[Objective, ...]:
@@ -116,7 +119,7 @@ def sampler(given: Any, space: Space, max_trials: int | None) -> Sampler:
         finite = space.unlistable() is None
         return samplers.grid() if finite and max_trials is None else samplers.random()
     if not isinstance(given, Sampler):
-        hint = "Write samplers.grid() or samplers.random()."
+        hint = "Write e.g. samplers.grid() or samplers.tpe()."
         if callable(given):
             hint = f"Call it: samplers.{getattr(given, '__name__', 'random')}()."
         raise InvalidStudy("sampler", f"{given!r} is no sampler.", hint)
@@ -135,14 +138,14 @@ def policy(given: Any) -> PolicySpec:
     return given
 
 
-def max_trials(given: Any, sampler: Sampler, space: Space) -> int:
-    """How many trials there are in all; by default as many as the sampler has points."""
+def max_trials(given: Any, sampler: Sampler, space: Space, initial: int) -> int:
+    """How many trials there are in all; by default as many as there are initial points and the sampler has points."""
     if given is not None:
         number: int = given  # checked by StudySpec
         return number
     count = sampler.count(space)
     if count is not None:
-        return count
+        return initial + count
     domain = space.unlistable()
     because = (
         f"{domain.name!r} has too many values to list"

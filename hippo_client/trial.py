@@ -80,7 +80,7 @@ class Trial:
             raise InvalidStudy("step", f"must be an int of at least 0, not {step!r}.")
         response = self._client.connection.studies.GetStudy(study_pb2.GetStudyRequest(name=self.study))
         spec = StudySpec.from_json(json.loads(response.study.spec_json))
-        return spec.sequence(spec.point(self.number)).values(step)
+        return spec.sequence_of(self.hyperparameters).values(step)
 
     def history(self) -> list[dict[str, Any]]:
         """Its evaluations by step: ``[{"step": 1, "metrics": {...}}, ...]``."""

@@ -36,20 +36,32 @@ def _branches(todo: Todo | None, drawn: dict[str, Scalar]) -> Iterator[dict[str,
         yield from _branches((domain, rest), {**drawn, name_of(domain): domain.item(index)})
 
 
-def draw_assignment(entries: Entries, uniform: Callable[[str], float]) -> dict[str, Scalar]:
-    """One assignment.
+def draw_assignment(entries: Entries, decide: Callable[[Domain], Scalar]) -> dict[str, Scalar]:
+    """One assignment: a value for each domain that the trial has, given what others came to.
 
     Args:
         entries: The space's.
-        uniform: A number from [0, 1) for a domain's name.
+        decide: A domain's value.
     """
     drawn: dict[str, Scalar] = {}
     found = _next_undrawn((entries, None), drawn)
     while found is not None:
         domain, rest = found
-        drawn[name_of(domain)] = domain.draw(uniform(name_of(domain)))
+        drawn[name_of(domain)] = decide(domain)
         found = _next_undrawn((domain, rest), drawn)
     return drawn
+
+
+def unconditional(part: Part) -> Iterator[Domain]:
+    """The domains that are drawn whatever others come to."""
+    if isinstance(part, Domain):
+        yield part
+    elif isinstance(part, Schedule):
+        for _, each in part.children():
+            yield from unconditional(each)
+    elif isinstance(part, Mapping):
+        for each in part.values():
+            yield from unconditional(each)
 
 
 def _next_undrawn(todo: Todo | None, drawn: Mapping[str, Scalar]) -> tuple[Domain, Todo | None] | None:

@@ -21,7 +21,14 @@ from hippo_core.domains import logint as logint
 from hippo_core.domains import loguniform as loguniform
 from hippo_core.domains import quniform as quniform
 from hippo_core.domains import uniform as uniform
-from hippo_core.drawing import draw_assignment, list_assignments, name_of, plain_values, resolve
+from hippo_core.drawing import (
+    draw_assignment,
+    list_assignments,
+    name_of,
+    plain_values,
+    resolve,
+    unconditional,
+)
 from hippo_core.errors import InvalidStudy
 from hippo_core.kinds import always_valid, kinds_of
 from hippo_core.schedule_forms import Part
@@ -120,10 +127,14 @@ class Space:
 
     def satisfied(self, assignment: Assignment) -> bool:
         """Whether an assignment satisfies all constraints."""
+        return self._broken(assignment) is None
+
+    def _broken(self, assignment: Assignment) -> Constraint | None:
+        """A constraint that an assignment does not satisfy."""
         if not self.constraints:
-            return True
+            return None
         values = plain_values(self.entries, self.domains, assignment)
-        return all(constraint.holds(values) for constraint in self.constraints)
+        return next((each for each in self.constraints if not each.holds(values)), None)
 
     def assignment(self, number: int) -> Assignment | None:
         """Of a finite space, assignment ``number`` from 0; None where there are not so many."""
@@ -138,7 +149,35 @@ class Space:
         Args:
             uniform: A number from [0, 1) for a domain's name.
         """
-        return draw_assignment(self.entries, uniform)
+        return draw_assignment(self.entries, lambda domain: domain.draw(uniform(name_of(domain))))
+
+    def decide(self, decide: Callable[[Domain], Scalar]) -> dict[str, Scalar]:
+        """One assignment, whether or not it satisfies the constraints.
+
+        Args:
+            decide: A value for each domain that the trial has, given the values before.
+        """
+        return draw_assignment(self.entries, decide)
+
+    def unconditional(self) -> list[Domain]:
+        """The domains that every trial has, by name."""
+        found = {name_of(domain): domain for domain in unconditional(self.entries)}
+        return [found[name] for name in sorted(found)]
+
+    def checked(self, assignment: Assignment) -> dict[str, Scalar]:
+        """An assignment, in the order of drawing, if a trial may have it.
+
+        Raises:
+            InvalidStudy: A draw is missing, impossible or one too many, or the constraints are not satisfied.
+        """
+        found = self.decide(lambda domain: _decided(domain, assignment))
+        for name in assignment:
+            if name not in found:
+                raise InvalidStudy(f"assignment[{name!r}]", "the trial has no such draw")
+        broken = self._broken(found)
+        if broken is not None:
+            raise InvalidStudy("assignment", f"does not satisfy {broken.expression!r}")
+        return found
 
     def resolve(self, assignment: Assignment) -> dict[str, Part]:
         """The hyper-parameters of a trial: values and schedules without domains, by name, sorted.
@@ -149,12 +188,12 @@ class Space:
         Raises:
             InvalidStudy: A draw is missing or impossible, or a schedule refuses what was drawn for it.
         """
+        return resolve(self.entries, lambda domain: _decided(domain, assignment))
 
-        def decide(domain: Domain) -> Scalar:
-            name = name_of(domain)
-            if name not in assignment or not domain.holds(assignment[name]):
-                drawn = assignment.get(name, "nothing")
-                raise InvalidStudy(f"assignment[{name!r}]", f"{drawn!r} cannot be drawn")
-            return assignment[name]
 
-        return resolve(self.entries, decide)
+def _decided(domain: Domain, assignment: Assignment) -> Scalar:
+    name = name_of(domain)
+    if name not in assignment or not domain.holds(assignment[name]):
+        drawn = assignment.get(name, "nothing")
+        raise InvalidStudy(f"assignment[{name!r}]", f"{drawn!r} cannot be drawn")
+    return assignment[name]

@@ -190,6 +190,12 @@ def _sum(parts: Iterable[Counts]) -> Counts:
 
 def _hints(spec: StudySpec, counts: Counts, splits: Mapping[str, int]) -> list[str]:
     found = []
+    if spec.sampler.learns:
+        sampler = spec.sampler.to_json()["sampler"]
+        found.append(
+            f"what the sampler {sampler!r} will propose depends on what trials come to: "
+            "random points are counted in place of its own"
+        )
     if not isinstance(spec.policy, FullSpec):
         policy = spec.policy.to_json()["policy"]
         found.append(f"all trials are counted to their last step; the policy {policy!r} trains fewer")

@@ -13,18 +13,20 @@ from hippo_core.domains import part_to_json
 from hippo_core.errors import InvalidStudy
 from hippo_core.formulas import Constant
 from hippo_core.laws import Law, make
-from hippo_core.policies import Policy, PolicySpec
+from hippo_core.policies import FullSpec, PatienceSpec, Policy, PolicySpec
 from hippo_core.policies.policy import round_up
 from hippo_core.program import Program, canonical_json, require_int
 from hippo_core.samplers import Sampler
 from hippo_core.sequence import Sequence
 from hippo_core.space import Assignment, EndOf, Space
-from hippo_core.values import Scalar, normalise
+from hippo_core.space_reading import part_from_json
+from hippo_core.values import Scalar, normalise, scalar_from_json, scalar_to_json
 
 LARGEST_STEP = 2**40
 MOST_TRIALS = 1_000_000  # they are all made when the study is submitted
 LONGEST_NAME = 200
 SHOWN_ROUNDINGS = 4
+EXAMPLES = 256  #: how many random points are looked at where the sampler's own are not known yet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +69,7 @@ class StudySpec:
         checkpoint_every: Save at multiples of so many steps; None: as often as the cost allows.
         priority: Higher ones are trained first.
         secrets: Environment variables of the worker that the trainer may see.
+        initial: The points of the first trials, whatever the sampler: what is drawn for each domain.
     """
 
     name: str
@@ -81,6 +84,7 @@ class StudySpec:
     checkpoint_every: int | None = None
     priority: int = 0
     secrets: tuple[str, ...] = ()
+    initial: tuple[Mapping[str, Scalar], ...] = ()
 
     def __post_init__(self) -> None:
         """Checks the study as a whole."""
@@ -91,7 +95,8 @@ class StudySpec:
             raise InvalidStudy("program.kinds", "do not agree with the space")
         _check_policy(self.policy, self.objectives)
         self.policy.check(self._limit(), self.program.evaluate_every)
-        self.sampler.check(self.space, self.max_trials)
+        _check_sampler(self)
+        _check_initial(self)
         _check_points(self)
 
     @property
@@ -109,7 +114,19 @@ class StudySpec:
                 shown = ", ".join([*moved[:SHOWN_ROUNDINGS], *(["..."] if moved[SHOWN_ROUNDINGS:] else [])])
                 name = self.max_steps.name
                 found.append(f"the ends of {name!r} are rounded up for evaluate_every={every}: {shown}")
-        return (*found, *self.policy.check(self._limit(), every))
+        return (*found, *self._sampler_warnings(), *self.policy.check(self._limit(), every))
+
+    def _sampler_warnings(self) -> tuple[str, ...]:
+        if not self.sampler.learns or isinstance(self.policy, FullSpec | PatienceSpec):
+            return ()
+        if self.sampler.sees_stopped and len(self.objectives) == 1:
+            return ()
+        sampler = self.sampler.to_json()
+        several = f" with {len(self.objectives)} objectives" if self.sampler.sees_stopped else ""
+        return (
+            f"the sampler {sampler['sampler']}{several} learns only from trials that come to their end, and the policy "
+            f"{self.policy.name} stops most before; samplers.tpe() with one objective learns from all",
+        )
 
     def build_policy(self) -> Policy:
         """The policy at the beginning of the study."""
@@ -117,8 +134,29 @@ class StudySpec:
         return self.policy.build(maximize, self.program.evaluate_every)
 
     def point(self, number: int) -> Mapping[str, Scalar]:
-        """The sampler's assignment for trial ``number``, from 0: what is drawn for each domain."""
-        return self.sampler.point(self.space, self.program.seed, number)
+        """The assignment of trial ``number``, from 0: what is drawn for each domain.
+
+        First the initial points, then the sampler's. Of a sampler that learns it is a random stand-in: the trial's own
+        point is known when it is proposed.
+        """
+        if number < len(self.initial):
+            return self.initial[number]
+        return self.sampler.point(self.space, self.program.seed, number - len(self.initial))
+
+    @property
+    def known_trials(self) -> int:
+        """How many trials have points that are known beforehand."""
+        return min(len(self.initial), self.max_trials) if self.sampler.learns else self.max_trials
+
+    def checked_point(self, assignment: Assignment) -> dict[str, Scalar]:
+        """An assignment in canonical form, if a trial with it can be trained.
+
+        Raises:
+            InvalidStudy: It is not of the space, or its schedules are wrong or not finite.
+        """
+        found = self.space.checked(assignment)
+        _check_point(self, found, "")
+        return found
 
     def sequence(self, assignment: Assignment) -> Sequence:
         """A trial's schedules, side by side."""
@@ -132,6 +170,11 @@ class StudySpec:
             constant = not isinstance(part, schedule_forms.Schedule)
             found[name] = part_to_json(normalise(part, self.space.kinds[name]) if constant else part)
         return found
+
+    def sequence_of(self, hyperparameters: Mapping[str, Any]) -> Sequence:
+        """A trial's schedules, given its hyper-parameters as :meth:`hyperparameters` gives them."""
+        parts = {name: part_from_json(part, f"space[{name!r}]") for name, part in hyperparameters.items()}
+        return Sequence({name: self._stretches(name, part) for name, part in parts.items()})
 
     def max_steps_of(self, assignment: Assignment) -> int:
         """How far a trial may be trained: a multiple of ``evaluate_every``."""
@@ -185,6 +228,9 @@ class StudySpec:
             "sampler": self.sampler.to_json(),
             "policy": self.policy.to_json(),
             "program": self.program.to_json(),
+            "initial": [
+                {name: scalar_to_json(value) for name, value in each.items()} for each in self.initial
+            ],
             "bundle": self.bundle,
             "checkpoint_every": self.checkpoint_every,
             "priority": self.priority,
@@ -283,6 +329,15 @@ def _max_steps(json: Any) -> int | EndOf:
     return require_int(json, "max_steps", 1)
 
 
+def _initial(json: Any) -> tuple[Mapping[str, Scalar], ...]:
+    if not isinstance(json, list | tuple) or not all(isinstance(each, Mapping) for each in json):
+        raise InvalidStudy("initial", f"must be a list of assignments, not {json!r}")
+    try:
+        return tuple({name: scalar_from_json(value) for name, value in each.items()} for each in json)
+    except ValueError as error:
+        raise InvalidStudy("initial", str(error)) from None
+
+
 def _secrets(json: Any) -> tuple[str, ...]:
     if not isinstance(json, list | tuple):
         raise InvalidStudy("secrets", f"must be a list of names, not {json!r}")
@@ -297,6 +352,7 @@ READERS: Mapping[str, Callable[[Any], Any]] = {
     "policy": policies.from_json,
     "program": Program.from_json,
     "secrets": _secrets,
+    "initial": _initial,
 }
 
 
@@ -360,30 +416,63 @@ def _check_limits(spec: StudySpec) -> None:
             raise InvalidStudy("secrets", f"{secret!r} is not the name of an environment variable")
 
 
+def _check_sampler(spec: StudySpec) -> None:
+    if len(spec.objectives) > 1 and not spec.sampler.several_objectives:
+        raise InvalidStudy(
+            "sampler",
+            f"{spec.sampler.to_json()['sampler']} has one objective, but there are {len(spec.objectives)}",
+            "Use samplers.tpe() or samplers.nsga2().",
+        )
+    drawn = spec.max_trials - len(spec.initial)
+    if drawn < 0:
+        raise InvalidStudy(
+            "initial", f"has {len(spec.initial)} points, which is more than max_trials={spec.max_trials}"
+        )
+    if drawn:
+        spec.sampler.check(spec.space, drawn)
+
+
+def _check_initial(spec: StudySpec) -> None:
+    checked = []
+    for index, point in enumerate(spec.initial):
+        try:
+            checked.append(spec.space.checked(point))
+        except InvalidStudy as error:
+            raise InvalidStudy(f"initial[{index}]", error.message, error.hint) from None
+    object.__setattr__(spec, "initial", tuple(checked))
+
+
 def _check_points(spec: StudySpec) -> None:
     """Refuses a trial that cannot be trained, now rather than when its turn comes.
 
     Where nothing drawn can be wrong, one look at each schedule as written would do; as domains may stand in
-    the place of milestones and periods, every trial is looked at unless the space is provably right.
+    the place of milestones and periods, every trial is looked at unless the space is provably right. What a sampler
+    will learn to propose is not known: some random points are looked at, and each proposal when it is made.
     """
     safe = spec.space.always_valid() and not spec.space.constraints and isinstance(spec.max_steps, int)
-    for number in range(1 if safe else spec.max_trials):
-        assignment = spec.point(number)
-        try:
-            steps = spec.max_steps_of(assignment)
-            found = spec.sequence(assignment).first_not_finite(steps)
-        except InvalidStudy as error:
-            if not assignment:
-                raise
-            drawn = canonical_json(dict(assignment))
-            raise InvalidStudy(
-                error.field, f"{error.message.partition(': ')[2]} (trial {number}: {drawn})", error.hint
-            ) from None
-        if found is not None:
-            step, name = found
-            value = spec.sequence(assignment).values(step)[name]
-            raise InvalidStudy(
-                f"space[{name!r}]",
-                f"is {value} at step {step} of trial {number}",
-                "Values must be finite at every step up to max_steps.",
-            )
+    count = spec.max_trials
+    if spec.sampler.learns:
+        count = min(count, spec.known_trials + EXAMPLES)
+    for number in range(1 if safe else count):
+        whose = f"trial {number}" if number < spec.known_trials else "a random point"
+        _check_point(spec, spec.point(number), whose)
+
+
+def _check_point(spec: StudySpec, assignment: Assignment, whose: str) -> None:
+    try:
+        steps = spec.max_steps_of(assignment)
+        found = spec.sequence(assignment).first_not_finite(steps)
+    except InvalidStudy as error:
+        if not assignment:
+            raise
+        drawn = canonical_json(dict(assignment))
+        at = f"{whose}: {drawn}" if whose else drawn
+        raise InvalidStudy(error.field, f"{error.message.partition(': ')[2]} ({at})", error.hint) from None
+    if found is not None:
+        step, name = found
+        value = spec.sequence(assignment).values(step)[name]
+        raise InvalidStudy(
+            f"space[{name!r}]",
+            f"is {value} at step {step}{f' of {whose}' if whose else ''}",
+            "Values must be finite at every step up to max_steps.",
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from hippo_core.engine.orders import RemoveCheckpoint
 from hippo_core.errors import Unavailable
 from hippo_server.store import Store
 from hippo_server.term import Term
@@ -25,7 +26,7 @@ async def remove_files(term: Term, storage: Storage, store: Store) -> None:
     while not term.over:
         await term.removals.wait()
         term.removals.clear()
-        wanted = term.engine.wanted()
+        wanted = [each for each in term.engine.wanted() if isinstance(each, RemoveCheckpoint)]
         if not wanted:
             continue
         try:

@@ -79,6 +79,35 @@ class DeleteStudy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProposeTrial:
+    """Create the trial whose point was wanted. One that is not wanted, or no more, changes nothing.
+
+    Attributes:
+        study: The study's number.
+        trial: The trial's.
+        sequence: The mark of the history that its sampler saw.
+        assignment: A value for each domain drawn.
+        notes: What the sampler wants to find again with the trial.
+    """
+
+    study: int
+    trial: int
+    sequence: int
+    assignment: Json
+    notes: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailProposal:
+    """A point that was wanted does not come, for this reason in words; the rest is as for ``ProposeTrial``."""
+
+    study: int
+    trial: int
+    sequence: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SlotSpec:
     """A place that trains one path at a time."""
 
@@ -266,6 +295,8 @@ Command = (
     | ExtendStudy
     | RetryTrials
     | DeleteStudy
+    | ProposeTrial
+    | FailProposal
     | RegisterWorker
     | Heartbeat
     | DrainWorker

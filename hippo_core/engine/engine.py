@@ -12,14 +12,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self, assert_never
 
-from hippo_core.engine import fold, orders, reports, studies, workers
+from hippo_core.engine import fold, orders, proposals, reports, studies, workers
 from hippo_core.engine.commands import (
     Command,
     DeleteStudy,
     DrainWorker,
     ExtendStudy,
+    FailProposal,
     Heartbeat,
     PauseStudy,
+    ProposeTrial,
     RegisterWorker,
     Report,
     ResumeStudy,
@@ -102,6 +104,7 @@ class Engine:
         while True:
             settle(decision)
             schedule(decision)
+            proposals.want(decision)
             if not (self.state.touched_requests or self.state.touched_studies or self.state.touched_plans):
                 return Outcome(events=tuple(decision.events), result=result)
 
@@ -121,6 +124,10 @@ class Engine:
                 return studies.retry(decision, command)
             case DeleteStudy():
                 return studies.delete(decision, command)
+            case ProposeTrial():
+                proposals.propose(decision, command)
+            case FailProposal():
+                proposals.fail(decision, command)
             case RegisterWorker():
                 return workers.register(decision, command)
             case Heartbeat():
@@ -153,6 +160,10 @@ class Engine:
     def wanted(self) -> tuple[orders.Wanted, ...]:
         """Work for the driver, until it says that it is done."""
         return orders.wanted(self.state)
+
+    def proposal_task(self, wanted: proposals.MakeProposal) -> proposals.ProposalTask:
+        """All that a proposal is a function of."""
+        return proposals.task(self.state.studies[wanted.study])
 
     def removed(self, done: orders.RemoveCheckpoint) -> None:
         """The files of a checkpoint are gone."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hippo_core.engine.state import EngineState, Observed, Study, Trial
+from hippo_core.engine.events import RequestClosed
+from hippo_core.engine.state import Closing, EngineState, Observed, Study, Trial
 from hippo_core.engine.states import TrialState
 from hippo_core.plan import Node
 from hippo_core.policies import Values
@@ -27,6 +28,18 @@ def objective_values(study: Study, node: Node, step: int) -> Values | None:
             return None
         found.append(value)
     return tuple(found)
+
+
+def closing_of(study: Study, leaf: Node | None, event: RequestClosed) -> Closing:
+    """The end of a request, with the last evaluation that was known of it: a fact, for ever.
+
+    What a request came to is evaluated where the event has a value. Otherwise what lies before is: a path is trained
+    on only from a state that was evaluated where it was to be.
+    """
+    every = study.spec.program.evaluate_every
+    step = event.reached if event.value is not None else (event.reached - 1) // every * every
+    values = objective_values(study, leaf, step) if leaf is not None and step > 0 else None
+    return Closing(event.sequence, event.trial, step, event.state, event.reached, values)
 
 
 def progress(trial: Trial) -> int:

@@ -8,7 +8,7 @@ A lease is identified by its fence.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hippo_core.engine.states import (
@@ -98,13 +98,42 @@ class NodeCreated:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProposalWanted:
+    """A sampler that learns is to propose the point of a trial, and may see so much. Again: it is to be tried anew.
+
+    It may see the requests of the study that were closed up to ``sequence``, and that ``pending`` trials had open ones
+    then; ``max_steps`` is how far trials were to be trained then, None where their schedules say it.
+    """
+
+    study: int
+    trial: int
+    sequence: int
+    pending: tuple[int, ...]
+    max_steps: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProposalFailed:
+    """A sampler could not propose a point; ``failures`` is how often, for this trial."""
+
+    study: int
+    trial: int
+    failures: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrialCreated:
-    """A trial was proposed; ``assignment`` holds a value for each domain drawn."""
+    """A trial was proposed; ``assignment`` holds a value for each domain drawn.
+
+    ``notes`` is what a sampler that learns wants to find again with the trial.
+    """
 
     study: int
     trial: int
     assignment: Json
     max_steps: int
+    notes: Json = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -345,6 +374,8 @@ Event = (
     | PlanBound
     | StudyPlanned
     | NodeCreated
+    | ProposalWanted
+    | ProposalFailed
     | TrialCreated
     | TrialLimited
     | TrialStateChanged

@@ -5,17 +5,19 @@ Each function takes the state and one kind of event. The stage trees are told he
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import assert_never
 
 from hippo_core.engine import events as ev
 from hippo_core.engine import fold_training
-from hippo_core.engine.evaluations import AT_REST, objective_values, renew_policy, tell_upto
+from hippo_core.engine.evaluations import AT_REST, closing_of, objective_values, renew_policy, tell_upto
 from hippo_core.engine.state import (
     Added,
     Ended,
     EngineState,
     Observed,
     PlanState,
+    Proposal,
     Requested,
     Study,
     Trial,
@@ -56,6 +58,8 @@ def apply(state: EngineState, event: ev.Event) -> None:
             | ev.RequestClosed()
         ):
             _apply_trial(state, event)
+        case ev.ProposalWanted() | ev.ProposalFailed():
+            _apply_proposal(state, event)
         case ev.WorkerRegistered() | ev.WorkerStateChanged():
             fold_training.apply_worker(state, event)
         case (
@@ -188,6 +192,19 @@ def _apply_plan(state: EngineState, event: PlanEvent) -> None:
             assert_never(event)
 
 
+def _apply_proposal(state: EngineState, event: ev.ProposalWanted | ev.ProposalFailed) -> None:
+    study = state.studies[event.study]
+    match event:
+        case ev.ProposalWanted():
+            study.proposal = Proposal(event.trial, event.sequence, tuple(event.pending), event.max_steps)
+        case ev.ProposalFailed():
+            assert study.proposal is not None
+            study.proposal = replace(study.proposal, failures=event.failures, reason=event.reason)
+            state.touched_studies[study.id] = None
+        case _:
+            assert_never(event)
+
+
 TrialEvent = ev.TrialCreated | ev.TrialLimited | ev.TrialStateChanged | ev.RequestOpened | ev.RequestClosed
 
 
@@ -200,7 +217,9 @@ def _apply_trial(state: EngineState, event: TrialEvent) -> None:
                 assignment=event.assignment,
                 sequence=study.spec.sequence(event.assignment),
                 max_steps=event.max_steps,
+                notes=event.notes,
             )
+            study.proposal = None
             state.tell(study, Added(event.trial, event.max_steps))
         case ev.TrialLimited():
             study.trials[event.trial].max_steps = event.max_steps
@@ -247,6 +266,8 @@ def _close_request(state: EngineState, study: Study, event: ev.RequestClosed) ->
     trial = study.trials[event.trial]
     node = trial.node
     _remove_request(state, study, trial)
+    if study.spec.sampler.learns:
+        study.closings.append(closing_of(study, node, event))
     study.touched[trial.number] = None
     state.last_sequence = max(state.last_sequence, event.sequence)
     if node is not None and event.reached >= trial.reached:

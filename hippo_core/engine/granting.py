@@ -107,6 +107,16 @@ def _options(state: EngineState, tops: dict[int, Candidate], worker: Worker, slo
                 yield _Choice(candidate, plan, worker, slot, True)
 
 
+def idles_for(state: EngineState, plan: PlanState) -> bool:
+    """Whether a slot idles that could train the plan."""
+    return any(
+        slot.fence is None and _suits(state, plan, worker, slot)
+        for worker in state.workers.values()
+        if worker.state is WorkerState.LIVE
+        for slot in worker.slots.values()
+    )
+
+
 def _suits(state: EngineState, plan: PlanState, worker: Worker, slot: Slot) -> bool:
     if not plan.studies:
         return False

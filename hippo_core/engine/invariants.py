@@ -154,6 +154,19 @@ def every_request_has_a_way(state: EngineState) -> Iterator[str]:
                     yield f"trial {study.id}/{trial.number} waits for {trial.target}, which nothing leads to"
 
 
+def proposals_are_for_the_next_trial(state: EngineState) -> Iterator[str]:
+    """A study waits for one point, of the trial that comes next; one that has nothing else to do waits for it."""
+    for study in state.studies.values():
+        wanted = study.proposal
+        if wanted is None:
+            if study.id in state.active and study.unproposed and not study.open:
+                yield f"study {study.id} has nothing to do, and trials left"
+        elif not study.unproposed or wanted.trial != len(study.trials):
+            yield f"study {study.id} has {len(study.trials)} trials, and waits for trial {wanted.trial}"
+        elif wanted.sequence > state.last_sequence or not study.trials.keys() >= set(wanted.pending):
+            yield f"study {study.id} waits for a proposal that sees what has not happened"
+
+
 INVARIANTS: tuple[Callable[[EngineState], Iterator[str]], ...] = (
     requests_and_trials_agree,
     open_requests_are_counted,
@@ -165,6 +178,7 @@ INVARIANTS: tuple[Callable[[EngineState], Iterator[str]], ...] = (
     leases_lie_on_paths,
     ended_training_owes_no_answer,
     every_request_has_a_way,
+    proposals_are_for_the_next_trial,
 )
 
 

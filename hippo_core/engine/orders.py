@@ -1,9 +1,13 @@
-"""What the shells are to do: what each worker ought to know, and which files are to go. All level-triggered."""
+"""What the shells are to do: what each worker ought to know, which files are to go, which points are to be proposed.
+
+All level-triggered.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hippo_core.engine.proposals import MakeProposal, proposals_to_make
 from hippo_core.engine.state import EngineState
 from hippo_core.engine.states import WorkerState
 from hippo_core.lease import Lease, Promise
@@ -21,7 +25,7 @@ class RemoveCheckpoint:
     fence: int
 
 
-Wanted = RemoveCheckpoint
+Wanted = RemoveCheckpoint | MakeProposal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,8 +130,9 @@ def _digest_of_start(state: EngineState, lease: Lease) -> str:
 
 
 def wanted(state: EngineState) -> tuple[Wanted, ...]:
-    """Work for the shell that holds until ``Engine.removed`` is told of it."""
-    return tuple(
+    """Work for the shell: files that are to go until ``Engine.removed`` is told, points until a command brings them."""
+    removals = (
         RemoveCheckpoint(plan=plan, node=node, step=step, fence=fence)
         for (node, step, fence), plan in state.dropped.items()
     )
+    return (*removals, *proposals_to_make(state))

@@ -7,6 +7,7 @@ from typing import assert_never
 from hippo_core.engine.decision import Decision
 from hippo_core.engine.evaluations import note_evaluations, progress, renew_policy, tell_untold
 from hippo_core.engine.events import StudyStateChanged, TrialStateChanged
+from hippo_core.engine.proposals import pause_if_given_up
 from hippo_core.engine.requests import close_request, close_what_is_known, open_request
 from hippo_core.engine.state import Study, Trial
 from hippo_core.engine.states import ENDED_TRIAL_STATES, RequestState, StudyState, TrialState
@@ -45,6 +46,9 @@ def _follow_policy(decision: Decision, study: Study) -> None:
             _rest(decision, study, trial)
     study.touched.clear()
     if study.open:
+        return
+    if study.unproposed:
+        pause_if_given_up(decision, study)
         return
     last = study.policy.finish()
     for each in last:

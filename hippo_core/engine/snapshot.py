@@ -31,6 +31,8 @@ def _study(study: Study) -> dict[str, object]:
         "spec": study.spec.to_json(),
         "plan": (study.plan, study.bound),
         "open": sorted(study.open),
+        "proposal": study.proposal,
+        "closings": study.closings,
         "trained": (study.steps_trained, study.steps_retrained, round(study.seconds, SECOND_DIGITS)),
         "trials": {trial.number: _trial(trial) for trial in study.trials.values()},
     }
@@ -48,6 +50,7 @@ def _trial(trial: Trial) -> tuple[object, ...]:
         trial.reached,
         None if trial.reached_node is None else trial.reached_node.id,
         trial.value,
+        dict(trial.notes),
     )
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hippo_core.engine.events import Event
-from hippo_core.engine.states import StudyState, TrialState, WorkerState
+from hippo_core.engine.states import RequestState, StudyState, TrialState, WorkerState
 from hippo_core.lease import Lease, State
 from hippo_core.plan import Node, Plan
 from hippo_core.policies import Policy, Values
@@ -74,6 +74,30 @@ class Ended:
 PolicyCall = Added | Requested | Observed | Ended
 
 
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """The end of a request, as a sampler that learns sees it."""
+
+    sequence: int
+    trial: int
+    step: int  #: of the last evaluation
+    state: RequestState
+    reached: int
+    values: Values | None  #: of the last evaluation; None: there is none, or it is not finite
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A point that a study waits for, and what its sampler may see."""
+
+    trial: int
+    sequence: int  #: of the last closed request
+    pending: tuple[int, ...]  #: trials with open requests then
+    max_steps: int | None  #: how far trials were to be trained then; None: as their schedules say
+    failures: int = 0
+    reason: str = ""  #: of the last failure
+
+
 @dataclass(slots=True, kw_only=True, eq=False)
 class Trial:
     """One point of a study."""
@@ -91,6 +115,7 @@ class Trial:
     reached_node: Node | None = None
     value: float | None = None  #: the first objective at ``reached``
     told: int = 0  #: up to which step its evaluations were told to a policy that watches
+    notes: Mapping[str, Any] = field(default_factory=dict)  #: of the sampler's
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -118,9 +143,16 @@ class Study:
     )  #: what the policy was told, to tell it to another
     untold: dict[int, None] = field(default_factory=dict)  #: trials with evaluations to tell the policy of
     outdated: bool = False  #: whether another policy is to be made from the history
+    proposal: Proposal | None = None  #: the point that it waits for
+    closings: list[Closing] = field(default_factory=list)  #: in order, where its sampler learns
     steps_trained: int = 0
     steps_retrained: int = 0
     seconds: float = 0.0
+
+    @property
+    def unproposed(self) -> int:
+        """How many of its trials are still to be proposed."""
+        return self.spec.max_trials - len(self.trials) if self.spec.sampler.learns else 0
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

@@ -29,6 +29,7 @@ from hippo_core.engine.events import (
     TrialStateChanged,
 )
 from hippo_core.engine.lookup import find_study, find_trial
+from hippo_core.engine.proposals import renew_failed
 from hippo_core.engine.requests import open_request
 from hippo_core.engine.settling import stop_trials
 from hippo_core.engine.state import Study
@@ -88,7 +89,8 @@ def _create(decision: Decision, command: SubmitStudy) -> Submitted:
 
 
 def _add_trials(decision: Decision, study: Study) -> None:
-    for trial in range(len(study.trials), study.spec.max_trials):
+    """Creates the trials whose points are known; a sampler that learns is asked for further ones later."""
+    for trial in range(len(study.trials), study.spec.known_trials):
         assignment = study.spec.point(trial)
         decision.emit(
             TrialCreated(
@@ -141,6 +143,7 @@ def pause(decision: Decision, command: PauseStudy) -> None:
 def resume(decision: Decision, command: ResumeStudy) -> None:
     """Takes a paused study up again."""
     study = find_study(decision.state, command.project, command.name)
+    renew_failed(decision, study)
     if study.state is StudyState.RUNNING:
         return
     _expect(study, StudyState.PAUSED, "resumed")

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from hippo_core.engine.environments import environment_of, fits
+from hippo_core.engine.proposals import proposal_in_words
 from hippo_core.engine.state import EngineState, Study
 from hippo_core.engine.states import StudyState, TrialState, WorkerState
 
 
 def waiting_reason(state: EngineState, study: Study) -> str:
     """What a running study waits for, or is trying again; empty where it is simply being trained."""
-    if study.state is not StudyState.RUNNING or not study.open:
+    if study.state is not StudyState.RUNNING:
+        return ""
+    if study.proposal is not None and (study.proposal.failures or not study.open):
+        return proposal_in_words(study)
+    if not study.open:
         return ""
     plan = state.plans[study.plan]
     message = _latest_failure(study)

@@ -7,13 +7,52 @@ from typing import Any
 
 from hippo_core.arguments import suggestion
 from hippo_core.errors import InvalidStudy
+from hippo_core.samplers.cma_es import CmaEs, cma_es
+from hippo_core.samplers.gp import Gp, gp
 from hippo_core.samplers.grid import Grid, grid
+from hippo_core.samplers.learning import Learning
+from hippo_core.samplers.nsga2 import Nsga2, nsga2
+from hippo_core.samplers.nsga3 import Nsga3, nsga3
+from hippo_core.samplers.optuna import Optuna, optuna
+from hippo_core.samplers.qmc import Qmc, qmc
 from hippo_core.samplers.random import Random, random
 from hippo_core.samplers.sampler import Sampler
+from hippo_core.samplers.tpe import Tpe, tpe
 
-__all__ = ["Grid", "Random", "Sampler", "from_json", "grid", "random"]
+__all__ = [
+    "CmaEs",
+    "Gp",
+    "Grid",
+    "Learning",
+    "Nsga2",
+    "Nsga3",
+    "Optuna",
+    "Qmc",
+    "Random",
+    "Sampler",
+    "Tpe",
+    "cma_es",
+    "from_json",
+    "gp",
+    "grid",
+    "nsga2",
+    "nsga3",
+    "optuna",
+    "qmc",
+    "random",
+    "tpe",
+]
 
-SAMPLERS = {"grid": grid, "random": random}
+SAMPLERS = {
+    "grid": grid,
+    "random": random,
+    "qmc": qmc,
+    "tpe": tpe,
+    "gp": gp,
+    "cma_es": cma_es,
+    "nsga2": nsga2,
+    "nsga3": nsga3,
+}
 
 
 def from_json(json: Any) -> Sampler:
@@ -24,7 +63,20 @@ def from_json(json: Any) -> Sampler:
     """
     if not isinstance(json, Mapping) or "sampler" not in json:
         raise InvalidStudy("sampler", f"must be an object like {{'sampler': 'grid'}}, not {json!r}")
-    name = json["sampler"]
-    if name not in tuple(SAMPLERS):
-        raise InvalidStudy("sampler", f"there is no sampler {name!r}", suggestion(str(name), SAMPLERS))
-    return SAMPLERS[name](**{key: value for key, value in json.items() if key != "sampler"})
+    word = json["sampler"]
+    arguments = {str(key): value for key, value in json.items() if key != "sampler"}
+    if word == Optuna.word:
+        return _optuna_from_json(json)
+    if word not in tuple(SAMPLERS):
+        raise InvalidStudy(
+            "sampler", f"there is no sampler {word!r}", suggestion(str(word), (*SAMPLERS, Optuna.word))
+        )
+    sampler: Sampler = SAMPLERS[word](**arguments)
+    return sampler
+
+
+def _optuna_from_json(json: Mapping[str, Any]) -> Optuna:
+    arguments = json.get("arguments")
+    if set(json) != {"sampler", "name", "arguments"} or not isinstance(arguments, Mapping):
+        raise InvalidStudy("sampler", f"must have a name and arguments, not {dict(json)!r}")
+    return optuna(json["name"], **{str(key): value for key, value in arguments.items()})

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from hippo_core.space import Space
 from hippo_core.values import Scalar
 
 
 class Sampler(ABC):
-    """Proposes the points of a study. A small value: the same proposals for the same space and seed, for ever."""
+    """Proposes the points of a study. A small value: the same proposals for the same space and seed, for ever.
+
+    Attributes:
+        learns: Whether a point depends on what came of earlier ones (``hippo_core.samplers.learning``).
+        several_objectives: Whether it can work for more than one objective.
+        sees_stopped: Whether it makes use of trials that were not trained to their end.
+    """
+
+    learns: ClassVar[bool] = False
+    several_objectives: ClassVar[bool] = True
+    sees_stopped: ClassVar[bool] = True
 
     @abstractmethod
     def point(self, space: Space, seed: int, number: int) -> Mapping[str, Scalar]:

@@ -22,6 +22,7 @@ from functools import partial
 from hippo_core.engine.commands import (
     Command,
     Heartbeat,
+    ProposeTrial,
     RegisterWorker,
     ReleasedReport,
     SlotSpec,
@@ -38,6 +39,7 @@ from hippo_core.engine.events import (
     LeaseGranted,
     LeaseStateChanged,
     LeaseStopped,
+    ProposalWanted,
     SavePointOffered,
 )
 from hippo_core.engine.invariants import check
@@ -234,6 +236,8 @@ class Simulator:
                     path = self._paths.pop(event.fence, None)
                     if path is not None and not path.done:
                         path.lose(self.now)
+            case ProposalWanted():
+                self._propose(event)
             case CheckpointDropped() | CheckpointLost():
                 self._storage.pop((event.node, event.step, event.fence), None)
                 plan = self.engine.state.nodes[event.node].plan
@@ -242,6 +246,15 @@ class Simulator:
                 )
             case _:
                 return
+
+    def _propose(self, event: ProposalWanted) -> None:
+        """A random point stands in for what the study's sampler would propose; it takes no time."""
+        point = self.engine.state.studies[event.study].spec.point(event.trial)
+        self._tell(
+            ProposeTrial(
+                study=event.study, trial=event.trial, sequence=event.sequence, assignment=dict(point)
+            )
+        )
 
     # Paths
 

@@ -26,8 +26,9 @@ Key = tuple[Any, ...]
 #: Rows that may be there already, and then stay as they are.
 KEPT_AS_THEY_ARE = frozenset({"projects", "programs"})
 
-#: Rows that take the place of an earlier one: a worker that comes back, a state that its writer saves again.
-REPLACED = frozenset({"workers", "checkpoints"})
+#: Rows that take the place of an earlier one: a worker that comes back, a state that its writer saves again, a proposal
+#: that is wanted anew.
+REPLACED = frozenset({"workers", "checkpoints", "proposals"})
 
 #: Updates find these rows otherwise than by their primary key.
 FOUND_BY: Mapping[str, tuple[str, ...]] = {"save_points": ("fence", "node", "step")}

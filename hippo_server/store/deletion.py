@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def delete_study(cursor: Cursor, study: int, now: datetime) -> None:
-    """Deletes a study's trials and requests. Its own row stays, and keeps its numbers from being given again.
+    """Deletes what is a study's. Its own row stays, and keeps its numbers from being given again.
 
     Args:
         cursor: In the transaction, all earlier events sent.
@@ -28,7 +28,7 @@ def delete_study(cursor: Cursor, study: int, now: datetime) -> None:
         """,
         (now, study, study),
     )
-    for table in ("requests", "trial_limits", "trials"):
+    for table in ("requests", "trial_limits", "proposals", "trials"):
         cursor.execute(f"DELETE FROM {table} WHERE study = %s", (study,))
 
 

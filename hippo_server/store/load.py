@@ -35,6 +35,7 @@ def load(database: Database) -> Iterator[ev.Event]:
         yield from trained(rows)
         yield from failures(rows)
         yield from _trials(rows)
+        yield from _proposals(rows)
         yield from _states(rows)
 
 
@@ -109,12 +110,14 @@ def _trials(rows: Rows) -> Iterator[ev.Event]:
 
 
 def _created(rows: Rows) -> Iterator[Placed]:
-    for created, study, trial, assignment, max_steps in rows(
-        "SELECT created, study, number, assignment, first_max_steps FROM trials ORDER BY created"
+    for created, study, trial, assignment, max_steps, notes in rows(
+        "SELECT created, study, number, assignment, first_max_steps, notes FROM trials ORDER BY created"
     ):
         yield (
             created,
-            ev.TrialCreated(study=study, trial=trial, assignment=assignment, max_steps=max_steps),
+            ev.TrialCreated(
+                study=study, trial=trial, assignment=assignment, max_steps=max_steps, notes=notes
+            ),
         )
 
 
@@ -151,6 +154,22 @@ def _closed(rows: Rows) -> Iterator[Placed]:
                 value=value,
             ),
         )
+
+
+def _proposals(rows: Rows) -> Iterator[ev.Event]:
+    """The points that are still waited for."""
+    for study, trial, sequence, pending, max_steps, failed, reason in rows(
+        """
+        SELECT study, trial, sequence, pending, max_steps, failures, reason FROM proposals p
+        WHERE NOT EXISTS (SELECT FROM trials t WHERE t.study = p.study AND t.number = p.trial)
+        ORDER BY study
+        """
+    ):
+        yield ev.ProposalWanted(
+            study=study, trial=trial, sequence=sequence, pending=tuple(pending), max_steps=max_steps
+        )
+        if failed:
+            yield ev.ProposalFailed(study=study, trial=trial, failures=failed, reason=reason)
 
 
 def _states(rows: Rows) -> Iterator[ev.Event]:

@@ -38,6 +38,8 @@ def add_event(batch: Batch, event: ev.Event, position: int) -> None:
             _add_plan_event(batch, event)
         case ev.TrialCreated() | ev.TrialLimited() | ev.TrialStateChanged():
             _add_trial_event(batch, event, position)
+        case ev.ProposalWanted() | ev.ProposalFailed():
+            _add_proposal_event(batch, event)
         case ev.RequestOpened():
             _request_opened(batch, event, position)
         case ev.RequestClosed():
@@ -144,6 +146,7 @@ def _add_trial_event(
                 max_steps=event.max_steps,
                 state=TrialState.WAITING,
                 created=position,
+                notes=event.notes,
             )
         case ev.TrialLimited():
             batch.insert(
@@ -156,6 +159,23 @@ def _add_trial_event(
             batch.update("trials", event.study, event.trial, max_steps=event.max_steps)
         case ev.TrialStateChanged():
             batch.update("trials", event.study, event.trial, state=event.state, reason=event.reason)
+        case _:
+            assert_never(event)
+
+
+def _add_proposal_event(batch: Batch, event: ev.ProposalWanted | ev.ProposalFailed) -> None:
+    match event:
+        case ev.ProposalWanted():
+            batch.insert(
+                "proposals",
+                study=event.study,
+                trial=event.trial,
+                sequence=event.sequence,
+                pending=event.pending,
+                max_steps=event.max_steps,
+            )
+        case ev.ProposalFailed():
+            batch.update("proposals", event.study, event.trial, failures=event.failures, reason=event.reason)
         case _:
             assert_never(event)
 

@@ -52,6 +52,7 @@ CREATE TABLE trials (
     state text NOT NULL,
     reason text DEFAULT '' NOT NULL,
     created bigint NOT NULL,
+    notes json NOT NULL,
     CONSTRAINT pk_trials PRIMARY KEY (study, number),
     CONSTRAINT ck_trials_max_steps CHECK (max_steps >= first_max_steps AND first_max_steps > 0),
     CONSTRAINT ck_trials_state CHECK (
@@ -67,6 +68,28 @@ COMMENT ON COLUMN trials.max_steps IS 'how far it may be trained now';
 COMMENT ON COLUMN trials.state IS 'waiting, paused, completed, stopped, diverged or failed';
 COMMENT ON COLUMN trials.reason IS 'why it is in this state';
 COMMENT ON COLUMN trials.created IS 'journal id of its creation';
+COMMENT ON COLUMN trials.notes IS 'what its sampler wants to find again with it';
+
+CREATE TABLE proposals (
+    study bigint NOT NULL CONSTRAINT fk_proposals_study REFERENCES studies,
+    trial bigint NOT NULL,
+    sequence bigint NOT NULL,
+    pending json NOT NULL,
+    max_steps bigint,
+    failures bigint DEFAULT 0 NOT NULL,
+    reason text DEFAULT '' NOT NULL,
+    CONSTRAINT pk_proposals PRIMARY KEY (study, trial)
+);
+COMMENT ON TABLE proposals IS
+    'Points that samplers were asked for. One without a trial is still waited for.';
+COMMENT ON COLUMN proposals.study IS 'the study';
+COMMENT ON COLUMN proposals.trial IS 'the number of the trial';
+COMMENT ON COLUMN proposals.sequence IS 'of the last request whose end its sampler may see';
+COMMENT ON COLUMN proposals.pending IS 'the trials that had open requests when it was wanted';
+COMMENT ON COLUMN proposals.max_steps IS
+    'how far trials were to be trained then; none: as their schedules say';
+COMMENT ON COLUMN proposals.failures IS 'how often its sampler has failed to make it';
+COMMENT ON COLUMN proposals.reason IS 'why it failed last';
 
 CREATE TABLE trial_limits (
     raised bigint CONSTRAINT pk_trial_limits PRIMARY KEY,

@@ -64,9 +64,29 @@ trials = Table(
     Column("state", Text, nullable=False, comment="waiting, paused, completed, stopped, diverged or failed"),
     words("reason", "why it is in this state"),
     Column("created", BigInteger, nullable=False, comment="journal id of its creation"),
+    Column("notes", JSON, nullable=False, comment="what its sampler wants to find again with it"),
     one_of("state", TrialState),
     CheckConstraint("max_steps >= first_max_steps AND first_max_steps > 0", name="max_steps"),
     comment="Points of studies: a sequence each, and how far to train it.",
+)
+
+proposals = Table(
+    "proposals",
+    metadata,
+    Column("study", BigInteger, ForeignKey("studies.id"), primary_key=True, comment="the study"),
+    Column("trial", BigInteger, primary_key=True, autoincrement=False, comment="the number of the trial"),
+    Column(
+        "sequence", BigInteger, nullable=False, comment="of the last request whose end its sampler may see"
+    ),
+    Column("pending", JSON, nullable=False, comment="the trials that had open requests when it was wanted"),
+    Column(
+        "max_steps",
+        BigInteger,
+        comment="how far trials were to be trained then; none: as their schedules say",
+    ),
+    count("failures", "how often its sampler has failed to make it"),
+    words("reason", "why it failed last"),
+    comment="Points that samplers were asked for. One without a trial is still waited for.",
 )
 
 trial_limits = Table(

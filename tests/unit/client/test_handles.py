@@ -98,7 +98,8 @@ def test_history_lists_evaluations_by_step(run):
 def test_values_are_those_of_the_schedule_at_any_step(client, service):
     searched = {"lr": space.choice([0.1, schedules.piecewise([0.1, 0.01], [5])]), "size": (1, 2)}
     spec = grid(searched, name="digits")
-    service.add(messages.study(spec_json=json.dumps(spec.to_json())), [messages.trial(1)])
+    shown = messages.trial(1, hyperparameters=spec.hyperparameters(spec.point(1)))
+    service.add(messages.study(spec_json=json.dumps(spec.to_json())), [shown])
     trial = client.study("digits").trials()[0]
     assert trial.values(step=4) == {"lr": 0.1, "size": (1, 2)}
     assert trial.values(step=5) == {"lr": 0.01, "size": (1, 2)}

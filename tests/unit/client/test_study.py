@@ -59,6 +59,12 @@ def test_a_finite_space_with_max_trials_is_drawn_at_random():
     assert study(max_trials=10).spec().sampler == samplers.random()
 
 
+def test_initial_points_come_before_those_of_the_sampler():
+    spec = study(initial=[{"lr": 0.2}]).spec()
+    assert spec.max_trials == 3
+    assert [spec.point(number) for number in range(3)] == [{"lr": 1}, {"lr": 0}, {"lr": 1}]
+
+
 def test_kinds_are_computed():
     searched = {"lr": space.choice([1, 0.1]), "batch_size": 32, "nesterov": True}
     assert study(searched=searched).spec().program.kinds == {
@@ -176,7 +182,7 @@ UNIFORM = {"lr": space.uniform(0.0, 1.0)}
         ({"searched": UNIFORM}, "max_trials", "'lr' has too many values to list"),
         ({"searched": UNIFORM, "sampler": samplers.grid()}, "sampler", "space.choice"),
         ({"sampler": samplers.random()}, "max_trials", "random has no end"),
-        ({"sampler": "random"}, "sampler", r"Write samplers.grid\(\)"),
+        ({"sampler": "random"}, "sampler", r"Write e.g. samplers.grid\(\)"),
         ({"sampler": samplers.random, "max_trials": 1}, "sampler", r"Call it: samplers.random\(\)"),
         ({"policy": "asha"}, "policy", r"Write policies.full\(\)"),
         ({"policy": policies.full}, "policy", r"Call it: policies.full"),
@@ -186,7 +192,9 @@ UNIFORM = {"lr": space.uniform(0.0, 1.0)}
         ({"seed": -1}, "seed", "from 0"),
         ({"seed": "0"}, "seed", "must be an int"),
         ({"repeats": 2}, "repeats", "must be 1, not 2"),
-        ({"initial": [{"lr": 0.1}]}, "initial", "not supported yet"),
+        ({"initial": {"lr": 0.1}}, "initial", "is not a list of points"),
+        ({"initial": 3}, "initial", "is not a list of points"),
+        ({"initial": [{"lr": 0.3}]}, r"initial[0]['lr']", "0.3 is none of its options"),
         ({"options": {"model": object()}}, "options", "cannot be written as JSON"),
         ({"options": ["a"]}, "options", "must be a dict"),
         ({"env": {"A": 1}}, r"env['A']", "Write '1'"),

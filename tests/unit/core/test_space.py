@@ -298,7 +298,7 @@ RECORDED = [
         (lambda: space.end_of(""), "space.end_of.name", "name"),
         (lambda: samplers.grid(seed=1), "samplers.grid", "no argument 'seed'"),
         (lambda: samplers.random(seed=1), "samplers.random", "which is the study's"),
-        (lambda: samplers.from_json({"sampler": "tpe"}), "sampler", "no sampler 'tpe'"),
+        (lambda: samplers.from_json({"sampler": "best"}), "sampler", "no sampler 'best'"),
         (lambda: samplers.from_json({"sampler": "grid", "points": 3}), "samplers.grid", "'points'"),
     ],
 )

@@ -23,6 +23,7 @@ from hippo_core.engine.commands import (
     FailedReport,
     Heartbeat,
     HeldLease,
+    ProposeTrial,
     RegisterWorker,
     ReleasedReport,
     Report,
@@ -37,6 +38,7 @@ from hippo_core.engine.engine import Engine, Result
 from hippo_core.engine.events import CheckpointDropped, Event
 from hippo_core.engine.invariants import check
 from hippo_core.engine.orders import LeaseOrder
+from hippo_core.engine.proposals import MakeProposal, ProposalTask
 from hippo_core.engine.states import FailureClass
 from hippo_core.errors import Stale
 from hippo_core.simulation.path import SimulatedPath
@@ -65,6 +67,20 @@ def alone(values: list[Mapping[str, Any]], evaluate_every: int) -> dict[int, flo
         if step % evaluate_every == 0:
             found[step] = metric(state)
     return found
+
+
+def propose(task: ProposalTask) -> dict[str, Any]:
+    """A point that depends on all that its sampler may see."""
+    seen = [
+        [past.trial, past.assignment, past.notes, past.state, sorted(past.values.items())]
+        for past in task.history
+    ]
+
+    def uniform(name: str) -> float:
+        text = json.dumps([task.spec.program.seed, task.trial, name, seen])
+        return int(hashlib.blake2b(text.encode()).hexdigest()[:12], 16) / 16.0**12
+
+    return task.spec.space.draw(uniform)
 
 
 class Hashes:
@@ -118,6 +134,7 @@ class Cluster:
         self.storage: dict[tuple[int, int, int], str] = {}
         self.workers = {name: SimulatedWorker(name, slots) for name, slots in workers.items()}
         self.offers_answered: list[bool] = []
+        self.proposed: list[ProposeTrial] = []
         self.trained = 0
         self.next_heartbeat = 0.0
         for name in workers:
@@ -171,6 +188,11 @@ class Cluster:
                     yield "publish", name, fence
                 if running.has_news:
                     yield "report", name, fence
+        for wanted in self.proposals_wanted():
+            yield "propose", "", wanted.study
+
+    def proposals_wanted(self) -> list[MakeProposal]:
+        return [wanted for wanted in self.engine.wanted() if isinstance(wanted, MakeProposal)]
 
     def act(self) -> None:
         """Lets one possible action happen."""
@@ -180,6 +202,9 @@ class Cluster:
             for worker in self.workers.values():
                 self.tell(Heartbeat(worker=worker.name, incarnation=str(worker.incarnation)))
         kind, name, fence = self.random.choice(list(self.actions()))
+        if kind == "propose":
+            self.propose(fence)
+            return
         worker = self.workers[name]
         if kind == "receive":
             self.receive(worker)
@@ -265,7 +290,27 @@ class Cluster:
         except Stale:
             worker.running.pop(sent.fence, None)
 
+    def propose(self, study: int) -> None:
+        """Answers what a study wants, with what was noted about it."""
+        (wanted,) = [each for each in self.proposals_wanted() if each.study == study]
+        command = ProposeTrial(
+            study=study,
+            trial=wanted.trial,
+            sequence=wanted.sequence,
+            assignment=propose(self.engine.proposal_task(wanted)),
+            notes={"of": wanted.trial},
+        )
+        self.proposed.append(command)
+        self.tell(command)
+
     # Faults
+
+    def repeat_proposal(self) -> None:
+        """An answer that was given comes once more."""
+        if self.proposed:
+            before = self.engine.snapshot()
+            self.tell(self.random.choice(self.proposed))
+            assert self.engine.snapshot() == before
 
     def kill_worker(self, name: str) -> None:
         """The daemon and its runners die; a new incarnation comes back."""

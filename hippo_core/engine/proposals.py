@@ -1,0 +1,242 @@
+"""Points of samplers that learn: wanted when a slot would idle, proposed outside, one at a time.
+
+What a proposal may see is decided when it is wanted, and is an event: a restart wants the same proposal, which is a
+function of the study's specification, that history, and the trial's number. A study waits for one point at a time, so
+that each sees all the ones before, among them those that are still being trained. It asks again until a command brings
+the point or its failure; after ``TRIES`` failures it asks no more: what runs goes on, then the study pauses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hippo_core.engine.commands import FailProposal, ProposeTrial
+from hippo_core.engine.decision import Decision
+from hippo_core.engine.events import ProposalFailed, ProposalWanted, StudyStateChanged, TrialCreated
+from hippo_core.engine.granting import idles_for
+from hippo_core.engine.state import Closing, EngineState, Proposal, Study, Trial
+from hippo_core.engine.states import RequestState, StudyState, TrialState
+from hippo_core.errors import InvalidStudy
+from hippo_core.policies.policy import round_up
+from hippo_core.space import Assignment
+from hippo_core.study import StudySpec
+
+TRIES = 3
+LONGEST_REASON = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MakeProposal:
+    """A point that is wanted; ``failures`` tells one try from the next."""
+
+    study: int
+    trial: int
+    sequence: int
+    failures: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastTrial:
+    """A trial as a sampler sees it.
+
+    Attributes:
+        trial: Its number.
+        assignment: What was drawn.
+        notes: What the sampler noted with it.
+        state: WAITING: it is to be trained further; COMPLETED: to its end; STOPPED: not so far; DIVERGED; FAILED:
+            nothing is known of it.
+        values: The objectives by step.
+        reached: Where it diverged: the step.
+        sequence: When its last request ended, in the order of arrival; 0: none has.
+    """
+
+    trial: int
+    assignment: Assignment
+    notes: Mapping[str, Any]
+    state: TrialState
+    values: Mapping[int, tuple[float, ...]]
+    reached: int
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProposalTask:
+    """All that a proposal is a function of.
+
+    Attributes:
+        spec: The study; its present ``max_trials`` and ``max_steps`` do not matter.
+        trial: The number of the trial.
+        history: All trials before it, in order.
+    """
+
+    spec: StudySpec
+    trial: int
+    history: tuple[PastTrial, ...]
+
+
+def want(decision: Decision) -> None:
+    """Wants a point for each study that has trials left, and a slot that would idle or nothing else to do."""
+    state = decision.state
+    for number in state.active:
+        study = state.studies[number]
+        if study.proposal is not None or not study.unproposed:
+            continue
+        if not study.open or idles_for(state, state.plans[study.plan]):
+            decision.emit(_wanted(state, study))
+
+
+def _wanted(state: EngineState, study: Study) -> ProposalWanted:
+    steps = study.spec.max_steps
+    return ProposalWanted(
+        study=study.id,
+        trial=len(study.trials),
+        sequence=state.last_sequence,
+        pending=tuple(sorted(study.open)),
+        max_steps=round_up(steps, study.spec.program.evaluate_every) if isinstance(steps, int) else None,
+    )
+
+
+def proposals_to_make(state: EngineState) -> Iterator[MakeProposal]:
+    """The points that running studies wait for."""
+    for number in state.active:
+        wanted = state.studies[number].proposal
+        if wanted is not None and wanted.failures < TRIES:
+            yield MakeProposal(
+                study=number, trial=wanted.trial, sequence=wanted.sequence, failures=wanted.failures
+            )
+
+
+def propose(decision: Decision, command: ProposeTrial) -> None:
+    """Creates the trial, if it is still wanted and can be trained."""
+    study = _waiting(decision, command)
+    if study is None:
+        return
+    try:
+        point = study.spec.checked_point(command.assignment)
+    except InvalidStudy as error:
+        _fail(decision, study, f"it proposed a point that cannot be trained: {error}")
+        return
+    decision.emit(
+        TrialCreated(
+            study=study.id,
+            trial=command.trial,
+            assignment=point,
+            max_steps=study.spec.max_steps_of(point),
+            notes=command.notes,
+        )
+    )
+
+
+def fail(decision: Decision, command: FailProposal) -> None:
+    """Counts a failure, if the point is still wanted."""
+    study = _waiting(decision, command)
+    if study is not None:
+        _fail(decision, study, command.reason)
+
+
+def _waiting(decision: Decision, command: ProposeTrial | FailProposal) -> Study | None:
+    """The study that waits for just this; none where the answer is late, or the second one."""
+    study = decision.state.studies.get(command.study)
+    if study is None or study.proposal is None or study.state not in {StudyState.RUNNING, StudyState.PAUSED}:
+        return None
+    asked = (study.proposal.trial, study.proposal.sequence)
+    return study if asked == (command.trial, command.sequence) else None
+
+
+def _fail(decision: Decision, study: Study, reason: str) -> None:
+    assert study.proposal is not None
+    line = "".join(each if each.isprintable() else " " for each in reason)
+    decision.emit(
+        ProposalFailed(
+            study=study.id,
+            trial=study.proposal.trial,
+            failures=study.proposal.failures + 1,
+            reason=line if len(line) <= LONGEST_REASON else f"{line[:LONGEST_REASON]}...",
+        )
+    )
+
+
+def pause_if_given_up(decision: Decision, study: Study) -> None:
+    """Pauses a study that has nothing left to do because its sampler does not get on."""
+    if study.proposal is not None and study.proposal.failures >= TRIES:
+        reason = proposal_in_words(study)
+        decision.emit(StudyStateChanged(study=study.id, state=StudyState.PAUSED, reason=reason))
+
+
+def renew_failed(decision: Decision, study: Study) -> None:
+    """A user asks to go on: a proposal that has failed is wanted anew, with all that is known by now."""
+    if study.proposal is not None and study.proposal.failures:
+        decision.emit(_wanted(decision.state, study))
+
+
+def proposal_in_words(study: Study) -> str:
+    """What a study that waits for a point waits for, and why it has not come."""
+    wanted = study.proposal
+    assert wanted is not None
+    sampler = study.spec.sampler.to_json()["sampler"]
+    if not wanted.failures:
+        return f"the sampler {sampler} is proposing trial {wanted.trial}"
+    often = "once" if wanted.failures == 1 else f"{wanted.failures} times"
+    failed = f"the sampler {sampler} has failed {often} to propose trial {wanted.trial}: {wanted.reason}"
+    if wanted.failures < TRIES:
+        return f"{failed}. It is tried again"
+    return (
+        f"{failed}. No further trials are proposed. 'hippo study resume {study.name}' tries again; "
+        "or submit the study under another name with another sampler: what was trained is shared"
+    )
+
+
+def task(study: Study) -> ProposalTask:
+    """What a study's proposal is a function of."""
+    wanted = study.proposal
+    assert wanted is not None
+    closings: dict[int, list[Closing]] = {}
+    later: set[int] = set()
+    for closing in study.closings:
+        if closing.sequence > wanted.sequence:
+            later.add(closing.trial)
+        else:
+            closings.setdefault(closing.trial, []).append(closing)
+    pending = frozenset(wanted.pending)
+    return ProposalTask(
+        spec=study.spec,
+        trial=wanted.trial,
+        history=tuple(
+            _past(
+                study.trials[number],
+                closings.get(number, []),
+                wanted,
+                pending=number in pending,
+                done=number not in later and study.trials[number].state is TrialState.COMPLETED,
+            )
+            for number in range(wanted.trial)
+        ),
+    )
+
+
+def _past(trial: Trial, closings: list[Closing], wanted: Proposal, *, pending: bool, done: bool) -> PastTrial:
+    """A trial as it was; ``done``: nothing has come of it since, and it is complete."""
+    values = {closing.step: closing.values for closing in closings if closing.values is not None}
+    limit = trial.max_steps if wanted.max_steps is None else wanted.max_steps
+    if pending or not closings:
+        state = TrialState.WAITING
+    elif closings[-1].state is RequestState.DIVERGED:
+        state = TrialState.DIVERGED
+    elif closings[-1].state is RequestState.FAILED or not values:
+        state = TrialState.FAILED
+    elif max(values) >= limit or (done and closings[-1].state is RequestState.CANCELLED):
+        # The policy may have let it be done where it stood.
+        state = TrialState.COMPLETED
+    else:
+        state = TrialState.STOPPED
+    return PastTrial(
+        trial=trial.number,
+        assignment=trial.assignment,
+        notes=trial.notes,
+        state=state,
+        values=values,
+        reached=closings[-1].reached if closings else 0,
+        sequence=closings[-1].sequence if closings else 0,
+    )

@@ -1,0 +1,79 @@
+"""Any of Optuna's samplers, by name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hippo_core.errors import InvalidStudy
+from hippo_core.samplers.learning import Learning
+
+#: Those that have a name of their own here, or cannot work by history, seed and number.
+OURS: Mapping[str, str] = {
+    "RandomSampler": "samplers.random()",
+    "GridSampler": "samplers.grid()",
+    "BruteForceSampler": "samplers.grid()",
+    "QMCSampler": "samplers.qmc()",
+    "CmaEsSampler": "samplers.cma_es()",
+    "PartialFixedSampler": "a space with the fixed values, and the sampler itself",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Optuna(Learning):
+    """A sampler of Optuna's, as it is installed where the server runs.
+
+    Attributes:
+        name: Of its class, in ``optuna.samplers`` or ``optuna_integration``.
+        arguments: Of its constructor; plain data. The seed is the study's.
+    """
+
+    word = "optuna"
+    name: str
+    arguments: Mapping[str, Any]
+
+    def __hash__(self) -> int:
+        return hash((self.name, json.dumps(self.arguments, sort_keys=True)))
+
+
+def optuna(name: Any, /, **arguments: Any) -> Optuna:
+    """A sampler of Optuna's: ``samplers.optuna("TPESampler", multivariate=True)``.
+
+    It is made anew for each proposal, where the server runs, with a seed that follows from the study's and the trial's
+    number; what it keeps in the attributes of trials is kept. Whether there is such a sampler with such arguments, the
+    server says at submission.
+
+    Args:
+        name: Of the class, or the class itself.
+        arguments: Of its constructor: numbers, text, bool, None, and lists and dicts of these.
+
+    Raises:
+        InvalidStudy: It is no class, or an argument is no plain data.
+    """
+    label = "samplers.optuna"
+    found = name.__name__ if isinstance(name, type) else name
+    if not isinstance(found, str):
+        raise InvalidStudy(
+            label,
+            f"a {type(name).__name__} cannot be sent to the server",
+            f'Give the name of the class and its arguments: samplers.optuna("{type(name).__name__}", ...).',
+        )
+    if not found.isidentifier() or found.startswith("_"):
+        raise InvalidStudy(label, f"{found!r} is not the name of a sampler", 'For example "TPESampler".')
+    if found in OURS:
+        raise InvalidStudy(label, f"{found} is not taken from Optuna", f"Use {OURS[found]}.")
+    if "seed" in arguments:
+        raise InvalidStudy(f"{label}.seed", "the seed is the study's", "Give Study(seed=...).")
+    for key, value in arguments.items():
+        try:
+            plain = json.loads(json.dumps(value, allow_nan=False))
+        except (TypeError, ValueError, RecursionError):
+            raise InvalidStudy(
+                f"{label}.{key}",
+                f"{value!r} cannot be written as JSON",
+                "Numbers, text, bool, None, and lists and dicts of these can.",
+            ) from None
+        arguments[key] = plain
+    return Optuna(name=found, arguments=dict(sorted(arguments.items())))

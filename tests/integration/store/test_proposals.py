@@ -1,0 +1,105 @@
+"""Points that are waited for, and what samplers note with trials, come back from the rows."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from hippo_core import policies
+from hippo_core.engine.commands import (
+    DeleteStudy,
+    ExtendStudy,
+    FailProposal,
+    PauseStudy,
+    ResumeStudy,
+    SubmitStudy,
+)
+from hippo_core.engine.engine import Engine
+from hippo_core.engine.proposals import TRIES
+from hippo_core.engine.states import StudyState
+from hippo_server.store import Store
+from tests.integration.store.stored_cluster import StoredCluster
+from tests.unit.engine.cluster import SETTINGS
+from tests.unit.engine.test_cluster import expect_as_trained_alone
+from tests.unit.engine.test_proposals import PROJECT, spec, the_study
+
+
+def expect_the_same_tasks(cluster: StoredCluster) -> None:
+    """A server that starts from the rows asks for the same points, with the same history."""
+    cluster.expect_equal_from_rows()
+    rebuilt = Engine.restore(cluster.store.load(), SETTINGS, cluster.now)
+    assert rebuilt.wanted() == cluster.engine.wanted()
+    for wanted in cluster.proposals_wanted():
+        assert rebuilt.proposal_task(wanted) == cluster.engine.proposal_task(wanted)
+
+
+def fail(cluster: StoredCluster) -> None:
+    for wanted in cluster.proposals_wanted():
+        cluster.tell(
+            FailProposal(
+                study=wanted.study, trial=wanted.trial, sequence=wanted.sequence, reason="it's \x00 slow"
+            )
+        )
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_study_whose_sampler_learns_comes_back_at_any_moment(store: Store, seed: int) -> None:
+    """1. Proposals, failures, pauses and restarts in random order. 2. At each moment the rows tell all of it."""
+    cluster = StoredCluster(seed, {"a": 2, "b": 1}, store, 3)
+    chosen = random.Random(seed)
+    study = spec(policy=policies.asha(min_steps=1, reduction_factor=2), max_trials=14)
+    cluster.tell(SubmitStudy(project=PROJECT, user="u", spec=study))
+    for moment in range(30):
+        for _ in range(8):
+            cluster.act()
+        match chosen.randrange(5):
+            case 0:
+                fail(cluster)
+            case 1:
+                cluster.restart_server()
+            case 2 if the_study(cluster).state is StudyState.RUNNING:
+                cluster.tell(PauseStudy(project=PROJECT, name="study"))
+                cluster.tell(ResumeStudy(project=PROJECT, name="study"))
+            case 3:
+                cluster.tell(ExtendStudy(project=PROJECT, name="study", max_steps=6 + moment // 10))
+        expect_the_same_tasks(cluster)
+        if the_study(cluster).state is StudyState.PAUSED:
+            cluster.tell(ResumeStudy(project=PROJECT, name="study"))
+    cluster.run()
+    cluster.expect_equal_from_rows()
+    expect_as_trained_alone(cluster, "study")
+    for number, trial in the_study(cluster).trials.items():
+        assert trial.notes == {"of": number}
+
+
+def test_a_given_up_proposal_stays_given_up_until_it_is_wanted_anew(store: Store) -> None:
+    """1. All tries fail. 2. The server restarts: nothing is asked. 3. Taken up again, in one batch with the answer."""
+    cluster = StoredCluster(0, {"a": 1}, store, 1)
+    cluster.tell(SubmitStudy(project=PROJECT, user="u", spec=spec(max_trials=2)))
+    for _ in range(TRIES):
+        fail(cluster)
+    cluster.restart_server()
+    assert cluster.proposals_wanted() == []
+    cluster.commands = 100
+    cluster.tell(ResumeStudy(project=PROJECT, name="study"))
+    fail(cluster)
+    (wanted,) = cluster.proposals_wanted()
+    assert wanted.failures == 1
+    cluster.propose(wanted.study)
+    expect_the_same_tasks(cluster)
+    cluster.run()
+    assert the_study(cluster).state is StudyState.COMPLETED
+
+
+def test_a_deleted_study_leaves_no_proposals(store: Store) -> None:
+    cluster = StoredCluster(0, {"a": 1}, store)
+    cluster.tell(SubmitStudy(project=PROJECT, user="u", spec=spec()))
+    for _ in range(40):
+        cluster.act()
+    cluster.tell(PauseStudy(project=PROJECT, name="study"))
+    cluster.tell(DeleteStudy(project=PROJECT, name="study"))
+    cluster.expect_equal_from_rows()
+    with store._database.transaction() as cursor:
+        cursor.execute("SELECT count(*) FROM proposals")
+        assert cursor.fetchone() == (0,)
