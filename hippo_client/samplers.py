@@ -1,10 +1,8 @@
 """Samplers: which points of the space to try."""
 
 from hippo_client.missing import refuse_unknown
-from hippo_core.samplers import grid, random
+from hippo_core.samplers import cma_es, gp, grid, nsga2, nsga3, optuna, qmc, random, tpe
 
-__all__ = ["grid", "random"]
+__all__ = ["cma_es", "gp", "grid", "nsga2", "nsga3", "optuna", "qmc", "random", "tpe"]
 
-_LATER = dict.fromkeys(("tpe", "gp", "cmaes", "qmc", "nsga2"), "Use samplers.random() or samplers.grid().")
-
-__getattr__ = refuse_unknown("samplers", __all__, _LATER)
+__getattr__ = refuse_unknown("samplers", __all__)

@@ -26,6 +26,8 @@ from hippo_server.changes import Changes
 from hippo_server.commits import GroupCommit
 from hippo_server.databases import Database
 from hippo_server.metrics import Metrics
+from hippo_server.proposals.making import make_proposals
+from hippo_server.proposals.processes import Proposers
 from hippo_server.removal import remove_files
 from hippo_server.store import Store
 from hippo_server.sweeping import keep_swept
@@ -51,6 +53,7 @@ class Driver:
         holder: This server, for others that want to lead.
         lease_seconds: How long a leader that is not heard of is waited for.
         metrics: Counts what happens.
+        proposers: Makes the points of samplers that learn.
     """
 
     def __init__(
@@ -63,10 +66,12 @@ class Driver:
         holder: str,
         lease_seconds: float,
         metrics: Metrics,
+        proposers: Proposers,
     ) -> None:
         self.storage_address = storage
         self.settings = settings
         self.metrics = metrics
+        self.proposers = proposers
         self.changes = Changes()  #: anything
         self.orders = Changes()  #: what workers ought to know
         self.readiness = Changes()  #: whether calls can be answered
@@ -158,6 +163,7 @@ class Driver:
             await term.end()
             with contextlib.suppress(HippoError):  # the lead lapses by itself
                 await asyncio.to_thread(self.store.resign, term.number)
+        await self.proposers.stop()
         if self._store is not None:
             await asyncio.to_thread(self._store.close)
 
@@ -221,6 +227,7 @@ class Driver:
         self._term = term
         self.readiness.notify()
         self._keep_up(remove_files(term, self.storage, store))
+        self._keep_up(make_proposals(term, self.proposers))
         log.info("term_began term=%d seconds=%.3f", number, time.monotonic() - began)
         # What was due while nobody led, and what the restored state asks for, is decided now.
         _, record = term.decide(Tick(), "server", "Tick")
@@ -249,6 +256,7 @@ class Driver:
             self._end_server(error)
         self._ending = term
         self._lost.set()
+        term.proposals.set()
         for changes in (self.changes, self.orders, self.readiness):
             changes.notify()
 

@@ -95,6 +95,13 @@ def default_home() -> Path:
     default=600.0,
     help="How long a worker that has lost the server trains on.  [env: HIPPO_ORPHAN_SECONDS]",
 )
+@click.option(
+    "--proposal-seconds",
+    envvar="HIPPO_PROPOSAL_SECONDS",
+    type=click.FloatRange(0.0, min_open=True),
+    default=60.0,
+    help="How long a sampler may take for one point.  [env: HIPPO_PROPOSAL_SECONDS]",
+)
 def main(
     home: Path,
     host: str,
@@ -105,6 +112,7 @@ def main(
     heartbeat_seconds: float,
     lease_seconds: float,
     orphan_seconds: float,
+    proposal_seconds: float,
 ) -> None:
     """Hippo's server: keeps studies, hands out work, answers clients."""
     from hippo_core.engine.decision import EngineSettings
@@ -131,6 +139,7 @@ def main(
             grpc_port=grpc_port,
             http_port=http_port,
             database_url=database_url,
+            proposal_seconds=proposal_seconds,
             engine=EngineSettings(
                 heartbeat_seconds=heartbeat_seconds,
                 lease_seconds=lease_seconds,

@@ -17,6 +17,7 @@ from hippo_server.auth.tokens import TokenBook, read_or_make, secret_hash
 from hippo_server.databases import Database, EmbeddedDatabase, GivenDatabase
 from hippo_server.driver import Driver
 from hippo_server.metrics import Metrics
+from hippo_server.proposals.processes import Proposers
 from hippo_server.rpc.admin import AdminService
 from hippo_server.rpc.bundles import Bundles
 from hippo_server.rpc.serving import GrpcServer
@@ -79,6 +80,7 @@ class Server:
             holder=f"{socket.gethostname()}:{os.getpid()}",
             lease_seconds=settings.leader_lease_seconds,
             metrics=Metrics(CollectorRegistry()),
+            proposers=self.make_proposers(),
         )
         driver = self._driver
         # HTTP first: whoever waits for a slow start reads why at /readyz.
@@ -126,6 +128,10 @@ class Server:
     def make_store(self, url: str) -> Store:
         """The store; tests put their own in its place."""
         return Store(url)
+
+    def make_proposers(self) -> Proposers:
+        """What makes points; tests put their own in its place."""
+        return Proposers(self.settings.proposal_seconds, self.settings.proposal_memory_bytes)
 
     def _make_tokens(self, driver: Driver) -> None:
         """Makes the home's tokens known to the database; both files and hashes survive the other's loss."""

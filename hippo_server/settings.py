@@ -25,6 +25,8 @@ class Settings:
         storage: Where checkpoints and bundles lie, in a folder for each database: a folder's path, or an address
             that fsspec knows.
         engine: The engine's times.
+        proposal_seconds: How long a sampler may take for one point.
+        proposal_memory_bytes: How much memory a process that makes points may hold.
         leader_lease_seconds: How long a leader that is not heard of is waited for.
         grace_seconds: How long calls may take that are being answered when the server is told to stop.
     """
@@ -36,6 +38,8 @@ class Settings:
     http_port: int = 7441
     database_url: str | None = None
     engine: EngineSettings = field(default_factory=EngineSettings)
+    proposal_seconds: float = 60.0
+    proposal_memory_bytes: int = 4 * 2**30
     leader_lease_seconds: float = 15.0
     grace_seconds: float = 5.0
 

@@ -38,6 +38,8 @@ _ORDERS = (
     ev.WorkerRegistered,
     ev.WorkerStateChanged,
 )
+#: After these a study may want a point, or want it no more.
+_PROPOSALS = (ev.ProposalWanted, ev.ProposalFailed, ev.StudyStateChanged, ev.StudyDeleted)
 #: After these a study's or a worker's times in the database have changed.
 _TIMES = (ev.StudySubmitted, ev.StudyStateChanged, ev.StudyDeleted, ev.WorkerRegistered)
 
@@ -58,6 +60,8 @@ class Term:
         over: What its engine says counts no more.
         retimed: Position of the last record that changed a study's or a worker's times; 0: none waits.
         removals: Set when files of checkpoints may have to go.
+        proposals: Set when studies may want points, or want them no more.
+        proposals: Set when studies may want points, or want them no more.
     """
 
     number: int
@@ -73,6 +77,7 @@ class Term:
     over: bool = False
     retimed: int = 0
     removals: asyncio.Event = field(default_factory=asyncio.Event)
+    proposals: asyncio.Event = field(default_factory=asyncio.Event)
     _timer: asyncio.TimerHandle | None = None
 
     def decide(self, command: Command, actor: str, cause: str) -> tuple[Result, Record]:
@@ -221,3 +226,5 @@ class Term:
             self.retimed = self.commits.position
         if any(isinstance(event, ev.CheckpointDropped | ev.CheckpointLost) for event in events):
             self.removals.set()
+        if any(isinstance(event, _PROPOSALS) for event in events):
+            self.proposals.set()

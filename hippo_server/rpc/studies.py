@@ -53,6 +53,8 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
         """Creates the study, finds the equal one of that name, or extends it."""
         spec = StudySpec.from_json(load_object(request.spec_json, "spec_json"))
         await self._bundles.require(spec.bundle)
+        if spec.sampler.learns:
+            await self._driver.proposers.check(spec)
         command = SubmitStudy(project=caller().project, user=caller().user, spec=spec)
 
         def answer(result: Result, study: study_pb2.Study) -> study_pb2.SubmitStudyResponse:

@@ -14,6 +14,7 @@ import pytest
 from hippo_core.engine.decision import EngineSettings
 from hippo_core.study import StudySpec
 from hippo_server.auth.tokens import new_secret, secret_hash
+from hippo_server.proposals.processes import Proposers
 from hippo_server.server import Server
 from hippo_server.settings import Settings
 from hippo_server.store import Store
@@ -30,12 +31,23 @@ SETTINGS = EngineSettings(heartbeat_seconds=0.1, lease_seconds=30.0, orphan_seco
 class ServerWithStore(Server):
     """A server whose store is made by the test."""
 
-    def __init__(self, settings: Settings, make: Callable[[str], Store]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        make: Callable[[str], Store],
+        make_proposers: Callable[[Settings], Proposers] | None,
+    ) -> None:
         super().__init__(settings)
         self._make = make
+        self._make_proposers = make_proposers
 
     def make_store(self, url: str) -> Store:
         return self._make(url)
+
+    def make_proposers(self) -> Proposers:
+        return (
+            super().make_proposers() if self._make_proposers is None else self._make_proposers(self.settings)
+        )
 
 
 class RunningServer:
@@ -46,6 +58,7 @@ class RunningServer:
         database_url: Its database; None: an embedded one.
         engine: The engine's times.
         make_store: Makes the store.
+        make_proposers: Makes what makes points; None: as a server does.
         leader_lease_seconds: How long its lead lasts without a renewal.
         grpc_port: Where it listens; 0: any free port.
     """
@@ -58,6 +71,7 @@ class RunningServer:
         make_store: Callable[[str], Store] = Store,
         grpc_port: int = 0,
         leader_lease_seconds: float = 10.0,
+        make_proposers: Callable[[Settings], Proposers] | None = None,
     ) -> None:
         self.settings = Settings(
             home=home,
@@ -70,6 +84,7 @@ class RunningServer:
             grace_seconds=1.0,
         )
         self._make_store = make_store
+        self._make_proposers = make_proposers
         self._stop = asyncio.Event()
         self._connections = contextlib.ExitStack()
         self._started = threading.Event()
@@ -84,7 +99,7 @@ class RunningServer:
 
     async def _run(self) -> None:
         self.loop = asyncio.get_running_loop()
-        self.server = ServerWithStore(self.settings, self._make_store)
+        self.server = ServerWithStore(self.settings, self._make_store, self._make_proposers)
         try:
             await self.server.start()
         except BaseException as error:  # noqa: BLE001 - it is raised in the test

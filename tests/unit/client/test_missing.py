@@ -10,8 +10,8 @@ from hippo_client.errors import InvalidStudy
     ("module", "name", "words"),
     [
         (schedules, "cosin", r"schedules.cosin: there is no such function. .*cosine"),
-        (samplers, "bayesian", r"samplers.bayesian: .* Known are: grid, random"),
-        (samplers, "tpe", r"samplers.tpe: is not supported yet. Use samplers.random\(\)"),
+        (samplers, "bayesian", r"samplers.bayesian: .* Known are: cma_es, gp, grid"),
+        (samplers, "cmaes", r"samplers.cmaes: .* Did you mean 'cma_es'"),
         (policies, "pbt", r"policies.pbt: is not supported yet. Use policies.asha"),
         (policies, "hyperbands", r"policies.hyperbands: .*Did you mean .hyperband.\?"),
         (space, "log_uniform", r"space.log_uniform: .*loguniform"),

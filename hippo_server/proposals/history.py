@@ -1,0 +1,135 @@
+"""A study's trials, as Optuna's samplers see them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.storages import InMemoryStorage
+from optuna.study import Study, StudyDirection
+from optuna.trial import FrozenTrial
+from optuna.trial import TrialState as State
+
+from hippo_core.domains import Choice, Domain, Integer, Stepped, Uniform
+from hippo_core.engine.proposals import PastTrial, ProposalTask
+from hippo_core.engine.states import TrialState
+from hippo_core.space import Space
+from hippo_core.values import Scalar, normalise_float
+
+#: Samplers may look at when trials began; they all began at once.
+WHENEVER = datetime(2000, 1, 1, tzinfo=UTC).replace(tzinfo=None)
+
+#: What TPE and GP note for others that run beside them: the point, which is known.
+POINT_NOTES = ("tpe:relative_params", "gp:relative_params")
+
+
+def distribution(domain: Domain) -> BaseDistribution:
+    """A domain as Optuna has it: an option by its number, a step by its number."""
+    match domain:
+        case Choice():
+            return CategoricalDistribution(tuple(range(len(domain.options))))
+        case Uniform():
+            return FloatDistribution(domain.low, domain.high, log=domain.log)
+        case Stepped():
+            assert domain.size is not None
+            return IntDistribution(0, domain.size - 1)
+        case Integer():
+            return IntDistribution(domain.low, domain.high, log=domain.log)
+        case _:
+            raise TypeError(f"{domain!r} is no domain that can be drawn")
+
+
+def to_optuna(domain: Domain, drawn: Any) -> Any:
+    """What was drawn, as Optuna has it."""
+    if isinstance(domain, Stepped):
+        return round((drawn - domain.low) / domain.q)
+    return drawn
+
+
+def from_optuna(domain: Domain, value: Any) -> Scalar:
+    """The inverse of :func:`to_optuna`. What a sampler gives beside a domain stays beside it, to be refused."""
+    match domain:
+        case Stepped():
+            return domain.item(int(value))
+        case Uniform() if domain.low <= value <= domain.high:
+            return min(max(normalise_float(float(value)), domain.low), domain.high)
+        case Uniform():
+            return float(value)
+        case _:
+            return int(value)
+
+
+def study_of(task: ProposalTask, sampler: optuna.samplers.BaseSampler) -> Study:
+    """A study of Optuna's with all trials so far, numbered as ours."""
+    storage = InMemoryStorage()
+    directions = [
+        StudyDirection.MAXIMIZE if objective.maximize else StudyDirection.MINIMIZE
+        for objective in task.spec.objectives
+    ]
+    study = optuna.create_study(storage=storage, sampler=sampler, directions=directions)
+    number = storage.get_study_id_from_name(study.study_name)
+    distributions = {name: distribution(domain) for name, domain in task.spec.space.domains.items()}
+    for past in task.history:
+        for key, value in past.notes.get("study", {}).items():
+            storage.set_study_system_attr(number, key, value)
+        study.add_trial(_frozen(past, task.spec.space, distributions, len(directions)))
+    return study
+
+
+def notes_of(study: Study, task: ProposalTask) -> dict[str, Any]:
+    """What a sampler has noted with the trial that it was asked for last, and with the study."""
+    storage: Any = study._storage  # there is no public way to what samplers keep
+    known = {key for past in task.history for key in past.notes.get("study", {})}
+    of_study = storage.get_study_system_attrs(storage.get_study_id_from_name(study.study_name))
+    of_trial = study.get_trials(deepcopy=False)[-1].system_attrs
+    found = {
+        "trial": {key: value for key, value in of_trial.items() if not key.startswith(POINT_NOTES)},
+        "study": {key: value for key, value in of_study.items() if key not in known},
+    }
+    return {owner: notes for owner, notes in found.items() if notes}
+
+
+def _frozen(
+    past: PastTrial, space: Space, distributions: Mapping[str, BaseDistribution], objectives: int
+) -> FrozenTrial:
+    state, values, reports = _outcome(past, objectives)
+    return FrozenTrial(
+        number=past.trial,
+        trial_id=past.trial,
+        state=state,
+        value=None,
+        values=values,
+        datetime_start=WHENEVER,
+        datetime_complete=WHENEVER if state.is_finished() else None,
+        params={name: to_optuna(space.domains[name], drawn) for name, drawn in past.assignment.items()},
+        distributions={name: distributions[name] for name in past.assignment},
+        user_attrs={},
+        system_attrs=dict(past.notes.get("trial", {})),
+        intermediate_values=reports,
+    )
+
+
+def _outcome(past: PastTrial, objectives: int) -> tuple[State, list[float] | None, dict[int, float]]:
+    """State, values and reports. With several objectives Optuna knows no reports, and no pruned trials."""
+    last = list(past.values[max(past.values)]) if past.values else None
+    reports = {step: values[0] for step, values in past.values.items()} if objectives == 1 else {}
+    match past.state:
+        case TrialState.WAITING:
+            return State.RUNNING, None, reports
+        case TrialState.COMPLETED:
+            return State.COMPLETE, last, reports
+        case TrialState.STOPPED if objectives == 1:
+            return State.PRUNED, last, reports
+        case TrialState.DIVERGED if objectives == 1:
+            return State.PRUNED, None, {**reports, past.reached: math.nan}
+        case _:
+            return State.FAIL, None, reports

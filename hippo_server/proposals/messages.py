@@ -1,0 +1,62 @@
+"""What the server and its children tell each other: one JSON object a line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from hippo_core.engine.proposals import PastTrial, ProposalTask
+from hippo_core.engine.states import TrialState
+from hippo_core.study import StudySpec
+
+Message = Mapping[str, Any]
+
+
+def encode(message: Message) -> bytes:
+    """A message as a line.
+
+    Raises:
+        ValueError: It holds what JSON cannot.
+        TypeError: The same.
+    """
+    return json.dumps(message, allow_nan=False, separators=(",", ":")).encode() + b"\n"
+
+
+def task_message(task: ProposalTask) -> Message:
+    """A task; the trials of its history as lists, there being many."""
+    return {
+        "spec": task.spec.to_json(),
+        "trial": task.trial,
+        "history": [
+            [
+                dict(past.assignment),
+                dict(past.notes),
+                past.state.value,
+                [[step, list(values)] for step, values in past.values.items()],
+                past.reached,
+                past.sequence,
+            ]
+            for past in task.history
+        ],
+    }
+
+
+def task_of(message: Message, spec: StudySpec) -> ProposalTask:
+    """The inverse of :func:`task_message`, the specification having been read."""
+    return ProposalTask(
+        spec=spec,
+        trial=message["trial"],
+        history=tuple(
+            PastTrial(
+                trial=number,
+                assignment=assignment,
+                notes=notes,
+                state=TrialState(state),
+                values={step: tuple(each) for step, each in values},
+                reached=reached,
+                sequence=sequence,
+            )
+            for number, (assignment, notes, state, values, reached, sequence) in enumerate(message["history"])
+        ),
+    )

@@ -1,0 +1,207 @@
+"""Makes one point of a sampler that learns: a function of the task alone."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+import json
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from itertools import count, islice
+from typing import Any
+
+import optuna
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import BaseSampler
+
+from hippo_core.domains import Choice, Domain, Integer, Stepped, Uniform
+from hippo_core.drawing import name_of
+from hippo_core.engine.proposals import ProposalTask
+from hippo_core.errors import InvalidStudy
+from hippo_core.samplers import CmaEs, Gp, Nsga2, Nsga3, Optuna, Sampler, Tpe
+from hippo_core.values import Scalar
+from hippo_server.proposals.history import from_optuna, notes_of, study_of
+
+Point = tuple[dict[str, Scalar], dict[str, Any]]
+"""An assignment, and what the sampler noted."""
+
+TRIES = 1000
+LONGEST_NOTES = 65_536
+
+#: What some samplers need beside Optuna, and the extra that brings it.
+NEEDS: Mapping[type[Sampler], tuple[str, str]] = {CmaEs: ("cmaes", "server"), Gp: ("scipy torch", "gp")}
+MODULES = ("optuna.samplers", "optuna_integration")
+
+
+def make_point(task: ProposalTask) -> Point:
+    """The first of a sampler's proposals for a trial that can be trained.
+
+    Raises:
+        InvalidStudy: None of many can; or the sampler notes too much.
+    """
+    reason = ""
+    for assignment, notes in islice(_proposals(task), TRIES):
+        try:
+            found = task.spec.checked_point(assignment)
+        except InvalidStudy as error:
+            reason = str(error)
+            continue
+        if len(json.dumps(notes, allow_nan=False)) > LONGEST_NOTES:
+            raise InvalidStudy("sampler", f"notes more than {LONGEST_NOTES} characters with one trial")
+        return found, notes
+    raise InvalidStudy("sampler", f"{TRIES} proposals in a row cannot be trained; the last one: {reason}")
+
+
+def _proposals(task: ProposalTask) -> Iterator[Point]:
+    sampler = task.spec.sampler
+    if isinstance(sampler, CmaEs):
+        yield from _by_evolution(task, sampler)
+        return
+    # Of the tries before, Optuna sees trials that still run: those that know what is pending keep away from them.
+    study = study_of(task, build(sampler, seed_of(task, 0)))
+    for attempt in count():
+        study.sampler = build(sampler, seed_of(task, attempt))
+        asked = study.ask()
+        assignment = task.spec.space.decide(lambda domain, asked=asked: _suggest(asked, domain))  # type: ignore[misc]
+        yield assignment, notes_of(study, task)
+
+
+def _by_evolution(task: ProposalTask, sampler: CmaEs) -> Iterator[Point]:
+    from hippo_server.proposals.evolution import Evolution
+
+    evolution = Evolution(task, sampler)
+    for attempt in count():
+        seed = seed_of(task, attempt)
+        drawn = evolution.draw(seed)
+
+        def decide(domain: Domain, seed: int = seed, drawn: Mapping[str, Scalar] = drawn) -> Scalar:
+            name = name_of(domain)
+            return drawn[name] if name in drawn else domain.draw(_digest(seed, name) / 2.0**32)
+
+        yield task.spec.space.decide(decide), {"generation": evolution.generation}
+
+
+def seed_of(task: ProposalTask, attempt: int) -> int:
+    """The seed of a try: follows from the study's seed and the trial's number."""
+    return _digest(task.spec.program.seed, task.trial, attempt) >> 1
+
+
+def _digest(*words: int | str) -> int:
+    digest = hashlib.sha256(json.dumps(words).encode()).digest()
+    return int.from_bytes(digest[:4], "big")
+
+
+def build(sampler: Sampler, seed: int) -> BaseSampler:
+    """A sampler of Optuna's.
+
+    Raises:
+        InvalidStudy: There is none of that name, or it does not take the arguments.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore", ExperimentalWarning
+        )  # what is experimental is named in our arguments, too
+        return _built(sampler, seed)
+
+
+def _built(sampler: Sampler, seed: int) -> BaseSampler:
+    match sampler:
+        case Tpe():
+            return optuna.samplers.TPESampler(
+                multivariate=sampler.multivariate,
+                group=sampler.grouped,
+                n_startup_trials=sampler.startup_trials,
+                n_ei_candidates=sampler.candidates,
+                constant_liar=True,
+                seed=seed,
+            )
+        case Gp():
+            return optuna.samplers.GPSampler(
+                n_startup_trials=sampler.startup_trials,
+                deterministic_objective=sampler.noiseless,
+                warn_independent_sampling=False,
+                seed=seed,
+            )
+        case Nsga2():
+            return optuna.samplers.NSGAIISampler(**_genetic(sampler), seed=seed)
+        case Nsga3():
+            return optuna.samplers.NSGAIIISampler(
+                **_genetic(sampler), dividing_parameter=sampler.divisions, seed=seed
+            )
+        case Optuna():
+            return _by_name(sampler, seed)
+        case _:
+            raise TypeError(f"{sampler!r} does not learn")
+
+
+def _genetic(sampler: Nsga2 | Nsga3) -> dict[str, Any]:
+    return {
+        "population_size": sampler.population,
+        "mutation_prob": sampler.mutation,
+        "crossover_prob": sampler.crossover,
+        "swapping_prob": sampler.swapping,
+    }
+
+
+def _by_name(sampler: Optuna, seed: int) -> BaseSampler:
+    made = _find(sampler.name)
+    parameters = inspect.signature(made).parameters
+    seeded = {"seed": seed} if "seed" in parameters else {}
+    try:
+        return made(**sampler.arguments, **seeded)
+    except (TypeError, ValueError) as error:
+        known = ", ".join(name for name in parameters if name != "seed")
+        raise InvalidStudy("sampler", f"{sampler.name}: {error}", f"Its arguments: {known}.") from None
+
+
+def _find(name: str) -> Callable[..., BaseSampler]:
+    for module in MODULES:
+        try:
+            found = getattr(importlib.import_module(module), name, None)
+        except ImportError:
+            continue
+        if isinstance(found, type) and issubclass(found, BaseSampler):
+            return found
+    known = [each for each in dir(optuna.samplers) if each.endswith("Sampler") and each != "BaseSampler"]
+    raise InvalidStudy(
+        "sampler", f"there is no {name} where the server runs", f"Optuna has: {', '.join(known)}."
+    )
+
+
+def require(sampler: Sampler) -> None:
+    """Checks that a sampler can work here.
+
+    Raises:
+        InvalidStudy: Something is not installed, or the sampler does not take its arguments.
+    """
+    modules, extra = NEEDS.get(type(sampler), ("", ""))
+    for module in modules.split():
+        try:
+            importlib.import_module(module)
+        except ImportError:
+            raise InvalidStudy(
+                "sampler",
+                f"{sampler.to_json()['sampler']} needs {module}, which is not installed where the server runs",
+                f"Install hippo-hpo[{extra}] there.",
+            ) from None
+    if not isinstance(sampler, CmaEs):
+        build(sampler, 0)
+
+
+def _suggest(asked: optuna.Trial, domain: Domain) -> Scalar:
+    name = name_of(domain)
+    value: Any
+    match domain:
+        case Choice():
+            value = asked.suggest_categorical(name, tuple(range(len(domain.options))))
+        case Uniform():
+            value = asked.suggest_float(name, domain.low, domain.high, log=domain.log)
+        case Stepped():
+            assert domain.size is not None
+            value = asked.suggest_int(name, 0, domain.size - 1)
+        case Integer():
+            value = asked.suggest_int(name, domain.low, domain.high, log=domain.log)
+        case _:
+            raise TypeError(f"{domain!r} is no domain that can be drawn")
+    return from_optuna(domain, value)
