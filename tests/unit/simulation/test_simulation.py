@@ -284,6 +284,15 @@ def test_a_step_time_that_is_none_is_refused_where_it_is_found() -> None:
         simulate([small()], hosts(1), costs=costs)
 
 
+def test_random_points_stand_in_for_a_sampler_that_learns() -> None:
+    searched = {"lr": space.loguniform(1e-4, 1e-1), "batch": space.choice(BATCHES)}
+    spec = study(searched, max_trials=12, max_steps=4, sampler=samplers.tpe())
+    found = simulate([spec], hosts(3), checked=True)
+    assert found.studies[0].trials == {"completed": 12}
+    assert found.makespan_seconds == 12 * 4 / 3
+    assert simulate([spec], hosts(3)).to_json() == found.to_json()
+
+
 def test_a_random_search_on_continuous_values_shares_nothing() -> None:
     spec = study({"lr": space.loguniform(1e-4, 1e-1)}, max_trials=5, max_steps=4)
     found = simulate([spec], hosts(2))
