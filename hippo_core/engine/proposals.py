@@ -161,7 +161,8 @@ def _fail(decision: Decision, study: Study, reason: str) -> None:
 def pause_if_given_up(decision: Decision, study: Study) -> None:
     """Pauses a study that has nothing left to do because its sampler does not get on."""
     if study.proposal is not None and study.proposal.failures >= TRIES:
-        reason = proposal_in_words(study)
+        remedy = "Submitted under another name, with another sampler, the study shares what was trained"
+        reason = f"{_failure_in_words(study, study.proposal)}. {remedy}"
         decision.emit(StudyStateChanged(study=study.id, state=StudyState.PAUSED, reason=reason))
 
 
@@ -175,17 +176,22 @@ def proposal_in_words(study: Study) -> str:
     """What a study that waits for a point waits for, and why it has not come."""
     wanted = study.proposal
     assert wanted is not None
-    sampler = study.spec.sampler.to_json()["sampler"]
     if not wanted.failures:
-        return f"the sampler {sampler} is proposing trial {wanted.trial}"
+        return f"the sampler {_sampler(study)} is proposing trial {wanted.trial}"
+    after = "It is tried again" if wanted.failures < TRIES else "What runs goes on, then the study pauses"
+    return f"{_failure_in_words(study, wanted)}. {after}"
+
+
+def _failure_in_words(study: Study, wanted: Proposal) -> str:
     often = "once" if wanted.failures == 1 else f"{wanted.failures} times"
-    failed = f"the sampler {sampler} has failed {often} to propose trial {wanted.trial}: {wanted.reason}"
-    if wanted.failures < TRIES:
-        return f"{failed}. It is tried again"
     return (
-        f"{failed}. No further trials are proposed. 'hippo study resume {study.name}' tries again; "
-        "or submit the study under another name with another sampler: what was trained is shared"
+        f"the sampler {_sampler(study)} has failed {often} to propose trial {wanted.trial}: "
+        f"{wanted.reason.rstrip('.')}"
     )
+
+
+def _sampler(study: Study) -> str:
+    return str(study.spec.sampler.to_json()["sampler"])
 
 
 def task(study: Study) -> ProposalTask:

@@ -128,7 +128,8 @@ def test_a_sampler_that_fails_pauses_its_study_and_no_other(start_bad: Start, na
     client = connected(server)
     submit(client, spec(samplers.tpe(), "warm"))  # its process starts before time counts
     until(lambda: points(client, "warm"), "a proposal")
-    server.server.driver.proposers.seconds = 1.0
+    if name == "SleepingSampler":
+        server.server.driver.proposers.seconds = 1.0
     submit(client, spec(samplers.optuna(name), "bad"))
     submit(client, spec(samplers.tpe(), "good", program_changes={"data_version": "other"}))
     worker = Worker(server.connect(server.token("worker")))
@@ -138,7 +139,7 @@ def test_a_sampler_that_fails_pauses_its_study_and_no_other(start_bad: Start, na
     reason = study(client, "bad").reason
     assert reason.startswith("the sampler optuna has failed 3 times to propose trial 0: ")
     assert words in reason
-    assert "'hippo study resume bad' tries again" in reason
+    assert reason.endswith("with another sampler, the study shares what was trained")
 
 
 def test_a_study_says_that_it_waits_for_its_sampler(start_bad: Start) -> None:
