@@ -25,7 +25,6 @@ class Rung:
     def __init__(self, objectives: int) -> None:
         self._sorted: list[Rank] = []  # of one objective
         self._fronts = Fronts() if objectives > 1 else None
-        self._valueless: list[int] = []
         self._values: dict[int, Values | None] = {}  # by first trial
         self._firsts: dict[int, int] = {}  # by model
         self._models: dict[int, int] = {}  # by trial
@@ -54,18 +53,18 @@ class Rung:
         self._firsts[model] = trial
         self._values[trial] = values
         if values is None:
-            insort(self._valueless, trial)
-        elif self._fronts is not None:
+            return
+        if self._fronts is not None:
             self._fronts.add(values, trial)
         else:
             insort(self._sorted, (values, trial))
 
     def place(self, trial: int) -> int:
-        """How many are better than a trial."""
+        """How many are better than a trial; all, where it has no value."""
         first = self._firsts[self._models[trial]]
         values = self._values[first]
         if values is None:
-            return len(self) - len(self._valueless) + bisect_left(self._valueless, first)
+            return len(self)
         if self._fronts is not None:
             return self._fronts.place(first)
         return bisect_left(self._sorted, (values, first))

@@ -46,12 +46,14 @@ class Caller:
         values: From trial and step to the values there; None: not finite.
         model: From trial and step to the model there.
         every: The evaluation interval.
+        mixed: Whether trials that are added at random have other limits than those before.
     """
 
-    def __init__(self, spec, maximize=(True,), values=None, model=None, every=1):
+    def __init__(self, spec, maximize=(True,), values=None, model=None, every=1, mixed=False):
         self.spec = spec
         self.maximize = maximize
         self.every = every
+        self.mixed = mixed
         self.policy = spec.build(maximize, every)
         self.values = values or (lambda trial, step: (math.sin(trial * 7.3 + step),))
         self.model = model or (lambda trial, step: 10**6 * step + trial)
@@ -116,7 +118,7 @@ class Caller:
     def observe(self, trial, values):
         self.close(trial, trial.evaluated)
         trial.seen[trial.asked] = values
-        trial.models[trial.asked] = self.model(trial.number, trial.asked)
+        trial.models[trial.asked] = self.model(trial.number, trial.evaluated)
         self.call("observed", trial.number, trial.asked, values, trial.models[trial.asked])
 
     def fail(self, number):
@@ -224,7 +226,10 @@ class Caller:
             if random.random() < 0.7:
                 self.request(number, self.trials[number].asked)
         elif kind == "add" and len(self.trials) < most:
-            self.add(random.randrange(1, 5), max(trial.max_steps for trial in self.trials.values()))
+            limit = max(trial.max_steps for trial in self.trials.values())
+            if self.mixed:
+                limit = self.every * random.randrange(1, limit // self.every + 1)
+            self.add(random.randrange(1, 5), limit)
         elif kind == "raise":
             self.raise_limit(self.every * random.randrange(1, largest))
         elif kind == "stop":
