@@ -83,7 +83,9 @@ def want(decision: Decision) -> None:
         study = state.studies[number]
         if study.proposal is not None or not study.unproposed:
             continue
-        if not study.open or idles_for(state, state.plans[study.plan]):
+        plan = state.plans[study.plan]
+        # While something waits to be tried again, idle slots are no reason: a sick host would get all trials proposed.
+        if not study.open or (not plan.tree.blocked and idles_for(state, plan)):
             decision.emit(_wanted(state, study))
 
 

@@ -93,8 +93,10 @@ class Proposers:
     async def _ask(self, question: bytes) -> Message:
         async with self._free:
             process = self._idle.pop() if self._idle else None
-            if process is None or process.returncode is not None:
-                process = await self._start()
+            if process is not None and process.returncode is not None:
+                await self._kill(process)
+                process = None
+            process = process or await self._start()
             try:
                 async with asyncio.timeout(self.seconds):
                     answer = await self._exchange(process, question)

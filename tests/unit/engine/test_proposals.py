@@ -259,6 +259,21 @@ def test_without_a_worker_one_trial_is_proposed_and_waits() -> None:
     assert study_view(cluster.engine, PROJECT, "study").reason == "no worker is there"
 
 
+def test_a_slot_that_idles_because_of_a_failure_is_given_no_further_trials() -> None:
+    """1. A runner dies, its path is to be tried again in a while. 2. Until then nothing is proposed. 3. All ends."""
+    cluster = running()
+    cluster.propose(the_study(cluster).id)
+    worker = cluster.workers["a"]
+    cluster.receive(worker)
+    cluster.kill_runner("a")
+    (lease,) = worker.running.values()
+    cluster.report(worker, lease)
+    assert not cluster.engine.state.leases
+    assert cluster.proposals_wanted() == []
+    cluster.run()
+    assert study_view(cluster.engine, PROJECT, "study").trial_counts == {"completed": 8}
+
+
 def test_a_paused_or_stopped_study_wants_nothing() -> None:
     cluster = running()
     cluster.tell(PauseStudy(project=PROJECT, name="study"))
