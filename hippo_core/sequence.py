@@ -57,6 +57,11 @@ class Laws:
             found = _interned.setdefault(identity, cls(laws))
         return found
 
+    @property
+    def constant(self) -> bool:
+        """Whether the values are the same at all steps."""
+        return self._constant_key is not None
+
     def values(self, step: int) -> dict[str, Scalar]:
         """The values at a step, by name."""
         return {name: law.value(step) for name, law in zip(self.names, self.laws, strict=True)}

@@ -43,7 +43,7 @@ class Outlook:
 
     ranges: tuple[Range, ...]
     offers: tuple[tuple[int, int], ...]  #: (fence, step): states that a lease in flight ought to save
-    wanted: tuple[int, ...]  #: all states needed of it, those on their way too
+    wanted: tuple[int, ...]  #: all states needed of it, those on their way too, in order
 
     def from_start(self, node: Node) -> Range | None:
         """The range that begins at the node's start."""
@@ -237,7 +237,8 @@ class StageTree:
 
     def needed_beyond(self, node: Node, step: int) -> bool:
         """Whether any running study needs a state above ``step`` of the node or of what hangs below it there."""
-        return any(point > step for point in self.outlooks.get(node.id, EMPTY).wanted)
+        wanted = self.outlooks.get(node.id, EMPTY).wanted
+        return bool(wanted) and wanted[-1] > step
 
     def steps_to_run(self) -> Iterator[tuple[Node, Range]]:
         """All ranges, ready or not."""

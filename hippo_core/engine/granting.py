@@ -52,12 +52,12 @@ def _bring_in_line(decision: Decision, plan: PlanState) -> None:
 
 
 def _needed(plan: PlanState, lease: Lease) -> bool:
-    for index, (number, start, _) in enumerate(lease.stages):
-        if index < lease.index:
-            continue
-        position = lease.step if index == lease.index else start
-        if plan.tree.needed_beyond(plan.plan.nodes[number], position):
+    nodes, needed_beyond = plan.plan.nodes, plan.tree.needed_beyond
+    position = lease.step
+    for number, _, stop in lease.stages[lease.index :]:
+        if needed_beyond(nodes[number], position):
             return True
+        position = stop
     return False
 
 

@@ -6,6 +6,8 @@ clock of virtual time, the engine's tests by chance.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from hippo_core.engine.commands import (
     AnsweredReport,
     MetricsReport,
@@ -17,6 +19,7 @@ from hippo_core.engine.commands import (
 from hippo_core.engine.orders import LeaseOrder
 from hippo_core.lease import State
 from hippo_core.simulation.response import Model, Response
+from hippo_core.values import Scalar
 
 DIGEST = "simulated"
 
@@ -42,6 +45,7 @@ class SimulatedPath:
     """
 
     __slots__ = (
+        "_constant",
         "_evaluate_seconds",
         "_items",
         "_told",
@@ -67,6 +71,7 @@ class SimulatedPath:
         self.spool: dict[State, Model] = {}
         self.number = 0
         self.done = False
+        self._constant: dict[int, Mapping[str, Scalar]] = {}  # by stage: values that stay
         self._items: list[ReportItem] = []
         self._told = self.step  # all steps of the present stage below it are among the items, or were told
         self._train_seconds = 0.0
@@ -106,7 +111,13 @@ class SimulatedPath:
 
     def foresee(self, index: int, step: int, model: Model) -> Result:
         """What a step of a stage comes to."""
-        after = self.response.train(model, step, self.order.stages[index].laws.values(step))
+        values = self._constant.get(index)
+        if values is None:
+            laws = self.order.stages[index].laws
+            values = laws.values(step)
+            if laws.constant:
+                self._constant[index] = values
+        after = self.response.train(model, step, values)
         evaluated = (step + 1) % self.order.program.evaluate_every == 0
         return after, self.response.evaluate(after) if evaluated else None
 
