@@ -13,6 +13,7 @@ from hippo_core.errors import InvalidStudy
 
 if TYPE_CHECKING:
     from hippo_client.client import Client
+    from hippo_client.explanation import Explanation
     from hippo_core.values import Scalar
     from hippo_wire.v1 import study_pb2
 
@@ -112,24 +113,20 @@ class Trial:
         )
         return "".join(piece.text for piece in stream)
 
-    def explain(self) -> str:
-        """Why it is in its state, and which part of its path it shares with how many others."""
-        detail = self._detail()
-        self._message = detail.trial
-        lines = [
-            f"trial {self.number} of {self.study}: {self.state}, at step {self.step} of {self.max_steps}"
-        ]
-        if self.reason:
-            lines.append(f"why: {self.reason}")
-        for part in detail.path:
-            lines.append(_path_line(part))
-        kept = ", ".join(str(each.step) for each in detail.checkpoints)
-        lines.append(f"checkpoints: {'at steps ' + kept if kept else 'none'}")
-        if detail.environment_json:
-            environment = json.loads(detail.environment_json)
-            lines.append("environment: " + ", ".join(f"{key} {value}" for key, value in environment.items()))
-        lines.append(f"program: {detail.program_key}")
-        return "\n".join(lines)
+    def explain(self) -> Explanation:
+        """What happened to it and why, in order: a list of events; printed, text for a person.
+
+        Who proposed it, each request with its reason, what was trained for it and what was there already, what it
+        reached, and why it rested, was promoted, stopped or failed.
+        """
+        from hippo_client.explanation import Explanation
+        from hippo_wire.v1 import study_pb2
+
+        answer: study_pb2.ExplainTrialResponse = self._client.connection.studies.ExplainTrial(
+            study_pb2.ExplainTrialRequest(name=self.study, trial=self.number)
+        )
+        self._message = answer.trial
+        return Explanation(self.study, answer)
 
     def retry(self) -> Trial:
         """Opens it again after it failed.
@@ -175,10 +172,3 @@ class Trial:
         from hippo_client.notebook import trial_html
 
         return trial_html(self._message)
-
-
-def _path_line(part: study_pb2.PathPart) -> str:
-    others = part.trial_count - 1
-    shared = f"shared with {others} other trial{'s' if others != 1 else ''}" if others > 0 else "its own"
-    doubt = "; not reproducible: a step trained again gave other metrics" if part.not_reproducible else ""
-    return f"steps {part.start} to {part.stop}: node {part.node}, {shared}{doubt}"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 
 from google.protobuf import timestamp_pb2
 
+from hippo_core.engine.explanation import Happening
 from hippo_core.engine.trial_paths import CheckpointRef
 from hippo_core.engine.views import (
     EvaluationView,
@@ -86,6 +87,17 @@ def trial_detail(detail: TrialDetail) -> study_pb2.GetTrialResponse:
         checkpoints=[_checkpoint(each) for each in detail.checkpoints],
         program_key=detail.program_key,
         environment_json=detail.environment,
+    )
+
+
+def trial_event(happening: Happening) -> study_pb2.TrialEvent:
+    """Something that happened to a trial."""
+    return study_pb2.TrialEvent(
+        time=timestamp(datetime.fromtimestamp(happening.at, UTC)),
+        event=happening.event,
+        step=happening.step,
+        reason=happening.reason,
+        by=happening.by,
     )
 
 

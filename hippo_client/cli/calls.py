@@ -53,6 +53,11 @@ def get_trial(client: Client, name: str, trial: int) -> study_pb2.GetTrialRespon
     return client.connection.studies.GetTrial(study_pb2.GetTrialRequest(name=name, trial=trial))
 
 
+def explain_trial(client: Client, name: str, trial: int) -> study_pb2.ExplainTrialResponse:
+    """What happened to a trial, and why."""
+    return client.connection.studies.ExplainTrial(study_pb2.ExplainTrialRequest(name=name, trial=trial))
+
+
 def read_log(client: Client, name: str, trial: int) -> Iterator[study_pb2.ReadTrialLogResponse]:
     """What user code printed on a trial's path, from the beginning."""
     stream: Responses[study_pb2.ReadTrialLogResponse] = client.connection.studies.ReadTrialLog(  # type: ignore[assignment]

@@ -1,4 +1,4 @@
-"""``hippo trial``: list and show trials, the best one, their logs."""
+"""``hippo trial``: list, show and explain trials, the best one, their logs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ trial_argument = click.argument("number", metavar="N", type=WholeNumber(0))
 
 @click.group(cls=NounGroup, missing_verb="ls")
 def trial() -> None:
-    """List and show trials, the best one, their logs."""
+    """List, show and explain trials, the best one, their logs."""
 
 
 @trial.command("ls")
@@ -88,6 +88,23 @@ def best(name: str, as_json: bool) -> None:
 @name_argument
 @trial_argument
 @json_option
+def explain(name: str, number: int, as_json: bool) -> None:
+    """Tell what happened to a trial and why: requests, promotions, stops, who trained what for it."""
+    from hippo_client.cli import calls
+    from hippo_client.explanation import Explanation
+
+    with connect() as client:
+        explanation = Explanation(name, calls.explain_trial(client, name, number))
+    if as_json:
+        print_json(explanation.to_json())
+    else:
+        click.echo(str(explanation))
+
+
+@trial.command()
+@name_argument
+@trial_argument
+@json_option
 def logs(name: str, number: int, as_json: bool) -> None:
     """Print what user code printed while the trial's path was trained."""
     from hippo_client.cli import calls
@@ -143,6 +160,8 @@ def _print_detail(detail: study_pb2.GetTrialResponse) -> None:
     )
     if parts:
         click.echo(f"Path, steps and how many trials share them: {parts}")
+    if detail.checkpoints:
+        click.echo(f"Checkpoints at steps: {', '.join(str(each.step) for each in detail.checkpoints)}")
     history = history_json(detail.history)
     if history:
         metrics = list(dict.fromkeys(name for each in history for name in each["metrics"]))

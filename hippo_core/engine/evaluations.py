@@ -46,12 +46,17 @@ def progress(trial: Trial) -> int:
     """The step that a trial has reached: that of its last closed request, or what is trained of its open one."""
     if trial.target is None or trial.node is None:
         return trial.reached
-    stop = trial.target
-    for node in trial.node.ancestry():
+    return max(trial.reached, trained_upto(trial.node, trial.target))
+
+
+def trained_upto(leaf: Node, step: int) -> int:
+    """How much of the path to a step of a node is trained."""
+    stop = step
+    for node in leaf.ancestry():
         if node.trained > node.start:
-            return max(trial.reached, min(node.trained, stop))
+            return min(node.trained, stop)
         stop = node.start
-    return trial.reached
+    return 0
 
 
 def tell_upto(study: Study, trial: Trial, leaf: Node, upto: int) -> None:

@@ -159,7 +159,7 @@ class TrialStateChanged:
 class RequestOpened:
     """A trial needs its path's state at ``step``, which ``node`` trains. Opened again: it moved to another plan.
 
-    ``reason`` is for people, and kept in the journal only.
+    ``reason``, and how much of the path was ``trained`` by then, are for people, and kept in the journal only.
     """
 
     study: int
@@ -167,6 +167,7 @@ class RequestOpened:
     step: int
     node: int
     reason: str = ""
+    trained: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

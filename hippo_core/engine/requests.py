@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 
 from hippo_core.engine.decision import Decision
-from hippo_core.engine.evaluations import progress
+from hippo_core.engine.evaluations import progress, trained_upto
 from hippo_core.engine.events import (
     NodeCreated,
     RequestClosed,
@@ -41,7 +41,16 @@ def open_request(decision: Decision, study: Study, trial: Trial, step: int, reas
         )
         node = decision.state.nodes[number]
     assert node is not None, "a request is for at least one step"
-    decision.emit(RequestOpened(study=study.id, trial=trial.number, step=step, node=node.id, reason=reason))
+    decision.emit(
+        RequestOpened(
+            study=study.id,
+            trial=trial.number,
+            step=step,
+            node=node.id,
+            reason=reason,
+            trained=trained_upto(node, step),
+        )
+    )
     if trial.state is not TrialState.WAITING:
         decision.emit(
             TrialStateChanged(study=study.id, trial=trial.number, state=TrialState.WAITING, reason="")

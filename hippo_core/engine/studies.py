@@ -34,6 +34,7 @@ from hippo_core.engine.requests import open_request
 from hippo_core.engine.settling import stop_trials
 from hippo_core.engine.state import Study
 from hippo_core.engine.states import ENDED_STUDY_STATES, LeaseState, StudyState, TrialState
+from hippo_core.engine.user_words import RETRIED, STOPPED, STUDY_STOPPED, TAKEN_UP
 from hippo_core.errors import Conflict, InvalidStudy
 from hippo_core.space import EndOf
 from hippo_core.study import StudySpec
@@ -127,7 +128,7 @@ def _extend(decision: Decision, study: Study, spec: StudySpec) -> None:
         for number in sorted(study.trials):
             trial = study.trials[number]
             if cut_off and trial.state is TrialState.STOPPED and trial.asked > trial.reached:
-                open_request(decision, study, trial, trial.asked, "taken up again: the study was extended")
+                open_request(decision, study, trial, trial.asked, TAKEN_UP)
     _add_trials(decision, study)
 
 
@@ -157,8 +158,8 @@ def stop(decision: Decision, command: StopStudy) -> None:
     study = find_study(decision.state, command.project, command.name)
     if study.state in ENDED_STUDY_STATES:
         return
-    decision.emit(StudyStateChanged(study=study.id, state=StudyState.STOPPED, reason="stopped by a user"))
-    stop_trials(decision, study, "the study was stopped by a user")
+    decision.emit(StudyStateChanged(study=study.id, state=StudyState.STOPPED, reason=STOPPED))
+    stop_trials(decision, study, STUDY_STOPPED)
 
 
 def extend(decision: Decision, command: ExtendStudy) -> None:
@@ -202,7 +203,7 @@ def retry(decision: Decision, command: RetryTrials) -> int:
         decision.emit(StudyStateChanged(study=study.id, state=StudyState.RUNNING, reason=""))
     for trial in failed:
         decision.emit(TrialLimited(study=study.id, trial=trial.number, max_steps=trial.max_steps))
-        open_request(decision, study, trial, trial.asked, "tried again, as a user asked")
+        open_request(decision, study, trial, trial.asked, RETRIED)
         assert trial.node is not None
         for node in trial.node.path():
             if node.failures is not None:

@@ -9,6 +9,7 @@ from typing import Any
 from hippo_core.engine.best import best_trials
 from hippo_core.engine.engine import Engine
 from hippo_core.engine.evaluations import progress
+from hippo_core.engine.explanation import Stretch
 from hippo_core.engine.lookup import find_study, find_trial
 from hippo_core.engine.state import EngineState, Study, Trial
 from hippo_core.engine.states import StudyState, TrialState, WorkerState
@@ -17,6 +18,7 @@ from hippo_core.engine.waiting import trial_waiting_reason, waiting_reason
 from hippo_core.errors import NotFound
 from hippo_core.lease import Lease, Stage
 from hippo_core.plan import Metrics, Node
+from hippo_core.study import StudySpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +101,17 @@ class TrialDetail:
     checkpoints: tuple[CheckpointRef, ...]
     program_key: str
     environment: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialPath:
+    """One trial with its path, and the studies whose trials may share it."""
+
+    study: int
+    spec: StudySpec
+    names: Mapping[int, str]
+    path: tuple[Stretch, ...]
+    trial: TrialView
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -291,6 +304,28 @@ def checkpoint_of(engine: Engine, project: str, name: str, number: int, step: in
         steps = ", ".join(str(each) for each in sorted({each.step for each in kept})) or "none"
         raise NotFound(f"trial {number} of '{name}' has no checkpoint{at}.", f"Steps that are kept: {steps}.")
     return max(found, key=lambda each: (each.step, each.fence))
+
+
+def trial_path(engine: Engine, project: str, name: str, number: int) -> TrialPath:
+    """A trial's path, with what an explanation needs to know of it and of those who share it."""
+    study = find_study(engine.state, project, name)
+    trial = find_trial(study, number)
+    sharing = [engine.state.studies[each] for each in sorted(engine.state.plans[study.plan].studies)]
+    parts = []
+    for node, start, stop in walk(trial, trial.target or trial.reached):
+        counts = {}
+        for other in (study, *(each for each in sharing if each is not study)):
+            there = sum(1 for _ in going_through(other, node, start + 1)) - (other is study)
+            if there > 0 and other.project == project:
+                counts[other.name] = there
+        parts.append(Stretch(node=node.id, start=start, stop=stop, others=counts))
+    return TrialPath(
+        study=study.id,
+        spec=study.spec,
+        names={each.id: each.name for each in engine.state.studies.values() if each.project == project},
+        path=tuple(parts),
+        trial=_trial_view(engine.state, study, trial),
+    )
 
 
 def lease_parts(engine: Engine, project: str, name: str, number: int) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -20,6 +21,7 @@ from hippo_core.engine.commands import (
     SubmitStudy,
 )
 from hippo_core.engine.engine import Engine, Result
+from hippo_core.engine.explanation import TrialStory, explain
 from hippo_core.engine.studies import Submitted
 from hippo_core.engine.trial_paths import CheckpointRef
 from hippo_core.errors import InvalidStudy
@@ -194,6 +196,29 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
             lambda engine: render.trial_detail(
                 views.trial_detail(engine, project, request.name, request.trial)
             )
+        )
+
+    async def ExplainTrial(  # noqa: N802
+        self, request: study_pb2.ExplainTrialRequest, context: Context
+    ) -> study_pb2.ExplainTrialResponse:
+        """Tells what happened to a trial and why."""
+        project, store = caller().project, self._driver.store
+        path = await self._driver.current().read(
+            lambda engine: views.trial_path(engine, project, request.name, request.trial)
+        )
+        nodes = [stretch.node for stretch in path.path]
+        told = await asyncio.to_thread(store.trial_events, path.study, request.trial, nodes)
+        trained = await asyncio.to_thread(store.trained_in, nodes)
+        story = TrialStory(
+            study=path.study,
+            spec=path.spec,
+            names=path.names,
+            path=path.path,
+            told=told,
+            trained=trained,
+        )
+        return study_pb2.ExplainTrialResponse(
+            trial=render.trial(path.trial), events=[render.trial_event(each) for each in explain(story)]
         )
 
     async def GetStageTree(  # noqa: N802

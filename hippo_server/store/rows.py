@@ -288,6 +288,7 @@ def _lease_granted(batch: Batch, event: ev.LeaseGranted, position: int) -> None:
         start_fence=fence,
         in_memory=event.in_memory,
         state="training",
+        granted=position,
     )
     for ordinal, (node, start, stop) in enumerate(event.stages):
         batch.insert(

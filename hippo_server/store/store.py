@@ -16,6 +16,7 @@ from psycopg2.extensions import TransactionRollbackError
 
 from hippo_core.engine import journal
 from hippo_core.engine.events import Event, StudyDeleted
+from hippo_core.engine.explanation import Told, Training
 from hippo_core.errors import Unavailable
 from hippo_server.store import tokens
 from hippo_server.store.batch import Batch, Open, OpenRequest
@@ -27,6 +28,7 @@ from hippo_server.store.migrate import migrate
 from hippo_server.store.needed import NeededCheckpoints, needed_checkpoints
 from hippo_server.store.rows import add_event
 from hippo_server.store.tokens import Token
+from hippo_server.store.trial_story import trained_in, trial_events
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor  # noqa: N812
@@ -273,6 +275,14 @@ class Store:
                 event=journal.from_json(kind, body),
             )
 
+    def trial_events(self, study: int, trial: int, nodes: Iterable[int]) -> list[Told]:
+        """A trial's events, and the failures in the nodes of its path since it was created, in order."""
+        return trial_events(self._database, study, trial, nodes)
+
+    def trained_in(self, nodes: Iterable[int]) -> list[Training]:
+        """What leases have trained of nodes."""
+        return trained_in(self._database, nodes)
+
     def study_times(self) -> dict[int, tuple[datetime, datetime | None]]:
         """When each study was submitted, and when it last ended."""
         with self._database.transaction() as cursor:
@@ -344,6 +354,8 @@ def _journal(rows: Batch, position: int, term: int, batch: int, record: Record, 
         actor=record.actor,
         event=type(event).__name__,
         body=journal.to_json(event),
+        study=getattr(event, "study", None),
+        trial=getattr(event, "trial", None),
     )
 
 

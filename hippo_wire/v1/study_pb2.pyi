@@ -1153,6 +1153,104 @@ class GetTrialResponse(_message.Message):
 Global___GetTrialResponse: _TypeAlias = GetTrialResponse  # noqa: Y015
 
 @_typing.final
+class ExplainTrialRequest(_message.Message):
+    """Request of ExplainTrial."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    TRIAL_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The study's name."""
+    trial: _builtins.int
+    """The trial's number."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        trial: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "trial", b"trial"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainTrialRequest: _TypeAlias = ExplainTrialRequest  # noqa: Y015
+
+@_typing.final
+class TrialEvent(_message.Message):
+    """Something that happened to a trial."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIME_FIELD_NUMBER: _builtins.int
+    EVENT_FIELD_NUMBER: _builtins.int
+    STEP_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    BY_FIELD_NUMBER: _builtins.int
+    event: _builtins.str
+    """What, in a word or two."""
+    step: _builtins.int
+    """The step that it is about; absent: no step in particular."""
+    reason: _builtins.str
+    """Why, or how, in words and numbers; may be empty."""
+    by: _builtins.str
+    """Who brought it about: a user, the sampler, the policy or a worker; may be empty."""
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """When."""
+
+    def __init__(
+        self,
+        *,
+        time: _timestamp_pb2.Timestamp | None = ...,
+        event: _builtins.str = ...,
+        step: _builtins.int | None = ...,
+        reason: _builtins.str = ...,
+        by: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_step", b"_step", "step", b"step", "time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_step", b"_step", "by", b"by", "event", b"event", "reason", b"reason", "step", b"step", "time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__step: _TypeAlias = _typing.Literal["step"]  # noqa: Y015
+    _WhichOneofArgType__step: _TypeAlias = _typing.Literal["_step", b"_step"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__step) -> _WhichOneofReturnType__step | None: ...
+
+Global___TrialEvent: _TypeAlias = TrialEvent  # noqa: Y015
+
+@_typing.final
+class ExplainTrialResponse(_message.Message):
+    """Response of ExplainTrial."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRIAL_FIELD_NUMBER: _builtins.int
+    EVENTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def trial(self) -> Global___Trial:
+        """The trial."""
+
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___TrialEvent]:
+        """In the order in which it happened."""
+
+    def __init__(
+        self,
+        *,
+        trial: Global___Trial | None = ...,
+        events: _abc.Iterable[Global___TrialEvent] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["trial", b"trial"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "trial", b"trial"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainTrialResponse: _TypeAlias = ExplainTrialResponse  # noqa: Y015
+
+@_typing.final
 class GetStageTreeRequest(_message.Message):
     """Request of GetStageTree."""
 

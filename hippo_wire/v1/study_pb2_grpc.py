@@ -95,6 +95,11 @@ class StudyServiceStub:
                 request_serializer=hippo__wire_dot_v1_dot_study__pb2.GetTrialRequest.SerializeToString,
                 response_deserializer=hippo__wire_dot_v1_dot_study__pb2.GetTrialResponse.FromString,
                 _registered_method=True)
+        self.ExplainTrial = channel.unary_unary(
+                '/hippo.v1.StudyService/ExplainTrial',
+                request_serializer=hippo__wire_dot_v1_dot_study__pb2.ExplainTrialRequest.SerializeToString,
+                response_deserializer=hippo__wire_dot_v1_dot_study__pb2.ExplainTrialResponse.FromString,
+                _registered_method=True)
         self.GetStageTree = channel.unary_unary(
                 '/hippo.v1.StudyService/GetStageTree',
                 request_serializer=hippo__wire_dot_v1_dot_study__pb2.GetStageTreeRequest.SerializeToString,
@@ -215,6 +220,13 @@ class StudyServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExplainTrial(self, request, context):
+        """Tells what happened to a trial and why, in order.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetStageTree(self, request, context):
         """Reads the study's part of the search plan, as a tree.
         """
@@ -319,6 +331,11 @@ def add_StudyServiceServicer_to_server(servicer, server):
                     servicer.GetTrial,
                     request_deserializer=hippo__wire_dot_v1_dot_study__pb2.GetTrialRequest.FromString,
                     response_serializer=hippo__wire_dot_v1_dot_study__pb2.GetTrialResponse.SerializeToString,
+            ),
+            'ExplainTrial': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainTrial,
+                    request_deserializer=hippo__wire_dot_v1_dot_study__pb2.ExplainTrialRequest.FromString,
+                    response_serializer=hippo__wire_dot_v1_dot_study__pb2.ExplainTrialResponse.SerializeToString,
             ),
             'GetStageTree': grpc.unary_unary_rpc_method_handler(
                     servicer.GetStageTree,
@@ -676,6 +693,33 @@ class StudyService:
             '/hippo.v1.StudyService/GetTrial',
             hippo__wire_dot_v1_dot_study__pb2.GetTrialRequest.SerializeToString,
             hippo__wire_dot_v1_dot_study__pb2.GetTrialResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainTrial(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hippo.v1.StudyService/ExplainTrial',
+            hippo__wire_dot_v1_dot_study__pb2.ExplainTrialRequest.SerializeToString,
+            hippo__wire_dot_v1_dot_study__pb2.ExplainTrialResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -57,6 +57,8 @@ class StudyServiceStub:
     """Lists the trials of a study by number."""
     GetTrial: _grpc.UnaryUnaryMultiCallable[_study_pb2.GetTrialRequest, _study_pb2.GetTrialResponse]
     """Reads one trial with its history."""
+    ExplainTrial: _grpc.UnaryUnaryMultiCallable[_study_pb2.ExplainTrialRequest, _study_pb2.ExplainTrialResponse]
+    """Tells what happened to a trial and why, in order."""
     GetStageTree: _grpc.UnaryUnaryMultiCallable[_study_pb2.GetStageTreeRequest, _study_pb2.GetStageTreeResponse]
     """Reads the study's part of the search plan, as a tree."""
     ReadTrialLog: _grpc.UnaryStreamMultiCallable[_study_pb2.ReadTrialLogRequest, _study_pb2.ReadTrialLogResponse]
@@ -99,6 +101,8 @@ class StudyServiceAsyncStub(StudyServiceStub):
     """Lists the trials of a study by number."""
     GetTrial: _aio.UnaryUnaryMultiCallable[_study_pb2.GetTrialRequest, _study_pb2.GetTrialResponse]  # type: ignore[assignment]
     """Reads one trial with its history."""
+    ExplainTrial: _aio.UnaryUnaryMultiCallable[_study_pb2.ExplainTrialRequest, _study_pb2.ExplainTrialResponse]  # type: ignore[assignment]
+    """Tells what happened to a trial and why, in order."""
     GetStageTree: _aio.UnaryUnaryMultiCallable[_study_pb2.GetStageTreeRequest, _study_pb2.GetStageTreeResponse]  # type: ignore[assignment]
     """Reads the study's part of the search plan, as a tree."""
     ReadTrialLog: _aio.UnaryStreamMultiCallable[_study_pb2.ReadTrialLogRequest, _study_pb2.ReadTrialLogResponse]  # type: ignore[assignment]
@@ -210,6 +214,14 @@ class StudyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_study_pb2.GetTrialResponse, _abc.Awaitable[_study_pb2.GetTrialResponse]]:
         """Reads one trial with its history."""
+
+    @_abc_1.abstractmethod
+    def ExplainTrial(
+        self,
+        request: _study_pb2.ExplainTrialRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_study_pb2.ExplainTrialResponse, _abc.Awaitable[_study_pb2.ExplainTrialResponse]]:
+        """Tells what happened to a trial and why, in order."""
 
     @_abc_1.abstractmethod
     def GetStageTree(

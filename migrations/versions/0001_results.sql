@@ -65,6 +65,7 @@ CREATE TABLE failures (
     at timestamptz DEFAULT now() NOT NULL,
     CONSTRAINT ck_failures_failure CHECK (failure IN ('infrastructure', 'user', 'invalid', 'memory'))
 );
+CREATE INDEX ix_failures_node ON failures (node);
 CREATE INDEX ix_failures_counting ON failures (node) WHERE NOT forgotten;
 COMMENT ON TABLE failures IS 'Why paths could not be trained further.';
 COMMENT ON COLUMN failures.id IS 'journal id';

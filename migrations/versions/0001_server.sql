@@ -8,8 +8,11 @@ CREATE TABLE journal (
     cause text NOT NULL,
     actor text NOT NULL,
     event text NOT NULL,
-    body json NOT NULL
+    body json NOT NULL,
+    study bigint,
+    trial bigint
 );
+CREATE INDEX ix_journal_trial ON journal (study, trial) WHERE trial IS NOT NULL;
 COMMENT ON TABLE journal IS 'Every event, in order, with its cause.';
 COMMENT ON COLUMN journal.id IS 'order of what happened, without gaps';
 COMMENT ON COLUMN journal.at IS 'when its transaction began';
@@ -19,6 +22,8 @@ COMMENT ON COLUMN journal.cause IS 'the command that it followed from';
 COMMENT ON COLUMN journal.actor IS 'the user or worker who gave the command';
 COMMENT ON COLUMN journal.event IS 'what kind of event';
 COMMENT ON COLUMN journal.body IS 'the event';
+COMMENT ON COLUMN journal.study IS 'the study that it is about, where it is about one';
+COMMENT ON COLUMN journal.trial IS 'the trial of that study, where it is about one';
 
 CREATE TABLE leader (
     id smallint CONSTRAINT pk_leader PRIMARY KEY,

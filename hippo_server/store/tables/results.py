@@ -103,6 +103,7 @@ failures = Table(
     Column("forgotten", Boolean, nullable=False, server_default=text("false"), comment="it no longer counts"),
     moment("at", "when", now=True),
     one_of("failure", FailureClass),
+    Index(None, "node"),
     Index("ix_failures_counting", "node", postgresql_where=text("NOT forgotten")),
     comment="Why paths could not be trained further.",
 )

@@ -40,6 +40,9 @@ journal = Table(
     Column("actor", Text, nullable=False, comment="the user or worker who gave the command"),
     Column("event", Text, nullable=False, comment="what kind of event"),
     Column("body", JSON, nullable=False, comment="the event"),
+    Column("study", BigInteger, comment="the study that it is about, where it is about one"),
+    Column("trial", BigInteger, comment="the trial of that study, where it is about one"),
+    Index("ix_journal_trial", "study", "trial", postgresql_where=text("trial IS NOT NULL")),
     comment="Every event, in order, with its cause.",
 )
 

@@ -44,7 +44,7 @@ def test_a_study_trains_shares_and_tells_of_it(run, home, folder, tmp_path):
         assert torch.equal(weight, torch.full((2,), sum(lrs), dtype=torch.float64))
         files = trial.checkpoint().download(tmp_path / f"files-{trial.number}")
         assert {file.suffix for file in files} == {".msgpack", ".safetensors"}
-    assert "shared with 2 other trials" in run.trial(1).explain()
+    assert "shared with 2 other trials" in str(run.trial(1).explain())
     savings = run.savings()
     assert (savings["steps_trained"], savings["steps_without_sharing"], savings["steps_retrained"]) == (
         8,

@@ -54,7 +54,10 @@ def test_trials_are_those_of_the_space(run):
     assert run.trial(2).logs() == ""
     with pytest.raises(NotFound, match="no checkpoint"):
         run.trial(2).checkpoint()
-    assert run.trial(2).explain().startswith("trial 2 of lines: waiting, at step 0 of 4")
+    explanation = run.trial(2).explain()
+    assert str(explanation).startswith("Trial 2 of lines: waiting at step 0 of 4")
+    assert [(each.event, each.step) for each in explanation] == [("created", None), ("requested", 4)]
+    assert explanation[1].by == "policy full"
 
 
 def test_the_stage_tree_has_one_trunk(run):

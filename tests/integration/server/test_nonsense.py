@@ -141,6 +141,7 @@ REQUESTS: dict[tuple[str, str], type[Message]] = {
     ("studies", "RetryTrials"): study_pb2.RetryTrialsRequest,
     ("studies", "ListTrials"): study_pb2.ListTrialsRequest,
     ("studies", "GetTrial"): study_pb2.GetTrialRequest,
+    ("studies", "ExplainTrial"): study_pb2.ExplainTrialRequest,
     ("studies", "GetStageTree"): study_pb2.GetStageTreeRequest,
     ("studies", "FindBundle"): study_pb2.FindBundleRequest,
     ("studies", "ReadTrialLog"): study_pb2.ReadTrialLogRequest,

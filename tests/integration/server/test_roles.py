@@ -18,7 +18,7 @@ STUDIES, WORKERS, ADMIN = (
     f"/hippo.v1.{service}/" for service in ("StudyService", "WorkerService", "AdminService")
 )
 #: Written out a second time, so that a change of the table is a change of this one.
-READ = "GetStudy ListStudies WatchStudy ListTrials GetTrial GetStageTree ReadTrialLog DownloadCheckpoint"
+READ = "GetStudy ListStudies WatchStudy ListTrials GetTrial ExplainTrial GetStageTree ReadTrialLog DownloadCheckpoint"
 CHANGE = "SubmitStudy PauseStudy ResumeStudy StopStudy ExtendStudy RetryTrials DeleteStudy UploadBundle"
 EXPECTED = {
     **{STUDIES + name: VIEWERS for name in READ.split()},

@@ -35,6 +35,13 @@ DETAIL = study_pb2.GetTrialResponse(
         study_pb2.PathPart(node=8, start=9, stop=27),
     ],
 )
+EXPLANATION = study_pb2.ExplainTrialResponse(
+    trial=BEST,
+    events=[
+        study_pb2.TrialEvent(event="created", reason="point 3, as u submitted the study", by="sampler grid"),
+        study_pb2.TrialEvent(event="requested", step=9, reason="enters at step 9", by="policy asha"),
+    ],
+)
 WORKER = admin_pb2.Worker(
     name="w",
     host="h",
@@ -58,6 +65,7 @@ class Server:
             "ListStudies": study_pb2.ListStudiesResponse(studies=[STUDY]),
             "ListTrials": study_pb2.ListTrialsResponse(trials=[OTHER, BEST]),
             "GetTrial": DETAIL,
+            "ExplainTrial": EXPLANATION,
             "PauseStudy": study_pb2.PauseStudyResponse(study=STUDY),
             "ResumeStudy": study_pb2.ResumeStudyResponse(study=STUDY),
             "StopStudy": study_pb2.StopStudyResponse(study=STUDY),
@@ -186,6 +194,24 @@ def test_a_noun_alone_lists(text: Callable[..., str]) -> None:
         "STUDY   STATE      COMPLETED  BEST             STEPS  SAVED",
         "digits  completed        1/2  accuracy 0.9722    101    62%",
     ]
+
+
+def test_trial_explain_lists_what_happened(
+    server: Server, result: Callable[..., Any], text: Callable[..., str]
+) -> None:
+    told = result("trial", "explain", "digits", "3")
+    assert [list(each) for each in told] == [["at", "event", "step", "reason", "by"]] * 2
+    assert [(each["event"], each["step"], each["reason"]) for each in told] == [
+        ("created", None, "point 3, as u submitted the study"),
+        ("requested", 9, "enters at step 9"),
+    ]
+    assert (server.requests[-1].name, server.requests[-1].trial) == ("digits", 3)
+    assert "enters at step 9" in text("trial", "explain", "digits", "3")
+
+
+def test_explaining_an_unknown_trial_ends_with_5(server: Server) -> None:
+    server.answers["ExplainTrial"] = NotFound("study 'digits' has no trial 99.")
+    assert call(["trial", "explain", "digits", "99"]) == 5
 
 
 @pytest.mark.parametrize("verb", ["pause", "resume", "stop", "retry"])

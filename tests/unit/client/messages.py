@@ -44,5 +44,13 @@ def study(name="digits", state=study_pb2.STUDY_STATE_RUNNING, **changes):
     )  # fmt: skip
 
 
+def explanation(trial_message, *events):
+    """``events`` are (second, event, step, reason, by)."""
+    message = study_pb2.ExplainTrialResponse(trial=trial_message)
+    for second, event, step, reason, by in events:
+        message.events.add(event=event, step=step, reason=reason, by=by).time.FromSeconds(second)
+    return message
+
+
 def update(*trials, state=study_pb2.STUDY_STATE_RUNNING):
     return study_pb2.WatchStudyResponse(study=study(state=state), trials=trials)

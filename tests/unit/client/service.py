@@ -31,6 +31,7 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
         self.specs = {}
         self.trials = {}
         self.details = {}
+        self.explanations = {}
         self.trees = {}
         self.logs = {}
         self.checkpoints = {}
@@ -111,6 +112,9 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
         if detail is None:
             fail(context, NotFound(f"{request.name} has no trial {request.trial}."))
         return detail
+
+    def ExplainTrial(self, request, context):  # noqa: N802
+        return self.explanations[request.name, request.trial]
 
     def GetStageTree(self, request, context):  # noqa: N802
         return study_pb2.GetStageTreeResponse(nodes=self.trees[request.name])

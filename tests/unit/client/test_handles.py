@@ -1,6 +1,7 @@
 """Studies and trials as a program sees them."""
 
 import json
+import time
 
 import pytest
 
@@ -114,17 +115,56 @@ def test_logs_are_joined(run, service):
     assert run.trial(0).logs() == "epoch 1\nepoch 2\n"
 
 
-def test_explain_tells_state_path_and_what_is_kept(run, service):
-    service.details["digits", 0].trial.reason = "it reached its max_steps"
-    assert run.trial(0).explain().splitlines() == [
-        "trial 0 of digits: completed, at step 9 of 9",
-        "why: it reached its max_steps",
-        "steps 0 to 3: node 1, shared with 2 other trials",
-        "steps 3 to 9: node 4, its own; not reproducible: a step trained again gave other metrics",
-        "checkpoints: at steps 3, 9",
-        "environment: python 3.11",
-        "program: the-key",
+@pytest.fixture
+def explanation(run, service, monkeypatch):
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    reason = "not promoted beyond step 9: rank 5 of 9 at step 9, 0.91; 3 go on, down to 0.97"
+    trial = messages.trial(0, study_pb2.TRIAL_STATE_STOPPED, 9, reason=reason)
+    service.explanations["digits", 0] = messages.explanation(
+        trial,
+        (0, "created", None, "point 0, as ann submitted the study; at most 27 steps", "sampler grid"),
+        (1, "failure", 3, "user failure 1 in a row: ValueError: \x1b[31mno", "worker a"),
+        (86400, "stopped", None, reason, "policy asha"),
+        (86401, "reached", 9, "", ""),
+    )
+    yield run.trial(0).explain()
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_an_explanation_is_a_list_of_what_happened(explanation):
+    assert [(each.event, each.step, each.by) for each in explanation] == [
+        ("created", None, "sampler grid"),
+        ("failure", 3, "worker a"),
+        ("stopped", None, "policy asha"),
+        ("reached", 9, ""),
     ]
+    assert explanation.to_json()[1] == {
+        "at": "1970-01-01T00:00:01+00:00",
+        "event": "failure",
+        "step": 3,
+        "reason": "user failure 1 in a row: ValueError: \x1b[31mno",
+        "by": "worker a",
+    }
+
+
+def test_an_explanation_reads_well_in_80_columns(explanation):
+    lines = str(explanation).splitlines()
+    assert lines == [
+        "Trial 0 of digits: stopped at step 9 of 9",
+        "    not promoted beyond step 9: rank 5 of 9 at step 9, 0.91; 3 go on, down to",
+        "    0.97",
+        "1970-01-01 00:00:00  created, by sampler grid",
+        "    point 0, as ann submitted the study; at most 27 steps",
+        "1970-01-01 00:00:01  failure step 3, by worker a",
+        "    user failure 1 in a row: ValueError: \\x1b[31mno",
+        "1970-01-02 00:00:00  stopped, by policy asha",
+        "    not promoted beyond step 9: rank 5 of 9 at step 9, 0.91; 3 go on, down to",
+        "    0.97",
+        "1970-01-02 00:00:01  reached step 9",
+    ]
+    assert max(map(len, lines)) <= 80
 
 
 def test_savings_are_those_of_the_server(run):

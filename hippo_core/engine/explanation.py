@@ -1,0 +1,263 @@
+"""Why a trial is where it is: what happened to it, in order, in words and numbers.
+
+Made of what the journal and the rows keep of one trial: its events, and the stretches of its path that were trained.
+Reasons of promotions and stops are the policy's own, as it gave them when it decided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from hippo_core.engine.events import (
+    Event,
+    PathFailed,
+    ProposalFailed,
+    ProposalWanted,
+    RequestClosed,
+    RequestOpened,
+    TrialCreated,
+    TrialLimited,
+    TrialStateChanged,
+)
+from hippo_core.engine.states import LeaseState, RequestState, TrialState
+from hippo_core.engine.user_words import is_a_users_word
+from hippo_core.study import StudySpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """An event as the journal has it.
+
+    Attributes:
+        position: Its place in the journal.
+        at: When it was committed, seconds since 1970 in UTC.
+        cause: The command that it followed from.
+        actor: The user or worker who gave the command.
+        event: What happened.
+    """
+
+    position: int
+    at: float
+    cause: str
+    actor: str
+    event: Event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """What a lease has trained of a node.
+
+    Attributes:
+        position: Place of the lease's grant in the journal.
+        at: When it was granted, seconds since 1970 in UTC.
+        fence: The lease.
+        worker: To whom.
+        slot: Which of its slots.
+        study: For which study, above all.
+        node: The node.
+        start: The first step.
+        stop: One past the last step trained.
+        state: What became of the lease.
+        reason: Why, in words; may be empty.
+    """
+
+    position: int
+    at: float
+    fence: int
+    worker: str
+    slot: int
+    study: int
+    node: int
+    start: int
+    stop: int
+    state: LeaseState
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """A stretch of a trial's path, and who else's path goes through it.
+
+    Attributes:
+        node: The node.
+        start: The first step.
+        stop: One past the last step.
+        others: How many other trials go through it, by their study's name.
+    """
+
+    node: int
+    start: int
+    stop: int
+    others: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Happening:
+    """Something that happened to a trial.
+
+    Attributes:
+        at: When, seconds since 1970 in UTC.
+        event: What, in a word or two.
+        step: The step that it is about; None: no step in particular.
+        reason: Why, or how, in words and numbers; may be empty.
+        by: Who brought it about: a user, the sampler, the policy or a worker; empty where nobody in particular did.
+    """
+
+    at: float
+    event: str
+    step: int | None
+    reason: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialStory:
+    """All that an explanation is made of.
+
+    Attributes:
+        study: The study's number.
+        spec: Its specification.
+        names: Names of studies by number; those of deleted ones are missing.
+        path: The trial's path, root-most first.
+        told: The trial's own events, and the failures on its path, by position.
+        trained: What leases have trained of the nodes of its path.
+    """
+
+    study: int
+    spec: StudySpec
+    names: Mapping[int, str]
+    path: Sequence[Stretch]
+    told: Sequence[Told]
+    trained: Sequence[Training]
+
+
+def explain(story: TrialStory) -> tuple[Happening, ...]:
+    """What happened to a trial and why, in the order of the journal."""
+    placed = [*_own(story), *_trained(story)]
+    return tuple(happening for _, happening in sorted(placed, key=lambda each: each[0]))
+
+
+Place = tuple[int, int]
+Placed = tuple[Place, Happening]
+
+
+def _own(story: TrialStory) -> Iterator[Placed]:
+    """The trial's events. A failure on its path is its own only while it waits for what failed."""
+    waits_for: int | None = None
+    for told in story.told:
+        event = told.event
+        if isinstance(event, PathFailed) and (waits_for is None or event.step >= waits_for):
+            continue
+        for happening in _happenings(story, told, is_open=waits_for is not None):
+            yield (told.position, 0), happening
+        if isinstance(event, RequestOpened):
+            waits_for = event.step
+        elif isinstance(event, RequestClosed):
+            waits_for = None
+
+
+def _happenings(story: TrialStory, told: Told, *, is_open: bool) -> Iterator[Happening]:
+    spec, event = story.spec, told.event
+    sampler = f"sampler {spec.sampler.to_json()['sampler']}"
+
+    def happening(word: str, step: int | None, reason: str, by: str) -> Happening:
+        return Happening(at=told.at, event=word, step=step, reason=reason, by=by)
+
+    match event:
+        case ProposalWanted():
+            seen = f"it may see what was known of {event.trial} trials" if event.trial else "the first trial"
+            training = f", {len(event.pending)} of them in training" if event.pending else ""
+            yield happening("wanted", None, f"{seen}{training}", "a slot that would idle")
+        case ProposalFailed():
+            yield happening("not proposed", None, event.reason, sampler)
+        case TrialCreated():
+            proposed = told.cause.startswith("ProposeTrial")
+            how = "proposed" if proposed else f"point {event.trial}, as {told.actor} submitted the study"
+            yield happening("created", None, f"{how}; at most {event.max_steps} steps", sampler)
+        case TrialLimited():
+            yield happening("limit", event.max_steps, "may be trained so far", f"user {told.actor}")
+        case RequestOpened():
+            there = f"{event.trained} of these steps were trained already" if event.trained else ""
+            reason = "; ".join(filter(None, [event.reason, there]))
+            yield happening("requested", event.step, reason, _decider(spec, told, event.reason))
+        case RequestClosed():
+            value = "" if event.value is None else f"{spec.objectives[0].metric} {event.value:.6g}"
+            word = "reached" if event.state is RequestState.REACHED else f"request {event.state.value}"
+            by = f"worker {told.actor}" if told.cause.startswith("Report") else ""
+            yield happening(word, event.reached, value, by)
+        case TrialStateChanged():
+            if event.state is TrialState.WAITING:
+                return  # the request says so
+            word = "rests" if event.state is TrialState.PAUSED else event.state.value
+            yield happening(word, None, event.reason, _decider(spec, told, event.reason, event.state))
+        case PathFailed():
+            again = f"{event.failure.value} failure {event.count} in a row: {event.message}"
+            yield happening("failure", event.step, again, f"worker {told.actor}")
+        case _:
+            raise AssertionError(f"{type(event).__name__} is not of a trial")
+
+
+def _decider(spec: StudySpec, told: Told, reason: str, state: TrialState | None = None) -> str:
+    """Who decided: a user by a word, the policy, or nobody, where training just came to that."""
+    if is_a_users_word(reason):
+        return f"user {told.actor}"
+    if state in {TrialState.FAILED, TrialState.DIVERGED}:
+        return ""
+    return f"policy {spec.policy.name}"
+
+
+def _trained(story: TrialStory) -> Iterator[Placed]:
+    """What was trained of the path, each lease's part of it once."""
+    created = next((told.position for told in story.told if isinstance(told.event, TrialCreated)), 0)
+    for stretch in story.path:
+        covered = stretch.start
+        for training in sorted(story.trained, key=lambda each: each.position):
+            start, stop = max(training.start, stretch.start), min(training.stop, stretch.stop)
+            if training.node != stretch.node or start >= stop:
+                continue
+            again = max(0, min(covered, stop) - start)
+            covered = max(covered, stop)
+            words = [f"steps {start} to {stop}", _for_whom(story, training, created)]
+            words += [f"{again} of them again"] if again else []
+            words += [_shared(story, stretch)] if stretch.others else []
+            words += [_ending(training)] if _ending(training) else []
+            yield (
+                (training.position, 1 + start),
+                Happening(
+                    at=training.at,
+                    event="trained",
+                    step=stop,
+                    reason="; ".join(words),
+                    by=f"worker {training.worker}, slot {training.slot}, lease {training.fence}",
+                ),
+            )
+
+
+def _for_whom(story: TrialStory, training: Training, created: int) -> str:
+    if training.study == story.study:
+        study = "this study"
+    elif training.study in story.names:
+        study = f"study {story.names[training.study]}"
+    else:
+        study = "a study that was deleted"
+    return f"for {study}{', before this trial was there' if training.position < created else ''}"
+
+
+def _shared(story: TrialStory, stretch: Stretch) -> str:
+    return "shared with " + " and ".join(_others(story, stretch.others))
+
+
+def _others(story: TrialStory, others: Mapping[str, int]) -> Iterable[str]:
+    for name, count in others.items():
+        trials = f"{count} other trial{'s' if count != 1 else ''}"
+        yield trials if name == story.spec.name else f"{count} of study {name}"
+
+
+def _ending(training: Training) -> str:
+    """What became of a lease that did not simply end well."""
+    if training.state in {LeaseState.TRAINING, LeaseState.SAVING}:
+        return "it goes on"
+    if training.state is LeaseState.COMPLETED:
+        return ""
+    return f"{training.state.value}{f': {training.reason}' if training.reason else ''}"

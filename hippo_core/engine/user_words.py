@@ -1,0 +1,16 @@
+"""Reasons that a user's word gives, so that an explanation tells them from a policy's."""
+
+from __future__ import annotations
+
+RETRIED = "tried again, as a user asked"
+TAKEN_UP = "taken up again: the study was extended"
+STUDY_STOPPED = "the study was stopped by a user"
+STOPPED = "stopped by a user"
+EXTENDED = "trained further, as a user asked"
+
+USER_WORDS = frozenset({RETRIED, TAKEN_UP, STUDY_STOPPED, STOPPED, EXTENDED})
+
+
+def is_a_users_word(reason: str) -> bool:
+    """Whether a reason is a user's, not a policy's."""
+    return reason in USER_WORDS

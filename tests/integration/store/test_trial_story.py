@@ -1,0 +1,138 @@
+"""What the rows tell of a trial agrees with what happened, read off all events one by one."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from hippo_core import policies
+from hippo_core.engine.events import (
+    PathFailed,
+    RequestClosed,
+    RequestOpened,
+    StepsTrained,
+    TrialCreated,
+    TrialLimited,
+    TrialStateChanged,
+)
+from hippo_core.engine.explanation import TrialStory, explain
+from hippo_core.engine.states import RequestState
+from hippo_core.engine.views import trial_path
+from hippo_server.store import Store
+from tests.integration.store.stored_cluster import StoredCluster
+from tests.unit.engine.cluster import alone
+from tests.unit.engine.test_cluster import PIECES, spec, submit
+
+OF_TRIALS = (TrialCreated, TrialLimited, TrialStateChanged, RequestOpened, RequestClosed)
+
+
+def read(cluster: StoredCluster, name: str, trial: int) -> TrialStory:
+    path = trial_path(cluster.engine, "default", name, trial)
+    nodes = [each.node for each in path.path]
+    return TrialStory(
+        study=path.study,
+        spec=path.spec,
+        names=path.names,
+        path=path.path,
+        told=cluster.store.trial_events(path.study, trial, nodes),
+        trained=cluster.store.trained_in(nodes),
+    )
+
+
+@pytest.fixture(params=range(3))
+def cluster(request: pytest.FixtureRequest, store: Store) -> StoredCluster:
+    """Two studies that overlap, under ASHA, with deaths, failures and restarts, to their ends."""
+    made = StoredCluster(request.param, {"a": 2, "b": 1}, store, 3)
+    chosen = random.Random(request.param)
+    policy = policies.asha(min_steps=1, reduction_factor=3)
+    submit(made, spec("first", PIECES[:3], policy=policy))
+    for moment in range(8):
+        for _ in range(20):
+            made.act()
+        chosen.choice([made.fail_training, made.kill_worker, made.kill_runner, made.lose_worker])("a")
+        if moment == 3:
+            submit(made, spec("second", PIECES, policy=policy))
+        if moment % 3 == 2:
+            made.restart_server()
+    made.run()
+    made.write()
+    return made
+
+
+def test_a_trial_s_events_are_all_of_its_own_and_the_failures_on_its_path(cluster: StoredCluster) -> None:
+    for name in ("first", "second"):
+        for number in range(3):
+            story = read(cluster, name, number)
+            nodes = {each.node for each in story.path}
+            created = next(
+                place
+                for place, event in enumerate(cluster.journal)
+                if isinstance(event, TrialCreated) and (event.study, event.trial) == (story.study, number)
+            )
+            expected = [
+                (place + 1, event)
+                for place, event in enumerate(cluster.journal)
+                if (isinstance(event, OF_TRIALS) and (event.study, event.trial) == (story.study, number))
+                or (isinstance(event, PathFailed) and event.node in nodes and place > created)
+            ]
+            assert [(told.position, told.event) for told in story.told] == expected
+
+
+def test_what_was_trained_of_a_path_is_told_step_by_step(cluster: StoredCluster) -> None:
+    for name in ("first", "second"):
+        for number in range(0, 18, 5):
+            story = read(cluster, name, number)
+            nodes = {each.node for each in story.path}
+            expected = sorted(
+                (event.fence, event.node, step)
+                for event in cluster.journal
+                if isinstance(event, StepsTrained) and event.node in nodes
+                for step in range(event.start, event.stop)
+            )
+            told = sorted(
+                (each.fence, each.node, step)
+                for each in story.trained
+                for step in range(each.start, each.stop)
+            )
+            assert told == expected
+
+
+def test_requests_tell_how_much_was_there(cluster: StoredCluster) -> None:
+    trained: dict[int, int] = {}
+    checked = 0
+    for event in cluster.journal:
+        if isinstance(event, StepsTrained):
+            trained[event.node] = max(trained.get(event.node, 0), event.stop)
+        if isinstance(event, RequestOpened):
+            nodes = cluster.engine.state.nodes[event.node].path()
+            stops = [*(each.start for each in nodes[1:]), event.step]
+            there = [min(trained.get(each.id, 0), stop) for each, stop in zip(nodes, stops, strict=True)]
+            assert event.trained == max(there)
+            checked += event.trained > 0
+    assert checked
+
+
+def test_an_explanation_tells_every_request_value_and_reason(cluster: StoredCluster) -> None:
+    for name in ("first", "second"):
+        study = cluster.engine.state.study_named("default", name)
+        assert study is not None
+        for number, trial in study.trials.items():
+            found = explain(read(cluster, name, number))
+            values = alone([trial.sequence.values(step) for step in range(9)], 1)
+            reached = [(each.step, each.reason) for each in found if each.event == "reached"]
+            assert reached == [
+                (event.step, f"accuracy {values[event.step]:.6g}")
+                for event in cluster.journal
+                if isinstance(event, RequestClosed)
+                and (event.study, event.trial, event.state) == (study.id, number, RequestState.REACHED)
+            ]
+            own = [each for each in found if each.event != "trained"]  # others may train its steps again
+            assert own[-1].reason == trial.reason
+            told = {step for each in found if each.event == "trained" for step in steps_of(each.reason)}
+            assert told >= set(range(trial.reached))
+
+
+def steps_of(reason: str) -> range:
+    words = reason.split(";")[0].split()
+    return range(int(words[1]), int(words[3]))
