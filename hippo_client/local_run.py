@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import weakref
 from typing import TYPE_CHECKING
 
@@ -11,13 +12,16 @@ from hippo_client.origin import refuse_while_loading
 from hippo_client.results import study_state
 from hippo_client.showing import choose_progress
 from hippo_client.submission import Submission, prepare
+from hippo_client.watching import GIVE_UP_SECONDS
 from hippo_core.engine.states import StudyState
-from hippo_core.errors import InvalidStudy
+from hippo_core.errors import InvalidStudy, Unavailable
 
 if TYPE_CHECKING:
     from hippo_client.local import Attachment
     from hippo_client.study import Study
     from hippo_client.watching import Progress
+
+AGAIN_SECONDS = 0.2
 
 
 def run(study: Study, slots: int | None = None, *, progress: bool | Progress = True) -> StudyHandle:
@@ -65,7 +69,10 @@ class _Run:
             client = Client(attachment.server, attachment.token)
             # Whoever still holds a handle goes on asking: the server stays as long.
             weakref.finalize(client, attachment.close)
-            self._handle = self._submit(client) if self._handle is None else self._handle.at(client)
+            if self._handle is None:
+                self._handle = self._submit(client, attachment)
+            else:
+                self._handle = self._handle.at(client)
             self._handle.follow(self._shown, notices=attachment.notices)
         except KeyboardInterrupt:
             self._shown.notice("detaching; run again to resume")
@@ -73,8 +80,19 @@ class _Run:
             raise
         return self._handle
 
-    def _submit(self, client: Client) -> StudyHandle:
-        handle = client.submit(self._submission)
+    def _submit(self, client: Client, attachment: Attachment) -> StudyHandle:
+        give_up = time.monotonic() + GIVE_UP_SECONDS
+        while True:
+            try:
+                handle = client.submit(self._submission)
+                break
+            except Unavailable:
+                # The supervisor starts a server that died again; where it has gone itself, this raises.
+                for said in attachment.notices():
+                    self._shown.notice(said)
+                if time.monotonic() > give_up:
+                    raise
+                time.sleep(AGAIN_SECONDS)
         self._shown.submitted(handle.last_heard, handle.outcome, handle.warnings)
         if study_state(handle.last_heard) is StudyState.PAUSED:
             self._shown.notice(f"{handle.name} was paused; it goes on")

@@ -39,6 +39,7 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
         self.changes = []
         self.answers = {}
         self.lose = 0
+        self.failing_uploads = 0
         self.page_size = 2
         self.watches = []
         self.state_when_submitted = study_pb2.STUDY_STATE_RUNNING
@@ -131,6 +132,9 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
         for request in requests:
             digest = digest or request.digest
             data += request.data
+        if self.failing_uploads:
+            self.failing_uploads -= 1
+            fail(context, Unavailable("The server ends."))
         assert blake3(data).hexdigest() == digest
         self.bundles[digest] = data
         return study_pb2.UploadBundleResponse(size_bytes=len(data))

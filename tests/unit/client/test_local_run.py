@@ -112,6 +112,12 @@ def test_a_paused_study_goes_on(attachment, service, folder):
     ]
 
 
+def test_a_server_that_dies_before_it_has_the_study_is_waited_for(attachment, service, folder):
+    service.failing_uploads = 2
+    service.watches = [[messages.update(state=DONE)]]
+    assert hippo.run(load(folder / "study.py"), progress=False).outcome == "created"
+
+
 def test_a_study_that_is_refused_detaches(attachment, service, folder):
     first = load(folder / "study.py")
     with hippo.Client(attachment.server, TOKEN) as client:
