@@ -121,7 +121,7 @@ class Halving(Policy):
         known = self.climbers[trial]
         known.ladder = ladder[min(known.bracket, len(ladder) - 1) :]
         deepest = known.deepest
-        if not known.asked or (known.ended and known.asked > deepest):
+        if not known.asked or known.ended:
             # New, or to be tried again: then what it had been promoted to still stands.
             known.asked = deepest
             if known.next_above(deepest) is not None:

@@ -95,3 +95,29 @@ def test_the_winner_s_reason_tells_where_the_ranking_was_stable():
     (verdict,) = caller.policy.finish()
     assert (verdict.trial, verdict.to) == (8, 81)
     assert verdict.reason == "the best at step 3, beyond which the ranking was stable"
+
+
+def test_a_winner_that_fails_is_replaced():
+    caller = Caller(policies.pasha(1, 3), (True,), lambda trial, step: (float(trial),))
+    caller.add(9, 81)
+    caller.carry_out()
+    while caller.open:
+        caller.answer(max(caller.open))
+        caller.carry_out()
+    assert caller.finish() == [(8, 81)]
+    caller.fail(8)
+    assert caller.finish() == [(7, 81)]
+    caller.answer(7)
+    assert caller.finish() == []
+
+
+def test_of_the_best_model_one_trial_goes_to_the_end():
+    """Six trials are two models at step 1, too few to promote one: PASHA trains one winner, not three."""
+    caller = Caller(
+        policies.pasha(1, 3, compare="models"),
+        (True,),
+        lambda trial, step: (float(trial % 2),),
+        lambda trial, step: trial % 2 if step == 1 else 100 + trial,
+    )
+    caller.add(6, 81)
+    assert caller.run() == {0: 1, 1: 81, 2: 1, 3: 1, 4: 1, 5: 1}
