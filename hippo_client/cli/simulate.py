@@ -73,7 +73,10 @@ def simulate(
     if gantt is not None:
         from hippo_client.gantt_svg import draw
 
-        gantt.write_text(draw(found), encoding="utf-8")
+        try:
+            gantt.write_text(draw(found), encoding="utf-8")
+        except OSError as error:
+            raise click.FileError(str(gantt), error.strerror) from error
         say(f"Drawn: {gantt}")
     if as_json:
         print_json(_json(found, alone))

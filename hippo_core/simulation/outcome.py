@@ -224,12 +224,12 @@ def _outcome(simulator: Simulator, hosts: Sequence[Host], clockwork: Clockwork) 
     _count_trials(state.studies.values(), simulator.usage.spans)
     return Simulated(
         slots=slots,
-        makespan_seconds=seconds(simulator.now),
+        makespan_seconds=seconds(simulator.agenda.now),
         lower_bound_seconds=seconds(bound(level_bound)),
         path_bound_seconds=seconds(bound(path_bound)),
         slot_seconds={
             kind.value: seconds(spent)
-            for kind, spent in simulator.usage.accounts(hosts, simulator.now).items()
+            for kind, spent in simulator.usage.accounts(hosts, simulator.agenda.now).items()
         },
         steps_trained=trained,
         steps_retrained=trained - distinct,

@@ -1,10 +1,10 @@
 """The production engine in virtual time.
 
-Theory of operation. A heap holds what happens next: a study or a worker comes or goes, a path reaches a state that it
-saves, a saved state is durable, a path ends. What happens tells the engine one command; the events that come back say
-what the slots do next. Between two such moments there is nothing that the engine could decide on, so that steps are
-trained only when the next one has come. A slot keeps the contract of a real one (``hippo_core.simulation.path``); how
-long things take is looked up in the costs.
+Theory of operation. An agenda holds what happens next: a study or a worker comes or goes, a path reaches a state
+that it saves, a saved state is durable, a path ends. What happens tells the engine one command; the events that
+come back say what the slots do next. Between two such moments there is nothing that the engine could decide on, so
+that steps are trained only when the next one has come. A slot keeps the contract of a real one
+(``hippo_core.simulation.path``); how long things take is looked up in the costs.
 
 Time is counted in whole ticks. At one time, studies and workers come first, then states become durable, then paths
 end: a slot that becomes free chooses among all that its time has made ready. Beyond that things happen in the order in
@@ -13,10 +13,8 @@ which they became known, and there is no entropy: equal arguments give equal jou
 
 from __future__ import annotations
 
-import heapq
 from collections import deque
 from collections.abc import Callable, Sequence
-from enum import IntEnum
 from functools import partial
 
 from hippo_core.engine.commands import (
@@ -49,6 +47,7 @@ from hippo_core.engine.waiting import waiting_reason
 from hippo_core.errors import InvalidStudy, InvariantViolated
 from hippo_core.lease import State
 from hippo_core.program import Resources
+from hippo_core.simulation.agenda import Agenda, Turn
 from hippo_core.simulation.costs import Clockwork, Costs, Host, seconds, ticks
 from hippo_core.simulation.phases import Phases
 from hippo_core.simulation.response import Model, Response
@@ -60,14 +59,6 @@ PROJECT = "default"
 USER = "simulation"
 INCARNATION = "1"
 ENVIRONMENT = {"python": "simulated", "torch": "simulated", "cuda": "simulated"}
-
-
-class Turn(IntEnum):
-    """What comes first of what happens at one time."""
-
-    COMES = 0
-    SAVES = 1
-    ENDS = 2
 
 
 class Simulator:
@@ -83,7 +74,7 @@ class Simulator:
 
     Attributes:
         engine: The engine.
-        now: Virtual time, ticks.
+        agenda: What happens next, and what time it is.
         usage: What the slots did.
         phases: What was known when.
         evaluate_every: By plan.
@@ -100,7 +91,7 @@ class Simulator:
         checked: bool = False,
     ) -> None:
         self.engine = Engine(settings)
-        self.now = 0
+        self.agenda = Agenda()
         self.usage = Usage()
         self.phases = Phases(self.engine.state.nodes)
         self.evaluate_every: dict[int, int] = {}
@@ -110,23 +101,22 @@ class Simulator:
         self._watch = watch
         self._checked = checked
         self._resources = Resources()
-        self._heap: list[tuple[int, int, int, Callable[[], None]]] = []
-        self._coming = 0  # how many of these are of studies and workers
-        self._sequence = 0
+        self._coming = 0  # studies that are still to be submitted
         self._news: deque[Event] = deque()
         self._hosts: dict[str, Host] = {}  # those that are there
         self._slots: dict[tuple[str, int], SimulatedSlot] = {}
         self._paths: dict[int, TimedPath] = {}
         self._storage: dict[tuple[int, int, int], Model] = {}
         for host in hosts:
-            self._comes(host.joins_seconds, partial(self._join, host))
+            self.agenda.at(ticks(host.joins_seconds), Turn.COMES, partial(self._join, host))
 
     # What is to happen
 
     def submit(self, spec: StudySpec, at_seconds: float = 0.0) -> None:
         """A study is submitted at a time."""
         self._resources = _widest(self._resources, spec)
-        self._comes(at_seconds, partial(self._submit, spec))
+        self._coming += 1
+        self.agenda.at(ticks(at_seconds), Turn.COMES, partial(self._submit, spec))
 
     def run(self) -> None:
         """Lets everything happen until the last study has ended.
@@ -135,28 +125,15 @@ class Simulator:
             InvalidStudy: The studies cannot end, because no slot is left or fits.
         """
         while self._coming or self.engine.state.active:
-            if not self._heap:
+            action = self.agenda.next()
+            if action is None:
                 raise self._stuck()
-            self.now, _, _, action = heapq.heappop(self._heap)
             action()
             while self._news:
                 self._follow(self._news.popleft())
         for path in self._paths.values():
-            path.lose(self.now)
+            path.lose(self.agenda.now)
         check(self.engine)
-
-    def _comes(self, at_seconds: float, action: Callable[[], None]) -> None:
-        self._coming += 1
-
-        def come() -> None:
-            self._coming -= 1
-            action()
-
-        self._at(ticks(at_seconds), Turn.COMES, come)
-
-    def _at(self, time: int, turn: Turn, action: Callable[[], None]) -> None:
-        self._sequence += 1
-        heapq.heappush(self._heap, (time, turn, self._sequence, action))
 
     def _stuck(self) -> InvalidStudy:
         state = self.engine.state
@@ -167,6 +144,7 @@ class Simulator:
     # Studies and workers
 
     def _submit(self, spec: StudySpec) -> None:
+        self._coming -= 1
         self._tell(SubmitStudy(project=PROJECT, user=USER, spec=spec))
 
     def _join(self, host: Host) -> None:
@@ -174,7 +152,7 @@ class Simulator:
         for index in range(host.slots):
             self._slots[host.name, index] = SimulatedSlot(host, index)
         if host.lost_seconds is not None:
-            self._at(ticks(host.lost_seconds), Turn.COMES, partial(self._lose, host))
+            self.agenda.at(ticks(host.lost_seconds), Turn.COMES, partial(self._lose, host))
         gpus = self._resources.gpus or 0
         self._tell(
             RegisterWorker(
@@ -199,10 +177,10 @@ class Simulator:
         del self._hosts[host.name]
         for fence, path in list(self._paths.items()):
             if path.slot.host is host:
-                path.lose(self.now)
+                path.lose(self.agenda.now)
                 del self._paths[fence]
-        heard = self.now + ticks(self.engine.settings.lease_seconds)
-        self._at(heard, Turn.COMES, self._miss)
+        heard = self.agenda.now + ticks(self.engine.settings.lease_seconds)
+        self.agenda.at(heard, Turn.COMES, self._miss)
 
     def _miss(self) -> None:
         """The engine hears of all workers but those that are lost, and gives these up."""
@@ -213,10 +191,10 @@ class Simulator:
     # What the engine says
 
     def _tell(self, command: Command) -> None:
-        outcome = self.engine.handle(command, seconds(self.now))
+        outcome = self.engine.handle(command, seconds(self.agenda.now))
         self.event_count += len(outcome.events)
         for event in outcome.events:
-            self.phases.note(event, self.now)
+            self.phases.note(event, self.agenda.now)
             if self._watch is not None:
                 self._watch(event)
         self._news.extend(outcome.events)
@@ -235,7 +213,7 @@ class Simulator:
                 if event.state not in LIVE_LEASE_STATES:
                     path = self._paths.pop(event.fence, None)
                     if path is not None and not path.done:
-                        path.lose(self.now)
+                        path.lose(self.agenda.now)
             case ProposalWanted():
                 self._propose(event)
             case CheckpointDropped() | CheckpointLost():
@@ -275,7 +253,7 @@ class Simulator:
             clockwork=self._clockwork,
             usage=self.usage,
             nodes=state.nodes,
-            now=self.now,
+            now=self.agenda.now,
             watched=any(state.studies[each].policy.watches for each in state.plans[event.plan].studies),
         )
         self.evaluate_every[event.plan] = found.program.evaluate_every
@@ -303,15 +281,15 @@ class Simulator:
         self._await(path, path.plan())
 
     def _await(self, path: TimedPath, boundary: int) -> None:
-        self._at(boundary, Turn.SAVES, partial(self._reach, path, path.version))
+        self.agenda.at(boundary, Turn.SAVES, partial(self._reach, path, path.version))
 
     def _reach(self, path: TimedPath, version: int) -> None:
         """A path has come to its boundary."""
         if path.version != version or not self._stands(path):
             return
-        if path.catch_up(self.now):
+        if path.catch_up(self.agenda.now):
             self._report(path)  # what follows from it comes before the path goes on
-            self._at(self.now, Turn.SAVES, partial(self._proceed, path, path.version))
+            self.agenda.at(self.agenda.now, Turn.SAVES, partial(self._proceed, path, path.version))
         else:
             self._proceed(path, path.version)
 
@@ -331,23 +309,23 @@ class Simulator:
         state = path.save()
         durable = path.clock + self._clockwork.publish
         if not path.at_end:
-            self._at(durable, Turn.SAVES, partial(self._publish, path, state))
+            self.agenda.at(durable, Turn.SAVES, partial(self._publish, path, state))
             if path.stopping is None:
                 self._go_on(path)
             else:
-                self._at(path.clock, Turn.ENDS, partial(self._release, path))
+                self.agenda.at(path.clock, Turn.ENDS, partial(self._release, path))
         elif durable > path.clock:
-            self._at(path.clock, Turn.ENDS, partial(self._end, path, None))
-            self._at(durable, Turn.SAVES, partial(self._publish, path, state))
+            self.agenda.at(path.clock, Turn.ENDS, partial(self._end, path, None))
+            self.agenda.at(durable, Turn.SAVES, partial(self._publish, path, state))
         else:
-            self._at(path.clock, Turn.ENDS, partial(self._end, path, state))
+            self.agenda.at(path.clock, Turn.ENDS, partial(self._end, path, state))
 
     def _publish(self, path: TimedPath, state: State) -> None:
         """A saved state is durable."""
         if not self._stands(path):
             return
         self._keep(path, state)
-        if path.stopping is not None and not path.spool and not path.done and path.rests(self.now):
+        if path.stopping is not None and not path.spool and not path.done and path.rests(self.agenda.now):
             path.end(ReleasedReport(reason=path.stopping.reason))
         self._report(path)
 
@@ -366,7 +344,7 @@ class Simulator:
 
     def _report(self, path: TimedPath) -> None:
         if not path.done:
-            path.catch_up(self.now)
+            path.catch_up(self.agenda.now)
         path.told()
         self._tell(path.report(path.slot.host.name, INCARNATION))
 
@@ -375,8 +353,8 @@ class Simulator:
         path = self._paths.get(fence)
         if path is None or path.done:
             return
-        path.catch_up(self.now)
-        here = path.state == state and path.step > path.order.stages[0].start and path.rests(self.now)
+        path.catch_up(self.agenda.now)
+        here = path.state == state and path.step > path.order.stages[0].start and path.rests(self.agenda.now)
         will = path.is_ahead(state) or here or state in path.spool
         path.answer(state, will)
         self._report(path)
@@ -394,13 +372,13 @@ class Simulator:
         path = self._paths.get(event.fence)
         if path is None or path.done or path.stopping is not None:
             return
-        path.catch_up(self.now)
+        path.catch_up(self.agenda.now)
         if path.at_end:
             return
         path.stopping = event
-        if path.rests(self.now):
+        if path.rests(self.agenda.now):
             path.abandon()
-            self._at(path.clock, Turn.SAVES, partial(self._proceed, path, path.version))
+            self.agenda.at(path.clock, Turn.SAVES, partial(self._proceed, path, path.version))
             return
         sooner = path.shorten(1)
         if sooner is not None:
@@ -414,7 +392,9 @@ class Simulator:
         assert stopping is not None
         if stopping.save and path.step > path.order.stages[0].start and not path.is_saved:
             state = path.save()
-            self._at(path.clock + self._clockwork.publish, Turn.SAVES, partial(self._publish, path, state))
+            self.agenda.at(
+                path.clock + self._clockwork.publish, Turn.SAVES, partial(self._publish, path, state)
+            )
         if not path.spool:
             path.end(ReleasedReport(reason=stopping.reason))
             self._report(path)

@@ -134,3 +134,11 @@ def test_what_cannot_be_simulated_is_a_usage_error(
 ) -> None:
     assert call(["simulate", study_file, *arguments]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_chart_that_cannot_be_written_is_said(
+    study_file: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nowhere = tmp_path / "nowhere" / "chart.svg"
+    assert call(["simulate", study_file, "--slots", "1", "--gantt", str(nowhere)]) == 1
+    assert "No such file or directory" in capsys.readouterr().err

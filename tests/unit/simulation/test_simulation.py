@@ -157,6 +157,18 @@ def test_a_lost_worker_s_work_is_done_again_and_counted() -> None:
     expect_consistent(found, there)
 
 
+def test_a_worker_that_comes_after_the_end_changes_nothing() -> None:
+    there = [Host(name="first", slots=2), Host(name="late", slots=9, joins_seconds=1000.0)]
+    found = simulate([small()], there, checked=True)
+    assert found.makespan_seconds == simulate([small()], there[:1]).makespan_seconds
+    expect_consistent(found, there)
+
+
+def test_a_worker_that_comes_late_is_waited_for() -> None:
+    found = simulate([small()], [Host(name="late", slots=1, joins_seconds=1000.0)], checked=True)
+    assert found.makespan_seconds == 1000.0 + found.steps_trained
+
+
 def test_what_a_lost_worker_had_saved_is_not_trained_again() -> None:
     spec = grid({"lr": space.choice([0.1, 0.2])}, max_steps=9, checkpoint_every=2)
     there = [Host(name="stays", slots=1), Host(name="dies", slots=1, lost_seconds=4.5)]
