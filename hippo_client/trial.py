@@ -143,6 +143,20 @@ class Trial:
         self._client.connection.studies.RetryTrials(request, timeout=CHANGE_SECONDS)
         return self.refresh()
 
+    def stop(self) -> bool:
+        """Ends it, whether it is being trained or rests; no extension of the study takes it up again.
+
+        Returns:
+            Whether there was something to stop; False: it had ended before.
+        """
+        from hippo_client.handles import CHANGE_SECONDS
+        from hippo_wire.v1 import study_pb2
+
+        request = study_pb2.StopTrialRequest(request_id=new_request_id(), name=self.study, trial=self.number)
+        answer = self._client.connection.studies.StopTrial(request, timeout=CHANGE_SECONDS)
+        self._message = answer.trial
+        return answer.stopped
+
     def refresh(self) -> Trial:
         """Reads it again."""
         self._message = self._detail().trial

@@ -95,6 +95,12 @@ def retry(client: Client, name: str, trial: int | None = None) -> study_pb2.Retr
     return client.connection.studies.RetryTrials(request)
 
 
+def stop_trial(client: Client, name: str, trial: int) -> study_pb2.StopTrialResponse:
+    """End one trial."""
+    request = study_pb2.StopTrialRequest(request_id=new_request_id(), name=name, trial=trial)
+    return client.connection.studies.StopTrial(request)
+
+
 def extend(
     client: Client, name: str, max_trials: int | None, max_steps: int | None, priority: int | None
 ) -> study_pb2.Study:

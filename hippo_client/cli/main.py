@@ -23,7 +23,7 @@ _AT = "hippo_client.cli."
         "simulate": (_AT + "simulate:simulate", "Say how long it will take, in virtual time."),
         "submit": (_AT + "submit:submit", "Hand a study to the server."),
         "study": (_AT + "study:study", "List, show, watch and steer studies."),
-        "trial": (_AT + "trial:trial", "List, show and explain trials, the best one, their logs."),
+        "trial": (_AT + "trial:trial", "List, show, explain and steer trials, the best one, their logs."),
         "worker": (_AT + "worker:worker", "List and drain workers."),
         "check": (_AT + "check:check", "Prove that a trainer can be interrupted and shared."),
         "verify": (_AT + "verify:verify", "Train one trial alone again and compare, bit by bit."),

@@ -1,4 +1,4 @@
-"""``hippo trial``: list, show and explain trials, the best one, their logs."""
+"""``hippo trial``: list, show, explain and steer trials, the best one, their logs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ trial_argument = click.argument("number", metavar="N", type=WholeNumber(0))
 
 @click.group(cls=NounGroup, missing_verb="ls")
 def trial() -> None:
-    """List, show and explain trials, the best one, their logs."""
+    """List, show, explain and steer trials, the best one, their logs."""
 
 
 @trial.command("ls")
@@ -140,6 +140,27 @@ def retry(name: str, number: int, as_json: bool) -> None:
         print_json(trial_json(opened))
     else:
         click.echo(f"Trial {number} of {name} is open again.")
+
+
+@trial.command()
+@name_argument
+@trial_argument
+@json_option
+def stop(name: str, number: int, as_json: bool) -> None:
+    """End a trial, whether it is being trained or rests."""
+    from hippo_client.cli import calls
+    from hippo_client.results import trial_json, trial_state
+
+    with connect() as client:
+        answer = calls.stop_trial(client, name, number)
+    if not answer.stopped:
+        say(
+            f"Trial {number} of {name} had ended already: {trial_state(answer.trial).value}; nothing to stop."
+        )
+    if as_json:
+        print_json(trial_json(answer.trial))
+    elif answer.stopped:
+        click.echo(f"Trial {number} of {name} stopped at step {answer.trial.step}.")
 
 
 def _print_detail(detail: study_pb2.GetTrialResponse) -> None:

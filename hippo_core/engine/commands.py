@@ -71,6 +71,15 @@ class RetryTrials:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StopTrial:
+    """End one trial, whether it is being trained or rests. One that has ended stays as it is."""
+
+    project: str
+    name: str
+    trial: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeleteStudy:
     """Forget a study that has ended or is paused; what was trained stays for others."""
 
@@ -294,6 +303,7 @@ Command = (
     | StopStudy
     | ExtendStudy
     | RetryTrials
+    | StopTrial
     | DeleteStudy
     | ProposeTrial
     | FailProposal

@@ -27,6 +27,7 @@ from hippo_core.engine.commands import (
     ResumeStudy,
     RetryTrials,
     StopStudy,
+    StopTrial,
     SubmitStudy,
     Tick,
     WorkerLeaves,
@@ -122,6 +123,8 @@ class Engine:
                 studies.extend(decision, command)
             case RetryTrials():
                 return studies.retry(decision, command)
+            case StopTrial():
+                return studies.stop_trial(decision, command)
             case DeleteStudy():
                 return studies.delete(decision, command)
             case ProposeTrial():

@@ -146,6 +146,14 @@ class TrialLimited:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TrialStopped:
+    """A user stopped a trial: its policy decides on it no more, and no extension of its study takes it up again."""
+
+    study: int
+    trial: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrialStateChanged:
     """A trial went into another state."""
 
@@ -379,6 +387,7 @@ Event = (
     | ProposalFailed
     | TrialCreated
     | TrialLimited
+    | TrialStopped
     | TrialStateChanged
     | RequestOpened
     | RequestClosed

@@ -19,6 +19,7 @@ from hippo_core.engine.events import (
     TrialCreated,
     TrialLimited,
     TrialStateChanged,
+    TrialStopped,
 )
 from hippo_core.engine.states import LeaseState, RequestState, TrialState
 from hippo_core.engine.user_words import is_a_users_word
@@ -177,6 +178,8 @@ def _happenings(story: TrialStory, told: Told, *, is_open: bool) -> Iterator[Hap
             yield happening("created", None, f"{how}; at most {event.max_steps} steps", sampler)
         case TrialLimited():
             yield happening("limit", event.max_steps, "may be trained so far", f"user {told.actor}")
+        case TrialStopped():
+            return  # the change of state says so
         case RequestOpened():
             there = f"{event.trained} of these steps were trained already" if event.trained else ""
             reason = "; ".join(filter(None, [event.reason, there]))

@@ -53,6 +53,7 @@ def apply(state: EngineState, event: ev.Event) -> None:
         case (
             ev.TrialCreated()
             | ev.TrialLimited()
+            | ev.TrialStopped()
             | ev.TrialStateChanged()
             | ev.RequestOpened()
             | ev.RequestClosed()
@@ -205,7 +206,14 @@ def _apply_proposal(state: EngineState, event: ev.ProposalWanted | ev.ProposalFa
             assert_never(event)
 
 
-TrialEvent = ev.TrialCreated | ev.TrialLimited | ev.TrialStateChanged | ev.RequestOpened | ev.RequestClosed
+TrialEvent = (
+    ev.TrialCreated
+    | ev.TrialLimited
+    | ev.TrialStopped
+    | ev.TrialStateChanged
+    | ev.RequestOpened
+    | ev.RequestClosed
+)
 
 
 def _apply_trial(state: EngineState, event: TrialEvent) -> None:
@@ -224,6 +232,9 @@ def _apply_trial(state: EngineState, event: TrialEvent) -> None:
         case ev.TrialLimited():
             study.trials[event.trial].max_steps = event.max_steps
             state.tell(study, Added(event.trial, event.max_steps))
+        case ev.TrialStopped():
+            study.trials[event.trial].stopped_by_user = True
+            state.tell(study, Ended(event.trial))
         case ev.TrialStateChanged():
             trial = study.trials[event.trial]
             follow(TRIAL_TRANSITIONS, trial.state, event.state)
@@ -247,7 +258,7 @@ def _open_request(state: EngineState, study: Study, event: ev.RequestOpened) -> 
     node.requests.setdefault(event.step, {})[study.id, trial.number] = None
     for each in node.ancestry():
         each.open[study.id] = each.open.get(study.id, 0) + 1
-    trial.target, trial.node = event.step, node
+    trial.target, trial.node, trial.stopped_by_user = event.step, node, False
     trial.asked = max(trial.asked, event.step)
     study.open[trial.number] = None
     state.tree_of(node).mark(node.id)

@@ -6,7 +6,7 @@ from typing import assert_never
 
 from hippo_core.engine.decision import Decision
 from hippo_core.engine.evaluations import note_evaluations, progress, renew_policy, tell_untold
-from hippo_core.engine.events import StudyStateChanged, TrialStateChanged
+from hippo_core.engine.events import StudyStateChanged, TrialStateChanged, TrialStopped
 from hippo_core.engine.proposals import pause_if_given_up
 from hippo_core.engine.requests import close_request, close_what_is_known, open_request
 from hippo_core.engine.state import Study, Trial
@@ -102,10 +102,23 @@ def stop_trials(decision: Decision, study: Study, reason: str) -> None:
     """Ends every trial that is still open or may be promoted."""
     for number in sorted(study.trials):
         trial = study.trials[number]
-        if trial.target is not None:
-            close_request(decision, study, trial, RequestState.CANCELLED, progress(trial))
         if trial.state not in ENDED_TRIAL_STATES:
-            _change(decision, study, trial, TrialState.STOPPED, reason)
+            _stop(decision, study, trial, reason)
+
+
+def stop_one(decision: Decision, study: Study, trial: Trial, reason: str) -> bool:
+    """Ends a trial for good, as a user says; tells whether it had not ended."""
+    if trial.state in ENDED_TRIAL_STATES:
+        return False
+    decision.emit(TrialStopped(study=study.id, trial=trial.number))
+    _stop(decision, study, trial, reason)
+    return True
+
+
+def _stop(decision: Decision, study: Study, trial: Trial, reason: str) -> None:
+    if trial.target is not None:
+        close_request(decision, study, trial, RequestState.CANCELLED, progress(trial))
+    _change(decision, study, trial, TrialState.STOPPED, reason)
 
 
 def _change(decision: Decision, study: Study, trial: Trial, state: TrialState, reason: str) -> None:

@@ -44,6 +44,7 @@ def _trial(trial: Trial) -> tuple[object, ...]:
         trial.max_steps,
         trial.state.value,
         trial.reason,
+        trial.stopped_by_user,
         trial.target,
         trial.asked,
         None if trial.node is None else trial.node.id,

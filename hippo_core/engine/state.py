@@ -62,7 +62,7 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A trial ended otherwise than by the policy's or the study's end."""
+    """A trial failed, diverged, or was stopped by a user."""
 
     trial: int
 
@@ -114,6 +114,7 @@ class Trial:
     reached: int = 0  #: the furthest step of a closed request
     reached_node: Node | None = None
     value: float | None = None  #: the first objective at ``reached``
+    stopped_by_user: bool = False
     told: int = 0  #: up to which step its evaluations were told to a policy that watches
     notes: Mapping[str, Any] = field(default_factory=dict)  #: of the sampler's
 

@@ -1,4 +1,4 @@
-"""Commands of users: submit, pause, resume, stop, extend, retry, delete."""
+"""Commands of users: submit, pause, resume, stop, extend, retry, delete, and stop one trial."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from hippo_core.engine.commands import (
     ResumeStudy,
     RetryTrials,
     StopStudy,
+    StopTrial,
     SubmitStudy,
 )
 from hippo_core.engine.decision import Decision
@@ -31,7 +32,7 @@ from hippo_core.engine.events import (
 from hippo_core.engine.lookup import find_study, find_trial
 from hippo_core.engine.proposals import renew_failed
 from hippo_core.engine.requests import open_request
-from hippo_core.engine.settling import stop_trials
+from hippo_core.engine.settling import stop_one, stop_trials
 from hippo_core.engine.state import Study
 from hippo_core.engine.states import ENDED_STUDY_STATES, LeaseState, StudyState, TrialState
 from hippo_core.engine.user_words import RETRIED, STOPPED, STUDY_STOPPED, TAKEN_UP
@@ -109,7 +110,7 @@ def _extend(decision: Decision, study: Study, spec: StudySpec) -> None:
     if not further:
         return
     for trial in study.trials.values():
-        if trial.state in {TrialState.FAILED, TrialState.DIVERGED}:
+        if trial.state in {TrialState.FAILED, TrialState.DIVERGED} or trial.stopped_by_user:
             continue
         limit = spec.max_steps_of(trial.assignment)
         if limit > trial.max_steps:
@@ -127,6 +128,8 @@ def _extend(decision: Decision, study: Study, spec: StudySpec) -> None:
         decision.emit(StudyStateChanged(study=study.id, state=StudyState.RUNNING, reason=""))
         for number in sorted(study.trials):
             trial = study.trials[number]
+            if trial.stopped_by_user:
+                continue
             if cut_off and trial.state is TrialState.STOPPED and trial.asked > trial.reached:
                 open_request(decision, study, trial, trial.asked, TAKEN_UP)
     _add_trials(decision, study)
@@ -209,6 +212,12 @@ def retry(decision: Decision, command: RetryTrials) -> int:
             if node.failures is not None:
                 decision.emit(FailuresForgotten(node=node.id))
     return len(failed)
+
+
+def stop_trial(decision: Decision, command: StopTrial) -> bool:
+    """Ends one trial; tells whether it had not ended."""
+    study = find_study(decision.state, command.project, command.name)
+    return stop_one(decision, study, find_trial(study, command.trial), STOPPED)
 
 
 def delete(decision: Decision, command: DeleteStudy) -> int:

@@ -18,6 +18,7 @@ from hippo_core.engine.commands import (
     ResumeStudy,
     RetryTrials,
     StopStudy,
+    StopTrial,
     SubmitStudy,
 )
 from hippo_core.engine.engine import Engine, Result
@@ -155,6 +156,17 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
 
         return await self._change(command, request.name, request, study_pb2.RetryTrialsResponse, answer)
 
+    async def StopTrial(  # noqa: N802
+        self, request: study_pb2.StopTrialRequest, context: Context
+    ) -> study_pb2.StopTrialResponse:
+        """Ends one trial."""
+        command = StopTrial(project=caller().project, name=request.name, trial=request.trial)
+
+        def answer(result: Result, trial: study_pb2.Trial) -> study_pb2.StopTrialResponse:
+            return study_pb2.StopTrialResponse(trial=trial, stopped=result is True)
+
+        return await self._change_trial(command, request.trial, request, study_pb2.StopTrialResponse, answer)
+
     async def DeleteStudy(  # noqa: N802
         self, request: study_pb2.DeleteStudyRequest, context: Context
     ) -> study_pb2.DeleteStudyResponse:
@@ -274,6 +286,25 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
         found, digest = await self._driver.current().read(look)
         async for response in stream_checkpoint(self._driver.storage, found, digest):
             yield response
+
+    async def _change_trial(
+        self,
+        command: Command,
+        number: int,
+        request: Any,
+        kind: type[Response],
+        answer: Callable[[Result, study_pb2.Trial], Response],
+    ) -> Response:
+        """A change whose answer holds a trial as it is right after it."""
+        who = caller()
+
+        def make(engine: Engine, result: Result) -> bytes:
+            [view] = views.trial_views(engine, who.project, request.name, number, 1)
+            return answer(result, render.trial(view)).SerializeToString()
+
+        method = type(command).__name__
+        given = await self._driver.current().change(command, who.user, asked(method, request, who), make)
+        return kind.FromString(given)
 
     async def _change_study(self, command: Command, request: Any, kind: type[Response]) -> Response:
         """A change whose answer is the study."""

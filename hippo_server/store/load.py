@@ -104,8 +104,8 @@ def _nodes(rows: Rows) -> Iterator[ev.Event]:
 
 
 def _trials(rows: Rows) -> Iterator[ev.Event]:
-    """Trials, their limits and their requests, all merged by their places in the journal."""
-    streams = (_created(rows), _limited(rows), _opened(rows), _closed(rows))
+    """Trials, their limits, the users' stops and the requests, all merged by their places in the journal."""
+    streams = (_created(rows), _limited(rows), _stopped(rows), _opened(rows), _closed(rows))
     yield from map(itemgetter(1), heapq.merge(*streams, key=itemgetter(0)))
 
 
@@ -126,6 +126,11 @@ def _limited(rows: Rows) -> Iterator[Placed]:
         "SELECT raised, study, trial, max_steps FROM trial_limits ORDER BY raised"
     ):
         yield raised, ev.TrialLimited(study=study, trial=trial, max_steps=max_steps)
+
+
+def _stopped(rows: Rows) -> Iterator[Placed]:
+    for stopped, study, trial in rows("SELECT stopped, study, trial FROM trial_stops ORDER BY stopped"):
+        yield stopped, ev.TrialStopped(study=study, trial=trial)
 
 
 def _opened(rows: Rows) -> Iterator[Placed]:

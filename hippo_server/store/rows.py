@@ -36,7 +36,7 @@ def add_event(batch: Batch, event: ev.Event, position: int) -> None:
             raise TypeError("a deletion is written by itself")
         case ev.PlanCreated() | ev.PlanBound() | ev.NodeCreated() | ev.NodeNotReproducible():
             _add_plan_event(batch, event)
-        case ev.TrialCreated() | ev.TrialLimited() | ev.TrialStateChanged():
+        case ev.TrialCreated() | ev.TrialLimited() | ev.TrialStopped() | ev.TrialStateChanged():
             _add_trial_event(batch, event, position)
         case ev.ProposalWanted() | ev.ProposalFailed():
             _add_proposal_event(batch, event)
@@ -133,7 +133,9 @@ def _add_plan_event(
 
 
 def _add_trial_event(
-    batch: Batch, event: ev.TrialCreated | ev.TrialLimited | ev.TrialStateChanged, position: int
+    batch: Batch,
+    event: ev.TrialCreated | ev.TrialLimited | ev.TrialStopped | ev.TrialStateChanged,
+    position: int,
 ) -> None:
     match event:
         case ev.TrialCreated():
@@ -157,6 +159,8 @@ def _add_trial_event(
                 max_steps=event.max_steps,
             )
             batch.update("trials", event.study, event.trial, max_steps=event.max_steps)
+        case ev.TrialStopped():
+            batch.insert("trial_stops", stopped=position, study=event.study, trial=event.trial)
         case ev.TrialStateChanged():
             batch.update("trials", event.study, event.trial, state=event.state, reason=event.reason)
         case _:

@@ -80,6 +80,11 @@ class StudyServiceStub:
                 request_serializer=hippo__wire_dot_v1_dot_study__pb2.RetryTrialsRequest.SerializeToString,
                 response_deserializer=hippo__wire_dot_v1_dot_study__pb2.RetryTrialsResponse.FromString,
                 _registered_method=True)
+        self.StopTrial = channel.unary_unary(
+                '/hippo.v1.StudyService/StopTrial',
+                request_serializer=hippo__wire_dot_v1_dot_study__pb2.StopTrialRequest.SerializeToString,
+                response_deserializer=hippo__wire_dot_v1_dot_study__pb2.StopTrialResponse.FromString,
+                _registered_method=True)
         self.DeleteStudy = channel.unary_unary(
                 '/hippo.v1.StudyService/DeleteStudy',
                 request_serializer=hippo__wire_dot_v1_dot_study__pb2.DeleteStudyRequest.SerializeToString,
@@ -194,6 +199,13 @@ class StudyServiceServicer:
 
     def RetryTrials(self, request, context):
         """Opens failed trials again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StopTrial(self, request, context):
+        """Ends one trial, whether it is being trained or rests.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -316,6 +328,11 @@ def add_StudyServiceServicer_to_server(servicer, server):
                     servicer.RetryTrials,
                     request_deserializer=hippo__wire_dot_v1_dot_study__pb2.RetryTrialsRequest.FromString,
                     response_serializer=hippo__wire_dot_v1_dot_study__pb2.RetryTrialsResponse.SerializeToString,
+            ),
+            'StopTrial': grpc.unary_unary_rpc_method_handler(
+                    servicer.StopTrial,
+                    request_deserializer=hippo__wire_dot_v1_dot_study__pb2.StopTrialRequest.FromString,
+                    response_serializer=hippo__wire_dot_v1_dot_study__pb2.StopTrialResponse.SerializeToString,
             ),
             'DeleteStudy': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteStudy,
@@ -612,6 +629,33 @@ class StudyService:
             '/hippo.v1.StudyService/RetryTrials',
             hippo__wire_dot_v1_dot_study__pb2.RetryTrialsRequest.SerializeToString,
             hippo__wire_dot_v1_dot_study__pb2.RetryTrialsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StopTrial(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hippo.v1.StudyService/StopTrial',
+            hippo__wire_dot_v1_dot_study__pb2.StopTrialRequest.SerializeToString,
+            hippo__wire_dot_v1_dot_study__pb2.StopTrialResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -51,6 +51,8 @@ class StudyServiceStub:
     """Raises max_trials, max_steps or the priority."""
     RetryTrials: _grpc.UnaryUnaryMultiCallable[_study_pb2.RetryTrialsRequest, _study_pb2.RetryTrialsResponse]
     """Opens failed trials again."""
+    StopTrial: _grpc.UnaryUnaryMultiCallable[_study_pb2.StopTrialRequest, _study_pb2.StopTrialResponse]
+    """Ends one trial, whether it is being trained or rests."""
     DeleteStudy: _grpc.UnaryUnaryMultiCallable[_study_pb2.DeleteStudyRequest, _study_pb2.DeleteStudyResponse]
     """Deletes a study that has ended or is paused. What was trained stays for other studies."""
     ListTrials: _grpc.UnaryUnaryMultiCallable[_study_pb2.ListTrialsRequest, _study_pb2.ListTrialsResponse]
@@ -95,6 +97,8 @@ class StudyServiceAsyncStub(StudyServiceStub):
     """Raises max_trials, max_steps or the priority."""
     RetryTrials: _aio.UnaryUnaryMultiCallable[_study_pb2.RetryTrialsRequest, _study_pb2.RetryTrialsResponse]  # type: ignore[assignment]
     """Opens failed trials again."""
+    StopTrial: _aio.UnaryUnaryMultiCallable[_study_pb2.StopTrialRequest, _study_pb2.StopTrialResponse]  # type: ignore[assignment]
+    """Ends one trial, whether it is being trained or rests."""
     DeleteStudy: _aio.UnaryUnaryMultiCallable[_study_pb2.DeleteStudyRequest, _study_pb2.DeleteStudyResponse]  # type: ignore[assignment]
     """Deletes a study that has ended or is paused. What was trained stays for other studies."""
     ListTrials: _aio.UnaryUnaryMultiCallable[_study_pb2.ListTrialsRequest, _study_pb2.ListTrialsResponse]  # type: ignore[assignment]
@@ -190,6 +194,14 @@ class StudyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_study_pb2.RetryTrialsResponse, _abc.Awaitable[_study_pb2.RetryTrialsResponse]]:
         """Opens failed trials again."""
+
+    @_abc_1.abstractmethod
+    def StopTrial(
+        self,
+        request: _study_pb2.StopTrialRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_study_pb2.StopTrialResponse, _abc.Awaitable[_study_pb2.StopTrialResponse]]:
+        """Ends one trial, whether it is being trained or rests."""
 
     @_abc_1.abstractmethod
     def DeleteStudy(

@@ -106,6 +106,18 @@ COMMENT ON COLUMN trial_limits.study IS 'the study';
 COMMENT ON COLUMN trial_limits.trial IS 'the trial';
 COMMENT ON COLUMN trial_limits.max_steps IS 'how far it might be trained from then on';
 
+CREATE TABLE trial_stops (
+    stopped bigint CONSTRAINT pk_trial_stops PRIMARY KEY,
+    study bigint NOT NULL,
+    trial bigint NOT NULL,
+    CONSTRAINT fk_trial_stops_study_trial FOREIGN KEY (study, trial) REFERENCES trials
+);
+CREATE INDEX ix_trial_stops_study ON trial_stops (study);
+COMMENT ON TABLE trial_stops IS 'When users stopped single trials; policies see it in this order.';
+COMMENT ON COLUMN trial_stops.stopped IS 'journal id of the decision';
+COMMENT ON COLUMN trial_stops.study IS 'the study';
+COMMENT ON COLUMN trial_stops.trial IS 'the trial';
+
 CREATE TABLE requests (
     opened bigint CONSTRAINT pk_requests PRIMARY KEY,
     study bigint NOT NULL,

@@ -101,6 +101,19 @@ trial_limits = Table(
     comment="When trials were allowed to be trained further; policies see it in this order.",
 )
 
+trial_stops = Table(
+    "trial_stops",
+    metadata,
+    Column(
+        "stopped", BigInteger, primary_key=True, autoincrement=False, comment="journal id of the decision"
+    ),
+    Column("study", BigInteger, nullable=False, comment="the study"),
+    Column("trial", BigInteger, nullable=False, comment="the trial"),
+    ForeignKeyConstraint(["study", "trial"], ["trials.study", "trials.number"]),
+    Index(None, "study"),
+    comment="When users stopped single trials; policies see it in this order.",
+)
+
 requests = Table(
     "requests",
     metadata,

@@ -139,6 +139,7 @@ REQUESTS: dict[tuple[str, str], type[Message]] = {
     ("studies", "ListStudies"): study_pb2.ListStudiesRequest,
     ("studies", "ExtendStudy"): study_pb2.ExtendStudyRequest,
     ("studies", "RetryTrials"): study_pb2.RetryTrialsRequest,
+    ("studies", "StopTrial"): study_pb2.StopTrialRequest,
     ("studies", "ListTrials"): study_pb2.ListTrialsRequest,
     ("studies", "GetTrial"): study_pb2.GetTrialRequest,
     ("studies", "ExplainTrial"): study_pb2.ExplainTrialRequest,

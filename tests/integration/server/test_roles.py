@@ -19,7 +19,9 @@ STUDIES, WORKERS, ADMIN = (
 )
 #: Written out a second time, so that a change of the table is a change of this one.
 READ = "GetStudy ListStudies WatchStudy ListTrials GetTrial ExplainTrial GetStageTree ReadTrialLog DownloadCheckpoint"
-CHANGE = "SubmitStudy PauseStudy ResumeStudy StopStudy ExtendStudy RetryTrials DeleteStudy UploadBundle"
+CHANGE = (
+    "SubmitStudy PauseStudy ResumeStudy StopStudy ExtendStudy RetryTrials DeleteStudy UploadBundle StopTrial"
+)
 EXPECTED = {
     **{STUDIES + name: VIEWERS for name in READ.split()},
     **{STUDIES + name: EDITORS for name in CHANGE.split()},

@@ -137,6 +137,31 @@ def test_one_trial_and_the_stage_tree(client):
     assert "no checkpoint" in none.value.message
 
 
+def test_stopping_a_trial_is_idempotent_and_told(client):
+    submit(client)
+
+    def stop(number, trial):
+        request = study_pb2.StopTrialRequest(request_id=str(number), name="study", trial=trial)
+        return client.studies.StopTrial(request)
+
+    first = stop(2, 3)
+    assert (first.stopped, first.trial.number, first.trial.state) == (True, 3, study_pb2.TRIAL_STATE_STOPPED)
+    assert first.trial.reason == "stopped by a user"
+    assert stop(2, 3) == first
+    assert not stop(3, 3).stopped
+    with pytest.raises(NotFound, match="no trial 4"):
+        stop(4, 4)
+    request = study_pb2.ExplainTrialRequest(name="study", trial=3)
+    events = client.studies.ExplainTrial(request).events
+    assert [(each.event, each.reason) for each in events][2:] == [
+        ("request cancelled", ""),
+        ("stopped", "stopped by a user"),
+    ]
+    assert events[3].by == "user admin"
+    study = client.studies.GetStudy(study_pb2.GetStudyRequest(name="study")).study
+    assert dict(study.trial_counts) == {"stopped": 1, "waiting": 3}
+
+
 def test_a_repeat_gets_the_first_answer_also_after_a_restart(start_server):
     """The answer is kept with the change, byte for byte, though the study has changed since."""
     server = start_server()

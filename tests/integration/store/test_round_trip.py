@@ -18,6 +18,7 @@ from hippo_core.engine.commands import (
     ResumeStudy,
     RetryTrials,
     StopStudy,
+    StopTrial,
 )
 from hippo_core.engine.states import StudyState
 from hippo_core.engine.views import study_view
@@ -53,6 +54,7 @@ def test_all_commands_and_faults_come_back(store: Store, seed: int) -> None:
         lambda name: ExtendStudy(project="default", name=name, max_steps=chosen.randrange(9, 14), priority=1),
         lambda name: StopStudy(project="default", name=name),
         lambda name: RetryTrials(project="default", name=name),
+        lambda name: StopTrial(project="default", name=name, trial=chosen.randrange(6)),
         lambda name: DeleteStudy(project="default", name=name),
         lambda _: DrainWorker(worker="b"),
     ]

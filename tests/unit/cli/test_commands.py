@@ -71,6 +71,7 @@ class Server:
             "StopStudy": study_pb2.StopStudyResponse(study=STUDY),
             "ExtendStudy": study_pb2.ExtendStudyResponse(study=STUDY),
             "RetryTrials": study_pb2.RetryTrialsResponse(study=STUDY, trial_count=2),
+            "StopTrial": study_pb2.StopTrialResponse(trial=OTHER, stopped=True),
             "DeleteStudy": study_pb2.DeleteStudyResponse(trial_count=2),
             "ReadTrialLog": [
                 study_pb2.ReadTrialLogResponse(node=7, fence=1, text="epoch 0\n"),
@@ -212,6 +213,25 @@ def test_trial_explain_lists_what_happened(
 def test_explaining_an_unknown_trial_ends_with_5(server: Server) -> None:
     server.answers["ExplainTrial"] = NotFound("study 'digits' has no trial 99.")
     assert call(["trial", "explain", "digits", "99"]) == 5
+
+
+def test_stopping_a_trial_tells_where_it_stopped(
+    server: Server, result: Callable[..., Any], text: Callable[..., str]
+) -> None:
+    assert text("trial", "stop", "digits", "0") == "Trial 0 of digits stopped at step 3.\n"
+    assert (server.requests[-1].name, server.requests[-1].trial) == ("digits", 0)
+    assert len(server.requests[-1].request_id) >= 32
+    assert result("trial", "stop", "digits", "0")["state"] == "stopped"
+
+
+def test_stopping_a_trial_that_has_ended_says_so_and_is_no_error(
+    server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.answers["StopTrial"] = study_pb2.StopTrialResponse(trial=BEST)
+    assert call(["trial", "stop", "digits", "3", "--json"]) == 0
+    printed = capsys.readouterr()
+    assert printed.err == "Trial 3 of digits had ended already: completed; nothing to stop.\n"
+    assert json.loads(printed.out)["trial"] == 3
 
 
 @pytest.mark.parametrize("verb", ["pause", "resume", "stop", "retry"])

@@ -89,6 +89,16 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
             context, request, lambda: study_pb2.RetryTrialsResponse(study=study, trial_count=3)
         )
 
+    def StopTrial(self, request, context):  # noqa: N802
+        detail = self.details[request.name, request.trial]
+
+        def stop():
+            had_ended = detail.trial.state == study_pb2.TRIAL_STATE_STOPPED
+            detail.trial.state = study_pb2.TRIAL_STATE_STOPPED
+            return study_pb2.StopTrialResponse(trial=detail.trial, stopped=not had_ended)
+
+        return self._change(context, request, stop)
+
     def DeleteStudy(self, request, context):  # noqa: N802
         if request.request_id not in self.answers:
             self._find(context, request.name)

@@ -232,6 +232,15 @@ def test_one_trial_is_tried_again(run, service):
     assert service.changes[0].HasField("trial")
 
 
+def test_a_trial_is_stopped_once_also_where_the_reply_is_lost(run, service):
+    trial = run.trial(0)
+    service.lose = 1
+    assert trial.stop() is True
+    assert trial.state == "stopped"
+    assert trial.stop() is False
+    assert [change.trial for change in service.changes] == [0, 0]
+
+
 def test_a_deleted_study_is_not_found(run):
     assert run.delete() == 3
     with pytest.raises(NotFound):

@@ -27,6 +27,7 @@ from hippo_core.engine.commands import (
     RetryTrials,
     SlotSpec,
     StopStudy,
+    StopTrial,
     WorkerLeaves,
 )
 from hippo_core.engine.events import LeaseStopped, RequestClosed, RequestOpened, StepsTrained
@@ -131,6 +132,7 @@ def test_no_verdict_changes_over_commands_failures_and_divergence(
         lambda name: ExtendStudy(project="default", name=name, max_steps=chosen.randrange(9, 14)),
         lambda name: StopStudy(project="default", name=name),
         lambda name: RetryTrials(project="default", name=name),
+        lambda name: StopTrial(project="default", name=name, trial=chosen.randrange(6)),
     ]
     for _ in range(16):
         for _ in range(chosen.randrange(40)):
