@@ -31,6 +31,7 @@ class Trial:
         self._client = client
         self._message = message
         self.study = study
+        self.warnings: tuple[str, ...] = ()  #: of the last change, in words
 
     @property
     def number(self) -> int:
@@ -142,6 +143,31 @@ class Trial:
         )
         self._client.connection.studies.RetryTrials(request, timeout=CHANGE_SECONDS)
         return self.refresh()
+
+    def extend(self, to: int) -> Trial:
+        """Trains it up to a step, whatever its limit and its policy say; ``warnings`` tells what was rounded.
+
+        What its policy asks of it comes first; the policy hears nothing of the rest, and decides on others as it
+        would. A study that has ended runs again, and ends again.
+
+        Args:
+            to: The step, absolute; rounded up to one with an evaluation.
+
+        Raises:
+            InvalidStudy: It is below what the trial has reached.
+            Conflict: The trial has diverged, or failed.
+        """
+        from hippo_client.handles import CHANGE_SECONDS
+        from hippo_wire.v1 import study_pb2
+
+        if isinstance(to, bool) or not isinstance(to, int) or to < 1:
+            raise InvalidStudy("to", f"must be an int of at least 1, not {to!r}.")
+        request = study_pb2.ExtendTrialRequest(
+            request_id=new_request_id(), name=self.study, trial=self.number, to=to
+        )
+        answer = self._client.connection.studies.ExtendTrial(request, timeout=CHANGE_SECONDS)
+        self._message, self.warnings = answer.trial, tuple(answer.warnings)
+        return self
 
     def stop(self) -> bool:
         """Ends it, whether it is being trained or rests; no extension of the study takes it up again.

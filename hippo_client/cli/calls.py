@@ -101,6 +101,12 @@ def stop_trial(client: Client, name: str, trial: int) -> study_pb2.StopTrialResp
     return client.connection.studies.StopTrial(request)
 
 
+def extend_trial(client: Client, name: str, trial: int, to: int) -> study_pb2.ExtendTrialResponse:
+    """Train one trial further."""
+    request = study_pb2.ExtendTrialRequest(request_id=new_request_id(), name=name, trial=trial, to=to)
+    return client.connection.studies.ExtendTrial(request)
+
+
 def extend(
     client: Client, name: str, max_trials: int | None, max_steps: int | None, priority: int | None
 ) -> study_pb2.Study:

@@ -145,6 +145,33 @@ def retry(name: str, number: int, as_json: bool) -> None:
 @trial.command()
 @name_argument
 @trial_argument
+@click.option("--to", type=WholeNumber(1), required=True, help="Up to which step, absolute.")
+@json_option
+def extend(name: str, number: int, to: int, as_json: bool) -> None:
+    """Train a trial further, whatever its limit and its policy say."""
+    from hippo_client.cli import calls
+    from hippo_client.results import trial_json
+
+    with connect() as client:
+        answer = calls.extend_trial(client, name, number, to)
+    for warning in answer.warnings:
+        say(f"Warning: {warning}.")
+    told = answer.trial
+    if not answer.extended:
+        say(
+            f"Trial {number} of {name} is at step {told.step} of {told.max_steps} already; nothing to extend."
+        )
+    if as_json:
+        print_json(trial_json(told))
+    elif answer.extended:
+        click.echo(
+            f"Trial {number} of {name}, at step {told.step}, is trained further: {told.max_steps} is its limit."
+        )
+
+
+@trial.command()
+@name_argument
+@trial_argument
 @json_option
 def stop(name: str, number: int, as_json: bool) -> None:
     """End a trial, whether it is being trained or rests."""

@@ -80,6 +80,16 @@ class StopTrial:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExtendTrial:
+    """Train one trial up to a step, rounded up to one with an evaluation, whatever its limit and its policy say."""
+
+    project: str
+    name: str
+    trial: int
+    to: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeleteStudy:
     """Forget a study that has ended or is paused; what was trained stays for others."""
 
@@ -304,6 +314,7 @@ Command = (
     | ExtendStudy
     | RetryTrials
     | StopTrial
+    | ExtendTrial
     | DeleteStudy
     | ProposeTrial
     | FailProposal

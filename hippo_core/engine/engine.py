@@ -18,6 +18,7 @@ from hippo_core.engine.commands import (
     DeleteStudy,
     DrainWorker,
     ExtendStudy,
+    ExtendTrial,
     FailProposal,
     Heartbeat,
     PauseStudy,
@@ -40,7 +41,7 @@ from hippo_core.engine.snapshot import snapshot
 from hippo_core.engine.state import EngineState
 from hippo_core.engine.states import FailureClass, WorkerState
 
-Result = studies.Submitted | workers.Registered | reports.Accepted | int | None
+Result = studies.Submitted | studies.TrialExtended | workers.Registered | reports.Accepted | int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +126,8 @@ class Engine:
                 return studies.retry(decision, command)
             case StopTrial():
                 return studies.stop_trial(decision, command)
+            case ExtendTrial():
+                return studies.extend_trial(decision, command)
             case DeleteStudy():
                 return studies.delete(decision, command)
             case ProposeTrial():

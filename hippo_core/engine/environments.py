@@ -110,7 +110,7 @@ def move_study(decision: Decision, study: Study, plan: int) -> None:
     for number in sorted(study.open):
         trial = study.trials[number]
         if trial.target is not None:
-            open_request(decision, study, trial, trial.target)
+            open_request(decision, study, trial, trial.target, by_user=trial.by_user)
 
 
 __all__ = ["bind_plan", "choose_plan", "environment_of", "fits", "move_study", "offered", "rebind_studies"]

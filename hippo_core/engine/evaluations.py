@@ -49,6 +49,13 @@ def progress(trial: Trial) -> int:
     return max(trial.reached, trained_upto(trial.node, trial.target))
 
 
+def led(trial: Trial) -> int:
+    """How far its policy has taken a trial: of what lies beyond, which is a user's word, it is not told."""
+    if trial.target is None or trial.by_user:
+        return trial.led
+    return max(trial.led, min(progress(trial), trial.target))
+
+
 def trained_upto(leaf: Node, step: int) -> int:
     """How much of the path to a step of a node is trained."""
     stop = step
@@ -79,7 +86,7 @@ def tell_untold(study: Study) -> None:
     for number in study.untold:
         trial = study.trials[number]
         if trial.node is not None:
-            tell_upto(study, trial, trial.node, progress(trial))
+            tell_upto(study, trial, trial.node, led(trial))
     study.untold.clear()
 
 

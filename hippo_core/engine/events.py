@@ -147,10 +147,22 @@ class TrialLimited:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialStopped:
-    """A user stopped a trial: its policy decides on it no more, and no extension of its study takes it up again."""
+    """A user took a trial from its policy, which decides on it no more, and stops it or trains it further.
+
+    Unless it is trained further, no extension of its study takes it up again.
+    """
 
     study: int
     trial: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialWanted:
+    """A user wants a trial trained up to a step, whenever its policy wants nothing of it; 0: no more."""
+
+    study: int
+    trial: int
+    step: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,13 +179,15 @@ class TrialStateChanged:
 class RequestOpened:
     """A trial needs its path's state at ``step``, which ``node`` trains. Opened again: it moved to another plan.
 
-    ``reason``, and how much of the path was ``trained`` by then, are for people, and kept in the journal only.
+    The trial's policy hears nothing of one that is a user's word, nor of what it comes to. ``reason``
+    and how much of the path was ``trained`` by then are for people, and kept in the journal only.
     """
 
     study: int
     trial: int
     step: int
     node: int
+    by_user: bool = False
     reason: str = ""
     trained: int = 0
 
@@ -388,6 +402,7 @@ Event = (
     | TrialCreated
     | TrialLimited
     | TrialStopped
+    | TrialWanted
     | TrialStateChanged
     | RequestOpened
     | RequestClosed

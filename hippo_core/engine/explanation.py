@@ -20,6 +20,7 @@ from hippo_core.engine.events import (
     TrialLimited,
     TrialStateChanged,
     TrialStopped,
+    TrialWanted,
 )
 from hippo_core.engine.states import LeaseState, RequestState, TrialState
 from hippo_core.engine.user_words import is_a_users_word
@@ -178,12 +179,16 @@ def _happenings(story: TrialStory, told: Told, *, is_open: bool) -> Iterator[Hap
             yield happening("created", None, f"{how}; at most {event.max_steps} steps", sampler)
         case TrialLimited():
             yield happening("limit", event.max_steps, "may be trained so far", f"user {told.actor}")
+        case TrialWanted():
+            if event.step:
+                yield happening("extended", event.step, "to be trained so far", f"user {told.actor}")
         case TrialStopped():
             return  # the change of state says so
         case RequestOpened():
             there = f"{event.trained} of these steps were trained already" if event.trained else ""
             reason = "; ".join(filter(None, [event.reason, there]))
-            yield happening("requested", event.step, reason, _decider(spec, told, event.reason))
+            by = "a user's word" if event.by_user else _decider(spec, told, event.reason)
+            yield happening("requested", event.step, reason, by)
         case RequestClosed():
             value = "" if event.value is None else f"{spec.objectives[0].metric} {event.value:.6g}"
             word = "reached" if event.state is RequestState.REACHED else f"request {event.state.value}"

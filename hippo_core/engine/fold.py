@@ -54,6 +54,7 @@ def apply(state: EngineState, event: ev.Event) -> None:
             ev.TrialCreated()
             | ev.TrialLimited()
             | ev.TrialStopped()
+            | ev.TrialWanted()
             | ev.TrialStateChanged()
             | ev.RequestOpened()
             | ev.RequestClosed()
@@ -210,6 +211,7 @@ TrialEvent = (
     ev.TrialCreated
     | ev.TrialLimited
     | ev.TrialStopped
+    | ev.TrialWanted
     | ev.TrialStateChanged
     | ev.RequestOpened
     | ev.RequestClosed
@@ -235,6 +237,11 @@ def _apply_trial(state: EngineState, event: TrialEvent) -> None:
         case ev.TrialStopped():
             study.trials[event.trial].stopped_by_user = True
             state.tell(study, Ended(event.trial))
+        case ev.TrialWanted():
+            trial = study.trials[event.trial]
+            trial.wanted = event.step
+            _note_wish(study, trial)
+            state.touched_studies[study.id] = None
         case ev.TrialStateChanged():
             trial = study.trials[event.trial]
             follow(TRIAL_TRANSITIONS, trial.state, event.state)
@@ -252,14 +259,15 @@ def _apply_trial(state: EngineState, event: TrialEvent) -> None:
 
 def _open_request(state: EngineState, study: Study, event: ev.RequestOpened) -> None:
     trial = study.trials[event.trial]
-    moved = trial.target == event.step
+    moved = (trial.target, trial.by_user) == (event.step, event.by_user)
     _remove_request(state, study, trial)
     node = state.nodes[event.node]
     node.requests.setdefault(event.step, {})[study.id, trial.number] = None
     for each in node.ancestry():
         each.open[study.id] = each.open.get(study.id, 0) + 1
-    trial.target, trial.node, trial.stopped_by_user = event.step, node, False
-    trial.asked = max(trial.asked, event.step)
+    trial.target, trial.node, trial.by_user, trial.stopped_by_user = event.step, node, event.by_user, False
+    if not event.by_user:
+        trial.asked = max(trial.asked, event.step)
     study.open[trial.number] = None
     state.tree_of(node).mark(node.id)
     state.touched_requests[study.id, trial.number] = None
@@ -269,7 +277,7 @@ def _open_request(state: EngineState, study: Study, event: ev.RequestOpened) -> 
         if moved:
             study.outdated = True  # what it was told on the way was of another plan
             state.touched_studies[study.id] = None
-    if not moved:
+    if not moved and not event.by_user:
         state.tell(study, Requested(trial.number, event.step))
 
 
@@ -285,7 +293,12 @@ def _close_request(state: EngineState, study: Study, event: ev.RequestClosed) ->
         trial.reached = event.reached
         trial.reached_node = node.owner(event.reached) if event.reached > 0 else None
         trial.value = event.value
-    if event.state in {RequestState.REACHED, RequestState.DIVERGED}:
+    elif node is not None and trial.reached_node is not None and trial.reached_node.plan == node.plan:
+        trial.node = trial.reached_node
+    _note_wish(study, trial)
+    if not trial.by_user:
+        trial.led = max(trial.led, event.reached)
+    if event.state in {RequestState.REACHED, RequestState.DIVERGED} and not trial.by_user:
         assert node is not None
         if study.policy.watches:
             tell_upto(study, trial, node, event.reached)
@@ -296,6 +309,14 @@ def _close_request(state: EngineState, study: Study, event: ev.RequestClosed) ->
     if study.policy.watches:
         study.untold[trial.number] = None
     state.touched_studies[study.id] = None
+
+
+def _note_wish(study: Study, trial: Trial) -> None:
+    """Lists a trial, or does no more, among those that users want trained further."""
+    if trial.wanted > trial.reached:
+        study.wishes[trial.number] = None
+    else:
+        study.wishes.pop(trial.number, None)
 
 
 def _remove_request(state: EngineState, study: Study, trial: Trial) -> None:

@@ -19,10 +19,14 @@ from hippo_core.lease import Lease, Promise
 from hippo_core.plan import Metrics, Node
 
 
-def open_request(decision: Decision, study: Study, trial: Trial, step: int, reason: str = "") -> None:
+def open_request(
+    decision: Decision, study: Study, trial: Trial, step: int, reason: str = "", *, by_user: bool = False
+) -> None:
     """Opens a trial's request, or moves it to the study's present plan, adding the nodes that it needs."""
     plan = decision.state.plans[study.plan].plan
-    start = trial.node if trial.node is not None and trial.node.plan == plan.id else None
+    start = trial.node
+    if start is not None and (start.plan != plan.id or start.start >= step):
+        start = None  # of another plan; or a user has let it go further than its policy asks for now
     if start is None and not decision.settings.sharing:
         place = plan.apart(trial.sequence, step)
     else:
@@ -47,6 +51,7 @@ def open_request(decision: Decision, study: Study, trial: Trial, step: int, reas
             trial=trial.number,
             step=step,
             node=node.id,
+            by_user=by_user,
             reason=reason,
             trained=trained_upto(node, step),
         )

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import assert_never
 
 from hippo_core.engine.decision import Decision
-from hippo_core.engine.evaluations import note_evaluations, progress, renew_policy, tell_untold
-from hippo_core.engine.events import StudyStateChanged, TrialStateChanged, TrialStopped
+from hippo_core.engine.evaluations import AT_REST, note_evaluations, progress, renew_policy, tell_untold
+from hippo_core.engine.events import StudyStateChanged, TrialStateChanged, TrialStopped, TrialWanted
 from hippo_core.engine.proposals import pause_if_given_up
 from hippo_core.engine.requests import close_request, close_what_is_known, open_request
 from hippo_core.engine.state import Study, Trial
 from hippo_core.engine.states import ENDED_TRIAL_STATES, RequestState, StudyState, TrialState
+from hippo_core.engine.user_words import EXTENDED
 from hippo_core.policies import Extend, Stop, Verdict
 
 
@@ -40,6 +41,7 @@ def _follow_policy(decision: Decision, study: Study) -> None:
         tell_untold(study)
     for each in study.policy.decide():
         _carry_out(decision, study, each)
+    _open_wishes(decision, study)
     for number in list(study.touched):
         trial = study.trials[number]
         if trial.target is None and trial.state is TrialState.WAITING:
@@ -55,6 +57,16 @@ def _follow_policy(decision: Decision, study: Study) -> None:
         _carry_out(decision, study, each)
     if not last:
         _complete(decision, study)
+
+
+def _open_wishes(decision: Decision, study: Study) -> None:
+    """Opens what users want of trials that their policy wants nothing of now."""
+    for number in sorted(study.wishes):
+        trial = study.trials[number]
+        if trial.target is None and trial.state not in {TrialState.FAILED, TrialState.DIVERGED}:
+            if trial.state in AT_REST:
+                decision.emit(TrialStopped(study=study.id, trial=number))
+            open_request(decision, study, trial, trial.wanted, EXTENDED, by_user=True)
 
 
 def _carry_out(decision: Decision, study: Study, each: Verdict) -> None:
@@ -73,8 +85,10 @@ def _carry_out(decision: Decision, study: Study, each: Verdict) -> None:
 
 def _rest(decision: Decision, study: Study, trial: Trial) -> None:
     """A trial whose request was reached and that the policy does not extend now."""
-    if trial.reached >= trial.max_steps:
+    if trial.reached >= trial.limit:
         _change(decision, study, trial, TrialState.COMPLETED, "")
+    elif trial.by_user:
+        _change(decision, study, trial, TrialState.PAUSED, f"at step {trial.reached}, as a user asked")
     else:
         _change(decision, study, trial, TrialState.PAUSED, f"at step {trial.reached}, may be promoted later")
 
@@ -118,6 +132,8 @@ def stop_one(decision: Decision, study: Study, trial: Trial, reason: str) -> boo
 def _stop(decision: Decision, study: Study, trial: Trial, reason: str) -> None:
     if trial.target is not None:
         close_request(decision, study, trial, RequestState.CANCELLED, progress(trial))
+    if trial.number in study.wishes:
+        decision.emit(TrialWanted(study=study.id, trial=trial.number, step=0))
     _change(decision, study, trial, TrialState.STOPPED, reason)
 
 

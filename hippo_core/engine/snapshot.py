@@ -44,7 +44,7 @@ def _trial(trial: Trial) -> tuple[object, ...]:
         trial.max_steps,
         trial.state.value,
         trial.reason,
-        trial.stopped_by_user,
+        (trial.stopped_by_user, trial.wanted, trial.by_user, trial.led),
         trial.target,
         trial.asked,
         None if trial.node is None else trial.node.id,

@@ -62,7 +62,7 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A trial failed, diverged, or was stopped by a user."""
+    """A trial failed, diverged, or was taken in hand by a user."""
 
     trial: int
 
@@ -109,14 +109,29 @@ class Trial:
     state: TrialState = TrialState.WAITING
     reason: str = ""
     target: int | None = None  #: the step of its open request
-    asked: int = 0  #: the furthest step ever requested
+    by_user: bool = False  #: whether that request, or the last one, is a user's word
+    asked: int = 0  #: the furthest step that its policy ever requested
     node: Node | None = None  #: where its latest request lies
     reached: int = 0  #: the furthest step of a closed request
     reached_node: Node | None = None
     value: float | None = None  #: the first objective at ``reached``
+    led: int = 0  #: the furthest step that a request of its policy came to
     stopped_by_user: bool = False
+    wanted: int = 0  #: up to which step a user wants it trained; 0: no further than its policy
     told: int = 0  #: up to which step its evaluations were told to a policy that watches
     notes: Mapping[str, Any] = field(default_factory=dict)  #: of the sampler's
+
+    @property
+    def limit(self) -> int:
+        """How far it may be trained, by its study or by a user's word."""
+        return max(self.max_steps, self.wanted)
+
+    @property
+    def leaf(self) -> Node | None:
+        """The last node of what is known of its path."""
+        if self.node is None or (self.target is not None and self.target < self.reached):
+            return self.reached_node
+        return self.node
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -142,6 +157,7 @@ class Study:
     history: list[PolicyCall] = field(
         default_factory=list
     )  #: what the policy was told, to tell it to another
+    wishes: dict[int, None] = field(default_factory=dict)  #: trials that users want trained further
     untold: dict[int, None] = field(default_factory=dict)  #: trials with evaluations to tell the policy of
     outdated: bool = False  #: whether another policy is to be made from the history
     proposal: Proposal | None = None  #: the point that it waits for

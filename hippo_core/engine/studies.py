@@ -1,4 +1,4 @@
-"""Commands of users: submit, pause, resume, stop, extend, retry, delete, and stop one trial."""
+"""Commands of users: submit, pause, resume, stop, extend, retry, delete; stop and extend one trial."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Literal
 from hippo_core.engine.commands import (
     DeleteStudy,
     ExtendStudy,
+    ExtendTrial,
     PauseStudy,
     ResumeStudy,
     RetryTrials,
@@ -28,6 +29,7 @@ from hippo_core.engine.events import (
     TrialCreated,
     TrialLimited,
     TrialStateChanged,
+    TrialWanted,
 )
 from hippo_core.engine.lookup import find_study, find_trial
 from hippo_core.engine.proposals import renew_failed
@@ -37,8 +39,10 @@ from hippo_core.engine.state import Study
 from hippo_core.engine.states import ENDED_STUDY_STATES, LeaseState, StudyState, TrialState
 from hippo_core.engine.user_words import RETRIED, STOPPED, STUDY_STOPPED, TAKEN_UP
 from hippo_core.errors import Conflict, InvalidStudy
+from hippo_core.policies.policy import round_up
+from hippo_core.program import require_int
 from hippo_core.space import EndOf
-from hippo_core.study import StudySpec
+from hippo_core.study import LARGEST_STEP, StudySpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +51,14 @@ class Submitted:
 
     study: int
     outcome: Literal["created", "unchanged", "extended"]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialExtended:
+    """What the extension of a trial came to; not ``extended``: it was there, or on its way, before."""
+
+    extended: bool
     warnings: tuple[str, ...]
 
 
@@ -113,8 +125,8 @@ def _extend(decision: Decision, study: Study, spec: StudySpec) -> None:
         if trial.state in {TrialState.FAILED, TrialState.DIVERGED} or trial.stopped_by_user:
             continue
         limit = spec.max_steps_of(trial.assignment)
-        if limit > trial.max_steps:
-            at_end = trial.reached >= trial.max_steps
+        if limit > trial.limit:
+            at_end = trial.reached >= trial.limit
             decision.emit(TrialLimited(study=study.id, trial=trial.number, max_steps=limit))
             if trial.state is TrialState.COMPLETED and at_end:
                 reason = f"at step {trial.reached}, may go on to {limit}"
@@ -205,8 +217,11 @@ def retry(decision: Decision, command: RetryTrials) -> int:
     if study.state in ENDED_STUDY_STATES:
         decision.emit(StudyStateChanged(study=study.id, state=StudyState.RUNNING, reason=""))
     for trial in failed:
-        decision.emit(TrialLimited(study=study.id, trial=trial.number, max_steps=trial.max_steps))
-        open_request(decision, study, trial, trial.asked, RETRIED)
+        if trial.by_user:
+            open_request(decision, study, trial, trial.wanted, RETRIED, by_user=True)
+        else:
+            decision.emit(TrialLimited(study=study.id, trial=trial.number, max_steps=trial.max_steps))
+            open_request(decision, study, trial, trial.asked, RETRIED)
         assert trial.node is not None
         for node in trial.node.path():
             if node.failures is not None:
@@ -218,6 +233,40 @@ def stop_trial(decision: Decision, command: StopTrial) -> bool:
     """Ends one trial; tells whether it had not ended."""
     study = find_study(decision.state, command.project, command.name)
     return stop_one(decision, study, find_trial(study, command.trial), STOPPED)
+
+
+def extend_trial(decision: Decision, command: ExtendTrial) -> TrialExtended:
+    """Lets one trial be trained further, once its policy's request is done."""
+    study = find_study(decision.state, command.project, command.name)
+    trial = find_trial(study, command.trial)
+    every = study.spec.program.evaluate_every
+    to = round_up(require_int(command.to, "to", 1), every)
+    if to > LARGEST_STEP:
+        raise InvalidStudy("to", f"must be at most {LARGEST_STEP}, not {command.to}")
+    if to < trial.reached:
+        raise InvalidStudy(
+            "to",
+            f"{to} is below step {trial.reached}, which trial {trial.number} has reached",
+            "It is absolute.",
+        )
+    if trial.state is TrialState.DIVERGED:
+        raise Conflict(f"trial {trial.number} has diverged: {trial.reason}.", "It cannot be trained further.")
+    if trial.state is TrialState.FAILED:
+        remedy = f"Try it again first (hippo trial retry {study.name} {trial.number})."
+        raise Conflict(f"trial {trial.number} has failed: {trial.reason}.", remedy)
+    unfit = trial.sequence.first_not_finite(to)
+    if unfit is not None:
+        step, name = unfit
+        value = trial.sequence.values(step)[name]
+        raise InvalidStudy("to", f"{name} is {value} at step {step}, and must be finite", "Extend less far.")
+    rounded = f"to={command.to} is rounded up to {to}, for evaluate_every={every}"
+    warnings = (rounded,) if to != command.to else ()
+    if to <= max(trial.reached, trial.target or 0, trial.wanted):
+        return TrialExtended(extended=False, warnings=warnings)
+    decision.emit(TrialWanted(study=study.id, trial=trial.number, step=to))
+    if study.state in ENDED_STUDY_STATES:
+        decision.emit(StudyStateChanged(study=study.id, state=StudyState.RUNNING, reason=""))
+    return TrialExtended(extended=True, warnings=warnings)
 
 
 def delete(decision: Decision, command: DeleteStudy) -> int:

@@ -23,7 +23,7 @@ class CheckpointRef:
 
 def walk(trial: Trial, step: int) -> Iterator[tuple[Node, int, int]]:
     """The stretches of a trial's path below ``step``, root-most first."""
-    leaf = trial.node if trial.node is not None else trial.reached_node
+    leaf = trial.leaf
     if leaf is None:
         return
     nodes = leaf.path()
@@ -36,7 +36,7 @@ def walk(trial: Trial, step: int) -> Iterator[tuple[Node, int, int]]:
 def going_through(study: Study, node: Node, step: int) -> Iterator[Trial]:
     """The trials of a study whose paths go through the state at ``step`` of a node."""
     for trial in study.trials.values():
-        leaf, furthest = trial.node, trial.target or trial.reached
+        leaf, furthest = trial.leaf, max(trial.target or 0, trial.reached)
         if leaf is not None and furthest >= step and leaf.plan == node.plan and leaf.owner(step) is node:
             yield trial
 

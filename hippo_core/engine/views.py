@@ -416,7 +416,7 @@ def _trial_view(state: EngineState, study: Study, trial: Trial) -> TrialView:
         number=trial.number,
         state=shown,
         step=step,
-        max_steps=trial.max_steps,
+        max_steps=trial.limit,
         metrics=metrics,
         hyperparameters=study.spec.hyperparameters(trial.assignment),
         reason=trial.reason or trial_waiting_reason(study, shown),

@@ -14,6 +14,7 @@ from hippo_core.engine.commands import (
     Command,
     DeleteStudy,
     ExtendStudy,
+    ExtendTrial,
     PauseStudy,
     ResumeStudy,
     RetryTrials,
@@ -23,7 +24,7 @@ from hippo_core.engine.commands import (
 )
 from hippo_core.engine.engine import Engine, Result
 from hippo_core.engine.explanation import TrialStory, explain
-from hippo_core.engine.studies import Submitted
+from hippo_core.engine.studies import Submitted, TrialExtended
 from hippo_core.engine.trial_paths import CheckpointRef
 from hippo_core.errors import InvalidStudy
 from hippo_core.study import StudySpec
@@ -166,6 +167,22 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
             return study_pb2.StopTrialResponse(trial=trial, stopped=result is True)
 
         return await self._change_trial(command, request.trial, request, study_pb2.StopTrialResponse, answer)
+
+    async def ExtendTrial(  # noqa: N802
+        self, request: study_pb2.ExtendTrialRequest, context: Context
+    ) -> study_pb2.ExtendTrialResponse:
+        """Trains one trial further."""
+        command = ExtendTrial(project=caller().project, name=request.name, trial=request.trial, to=request.to)
+
+        def answer(result: Result, trial: study_pb2.Trial) -> study_pb2.ExtendTrialResponse:
+            assert isinstance(result, TrialExtended)
+            return study_pb2.ExtendTrialResponse(
+                trial=trial, extended=result.extended, warnings=result.warnings
+            )
+
+        return await self._change_trial(
+            command, request.trial, request, study_pb2.ExtendTrialResponse, answer
+        )
 
     async def DeleteStudy(  # noqa: N802
         self, request: study_pb2.DeleteStudyRequest, context: Context

@@ -36,10 +36,11 @@ FOUND_BY: Mapping[str, tuple[str, ...]] = {"save_points": ("fence", "node", "ste
 
 @dataclass(frozen=True, slots=True)
 class OpenRequest:
-    """An open request's key, and the step that it is for."""
+    """An open request's key, the step that it is for, and whether a user wants it."""
 
     opened: int
     step: int
+    by_user: bool
 
 
 Open = MutableMapping[tuple[int, int], OpenRequest]

@@ -134,10 +134,10 @@ def _stopped(rows: Rows) -> Iterator[Placed]:
 
 
 def _opened(rows: Rows) -> Iterator[Placed]:
-    for opened, study, trial, step, node in rows(
-        "SELECT opened, study, trial, step, node FROM requests ORDER BY opened"
+    for opened, study, trial, step, node, by_user in rows(
+        "SELECT opened, study, trial, step, node, by_user FROM requests ORDER BY opened"
     ):
-        yield opened, ev.RequestOpened(study=study, trial=trial, step=step, node=node)
+        yield opened, ev.RequestOpened(study=study, trial=trial, step=step, node=node, by_user=by_user)
 
 
 def _closed(rows: Rows) -> Iterator[Placed]:
@@ -178,6 +178,10 @@ def _proposals(rows: Rows) -> Iterator[ev.Event]:
 
 
 def _states(rows: Rows) -> Iterator[ev.Event]:
+    for study, trial, wanted in rows(
+        "SELECT study, number, wanted FROM trials WHERE wanted > 0 ORDER BY study, number"
+    ):
+        yield ev.TrialWanted(study=study, trial=trial, step=wanted)
     for study, trial, state, reason in rows(
         """
         SELECT study, number, state, reason FROM trials

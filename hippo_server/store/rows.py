@@ -36,7 +36,13 @@ def add_event(batch: Batch, event: ev.Event, position: int) -> None:
             raise TypeError("a deletion is written by itself")
         case ev.PlanCreated() | ev.PlanBound() | ev.NodeCreated() | ev.NodeNotReproducible():
             _add_plan_event(batch, event)
-        case ev.TrialCreated() | ev.TrialLimited() | ev.TrialStopped() | ev.TrialStateChanged():
+        case (
+            ev.TrialCreated()
+            | ev.TrialLimited()
+            | ev.TrialStopped()
+            | ev.TrialWanted()
+            | ev.TrialStateChanged()
+        ):
             _add_trial_event(batch, event, position)
         case ev.ProposalWanted() | ev.ProposalFailed():
             _add_proposal_event(batch, event)
@@ -134,7 +140,7 @@ def _add_plan_event(
 
 def _add_trial_event(
     batch: Batch,
-    event: ev.TrialCreated | ev.TrialLimited | ev.TrialStopped | ev.TrialStateChanged,
+    event: ev.TrialCreated | ev.TrialLimited | ev.TrialStopped | ev.TrialWanted | ev.TrialStateChanged,
     position: int,
 ) -> None:
     match event:
@@ -159,6 +165,8 @@ def _add_trial_event(
                 max_steps=event.max_steps,
             )
             batch.update("trials", event.study, event.trial, max_steps=event.max_steps)
+        case ev.TrialWanted():
+            batch.update("trials", event.study, event.trial, wanted=event.step)
         case ev.TrialStopped():
             batch.insert("trial_stops", stopped=position, study=event.study, trial=event.trial)
         case ev.TrialStateChanged():
@@ -187,12 +195,12 @@ def _add_proposal_event(batch: Batch, event: ev.ProposalWanted | ev.ProposalFail
 def _request_opened(batch: Batch, event: ev.RequestOpened, position: int) -> None:
     """Opens a request. An open one for the same step moves to the node; one for another step is replaced."""
     earlier = batch.open.get((event.study, event.trial))
-    if earlier is not None and earlier.step == event.step:
+    if earlier is not None and (earlier.step, earlier.by_user) == (event.step, event.by_user):
         batch.update("requests", earlier.opened, node=event.node)
         return
     if earlier is not None:
         batch.update("requests", earlier.opened, state=RequestState.CANCELLED, closed=position)
-    batch.open[event.study, event.trial] = OpenRequest(position, event.step)
+    batch.open[event.study, event.trial] = OpenRequest(position, event.step, event.by_user)
     batch.insert(
         "requests",
         opened=position,
@@ -200,6 +208,7 @@ def _request_opened(batch: Batch, event: ev.RequestOpened, position: int) -> Non
         trial=event.trial,
         step=event.step,
         node=event.node,
+        by_user=event.by_user,
         state=RequestState.OPEN,
     )
 

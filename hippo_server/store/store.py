@@ -224,9 +224,12 @@ class Store:
             with self._database.transaction(snapshot=True) as cursor:
                 cursor.execute("SELECT coalesce(max(id), 0) FROM journal")
                 self._position = int(_only(cursor))
-                cursor.execute("SELECT study, trial, opened, step FROM requests WHERE state = 'open'")
+                cursor.execute(
+                    "SELECT study, trial, opened, step, by_user FROM requests WHERE state = 'open'"
+                )
                 self._open = {
-                    (study, trial): OpenRequest(opened, step) for study, trial, opened, step in cursor
+                    (study, trial): OpenRequest(opened, step, by_user)
+                    for study, trial, opened, step, by_user in cursor
                 }
         return self._position, self._open
 

@@ -947,6 +947,74 @@ class StopTrialResponse(_message.Message):
 Global___StopTrialResponse: _TypeAlias = StopTrialResponse  # noqa: Y015
 
 @_typing.final
+class ExtendTrialRequest(_message.Message):
+    """Request of ExtendTrial."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    TRIAL_FIELD_NUMBER: _builtins.int
+    TO_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Made by the client; a repeat gets the first answer."""
+    name: _builtins.str
+    """The study's name."""
+    trial: _builtins.int
+    """The trial's number."""
+    to: _builtins.int
+    """Absolute."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        trial: _builtins.int = ...,
+        to: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "request_id", b"request_id", "to", b"to", "trial", b"trial"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExtendTrialRequest: _TypeAlias = ExtendTrialRequest  # noqa: Y015
+
+@_typing.final
+class ExtendTrialResponse(_message.Message):
+    """Response of ExtendTrial."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRIAL_FIELD_NUMBER: _builtins.int
+    EXTENDED_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
+    extended: _builtins.bool
+    """Whether it is to be trained further by this; else it was there, or on its way, before."""
+    @_builtins.property
+    def trial(self) -> Global___Trial:
+        """The trial."""
+
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """In words, e.g. that the step was rounded up."""
+
+    def __init__(
+        self,
+        *,
+        trial: Global___Trial | None = ...,
+        extended: _builtins.bool = ...,
+        warnings: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["trial", b"trial"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["extended", b"extended", "trial", b"trial", "warnings", b"warnings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExtendTrialResponse: _TypeAlias = ExtendTrialResponse  # noqa: Y015
+
+@_typing.final
 class DeleteStudyRequest(_message.Message):
     """Request of DeleteStudy."""
 

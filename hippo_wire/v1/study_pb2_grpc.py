@@ -85,6 +85,11 @@ class StudyServiceStub:
                 request_serializer=hippo__wire_dot_v1_dot_study__pb2.StopTrialRequest.SerializeToString,
                 response_deserializer=hippo__wire_dot_v1_dot_study__pb2.StopTrialResponse.FromString,
                 _registered_method=True)
+        self.ExtendTrial = channel.unary_unary(
+                '/hippo.v1.StudyService/ExtendTrial',
+                request_serializer=hippo__wire_dot_v1_dot_study__pb2.ExtendTrialRequest.SerializeToString,
+                response_deserializer=hippo__wire_dot_v1_dot_study__pb2.ExtendTrialResponse.FromString,
+                _registered_method=True)
         self.DeleteStudy = channel.unary_unary(
                 '/hippo.v1.StudyService/DeleteStudy',
                 request_serializer=hippo__wire_dot_v1_dot_study__pb2.DeleteStudyRequest.SerializeToString,
@@ -206,6 +211,13 @@ class StudyServiceServicer:
 
     def StopTrial(self, request, context):
         """Ends one trial, whether it is being trained or rests.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExtendTrial(self, request, context):
+        """Trains one trial up to a step, whatever its limit and its policy say.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -333,6 +345,11 @@ def add_StudyServiceServicer_to_server(servicer, server):
                     servicer.StopTrial,
                     request_deserializer=hippo__wire_dot_v1_dot_study__pb2.StopTrialRequest.FromString,
                     response_serializer=hippo__wire_dot_v1_dot_study__pb2.StopTrialResponse.SerializeToString,
+            ),
+            'ExtendTrial': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExtendTrial,
+                    request_deserializer=hippo__wire_dot_v1_dot_study__pb2.ExtendTrialRequest.FromString,
+                    response_serializer=hippo__wire_dot_v1_dot_study__pb2.ExtendTrialResponse.SerializeToString,
             ),
             'DeleteStudy': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteStudy,
@@ -656,6 +673,33 @@ class StudyService:
             '/hippo.v1.StudyService/StopTrial',
             hippo__wire_dot_v1_dot_study__pb2.StopTrialRequest.SerializeToString,
             hippo__wire_dot_v1_dot_study__pb2.StopTrialResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExtendTrial(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hippo.v1.StudyService/ExtendTrial',
+            hippo__wire_dot_v1_dot_study__pb2.ExtendTrialRequest.SerializeToString,
+            hippo__wire_dot_v1_dot_study__pb2.ExtendTrialResponse.FromString,
             options,
             channel_credentials,
             insecure,

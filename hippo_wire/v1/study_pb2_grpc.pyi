@@ -53,6 +53,8 @@ class StudyServiceStub:
     """Opens failed trials again."""
     StopTrial: _grpc.UnaryUnaryMultiCallable[_study_pb2.StopTrialRequest, _study_pb2.StopTrialResponse]
     """Ends one trial, whether it is being trained or rests."""
+    ExtendTrial: _grpc.UnaryUnaryMultiCallable[_study_pb2.ExtendTrialRequest, _study_pb2.ExtendTrialResponse]
+    """Trains one trial up to a step, whatever its limit and its policy say."""
     DeleteStudy: _grpc.UnaryUnaryMultiCallable[_study_pb2.DeleteStudyRequest, _study_pb2.DeleteStudyResponse]
     """Deletes a study that has ended or is paused. What was trained stays for other studies."""
     ListTrials: _grpc.UnaryUnaryMultiCallable[_study_pb2.ListTrialsRequest, _study_pb2.ListTrialsResponse]
@@ -99,6 +101,8 @@ class StudyServiceAsyncStub(StudyServiceStub):
     """Opens failed trials again."""
     StopTrial: _aio.UnaryUnaryMultiCallable[_study_pb2.StopTrialRequest, _study_pb2.StopTrialResponse]  # type: ignore[assignment]
     """Ends one trial, whether it is being trained or rests."""
+    ExtendTrial: _aio.UnaryUnaryMultiCallable[_study_pb2.ExtendTrialRequest, _study_pb2.ExtendTrialResponse]  # type: ignore[assignment]
+    """Trains one trial up to a step, whatever its limit and its policy say."""
     DeleteStudy: _aio.UnaryUnaryMultiCallable[_study_pb2.DeleteStudyRequest, _study_pb2.DeleteStudyResponse]  # type: ignore[assignment]
     """Deletes a study that has ended or is paused. What was trained stays for other studies."""
     ListTrials: _aio.UnaryUnaryMultiCallable[_study_pb2.ListTrialsRequest, _study_pb2.ListTrialsResponse]  # type: ignore[assignment]
@@ -202,6 +206,14 @@ class StudyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_study_pb2.StopTrialResponse, _abc.Awaitable[_study_pb2.StopTrialResponse]]:
         """Ends one trial, whether it is being trained or rests."""
+
+    @_abc_1.abstractmethod
+    def ExtendTrial(
+        self,
+        request: _study_pb2.ExtendTrialRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_study_pb2.ExtendTrialResponse, _abc.Awaitable[_study_pb2.ExtendTrialResponse]]:
+        """Trains one trial up to a step, whatever its limit and its policy say."""
 
     @_abc_1.abstractmethod
     def DeleteStudy(

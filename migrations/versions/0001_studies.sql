@@ -49,6 +49,7 @@ CREATE TABLE trials (
     assignment json NOT NULL,
     first_max_steps bigint NOT NULL,
     max_steps bigint NOT NULL,
+    wanted bigint DEFAULT 0 NOT NULL,
     state text NOT NULL,
     reason text DEFAULT '' NOT NULL,
     created bigint NOT NULL,
@@ -65,6 +66,8 @@ COMMENT ON COLUMN trials.number IS 'from 0, within the study';
 COMMENT ON COLUMN trials.assignment IS 'a value for each domain drawn';
 COMMENT ON COLUMN trials.first_max_steps IS 'how far it might be trained at first';
 COMMENT ON COLUMN trials.max_steps IS 'how far it may be trained now';
+COMMENT ON COLUMN trials.wanted IS
+    'how far a user wants it trained, whatever its policy; 0: no further than that';
 COMMENT ON COLUMN trials.state IS 'waiting, paused, completed, stopped, diverged or failed';
 COMMENT ON COLUMN trials.reason IS 'why it is in this state';
 COMMENT ON COLUMN trials.created IS 'journal id of its creation';
@@ -124,6 +127,7 @@ CREATE TABLE requests (
     trial bigint NOT NULL,
     step bigint NOT NULL,
     node bigint NOT NULL CONSTRAINT fk_requests_node REFERENCES nodes,
+    by_user boolean NOT NULL,
     state text NOT NULL,
     closed bigint CONSTRAINT uq_requests_closed UNIQUE,
     sequence bigint CONSTRAINT uq_requests_sequence UNIQUE,
@@ -144,6 +148,7 @@ COMMENT ON COLUMN requests.study IS 'the study';
 COMMENT ON COLUMN requests.trial IS 'the trial';
 COMMENT ON COLUMN requests.step IS 'the state that it needs';
 COMMENT ON COLUMN requests.node IS 'the node that trains it';
+COMMENT ON COLUMN requests.by_user IS 'whether it is a user''s word, not the policy''s';
 COMMENT ON COLUMN requests.state IS 'open, reached, diverged, failed or cancelled';
 COMMENT ON COLUMN requests.closed IS 'journal id of its end';
 COMMENT ON COLUMN requests.sequence IS 'order of arrival; none: open, or replaced by a further one';

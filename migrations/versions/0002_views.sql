@@ -18,7 +18,7 @@ WITH RECURSIVE walk AS (
     ORDER BY study, trial, reached DESC, sequence DESC
 )
 SELECT studies.project, studies.name AS study, trials.number AS trial, trials.state,
-       greatest(latest.reached, on_the_way.step, 0) AS step, trials.max_steps,
+       greatest(latest.reached, on_the_way.step, 0) AS step, greatest(trials.max_steps, trials.wanted) AS max_steps,
        latest.value, trials.reason
 FROM trials
 JOIN studies ON studies.id = trials.study

@@ -61,6 +61,7 @@ trials = Table(
     Column("assignment", JSON, nullable=False, comment="a value for each domain drawn"),
     Column("first_max_steps", BigInteger, nullable=False, comment="how far it might be trained at first"),
     Column("max_steps", BigInteger, nullable=False, comment="how far it may be trained now"),
+    count("wanted", "how far a user wants it trained, whatever its policy; 0: no further than that"),
     Column("state", Text, nullable=False, comment="waiting, paused, completed, stopped, diverged or failed"),
     words("reason", "why it is in this state"),
     Column("created", BigInteger, nullable=False, comment="journal id of its creation"),
@@ -122,6 +123,7 @@ requests = Table(
     Column("trial", BigInteger, nullable=False, comment="the trial"),
     Column("step", BigInteger, nullable=False, comment="the state that it needs"),
     Column("node", BigInteger, ForeignKey("nodes.id"), nullable=False, comment="the node that trains it"),
+    Column("by_user", Boolean, nullable=False, comment="whether it is a user's word, not the policy's"),
     Column("state", Text, nullable=False, comment="open, reached, diverged, failed or cancelled"),
     Column("closed", BigInteger, unique=True, comment="journal id of its end"),
     Column(

@@ -140,6 +140,7 @@ REQUESTS: dict[tuple[str, str], type[Message]] = {
     ("studies", "ExtendStudy"): study_pb2.ExtendStudyRequest,
     ("studies", "RetryTrials"): study_pb2.RetryTrialsRequest,
     ("studies", "StopTrial"): study_pb2.StopTrialRequest,
+    ("studies", "ExtendTrial"): study_pb2.ExtendTrialRequest,
     ("studies", "ListTrials"): study_pb2.ListTrialsRequest,
     ("studies", "GetTrial"): study_pb2.GetTrialRequest,
     ("studies", "ExplainTrial"): study_pb2.ExplainTrialRequest,

@@ -20,7 +20,8 @@ STUDIES, WORKERS, ADMIN = (
 #: Written out a second time, so that a change of the table is a change of this one.
 READ = "GetStudy ListStudies WatchStudy ListTrials GetTrial ExplainTrial GetStageTree ReadTrialLog DownloadCheckpoint"
 CHANGE = (
-    "SubmitStudy PauseStudy ResumeStudy StopStudy ExtendStudy RetryTrials DeleteStudy UploadBundle StopTrial"
+    "SubmitStudy PauseStudy ResumeStudy StopStudy ExtendStudy RetryTrials DeleteStudy UploadBundle StopTrial "
+    "ExtendTrial"
 )
 EXPECTED = {
     **{STUDIES + name: VIEWERS for name in READ.split()},

@@ -162,6 +162,24 @@ def test_stopping_a_trial_is_idempotent_and_told(client):
     assert dict(study.trial_counts) == {"stopped": 1, "waiting": 3}
 
 
+def test_a_trial_is_extended_beyond_its_study_s_limit(client):
+    submit(client)
+
+    def extend(number, to):
+        request = study_pb2.ExtendTrialRequest(request_id=str(number), name="study", trial=1, to=to)
+        return client.studies.ExtendTrial(request)
+
+    first = extend(2, 7)
+    assert (first.extended, first.trial.max_steps, list(first.warnings)) == (True, 7, [])
+    assert extend(2, 7) == first
+    assert not extend(3, 5).extended
+    with pytest.raises(InvalidStudy) as refused:
+        extend(4, 0)
+    assert refused.value.field == "to"
+    events = client.studies.ExplainTrial(study_pb2.ExplainTrialRequest(name="study", trial=1)).events
+    assert [(each.event, each.step, each.by) for each in events][-1] == ("extended", 7, "user admin")
+
+
 def test_a_repeat_gets_the_first_answer_also_after_a_restart(start_server):
     """The answer is kept with the change, byte for byte, though the study has changed since."""
     server = start_server()

@@ -14,6 +14,7 @@ from hippo_core.engine.commands import (
     DeleteStudy,
     DrainWorker,
     ExtendStudy,
+    ExtendTrial,
     PauseStudy,
     ResumeStudy,
     RetryTrials,
@@ -55,6 +56,9 @@ def test_all_commands_and_faults_come_back(store: Store, seed: int) -> None:
         lambda name: StopStudy(project="default", name=name),
         lambda name: RetryTrials(project="default", name=name),
         lambda name: StopTrial(project="default", name=name, trial=chosen.randrange(6)),
+        lambda name: ExtendTrial(
+            project="default", name=name, trial=chosen.randrange(6), to=chosen.randrange(1, 16)
+        ),
         lambda name: DeleteStudy(project="default", name=name),
         lambda _: DrainWorker(worker="b"),
     ]

@@ -15,7 +15,7 @@ from hippo_client.cli import study as study_commands
 from hippo_client.cli import trial as trial_commands
 from hippo_client.cli import worker as worker_commands
 from hippo_client.cli.main import call
-from hippo_core.errors import NotFound
+from hippo_core.errors import InvalidStudy, NotFound
 from hippo_wire.v1 import admin_pb2, study_pb2
 from tests.unit.cli.pictures import snapshot, trial
 
@@ -71,6 +71,7 @@ class Server:
             "StopStudy": study_pb2.StopStudyResponse(study=STUDY),
             "ExtendStudy": study_pb2.ExtendStudyResponse(study=STUDY),
             "RetryTrials": study_pb2.RetryTrialsResponse(study=STUDY, trial_count=2),
+            "ExtendTrial": study_pb2.ExtendTrialResponse(trial=OTHER, extended=True, warnings=["rounded"]),
             "StopTrial": study_pb2.StopTrialResponse(trial=OTHER, stopped=True),
             "DeleteStudy": study_pb2.DeleteStudyResponse(trial_count=2),
             "ReadTrialLog": [
@@ -222,6 +223,30 @@ def test_stopping_a_trial_tells_where_it_stopped(
     assert (server.requests[-1].name, server.requests[-1].trial) == ("digits", 0)
     assert len(server.requests[-1].request_id) >= 32
     assert result("trial", "stop", "digits", "0")["state"] == "stopped"
+
+
+def test_extending_a_trial_sends_the_step_and_tells_warnings(
+    server: Server, result: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(["trial", "extend", "digits", "0", "--to", "81"]) == 0
+    printed = capsys.readouterr()
+    assert printed.err == "Warning: rounded.\n"
+    assert printed.out.startswith("Trial 0 of digits, at step 3, is trained further")
+    assert (server.requests[-1].trial, server.requests[-1].to) == (0, 81)
+    assert len(server.requests[-1].request_id) >= 32
+    assert result("trial", "extend", "digits", "0", "--to", "81")["trial"] == 0
+
+
+def test_extending_to_where_a_trial_is_says_so(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    server.answers["ExtendTrial"] = study_pb2.ExtendTrialResponse(trial=BEST)
+    assert call(["trial", "extend", "digits", "3", "--to", "27"]) == 0
+    assert "already; nothing to extend" in capsys.readouterr().err
+
+
+def test_extending_below_what_was_reached_ends_with_2(server: Server) -> None:
+    server.answers["ExtendTrial"] = InvalidStudy("to", "2 is below step 3, which trial 0 has reached")
+    assert call(["trial", "extend", "digits", "0", "--to", "2"]) == 2
+    assert call(["trial", "extend", "digits", "0"]) == 2
 
 
 def test_stopping_a_trial_that_has_ended_says_so_and_is_no_error(

@@ -99,6 +99,15 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
 
         return self._change(context, request, stop)
 
+    def ExtendTrial(self, request, context):  # noqa: N802
+        detail = self.details[request.name, request.trial]
+
+        def extend():
+            detail.trial.max_steps = request.to
+            return study_pb2.ExtendTrialResponse(trial=detail.trial, extended=True, warnings=["rounded"])
+
+        return self._change(context, request, extend)
+
     def DeleteStudy(self, request, context):  # noqa: N802
         if request.request_id not in self.answers:
             self._find(context, request.name)

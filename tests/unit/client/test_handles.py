@@ -241,6 +241,20 @@ def test_a_trial_is_stopped_once_also_where_the_reply_is_lost(run, service):
     assert [change.trial for change in service.changes] == [0, 0]
 
 
+def test_a_trial_is_extended_once_and_tells_warnings(run, service):
+    trial = run.trial(0)
+    service.lose = 1
+    assert trial.extend(to=81) is trial
+    assert (trial.max_steps, trial.warnings) == (81, ("rounded",))
+    assert [(change.trial, change.to) for change in service.changes] == [(0, 81)]
+
+
+@pytest.mark.parametrize("to", [0, -1, True, 1.5, None])
+def test_extending_to_what_is_no_step_is_refused(run, to):
+    with pytest.raises(InvalidStudy, match="to"):
+        run.trial(0).extend(to=to)
+
+
 def test_a_deleted_study_is_not_found(run):
     assert run.delete() == 3
     with pytest.raises(NotFound):

@@ -15,10 +15,12 @@ from hippo_core.engine.events import (
     TrialCreated,
     TrialLimited,
     TrialStateChanged,
+    TrialStopped,
+    TrialWanted,
 )
 from hippo_core.engine.explanation import Happening, Stretch, Told, Training, TrialStory, explain
 from hippo_core.engine.states import FailureClass, LeaseState, RequestState, TrialState
-from hippo_core.engine.user_words import RETRIED
+from hippo_core.engine.user_words import EXTENDED, RETRIED, STOPPED
 from tests.unit.engine.test_cluster import PIECES, spec
 
 SPEC = spec("digits", PIECES[:1], policy=policies.asha(1, 3))
@@ -201,6 +203,29 @@ def test_a_proposal_tells_what_its_sampler_could_see() -> None:
         ),
         ("not proposed", None, "RuntimeError: no", "sampler grid"),
         ("created", None, "proposed; at most 9 steps", "sampler grid"),
+    ]
+
+
+def test_a_user_s_word_is_told_as_such() -> None:
+    wanted = TrialWanted(study=1, trial=3, step=14)
+    beyond = RequestOpened(study=1, trial=3, step=14, node=2, by_user=True, reason=EXTENDED, trained=9)
+    events = [
+        CREATED,
+        told(11, wanted, "ExtendTrial 3", "ben"),
+        told(12, beyond),
+        told(13, TrialWanted(study=1, trial=3, step=0), "StopTrial 4", "cleo"),
+        told(14, TrialStopped(study=1, trial=3), "StopTrial 4", "cleo"),
+        told(15, changed(TrialState.STOPPED, STOPPED), "StopTrial 4", "cleo"),
+    ]
+    assert lines(explain(story(events)))[1:] == [
+        ("extended", 14, "to be trained so far", "user ben"),
+        (
+            "requested",
+            14,
+            "trained further, as a user asked; 9 of these steps were trained already",
+            "a user's word",
+        ),
+        ("stopped", None, "stopped by a user", "user cleo"),
     ]
 
 

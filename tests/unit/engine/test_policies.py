@@ -21,6 +21,7 @@ from hippo_core.engine import journal
 from hippo_core.engine.commands import (
     Command,
     ExtendStudy,
+    ExtendTrial,
     PauseStudy,
     RegisterWorker,
     ResumeStudy,
@@ -133,6 +134,9 @@ def test_no_verdict_changes_over_commands_failures_and_divergence(
         lambda name: StopStudy(project="default", name=name),
         lambda name: RetryTrials(project="default", name=name),
         lambda name: StopTrial(project="default", name=name, trial=chosen.randrange(6)),
+        lambda name: ExtendTrial(
+            project="default", name=name, trial=chosen.randrange(6), to=chosen.randrange(1, 16)
+        ),
     ]
     for _ in range(16):
         for _ in range(chosen.randrange(40)):

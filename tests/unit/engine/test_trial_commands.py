@@ -6,14 +6,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hippo_core import policies
-from hippo_core.engine.commands import ExtendStudy, RetryTrials, StopStudy, StopTrial
+from hippo_core import policies, schedules
+from hippo_core.engine.commands import ExtendStudy, ExtendTrial, RetryTrials, StopStudy, StopTrial
 from hippo_core.engine.events import LeaseStopped
 from hippo_core.engine.states import StudyState, TrialState
-from hippo_core.engine.views import study_view
-from hippo_core.errors import Conflict, NotFound
+from hippo_core.engine.studies import TrialExtended
+from hippo_core.engine.views import study_view, trial_views
+from hippo_core.errors import Conflict, InvalidStudy, NotFound
 from tests.unit.engine.cluster import Cluster
-from tests.unit.engine.test_cluster import FAULTS, PIECES, expect_as_trained_alone, spec, submit
+from tests.unit.engine.test_cluster import (
+    FAULTS,
+    PIECES,
+    distinct_prefixes,
+    expect_as_trained_alone,
+    spec,
+    submit,
+)
 from tests.unit.engine.test_policies import HALVING, WATCHING, ComparingCluster, study_of
 
 
@@ -129,7 +137,7 @@ def test_a_trial_at_rest_is_never_promoted_after_it() -> None:
     st.lists(
         st.tuples(
             st.integers(1, 60),
-            st.sampled_from([*FAULTS, "restart_server", "stop"]),
+            st.sampled_from([*FAULTS, "restart_server", "stop", "extend"]),
             st.sampled_from(["a", "b"]),
             st.integers(0, 17),
         ),
@@ -137,13 +145,14 @@ def test_a_trial_at_rest_is_never_promoted_after_it() -> None:
     ),
     st.sampled_from([policies.full(), *HALVING, *WATCHING]),
 )
-def test_after_stops_and_faults_every_history_is_exact_and_restarts_change_no_verdict(
+def test_after_words_and_faults_every_history_is_exact_and_restarts_change_no_verdict(
     seed: int, happens: list[tuple[int, str, str, int]], policy: policies.PolicySpec
 ) -> None:
-    """1. Trials are stopped and faults strike at random moments. 2. All ends; what was stopped stays so."""
+    """1. Trials are stopped and extended, faults strike at random. 2. All ends where users said, exactly."""
     cluster = ComparingCluster(seed, {"a": 2, "b": 1})
     submit(cluster, spec("study", PIECES[:3], policy=policy))
-    stopped = {}
+    stopped: dict[int, int] = {}
+    wanted: dict[int, int] = {}
     for count, what, worker, trial in happens:
         for _ in range(count):
             if cluster.engine.state.active:
@@ -151,6 +160,12 @@ def test_after_stops_and_faults_every_history_is_exact_and_restarts_change_no_ve
         if what == "stop":
             if stop(cluster, trial):
                 stopped[trial] = study_of(cluster).trials[trial].reached
+                wanted.pop(trial, None)
+        elif what == "extend":
+            if study_of(cluster).trials[trial].reached <= count % 14 + 1:
+                extend(cluster, trial, count % 14 + 1)
+                wanted[trial] = max(wanted.get(trial, 0), count % 14 + 1)
+                stopped.pop(trial, None)
         else:
             strike = getattr(cluster, what)
             strike(*([worker] if what not in {"restart_server", "lose_checkpoint"} else []))
@@ -163,3 +178,114 @@ def test_after_stops_and_faults_every_history_is_exact_and_restarts_change_no_ve
             assert found.reached == stopped[number]
         else:
             assert found.state in {TrialState.COMPLETED, TrialState.STOPPED}
+            assert found.reached >= wanted.get(number, 0)
+
+
+def extend(cluster: Cluster, trial: int, to: int) -> TrialExtended:
+    result = cluster.tell(ExtendTrial(project="default", name="study", trial=trial, to=to))
+    assert isinstance(result, TrialExtended)
+    return result
+
+
+def test_a_trial_of_a_completed_study_is_trained_further() -> None:
+    """1. A study is complete. 2. One trial goes on. 3. The study is complete again; nothing was trained twice."""
+    cluster = Cluster(0, {"a": 2})
+    submit(cluster, spec(rates=PIECES[:1]))
+    cluster.run()
+    before = {number: (trial.state, trial.reached) for number, trial in study_of(cluster).trials.items()}
+    assert extend(cluster, 3, 14) == TrialExtended(extended=True, warnings=())
+    assert study_of(cluster).state is StudyState.RUNNING
+    cluster.run()
+    after = {number: (trial.state, trial.reached) for number, trial in study_of(cluster).trials.items()}
+    assert after == {**before, 3: (TrialState.COMPLETED, 14)}
+    assert study_of(cluster).state is StudyState.COMPLETED
+    expect_as_trained_alone(cluster, "study")
+    assert cluster.trained == distinct_prefixes(cluster, "study")
+    view = trial_views(cluster.engine, "default", "study")[3]
+    assert (view.step, view.max_steps) == (14, 14)
+    assert not extend(cluster, 3, 14).extended
+
+
+def test_the_step_is_rounded_up_and_never_below_what_was_reached() -> None:
+    cluster = Cluster(0, {"a": 2})
+    submit(cluster, spec(rates=PIECES[:1], evaluate_every=3))
+    cluster.run()
+    with pytest.raises(InvalidStudy, match="6 is below step 9, which trial 0 has reached"):
+        extend(cluster, 0, 5)
+    assert extend(cluster, 0, 10).warnings == ("to=10 is rounded up to 12, for evaluate_every=3",)
+    assert not extend(cluster, 0, 11).extended
+    cluster.run()
+    assert study_of(cluster).trials[0].reached == 12
+    expect_as_trained_alone(cluster, "study")
+
+
+@pytest.mark.parametrize("policy", [policies.sha(1, 3), policies.asha(1, 3), policies.hyperband(1, 3)])
+def test_a_stopped_trial_goes_as_far_as_the_user_says_and_others_stay(policy: policies.PolicySpec) -> None:
+    cluster = Cluster(4, {"a": 2})
+    submit(cluster, spec(policy=policy))
+    cluster.run()
+    study = study_of(cluster)
+    before = {number: (trial.state, trial.reached, trial.reason) for number, trial in study.trials.items()}
+    worst = next(number for number, trial in study.trials.items() if trial.reached == 1)
+    extend(cluster, worst, 7)
+    cluster.run()
+    after = {number: (trial.state, trial.reached, trial.reason) for number, trial in study.trials.items()}
+    assert after.pop(worst)[:2] == (TrialState.STOPPED, 7)
+    assert before.items() >= after.items()
+    assert study.state is StudyState.COMPLETED
+    expect_as_trained_alone(cluster, "study")
+
+
+def test_a_trial_in_training_comes_to_its_rung_first() -> None:
+    """1. A rung waits for all. 2. One of them is to go on. 3. Its policy decides as without; then it goes on."""
+    found = []
+    for extended in (False, True):
+        cluster = Cluster(5, {"a": 1})
+        submit(cluster, spec(policy=policies.sha(1, 3)))
+        if extended:
+            extend(cluster, 7, 4)
+        cluster.run()
+        found.append(
+            {number: (trial.asked, trial.state) for number, trial in study_of(cluster).trials.items()}
+        )
+        assert study_of(cluster).trials[7].reached >= (4 if extended else 1)
+    without, with_word = ({key: value for key, value in each.items() if key != 7} for each in found)
+    assert without == with_word
+
+
+def test_what_cannot_go_on_is_refused_with_the_remedy() -> None:
+    cluster = Cluster(0, {"a": 1})
+    submit(cluster, spec(rates=PIECES[:1]))
+    for _ in range(2):
+        cluster.receive(cluster.workers["a"])
+        cluster.fail_training("a")
+        for running in list(cluster.workers["a"].running.values()):
+            cluster.report(cluster.workers["a"], running)
+    failed = next(trial for trial in study_of(cluster).trials.values() if trial.state is TrialState.FAILED)
+    with pytest.raises(Conflict, match="has failed") as refused:
+        extend(cluster, failed.number, 12)
+    assert f"hippo trial retry study {failed.number}" in (refused.value.hint or "")
+    with pytest.raises(NotFound):
+        extend(cluster, 99, 12)
+
+
+def test_a_schedule_must_be_finite_as_far_as_the_user_says() -> None:
+    cluster = Cluster(0, {"a": 1})
+    submit(cluster, spec(rates=[schedules.exponential(1.0, 1e30)]))
+    with pytest.raises(InvalidStudy, match="lr is inf at step 11, and must be finite"):
+        extend(cluster, 0, 12)
+    assert extend(cluster, 0, 11).extended
+
+
+def test_a_stop_ends_what_a_user_wanted_too() -> None:
+    cluster = Cluster(0, {"a": 1})
+    submit(cluster, spec(rates=PIECES[:1]))
+    extend(cluster, 0, 20)
+    stop(cluster, 0)
+    cluster.run()
+    trial = study_of(cluster).trials[0]
+    assert (trial.state, trial.reached, trial.limit) == (TrialState.STOPPED, 0, 9)
+    extend(cluster, 0, 12)
+    cluster.run()
+    assert (trial.state, trial.reached) == (TrialState.COMPLETED, 12)
+    expect_as_trained_alone(cluster, "study")
