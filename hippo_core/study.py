@@ -131,7 +131,7 @@ class StudySpec:
     def build_policy(self) -> Policy:
         """The policy at the beginning of the study."""
         maximize = tuple(objective.maximize for objective in self.objectives)
-        return self.policy.build(maximize, self.program.evaluate_every)
+        return self.policy.build(maximize, self.program.evaluate_every, self.max_trials)
 
     def point(self, number: int) -> Mapping[str, Scalar]:
         """The assignment of trial ``number``, from 0: what is drawn for each domain.

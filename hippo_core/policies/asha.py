@@ -135,7 +135,7 @@ class AshaSpec(HalvingSpec):
         """As many as are asked for."""
         return self.brackets
 
-    def build(self, maximize: tuple[bool, ...], evaluate_every: int) -> Policy:
+    def build(self, maximize: tuple[bool, ...], evaluate_every: int, max_trials: int) -> Policy:
         """The policy at the beginning of a study."""
         rules = self.rules(maximize, evaluate_every)
         return StoppingAsha(rules) if self.stopping else Asha(rules)

@@ -56,7 +56,7 @@ class FullSpec(PolicySpec):
         """``full``."""
         return "full"
 
-    def build(self, maximize: tuple[bool, ...], evaluate_every: int) -> Policy:
+    def build(self, maximize: tuple[bool, ...], evaluate_every: int, max_trials: int) -> Policy:
         """The policy at the beginning of a study."""
         return Full()
 

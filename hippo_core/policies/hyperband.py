@@ -43,10 +43,10 @@ class HyperbandSpec(HalvingSpec):
         """One for each rung."""
         return None
 
-    def build(self, maximize: tuple[bool, ...], evaluate_every: int) -> Policy:
+    def build(self, maximize: tuple[bool, ...], evaluate_every: int, max_trials: int) -> Policy:
         """The policy at the beginning of a study."""
         rules = self.rules(maximize, evaluate_every)
-        return Asha(rules) if self.asynchronous else Sha(rules)
+        return Asha(rules) if self.asynchronous else Sha(rules, max_trials)
 
     def to_json(self) -> dict[str, Any]:
         """``{"policy": "hyperband", ...}``."""

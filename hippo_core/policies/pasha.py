@@ -155,7 +155,7 @@ class PashaSpec(HalvingSpec):
         """``pasha``."""
         return "pasha"
 
-    def build(self, maximize: tuple[bool, ...], evaluate_every: int) -> Policy:
+    def build(self, maximize: tuple[bool, ...], evaluate_every: int, max_trials: int) -> Policy:
         """The policy at the beginning of a study."""
         return Pasha(self.rules(maximize, evaluate_every))
 

@@ -154,7 +154,7 @@ class PatienceSpec(PolicySpec):
         """``patience``."""
         return "patience"
 
-    def build(self, maximize: tuple[bool, ...], evaluate_every: int) -> Policy:
+    def build(self, maximize: tuple[bool, ...], evaluate_every: int, max_trials: int) -> Policy:
         """The policy at the beginning of a study."""
         return Patience(self.evaluations, self.min_change, self.min_steps, maximize[0], evaluate_every)
 

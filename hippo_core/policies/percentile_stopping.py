@@ -122,7 +122,7 @@ class PercentileStoppingSpec(PolicySpec):
         """``median_stopping`` or ``percentile_stopping``."""
         return "median_stopping" if self.percentile is None else "percentile_stopping"
 
-    def build(self, maximize: tuple[bool, ...], evaluate_every: int) -> Policy:
+    def build(self, maximize: tuple[bool, ...], evaluate_every: int, max_trials: int) -> Policy:
         """The policy at the beginning of a study."""
         percentile = MEDIAN if self.percentile is None else self.percentile
         return PercentileStopping(percentile, self.min_steps, self.min_trials, maximize[0])

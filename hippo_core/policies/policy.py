@@ -108,12 +108,13 @@ class PolicySpec(ABC):
         """What a person calls it."""
 
     @abstractmethod
-    def build(self, maximize: tuple[bool, ...], evaluate_every: int) -> Policy:
+    def build(self, maximize: tuple[bool, ...], evaluate_every: int, max_trials: int) -> Policy:
         """The policy at the beginning of a study.
 
         Args:
             maximize: For each objective, whether the larger value is the better one.
             evaluate_every: There are values only at its multiples.
+            max_trials: How many trials there will be in all.
         """
 
     @abstractmethod

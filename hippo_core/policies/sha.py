@@ -4,8 +4,8 @@ After K. Jamieson and A. Talwalkar, "Non-stochastic Best Arm Identification and 
 2016), in the form of L. Li et al. (arXiv 1810.05934), section 3, algorithm 1. Their symbols: r is ``min_steps``, R is
 ``max_steps``, eta is ``reduction_factor``, n is the study's trials, s is 0; rung i is at step r * eta**i.
 
-A rung decides when all trials that can come to it have, or have ended: what is promoted does not depend on the order of
-arrival. Where it departs from the paper:
+A rung decides when all the study's trials are there, and all that can come to it have, or have ended: what is promoted
+does not depend on the order of arrival. Where it departs from the paper:
 
 - Of each rung at least one goes on, so that a study of few trials has a trained winner too. Should all that went on
   diverge or fail, the best in the deepest rung goes on in their stead.
@@ -29,10 +29,12 @@ class Sha(Asha):
 
     Args:
         rules: How trials are compared.
+        max_trials: How many trials there will be in all; before they have come, nobody is promoted.
     """
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: Rules, max_trials: int) -> None:
         super().__init__(rules)
+        self._max_trials = max_trials
         self._heading: dict[int, RungKey] = {}  # by trial: the rung that it is on its way to
         self._awaited: dict[int, dict[int, int]] = {}  # by bracket, then step: how many are on their way
 
@@ -41,8 +43,10 @@ class Sha(Asha):
         return max(1, super().quota(key))
 
     def is_open(self, key: RungKey) -> bool:
-        """Whether nobody is on the way to the rung or to one below, nor promoted from below."""
+        """Whether nobody is to come, or on the way to the rung or to one below, or promoted from below."""
         bracket, step = key
+        if len(self.climbers) < self._max_trials:
+            return False
         if any(each <= step for each in self._awaited.get(bracket, {})):
             return False
         return not any(
@@ -94,9 +98,9 @@ class ShaSpec(HalvingSpec):
         """``sha``."""
         return "sha"
 
-    def build(self, maximize: tuple[bool, ...], evaluate_every: int) -> Policy:
+    def build(self, maximize: tuple[bool, ...], evaluate_every: int, max_trials: int) -> Policy:
         """The policy at the beginning of a study."""
-        return Sha(self.rules(maximize, evaluate_every))
+        return Sha(self.rules(maximize, evaluate_every), max_trials)
 
 
 @worded("policies.sha", PEERS)

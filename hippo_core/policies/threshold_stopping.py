@@ -67,7 +67,7 @@ class ThresholdStoppingSpec(PolicySpec):
         """``threshold_stopping``."""
         return "threshold_stopping"
 
-    def build(self, maximize: tuple[bool, ...], evaluate_every: int) -> Policy:
+    def build(self, maximize: tuple[bool, ...], evaluate_every: int, max_trials: int) -> Policy:
         """The policy at the beginning of a study."""
         return ThresholdStopping(self.threshold, self.min_steps, maximize[0])
 

@@ -47,14 +47,16 @@ class Caller:
         model: From trial and step to the model there.
         every: The evaluation interval.
         mixed: Whether trials that are added at random have other limits than those before.
+        max_trials: How many trials the policy is told that there will be.
     """
 
-    def __init__(self, spec, maximize=(True,), values=None, model=None, every=1, mixed=False):
+    def __init__(self, spec, maximize=(True,), values=None, model=None, every=1, mixed=False, max_trials=0):
         self.spec = spec
         self.maximize = maximize
         self.every = every
         self.mixed = mixed
-        self.policy = spec.build(maximize, every)
+        self.max_trials = max_trials
+        self.policy = spec.build(maximize, every, max_trials)
         self.values = values or (lambda trial, step: (math.sin(trial * 7.3 + step),))
         self.model = model or (lambda trial, step: 10**6 * step + trial)
         self.trials = {}
@@ -175,7 +177,7 @@ class Caller:
 
     def restarted(self, random):
         """The policy as an engine makes it anew: what was on its way is told last, and in any order."""
-        policy = self.spec.build(self.maximize, self.every)
+        policy = self.spec.build(self.maximize, self.every, self.max_trials)
         for name, arguments in self.durable:
             getattr(policy, name)(*arguments)
         numbers = list(self.trials)

@@ -27,7 +27,7 @@ def observe(policy, trial, step, value):
 
 
 def full():
-    return policies.full().build((True,), 1)
+    return policies.full().build((True,), 1, 0)
 
 
 def test_full_asks_for_every_last_step_and_then_for_nothing():

@@ -27,7 +27,7 @@ def observe(policy, trial, step, value):
 
 
 def asha(maximize=True, evaluate_every=1, **arguments):
-    return policies.asha(**arguments).build((maximize,), evaluate_every)
+    return policies.asha(**arguments).build((maximize,), evaluate_every, 0)
 
 
 class Run:

@@ -189,6 +189,20 @@ def test_sha_halves_by_threes_and_at_least_one_comes_to_the_end():
         assert [sum(each >= step for each in reached) for step in (1, 3, 9, 27)] == expected
 
 
+@pytest.mark.parametrize("spec", [policies.sha(1, 3), policies.hyperband(1, 3)])
+def test_rungs_wait_for_trials_that_are_still_to_come(spec):
+    """Where a sampler proposes one trial after another, the first ones are not promoted for want of others."""
+    caller = Caller(spec, (True,), lambda trial, step: (float(trial),), max_trials=9)
+    for number in range(9):
+        caller.add(1, 27)
+        asked = [trial for trial, _ in caller.carry_out()]
+        if number < 8:
+            assert asked == [number]
+        for trial in caller.open:
+            caller.answer(trial)
+    assert any(caller.trials[trial].deepest for trial, _ in caller.carry_out())
+
+
 def test_a_winner_that_diverges_is_replaced():
     caller = Caller(
         policies.sha(1, 3), (True,), lambda trial, step: None if step > 1 and trial == 0 else (-trial,)
