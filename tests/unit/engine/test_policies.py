@@ -8,7 +8,7 @@ import json
 import random
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -31,7 +31,13 @@ from hippo_core.engine.commands import (
     StopTrial,
     WorkerLeaves,
 )
-from hippo_core.engine.events import LeaseStopped, RequestClosed, RequestOpened, StepsTrained
+from hippo_core.engine.events import (
+    LeaseStopped,
+    RequestClosed,
+    RequestOpened,
+    StepsTrained,
+    TrialStateChanged,
+)
 from hippo_core.engine.state import Study
 from hippo_core.engine.states import RequestState, StudyState, TrialState
 from hippo_core.engine.views import study_view
@@ -328,6 +334,8 @@ def test_who_was_stopped_on_the_way_stays_so_when_the_study_is_extended(policy: 
     cluster.run()
     reopened = {event.trial for event in cluster.journal[before:] if isinstance(event, RequestOpened)}
     assert reopened == set(study.trials) - set(early)
+    changed = {event.trial for event in cluster.journal[before:] if isinstance(event, TrialStateChanged)}
+    assert not changed.intersection(early), "nothing is said of them again"
     after = study_of(cluster).trials
     assert {number: (after[number].state, after[number].reached) for number in early} == early
 
@@ -452,6 +460,32 @@ def test_several_objectives_reach_the_policy(monkeypatch: pytest.MonkeyPatch) ->
             ours, theirs = first[trial], first[other]
             better = theirs["accuracy"] >= ours["accuracy"] and theirs["cost"] <= ours["cost"]  # type: ignore[operator]
             assert not better or theirs == ours
+
+
+def test_what_is_known_beyond_a_divergence_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """1. A study's objective diverges at step 3; another study goes on through there. 2. The first one is extended, so
+    that its policy is made anew: it is told of no more evaluations than before.
+    """
+
+    def train(self: Any, model: str, step: int, values: Mapping[str, Any]) -> str:
+        return f"{step + 1} {cluster_module.next_state(model, values)}"
+
+    def evaluate(self: Any, model: str) -> dict[str, float]:
+        step, state = model.split()
+        return {"accuracy": float("nan") if int(step) == 3 else metric(state), "cost": metric(state)}
+
+    monkeypatch.setattr(cluster_module.Hashes, "train", train)
+    monkeypatch.setattr(cluster_module.Hashes, "evaluate", evaluate)
+    cluster = ComparingCluster(0, {"a": 2})
+    submit(cluster, spec("first", PIECES[:2], policy=policies.median_stopping(min_trials=30)))
+    other = replace(spec("second", PIECES[:2]), objectives=(Objective(metric="cost", maximize=False),))
+    submit(cluster, other)
+    cluster.run()
+    assert {trial.state for trial in study_of(cluster, "first").trials.values()} == {TrialState.DIVERGED}
+    cluster.tell(ExtendStudy(project="default", name="first", max_steps=9, priority=1))
+    curves = study_of(cluster, "first").policy.curves  # type: ignore[attr-defined]
+    assert all(curve.steps == [1, 2] for curve in curves.values())
+    cluster.restart_server()
 
 
 def journal_of(policy: policies.PolicySpec) -> str:
