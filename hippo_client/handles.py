@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hippo_client import results
@@ -216,6 +216,41 @@ class StudyHandle:
         )
         self._message = response.study
         return response.trial_count
+
+    def fork(self, trial: int, at: int, hyperparameters: Mapping[str, Any]) -> Trial:
+        """Makes a trial that goes as another up to a step, and has other hyper-parameters from there on.
+
+        What it has in common with its parent is trained once. It is not counted in max_trials, no sampler hears of it,
+        and the policy sees a trial like any other. A study that has ended runs again.
+
+        Args:
+            trial: The number of its parent, in any state.
+            at: The first step at which they may differ; also 0, and also beyond what the parent has reached.
+            hyperparameters: By name, a value or a schedule, which counts from ``at``; the others go on as the parent's.
+
+        Returns:
+            The new trial.
+
+        Raises:
+            InvalidStudy: A name is not the parent's, or a value is of another kind.
+        """
+        import json
+
+        from hippo_core.domains import part_to_json
+        from hippo_wire.v1 import study_pb2
+
+        for field, number in (("trial", trial), ("at", at)):
+            if isinstance(number, bool) or not isinstance(number, int) or number < 0:
+                raise InvalidStudy(field, f"must be an int of at least 0, not {number!r}.")
+        written = {name: part_to_json(part) for name, part in hyperparameters.items()}
+        request = study_pb2.ForkTrialRequest(
+            request_id=new_request_id(),
+            name=self.name,
+            trial=trial,
+            at=at,
+            hyperparameters_json=json.dumps(written),
+        )
+        return self._trial(self._studies.ForkTrial(request, timeout=CHANGE_SECONDS).trial)
 
     def delete(self) -> int:
         """Forgets it, if it has ended or is paused. What was trained stays for other studies.

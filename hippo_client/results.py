@@ -78,8 +78,10 @@ def trial_json(trial: study_pb2.Trial) -> Json:
 
 def trial_detail_json(detail: study_pb2.GetTrialResponse) -> Json:
     """The trial as ``hippo trial show --json`` prints it."""
+    trial = detail.trial
+    fork = {"trial": trial.parent, "at": trial.forked_at} if trial.HasField("parent") else None
     return {
-        **trial_json(detail.trial),
+        **trial_json(trial),
         "history": history_json(detail.history),
         "values": json.loads(detail.values_json),
         "path": [
@@ -92,6 +94,7 @@ def trial_detail_json(detail: study_pb2.GetTrialResponse) -> Json:
             }
             for part in detail.path
         ],
+        "fork": fork,
     }
 
 

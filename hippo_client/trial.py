@@ -59,6 +59,16 @@ class Trial:
         return self._message.max_steps
 
     @property
+    def parent(self) -> int | None:
+        """The number of the trial that it was forked from; None: its sampler drew it."""
+        return self._message.parent if self._message.HasField("parent") else None
+
+    @property
+    def forked_at(self) -> int | None:
+        """The first step at which a fork may differ from its parent; None: it is no fork."""
+        return self._message.forked_at if self._message.HasField("forked_at") else None
+
+    @property
     def metrics(self) -> dict[str, float | None]:
         """Its last evaluation's metrics by name; None for one that is not finite."""
         return results.metrics_json(self._message.metrics)

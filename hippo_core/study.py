@@ -128,10 +128,10 @@ class StudySpec:
             f"{self.policy.name} stops most before; samplers.tpe() with one objective learns from all",
         )
 
-    def build_policy(self) -> Policy:
-        """The policy at the beginning of the study."""
+    def build_policy(self, forks: int = 0) -> Policy:
+        """The policy at the beginning of the study, which has so many trials of users beside ``max_trials``."""
         maximize = tuple(objective.maximize for objective in self.objectives)
-        return self.policy.build(maximize, self.program.evaluate_every, self.max_trials)
+        return self.policy.build(maximize, self.program.evaluate_every, self.max_trials + forks)
 
     def point(self, number: int) -> Mapping[str, Scalar]:
         """The assignment of trial ``number``, from 0: what is drawn for each domain.

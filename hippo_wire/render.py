@@ -64,6 +64,8 @@ def trial(view: TrialView) -> study_pb2.Trial:
         metrics=_metrics(view.metrics),
         hyperparameters_json=dump(dict(view.hyperparameters)),
         reason=view.reason,
+        parent=view.parent,
+        forked_at=view.forked_at,
     )
 
 

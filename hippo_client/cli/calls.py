@@ -107,6 +107,16 @@ def extend_trial(client: Client, name: str, trial: int, to: int) -> study_pb2.Ex
     return client.connection.studies.ExtendTrial(request)
 
 
+def fork(
+    client: Client, name: str, trial: int, at: int, hyperparameters_json: str
+) -> study_pb2.ForkTrialResponse:
+    """Make a trial of another."""
+    request = study_pb2.ForkTrialRequest(
+        request_id=new_request_id(), name=name, trial=trial, at=at, hyperparameters_json=hyperparameters_json
+    )
+    return client.connection.studies.ForkTrial(request)
+
+
 def extend(
     client: Client, name: str, max_trials: int | None, max_steps: int | None, priority: int | None
 ) -> study_pb2.Study:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -160,6 +161,43 @@ def extend(
         raise click.UsageError("Nothing to change: give --max-trials, --max-steps or --priority.")
     with connect() as client:
         _print(calls.extend(client, name, max_trials, max_steps, priority), as_json)
+
+
+@study.command()
+@name_argument
+@click.option("--trial", type=WholeNumber(0), required=True, help="From which trial.")
+@click.option("--at", type=WholeNumber(0), required=True, help="The first step that may differ.")
+@click.option(
+    "--set",
+    "given",
+    metavar="NAME=VALUE",
+    multiple=True,
+    required=True,
+    help="What holds from there on: a number, a text, or a schedule as JSON, which counts from --at; may be repeated.",
+)
+@json_option
+def fork(name: str, trial: int, at: int, given: tuple[str, ...], as_json: bool) -> None:
+    """Make a trial that goes as another up to a step, and has other hyper-parameters from there on."""
+    from hippo_client.cli import calls
+    from hippo_client.results import trial_json
+
+    with connect() as client:
+        made = calls.fork(client, name, trial, at, json.dumps(dict(map(_assignment, given)))).trial
+    if as_json:
+        print_json(trial_json(made))
+    else:
+        click.echo(f"Trial {made.number} of {name} was forked from trial {trial} at step {at}.")
+
+
+def _assignment(text: str) -> tuple[str, Any]:
+    """``name=value``, the value as JSON where it is JSON, else as text."""
+    name, sign, value = text.partition("=")
+    if not sign or not name:
+        raise click.UsageError(f"--set {text!r} is not NAME=VALUE.")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
 
 
 @study.command()

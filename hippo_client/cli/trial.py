@@ -200,6 +200,8 @@ def _print_detail(detail: study_pb2.GetTrialResponse) -> None:
     click.echo(f"Trial {shown.number} {trial_state(shown).value} at {reached}")
     if shown.reason:
         click.echo(shown.reason)
+    if shown.HasField("parent"):
+        click.echo(f"Forked from trial {shown.parent} at step {shown.forked_at}")
     click.echo("\n".join(trial_lines(shown)))
     parts = " > ".join(
         f"{part.start}-{part.stop} ({part.trial_count})"

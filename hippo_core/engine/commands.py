@@ -90,6 +90,25 @@ class ExtendTrial:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ForkTrial:
+    """Make a trial that goes as another up to step ``at``, and has other hyper-parameters from there on.
+
+    Attributes:
+        project: The project.
+        name: The study.
+        trial: The other trial.
+        at: The first step at which they may differ.
+        hyperparameters: By name, a value or a schedule as JSON; a schedule counts from ``at``.
+    """
+
+    project: str
+    name: str
+    trial: int
+    at: int
+    hyperparameters: Json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeleteStudy:
     """Forget a study that has ended or is paused; what was trained stays for others."""
 
@@ -315,6 +334,7 @@ Command = (
     | RetryTrials
     | StopTrial
     | ExtendTrial
+    | ForkTrial
     | DeleteStudy
     | ProposeTrial
     | FailProposal

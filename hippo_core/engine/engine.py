@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self, assert_never
 
-from hippo_core.engine import fold, orders, proposals, reports, studies, workers
+from hippo_core.engine import fold, forks, orders, proposals, reports, studies, workers
 from hippo_core.engine.commands import (
     Command,
     DeleteStudy,
@@ -20,6 +20,7 @@ from hippo_core.engine.commands import (
     ExtendStudy,
     ExtendTrial,
     FailProposal,
+    ForkTrial,
     Heartbeat,
     PauseStudy,
     ProposeTrial,
@@ -128,6 +129,8 @@ class Engine:
                 return studies.stop_trial(decision, command)
             case ExtendTrial():
                 return studies.extend_trial(decision, command)
+            case ForkTrial():
+                return forks.fork_trial(decision, command)
             case DeleteStudy():
                 return studies.delete(decision, command)
             case ProposeTrial():

@@ -126,7 +126,9 @@ class ProposalFailed:
 class TrialCreated:
     """A trial was proposed; ``assignment`` holds a value for each domain drawn.
 
-    ``notes`` is what a sampler that learns wants to find again with the trial.
+    ``notes`` is what a sampler that learns wants to find again with the trial. A fork, which a user made of another
+    trial, has nothing drawn: ``fork`` has its parent as "trial", the step that it forks "at", and its
+    "hyperparameters".
     """
 
     study: int
@@ -134,6 +136,7 @@ class TrialCreated:
     assignment: Json
     max_steps: int
     notes: Json = field(default_factory=dict)
+    fork: Json | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -173,6 +173,9 @@ def _happenings(story: TrialStory, told: Told, *, is_open: bool) -> Iterator[Hap
             yield happening("wanted", None, f"{seen}{training}", "a slot that would idle")
         case ProposalFailed():
             yield happening("not proposed", None, event.reason, sampler)
+        case TrialCreated(fork=Mapping() as fork):
+            made = f"forked from trial {fork['trial']}, at most {event.max_steps} steps"
+            yield happening("created", fork["at"], made, f"user {told.actor}")
         case TrialCreated():
             proposed = told.cause.startswith("ProposeTrial")
             how = "proposed" if proposed else f"point {event.trial}, as {told.actor} submitted the study"

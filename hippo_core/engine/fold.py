@@ -225,11 +225,18 @@ def _apply_trial(state: EngineState, event: TrialEvent) -> None:
             study.trials[event.trial] = Trial(
                 number=event.trial,
                 assignment=event.assignment,
-                sequence=study.spec.sequence(event.assignment),
+                sequence=study.spec.sequence(event.assignment)
+                if event.fork is None
+                else study.spec.sequence_of(event.fork["hyperparameters"]),
                 max_steps=event.max_steps,
                 notes=event.notes,
+                fork=event.fork,
             )
-            study.proposal = None
+            if event.fork is None:
+                study.proposal = None
+            else:
+                study.forks += 1
+                renew_policy(state, study)  # there is one more trial to wait for
             state.tell(study, Added(event.trial, event.max_steps))
         case ev.TrialLimited():
             study.trials[event.trial].max_steps = event.max_steps

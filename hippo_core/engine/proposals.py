@@ -42,7 +42,7 @@ class PastTrial:
     """A trial as a sampler sees it.
 
     Attributes:
-        trial: Its number.
+        trial: Its number among those that the sampler has drawn.
         assignment: What was drawn.
         notes: What the sampler noted with it.
         state: WAITING: it is to be trained further; COMPLETED: to its end; STOPPED: not so far; DIVERGED; FAILED:
@@ -67,8 +67,8 @@ class ProposalTask:
 
     Attributes:
         spec: The study; its present ``max_trials`` and ``max_steps`` do not matter.
-        trial: The number of the trial.
-        history: All trials before it, in order.
+        trial: The number of the trial, among those that the sampler draws: users' forks are none of them.
+        history: All of those before it, in order.
     """
 
     spec: StudySpec
@@ -168,6 +168,12 @@ def pause_if_given_up(decision: Decision, study: Study) -> None:
         decision.emit(StudyStateChanged(study=study.id, state=StudyState.PAUSED, reason=reason))
 
 
+def renew(decision: Decision, study: Study) -> None:
+    """The number of a trial that is waited for was given to another: its point is wanted anew."""
+    if study.proposal is not None:
+        decision.emit(_wanted(decision.state, study))
+
+
 def renew_failed(decision: Decision, study: Study) -> None:
     """A user asks to go on: a proposal that has failed is wanted anew, with all that is known by now."""
     if study.proposal is not None and study.proposal.failures:
@@ -208,23 +214,27 @@ def task(study: Study) -> ProposalTask:
         else:
             closings.setdefault(closing.trial, []).append(closing)
     pending = frozenset(wanted.pending)
+    drawn = [number for number in range(wanted.trial) if study.trials[number].fork is None]
     return ProposalTask(
         spec=study.spec,
-        trial=wanted.trial,
+        trial=len(drawn),
         history=tuple(
             _past(
+                place,
                 study.trials[number],
                 closings.get(number, []),
                 wanted,
                 pending=number in pending,
                 done=number not in later and study.trials[number].state is TrialState.COMPLETED,
             )
-            for number in range(wanted.trial)
+            for place, number in enumerate(drawn)
         ),
     )
 
 
-def _past(trial: Trial, closings: list[Closing], wanted: Proposal, *, pending: bool, done: bool) -> PastTrial:
+def _past(
+    place: int, trial: Trial, closings: list[Closing], wanted: Proposal, *, pending: bool, done: bool
+) -> PastTrial:
     """A trial as it was; ``done``: nothing has come of it since, and it is complete."""
     values = {closing.step: closing.values for closing in closings if closing.values is not None}
     limit = trial.max_steps if wanted.max_steps is None else wanted.max_steps
@@ -240,7 +250,7 @@ def _past(trial: Trial, closings: list[Closing], wanted: Proposal, *, pending: b
     else:
         state = TrialState.STOPPED
     return PastTrial(
-        trial=trial.number,
+        trial=place,
         assignment=trial.assignment,
         notes=trial.notes,
         state=state,

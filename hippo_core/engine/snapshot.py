@@ -52,6 +52,7 @@ def _trial(trial: Trial) -> tuple[object, ...]:
         None if trial.reached_node is None else trial.reached_node.id,
         trial.value,
         dict(trial.notes),
+        trial.fork,
     )
 
 

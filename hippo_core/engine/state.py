@@ -120,6 +120,7 @@ class Trial:
     wanted: int = 0  #: up to which step a user wants it trained; 0: no further than its policy
     told: int = 0  #: up to which step its evaluations were told to a policy that watches
     notes: Mapping[str, Any] = field(default_factory=dict)  #: of the sampler's
+    fork: Mapping[str, Any] | None = None  #: of which trial at which step, with which hyper-parameters
 
     @property
     def limit(self) -> int:
@@ -150,6 +151,7 @@ class Study:
     plan: int = 0
     bound: bool = False
     trials: dict[int, Trial] = field(default_factory=dict)
+    forks: int = 0  #: how many of them users have forked
     open: dict[int, None] = field(default_factory=dict)  #: trials with an open request
     touched: dict[int, None] = field(
         default_factory=dict
@@ -167,9 +169,20 @@ class Study:
     seconds: float = 0.0
 
     @property
+    def drawn(self) -> int:
+        """How many of its trials are its sampler's; the others are users' forks."""
+        return len(self.trials) - self.forks
+
+    @property
     def unproposed(self) -> int:
         """How many of its trials are still to be proposed."""
-        return self.spec.max_trials - len(self.trials) if self.spec.sampler.learns else 0
+        return self.spec.max_trials - self.drawn if self.spec.sampler.learns else 0
+
+    def hyperparameters(self, trial: Trial) -> dict[str, Any]:
+        """A trial's hyper-parameters as JSON: schedules as objects, constants plain."""
+        if trial.fork is not None:
+            return dict(trial.fork["hyperparameters"])
+        return self.spec.hyperparameters(trial.assignment)
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

@@ -19,6 +19,7 @@ from hippo_core.engine.commands import (
 from hippo_core.engine.decision import Decision
 from hippo_core.engine.environments import choose_plan
 from hippo_core.engine.events import (
+    CheckpointDropped,
     FailuresForgotten,
     LeaseStateChanged,
     StudyChanged,
@@ -35,7 +36,7 @@ from hippo_core.engine.lookup import find_study, find_trial
 from hippo_core.engine.proposals import renew_failed
 from hippo_core.engine.requests import open_request
 from hippo_core.engine.settling import stop_one, stop_trials
-from hippo_core.engine.state import Study
+from hippo_core.engine.state import PlanState, Study
 from hippo_core.engine.states import ENDED_STUDY_STATES, LeaseState, StudyState, TrialState
 from hippo_core.engine.user_words import RETRIED, STOPPED, STUDY_STOPPED, TAKEN_UP
 from hippo_core.errors import Conflict, InvalidStudy
@@ -104,12 +105,12 @@ def _create(decision: Decision, command: SubmitStudy) -> Submitted:
 
 def _add_trials(decision: Decision, study: Study) -> None:
     """Creates the trials whose points are known; a sampler that learns is asked for further ones later."""
-    for trial in range(len(study.trials), study.spec.known_trials):
-        assignment = study.spec.point(trial)
+    for place in range(study.drawn, study.spec.known_trials):
+        assignment = study.spec.point(place)
         decision.emit(
             TrialCreated(
                 study=study.id,
-                trial=trial,
+                trial=len(study.trials),
                 assignment=dict(assignment),
                 max_steps=study.spec.max_steps_of(assignment),
             )
@@ -124,7 +125,7 @@ def _extend(decision: Decision, study: Study, spec: StudySpec) -> None:
     for trial in study.trials.values():
         if trial.state in {TrialState.FAILED, TrialState.DIVERGED} or trial.stopped_by_user:
             continue
-        limit = spec.max_steps_of(trial.assignment)
+        limit = trial.limit if isinstance(spec.max_steps, EndOf) else spec.max_steps_of(trial.assignment)
         if limit > trial.limit:
             at_end = trial.reached >= trial.limit
             decision.emit(TrialLimited(study=study.id, trial=trial.number, max_steps=limit))
@@ -270,19 +271,29 @@ def extend_trial(decision: Decision, command: ExtendTrial) -> TrialExtended:
 
 
 def delete(decision: Decision, command: DeleteStudy) -> int:
-    """Forgets a study; returns how many trials went."""
+    """Forgets a study, and the states of a plan that it was the last of; returns how many trials went."""
     study = find_study(decision.state, command.project, command.name)
     if study.state is StudyState.RUNNING:
         raise Conflict(f"study '{study.name}' is running.", "Stop or pause it first (hippo study stop).")
     count = len(study.trials)
     plan = decision.state.plans[study.plan]
     decision.emit(StudyDeleted(study=study.id))
+    if not plan.studies:
+        _clear(decision, plan)
+    return count
+
+
+def _clear(decision: Decision, plan: PlanState) -> None:
+    """Ends what runs in a plan that no study has any more, and drops its checkpoints; its metrics stay."""
     for lease in list(decision.state.leases.values()):
-        if lease.plan == plan.id and not plan.studies:
+        if lease.plan == plan.id:
             decision.emit(
                 LeaseStateChanged(fence=lease.fence, state=LeaseState.REVOKED, reason="its study was deleted")
             )
-    return count
+    for node in plan.plan.nodes.values():
+        kept = [(step, fence) for step, fences in node.checkpoints.items() for fence in fences]
+        for step, fence in kept:
+            decision.emit(CheckpointDropped(node=node.id, step=step, fence=fence))
 
 
 def _expect(study: Study, state: StudyState, verb: str) -> None:

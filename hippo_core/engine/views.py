@@ -43,6 +43,8 @@ class TrialView:
     max_steps: int
     metrics: Metrics
     hyperparameters: Mapping[str, Any]
+    parent: int | None  #: the trial that it was forked from
+    forked_at: int | None  #: the step from which on it may differ from that
     reason: str
 
 
@@ -418,6 +420,8 @@ def _trial_view(state: EngineState, study: Study, trial: Trial) -> TrialView:
         step=step,
         max_steps=trial.limit,
         metrics=metrics,
-        hyperparameters=study.spec.hyperparameters(trial.assignment),
+        hyperparameters=study.hyperparameters(trial),
+        parent=None if trial.fork is None else trial.fork["trial"],
+        forked_at=None if trial.fork is None else trial.fork["at"],
         reason=trial.reason or trial_waiting_reason(study, shown),
     )

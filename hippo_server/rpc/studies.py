@@ -15,6 +15,7 @@ from hippo_core.engine.commands import (
     DeleteStudy,
     ExtendStudy,
     ExtendTrial,
+    ForkTrial,
     PauseStudy,
     ResumeStudy,
     RetryTrials,
@@ -184,6 +185,23 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
             command, request.trial, request, study_pb2.ExtendTrialResponse, answer
         )
 
+    async def ForkTrial(  # noqa: N802
+        self, request: study_pb2.ForkTrialRequest, context: Context
+    ) -> study_pb2.ForkTrialResponse:
+        """Makes a trial that goes as another up to a step."""
+        command = ForkTrial(
+            project=caller().project,
+            name=request.name,
+            trial=request.trial,
+            at=request.at,
+            hyperparameters=load_object(request.hyperparameters_json, "hyperparameters_json"),
+        )
+
+        def answer(result: Result, trial: study_pb2.Trial) -> study_pb2.ForkTrialResponse:
+            return study_pb2.ForkTrialResponse(trial=trial)
+
+        return await self._change_trial(command, None, request, study_pb2.ForkTrialResponse, answer)
+
     async def DeleteStudy(  # noqa: N802
         self, request: study_pb2.DeleteStudyRequest, context: Context
     ) -> study_pb2.DeleteStudyResponse:
@@ -307,16 +325,18 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
     async def _change_trial(
         self,
         command: Command,
-        number: int,
+        number: int | None,
         request: Any,
         kind: type[Response],
         answer: Callable[[Result, study_pb2.Trial], Response],
     ) -> Response:
-        """A change whose answer holds a trial as it is right after it."""
+        """A change whose answer holds a trial as it is right after it; no number: the one that it comes to."""
         who = caller()
 
         def make(engine: Engine, result: Result) -> bytes:
-            [view] = views.trial_views(engine, who.project, request.name, number, 1)
+            shown = result if number is None else number
+            assert isinstance(shown, int)
+            [view] = views.trial_views(engine, who.project, request.name, shown, 1)
             return answer(result, render.trial(view)).SerializeToString()
 
         method = type(command).__name__

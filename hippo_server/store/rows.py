@@ -155,6 +155,7 @@ def _add_trial_event(
                 state=TrialState.WAITING,
                 created=position,
                 notes=event.notes,
+                fork=event.fork,
             )
         case ev.TrialLimited():
             batch.insert(

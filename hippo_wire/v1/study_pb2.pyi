@@ -241,6 +241,8 @@ class Trial(_message.Message):
     METRICS_FIELD_NUMBER: _builtins.int
     HYPERPARAMETERS_JSON_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    PARENT_FIELD_NUMBER: _builtins.int
+    FORKED_AT_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     """Its number within the study, from 0."""
     state: Global___TrialState.ValueType
@@ -253,6 +255,10 @@ class Trial(_message.Message):
     """JSON object: the hyper-parameters, schedules as objects, constants plain."""
     reason: _builtins.str
     """Why it is in its state, in words; may be empty."""
+    parent: _builtins.int
+    """The trial that it was forked from; absent: its sampler drew it."""
+    forked_at: _builtins.int
+    """The first step at which a fork may differ from its parent."""
     @_builtins.property
     def metrics(self) -> _containers.RepeatedCompositeFieldContainer[Global___Metric]:
         """Its last evaluation's metrics."""
@@ -267,12 +273,21 @@ class Trial(_message.Message):
         metrics: _abc.Iterable[Global___Metric] | None = ...,
         hyperparameters_json: _builtins.str = ...,
         reason: _builtins.str = ...,
+        parent: _builtins.int | None = ...,
+        forked_at: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_forked_at", b"_forked_at", "_parent", b"_parent", "forked_at", b"forked_at", "parent", b"parent"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["hyperparameters_json", b"hyperparameters_json", "max_steps", b"max_steps", "metrics", b"metrics", "number", b"number", "reason", b"reason", "state", b"state", "step", b"step"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_forked_at", b"_forked_at", "_parent", b"_parent", "forked_at", b"forked_at", "hyperparameters_json", b"hyperparameters_json", "max_steps", b"max_steps", "metrics", b"metrics", "number", b"number", "parent", b"parent", "reason", b"reason", "state", b"state", "step", b"step"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__forked_at: _TypeAlias = _typing.Literal["forked_at"]  # noqa: Y015
+    _WhichOneofArgType__forked_at: _TypeAlias = _typing.Literal["_forked_at", b"_forked_at"]  # noqa: Y015
+    _WhichOneofReturnType__parent: _TypeAlias = _typing.Literal["parent"]  # noqa: Y015
+    _WhichOneofArgType__parent: _TypeAlias = _typing.Literal["_parent", b"_parent"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__forked_at) -> _WhichOneofReturnType__forked_at | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__parent) -> _WhichOneofReturnType__parent | None: ...
 
 Global___Trial: _TypeAlias = Trial  # noqa: Y015
 
@@ -1013,6 +1028,68 @@ class ExtendTrialResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ExtendTrialResponse: _TypeAlias = ExtendTrialResponse  # noqa: Y015
+
+@_typing.final
+class ForkTrialRequest(_message.Message):
+    """Request of ForkTrial."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    TRIAL_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
+    HYPERPARAMETERS_JSON_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Made by the client; a repeat gets the first answer."""
+    name: _builtins.str
+    """The study's name."""
+    trial: _builtins.int
+    """The number of the trial to fork from."""
+    at: _builtins.int
+    """The first step at which they may differ."""
+    hyperparameters_json: _builtins.str
+    """JSON object: by name, a value or a schedule, which counts from `at`."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        trial: _builtins.int = ...,
+        at: _builtins.int = ...,
+        hyperparameters_json: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "hyperparameters_json", b"hyperparameters_json", "name", b"name", "request_id", b"request_id", "trial", b"trial"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ForkTrialRequest: _TypeAlias = ForkTrialRequest  # noqa: Y015
+
+@_typing.final
+class ForkTrialResponse(_message.Message):
+    """Response of ForkTrial."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRIAL_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def trial(self) -> Global___Trial:
+        """The new trial."""
+
+    def __init__(
+        self,
+        *,
+        trial: Global___Trial | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["trial", b"trial"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["trial", b"trial"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ForkTrialResponse: _TypeAlias = ForkTrialResponse  # noqa: Y015
 
 @_typing.final
 class DeleteStudyRequest(_message.Message):

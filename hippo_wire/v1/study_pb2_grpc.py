@@ -90,6 +90,11 @@ class StudyServiceStub:
                 request_serializer=hippo__wire_dot_v1_dot_study__pb2.ExtendTrialRequest.SerializeToString,
                 response_deserializer=hippo__wire_dot_v1_dot_study__pb2.ExtendTrialResponse.FromString,
                 _registered_method=True)
+        self.ForkTrial = channel.unary_unary(
+                '/hippo.v1.StudyService/ForkTrial',
+                request_serializer=hippo__wire_dot_v1_dot_study__pb2.ForkTrialRequest.SerializeToString,
+                response_deserializer=hippo__wire_dot_v1_dot_study__pb2.ForkTrialResponse.FromString,
+                _registered_method=True)
         self.DeleteStudy = channel.unary_unary(
                 '/hippo.v1.StudyService/DeleteStudy',
                 request_serializer=hippo__wire_dot_v1_dot_study__pb2.DeleteStudyRequest.SerializeToString,
@@ -223,6 +228,13 @@ class StudyServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ForkTrial(self, request, context):
+        """Makes a trial that goes as another up to a step, and has other hyper-parameters from there on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DeleteStudy(self, request, context):
         """Deletes a study that has ended or is paused. What was trained stays for other studies.
         """
@@ -350,6 +362,11 @@ def add_StudyServiceServicer_to_server(servicer, server):
                     servicer.ExtendTrial,
                     request_deserializer=hippo__wire_dot_v1_dot_study__pb2.ExtendTrialRequest.FromString,
                     response_serializer=hippo__wire_dot_v1_dot_study__pb2.ExtendTrialResponse.SerializeToString,
+            ),
+            'ForkTrial': grpc.unary_unary_rpc_method_handler(
+                    servicer.ForkTrial,
+                    request_deserializer=hippo__wire_dot_v1_dot_study__pb2.ForkTrialRequest.FromString,
+                    response_serializer=hippo__wire_dot_v1_dot_study__pb2.ForkTrialResponse.SerializeToString,
             ),
             'DeleteStudy': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteStudy,
@@ -700,6 +717,33 @@ class StudyService:
             '/hippo.v1.StudyService/ExtendTrial',
             hippo__wire_dot_v1_dot_study__pb2.ExtendTrialRequest.SerializeToString,
             hippo__wire_dot_v1_dot_study__pb2.ExtendTrialResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ForkTrial(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hippo.v1.StudyService/ForkTrial',
+            hippo__wire_dot_v1_dot_study__pb2.ForkTrialRequest.SerializeToString,
+            hippo__wire_dot_v1_dot_study__pb2.ForkTrialResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -55,6 +55,8 @@ class StudyServiceStub:
     """Ends one trial, whether it is being trained or rests."""
     ExtendTrial: _grpc.UnaryUnaryMultiCallable[_study_pb2.ExtendTrialRequest, _study_pb2.ExtendTrialResponse]
     """Trains one trial up to a step, whatever its limit and its policy say."""
+    ForkTrial: _grpc.UnaryUnaryMultiCallable[_study_pb2.ForkTrialRequest, _study_pb2.ForkTrialResponse]
+    """Makes a trial that goes as another up to a step, and has other hyper-parameters from there on."""
     DeleteStudy: _grpc.UnaryUnaryMultiCallable[_study_pb2.DeleteStudyRequest, _study_pb2.DeleteStudyResponse]
     """Deletes a study that has ended or is paused. What was trained stays for other studies."""
     ListTrials: _grpc.UnaryUnaryMultiCallable[_study_pb2.ListTrialsRequest, _study_pb2.ListTrialsResponse]
@@ -103,6 +105,8 @@ class StudyServiceAsyncStub(StudyServiceStub):
     """Ends one trial, whether it is being trained or rests."""
     ExtendTrial: _aio.UnaryUnaryMultiCallable[_study_pb2.ExtendTrialRequest, _study_pb2.ExtendTrialResponse]  # type: ignore[assignment]
     """Trains one trial up to a step, whatever its limit and its policy say."""
+    ForkTrial: _aio.UnaryUnaryMultiCallable[_study_pb2.ForkTrialRequest, _study_pb2.ForkTrialResponse]  # type: ignore[assignment]
+    """Makes a trial that goes as another up to a step, and has other hyper-parameters from there on."""
     DeleteStudy: _aio.UnaryUnaryMultiCallable[_study_pb2.DeleteStudyRequest, _study_pb2.DeleteStudyResponse]  # type: ignore[assignment]
     """Deletes a study that has ended or is paused. What was trained stays for other studies."""
     ListTrials: _aio.UnaryUnaryMultiCallable[_study_pb2.ListTrialsRequest, _study_pb2.ListTrialsResponse]  # type: ignore[assignment]
@@ -214,6 +218,14 @@ class StudyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_study_pb2.ExtendTrialResponse, _abc.Awaitable[_study_pb2.ExtendTrialResponse]]:
         """Trains one trial up to a step, whatever its limit and its policy say."""
+
+    @_abc_1.abstractmethod
+    def ForkTrial(
+        self,
+        request: _study_pb2.ForkTrialRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_study_pb2.ForkTrialResponse, _abc.Awaitable[_study_pb2.ForkTrialResponse]]:
+        """Makes a trial that goes as another up to a step, and has other hyper-parameters from there on."""
 
     @_abc_1.abstractmethod
     def DeleteStudy(

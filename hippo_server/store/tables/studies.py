@@ -66,6 +66,7 @@ trials = Table(
     words("reason", "why it is in this state"),
     Column("created", BigInteger, nullable=False, comment="journal id of its creation"),
     Column("notes", JSON, nullable=False, comment="what its sampler wants to find again with it"),
+    Column("fork", JSON, comment="its parent, the step, and its hyper-parameters; none: its sampler drew it"),
     one_of("state", TrialState),
     CheckConstraint("max_steps >= first_max_steps AND first_max_steps > 0", name="max_steps"),
     comment="Points of studies: a sequence each, and how far to train it.",

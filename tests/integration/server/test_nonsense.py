@@ -141,6 +141,7 @@ REQUESTS: dict[tuple[str, str], type[Message]] = {
     ("studies", "RetryTrials"): study_pb2.RetryTrialsRequest,
     ("studies", "StopTrial"): study_pb2.StopTrialRequest,
     ("studies", "ExtendTrial"): study_pb2.ExtendTrialRequest,
+    ("studies", "ForkTrial"): study_pb2.ForkTrialRequest,
     ("studies", "ListTrials"): study_pb2.ListTrialsRequest,
     ("studies", "GetTrial"): study_pb2.GetTrialRequest,
     ("studies", "ExplainTrial"): study_pb2.ExplainTrialRequest,

@@ -180,6 +180,42 @@ def test_a_trial_is_extended_beyond_its_study_s_limit(client):
     assert [(each.event, each.step, each.by) for each in events][-1] == ("extended", 7, "user admin")
 
 
+def test_a_fork_is_the_next_trial_and_shares_its_parent_s_path(client):
+    submit(client)
+
+    def fork(number, **fields):
+        given = dump(fields.pop("hyperparameters", {"lr": 0.05}))
+        request = study_pb2.ForkTrialRequest(
+            request_id=str(number), name="study", hyperparameters_json=given, **fields
+        )
+        return client.studies.ForkTrial(request).trial
+
+    first = fork(2, trial=1, at=2)
+    assert (first.number, first.parent, first.forked_at) == (4, 1, 2)
+    assert fork(2, trial=1, at=2) == first
+    assert fork(3, trial=1, at=2).number == 5
+    parts = [
+        client.studies.GetTrial(study_pb2.GetTrialRequest(name="study", trial=number)).path
+        for number in (1, 4)
+    ]
+    assert parts[0][0].node == parts[1][0].node
+    assert [(part.start, part.stop) for part in parts[1]] == [(0, 2), (2, 3)]
+    for fields, field in (
+        ({"trial": 1, "at": 3}, "at"),
+        ({"trial": 1, "at": -1}, "at"),
+        ({"trial": 1, "at": 1, "hyperparameters": {"nothing": 1}}, "hyperparameters['nothing']"),
+        ({"trial": 1, "at": 1, "hyperparameters": {"lr": "x"}}, "hyperparameters['lr']"),
+    ):
+        with pytest.raises(InvalidStudy) as refused:
+            fork(9, **fields)
+        assert refused.value.field == field
+    with pytest.raises(NotFound):
+        fork(9, trial=6, at=1)
+    events = client.studies.ExplainTrial(study_pb2.ExplainTrialRequest(name="study", trial=4)).events
+    assert (events[0].event, events[0].step, events[0].by) == ("created", 2, "user admin")
+    assert events[0].reason == "forked from trial 1, at most 3 steps"
+
+
 def test_a_repeat_gets_the_first_answer_also_after_a_restart(start_server):
     """The answer is kept with the change, byte for byte, though the study has changed since."""
     server = start_server()

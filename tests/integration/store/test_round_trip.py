@@ -15,6 +15,7 @@ from hippo_core.engine.commands import (
     DrainWorker,
     ExtendStudy,
     ExtendTrial,
+    ForkTrial,
     PauseStudy,
     ResumeStudy,
     RetryTrials,
@@ -55,6 +56,13 @@ def test_all_commands_and_faults_come_back(store: Store, seed: int) -> None:
         lambda name: ExtendStudy(project="default", name=name, max_steps=chosen.randrange(9, 14), priority=1),
         lambda name: StopStudy(project="default", name=name),
         lambda name: RetryTrials(project="default", name=name),
+        lambda name: ForkTrial(
+            project="default",
+            name=name,
+            trial=chosen.randrange(8),
+            at=chosen.randrange(10),
+            hyperparameters={"lr": chosen.choice([0.1, 0.01])},
+        ),
         lambda name: StopTrial(project="default", name=name, trial=chosen.randrange(6)),
         lambda name: ExtendTrial(
             project="default", name=name, trial=chosen.randrange(6), to=chosen.randrange(1, 16)

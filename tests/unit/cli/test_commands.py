@@ -72,6 +72,7 @@ class Server:
             "ExtendStudy": study_pb2.ExtendStudyResponse(study=STUDY),
             "RetryTrials": study_pb2.RetryTrialsResponse(study=STUDY, trial_count=2),
             "ExtendTrial": study_pb2.ExtendTrialResponse(trial=OTHER, extended=True, warnings=["rounded"]),
+            "ForkTrial": study_pb2.ForkTrialResponse(trial=OTHER),
             "StopTrial": study_pb2.StopTrialResponse(trial=OTHER, stopped=True),
             "DeleteStudy": study_pb2.DeleteStudyResponse(trial_count=2),
             "ReadTrialLog": [
@@ -247,6 +248,52 @@ def test_extending_below_what_was_reached_ends_with_2(server: Server) -> None:
     server.answers["ExtendTrial"] = InvalidStudy("to", "2 is below step 3, which trial 0 has reached")
     assert call(["trial", "extend", "digits", "0", "--to", "2"]) == 2
     assert call(["trial", "extend", "digits", "0"]) == 2
+
+
+def test_forking_reads_values_as_json_or_text(
+    server: Server, result: Callable[..., Any], text: Callable[..., str]
+) -> None:
+    line = [
+        "study",
+        "fork",
+        "digits",
+        "--trial",
+        "3",
+        "--at",
+        "12",
+        "--set",
+        "lr=0.01",
+        "--set",
+        "optimizer=adam",
+    ]
+    assert text(*line) == "Trial 0 of digits was forked from trial 3 at step 12.\n"
+    request = server.requests[-1]
+    assert (request.name, request.trial, request.at) == ("digits", 3, 12)
+    assert json.loads(request.hyperparameters_json) == {"lr": 0.01, "optimizer": "adam"}
+    assert len(request.request_id) >= 32
+    schedule = '{"schedule": "linear", "initial": 0.1, "final": 0, "period": 4}'
+    assert (
+        result("study", "fork", "digits", "--trial", "3", "--at", "0", "--set", f"lr={schedule}")["trial"]
+        == 0
+    )
+    assert json.loads(server.requests[-1].hyperparameters_json) == {"lr": json.loads(schedule)}
+
+
+@pytest.mark.parametrize("given", [[], ["--set", "lr"], ["--set", "=0.1"]])
+@pytest.mark.usefixtures("server")
+def test_forking_without_a_value_ends_with_2(given: list[str]) -> None:
+    assert call(["study", "fork", "digits", "--trial", "3", "--at", "12", *given]) == 2
+
+
+def test_a_fork_tells_its_parent(
+    server: Server, text: Callable[..., str], result: Callable[..., Any]
+) -> None:
+    detail = study_pb2.GetTrialResponse()
+    detail.CopyFrom(DETAIL)
+    detail.trial.parent, detail.trial.forked_at = 1, 9
+    server.answers["GetTrial"] = detail
+    assert "Forked from trial 1 at step 9" in text("trial", "show", "digits", "3").splitlines()
+    assert result("trial", "show", "digits", "3")["fork"] == {"trial": 1, "at": 9}
 
 
 def test_stopping_a_trial_that_has_ended_says_so_and_is_no_error(

@@ -108,6 +108,20 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
 
         return self._change(context, request, extend)
 
+    def ForkTrial(self, request, context):  # noqa: N802
+        trial = study_pb2.Trial(
+            number=len(self.trials[request.name]),
+            hyperparameters_json=request.hyperparameters_json,
+            parent=request.trial,
+            forked_at=request.at,
+        )
+
+        def fork():
+            self.trials[request.name].append(trial)
+            return study_pb2.ForkTrialResponse(trial=trial)
+
+        return self._change(context, request, fork)
+
     def DeleteStudy(self, request, context):  # noqa: N802
         if request.request_id not in self.answers:
             self._find(context, request.name)

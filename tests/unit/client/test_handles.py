@@ -255,6 +255,24 @@ def test_extending_to_what_is_no_step_is_refused(run, to):
         run.trial(0).extend(to=to)
 
 
+def test_a_fork_is_made_once_and_sends_schedules_as_json(run, service):
+    service.lose = 1
+    fork = run.fork(trial=1, at=12, hyperparameters={"lr": schedules.linear(0.1, 0.0, 4), "momentum": 0.8})
+    assert (fork.number, fork.parent, fork.forked_at) == (3, 1, 12)
+    assert fork.hyperparameters == {
+        "lr": {"schedule": "linear", "initial": 0.1, "final": 0.0, "period": 4},
+        "momentum": 0.8,
+    }
+    assert len(service.changes) == 1
+    assert (run.trial(0).parent, run.trial(0).forked_at) == (None, None)
+
+
+@pytest.mark.parametrize(("trial", "at"), [(-1, 0), (0, -1), (True, 0), (0, 1.5)])
+def test_forking_at_what_is_no_step_is_refused(run, trial, at):
+    with pytest.raises(InvalidStudy, match="must be an int of at least 0"):
+        run.fork(trial=trial, at=at, hyperparameters={"lr": 0.1})
+
+
 def test_a_deleted_study_is_not_found(run):
     assert run.delete() == 3
     with pytest.raises(NotFound):

@@ -58,7 +58,18 @@ def test_the_shape_of_a_shown_trial():
             path=[study_pb2.PathPart(node=7, start=0, stop=2, trial_count=4)],
         )
     )
-    assert list(told) == ["trial", "state", "step", "metrics", "hyperparameters", "history", "values", "path"]
+    assert list(told) == [
+        "trial",
+        "state",
+        "step",
+        "metrics",
+        "hyperparameters",
+        "history",
+        "values",
+        "path",
+        "fork",
+    ]
+    assert told["fork"] is None
     assert told["history"] == [{"step": 1, "metrics": {"accuracy": 0.25}}]
     assert told["values"] == [{"lr": 0.1}, {"lr": 0.05}]
     assert told["path"] == [{"node": 7, "start": 0, "stop": 2, "trials": 4, "not_reproducible": False}]

@@ -22,6 +22,7 @@ from hippo_core.engine.commands import (
     Command,
     ExtendStudy,
     ExtendTrial,
+    ForkTrial,
     PauseStudy,
     RegisterWorker,
     ResumeStudy,
@@ -139,6 +140,13 @@ def test_no_verdict_changes_over_commands_failures_and_divergence(
         lambda name: ExtendStudy(project="default", name=name, max_steps=chosen.randrange(9, 14)),
         lambda name: StopStudy(project="default", name=name),
         lambda name: RetryTrials(project="default", name=name),
+        lambda name: ForkTrial(
+            project="default",
+            name=name,
+            trial=chosen.randrange(8),
+            at=chosen.randrange(10),
+            hyperparameters={"lr": chosen.choice([0.1, 0.01])},
+        ),
         lambda name: StopTrial(project="default", name=name, trial=chosen.randrange(6)),
         lambda name: ExtendTrial(
             project="default", name=name, trial=chosen.randrange(6), to=chosen.randrange(1, 16)

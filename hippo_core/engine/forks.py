@@ -1,0 +1,48 @@
+"""Forks: trials that users make of others, with other schedules from a step on."""
+
+from __future__ import annotations
+
+from hippo_core import forking
+from hippo_core.engine.commands import ForkTrial
+from hippo_core.engine.decision import Decision
+from hippo_core.engine.events import StudyStateChanged, TrialCreated
+from hippo_core.engine.lookup import find_study, find_trial
+from hippo_core.engine.proposals import renew
+from hippo_core.engine.states import ENDED_STUDY_STATES, StudyState
+from hippo_core.errors import InvalidStudy
+from hippo_core.program import require_int
+
+
+def fork_trial(decision: Decision, command: ForkTrial) -> int:
+    """Creates a fork; returns its number.
+
+    It is not counted in the study's max_trials, and no sampler hears of it. Its policy sees a trial like any other.
+    """
+    study = find_study(decision.state, command.project, command.name)
+    parent = find_trial(study, command.trial)
+    at = require_int(command.at, "at", 0)
+    hyperparameters = forking.fork(study.spec, study.hyperparameters(parent), at, command.hyperparameters)
+    limit = max(forking.end_of(study.spec, hyperparameters), parent.limit)
+    if at >= limit:
+        remedy = f"Fork below it, or let the trial go further first (hippo trial extend {study.name})."
+        raise InvalidStudy("at", f"{at} is not below step {limit}, at which training ends", remedy)
+    sequence = study.spec.sequence_of(hyperparameters)
+    unfit = sequence.first_not_finite(limit)
+    if unfit is not None:
+        step, name = unfit
+        value = sequence.values(step)[name]
+        raise InvalidStudy(f"hyperparameters[{name!r}]", f"is {value} at step {step}, and must be finite")
+    number = len(study.trials)
+    decision.emit(
+        TrialCreated(
+            study=study.id,
+            trial=number,
+            assignment={},
+            max_steps=limit,
+            fork={"trial": parent.number, "at": at, "hyperparameters": hyperparameters},
+        )
+    )
+    renew(decision, study)
+    if study.state in ENDED_STUDY_STATES:
+        decision.emit(StudyStateChanged(study=study.id, state=StudyState.RUNNING, reason=""))
+    return number
