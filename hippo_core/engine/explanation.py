@@ -23,7 +23,7 @@ from hippo_core.engine.events import (
     TrialWanted,
 )
 from hippo_core.engine.states import LeaseState, RequestState, TrialState
-from hippo_core.engine.user_words import is_a_users_word
+from hippo_core.engine.user_words import AS_ASKED, is_a_users_word
 from hippo_core.study import StudySpec
 
 
@@ -188,7 +188,7 @@ def _happenings(story: TrialStory, told: Told, *, is_open: bool) -> Iterator[Hap
         case TrialStopped():
             return  # the change of state says so
         case RequestOpened():
-            there = f"{event.trained} of these steps were trained already" if event.trained else ""
+            there = f"trained already up to step {event.trained}" if event.trained else ""
             reason = "; ".join(filter(None, [event.reason, there]))
             by = "a user's word" if event.by_user else _decider(spec, told, event.reason)
             yield happening("requested", event.step, reason, by)
@@ -213,8 +213,10 @@ def _decider(spec: StudySpec, told: Told, reason: str, state: TrialState | None 
     """Who decided: a user by a word, the policy, or nobody, where training just came to that."""
     if is_a_users_word(reason):
         return f"user {told.actor}"
-    if state in {TrialState.FAILED, TrialState.DIVERGED}:
+    if state in {TrialState.FAILED, TrialState.DIVERGED} or not reason:
         return ""
+    if reason.endswith(AS_ASKED):
+        return "a user's word"
     return f"policy {spec.policy.name}"
 
 

@@ -11,7 +11,7 @@ from hippo_core.engine.proposals import pause_if_given_up
 from hippo_core.engine.requests import close_request, close_what_is_known, open_request
 from hippo_core.engine.state import Study, Trial
 from hippo_core.engine.states import ENDED_TRIAL_STATES, RequestState, StudyState, TrialState
-from hippo_core.engine.user_words import EXTENDED
+from hippo_core.engine.user_words import AS_ASKED, EXTENDED
 from hippo_core.policies import Extend, Stop, Verdict
 
 
@@ -88,7 +88,7 @@ def _rest(decision: Decision, study: Study, trial: Trial) -> None:
     if trial.reached >= trial.limit:
         _change(decision, study, trial, TrialState.COMPLETED, "")
     elif trial.by_user:
-        _change(decision, study, trial, TrialState.PAUSED, f"at step {trial.reached}, as a user asked")
+        _change(decision, study, trial, TrialState.PAUSED, f"at step {trial.reached}, {AS_ASKED}")
     else:
         _change(decision, study, trial, TrialState.PAUSED, f"at step {trial.reached}, may be promoted later")
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-RETRIED = "tried again, as a user asked"
+AS_ASKED = "as a user asked"
+RETRIED = f"tried again, {AS_ASKED}"
 TAKEN_UP = "taken up again: the study was extended"
 STUDY_STOPPED = "the study was stopped by a user"
 STOPPED = "stopped by a user"
-EXTENDED = "trained further, as a user asked"
+EXTENDED = f"trained further, {AS_ASKED}"
 
 USER_WORDS = frozenset({RETRIED, TAKEN_UP, STUDY_STOPPED, STOPPED, EXTENDED})
 

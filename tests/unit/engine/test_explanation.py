@@ -20,7 +20,7 @@ from hippo_core.engine.events import (
 )
 from hippo_core.engine.explanation import Happening, Stretch, Told, Training, TrialStory, explain
 from hippo_core.engine.states import FailureClass, LeaseState, RequestState, TrialState
-from hippo_core.engine.user_words import EXTENDED, RETRIED, STOPPED
+from hippo_core.engine.user_words import AS_ASKED, EXTENDED, RETRIED, STOPPED
 from tests.unit.engine.test_cluster import PIECES, spec
 
 SPEC = spec("digits", PIECES[:1], policy=policies.asha(1, 3))
@@ -105,7 +105,7 @@ def test_a_promotion_and_a_stop_are_told_with_the_policy_s_reasons() -> None:
         (
             "requested",
             3,
-            "rank 2 of 9 at step 1, 0.84; 3 go on, down to 0.8; 2 of these steps were trained already",
+            "rank 2 of 9 at step 1, 0.84; 3 go on, down to 0.8; trained already up to step 2",
             "policy asha",
         ),
         ("reached", 3, "accuracy 0.9", "worker a"),
@@ -222,10 +222,22 @@ def test_a_user_s_word_is_told_as_such() -> None:
         (
             "requested",
             14,
-            "trained further, as a user asked; 9 of these steps were trained already",
+            "trained further, as a user asked; trained already up to step 9",
             "a user's word",
         ),
         ("stopped", None, "stopped by a user", "user cleo"),
+    ]
+
+
+def test_nobody_decides_that_a_trial_has_come_to_its_end() -> None:
+    events = [
+        CREATED,
+        told(11, changed(TrialState.PAUSED, f"at step 7, {AS_ASKED}")),
+        told(12, changed(TrialState.COMPLETED, "")),
+    ]
+    assert lines(explain(story(events)))[1:] == [
+        ("rests", None, "at step 7, as a user asked", "a user's word"),
+        ("completed", None, "", ""),
     ]
 
 
