@@ -11,6 +11,7 @@ from hippo_core.engine.commands import (
     DeleteStudy,
     ExtendStudy,
     FailProposal,
+    ForkTrial,
     PauseStudy,
     ResumeStudy,
     SubmitStudy,
@@ -45,7 +46,7 @@ def fail(cluster: StoredCluster) -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_study_whose_sampler_learns_comes_back_at_any_moment(store: Store, seed: int) -> None:
-    """1. Proposals, failures, pauses and restarts in random order. 2. At each moment the rows tell all of it."""
+    """1. Proposals, failures, pauses, forks and restarts in random order. 2. At each moment the rows tell all of it."""
     cluster = StoredCluster(seed, {"a": 2, "b": 1}, store, 3)
     chosen = random.Random(seed)
     study = spec(policy=policies.asha(min_steps=1, reduction_factor=2), max_trials=14)
@@ -53,7 +54,7 @@ def test_a_study_whose_sampler_learns_comes_back_at_any_moment(store: Store, see
     for moment in range(30):
         for _ in range(8):
             cluster.act()
-        match chosen.randrange(5):
+        match chosen.randrange(6):
             case 0:
                 fail(cluster)
             case 1:
@@ -63,14 +64,23 @@ def test_a_study_whose_sampler_learns_comes_back_at_any_moment(store: Store, see
                 cluster.tell(ResumeStudy(project=PROJECT, name="study"))
             case 3:
                 cluster.tell(ExtendStudy(project=PROJECT, name="study", max_steps=6 + moment // 10))
+            case 4 if the_study(cluster).trials:
+                parent, at = chosen.randrange(len(the_study(cluster).trials)), chosen.randrange(5)
+                given = {"lr": chosen.choice([0.01, 0.02])}
+                cluster.tell(
+                    ForkTrial(project=PROJECT, name="study", trial=parent, at=at, hyperparameters=given)
+                )
         expect_the_same_tasks(cluster)
         if the_study(cluster).state is StudyState.PAUSED:
             cluster.tell(ResumeStudy(project=PROJECT, name="study"))
     cluster.run()
     cluster.expect_equal_from_rows()
     expect_as_trained_alone(cluster, "study")
-    for number, trial in the_study(cluster).trials.items():
-        assert trial.notes == {"of": number}
+    trials = the_study(cluster).trials
+    assert sum(trial.fork is None for trial in trials.values()) == 14
+    assert len(trials) > 14
+    for number, trial in trials.items():
+        assert trial.notes == ({"of": number} if trial.fork is None else {})
 
 
 def test_a_given_up_proposal_stays_given_up_until_it_is_wanted_anew(store: Store) -> None:

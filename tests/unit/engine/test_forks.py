@@ -243,3 +243,30 @@ def test_what_cannot_be_trained_is_refused_and_changes_nothing(
     with pytest.raises(NotFound):
         fork(cluster, 6, 3, lr=0.1)
     assert cluster.engine.snapshot() == before
+
+
+def ending() -> StudySpec:
+    searched = space.Space(
+        {"lr": space.choice([schedules.linear(0.1, 0.0, end) for end in (4, 6)]), "batch": 32, "m": 0.9}
+    )
+    return replace(
+        spec(),
+        space=searched,
+        max_trials=2,
+        max_steps=space.end_of("lr"),
+        program=Program(trainer="t:T", code_digest="c", kinds=searched.kinds),
+    )
+
+
+def test_where_a_schedule_s_end_is_the_limit_a_fork_goes_to_its_own() -> None:
+    """1. Trials end with their schedules. 2. A fork ends 5 steps after step 3. 3. No end: refused with the remedy."""
+    cluster = Cluster(0, {"a": 1})
+    submit(cluster, ending())
+    number = fork(cluster, 0, 3, lr=schedules.linear(0.05, 0.0, 5))
+    with pytest.raises(InvalidStudy, match="the end of this schedule, and it has none"):
+        fork(cluster, 0, 3, lr=0.1)
+    cluster.tell(ExtendStudy(project="default", name="study", priority=1))
+    cluster.run()
+    assert [trial.reached for trial in study_of(cluster).trials.values()] == [4, 6, 8]
+    assert study_of(cluster).trials[number].state is TrialState.COMPLETED
+    expect_as_trained_alone(cluster, "study")
