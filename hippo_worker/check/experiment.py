@@ -40,7 +40,8 @@ class Experiment:
         apply_again: Whether ``apply`` is called before every step, and twice where values change.
         save: Whether every state is written to `saved` and looked at; else only the last is looked at.
         saved: The folder of written states.
-        warm: States to load afterwards, in the same process, and to train to the end from.
+        warm: States to load afterwards, in the same process, and to train to the end from; 0: from nothing again, by
+            another trainer object.
         alterations: What is altered about the process.
     """
 
@@ -128,6 +129,7 @@ class Result:
         failed_at: The step it failed at.
         hidden_before: State outside the trainer after ``setup``.
         hidden_after: The same at the end of the first run.
+        hidden_again: The same after the ``setup`` of another trainer object.
     """
 
     runs: list[Run] = field(default_factory=list)
@@ -136,6 +138,7 @@ class Result:
     failed_at: int = 0
     hidden_before: Digests = field(default_factory=dict)
     hidden_after: Digests = field(default_factory=dict)
+    hidden_again: Digests = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """The result as a JSON object."""
@@ -180,7 +183,12 @@ class Laboratory:
             self._train(hosted, experiment.start)
             result.hidden_after = self._hidden(hosted)
             for start in experiment.warm:
-                hosted = self._train(hosted, start, cls)
+                if start:
+                    hosted = self._train(hosted, start, cls)
+                else:
+                    hosted.close()
+                    del hosted  # as the host does: it may need the room
+                    hosted = self._begin_again(cls)
         except TrainerFailed as error:
             words = explain(error.error, self._code.folder)
             result.failure, result.trace, result.failed_at = words.message, words.traceback, self._step
@@ -200,11 +208,17 @@ class Laboratory:
             self._code.require_accounted()
         return hosted
 
+    def _begin_again(self, cls: type[Trainer]) -> HostedTrainer:
+        """A run by another trainer, as a second trial is trained in the same process; gives the trainer."""
+        run = self._run_from(0)
+        hosted = self._make(cls)
+        self._result.hidden_again = self._hidden(hosted)
+        self._train_from(hosted, run)
+        return hosted
+
     def _train(self, hosted: HostedTrainer, start: int, cls: type[Trainer] | None = None) -> HostedTrainer:
         """One run; gives the trainer that it ended with, a new one where the old could not take the state."""
-        run = Run(start)
-        self._result.runs.append(run)
-        self._step = start
+        run = self._run_from(start)
         if start:
             state = read(self._experiment.saved / str(start), self._experiment.device)
             try:
@@ -215,7 +229,17 @@ class Laboratory:
                 hosted = self._make(cls)
                 hosted.load(state)
             run.loaded = State({}, *self._see(hosted))
-        for step in range(start, len(self._experiment.values)):
+        self._train_from(hosted, run)
+        return hosted
+
+    def _run_from(self, start: int) -> Run:
+        run = Run(start)
+        self._result.runs.append(run)
+        self._step = start
+        return run
+
+    def _train_from(self, hosted: HostedTrainer, run: Run) -> None:
+        for step in range(run.start, len(self._experiment.values)):
             self._step = step
             self._apply(hosted, run, step)
             with user_code():
@@ -223,7 +247,6 @@ class Laboratory:
                 require_threads(self._threads)
                 self._code.require_accounted()
             run.states[step + 1] = self._at_state(hosted, run, step + 1)
-        return hosted
 
     def _apply(self, hosted: HostedTrainer, run: Run, step: int) -> None:
         values = self._experiment.values[step]
@@ -249,7 +272,7 @@ class Laboratory:
             state.metrics = {name: value.hex() for name, value in metrics.items()}
             if observed:
                 run.changed_by_evaluate += differing(before, self._see(hosted)[0])
-        if self._experiment.save and run.start == self._experiment.start:
+        if self._experiment.save and run is self._result.runs[0]:
             with user_code():
                 captured = capture(hosted.state())
             write(captured, self._experiment.saved / str(step))

@@ -80,17 +80,25 @@ def judge_resumed(reference: Result, resumed: Run, result: Result, fresh: bool) 
     if found is None:
         return None
     check, process = ("fresh", "a fresh process") if fresh else ("warm", "a process that has trained before")
-    begun = f"Training that goes on from the state at step {resumed.start} in {process}"
+    begun = f"{'Training' if resumed.start else 'Training another trial'} {_from(resumed.start)} in {process}"
     begun += f" differs at step {found.step} in {shown(found.what)}."
     cause, remedy = _cause_of_resumed(reference, resumed, result)
     return Problem(check=check, step=found.step, message=f"{begun} {cause}", remedy=remedy)
 
 
+def _from(start: int) -> str:
+    return f"that goes on from the state at step {start}" if start else "from step 0"
+
+
 def _cause_of_resumed(reference: Result, resumed: Run, result: Result) -> tuple[str, str]:
-    at_save = reference.runs[0].states[resumed.start]
-    lost = differing(at_save.strict, resumed.loaded.strict)
-    lost += differing(at_save.lax, resumed.loaded.lax)
+    lost = []
+    if resumed.start:
+        at_save = reference.runs[0].states[resumed.start]
+        lost = differing(at_save.strict, resumed.loaded.strict)
+        lost += differing(at_save.lax, resumed.loaded.lax)
     hidden = suspects(reference.hidden_before, reference.hidden_after)
+    if not resumed.start:
+        hidden = hidden or suspects(reference.hidden_before, reference.hidden_again)
     if lost:
         return (
             f"load_state_dict() does not bring back: {shown(lost)}.",

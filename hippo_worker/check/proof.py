@@ -92,7 +92,7 @@ class Proof:
             # Both import torch meanwhile, the second while the first is at work.
             self._zygote_of(each).start()
         try:
-            saved = replace(self._base, save=True, warm=tuple(range(steps - 1, 0, -1)))
+            saved = replace(self._base, save=True, warm=tuple(range(steps - 1, -1, -1)))
             reference, plain = self._together([saved, self._base])
             found = self._judge_training(reference, plain)
             yield "train", found
@@ -114,9 +114,12 @@ class Proof:
             )
 
     def _judge_training(self, reference: Result, plain: Result) -> list[Problem]:
-        resumes = len(reference.runs) > 1
-        doing = f"After loading the state at step {reference.runs[-1].start}" if resumes else ""
-        found = [judge_failure(reference, "warm" if resumes else "train", doing)]
+        if len(reference.runs) > 1:
+            start = reference.runs[-1].start
+            doing = f"After loading the state at step {start}" if start else "Training another trial"
+            found = [judge_failure(reference, "warm", doing)]
+        else:
+            found = [judge_failure(reference, "train", "")]
         found += [judge_failure(plain, "train", "")] if found == [None] else []
         for course in self._courses[1:]:
             (other,) = self._together([replace(self._base, values=course)])
