@@ -253,7 +253,9 @@ class StudyHandle:
         return self._trial(self._studies.ForkTrial(request, timeout=CHANGE_SECONDS).trial)
 
     def delete(self) -> int:
-        """Forgets it, if it has ended or is paused. What was trained stays for other studies.
+        """Forgets it, if it has ended or is paused. What was trained stays while an equal program has other studies.
+
+        With the last one go its checkpoints, and an equal study is trained anew.
 
         Returns:
             How many trials went.

@@ -218,7 +218,10 @@ def retry(name: str, as_json: bool) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
 def delete(name: str, yes: bool, as_json: bool) -> None:
-    """Forget a study. What was trained stays for other studies."""
+    """Forget a study.
+
+    What was trained stays while its program has other studies; with the last one its checkpoints go.
+    """
     from hippo_client.cli import calls
 
     if not yes and not sys.stdin.isatty():

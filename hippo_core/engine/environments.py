@@ -1,7 +1,8 @@
 """Which plan a study belongs to: that of its program in the environment that its workers have.
 
 Bits depend on the environment beside the program, so that a plan is trained in one environment only. A plan without
-one waits for its first lease, which binds it.
+one waits for its first lease, which binds it. A bound plan that has lost its last study is over: its checkpoints go,
+and equal studies are planned, and trained, anew.
 """
 
 from __future__ import annotations
@@ -9,10 +10,16 @@ from __future__ import annotations
 import json
 
 from hippo_core.engine.decision import Decision
-from hippo_core.engine.events import PlanBound, PlanCreated, StudyPlanned
+from hippo_core.engine.events import (
+    CheckpointDropped,
+    LeaseStateChanged,
+    PlanBound,
+    PlanCreated,
+    StudyPlanned,
+)
 from hippo_core.engine.requests import open_request
 from hippo_core.engine.state import EngineState, PlanState, Slot, Study, Worker
-from hippo_core.engine.states import WorkerState
+from hippo_core.engine.states import LeaseState, WorkerState
 from hippo_core.program import Resources
 
 
@@ -58,7 +65,7 @@ def choose_plan(decision: Decision, study: Study) -> int:
     plans = [
         plan
         for plan in state.plans.values()
-        if plan.project == study.project and plan.program_key == study.program_key
+        if plan.project == study.project and plan.program_key == study.program_key and not _is_over(plan)
     ]
     environments = offered(state, study.spec.program.resources)
     for environment in environments:
@@ -90,13 +97,15 @@ def rebind_studies(decision: Decision) -> None:
         if not plan.environment or not environments or plan.environment in environments:
             continue
         move_study(decision, study, choose_plan(decision, study))
+        if not plan.studies:
+            clear_plan(decision, plan)
 
 
 def bind_plan(decision: Decision, plan: PlanState, environment: str) -> PlanState:
     """Settles a plan's environment; where another plan has it already, the studies move there."""
     for other in decision.state.plans.values():
         same = other.project == plan.project and other.program_key == plan.program_key
-        if same and other.environment == environment:
+        if same and other.environment == environment and not _is_over(other):
             for number in list(plan.studies):
                 move_study(decision, decision.state.studies[number], other.id)
             return other
@@ -113,4 +122,30 @@ def move_study(decision: Decision, study: Study, plan: int) -> None:
             open_request(decision, study, trial, trial.target, by_user=trial.by_user)
 
 
-__all__ = ["bind_plan", "choose_plan", "environment_of", "fits", "move_study", "offered", "rebind_studies"]
+def clear_plan(decision: Decision, plan: PlanState) -> None:
+    """Ends what runs in a plan that no study has any more, and drops its checkpoints."""
+    for lease in list(decision.state.leases.values()):
+        if lease.plan == plan.id:
+            decision.emit(
+                LeaseStateChanged(fence=lease.fence, state=LeaseState.REVOKED, reason="its study was deleted")
+            )
+    for node in plan.plan.nodes.values():
+        kept = [(step, fence) for step, fences in node.checkpoints.items() for fence in fences]
+        for step, fence in kept:
+            decision.emit(CheckpointDropped(node=node.id, step=step, fence=fence))
+
+
+def _is_over(plan: PlanState) -> bool:
+    return bool(plan.environment) and not plan.studies
+
+
+__all__ = [
+    "bind_plan",
+    "choose_plan",
+    "clear_plan",
+    "environment_of",
+    "fits",
+    "move_study",
+    "offered",
+    "rebind_studies",
+]

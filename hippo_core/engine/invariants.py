@@ -154,6 +154,17 @@ def every_request_has_a_way(state: EngineState) -> Iterator[str]:
                     yield f"trial {study.id}/{trial.number} waits for {trial.target}, which nothing leads to"
 
 
+def plans_without_studies_hold_nothing(state: EngineState) -> Iterator[str]:
+    """A plan that no study has any more has no checkpoints and no leases."""
+    for plan in state.plans.values():
+        if plan.studies:
+            continue
+        kept = [node.id for node in plan.plan.nodes.values() if node.checkpoints]
+        leases = [lease.fence for lease in state.leases.values() if lease.plan == plan.id]
+        if kept or leases:
+            yield f"plan {plan.id} has no study, but checkpoints of nodes {kept} and leases {leases}"
+
+
 def proposals_are_for_the_next_trial(state: EngineState) -> Iterator[str]:
     """A study waits for one point, of the trial that comes next; one that has nothing else to do waits for it."""
     for study in state.studies.values():
@@ -178,6 +189,7 @@ INVARIANTS: tuple[Callable[[EngineState], Iterator[str]], ...] = (
     leases_lie_on_paths,
     ended_training_owes_no_answer,
     every_request_has_a_way,
+    plans_without_studies_hold_nothing,
     proposals_are_for_the_next_trial,
 )
 

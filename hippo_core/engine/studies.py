@@ -17,11 +17,9 @@ from hippo_core.engine.commands import (
     SubmitStudy,
 )
 from hippo_core.engine.decision import Decision
-from hippo_core.engine.environments import choose_plan
+from hippo_core.engine.environments import choose_plan, clear_plan
 from hippo_core.engine.events import (
-    CheckpointDropped,
     FailuresForgotten,
-    LeaseStateChanged,
     StudyChanged,
     StudyDeleted,
     StudyPlanned,
@@ -36,8 +34,8 @@ from hippo_core.engine.lookup import find_study, find_trial
 from hippo_core.engine.proposals import renew_failed
 from hippo_core.engine.requests import open_request
 from hippo_core.engine.settling import stop_one, stop_trials
-from hippo_core.engine.state import PlanState, Study
-from hippo_core.engine.states import ENDED_STUDY_STATES, LeaseState, StudyState, TrialState
+from hippo_core.engine.state import Study
+from hippo_core.engine.states import ENDED_STUDY_STATES, StudyState, TrialState
 from hippo_core.engine.user_words import RETRIED, STOPPED, STUDY_STOPPED, TAKEN_UP
 from hippo_core.errors import Conflict, InvalidStudy
 from hippo_core.policies.policy import round_up
@@ -271,7 +269,7 @@ def extend_trial(decision: Decision, command: ExtendTrial) -> TrialExtended:
 
 
 def delete(decision: Decision, command: DeleteStudy) -> int:
-    """Forgets a study, and the states of a plan that it was the last of; returns how many trials went."""
+    """Forgets a study, and with the last one of a plan what was trained; returns how many trials went."""
     study = find_study(decision.state, command.project, command.name)
     if study.state is StudyState.RUNNING:
         raise Conflict(f"study '{study.name}' is running.", "Stop or pause it first (hippo study stop).")
@@ -279,21 +277,8 @@ def delete(decision: Decision, command: DeleteStudy) -> int:
     plan = decision.state.plans[study.plan]
     decision.emit(StudyDeleted(study=study.id))
     if not plan.studies:
-        _clear(decision, plan)
+        clear_plan(decision, plan)
     return count
-
-
-def _clear(decision: Decision, plan: PlanState) -> None:
-    """Ends what runs in a plan that no study has any more, and drops its checkpoints; its metrics stay."""
-    for lease in list(decision.state.leases.values()):
-        if lease.plan == plan.id:
-            decision.emit(
-                LeaseStateChanged(fence=lease.fence, state=LeaseState.REVOKED, reason="its study was deleted")
-            )
-    for node in plan.plan.nodes.values():
-        kept = [(step, fence) for step, fences in node.checkpoints.items() for fence in fences]
-        for step, fence in kept:
-            decision.emit(CheckpointDropped(node=node.id, step=step, fence=fence))
 
 
 def _expect(study: Study, state: StudyState, verb: str) -> None:

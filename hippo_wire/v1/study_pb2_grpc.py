@@ -236,7 +236,7 @@ class StudyServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteStudy(self, request, context):
-        """Deletes a study that has ended or is paused. What was trained stays for other studies.
+        """Deletes a study that has ended or is paused. What was trained stays while its program has other studies.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -58,7 +58,7 @@ class StudyServiceStub:
     ForkTrial: _grpc.UnaryUnaryMultiCallable[_study_pb2.ForkTrialRequest, _study_pb2.ForkTrialResponse]
     """Makes a trial that goes as another up to a step, and has other hyper-parameters from there on."""
     DeleteStudy: _grpc.UnaryUnaryMultiCallable[_study_pb2.DeleteStudyRequest, _study_pb2.DeleteStudyResponse]
-    """Deletes a study that has ended or is paused. What was trained stays for other studies."""
+    """Deletes a study that has ended or is paused. What was trained stays while its program has other studies."""
     ListTrials: _grpc.UnaryUnaryMultiCallable[_study_pb2.ListTrialsRequest, _study_pb2.ListTrialsResponse]
     """Lists the trials of a study by number."""
     GetTrial: _grpc.UnaryUnaryMultiCallable[_study_pb2.GetTrialRequest, _study_pb2.GetTrialResponse]
@@ -108,7 +108,7 @@ class StudyServiceAsyncStub(StudyServiceStub):
     ForkTrial: _aio.UnaryUnaryMultiCallable[_study_pb2.ForkTrialRequest, _study_pb2.ForkTrialResponse]  # type: ignore[assignment]
     """Makes a trial that goes as another up to a step, and has other hyper-parameters from there on."""
     DeleteStudy: _aio.UnaryUnaryMultiCallable[_study_pb2.DeleteStudyRequest, _study_pb2.DeleteStudyResponse]  # type: ignore[assignment]
-    """Deletes a study that has ended or is paused. What was trained stays for other studies."""
+    """Deletes a study that has ended or is paused. What was trained stays while its program has other studies."""
     ListTrials: _aio.UnaryUnaryMultiCallable[_study_pb2.ListTrialsRequest, _study_pb2.ListTrialsResponse]  # type: ignore[assignment]
     """Lists the trials of a study by number."""
     GetTrial: _aio.UnaryUnaryMultiCallable[_study_pb2.GetTrialRequest, _study_pb2.GetTrialResponse]  # type: ignore[assignment]
@@ -233,7 +233,7 @@ class StudyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _study_pb2.DeleteStudyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_study_pb2.DeleteStudyResponse, _abc.Awaitable[_study_pb2.DeleteStudyResponse]]:
-        """Deletes a study that has ended or is paused. What was trained stays for other studies."""
+        """Deletes a study that has ended or is paused. What was trained stays while its program has other studies."""
 
     @_abc_1.abstractmethod
     def ListTrials(

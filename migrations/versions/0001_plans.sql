@@ -22,8 +22,8 @@ CREATE TABLE plans (
     program text NOT NULL CONSTRAINT fk_plans_program REFERENCES programs,
     environment text DEFAULT '' NOT NULL
 );
-CREATE UNIQUE INDEX uq_plans_bound ON plans (project, program, environment) WHERE environment <> '';
-COMMENT ON TABLE plans IS 'Search plans: one per project, program and environment.';
+COMMENT ON TABLE plans IS
+    'Search plans: one per project, program and environment that has studies, and those that had.';
 COMMENT ON COLUMN plans.id IS 'its number';
 COMMENT ON COLUMN plans.project IS 'whose';
 COMMENT ON COLUMN plans.program IS 'of what';

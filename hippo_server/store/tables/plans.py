@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, BigInteger, CheckConstraint, Column, ForeignKey, Index, Table, Text, text
+from sqlalchemy import JSON, BigInteger, CheckConstraint, Column, ForeignKey, Index, Table, Text
 
 from hippo_server.store.tables.columns import count, metadata, moment, seconds, words
 
@@ -29,15 +29,7 @@ plans = Table(
     Column("project", Text, ForeignKey("projects.name"), nullable=False, comment="whose"),
     Column("program", Text, ForeignKey("programs.key"), nullable=False, comment="of what"),
     words("environment", "what decides bits, as canonical JSON; empty until the first lease binds it"),
-    Index(
-        "uq_plans_bound",
-        "project",
-        "program",
-        "environment",
-        unique=True,
-        postgresql_where=text("environment <> ''"),
-    ),
-    comment="Search plans: one per project, program and environment.",
+    comment="Search plans: one per project, program and environment that has studies, and those that had.",
 )
 
 nodes = Table(

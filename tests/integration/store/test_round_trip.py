@@ -121,4 +121,4 @@ def test_numbers_are_never_given_twice_when_the_latest_study_is_deleted(store: S
     submit(cluster, spec("deleted", PIECES[:1], seed=1))
     cluster.run()
     cluster.expect_equal_from_rows()
-    assert cluster.engine.state.studies[3].steps_trained == 0, "what was trained stays for others"
+    assert cluster.engine.state.studies[3].steps_trained > 0, "what was trained went with its last study"

@@ -20,6 +20,7 @@ from hippo_core.engine.commands import (
     SubmitStudy,
 )
 from hippo_core.engine.events import SavePointAnswered, StepsTrained
+from hippo_core.engine.orders import RemoveCheckpoint
 from hippo_core.engine.states import StudyState, TrialState
 from hippo_core.engine.views import study_view, trial_detail, trial_views
 from hippo_core.program import Program
@@ -391,6 +392,37 @@ def test_deleting_a_stopped_study_revokes_what_runs_for_it() -> None:
     cluster.tell(DeleteStudy(project="default", name="study"))
     assert not cluster.engine.state.leases
     assert cluster.engine.state.workers["a"].slots[0].fence is None
+
+
+def test_the_states_of_a_plan_go_with_its_last_study_and_an_equal_study_trains_anew() -> None:
+    """1. Two studies share all. 2. One is deleted: all states stay. 3. So is the other: all go. 4. An equal study is
+    trained, and has its states, as if it were the first."""
+    cluster = Cluster(0, {"a": 2})
+    for name in ("first", "second"):
+        submit(cluster, spec(name))
+        cluster.run()
+    cluster.tell(DeleteStudy(project="default", name="first"))
+    assert not cluster.engine.wanted()
+    kept = {
+        (node.id, step, fence)
+        for node in cluster.engine.state.nodes.values()
+        for step, fences in node.checkpoints.items()
+        for fence in fences
+    }
+    cluster.tell(DeleteStudy(project="default", name="second"))
+    gone = cluster.engine.wanted()
+    assert {(each.node, each.step, each.fence) for each in gone if isinstance(each, RemoveCheckpoint)} == kept
+    assert kept
+    cluster.storage = {place: state for place, state in cluster.storage.items() if place not in kept}
+    submit(cluster, spec("third"))
+    cluster.run()
+    expect_as_trained_alone(cluster, "third")
+    study = cluster.engine.state.study_named("default", "third")
+    assert study is not None
+    assert study.steps_trained == distinct_prefixes(cluster, "third")
+    for trial in study.trials.values():
+        assert trial.reached_node is not None
+        assert trial.reached in trial.reached_node.checkpoints
 
 
 def test_a_drain_is_not_forgotten_when_the_worker_comes_back() -> None:
