@@ -86,7 +86,7 @@ def test_nothing_is_sent_of_a_study_whose_trainer_cannot_work(client, service, f
 
 def test_a_trainer_that_does_not_exist_is_refused_but_can_be_planned(client, folder):
     study = edit(folder, "trainer:Small", "trainers:Small")
-    assert study.spec().program.code_digest == ""
+    assert study.spec().program.code_digest == f"missing:{folder}"
     with pytest.raises(InvalidStudy, match=r'Did you mean "trainer:\.\.\."'):
         client.submit(study)
 
