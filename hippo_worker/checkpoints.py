@@ -27,7 +27,8 @@ logger = logging.getLogger(__name__)
 class CheckpointCache:
     """Checkpoints by their digests, within a budget; those used longest ago go first.
 
-    Used from several threads. What is in use is never removed, so that the budget may be exceeded by it.
+    It takes at most half as much as its disk has free, since others write there too. Used from several threads. What
+    is in use is never removed, so that the budget may be exceeded by it.
 
     Args:
         root: A folder of the cache's own.
@@ -87,6 +88,13 @@ class CheckpointCache:
             self._pins[folder.name] -= 1
             self._make_room()
 
+    def clear(self) -> bool:
+        """Removes all that is not in use, to give its room to what matters more; tells whether anything went. Blocks."""
+        with self._lock:
+            before = len(self._sizes)
+            self._shrink(0)
+            return len(self._sizes) < before
+
     def _verified(self, location: CheckpointLocation, digest: str) -> Path | None:
         with self._lock:
             if digest not in self._sizes:
@@ -128,8 +136,11 @@ class CheckpointCache:
         return final
 
     def _make_room(self) -> None:
+        self._shrink(min(self._limit_bytes, shutil.disk_usage(self._root).free // 2))
+
+    def _shrink(self, limit_bytes: int) -> None:
         for digest in list(self._sizes):
-            if self.size_bytes <= self._limit_bytes:
+            if self.size_bytes <= limit_bytes:
                 return
             if not self._pins[digest]:
                 self._remove(digest)

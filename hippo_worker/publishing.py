@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hippo_core.engine.commands import PublishedReport, SaveFailedReport, TrainedReport
-from hippo_storage.errors import StorageError
+from hippo_storage.errors import StorageError, StorageFull
 from hippo_storage.manifest import CheckpointLocation
 from hippo_storage.storage import Published, Storage
 from hippo_worker.checkpoints import CheckpointCache
@@ -144,7 +144,13 @@ class Publisher:
     def _once(self, storage: Storage, plan: int, written: Written) -> Published:
         location = CheckpointLocation(plan=plan, node=written.node, step=written.step, fence=written.fence)
         folder = Path(written.folder)
-        published = storage.publish(folder, location, {}, keep=True)
+        try:
+            published = storage.publish(folder, location, {}, keep=True)
+        except StorageFull:
+            # The storage may lie on the cache's disk, and the cache be what fills it.
+            if not self._cache.clear():
+                raise
+            published = storage.publish(folder, location, {}, keep=True)
         try:
             self._cache.add(storage, location, published.digest, folder)
         except (StorageError, OSError) as error:

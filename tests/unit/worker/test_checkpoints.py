@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -73,6 +74,28 @@ def test_what_is_in_use_never_goes(storage: Storage, tmp_path: Path) -> None:
     cache.give_back(folder)
     assert not folder.exists()
     assert cache.size_bytes == 0
+
+
+def test_at_most_half_of_the_free_disk_is_taken(
+    storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = 4 * SIZE
+    monkeypatch.setattr("hippo_worker.checkpoints.shutil.disk_usage", lambda _: SimpleNamespace(free=free))
+    cache = CheckpointCache(tmp_path / "cache", 10 * SIZE)
+    digests = fill(cache, storage, tmp_path, 1, 2, 3)
+    assert entries(tmp_path) == {digests[2], digests[3]}
+    free = 3 * SIZE
+    digests |= fill(cache, storage, tmp_path, 4)
+    assert entries(tmp_path) == {digests[4]}
+
+
+def test_clearing_leaves_what_is_in_use(storage: Storage, tmp_path: Path) -> None:
+    cache = CheckpointCache(tmp_path / "cache", 10 * SIZE)
+    digests = fill(cache, storage, tmp_path, 1, 2)
+    cache.obtain(storage, at(2), digests[2])
+    assert cache.clear()
+    assert entries(tmp_path) == {digests[2]}
+    assert not cache.clear(), "nothing more can go"
 
 
 def test_another_servers_checkpoint_of_the_same_numbers_is_not_taken(

@@ -118,6 +118,19 @@ async def test_a_full_storage_is_told_in_its_words_and_the_save_still_comes_whil
     assert storage.published == [(2, 5)], "the earlier state gave way to the later one"
 
 
+async def test_the_cache_gives_way_to_what_is_to_be_saved_before_the_storage_is_called_full(
+    storage: FailingStorage, cache: CheckpointCache, make_publisher: Any, tmp_path: Path
+) -> None:
+    lease, publisher = make_lease(), make_publisher(IMPATIENT)
+    publisher.publish(storage, lease, write(tmp_path, 1, 3))
+    await publisher.idle()
+    storage.failures = [StorageFull("full")]
+    publisher.publish(storage, lease, write(tmp_path, 2, 5))
+    await lease.until_settled()
+    assert saves(lease) == [("PublishedReport", 3), ("PublishedReport", 5)]
+    assert cache.size_bytes == len(b"state 5"), "only what was saved since"
+
+
 async def test_a_lease_whose_saves_all_failed_is_settled_and_tried_no_more(
     storage: FailingStorage, make_publisher: Any, tmp_path: Path
 ) -> None:
