@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from hippo_client import results
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from hippo_client.client import Client
     from hippo_client.stage_tree import StageTree
-    from hippo_client.watching import Progress
+    from hippo_client.watching import Progress, StudySnapshot
     from hippo_wire.v1 import study_pb2
     from hippo_wire.v1.study_pb2_grpc import StudyServiceStub
 
@@ -125,12 +126,18 @@ class StudyHandle:
             notices: What else there is to tell, asked now and then.
         """
         with self._client.open_watch(self.name) as watch:
+            last: StudySnapshot | None = None
             for snapshot in watch.snapshots(timeout):
                 for notice in notices():
                     shown.notice(notice)
                 if snapshot is not None:
                     self._message = snapshot.study
-                    shown.show(snapshot)
+                    last = snapshot
+                elif last is not None:
+                    # Time passes for those who tell how long it stands so.
+                    last = replace(last, changed=())
+                if last is not None:
+                    shown.show(last)
 
     def dataframe(self) -> pd.DataFrame:
         """The trials as a pandas table: number, state, step, then metrics and hyper-parameters by name.

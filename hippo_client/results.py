@@ -40,6 +40,7 @@ def study_json(study: study_pb2.Study) -> Json:
         "trials": {state.value: study.trial_counts.get(state.value, 0) for state in TrialState},
         "best": best_json(study.best_trial) if study.HasField("best_trial") else None,
         "savings": savings_json(study.savings),
+        "reason": study.reason,
     }
 
 
@@ -73,6 +74,7 @@ def trial_json(trial: study_pb2.Trial) -> Json:
         "step": trial.step,
         "metrics": metrics_json(trial.metrics),
         "hyperparameters": json.loads(trial.hyperparameters_json),
+        "reason": trial.reason,
     }
 
 

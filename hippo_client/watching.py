@@ -75,7 +75,10 @@ class Progress(Protocol):
         ...
 
     def show(self, snapshot: StudySnapshot) -> None:
-        """Show the study as it is now. May come many times a second: draw as often as a person can read."""
+        """Show the study as it is now. May come many times a second: draw as often as a person can read.
+
+        Where nothing comes from the server, what is known is shown again now and then, with no trial changed.
+        """
         ...
 
 

@@ -9,7 +9,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from hippo_client.cli.live_progress import best_words, sharing_words, taken_up
-from hippo_client.cli.picture import Objective, Picture, draw, reason_words
+from hippo_client.cli.picture import (
+    WORKER_STARTS_SECONDS,
+    Objective,
+    Picture,
+    draw,
+    needs_worker,
+    reason_words,
+)
 from hippo_client.cli.words import counts, duration, number, plural
 from hippo_client.results import study_state, trial_state
 from hippo_core.engine.states import ENDED_TRIAL_STATES, StudyState, TrialState
@@ -21,12 +28,15 @@ if TYPE_CHECKING:
 SUMMARY_SECONDS = 60.0
 #: Trials that reach a rung within so long are told in one line.
 RUNG_SECONDS = 2.0
+#: What a study waits for no longer than so is not told.
+REASON_SECONDS = 2.0
 #: When more trials than this end at once, they are counted, not told one by one.
 MOST_AT_ONCE = 20
 
 
 class LineProgress:
-    """Writes a line for each trial that ends, one for those that reach a rung, and a summary a minute.
+    """Writes a line for each trial that ends, one for those that reach a rung, what the study waits for, and a
+    summary a minute.
 
     Implements ``hippo_client.watching.Progress``.
 
@@ -41,8 +51,11 @@ class LineProgress:
         self._began = clock()
         self._summed_up = clock()
         self._known: dict[int, tuple[TrialState, int]] | None = None
-        self._rungs: Counter[int] = Counter()
+        self._rungs: dict[int, int] = {}  # the last step at which each trial of the next line has paused
         self._rungs_since: float | None = None
+        self._reason = ""
+        self._reason_since = clock()
+        self._reason_told = ""
         self._last: StudySnapshot | None = None
 
     def __enter__(self) -> Self:
@@ -75,6 +88,7 @@ class LineProgress:
     def show(self, snapshot: StudySnapshot) -> None:
         """Tell what has changed."""
         self._tell_pause(snapshot)
+        self._tell_reason(snapshot)
         self._last = snapshot
         if self._known is None:  # what was over before needs no line each
             self._known = {number: _place(trial) for number, trial in snapshot.trials.items()}
@@ -96,6 +110,20 @@ class LineProgress:
         elif state is StudyState.RUNNING:
             self._write(f"{self._stamp()} {snapshot.study.name} goes on")
 
+    def _tell_reason(self, snapshot: StudySnapshot) -> None:
+        """Tell what a study that runs waits for, once it has waited for a moment."""
+        study, now = snapshot.study, self._clock()
+        reason = reason_words(study) if study_state(study) is StudyState.RUNNING else ""
+        if reason != self._reason:
+            self._reason, self._reason_since = reason, now
+        if reason == self._reason_told or now - self._reason_since < REASON_SECONDS:
+            return
+        if needs_worker(study) and now - self._began < WORKER_STARTS_SECONDS:
+            return
+        if reason:
+            self._write(f"{self._stamp()} {study.name}: {reason}")
+        self._reason_told = reason
+
     def _tell_changes(self, snapshot: StudySnapshot, known: dict[int, tuple[TrialState, int]]) -> None:
         ended = []
         for each in snapshot.changed:
@@ -107,7 +135,7 @@ class LineProgress:
             if place[0] in ENDED_TRIAL_STATES:
                 ended.append(trial)
             elif place[0] is TrialState.PAUSED:
-                self._rungs[place[1]] += 1
+                self._rungs[each] = place[1]
                 self._rungs_since = self._rungs_since or self._clock()
         self._tell_ended(ended, snapshot)
 
@@ -131,9 +159,10 @@ class LineProgress:
     def _tell_rungs(self) -> None:
         if self._rungs:
             told = ", ".join(
-                f"{plural(count, 'trial')} at step {step}" for step, count in sorted(self._rungs.items())
+                f"{plural(count, 'trial')} at step {step}"
+                for step, count in sorted(Counter(self._rungs.values()).items())
             )
-            self._write(f"{self._stamp()} paused: {told}")
+            self._write(f"{self._stamp()} rungs reached: {told}")
         self._rungs.clear()
         self._rungs_since = None
 

@@ -14,9 +14,10 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from hippo_client.cli.picture import Picture, draw
+from hippo_client.cli.picture import WORKER_STARTS_SECONDS, Picture, draw
 from hippo_client.cli.tables import GAP, READABLE, fit
 from hippo_client.cli.words import counts, duration, number, percent, plural
+from hippo_client.results import study_state
 from hippo_core.engine.states import StudyState, TrialState
 
 if TYPE_CHECKING:
@@ -24,11 +25,19 @@ if TYPE_CHECKING:
     from hippo_wire.v1 import study_pb2
 
 REDRAWS_PER_SECOND = 4
-#: What a study that runs waits for is told once a worker has had the time to start.
-SETTLED_SECONDS = 10.0
 
 # Widths of columns.
+_LABEL = 6
 _TRIAL, _STATE, _STEP, _METRIC = 6, 9, 7, 9
+
+# What a study that was submitted before does.
+_FOUND = {
+    StudyState.RUNNING: "it goes on where it stands",
+    StudyState.PAUSED: "it is paused",
+    StudyState.STOPPED: "it has been stopped",
+    StudyState.COMPLETED: "it has completed",
+    StudyState.FAILED: "it has failed",
+}
 
 # A state is told by its word; colour only helps.
 _COLOURS = {
@@ -112,7 +121,7 @@ def taken_up(study: study_pb2.Study, outcome: str) -> str:
     count = sum(study.trial_counts.values())
     if outcome == "extended":
         return f"The study {study.name} is extended; it has {plural(count, 'trial')} now."
-    return f"The study {study.name} was submitted before; it goes on where it stands."
+    return f"The study {study.name} was submitted before; {_FOUND[study_state(study)]}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,16 +142,21 @@ def _header(picture: Picture, elapsed_seconds: float) -> Table:
     left = "" if picture.seconds_left is None else f" · about {duration(picture.seconds_left)} left"
     slots = f" · {picture.slots_busy}/{plural(picture.slots_total, 'slot')} busy"
     header = Table.grid(padding=(0, 2, 0, 0))
-    header.add_column(style="bold", no_wrap=True)
-    header.add_column(no_wrap=True, overflow="ellipsis")
-    header.add_row("study", f"{picture.name} {picture.state} · {duration(elapsed_seconds)}{left}{slots}")
-    settled = picture.state != StudyState.RUNNING or elapsed_seconds >= SETTLED_SECONDS
-    if picture.reason and settled:
-        header.add_row("", Text(picture.reason, style="yellow", overflow="fold"))
-    header.add_row("trials", counts(picture.trials))
-    header.add_row("best", best_words(picture))
-    header.add_row("steps", sharing_words(picture))
+    header.add_column(style="bold", no_wrap=True, width=_LABEL)
+    header.add_column()
+    header.add_row(
+        "study", _line(f"{picture.name} {picture.state} · {duration(elapsed_seconds)}{left}{slots}")
+    )
+    if picture.reason and not (picture.needs_worker and elapsed_seconds < WORKER_STARTS_SECONDS):
+        header.add_row("", Text(picture.reason, style="yellow"))
+    header.add_row("trials", _line(counts(picture.trials)))
+    header.add_row("best", _line(best_words(picture)))
+    header.add_row("steps", _line(sharing_words(picture)))
     return header
+
+
+def _line(words: str) -> Text:
+    return Text(words, no_wrap=True, overflow="ellipsis")
 
 
 def best_words(picture: Picture) -> str:

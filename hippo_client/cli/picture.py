@@ -8,9 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hippo_client.cli.connection import named_server
 from hippo_client.cli.words import short_hyperparameter
 from hippo_client.results import metrics_json, study_state, trial_state
 from hippo_core.engine.states import StudyState, TrialState
+from hippo_core.engine.waiting import NO_WORKER
 
 if TYPE_CHECKING:
     from hippo_client.watching import StudySnapshot
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 MOST_ROWS = 10
 BEST_ROWS = 3
 MOST_PARAMETERS = 3
+#: That no worker is there is told once one has had the time to start.
+WORKER_STARTS_SECONDS = 10.0
 
 # The order in which states are counted out: what goes on, what may, what is over.
 _COUNTED = (
@@ -76,6 +80,8 @@ class Picture:
     """A study at one moment.
 
     Attributes:
+        reason: Why it is in its state, or what it waits for.
+        needs_worker: Whether it waits for a worker, which may be about to start.
         saved_fraction: What part of the steps sharing saved; None where that means nothing.
         parameter_names: The hyper-parameters of the rows, the ones that vary most first.
         varying_count: How many hyper-parameters vary in all.
@@ -84,6 +90,7 @@ class Picture:
     name: str
     state: str
     reason: str
+    needs_worker: bool
     metric: str
     trials: Mapping[str, int]
     best: study_pb2.Trial | None
@@ -124,6 +131,7 @@ def draw(snapshot: StudySnapshot) -> Picture:
         name=study.name,
         state=study_state(study).value,
         reason=reason_words(study),
+        needs_worker=needs_worker(study),
         metric=objective.metric,
         trials={state.value: study.trial_counts.get(state.value, 0) for state in _COUNTED},
         best=best,
@@ -145,7 +153,21 @@ def reason_words(study: study_pb2.Study) -> str:
     """Why a study is in its state, or what it waits for; with the command that it waits for, where it is that."""
     if study_state(study) is StudyState.PAUSED:
         return f"{study.reason}; `hippo study resume {study.name}` goes on"
+    if needs_worker(study):
+        return f"{study.reason}; {_starting_a_worker()}"
     return study.reason
+
+
+def needs_worker(study: study_pb2.Study) -> bool:
+    """Whether a study that runs waits for a worker to come."""
+    return study_state(study) is StudyState.RUNNING and study.reason == NO_WORKER
+
+
+def _starting_a_worker() -> str:
+    # A server elsewhere has no supervisor that would start one beside it.
+    if named_server() is not None:
+        return "`hippo-worker` starts one"
+    return "`hippo run STUDY.py` or `hippo up` starts one"
 
 
 def count_variations(trials: Iterable[study_pb2.Trial]) -> dict[str, int]:
@@ -187,6 +209,9 @@ def _row(
 
 
 def _seconds_left(study: study_pb2.Study) -> float | None:
+    """An estimate; None where nothing is being trained, for then it may take for ever."""
     if study_state(study) is not StudyState.RUNNING or not study.HasField("seconds_waiting"):
+        return None
+    if not study.slots_busy:
         return None
     return study.seconds_waiting / max(study.slots_total, 1)

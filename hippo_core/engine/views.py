@@ -14,7 +14,7 @@ from hippo_core.engine.lookup import find_study, find_trial
 from hippo_core.engine.state import EngineState, Study, Trial
 from hippo_core.engine.states import StudyState, TrialState, WorkerState
 from hippo_core.engine.trial_paths import CheckpointRef, checkpoints_of, going_through, is_running, walk
-from hippo_core.engine.waiting import trial_waiting_reason, waiting_reason
+from hippo_core.engine.waiting import trials_waiting_reason, waiting_reason
 from hippo_core.errors import NotFound
 from hippo_core.lease import Lease, Stage
 from hippo_core.plan import Metrics, Node
@@ -170,7 +170,8 @@ def trial_views(
     study = find_study(engine.state, project, name)
     # Trials are numbered from 0 without gaps.
     numbers = range(len(study.trials))[first : None if count is None else first + count]
-    return tuple(_trial_view(engine.state, study, study.trials[number]) for number in numbers)
+    waiting = trials_waiting_reason(engine.state, study)
+    return tuple(_trial_view(engine.state, study, study.trials[number], waiting) for number in numbers)
 
 
 def trial_detail(engine: Engine, project: str, name: str, number: int) -> TrialDetail:
@@ -180,7 +181,7 @@ def trial_detail(engine: Engine, project: str, name: str, number: int) -> TrialD
     step = progress(trial)
     plan = engine.state.plans[study.plan]
     return TrialDetail(
-        trial=_trial_view(engine.state, study, trial),
+        trial=_trial_view(engine.state, study, trial, trials_waiting_reason(engine.state, study)),
         history=tuple(
             EvaluationView(step=each, metrics=node.metrics[each])
             for node, start, stop in walk(trial, step)
@@ -326,7 +327,7 @@ def trial_path(engine: Engine, project: str, name: str, number: int) -> TrialPat
         spec=study.spec,
         names={each.id: each.name for each in engine.state.studies.values() if each.project == project},
         path=tuple(parts),
-        trial=_trial_view(engine.state, study, trial),
+        trial=_trial_view(engine.state, study, trial, trials_waiting_reason(engine.state, study)),
     )
 
 
@@ -361,7 +362,10 @@ def _study_view(state: EngineState, study: Study) -> StudyView:
         reason=study.reason or waiting_reason(state, study),
         spec=study.spec.to_json(),
         trial_counts=dict(sorted(counts.items())),
-        best_trials=tuple(_trial_view(state, study, trial) for trial in best_trials(study)),
+        best_trials=tuple(
+            _trial_view(state, study, trial, trials_waiting_reason(state, study))
+            for trial in best_trials(study)
+        ),
         savings=_savings(state, study, without),
         steps_waiting=waiting + on_the_way,
         seconds_waiting=(waiting + on_the_way) * plan.tree.mean_step_seconds() if measured else None,
@@ -407,7 +411,8 @@ def _shown_state(state: EngineState, study: Study, trial: Trial) -> TrialState:
     return TrialState.RUNNING if is_running(state, study, trial) else trial.state
 
 
-def _trial_view(state: EngineState, study: Study, trial: Trial) -> TrialView:
+def _trial_view(state: EngineState, study: Study, trial: Trial, waiting: str) -> TrialView:
+    """A trial as listed; ``waiting`` is why those of its study wait that wait."""
     step, shown = progress(trial), _shown_state(state, study, trial)
     metrics: Metrics = {}
     for node, start, stop in walk(trial, step):
@@ -423,5 +428,5 @@ def _trial_view(state: EngineState, study: Study, trial: Trial) -> TrialView:
         hyperparameters=study.hyperparameters(trial),
         parent=None if trial.fork is None else trial.fork["trial"],
         forked_at=None if trial.fork is None else trial.fork["at"],
-        reason=trial.reason or trial_waiting_reason(study, shown),
+        reason=trial.reason or (waiting if shown is TrialState.WAITING else ""),
     )

@@ -5,7 +5,10 @@ from __future__ import annotations
 from hippo_core.engine.environments import environment_of, fits
 from hippo_core.engine.proposals import proposal_in_words
 from hippo_core.engine.state import EngineState, Study
-from hippo_core.engine.states import StudyState, TrialState, WorkerState
+from hippo_core.engine.states import StudyState, WorkerState
+
+#: What everything waits for while nothing can train.
+NO_WORKER = "no worker is there"
 
 
 def waiting_reason(state: EngineState, study: Study) -> str:
@@ -16,16 +19,28 @@ def waiting_reason(state: EngineState, study: Study) -> str:
         return proposal_in_words(study)
     if not study.open:
         return ""
-    plan = state.plans[study.plan]
     message = _latest_failure(study)
     if message:
         return f"being tried again after a failure: {message}"
+    return _unserved_reason(state, study)
+
+
+def trials_waiting_reason(state: EngineState, study: Study) -> str:
+    """Why those trials of a study wait that wait; empty where they wait for their turn."""
+    if study.state is StudyState.PAUSED:
+        return "the study is paused"
+    return _unserved_reason(state, study) if study.state is StudyState.RUNNING and study.open else ""
+
+
+def _unserved_reason(state: EngineState, study: Study) -> str:
+    """Why no slot can train for the study; empty where one does or could."""
+    plan = state.plans[study.plan]
     if any(lease.plan == plan.id for lease in state.leases.values()):
         return ""
     resources = study.spec.program.resources
     live = [worker for worker in state.workers.values() if worker.state is WorkerState.LIVE]
     if not live:
-        return "no worker is there"
+        return NO_WORKER
     slots = [(worker, slot) for worker in live for slot in worker.slots.values()]
     fitting = [(worker, slot) for worker, slot in slots if fits(slot, resources)]
     if not fitting:
@@ -39,12 +54,6 @@ def waiting_reason(state: EngineState, study: Study) -> str:
             "Start a worker with it, or submit the study under another name to train anew"
         )
     return ""
-
-
-def trial_waiting_reason(study: Study, state: TrialState) -> str:
-    """Why a trial waits where its study holds it back; empty where it waits for its turn."""
-    held = study.state is StudyState.PAUSED and state is TrialState.WAITING
-    return "the study is paused" if held else ""
 
 
 def _latest_failure(study: Study) -> str:

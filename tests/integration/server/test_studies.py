@@ -102,9 +102,9 @@ def test_a_page_of_trials_costs_no_more_than_its_own_trials(client, monkeypatch)
     seen = []
     view = views._trial_view
 
-    def count(state, study, trial):
+    def count(state, study, trial, waiting):
         seen.append(trial.number)
-        return view(state, study, trial)
+        return view(state, study, trial, waiting)
 
     monkeypatch.setattr(views, "_trial_view", count)
     numbers, token = [], ""

@@ -154,7 +154,7 @@ def text(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
 @pytest.mark.usefixtures("server")
 def test_study_show_json_has_the_promised_shape(result: Callable[..., Any]) -> None:
     shown = result("study", "show", "digits")
-    assert list(shown) == ["study", "state", "trials", "best", "savings"]
+    assert list(shown) == ["study", "state", "trials", "best", "savings", "reason"]
     assert (shown["study"], shown["state"], shown["trials"]["completed"]) == ("digits", "completed", 1)
     assert shown["best"] == {
         "trial": 3,
@@ -381,6 +381,7 @@ def test_trial_ls(text: Callable[..., str], result: Callable[..., Any]) -> None:
         "step": 3,
         "metrics": {"accuracy": 0.81},
         "hyperparameters": {"lr": 0.1, "batch_size": 64},
+        "reason": "",
     }
     assert text("trial", "ls", "digits").splitlines() == [
         "TRIAL  STATE      STEP  accuracy  lr                                              batch_size",

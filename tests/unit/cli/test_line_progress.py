@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import pytest
+
 from hippo_client.cli.line_progress import LineProgress
+from hippo_client.watching import StudySnapshot
 from hippo_wire.v1 import study_pb2
 from tests.unit.cli.pictures import snapshot, trial
 
@@ -40,7 +43,7 @@ def test_trials_that_reach_a_rung_together_are_one_line() -> None:
     first = snapshot([trial(n, "paused", 1, 0.5) for n in range(4)], changed=[0, 1])
     second = snapshot([trial(n, "paused", 3 if n == 0 else 1, 0.5) for n in range(4)], changed=[0, 2, 3])
     lines = lines_of((0.0, start), (1.0, first), (2.0, second), (3.5, second))
-    assert lines[0] == "0:00:04 paused: 4 trials at step 1, 1 trial at step 3"
+    assert lines[0] == "0:00:04 rungs reached: 3 trials at step 1, 1 trial at step 3"
 
 
 def test_a_failure_is_told_with_its_reason() -> None:
@@ -67,6 +70,41 @@ def test_a_pause_and_its_end_are_told_once() -> None:
         "0:00:01 digits paused by a user; `hippo study resume digits` goes on",
         "0:00:03 digits goes on",
     ]
+
+
+def waiting(reason: str) -> StudySnapshot:
+    return snapshot([trial(0, "waiting", 0)], reason=reason)
+
+
+def test_what_a_study_waits_for_is_told_when_it_has_waited_a_moment_and_when_it_changes() -> None:
+    assert lines_of(
+        (0.0, waiting("no slot fits: cpus 99")),
+        (1.0, waiting("no slot fits: cpus 99")),
+        (3.0, waiting("no slot fits: cpus 99")),
+        (9.0, waiting("no slot fits: cpus 99")),
+        (20.0, waiting("no worker has its environment")),
+        (22.0, waiting("no worker has its environment")),
+    )[:-1] == ["0:00:03 digits: no slot fits: cpus 99", "0:00:22 digits: no worker has its environment"]
+
+
+def test_what_passes_in_a_moment_is_not_told() -> None:
+    proposing, trains = "the sampler tpe is proposing trial 3", ""
+    lines = lines_of(*((float(second), waiting((proposing, trains)[second % 2])) for second in range(9)))
+    assert not any(proposing in line for line in lines[:-1])
+
+
+def test_that_no_worker_is_there_is_told_once_one_had_the_time_to_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("HIPPO_SERVER", raising=False)
+    alone = waiting("no worker is there")
+    assert lines_of((0.0, alone), (5.0, alone), (10.0, alone), (15.0, alone))[:-1] == [
+        "0:00:10 digits: no worker is there; `hippo run STUDY.py` or `hippo up` starts one"
+    ]
+    monkeypatch.setenv("HIPPO_SERVER", "example:7440")
+    assert lines_of((0.0, alone), (10.0, alone))[0] == (
+        "0:00:10 digits: no worker is there; `hippo-worker` starts one"
+    )
 
 
 def test_many_that_end_at_once_are_counted() -> None:

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from hippo_client.cli.live_progress import LiveProgress, Screen
+from hippo_client.cli.live_progress import LiveProgress, Screen, taken_up
 from hippo_client.cli.picture import draw
 from hippo_wire.v1 import study_pb2
 from tests.unit.cli.pictures import snapshot, trial
@@ -52,6 +52,32 @@ def test_a_pause_is_told_at_once_and_what_a_running_study_waits_for_once_a_worke
     assert told.strip() == "paused by a user; `hippo study resume digits` goes on"
     assert "no worker" not in lines(study_pb2.STUDY_STATE_RUNNING, "no worker is there", 1.0)[1]
     assert "no worker" in lines(study_pb2.STUDY_STATE_RUNNING, "no worker is there", 11.0)[1]
+
+
+def test_a_long_reason_wraps_and_takes_no_room_from_the_labels() -> None:
+    reason = (
+        "no slot fits: the study asks for cpus 99, gpus any; the largest slot has cpus 1, gpus 0 and no more"
+    )
+    out = io.StringIO()
+    study = snapshot([trial(0, "waiting", 2)], reason=reason)
+    Console(file=out, width=80).print(Screen(draw(study), 1.0))
+    lines = [line.rstrip() for line in out.getvalue().splitlines()]
+    assert [line[:8].strip() for line in lines[:5]] == ["study", "", "", "trials", "best"]
+    assert " ".join(line.strip() for line in lines[1:3]) == reason
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state", "told"),
+    [
+        ("unchanged", study_pb2.STUDY_STATE_RUNNING, "was submitted before; it goes on where it stands."),
+        ("unchanged", study_pb2.STUDY_STATE_COMPLETED, "was submitted before; it has completed."),
+        ("unchanged", study_pb2.STUDY_STATE_FAILED, "was submitted before; it has failed."),
+        ("extended", study_pb2.STUDY_STATE_RUNNING, "is extended; it has 1 trial now."),
+    ],
+)
+def test_a_study_that_was_there_before_is_told_with_what_it_does(outcome: str, state: int, told: str) -> None:
+    study = snapshot([trial(0, "completed", 27)], state=state).study
+    assert taken_up(study, outcome) == f"The study digits {told}"
 
 
 def varying(width: int) -> str:

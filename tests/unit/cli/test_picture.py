@@ -82,6 +82,13 @@ def test_a_conditional_parameter_that_a_trial_lacks_is_blank() -> None:
     assert [row.parameters for row in draw(snapshot(trials)).rows] == [("1", ""), ("2", "3")]
 
 
+def test_nothing_is_estimated_where_nothing_is_trained() -> None:
+    idle = snapshot([trial(0, "waiting", 2)], reason="no worker is there")
+    idle.study.slots_busy = idle.study.slots_total = 0
+    assert draw(idle).seconds_left is None
+    assert draw(idle).reason.startswith("no worker is there; `hippo")
+
+
 def test_a_paused_study_tells_how_it_goes_on_and_not_when_it_will_be_done() -> None:
     paused = snapshot([trial(0, "waiting", 2)], state=study_pb2.STUDY_STATE_PAUSED, reason="paused by a user")
     assert draw(paused).seconds_left is None

@@ -29,6 +29,7 @@ def test_the_shape_of_a_study():
             "seconds_trained": 8.0,
             "seconds_saved": 12.0,
         },
+        "reason": "",
     }  # fmt: skip
 
 
@@ -46,7 +47,15 @@ def test_the_shape_of_a_listed_trial():
         "step": 3,
         "metrics": {"accuracy": 0.5, "loss": None},
         "hyperparameters": messages.HYPERPARAMETERS,
+        "reason": "",
     }
+
+
+def test_what_a_study_and_a_trial_wait_for_is_told():
+    assert study_json(study_pb2.Study(state=study_pb2.STUDY_STATE_RUNNING, reason="no slot fits"))[
+        "reason"
+    ] == ("no slot fits")
+    assert trial_json(messages.trial(1, reason="no slot fits"))["reason"] == "no slot fits"
 
 
 def test_the_shape_of_a_shown_trial():
@@ -64,6 +73,7 @@ def test_the_shape_of_a_shown_trial():
         "step",
         "metrics",
         "hyperparameters",
+        "reason",
         "history",
         "values",
         "path",

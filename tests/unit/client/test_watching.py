@@ -129,6 +129,27 @@ def test_wait_shows_and_returns_the_handle(client, service):
     assert "completed" in repr(handle)
 
 
+def test_what_is_known_is_shown_again_while_nothing_comes(client, service):
+    """1. The study comes. 2. Nothing comes for a while: it is shown again, unchanged. 3. It ends."""
+    service.add(messages.study())
+    again, changed = threading.Event(), []
+
+    class Patient(SilentProgress):
+        def show(self, snapshot):
+            changed.append(snapshot.changed)
+            if len(changed) == 2:
+                again.set()
+
+    def stream():
+        yield messages.update(messages.trial(0))
+        assert again.wait(60)
+        yield messages.update(state=COMPLETED)
+
+    service.watches = [stream()]
+    client.study("digits").wait(Patient())
+    assert changed[:2] == [(0,), ()]
+
+
 def test_wait_without_progress_is_silent(client, service, capsys):
     service.add(messages.study())
     service.watches = [[messages.update(state=COMPLETED)]]

@@ -23,7 +23,7 @@ from hippo_core.engine.events import SavePointAnswered, StepsTrained
 from hippo_core.engine.orders import RemoveCheckpoint
 from hippo_core.engine.states import StudyState, TrialState
 from hippo_core.engine.views import study_view, trial_detail, trial_views
-from hippo_core.program import Program
+from hippo_core.program import Program, Resources
 from hippo_core.study import Objective, StudySpec
 from tests.unit.engine.cluster import Cluster, alone
 
@@ -198,6 +198,23 @@ def test_extending_trains_only_what_is_new(seed: int) -> None:
     assert cluster.trained == distinct_prefixes(cluster, "study") + view.savings.steps_retrained
 
 
+def test_study_and_trials_tell_that_no_slot_can_ever_serve_them() -> None:
+    """1. Without a worker. 2. With one whose slots are too small."""
+
+    def told(cluster: Cluster) -> tuple[str, set[str]]:
+        submit(cluster, large)
+        view = study_view(cluster.engine, "default", "study")
+        return view.reason, {each.reason for each in trial_views(cluster.engine, "default", "study")}
+
+    large = replace(spec(), program=replace(spec().program, resources=Resources(cpus=99)))
+    assert told(Cluster(0, {})) == ("no worker is there", {"no worker is there"})
+    small = Cluster(0, {"a": 1})
+    reason, reasons = told(small)
+    assert reason.startswith("no slot fits: the study asks for cpus 99")
+    assert reasons == {reason}
+    assert trial_detail(small.engine, "default", "study", 0).trial.reason == reason
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_a_pause_saves_and_a_resume_goes_on(seed: int) -> None:
     cluster = Cluster(seed, {"a": 2})
@@ -350,12 +367,12 @@ def test_a_trial_is_done_when_its_state_is_saved() -> None:
 def test_the_trials_of_a_paused_study_tell_what_they_wait_for() -> None:
     cluster = Cluster(0, {})
     submit(cluster, spec())
-    assert {each.reason for each in trial_views(cluster.engine, "default", "study")} == {""}
+    assert {each.reason for each in trial_views(cluster.engine, "default", "study")} == {"no worker is there"}
     cluster.tell(PauseStudy(project="default", name="study"))
     paused = trial_views(cluster.engine, "default", "study")
     assert {(each.state, each.reason) for each in paused} == {(TrialState.WAITING, "the study is paused")}
     cluster.tell(ResumeStudy(project="default", name="study"))
-    assert {each.reason for each in trial_views(cluster.engine, "default", "study")} == {""}
+    assert {each.reason for each in trial_views(cluster.engine, "default", "study")} == {"no worker is there"}
 
 
 def test_a_paused_study_whose_objective_is_missing_fails() -> None:
