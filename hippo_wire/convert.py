@@ -235,7 +235,7 @@ def _unusable(message: worker_pb2.CheckpointUnusable) -> UnusableReport:
 
 
 def _save_failed(message: worker_pb2.SaveFailed) -> SaveFailedReport:
-    return SaveFailedReport(node=message.node, step=message.step, reason=message.reason)
+    return SaveFailedReport(node=message.node, step=message.step, reason=message.reason, full=message.full)
 
 
 def _answered(message: worker_pb2.OfferAnswered) -> AnsweredReport:

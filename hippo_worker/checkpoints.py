@@ -89,7 +89,7 @@ class CheckpointCache:
             self._make_room()
 
     def clear(self) -> bool:
-        """Removes all that is not in use, to give its room to what matters more; tells whether anything went. Blocks."""
+        """Removes all that is not in use, to give its room to what matters more; tells whether any went. Blocks."""
         with self._lock:
             before = len(self._sizes)
             self._shrink(0)

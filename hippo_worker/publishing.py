@@ -11,10 +11,11 @@ import asyncio
 import logging
 import shutil
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hippo_core.engine.commands import PublishedReport, SaveFailedReport, TrainedReport
 from hippo_storage.errors import StorageError, StorageFull
@@ -60,12 +61,14 @@ class Publisher:
         """Publishes a state in the background, and lets the lease say what came of it."""
         state = (written.node, written.step)
         lease.save_begins(state)
-        task = asyncio.create_task(self._publish(storage, lease, written), name=f"publish {state}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._begin(self._publish(storage, lease, written))
+
+    def make_room(self) -> None:
+        """Gives up the cache in the background: the disk that states are written to is full."""
+        self._begin(self._clear())
 
     async def idle(self) -> None:
-        """Waits until nothing is to be published any more."""
+        """Waits until nothing is to be done any more."""
         while self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -75,6 +78,14 @@ class Publisher:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._thread.shutdown(cancel_futures=True)
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _clear(self) -> None:
+        await asyncio.to_thread(self._cache.clear)
 
     async def _publish(self, storage: Storage, lease: Lease, written: Written) -> None:
         state = (written.node, written.step)
@@ -125,7 +136,14 @@ class Publisher:
                 final = not error.retryable
                 if not told and (final or time.monotonic() - began >= self._patience.silent_seconds):
                     told = True
-                    lease.say(SaveFailedReport(node=written.node, step=written.step, reason=str(error)))
+                    lease.say(
+                        SaveFailedReport(
+                            node=written.node,
+                            step=written.step,
+                            reason=str(error),
+                            full=isinstance(error, StorageFull),
+                        )
+                    )
                     lease.save_ends(state, kept=False)
                 if final or (told and _is_useless(lease, written)):
                     return None

@@ -170,7 +170,7 @@ class Alone:
         """Keeps where the state lies."""
         self.folders[step] = folder
 
-    def save_failed(self, node: int, step: int, reason: str) -> None:
+    def save_failed(self, node: int, step: int, reason: str, full: bool) -> None:
         """Keeps why."""
         self.failed_saves.append(reason)
 

@@ -247,11 +247,12 @@ class UnusableReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SaveFailedReport:
-    """A save will not come."""
+    """A save will not come; ``full``: since no space is left."""
 
     node: int
     step: int
     reason: str
+    full: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,8 @@ class EngineSettings:
         orphan_seconds: How long a worker without a server trains on.
         backoff_seconds: The first pause after an infrastructure failure; it doubles with each further one.
         backoff_limit_seconds: The longest pause.
+        full_seconds: The first pause of a plan for whose states no space was left; it doubles with each further one.
+        full_limit_seconds: The longest such pause.
         user_retries: How often a failure of user code, or of memory, is tried again.
         sharing: Whether trials share what they have in common. Without, each is trained alone: to compare with.
     """
@@ -28,6 +30,8 @@ class EngineSettings:
     orphan_seconds: float = 600.0
     backoff_seconds: float = 0.2
     backoff_limit_seconds: float = 30.0
+    full_seconds: float = 5.0
+    full_limit_seconds: float = 60.0
     user_retries: int = 1
     sharing: bool = True
 
@@ -38,6 +42,8 @@ class Volatile:
 
     worker_deadlines: dict[str, float] = field(default_factory=dict)
     unblock: dict[int, float] = field(default_factory=dict)  #: by node
+    held: dict[int, float] = field(default_factory=dict)  #: by plan: until when none of its paths begins
+    full: dict[int, int] = field(default_factory=dict)  #: by plan: pauses in a row for a lack of space
 
 
 @dataclass(slots=True)

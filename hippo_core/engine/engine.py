@@ -88,6 +88,9 @@ class Engine:
             if node.failures is not None and FailureClass.INFRASTRUCTURE.value in node.failures.counts:
                 self.volatile.unblock[node.id] = now + self.settings.backoff_seconds
                 state.tree_of(node).blocked.add(node.id)
+            if node.failures is not None and FailureClass.STORAGE.value in node.failures.counts:
+                self.volatile.full[node.plan] = 1
+                self.volatile.held[node.plan] = now + self.settings.full_seconds
 
     def handle(self, command: Command, now: float) -> Outcome:
         """Decides what a command means.
@@ -159,7 +162,8 @@ class Engine:
 
     def next_deadline(self) -> float | None:
         """When a ``Tick`` is due; None: never, as things are."""
-        deadlines = [*self.volatile.worker_deadlines.values(), *self.volatile.unblock.values()]
+        volatile = self.volatile
+        deadlines = [*volatile.worker_deadlines.values(), *volatile.unblock.values(), *volatile.held.values()]
         return min(deadlines, default=None)
 
     def directives(self, worker: str) -> orders.Directives:

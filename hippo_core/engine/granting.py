@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 
 from hippo_core.engine.decision import Decision
@@ -24,7 +24,7 @@ def schedule(decision: Decision) -> None:
         del state.touched_plans[plan.id]
         _bring_in_line(decision, plan)
     while True:
-        choice = _choose(state)
+        choice = _choose(state, decision.volatile.held)
         if choice is None or not _grant(decision, choice):
             return
         for number in list(state.touched_plans):
@@ -77,9 +77,15 @@ class _Choice:
         return self.candidate.priority, self.candidate.remaining, self.in_memory
 
 
-def _choose(state: EngineState) -> _Choice | None:
-    """The best that any idle slot can take; the first of equals, in order of worker, slot and plan."""
-    tops = {plan.id: top for plan in state.plans.values() if (top := plan.tree.best()) is not None}
+def _choose(state: EngineState, held: Container[int]) -> _Choice | None:
+    """The best that any idle slot can take; the first of equals, in order of worker, slot and plan.
+
+    Args:
+        state: Not changed.
+        held: Plans of which nothing is taken.
+    """
+    free = [plan for plan in state.plans.values() if plan.id not in held]
+    tops = {plan.id: top for plan in free if (top := plan.tree.best()) is not None}
     best: _Choice | None = None
     for name in sorted(state.workers):
         worker = state.workers[name]
@@ -88,13 +94,15 @@ def _choose(state: EngineState) -> _Choice | None:
         for slot in worker.slots.values():
             if slot.fence is not None:
                 continue
-            for choice in _options(state, tops, worker, slot):
+            for choice in _options(state, tops, worker, slot, held):
                 if best is None or choice.rank > best.rank:
                     best = choice
     return best
 
 
-def _options(state: EngineState, tops: dict[int, Candidate], worker: Worker, slot: Slot) -> Iterator[_Choice]:
+def _options(
+    state: EngineState, tops: dict[int, Candidate], worker: Worker, slot: Slot, held: Container[int]
+) -> Iterator[_Choice]:
     for number, candidate in tops.items():
         plan = state.plans[number]
         if _suits(state, plan, worker, slot):
@@ -102,7 +110,7 @@ def _options(state: EngineState, tops: dict[int, Candidate], worker: Worker, slo
             yield _Choice(candidate, plan, worker, slot, in_memory)
     if slot.holds is not None and _kept_or_promised(state, slot.holds):
         plan = state.plans[state.nodes[slot.holds[0]].plan]
-        if _suits(state, plan, worker, slot):
+        if plan.id not in held and _suits(state, plan, worker, slot):
             for candidate in plan.tree.continuations(slot.holds):
                 yield _Choice(candidate, plan, worker, slot, True)
 

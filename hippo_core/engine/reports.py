@@ -108,9 +108,8 @@ def _take(
             _answer(decision, lease, item.node, item.step, will=item.will)
         case SaveFailedReport():
             _answer(decision, lease, item.node, item.step, will=False)
-            _count_failure(
-                decision, lease, FailureClass.INFRASTRUCTURE, item.node, item.step, item.reason, ""
-            )
+            failure = FailureClass.STORAGE if item.full else FailureClass.INFRASTRUCTURE
+            _count_failure(decision, lease, failure, item.node, item.step, item.reason, "")
         case TrainedReport() | FailedReport() | ReleasedReport():
             return
         case _:
@@ -149,11 +148,11 @@ def _take_steps(decision: Decision, lease: Lease, item: StepsReport) -> None:
                 seconds=seconds * count / total,
             )
         )
-    charged = {FailureClass.USER.value, FailureClass.MEMORY.value}
+    lasting = {FailureClass.USER.value, FailureClass.MEMORY.value, FailureClass.STORAGE.value}
     if (
         node.failures is not None
         and node.trained > node.failures.step
-        and not charged.intersection(node.failures.counts)
+        and not lasting.intersection(node.failures.counts)
     ):
         decision.emit(FailuresForgotten(node=node.id))
 
@@ -213,6 +212,7 @@ def _take_checkpoint(decision: Decision, lease: Lease, item: PublishedReport) ->
     saved_in = decision.state.nodes[item.node]
     if saved_in.failures is not None and item.step > saved_in.failures.step:
         decision.emit(FailuresForgotten(node=item.node))
+    _end_fullness(decision, lease.plan)
     tree = decision.state.plans[lease.plan].tree
     starts = {each.start[:2] for each in decision.state.leases.values() if each.start is not None}
     for number, step in earlier:
@@ -222,6 +222,16 @@ def _take_checkpoint(decision: Decision, lease: Lease, item: PublishedReport) ->
         kept = node.checkpoints.get(step, {})
         if lease.fence in kept and step not in node.requests and not tree.starts_at(number, step):
             decision.emit(CheckpointDropped(node=number, step=step, fence=lease.fence))
+
+
+def _end_fullness(decision: Decision, number: int) -> None:
+    """A state was saved: there is space again for those of the plan."""
+    if decision.volatile.full.pop(number, None) is None:
+        return
+    decision.volatile.held.pop(number, None)
+    for node in decision.state.plans[number].plan.nodes.values():
+        if node.failures is not None and node.failures.counts.keys() == {FailureClass.STORAGE.value}:
+            decision.emit(FailuresForgotten(node=node.id))
 
 
 def _end(decision: Decision, lease: Lease, item: ReportItem) -> None:
@@ -294,7 +304,19 @@ def _count_failure(
         for held_back in (number, lease.stages[0][0]):
             decision.volatile.unblock[held_back] = decision.now + pause
             tree.blocked.add(held_back)
+    elif failure is FailureClass.STORAGE:
+        _hold(decision, node.plan)
     return count
+
+
+def _hold(decision: Decision, plan: int) -> None:
+    """Lets no path of the plan begin for a while: what it would train could not be saved either."""
+    volatile, settings = decision.volatile, decision.settings
+    if plan in volatile.held:
+        return
+    volatile.full[plan] = volatile.full.get(plan, 0) + 1
+    pause = settings.full_seconds * 2.0 ** min(volatile.full[plan] - 1, 30)
+    volatile.held[plan] = decision.now + min(settings.full_limit_seconds, pause)
 
 
 def _change(decision: Decision, lease: Lease, state: LeaseState, reason: str) -> None:

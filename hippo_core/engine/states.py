@@ -69,6 +69,7 @@ class FailureClass(StrEnum):
     USER = "user"
     INVALID = "invalid"
     MEMORY = "memory"
+    STORAGE = "storage"  #: nowhere to save a state: no space is left
 
 
 STUDY_TRANSITIONS: Mapping[StudyState, frozenset[StudyState]] = {

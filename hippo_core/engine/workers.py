@@ -100,6 +100,10 @@ def expire(decision: Decision) -> None:
             tree.blocked.discard(number)
             tree.mark(number)
             decision.state.touched_plans[node.plan] = None
+    for plan in sorted(volatile.held):
+        if volatile.held[plan] <= decision.now:
+            del volatile.held[plan]
+            decision.state.touched_plans[plan] = None
 
 
 def _give_up(

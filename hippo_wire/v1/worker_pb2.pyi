@@ -59,6 +59,8 @@ class _FailureClassEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FailureC
     """The trainer's code, where a retry cannot help."""
     FAILURE_CLASS_MEMORY: _FailureClass.ValueType  # 4
     """Out of memory: retried once."""
+    FAILURE_CLASS_STORAGE: _FailureClass.ValueType  # 5
+    """No space is left to save states: never charged to the trial."""
 
 class FailureClass(_FailureClass, metaclass=_FailureClassEnumTypeWrapper):
     """Whose fault a failure is."""
@@ -73,6 +75,8 @@ FAILURE_CLASS_INVALID: FailureClass.ValueType  # 3
 """The trainer's code, where a retry cannot help."""
 FAILURE_CLASS_MEMORY: FailureClass.ValueType  # 4
 """Out of memory: retried once."""
+FAILURE_CLASS_STORAGE: FailureClass.ValueType  # 5
+"""No space is left to save states: never charged to the trial."""
 Global___FailureClass: _TypeAlias = FailureClass  # noqa: Y015
 
 @_typing.final
@@ -641,22 +645,26 @@ class SaveFailed(_message.Message):
     NODE_FIELD_NUMBER: _builtins.int
     STEP_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    FULL_FIELD_NUMBER: _builtins.int
     node: _builtins.int
     """The node that trained the step before it."""
     step: _builtins.int
     """The state's step."""
     reason: _builtins.str
     """In words, with what to do."""
+    full: _builtins.bool
+    """Whether it is that no space is left, in the storage or on the worker's disk."""
     def __init__(
         self,
         *,
         node: _builtins.int = ...,
         step: _builtins.int = ...,
         reason: _builtins.str = ...,
+        full: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["node", b"node", "reason", b"reason", "step", b"step"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["full", b"full", "node", b"node", "reason", b"reason", "step", b"step"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -87,8 +87,8 @@ class Link(Protocol):
         """The state's files are complete in ``folder``, which is the receiver's now; not yet durable."""
         ...
 
-    def save_failed(self, node: int, step: int, reason: str) -> None:
-        """The state could not be written, in words; training goes on."""
+    def save_failed(self, node: int, step: int, reason: str, full: bool) -> None:
+        """The state could not be written, in words, and whether since no space is left; training goes on."""
         ...
 
     def answered(self, node: int, step: int, will: bool) -> None:

@@ -16,6 +16,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from hippo_core.errors import HippoError
+from hippo_storage.errors import StorageFull
 from hippo_storage.state import Captured, capture, write
 from hippo_worker.hosting.link import Link
 
@@ -127,7 +128,7 @@ class Saver:
             write(job.captured, to.folder)
         except (HippoError, OSError) as error:
             shutil.rmtree(to.folder, ignore_errors=True)
-            to.link.save_failed(to.node, to.step, str(error))
+            to.link.save_failed(to.node, to.step, str(error), full=isinstance(error, StorageFull))
             return
         self.write_seconds = time.perf_counter() - started
         to.link.checkpoint_written(to.node, to.step, to.folder, job.blocked_seconds)

@@ -227,9 +227,11 @@ class PathLink:
             now=True,
         )
 
-    def save_failed(self, node: int, step: int, reason: str) -> None:
+    def save_failed(self, node: int, step: int, reason: str, full: bool) -> None:
         """The state could not be written."""
-        self._wire.tell(messages.NotWritten(fence=self._fence, node=node, step=step, reason=reason), now=True)
+        self._wire.tell(
+            messages.NotWritten(fence=self._fence, node=node, step=step, reason=reason, full=full), now=True
+        )
 
     def answered(self, node: int, step: int, will: bool) -> None:
         """The answer to an offered save point."""

@@ -102,6 +102,7 @@ class NotWritten:
     node: int
     step: int
     reason: str
+    full: bool  #: whether no space is left on the worker's disk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -174,8 +174,10 @@ class Conversation:
                 )
             case messages.Written():
                 self._supplies.publisher.publish(self._supplies.shared, lease, message)
-            case messages.NotWritten(node=node, step=step, reason=reason):
-                lease.say(SaveFailedReport(node=node, step=step, reason=reason))
+            case messages.NotWritten(node=node, step=step, reason=reason, full=full):
+                if full:
+                    self._supplies.publisher.make_room()
+                lease.say(SaveFailedReport(node=node, step=step, reason=reason, full=full))
                 lease.save_ends((node, step), kept=False)
             case messages.Answered(node=node, step=step, will=will):
                 lease.say(AnsweredReport(node=node, step=step, will=will))

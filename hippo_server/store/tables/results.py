@@ -94,7 +94,7 @@ failures = Table(
     Column("node", BigInteger, ForeignKey("nodes.id"), nullable=False, comment="where"),
     Column("step", BigInteger, nullable=False, comment="the step that was being trained"),
     Column("fence", BigInteger, ForeignKey("leases.fence"), nullable=False, comment="in which lease"),
-    Column("failure", Text, nullable=False, comment="infrastructure, user, invalid or memory"),
+    Column("failure", Text, nullable=False, comment="infrastructure, user, invalid, memory or storage"),
     Column(
         "count", BigInteger, nullable=False, comment="how often this class has failed there without progress"
     ),

@@ -372,7 +372,9 @@ class Cluster:
             if running.spool:
                 state = next(iter(running.spool))
                 del running.spool[state]
-                running.tell(SaveFailedReport(node=state[0], step=state[1], reason="disk full"))
+                running.tell(
+                    SaveFailedReport(node=state[0], step=state[1], reason="disk full", full=state[1] % 2 == 0)
+                )
                 return
 
     def restart_server(self) -> None:
@@ -398,10 +400,11 @@ class Cluster:
                 return
             self.act()
             deadline = self.engine.next_deadline()
+            pauses = [*self.engine.volatile.unblock.values(), *self.engine.volatile.held.values()]
             if deadline is not None and deadline <= self.now:
                 self.tell(Tick())
-            elif not any(worker.running for worker in self.workers.values()) and self.engine.volatile.unblock:
-                self.now = max(self.now, min(self.engine.volatile.unblock.values()))
+            elif not any(worker.running for worker in self.workers.values()) and pauses:
+                self.now = max(self.now, min(pauses))
                 for worker in self.workers.values():
                     self.tell(Heartbeat(worker=worker.name, incarnation=str(worker.incarnation)))
                 self.tell(Tick())

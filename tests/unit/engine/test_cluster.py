@@ -14,10 +14,13 @@ from hippo_core.engine.commands import (
     DeleteStudy,
     DrainWorker,
     ExtendStudy,
+    Heartbeat,
     PauseStudy,
     ResumeStudy,
+    SaveFailedReport,
     StopStudy,
     SubmitStudy,
+    Tick,
 )
 from hippo_core.engine.events import SavePointAnswered, StepsTrained
 from hippo_core.engine.orders import RemoveCheckpoint
@@ -25,7 +28,7 @@ from hippo_core.engine.states import StudyState, TrialState
 from hippo_core.engine.views import study_view, trial_detail, trial_views
 from hippo_core.program import Program, Resources
 from hippo_core.study import Objective, StudySpec
-from tests.unit.engine.cluster import Cluster, alone
+from tests.unit.engine.cluster import SETTINGS, Cluster, alone
 
 PIECES = [
     0.1,
@@ -296,6 +299,66 @@ def first_running(cluster: Cluster) -> tuple[Any, Any]:
     worker = next(iter(cluster.workers.values()))
     cluster.receive(worker)
     return worker, next(running for running in worker.running.values() if not running.done)
+
+
+def save_nothing_for_lack_of_space(cluster: Cluster) -> None:
+    """Trains the path that is leased to its end, of which no state can be saved."""
+    worker, running = first_running(cluster)
+    while not running.done:
+        cluster.train(worker, running)
+        for node, step in list(running.spool):
+            running.tell(SaveFailedReport(node=node, step=step, reason="The storage is full.", full=True))
+        running.spool.clear()
+        cluster.report(worker, running)
+
+
+def let_time_pass(cluster: Cluster, seconds: float) -> None:
+    """So many seconds, with the workers' signs of life."""
+    end = cluster.now + seconds
+    while cluster.now < end:
+        cluster.now = min(end, cluster.now + SETTINGS.heartbeat_seconds)
+        for worker in cluster.workers.values():
+            cluster.tell(Heartbeat(worker=worker.name, incarnation=str(worker.incarnation)))
+        cluster.tell(Tick())
+
+
+def test_a_full_storage_holds_a_study_back_for_longer_each_time_and_is_told_until_a_state_is_saved() -> None:
+    """1. Every save of every path fails. 2. After each attempt nothing is leased for twice as long, up to a minute,
+    though other paths wait. 3. That is told also while a path trains. 4. Saves succeed: all goes on at once."""
+    cluster = Cluster(0, {"a": 1})
+    submit(cluster, spec(checkpoint_every=3))
+
+    def reason() -> str:
+        return study_view(cluster.engine, "default", "study").reason
+
+    for pause in (5.0, 10.0, 20.0, 40.0, 60.0, 60.0):
+        save_nothing_for_lack_of_space(cluster)
+        assert "The storage is full." in reason()
+        let_time_pass(cluster, pause - 0.1)
+        assert not cluster.engine.state.leases
+        let_time_pass(cluster, 0.1)
+        assert cluster.engine.state.leases
+        assert "The storage is full." in reason()
+    worker, running = first_running(cluster)
+    while not running.spool:
+        cluster.train(worker, running)
+    cluster.publish(running)
+    cluster.report(worker, running)
+    assert "full" not in reason()
+    cluster.run()
+    expect_as_trained_alone(cluster, "study")
+
+
+def test_a_restarted_server_still_tells_that_the_storage_is_full_and_waits_once_more() -> None:
+    cluster = Cluster(0, {"a": 1})
+    submit(cluster, spec(checkpoint_every=3))
+    save_nothing_for_lack_of_space(cluster)
+    cluster.restart_server()
+    assert "The storage is full." in study_view(cluster.engine, "default", "study").reason
+    assert not cluster.engine.state.leases
+    cluster.run()
+    assert study_view(cluster.engine, "default", "study").state is StudyState.COMPLETED
+    expect_as_trained_alone(cluster, "study")
 
 
 def test_a_trainer_that_always_fails_fails_its_trials_after_one_retry() -> None:

@@ -47,8 +47,8 @@ class MemoryLink:
     def checkpoint_written(self, node: int, step: int, folder: Path, blocked_seconds: float) -> None:
         self._tell("written", node, step, folder)
 
-    def save_failed(self, node: int, step: int, reason: str) -> None:
-        self._tell("save_failed", node, step, reason)
+    def save_failed(self, node: int, step: int, reason: str, full: bool) -> None:
+        self._tell("save_failed", node, step, reason, full)
 
     def answered(self, node: int, step: int, will: bool) -> None:
         self._tell("answered", node, step, will)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import gc
 import math
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ import pytest
 import torch
 
 from hippo_core.engine.states import FailureClass
+from hippo_storage.errors import StorageFull
 from hippo_storage.state import read
 from hippo_worker.hosting import host as host_module
 from hippo_worker.hosting import saving
@@ -208,15 +208,15 @@ def test_a_full_disk_fails_the_save_and_not_the_training(
         if next(full, False):
             folder.mkdir(parents=True)
             (folder / "half").write_bytes(b"x")
-            raise OSError(errno.ENOSPC, "No space left on device")
+            raise StorageFull("No space left on device")
         return write(captured, folder)
 
     monkeypatch.setattr(saving, "write", failing)
     link = MemoryLink()
     assert host.run(order(tmp_path, save_points=[(1, 2)]), link) == Trained()
     host.finish_saves()
-    ((node, step, reason),) = link.of("save_failed")
-    assert (node, step) == (1, 2)
+    ((node, step, reason, full),) = link.of("save_failed")
+    assert (node, step, full) == (1, 2, True)
     assert "No space left" in reason
     assert [entry[:2] for entry in link.of("written")] == [(2, 6)]
     assert sorted(path.name for path in tmp_path.iterdir()) == [link.folder(2, 6).name]

@@ -11,8 +11,10 @@ from typing import Any, cast
 
 import pytest
 
-from hippo_core.engine.commands import FailedReport, ReleasedReport, TrainedReport
+from hippo_core.engine.commands import FailedReport, ReleasedReport, SaveFailedReport, TrainedReport
 from hippo_core.engine.states import FailureClass
+from hippo_storage.manifest import CheckpointLocation
+from hippo_storage.storage import Storage
 from hippo_worker.checkpoints import CheckpointCache
 from hippo_worker.lease import Lease
 from hippo_worker.publishing import Publisher
@@ -30,11 +32,12 @@ class Runner:
         self._ours, theirs = socket.socketpair()
         self._ours.setblocking(False)
         self._reader = messages.FrameReader()
+        checkpoints = CheckpointCache(folder / "cache", 1 << 20)
         self.supplies = Supplies(
             spawner=cast(Any, None),
             bundles=cast(Any, None),
-            checkpoints=CheckpointCache(folder / "cache", 1 << 20),
-            publisher=Publisher(CheckpointCache(folder / "cache", 1 << 20)),
+            checkpoints=checkpoints,
+            publisher=Publisher(checkpoints),
             spool=folder / "spool",
             data_folder=folder,
             variables={},
@@ -98,6 +101,29 @@ async def test_what_is_said_of_a_lease_that_was_let_go_is_put_aside(runner: Runn
     assert await asyncio.wait_for(training, 20.0) == TrainedReport()
     assert not folder.exists()
     assert said(first) == []
+
+
+@pytest.mark.parametrize("full", [True, False])
+async def test_the_cache_is_given_up_where_a_state_finds_no_space(
+    runner: Runner, tmp_path: Path, full: bool
+) -> None:
+    storage = Storage.open(str(tmp_path / "storage"))
+    location = CheckpointLocation(plan=1, node=1, step=1, fence=6)
+    written = tmp_path / "state"
+    written.mkdir()
+    written.joinpath("state").write_bytes(b"state")
+    cache = runner.supplies.checkpoints
+    cache.add(storage, location, storage.publish(written, location, {}, keep=True).digest, written)
+    lease = make_lease()
+    training = await runner.train(lease)
+    await runner.say(
+        messages.NotWritten(fence=7, node=1, step=3, reason="why", full=full),
+        messages.Released(fence=7, reason="dropped"),
+    )
+    await training
+    assert said(lease)[0] == SaveFailedReport(node=1, step=3, reason="why", full=full)
+    await runner.supplies.publisher.idle()
+    assert cache.size_bytes == (0 if full else len(b"state"))
 
 
 async def test_a_runner_that_is_not_understood_fails_its_path_as_infrastructure(runner: Runner) -> None:

@@ -113,7 +113,9 @@ async def test_a_full_storage_is_told_in_its_words_and_the_save_still_comes_whil
     publisher.publish(storage, lease, write(tmp_path, 2, 5))
     await publisher.idle()
     items = said(lease)
-    assert items[0] == SaveFailedReport(node=1, step=3, reason="The storage is full: /x. Free space.")
+    assert items[0] == SaveFailedReport(
+        node=1, step=3, reason="The storage is full: /x. Free space.", full=True
+    )
     assert [type(item) for item in items] == [SaveFailedReport, SaveFailedReport, PublishedReport]
     assert storage.published == [(2, 5)], "the earlier state gave way to the later one"
 
