@@ -39,7 +39,7 @@ def with_server(
     from hippo_client.local import Home, attach, keep_attached
 
     home = Home.at()
-    if _is_elsewhere(home):
+    if is_elsewhere(home):
         with Client() as client:
             return work(client, tuple)
 
@@ -62,7 +62,7 @@ def connect(*, worker: bool = False) -> Iterator[Client]:
     from hippo_client.local import Home, attach
 
     home = Home.at()
-    if _is_elsewhere(home):
+    if is_elsewhere(home):
         with Client() as client:
             yield client
         return
@@ -75,7 +75,7 @@ def connect(*, worker: bool = False) -> Iterator[Client]:
             say("This machine's server ends when no command has used it for 10 s: `hippo up` lets it stay.")
 
 
-def _is_elsewhere(home: Home) -> bool:
+def is_elsewhere(home: Home) -> bool:
     """Whether there is a server that no supervisor of the home looks after: one that is named, or started by hand."""
     from hippo_client.local import is_supervised, running_server
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hippo_client.cli.connection import connect
+from hippo_client.cli.connection import connect, is_elsewhere
 from hippo_client.cli.lazy import NounGroup
 from hippo_client.cli.study import json_option, name_argument
-from hippo_client.cli.terminal import print_json
+from hippo_client.cli.terminal import print_json, say
 
 if TYPE_CHECKING:
     from hippo_wire.v1 import admin_pb2
@@ -51,13 +51,16 @@ def list_all(as_json: bool) -> None:
 def drain(name: str, as_json: bool) -> None:
     """Let a worker save what it trains, give it back and leave."""
     from hippo_client.cli import calls
+    from hippo_client.local import Home
 
     with connect() as client:
         drained = worker_json(calls.drain_worker(client, name))
+        again = "`hippo-worker`" if is_elsewhere(Home.at()) else "`hippo run STUDY.py` or `hippo up`"
     if as_json:
         print_json(drained)
     else:
         click.echo(f"The worker {name} is {drained['state']}.")
+    say(f"It saves what it trains and leaves; {again} starts it again.")
 
 
 def worker_json(message: admin_pb2.Worker) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A child of the supervisor that is started again whenever it dies."""
+"""A child of the supervisor that is started again when it dies."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ class Child:
         on_orphaned: What the child is sent if the supervisor dies.
         on_change: Called after each start and death, so that the record follows.
         on_trouble: Called with words when it has died several times with nothing trained in between.
+        on_left: Called when it has ended with exit code 0: it was asked to go, and is not started again. None: that
+            counts as a death too.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class Child:
         on_orphaned: signal.Signals,
         on_change: Callable[[], None],
         on_trouble: Callable[[str], None],
+        on_left: Callable[[], None] | None = None,
     ) -> None:
         self.name = name
         self.log = log
@@ -48,16 +51,21 @@ class Child:
         self._on_orphaned = on_orphaned
         self._on_change = on_change
         self._on_trouble = on_trouble
+        self._on_left = on_left
         self._process: subprocess.Popen[bytes] | None = None
+        self._exit_code: int | None = None
         self._exited = asyncio.Event()
         self._ending = asyncio.Event()
 
     async def run(self) -> None:
-        """Keep it running until ``end`` is called and it has gone."""
+        """Keep it running until it has gone because ``end`` was called, or has left by itself."""
         while not self._ending.is_set():
             self._start()
             await self._exited.wait()
             if self._ending.is_set():
+                return
+            if self._exit_code == 0 and self._on_left is not None:
+                self._on_left()
                 return
             delay = self.delays.died()
             self._tell_of_trouble()
@@ -68,7 +76,8 @@ class Child:
 
     def collect(self) -> None:
         """Look whether it has died; to be called when a SIGCHLD came."""
-        if self._process is not None and self._process.poll() is not None:
+        if self._process is not None and (code := self._process.poll()) is not None:
+            self._exit_code = code
             self._process = None
             self.identity = None
             self._on_change()

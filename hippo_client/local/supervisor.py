@@ -223,8 +223,16 @@ class Supervisor:
             on_orphaned=signal.SIGKILL,
             on_change=self._write_record,
             on_trouble=self._tell,
+            on_left=self._worker_left,
         )
         self._begin(self._worker.run())
+
+    def _worker_left(self) -> None:
+        """A worker that was drained did not die. The next who wants one gets one."""
+        self._worker = None
+        self._tell(
+            "This machine's worker was drained and has left. `hippo run STUDY.py` or `hippo up` starts it again."
+        )
 
     async def _await_server(self, server: Child) -> None:
         loop = asyncio.get_running_loop()

@@ -111,6 +111,30 @@ def test_a_killed_worker_starts_again(stage: Stage) -> None:
         assert stage.times("server", "up") == 1
 
 
+def test_a_worker_that_was_drained_stays_away_until_somebody_wants_one(stage: Stage) -> None:
+    """1. The worker leaves in order: who is attached hears of it. 2. Who needs none gets none. 3. Who needs one does."""
+    with stage.attach() as first:
+        until(lambda: stage.times("worker", "up"), "the worker")
+        os.kill(stage.pid("worker"), signal.SIGTERM)
+        heard: list[str] = []
+        until(lambda: heard.extend(first.notices()) or heard, "the notice")  # type: ignore[func-returns-value]
+        assert heard == [
+            "This machine's worker was drained and has left. `hippo run STUDY.py` or `hippo up` starts it again."
+        ]
+        stage.attach(worker=False).close()
+        assert stage.times("worker", "up") == 1
+        with stage.attach(slots=2):
+            until(lambda: stage.times("worker", "up", "--slots=2"), "the next worker")
+            kill(stage.pid("worker"))
+            until(lambda: stage.times("worker", "up", "--slots=2") == 2, "it after its death")
+
+
+def test_a_server_that_ends_in_order_starts_again(stage: Stage) -> None:
+    with stage.attach(worker=False) as attachment:
+        os.kill(stage.pid("server"), signal.SIGTERM)
+        until(lambda: stage.times("server", "up", attachment.server) == 2, "the second server")
+
+
 def test_a_killed_supervisor_takes_its_children_along_and_blocks_nobody(stage: Stage) -> None:
     with stage.attach():
         until(lambda: stage.times("worker", "up"), "the worker")

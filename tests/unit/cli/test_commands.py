@@ -499,7 +499,12 @@ def test_trial_logs(capsys: pytest.CaptureFixture[str], result: Callable[..., An
 
 
 @pytest.mark.usefixtures("server")
-def test_worker_ls_and_drain(text: Callable[..., str], result: Callable[..., Any]) -> None:
+def test_worker_ls_and_drain(
+    text: Callable[..., str],
+    result: Callable[..., Any],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     (shown,) = result("worker", "ls")
     assert (shown["worker"], shown["state"], shown["slots"][1]["study"]) == ("w", "live", None)
     assert text("worker").splitlines() == [
@@ -508,6 +513,10 @@ def test_worker_ls_and_drain(text: Callable[..., str], result: Callable[..., Any
         "w       h     live      1  EPYC    idle",
     ]
     assert result("worker", "drain", "w")["worker"] == "w"
+    for elsewhere, again in ((True, "`hippo-worker`"), (False, "`hippo run STUDY.py` or `hippo up`")):
+        monkeypatch.setattr(worker_commands, "is_elsewhere", lambda home, answer=elsewhere: answer)
+        assert call(["worker", "drain", "w"]) == 0
+        assert capsys.readouterr().err == f"It saves what it trains and leaves; {again} starts it again.\n"
 
 
 def test_a_study_that_does_not_exist(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
