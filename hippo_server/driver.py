@@ -281,7 +281,7 @@ class Driver:
                     self._end_server(error)
                     return
                 except HippoError as error:
-                    self.not_ready = f"the database cannot be used: {error.message}"
+                    self.not_ready = f"the database cannot be used: {str(error).rstrip('.')}"
                     log.warning("recovery_failed error=%s", error)
                 await asyncio.sleep(min(pause, LONGEST_PAUSE_SECONDS))
 

@@ -20,6 +20,7 @@ from hippo_client.local.socket_folder import LONGEST_SOCKET_PATH, check_owner, s
 from hippo_core.errors import HippoError
 
 _LITTLE_BYTES = 1_000_000_000
+_TOO_LITTLE_BYTES = 100_000_000  # less than PostgreSQL's log may need to recover
 _IMPORT_SECONDS = 120
 _ASK_TORCH = """
 import json, torch
@@ -106,11 +107,19 @@ def _devices(cores: str, gpus: list[str]) -> Finding:
 
 
 def home_writable(home: Home) -> Finding:
-    """Whether the home can be made and written, and is closed to others."""
+    """Whether the home can be made and written, has room for the database, and is closed to others."""
     try:
         home.create()
     except HippoError as error:
         return Finding(check="home", ok=False, found=error.message, fix=error.hint)
+    free = shutil.disk_usage(home.path).free
+    if free < _TOO_LITTLE_BYTES:
+        return Finding(
+            check="home",
+            ok=False,
+            found=f"the disk of {home.path} has {free / 1e6:.0f} MB free: the database may not start on it",
+            fix="Make room on it: remove other files, or delete studies that are no longer needed.",
+        )
     mode = home.path.stat().st_mode & 0o777
     if mode & 0o077:
         return Finding(

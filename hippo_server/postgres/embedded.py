@@ -19,6 +19,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -43,6 +44,7 @@ START_SECONDS = 300.0
 ORPHAN_SECONDS = 60.0
 POLL_SECONDS = 0.01
 LONGEST_LOG_BYTES = 4 << 20
+LEAST_FREE_BYTES = 16 << 20  #: one file of PostgreSQL's log, without which it neither recovers nor writes
 
 SETTINGS = {
     "listen_addresses": "",
@@ -200,9 +202,7 @@ class EmbeddedPostgres:
         process = self._process
         assert process is not None
         if process.poll() is not None:
-            raise PostgresError(
-                f"PostgreSQL ended at its start: {self._last_words(said_before)}", f"Its log is {self.log}."
-            )
+            raise self._ended(said_before)
         try:
             lines = (self.data / "postmaster.pid").read_text().split("\n")
         except FileNotFoundError:
@@ -229,11 +229,21 @@ class EmbeddedPostgres:
             self.log.replace(self.log.with_suffix(".log.1"))
         return self.log.stat().st_size if self.log.exists() else 0
 
-    def _last_words(self, said_before: int) -> str:
+    def _ended(self, said_before: int) -> PostgresError:
+        """Why it ended: the cause where the disk is full, which its last words leave out; else those."""
         with self.log.open("rb") as log:
             log.seek(said_before)
-            lines = log.read().decode(errors="replace").strip().splitlines()
-        return " ".join(line.strip() for line in lines[-3:]) or "it said nothing"
+            said = log.read().decode(errors="replace").strip()
+        lines = [line.strip() for line in said.splitlines()]
+        words = " ".join(lines[-3:]) or "it said nothing"
+        full = [line for line in lines if os.strerror(errno.ENOSPC) in line]
+        # The log lies on the same disk: what it has no room for is not said.
+        if full or shutil.disk_usage(self.folder).free < LEAST_FREE_BYTES:
+            return PostgresError(
+                f"The disk of {self.data} is full, and PostgreSQL cannot start on it: {full[-1] if full else words}.",
+                "Free space on it; the server tries again by itself, and nothing that was recorded is lost.",
+            )
+        return PostgresError(f"PostgreSQL ended at its start: {words}", f"Its log is {self.log}.")
 
     def _takes_too_long(self) -> PostgresError:
         return PostgresError(f"PostgreSQL was not ready in {START_SECONDS:.0f} s.", f"Its log is {self.log}.")

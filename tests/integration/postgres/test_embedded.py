@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -290,6 +291,37 @@ def test_a_start_that_fails_gives_postgres_own_words(postgres: EmbeddedPostgres)
     assert not postgres.running()
     (postgres.data / "postgresql.auto.conf").write_text("")
     assert ask(postgres.start(), "SELECT 1") == 1, "a failed start lets the home go"
+
+
+def test_a_full_disk_is_named_as_what_keeps_it_from_starting(tmp_path: Path) -> None:
+    """1. Its disk fills up while it is down uncleanly. 2. The error names the disk, the cause and the remedy. 3. With
+    room again it starts, and has what was committed."""
+    disk = tmp_path / "small"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=160m", "tmpfs", disk], check=False)
+    if mounted.returncode != 0:
+        pytest.skip("mounting a small file system needs the right to")
+    postgres = EmbeddedPostgres(disk / "home")
+    try:
+        ask(postgres.start(), "CREATE TABLE kept AS SELECT 42 AS answer")
+        pid = postgres.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGQUIT)
+        until(lambda: not postgres.running(), "its end")
+        postgres.stop()
+        filler = disk / "filler"
+        with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(4096))
+        with pytest.raises(PostgresError, match=r"is full.*No space left on device") as caught:
+            postgres.start()
+        assert str(postgres.data) in caught.value.message
+        assert "Free space" in caught.value.hint
+        filler.unlink()
+        assert ask(postgres.start(), "SELECT answer FROM kept") == 42
+    finally:
+        postgres.stop()
+        subprocess.run(["umount", "-l", disk], check=False)
 
 
 def test_stopping_cuts_connections_and_leaves_nothing(postgres: EmbeddedPostgres) -> None:

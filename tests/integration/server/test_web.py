@@ -68,16 +68,16 @@ def test_readiness_tells_why_not(server):
 
     def ensure() -> None:
         if away.is_set():
-            raise Unavailable("no database there")
+            raise Unavailable("no database there.", "Free space.")
 
     driver._database.ensure = ensure
     driver._database.running = lambda: not away.is_set()
     away.set()
-    until(lambda: not driver.ready, "the end of the term")
+    until(lambda: "no database there" in driver.not_ready, "the end of the term, and why none begins")
     answer = httpx.get(server.url + "/readyz")
     assert answer.status_code == 503
     assert answer.json()["ready"] is False
-    assert "database" in answer.json()["reasons"][0]
+    assert "no database there. Free space" in answer.json()["reasons"][0], "with the remedy"
     assert httpx.get(server.url + "/livez").status_code == 200
     token = {"Authorization": f"Bearer {server.token('admin')}"}
     assert "hippo_ready 0.0" in httpx.get(server.url + "/metrics", headers=token).text

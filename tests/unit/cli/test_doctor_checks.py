@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -42,6 +43,22 @@ def test_a_home_open_to_others_is_noted(home: Home) -> None:
     home.path.chmod(0o755)
     finding = doctor_checks.home_writable(home)
     assert (finding.ok, finding.fix) == (None, f"chmod 700 {home.path}")
+
+
+@pytest.mark.parametrize(("free_bytes", "code"), [(99_999_999, 1), (100_000_000, 0)])
+def test_a_home_without_room_for_the_database_is_a_fault(
+    home: Home,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    free_bytes: int,
+    code: int,
+) -> None:
+    monkeypatch.setattr(
+        "hippo_client.cli.doctor_checks.shutil.disk_usage", lambda _: SimpleNamespace(free=free_bytes)
+    )
+    assert call(["doctor"]) == code
+    out = capsys.readouterr().out
+    assert ("FAULT home" in out and "has 100 MB free" in out) == (code == 1)
 
 
 def test_a_taken_port_is_noted(home: Home) -> None:
