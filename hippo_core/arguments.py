@@ -89,6 +89,8 @@ def scalar(value: Any, where: str) -> Scalar:
         hint = ""
         if isinstance(value, list | set | range):
             hint = "To choose from it, write space.choice([...]); a value of several parts is a tuple."
+        elif isinstance(value, float):
+            hint = "Give a finite number."
         elif not isinstance(value, int | float | str):
             hint = "Values are int, float, bool, None, text and tuples of these; or a schedule, or a domain."
         raise InvalidStudy(where, str(error), hint) from None
@@ -102,11 +104,11 @@ def number(value: Any, where: str) -> float:
     """
     found = scalar(value, where)
     if isinstance(found, bool) or not isinstance(found, int | float):
-        raise InvalidStudy(where, f"must be a number, not {found!r}")
+        raise InvalidStudy(where, f"must be a number, not {found!r}", "Write a number, such as 0.1.")
     try:
         return float(found)
     except OverflowError:
-        raise InvalidStudy(where, f"{found!r} is too large for a float") from None
+        raise InvalidStudy(where, f"{found!r} is too large for a float", "Give a smaller number.") from None
 
 
 def integer(value: Any, where: str, least: int | None = None) -> int:
@@ -117,8 +119,9 @@ def integer(value: Any, where: str, least: int | None = None) -> int:
     """
     found = scalar(value, where)
     if isinstance(found, bool) or not isinstance(found, int):
-        hint = f"Write {int(found)}." if isinstance(found, float) and found.is_integer() else ""
+        exact = int(found) if isinstance(found, float) and found.is_integer() else None
+        hint = "Give a whole number." if exact is None else f"Write {exact}."
         raise InvalidStudy(where, f"must be an int, not {found!r}", hint)
     if least is not None and found < least:
-        raise InvalidStudy(where, f"must be at least {least}, not {found}")
+        raise InvalidStudy(where, f"must be at least {least}, not {found}", f"Give {least} or more.")
     return found

@@ -14,6 +14,10 @@ from hippo_core.values import Kind
 Check = Callable[[Any, str], Any]
 Arguments = Mapping[str, Any]
 
+_FIRST_MILESTONE = (
+    "Leave it out: a milestone is the first step of what comes next, and step 0 has its value already."
+)
+
 
 def number(value: Any, where: str) -> Any:
     """A finite number, as a float; or a domain."""
@@ -37,7 +41,7 @@ def above_zero(value: Any, where: str) -> Any:
     """A number above 0."""
     found = number(value, where)
     if isinstance(found, float) and found <= 0:
-        raise InvalidStudy(where, f"must be above 0, not {found}")
+        raise InvalidStudy(where, f"must be above 0, not {found}", "Give a number above 0.")
     return found
 
 
@@ -45,7 +49,7 @@ def from_zero(value: Any, where: str) -> Any:
     """A number from 0 on."""
     found = number(value, where)
     if isinstance(found, float) and found < 0:
-        raise InvalidStudy(where, f"must be at least 0, not {found}")
+        raise InvalidStudy(where, f"must be at least 0, not {found}", "Give 0 or more.")
     return found
 
 
@@ -53,7 +57,7 @@ def fraction(value: Any, where: str) -> Any:
     """A number from 0 to 1."""
     found = number(value, where)
     if isinstance(found, float) and not 0 <= found <= 1:
-        raise InvalidStudy(where, f"must be from 0 to 1, not {found}")
+        raise InvalidStudy(where, f"must be from 0 to 1, not {found}", "Give a number from 0 to 1.")
     return found
 
 
@@ -62,7 +66,7 @@ def listed(value: Any, where: str) -> tuple[Any, ...]:
     if hasattr(value, "tolist"):
         value = value.tolist()
     if not isinstance(value, Sequence) or isinstance(value, str | bytes):
-        raise InvalidStudy(where, f"must be a list, not {value!r}")
+        raise InvalidStudy(where, f"must be a list, not {value!r}", "Write [...] around it.")
     return tuple(value)
 
 
@@ -73,7 +77,7 @@ def milestones(value: Any, where: str) -> tuple[Any, ...]:
         if not isinstance(each, Domain):
             each = arguments.integer(each, where)
             if each < 1:
-                raise InvalidStudy(where, f"must be steps from 1 on, not {each}")
+                raise InvalidStudy(where, f"must be steps from 1 on, not {each}", _FIRST_MILESTONE)
         found.append(each)
     return tuple(found)
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hippo_core import schedules, space
+from hippo_core import policies, schedules, space
 from hippo_core.errors import InvalidStudy
 from hippo_core.sequence import Sequence
 from hippo_core.space import Space
@@ -220,3 +220,25 @@ def test_laws_survive_json(schedule, step):
     again = type(laws).from_json(json.loads(json.dumps(laws.to_json())))
     assert again == laws
     assert again.key(step) == laws.key(step)
+
+
+@pytest.mark.parametrize(
+    ("write", "hint"),
+    [
+        (
+            lambda: schedules.multistep(0.1, gamma=0.1, milestones=[-3]),
+            "Leave it out: a milestone is the first step",
+        ),
+        (lambda: schedules.cosine(0.1, 0.0, period=0), "Give 1 or more."),
+        (lambda: schedules.cosine(0.1, 0.0, period=2.5), "Give a whole number."),
+        (lambda: schedules.cosine(0.1, 0.0, period=2.0), "Write 2."),
+        (lambda: schedules.constant(float("nan")), "Give a finite number."),
+        (lambda: schedules.cosine("much", 0.0, period=3), "Write a number, such as 0.1."),
+        (lambda: schedules.piecewise(0.1, milestones=[3]), "Write [...] around it."),
+        (lambda: policies.asha(reduction_factor=1), "Give 2 or more."),
+    ],
+)
+def test_what_is_refused_is_told_with_the_remedy(write, hint):
+    with pytest.raises(InvalidStudy) as refused:
+        write()
+    assert refused.value.hint.startswith(hint)
