@@ -68,7 +68,7 @@ class StudyHandle:
 
     @property
     def best_trial(self) -> Trial | None:
-        """The best trial at the deepest step that any completed or promoted trial has reached."""
+        """The best of the trials that completed; before, of those at the deepest step reached; None if it failed."""
         message = self.refresh()
         return self._trial(message.best_trial) if message.HasField("best_trial") else None
 

@@ -1,13 +1,14 @@
 """Which trials are best.
 
 A trial's value is that of its last evaluation. Those compared are the trials that completed; where none did, those at
-the deepest step that any trial was evaluated at. With several objectives the best are the Pareto front.
+the deepest step that any trial was evaluated at, and none where the study has failed. With several objectives the best
+are the Pareto front.
 """
 
 from __future__ import annotations
 
 from hippo_core.engine.state import Study, Trial
-from hippo_core.engine.states import TrialState
+from hippo_core.engine.states import StudyState, TrialState
 
 
 def best_trials(study: Study) -> list[Trial]:
@@ -16,6 +17,8 @@ def best_trials(study: Study) -> list[Trial]:
     completed = [trial for trial in valued if trial.state is TrialState.COMPLETED]
     if completed:
         candidates = completed
+    elif study.state is StudyState.FAILED:
+        candidates = []
     else:
         deepest = max((trial.reached for trial in valued), default=0)
         candidates = [trial for trial in valued if trial.reached == deepest]

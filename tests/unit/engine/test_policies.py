@@ -221,6 +221,7 @@ def test_a_path_in_training_is_told_to_end_when_its_trials_are_stopped() -> None
     view = study_view(cluster.engine, "default", "study")
     assert view.state is StudyState.FAILED
     assert "no trial completed; trial 0: " in view.reason
+    assert view.best_trials == (), "a study that failed has no best"
 
 
 @pytest.mark.parametrize("seed", range(6))
