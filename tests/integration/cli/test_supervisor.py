@@ -112,7 +112,7 @@ def test_a_killed_worker_starts_again(stage: Stage) -> None:
 
 
 def test_a_worker_that_was_drained_stays_away_until_somebody_wants_one(stage: Stage) -> None:
-    """1. The worker leaves in order: who is attached hears of it. 2. Who needs none gets none. 3. Who needs one does."""
+    """1. The worker leaves in order, which is told. 2. Who needs none gets none. 3. Who needs one does."""
     with stage.attach() as first:
         until(lambda: stage.times("worker", "up"), "the worker")
         os.kill(stage.pid("worker"), signal.SIGTERM)
