@@ -43,7 +43,7 @@ def check(study_file: str, constants: tuple[str, ...], as_json: bool) -> int:
     Trains a few steps several times: straight on, resumed at every step in a fresh and in a warm process, without
     evaluating, with `apply` called twice. Names what does not survive. Needs no server.
     """
-    from hippo_client.study_file import load
+    from hippo_client.cli.study_files import load
     from hippo_client.submission import prepare
 
     submission = prepare(load(study_file))

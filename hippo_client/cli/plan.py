@@ -29,7 +29,7 @@ def plan(study_files: tuple[str, ...], as_json: bool) -> None:
     No server is asked and no trainer imported. Adaptive policies are taken to train every trial to its last step.
     Several studies are also counted together: studies of one program share with each other.
     """
-    from hippo_client.study_file import load
+    from hippo_client.cli.study_files import load
     from hippo_core.static_plan import plan_studies
 
     planned = plan_studies(load(file).spec() for file in study_files).to_json()

@@ -23,9 +23,9 @@ def run(study_file: str, slots: int | None, as_json: bool) -> int:
 
     Run again, it goes on where it stands; a finished study prints its result. Ctrl-C saves what runs, and detaches.
     """
+    from hippo_client.cli.study_files import load
     from hippo_client.cli.watching import print_result
     from hippo_client.local_run import run as run_locally
-    from hippo_client.study_file import load
 
     study = load(study_file)
     try:

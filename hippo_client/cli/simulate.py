@@ -55,7 +55,7 @@ def simulate(
     The production engine runs in virtual time. No server is asked and no trainer imported: the metrics are made up, by
     learning curves that equal hyper-parameters share. Several studies are submitted together.
     """
-    from hippo_client.study_file import load
+    from hippo_client.cli.study_files import load
     from hippo_core.simulation import Costs, Host
     from hippo_core.simulation import simulate as run
 

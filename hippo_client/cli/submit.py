@@ -19,10 +19,10 @@ def submit(study_file: str, watch: bool, as_json: bool) -> int:
     the priority have grown is extended.
     """
     from hippo_client.cli import calls
+    from hippo_client.cli.study_files import load
     from hippo_client.cli.summary import study_summary
     from hippo_client.cli.watching import follow
     from hippo_client.results import study_json
-    from hippo_client.study_file import load
     from hippo_client.submission import prepare
 
     submission = prepare(load(study_file))

@@ -94,6 +94,15 @@ def study_file(tmp_path: Path) -> str:
     return str(file)
 
 
+def test_what_a_study_file_and_its_programs_print_is_talk(study_file: str) -> None:
+    with Path(study_file).open("a") as file:
+        file.write("import os, sys\nprint('printed')\nos.system('echo by a program')\n")
+        file.write("sys.__stdout__.write('behind the back')\n")
+    done = subprocess.run([*PLAN, study_file, "--json"], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["together"]["trials"] == 1
+    assert all(word in done.stderr for word in ("printed", "by a program", "behind the back"))
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a file that is always full")
 @pytest.mark.parametrize("options", [[], ["--json"]])
 def test_output_that_cannot_be_written_is_told(options: list[str], study_file: str) -> None:
