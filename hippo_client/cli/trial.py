@@ -76,7 +76,8 @@ def best(name: str, as_json: bool) -> None:
         study = calls.get_study(client, name)
         if not study.HasField("best_trial"):
             raise NotFound(
-                f"No trial of {name} has a value yet.", f"`hippo study show {name}` tells its state."
+                f"{name} has no best trial: none has a value yet, or the study failed.",
+                f"`hippo study show {name}` tells its state.",
             )
         if as_json:
             print_json(trial_json(study.best_trial))
