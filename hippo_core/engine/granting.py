@@ -24,7 +24,7 @@ def schedule(decision: Decision) -> None:
         del state.touched_plans[plan.id]
         _bring_in_line(decision, plan)
     while True:
-        choice = _choose(state, decision.volatile.held)
+        choice = _choose(state, _held(decision))
         if choice is None or not _grant(decision, choice):
             return
         for number in list(state.touched_plans):
@@ -75,6 +75,13 @@ class _Choice:
     def rank(self) -> tuple[int, float, bool]:
         """Priority, then the longest remaining path; at equal cost what continues a state in memory."""
         return self.candidate.priority, self.candidate.remaining, self.in_memory
+
+
+def _held(decision: Decision) -> set[int]:
+    """Plans of which no path begins: for lack of space to save its states, or since one path tries whether there is."""
+    volatile = decision.volatile
+    trying = {lease.plan for lease in decision.state.leases.values() if lease.plan in volatile.full}
+    return trying.union(volatile.held)
 
 
 def _choose(state: EngineState, held: Container[int]) -> _Choice | None:

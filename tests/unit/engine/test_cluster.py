@@ -349,6 +349,24 @@ def test_a_full_storage_holds_a_study_back_for_longer_each_time_and_is_told_unti
     expect_as_trained_alone(cluster, "study")
 
 
+def test_after_a_pause_one_path_tries_whether_there_is_space_and_then_all_go_on() -> None:
+    cluster = Cluster(0, {"a": 3})
+    submit(cluster, spec(checkpoint_every=3))
+    worker = cluster.workers["a"]
+    while cluster.engine.state.leases:
+        save_nothing_for_lack_of_space(cluster)
+    let_time_pass(cluster, 5.0)
+    assert len(cluster.engine.state.leases) == 1
+    _, running = first_running(cluster)
+    while not running.spool:
+        cluster.train(worker, running)
+    cluster.report(worker, running)
+    assert len(cluster.engine.state.leases) == 1, "whether it is saved is not known"
+    cluster.publish(running)
+    cluster.report(worker, running)
+    assert len(cluster.engine.state.leases) == 3
+
+
 def test_a_restarted_server_still_tells_that_the_storage_is_full_and_waits_once_more() -> None:
     cluster = Cluster(0, {"a": 1})
     submit(cluster, spec(checkpoint_every=3))
