@@ -85,7 +85,7 @@ def want(decision: Decision) -> None:
             continue
         plan = state.plans[study.plan]
         # While something waits to be tried again, idle slots are no reason: a sick host would get all trials proposed.
-        held_back = plan.tree.blocked or plan.id in decision.volatile.held
+        held_back = plan.tree.blocked or plan.id in decision.volatile.full
         if not study.open or (not held_back and idles_for(state, plan)):
             decision.emit(_wanted(state, study))
 

@@ -14,11 +14,14 @@ from hippo_core import policies, samplers, schedules, space
 from hippo_core.engine.commands import (
     ExtendStudy,
     FailProposal,
+    Heartbeat,
     PauseStudy,
     ProposeTrial,
     ResumeStudy,
+    SaveFailedReport,
     StopStudy,
     SubmitStudy,
+    Tick,
 )
 from hippo_core.engine.engine import Engine
 from hippo_core.engine.events import (
@@ -269,6 +272,32 @@ def test_a_slot_that_idles_because_of_a_failure_is_given_no_further_trials() -> 
     (lease,) = worker.running.values()
     cluster.report(worker, lease)
     assert not cluster.engine.state.leases
+    assert cluster.proposals_wanted() == []
+    cluster.run()
+    assert study_view(cluster.engine, PROJECT, "study").trial_counts == {"completed": 8}
+
+
+def test_while_states_find_no_space_idle_slots_are_given_no_further_trials() -> None:
+    """1. A save fails for lack of space. 2. Neither in the pause nor while one path tries is a point wanted. 3. Then
+    all ends."""
+    cluster = running({"a": 2}, checkpoint_every=1)
+    cluster.propose(the_study(cluster).id)
+    cluster.propose(the_study(cluster).id)
+    worker = cluster.workers["a"]
+    cluster.receive(worker)
+    for path in list(worker.running.values()):
+        while not path.done:
+            cluster.train(worker, path)
+        for node, step in path.spool:
+            path.tell(SaveFailedReport(node=node, step=step, reason="full", full=True))
+        path.spool.clear()
+        cluster.report(worker, path)
+    assert not cluster.engine.state.leases
+    assert cluster.proposals_wanted() == []
+    cluster.now = cluster.engine.volatile.held[the_study(cluster).plan]
+    cluster.tell(Heartbeat(worker="a", incarnation=str(worker.incarnation)))
+    cluster.tell(Tick())
+    assert len(cluster.engine.state.leases) == 1
     assert cluster.proposals_wanted() == []
     cluster.run()
     assert study_view(cluster.engine, PROJECT, "study").trial_counts == {"completed": 8}
