@@ -167,7 +167,7 @@ def _starting_a_worker() -> str:
     # A server elsewhere has no supervisor that would start one beside it.
     if named_server() is not None:
         return "`hippo-worker` starts one"
-    return "`hippo run STUDY.py` or `hippo up` starts one"
+    return "`hippo run STUDY.py` or `hippo up` starts one, which takes a moment"
 
 
 def count_variations(trials: Iterable[study_pb2.Trial]) -> dict[str, int]:

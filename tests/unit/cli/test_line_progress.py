@@ -99,7 +99,7 @@ def test_that_no_worker_is_there_is_told_once_one_had_the_time_to_start(
     monkeypatch.delenv("HIPPO_SERVER", raising=False)
     alone = waiting("no worker is there")
     assert lines_of((0.0, alone), (5.0, alone), (10.0, alone), (15.0, alone))[:-1] == [
-        "0:00:10 digits: no worker is there; `hippo run STUDY.py` or `hippo up` starts one"
+        "0:00:10 digits: no worker is there; `hippo run STUDY.py` or `hippo up` starts one, which takes a moment"
     ]
     monkeypatch.setenv("HIPPO_SERVER", "example:7440")
     assert lines_of((0.0, alone), (10.0, alone))[0] == (
