@@ -29,7 +29,7 @@ COMMENT ON VIEW trial_overview IS 'Trials: how far they are, and the first objec
 
 CREATE VIEW study_overview AS
 SELECT studies.project, studies.name AS study, studies.state,
-       counts.open, counts.completed, counts.stopped, counts.failed,
+       counts.open, counts.completed, counts.stopped, counts.diverged, counts.failed,
        round(best.value::numeric, 5) AS best, studies.steps_trained AS trained,
        round(counts.steps / nullif(studies.steps_trained, 0), 2) AS merge_rate,
        round(studies.seconds::numeric, 1) AS seconds
@@ -38,7 +38,8 @@ LEFT JOIN LATERAL (
     SELECT count(*) FILTER (WHERE state IN ('waiting', 'paused')) AS open,
            count(*) FILTER (WHERE state = 'completed') AS completed,
            count(*) FILTER (WHERE state = 'stopped') AS stopped,
-           count(*) FILTER (WHERE state IN ('failed', 'diverged')) AS failed,
+           count(*) FILTER (WHERE state = 'diverged') AS diverged,
+           count(*) FILTER (WHERE state = 'failed') AS failed,
            sum(step) AS steps
     FROM trial_overview
     WHERE trial_overview.project = studies.project AND trial_overview.study = studies.name
