@@ -123,7 +123,7 @@ def halving(caller, arguments, compare="trials", most=1, synchronous=False):
                 for number, trial in caller.trials.items()
                 if bracket[number] == which and step in trial.seen and step < rungs[number][-1]
             ]
-            there.sort(key=lambda trial: observed_at(caller, trial.number, step))
+            there.sort(key=lambda trial: entered_at(caller, trial.number, step))
             groups = ranked(caller, there, step, compare)
             count = len(groups) // arguments["reduction_factor"]
             if synchronous:
@@ -139,6 +139,18 @@ def halving(caller, arguments, compare="trials", most=1, synchronous=False):
                         wanted[trial.number] = next(rung for rung in rungs[trial.number] if rung > step)
                         promoted_below = True
     return wanted
+
+
+def entered_at(caller, number, step):
+    """When a trial came to stand in a rung: observed there, and with a limit beyond it."""
+    limit, observed = 0, False
+    for index, (name, arguments) in enumerate(caller.durable):
+        if arguments[0] == number:
+            limit = arguments[1] if name == "added" else limit
+            observed = observed or (name == "observed" and arguments[1] == step)
+            if observed and limit > step:
+                return index
+    raise AssertionError("it is not there")
 
 
 def observed_at(caller, number, step):
