@@ -260,7 +260,7 @@ def extend_trial(decision: Decision, command: ExtendTrial) -> TrialExtended:
         raise InvalidStudy("to", f"{name} is {value} at step {step}, and must be finite", "Extend less far.")
     rounded = f"to={command.to} is rounded up to {to}, for evaluate_every={every}"
     warnings = (rounded,) if to != command.to else ()
-    if to <= max(trial.reached, trial.target or 0, trial.wanted):
+    if to <= max(trial.reached, trial.wanted):
         return TrialExtended(extended=False, warnings=warnings)
     decision.emit(TrialWanted(study=study.id, trial=trial.number, step=to))
     if study.state in ENDED_STUDY_STATES:

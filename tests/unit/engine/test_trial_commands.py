@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hippo_core import policies, schedules
@@ -13,6 +13,7 @@ from hippo_core.engine.states import StudyState, TrialState
 from hippo_core.engine.studies import TrialExtended
 from hippo_core.engine.views import study_view, trial_views
 from hippo_core.errors import Conflict, InvalidStudy, NotFound
+from hippo_core.policies.threshold_stopping import ThresholdStoppingSpec
 from tests.unit.engine.cluster import Cluster
 from tests.unit.engine.test_cluster import (
     FAULTS,
@@ -145,6 +146,7 @@ def test_a_trial_at_rest_is_never_promoted_after_it() -> None:
     ),
     st.sampled_from([policies.full(), *HALVING, *WATCHING]),
 )
+@example(0, [(4, "extend", "a", 0)], ThresholdStoppingSpec(threshold=0.2, min_steps=1))
 def test_after_words_and_faults_every_history_is_exact_and_restarts_change_no_verdict(
     seed: int, happens: list[tuple[int, str, str, int]], policy: policies.PolicySpec
 ) -> None:
@@ -162,10 +164,8 @@ def test_after_words_and_faults_every_history_is_exact_and_restarts_change_no_ve
                 stopped[trial] = study_of(cluster).trials[trial].reached
                 wanted.pop(trial, None)
         elif what == "extend":
-            if study_of(cluster).trials[trial].reached > count % 14 + 1:
-                continue
-            # On its way there already, nothing is changed: then its policy may stop it before.
-            if extend(cluster, trial, count % 14 + 1).extended:
+            if study_of(cluster).trials[trial].reached <= count % 14 + 1:
+                extend(cluster, trial, count % 14 + 1)
                 wanted[trial] = max(wanted.get(trial, 0), count % 14 + 1)
                 stopped.pop(trial, None)
         else:
