@@ -1,4 +1,7 @@
-"""PostgreSQL for tests: one embedded server per test process, one migrated template, one clone per test."""
+"""What all tests share: cases that are the same on every machine, and PostgreSQL.
+
+One embedded server per test process, one migrated template, one clone per test.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 if TYPE_CHECKING:
@@ -16,6 +20,13 @@ if TYPE_CHECKING:
 # What the fixtures need is imported in them: tests of the core load neither SQLAlchemy nor the server.
 
 TEMPLATE = "hippo_template"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Property tests try the same cases in every run; with ``--hypothesis-seed=N``, others."""
+    if config.getoption("--hypothesis-seed") is None:
+        hypothesis.settings.register_profile("same", derandomize=True)
+        hypothesis.settings.load_profile("same")
 
 
 @pytest.fixture(scope="session")
