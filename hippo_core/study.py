@@ -128,10 +128,10 @@ class StudySpec:
             f"{self.policy.name} stops most before; samplers.tpe() with one objective learns from all",
         )
 
-    def build_policy(self, forks: int = 0) -> Policy:
+    def build_policy(self, beside: int = 0) -> Policy:
         """The policy at the beginning of the study, which has so many trials of users beside ``max_trials``."""
         maximize = tuple(objective.maximize for objective in self.objectives)
-        return self.policy.build(maximize, self.program.evaluate_every, self.max_trials + forks)
+        return self.policy.build(maximize, self.program.evaluate_every, self.max_trials + beside)
 
     def point(self, number: int) -> Mapping[str, Scalar]:
         """The assignment of trial ``number``, from 0: what is drawn for each domain.
@@ -407,6 +407,10 @@ def _check_limits(spec: StudySpec) -> None:
             raise InvalidStudy("max_steps", f"must be at most {LARGEST_STEP}, not {spec.max_steps}")
     if spec.checkpoint_every is not None:
         require_int(spec.checkpoint_every, "checkpoint_every", 1, "None saves as often as the cost allows.")
+    for field in ("checkpoint_every", "evaluate_every"):
+        every = spec.checkpoint_every if field == "checkpoint_every" else spec.program.evaluate_every
+        if every is not None and every > LARGEST_STEP:
+            raise InvalidStudy(field, f"must be at most {LARGEST_STEP}, not {every}")
     if isinstance(spec.priority, bool) or not isinstance(spec.priority, int) or abs(spec.priority) >= 2**31:
         raise InvalidStudy("priority", f"must be an int of 32 bits, not {spec.priority!r}")
     if not isinstance(spec.bundle, str):

@@ -235,6 +235,12 @@ def growing(gamma, **changes):
         (lambda: study({"lr": 0.1}, name="x" * 300), "name", "longer than 200"),
         (lambda: study({"lr": 0.1}, priority=0.5), "priority", "must be an int"),
         (lambda: study({"lr": 0.1}, checkpoint_every=0), "checkpoint_every", "at least 1"),
+        (lambda: study({"lr": 0.1}, checkpoint_every=2**41), "checkpoint_every", "must be at most"),
+        (
+            lambda: study({"lr": 0.1}, program_changes={"evaluate_every": 2**41}),
+            "evaluate_every",
+            "must be at most",
+        ),
         (lambda: study({"lr": 0.1}, secrets=("A B",)), "secrets", "environment variable"),
         (
             lambda: study({"lr": 0.1}, policy=policies.asha(min_steps=27)),
