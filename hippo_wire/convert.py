@@ -34,6 +34,8 @@ from hippo_core.sequence import Laws
 from hippo_wire import enums
 from hippo_wire.v1 import worker_pb2
 
+DEEPEST = 100  #: levels of a JSON object that a client sends; people write less than ten
+
 
 def dump(value: object) -> str:
     """JSON text, without spaces; what is not finite does not exist in it."""
@@ -52,7 +54,22 @@ def load_object(text: str, field: str) -> dict[str, Any]:
         raise InvalidStudy(field, f"is no JSON: {error}", "Send an object.") from error
     if not isinstance(value, dict):
         raise InvalidStudy(field, f"is a JSON {type(value).__name__}, not an object", "Send an object.")
+    if _is_deeper(value, DEEPEST):
+        raise InvalidStudy(field, f"is nested deeper than {DEEPEST} levels", "Write it flatter.")
     return value
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Whether JSON is nested so deeply that functions which call themselves on its parts might not come back."""
+    level = [value]
+    for _ in range(levels):
+        level = [
+            child
+            for each in level
+            if isinstance(each, dict | list)
+            for child in (each.values() if isinstance(each, dict) else each)
+        ]
+    return bool(level)
 
 
 def _refuse_constant(name: str) -> float:

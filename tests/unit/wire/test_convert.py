@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import pytest
@@ -245,3 +246,16 @@ def test_a_field_that_is_no_object_is_named(text):
     with pytest.raises(InvalidStudy) as refused:
         convert.load_object(text, "spec_json")
     assert refused.value.field == "spec_json"
+
+
+@pytest.mark.parametrize(("opening", "closing"), [('{"a":', "}"), ("[", "]")])
+def test_an_object_is_nested_up_to_a_depth_and_no_deeper(opening, closing):
+    """Deeper ones may be read, but would end the server's recursion in the midst of a change."""
+
+    def nested(levels):
+        return json.loads(opening * levels + "1" + closing * levels)
+
+    convert.load_object(convert.dump({"x": nested(convert.DEEPEST - 2)}), "point_json")
+    for levels in (convert.DEEPEST, 800):
+        with pytest.raises(InvalidStudy, match="point_json: is nested deeper than 100 levels"):
+            convert.load_object(convert.dump({"x": nested(levels)}), "point_json")
