@@ -259,6 +259,36 @@ class StudyHandle:
         )
         return self._trial(self._studies.ForkTrial(request, timeout=CHANGE_SECONDS).trial)
 
+    def enqueue(self, point: Mapping[str, Any]) -> Trial:
+        """Makes the next trial, at a point of one's own, whatever the sampler.
+
+        A sampler that learns, learns from it; it takes the place of the point that would have come next, and counts in
+        max_trials. Where all points are known from the start (grid, random, qmc) it is one more, beside max_trials, and
+        a study that has ended runs again.
+
+        Args:
+            point: By hyper-parameter, nested or with dots: its value as a trial has it, an option of a choice as it is
+                written in the space; or ``trial.hyperparameters`` of another trial. What is not searched may be left
+                out.
+
+        Returns:
+            The new trial.
+
+        Raises:
+            InvalidStudy: It is no point of the space.
+            Conflict: The study has all its trials, or has ended; names the remedy.
+        """
+        import json
+
+        from hippo_core.points import point_to_json
+        from hippo_wire.v1 import study_pb2
+
+        written = json.dumps(point_to_json(point, "point"))
+        request = study_pb2.EnqueueTrialRequest(
+            request_id=new_request_id(), name=self.name, point_json=written
+        )
+        return self._trial(self._studies.EnqueueTrial(request, timeout=CHANGE_SECONDS).trial)
+
     def delete(self) -> int:
         """Forgets it, if it has ended or is paused. What was trained stays while an equal program has other studies.
 

@@ -60,7 +60,7 @@ class Trial:
 
     @property
     def parent(self) -> int | None:
-        """The number of the trial that it was forked from; None: its sampler drew it."""
+        """The number of the trial that it was forked from; None: it is no fork."""
         return self._message.parent if self._message.HasField("parent") else None
 
     @property

@@ -18,7 +18,7 @@ from hippo_core.kinds import is_branching
 from hippo_core.schedule_forms import Part, Schedule
 from hippo_core.space import Space
 from hippo_core.space_reading import part_from_json
-from hippo_core.values import Scalar, normalise_float, scalar_from_json, typed
+from hippo_core.values import Scalar, normalise_float, scalar_from_json, scalar_to_json, typed
 
 Given = Mapping[str, Any]
 Draws = dict[str, Scalar]
@@ -47,6 +47,31 @@ def read_point(space: Space, point: Any, where: str) -> dict[str, Scalar]:
         return space.checked(draws)
     except InvalidStudy as error:
         raise InvalidStudy(where, error.message.partition(": ")[2], error.hint) from None
+
+
+def point_to_json(point: Any, where: str) -> dict[str, Any]:
+    """A point as JSON that :func:`read_point` reads as the same one.
+
+    Args:
+        point: By hyper-parameter, nested or with dots: its value.
+        where: Its place, for messages.
+
+    Raises:
+        InvalidStudy: It is no dict, or something in it is neither a value nor a schedule.
+    """
+    if not isinstance(point, Mapping):
+        raise InvalidStudy(where, f"must be a dict by hyper-parameter, not {point!r}")
+    return {name: _part_to_json(part, f"{where}[{name!r}]") for name, part in point.items()}
+
+
+def _part_to_json(part: Any, place: str) -> Any:
+    if isinstance(part, Schedule):
+        return part.to_json()
+    if isinstance(part, Mapping):
+        return {name: _part_to_json(each, place) for name, each in part.items()}
+    if isinstance(part, list | tuple):
+        return [_part_to_json(each, place) for each in part]
+    return scalar_to_json(scalar(part, place))
 
 
 def _flat(point: Mapping[Any, Any], prefix: str, where: str) -> Iterator[tuple[str, Any]]:

@@ -117,6 +117,12 @@ def fork(
     return client.connection.studies.ForkTrial(request)
 
 
+def enqueue(client: Client, name: str, point_json: str) -> study_pb2.EnqueueTrialResponse:
+    """Make a trial of a point."""
+    request = study_pb2.EnqueueTrialRequest(request_id=new_request_id(), name=name, point_json=point_json)
+    return client.connection.studies.EnqueueTrial(request)
+
+
 def extend(
     client: Client, name: str, max_trials: int | None, max_steps: int | None, priority: int | None
 ) -> study_pb2.Study:

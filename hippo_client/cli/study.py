@@ -189,6 +189,29 @@ def fork(name: str, trial: int, at: int, given: tuple[str, ...], as_json: bool) 
         click.echo(f"Trial {made.number} of {name} was forked from trial {trial} at step {at}.")
 
 
+@study.command()
+@name_argument
+@click.option(
+    "--set",
+    "given",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="Its value of a hyper-parameter: a number, a text, or a schedule as JSON; once for each that is searched.",
+)
+@json_option
+def enqueue(name: str, given: tuple[str, ...], as_json: bool) -> None:
+    """Make a trial at a point of one's own, whatever the sampler."""
+    from hippo_client.cli import calls
+    from hippo_client.results import trial_json
+
+    with connect() as client:
+        made = calls.enqueue(client, name, json.dumps(dict(map(_assignment, given)))).trial
+    if as_json:
+        print_json(trial_json(made))
+    else:
+        click.echo(f"Trial {made.number} of {name} is at the point given.")
+
+
 def _assignment(text: str) -> tuple[str, Any]:
     """``name=value``, the value as JSON where it is JSON, else as text."""
     name, sign, value = text.partition("=")

@@ -109,6 +109,21 @@ class ForkTrial:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EnqueueTrial:
+    """Make a trial of a point that a user gives.
+
+    Attributes:
+        project: The project.
+        name: The study.
+        point: By hyper-parameter: its value, as a trial of the study has it.
+    """
+
+    project: str
+    name: str
+    point: Json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeleteStudy:
     """Forget a study that has ended or is paused; what was trained stays for others."""
 
@@ -336,6 +351,7 @@ Command = (
     | StopTrial
     | ExtendTrial
     | ForkTrial
+    | EnqueueTrial
     | DeleteStudy
     | ProposeTrial
     | FailProposal

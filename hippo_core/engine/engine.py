@@ -12,11 +12,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self, assert_never
 
-from hippo_core.engine import fold, forks, orders, proposals, reports, studies, workers
+from hippo_core.engine import enqueueing, fold, forks, orders, proposals, reports, studies, workers
 from hippo_core.engine.commands import (
     Command,
     DeleteStudy,
     DrainWorker,
+    EnqueueTrial,
     ExtendStudy,
     ExtendTrial,
     FailProposal,
@@ -134,6 +135,8 @@ class Engine:
                 return studies.extend_trial(decision, command)
             case ForkTrial():
                 return forks.fork_trial(decision, command)
+            case EnqueueTrial():
+                return enqueueing.enqueue(decision, command)
             case DeleteStudy():
                 return studies.delete(decision, command)
             case ProposeTrial():

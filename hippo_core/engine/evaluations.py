@@ -104,7 +104,7 @@ def note_evaluations(state: EngineState) -> None:
 
 def renew_policy(state: EngineState, study: Study) -> None:
     """Makes a policy from the study's specification and history."""
-    study.policy = study.spec.build_policy(study.forks)
+    study.policy = study.spec.build_policy(study.beside)
     study.outdated = False
     for trial in study.trials.values():
         trial.told = 0

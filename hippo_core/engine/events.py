@@ -128,7 +128,7 @@ class TrialCreated:
 
     ``notes`` is what a sampler that learns wants to find again with the trial. A fork, which a user made of another
     trial, has nothing drawn: ``fork`` has its parent as "trial", the step that it forks "at", and its
-    "hyperparameters".
+    "hyperparameters". The point of one that was ``enqueued`` is a user's, not the sampler's.
     """
 
     study: int
@@ -137,6 +137,7 @@ class TrialCreated:
     max_steps: int
     notes: Json = field(default_factory=dict)
     fork: Json | None = None
+    enqueued: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

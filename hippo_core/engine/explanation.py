@@ -176,6 +176,10 @@ def _happenings(story: TrialStory, told: Told, *, is_open: bool) -> Iterator[Hap
         case TrialCreated(fork=Mapping() as fork):
             made = f"forked from trial {fork['trial']}, at most {event.max_steps} steps"
             yield happening("created", fork["at"], made, f"user {told.actor}")
+        case TrialCreated(enqueued=True):
+            yield happening(
+                "created", None, f"enqueued; at most {event.max_steps} steps", f"user {told.actor}"
+            )
         case TrialCreated():
             proposed = told.cause.startswith("ProposeTrial")
             how = "proposed" if proposed else f"point {event.trial}, as {told.actor} submitted the study"

@@ -231,12 +231,13 @@ def _apply_trial(state: EngineState, event: TrialEvent) -> None:
                 max_steps=event.max_steps,
                 notes=event.notes,
                 fork=event.fork,
+                enqueued=event.enqueued,
             )
-            if event.fork is None:
-                study.proposal = None
-            else:
-                study.forks += 1
+            if event.fork is not None or (event.enqueued and not study.spec.sampler.learns):
+                study.beside += 1
                 renew_policy(state, study)  # there is one more trial to wait for
+            else:
+                study.proposal = None
             state.tell(study, Added(event.trial, event.max_steps))
         case ev.TrialLimited():
             study.trials[event.trial].max_steps = event.max_steps

@@ -53,6 +53,7 @@ def _trial(trial: Trial) -> tuple[object, ...]:
         trial.value,
         dict(trial.notes),
         trial.fork,
+        trial.enqueued,
     )
 
 

@@ -121,6 +121,7 @@ class Trial:
     told: int = 0  #: up to which step its evaluations were told to a policy that watches
     notes: Mapping[str, Any] = field(default_factory=dict)  #: of the sampler's
     fork: Mapping[str, Any] | None = None  #: of which trial at which step, with which hyper-parameters
+    enqueued: bool = False  #: whether its point is a user's
 
     @property
     def limit(self) -> int:
@@ -151,7 +152,7 @@ class Study:
     plan: int = 0
     bound: bool = False
     trials: dict[int, Trial] = field(default_factory=dict)
-    forks: int = 0  #: how many of them users have forked
+    beside: int = 0  #: how many of them users have added beside max_trials
     open: dict[int, None] = field(default_factory=dict)  #: trials with an open request
     touched: dict[int, None] = field(
         default_factory=dict
@@ -170,8 +171,8 @@ class Study:
 
     @property
     def drawn(self) -> int:
-        """How many of its trials are its sampler's; the others are users' forks."""
-        return len(self.trials) - self.forks
+        """How many of its trials count in max_trials."""
+        return len(self.trials) - self.beside
 
     @property
     def unproposed(self) -> int:

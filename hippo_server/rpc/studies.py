@@ -13,6 +13,7 @@ from hippo_core.engine import views
 from hippo_core.engine.commands import (
     Command,
     DeleteStudy,
+    EnqueueTrial,
     ExtendStudy,
     ExtendTrial,
     ForkTrial,
@@ -201,6 +202,19 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
             return study_pb2.ForkTrialResponse(trial=trial)
 
         return await self._change_trial(command, None, request, study_pb2.ForkTrialResponse, answer)
+
+    async def EnqueueTrial(  # noqa: N802
+        self, request: study_pb2.EnqueueTrialRequest, context: Context
+    ) -> study_pb2.EnqueueTrialResponse:
+        """Makes a trial of a point that the caller gives."""
+        command = EnqueueTrial(
+            project=caller().project, name=request.name, point=load_object(request.point_json, "point_json")
+        )
+
+        def answer(result: Result, trial: study_pb2.Trial) -> study_pb2.EnqueueTrialResponse:
+            return study_pb2.EnqueueTrialResponse(trial=trial)
+
+        return await self._change_trial(command, None, request, study_pb2.EnqueueTrialResponse, answer)
 
     async def DeleteStudy(  # noqa: N802
         self, request: study_pb2.DeleteStudyRequest, context: Context

@@ -110,13 +110,22 @@ def _trials(rows: Rows) -> Iterator[ev.Event]:
 
 
 def _created(rows: Rows) -> Iterator[Placed]:
-    for created, study, trial, assignment, max_steps, notes, fork in rows(
-        "SELECT created, study, number, assignment, first_max_steps, notes, fork FROM trials ORDER BY created"
+    for created, study, trial, assignment, max_steps, notes, fork, enqueued in rows(
+        """
+        SELECT created, study, number, assignment, first_max_steps, notes, fork, enqueued
+        FROM trials ORDER BY created
+        """
     ):
         yield (
             created,
             ev.TrialCreated(
-                study=study, trial=trial, assignment=assignment, max_steps=max_steps, notes=notes, fork=fork
+                study=study,
+                trial=trial,
+                assignment=assignment,
+                max_steps=max_steps,
+                notes=notes,
+                fork=fork,
+                enqueued=enqueued,
             ),
         )
 

@@ -156,6 +156,7 @@ def _add_trial_event(
                 created=position,
                 notes=event.notes,
                 fork=event.fork,
+                enqueued=event.enqueued,
             )
         case ev.TrialLimited():
             batch.insert(

@@ -256,7 +256,7 @@ class Trial(_message.Message):
     reason: _builtins.str
     """Why it is in its state, in words; may be empty."""
     parent: _builtins.int
-    """The trial that it was forked from; absent: its sampler drew it."""
+    """The trial that it was forked from; absent: it is no fork."""
     forked_at: _builtins.int
     """The first step at which a fork may differ from its parent."""
     @_builtins.property
@@ -1090,6 +1090,60 @@ class ForkTrialResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ForkTrialResponse: _TypeAlias = ForkTrialResponse  # noqa: Y015
+
+@_typing.final
+class EnqueueTrialRequest(_message.Message):
+    """Request of EnqueueTrial."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    POINT_JSON_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Made by the client; a repeat gets the first answer."""
+    name: _builtins.str
+    """The study's name."""
+    point_json: _builtins.str
+    """JSON object: by hyper-parameter, its value as a trial has it."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        point_json: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "point_json", b"point_json", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EnqueueTrialRequest: _TypeAlias = EnqueueTrialRequest  # noqa: Y015
+
+@_typing.final
+class EnqueueTrialResponse(_message.Message):
+    """Response of EnqueueTrial."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRIAL_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def trial(self) -> Global___Trial:
+        """The new trial."""
+
+    def __init__(
+        self,
+        *,
+        trial: Global___Trial | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["trial", b"trial"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["trial", b"trial"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EnqueueTrialResponse: _TypeAlias = EnqueueTrialResponse  # noqa: Y015
 
 @_typing.final
 class DeleteStudyRequest(_message.Message):

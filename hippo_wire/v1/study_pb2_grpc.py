@@ -95,6 +95,11 @@ class StudyServiceStub:
                 request_serializer=hippo__wire_dot_v1_dot_study__pb2.ForkTrialRequest.SerializeToString,
                 response_deserializer=hippo__wire_dot_v1_dot_study__pb2.ForkTrialResponse.FromString,
                 _registered_method=True)
+        self.EnqueueTrial = channel.unary_unary(
+                '/hippo.v1.StudyService/EnqueueTrial',
+                request_serializer=hippo__wire_dot_v1_dot_study__pb2.EnqueueTrialRequest.SerializeToString,
+                response_deserializer=hippo__wire_dot_v1_dot_study__pb2.EnqueueTrialResponse.FromString,
+                _registered_method=True)
         self.DeleteStudy = channel.unary_unary(
                 '/hippo.v1.StudyService/DeleteStudy',
                 request_serializer=hippo__wire_dot_v1_dot_study__pb2.DeleteStudyRequest.SerializeToString,
@@ -235,6 +240,13 @@ class StudyServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def EnqueueTrial(self, request, context):
+        """Makes a trial of a point that the caller gives.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DeleteStudy(self, request, context):
         """Deletes a study that has ended or is paused. What was trained stays while its program has other studies.
         """
@@ -367,6 +379,11 @@ def add_StudyServiceServicer_to_server(servicer, server):
                     servicer.ForkTrial,
                     request_deserializer=hippo__wire_dot_v1_dot_study__pb2.ForkTrialRequest.FromString,
                     response_serializer=hippo__wire_dot_v1_dot_study__pb2.ForkTrialResponse.SerializeToString,
+            ),
+            'EnqueueTrial': grpc.unary_unary_rpc_method_handler(
+                    servicer.EnqueueTrial,
+                    request_deserializer=hippo__wire_dot_v1_dot_study__pb2.EnqueueTrialRequest.FromString,
+                    response_serializer=hippo__wire_dot_v1_dot_study__pb2.EnqueueTrialResponse.SerializeToString,
             ),
             'DeleteStudy': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteStudy,
@@ -744,6 +761,33 @@ class StudyService:
             '/hippo.v1.StudyService/ForkTrial',
             hippo__wire_dot_v1_dot_study__pb2.ForkTrialRequest.SerializeToString,
             hippo__wire_dot_v1_dot_study__pb2.ForkTrialResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EnqueueTrial(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hippo.v1.StudyService/EnqueueTrial',
+            hippo__wire_dot_v1_dot_study__pb2.EnqueueTrialRequest.SerializeToString,
+            hippo__wire_dot_v1_dot_study__pb2.EnqueueTrialResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -57,6 +57,8 @@ class StudyServiceStub:
     """Trains one trial up to a step, whatever its limit and its policy say."""
     ForkTrial: _grpc.UnaryUnaryMultiCallable[_study_pb2.ForkTrialRequest, _study_pb2.ForkTrialResponse]
     """Makes a trial that goes as another up to a step, and has other hyper-parameters from there on."""
+    EnqueueTrial: _grpc.UnaryUnaryMultiCallable[_study_pb2.EnqueueTrialRequest, _study_pb2.EnqueueTrialResponse]
+    """Makes a trial of a point that the caller gives."""
     DeleteStudy: _grpc.UnaryUnaryMultiCallable[_study_pb2.DeleteStudyRequest, _study_pb2.DeleteStudyResponse]
     """Deletes a study that has ended or is paused. What was trained stays while its program has other studies."""
     ListTrials: _grpc.UnaryUnaryMultiCallable[_study_pb2.ListTrialsRequest, _study_pb2.ListTrialsResponse]
@@ -107,6 +109,8 @@ class StudyServiceAsyncStub(StudyServiceStub):
     """Trains one trial up to a step, whatever its limit and its policy say."""
     ForkTrial: _aio.UnaryUnaryMultiCallable[_study_pb2.ForkTrialRequest, _study_pb2.ForkTrialResponse]  # type: ignore[assignment]
     """Makes a trial that goes as another up to a step, and has other hyper-parameters from there on."""
+    EnqueueTrial: _aio.UnaryUnaryMultiCallable[_study_pb2.EnqueueTrialRequest, _study_pb2.EnqueueTrialResponse]  # type: ignore[assignment]
+    """Makes a trial of a point that the caller gives."""
     DeleteStudy: _aio.UnaryUnaryMultiCallable[_study_pb2.DeleteStudyRequest, _study_pb2.DeleteStudyResponse]  # type: ignore[assignment]
     """Deletes a study that has ended or is paused. What was trained stays while its program has other studies."""
     ListTrials: _aio.UnaryUnaryMultiCallable[_study_pb2.ListTrialsRequest, _study_pb2.ListTrialsResponse]  # type: ignore[assignment]
@@ -226,6 +230,14 @@ class StudyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_study_pb2.ForkTrialResponse, _abc.Awaitable[_study_pb2.ForkTrialResponse]]:
         """Makes a trial that goes as another up to a step, and has other hyper-parameters from there on."""
+
+    @_abc_1.abstractmethod
+    def EnqueueTrial(
+        self,
+        request: _study_pb2.EnqueueTrialRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_study_pb2.EnqueueTrialResponse, _abc.Awaitable[_study_pb2.EnqueueTrialResponse]]:
+        """Makes a trial of a point that the caller gives."""
 
     @_abc_1.abstractmethod
     def DeleteStudy(

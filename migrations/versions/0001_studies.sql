@@ -55,6 +55,7 @@ CREATE TABLE trials (
     created bigint NOT NULL,
     notes json NOT NULL,
     fork json,
+    enqueued boolean NOT NULL,
     CONSTRAINT pk_trials PRIMARY KEY (study, number),
     CONSTRAINT ck_trials_max_steps CHECK (max_steps >= first_max_steps AND first_max_steps > 0),
     CONSTRAINT ck_trials_state CHECK (
@@ -74,7 +75,8 @@ COMMENT ON COLUMN trials.reason IS 'why it is in this state';
 COMMENT ON COLUMN trials.created IS 'journal id of its creation';
 COMMENT ON COLUMN trials.notes IS 'what its sampler wants to find again with it';
 COMMENT ON COLUMN trials.fork IS
-    'its parent, the step, and its hyper-parameters; none: its sampler drew it';
+    'its parent, the step, and its hyper-parameters; none: it is no fork';
+COMMENT ON COLUMN trials.enqueued IS 'whether its point is a user''s, not the sampler''s';
 
 CREATE TABLE proposals (
     study bigint NOT NULL CONSTRAINT fk_proposals_study REFERENCES studies,

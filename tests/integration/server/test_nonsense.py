@@ -142,6 +142,7 @@ REQUESTS: dict[tuple[str, str], type[Message]] = {
     ("studies", "StopTrial"): study_pb2.StopTrialRequest,
     ("studies", "ExtendTrial"): study_pb2.ExtendTrialRequest,
     ("studies", "ForkTrial"): study_pb2.ForkTrialRequest,
+    ("studies", "EnqueueTrial"): study_pb2.EnqueueTrialRequest,
     ("studies", "ListTrials"): study_pb2.ListTrialsRequest,
     ("studies", "GetTrial"): study_pb2.GetTrialRequest,
     ("studies", "ExplainTrial"): study_pb2.ExplainTrialRequest,

@@ -21,7 +21,7 @@ STUDIES, WORKERS, ADMIN = (
 READ = "GetStudy ListStudies WatchStudy ListTrials GetTrial ExplainTrial GetStageTree ReadTrialLog DownloadCheckpoint"
 CHANGE = (
     "SubmitStudy PauseStudy ResumeStudy StopStudy ExtendStudy RetryTrials DeleteStudy UploadBundle StopTrial "
-    "ExtendTrial ForkTrial"
+    "ExtendTrial ForkTrial EnqueueTrial"
 )
 EXPECTED = {
     **{STUDIES + name: VIEWERS for name in READ.split()},

@@ -216,6 +216,30 @@ def test_a_fork_is_the_next_trial_and_shares_its_parent_s_path(client):
     assert events[0].reason == "forked from trial 1, at most 3 steps"
 
 
+def test_a_point_of_one_s_own_is_the_next_trial(client):
+    submit(client)
+
+    def enqueue(number, point):
+        request = study_pb2.EnqueueTrialRequest(request_id=str(number), name="study", point_json=dump(point))
+        return client.studies.EnqueueTrial(request).trial
+
+    point = {"lr": 0.1, "momentum": 0.9}
+    first = enqueue(2, point)
+    assert (first.number, first.max_steps) == (4, 3)
+    assert enqueue(2, point) == first
+    assert enqueue(3, point).number == 5
+    for wrong, field in (
+        ({**point, "lr": "x"}, "point['lr']"),
+        ({**point, "other": 1}, "point['other']"),
+    ):
+        with pytest.raises(InvalidStudy) as refused:
+            enqueue(9, wrong)
+        assert refused.value.field == field
+    events = client.studies.ExplainTrial(study_pb2.ExplainTrialRequest(name="study", trial=4)).events
+    told = ("created", "enqueued; at most 3 steps", "user admin")
+    assert (events[0].event, events[0].reason, events[0].by) == told
+
+
 def test_a_repeat_gets_the_first_answer_also_after_a_restart(start_server):
     """The answer is kept with the change, byte for byte, though the study has changed since."""
     server = start_server()

@@ -13,6 +13,7 @@ from hippo_core.engine.commands import (
     Command,
     DeleteStudy,
     DrainWorker,
+    EnqueueTrial,
     ExtendStudy,
     ExtendTrial,
     ForkTrial,
@@ -27,7 +28,7 @@ from hippo_core.engine.views import study_view
 from hippo_core.errors import HippoError
 from hippo_server.store import Store
 from tests.integration.store.stored_cluster import StoredCluster
-from tests.unit.engine.test_cluster import PIECES, expect_as_trained_alone, spec, submit
+from tests.unit.engine.test_cluster import PIECES, POINTS, expect_as_trained_alone, spec, submit
 
 
 @pytest.mark.parametrize("commands", [1, 7, 100])
@@ -63,6 +64,7 @@ def test_all_commands_and_faults_come_back(store: Store, seed: int) -> None:
             at=chosen.randrange(10),
             hyperparameters={"lr": chosen.choice([0.1, 0.01])},
         ),
+        lambda name: EnqueueTrial(project="default", name=name, point=chosen.choice(POINTS)),
         lambda name: StopTrial(project="default", name=name, trial=chosen.randrange(6)),
         lambda name: ExtendTrial(
             project="default", name=name, trial=chosen.randrange(6), to=chosen.randrange(1, 16)

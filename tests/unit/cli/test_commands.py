@@ -73,6 +73,7 @@ class Server:
             "RetryTrials": study_pb2.RetryTrialsResponse(study=STUDY, trial_count=2),
             "ExtendTrial": study_pb2.ExtendTrialResponse(trial=OTHER, extended=True, warnings=["rounded"]),
             "ForkTrial": study_pb2.ForkTrialResponse(trial=OTHER),
+            "EnqueueTrial": study_pb2.EnqueueTrialResponse(trial=OTHER),
             "StopTrial": study_pb2.StopTrialResponse(trial=OTHER, stopped=True),
             "DeleteStudy": study_pb2.DeleteStudyResponse(trial_count=2),
             "ReadTrialLog": [
@@ -283,6 +284,23 @@ def test_forking_reads_values_as_json_or_text(
 @pytest.mark.usefixtures("server")
 def test_forking_without_a_value_ends_with_2(given: list[str]) -> None:
     assert call(["study", "fork", "digits", "--trial", "3", "--at", "12", *given]) == 2
+
+
+def test_enqueueing_reads_values_as_json_or_text(
+    server: Server, result: Callable[..., Any], text: Callable[..., str]
+) -> None:
+    line = ["study", "enqueue", "digits", "--set", "lr=0.01", "--set", "optimizer.name=adam"]
+    assert text(*line) == "Trial 0 of digits is at the point given.\n"
+    assert server.requests[-1].name == "digits"
+    assert json.loads(server.requests[-1].point_json) == {"lr": 0.01, "optimizer.name": "adam"}
+    assert len(server.requests[-1].request_id) >= 32
+    assert result(*line)["trial"] == 0
+
+
+@pytest.mark.parametrize("given", [["--set", "lr"], ["--set", "=0.1"]])
+@pytest.mark.usefixtures("server")
+def test_enqueueing_without_a_value_ends_with_2(given: list[str]) -> None:
+    assert call(["study", "enqueue", "digits", *given]) == 2
 
 
 def test_a_fork_tells_its_parent(

@@ -122,6 +122,17 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
 
         return self._change(context, request, fork)
 
+    def EnqueueTrial(self, request, context):  # noqa: N802
+        trial = study_pb2.Trial(
+            number=len(self.trials[request.name]), hyperparameters_json=request.point_json
+        )
+
+        def enqueue():
+            self.trials[request.name].append(trial)
+            return study_pb2.EnqueueTrialResponse(trial=trial)
+
+        return self._change(context, request, enqueue)
+
     def DeleteStudy(self, request, context):  # noqa: N802
         if request.request_id not in self.answers:
             self._find(context, request.name)

@@ -3,6 +3,7 @@
 import json
 import time
 
+import numpy as np
 import pytest
 
 from hippo_client import schedules, space
@@ -265,6 +266,26 @@ def test_a_fork_is_made_once_and_sends_schedules_as_json(run, service):
     }
     assert len(service.changes) == 1
     assert (run.trial(0).parent, run.trial(0).forked_at) == (None, None)
+
+
+def test_a_point_is_enqueued_once_and_sends_what_numpy_holds_and_schedules_as_json(run, service):
+    service.lose = 1
+    point = {"lr": schedules.linear(0.1, 0.0, 4), "width": np.int64(32), "opt": {"betas": (0.9, 0.99)}}
+    trial = run.enqueue(point)
+    assert trial.number == 3
+    assert trial.hyperparameters == {
+        "lr": {"schedule": "linear", "initial": 0.1, "final": 0.0, "period": 4},
+        "width": 32,
+        "opt": {"betas": [0.9, 0.99]},
+    }
+    assert len(service.changes) == 1
+
+
+@pytest.mark.parametrize("point", [None, [("lr", 0.1)], {"lr": object()}, {"lr": float("nan")}])
+def test_enqueueing_what_is_no_point_is_refused(run, service, point):
+    with pytest.raises(InvalidStudy, match="point"):
+        run.enqueue(point)
+    assert service.changes == []
 
 
 @pytest.mark.parametrize(("trial", "at"), [(-1, 0), (0, -1), (True, 0), (0, 1.5)])

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hippo_core import samplers, schedules, space
 from hippo_core.errors import InvalidStudy
-from hippo_core.points import read_point
+from hippo_core.points import point_to_json, read_point
 from hippo_core.space import Space
 from tests.studies import study
 
@@ -77,6 +78,19 @@ def test_a_point_is_written_as_the_space_is() -> None:
         "optimizer": 1,
         "optimizer/1.extra.eps": 1,
     }
+
+
+@given(st.integers(0, 10_000))
+def test_a_point_written_as_json_reads_as_itself(number: int) -> None:
+    """Schedules, tuples and what NumPy holds are written such that the same point is read."""
+    spec = study(EVERYTHING, sampler=samplers.random(), max_trials=1)
+    assignment = samplers.random().point(spec.space, 0, number)
+    point = {
+        name: np.float64(part) if isinstance(part, float) else part
+        for name, part in spec.space.resolve(assignment).items()
+    }
+    written = json.loads(json.dumps(point_to_json(point, "point")))
+    assert read_point(spec.space, written, "point") == read_point(spec.space, point, "point") == assignment
 
 
 def test_names_may_be_nested_or_joined() -> None:

@@ -26,6 +26,7 @@ from hippo_core.engine.events import SavePointAnswered, StepsTrained
 from hippo_core.engine.orders import RemoveCheckpoint
 from hippo_core.engine.states import StudyState, TrialState
 from hippo_core.engine.views import study_view, trial_detail, trial_views
+from hippo_core.points import point_to_json
 from hippo_core.program import Program, Resources
 from hippo_core.study import Objective, StudySpec
 from tests.unit.engine.cluster import SETTINGS, Cluster, alone
@@ -40,6 +41,11 @@ PIECES = [
 ]
 BATCHES = [32, schedules.piecewise([32, 64], [4]), 64]
 MOMENTA = [0.9, schedules.piecewise([0.9, 0.95], [6])]
+POINTS = [
+    point_to_json({"lr": rate, "batch": batch, "m": 0.9}, "point")
+    for rate in PIECES[1:3]
+    for batch in BATCHES[:2]
+]
 
 
 def spec(

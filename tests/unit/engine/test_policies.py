@@ -20,6 +20,7 @@ from hippo_core import policies
 from hippo_core.engine import journal
 from hippo_core.engine.commands import (
     Command,
+    EnqueueTrial,
     ExtendStudy,
     ExtendTrial,
     ForkTrial,
@@ -47,7 +48,7 @@ from hippo_core.study import Objective
 from tests.unit.engine import cluster as cluster_module
 from tests.unit.engine.cluster import Cluster, metric
 from tests.unit.engine.policy_comparison import expect_same_policies
-from tests.unit.engine.test_cluster import FAULTS, PIECES, expect_as_trained_alone, spec, submit
+from tests.unit.engine.test_cluster import FAULTS, PIECES, POINTS, expect_as_trained_alone, spec, submit
 
 HALVING = [
     policies.sha(1, 3),
@@ -147,6 +148,7 @@ def test_no_verdict_changes_over_commands_failures_and_divergence(
             at=chosen.randrange(10),
             hyperparameters={"lr": chosen.choice([0.1, 0.01])},
         ),
+        lambda name: EnqueueTrial(project="default", name=name, point=chosen.choice(POINTS)),
         lambda name: StopTrial(project="default", name=name, trial=chosen.randrange(6)),
         lambda name: ExtendTrial(
             project="default", name=name, trial=chosen.randrange(6), to=chosen.randrange(1, 16)

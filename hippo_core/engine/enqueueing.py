@@ -1,0 +1,48 @@
+"""Points that users give to a study that is there."""
+
+from __future__ import annotations
+
+from hippo_core.engine.commands import EnqueueTrial
+from hippo_core.engine.decision import Decision
+from hippo_core.engine.events import StudyStateChanged, TrialCreated
+from hippo_core.engine.lookup import find_study
+from hippo_core.engine.state import Study
+from hippo_core.engine.states import ENDED_STUDY_STATES, StudyState
+from hippo_core.errors import Conflict
+from hippo_core.points import read_point
+
+
+def enqueue(decision: Decision, command: EnqueueTrial) -> int:
+    """Creates the study's next trial, at the point that is given; returns its number.
+
+    Where a sampler proposes one point after another, it takes the place of the one that would come next, counts in
+    max_trials, and the sampler learns from it. Where all points are known from the start they are trials already: it is
+    one more, beside max_trials, as a fork is.
+    """
+    study = find_study(decision.state, command.project, command.name)
+    if study.spec.sampler.learns:
+        _require_room(study)
+    point = study.spec.checked_point(read_point(study.spec.space, command.point, "point"))
+    number = len(study.trials)
+    decision.emit(
+        TrialCreated(
+            study=study.id,
+            trial=number,
+            assignment=point,
+            max_steps=study.spec.max_steps_of(point),
+            enqueued=True,
+        )
+    )
+    if study.state in ENDED_STUDY_STATES:
+        decision.emit(StudyStateChanged(study=study.id, state=StudyState.RUNNING, reason=""))
+    return number
+
+
+def _require_room(study: Study) -> None:
+    remedy = (
+        f"Raise max_trials first: hippo study extend {study.name} --max-trials {study.spec.max_trials + 1}"
+    )
+    if not study.unproposed:
+        raise Conflict(f"study '{study.name}' has all its {study.spec.max_trials} trials.", f"{remedy}.")
+    if study.state in ENDED_STUDY_STATES:
+        raise Conflict(f"study '{study.name}' is {study.state.value}.", f"{remedy} takes it up again.")
