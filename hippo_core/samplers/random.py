@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from hippo_core.arguments import worded
+from hippo_core.chance import uniform
 from hippo_core.errors import InvalidStudy
-from hippo_core.program import canonical_json
 from hippo_core.samplers.sampler import Sampler
 from hippo_core.space import Space
 from hippo_core.values import Scalar
@@ -30,7 +29,7 @@ class Random(Sampler):
         """The point of trial ``number``: the first of its tries that satisfies the constraints."""
         for attempt in range(TRIES):
             words = (seed, number, attempt) if attempt else (seed, number)
-            found = space.draw(lambda name, words=words: _uniform(*words, name))  # type: ignore[misc]
+            found = space.draw(lambda name, words=words: uniform(*words, name))  # type: ignore[misc]
             if space.satisfied(found):
                 return found
         raise InvalidStudy(
@@ -49,11 +48,6 @@ class Random(Sampler):
     def to_json(self) -> dict[str, Any]:
         """``{"sampler": "random"}``."""
         return {"sampler": "random"}
-
-
-def _uniform(*words: int | str) -> float:
-    digest = hashlib.sha256(canonical_json(words).encode()).digest()
-    return (int.from_bytes(digest[:8], "big") >> 11) / 2**53
 
 
 @worded("samplers.random", {"seed": "seed, which is the study's"})
