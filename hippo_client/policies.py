@@ -8,6 +8,7 @@ from hippo_core.policies import (
     median_stopping,
     pasha,
     patience,
+    pbt,
     percentile_stopping,
     sha,
     threshold_stopping,
@@ -20,6 +21,7 @@ __all__ = [
     "median_stopping",
     "pasha",
     "patience",
+    "pbt",
     "percentile_stopping",
     "sha",
     "threshold_stopping",
@@ -27,7 +29,7 @@ __all__ = [
 
 _LATER = {
     **dict.fromkeys(("bohb", "dehb"), "Use policies.hyperband(min_steps=..., reduction_factor=...)."),
-    **dict.fromkeys(("pbt", "pb2"), "Use policies.asha(min_steps=..., reduction_factor=...)."),
+    "pb2": "Use policies.pbt(interval=...).",
 }
 
 __getattr__ = refuse_unknown("policies", __all__, _LATER)

@@ -81,7 +81,10 @@ def trial_json(trial: study_pb2.Trial) -> Json:
 def trial_detail_json(detail: study_pb2.GetTrialResponse) -> Json:
     """The trial as ``hippo trial show --json`` prints it."""
     trial = detail.trial
-    fork = {"trial": trial.parent, "at": trial.forked_at} if trial.HasField("parent") else None
+    fork = None
+    if trial.HasField("parent"):
+        replaced = trial.instead_of if trial.HasField("instead_of") else None
+        fork = {"trial": trial.parent, "at": trial.forked_at, "instead_of": replaced}
     return {
         **trial_json(trial),
         "history": history_json(detail.history),

@@ -69,6 +69,23 @@ class Trial:
         return self._message.forked_at if self._message.HasField("forked_at") else None
 
     @property
+    def instead_of(self) -> int | None:
+        """The number of the trial whose place it took, where its policy forked it; None: nobody's."""
+        return self._message.instead_of if self._message.HasField("instead_of") else None
+
+    def lineage(self) -> list[dict[str, int]]:
+        """As which trials it goes: ``[{"trial": 3, "start": 0}, {"trial": 9, "start": 4}]``, itself the last.
+
+        ``start`` is the first step that each may differ in from the one before it.
+        """
+        found = []
+        trial: Trial = self
+        while trial.parent is not None and trial.forked_at is not None:
+            found.append({"trial": trial.number, "start": trial.forked_at})
+            trial = Trial(self._client, self.study, self._detail_of(trial.parent).trial)
+        return [{"trial": trial.number, "start": 0}, *reversed(found)]
+
+    @property
     def metrics(self) -> dict[str, float | None]:
         """Its last evaluation's metrics by name; None for one that is not finite."""
         return results.metrics_json(self._message.metrics)
@@ -203,10 +220,13 @@ class Trial:
         return results.trial_detail_json(self._detail()) if detail else results.trial_json(self._message)
 
     def _detail(self) -> study_pb2.GetTrialResponse:
+        return self._detail_of(self.number)
+
+    def _detail_of(self, number: int) -> study_pb2.GetTrialResponse:
         from hippo_wire.v1 import study_pb2
 
         return self._client.connection.studies.GetTrial(
-            study_pb2.GetTrialRequest(name=self.study, trial=self.number)
+            study_pb2.GetTrialRequest(name=self.study, trial=number)
         )
 
     def __repr__(self) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from hippo_core.plan import Node, Plan
 from hippo_core.policies import FullSpec
+from hippo_core.policies.population import PopulationSpec
 from hippo_core.study import StudySpec
 
 FEW = 1.05
@@ -196,7 +197,12 @@ def _hints(spec: StudySpec, counts: Counts, splits: Mapping[str, int]) -> list[s
             f"what the sampler {sampler!r} will propose depends on what trials come to: "
             "random points are counted in place of its own"
         )
-    if not isinstance(spec.policy, FullSpec):
+    if isinstance(spec.policy, PopulationSpec):
+        found.append(
+            f"the policy {spec.policy.name!r} trains as many steps, in {spec.max_trials} places: "
+            "a fork goes on from its parent's state, and is counted beside max_trials"
+        )
+    elif not isinstance(spec.policy, FullSpec):
         policy = spec.policy.to_json()["policy"]
         found.append(f"all trials are counted to their last step; the policy {policy!r} trains fewer")
     many = [name for name, count in splits.items() if count > FORK_SHARE * counts.trials > 1]

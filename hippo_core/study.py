@@ -94,6 +94,7 @@ class StudySpec:
         if self.program.kinds != self.space.kinds:
             raise InvalidStudy("program.kinds", "do not agree with the space")
         _check_policy(self.policy, self.objectives)
+        self.policy.check_search(self.space, self.max_trials)
         self.policy.check(self._limit(), self.program.evaluate_every)
         _check_sampler(self)
         _check_initial(self)
@@ -131,7 +132,9 @@ class StudySpec:
     def build_policy(self, beside: int = 0) -> Policy:
         """The policy at the beginning of the study, which has so many trials of users beside ``max_trials``."""
         maximize = tuple(objective.maximize for objective in self.objectives)
-        return self.policy.build(maximize, self.program.evaluate_every, self.max_trials + beside)
+        policy = self.policy.build(maximize, self.program.evaluate_every, self.max_trials + beside)
+        policy.searches(self.space, self.program.seed)
+        return policy
 
     def point(self, number: int) -> Mapping[str, Scalar]:
         """The assignment of trial ``number``, from 0: what is drawn for each domain.

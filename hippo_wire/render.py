@@ -66,6 +66,7 @@ def trial(view: TrialView) -> study_pb2.Trial:
         reason=view.reason,
         parent=view.parent,
         forked_at=view.forked_at,
+        instead_of=view.instead_of,
     )
 
 

@@ -202,7 +202,8 @@ def _print_detail(detail: study_pb2.GetTrialResponse) -> None:
     if shown.reason:
         click.echo(shown.reason)
     if shown.HasField("parent"):
-        click.echo(f"Forked from trial {shown.parent} at step {shown.forked_at}")
+        replaced = f", in place of trial {shown.instead_of}" if shown.HasField("instead_of") else ""
+        click.echo(f"Forked from trial {shown.parent} at step {shown.forked_at}{replaced}")
     click.echo("\n".join(trial_lines(shown)))
     parts = " > ".join(
         f"{part.start}-{part.stop} ({part.trial_count})"

@@ -119,14 +119,17 @@ class TrialStory:
 
     Attributes:
         study: The study's number.
+        trial: The trial's number.
         spec: Its specification.
         names: Names of studies by number; those of deleted ones are missing.
         path: The trial's path, root-most first.
-        told: The trial's own events, and the failures on its path, by position.
+        told: The trial's own events, the creation of those that it was forked from, one from another, and the failures
+            on its path, by position.
         trained: What leases have trained of the nodes of its path.
     """
 
     study: int
+    trial: int
     spec: StudySpec
     names: Mapping[int, str]
     path: Sequence[Stretch]
@@ -173,17 +176,12 @@ def _happenings(story: TrialStory, told: Told, *, is_open: bool) -> Iterator[Hap
             yield happening("wanted", None, f"{seen}{training}", "a slot that would idle")
         case ProposalFailed():
             yield happening("not proposed", None, event.reason, sampler)
-        case TrialCreated(fork=Mapping() as fork):
-            made = f"forked from trial {fork['trial']}, at most {event.max_steps} steps"
-            yield happening("created", fork["at"], made, f"user {told.actor}")
-        case TrialCreated(enqueued=True):
-            yield happening(
-                "created", None, f"enqueued; at most {event.max_steps} steps", f"user {told.actor}"
-            )
         case TrialCreated():
-            proposed = told.cause.startswith("ProposeTrial")
-            how = "proposed" if proposed else f"point {event.trial}, as {told.actor} submitted the study"
-            yield happening("created", None, f"{how}; at most {event.max_steps} steps", sampler)
+            step, reason, by = _creation(story, told, event)
+            if event.trial == story.trial:
+                yield happening("created", step, f"{reason}; at most {event.max_steps} steps", by)
+            else:
+                yield happening("ancestor", step, f"trial {event.trial}: {reason}", by)
         case TrialLimited():
             yield happening("limit", event.max_steps, "may be trained so far", f"user {told.actor}")
         case TrialWanted():
@@ -213,6 +211,21 @@ def _happenings(story: TrialStory, told: Told, *, is_open: bool) -> Iterator[Hap
             raise AssertionError(f"{type(event).__name__} is not of a trial")
 
 
+def _creation(story: TrialStory, told: Told, event: TrialCreated) -> tuple[int | None, str, str]:
+    """The step at which a trial parts from another, where it comes from, and who made it."""
+    fork = event.fork
+    if fork is None and event.enqueued:
+        return None, "enqueued", f"user {told.actor}"
+    if fork is None:
+        proposed = told.cause.startswith("ProposeTrial")
+        how = "proposed" if proposed else f"point {event.trial}, as {told.actor} submitted the study"
+        return None, how, f"sampler {story.spec.sampler.to_json()['sampler']}"
+    if "instead_of" not in fork:
+        return fork["at"], f"forked from trial {fork['trial']}", f"user {told.actor}"
+    how = f"forked from trial {fork['trial']} in place of trial {fork['instead_of']}: {fork['reason']}"
+    return fork["at"], how, f"policy {story.spec.policy.name}"
+
+
 def _decider(spec: StudySpec, told: Told, reason: str, state: TrialState | None = None) -> str:
     """Who decided: a user by a word, the policy, or nobody, where training just came to that."""
     if is_a_users_word(reason):
@@ -226,7 +239,14 @@ def _decider(spec: StudySpec, told: Told, reason: str, state: TrialState | None 
 
 def _trained(story: TrialStory) -> Iterator[Placed]:
     """What was trained of the path, each lease's part of it once."""
-    created = next((told.position for told in story.told if isinstance(told.event, TrialCreated)), 0)
+    created = next(
+        (
+            told.position
+            for told in story.told
+            if isinstance(told.event, TrialCreated) and told.event.trial == story.trial
+        ),
+        0,
+    )
     for stretch in story.path:
         covered = stretch.start
         for training in sorted(story.trained, key=lambda each: each.position):

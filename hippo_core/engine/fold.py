@@ -15,6 +15,7 @@ from hippo_core.engine.state import (
     Added,
     Ended,
     EngineState,
+    Forked,
     Observed,
     PlanState,
     Proposal,
@@ -233,12 +234,19 @@ def _apply_trial(state: EngineState, event: TrialEvent) -> None:
                 fork=event.fork,
                 enqueued=event.enqueued,
             )
-            if event.fork is not None or (event.enqueued and not study.spec.sampler.learns):
+            fork = event.fork
+            if fork is not None and "instead_of" in fork:
+                study.forks += 1
+            elif fork is not None or (event.enqueued and not study.spec.sampler.learns):
                 study.beside += 1
                 renew_policy(state, study)  # there is one more trial to wait for
             else:
                 study.proposal = None
-            state.tell(study, Added(event.trial, event.max_steps))
+            if fork is None:
+                state.tell(study, Added(event.trial, event.max_steps))
+            else:
+                instead_of = fork.get("instead_of")
+                state.tell(study, Forked(event.trial, event.max_steps, fork["trial"], fork["at"], instead_of))
         case ev.TrialLimited():
             study.trials[event.trial].max_steps = event.max_steps
             state.tell(study, Added(event.trial, event.max_steps))

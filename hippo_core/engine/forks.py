@@ -1,6 +1,8 @@
-"""Forks: trials that users make of others, with other schedules from a step on."""
+"""Forks: trials that users and policies make of others, with other schedules from a step on."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from hippo_core import forking
 from hippo_core.engine.commands import ForkTrial
@@ -8,9 +10,12 @@ from hippo_core.engine.decision import Decision
 from hippo_core.engine.events import StudyStateChanged, TrialCreated
 from hippo_core.engine.lookup import find_study, find_trial
 from hippo_core.engine.proposals import renew
+from hippo_core.engine.state import Study, Trial
 from hippo_core.engine.states import ENDED_STUDY_STATES, StudyState
 from hippo_core.errors import InvalidStudy
+from hippo_core.policies import ExploringPolicy, Fork
 from hippo_core.program import require_int
+from hippo_core.space import Assignment
 
 
 def fork_trial(decision: Decision, command: ForkTrial) -> int:
@@ -46,3 +51,42 @@ def fork_trial(decision: Decision, command: ForkTrial) -> int:
     if study.state in ENDED_STUDY_STATES:
         decision.emit(StudyStateChanged(study=study.id, state=StudyState.RUNNING, reason=""))
     return number
+
+
+def fork_as_decided(decision: Decision, study: Study, verdict: Fork) -> None:
+    """Creates a fork that the study's policy wants, with the values that it explores.
+
+    It is no more counted in max_trials than a user's, and no sampler hears of it.
+    """
+    policy, parent = study.policy, study.trials[verdict.trial]
+    assert isinstance(policy, ExploringPolicy), "who forks explores"
+    assignment = policy.explore(verdict, lambda number: study.trials[number].assignment)
+    hyperparameters, changes = _explored(study, parent, verdict.at, assignment)
+    decision.emit(
+        TrialCreated(
+            study=study.id,
+            trial=len(study.trials),
+            assignment=dict(assignment),
+            max_steps=forking.end_of(study.spec, hyperparameters),
+            fork={
+                "trial": parent.number,
+                "at": verdict.at,
+                "hyperparameters": hyperparameters,
+                "instead_of": verdict.instead_of,
+                "reason": f"{verdict.reason}; {changes}",
+            },
+        )
+    )
+    renew(decision, study)
+
+
+def _explored(study: Study, parent: Trial, at: int, assignment: Assignment) -> tuple[dict[str, Any], str]:
+    """A fork's hyper-parameters, and in words what differs from its parent's."""
+    before = study.spec.hyperparameters(parent.assignment)
+    after = study.spec.hyperparameters(assignment)
+    given = {name: part for name, part in after.items() if part != before[name]}
+    hyperparameters = study.hyperparameters(parent)
+    if not given:
+        return hyperparameters, "with all values of it"
+    changes = ", ".join(f"{name} {before[name]} -> {part}" for name, part in given.items())
+    return forking.fork(study.spec, hyperparameters, at, given), changes

@@ -7,12 +7,13 @@ from typing import assert_never
 from hippo_core.engine.decision import Decision
 from hippo_core.engine.evaluations import AT_REST, note_evaluations, progress, renew_policy, tell_untold
 from hippo_core.engine.events import StudyStateChanged, TrialStateChanged, TrialStopped, TrialWanted
+from hippo_core.engine.forks import fork_as_decided
 from hippo_core.engine.proposals import pause_if_given_up
 from hippo_core.engine.requests import close_request, close_what_is_known, open_request
 from hippo_core.engine.state import Study, Trial
 from hippo_core.engine.states import ENDED_TRIAL_STATES, RequestState, StudyState, TrialState
 from hippo_core.engine.user_words import AS_ASKED, EXTENDED
-from hippo_core.policies import Extend, Stop, Verdict
+from hippo_core.policies import Extend, Fork, Stop, Verdict
 
 
 def settle(decision: Decision) -> None:
@@ -39,8 +40,11 @@ def _follow_policy(decision: Decision, study: Study) -> None:
         renew_policy(decision.state, study)
     if study.policy.watches:
         tell_untold(study)
-    for each in study.policy.decide():
+    verdicts = study.policy.decide()
+    for each in verdicts:
         _carry_out(decision, study, each)
+    if any(isinstance(each, Fork) for each in verdicts):
+        return  # what is wanted of the forks is to be known before anything rests or ends
     _open_wishes(decision, study)
     for number in list(study.touched):
         trial = study.trials[number]
@@ -75,12 +79,23 @@ def _carry_out(decision: Decision, study: Study, each: Verdict) -> None:
         case Extend():
             open_request(decision, study, trial, each.to, each.reason)
         case Stop():
-            if trial.target is not None:
-                close_request(decision, study, trial, RequestState.CANCELLED, progress(trial))
             state = TrialState.COMPLETED if each.completes else TrialState.STOPPED
-            _change(decision, study, trial, state, each.reason)
+            _end(decision, study, trial, state, each.reason)
+        case Fork():
+            replaced = study.trials[each.instead_of]
+            if replaced.state not in ENDED_TRIAL_STATES:
+                reason = f"{each.reason}; a fork of it, trial {len(study.trials)}, takes the place"
+                _end(decision, study, replaced, TrialState.STOPPED, reason)
+            fork_as_decided(decision, study, each)
         case _:
             assert_never(each)
+
+
+def _end(decision: Decision, study: Study, trial: Trial, state: TrialState, reason: str) -> None:
+    """A trial's policy decides that it has come to its end."""
+    if trial.target is not None:
+        close_request(decision, study, trial, RequestState.CANCELLED, progress(trial))
+    _change(decision, study, trial, state, reason)
 
 
 def _rest(decision: Decision, study: Study, trial: Trial) -> None:
@@ -90,7 +105,7 @@ def _rest(decision: Decision, study: Study, trial: Trial) -> None:
     elif trial.by_user:
         _change(decision, study, trial, TrialState.PAUSED, f"at step {trial.reached}, {AS_ASKED}")
     else:
-        _change(decision, study, trial, TrialState.PAUSED, f"at step {trial.reached}, may be promoted later")
+        _change(decision, study, trial, TrialState.PAUSED, f"at step {trial.reached}, {study.policy.resting}")
 
 
 def _complete(decision: Decision, study: Study) -> None:

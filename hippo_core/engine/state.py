@@ -35,6 +35,21 @@ class Added:
 
 
 @dataclass(frozen=True, slots=True)
+class Forked:
+    """A trial was created as a fork of another; ``instead_of`` whom, where the policy decided so."""
+
+    trial: int
+    max_steps: int
+    parent: int
+    at: int
+    instead_of: int | None
+
+    def tell(self, policy: Policy) -> None:
+        """Tells a policy."""
+        policy.forked(self.trial, self.max_steps, self.parent, self.at, self.instead_of)
+
+
+@dataclass(frozen=True, slots=True)
 class Requested:
     """A request was opened."""
 
@@ -71,7 +86,7 @@ class Ended:
         policy.ended(self.trial)
 
 
-PolicyCall = Added | Requested | Observed | Ended
+PolicyCall = Added | Forked | Requested | Observed | Ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +135,7 @@ class Trial:
     wanted: int = 0  #: up to which step a user wants it trained; 0: no further than its policy
     told: int = 0  #: up to which step its evaluations were told to a policy that watches
     notes: Mapping[str, Any] = field(default_factory=dict)  #: of the sampler's
-    fork: Mapping[str, Any] | None = None  #: of which trial at which step, with which hyper-parameters
+    fork: Mapping[str, Any] | None = None  #: as in ``TrialCreated``
     enqueued: bool = False  #: whether its point is a user's
 
     @property
@@ -153,6 +168,7 @@ class Study:
     bound: bool = False
     trials: dict[int, Trial] = field(default_factory=dict)
     beside: int = 0  #: how many of them users have added beside max_trials
+    forks: int = 0  #: how many of them its policy has forked, beside max_trials too
     open: dict[int, None] = field(default_factory=dict)  #: trials with an open request
     touched: dict[int, None] = field(
         default_factory=dict
@@ -172,7 +188,7 @@ class Study:
     @property
     def drawn(self) -> int:
         """How many of its trials count in max_trials."""
-        return len(self.trials) - self.beside
+        return len(self.trials) - self.beside - self.forks
 
     @property
     def unproposed(self) -> int:

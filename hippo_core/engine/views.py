@@ -45,6 +45,7 @@ class TrialView:
     hyperparameters: Mapping[str, Any]
     parent: int | None  #: the trial that it was forked from
     forked_at: int | None  #: the step from which on it may differ from that
+    instead_of: int | None  #: the trial whose place it took, where its policy forked it
     reason: str
 
 
@@ -113,6 +114,7 @@ class TrialPath:
     spec: StudySpec
     names: Mapping[int, str]
     path: tuple[Stretch, ...]
+    ancestors: tuple[int, ...]  #: the trials that it was forked from, one from another
     trial: TrialView
 
 
@@ -327,8 +329,17 @@ def trial_path(engine: Engine, project: str, name: str, number: int) -> TrialPat
         spec=study.spec,
         names={each.id: each.name for each in engine.state.studies.values() if each.project == project},
         path=tuple(parts),
+        ancestors=_ancestors(study, trial),
         trial=_trial_view(engine.state, study, trial, trials_waiting_reason(engine.state, study)),
     )
+
+
+def _ancestors(study: Study, trial: Trial) -> tuple[int, ...]:
+    found = []
+    while trial.fork is not None:
+        trial = study.trials[trial.fork["trial"]]
+        found.append(trial.number)
+    return tuple(found)
 
 
 def lease_parts(engine: Engine, project: str, name: str, number: int) -> tuple[int, ...]:
@@ -428,5 +439,6 @@ def _trial_view(state: EngineState, study: Study, trial: Trial, waiting: str) ->
         hyperparameters=study.hyperparameters(trial),
         parent=None if trial.fork is None else trial.fork["trial"],
         forked_at=None if trial.fork is None else trial.fork["at"],
+        instead_of=None if trial.fork is None else trial.fork.get("instead_of"),
         reason=trial.reason or (waiting if shown is TrialState.WAITING else ""),
     )

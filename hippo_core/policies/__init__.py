@@ -13,18 +13,31 @@ from hippo_core.policies.hyperband import HyperbandSpec, hyperband
 from hippo_core.policies.median_stopping import median_stopping
 from hippo_core.policies.pasha import PashaSpec, pasha
 from hippo_core.policies.patience import PatienceSpec, patience
+from hippo_core.policies.pbt import PbtSpec, pbt
 from hippo_core.policies.percentile_stopping import PercentileStoppingSpec, percentile_stopping
-from hippo_core.policies.policy import Extend, Policy, PolicySpec, Stop, Values, Verdict
+from hippo_core.policies.policy import (
+    ExploringPolicy,
+    Extend,
+    Fork,
+    Policy,
+    PolicySpec,
+    Stop,
+    Values,
+    Verdict,
+)
 from hippo_core.policies.sha import ShaSpec, sha
 from hippo_core.policies.threshold_stopping import ThresholdStoppingSpec, threshold_stopping
 
 __all__ = [
     "AshaSpec",
+    "ExploringPolicy",
     "Extend",
+    "Fork",
     "FullSpec",
     "HyperbandSpec",
     "PashaSpec",
     "PatienceSpec",
+    "PbtSpec",
     "PercentileStoppingSpec",
     "Policy",
     "PolicySpec",
@@ -40,6 +53,7 @@ __all__ = [
     "median_stopping",
     "pasha",
     "patience",
+    "pbt",
     "percentile_stopping",
     "sha",
     "threshold_stopping",
@@ -53,6 +67,7 @@ POLICIES: Mapping[str, Any] = {
         asha,
         hyperband,
         pasha,
+        pbt,
         median_stopping,
         percentile_stopping,
         patience,

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
+
+from hippo_core.space import Assignment, Space
 
 Values = tuple[float, ...]
 """The objectives at a state, in the study's order, all finite."""
@@ -28,23 +31,52 @@ class Stop:
     completes: bool = False  #: whether the trial is done where it stands, rather than given up
 
 
-Verdict = Extend | Stop
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """A fork of a trial takes another's place: that one is trained no further.
+
+    It goes as its parent up to a step, and has the values from there on that the policy's ``explore`` says.
+    """
+
+    trial: int  #: the parent
+    at: int  #: a step that the parent has come to
+    instead_of: int  #: the other one, which may have ended
+    reason: str  #: in words and numbers
+
+
+Verdict = Extend | Stop | Fork
 
 
 class Policy(ABC):
     """Decides how far each trial of one study is trained.
 
-    Its state is the fold of ``added``, ``requested``, ``observed`` and ``ended``, in the order of the calls, and of
-    the set of evaluations that it was told of: the same calls give the same verdicts, also after a restart. It sees
-    neither nodes nor stages, and no clock. It is level-triggered: ``decide`` answers the same until the engine has
-    carried the verdicts out and said so by ``requested``, ``ended`` or ``stopped``.
+    Its state is the fold of ``added``, ``forked``, ``requested``, ``observed`` and ``ended``, in the order of the
+    calls, and of the set of evaluations that it was told of: the same calls give the same verdicts, also after a
+    restart. It sees neither nodes nor stages, and no clock. It is level-triggered: ``decide`` answers the same until
+    the engine has carried the verdicts out and said so by ``requested``, ``forked``, ``ended`` or ``stopped``.
     """
 
     watches: ClassVar[bool] = False  #: whether it is told of every evaluation
+    resting: ClassVar[str] = "may be promoted later"  #: what becomes of a trial that it does not extend now
+
+    def searches(self, space: Space, seed: int) -> None:  # noqa: B027 - few draw
+        """Told first of all: what is searched, and the study's seed, which decides whatever it draws."""
 
     @abstractmethod
     def added(self, trial: int, max_steps: int) -> None:
         """A trial was created, may be trained further than before, or is to be tried again after it had ended."""
+
+    def forked(self, trial: int, max_steps: int, parent: int, at: int, instead_of: int | None) -> None:
+        """A trial was created as a fork of another; to most it is a trial like any other.
+
+        Args:
+            trial: The fork.
+            max_steps: How far it may be trained.
+            parent: As which trial it goes.
+            at: Up to which step.
+            instead_of: Whose place it takes, as the policy decided; None: a user made it.
+        """
+        self.added(trial, max_steps)
 
     @abstractmethod
     def requested(self, trial: int, step: int) -> None:
@@ -97,6 +129,19 @@ class Policy(ABC):
         return ""
 
 
+class ExploringPolicy(Policy):
+    """A policy that forks trials, and says which values the forks have."""
+
+    @abstractmethod
+    def explore(self, fork: Fork, assignments: Callable[[int], Assignment]) -> Assignment:
+        """What a fork has instead of its parent's draws: for each domain of the parent's a value.
+
+        Args:
+            fork: As the policy decided it.
+            assignments: From a trial's number: the draws in force at its end.
+        """
+
+
 class PolicySpec(ABC):
     """A policy as a study names it: a small value."""
 
@@ -127,6 +172,13 @@ class PolicySpec(ABC):
 
         Returns:
             Warnings, for the person who submits.
+
+        Raises:
+            InvalidStudy: They do not fit.
+        """
+
+    def check_search(self, space: Space, max_trials: int) -> None:  # noqa: B027 - few care
+        """Checks the policy against what is searched, and in how many trials.
 
         Raises:
             InvalidStudy: They do not fit.

@@ -227,7 +227,8 @@ class Simulator:
 
     def _propose(self, event: ProposalWanted) -> None:
         """A random point stands in for what the study's sampler would propose; it takes no time."""
-        point = self.engine.state.studies[event.study].spec.point(event.trial)
+        study = self.engine.state.studies[event.study]
+        point = study.spec.point(study.drawn)
         self._tell(
             ProposeTrial(
                 study=event.study, trial=event.trial, sequence=event.sequence, assignment=dict(point)

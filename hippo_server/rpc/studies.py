@@ -268,10 +268,11 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
             lambda engine: views.trial_path(engine, project, request.name, request.trial)
         )
         nodes = [stretch.node for stretch in path.path]
-        told = await asyncio.to_thread(store.trial_events, path.study, request.trial, nodes)
+        told = await asyncio.to_thread(store.trial_events, path.study, request.trial, nodes, path.ancestors)
         trained = await asyncio.to_thread(store.trained_in, nodes)
         story = TrialStory(
             study=path.study,
+            trial=request.trial,
             spec=path.spec,
             names=path.names,
             path=path.path,

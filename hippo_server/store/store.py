@@ -278,9 +278,11 @@ class Store:
                 event=journal.from_json(kind, body),
             )
 
-    def trial_events(self, study: int, trial: int, nodes: Iterable[int]) -> list[Told]:
-        """A trial's events, and the failures in the nodes of its path since it was created, in order."""
-        return trial_events(self._database, study, trial, nodes)
+    def trial_events(
+        self, study: int, trial: int, nodes: Iterable[int], ancestors: Iterable[int]
+    ) -> list[Told]:
+        """A trial's events, the creation of its ancestors, and the failures of its path since, in order."""
+        return trial_events(self._database, study, trial, nodes, ancestors)
 
     def trained_in(self, nodes: Iterable[int]) -> list[Training]:
         """What leases have trained of nodes."""

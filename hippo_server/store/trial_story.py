@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 ENTRY = "SELECT id, at, cause, actor, event, body FROM journal"
 
 
-def trial_events(database: Database, study: int, trial: int, nodes: Iterable[int]) -> list[Told]:
-    """A trial's events, and the failures in the nodes of its path since it was created, in order."""
+def trial_events(
+    database: Database, study: int, trial: int, nodes: Iterable[int], ancestors: Iterable[int]
+) -> list[Told]:
+    """A trial's events, the creation of its ancestors, and the failures of its path since it was created, in order."""
     with database.reading() as rows:
         own = list(_told(rows, f"{ENTRY} WHERE study = %s AND trial = %s ORDER BY id", study, trial))
         created = own[0].position if own else 0
@@ -27,7 +29,13 @@ def trial_events(database: Database, study: int, trial: int, nodes: Iterable[int
             list(nodes),
             created,
         )
-        return list(heapq.merge(own, failed, key=lambda told: told.position))
+        before = _told(
+            rows,
+            f"{ENTRY} WHERE study = %s AND trial = ANY(%s) AND event = 'TrialCreated' ORDER BY id",
+            study,
+            list(ancestors),
+        )
+        return list(heapq.merge(before, own, failed, key=lambda told: told.position))
 
 
 def _told(rows: Rows, statement: str, *values: object) -> Iterator[Told]:

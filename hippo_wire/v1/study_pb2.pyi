@@ -243,6 +243,7 @@ class Trial(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     PARENT_FIELD_NUMBER: _builtins.int
     FORKED_AT_FIELD_NUMBER: _builtins.int
+    INSTEAD_OF_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     """Its number within the study, from 0."""
     state: Global___TrialState.ValueType
@@ -259,6 +260,8 @@ class Trial(_message.Message):
     """The trial that it was forked from; absent: it is no fork."""
     forked_at: _builtins.int
     """The first step at which a fork may differ from its parent."""
+    instead_of: _builtins.int
+    """The trial whose place it took, where its policy forked it."""
     @_builtins.property
     def metrics(self) -> _containers.RepeatedCompositeFieldContainer[Global___Metric]:
         """Its last evaluation's metrics."""
@@ -275,17 +278,22 @@ class Trial(_message.Message):
         reason: _builtins.str = ...,
         parent: _builtins.int | None = ...,
         forked_at: _builtins.int | None = ...,
+        instead_of: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_forked_at", b"_forked_at", "_parent", b"_parent", "forked_at", b"forked_at", "parent", b"parent"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_forked_at", b"_forked_at", "_instead_of", b"_instead_of", "_parent", b"_parent", "forked_at", b"forked_at", "instead_of", b"instead_of", "parent", b"parent"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_forked_at", b"_forked_at", "_parent", b"_parent", "forked_at", b"forked_at", "hyperparameters_json", b"hyperparameters_json", "max_steps", b"max_steps", "metrics", b"metrics", "number", b"number", "parent", b"parent", "reason", b"reason", "state", b"state", "step", b"step"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_forked_at", b"_forked_at", "_instead_of", b"_instead_of", "_parent", b"_parent", "forked_at", b"forked_at", "hyperparameters_json", b"hyperparameters_json", "instead_of", b"instead_of", "max_steps", b"max_steps", "metrics", b"metrics", "number", b"number", "parent", b"parent", "reason", b"reason", "state", b"state", "step", b"step"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__forked_at: _TypeAlias = _typing.Literal["forked_at"]  # noqa: Y015
     _WhichOneofArgType__forked_at: _TypeAlias = _typing.Literal["_forked_at", b"_forked_at"]  # noqa: Y015
+    _WhichOneofReturnType__instead_of: _TypeAlias = _typing.Literal["instead_of"]  # noqa: Y015
+    _WhichOneofArgType__instead_of: _TypeAlias = _typing.Literal["_instead_of", b"_instead_of"]  # noqa: Y015
     _WhichOneofReturnType__parent: _TypeAlias = _typing.Literal["parent"]  # noqa: Y015
     _WhichOneofArgType__parent: _TypeAlias = _typing.Literal["_parent", b"_parent"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__forked_at) -> _WhichOneofReturnType__forked_at | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__instead_of) -> _WhichOneofReturnType__instead_of | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__parent) -> _WhichOneofReturnType__parent | None: ...
 

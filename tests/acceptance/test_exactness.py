@@ -8,7 +8,7 @@ import pytest
 
 from hippo_client import Client
 from tests.acceptance.conftest import LocalHome, Pool, until
-from tests.acceptance.oracle import GRID, STEPS, bare, digest, distinct_prefixes, study_file
+from tests.acceptance.oracle import GRID, SPACE, STEPS, bare, digest, distinct_prefixes, study_file
 
 EPOCH_TRAINERS = ["Dropout", "BatchNormAdam", "OwnScheduler", "Autocast", "RandomEvaluation"]
 
@@ -46,6 +46,45 @@ def test_a_grid_equals_plain_loops(local: LocalHome, trainer: str) -> None:
     assert result["savings"]["steps_trained"] == distinct_prefixes(taken)
     assert result["savings"]["steps_retrained"] == 0
     assert result["savings"]["steps_without_sharing"] == len(GRID) * 8
+
+
+def test_the_winner_of_a_population_is_retrained_alone_with_equal_bits(local: LocalHome) -> None:
+    """1. Forks of the best take the places of the worst; no step is trained twice. 2. The whole lineage of the best is
+    read as ordinary schedules, and trained alone by a plain loop: equal metrics and weights. 3. `hippo verify`, too."""
+    text = study_file("Dropout", "first", "max_trials=4, max_steps=8, policy=policies.pbt(interval=2)")
+    searched = """{
+        "lr": space.loguniform(1e-2, 1.0), "batch_size": space.choice([16, 32]), "momentum": space.uniform(0.0, 0.9),
+    }"""
+    result = local.json("run", local.write("first.py", text.replace(SPACE, searched)), "--slots", "2")
+    assert result["trials"]["completed"] == 4
+    assert result["trials"]["stopped"] == 3, "one is replaced at each of the steps 2, 4 and 6"
+    assert result["savings"]["steps_trained"] == 4 * 8
+    assert result["savings"]["steps_retrained"] == 0
+    with local.client() as client:
+        trials = client.study("first").trials()
+        lineages = {trial.number: trial.lineage() for trial in trials if trial.state == "completed"}
+        best = max(lineages, key=lambda number: (len(lineages[number]), -number))
+        trial = trials[best]
+        assert trial.parent is not None
+        values = [trial.values(step) for step in range(8)]
+        for part in lineages[best]:
+            owner = trials[part["trial"]]
+            assert owner.values(part["start"]) == values[part["start"]]
+        (alone,) = bare("Dropout", [values])
+        assert [entry["metrics"] for entry in trial.history()] == alone["metrics"]
+        assert digest(trial.checkpoint().load()["objects"]["model"]) == alone["weights"]
+        assert "in place of trial" in str(trial.explain())
+    shown = local.json("trial", "show", "first", str(best))
+    assert shown["values"] == values
+    assert shown["fork"]["trial"] == trial.parent
+    assert any(
+        each["schedule"] == "piecewise"
+        for each in shown["hyperparameters"].values()
+        if isinstance(each, dict)
+    )
+    verified = local.json("verify", "first", "--trial", str(best))
+    assert verified["passed"]
+    assert verified["compared"]["tensors"] > 0
 
 
 def test_iterations_with_forks_inside_an_epoch_equal_a_plain_loop(local: LocalHome) -> None:

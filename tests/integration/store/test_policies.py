@@ -12,6 +12,7 @@ from tests.integration.store.stored_cluster import StoredCluster
 from tests.unit.engine.cluster import SETTINGS
 from tests.unit.engine.policy_comparison import expect_same_policies
 from tests.unit.engine.test_cluster import PIECES, expect_as_trained_alone, spec, submit
+from tests.unit.engine.test_populations import made
 
 
 class ComparingCluster(StoredCluster):
@@ -33,13 +34,18 @@ class ComparingCluster(StoredCluster):
         policies.median_stopping(min_trials=2),
         policies.patience(2),
         policies.threshold_stopping(0.2),
+        policies.pbt(2),
+        policies.pbt(2, asynchronous=True),
     ],
     ids=lambda policy: str(policy.name),
 )
 def test_verdicts_are_the_same_from_the_rows_at_any_moment(store: Store, policy: policies.PolicySpec) -> None:
     """1. A study on two workers, of which one dies. 2. It is extended. 3. At many moments the rows are read back."""
     cluster = ComparingCluster(3, {"a": 2, "b": 1}, store, 5)
-    submit(cluster, spec(rates=PIECES[:4], max_steps=6, policy=policy))
+    if isinstance(policy, policies.PbtSpec):
+        submit(cluster, made(policy, max_steps=6))
+    else:
+        submit(cluster, spec(rates=PIECES[:4], max_steps=6, policy=policy))
     for moment in range(12):
         for _ in range(20):
             cluster.act()

@@ -23,6 +23,7 @@ from hippo_server.store import Store
 from tests.integration.store.stored_cluster import StoredCluster
 from tests.unit.engine.cluster import alone
 from tests.unit.engine.test_cluster import PIECES, spec, submit
+from tests.unit.engine.test_populations import made
 
 OF_TRIALS = (TrialCreated, TrialLimited, TrialStateChanged, RequestOpened, RequestClosed)
 
@@ -32,10 +33,11 @@ def read(cluster: StoredCluster, name: str, trial: int) -> TrialStory:
     nodes = [each.node for each in path.path]
     return TrialStory(
         study=path.study,
+        trial=trial,
         spec=path.spec,
         names=path.names,
         path=path.path,
-        told=cluster.store.trial_events(path.study, trial, nodes),
+        told=cluster.store.trial_events(path.study, trial, nodes, path.ancestors),
         trained=cluster.store.trained_in(nodes),
     )
 
@@ -136,3 +138,28 @@ def test_an_explanation_tells_every_request_value_and_reason(cluster: StoredClus
 def steps_of(reason: str) -> range:
     words = reason.split(";")[0].split()
     return range(int(words[1]), int(words[3]))
+
+
+def test_a_fork_of_a_policy_is_told_with_its_ancestors(store: Store) -> None:
+    """The chain of who was forked from whom, with ranks and values, as the journal has it."""
+    cluster = StoredCluster(0, {"a": 2}, store, 3)
+    submit(cluster, made(policies.pbt(2, 0.5)))
+    cluster.run()
+    cluster.write()
+    study = cluster.engine.state.study_named("default", "study")
+    assert study is not None
+    paths = {number: trial_path(cluster.engine, "default", "study", number) for number in study.trials}
+    last = max(paths, key=lambda number: len(paths[number].ancestors))
+    path = paths[last]
+    assert len(path.ancestors) > 1
+    found = [each for each in explain(read(cluster, "study", last)) if each.event in {"ancestor", "created"}]
+    assert len(found) == len(path.ancestors) + 1
+    for happening, number in zip(found, [*reversed(path.ancestors), last], strict=True):
+        fork = study.trials[number].fork
+        if fork is None:
+            assert (happening.step, happening.by) == (None, "sampler random")
+        else:
+            assert (happening.step, happening.by) == (fork["at"], "policy pbt")
+            words = f"forked from trial {fork['trial']} in place of trial {fork['instead_of']}: rank "
+            assert words in happening.reason
+            assert " -> " in happening.reason

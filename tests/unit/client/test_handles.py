@@ -288,6 +288,20 @@ def test_enqueueing_what_is_no_point_is_refused(run, service, point):
     assert service.changes == []
 
 
+def test_a_lineage_is_told_from_its_root(run, service):
+    """Trial 1 is a fork of trial 2 at step 4, in place of trial 0."""
+    service.details["digits", 1] = study_pb2.GetTrialResponse(
+        trial=messages.trial(1, parent=2, forked_at=4, instead_of=0), values_json="[]"
+    )
+    service.details["digits", 2] = study_pb2.GetTrialResponse(trial=messages.trial(2))
+    fork = run.trial(1)
+    assert (fork.parent, fork.forked_at, fork.instead_of) == (2, 4, 0)
+    assert fork.lineage() == [{"trial": 2, "start": 0}, {"trial": 1, "start": 4}]
+    assert fork.to_json(detail=True)["fork"] == {"trial": 2, "at": 4, "instead_of": 0}
+    assert run.trial(2).lineage() == [{"trial": 2, "start": 0}]
+    assert run.trial(2).instead_of is None
+
+
 @pytest.mark.parametrize(("trial", "at"), [(-1, 0), (0, -1), (True, 0), (0, 1.5)])
 def test_forking_at_what_is_no_step_is_refused(run, trial, at):
     with pytest.raises(InvalidStudy, match="must be an int of at least 0"):

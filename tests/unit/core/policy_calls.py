@@ -152,6 +152,10 @@ class Caller:
         for trial in cut:
             self.request(trial.number, trial.asked)
 
+    def wants(self):
+        """Its verdicts, without its having been asked."""
+        return copy.deepcopy(self.policy).decide()
+
     def finish(self):
         """Nothing is open: carries out what is still wanted; returns it."""
         found = [(verdict.trial, verdict.to) for verdict in self.policy.finish()]
@@ -236,7 +240,7 @@ class Caller:
             self.raise_limit(self.every * random.randrange(1, largest))
         elif kind == "stop":
             self.stop_and_take_up_again()
-        elif kind == "finish" and not self.open and not copy.deepcopy(self.policy).decide():
+        elif kind == "finish" and not self.open and not self.wants():
             self.finish()
 
     def run(self, choose=lambda numbers: numbers[0]):

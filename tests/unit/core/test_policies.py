@@ -3,7 +3,7 @@ import json
 import pytest
 
 from hippo_client import policies as client_policies
-from hippo_core import policies
+from hippo_core import policies, space
 from hippo_core.errors import InvalidStudy
 from hippo_core.study import Objective
 from tests import studies
@@ -117,6 +117,7 @@ SPECS = [
     policies.percentile_stopping(10, min_steps=2),
     policies.patience(3, 0.5, 4),
     policies.threshold_stopping(0.1, min_steps=2),
+    policies.pbt(4, 0.2, 0.1, [0.5, 2], asynchronous=True),
 ]
 
 
@@ -135,11 +136,13 @@ def test_each_policy_is_offered_and_has_its_json():
 @pytest.mark.parametrize("objectives", [1, 2])
 def test_a_study_of_several_objectives_needs_a_policy_that_compares_them(spec, objectives):
     named = tuple(Objective(metric=name, maximize=True) for name in ("accuracy", "speed")[:objectives])
+    searched = {"lr": space.choice([0.1, 0.2])}
+    more = {"max_trials": 2}
     if objectives == 1 or spec.name in {"full", "sha", "asha", "hyperband"}:
-        studies.study({"lr": 0.1}, objectives=named, policy=spec)
+        studies.study(searched, objectives=named, policy=spec, **more)
     else:
         with pytest.raises(InvalidStudy, match=f"{spec.name} compares trials by one objective"):
-            studies.study({"lr": 0.1}, objectives=named, policy=spec)
+            studies.study(searched, objectives=named, policy=spec, **more)
 
 
 def test_rounded_rungs_are_told():

@@ -182,6 +182,10 @@ def test_a_trial_without_a_hyperparameter_differs_from_every_value():
         (study({"lr": space.uniform(0.1, 0.2)}, max_trials=8), "'lr' has 8 values at step 0"),
         (grid({"lr": space.choice([0.1, 0.2, 0.3])}), "'lr' has 3 values at step 0"),
         (study({"lr": 0.1}, policy=policies.asha()), "the policy 'asha' trains fewer"),
+        (
+            study({"lr": space.choice([0.1, 0.2])}, max_trials=2, policy=policies.pbt(2)),
+            "the policy 'pbt' trains as many steps, in 2 places: a fork goes on from its parent's state",
+        ),
         (study({"lr": 0.1}, program_changes={"evaluate_every": 10}), "rounded up to 30"),
     ],
 )

@@ -75,7 +75,7 @@ def story(
     events: list[Told], path: tuple[Stretch, ...] = (), ranges: tuple[Training, ...] = ()
 ) -> TrialStory:
     return TrialStory(
-        study=1, spec=SPEC, names={1: "digits", 2: "other"}, path=path, told=events, trained=ranges
+        study=1, trial=3, spec=SPEC, names={1: "digits", 2: "other"}, path=path, told=events, trained=ranges
     )
 
 
@@ -226,6 +226,34 @@ def test_a_user_s_word_is_told_as_such() -> None:
             "a user's word",
         ),
         ("stopped", None, "stopped by a user", "user cleo"),
+    ]
+
+
+def test_a_fork_of_the_policy_is_told_with_all_that_it_descends_from() -> None:
+    """Ancestors' creations come first; what befell them does not belong to the trial."""
+
+    def forked(position: int, number: int, **fork: object) -> Told:
+        created = TrialCreated(
+            study=1, trial=number, assignment={}, max_steps=9, fork={"hyperparameters": {}, **fork}
+        )
+        return told(position, created, "Report 1/1", "a")
+
+    events = [
+        told(2, TrialCreated(study=1, trial=0, assignment={}, max_steps=9), "SubmitStudy 1", "ann"),
+        forked(5, 2, trial=0, at=4, instead_of=1, reason="rank 4 of 4 at step 4, 0.1; lr 0.1 -> 0.12"),
+        forked(9, 3, trial=2, at=6),
+        told(11, opened(9, "to its end", 6)),
+    ]
+    assert lines(explain(story(events))) == [
+        ("ancestor", None, "trial 0: point 0, as ann submitted the study", "sampler grid"),
+        (
+            "ancestor",
+            4,
+            "trial 2: forked from trial 0 in place of trial 1: rank 4 of 4 at step 4, 0.1; lr 0.1 -> 0.12",
+            "policy asha",
+        ),
+        ("created", 6, "forked from trial 2; at most 9 steps", "user a"),
+        ("requested", 9, "to its end; trained already up to step 6", "policy asha"),
     ]
 
 
