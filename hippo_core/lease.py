@@ -78,6 +78,12 @@ class Lease:
         node, _, stop = self.stages[-1]
         return node, stop
 
+    @property
+    def reached(self) -> State | None:
+        """The state that its committed steps led to; None where there are none."""
+        node, start, _ = self.stages[self.index]
+        return (node, self.step) if self.step > start else None
+
     def position(self, node: int) -> int | None:
         """The committed step within a node of the path; None where the node is not on it."""
         for index, (number, start, stop) in enumerate(self.stages):

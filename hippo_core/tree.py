@@ -85,6 +85,7 @@ class StageTree:
         "_dirty",
         "_heap",
         "_needy",
+        "_own",
         "_versions",
         "_weight",
         "active",
@@ -95,6 +96,7 @@ class StageTree:
         "plan",
         "seconds",
         "steps",
+        "work",
     )
 
     def __init__(self, plan: Plan, active: dict[int, int]) -> None:
@@ -106,6 +108,8 @@ class StageTree:
         self.offers: dict[int, None] = {}  # nodes whose outlook has offers
         self.seconds = 0.0
         self.steps = 0
+        self.work = 0.0
+        self._own: dict[int, float] = {}
         self._needy: dict[
             int, dict[int, dict[int, None]]
         ] = {}  # by node and start: children that need that state
@@ -194,6 +198,19 @@ class StageTree:
             heapq.heappop(self._heap)
         return None
 
+    def first(self, count: int) -> list[Candidate]:
+        """So many of the ready ranges, or all where there are fewer, in the order in which they are leased."""
+        taken: list[tuple[int, float, int, int, int]] = []
+        while self._heap and len(taken) < count:
+            entry = heapq.heappop(self._heap)
+            if self._versions.get(entry[2]) == entry[4] and entry[2] not in self.blocked:
+                taken.append(entry)
+        for entry in taken:
+            heapq.heappush(self._heap, entry)
+        return [
+            Candidate(-priority, -remaining, number, base) for priority, remaining, number, base, _ in taken
+        ]
+
     def continuations(self, state: State) -> Iterator[Candidate]:
         """The ranges that begin at a state, whether or not it is saved already."""
         number, step = state
@@ -262,6 +279,9 @@ class StageTree:
             self.offers[node.id] = None
         else:
             self.offers.pop(node.id, None)
+        own = sum(found.points[-1] - found.base for found in after.ranges) * self.step_seconds(node)
+        self.work += own - self._own.get(node.id, 0.0)
+        self._own[node.id] = own
         for found in after.ranges:
             if self.ready(node, found):
                 heapq.heappush(self._heap, (-found.priority, -found.remaining, node.id, found.base, version))

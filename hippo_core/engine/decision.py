@@ -23,6 +23,8 @@ class EngineSettings:
         full_limit_seconds: The longest such pause.
         user_retries: How often a failure of user code, or of memory, is tried again.
         sharing: Whether trials share what they have in common. Without, each is trained alone: to compare with.
+        cutting: Whether a running path yields its slot to a longer one, or to one of higher priority. Without, each
+            runs to its leaf: to compare with.
     """
 
     heartbeat_seconds: float = 5.0
@@ -34,6 +36,30 @@ class EngineSettings:
     full_limit_seconds: float = 60.0
     user_retries: int = 1
     sharing: bool = True
+    cutting: bool = True
+
+
+@dataclass(slots=True)
+class Course:
+    """How the path that trains in a slot is getting on, by the driver's time.
+
+    Attributes:
+        fence: Its lease.
+        began: When it was granted, or a new leader began.
+        ends: When it is expected to end; as of its last report.
+    """
+
+    fence: int
+    began: float
+    ends: float
+
+
+@dataclass(slots=True)
+class Overhead:
+    """What starts and saves of a plan's paths were seen to cost their slots, in seconds: moving means; 0: not seen."""
+
+    start: float = 0.0
+    save: float = 0.0
 
 
 @dataclass(slots=True)
@@ -44,6 +70,9 @@ class Volatile:
     unblock: dict[int, float] = field(default_factory=dict)  #: by node
     held: dict[int, float] = field(default_factory=dict)  #: by plan: until when none of its paths begins
     full: dict[int, int] = field(default_factory=dict)  #: by plan: pauses in a row for a lack of space
+    courses: dict[tuple[str, int], Course] = field(default_factory=dict)  #: by worker and slot
+    overheads: dict[int, Overhead] = field(default_factory=dict)  #: by plan
+    next_cut: float | None = None  #: when a running path may have to yield its slot
 
 
 @dataclass(slots=True)

@@ -35,6 +35,7 @@ from hippo_core.engine.commands import (
     Tick,
     WorkerLeaves,
 )
+from hippo_core.engine.cutting import note_start
 from hippo_core.engine.decision import Decision, EngineSettings, Volatile
 from hippo_core.engine.events import Event
 from hippo_core.engine.granting import schedule
@@ -85,6 +86,10 @@ class Engine:
         for worker in state.workers.values():
             if worker.state in {WorkerState.LIVE, WorkerState.DRAINING}:
                 self.volatile.worker_deadlines[worker.name] = now + self.settings.lease_seconds
+        starting = Decision(state, self.settings, self.volatile, now)
+        for lease in state.leases.values():
+            if lease.training:
+                note_start(starting, lease)
         for node in state.nodes.values():
             if node.failures is not None and FailureClass.INFRASTRUCTURE.value in node.failures.counts:
                 self.volatile.unblock[node.id] = now + self.settings.backoff_seconds
@@ -167,6 +172,8 @@ class Engine:
         """When a ``Tick`` is due; None: never, as things are."""
         volatile = self.volatile
         deadlines = [*volatile.worker_deadlines.values(), *volatile.unblock.values(), *volatile.held.values()]
+        if volatile.next_cut is not None:
+            deadlines.append(volatile.next_cut)
         return min(deadlines, default=None)
 
     def directives(self, worker: str) -> orders.Directives:

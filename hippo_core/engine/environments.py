@@ -45,6 +45,16 @@ def fits(slot: Slot, resources: Resources) -> bool:
     return resources.accelerator in {None, "same", slot.model}
 
 
+def suits(state: EngineState, plan: PlanState, worker: Worker, slot: Slot) -> bool:
+    """Whether a slot can train a plan."""
+    if not plan.studies:
+        return False
+    resources = state.studies[next(iter(plan.studies))].spec.program.resources
+    if not fits(slot, resources):
+        return False
+    return plan.environment in {"", environment_of(worker, slot, resources)}
+
+
 def offered(state: EngineState, resources: Resources) -> list[str]:
     """The environments that live workers' fitting slots offer; GPUs first, then in order of worker and slot."""
     found: dict[str, None] = {}

@@ -97,7 +97,7 @@ def note_evaluations(state: EngineState) -> None:
         for each in state.plans[node.plan].studies:
             study = state.studies[each]
             if study.policy.watches and each in node.open:
-                study.untold.update(dict.fromkeys(_below(study, node)))
+                study.untold.update(dict.fromkeys(open_below(study, node)))
                 state.touched_studies[each] = None
     state.touched_nodes.clear()
 
@@ -119,7 +119,7 @@ def renew_policy(state: EngineState, study: Study) -> None:
             study.policy.stopped(trial.number)
 
 
-def _below(study: Study, node: Node) -> Iterator[int]:
+def open_below(study: Study, node: Node) -> Iterator[int]:
     """The trials of a study with an open request on a node, or on one below it."""
     waiting = [node]
     while waiting:

@@ -114,6 +114,8 @@ def _change_lease(state: EngineState, lease: Lease, event: ev.LeaseStateChanged)
         if slot.fence == lease.fence:
             slot.fence = None
             slot.holds = lease.end if trained else None
+            if event.state is LeaseState.RELEASED and lease.stop_saves:
+                slot.holds = lease.reached
     tree = state.plans[lease.plan].tree
     if event.state in LIVE_LEASE_STATES:
         tree.mark_lease(lease)

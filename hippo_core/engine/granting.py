@@ -1,12 +1,16 @@
-"""Which slot runs what next: save points offered to running paths, useless paths stopped, ready paths granted."""
+"""Which slot runs what next: save points offered to running paths, useless paths stopped, ready paths granted.
+
+Where a ready path finds no slot, ``hippo_core.engine.cutting`` looks for one that is to yield.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
 
+from hippo_core.engine.cutting import cut_paths, note_start
 from hippo_core.engine.decision import Decision
-from hippo_core.engine.environments import bind_plan, environment_of, fits, rebind_studies
+from hippo_core.engine.environments import bind_plan, environment_of, rebind_studies, suits
 from hippo_core.engine.events import LeaseGranted, LeaseStopped, SavePointOffered, StudyPlanned
 from hippo_core.engine.state import EngineState, PlanState, Slot, Worker
 from hippo_core.engine.states import StudyState, WorkerState
@@ -24,8 +28,12 @@ def schedule(decision: Decision) -> None:
         del state.touched_plans[plan.id]
         _bring_in_line(decision, plan)
     while True:
-        choice = _choose(state, _held(decision))
-        if choice is None or not _grant(decision, choice):
+        held = _held(decision)
+        choice = _choose(state, held)
+        if choice is None:
+            cut_paths(decision, held)
+            return
+        if not _grant(decision, choice):
             return
         for number in list(state.touched_plans):
             del state.touched_plans[number]
@@ -112,12 +120,12 @@ def _options(
 ) -> Iterator[_Choice]:
     for number, candidate in tops.items():
         plan = state.plans[number]
-        if _suits(state, plan, worker, slot):
+        if suits(state, plan, worker, slot):
             in_memory = slot.holds is not None and slot.holds == _base_state(plan, candidate)
             yield _Choice(candidate, plan, worker, slot, in_memory)
     if slot.holds is not None and _kept_or_promised(state, slot.holds):
         plan = state.plans[state.nodes[slot.holds[0]].plan]
-        if plan.id not in held and _suits(state, plan, worker, slot):
+        if plan.id not in held and suits(state, plan, worker, slot):
             for candidate in plan.tree.continuations(slot.holds):
                 yield _Choice(candidate, plan, worker, slot, True)
 
@@ -125,20 +133,11 @@ def _options(
 def idles_for(state: EngineState, plan: PlanState) -> bool:
     """Whether a slot idles that could train the plan."""
     return any(
-        slot.fence is None and _suits(state, plan, worker, slot)
+        slot.fence is None and suits(state, plan, worker, slot)
         for worker in state.workers.values()
         if worker.state is WorkerState.LIVE
         for slot in worker.slots.values()
     )
-
-
-def _suits(state: EngineState, plan: PlanState, worker: Worker, slot: Slot) -> bool:
-    if not plan.studies:
-        return False
-    resources = state.studies[next(iter(plan.studies))].spec.program.resources
-    if not fits(slot, resources):
-        return False
-    return plan.environment in {"", environment_of(worker, slot, resources)}
 
 
 def _base_state(plan: PlanState, candidate: Candidate) -> State | None:
@@ -176,6 +175,7 @@ def _grant(decision: Decision, choice: _Choice) -> bool:
             save_points=path.save_points,
         )
     )
+    note_start(decision, state.leases[state.last_fence])
     if not state.studies[study].bound:
         decision.emit(StudyPlanned(study=study, plan=plan.id, bound=True))
     state.touched_plans[plan.id] = None

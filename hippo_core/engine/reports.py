@@ -19,6 +19,7 @@ from hippo_core.engine.commands import (
     TrainedReport,
     UnusableReport,
 )
+from hippo_core.engine.cutting import note_progress, note_save
 from hippo_core.engine.decision import Decision
 from hippo_core.engine.events import (
     CheckpointDropped,
@@ -65,8 +66,14 @@ def report(decision: Decision, command: Report) -> Accepted:
     decision.emit(ReportAccepted(fence=lease.fence, number=command.number))
     touched: dict[int, None] = {}
     evaluated: list[tuple[Node, int]] = []
+    first = lease.index == 0 and lease.step == lease.stages[0][1]
     for item in command.items:
         _take(decision, lease, item, touched, evaluated)
+    spent = sum(
+        item.train_seconds + item.evaluate_seconds for item in command.items if isinstance(item, StepsReport)
+    )
+    if spent and lease.training:
+        note_progress(decision, lease, spent, first=first)
     for node, step in evaluated:
         check_objectives(decision, node, step)
         if step in node.nonfinite:
@@ -200,6 +207,7 @@ def _finite(metrics: object) -> Metrics:
 
 def _take_checkpoint(decision: Decision, lease: Lease, item: PublishedReport) -> None:
     earlier = list(lease.extra_saves)
+    note_save(decision, lease, item.blocked_seconds)
     decision.emit(
         CheckpointPublished(
             fence=lease.fence,

@@ -57,6 +57,7 @@ class Patience(Policy):
     """
 
     watches = True
+    hurries = False
 
     def __init__(
         self, evaluations: int, min_change: float, min_steps: int, maximize: bool, evaluate_every: int

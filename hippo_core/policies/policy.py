@@ -57,6 +57,7 @@ class Policy(ABC):
     """
 
     watches: ClassVar[bool] = False  #: whether it is told of every evaluation
+    hurries: ClassVar[bool] = True  #: whether what it decides on a trial depends on which others came before
     resting: ClassVar[str] = "may be promoted later"  #: what becomes of a trial that it does not extend now
 
     def searches(self, space: Space, seed: int) -> None:  # noqa: B027 - few draw

@@ -32,6 +32,8 @@ class Sha(Asha):
         max_trials: How many trials there will be in all; before they have come, nobody is promoted.
     """
 
+    hurries = False
+
     def __init__(self, rules: Rules, max_trials: int) -> None:
         super().__init__(rules)
         self._max_trials = max_trials

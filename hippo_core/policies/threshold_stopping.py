@@ -37,6 +37,8 @@ class ThresholdStopping(Curves):
         maximize: Whether the larger value of the objective is the better one.
     """
 
+    hurries = False
+
     def __init__(self, threshold: float, min_steps: int, maximize: bool) -> None:
         super().__init__(maximize)
         self._threshold = -threshold if maximize else threshold

@@ -13,6 +13,7 @@ which they became known, and there is no entropy: equal arguments give equal jou
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -48,7 +49,7 @@ from hippo_core.errors import InvalidStudy, InvariantViolated
 from hippo_core.lease import State
 from hippo_core.program import Resources
 from hippo_core.simulation.agenda import Agenda, Turn
-from hippo_core.simulation.costs import Clockwork, Costs, Host, seconds, ticks
+from hippo_core.simulation.costs import TICKS, Clockwork, Costs, Host, seconds, ticks
 from hippo_core.simulation.phases import Phases
 from hippo_core.simulation.response import Model, Response
 from hippo_core.simulation.timed_path import SimulatedSlot, TimedPath
@@ -102,6 +103,7 @@ class Simulator:
         self._checked = checked
         self._resources = Resources()
         self._coming = 0  # studies that are still to be submitted
+        self._cut_at: int | None = None  # when the engine is to look for one
         self._news: deque[Event] = deque()
         self._hosts: dict[str, Host] = {}  # those that are there
         self._slots: dict[tuple[str, int], SimulatedSlot] = {}
@@ -180,10 +182,10 @@ class Simulator:
                 path.lose(self.agenda.now)
                 del self._paths[fence]
         heard = self.agenda.now + ticks(self.engine.settings.lease_seconds)
-        self.agenda.at(heard, Turn.COMES, self._miss)
+        self.agenda.at(heard, Turn.COMES, self._hear)
 
-    def _miss(self) -> None:
-        """The engine hears of all workers but those that are lost, and gives these up."""
+    def _hear(self) -> None:
+        """The engine hears of all workers but those that are lost, and looks at what is due: these are given up."""
         for name in self._hosts:
             self._tell(Heartbeat(worker=name, incarnation=INCARNATION))
         self._tell(Tick())
@@ -200,6 +202,28 @@ class Simulator:
         self._news.extend(outcome.events)
         if self._checked:
             check(self.engine)
+        self._await_cut()
+
+    def _await_cut(self) -> None:
+        """Lets the engine look again when a path may have to yield its slot."""
+        due = self.engine.volatile.next_cut
+        if due is None:
+            return
+        at = max(self.agenda.now + 1, math.ceil(due * TICKS))
+        if self._cut_at is None or at < self._cut_at:
+            self._cut_at = at
+            self.agenda.at(at, Turn.COMES, partial(self._look, at))
+
+    def _look(self, at: int) -> None:
+        """A path may have to yield its slot, unless that has changed meanwhile."""
+        if self._cut_at != at:
+            return
+        self._cut_at = None
+        due = self.engine.volatile.next_cut
+        if due is not None and math.ceil(due * TICKS) <= self.agenda.now:
+            self._hear()
+        else:
+            self._await_cut()
 
     def _follow(self, event: Event) -> None:
         match event:
@@ -255,7 +279,8 @@ class Simulator:
             usage=self.usage,
             nodes=state.nodes,
             now=self.agenda.now,
-            watched=any(state.studies[each].policy.watches for each in state.plans[event.plan].studies),
+            # The first evaluation of a program tells how long its steps take.
+            watched=self._is_watched(event.plan) or not state.plans[event.plan].tree.steps,
         )
         self.evaluate_every[event.plan] = found.program.evaluate_every
         self._paths[event.fence] = path
@@ -266,6 +291,10 @@ class Simulator:
             path.spend(Activity.LOAD, self._clockwork.load)
         slot.holds = None
         self._go_on(path)
+
+    def _is_watched(self, plan: int) -> bool:
+        state = self.engine.state
+        return any(state.studies[each].policy.watches for each in state.plans[plan].studies)
 
     def _model(self, found: LeaseOrder, slot: SimulatedSlot) -> tuple[Model, bool]:
         """What a path starts from, and whether it has to be loaded."""
@@ -290,6 +319,7 @@ class Simulator:
             return
         if path.catch_up(self.agenda.now):
             self._report(path)  # what follows from it comes before the path goes on
+            path.watched = self._is_watched(path.order.plan)
             self.agenda.at(self.agenda.now, Turn.SAVES, partial(self._proceed, path, path.version))
         else:
             self._proceed(path, path.version)
@@ -326,8 +356,8 @@ class Simulator:
         if not self._stands(path):
             return
         self._keep(path, state)
-        if path.stopping is not None and not path.spool and not path.done and path.rests(self.agenda.now):
-            path.end(ReleasedReport(reason=path.stopping.reason))
+        if path.stopping is not None and path.halted and not path.spool and not path.done:
+            self._give_back(path, path.stopping)
         self._report(path)
 
     def _end(self, path: TimedPath, state: State | None) -> None:
@@ -391,14 +421,19 @@ class Simulator:
             return
         stopping = path.stopping
         assert stopping is not None
+        path.halted = True
         if stopping.save and path.step > path.order.stages[0].start and not path.is_saved:
             state = path.save()
             self.agenda.at(
                 path.clock + self._clockwork.publish, Turn.SAVES, partial(self._publish, path, state)
             )
         if not path.spool:
-            path.end(ReleasedReport(reason=stopping.reason))
+            self._give_back(path, stopping)
             self._report(path)
+
+    def _give_back(self, path: TimedPath, stopping: LeaseStopped) -> None:
+        path.slot.holds = (path.state, path.model)
+        path.end(ReleasedReport(reason=stopping.reason))
 
     def _stands(self, path: TimedPath) -> bool:
         return self._paths.get(path.order.fence) is path

@@ -70,13 +70,14 @@ class TimedPath(SimulatedPath):
         usage: The accounts of the slots.
         nodes: The engine's: they tell what had been trained before.
         now: When the lease was granted.
-        watched: Whether a policy is told of every evaluation.
+        watched: Whether every evaluation is told at once.
 
     Attributes:
         clock: When the step that comes next begins.
         version: Of what is planned: a boundary of an earlier one does not come.
         stopping: What told it to end at its next step.
-        watched: Whether a policy is told of every evaluation, so that each is a boundary.
+        halted: Whether it has, so that it trains no further.
+        watched: Whether every evaluation is told at once, so that each is a boundary.
     """
 
     __slots__ = (
@@ -90,6 +91,7 @@ class TimedPath(SimulatedPath):
         "_untold",
         "_usage",
         "clock",
+        "halted",
         "slot",
         "stopping",
         "study",
@@ -119,6 +121,7 @@ class TimedPath(SimulatedPath):
         self.clock = now
         self.version = 0
         self.stopping: LeaseStopped | None = None
+        self.halted = False
         self.watched = watched
         self._clockwork = clockwork
         self._usage = usage

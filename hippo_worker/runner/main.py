@@ -79,12 +79,13 @@ def _train(host: PathHost, wire: Wire, capture: Capture, run: messages.Run) -> N
 
 
 def _ended(host: PathHost, fence: int, result: PathResult) -> messages.Message:
+    held = host.holds()
+    holds = None if held is None else list(held[:2])
     match result:
         case Trained():
-            held = host.holds()
-            return messages.Trained(fence=fence, holds=None if held is None else list(held[:2]))
+            return messages.Trained(fence=fence, holds=holds)
         case Released(reason=reason):
-            return messages.Released(fence=fence, reason=reason)
+            return messages.Released(fence=fence, reason=reason, holds=holds)
         case Failed():
             return messages.Failed(
                 fence=fence,

@@ -140,10 +140,11 @@ class Failed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Released:
-    """The path ended as it was told to."""
+    """The path ended as it was told to. ``holds`` is the state that the runner holds in memory, as node and step."""
 
     fence: int
     reason: str
+    holds: list[int] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -188,7 +188,8 @@ class Conversation:
             case messages.Trained(holds=holds):
                 self.holds = None if holds is None else (holds[0], holds[1])
                 self._end(TrainedReport())
-            case messages.Released(reason=reason):
+            case messages.Released(reason=reason, holds=holds):
+                self.holds = None if holds is None else (holds[0], holds[1])
                 self._end(ReleasedReport(reason=reason))
             case messages.Failed(node=node, step=step):
                 self._end(

@@ -1,4 +1,9 @@
-"""The simulator against a naive simulation of small trees, tick by tick."""
+"""The simulator against a naive simulation of small trees, tick by tick.
+
+There a path is trained to its leaf. When one yields its slot depends on what the engine has seen steps, starts and
+saves to cost, which a second implementation would have to repeat; what must hold of cuts whenever they come is tested
+with the engine's.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +13,12 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from hippo_core import schedules, space
+from hippo_core.engine.decision import EngineSettings
 from hippo_core.simulation import Costs, Host, Simulated, simulate
 from tests.studies import grid
 from tests.unit.simulation import naive
+
+WHOLE_PATHS = EngineSettings(cutting=False)
 
 paths = st.lists(
     st.lists(st.integers(1, 2), min_size=1, max_size=7).map(tuple),
@@ -40,7 +48,7 @@ def simulated(trials: list[naive.Prefix], slots: int, price: naive.Price) -> Sim
         load_seconds=load,
         setup_seconds=setup,
     )
-    return simulate([spec], [Host(name="host", slots=slots)], costs=costs, checked=True)
+    return simulate([spec], [Host(name="host", slots=slots)], costs=costs, settings=WHOLE_PATHS, checked=True)
 
 
 @settings(max_examples=300, deadline=None)

@@ -147,11 +147,13 @@ def test_a_save_that_takes_time_to_publish_keeps_no_slot_and_delays_who_needs_it
 
 
 def test_a_lost_worker_s_work_is_done_again_and_counted() -> None:
-    """1. Two workers train a trial each. 2. One dies at 4.5. 3. After the lease's time the other trains its trial."""
+    """1. Two workers train a trial each, and tell of the first step. 2. One dies at 4.5. 3. After the lease's time the
+    other trains its trial, the first step again."""
     spec = grid({"lr": space.choice([0.1, 0.2])}, max_steps=9)
     there = [Host(name="stays", slots=1), Host(name="dies", slots=1, lost_seconds=4.5)]
     found = simulate([spec], there, checked=True)
-    assert found.steps_trained == 18
+    assert found.steps_trained == 18 + 1
+    assert found.steps_retrained == 1
     assert found.slot_seconds["lost"] == 4.5
     assert found.makespan_seconds == 4.5 + 30.0 + 9.0
     expect_consistent(found, there)

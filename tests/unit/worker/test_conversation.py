@@ -87,7 +87,7 @@ async def test_what_is_said_of_a_lease_that_was_let_go_is_put_aside(runner: Runn
     first = make_lease(fence=7)
     training = await runner.train(first)
     first.drop()
-    await runner.say(messages.Released(fence=7, reason="dropped"))
+    await runner.say(messages.Released(fence=7, reason="dropped", holds=None))
     assert await training == ReleasedReport(reason="dropped")
     second = make_lease(fence=8)
     training = await runner.train(second)
@@ -118,7 +118,7 @@ async def test_the_cache_is_given_up_where_a_state_finds_no_space(
     training = await runner.train(lease)
     await runner.say(
         messages.NotWritten(fence=7, node=1, step=3, reason="why", full=full),
-        messages.Released(fence=7, reason="dropped"),
+        messages.Released(fence=7, reason="dropped", holds=None),
     )
     await training
     assert said(lease)[0] == SaveFailedReport(node=1, step=3, reason="why", full=full)

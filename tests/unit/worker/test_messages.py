@@ -23,7 +23,7 @@ EVERY = (
     messages.Answered(fence=1, node=2, step=3, will=False),
     messages.Trained(fence=1, holds=[2, 3]),
     messages.Failed(fence=1, failure="user", message="m", traceback="t", node=2, step=3),
-    messages.Released(fence=1, reason="drained"),
+    messages.Released(fence=1, reason="drained", holds=[2, 3]),
     messages.Settled(fence=1),
 )
 

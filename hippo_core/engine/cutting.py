@@ -1,0 +1,230 @@
+"""Running paths that are cut short, so that others get their slots.
+
+Theory of operation. A slot is granted a whole path. Hu's level algorithm (Operations Research 9(6), 1961) would give
+the slots to the longest remaining paths anew at every step; where paths run to their leaves, long ones can be left
+over for the end, when slots idle. So where a path is ready and no slot idles, the running path that has least left
+yields to it: it saves its state at its next step, and goes on from there when a slot is free for it. No step is
+trained twice for that.
+
+A cut costs a save and a start, so that the ready path must be longer than the running one by a *margin*, twice that
+cost and a step, and by half of its *laxity*: of the time for which it can wait yet without delaying the end. While
+there is work enough for all slots, paths are left alone; with the end in sight they are levelled ever finer. (The
+laxity is that of scheduling with deadlines, with the work left divided by the slots for the deadline.)
+
+Who arrives first matters to some studies: to ASHA, which promotes the best so far, and to samplers that learn. Their
+paths are left to run in the order in which they were begun, but for those whose trials are done at their end.
+
+Lengths are compared within one plan. Between plans, and within one, a path of higher priority takes the slot of one of
+lower priority that has more than the margin left. Plans of one priority leave each other's paths alone: a program
+whose steps are slow would starve the others.
+
+How far a path has come between two reports is estimated from the time that has passed. These estimates, and what saves
+and starts were seen to cost, are volatile; a cut is right at any moment, and only its use depends on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator
+from dataclasses import dataclass
+
+from hippo_core.engine.decision import Course, Decision, Overhead
+from hippo_core.engine.environments import suits
+from hippo_core.engine.evaluations import open_below
+from hippo_core.engine.events import LeaseStopped
+from hippo_core.engine.state import EngineState, PlanState, Study
+from hippo_core.engine.states import WorkerState
+from hippo_core.lease import Lease
+from hippo_core.plan import Node
+
+MARGIN_COSTS = 2.0  #: a cut has to gain so many times what it costs
+LAXITY_SHARE = 0.5  #: so much of the time that a path can wait, it does
+WEIGHT = 0.25  #: of the latest save or start among all that were seen
+LONGER = "yields its slot to a longer path"
+OUTRANKED = "yields its slot to a path of higher priority"
+
+
+def seconds_left(state: EngineState, lease: Lease) -> float:
+    """What a path has yet to train beyond its committed position, in estimated seconds."""
+    tree = state.plans[lease.plan].tree
+    left, position = 0.0, lease.step
+    for number, _, stop in lease.stages[lease.index :]:
+        left += (stop - position) * tree.step_seconds(state.nodes[number])
+        position = stop
+    return left
+
+
+def note_start(decision: Decision, lease: Lease) -> None:
+    """A path begins, or its new leader first hears of it."""
+    overhead = decision.volatile.overheads.get(lease.plan, Overhead())
+    decision.volatile.courses[lease.worker, lease.slot] = Course(
+        fence=lease.fence,
+        began=decision.now,
+        ends=decision.now + overhead.start + seconds_left(decision.state, lease),
+    )
+
+
+def note_progress(decision: Decision, lease: Lease, seconds: float, *, first: bool) -> None:
+    """Steps of a path were reported.
+
+    Args:
+        decision: The steps are committed.
+        lease: The path's.
+        seconds: What they took.
+        first: Whether they are the path's first: what passed before them is what its start took.
+    """
+    course = decision.volatile.courses.get((lease.worker, lease.slot))
+    if course is None or course.fence != lease.fence:
+        return
+    if first:
+        overhead = decision.volatile.overheads.setdefault(lease.plan, Overhead())
+        spent = max(0.0, decision.now - course.began - seconds)
+        overhead.start += WEIGHT * (spent - overhead.start) if overhead.start else spent
+    course.ends = decision.now + seconds_left(decision.state, lease)
+
+
+def note_save(decision: Decision, lease: Lease, seconds: float) -> None:
+    """A save of a path kept its slot from training for so many seconds."""
+    overhead = decision.volatile.overheads.setdefault(lease.plan, Overhead())
+    overhead.save += WEIGHT * (seconds - overhead.save) if overhead.save else seconds
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """A path in training whose slot a ready one may take.
+
+    Attributes:
+        lease: Its lease.
+        priority: The highest of what waits for its steps.
+        began: When it began.
+        ends: When it is expected to end.
+        margin: What cutting it has to gain, in seconds.
+    """
+
+    lease: Lease
+    priority: int
+    began: float
+    ends: float
+    margin: float
+
+
+def cut_paths(decision: Decision, held: Container[int]) -> None:
+    """Lets running paths yield to ready ones for which no slot idles; notes when the next may have to.
+
+    Args:
+        decision: Nothing more can be granted.
+        held: Plans of which no path may begin.
+    """
+    state, volatile = decision.state, decision.volatile
+    volatile.next_cut = None
+    if not decision.settings.cutting:
+        return
+    for plan in state.plans.values():
+        if plan.id not in held:
+            while plan.tree.best() is not None and _cut_one(decision, plan):
+                pass
+
+
+def _cut_one(decision: Decision, plan: PlanState) -> bool:
+    """Cuts a path for one of a plan where one is to be cut now."""
+    volatile, tree, now = decision.volatile, plan.tree, decision.now
+    first = tree.best()
+    assert first is not None
+    paths = list(_yielding(decision, plan, first.priority))
+    # What yields already, or ends soon, has its slot for the first of those that wait.
+    staying = [path for path in paths if not path.lease.stopping and path.ends - now > path.margin]
+    ready = tree.first(len(paths) - len(staying) + 1)
+    if len(ready) <= len(paths) - len(staying) or not staying:
+        return False
+    top = ready[-1]
+    staying.sort(key=lambda each: (each.priority, each.ends, each.lease.fence))
+    if staying[0].priority < top.priority:
+        decision.emit(LeaseStopped(fence=staying[0].lease.fence, save=True, reason=OUTRANKED))
+        return True
+    work = tree.work + sum(max(0.0, each.ends - now) for each in paths)
+    laxity = max(0.0, work / len(paths) - top.remaining)
+    for path in staying:
+        if path.priority > top.priority:
+            return False
+        due = max(path.began, path.ends - top.remaining + LAXITY_SHARE * laxity) + path.margin
+        if due > now:
+            volatile.next_cut = due if volatile.next_cut is None else min(due, volatile.next_cut)
+            return False
+        if not _is_awaited(decision.state, path.lease):
+            decision.emit(LeaseStopped(fence=path.lease.fence, save=True, reason=LONGER))
+            return True
+    return False
+
+
+def _margin(decision: Decision, plan: PlanState) -> float:
+    """What a cut of one of a plan's paths has to gain, in seconds.
+
+    A save that was not seen yet is taken to cost what a start does.
+    """
+    overhead = decision.volatile.overheads.get(plan.id, Overhead())
+    cost = overhead.start + (overhead.save or overhead.start)
+    return MARGIN_COSTS * cost + plan.tree.mean_step_seconds()
+
+
+def _yielding(decision: Decision, plan: PlanState, priority: int) -> Iterator[_Running]:
+    """The paths in training that may yield to one of a plan: the plan's own, and others of lower priority."""
+    state, volatile = decision.state, decision.volatile
+    all_equal = len(set(state.active.values())) == 1
+    # Before a step is measured nobody knows how long a path is; without space a cut could not save.
+    margins = {
+        each.id: _margin(decision, each)
+        for each in ([plan] if all_equal else state.plans.values())
+        if each.tree.seconds > 0 and each.id not in volatile.full
+    }
+    for lease in state.leases.values():
+        if not lease.training or lease.plan not in margins:
+            continue
+        worker = state.workers[lease.worker]
+        slot = worker.slots[lease.slot]
+        course = volatile.courses[lease.worker, lease.slot]
+        own = priority if all_equal else _priority(state, lease)
+        if worker.state is not WorkerState.LIVE or (lease.plan != plan.id and own >= priority):
+            continue
+        if lease.plan == plan.id or suits(state, plan, worker, slot):
+            yield _Running(lease, own, course.began, course.ends, margins[lease.plan])
+
+
+def _priority(state: EngineState, lease: Lease) -> int:
+    """The highest priority of what waits for the steps that a path has yet to train."""
+    node, position = _next_step(state, lease)
+    waiting = [
+        state.active[study]
+        for study, step in node.furthest().items()
+        if study in state.active and step > position
+    ]
+    return max(waiting, default=min(state.active.values(), default=0))
+
+
+def _is_awaited(state: EngineState, lease: Lease) -> bool:
+    """Whether a study decides by when trials that need the path's steps arrive.
+
+    A sampler that learns does, and a policy that does not wait for all; but not by those that are done there.
+    """
+    node, _ = _next_step(state, lease)
+    for number in node.open:
+        study = state.studies[number]
+        if study.unproposed:
+            return True
+        if study.policy.hurries and (
+            study.policy.watches or any(not _ends_there(study, trial) for trial in open_below(study, node))
+        ):
+            return True
+    return False
+
+
+def _ends_there(study: Study, number: int) -> bool:
+    """Whether a trial's open request is for its last step."""
+    trial = study.trials[number]
+    return trial.target is not None and trial.target >= trial.limit
+
+
+def _next_step(state: EngineState, lease: Lease) -> tuple[Node, int]:
+    """The step that a path trains next, as far as is known, and its node."""
+    index = lease.index
+    if lease.step >= lease.stages[index][2] and index + 1 < len(lease.stages):
+        index += 1
+    return state.nodes[lease.stages[index][0]], lease.step
