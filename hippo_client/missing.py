@@ -16,7 +16,10 @@ class UnknownFunction(InvalidStudy, AttributeError):
 
 
 def refuse_unknown(
-    module: str, known: Sequence[str], later: Mapping[str, str] | None = None
+    module: str,
+    known: Sequence[str],
+    later: Mapping[str, str] | None = None,
+    elsewhere: Mapping[str, str] | None = None,
 ) -> Callable[[str], object]:
     """A module's ``__getattr__`` that says what there is.
 
@@ -24,6 +27,7 @@ def refuse_unknown(
         module: As a person calls it: ``schedules``.
         known: What it has.
         later: What it is to have one day: by name, what to do until then.
+        elsewhere: What is found under another name: by name, where.
     """
 
     def refuse(name: str) -> object:
@@ -31,6 +35,7 @@ def refuse_unknown(
             raise AttributeError(f"module {module} has no attribute {name!r}")
         if later is not None and name in later:
             raise UnknownFunction(f"{module}.{name}", "is not supported yet.", later[name])
-        raise UnknownFunction(f"{module}.{name}", "there is no such function.", suggestion(name, known))
+        hint = (elsewhere or {}).get(name) or suggestion(name, known)
+        raise UnknownFunction(f"{module}.{name}", "there is no such function.", hint)
 
     return refuse

@@ -3,6 +3,7 @@
 from hippo_client.missing import refuse_unknown
 from hippo_core.policies import (
     asha,
+    dehb,
     full,
     hyperband,
     median_stopping,
@@ -16,6 +17,7 @@ from hippo_core.policies import (
 
 __all__ = [
     "asha",
+    "dehb",
     "full",
     "hyperband",
     "median_stopping",
@@ -28,8 +30,11 @@ __all__ = [
 ]
 
 _LATER = {
-    **dict.fromkeys(("bohb", "dehb"), "Use policies.hyperband(min_steps=..., reduction_factor=...)."),
     "pb2": "Use policies.pbt(interval=...).",
 }
 
-__getattr__ = refuse_unknown("policies", __all__, _LATER)
+_ELSEWHERE = {
+    "bohb": "BOHB is a sampler beside a policy: sampler=samplers.bohb(), policy=policies.hyperband(asynchronous=True).",
+}
+
+__getattr__ = refuse_unknown("policies", __all__, _LATER, _ELSEWHERE)

@@ -32,7 +32,7 @@ class Study:
         max_steps: How far any one trial may be trained; or ``space.end_of(name)``.
         name: Of the study; by default the study file's name without ``.py``.
         sampler: Which points to try; by default ``samplers.grid()`` where the space is finite and
-            ``max_trials`` is left out, else ``samplers.random()``.
+            ``max_trials`` is left out, else ``samplers.random()``. ``policies.dehb`` brings its own.
         policy: How far to train whom; by default ``policies.full()``: everything to ``max_steps``.
         unit: What a step is: ``"epoch"``, ``"iteration"``, ...
         evaluate_every: Evaluate after so many steps; 1 for epochs, to be given for other units.
@@ -91,7 +91,8 @@ class Study:
         self.code_paths = given.code_paths(code, self.origin.folder)
         self.code_version = given.word(code_version, "code_version")
         searched = Space(space)
-        drawn = given.sampler(sampler, searched, max_trials)
+        how_far = given.policy(policy)
+        drawn = given.sampler(sampler, searched, max_trials, how_far)
         first = given.initial(initial, searched)
         # What is handed on as it was given is checked by the values that it becomes a part of.
         program = Program(
@@ -101,7 +102,7 @@ class Study:
             deterministic=deterministic,
         )  # fmt: skip
         self._spec = StudySpec(
-            program=program, space=searched, sampler=drawn, policy=given.policy(policy),
+            program=program, space=searched, sampler=drawn, policy=how_far,
             name=given.name(name, self.origin.file), objectives=given.objectives(maximize, minimize),
             max_trials=given.max_trials(max_trials, drawn, searched, len(first)), max_steps=given.max_steps(max_steps),
             secrets=given.names(secrets, "secrets"), checkpoint_every=checkpoint_every, priority=priority,

@@ -113,9 +113,11 @@ def names(given: Any, field: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def sampler(given: Any, space: Space, max_trials: int | None) -> Sampler:
-    """The sampler: a grid where the space is finite and no number of trials is given, else random."""
+def sampler(given: Any, space: Space, max_trials: int | None, policy: PolicySpec) -> Sampler:
+    """The policy's own; else a grid where the space is finite and no number of trials is given, else random."""
     if given is None:
+        if isinstance(policy, policies.DehbSpec):
+            return samplers.dehb()
         finite = space.unlistable() is None
         return samplers.grid() if finite and max_trials is None else samplers.random()
     if not isinstance(given, Sampler):

@@ -13,10 +13,11 @@ from hippo_core.domains import part_to_json
 from hippo_core.errors import InvalidStudy
 from hippo_core.formulas import Constant
 from hippo_core.laws import Law, make
-from hippo_core.policies import FullSpec, PatienceSpec, Policy, PolicySpec
+from hippo_core.policies import DehbSpec, FullSpec, PatienceSpec, Policy, PolicySpec
+from hippo_core.policies.halving import HalvingSpec
 from hippo_core.policies.policy import round_up
 from hippo_core.program import Program, canonical_json, require_int
-from hippo_core.samplers import Sampler
+from hippo_core.samplers import Dehb, Sampler
 from hippo_core.sequence import Sequence
 from hippo_core.space import Assignment, EndOf, Space
 from hippo_core.space_reading import part_from_json
@@ -95,6 +96,7 @@ class StudySpec:
             raise InvalidStudy("program.kinds", "do not agree with the space")
         _check_policy(self.policy, self.objectives)
         self.policy.check_search(self.space, self.max_trials)
+        _check_pair(self.policy, self.sampler)
         self.policy.check(self._limit(), self.program.evaluate_every)
         _check_sampler(self)
         _check_initial(self)
@@ -118,8 +120,12 @@ class StudySpec:
         return (*found, *self._sampler_warnings(), *self.policy.check(self._limit(), every))
 
     def _sampler_warnings(self) -> tuple[str, ...]:
+        if isinstance(self.policy, DehbSpec):
+            return self._dehb_warnings(self.policy)
         if not self.sampler.learns or isinstance(self.policy, FullSpec | PatienceSpec):
             return ()
+        if self.sampler.needs_rungs:
+            return self._rung_warnings()
         if self.sampler.sees_stopped and len(self.objectives) == 1:
             return ()
         sampler = self.sampler.to_json()
@@ -127,6 +133,34 @@ class StudySpec:
         return (
             f"the sampler {sampler['sampler']}{several} learns only from trials that come to their end, and the policy "
             f"{self.policy.name} stops most before; samplers.tpe() with one objective learns from all",
+        )
+
+    def _rung_warnings(self) -> tuple[str, ...]:
+        word = self.sampler.to_json()["sampler"]
+        if not isinstance(self.policy, HalvingSpec):
+            return (
+                f"the sampler {word} learns from trials that were compared at the same steps, and the policy "
+                f"{self.policy.name} compares them where they happen to be; "
+                "policies.hyperband(asynchronous=True) has rungs",
+            )
+        if self.policy.waits:
+            return (
+                f"{self.policy.name} promotes nobody before all points are proposed, so that the sampler {word} "
+                "learns from first rungs only; policies.hyperband(asynchronous=True) lets it learn from all",
+            )
+        return ()
+
+    def _dehb_warnings(self, policy: DehbSpec) -> tuple[str, ...]:
+        assert isinstance(self.max_steps, int)
+        brackets = policy.brackets(self.max_steps, self.program.evaluate_every)
+        if self.max_trials >= brackets.first_bracket:
+            return ()
+        rungs = " + ".join(
+            f"{count} at step {step}" for count, step in zip(brackets.sizes(0), brackets.ladder, strict=True)
+        )
+        return (
+            f"max_trials={self.max_trials} is less than dehb's first bracket, {brackets.first_bracket} evaluations: "
+            f"{rungs}",
         )
 
     def build_policy(self, beside: int = 0) -> Policy:
@@ -196,7 +230,7 @@ class StudySpec:
     def extends(self, earlier: StudySpec) -> bool:
         """Whether only ``max_trials`` or ``max_steps`` are larger, or the priority is another."""
         same = replace(self, priority=earlier.priority, bundle=earlier.bundle)
-        if isinstance(self.max_steps, int) and isinstance(earlier.max_steps, int):
+        if isinstance(self.max_steps, int) and isinstance(earlier.max_steps, int) and self.policy.raisable:
             if self._limit() < earlier._limit():  # type: ignore[operator]
                 return False
             same = replace(same, max_steps=earlier.max_steps)
@@ -212,6 +246,12 @@ class StudySpec:
         Raises:
             InvalidStudy: It would not be a valid study.
         """
+        if max_steps not in (None, self.max_steps) and not self.policy.raisable:
+            raise InvalidStudy(
+                "max_steps",
+                f"cannot be raised beside the policy {self.policy.name}, whose rungs follow from it",
+                "Submit the study under another name: it shares what was trained.",
+            )
         return replace(
             self,
             max_trials=self.max_trials if max_trials is None else max_trials,
@@ -389,6 +429,22 @@ def _check_policy(policy: PolicySpec, objectives: tuple[Objective, ...]) -> None
             "policy",
             f"{policy.name} compares trials by one objective, but there are {len(objectives)}: {named}.",
             "Give one objective, or use policies.asha() or policies.full().",
+        )
+
+
+def _check_pair(policy: PolicySpec, sampler: Sampler) -> None:
+    """Points and steps of DEHB come together."""
+    if isinstance(policy, DehbSpec) and not isinstance(sampler, Dehb):
+        raise InvalidStudy(
+            "sampler",
+            f"policies.dehb() brings its own points; samplers.{sampler.to_json()['sampler']}() has no place beside it",
+            "Leave sampler out; or use policies.hyperband().",
+        )
+    if isinstance(sampler, Dehb) and not isinstance(policy, DehbSpec):
+        raise InvalidStudy(
+            "policy",
+            f"DEHB is a policy that brings its own points; policies.{policy.name}() has no place beside them",
+            "Use policies.dehb(min_steps=1, reduction_factor=3), and leave sampler out.",
         )
 
 

@@ -16,6 +16,7 @@ from hippo_core.engine.state import (
     Ended,
     EngineState,
     Forked,
+    Noted,
     Observed,
     PlanState,
     Proposal,
@@ -242,6 +243,8 @@ def _apply_trial(state: EngineState, event: TrialEvent) -> None:
                 renew_policy(state, study)  # there is one more trial to wait for
             else:
                 study.proposal = None
+            if event.notes:
+                state.tell(study, Noted(event.trial, event.notes))
             if fork is None:
                 state.tell(study, Added(event.trial, event.max_steps))
             else:

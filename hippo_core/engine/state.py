@@ -86,7 +86,19 @@ class Ended:
         policy.ended(self.trial)
 
 
-PolicyCall = Added | Forked | Requested | Observed | Ended
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """A sampler noted something with a trial."""
+
+    trial: int
+    notes: Mapping[str, Any]
+
+    def tell(self, policy: Policy) -> None:
+        """Tells a policy."""
+        policy.noted(self.trial, self.notes)
+
+
+PolicyCall = Noted | Added | Forked | Requested | Observed | Ended
 
 
 @dataclass(frozen=True, slots=True)

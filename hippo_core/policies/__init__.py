@@ -8,6 +8,7 @@ from typing import Any
 from hippo_core.arguments import suggestion
 from hippo_core.errors import InvalidStudy
 from hippo_core.policies.asha import AshaSpec, asha
+from hippo_core.policies.dehb import DehbSpec, dehb
 from hippo_core.policies.full import FullSpec, full
 from hippo_core.policies.hyperband import HyperbandSpec, hyperband
 from hippo_core.policies.median_stopping import median_stopping
@@ -30,6 +31,7 @@ from hippo_core.policies.threshold_stopping import ThresholdStoppingSpec, thresh
 
 __all__ = [
     "AshaSpec",
+    "DehbSpec",
     "ExploringPolicy",
     "Extend",
     "Fork",
@@ -47,6 +49,7 @@ __all__ = [
     "Values",
     "Verdict",
     "asha",
+    "dehb",
     "from_json",
     "full",
     "hyperband",
@@ -66,6 +69,7 @@ POLICIES: Mapping[str, Any] = {
         sha,
         asha,
         hyperband,
+        dehb,
         pasha,
         pbt,
         median_stopping,

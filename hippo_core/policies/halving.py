@@ -235,6 +235,11 @@ class HalvingSpec(PolicySpec):
         """How many brackets trials are dealt to; None: one for each rung."""
         return 1
 
+    @property
+    def waits(self) -> bool:
+        """Whether nobody is promoted before all the study's trials have come."""
+        return False
+
     def rules(self, maximize: tuple[bool, ...], evaluate_every: int) -> Rules:
         """How trials are compared."""
         return Rules(

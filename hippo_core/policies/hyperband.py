@@ -43,6 +43,11 @@ class HyperbandSpec(HalvingSpec):
         """One for each rung."""
         return None
 
+    @property
+    def waits(self) -> bool:
+        """Unless it is asynchronous."""
+        return not self.asynchronous
+
     def build(self, maximize: tuple[bool, ...], evaluate_every: int, max_trials: int) -> Policy:
         """The policy at the beginning of a study."""
         rules = self.rules(maximize, evaluate_every)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -50,8 +50,8 @@ Verdict = Extend | Stop | Fork
 class Policy(ABC):
     """Decides how far each trial of one study is trained.
 
-    Its state is the fold of ``added``, ``forked``, ``requested``, ``observed`` and ``ended``, in the order of the
-    calls, and of the set of evaluations that it was told of: the same calls give the same verdicts, also after a
+    Its state is the fold of ``noted``, ``added``, ``forked``, ``requested``, ``observed`` and ``ended``, in the order
+    of the calls, and of the set of evaluations that it was told of: the same calls give the same verdicts, also after a
     restart. It sees neither nodes nor stages, and no clock. It is level-triggered: ``decide`` answers the same until
     the engine has carried the verdicts out and said so by ``requested``, ``forked``, ``ended`` or ``stopped``.
     """
@@ -62,6 +62,9 @@ class Policy(ABC):
 
     def searches(self, space: Space, seed: int) -> None:  # noqa: B027 - few draw
         """Told first of all: what is searched, and the study's seed, which decides whatever it draws."""
+
+    def noted(self, trial: int, notes: Mapping[str, Any]) -> None:  # noqa: B027 - few have a sampler of their own
+        """What its sampler noted with a trial, which is added next; told only of trials with notes."""
 
     @abstractmethod
     def added(self, trial: int, max_steps: int) -> None:
@@ -147,6 +150,7 @@ class PolicySpec(ABC):
     """A policy as a study names it: a small value."""
 
     several_objectives: ClassVar[bool] = False  #: whether it can compare trials by more than one
+    raisable: ClassVar[bool] = True  #: whether the study's max_steps may be raised
 
     @property
     @abstractmethod

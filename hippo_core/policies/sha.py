@@ -100,6 +100,11 @@ class ShaSpec(HalvingSpec):
         """``sha``."""
         return "sha"
 
+    @property
+    def waits(self) -> bool:
+        """It does."""
+        return True
+
     def build(self, maximize: tuple[bool, ...], evaluate_every: int, max_trials: int) -> Policy:
         """The policy at the beginning of a study."""
         return Sha(self.rules(maximize, evaluate_every), max_trials)

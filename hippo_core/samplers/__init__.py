@@ -7,7 +7,9 @@ from typing import Any
 
 from hippo_core.arguments import suggestion
 from hippo_core.errors import InvalidStudy
+from hippo_core.samplers.bohb import Bohb, bohb
 from hippo_core.samplers.cma_es import CmaEs, cma_es
+from hippo_core.samplers.dehb import Dehb, dehb
 from hippo_core.samplers.gp import Gp, gp
 from hippo_core.samplers.grid import Grid, grid
 from hippo_core.samplers.learning import Learning
@@ -20,7 +22,9 @@ from hippo_core.samplers.sampler import Sampler
 from hippo_core.samplers.tpe import Tpe, tpe
 
 __all__ = [
+    "Bohb",
     "CmaEs",
+    "Dehb",
     "Gp",
     "Grid",
     "Learning",
@@ -31,7 +35,9 @@ __all__ = [
     "Random",
     "Sampler",
     "Tpe",
+    "bohb",
     "cma_es",
+    "dehb",
     "from_json",
     "gp",
     "grid",
@@ -48,6 +54,8 @@ SAMPLERS = {
     "random": random,
     "qmc": qmc,
     "tpe": tpe,
+    "bohb": bohb,
+    "dehb": dehb,
     "gp": gp,
     "cma_es": cma_es,
     "nsga2": nsga2,

@@ -2,7 +2,7 @@
 
 Their points cannot be listed beforehand: each is proposed when a slot would idle, outside the engine, as a function of
 the space, the trials so far, the study's seed and the trial's number. Here such a sampler is only a name with its
-arguments.
+arguments; ``hippo_core.proposing`` has the algorithms that are Hippo's own.
 """
 
 from __future__ import annotations

@@ -17,11 +17,13 @@ class Sampler(ABC):
         learns: Whether a point depends on what came of earlier ones (``hippo_core.samplers.learning``).
         several_objectives: Whether it can work for more than one objective.
         sees_stopped: Whether it makes use of trials that were not trained to their end.
+        needs_rungs: Whether it does so only where they were compared at the same steps.
     """
 
     learns: ClassVar[bool] = False
     several_objectives: ClassVar[bool] = True
     sees_stopped: ClassVar[bool] = True
+    needs_rungs: ClassVar[bool] = False
 
     @abstractmethod
     def point(self, space: Space, seed: int, number: int) -> Mapping[str, Scalar]:

@@ -43,11 +43,13 @@ from hippo_core.engine.events import (
 )
 from hippo_core.engine.invariants import check
 from hippo_core.engine.orders import LeaseOrder, RemoveCheckpoint, order
+from hippo_core.engine.proposals import MakeProposal
 from hippo_core.engine.states import LIVE_LEASE_STATES
 from hippo_core.engine.waiting import waiting_reason
 from hippo_core.errors import InvalidStudy, InvariantViolated
 from hippo_core.lease import State
 from hippo_core.program import Resources
+from hippo_core.proposing import own_point
 from hippo_core.simulation.agenda import Agenda, Turn
 from hippo_core.simulation.costs import TICKS, Clockwork, Costs, Host, seconds, ticks
 from hippo_core.simulation.phases import Phases
@@ -250,12 +252,14 @@ class Simulator:
                 return
 
     def _propose(self, event: ProposalWanted) -> None:
-        """A random point stands in for what the study's sampler would propose; it takes no time."""
+        """The point of a sampler of Hippo's own; a random one stands in for another's. It takes no time."""
+        wanted = MakeProposal(study=event.study, trial=event.trial, sequence=event.sequence, failures=0)
+        task = self.engine.proposal_task(wanted)
         study = self.engine.state.studies[event.study]
-        point = study.spec.point(study.drawn)
+        point, notes = own_point(task) or (dict(study.spec.point(study.drawn)), {})
         self._tell(
             ProposeTrial(
-                study=event.study, trial=event.trial, sequence=event.sequence, assignment=dict(point)
+                study=event.study, trial=event.trial, sequence=event.sequence, assignment=point, notes=notes
             )
         )
 

@@ -12,79 +12,29 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import cmaes
 import numpy as np
 import numpy.typing as npt
 
-from hippo_core.domains import Integer, Stepped, Uniform
+from hippo_core.domains import Domain, Integer, Stepped, Uniform
 from hippo_core.drawing import name_of
 from hippo_core.engine.proposals import ProposalTask
 from hippo_core.engine.states import TrialState
+from hippo_core.proposing.places import place, value
 from hippo_core.samplers import CmaEs, Random
 from hippo_core.space import Space
-from hippo_core.values import Scalar, normalise_float
+from hippo_core.values import Scalar
 
 Vector = npt.NDArray[np.float64]
 RESAMPLINGS_PER_DIMENSION = 10
 POINTS_FOR_MIDDLE = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Axis:
-    """A domain of numbers, from 0 to 1."""
-
-    domain: Uniform | Integer | Stepped
-
-    @property
-    def name(self) -> str:
-        """The domain's."""
-        return name_of(self.domain)
-
-    def place(self, drawn: Any) -> float:
-        """Where a value lies."""
-        low, high = self._ends()
-        found = (drawn - self.domain.low) / self.domain.q if isinstance(self.domain, Stepped) else drawn
-        return float((self._scaled(found) - low) / (high - low))
-
-    def value(self, place: float) -> Scalar:
-        """The value at a place."""
-        low, high = self._ends()
-        found = low + (high - low) * place
-        found = math.exp(found) if self._log else found
-        match self.domain:
-            case Uniform():
-                return min(max(normalise_float(found), self.domain.low), self.domain.high)
-            case Integer():
-                return min(max(round(found), self.domain.low), self.domain.high)
-            case Stepped():
-                assert self.domain.size is not None
-                return self.domain.item(min(max(round(found), 0), self.domain.size - 1))
-
-    @property
-    def _log(self) -> bool:
-        return not isinstance(self.domain, Stepped) and self.domain.log
-
-    def _scaled(self, value: float) -> float:
-        return math.log(value) if self._log else float(value)
-
-    def _ends(self) -> tuple[float, float]:
-        match self.domain:
-            case Uniform():
-                return self._scaled(self.domain.low), self._scaled(self.domain.high)
-            case Integer():
-                return self._scaled(self.domain.low - 0.5), self._scaled(self.domain.high + 0.5)
-            case Stepped():
-                assert self.domain.size is not None
-                return -0.5, self.domain.size - 0.5
-
-
-def axes(space: Space) -> list[Axis]:
+def axes(space: Space) -> list[Domain]:
     """The domains of numbers that every trial has, by name."""
     return [
-        Axis(domain)
+        domain
         for domain in space.unconditional()
         if isinstance(domain, Uniform | Integer | Stepped) and domain.size != 1
     ]
@@ -125,22 +75,22 @@ class Evolution:
         """A point of the generation."""
         self._optimizer.reseed_rng(seed)
         places: Sequence[float] = self._optimizer.ask().tolist()
-        return {axis.name: axis.value(place) for axis, place in zip(self._axes, places, strict=True)}
+        return {name_of(axis): value(axis, at) for axis, at in zip(self._axes, places, strict=True)}
 
 
-def _middle(task: ProposalTask, found: Sequence[Axis]) -> Vector:
+def _middle(task: ProposalTask, found: Sequence[Domain]) -> Vector:
     """The middle of the space, or of what its constraints allow."""
     space, seed = task.spec.space, task.spec.program.seed
     if not space.constraints:
         return np.full(len(found), 0.5)
     points = [Random().point(space, seed, number) for number in range(POINTS_FOR_MIDDLE)]
-    mean: Vector = np.array([[axis.place(point[axis.name]) for axis in found] for point in points]).mean(
+    mean: Vector = np.array([[place(axis, point[name_of(axis)]) for axis in found] for point in points]).mean(
         axis=0
     )
     return mean
 
 
-def _ended(task: ProposalTask, found: Sequence[Axis]) -> dict[int, list[tuple[Vector, float]]]:
+def _ended(task: ProposalTask, found: Sequence[Domain]) -> dict[int, list[tuple[Vector, float]]]:
     """By generation, the places and costs of trials, in the order in which they ended."""
     sign = -1.0 if task.spec.objectives[0].maximize else 1.0
     ended: dict[int, list[tuple[Vector, float]]] = defaultdict(list)
@@ -150,6 +100,6 @@ def _ended(task: ProposalTask, found: Sequence[Axis]) -> dict[int, list[tuple[Ve
             continue
         diverged = past.state is TrialState.DIVERGED
         cost = math.inf if diverged else sign * past.values[max(past.values)][0]
-        place = np.array([axis.place(past.assignment[axis.name]) for axis in found])
-        ended[generation].append((place, cost))
+        at = np.array([place(axis, past.assignment[name_of(axis)]) for axis in found])
+        ended[generation].append((at, cost))
     return ended

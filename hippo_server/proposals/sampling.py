@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import inspect
-import json
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from itertools import count, islice
+from itertools import count
 from typing import Any
 
 import optuna
@@ -19,15 +17,11 @@ from hippo_core.domains import Choice, Domain, Integer, Stepped, Uniform
 from hippo_core.drawing import name_of
 from hippo_core.engine.proposals import ProposalTask
 from hippo_core.errors import InvalidStudy
-from hippo_core.samplers import CmaEs, Gp, Nsga2, Nsga3, Optuna, Sampler, Tpe
+from hippo_core.proposing import Point, first_trainable, own_point, seed_of
+from hippo_core.proposing.draws import digest
+from hippo_core.samplers import Bohb, CmaEs, Dehb, Gp, Nsga2, Nsga3, Optuna, Sampler, Tpe
 from hippo_core.values import Scalar
 from hippo_server.proposals.history import from_optuna, notes_of, study_of
-
-Point = tuple[dict[str, Scalar], dict[str, Any]]
-"""An assignment, and what the sampler noted."""
-
-TRIES = 1000
-LONGEST_NOTES = 65_536
 
 #: What some samplers need beside Optuna, and the extra that brings it.
 NEEDS: Mapping[type[Sampler], tuple[str, str]] = {CmaEs: ("cmaes", "server"), Gp: ("scipy torch", "gp")}
@@ -40,17 +34,7 @@ def make_point(task: ProposalTask) -> Point:
     Raises:
         InvalidStudy: None of many can; or the sampler notes too much.
     """
-    reason = ""
-    for assignment, notes in islice(_proposals(task), TRIES):
-        try:
-            found = task.spec.checked_point(assignment)
-        except InvalidStudy as error:
-            reason = str(error)
-            continue
-        if len(json.dumps(notes, allow_nan=False)) > LONGEST_NOTES:
-            raise InvalidStudy("sampler", f"notes more than {LONGEST_NOTES} characters with one trial")
-        return found, notes
-    raise InvalidStudy("sampler", f"{TRIES} proposals in a row cannot be trained; the last one: {reason}")
+    return own_point(task) or first_trainable(task, _proposals(task))
 
 
 def _proposals(task: ProposalTask) -> Iterator[Point]:
@@ -77,19 +61,9 @@ def _by_evolution(task: ProposalTask, sampler: CmaEs) -> Iterator[Point]:
 
         def decide(domain: Domain, seed: int = seed, drawn: Mapping[str, Scalar] = drawn) -> Scalar:
             name = name_of(domain)
-            return drawn[name] if name in drawn else domain.draw(_digest(seed, name) / 2.0**32)
+            return drawn[name] if name in drawn else domain.draw(digest(seed, name) / 2.0**32)
 
         yield task.spec.space.decide(decide), {"generation": evolution.generation}
-
-
-def seed_of(task: ProposalTask, attempt: int) -> int:
-    """The seed of a try: follows from the study's seed and the trial's number."""
-    return _digest(task.spec.program.seed, task.trial, attempt) >> 1
-
-
-def _digest(*words: int | str) -> int:
-    digest = hashlib.sha256(json.dumps(words).encode()).digest()
-    return int.from_bytes(digest[:4], "big")
 
 
 def build(sampler: Sampler, seed: int) -> BaseSampler:
@@ -185,7 +159,7 @@ def require(sampler: Sampler) -> None:
                 f"{sampler.to_json()['sampler']} needs {module}, which is not installed where the server runs",
                 f"Install hippo-hpo[{extra}] there.",
             ) from None
-    if not isinstance(sampler, CmaEs):
+    if not isinstance(sampler, Bohb | CmaEs | Dehb):
         build(sampler, 0)
 
 

@@ -10,6 +10,8 @@ import pytest
 import hippo_client as hippo
 from hippo_client import policies, samplers, schedules, space, study_arguments
 from hippo_client.errors import InvalidStudy
+from hippo_client.missing import UnknownFunction
+from hippo_core import samplers as core_samplers
 from hippo_core.space import EndOf
 from hippo_core.values import Kind
 
@@ -57,6 +59,16 @@ def test_all_else_has_defaults():
 
 def test_a_finite_space_with_max_trials_is_drawn_at_random():
     assert study(max_trials=10).spec().sampler == samplers.random()
+
+
+def test_dehb_brings_its_points_and_bohb_is_a_sampler():
+    assert study(max_trials=40, max_steps=27, policy=policies.dehb()).spec().sampler == core_samplers.Dehb()
+    with pytest.raises(
+        UnknownFunction, match=r"sampler=samplers\.bohb\(\), policy=policies\.hyperband\(asynchronous="
+    ):
+        policies.bohb  # noqa: B018
+    with pytest.raises(UnknownFunction, match=r"policy=policies\.dehb\(\), and no sampler"):
+        samplers.dehb  # noqa: B018
 
 
 def test_initial_points_come_before_those_of_the_sampler():

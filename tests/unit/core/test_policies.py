@@ -3,7 +3,7 @@ import json
 import pytest
 
 from hippo_client import policies as client_policies
-from hippo_core import policies, space
+from hippo_core import policies, samplers, space
 from hippo_core.errors import InvalidStudy
 from hippo_core.study import Objective
 from tests import studies
@@ -74,6 +74,16 @@ def test_full_tries_an_ended_trial_again_when_it_is_added_again():
         (lambda: policies.sha(max_resource=27), "policies.sha", "max_steps, which is the study's"),
         (lambda: policies.hyperband(eta=3), "policies.hyperband", "Use reduction_factor"),
         (lambda: policies.hyperband(asynchronous=1), "policies.hyperband.asynchronous", "True or False"),
+        (lambda: policies.dehb(min_budget=1), "policies.dehb", "Use min_steps"),
+        (lambda: policies.dehb(max_fidelity=27), "policies.dehb", "max_steps, which is the study's"),
+        (lambda: policies.dehb(eta=3), "policies.dehb", "Use reduction_factor"),
+        (lambda: policies.dehb(mutation_factor=0.5), "policies.dehb", "Use mutation."),
+        (lambda: policies.dehb(crossover_prob=0.5), "policies.dehb", "Use crossover."),
+        (lambda: policies.dehb(strategy="best1_bin"), "policies.dehb", "rand/1/bin"),
+        (lambda: policies.dehb(mutation=0), "policies.dehb.mutation", "above 0"),
+        (lambda: policies.dehb(crossover=1.1), "policies.dehb.crossover", "from 0 to 1"),
+        (lambda: policies.dehb().check(None, 1), "max_steps", "needs a number"),
+        (lambda: policies.dehb(27).check(27, 1), "policy.min_steps", "below max_steps"),
         (lambda: policies.pasha(grace_period=1), "policies.pasha", "Use min_steps"),
         (lambda: policies.asha(stopping="yes"), "policies.asha.stopping", "True or False"),
         (lambda: policies.asha(compare="nodes"), "policies.asha.compare", "'trials' or 'models'"),
@@ -112,6 +122,7 @@ SPECS = [
     policies.asha(1, 3, brackets=2, stopping=True, compare="models"),
     policies.hyperband(2, 4),
     policies.hyperband(asynchronous=True, compare="models"),
+    policies.dehb(2, 4, 0.8, 0.9),
     policies.pasha(1, 2),
     policies.median_stopping(3, 4),
     policies.percentile_stopping(10, min_steps=2),
@@ -137,7 +148,7 @@ def test_each_policy_is_offered_and_has_its_json():
 def test_a_study_of_several_objectives_needs_a_policy_that_compares_them(spec, objectives):
     named = tuple(Objective(metric=name, maximize=True) for name in ("accuracy", "speed")[:objectives])
     searched = {"lr": space.choice([0.1, 0.2])}
-    more = {"max_trials": 2}
+    more = {"max_trials": 2, "sampler": samplers.dehb() if spec.name == "dehb" else samplers.random()}
     if objectives == 1 or spec.name in {"full", "sha", "asha", "hyperband"}:
         studies.study(searched, objectives=named, policy=spec, **more)
     else:

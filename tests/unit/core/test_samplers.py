@@ -21,6 +21,8 @@ from tests.studies import study
 LEARNING: list[samplers.Learning] = [
     samplers.tpe(),
     samplers.tpe(multivariate=False, startup_trials=5, candidates=7),
+    samplers.bohb(random_fraction=0.2, min_points=4),
+    samplers.dehb(),
     samplers.gp(noiseless=True),
     samplers.cma_es(population=8, sigma=0.3),
     samplers.nsga2(mutation=0.1),
@@ -50,6 +52,26 @@ WRONG: list[tuple[Callable[[], object], str, str]] = [
     (lambda: samplers.tpe(n_startup_trials=5), "samplers.tpe", "Use startup_trials."),  # type: ignore[call-arg]
     (lambda: samplers.tpe(group=True), "samplers.tpe", "Use grouped."),  # type: ignore[call-arg]
     (lambda: samplers.tpe(constant_liar=True), "samplers.tpe", "always known"),  # type: ignore[call-arg]
+    (lambda: samplers.bohb(min_points_in_model=4), "samplers.bohb", "Use min_points."),  # type: ignore[call-arg]
+    (lambda: samplers.bohb(top_n_percent=15), "samplers.bohb", "Use top_fraction"),  # type: ignore[call-arg]
+    (lambda: samplers.bohb(num_samples=9), "samplers.bohb", "Use candidates."),  # type: ignore[call-arg]
+    (lambda: samplers.bohb(eta=3), "samplers.bohb", "policies.hyperband("),  # type: ignore[call-arg]
+    (lambda: samplers.bohb(min_budget=1), "samplers.bohb", "policies.hyperband("),  # type: ignore[call-arg]
+    (lambda: samplers.bohb(random_fraction=2), "samplers.bohb.random_fraction", "from 0 to 1"),
+    (lambda: samplers.bohb(top_fraction=0), "samplers.bohb.top_fraction", "above 0"),
+    (lambda: samplers.bohb(min_points=0), "samplers.bohb.min_points", "at least 1"),
+    (
+        lambda: study(NUMBERS, sampler=samplers.bohb(), max_trials=5, objectives=TWO),
+        "sampler",
+        "bohb has one objective",
+    ),
+    (lambda: study(NUMBERS, sampler=samplers.dehb()), "policy", "Use policies.dehb("),
+    (lambda: study(NUMBERS, sampler=samplers.tpe(), policy=policies.dehb()), "sampler", "Leave sampler out"),
+    (
+        lambda: study(NUMBERS, sampler=samplers.dehb(), policy=policies.dehb()).extended(max_steps=81),
+        "max_steps",
+        "under another name",
+    ),
     (lambda: samplers.gp(seed=1), "samplers.gp", "which is the study's"),  # type: ignore[call-arg]
     (lambda: samplers.cma_es(sigma0=0.1), "samplers.cma_es", "Use sigma."),  # type: ignore[call-arg]
     (lambda: samplers.nsga2(population_size=9), "samplers.nsga2", "Use population."),  # type: ignore[call-arg]
@@ -116,6 +138,26 @@ def test_a_sampler_that_cannot_see_stopped_trials_says_so_beside_a_policy_that_s
     assert warnings(sampler=samplers.gp()) == warnings(sampler=samplers.tpe(), policy=stopping) == ()
     (warning,) = warnings(sampler=samplers.gp(), policy=stopping)
     assert "gp learns only from trials that come to their end, and the policy asha" in warning
+
+
+def test_bohb_says_beside_which_policies_it_learns_little() -> None:
+    bohb = samplers.bohb()
+    for fits in (policies.hyperband(asynchronous=True), policies.asha(), policies.pasha(), policies.full()):
+        assert warnings(sampler=bohb, policy=fits) == ()
+    for waits in (policies.hyperband(), policies.sha()):
+        (warning,) = warnings(sampler=bohb, policy=waits)
+        assert f"{waits.name} promotes nobody before all points are proposed" in warning
+    (warning,) = warnings(sampler=bohb, policy=policies.median_stopping())
+    assert "compares them where they happen to be" in warning
+
+
+def test_dehb_says_where_its_first_bracket_is_not_filled() -> None:
+    dehb = {"sampler": samplers.dehb(), "policy": policies.dehb()}
+    assert study(NUMBERS, max_trials=13, max_steps=9, **dehb).warnings == ()
+    (warning,) = study(NUMBERS, max_trials=12, max_steps=9, **dehb).warnings
+    assert warning == (
+        "max_trials=12 is less than dehb's first bracket, 13 evaluations: 9 at step 1 + 3 at step 3 + 1 at step 9"
+    )
 
 
 # Quasi-random points

@@ -41,6 +41,7 @@ from hippo_core.engine.orders import LeaseOrder
 from hippo_core.engine.proposals import MakeProposal, ProposalTask
 from hippo_core.engine.states import FailureClass
 from hippo_core.errors import Stale
+from hippo_core.proposing import own_point
 from hippo_core.simulation.path import SimulatedPath
 
 INITIAL = "initial"
@@ -293,12 +294,10 @@ class Cluster:
     def propose(self, study: int) -> None:
         """Answers what a study wants, with what was noted about it."""
         (wanted,) = [each for each in self.proposals_wanted() if each.study == study]
+        task = self.engine.proposal_task(wanted)
+        assignment, notes = own_point(task) or (propose(task), {"of": wanted.trial})
         command = ProposeTrial(
-            study=study,
-            trial=wanted.trial,
-            sequence=wanted.sequence,
-            assignment=propose(self.engine.proposal_task(wanted)),
-            notes={"of": wanted.trial},
+            study=study, trial=wanted.trial, sequence=wanted.sequence, assignment=assignment, notes=notes
         )
         self.proposed.append(command)
         self.tell(command)

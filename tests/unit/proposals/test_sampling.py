@@ -14,6 +14,7 @@ from hippo_core import policies, samplers, space
 from hippo_core.engine.proposals import PastTrial, ProposalTask
 from hippo_core.engine.states import TrialState
 from hippo_core.errors import InvalidStudy
+from hippo_core.proposing import points
 from hippo_core.study import Objective, StudySpec
 from hippo_server.proposals import sampling
 from hippo_server.proposals.messages import encode, task_message, task_of
@@ -35,6 +36,7 @@ SAMPLERS: list[tuple[samplers.Learning, int]] = [
     (samplers.tpe(startup_trials=4), 1),
     (samplers.tpe(multivariate=False, startup_trials=4), 1),
     (samplers.tpe(startup_trials=4), 2),
+    (samplers.bohb(min_points=3), 1),
     (samplers.gp(startup_trials=4), 1),
     (samplers.gp(startup_trials=4), 2),
     (samplers.cma_es(population=4), 1),
@@ -141,7 +143,14 @@ def one_thread() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sampler", "trials"), [(samplers.tpe(), 50), (samplers.gp(), 20), (samplers.cma_es(), 50)], ids=str
+    ("sampler", "trials"),
+    [
+        (samplers.tpe(), 50),
+        (samplers.bohb(random_fraction=0.0), 50),
+        (samplers.gp(), 20),
+        (samplers.cma_es(), 50),
+    ],
+    ids=str,
 )
 def test_what_was_learnt_is_better_than_chance(sampler: samplers.Learning, trials: int) -> None:
     """The last five lie deeper in a bowl than random points do, the median of three seeds."""
@@ -159,7 +168,9 @@ def test_what_was_learnt_is_better_than_chance(sampler: samplers.Learning, trial
     assert learnt < random / 2
 
 
-@pytest.mark.parametrize("sampler", [samplers.tpe(), samplers.gp()], ids=str)
+@pytest.mark.parametrize(
+    "sampler", [samplers.tpe(), samplers.bohb(random_fraction=0.0), samplers.gp()], ids=str
+)
 def test_a_proposal_keeps_away_from_what_is_pending(sampler: samplers.Learning) -> None:
     """1. A search on one axis. 2. Its next proposal is pending: the one after it is another point."""
     study_spec = spec(sampler, 1, {"x": space.uniform(-5, 5)})
@@ -184,13 +195,13 @@ def test_seeds_and_trials_differ() -> None:
 def test_constraints_are_kept_by_drawing_again() -> None:
     """A tenth of the space is allowed; the sampler is not told which."""
     entries = {"x": space.uniform(0, 1), "y": space.uniform(0, 1), "rule": space.constraint("x < 0.1")}
-    for sampler in (samplers.tpe(), samplers.cma_es()):
+    for sampler in (samplers.tpe(), samplers.bohb(), samplers.cma_es()):
         for each in searched(spec(sampler, 1, entries), 15, lambda point: -float(point["x"])):
             assert each.assignment["x"] < 0.1
 
 
 def test_a_sampler_that_does_not_come_upon_what_is_allowed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sampling, "TRIES", 2)
+    monkeypatch.setattr(points, "TRIES", 2)
     entries = {"x": space.uniform(0, 1), "rule": space.constraint("x < 0.02")}
     words = r"2 proposals in a row cannot be trained; the last one: assignment: does not satisfy 'x < 0\.02'"
     with pytest.raises(InvalidStudy, match=words):

@@ -307,6 +307,22 @@ def test_random_points_stand_in_for_a_sampler_that_learns() -> None:
     assert simulate([spec], hosts(3)).to_json() == found.to_json()
 
 
+def test_bohb_and_dehb_propose_points_of_their_own() -> None:
+    """DEHB promotes points unchanged, and trains no step twice; BOHB proposes others than random ones."""
+    searched = {"lr": space.loguniform(1e-5, 1.0), "momentum": space.uniform(0, 1)}
+    dehb = study(searched, max_trials=13, max_steps=9, sampler=samplers.dehb(), policy=policies.dehb())
+    found = simulate([dehb], hosts(1), checked=True)
+    assert found.studies[0].trials == {"completed": 1, "stopped": 12}
+    assert found.steps_without_sharing == 9 * 1 + 3 * 3 + 9
+    assert found.steps_trained == found.steps_without_sharing - 3 * 1 - 3
+    halving = policies.hyperband(asynchronous=True)
+    learnt, random = (
+        simulate([study(searched, max_trials=30, sampler=sampler, policy=halving)], hosts(4))
+        for sampler in (samplers.bohb(random_fraction=0.0), samplers.tpe())
+    )
+    assert learnt.studies[0].best_value != random.studies[0].best_value
+
+
 def test_a_random_search_on_continuous_values_shares_nothing() -> None:
     spec = study({"lr": space.loguniform(1e-4, 1e-1)}, max_trials=5, max_steps=4)
     found = simulate([spec], hosts(2))

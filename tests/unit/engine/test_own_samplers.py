@@ -1,0 +1,182 @@
+"""BOHB and DEHB in the engine: the same points after a restart, and no step beyond what they ask for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hippo_core import policies, samplers
+from hippo_core.engine.best import best_trials
+from hippo_core.engine.commands import ExtendStudy, ForkTrial, SubmitStudy
+from hippo_core.engine.engine import Engine
+from hippo_core.engine.events import RequestOpened
+from hippo_core.engine.states import StudyState, TrialState
+from hippo_core.engine.views import study_view
+from hippo_core.errors import InvalidStudy
+from hippo_core.proposing import own_point
+from tests.unit.engine.cluster import SETTINGS, Cluster
+from tests.unit.engine.policy_comparison import expect_same_policies
+from tests.unit.engine.test_cluster import FAULTS, distinct_prefixes, expect_as_trained_alone
+from tests.unit.engine.test_proposals import PROJECT, running, seen_by_proposals, spec, the_study
+
+DEHB: dict[str, Any] = {"sampler": samplers.dehb(), "policy": policies.dehb(), "max_steps": 9}
+SEARCHES: list[dict[str, Any]] = [
+    DEHB,
+    {"sampler": samplers.bohb(min_points=2), "policy": policies.hyperband(asynchronous=True), "max_steps": 9},
+    {"sampler": samplers.bohb(min_points=2), "policy": policies.asha(), "max_steps": 9},
+]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(0, 2**32),
+    st.lists(
+        st.tuples(
+            st.integers(1, 80),
+            st.sampled_from([*FAULTS, "restart_server", "repeat_proposal"]),
+            st.sampled_from(["a", "b"]),
+        ),
+        max_size=8,
+    ),
+    st.sampled_from(SEARCHES),
+)
+def test_whatever_strikes_each_point_follows_from_what_was_known(
+    seed: int, faults: list[tuple[int, str, str]], search: dict[str, Any]
+) -> None:
+    """1. A search runs; faults strike. 2. It ends, exact. 3. Each point follows from the journal; no step is more."""
+    study_spec = spec(max_trials=20, **search)
+    cluster = Cluster(seed, {"a": 2, "b": 1})
+    cluster.tell(SubmitStudy(project=PROJECT, user="u", spec=study_spec))
+    for count, fault, worker in faults:
+        for _ in range(count):
+            cluster.act()
+        lone = {"restart_server", "lose_checkpoint", "repeat_proposal"}
+        getattr(cluster, fault)(*([] if fault in lone else [worker]))
+    cluster.run()
+    study = the_study(cluster)
+    assert study.state is StudyState.COMPLETED
+    assert len(study.trials) == 20
+    expect_as_trained_alone(cluster, "study")
+    for created, task in seen_by_proposals(cluster.journal, study_spec):
+        assert (created.assignment, created.notes) == own_point(task)
+    best = best_trials(study)[0]
+    assert (best.state, best.reached) == (TrialState.COMPLETED, 9)
+    if search is DEHB:
+        expect_steps_as_noted(cluster)
+
+
+def expect_steps_as_noted(cluster: Cluster) -> None:
+    """No trial is asked for beyond its step, but for one that goes on where nobody has come to the end."""
+    study = the_study(cluster)
+    ended = [trial for trial in study.trials.values() if trial.notes.get("step", 1) == 9]
+    beyond = [
+        event
+        for event in cluster.journal
+        if isinstance(event, RequestOpened) and event.step > study.trials[event.trial].notes.get("step", 1)
+    ]
+    assert len({event.trial for event in beyond}) == (0 if ended else 1)
+    for trial in study.trials.values():
+        assert trial.reached in (trial.notes.get("step", 1), 9)
+        expected = TrialState.COMPLETED if trial.reached == 9 else TrialState.STOPPED
+        assert trial.state is expected
+
+
+@pytest.mark.parametrize("search", SEARCHES, ids=["dehb", "bohb, hyperband", "bohb, asha"])
+@pytest.mark.parametrize("seed", range(2))
+def test_a_restart_at_any_moment_wants_the_same_points_and_decides_the_same(
+    search: dict[str, Any], seed: int
+) -> None:
+    cluster = running({"a": 2, "b": 1}, seed, max_trials=16, **search)
+    points = 0
+    for _ in range(2000):
+        rebuilt = Engine.restore(cluster.journal, SETTINGS, cluster.now)
+        expect_same_policies(cluster.engine, rebuilt)
+        assert rebuilt.wanted() == cluster.engine.wanted()
+        for wanted in cluster.proposals_wanted():
+            points += 1
+            task, again = cluster.engine.proposal_task(wanted), rebuilt.proposal_task(wanted)
+            assert own_point(task) == own_point(again)
+        if not cluster.engine.state.active:
+            break
+        cluster.act()
+    assert points >= 16
+    assert the_study(cluster).state is StudyState.COMPLETED
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_promotion_goes_on_where_the_point_stands(seed: int) -> None:
+    """1. DEHB, its first bracket and more. 2. What was promoted shares all its steps: each prefix is trained once."""
+    cluster = running({"a": 2}, seed, max_trials=24, **DEHB)
+    cluster.run()
+    study = the_study(cluster)
+    promoted = [
+        trial for trial in study.trials.values() if trial.notes["rung"] and trial.notes["bracket"] < 3
+    ]
+    assert promoted
+    for trial in promoted:
+        below = [other for other in study.trials.values() if other.notes["step"] < trial.notes["step"]]
+        assert any(other.assignment == trial.assignment for other in below)
+    savings = study_view(cluster.engine, PROJECT, "study").savings
+    assert savings.steps_trained - savings.steps_retrained == distinct_prefixes(cluster, "study")
+    shared = savings.steps_without_sharing - savings.steps_trained + savings.steps_retrained
+    assert shared >= sum(1 if trial.notes["step"] == 3 else 3 for trial in promoted)
+
+
+def test_of_few_trials_the_best_goes_on_to_the_end() -> None:
+    """Five trials fill no rung: the best of them at the furthest step is trained to the end."""
+    cluster = running({"a": 1}, max_trials=5, **DEHB)
+    cluster.run()
+    study = the_study(cluster)
+    assert study.state is StudyState.COMPLETED
+    (completed,) = [trial for trial in study.trials.values() if trial.state is TrialState.COMPLETED]
+    assert completed.reached == 9
+    others = [trial for trial in study.trials.values() if trial is not completed]
+    assert {trial.reached for trial in others} == {1}
+    assert others[0].reason == "not promoted beyond step 1: evaluated at step 1, rung 0 of bracket 0"
+
+
+def test_more_trials_go_on_in_the_brackets_and_more_steps_are_refused() -> None:
+    cluster = running({"a": 1}, max_trials=13, **DEHB)
+    cluster.run()
+    with pytest.raises(InvalidStudy, match="whose rungs follow from it Submit the study under another name"):
+        cluster.tell(ExtendStudy(project=PROJECT, name="study", max_steps=27))
+    cluster.tell(ExtendStudy(project=PROJECT, name="study", max_trials=20))
+    cluster.run()
+    study = the_study(cluster)
+    places = [(trial.notes["bracket"], trial.notes["rung"]) for trial in study.trials.values()]
+    assert sorted(places) == [(0, 0)] * 9 + [(0, 1)] * 3 + [(0, 2)] + [(1, 0)] * 3 + [(1, 1)] + [(2, 0)] * 3
+    expect_steps_as_noted(cluster)
+
+
+def test_a_fork_is_evaluated_at_the_first_rung_and_takes_no_place() -> None:
+    """1. A search of 13; a user forks a trial on the way. 2. The 13 are as they would be without it."""
+    found = []
+    for forks in (False, True):
+        cluster = running({"a": 1}, max_trials=13, **DEHB)
+        while len(the_study(cluster).trials) < 4:
+            cluster.act()
+        if forks:
+            cluster.tell(
+                ForkTrial(project=PROJECT, name="study", trial=0, at=1, hyperparameters={"lr": 0.05})
+            )
+        cluster.run()
+        study = the_study(cluster)
+        forked = [trial for trial in study.trials.values() if trial.fork is not None]
+        assert [(trial.reached, trial.state) for trial in forked] == [(1, TrialState.STOPPED)] * forks
+        drawn = [trial for trial in study.trials.values() if trial.fork is None]
+        found.append([(trial.assignment, trial.notes, trial.reached) for trial in drawn])
+    assert found[0] == found[1]
+
+
+def test_initial_points_take_the_first_places() -> None:
+    initial = tuple({"lr": 0, "m": at} for at in (0.25, 0.5))
+    cluster = running({"a": 1}, max_trials=13, initial=initial, **DEHB)
+    cluster.run()
+    study = the_study(cluster)
+    assert [study.trials[number].assignment for number in (0, 1)] == list(initial)
+    assert [study.trials[number].reached for number in (0, 1)] == [1, 1]
+    places = [(trial.notes["bracket"], trial.notes["rung"]) for trial in list(study.trials.values())[2:]]
+    assert sorted(places) == [(0, 0)] * 7 + [(0, 1)] * 3 + [(0, 2)]
