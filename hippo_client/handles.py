@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hippo_client import results
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from hippo_client.client import Client
     from hippo_client.stage_tree import StageTree
     from hippo_client.watching import Progress, StudySnapshot
+    from hippo_core.simulation import Recording
     from hippo_wire.v1 import study_pb2
     from hippo_wire.v1.study_pb2_grpc import StudyServiceStub
 
@@ -159,6 +161,22 @@ class StudyHandle:
             study_pb2.GetStageTreeRequest(name=self.name)
         )
         return StageTree(TreeNode.from_proto(node) for node in response.nodes)
+
+    def export(self, file: str | Path | None = None) -> Recording:
+        """All that is known of it, as a document of its own: what was searched, what came of it, when and at what cost.
+
+        ``hippo simulate --recorded FILE`` and :mod:`hippo_client.simulation` try out on it what another policy, or
+        other slots, would have come to. Of a study that runs, each trial is as it was when it was read.
+
+        Args:
+            file: Where to write the document, as JSON.
+        """
+        from hippo_client.recordings import parse, read_export
+
+        document = read_export(self._client.connection, self.name)
+        if file is not None:
+            Path(file).write_bytes(document)
+        return parse(document, self.name)
 
     def savings(self) -> dict[str, Any]:
         """What sharing saved: steps without sharing, trained and retrained, merge rate, seconds."""

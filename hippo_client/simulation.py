@@ -1,4 +1,4 @@
-"""What a study will take, before anything is spent: the production engine in virtual time.
+"""What a study will take, before anything is spent; and what another would have come to on what was recorded.
 
 ::
 
@@ -8,37 +8,51 @@
     print(found.makespan_seconds, found.ratio_to_bound, found.slot_seconds)
     Path("gantt.svg").write_text(simulation.gantt_svg(found))
 
-No server is asked and no trainer imported: what training comes to is made up (:class:`PowerLaw`), or looked up in what
-was recorded (:class:`RecordedMetrics`), or said by an object of one's own (:class:`Response`).
+    recorded = simulation.load("last-month.json")  # hippo study export digits --output last-month.json
+    print(simulation.simulate(study, slots=8, recorded=recorded, beyond="power-law").studies[0].leaderboard[0])
+
+The production engine runs in virtual time. No server is asked and no trainer imported: what training comes to is made
+up (:class:`PowerLaw`), or looked up in a study that was recorded (:class:`Recording`) or in a table (:func:`table`), or
+said by an object of one's own (:class:`Response`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from hippo_client.gantt_svg import draw
+from hippo_client.recordings import load
 from hippo_client.study import Study
 from hippo_core import simulation
+from hippo_core.errors import InvalidStudy
 from hippo_core.simulation import (
     Costs,
     Host,
     PowerLaw,
     RecordedMetrics,
+    Recording,
     Response,
     Simulated,
     SimulatedStudy,
+    SimulatedTrial,
 )
+from hippo_core.simulation.recording import Beyond
 
 __all__ = [
     "Costs",
     "Host",
     "PowerLaw",
     "RecordedMetrics",
+    "Recording",
     "Response",
     "Simulated",
     "SimulatedStudy",
+    "SimulatedTrial",
     "gantt_svg",
+    "load",
     "simulate",
+    "table",
 ]
 
 
@@ -46,6 +60,8 @@ def simulate(
     *studies: Study,
     slots: int = 1,
     hosts: Sequence[Host] | None = None,
+    recorded: Recording | None = None,
+    beyond: Beyond = "error",
     response: Response | None = None,
     costs: Costs | None = None,
     arrivals: Sequence[float] | None = None,
@@ -55,28 +71,59 @@ def simulate(
     """Runs studies in virtual time until they have ended.
 
     Args:
-        studies: What is submitted.
+        studies: What is submitted; by default the recorded study itself, where one is given.
         slots: How many paths are trained at a time, all the time, where no hosts are given.
         hosts: The workers, with when they come and are lost.
-        response: What training comes to; by default power-law curves of the objectives.
-        costs: What things take; by default a second a step, and nothing else.
+        recorded: A study that was trained: its metrics are the response, and steps and evaluations take what they took
+            there, unless costs are given. A sampler that learns proposes what it proposed there, where the space is the
+            same; its further points, and those of other spaces, are random.
+        beyond: What a state comes to that is not recorded: "error" names it; "power-law" makes it up, going on from the
+            last value recorded.
+        response: What training comes to, where nothing is recorded; by default power-law curves of the objectives.
+        costs: What things take; by default what was recorded, else a second a step, and nothing else.
         arrivals: When each study is submitted, in seconds; by default all at 0.
         sharing: Whether trials share what they have in common. Without, the same engine trains each alone.
-        seed: Of the default response.
+        seed: Of what is made up.
 
     Raises:
         InvalidStudy: The arguments do not fit each other, the response does not know what is trained, or the
             studies cannot end on these slots.
     """
+    specs = [study.spec() for study in studies]
+    if recorded is not None:
+        if response is not None:
+            raise InvalidStudy("response", "is the record's already", "Give either recorded or response.")
+        specs = specs or [recorded.spec]
+        response = recorded.metrics(beyond, seed)
+        costs = costs or recorded.costs()
     return simulation.simulate(
-        [study.spec() for study in studies],
+        specs,
         hosts if hosts is not None else [Host(name="slots", slots=slots)],
         response=response,
         costs=costs,
         arrivals=arrivals,
         sharing=sharing,
         seed=seed,
+        proposals=None if recorded is None else recorded.proposal,
     )
+
+
+def table(study: Study, rows: Iterable[Mapping[str, Any]]) -> RecordedMetrics:
+    """The metrics of a table, as a response.
+
+    ::
+
+        with open("metrics.csv") as file:
+            response = simulation.table(study, csv.DictReader(file))  # trial,step,accuracy
+
+    Args:
+        study: The study whose trials the table numbers.
+        rows: Each has "trial", the number, "step", the state's, and metrics by name; numbers may be text.
+
+    Raises:
+        InvalidStudy: A row lacks its trial or step, or has what is no number; names the row.
+    """
+    return simulation.table(study.spec(), rows)
 
 
 def gantt_svg(simulated: Simulated, width: int = 1200) -> str:

@@ -11,21 +11,35 @@ from hippo_client.cli.terminal import print_json, say
 from hippo_client.cli.whole_number import WholeNumber
 
 if TYPE_CHECKING:
-    from hippo_core.simulation import Simulated
+    from hippo_core.simulation import RecordedMetrics, Recording, Simulated, SimulatedStudy
+    from hippo_core.simulation.recording import Beyond
+    from hippo_core.study import StudySpec
 
 _SECONDS = click.FloatRange(min=0.0)
 
 
 @click.command()
-@click.argument("study_files", metavar="STUDY.py[:NAME]...", nargs=-1, required=True)
+@click.argument("study_files", metavar="[STUDY.py[:NAME]...]", nargs=-1)
 @click.option("--slots", type=WholeNumber(1), required=True, help="Paths trained at a time.")
+@click.option(
+    "--recorded",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Take metrics and times from this file, which `hippo study export` wrote.",
+)
+@click.option(
+    "--beyond",
+    type=click.Choice(["error", "power-law"]),
+    default="error",
+    help="Where nothing is recorded: end with an error (the default), or go on from the last value by power laws.",
+)
 @click.option(
     "--step-seconds",
     type=click.FloatRange(min=0.0, min_open=True),
-    default=1.0,
-    help="What a step takes; 1 by default.",
+    help="What a step takes; by default what is recorded, else 1.",
 )
-@click.option("--evaluate-seconds", type=_SECONDS, default=0.0, help="What an evaluation takes.")
+@click.option(
+    "--evaluate-seconds", type=_SECONDS, help="What an evaluation takes; by default as recorded, else 0."
+)
 @click.option("--save-seconds", type=_SECONDS, default=0.0, help="For how long a save keeps a slot.")
 @click.option("--load-seconds", type=_SECONDS, default=0.0, help="What loading a checkpoint takes.")
 @click.option("--setup-seconds", type=_SECONDS, default=0.0, help="What making a slot ready takes.")
@@ -40,8 +54,10 @@ _SECONDS = click.FloatRange(min=0.0)
 def simulate(
     study_files: tuple[str, ...],
     slots: int,
-    step_seconds: float,
-    evaluate_seconds: float,
+    recorded: Path | None,
+    beyond: Beyond,
+    step_seconds: float | None,
+    evaluate_seconds: float | None,
     save_seconds: float,
     load_seconds: float,
     setup_seconds: float,
@@ -53,39 +69,85 @@ def simulate(
     """Say how long a study will take, before anything is spent.
 
     The production engine runs in virtual time. No server is asked and no trainer imported: the metrics are made up, by
-    learning curves that equal hyper-parameters share. Several studies are submitted together.
+    learning curves that equal hyper-parameters share, or those of a study that was trained (--recorded): what would
+    another policy, or other slots, have come to? Without a study file, the recorded study itself is simulated. Several
+    studies are submitted together.
     """
     from hippo_client.cli.study_files import load
     from hippo_core.simulation import Costs, Host
     from hippo_core.simulation import simulate as run
 
+    if recorded is None and not study_files:
+        raise click.UsageError("Nothing to simulate: give a STUDY.py, or --recorded.")
+    if recorded is None and beyond != "error":
+        raise click.UsageError("--beyond is about what was not recorded: give --recorded, too.")
     specs = [load(file).spec() for file in study_files]
-    costs = Costs(
-        step_seconds=step_seconds,
-        evaluate_seconds=evaluate_seconds,
-        save_seconds=save_seconds,
-        load_seconds=load_seconds,
-        setup_seconds=setup_seconds,
-    )
+    given = {"save_seconds": save_seconds, "load_seconds": load_seconds, "setup_seconds": setup_seconds}
+    for name, seconds in (("step_seconds", step_seconds), ("evaluate_seconds", evaluate_seconds)):
+        if seconds is not None:
+            given[name] = seconds
+    record = None if recorded is None else _record(recorded, specs)
+    costs = Costs(**given) if record is None else record.costs(**given)
+    response = None if record is None else record.metrics(beyond, seed)
     hosts = [Host(name="slot", slots=slots)]
-    found = run(specs, hosts, costs=costs, seed=seed)
-    alone = run(specs, hosts, costs=costs, seed=seed, sharing=False) if trial_based else None
+
+    def simulated(sharing: bool) -> Simulated:
+        proposals = None if record is None else record.proposal
+        return run(
+            specs, hosts, response=response, costs=costs, seed=seed, sharing=sharing, proposals=proposals
+        )
+
+    found = simulated(sharing=True)
+    alone = simulated(sharing=False) if trial_based else None
+    made_up = None if response is None else _made_up(specs, found, response)
     if gantt is not None:
-        from hippo_client.gantt_svg import draw
-
-        try:
-            gantt.write_text(draw(found), encoding="utf-8")
-        except OSError as error:
-            raise click.FileError(str(gantt), error.strerror) from error
-        say(f"Drawn: {gantt}")
+        _draw(found, gantt)
     if as_json:
-        print_json(_json(found, alone))
+        print_json(_json(found, alone, made_up))
     else:
-        _print(found, alone)
+        _print(found, alone, made_up)
 
 
-def _json(found: Simulated, alone: Simulated | None) -> dict[str, Any]:
+def _record(file: Path, specs: list[StudySpec]) -> Recording:
+    """The recorded study, which is also what is simulated where no other is; says where their programs differ."""
+    from hippo_client.recordings import load
+
+    record = load(file)
+    if not specs:
+        specs.append(record.spec)
+    for spec in specs:
+        differing = record.differences(spec)
+        if differing:
+            say(
+                f"{spec.name} trains another program than {file} ({', '.join(differing)}): its metrics stand in."
+            )
+    return record
+
+
+def _made_up(specs: list[StudySpec], found: Simulated, response: RecordedMetrics) -> dict[str, int]:
+    """How many trials, and how many of their steps, go beyond the record."""
+    beyond = []
+    for spec, study in zip(specs, found.studies, strict=True):
+        for trial in study.leaderboard:
+            sequence = spec.sequence_of(trial.hyperparameters)
+            beyond.append(trial.step - response.recorded_steps(map(sequence.values, range(trial.step))))
+    return {"trials": sum(1 for steps in beyond if steps), "steps": sum(beyond)}
+
+
+def _draw(found: Simulated, file: Path) -> None:
+    from hippo_client.gantt_svg import draw
+
+    try:
+        file.write_text(draw(found), encoding="utf-8")
+    except OSError as error:
+        raise click.FileError(str(file), error.strerror) from error
+    say(f"Drawn: {file}")
+
+
+def _json(found: Simulated, alone: Simulated | None, made_up: dict[str, int] | None) -> dict[str, Any]:
     content = found.to_json()
+    if made_up is not None:
+        content["made_up"] = made_up
     if alone is not None:
         content["trial_based"] = alone.to_json()
         content["trial_based_over_hippo"] = _ratios(found, alone)
@@ -102,7 +164,7 @@ def _ratios(found: Simulated, alone: Simulated) -> dict[str, float | None]:
     return {name: one / other if other else None for name, (one, other) in pairs.items()}
 
 
-def _print(found: Simulated, alone: Simulated | None) -> None:
+def _print(found: Simulated, alone: Simulated | None, made_up: dict[str, int] | None) -> None:
     from hippo_client.cli.tables import columns_of, print_table
 
     outcomes = [found] if alone is None else [found, alone]
@@ -123,6 +185,20 @@ def _print(found: Simulated, alone: Simulated | None) -> None:
     for study in found.studies:
         counts = ", ".join(f"{count} {state}" for state, count in study.trials.items())
         click.echo(f"{study.study}: {study.state}, {counts}")
+        if made_up is not None:
+            _print_best(study)
+    if made_up is not None and made_up["steps"]:
+        click.echo(f"Made up: {made_up['steps']} steps of {made_up['trials']} trials, beyond the record.")
+
+
+def _print_best(study: SimulatedStudy) -> None:
+    """The best trial: worth knowing where the metrics are real."""
+    from hippo_client.cli.words import hyperparameter, number
+
+    best = next((trial for trial in study.leaderboard if trial.trial == study.best_trial), None)
+    if best is not None:
+        written = ", ".join(f"{name}={hyperparameter(value)}" for name, value in best.hyperparameters.items())
+        click.echo(f"Best: trial {best.trial}, {number(best.value)} at step {best.step}: {written}")
 
 
 def _row(name: str, values: list[Any], show: Any) -> list[str]:

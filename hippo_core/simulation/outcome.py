@@ -2,25 +2,52 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right, insort
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
 from hippo_core.engine.best import best_trials
 from hippo_core.engine.decision import EngineSettings
 from hippo_core.engine.events import Event
-from hippo_core.engine.state import Study
+from hippo_core.engine.state import Study, Trial
+from hippo_core.engine.states import TrialState
 from hippo_core.engine.trial_paths import walk
 from hippo_core.errors import InvalidStudy
 from hippo_core.simulation.bounds import level_bound, path_bound
 from hippo_core.simulation.costs import Clockwork, Costs, Host, seconds
 from hippo_core.simulation.power_law import PowerLaw
 from hippo_core.simulation.response import Response
-from hippo_core.simulation.simulator import Simulator
+from hippo_core.simulation.simulator import Proposals, Simulator
 from hippo_core.simulation.usage import Activity, Span, most_slots
 from hippo_core.study import Objective, StudySpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulatedTrial:
+    """How a trial went.
+
+    Attributes:
+        trial: Its number.
+        state: How it ended.
+        reason: Why, in words and numbers; may be empty.
+        step: The step that it reached.
+        value: The first objective there; None where there is none.
+        hyperparameters: By name, a value or a schedule as JSON.
+    """
+
+    trial: int
+    state: str
+    reason: str
+    step: int
+    value: float | None
+    hyperparameters: Mapping[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """The trial as a JSON object."""
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +62,8 @@ class SimulatedStudy:
         best_trial: The best one's number; None where there is none.
         best_step: The step that it reached.
         best_value: Its first objective there.
+        leaderboard: All trials, the best first: those that completed, then those that came furthest; of these by the
+            first objective.
     """
 
     study: str
@@ -44,18 +73,21 @@ class SimulatedStudy:
     best_trial: int | None
     best_step: int | None
     best_value: float | None
+    leaderboard: tuple[SimulatedTrial, ...]
 
     def to_json(self) -> dict[str, Any]:
         """The study as a JSON object."""
         best = None
         if self.best_trial is not None:
-            best = {"trial": self.best_trial, "step": self.best_step, "value": self.best_value}
+            [found] = [each for each in self.leaderboard if each.trial == self.best_trial]
+            best = found.to_json()
         return {
             "study": self.study,
             "state": self.state,
             "trials": dict(self.trials),
             "steps_without_sharing": self.steps_without_sharing,
             "best": best,
+            "leaderboard": [each.to_json() for each in self.leaderboard],
         }
 
 
@@ -142,6 +174,7 @@ def simulate(
     sharing: bool = True,
     seed: int = 0,
     settings: EngineSettings | None = None,
+    proposals: Proposals | None = None,
     watch: Callable[[Event], None] | None = None,
     checked: bool = False,
 ) -> Simulated:
@@ -156,6 +189,8 @@ def simulate(
         sharing: Whether trials share what they have in common.
         seed: Of the default response.
         settings: The engine's times.
+        proposals: What samplers that learn propose, where it is known: by study and number of the trial. Else random
+            points stand in.
         watch: Is shown every event of the engine, in order.
         checked: Checks all invariants after every command, which is slow.
 
@@ -170,8 +205,9 @@ def simulate(
         response or PowerLaw(_objectives(studies), seed),
         costs,
         replace(settings or EngineSettings(), sharing=sharing),
-        watch,
-        checked,
+        proposals=proposals,
+        watch=watch,
+        checked=checked,
     )
     for spec, at_seconds in zip(studies, arrivals or [0.0] * len(studies), strict=True):
         simulator.submit(spec, at_seconds)
@@ -268,4 +304,23 @@ def _study(study: Study) -> SimulatedStudy:
         best_trial=best[0].number if best else None,
         best_step=best[0].reached if best else None,
         best_value=best[0].value if best else None,
+        leaderboard=tuple(
+            SimulatedTrial(
+                trial=trial.number,
+                state=trial.state.value,
+                reason=trial.reason,
+                step=trial.reached,
+                value=trial.value,
+                hyperparameters=study.hyperparameters(trial),
+            )
+            for trial in sorted(study.trials.values(), key=partial(_place, study))
+        ),
     )
+
+
+def _place(study: Study, trial: Trial) -> tuple[bool, bool, int, float, int]:
+    """Where a trial stands among those of its study: less is better."""
+    value = math.inf if trial.value is None else trial.value
+    if study.spec.objectives[0].maximize and trial.value is not None:
+        value = -value
+    return trial.value is None, trial.state is not TrialState.COMPLETED, -trial.reached, value, trial.number

@@ -86,6 +86,10 @@ class PowerLaw:
             found[objective.metric] = 1.0 - seen if objective.maximize else seen
         return found
 
+    def exponents(self, values: Mapping[str, Scalar]) -> tuple[float, ...]:
+        """For each objective, how fast its loss falls under some values."""
+        return tuple(exponent for _, exponent in self._effect(values).laws)
+
     def _effect(self, values: Mapping[str, Scalar]) -> _Effect:
         key = (*values, *[typed(value) for value in values.values()])
         found = self._effects.get(key)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from hippo_core.errors import InvalidStudy
+from hippo_core.simulation.beyond import Continuation, Gaps
 from hippo_core.simulation.response import Model
+from hippo_core.study import StudySpec
 from hippo_core.values import Scalar, normalise_float, typed
 
 Key = tuple[Any, ...]
+Recorded = Mapping[str, float | None]
+"""Metrics by name; None, or what is not finite: it was not finite."""
+
+Histories = Iterable[tuple[Sequence[Mapping[str, Scalar]], Mapping[int, Recorded]]]
 
 
 class RecordedMetrics:
@@ -18,23 +25,23 @@ class RecordedMetrics:
     Args:
         histories: Trials: the values in force at each step from 0, and the metrics by state (step k - 1 leads to
             the state k). Any state may be left out.
+        beyond: What continues the curves where nothing is recorded; without, that is an error.
 
     Raises:
         InvalidStudy: Two histories with equal values have different metrics.
     """
 
-    def __init__(
-        self,
-        histories: Iterable[tuple[Sequence[Mapping[str, Scalar]], Mapping[int, Mapping[str, float]]]] = (),
-    ) -> None:
+    def __init__(self, histories: Histories = (), beyond: Continuation | None = None) -> None:
         # A trie over values, as lists by the number of the prefix; 0 is the empty one.
         self._next: list[dict[Key, int]] = [{}]
+        self._above: list[int] = [0]
         self._depth: list[int] = [0]
-        self._metrics: list[dict[str, float] | None] = [None]
+        self._metrics: list[dict[str, float | None] | None] = [None]
+        self.beyond = beyond
         for values, metrics in histories:
             self.add(values, metrics)
 
-    def add(self, values: Sequence[Mapping[str, Scalar]], metrics: Mapping[int, Mapping[str, float]]) -> None:
+    def add(self, values: Sequence[Mapping[str, Scalar]], metrics: Mapping[int, Recorded]) -> None:
         """Adds a trial.
 
         Args:
@@ -58,7 +65,7 @@ class RecordedMetrics:
             place = self._child(place, _key(exact))
             if state not in metrics:
                 continue
-            found = dict(metrics[state])
+            found = {name: _finite(value) for name, value in metrics[state].items()}
             known = self._metrics[place]
             if known is not None and known != found:
                 raise InvalidStudy(
@@ -66,31 +73,52 @@ class RecordedMetrics:
                 )
             self._metrics[place] = found
 
+    def metrics(self) -> Iterable[Recorded]:
+        """All that are recorded."""
+        return (each for each in self._metrics if each is not None)
+
+    def recorded_steps(self, values: Iterable[Mapping[str, Scalar]]) -> int:
+        """How many of a trial's first steps are recorded."""
+        place = 0
+        for step, here in enumerate(values):
+            found = self._next[place].get(_key(here))
+            if found is None:
+                return step
+            place = found
+        return self._depth[place]
+
     def begin(self) -> Model:
         """The empty prefix."""
         return 0
 
     def train(self, model: Model, step: int, values: Mapping[str, Scalar]) -> Model:
-        """The prefix one step longer.
+        """The prefix one step longer; beyond what is recorded, what continues its curves.
 
         Raises:
-            InvalidStudy: Nothing is recorded for it.
+            InvalidStudy: Nothing is recorded for it, and nothing continues it.
         """
+        if not isinstance(model, int):
+            return self._beyond(model, step, values)
         found = self._next[model].get(_key(values))
-        if found is None:
-            raise InvalidStudy(
-                "response",
-                f"no metrics are recorded for step {step} under {dict(values)} after what came before",
-                "Simulate within what was recorded: other values or more steps need another response.",
-            )
-        return found
+        if found is not None:
+            return found
+        if self.beyond is not None:
+            return self._beyond(self.beyond.leave(self._last_metrics(model)), step, values)
+        raise InvalidStudy(
+            "response",
+            f"no metrics are recorded for step {step} under {dict(values)} after what came before",
+            "Simulate within what was recorded, or have what is beyond made up (beyond='power-law').",
+        )
 
     def evaluate(self, model: Model) -> dict[str, float]:
-        """The metrics recorded.
+        """The metrics recorded, or those of what continues them.
 
         Raises:
             InvalidStudy: There are none.
         """
+        if not isinstance(model, int):
+            assert self.beyond is not None
+            return self.beyond.evaluate(model)
         found = self._metrics[model]
         if found is None:
             raise InvalidStudy(
@@ -98,16 +126,79 @@ class RecordedMetrics:
                 f"no metrics are recorded for a state at step {self._depth[model]} that is evaluated",
                 "Record every multiple of evaluate_every.",
             )
-        return found
+        return {name: math.nan if value is None else value for name, value in found.items()}
+
+    def _beyond(self, gaps: Gaps, step: int, values: Mapping[str, Scalar]) -> Model:
+        assert self.beyond is not None
+        return self.beyond.train(gaps, step, values)
+
+    def _last_metrics(self, place: int) -> Recorded:
+        """Those of the last evaluated state of a prefix."""
+        while place and self._metrics[place] is None:
+            place = self._above[place]
+        return self._metrics[place] or {}
 
     def _child(self, place: int, key: Key) -> int:
         found = self._next[place].get(key)
         if found is None:
             found = self._next[place][key] = len(self._next)
             self._next.append({})
+            self._above.append(place)
             self._depth.append(self._depth[place] + 1)
             self._metrics.append(None)
         return found
+
+
+def table(spec: StudySpec, rows: Iterable[Mapping[str, Any]]) -> RecordedMetrics:
+    """The metrics of a table.
+
+    Args:
+        spec: The study whose trials the table numbers.
+        rows: Each has "trial", the number, "step", the state's, and metrics by name: numbers, or text as in a file
+            of comma-separated values, in which an empty one is missing.
+
+    Raises:
+        InvalidStudy: A row lacks its trial or step, or has what is no number; names the row.
+    """
+    histories: dict[int, dict[int, dict[str, float | None]]] = {}
+    for place, row in enumerate(rows):
+        where = f"rows[{place}]"
+        trial, step = _whole(row, "trial", where), _whole(row, "step", where)
+        if not 0 <= trial < spec.max_trials:
+            raise InvalidStudy(where, f"the study has {spec.max_trials} trials, and none numbered {trial}")
+        if step < 1:
+            raise InvalidStudy(where, f"step {step} is no state that is evaluated", "States begin with 1.")
+        metrics = histories.setdefault(trial, {}).setdefault(step, {})
+        for name, value in row.items():
+            if name not in {"trial", "step"} and value not in {"", None}:
+                metrics[name] = _number(value, f"{where}.{name}")
+    found = RecordedMetrics()
+    for trial, history in sorted(histories.items()):
+        sequence = spec.sequence(spec.point(trial))
+        found.add([sequence.values(step) for step in range(max(history))], history)
+    return found
+
+
+def _whole(row: Mapping[str, Any], name: str, where: str) -> int:
+    try:
+        return int(row[name])
+    except (KeyError, TypeError, ValueError):
+        raise InvalidStudy(
+            f"{where}.{name}",
+            f"must be a whole number, not {row.get(name)!r}",
+            "Give each row its trial and step.",
+        ) from None
+
+
+def _number(value: Any, where: str) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise InvalidStudy(where, f"must be a number, not {value!r}") from None
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _key(values: Mapping[str, Scalar]) -> Key:

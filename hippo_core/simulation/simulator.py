@@ -56,11 +56,15 @@ from hippo_core.simulation.phases import Phases
 from hippo_core.simulation.response import Model, Response
 from hippo_core.simulation.timed_path import SimulatedSlot, TimedPath
 from hippo_core.simulation.usage import Activity, Usage
+from hippo_core.space import Assignment
 from hippo_core.study import StudySpec
 
 PROJECT = "default"
 USER = "simulation"
 INCARNATION = "1"
+Proposals = Callable[[StudySpec, int], Assignment | None]
+"""What a sampler of Optuna's proposes for the trial of a number among those drawn; None: it is not known."""
+
 ENVIRONMENT = {"python": "simulated", "torch": "simulated", "cuda": "simulated"}
 
 
@@ -72,6 +76,7 @@ class Simulator:
         response: What training comes to.
         costs: What things take.
         settings: The engine's.
+        proposals: What samplers that learn propose, where it is known.
         watch: Is shown every event, in order.
         checked: Checks all invariants after every command, which is slow; they are checked at the end in any case.
 
@@ -90,6 +95,8 @@ class Simulator:
         response: Response,
         costs: Costs,
         settings: EngineSettings,
+        *,
+        proposals: Proposals | None = None,
         watch: Callable[[Event], None] | None = None,
         checked: bool = False,
     ) -> None:
@@ -101,6 +108,7 @@ class Simulator:
         self.event_count = 0
         self._response = response
         self._clockwork = Clockwork(costs)
+        self._proposals = proposals
         self._watch = watch
         self._checked = checked
         self._resources = Resources()
@@ -252,11 +260,13 @@ class Simulator:
                 return
 
     def _propose(self, event: ProposalWanted) -> None:
-        """The point of a sampler of Hippo's own; a random one stands in for another's. It takes no time."""
+        """The point of a sampler of Hippo's own; else the one that is known, or a random one stands in for it."""
         wanted = MakeProposal(study=event.study, trial=event.trial, sequence=event.sequence, failures=0)
         task = self.engine.proposal_task(wanted)
         study = self.engine.state.studies[event.study]
-        point, notes = own_point(task) or (dict(study.spec.point(study.drawn)), {})
+        known = self._proposals(study.spec, study.drawn) if self._proposals is not None else None
+        stand_in = dict(study.spec.point(study.drawn) if known is None else known)
+        point, notes = own_point(task) or (stand_in, {})
         self._tell(
             ProposeTrial(
                 study=event.study, trial=event.trial, sequence=event.sequence, assignment=point, notes=notes

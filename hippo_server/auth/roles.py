@@ -48,6 +48,7 @@ METHOD_ROLES: Mapping[str, frozenset[Role]] = {
     "/hippo.v1.StudyService/GetTrial": VIEWERS,
     "/hippo.v1.StudyService/ExplainTrial": VIEWERS,
     "/hippo.v1.StudyService/GetStageTree": VIEWERS,
+    "/hippo.v1.StudyService/ExportStudy": VIEWERS,
     "/hippo.v1.StudyService/ReadTrialLog": VIEWERS,
     "/hippo.v1.StudyService/FindBundle": EDITORS | WORKERS,
     "/hippo.v1.StudyService/UploadBundle": EDITORS,

@@ -34,11 +34,13 @@ from hippo_server.answers import asked
 from hippo_server.driver import Driver
 from hippo_server.rpc.bundles import Bundles
 from hippo_server.rpc.checkpoints import stream_checkpoint
+from hippo_server.rpc.exports import export_study
 from hippo_server.rpc.gate import Context, caller
 from hippo_server.rpc.watching import watch
 from hippo_server.times import Times
 from hippo_server.user_logs import UserLogs
 from hippo_wire import enums, render
+from hippo_wire.channel import PIECE_BYTES
 from hippo_wire.convert import load_object
 from hippo_wire.v1 import study_pb2, study_pb2_grpc
 
@@ -292,6 +294,14 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
             lambda engine: views.stage_tree(engine, project, request.name)
         )
         return study_pb2.GetStageTreeResponse(nodes=[render.tree_node(node) for node in nodes])
+
+    async def ExportStudy(  # noqa: N802
+        self, request: study_pb2.ExportStudyRequest, context: Context
+    ) -> AsyncIterator[study_pb2.ExportStudyResponse]:
+        """Streams the study as a document of its own."""
+        async for data in export_study(self._driver, caller().project, request.name):
+            for start in range(0, len(data), PIECE_BYTES):
+                yield study_pb2.ExportStudyResponse(data=data[start : start + PIECE_BYTES])
 
     async def ReadTrialLog(  # noqa: N802
         self, request: study_pb2.ReadTrialLogRequest, context: Context

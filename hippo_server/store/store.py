@@ -26,6 +26,7 @@ from hippo_server.store.leader import Leadership
 from hippo_server.store.load import load
 from hippo_server.store.migrate import migrate
 from hippo_server.store.needed import NeededCheckpoints, needed_checkpoints
+from hippo_server.store.recording import stretches, study_arrivals
 from hippo_server.store.rows import add_event
 from hippo_server.store.tokens import Token
 from hippo_server.store.trial_story import trained_in, trial_events
@@ -287,6 +288,14 @@ class Store:
     def trained_in(self, nodes: Iterable[int]) -> list[Training]:
         """What leases have trained of nodes."""
         return trained_in(self._database, nodes)
+
+    def study_arrivals(self, study: int) -> list[dict[str, Any]]:
+        """In which order the ends of a study's requests came, and what was decided on together."""
+        return study_arrivals(self._database, study)
+
+    def stretches(self, nodes: Iterable[int]) -> list[dict[str, Any]]:
+        """What leases have trained of nodes, and how long it took."""
+        return stretches(self._database, nodes)
 
     def study_times(self) -> dict[int, tuple[datetime, datetime | None]]:
         """When each study was submitted, and when it last ended."""

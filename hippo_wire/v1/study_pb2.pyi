@@ -1638,6 +1638,50 @@ class GetStageTreeResponse(_message.Message):
 Global___GetStageTreeResponse: _TypeAlias = GetStageTreeResponse  # noqa: Y015
 
 @_typing.final
+class ExportStudyRequest(_message.Message):
+    """Request of ExportStudy."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The study's name."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportStudyRequest: _TypeAlias = ExportStudyRequest  # noqa: Y015
+
+@_typing.final
+class ExportStudyResponse(_message.Message):
+    """Response of ExportStudy."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATA_FIELD_NUMBER: _builtins.int
+    data: _builtins.bytes
+    """The next piece of the document, in UTF-8."""
+    def __init__(
+        self,
+        *,
+        data: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportStudyResponse: _TypeAlias = ExportStudyResponse  # noqa: Y015
+
+@_typing.final
 class ReadTrialLogRequest(_message.Message):
     """Request of ReadTrialLog."""
 

@@ -125,6 +125,11 @@ class StudyServiceStub:
                 request_serializer=hippo__wire_dot_v1_dot_study__pb2.GetStageTreeRequest.SerializeToString,
                 response_deserializer=hippo__wire_dot_v1_dot_study__pb2.GetStageTreeResponse.FromString,
                 _registered_method=True)
+        self.ExportStudy = channel.unary_stream(
+                '/hippo.v1.StudyService/ExportStudy',
+                request_serializer=hippo__wire_dot_v1_dot_study__pb2.ExportStudyRequest.SerializeToString,
+                response_deserializer=hippo__wire_dot_v1_dot_study__pb2.ExportStudyResponse.FromString,
+                _registered_method=True)
         self.ReadTrialLog = channel.unary_stream(
                 '/hippo.v1.StudyService/ReadTrialLog',
                 request_serializer=hippo__wire_dot_v1_dot_study__pb2.ReadTrialLogRequest.SerializeToString,
@@ -282,6 +287,13 @@ class StudyServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExportStudy(self, request, context):
+        """Streams the study as one JSON document: what was searched, what came of it, when and at what cost.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ReadTrialLog(self, request, context):
         """Reads what user code printed while the trial's path was trained.
         """
@@ -409,6 +421,11 @@ def add_StudyServiceServicer_to_server(servicer, server):
                     servicer.GetStageTree,
                     request_deserializer=hippo__wire_dot_v1_dot_study__pb2.GetStageTreeRequest.FromString,
                     response_serializer=hippo__wire_dot_v1_dot_study__pb2.GetStageTreeResponse.SerializeToString,
+            ),
+            'ExportStudy': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportStudy,
+                    request_deserializer=hippo__wire_dot_v1_dot_study__pb2.ExportStudyRequest.FromString,
+                    response_serializer=hippo__wire_dot_v1_dot_study__pb2.ExportStudyResponse.SerializeToString,
             ),
             'ReadTrialLog': grpc.unary_stream_rpc_method_handler(
                     servicer.ReadTrialLog,
@@ -923,6 +940,33 @@ class StudyService:
             '/hippo.v1.StudyService/GetStageTree',
             hippo__wire_dot_v1_dot_study__pb2.GetStageTreeRequest.SerializeToString,
             hippo__wire_dot_v1_dot_study__pb2.GetStageTreeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportStudy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/hippo.v1.StudyService/ExportStudy',
+            hippo__wire_dot_v1_dot_study__pb2.ExportStudyRequest.SerializeToString,
+            hippo__wire_dot_v1_dot_study__pb2.ExportStudyResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -69,6 +69,8 @@ class StudyServiceStub:
     """Tells what happened to a trial and why, in order."""
     GetStageTree: _grpc.UnaryUnaryMultiCallable[_study_pb2.GetStageTreeRequest, _study_pb2.GetStageTreeResponse]
     """Reads the study's part of the search plan, as a tree."""
+    ExportStudy: _grpc.UnaryStreamMultiCallable[_study_pb2.ExportStudyRequest, _study_pb2.ExportStudyResponse]
+    """Streams the study as one JSON document: what was searched, what came of it, when and at what cost."""
     ReadTrialLog: _grpc.UnaryStreamMultiCallable[_study_pb2.ReadTrialLogRequest, _study_pb2.ReadTrialLogResponse]
     """Reads what user code printed while the trial's path was trained."""
     FindBundle: _grpc.UnaryUnaryMultiCallable[_study_pb2.FindBundleRequest, _study_pb2.FindBundleResponse]
@@ -121,6 +123,8 @@ class StudyServiceAsyncStub(StudyServiceStub):
     """Tells what happened to a trial and why, in order."""
     GetStageTree: _aio.UnaryUnaryMultiCallable[_study_pb2.GetStageTreeRequest, _study_pb2.GetStageTreeResponse]  # type: ignore[assignment]
     """Reads the study's part of the search plan, as a tree."""
+    ExportStudy: _aio.UnaryStreamMultiCallable[_study_pb2.ExportStudyRequest, _study_pb2.ExportStudyResponse]  # type: ignore[assignment]
+    """Streams the study as one JSON document: what was searched, what came of it, when and at what cost."""
     ReadTrialLog: _aio.UnaryStreamMultiCallable[_study_pb2.ReadTrialLogRequest, _study_pb2.ReadTrialLogResponse]  # type: ignore[assignment]
     """Reads what user code printed while the trial's path was trained."""
     FindBundle: _aio.UnaryUnaryMultiCallable[_study_pb2.FindBundleRequest, _study_pb2.FindBundleResponse]  # type: ignore[assignment]
@@ -278,6 +282,14 @@ class StudyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_study_pb2.GetStageTreeResponse, _abc.Awaitable[_study_pb2.GetStageTreeResponse]]:
         """Reads the study's part of the search plan, as a tree."""
+
+    @_abc_1.abstractmethod
+    def ExportStudy(
+        self,
+        request: _study_pb2.ExportStudyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_study_pb2.ExportStudyResponse], _abc.AsyncIterator[_study_pb2.ExportStudyResponse]]:
+        """Streams the study as one JSON document: what was searched, what came of it, when and at what cost."""
 
     @_abc_1.abstractmethod
     def ReadTrialLog(

@@ -1,0 +1,160 @@
+"""A study as a document of its own: what was searched, what came of it, when and at what cost.
+
+The document is a JSON object that ``hippo_core.simulation.recording`` reads back. Here its parts are made: those that
+the engine knows, and those that are made of rows which the shell has read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from hippo_core.engine.engine import Engine
+from hippo_core.engine.evaluations import progress
+from hippo_core.engine.lookup import find_study
+from hippo_core.engine.state import Study, Trial
+from hippo_core.engine.states import RequestState
+from hippo_core.engine.trial_paths import walk
+
+VERSION = 1
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClosedRequest:
+    """A request that has come to its end, as the rows have it.
+
+    Attributes:
+        trial: Whose it was.
+        step: What was asked for.
+        state: How it ended.
+        reached: The trial's step then.
+        by_user: Whether it was a user's word.
+        position: Of its end, in the journal.
+        cause: The command that brought it.
+        at: When that was committed, seconds since 1970 in UTC.
+    """
+
+    trial: int
+    step: int
+    state: RequestState
+    reached: int
+    by_user: bool
+    position: int
+    cause: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainedStretch:
+    """What a lease has trained of a node.
+
+    Attributes:
+        node: The node.
+        start: The first step.
+        stop: One past the last.
+        train_seconds: What the steps took.
+        evaluate_seconds: What their evaluations took.
+    """
+
+    node: int
+    start: int
+    stop: int
+    train_seconds: float
+    evaluate_seconds: float
+
+
+def study_record(engine: Engine, project: str, name: str) -> tuple[int, int, Json]:
+    """A study's number, how many trials it has, and the head of its document."""
+    study = find_study(engine.state, project, name)
+    head = {
+        "hippo_study": VERSION,
+        "name": study.name,
+        "state": study.state.value,
+        "reason": study.reason,
+        "spec": study.spec.to_json(),
+        "environment": engine.state.plans[study.plan].environment,
+    }
+    return study.id, len(study.trials), head
+
+
+def trial_records(engine: Engine, project: str, name: str, numbers: Iterable[int]) -> list[Json]:
+    """Trials of a study, by number."""
+    study = find_study(engine.state, project, name)
+    return [_trial(study, study.trials[number]) for number in numbers]
+
+
+def arrivals(closed: Iterable[ClosedRequest], opened: Iterable[int], began: float) -> list[Json]:
+    """In which order, and in which breaths, the ends of its requests came to a study's policy.
+
+    A policy decides after a command, and may have heard of several ends by then: these are one breath. Where a
+    request was opened between two of them, or one was cancelled, it has decided between them.
+
+    Args:
+        closed: In order.
+        opened: The positions at which requests were opened, in order.
+        began: When the study was submitted, seconds since 1970 in UTC.
+    """
+    found: list[Json] = []
+    decisions = iter(opened)
+    decision = next(decisions, None)
+    breath, cause = 0, ""
+    for each in closed:
+        decided = False
+        while decision is not None and decision < each.position:
+            decided, decision = True, next(decisions, None)
+        if each.state is RequestState.CANCELLED:
+            cause = ""
+        else:
+            breath += decided or each.cause != cause
+            cause = each.cause
+        found.append(
+            {
+                "trial": each.trial,
+                "step": each.step,
+                "state": each.state.value,
+                "reached": each.reached,
+                "by_user": each.by_user,
+                "breath": breath,
+                "seconds": max(0.0, round(each.at - began, 6)),
+            }
+        )
+    return found
+
+
+def training(stretches: Iterable[TrainedStretch]) -> list[Json]:
+    """What was trained of which node, and how long it took."""
+    return [
+        {
+            "node": each.node,
+            "start": each.start,
+            "stop": each.stop,
+            "train_seconds": each.train_seconds,
+            "evaluate_seconds": each.evaluate_seconds,
+        }
+        for each in stretches
+    ]
+
+
+def _trial(study: Study, trial: Trial) -> Json:
+    step = progress(trial)
+    path = list(walk(trial, step))
+    return {
+        "trial": trial.number,
+        "state": trial.state.value,
+        "reason": trial.reason,
+        "step": step,
+        "max_steps": trial.limit,
+        "hyperparameters": study.hyperparameters(trial),
+        "assignment": None if trial.fork is not None else dict(trial.assignment),
+        "fork": None if trial.fork is None else {"trial": trial.fork["trial"], "at": trial.fork["at"]},
+        "history": [
+            {"step": each, "metrics": dict(node.metrics[each])}
+            for node, start, stop in path
+            for each in sorted(node.metrics)
+            if start < each <= stop
+        ],
+        "path": [[node.id, start, stop] for node, start, stop in path],
+    }

@@ -1,0 +1,285 @@
+"""A study that was really trained, as it was exported: what a simulation of another one can be made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+from hippo_core.engine.export import VERSION
+from hippo_core.engine.states import RequestState, TrialState
+from hippo_core.errors import InvalidStudy
+from hippo_core.sequence import Sequence
+from hippo_core.simulation.beyond import Continuation
+from hippo_core.simulation.costs import Costs
+from hippo_core.simulation.recorded import RecordedMetrics
+from hippo_core.space import Assignment
+from hippo_core.study import StudySpec
+from hippo_core.values import Scalar, typed
+
+SHORTEST_STEP = 1e-9
+"""Seconds; what was too short to be measured takes so long."""
+
+Beyond = Literal["error", "power-law"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedTrial:
+    """A trial as it was exported.
+
+    Attributes:
+        number: Its number.
+        state: Its state.
+        reason: Why it was in that state.
+        step: The step that it had reached.
+        max_steps: How far it might be trained.
+        hyperparameters: By name, a value or a schedule as JSON.
+        assignment: What was drawn; None: it was forked from another trial.
+        parent: That trial.
+        forked_at: The first step at which they may differ.
+        history: Metrics by step; None for one that was not finite.
+        path: The stretches of its path: (node, start, stop).
+    """
+
+    number: int
+    state: TrialState
+    reason: str
+    step: int
+    max_steps: int
+    hyperparameters: Mapping[str, Any]
+    assignment: Assignment | None
+    parent: int | None
+    forked_at: int | None
+    history: Mapping[int, Mapping[str, float | None]]
+    path: tuple[tuple[int, int, int], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """The end of a request, as the study's policy heard of it.
+
+    Attributes:
+        trial: Whose it was.
+        step: What was asked for.
+        state: How it ended.
+        reached: The trial's step then.
+        by_user: Whether it was a user's word: its policy heard nothing of it.
+        breath: Ends with the same number were heard of together, before anything was decided.
+        seconds: When it came, counted from the study's submission.
+    """
+
+    trial: int
+    step: int
+    state: RequestState
+    reached: int
+    by_user: bool
+    breath: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recording:
+    """A study as ``hippo study export`` writes it.
+
+    Attributes:
+        name: Its name.
+        state: Its state.
+        spec: What was searched.
+        environment: What it was trained in.
+        trials: By number.
+        training: By node, what leases trained of it, in order: (start, stop, seconds of steps, of evaluations).
+        arrivals: In order.
+    """
+
+    name: str
+    state: str
+    spec: StudySpec
+    environment: str
+    trials: tuple[RecordedTrial, ...]
+    training: Mapping[int, tuple[tuple[int, int, float, float], ...]]
+    arrivals: tuple[Arrival, ...]
+
+    @classmethod
+    def from_json(cls, json: Any) -> Self:
+        """The recording of a document.
+
+        Raises:
+            InvalidStudy: It is none that this version knows.
+        """
+        if not isinstance(json, Mapping) or json.get("hippo_study") != VERSION:
+            raise InvalidStudy(
+                "recorded",
+                "is no study that this version of Hippo has exported",
+                "Write one with hippo study export NAME --output FILE.",
+            )
+        try:
+            training: dict[int, list[tuple[int, int, float, float]]] = {}
+            for each in json["training"]:
+                training.setdefault(int(each["node"]), []).append(
+                    (int(each["start"]), int(each["stop"]), *map(float, _seconds(each)))  # type: ignore[arg-type]
+                )
+            return cls(
+                name=str(json["name"]),
+                state=str(json["state"]),
+                spec=StudySpec.from_json(json["spec"]),
+                environment=str(json["environment"]),
+                trials=tuple(map(_trial, json["trials"])),
+                training={node: tuple(stretches) for node, stretches in training.items()},
+                arrivals=tuple(map(_arrival, json["arrivals"])),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InvalidStudy(
+                "recorded",
+                f"is damaged ({type(error).__name__}: {error})",
+                "Export the study again.",
+            ) from error
+
+    def metrics(self, beyond: Beyond = "error", seed: int = 0) -> RecordedMetrics:
+        """The metrics, as a response.
+
+        Args:
+            beyond: What a state comes to that was not recorded: "error" names it; "power-law" makes it up, as
+                :class:`~hippo_core.simulation.beyond.Continuation` says.
+            seed: Of what is made up.
+        """
+        found = RecordedMetrics(
+            ([*self._values(trial)], trial.history) for trial in self.trials if trial.step
+        )
+        if beyond == "power-law":
+            found.beyond = Continuation(self.spec.objectives, found.metrics(), seed)
+        elif beyond != "error":
+            raise InvalidStudy("beyond", f"must be 'error' or 'power-law', not {beyond!r}")
+        return found
+
+    def costs(self, **given: Any) -> Costs:
+        """What training costs: steps by the values in force, and evaluations, as they were measured.
+
+        A step under values that were not trained takes what a step took on average.
+
+        Args:
+            given: Fields of :class:`Costs`, which hold whatever was measured. Saving, loading and setting up are not
+                recorded: they take no time unless it is given.
+
+        Raises:
+            InvalidStudy: No step was measured, and ``step_seconds`` is not given.
+        """
+        measured = self._measured()
+        if measured.count:
+            given.setdefault("step_seconds", measured)
+        elif "step_seconds" not in given:
+            raise InvalidStudy("step_seconds", "no step is recorded", "Say what a step takes.")
+        given.setdefault("evaluate_seconds", measured.evaluate_seconds)
+        return Costs(**given)
+
+    def proposal(self, spec: StudySpec, number: int) -> Assignment | None:
+        """What the sampler of an equal space proposed for its trial of that number; None: it is not recorded."""
+        if spec.space.to_json() != self.spec.space.to_json():
+            return None
+        drawn = [trial.assignment for trial in self.trials if trial.assignment is not None]
+        return drawn[number] if number < len(drawn) else None
+
+    def sequence(self, trial: RecordedTrial) -> Sequence:
+        """A trial's schedules."""
+        return self.spec.sequence_of(trial.hyperparameters)
+
+    def differences(self, spec: StudySpec) -> tuple[str, ...]:
+        """In which fields another study trains another program than the one recorded."""
+        one, other = self.spec.program.to_json(), spec.program.to_json()
+        return tuple(name for name in one if name != "kinds" and one[name] != other.get(name))
+
+    def _values(self, trial: RecordedTrial) -> Iterator[Mapping[str, Scalar]]:
+        sequence = self.sequence(trial)
+        return (sequence.values(step) for step in range(trial.step))
+
+    def _measured(self) -> _Measured:
+        """The times of all steps on the trials' paths, each counted once."""
+        found = _Measured()
+        counted: dict[int, int] = {}
+        every = self.spec.program.evaluate_every
+        for trial in self.trials:
+            sequence = self.sequence(trial)
+            for node, start, stop in trial.path:
+                for step in range(max(start, counted.get(node, 0)), stop):
+                    times = self._times(node, step, every)
+                    if times is not None:
+                        found.add(sequence.values(step), *times)
+                counted[node] = max(counted.get(node, 0), stop)
+        return found
+
+    def _times(self, node: int, step: int, every: int) -> tuple[float, float | None] | None:
+        """What a step took, and what its evaluation did where there was one: the means of the first lease's stretch."""
+        for start, stop, train, evaluate in self.training.get(node, ()):
+            if start <= step < stop:
+                evaluations = stop // every - start // every
+                evaluated = (step + 1) % every == 0
+                return train / (stop - start), evaluate / evaluations if evaluated else None
+        return None
+
+
+class _Measured:
+    """The mean time of a step by the values in force, and of an evaluation."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._seconds = 0.0
+        self._by_values: dict[tuple[Any, ...], tuple[float, int]] = {}
+        self._evaluations = 0
+        self._evaluate_seconds = 0.0
+
+    def add(self, values: Mapping[str, Scalar], seconds: float, evaluate_seconds: float | None) -> None:
+        """A step was trained."""
+        key = _key(values)
+        total, count = self._by_values.get(key, (0.0, 0))
+        self._by_values[key] = total + seconds, count + 1
+        self._seconds += seconds
+        self.count += 1
+        if evaluate_seconds is not None:
+            self._evaluations += 1
+            self._evaluate_seconds += evaluate_seconds
+
+    @property
+    def evaluate_seconds(self) -> float:
+        """The mean of the evaluations; 0 where there was none."""
+        return self._evaluate_seconds / self._evaluations if self._evaluations else 0.0
+
+    def __call__(self, values: Mapping[str, Scalar]) -> float:
+        """What a step under some values takes."""
+        seconds, count = self._by_values.get(_key(values), (self._seconds, self.count))
+        return max(seconds / count, SHORTEST_STEP)
+
+
+def _key(values: Mapping[str, Scalar]) -> tuple[Any, ...]:
+    return tuple(sorted((name, typed(value)) for name, value in values.items()))
+
+
+def _seconds(json: Mapping[str, Any]) -> tuple[Any, Any]:
+    return json["train_seconds"], json["evaluate_seconds"]
+
+
+def _trial(json: Mapping[str, Any]) -> RecordedTrial:
+    fork = json["fork"] or {"trial": None, "at": None}
+    return RecordedTrial(
+        number=int(json["trial"]),
+        state=TrialState(json["state"]),
+        reason=str(json["reason"]),
+        step=int(json["step"]),
+        max_steps=int(json["max_steps"]),
+        hyperparameters=dict(json["hyperparameters"]),
+        assignment=json["assignment"],
+        parent=fork["trial"],
+        forked_at=fork["at"],
+        history={int(each["step"]): dict(each["metrics"]) for each in json["history"]},
+        path=tuple((int(node), int(start), int(stop)) for node, start, stop in json["path"]),
+    )
+
+
+def _arrival(json: Mapping[str, Any]) -> Arrival:
+    return Arrival(
+        trial=int(json["trial"]),
+        step=int(json["step"]),
+        state=RequestState(json["state"]),
+        reached=int(json["reached"]),
+        by_user=bool(json["by_user"]),
+        breath=int(json["breath"]),
+        seconds=float(json["seconds"]),
+    )

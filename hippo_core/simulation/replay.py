@@ -1,0 +1,345 @@
+"""A recorded study decided anew, in the order in which it was: does this engine decide as that one did?
+
+What a policy decides that compares trials at rungs is a function of the study and of the order in which requests came
+to their ends, breath by breath: of what it had heard when it decided. So the record's order is followed here instead of
+a clock. The production engine gets a slot for every trial, so that whatever is asked for can be trained at any time;
+the paths are trained up to where each end lies, one recorded end after the other; and the policy decides when a breath
+is over, as it did.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+
+from hippo_core.engine.commands import (
+    Command,
+    FailedReport,
+    ProposeTrial,
+    RegisterWorker,
+    ReleasedReport,
+    SlotSpec,
+    SubmitStudy,
+    TrainedReport,
+)
+from hippo_core.engine.engine import Engine
+from hippo_core.engine.events import (
+    CheckpointDropped,
+    Event,
+    LeaseGranted,
+    LeaseStateChanged,
+    LeaseStopped,
+    ProposalWanted,
+    RequestOpened,
+    SavePointOffered,
+)
+from hippo_core.engine.orders import order
+from hippo_core.engine.state import EngineState, Study, Trial
+from hippo_core.engine.states import LIVE_LEASE_STATES, FailureClass, RequestState, StudyState
+from hippo_core.errors import InvalidStudy
+from hippo_core.lease import State
+from hippo_core.policies import Policy, Values, Verdict
+from hippo_core.simulation.path import SimulatedPath
+from hippo_core.simulation.recording import Arrival, Recording
+from hippo_core.simulation.response import Model
+
+WORKER = "replay"
+INCARNATION = "1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decisions:
+    """What was decided on a trial.
+
+    Attributes:
+        asked: Up to which steps it was asked to be trained, in order.
+        state: How it ended.
+        reason: Why, in words and numbers.
+    """
+
+    asked: tuple[int, ...]
+    state: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Departure:
+    """A trial on which was decided otherwise than recorded.
+
+    Attributes:
+        trial: Its number.
+        recorded: What was decided then; None: there was no such trial.
+        replayed: What is decided now; None: there is no such trial.
+    """
+
+    trial: int
+    recorded: Decisions | None
+    replayed: Decisions | None
+
+
+def recorded_decisions(recording: Recording) -> dict[int, Decisions]:
+    """What was decided on each trial of a record."""
+    asked: dict[int, list[int]] = {trial.number: [] for trial in recording.trials}
+    for arrival in recording.arrivals:
+        asked[arrival.trial].append(arrival.step)
+    return {
+        trial.number: Decisions(
+            asked=tuple(asked[trial.number]), state=trial.state.value, reason=trial.reason
+        )
+        for trial in recording.trials
+    }
+
+
+def replay(recording: Recording) -> tuple[Departure, ...]:
+    """Decides a recorded study anew, in the order of its record.
+
+    Returns:
+        The trials on which is decided otherwise; none: all decisions are the same, with their reasons.
+
+    Raises:
+        InvalidStudy: The record cannot be followed: the study did not end by itself, a user steered it, or its
+            policy watches every evaluation, whose order is not recorded.
+    """
+    _check(recording)
+    known = recorded_decisions(recording)
+    found = _Replay(recording).run()
+    return tuple(
+        Departure(trial=number, recorded=known.get(number), replayed=found.get(number))
+        for number in sorted({*known, *found})
+        if known.get(number) != found.get(number)
+    )
+
+
+def _check(recording: Recording) -> None:
+    if recording.state not in {StudyState.COMPLETED, StudyState.FAILED}:
+        raise InvalidStudy("recorded", f"the study is {recording.state}, and has not ended by itself")
+    if any(trial.parent is not None for trial in recording.trials) or any(
+        arrival.by_user for arrival in recording.arrivals
+    ):
+        raise InvalidStudy("recorded", "a user forked or extended trials of the study, which is not recorded")
+    if recording.spec.build_policy().watches:
+        raise InvalidStudy(
+            "recorded",
+            f"the policy {recording.spec.policy.name} watches every evaluation, whose order is not recorded",
+            "Policies that compare trials at rungs can be replayed.",
+        )
+
+
+class _Paced(Policy):
+    """A policy that decides only when a breath is over.
+
+    Args:
+        policy: What decides.
+        state: Of the engine, which counts the ends of requests.
+
+    Attributes:
+        due: How many ends there are when the breath is over.
+    """
+
+    def __init__(self, policy: Policy, state: EngineState) -> None:
+        self._policy = policy
+        self._state = state
+        self.due = 0
+
+    def added(self, trial: int, max_steps: int) -> None:
+        """Passed on."""
+        self._policy.added(trial, max_steps)
+
+    def requested(self, trial: int, step: int) -> None:
+        """Passed on."""
+        self._policy.requested(trial, step)
+
+    def observed(self, trial: int, step: int, values: Values | None, model: int) -> None:
+        """Passed on."""
+        self._policy.observed(trial, step, values, model)
+
+    def ended(self, trial: int) -> None:
+        """Passed on."""
+        self._policy.ended(trial)
+
+    def stopped(self, trial: int) -> None:
+        """Passed on."""
+        self._policy.stopped(trial)
+
+    def decide(self) -> list[Verdict]:
+        """Nothing while more is to be heard."""
+        return self._policy.decide() if self._state.last_sequence >= self.due else []
+
+    def finish(self) -> list[Verdict]:
+        """Passed on: nothing is open, so that there is nothing more to be heard."""
+        return self._policy.finish()
+
+    def standing(self, trial: int) -> str:
+        """Passed on."""
+        return self._policy.standing(trial)
+
+
+class _Replay:
+    """The engine with a worker that follows a record.
+
+    Args:
+        recording: The record.
+    """
+
+    def __init__(self, recording: Recording) -> None:
+        self._recording = recording
+        self._response = recording.metrics()
+        self._engine = Engine()
+        self._paths: dict[int, SimulatedPath] = {}
+        self._storage: dict[tuple[int, int, int], Model] = {}
+        self._news: deque[Event] = deque()
+        self._asked: dict[int, list[int]] = {}
+
+    def run(self) -> dict[int, Decisions]:
+        """Follows the record as far as what it tells of is asked for."""
+        self._register()
+        self._tell(SubmitStudy(project="default", user=WORKER, spec=self._recording.spec))
+        study = self._engine.state.studies[1]
+        paced = _Paced(study.policy, self._engine.state)
+        study.policy = paced
+        for end, breath in self._breaths():
+            paced.due = end
+            if not all(self._bring(study, arrival) for arrival in breath):
+                break
+        return {
+            trial.number: Decisions(
+                asked=tuple(self._asked.get(trial.number, [])), state=trial.state.value, reason=trial.reason
+            )
+            for trial in study.trials.values()
+        }
+
+    def _breaths(self) -> Iterator[tuple[int, list[Arrival]]]:
+        """What was heard of together, with how many ends there were then; what a policy cancelled comes by itself."""
+        placed = [
+            (place, arrival)
+            for place, arrival in enumerate(self._recording.arrivals, start=1)
+            if arrival.state is not RequestState.CANCELLED
+        ]
+        for _, group in groupby(placed, key=lambda each: each[1].breath):
+            breath = list(group)
+            yield breath[-1][0], [arrival for _, arrival in breath]
+
+    def _register(self) -> None:
+        resources = self._recording.spec.program.resources
+        gpus = resources.gpus or 0
+        slots = tuple(
+            SlotSpec(index=index, device="cuda" if gpus else "cpu", model="", cpus=resources.cpus, gpus=gpus)
+            for index in range(max(1, len(self._recording.trials)))
+        )
+        environment = {"python": WORKER, "torch": WORKER, "cuda": WORKER}
+        self._tell(
+            RegisterWorker(
+                worker=WORKER, incarnation=INCARNATION, host=WORKER, slots=slots, environment=environment
+            )
+        )
+
+    def _bring(self, study: Study, arrival: Arrival) -> bool:
+        """Trains what leads to the end of a request; tells whether it has come as recorded."""
+        trial = study.trials.get(arrival.trial)
+        if trial is None or arrival.step not in self._asked.get(arrival.trial, []):
+            return False
+        while trial.target == arrival.step:
+            path = self._leading_on(trial)
+            if path is None:
+                return False
+            if arrival.state is RequestState.FAILED and path.step >= arrival.reached:
+                self._fail(path, self._recording.trials[arrival.trial].reason)
+            else:
+                self._train(path)
+        return True
+
+    def _leading_on(self, trial: Trial) -> SimulatedPath | None:
+        """The path whose next step is the first that the trial lacks, or that is on the way to it."""
+        leaf, target = trial.node, trial.target
+        assert leaf is not None
+        assert target is not None
+        for path in self._paths.values():
+            if not path.done and path.step < target:
+                node = path.order.stages[path.index].node
+                if leaf.owner(path.step + 1).id == node:
+                    return path
+        return None
+
+    def _train(self, path: SimulatedPath) -> None:
+        state = path.train(1.0, 0.0)
+        if state in path.saves or path.at_end:
+            self._publish(path, state)
+        if path.at_end:
+            path.end(TrainedReport())
+        self._report(path)
+
+    def _publish(self, path: SimulatedPath, state: State) -> None:
+        path.spool[state] = path.model
+        self._storage[*state, path.order.fence] = path.publish(state)
+
+    def _fail(self, path: SimulatedPath, message: str) -> None:
+        node = path.order.stages[path.index].node
+        path.end(
+            FailedReport(
+                failure=FailureClass.INVALID, message=message, traceback="", node=node, step=path.step
+            )
+        )
+        self._report(path)
+
+    def _report(self, path: SimulatedPath) -> None:
+        self._tell(path.report(WORKER, INCARNATION))
+
+    def _tell(self, command: Command) -> None:
+        self._news.extend(self._engine.handle(command, 0.0).events)
+        while self._news:
+            self._follow(self._news.popleft())
+
+    def _follow(self, event: Event) -> None:
+        match event:
+            case LeaseGranted():
+                self._begin(event)
+            case LeaseStateChanged():
+                if event.state not in LIVE_LEASE_STATES:
+                    self._paths.pop(event.fence, None)
+            case LeaseStopped():
+                path = self._paths.get(event.fence)
+                if path is not None and not path.done:
+                    path.end(ReleasedReport(reason=event.reason))
+                    self._report(path)
+            case SavePointOffered():
+                self._offer(event.fence, (event.node, event.step))
+            case CheckpointDropped():
+                self._storage.pop((event.node, event.step, event.fence), None)
+            case ProposalWanted():
+                self._propose(event)
+            case RequestOpened():
+                self._asked.setdefault(event.trial, []).append(event.step)
+            case _:
+                return
+
+    def _begin(self, event: LeaseGranted) -> None:
+        lease = self._engine.state.leases.get(event.fence)
+        if lease is None:
+            return
+        found = order(self._engine.state, lease)
+        model = self._response.begin() if found.start is None else self._storage[found.start]
+        self._paths[event.fence] = SimulatedPath(found, self._response, model)
+
+    def _offer(self, fence: int, state: State) -> None:
+        path = self._paths.get(fence)
+        if path is None or path.done:
+            return
+        here = path.state == state and path.step > path.order.stages[0].start
+        path.answer(state, here or path.is_ahead(state))
+        if here:
+            self._publish(path, state)
+        self._report(path)
+
+    def _propose(self, event: ProposalWanted) -> None:
+        spec = self._engine.state.studies[event.study].spec
+        point: Mapping[str, object] | None = self._recording.proposal(spec, event.trial)
+        self._tell(
+            ProposeTrial(
+                study=event.study,
+                trial=event.trial,
+                sequence=event.sequence,
+                assignment=dict(spec.point(event.trial) if point is None else point),
+            )
+        )

@@ -1,0 +1,145 @@
+"""A study that went through anything, decided anew in the order of its record: the same decisions, to the words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from hippo_core import policies
+from hippo_core.engine import export
+from hippo_core.engine.commands import Command
+from hippo_core.engine.events import RequestClosed, RequestOpened
+from hippo_core.errors import InvalidStudy
+from hippo_core.simulation.recording import Recording
+from hippo_core.simulation.replay import replay
+from tests.unit.engine.cluster import Cluster
+from tests.unit.engine.test_cluster import spec, submit
+
+
+class Recorded(Cluster):
+    """A cluster that notes which events each command brought."""
+
+    def __init__(self, seed: int) -> None:
+        self.commands: list[tuple[int, str]] = []
+        super().__init__(seed, {"a": 2, "b": 1})
+
+    def tell(self, command: Command) -> Any:
+        first = len(self.journal)
+        result = super().tell(command)
+        self.commands += [(place, f"{first}") for place in range(first, len(self.journal))]
+        return result
+
+    def export(self) -> Any:
+        """The study as the server writes it, without times."""
+        _, count, head = export.study_record(self.engine, "default", "study")
+        closed = [
+            export.ClosedRequest(
+                trial=event.trial,
+                step=event.step,
+                state=event.state,
+                reached=event.reached,
+                by_user=False,
+                position=place,
+                cause=cause,
+                at=float(place),
+            )
+            for event, (place, cause) in zip(self.journal, self.commands, strict=True)
+            if isinstance(event, RequestClosed)
+        ]
+        opened = [place for place, event in enumerate(self.journal) if isinstance(event, RequestOpened)]
+        document = {
+            **head,
+            "trials": export.trial_records(self.engine, "default", "study", range(count)),
+            "training": [],
+            "arrivals": export.arrivals(closed, opened, 0.0),
+        }
+        return json.loads(json.dumps(document))
+
+
+def trained(
+    seed: int, policy: policies.PolicySpec, strike: Callable[[Cluster], None] | None = None
+) -> Recording:
+    cluster = Recorded(seed)
+    submit(cluster, spec(policy=policy))
+    if strike is not None:
+        strike(cluster)
+    cluster.run()
+    return Recording.from_json(cluster.export())
+
+
+def faults(cluster: Cluster) -> None:
+    """Workers, runners and saves die on the way."""
+    for fault in (cluster.kill_worker, cluster.kill_runner, cluster.fail_save):
+        for _ in range(40):
+            cluster.act()
+        fault("a")
+
+
+POLICIES = [
+    policies.asha(min_steps=1, reduction_factor=2),
+    policies.asha(min_steps=1, reduction_factor=3, brackets=2),
+    policies.asha(min_steps=1, reduction_factor=2, compare="models"),
+    policies.asha(min_steps=1, reduction_factor=2, stopping=True),
+    policies.hyperband(min_steps=1, asynchronous=True),
+    policies.sha(min_steps=1),
+    policies.full(),
+]
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("strike", [None, faults], ids=["quiet", "faults"])
+@pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: json.dumps(policy.to_json()))
+def test_in_the_order_of_its_record_every_decision_is_the_same(
+    policy: policies.PolicySpec, strike: Callable[[Cluster], None] | None, seed: int
+) -> None:
+    """1. A study is trained in any order, reports come in lumps. 2. In the order in which ends were heard of, and with
+    what was heard together, the engine asks for the same, in the same order, and stops for the same reasons."""
+    assert replay(trained(seed, policy, strike)) == ()
+
+
+@pytest.mark.parametrize(
+    ("policy", "depends"),
+    [
+        (policies.sha(min_steps=1, reduction_factor=2), False),
+        (policies.asha(min_steps=1, reduction_factor=2), True),
+    ],
+    ids=["sha", "asha"],
+)
+def test_whether_the_order_matters_is_the_policy_s(policy: policies.PolicySpec, depends: bool) -> None:
+    """The first rung's ends come in reverse, each by itself, and then the others as they came."""
+    departed = []
+    for seed in range(4):
+        recording = trained(seed, policy)
+        firsts = [each for each in recording.arrivals if each.step == 1]
+        others = [each for each in recording.arrivals if each.step > 1]
+        turned = [replace(each, breath=-place) for place, each in enumerate(firsts)][::-1]
+        departed.append(replay(replace(recording, arrivals=(*turned, *others))) != ())
+    assert departed == [depends] * 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"state": "running"}, "has not ended by itself"),
+        ({"state": "stopped"}, "has not ended by itself"),
+    ],
+)
+def test_what_did_not_end_by_itself_is_not_replayed(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(InvalidStudy, match=said):
+        replay(replace(trained(0, policies.full()), **changes))
+
+
+def test_what_a_user_has_said_is_not_replayed() -> None:
+    recording = trained(0, policies.full())
+    steered = replace(recording.arrivals[0], by_user=True)
+    with pytest.raises(InvalidStudy, match="a user forked or extended"):
+        replay(replace(recording, arrivals=(steered, *recording.arrivals[1:])))
+
+
+def test_a_policy_that_watches_is_not_replayed() -> None:
+    with pytest.raises(InvalidStudy, match="watches every evaluation"):
+        replay(trained(0, policies.median_stopping(min_steps=1)))
