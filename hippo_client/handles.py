@@ -14,6 +14,7 @@ from hippo_core.engine.states import StudyState
 from hippo_core.errors import HippoError, InvalidStudy
 
 if TYPE_CHECKING:
+    import optuna
     import pandas as pd
 
     from hippo_client.client import Client
@@ -177,6 +178,27 @@ class StudyHandle:
         if file is not None:
             Path(file).write_bytes(document)
         return parse(document, self.name)
+
+    def to_optuna(self, storage: Any = None, name: str | None = None) -> optuna.Study:
+        """It as an ``optuna.Study``, for Optuna's plots and importances.
+
+        Parameters are what was drawn, by the names of the domains; an option of a choice that is a schedule or a
+        sub-space has its text for a value. Trials that completed are COMPLETE, stopped ones PRUNED, failed and diverged
+        ones FAIL, all others RUNNING. Evaluations are intermediate values, where there is one objective. Trials that
+        were forked are left out: nothing was drawn for them. User attributes tell the rest: ``hippo_trial``,
+        ``hippo_state``, ``hippo_reason``, ``hippo_steps``, ``hippo_metrics``, ``hippo_hyperparameters``.
+
+        Args:
+            storage: Where Optuna is to keep it, e.g. ``"sqlite:///studies.db"``; by default in memory.
+            name: What it is called there; by default as here.
+
+        Raises:
+            HippoError: Optuna is not installed.
+            Conflict: The storage has a study of that name.
+        """
+        from hippo_client.optuna_study import convert
+
+        return convert(self.export(), storage, name)
 
     def savings(self) -> dict[str, Any]:
         """What sharing saved: steps without sharing, trained and retrained, merge rate, seconds."""

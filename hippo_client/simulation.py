@@ -38,9 +38,11 @@ from hippo_core.simulation import (
     SimulatedTrial,
 )
 from hippo_core.simulation.recording import Beyond
+from hippo_core.simulation.replay import Departure, replay
 
 __all__ = [
     "Costs",
+    "Departure",
     "Host",
     "PowerLaw",
     "RecordedMetrics",
@@ -51,6 +53,7 @@ __all__ = [
     "SimulatedTrial",
     "gantt_svg",
     "load",
+    "replay",
     "simulate",
     "table",
 ]

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from hippo_core.simulation.recording import Beyond
     from hippo_core.study import StudySpec
 
+MadeUp = dict[tuple[str, int], int]
+
 _SECONDS = click.FloatRange(min=0.0)
 
 
@@ -124,14 +126,16 @@ def _record(file: Path, specs: list[StudySpec]) -> Recording:
     return record
 
 
-def _made_up(specs: list[StudySpec], found: Simulated, response: RecordedMetrics) -> dict[str, int]:
-    """How many trials, and how many of their steps, go beyond the record."""
-    beyond = []
+def _made_up(specs: list[StudySpec], found: Simulated, response: RecordedMetrics) -> MadeUp:
+    """By study and trial, how many steps go beyond the record, where any do."""
+    beyond: MadeUp = {}
     for spec, study in zip(specs, found.studies, strict=True):
         for trial in study.leaderboard:
             sequence = spec.sequence_of(trial.hyperparameters)
-            beyond.append(trial.step - response.recorded_steps(map(sequence.values, range(trial.step))))
-    return {"trials": sum(1 for steps in beyond if steps), "steps": sum(beyond)}
+            steps = trial.step - response.recorded_steps(map(sequence.values, range(trial.step)))
+            if steps:
+                beyond[study.study, trial.trial] = steps
+    return beyond
 
 
 def _draw(found: Simulated, file: Path) -> None:
@@ -144,10 +148,10 @@ def _draw(found: Simulated, file: Path) -> None:
     say(f"Drawn: {file}")
 
 
-def _json(found: Simulated, alone: Simulated | None, made_up: dict[str, int] | None) -> dict[str, Any]:
+def _json(found: Simulated, alone: Simulated | None, made_up: MadeUp | None) -> dict[str, Any]:
     content = found.to_json()
     if made_up is not None:
-        content["made_up"] = made_up
+        content["made_up"] = {"trials": len(made_up), "steps": sum(made_up.values())}
     if alone is not None:
         content["trial_based"] = alone.to_json()
         content["trial_based_over_hippo"] = _ratios(found, alone)
@@ -164,8 +168,9 @@ def _ratios(found: Simulated, alone: Simulated) -> dict[str, float | None]:
     return {name: one / other if other else None for name, (one, other) in pairs.items()}
 
 
-def _print(found: Simulated, alone: Simulated | None, made_up: dict[str, int] | None) -> None:
+def _print(found: Simulated, alone: Simulated | None, made_up: MadeUp | None) -> None:
     from hippo_client.cli.tables import columns_of, print_table
+    from hippo_client.cli.words import plural
 
     outcomes = [found] if alone is None else [found, alone]
     headings = ["", "HIPPO"] if alone is None else ["", "HIPPO", "TRIAL-BASED", "RATIO"]
@@ -186,19 +191,23 @@ def _print(found: Simulated, alone: Simulated | None, made_up: dict[str, int] | 
         counts = ", ".join(f"{count} {state}" for state, count in study.trials.items())
         click.echo(f"{study.study}: {study.state}, {counts}")
         if made_up is not None:
-            _print_best(study)
-    if made_up is not None and made_up["steps"]:
-        click.echo(f"Made up: {made_up['steps']} steps of {made_up['trials']} trials, beyond the record.")
+            _print_best(study, made_up)
+    if made_up:
+        click.echo(
+            f"Made up: {sum(made_up.values())} steps of {plural(len(made_up), 'trial')}, beyond the record."
+        )
 
 
-def _print_best(study: SimulatedStudy) -> None:
+def _print_best(study: SimulatedStudy, made_up: MadeUp) -> None:
     """The best trial: worth knowing where the metrics are real."""
-    from hippo_client.cli.words import hyperparameter, number
+    from hippo_client.cli.words import hyperparameter, number, plural
 
     best = next((trial for trial in study.leaderboard if trial.trial == study.best_trial), None)
     if best is not None:
         written = ", ".join(f"{name}={hyperparameter(value)}" for name, value in best.hyperparameters.items())
-        click.echo(f"Best: trial {best.trial}, {number(best.value)} at step {best.step}: {written}")
+        steps = made_up.get((study.study, best.trial), 0)
+        remark = f" (the last {plural(steps, 'step')} made up)" if steps else ""
+        click.echo(f"Best: trial {best.trial}, {number(best.value)} at step {best.step}{remark}: {written}")
 
 
 def _row(name: str, values: list[Any], show: Any) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from hippo_core.errors import InvalidStudy
 from hippo_core.simulation.beyond import Continuation, Gaps
-from hippo_core.simulation.response import Model
+from hippo_core.simulation.response import Model, TrainingFailed
 from hippo_core.study import StudySpec
 from hippo_core.values import Scalar, normalise_float, typed
 
@@ -37,6 +37,7 @@ class RecordedMetrics:
         self._above: list[int] = [0]
         self._depth: list[int] = [0]
         self._metrics: list[dict[str, float | None] | None] = [None]
+        self._failures: dict[tuple[int, Key], str] = {}  # by prefix and the values of the step that fails
         self.beyond = beyond
         for values, metrics in histories:
             self.add(values, metrics)
@@ -73,6 +74,18 @@ class RecordedMetrics:
                 )
             self._metrics[place] = found
 
+    def add_failure(self, values: Sequence[Mapping[str, Scalar]], reason: str) -> None:
+        """Adds that training fails at a step, unless a trial that is added went on.
+
+        Args:
+            values: The values in force at each step, from 0; that of the last one fails.
+            reason: Why.
+        """
+        place = 0
+        for here in values[:-1]:
+            place = self._child(place, _key(here))
+        self._failures[place, _key(values[-1])] = reason
+
     def metrics(self) -> Iterable[Recorded]:
         """All that are recorded."""
         return (each for each in self._metrics if each is not None)
@@ -95,6 +108,7 @@ class RecordedMetrics:
         """The prefix one step longer; beyond what is recorded, what continues its curves.
 
         Raises:
+            TrainingFailed: It failed.
             InvalidStudy: Nothing is recorded for it, and nothing continues it.
         """
         if not isinstance(model, int):
@@ -102,12 +116,15 @@ class RecordedMetrics:
         found = self._next[model].get(_key(values))
         if found is not None:
             return found
+        failure = self._failures.get((model, _key(values)))
+        if failure is not None:
+            raise TrainingFailed(failure)
         if self.beyond is not None:
             return self._beyond(self.beyond.leave(self._last_metrics(model)), step, values)
         raise InvalidStudy(
             "response",
             f"no metrics are recorded for step {step} under {dict(values)} after what came before",
-            "Simulate within what was recorded, or have what is beyond made up (beyond='power-law').",
+            "Simulate within the record, or have made up what is beyond: beyond='power-law' or --beyond power-law.",
         )
 
     def evaluate(self, model: Model) -> dict[str, float]:

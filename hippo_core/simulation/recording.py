@@ -86,6 +86,7 @@ class Recording:
         state: Its state.
         spec: What was searched.
         environment: What it was trained in.
+        created: When it was submitted, in ISO 8601.
         trials: By number.
         training: By node, what leases trained of it, in order: (start, stop, seconds of steps, of evaluations).
         arrivals: In order.
@@ -95,6 +96,7 @@ class Recording:
     state: str
     spec: StudySpec
     environment: str
+    created: str
     trials: tuple[RecordedTrial, ...]
     training: Mapping[int, tuple[tuple[int, int, float, float], ...]]
     arrivals: tuple[Arrival, ...]
@@ -123,6 +125,7 @@ class Recording:
                 state=str(json["state"]),
                 spec=StudySpec.from_json(json["spec"]),
                 environment=str(json["environment"]),
+                created=str(json["created"]),
                 trials=tuple(map(_trial, json["trials"])),
                 training={node: tuple(stretches) for node, stretches in training.items()},
                 arrivals=tuple(map(_arrival, json["arrivals"])),
@@ -145,6 +148,10 @@ class Recording:
         found = RecordedMetrics(
             ([*self._values(trial)], trial.history) for trial in self.trials if trial.step
         )
+        for trial in self.trials:
+            if trial.state is TrialState.FAILED:
+                sequence = self.sequence(trial)
+                found.add_failure([sequence.values(step) for step in range(trial.step + 1)], trial.reason)
         if beyond == "power-law":
             found.beyond = Continuation(self.spec.objectives, found.metrics(), seed)
         elif beyond != "error":

@@ -16,6 +16,10 @@ Model = Any
 """What training has come to: a value that only its response understands, and that nobody changes."""
 
 
+class TrainingFailed(Exception):
+    """A trainer's error, which ends the trials that need the step."""
+
+
 class Response(Protocol):
     """A trainer that costs nothing."""
 
@@ -29,6 +33,9 @@ class Response(Protocol):
             model: The model before it, which stays as it is.
             step: The step, from 0.
             values: The hyper-parameters at that step, by name, in the order of the names.
+
+        Raises:
+            TrainingFailed: The trainer fails there, with this message.
         """
 
     def evaluate(self, model: Model) -> dict[str, float]:

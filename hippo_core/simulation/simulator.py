@@ -331,7 +331,11 @@ class Simulator:
         """A path has come to its boundary."""
         if path.version != version or not self._stands(path):
             return
-        if path.catch_up(self.agenda.now):
+        urgent = path.catch_up(self.agenda.now)
+        if path.failure is not None:
+            path.fail()
+            self._report(path)
+        elif urgent:
             self._report(path)  # what follows from it comes before the path goes on
             path.watched = self._is_watched(path.order.plan)
             self.agenda.at(self.agenda.now, Turn.SAVES, partial(self._proceed, path, path.version))

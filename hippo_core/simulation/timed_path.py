@@ -6,14 +6,16 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from hippo_core.engine.commands import FailedReport
 from hippo_core.engine.events import LeaseStopped
 from hippo_core.engine.orders import LeaseOrder
+from hippo_core.engine.states import FailureClass
 from hippo_core.errors import InvalidStudy
 from hippo_core.lease import State
 from hippo_core.plan import Node
 from hippo_core.simulation.costs import Clockwork, Host, seconds
 from hippo_core.simulation.path import Result, SimulatedPath
-from hippo_core.simulation.response import Model, Response
+from hippo_core.simulation.response import Model, Response, TrainingFailed
 from hippo_core.simulation.usage import Activity, Span, Usage
 
 
@@ -46,13 +48,13 @@ class _Planned:
         duration: What it takes.
         evaluation: What its evaluation takes.
         end: When both are done.
-        result: What it comes to; or why that is not known, which matters if the time comes.
+        result: What it comes to; or why that is not known, or that it fails, which matters if the time comes.
     """
 
     duration: int
     evaluation: int
     end: int
-    result: Result | InvalidStudy
+    result: Result | InvalidStudy | TrainingFailed
 
 
 class TimedPath(SimulatedPath):
@@ -78,6 +80,7 @@ class TimedPath(SimulatedPath):
         stopping: What told it to end at its next step.
         halted: Whether it has, so that it trains no further.
         watched: Whether every evaluation is told at once, so that each is a boundary.
+        failure: Why the step that comes next has failed.
     """
 
     __slots__ = (
@@ -91,6 +94,7 @@ class TimedPath(SimulatedPath):
         "_untold",
         "_usage",
         "clock",
+        "failure",
         "halted",
         "slot",
         "stopping",
@@ -123,6 +127,7 @@ class TimedPath(SimulatedPath):
         self.stopping: LeaseStopped | None = None
         self.halted = False
         self.watched = watched
+        self.failure: TrainingFailed | None = None
         self._clockwork = clockwork
         self._usage = usage
         self._nodes = nodes
@@ -161,15 +166,15 @@ class TimedPath(SimulatedPath):
             if step == stage.stop:
                 index += 1
 
-    def _result(self, index: int, step: int, model: Model) -> Result | InvalidStudy:
+    def _result(self, index: int, step: int, model: Model) -> Result | InvalidStudy | TrainingFailed:
         try:
             return self.foresee(index, step, model)
-        except InvalidStudy as error:
+        except (InvalidStudy, TrainingFailed) as error:
             return error
 
-    def _is_urgent(self, result: Result | InvalidStudy) -> bool:
+    def _is_urgent(self, result: Result | InvalidStudy | TrainingFailed) -> bool:
         """Whether metrics may have consequences at once: a policy watches, or they are not as they should be."""
-        if isinstance(result, InvalidStudy):
+        if isinstance(result, Exception):
             return True
         metrics = result[1]
         if metrics is None:
@@ -229,6 +234,9 @@ class TimedPath(SimulatedPath):
             planned = self._ahead[self._at]
             if isinstance(planned.result, InvalidStudy):
                 raise planned.result
+            if isinstance(planned.result, TrainingFailed):
+                self.failure = planned.result
+                return True
             self._at += 1
             again = self._nodes[self.order.stages[self.index].node].trained > self.step
             node, step = self.advance(planned.result, seconds(planned.duration), seconds(planned.evaluation))
@@ -256,6 +264,19 @@ class TimedPath(SimulatedPath):
         self.spend(Activity.SAVE, self._clockwork.save)
         self._saved = self.clock
         return state
+
+    def fail(self) -> None:
+        """Ends at the step that has failed, whose time is lost."""
+        self.spend(Activity.LOST, self._ahead[self._at].end - self.clock)
+        self.end(
+            FailedReport(
+                failure=FailureClass.INVALID,  # known to fail: it is not tried again
+                message=str(self.failure),
+                traceback="",
+                node=self.order.stages[self.index].node,
+                step=self.step,
+            )
+        )
 
     def told(self) -> None:
         """What was trained has been reported: it is not lost any more."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 from hippo_core.engine import export
@@ -23,6 +24,8 @@ async def export_study(driver: Driver, project: str, name: str) -> AsyncIterator
     study, count, head = await driver.current().read(
         lambda engine: export.study_record(engine, project, name)
     )
+    created, _ = (await driver.times()).studies.get(study, (datetime.now(UTC), None))
+    head["created"] = created.isoformat()
     yield f'{dump(head)[:-1]},"trials":['.encode()
     nodes: dict[int, None] = {}
     for first in range(0, count, TRIALS_AT_ONCE):

@@ -18,7 +18,10 @@ STUDIES, WORKERS, ADMIN = (
     f"/hippo.v1.{service}/" for service in ("StudyService", "WorkerService", "AdminService")
 )
 #: Written out a second time, so that a change of the table is a change of this one.
-READ = "GetStudy ListStudies WatchStudy ListTrials GetTrial ExplainTrial GetStageTree ReadTrialLog DownloadCheckpoint"
+READ = (
+    "GetStudy ListStudies WatchStudy ListTrials GetTrial ExplainTrial GetStageTree ExportStudy ReadTrialLog "
+    "DownloadCheckpoint"
+)
 CHANGE = (
     "SubmitStudy PauseStudy ResumeStudy StopStudy ExtendStudy RetryTrials DeleteStudy UploadBundle StopTrial "
     "ExtendTrial ForkTrial EnqueueTrial"

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -79,6 +80,10 @@ class Server:
             "ReadTrialLog": [
                 study_pb2.ReadTrialLogResponse(node=7, fence=1, text="epoch 0\n"),
                 study_pb2.ReadTrialLogResponse(node=7, fence=1, text="epoch 1\n"),
+            ],
+            "ExportStudy": [
+                study_pb2.ExportStudyResponse(data=piece)
+                for piece in (b'{"hippo_study":1,', b'"name":"digits"}\n')
             ],
             "GetStageTree": study_pb2.GetStageTreeResponse(
                 nodes=[
@@ -378,6 +383,19 @@ def test_extend_sends_only_what_is_given(server: Server, result: Callable[..., A
 @pytest.mark.usefixtures("server")
 def test_delete_with_yes(result: Callable[..., Any]) -> None:
     assert result("study", "delete", "digits", "--yes") == {"study": "digits", "trials_deleted": 2}
+
+
+def test_a_study_is_exported_as_it_comes(
+    text: Callable[..., str], server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = '{"hippo_study":1,"name":"digits"}\n'
+    assert text("study", "export", "digits") == document
+    assert server.requests == [study_pb2.ExportStudyRequest(name="digits")]
+    file = tmp_path / "digits.json"
+    assert text("study", "export", "digits", "--output", str(file)) == ""
+    assert file.read_text() == document
+    assert call(["study", "export", "digits", "--output", str(tmp_path / "nowhere" / "x")]) == 1
+    assert "No such file or directory" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("server")

@@ -10,6 +10,8 @@ from xml.etree import ElementTree
 import pytest
 
 from hippo_client.cli.main import call
+from hippo_core import space
+from tests.studies import grid
 
 STUDY = """
 import hippo_client as hippo
@@ -133,6 +135,125 @@ def test_what_cannot_be_simulated_is_a_usage_error(
     study_file: str, arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert call(["simulate", study_file, *arguments]) == 2
+    assert said in capsys.readouterr().err
+
+
+RATES = (0.1, 0.2, 0.3)
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Path:
+    """A study of three learning rates, the last one trained to step 2 only, a step in 2 s."""
+    spec = grid({"lr": space.choice(list(RATES))}, name="recorded", max_steps=4)
+    trials = [
+        {
+            "trial": number, "state": "completed", "reason": "", "step": steps, "max_steps": 4,
+            "hyperparameters": {"lr": rate}, "assignment": {"lr": number}, "fork": None, "path": [[number, 0, steps]],
+            "history": [{"step": step, "metrics": {"accuracy": rate * step}} for step in range(1, steps + 1)],
+        }
+        for number, (rate, steps) in enumerate(zip(RATES, (4, 4, 2), strict=True))
+    ]  # fmt: skip
+    training = [
+        {
+            "node": node,
+            "start": 0,
+            "stop": steps,
+            "train_seconds": 2.0 * steps,
+            "evaluate_seconds": 0.5 * steps,
+        }
+        for node, steps in enumerate((4, 4, 2))
+    ]
+    content = {
+        "hippo_study": 1, "name": "recorded", "state": "completed", "reason": "", "spec": spec.to_json(),
+        "environment": "", "created": "2026-01-02T03:04:05+00:00", "trials": trials, "training": training,
+        "arrivals": [],
+    }  # fmt: skip
+    file = tmp_path / "recorded.json"
+    file.write_text(json.dumps(content))
+    return file
+
+
+RECORDED = """
+import hippo_client as hippo
+from hippo_client import policies, space
+
+study = hippo.Study(
+    "trainer:Missing", {"lr": space.choice([0.1, 0.2, 0.3])}, maximize="accuracy", max_steps=MAX_STEPS,
+    policy=policies.sha(min_steps=1, reduction_factor=3),
+)
+"""
+
+
+def test_another_policy_is_tried_out_on_a_record(
+    record: Path, study_file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path(study_file).write_text(RECORDED.replace("MAX_STEPS", "2"))
+    found = simulated(capsys, study_file, "--slots", "1", "--recorded", str(record))
+    assert found["steps_trained"] == 3 + 1
+    assert found["slot_seconds"]["training"] == 4 * 2.0
+    assert found["slot_seconds"]["evaluation"] == 4 * 0.5
+    assert found["made_up"] == {"trials": 0, "steps": 0}
+    best = found["studies"][0]["best"]
+    assert (best["trial"], best["step"], best["value"], best["hyperparameters"]) == (2, 2, 0.6, {"lr": 0.3})
+    assert [each["trial"] for each in found["studies"][0]["leaderboard"]] == [2, 1, 0]
+    given = simulated(
+        capsys,
+        study_file,
+        "--slots",
+        "1",
+        "--recorded",
+        str(record),
+        "--step-seconds",
+        "1",
+        "--evaluate-seconds",
+        "0",
+    )
+    assert given["makespan_seconds"] == 4
+    assert call(["simulate", study_file, "--slots", "1", "--recorded", str(record)]) == 0
+    printed = capsys.readouterr()
+    assert "Best: trial 2, 0.6 at step 2: lr=0.3" in printed.out
+    assert "Made up" not in printed.out
+    assert "study trains another program than" in printed.err
+    assert "(trainer, code_digest)" in printed.err
+
+
+def test_beyond_a_record_is_an_error_or_made_up(
+    record: Path, study_file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path(study_file).write_text(RECORDED.replace("MAX_STEPS", "4"))
+    arguments = ["simulate", study_file, "--slots", "1", "--recorded", str(record)]
+    assert call(arguments) == 2
+    error = capsys.readouterr().err
+    assert "no metrics are recorded for step 2 under {'lr': 0.3}" in error
+    assert "--beyond power-law" in error
+    assert call([*arguments, "--beyond", "power-law"]) == 0
+    printed = capsys.readouterr().out
+    assert "at step 4 (the last 2 steps made up): lr=0.3" in printed
+    assert "Made up: 2 steps of 1 trial, beyond the record." in printed
+
+
+def test_without_a_study_file_the_recorded_study_is_simulated(
+    record: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = simulated(
+        capsys, "--slots", "3", "--recorded", str(record), "--beyond", "power-law", "--trial-based"
+    )
+    assert found["makespan_seconds"] == 4 * 2.5
+    assert found["trial_based"]["studies"][0]["study"] == "recorded"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "Nothing to simulate: give a STUDY.py, or --recorded."),
+        (["study.py", "--beyond", "power-law"], "--beyond is about what was not recorded"),
+        (["--recorded", "nowhere.json"], "recorded: nowhere.json cannot be read: No such file or directory"),
+    ],
+)
+def test_a_record_that_is_not_there_is_a_usage_error(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(["simulate", "--slots", "1", *arguments]) == 2
     assert said in capsys.readouterr().err
 
 

@@ -33,6 +33,7 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
         self.details = {}
         self.explanations = {}
         self.trees = {}
+        self.exports = {}
         self.logs = {}
         self.checkpoints = {}
         self.bundles = {}
@@ -163,6 +164,12 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
 
     def GetStageTree(self, request, context):  # noqa: N802
         return study_pb2.GetStageTreeResponse(nodes=self.trees[request.name])
+
+    def ExportStudy(self, request, context):  # noqa: N802
+        self._find(context, request.name)
+        document = self.exports[request.name]
+        for start in range(0, len(document), 100):
+            yield study_pb2.ExportStudyResponse(data=document[start : start + 100])
 
     def ReadTrialLog(self, request, context):  # noqa: N802
         for text in self.logs[request.name, request.trial]:

@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from hippo_client import schedules, space
+from hippo_client import schedules, simulation, space
 from hippo_client.errors import InvalidStudy, NotFound
 from hippo_core.engine.states import StudyState, TrialState
 from hippo_wire.v1 import study_pb2
@@ -327,3 +327,21 @@ def test_texts_are_short(run):
         "<Trial 0: completed at step 9; accuracy=0.5; lr=cosine(0.1, 0, period=9), momentum=0.9>"
     )
     assert repr(run.trials()[2]).startswith("<Trial 2: waiting at step 0; no metrics;")
+
+
+def test_an_export_is_written_as_it_comes_and_read(run, service, tmp_path):
+    spec = grid({"lr": space.choice([0.1, 0.2])}, name="digits")
+    content = {
+        "hippo_study": 1, "name": "digits", "state": "running", "reason": "", "spec": spec.to_json(),
+        "environment": "", "created": "2026-01-02T03:04:05+00:00", "trials": [], "training": [], "arrivals": [],
+    }  # fmt: skip
+    service.exports["digits"] = json.dumps(content).encode()
+    file = tmp_path / "digits.json"
+    recorded = run.export(file)
+    assert (recorded.name, recorded.spec) == ("digits", spec)
+    assert file.read_bytes() == service.exports["digits"]
+    assert simulation.load(file) == recorded
+    file.write_text("no JSON")
+    for wrong in (file, tmp_path / "nowhere.json"):
+        with pytest.raises(InvalidStudy, match=f"recorded: {wrong}"):
+            simulation.load(wrong)

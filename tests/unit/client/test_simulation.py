@@ -91,3 +91,19 @@ def test_recorded_metrics_are_looked_up():
     assert found.studies[0].best_value == 0.5
     with pytest.raises(hippo.errors.InvalidStudy, match="response: no metrics are recorded for step 0"):
         simulation.simulate(study("one", 0.2), response=recorded)
+
+
+def test_a_table_is_a_response():
+    rows = [{"trial": 0, "step": step, "accuracy": step / 10} for step in range(1, 10)]
+    response = simulation.table(study("one", 0.1), rows)
+    assert simulation.simulate(study("one", 0.1), response=response).studies[0].best_value == 0.9
+
+
+def test_a_record_and_another_response_exclude_each_other():
+    response = simulation.RecordedMetrics()
+    recorded = simulation.Recording(
+        name="one", state="completed", spec=study("one", 0.1).spec(), environment="", created="", trials=(),
+        training={}, arrivals=(),
+    )  # fmt: skip
+    with pytest.raises(hippo.errors.InvalidStudy, match="response: is the record's already"):
+        simulation.simulate(study("one", 0.1), recorded=recorded, response=response)

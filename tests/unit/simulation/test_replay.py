@@ -35,7 +35,7 @@ class Recorded(Cluster):
 
     def export(self) -> Any:
         """The study as the server writes it, without times."""
-        _, count, head = export.study_record(self.engine, "default", "study")
+        number, count, head = export.study_record(self.engine, "default", "study")
         closed = [
             export.ClosedRequest(
                 trial=event.trial,
@@ -48,11 +48,16 @@ class Recorded(Cluster):
                 at=float(place),
             )
             for event, (place, cause) in zip(self.journal, self.commands, strict=True)
-            if isinstance(event, RequestClosed)
+            if isinstance(event, RequestClosed) and event.study == number
         ]
-        opened = [place for place, event in enumerate(self.journal) if isinstance(event, RequestOpened)]
+        opened = [
+            place
+            for place, event in enumerate(self.journal)
+            if isinstance(event, RequestOpened) and event.study == number
+        ]
         document = {
             **head,
+            "created": "2026-01-02T03:04:05+00:00",
             "trials": export.trial_records(self.engine, "default", "study", range(count)),
             "training": [],
             "arrivals": export.arrivals(closed, opened, 0.0),
@@ -119,6 +124,22 @@ def test_whether_the_order_matters_is_the_policy_s(policy: policies.PolicySpec, 
         turned = [replace(each, breath=-place) for place, each in enumerate(firsts)][::-1]
         departed.append(replay(replace(recording, arrivals=(*turned, *others))) != ())
     assert departed == [depends] * 4
+
+
+def test_what_was_heard_of_together_is_decided_on_together() -> None:
+    """1. Another study has trained everything before. 2. All of the first rung is known at once, and ASHA promotes the
+    best of it. 3. One after the other, it would have promoted others on the way."""
+    cluster = Recorded(0)
+    rates = [0.001 * 2**power for power in range(12)]
+    submit(cluster, spec("before", rates))
+    cluster.run()
+    submit(cluster, spec(rates=rates, policy=policies.asha(min_steps=1, reduction_factor=3)))
+    cluster.run()
+    recording = Recording.from_json(cluster.export())
+    assert len({each.breath for each in recording.arrivals if each.step == 1}) == 1
+    assert replay(recording) == ()
+    apart = tuple(replace(each, breath=place) for place, each in enumerate(recording.arrivals))
+    assert replay(replace(recording, arrivals=apart)) != ()
 
 
 @pytest.mark.parametrize(
