@@ -185,8 +185,9 @@ class StudyHandle:
         Parameters are what was drawn, by the names of the domains; an option of a choice that is a schedule or a
         sub-space has its text for a value. Trials that completed are COMPLETE, stopped ones PRUNED, failed and diverged
         ones FAIL, all others RUNNING. Evaluations are intermediate values, where there is one objective. Trials that
-        were forked are left out: nothing was drawn for them. User attributes tell the rest: ``hippo_trial``,
-        ``hippo_state``, ``hippo_reason``, ``hippo_steps``, ``hippo_metrics``, ``hippo_hyperparameters``.
+        users forked are left out: nothing was drawn for them; those that a policy forked have what was drawn last. User
+        attributes tell the rest: ``hippo_trial``, ``hippo_state``, ``hippo_reason``, ``hippo_steps``, ``hippo_fork``,
+        ``hippo_metrics``, ``hippo_hyperparameters``.
 
         Args:
             storage: Where Optuna is to keep it, e.g. ``"sqlite:///studies.db"``; by default in memory.

@@ -186,6 +186,7 @@ def _attributes(trial: RecordedTrial) -> dict[str, Any]:
         "hippo_state": trial.state.value,
         "hippo_reason": trial.reason,
         "hippo_steps": trial.step,
+        "hippo_fork": None if trial.parent is None else {"trial": trial.parent, "at": trial.forked_at},
         "hippo_metrics": dict(trial.history[max(trial.history)]) if trial.history else {},
         "hippo_hyperparameters": dict(trial.hyperparameters),
     }

@@ -141,6 +141,7 @@ def training(stretches: Iterable[TrainedStretch]) -> list[Json]:
 def _trial(study: Study, trial: Trial) -> Json:
     step = progress(trial)
     path = list(walk(trial, step))
+    by_user = trial.enqueued or (trial.fork is not None and "instead_of" not in trial.fork)
     return {
         "trial": trial.number,
         "state": trial.state.value,
@@ -148,8 +149,9 @@ def _trial(study: Study, trial: Trial) -> Json:
         "step": step,
         "max_steps": trial.limit,
         "hyperparameters": study.hyperparameters(trial),
-        "assignment": None if trial.fork is not None else dict(trial.assignment),
+        "assignment": None if by_user and trial.fork is not None else dict(trial.assignment),
         "fork": None if trial.fork is None else {"trial": trial.fork["trial"], "at": trial.fork["at"]},
+        "by_user": by_user,
         "history": [
             {"step": each, "metrics": dict(node.metrics[each])}
             for node, start, stop in path

@@ -34,10 +34,11 @@ class RecordedTrial:
         step: The step that it had reached.
         max_steps: How far it might be trained.
         hyperparameters: By name, a value or a schedule as JSON.
-        assignment: What was drawn; None: it was forked from another trial.
-        parent: That trial.
+        assignment: What was drawn; None: nothing was, since a user forked it from another trial.
+        parent: The trial that it was forked from.
         forked_at: The first step at which they may differ.
         history: Metrics by step; None for one that was not finite.
+        by_user: Whether a user added it.
         path: The stretches of its path: (node, start, stop).
     """
 
@@ -51,6 +52,7 @@ class RecordedTrial:
     parent: int | None
     forked_at: int | None
     history: Mapping[int, Mapping[str, float | None]]
+    by_user: bool
     path: tuple[tuple[int, int, int], ...]
 
 
@@ -179,10 +181,10 @@ class Recording:
         return Costs(**given)
 
     def proposal(self, spec: StudySpec, number: int) -> Assignment | None:
-        """What the sampler of an equal space proposed for its trial of that number; None: it is not recorded."""
+        """What the sampler of an equal space proposed, by the number among those drawn; None: it is not recorded."""
         if spec.space.to_json() != self.spec.space.to_json():
             return None
-        drawn = [trial.assignment for trial in self.trials if trial.assignment is not None]
+        drawn = [trial.assignment for trial in self.trials if trial.parent is None]
         return drawn[number] if number < len(drawn) else None
 
     def sequence(self, trial: RecordedTrial) -> Sequence:
@@ -276,6 +278,7 @@ def _trial(json: Mapping[str, Any]) -> RecordedTrial:
         parent=fork["trial"],
         forked_at=fork["at"],
         history={int(each["step"]): dict(each["metrics"]) for each in json["history"]},
+        by_user=bool(json["by_user"]),
         path=tuple((int(node), int(start), int(stop)) for node, start, stop in json["path"]),
     )
 

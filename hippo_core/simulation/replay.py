@@ -36,11 +36,11 @@ from hippo_core.engine.events import (
     SavePointOffered,
 )
 from hippo_core.engine.orders import order
-from hippo_core.engine.state import EngineState, Study, Trial
+from hippo_core.engine.state import Study, Trial
 from hippo_core.engine.states import LIVE_LEASE_STATES, FailureClass, RequestState, StudyState
 from hippo_core.errors import InvalidStudy
 from hippo_core.lease import State
-from hippo_core.policies import Policy, Values, Verdict
+from hippo_core.policies import Policy, Verdict
 from hippo_core.simulation.path import SimulatedPath
 from hippo_core.simulation.recording import Arrival, Recording
 from hippo_core.simulation.response import Model
@@ -115,65 +115,15 @@ def replay(recording: Recording) -> tuple[Departure, ...]:
 def _check(recording: Recording) -> None:
     if recording.state not in {StudyState.COMPLETED, StudyState.FAILED}:
         raise InvalidStudy("recorded", f"the study is {recording.state}, and has not ended by itself")
-    if any(trial.parent is not None for trial in recording.trials) or any(
-        arrival.by_user for arrival in recording.arrivals
-    ):
-        raise InvalidStudy("recorded", "a user forked or extended trials of the study, which is not recorded")
+    words = (each.by_user for each in recording.arrivals)
+    if any(words) or any(trial.by_user for trial in recording.trials):
+        raise InvalidStudy("recorded", "a user has added or extended trials, and when is not recorded")
     if recording.spec.build_policy().watches:
         raise InvalidStudy(
             "recorded",
             f"the policy {recording.spec.policy.name} watches every evaluation, whose order is not recorded",
             "Policies that compare trials at rungs can be replayed.",
         )
-
-
-class _Paced(Policy):
-    """A policy that decides only when a breath is over.
-
-    Args:
-        policy: What decides.
-        state: Of the engine, which counts the ends of requests.
-
-    Attributes:
-        due: How many ends there are when the breath is over.
-    """
-
-    def __init__(self, policy: Policy, state: EngineState) -> None:
-        self._policy = policy
-        self._state = state
-        self.due = 0
-
-    def added(self, trial: int, max_steps: int) -> None:
-        """Passed on."""
-        self._policy.added(trial, max_steps)
-
-    def requested(self, trial: int, step: int) -> None:
-        """Passed on."""
-        self._policy.requested(trial, step)
-
-    def observed(self, trial: int, step: int, values: Values | None, model: int) -> None:
-        """Passed on."""
-        self._policy.observed(trial, step, values, model)
-
-    def ended(self, trial: int) -> None:
-        """Passed on."""
-        self._policy.ended(trial)
-
-    def stopped(self, trial: int) -> None:
-        """Passed on."""
-        self._policy.stopped(trial)
-
-    def decide(self) -> list[Verdict]:
-        """Nothing while more is to be heard."""
-        return self._policy.decide() if self._state.last_sequence >= self.due else []
-
-    def finish(self) -> list[Verdict]:
-        """Passed on: nothing is open, so that there is nothing more to be heard."""
-        return self._policy.finish()
-
-    def standing(self, trial: int) -> str:
-        """Passed on."""
-        return self._policy.standing(trial)
 
 
 class _Replay:
@@ -191,16 +141,16 @@ class _Replay:
         self._storage: dict[tuple[int, int, int], Model] = {}
         self._news: deque[Event] = deque()
         self._asked: dict[int, list[int]] = {}
+        self._due = 0  # how many ends there are when the breath is over
 
     def run(self) -> dict[int, Decisions]:
         """Follows the record as far as what it tells of is asked for."""
         self._register()
         self._tell(SubmitStudy(project="default", user=WORKER, spec=self._recording.spec))
         study = self._engine.state.studies[1]
-        paced = _Paced(study.policy, self._engine.state)
-        study.policy = paced
-        for end, breath in self._breaths():
-            paced.due = end
+        self._pace(study.policy)
+        for due, breath in self._breaths():
+            self._due = due
             if not all(self._bring(study, arrival) for arrival in breath):
                 break
         return {
@@ -209,6 +159,15 @@ class _Replay:
             )
             for trial in study.trials.values()
         }
+
+    def _pace(self, policy: Policy) -> None:
+        """Lets a policy decide only when a breath is over; it answers the same whenever it is asked."""
+        decide, state = policy.decide, self._engine.state
+
+        def paced() -> list[Verdict]:
+            return decide() if state.last_sequence >= self._due else []
+
+        policy.decide = paced  # type: ignore[method-assign]
 
     def _breaths(self) -> Iterator[tuple[int, list[Arrival]]]:
         """What was heard of together, with how many ends there were then; what a policy cancelled comes by itself."""
@@ -333,13 +292,14 @@ class _Replay:
         self._report(path)
 
     def _propose(self, event: ProposalWanted) -> None:
-        spec = self._engine.state.studies[event.study].spec
-        point: Mapping[str, object] | None = self._recording.proposal(spec, event.trial)
+        study = self._engine.state.studies[event.study]
+        spec = study.spec
+        point: Mapping[str, object] | None = self._recording.proposal(spec, study.drawn)
         self._tell(
             ProposeTrial(
                 study=event.study,
                 trial=event.trial,
                 sequence=event.sequence,
-                assignment=dict(spec.point(event.trial) if point is None else point),
+                assignment=dict(spec.point(study.drawn) if point is None else point),
             )
         )

@@ -46,7 +46,7 @@ def recording(states, objectives=(ACCURACY,), searched=SPACE, steps=4):
             {
                 "trial": number, "state": state, "reason": f"because of {number}", "step": reached,
                 "max_steps": steps, "hyperparameters": spec.hyperparameters(spec.point(number)),
-                "assignment": dict(spec.point(number)), "fork": None, "history": history, "path": [],
+                "assignment": dict(spec.point(number)), "fork": None, "by_user": False, "history": history, "path": [],
             }
         )  # fmt: skip
     arrivals = [
@@ -89,6 +89,7 @@ def test_states_values_and_evaluations():
         "hippo_state": "stopped",
         "hippo_reason": "because of 1",
         "hippo_steps": 2,
+        "hippo_fork": None,
         "hippo_metrics": {"accuracy": 1.2, "loss": -1.2, "size": 5.0},
         "hippo_hyperparameters": recording(["waiting"] * 2)["trials"][1]["hyperparameters"],
     }
@@ -131,11 +132,13 @@ def test_several_objectives_have_their_front_and_no_evaluations():
     assert found.trials[0].intermediate_values == {}
 
 
-def test_what_was_forked_is_left_out_and_the_others_keep_their_names():
-    content = recording(["completed"] * 3)
-    content["trials"][1].update(assignment=None, fork={"trial": 0, "at": 1})
+def test_what_a_user_forked_is_left_out_and_the_others_keep_their_names():
+    content = recording(["completed"] * 4)
+    content["trials"][1].update(assignment=None, fork={"trial": 0, "at": 1}, by_user=True)
+    content["trials"][3].update(fork={"trial": 2, "at": 1})
     found = convert(Recording.from_json(content))
-    assert [trial.user_attrs["hippo_trial"] for trial in found.trials] == [0, 2]
+    assert [trial.user_attrs["hippo_trial"] for trial in found.trials] == [0, 2, 3]
+    assert found.trials[2].user_attrs["hippo_fork"] == {"trial": 2, "at": 1}
 
 
 @pytest.mark.parametrize(

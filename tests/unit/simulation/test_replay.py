@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 
-from hippo_core import policies
+from hippo_core import policies, space
 from hippo_core.engine import export
 from hippo_core.engine.commands import Command
 from hippo_core.engine.events import RequestClosed, RequestOpened
 from hippo_core.errors import InvalidStudy
 from hippo_core.simulation.recording import Recording
 from hippo_core.simulation.replay import replay
+from hippo_core.study import StudySpec
+from tests.studies import study
 from tests.unit.engine.cluster import Cluster
 from tests.unit.engine.test_cluster import spec, submit
 
@@ -68,8 +70,13 @@ class Recorded(Cluster):
 def trained(
     seed: int, policy: policies.PolicySpec, strike: Callable[[Cluster], None] | None = None
 ) -> Recording:
+    return of(seed, spec(policy=policy), strike)
+
+
+def of(seed: int, study: StudySpec, strike: Callable[[Cluster], None] | None) -> Recording:
+    """A study that was trained, by chance, on two workers."""
     cluster = Recorded(seed)
-    submit(cluster, spec(policy=policy))
+    submit(cluster, study)
     if strike is not None:
         strike(cluster)
     cluster.run()
@@ -104,6 +111,20 @@ def test_in_the_order_of_its_record_every_decision_is_the_same(
     """1. A study is trained in any order, reports come in lumps. 2. In the order in which ends were heard of, and with
     what was heard together, the engine asks for the same, in the same order, and stops for the same reasons."""
     assert replay(trained(seed, policy, strike)) == ()
+
+
+@pytest.mark.parametrize("strike", [None, faults], ids=["quiet", "faults"])
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_population_forks_the_same(asynchronous: bool, strike: Callable[[Cluster], None] | None) -> None:
+    population = study(
+        {"lr": space.loguniform(1e-4, 1e-1)},
+        policy=policies.pbt(interval=3, asynchronous=asynchronous),
+        max_trials=8,
+        max_steps=9,
+    )
+    recording = of(1, population, strike)
+    assert any(trial.parent is not None for trial in recording.trials)
+    assert replay(recording) == ()
 
 
 @pytest.mark.parametrize(
@@ -157,8 +178,13 @@ def test_what_did_not_end_by_itself_is_not_replayed(changes: dict[str, Any], sai
 def test_what_a_user_has_said_is_not_replayed() -> None:
     recording = trained(0, policies.full())
     steered = replace(recording.arrivals[0], by_user=True)
-    with pytest.raises(InvalidStudy, match="a user forked or extended"):
-        replay(replace(recording, arrivals=(steered, *recording.arrivals[1:])))
+    added = replace(recording.trials[0], by_user=True)
+    for changed in (
+        replace(recording, arrivals=(steered, *recording.arrivals[1:])),
+        replace(recording, trials=(added, *recording.trials[1:])),
+    ):
+        with pytest.raises(InvalidStudy, match="a user has added or extended"):
+            replay(changed)
 
 
 def test_a_policy_that_watches_is_not_replayed() -> None:
