@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hippo_core.engine.states import FailureClass
+from hippo_core.policies import Verdict
 from hippo_core.study import StudySpec
 
 Json = Mapping[str, Any]
@@ -157,6 +158,36 @@ class FailProposal:
     study: int
     trial: int
     sequence: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerPolicy:
+    """Carry out what a user's own policy has decided. An answer that is not waited for changes nothing.
+
+    Attributes:
+        study: The study's number.
+        number: How many answers it had given before.
+        mark: Of how many calls of the study's history it was told.
+        max_trials: How many trials it was told that there will be.
+        finish: Whether it was told that nothing is open or to come.
+        verdicts: What it decided.
+    """
+
+    study: int
+    number: int
+    mark: int
+    max_trials: int
+    finish: bool
+    verdicts: tuple[Verdict, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailPolicy:
+    """Count a failure of a user's own policy to answer, if the answer is still waited for."""
+
+    study: int
+    number: int
     reason: str
 
 
@@ -355,6 +386,8 @@ Command = (
     | DeleteStudy
     | ProposeTrial
     | FailProposal
+    | AnswerPolicy
+    | FailPolicy
     | RegisterWorker
     | Heartbeat
     | DrainWorker

@@ -12,14 +12,27 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self, assert_never
 
-from hippo_core.engine import enqueueing, fold, forks, orders, proposals, reports, studies, workers
+from hippo_core.engine import (
+    consultations,
+    enqueueing,
+    fold,
+    forks,
+    orders,
+    policy_answers,
+    proposals,
+    reports,
+    studies,
+    workers,
+)
 from hippo_core.engine.commands import (
+    AnswerPolicy,
     Command,
     DeleteStudy,
     DrainWorker,
     EnqueueTrial,
     ExtendStudy,
     ExtendTrial,
+    FailPolicy,
     FailProposal,
     ForkTrial,
     Heartbeat,
@@ -148,6 +161,10 @@ class Engine:
                 proposals.propose(decision, command)
             case FailProposal():
                 proposals.fail(decision, command)
+            case AnswerPolicy():
+                return policy_answers.answer(decision, command)
+            case FailPolicy():
+                policy_answers.fail(decision, command)
             case RegisterWorker():
                 return workers.register(decision, command)
             case Heartbeat():
@@ -187,6 +204,12 @@ class Engine:
     def proposal_task(self, wanted: proposals.MakeProposal) -> proposals.ProposalTask:
         """All that a proposal is a function of."""
         return proposals.task(self.state.studies[wanted.study])
+
+    def policy_question(
+        self, wanted: consultations.ConsultPolicy, known: int
+    ) -> consultations.PolicyQuestion:
+        """All that an answer of a user's own policy is a function of, without the rounds that are ``known`` there."""
+        return consultations.question(self.state, self.state.studies[wanted.study], known)
 
     def removed(self, done: orders.RemoveCheckpoint) -> None:
         """The files of a checkpoint are gone."""

@@ -123,6 +123,39 @@ class ProposalFailed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyAnswered:
+    """A user's own policy has decided; what follows from it comes with this.
+
+    It had given ``number`` answers before, was told of the first ``mark`` calls of the study's history, of which there
+    are no two versions, and that the study has ``max_trials`` in all. ``finish``: nothing was open or to come.
+    """
+
+    study: int
+    number: int
+    mark: int
+    max_trials: int
+    finish: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyFailed:
+    """A user's own policy could not give its answer ``number``; ``failures`` is how often."""
+
+    study: int
+    number: int
+    failures: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyForgiven:
+    """A user wants a policy asked again, whose failures to give its answer ``number`` count no more."""
+
+    study: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrialCreated:
     """A trial was proposed; ``assignment`` holds a value for each domain drawn.
 
@@ -404,6 +437,9 @@ Event = (
     | NodeCreated
     | ProposalWanted
     | ProposalFailed
+    | PolicyAnswered
+    | PolicyFailed
+    | PolicyForgiven
     | TrialCreated
     | TrialLimited
     | TrialStopped

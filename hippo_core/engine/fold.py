@@ -13,6 +13,7 @@ from hippo_core.engine import fold_training
 from hippo_core.engine.evaluations import AT_REST, closing_of, objective_values, renew_policy, tell_upto
 from hippo_core.engine.state import (
     Added,
+    Answered,
     Ended,
     EngineState,
     Forked,
@@ -64,6 +65,8 @@ def apply(state: EngineState, event: ev.Event) -> None:
             _apply_trial(state, event)
         case ev.ProposalWanted() | ev.ProposalFailed():
             _apply_proposal(state, event)
+        case ev.PolicyAnswered() | ev.PolicyFailed() | ev.PolicyForgiven():
+            _apply_policy(state, event)
         case ev.WorkerRegistered() | ev.WorkerStateChanged():
             fold_training.apply_worker(state, event)
         case (
@@ -209,6 +212,21 @@ def _apply_proposal(state: EngineState, event: ev.ProposalWanted | ev.ProposalFa
             assert_never(event)
 
 
+def _apply_policy(state: EngineState, event: ev.PolicyAnswered | ev.PolicyFailed | ev.PolicyForgiven) -> None:
+    study = state.studies[event.study]
+    match event:
+        case ev.PolicyAnswered():
+            study.answers.append(Answered(event.mark, event.max_trials, event.finish))
+            study.policy_failures, study.policy_failure = 0, ""
+        case ev.PolicyFailed():
+            study.policy_failures, study.policy_failure = event.failures, event.reason
+        case ev.PolicyForgiven():
+            study.policy_failures, study.policy_failure = 0, ""
+        case _:
+            assert_never(event)
+    state.touched_studies[study.id] = None
+
+
 TrialEvent = (
     ev.TrialCreated
     | ev.TrialLimited
@@ -322,7 +340,9 @@ def _close_request(state: EngineState, study: Study, event: ev.RequestClosed) ->
         if study.policy.watches:
             tell_upto(study, trial, node, event.reached)
         values = objective_values(study, node, event.reached)
-        state.tell(study, Observed(trial.number, event.step, values, node.owner(event.reached).id))
+        model = node.owner(event.reached).id
+        state.tell(study, Observed(trial.number, event.step, values, model, trial.observed))
+        trial.observed = max(trial.observed, event.reached)
     if event.state in {RequestState.DIVERGED, RequestState.FAILED}:
         state.tell(study, Ended(trial.number))
     if study.policy.watches:

@@ -1,4 +1,4 @@
-"""What the shells are to do: what each worker ought to know, which files are to go, which points are to be proposed.
+"""What the shells are to do: what workers ought to know, which files are to go, who is to propose or decide something.
 
 All level-triggered.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hippo_core.engine.consultations import ConsultPolicy, policies_to_consult
 from hippo_core.engine.proposals import MakeProposal, proposals_to_make
 from hippo_core.engine.state import EngineState
 from hippo_core.engine.states import WorkerState
@@ -25,7 +26,7 @@ class RemoveCheckpoint:
     fence: int
 
 
-Wanted = RemoveCheckpoint | MakeProposal
+Wanted = RemoveCheckpoint | MakeProposal | ConsultPolicy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,9 +131,9 @@ def _digest_of_start(state: EngineState, lease: Lease) -> str:
 
 
 def wanted(state: EngineState) -> tuple[Wanted, ...]:
-    """Work for the shell: files that are to go until ``Engine.removed`` is told, points until a command brings them."""
+    """Work for the shell: files that are to go until ``Engine.removed`` is told, points and answers until they come."""
     removals = (
         RemoveCheckpoint(plan=plan, node=node, step=step, fence=fence)
         for (node, step, fence), plan in state.dropped.items()
     )
-    return (*removals, *proposals_to_make(state))
+    return (*removals, *proposals_to_make(state), *policies_to_consult(state))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
+from hippo_core.engine.consultations import awaits_answer, unanswered_trials
 from hippo_core.engine.decision import Decision
 from hippo_core.engine.evaluations import AT_REST, note_evaluations, progress, renew_policy, tell_untold
 from hippo_core.engine.events import StudyStateChanged, TrialStateChanged, TrialStopped, TrialWanted
@@ -42,23 +43,28 @@ def _follow_policy(decision: Decision, study: Study) -> None:
         tell_untold(study)
     verdicts = study.policy.decide()
     for each in verdicts:
-        _carry_out(decision, study, each)
+        carry_out(decision, study, each)
     if any(isinstance(each, Fork) for each in verdicts):
         return  # what is wanted of the forks is to be known before anything rests or ends
     _open_wishes(decision, study)
+    undecided = unanswered_trials(study) if study.touched else frozenset()
     for number in list(study.touched):
         trial = study.trials[number]
+        if number in undecided and trial.reached < trial.limit:
+            continue  # its policy is being asked
         if trial.target is None and trial.state is TrialState.WAITING:
             _rest(decision, study, trial)
-    study.touched.clear()
+        del study.touched[number]
     if study.open:
         return
     if study.unproposed:
         pause_if_given_up(decision, study)
         return
+    if awaits_answer(study):
+        return
     last = study.policy.finish()
     for each in last:
-        _carry_out(decision, study, each)
+        carry_out(decision, study, each)
     if not last:
         _complete(decision, study)
 
@@ -73,7 +79,8 @@ def _open_wishes(decision: Decision, study: Study) -> None:
             open_request(decision, study, trial, trial.wanted, EXTENDED, by_user=True)
 
 
-def _carry_out(decision: Decision, study: Study, each: Verdict) -> None:
+def carry_out(decision: Decision, study: Study, each: Verdict) -> None:
+    """Does what a policy has decided."""
     trial = study.trials[each.trial]
     match each:
         case Extend():

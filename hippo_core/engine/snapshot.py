@@ -33,9 +33,17 @@ def _study(study: Study) -> dict[str, object]:
         "open": sorted(study.open),
         "proposal": study.proposal,
         "closings": study.closings,
+        "policy": _policy(study),
         "trained": (study.steps_trained, study.steps_retrained, round(study.seconds, SECOND_DIGITS)),
         "trials": {trial.number: _trial(trial) for trial in study.trials.values()},
     }
+
+
+def _policy(study: Study) -> object:
+    """What a user's own policy was told, and what it has come to."""
+    if not study.answers and not study.policy_failures:
+        return None
+    return (study.history, study.answers, study.policy_failures, study.policy_failure)
 
 
 def _trial(trial: Trial) -> tuple[object, ...]:

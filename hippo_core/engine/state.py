@@ -69,6 +69,7 @@ class Observed:
     step: int
     values: Values | None
     model: int
+    since: int = 0  #: the furthest step of the trial that was observed before
 
     def tell(self, policy: Policy) -> None:
         """Tells a policy."""
@@ -114,6 +115,15 @@ class Closing:
 
 
 @dataclass(frozen=True, slots=True)
+class Answered:
+    """A round of a user's own policy that it has answered: what it was told, and when it was asked."""
+
+    mark: int  #: so many calls of the study's history
+    max_trials: int
+    finish: bool  #: whether nothing was open, and no trial to come
+
+
+@dataclass(frozen=True, slots=True)
 class Proposal:
     """A point that a study waits for, and what its sampler may see."""
 
@@ -143,6 +153,7 @@ class Trial:
     reached_node: Node | None = None
     value: float | None = None  #: the first objective at ``reached``
     led: int = 0  #: the furthest step that a request of its policy came to
+    observed: int = 0  #: the furthest step that its policy observed
     stopped_by_user: bool = False
     wanted: int = 0  #: up to which step a user wants it trained; 0: no further than its policy
     told: int = 0  #: up to which step its evaluations were told to a policy that watches
@@ -193,6 +204,10 @@ class Study:
     outdated: bool = False  #: whether another policy is to be made from the history
     proposal: Proposal | None = None  #: the point that it waits for
     closings: list[Closing] = field(default_factory=list)  #: in order, where its sampler learns
+    news: int = 0  #: so many calls of the history, up to the last one that is more than a request's opening
+    answers: list[Answered] = field(default_factory=list)  #: of its user's own policy, in order
+    policy_failures: int = 0  #: how often that has failed since its last answer
+    policy_failure: str = ""  #: why it failed last
     steps_trained: int = 0
     steps_retrained: int = 0
     seconds: float = 0.0
@@ -294,5 +309,7 @@ class EngineState:
     def tell(self, study: Study, call: PolicyCall) -> None:
         """Tells a study's policy, and remembers it."""
         study.history.append(call)
+        if not isinstance(call, Requested):
+            study.news = len(study.history)
         call.tell(study.policy)
         self.touched_studies[study.id] = None

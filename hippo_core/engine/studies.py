@@ -31,6 +31,7 @@ from hippo_core.engine.events import (
     TrialWanted,
 )
 from hippo_core.engine.lookup import find_study, find_trial
+from hippo_core.engine.policy_answers import forgive
 from hippo_core.engine.proposals import renew_failed
 from hippo_core.engine.requests import open_request
 from hippo_core.engine.settling import stop_one, stop_trials
@@ -159,6 +160,7 @@ def resume(decision: Decision, command: ResumeStudy) -> None:
     """Takes a paused study up again."""
     study = find_study(decision.state, command.project, command.name)
     renew_failed(decision, study)
+    forgive(decision, study)
     if study.state is StudyState.RUNNING:
         return
     _expect(study, StudyState.PAUSED, "resumed")

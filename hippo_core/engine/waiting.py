@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from hippo_core.engine.consultations import awaits_answer
 from hippo_core.engine.environments import environment_of, fits
+from hippo_core.engine.policy_answers import policy_in_words
 from hippo_core.engine.proposals import proposal_in_words
 from hippo_core.engine.state import EngineState, Study
 from hippo_core.engine.states import StudyState, WorkerState
@@ -15,6 +17,9 @@ def waiting_reason(state: EngineState, study: Study) -> str:
     """What a running study waits for, or is trying again; empty where it is simply being trained."""
     if study.state is not StudyState.RUNNING:
         return ""
+    if awaits_answer(study) and (study.policy_failures or not study.open):
+        live = any(worker.state is WorkerState.LIVE for worker in state.workers.values())
+        return policy_in_words(study) if live or study.policy_failures else NO_WORKER
     if study.proposal is not None and (study.proposal.failures or not study.open):
         return proposal_in_words(study)
     if not study.open:

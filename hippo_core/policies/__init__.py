@@ -12,6 +12,7 @@ from hippo_core.policies.dehb import DehbSpec, dehb
 from hippo_core.policies.full import FullSpec, full
 from hippo_core.policies.hyperband import HyperbandSpec, hyperband
 from hippo_core.policies.median_stopping import median_stopping
+from hippo_core.policies.own import OwnSpec, own
 from hippo_core.policies.pasha import PashaSpec, pasha
 from hippo_core.policies.patience import PatienceSpec, patience
 from hippo_core.policies.pbt import PbtSpec, pbt
@@ -37,6 +38,7 @@ __all__ = [
     "Fork",
     "FullSpec",
     "HyperbandSpec",
+    "OwnSpec",
     "PashaSpec",
     "PatienceSpec",
     "PbtSpec",
@@ -54,6 +56,7 @@ __all__ = [
     "full",
     "hyperband",
     "median_stopping",
+    "own",
     "pasha",
     "patience",
     "pbt",
@@ -76,6 +79,7 @@ POLICIES: Mapping[str, Any] = {
         percentile_stopping,
         patience,
         threshold_stopping,
+        own,
     )
 }
 

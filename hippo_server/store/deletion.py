@@ -28,7 +28,15 @@ def delete_study(cursor: Cursor, study: int, now: datetime) -> None:
         """,
         (now, study, study),
     )
-    for table in ("requests", "trial_limits", "trial_stops", "proposals", "trials"):
+    for table in (
+        "requests",
+        "trial_limits",
+        "trial_stops",
+        "proposals",
+        "policy_answers",
+        "policy_failures",
+        "trials",
+    ):
         cursor.execute(f"DELETE FROM {table} WHERE study = %s", (study,))
 
 

@@ -36,6 +36,7 @@ def load(database: Database) -> Iterator[ev.Event]:
         yield from failures(rows)
         yield from _trials(rows)
         yield from _proposals(rows)
+        yield from _policies(rows)
         yield from _states(rows)
 
 
@@ -184,6 +185,23 @@ def _proposals(rows: Rows) -> Iterator[ev.Event]:
         )
         if failed:
             yield ev.ProposalFailed(study=study, trial=trial, failures=failed, reason=reason)
+
+
+def _policies(rows: Rows) -> Iterator[ev.Event]:
+    """What users' own policies have answered, and how often they have failed since."""
+    for study, number, mark, max_trials, finish in rows(
+        "SELECT study, number, mark, max_trials, finish FROM policy_answers ORDER BY study, number"
+    ):
+        yield ev.PolicyAnswered(study=study, number=number, mark=mark, max_trials=max_trials, finish=finish)
+    for study, number, failed, reason in rows(
+        """
+        SELECT study, number, failures, reason FROM policy_failures f
+        WHERE failures > 0
+          AND NOT EXISTS (SELECT FROM policy_answers a WHERE a.study = f.study AND a.number = f.number)
+        ORDER BY study
+        """
+    ):
+        yield ev.PolicyFailed(study=study, number=number, failures=failed, reason=reason)
 
 
 def _states(rows: Rows) -> Iterator[ev.Event]:

@@ -46,6 +46,8 @@ def add_event(batch: Batch, event: ev.Event, position: int) -> None:
             _add_trial_event(batch, event, position)
         case ev.ProposalWanted() | ev.ProposalFailed():
             _add_proposal_event(batch, event)
+        case ev.PolicyAnswered() | ev.PolicyFailed() | ev.PolicyForgiven():
+            _add_policy_event(batch, event)
         case ev.RequestOpened():
             _request_opened(batch, event, position)
         case ev.RequestClosed():
@@ -190,6 +192,31 @@ def _add_proposal_event(batch: Batch, event: ev.ProposalWanted | ev.ProposalFail
             )
         case ev.ProposalFailed():
             batch.update("proposals", event.study, event.trial, failures=event.failures, reason=event.reason)
+        case _:
+            assert_never(event)
+
+
+def _add_policy_event(batch: Batch, event: ev.PolicyAnswered | ev.PolicyFailed | ev.PolicyForgiven) -> None:
+    match event:
+        case ev.PolicyAnswered():
+            batch.insert(
+                "policy_answers",
+                study=event.study,
+                number=event.number,
+                mark=event.mark,
+                max_trials=event.max_trials,
+                finish=event.finish,
+            )
+        case ev.PolicyFailed():
+            batch.insert(
+                "policy_failures",
+                study=event.study,
+                number=event.number,
+                failures=event.failures,
+                reason=event.reason,
+            )
+        case ev.PolicyForgiven():
+            batch.update("policy_failures", event.study, event.number, failures=0, reason="")
         case _:
             assert_never(event)
 

@@ -99,6 +99,36 @@ COMMENT ON COLUMN proposals.max_steps IS
 COMMENT ON COLUMN proposals.failures IS 'how often its sampler has failed to make it';
 COMMENT ON COLUMN proposals.reason IS 'why it failed last';
 
+CREATE TABLE policy_answers (
+    study bigint NOT NULL CONSTRAINT fk_policy_answers_study REFERENCES studies,
+    number bigint NOT NULL,
+    mark bigint NOT NULL,
+    max_trials bigint NOT NULL,
+    finish boolean NOT NULL,
+    CONSTRAINT pk_policy_answers PRIMARY KEY (study, number)
+);
+COMMENT ON TABLE policy_answers IS
+    'What users'' own policies have answered, and from what: they are told the same once more after a loss.';
+COMMENT ON COLUMN policy_answers.study IS 'the study';
+COMMENT ON COLUMN policy_answers.number IS 'how many came before';
+COMMENT ON COLUMN policy_answers.mark IS 'of how much of the study''s history it was told';
+COMMENT ON COLUMN policy_answers.max_trials IS 'how many trials there were to be in all';
+COMMENT ON COLUMN policy_answers.finish IS 'whether no trial was on its way or to come';
+
+CREATE TABLE policy_failures (
+    study bigint NOT NULL CONSTRAINT fk_policy_failures_study REFERENCES studies,
+    number bigint NOT NULL,
+    failures bigint DEFAULT 0 NOT NULL,
+    reason text DEFAULT '' NOT NULL,
+    CONSTRAINT pk_policy_failures PRIMARY KEY (study, number)
+);
+COMMENT ON TABLE policy_failures IS
+    'Answers that users'' own policies failed to give. One without an answer is still waited for.';
+COMMENT ON COLUMN policy_failures.study IS 'the study';
+COMMENT ON COLUMN policy_failures.number IS 'the answer that did not come';
+COMMENT ON COLUMN policy_failures.failures IS 'how often its policy has failed to give it';
+COMMENT ON COLUMN policy_failures.reason IS 'why it failed last';
+
 CREATE TABLE trial_limits (
     raised bigint CONSTRAINT pk_trial_limits PRIMARY KEY,
     study bigint NOT NULL,

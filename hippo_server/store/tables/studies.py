@@ -92,6 +92,29 @@ proposals = Table(
     comment="Points that samplers were asked for. One without a trial is still waited for.",
 )
 
+policy_answers = Table(
+    "policy_answers",
+    metadata,
+    Column("study", BigInteger, ForeignKey("studies.id"), primary_key=True, comment="the study"),
+    Column("number", BigInteger, primary_key=True, autoincrement=False, comment="how many came before"),
+    Column("mark", BigInteger, nullable=False, comment="of how much of the study's history it was told"),
+    Column("max_trials", BigInteger, nullable=False, comment="how many trials there were to be in all"),
+    Column("finish", Boolean, nullable=False, comment="whether no trial was on its way or to come"),
+    comment="What users' own policies have answered, and from what: they are told the same once more after a loss.",
+)
+
+policy_failures = Table(
+    "policy_failures",
+    metadata,
+    Column("study", BigInteger, ForeignKey("studies.id"), primary_key=True, comment="the study"),
+    Column(
+        "number", BigInteger, primary_key=True, autoincrement=False, comment="the answer that did not come"
+    ),
+    count("failures", "how often its policy has failed to give it"),
+    words("reason", "why it failed last"),
+    comment="Answers that users' own policies failed to give. One without an answer is still waited for.",
+)
+
 trial_limits = Table(
     "trial_limits",
     metadata,

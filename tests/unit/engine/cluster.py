@@ -19,6 +19,7 @@ from typing import Any
 
 from hippo_core.engine import journal
 from hippo_core.engine.commands import (
+    AnswerPolicy,
     Command,
     FailedReport,
     Heartbeat,
@@ -33,6 +34,7 @@ from hippo_core.engine.commands import (
     TrainedReport,
     UnusableReport,
 )
+from hippo_core.engine.consultations import ConsultPolicy, PolicyQuestion
 from hippo_core.engine.decision import EngineSettings
 from hippo_core.engine.engine import Engine, Result
 from hippo_core.engine.events import CheckpointDropped, Event
@@ -41,6 +43,9 @@ from hippo_core.engine.orders import LeaseOrder
 from hippo_core.engine.proposals import MakeProposal, ProposalTask
 from hippo_core.engine.states import FailureClass
 from hippo_core.errors import Stale
+from hippo_core.own_policy import Policy
+from hippo_core.policies import Verdict
+from hippo_core.policies.hosting import PolicyHost
 from hippo_core.proposing import own_point
 from hippo_core.simulation.path import SimulatedPath
 
@@ -136,6 +141,10 @@ class Cluster:
         self.workers = {name: SimulatedWorker(name, slots) for name, slots in workers.items()}
         self.offers_answered: list[bool] = []
         self.proposed: list[ProposeTrial] = []
+        self.policy_classes: dict[str, type[Policy]] = {}  #: by reference
+        self.policies: dict[int, tuple[PolicyHost, int]] = {}  #: by study, with how many rounds they know
+        self.asked: dict[int, tuple[PolicyHost, PolicyQuestion, list[Verdict]]] = {}
+        self.verdicts: dict[int, list[list[Verdict]]] = {}  #: by study, of each answer that was taken
         self.trained = 0
         self.next_heartbeat = 0.0
         for name in workers:
@@ -191,9 +200,14 @@ class Cluster:
                     yield "report", name, fence
         for wanted in self.proposals_wanted():
             yield "propose", "", wanted.study
+        for consulted in self.consultations_wanted():
+            yield ("answer" if consulted.study in self.asked else "ask"), "", consulted.study
 
     def proposals_wanted(self) -> list[MakeProposal]:
         return [wanted for wanted in self.engine.wanted() if isinstance(wanted, MakeProposal)]
+
+    def consultations_wanted(self) -> list[ConsultPolicy]:
+        return [wanted for wanted in self.engine.wanted() if isinstance(wanted, ConsultPolicy)]
 
     def act(self) -> None:
         """Lets one possible action happen."""
@@ -203,8 +217,8 @@ class Cluster:
             for worker in self.workers.values():
                 self.tell(Heartbeat(worker=worker.name, incarnation=str(worker.incarnation)))
         kind, name, fence = self.random.choice(list(self.actions()))
-        if kind == "propose":
-            self.propose(fence)
+        if not name:
+            getattr(self, kind)(fence)
             return
         worker = self.workers[name]
         if kind == "receive":
@@ -225,7 +239,7 @@ class Cluster:
             running = worker.running.get(fence)
             if running is not None and (node, step) not in running.answered:
                 running.answered.add((node, step))
-                self.answer(running, (node, step))
+                self.answer_offer(running, (node, step))
         for fence, save, _ in directives.stops:
             running = worker.running.get(fence)
             if running is not None and not running.done:
@@ -250,7 +264,7 @@ class Cluster:
             running.tell(UnusableReport(node=node, step=step, fence=fence, missing=True, reason="gone"))
             running.end(ReleasedReport(reason="start unusable"))
 
-    def answer(self, running: Running, state: State) -> None:
+    def answer_offer(self, running: Running, state: State) -> None:
         will = running.is_ahead(state)
         self.offers_answered.append(will)
         running.answer(state, will)
@@ -302,7 +316,44 @@ class Cluster:
         self.proposed.append(command)
         self.tell(command)
 
+    def ask(self, study: int) -> None:
+        """Asks a study's own policy: in the process that knows the earlier rounds, or in another, told all of them."""
+        (wanted,) = [each for each in self.consultations_wanted() if each.study == study]
+        host, known = self.policies.pop(study, None) or (None, 0)
+        question = self.engine.policy_question(wanted, known)
+        if host is None:
+            host = PolicyHost(
+                self.policy_classes[question.policy.reference](),
+                question.context,
+                question.policy.arguments,
+            )
+        verdicts = [host.answer(each) for each in question.rounds][-1]
+        self.asked[study] = (host, question, verdicts)
+
+    def answer(self, study: int) -> None:
+        """The answer comes, however much has happened meanwhile."""
+        host, question, verdicts = self.asked.pop(study)
+        asked = question.rounds[-1]
+        taken = self.tell(
+            AnswerPolicy(
+                study=study,
+                number=question.number,
+                mark=question.mark,
+                max_trials=asked.max_trials,
+                finish=asked.finish,
+                verdicts=tuple(verdicts),
+            )
+        )
+        if taken:
+            self.verdicts.setdefault(study, []).append(verdicts)
+            self.policies[study] = (host, question.number + 1)
+
     # Faults
+
+    def lose_policies(self) -> None:
+        """The processes of users' own policies die, also one that is about to answer."""
+        self.policies.clear()
+        self.asked.clear()
 
     def repeat_proposal(self) -> None:
         """An answer that was given comes once more."""
