@@ -26,6 +26,7 @@ from hippo_server.changes import Changes
 from hippo_server.commits import GroupCommit
 from hippo_server.databases import Database
 from hippo_server.metrics import Metrics
+from hippo_server.policies.consulting import consult_policies
 from hippo_server.proposals.making import make_proposals
 from hippo_server.proposals.processes import Proposers
 from hippo_server.removal import remove_files
@@ -228,6 +229,7 @@ class Driver:
         self.readiness.notify()
         self._keep_up(remove_files(term, self.storage, store))
         self._keep_up(make_proposals(term, self.proposers))
+        self._keep_up(consult_policies(term))
         log.info("term_began term=%d seconds=%.3f", number, time.monotonic() - began)
         # What was due while nobody led, and what the restored state asks for, is decided now.
         _, record = term.decide(Tick(), "server", "Tick")
@@ -257,6 +259,7 @@ class Driver:
         self._ending = term
         self._lost.set()
         term.proposals.set()
+        term.consultations.set()
         for changes in (self.changes, self.orders, self.readiness):
             changes.notify()
 

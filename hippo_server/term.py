@@ -23,6 +23,7 @@ from hippo_server.answers import Answers, Asked
 from hippo_server.changes import Changes
 from hippo_server.commits import GroupCommit, lost
 from hippo_server.metrics import Metrics
+from hippo_server.policies.consultants import Consultants
 from hippo_server.store import Record, RequestAnswer
 
 log = logging.getLogger(__name__)
@@ -61,7 +62,8 @@ class Term:
         retimed: Position of the last record that changed a study's or a worker's times; 0: none waits.
         removals: Set when files of checkpoints may have to go.
         proposals: Set when studies may want points, or want them no more.
-        proposals: Set when studies may want points, or want them no more.
+        consultations: Set when studies may want their own policies asked, or want it no more.
+        consultants: The workers that can be asked.
     """
 
     number: int
@@ -78,6 +80,8 @@ class Term:
     retimed: int = 0
     removals: asyncio.Event = field(default_factory=asyncio.Event)
     proposals: asyncio.Event = field(default_factory=asyncio.Event)
+    consultations: asyncio.Event = field(default_factory=asyncio.Event)
+    consultants: Consultants = field(default_factory=Consultants)
     _timer: asyncio.TimerHandle | None = None
 
     def decide(self, command: Command, actor: str, cause: str) -> tuple[Result, Record]:
@@ -220,6 +224,7 @@ class Term:
         if not events:
             return
         self.changes.notify()
+        self.consultations.set()
         if any(isinstance(event, _ORDERS) for event in events):
             self.orders.notify()
         if any(isinstance(event, _TIMES) for event in events):

@@ -48,12 +48,29 @@ def load_object(text: str, field: str) -> dict[str, Any]:
     Raises:
         InvalidStudy: The field holds something else.
     """
+    value = _load(text, field)
+    if not isinstance(value, dict):
+        raise InvalidStudy(field, f"is a JSON {type(value).__name__}, not an object", "Send an object.")
+    return value
+
+
+def load_list(text: str, field: str) -> list[Any]:
+    """The JSON array in a field.
+
+    Raises:
+        InvalidStudy: The field holds something else.
+    """
+    value = _load(text, field)
+    if not isinstance(value, list):
+        raise InvalidStudy(field, f"is a JSON {type(value).__name__}, not an array", "Send an array.")
+    return value
+
+
+def _load(text: str, field: str) -> Any:
     try:
         value = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise InvalidStudy(field, f"is no JSON: {error}", "Send an object.") from error
-    if not isinstance(value, dict):
-        raise InvalidStudy(field, f"is a JSON {type(value).__name__}, not an object", "Send an object.")
+        raise InvalidStudy(field, f"is no JSON: {error}", "Send JSON.") from error
     if _is_deeper(value, DEEPEST):
         raise InvalidStudy(field, f"is nested deeper than {DEEPEST} levels", "Write it flatter.")
     return value

@@ -53,6 +53,10 @@ class Desk(Protocol):
         """At most so many reports that have not been sent."""
         ...
 
+    def take_answers(self) -> list[worker_pb2.PolicyAnswer]:
+        """Answers of users' own policies to questions of this stream."""
+        ...
+
     @property
     def in_flight(self) -> int:
         """How many reports were sent and are not acknowledged."""
@@ -202,7 +206,8 @@ class ServerConnection:
                 draining = request.draining = True
             if time.monotonic() - beat >= self._heartbeat_seconds:
                 beat, request.heartbeat = time.monotonic(), True
-            if request.reports or request.draining or request.heartbeat:
+            request.policy_answers.extend(self._desk.take_answers())
+            if request.reports or request.policy_answers or request.draining or request.heartbeat:
                 self._rearm(stream)
                 yield request
                 continue

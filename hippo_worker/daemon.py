@@ -23,6 +23,7 @@ from hippo_worker.connection import ServerConnection
 from hippo_worker.environment import Offer
 from hippo_worker.lease import Lease
 from hippo_worker.logs import LogShipper
+from hippo_worker.policies.hosts import PolicyHosts
 from hippo_worker.reports import Outbox
 from hippo_worker.settings import Endpoint, WorkerSettings
 from hippo_worker.slots.slot import Slot
@@ -63,6 +64,8 @@ class Daemon:
         self._orphan_seconds = 600.0
         self.connection = ServerConnection(endpoint.server, endpoint.token, self)
         self._logs = LogShipper(self.connection.append_log)
+        self._policies = PolicyHosts(supplies, self._say_of_policy)
+        self._answers: list[worker_pb2.PolicyAnswer] = []  # of policies, for the server
         self._slots = [
             Slot(spec, gpu, supplies, self._logs) for spec, gpu in zip(offer.slots, offer.gpus, strict=True)
         ]
@@ -91,6 +94,7 @@ class Daemon:
             for part in parts:
                 part.cancel()
             await asyncio.gather(*parts, return_exceptions=True)
+            await self._policies.forget()
             await self._supplies.publisher.close()
             self._supplies.spawner.close()
             await self.connection.close()
@@ -136,6 +140,8 @@ class Daemon:
         if response.storage != self._storage_address:
             self._supplies.storage = await asyncio.to_thread(Storage.open, response.storage)
             self._storage_address = response.storage
+        await self._policies.forget()  # the server asks anew
+        self._answers.clear()
         logger.info("registered", extra={"worker": self._settings.name, "term": response.term})
         for fence in response.revoked:
             await self._drop(fence)
@@ -157,6 +163,8 @@ class Daemon:
             fence, save, reason = convert.stop_from_proto(stopped)
             if (lease := self._leases.get(fence)) is not None:
                 await self._slot(lease).stop(lease, save, reason)
+        for question in response.policy_questions:
+            self._policies.ask(question)
         if response.drain:
             await self.drain("the server asked the worker to drain")
         self._forget_over()
@@ -171,6 +179,11 @@ class Daemon:
         for lease in self._leases.values():
             if len(taken) < count and (report := lease.outbox.take()) is not None:
                 taken.append(report)
+        return taken
+
+    def take_answers(self) -> list[worker_pb2.PolicyAnswer]:
+        """What users' own policies have answered, to be said on this connection."""
+        taken, self._answers = self._answers, []
         return taken
 
     @property
@@ -188,6 +201,10 @@ class Daemon:
         """Whether a draining worker has nothing left to say."""
         self._forget_over()
         return self._draining and not self._leases
+
+    def _say_of_policy(self, answer: worker_pb2.PolicyAnswer) -> None:
+        self._answers.append(answer)
+        self.connection.wake()
 
     # Leases.
 

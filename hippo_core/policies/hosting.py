@@ -153,9 +153,9 @@ def verdict_from_json(json: Any) -> Verdict:
     """
     match json:
         case {"extend": int() as trial, "to": int() as to, "reason": str() as reason}:
-            return Extend(trial, to, reason)
+            return Extend(int(trial), int(to), reason)
         case {"stop": int() as trial, "completes": bool() as completes, "reason": str() as reason}:
-            return Stop(trial, reason, completes)
+            return Stop(int(trial), reason, completes)
     raise ValueError(f"{json!r} is no verdict")
 
 

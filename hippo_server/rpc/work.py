@@ -9,9 +9,11 @@ fewer messages there are for it.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator
 
 from hippo_core.engine import commands
+from hippo_core.engine.consultations import PolicyQuestion
 from hippo_core.engine.orders import Directives
 from hippo_core.engine.reports import Accepted
 from hippo_core.errors import Stale, Unavailable
@@ -20,6 +22,7 @@ from hippo_server.rpc.reports import check_report
 from hippo_server.store import Record
 from hippo_server.term import Term
 from hippo_wire import convert
+from hippo_wire.policies import question_to_proto
 from hippo_wire.v1 import worker_pb2
 
 #: So many messages are decided ahead of their commit; then the worker is held back by the stream's flow control.
@@ -48,6 +51,34 @@ class WorkStream:
         self._offers: dict[tuple[int, int, int], None] = {}
         self._stops: dict[tuple[int, bool, str], None] = {}
         self._drain = False
+        self._ended = False
+        self._question = 0
+        self._questions: deque[worker_pb2.PolicyQuestion] = deque()
+        self._asked: dict[int, asyncio.Future[worker_pb2.PolicyAnswer]] = {}
+
+    @property
+    def worker(self) -> str:
+        """The worker's name."""
+        return self._worker
+
+    async def ask(self, question: PolicyQuestion) -> worker_pb2.PolicyAnswer:
+        """Asks a study's own policy on the worker.
+
+        Raises:
+            Unavailable: The connection has ended.
+        """
+        if self._ended:
+            raise _left()
+        self._question += 1
+        number, answer = self._question, asyncio.get_running_loop().create_future()
+        self._asked[number] = answer
+        try:
+            self._questions.extend(await asyncio.to_thread(lambda: [*question_to_proto(question, number)]))
+            self._wake.set()
+            found: worker_pb2.PolicyAnswer = await answer
+            return found
+        finally:
+            self._asked.pop(number, None)
 
     def replace(self) -> None:
         """Another connection of the worker has come: this one ends."""
@@ -67,6 +98,7 @@ class WorkStream:
             reader = asyncio.create_task(self._read(first, requests))
             reader.add_done_callback(lambda _: self._wake.set())
             self._wake.set()
+            self._term.consultants.come(self)
             try:
                 while True:
                     await self._wake.wait()
@@ -86,6 +118,11 @@ class WorkStream:
                         return
                     self._check()
             finally:
+                self._ended = True
+                self._term.consultants.go(self)
+                for answer in self._asked.values():
+                    if not answer.done():
+                        answer.set_exception(_left())
                 reader.cancel()
                 await asyncio.gather(reader, return_exceptions=True)
 
@@ -123,6 +160,10 @@ class WorkStream:
                 self._report(
                     term, convert.report_from_proto(message, self._worker, self._incarnation), records
                 )
+            for answer in request.policy_answers:
+                asked = self._asked.get(answer.question)
+                if asked is not None and not asked.done():
+                    asked.set_result(answer)
             if request.draining:
                 self._decide(commands.DrainWorker(worker=self._worker), records)
             if request.leaving:
@@ -169,7 +210,10 @@ class WorkStream:
             self._leases[lease.fence] = None
         acknowledged, self._acknowledged = self._acknowledged, {}
         revoked, self._revoked = self._revoked, {}
-        if fresh == Directives() and not acknowledged and not revoked:
+        questions = [self._questions.popleft()] if self._questions else []
+        if self._questions:
+            self._wake.set()  # one a message: each may be large
+        if fresh == Directives() and not acknowledged and not revoked and not questions:
             return None
         return worker_pb2.WorkResponse(
             term=self._term.number,
@@ -182,6 +226,7 @@ class WorkStream:
                 for fence, number in acknowledged.items()
             ],
             drain=fresh.drain,
+            policy_questions=questions,
         )
 
     def _fresh(self, directives: Directives) -> Directives:
@@ -196,3 +241,7 @@ class WorkStream:
         self._stops = dict.fromkeys(directives.stops)
         self._drain = directives.drain
         return fresh
+
+
+def _left() -> Unavailable:
+    return Unavailable("the worker has left.", "Another one is asked.")

@@ -884,6 +884,128 @@ class Report(_message.Message):
 Global___Report: _TypeAlias = Report  # noqa: Y015
 
 @_typing.final
+class PolicyQuestion(_message.Message):
+    """A study's own policy is asked, in a process of its own: it is told rounds, in order, and asked after each. What it
+    decides after the last one is wanted.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class EnvEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    QUESTION_FIELD_NUMBER: _builtins.int
+    STUDY_FIELD_NUMBER: _builtins.int
+    POLICY_JSON_FIELD_NUMBER: _builtins.int
+    CONTEXT_JSON_FIELD_NUMBER: _builtins.int
+    BUNDLE_FIELD_NUMBER: _builtins.int
+    ENV_FIELD_NUMBER: _builtins.int
+    SECRETS_FIELD_NUMBER: _builtins.int
+    KNOWN_FIELD_NUMBER: _builtins.int
+    ROUNDS_JSON_FIELD_NUMBER: _builtins.int
+    MORE_FIELD_NUMBER: _builtins.int
+    question: _builtins.int
+    """Its number, which the answer repeats."""
+    study: _builtins.int
+    """The study's number."""
+    policy_json: _builtins.str
+    """JSON object: the class, and what it is made with."""
+    context_json: _builtins.str
+    """JSON object: what it knows of the study from the beginning."""
+    bundle: _builtins.str
+    """The bundle with its code."""
+    known: _builtins.int
+    """How many rounds the process must have been told already; 0: one that begins anew is asked."""
+    more: _builtins.bool
+    """Whether further rounds of the same question follow in another message."""
+    @_builtins.property
+    def env(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Environment variables for its process."""
+
+    @_builtins.property
+    def secrets(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of variables that its environment takes from the worker's."""
+
+    @_builtins.property
+    def rounds_json(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The rounds that follow, each a JSON object."""
+
+    def __init__(
+        self,
+        *,
+        question: _builtins.int = ...,
+        study: _builtins.int = ...,
+        policy_json: _builtins.str = ...,
+        context_json: _builtins.str = ...,
+        bundle: _builtins.str = ...,
+        env: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        secrets: _abc.Iterable[_builtins.str] | None = ...,
+        known: _builtins.int = ...,
+        rounds_json: _abc.Iterable[_builtins.str] | None = ...,
+        more: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle", b"bundle", "context_json", b"context_json", "env", b"env", "known", b"known", "more", b"more", "policy_json", b"policy_json", "question", b"question", "rounds_json", b"rounds_json", "secrets", b"secrets", "study", b"study"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PolicyQuestion: _TypeAlias = PolicyQuestion  # noqa: Y015
+
+@_typing.final
+class PolicyAnswer(_message.Message):
+    """What a policy decided, or why it has not."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUESTION_FIELD_NUMBER: _builtins.int
+    VERDICTS_JSON_FIELD_NUMBER: _builtins.int
+    FAILED_FIELD_NUMBER: _builtins.int
+    LOST_FIELD_NUMBER: _builtins.int
+    question: _builtins.int
+    """The question's number."""
+    verdicts_json: _builtins.str
+    """JSON array of verdicts."""
+    failed: _builtins.str
+    """It failed: in words, with the line of its code. It is counted."""
+    lost: _builtins.str
+    """Its process was lost, or could not be started: in words. It is asked anew."""
+    def __init__(
+        self,
+        *,
+        question: _builtins.int = ...,
+        verdicts_json: _builtins.str = ...,
+        failed: _builtins.str = ...,
+        lost: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["failed", b"failed", "lost", b"lost", "outcome", b"outcome", "verdicts_json", b"verdicts_json"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failed", b"failed", "lost", b"lost", "outcome", b"outcome", "question", b"question", "verdicts_json", b"verdicts_json"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["verdicts_json", "failed", "lost"]  # noqa: Y015
+    _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
+
+Global___PolicyAnswer: _TypeAlias = PolicyAnswer  # noqa: Y015
+
+@_typing.final
 class WorkRequest(_message.Message):
     """What a daemon sends up the stream, coalesced."""
 
@@ -895,6 +1017,7 @@ class WorkRequest(_message.Message):
     HEARTBEAT_FIELD_NUMBER: _builtins.int
     DRAINING_FIELD_NUMBER: _builtins.int
     LEAVING_FIELD_NUMBER: _builtins.int
+    POLICY_ANSWERS_FIELD_NUMBER: _builtins.int
     worker: _builtins.str
     """In the first message: who."""
     incarnation: _builtins.str
@@ -909,6 +1032,10 @@ class WorkRequest(_message.Message):
     def reports(self) -> _containers.RepeatedCompositeFieldContainer[Global___Report]:
         """Reports of any of its leases."""
 
+    @_builtins.property
+    def policy_answers(self) -> _containers.RepeatedCompositeFieldContainer[Global___PolicyAnswer]:
+        """Answers to questions of this stream."""
+
     def __init__(
         self,
         *,
@@ -918,10 +1045,11 @@ class WorkRequest(_message.Message):
         heartbeat: _builtins.bool = ...,
         draining: _builtins.bool = ...,
         leaving: _builtins.bool = ...,
+        policy_answers: _abc.Iterable[Global___PolicyAnswer] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["draining", b"draining", "heartbeat", b"heartbeat", "incarnation", b"incarnation", "leaving", b"leaving", "reports", b"reports", "worker", b"worker"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["draining", b"draining", "heartbeat", b"heartbeat", "incarnation", b"incarnation", "leaving", b"leaving", "policy_answers", b"policy_answers", "reports", b"reports", "worker", b"worker"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1024,6 +1152,7 @@ class WorkResponse(_message.Message):
     REVOKED_FIELD_NUMBER: _builtins.int
     ACKNOWLEDGED_FIELD_NUMBER: _builtins.int
     DRAIN_FIELD_NUMBER: _builtins.int
+    POLICY_QUESTIONS_FIELD_NUMBER: _builtins.int
     term: _builtins.int
     """The leader's term."""
     drain: _builtins.bool
@@ -1048,6 +1177,10 @@ class WorkResponse(_message.Message):
     def acknowledged(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReportAcknowledged]:
         """Reports that are committed."""
 
+    @_builtins.property
+    def policy_questions(self) -> _containers.RepeatedCompositeFieldContainer[Global___PolicyQuestion]:
+        """Questions to studies' own policies."""
+
     def __init__(
         self,
         *,
@@ -1058,10 +1191,11 @@ class WorkResponse(_message.Message):
         revoked: _abc.Iterable[_builtins.int] | None = ...,
         acknowledged: _abc.Iterable[Global___ReportAcknowledged] | None = ...,
         drain: _builtins.bool = ...,
+        policy_questions: _abc.Iterable[Global___PolicyQuestion] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged", b"acknowledged", "drain", b"drain", "leases", b"leases", "offers", b"offers", "revoked", b"revoked", "stops", b"stops", "term", b"term"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged", b"acknowledged", "drain", b"drain", "leases", b"leases", "offers", b"offers", "policy_questions", b"policy_questions", "revoked", b"revoked", "stops", b"stops", "term", b"term"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

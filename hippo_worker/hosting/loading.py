@@ -1,4 +1,4 @@
-"""The trainer's class: importing it from the bundle, and checking it before anything is spent on training."""
+"""The user's classes: importing them from the bundle, and checking them before anything is spent on training."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from hippo_core.own_policy import Policy
 from hippo_core.training import Trainer
 from hippo_worker.hosting.failures import InvalidTrainer
 
@@ -43,7 +44,30 @@ class Code:
             InvalidTrainer: It is not a trainer, lacks a method, or its module is not the bundle's.
             Exception: Whatever the module raises while it is imported.
         """
-        module_name, _, attribute = trainer.partition(":")
+        return _require_trainer(self._find(trainer, Trainer), trainer)
+
+    def policy_class(self, policy: str) -> type[Policy]:
+        """Imports and checks the class of a user's own policy.
+
+        Args:
+            policy: ``module:attribute``.
+
+        Raises:
+            InvalidTrainer: It is not a policy, cannot be made, or its module is not the bundle's.
+            Exception: Whatever the module raises while it is imported.
+        """
+        found = self._find(policy, Policy)
+        if not isinstance(found, type) or not issubclass(found, Policy):
+            raise InvalidTrainer(
+                f"{policy} is no Policy.", f"Write: class {policy.partition(':')[2]}(hippo.Policy)."
+            )
+        if missing := sorted(getattr(found, "__abstractmethods__", ())):
+            raise InvalidTrainer(f"{policy} lacks {', '.join(missing)}.", "Write: def decide(self).")
+        return found
+
+    def _find(self, reference: str, kind: type) -> Any:
+        """What a reference of the form ``module:attribute`` names; where it is not there, those of its kind are."""
+        module_name, _, attribute = reference.partition(":")
         path = str(self.folder)
         if path not in sys.path:
             sys.path.insert(0, path)
@@ -53,10 +77,11 @@ class Code:
         found: Any = module
         for part in attribute.split("."):
             if not hasattr(found, part):
-                classes = ", ".join(sorted(_trainers_of(module))) or "none"
-                raise InvalidTrainer(f"{module_name} has no {attribute}.", f"Trainers in it: {classes}.")
+                classes = ", ".join(sorted(_classes_of(module, kind))) or "none"
+                what = "Trainers" if kind is Trainer else "Policies"
+                raise InvalidTrainer(f"{module_name} has no {attribute}.", f"{what} in it: {classes}.")
             found = getattr(found, part)
-        return _require_trainer(found, trainer)
+        return found
 
     def is_users(self, cls: type) -> bool:
         """Whether a class comes from the bundle."""
@@ -97,7 +122,7 @@ class Code:
         if not self._is_own_file(file):
             raise InvalidTrainer(
                 f"The module {module.__name__} is {file or 'built in'}, and not a file of the study's folder.",
-                "Give the trainer's file a name that no other module has.",
+                "Give the file a name that no other module has.",
             )
 
 
@@ -106,11 +131,11 @@ def _file_of(module: object) -> Path | None:
     return Path(file).resolve() if isinstance(file, str) else None
 
 
-def _trainers_of(module: ModuleType) -> list[str]:
+def _classes_of(module: ModuleType, kind: type) -> list[str]:
     return [
         name
         for name, value in vars(module).items()
-        if isinstance(value, type) and issubclass(value, Trainer) and value is not Trainer
+        if isinstance(value, type) and issubclass(value, kind) and value is not kind
     ]
 
 

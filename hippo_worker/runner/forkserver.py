@@ -24,15 +24,22 @@ import signal
 import socket
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from hippo_worker.runner.main import finish, run
+from hippo_worker.policies import main as policy
+from hippo_worker.runner import main as runner
+from hippo_worker.runner.finishing import finish
 from hippo_worker.runner.messages import FrameReader, frame
-from hippo_worker.runner.settings import RunnerSettings
+from hippo_worker.runner.settings import PolicySettings, RunnerSettings
 from hippo_worker.titles import set_title
 
+#: What runs in a fork.
+STARTS: Mapping[str, Callable[[socket.socket, dict[str, Any]], int]] = {
+    RunnerSettings.module: runner.start,
+    PolicySettings.module: policy.start,
+}
 _PR_SET_PDEATHSIG = 1
 _OUT_OF_MEMORY_SCORE = 500
 _RECEIVE_BYTES = 1 << 16
@@ -113,13 +120,13 @@ class Forkserver:
             with contextlib.suppress(OSError):
                 Path("/proc/self/oom_score_adj").write_text(str(_OUT_OF_MEMORY_SCORE))
             os.environ.update(plain["environment"])
-            settings = RunnerSettings.from_plain(plain["settings"])
+            settings = plain["settings"]
             if plain["own_interpreter"]:
                 os.set_inheritable(connection, True)
-                arguments = [str(connection), json.dumps(settings.to_plain())]
-                os.execv(sys.executable, [sys.executable, "-P", "-m", "hippo_worker.runner.main", *arguments])
+                arguments = [str(connection), json.dumps(settings)]
+                os.execv(sys.executable, [sys.executable, "-P", "-m", plain["module"], *arguments])
             with socket.socket(fileno=connection) as end:
-                finish(run(end, settings))
+                finish(STARTS[plain["module"]](end, settings))
         except BaseException:  # noqa: BLE001 - the fork must never return into the server's loop
             traceback.print_exc()
         finally:

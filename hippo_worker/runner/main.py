@@ -6,7 +6,6 @@ variables, imported modules) never has to be undone: another program gets anothe
 
 from __future__ import annotations
 
-import atexit
 import faulthandler
 import json
 import os
@@ -14,13 +13,14 @@ import socket
 import sys
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hippo_core.engine.states import FailureClass
 from hippo_worker.hosting.link import Failed, PathResult, Released, Trained
 from hippo_worker.hosting.order import PathOrder
 from hippo_worker.runner import messages
 from hippo_worker.runner.capture import Capture
+from hippo_worker.runner.finishing import finish
 from hippo_worker.runner.link import Wire
 from hippo_worker.runner.settings import RunnerSettings
 from hippo_worker.titles import set_title
@@ -97,22 +97,15 @@ def _ended(host: PathHost, fence: int, result: PathResult) -> messages.Message:
             )
 
 
-def finish(status: int) -> None:
-    """Ends the process as the interpreter would, without waiting for threads that user code has left behind."""
-    try:
-        atexit._run_exitfuncs()
-    finally:
-        for stream in (sys.stdout, sys.stderr):
-            if stream is not None and not stream.closed:
-                stream.flush()
-        os._exit(status)
+def start(connection: socket.socket, settings: dict[str, Any]) -> int:
+    """Runs with plain settings."""
+    return run(connection, RunnerSettings.from_plain(settings))
 
 
 def main() -> None:
     """A runner in an interpreter of its own: the socket comes as a descriptor's number, the settings as JSON."""
-    settings = RunnerSettings.from_plain(json.loads(sys.argv[2]))
     with socket.socket(fileno=int(sys.argv[1])) as connection:
-        finish(run(connection, settings))
+        finish(start(connection, json.loads(sys.argv[2])))
 
 
 if __name__ == "__main__":

@@ -7,9 +7,10 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from typing import Any
 
 from hippo_core.engine.states import FailureClass
-from hippo_worker.runner.messages import FrameReader, Message, encode
+from hippo_worker.runner.messages import FrameReader, Message, encode, from_plain
 
 _RECEIVE_BYTES = 1 << 18
 # Sent from outside: by a person, a service manager, the kernel short of memory. All others come from the code itself.
@@ -36,17 +37,27 @@ class RunnerProcess:
 
     async def send(self, *messages: Message) -> None:
         """Says something to it. One that has died hears nothing; its end is told by ``ended``."""
+        await self.send_frame(encode(messages))
+
+    async def send_frame(self, data: bytes) -> None:
+        """Sends a frame, whatever it holds."""
         loop = asyncio.get_running_loop()
         async with self._sending:
             if self._closed:
                 return
             try:
-                await loop.sock_sendall(self._connection, encode(messages))
+                await loop.sock_sendall(self._connection, data)
             except (BrokenPipeError, ConnectionResetError):
                 return
 
     async def messages(self) -> AsyncIterator[Message]:
         """What it says, until it has closed its end."""
+        async for plain in self.frames():
+            for item in plain:
+                yield from_plain(item)
+
+    async def frames(self) -> AsyncIterator[Any]:
+        """The plain data of what it says, frame by frame, until it has closed its end."""
         loop = asyncio.get_running_loop()
         reader = FrameReader()
         while True:
@@ -56,8 +67,8 @@ class RunnerProcess:
                 return
             if not data:
                 return
-            for message in reader.messages(data):
-                yield message
+            for plain in reader.feed(data):
+                yield plain
 
     def kill(self) -> None:
         """Kills it with everything that it has started; its end is told by ``ended``."""

@@ -16,7 +16,7 @@ from typing import Any
 
 from hippo_core.errors import HippoError, Unavailable
 from hippo_worker.runner.messages import FrameReader, frame
-from hippo_worker.runner.settings import RunnerSettings
+from hippo_worker.runner.settings import ProcessSettings
 from hippo_worker.slots.process import RunnerProcess
 
 logger = logging.getLogger(__name__)
@@ -64,9 +64,9 @@ class Spawner:
         return await self._devices
 
     async def spawn(
-        self, settings: RunnerSettings, environment: Mapping[str, str], *, own_interpreter: bool
+        self, settings: ProcessSettings, environment: Mapping[str, str], *, own_interpreter: bool
     ) -> RunnerProcess:
-        """Starts a runner.
+        """Starts a runner, or another process that runs user code.
 
         Args:
             settings: What it needs to know.
@@ -82,6 +82,7 @@ class Spawner:
         self._asked[number] = answer
         ours, theirs = socket.socketpair()
         plain = {
+            "module": settings.module,
             "settings": settings.to_plain(),
             "environment": dict(environment),
             "own_interpreter": own_interpreter,
