@@ -16,14 +16,19 @@ if TYPE_CHECKING:
     from hippo_client.stage_tree import StageTree
     from hippo_client.study import Study
     from hippo_client.trial import Trial
+    from hippo_core.own_policy import Policy
+    from hippo_core.policies.policy import Extend, Stop
     from hippo_core.training import Context, Resources, Trainer
 
 __all__ = [
     "Checkpoint",
     "Client",
     "Context",
+    "Extend",
+    "Policy",
     "Resources",
     "StageTree",
+    "Stop",
     "Study",
     "StudyHandle",
     "Trainer",
@@ -42,8 +47,11 @@ _ATTRIBUTES = {
     "Checkpoint": "hippo_client.checkpoint",
     "Client": "hippo_client.client",
     "Context": "hippo_core.training",
+    "Extend": "hippo_core.policies.policy",
+    "Policy": "hippo_core.own_policy",
     "Resources": "hippo_core.training",
     "StageTree": "hippo_client.stage_tree",
+    "Stop": "hippo_core.policies.policy",
     "Study": "hippo_client.study",
     "StudyHandle": "hippo_client.handles",
     "Trainer": "hippo_core.training",

@@ -1,6 +1,7 @@
 """Policies: how far to train which trial."""
 
 from hippo_client.missing import refuse_unknown
+from hippo_client.own_policy import own
 from hippo_core.policies import (
     asha,
     dehb,
@@ -21,6 +22,7 @@ __all__ = [
     "full",
     "hyperband",
     "median_stopping",
+    "own",
     "pasha",
     "patience",
     "pbt",

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from hippo_client import study_arguments as given
+from hippo_client.class_reference import refer
 from hippo_client.origin import find_origin
-from hippo_client.trainer_reference import refer
-from hippo_core.policies import PolicySpec
+from hippo_core.errors import InvalidStudy
+from hippo_core.policies import OwnSpec, PolicySpec
 from hippo_core.program import Program, Resources
 from hippo_core.samplers import Sampler
 from hippo_core.space import EndOf, Space
@@ -130,12 +131,18 @@ class Study:
         """
         from hippo_storage.code import TrainerMissing
 
-        try:
-            digest = self.code_digest()
-        except TrainerMissing:
-            folders = [self.origin.folder, *self.code_paths]
-            digest = f"missing:{os.pathsep.join(str(folder.resolve()) for folder in folders)}"
-        return replace(self._spec, program=replace(self._spec.program, code_digest=digest))
+        def digest(find: Callable[[], str]) -> str:
+            try:
+                return find()
+            except TrainerMissing:
+                folders = [self.origin.folder, *self.code_paths]
+                return f"missing:{os.pathsep.join(str(folder.resolve()) for folder in folders)}"
+
+        policy = self._spec.policy
+        if isinstance(policy, OwnSpec):
+            policy = replace(policy, code=digest(self.policy_digest))
+        program = replace(self._spec.program, code_digest=digest(self.code_digest))
+        return replace(self._spec, policy=policy, program=program)
 
     def code_digest(self) -> str:
         """What stands for the trainer's code in the program: the digest of its files, or the user's word.
@@ -144,6 +151,21 @@ class Study:
             TrainerMissing: The trainer's module is not in the study's folder.
             InvalidStudy: A file that it imports does not parse, or does not travel.
         """
+        return self._digest(self.trainer, "trainer")
+
+    def policy_digest(self) -> str:
+        """What stands for the code of one's own policy in the study: as :meth:`code_digest`, of its module.
+
+        Raises:
+            TrainerMissing: The policy's module is not in the study's folder.
+            InvalidStudy: A file that it imports does not parse, or does not travel; or the policy is a built-in one.
+        """
+        policy = self._spec.policy
+        if not isinstance(policy, OwnSpec):
+            raise InvalidStudy("policy", f"{policy.name} has no code of the study's.", "It is built in.")
+        return self._digest(policy.reference, "policy")
+
+    def _digest(self, reference: str, field: str) -> str:
         if self.code_version is not None:
             return f"version:{self.code_version}"
         from hippo_client.submission import folders_that_stay
@@ -151,10 +173,11 @@ class Study:
 
         return code_digest(
             self.origin.folder,
-            self.trainer.partition(":")[0],
+            reference.partition(":")[0],
             self.code_paths,
             self.origin.file,
             folders_that_stay(),
+            field,
         )
 
     def __repr__(self) -> str:

@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hippo_client import trainer_source
+from hippo_client import class_source
+from hippo_client.class_kinds import POLICY
+from hippo_core.policies import OwnSpec
 
 if TYPE_CHECKING:
     from hippo_client.study import Study
@@ -38,19 +40,23 @@ class Submission:
 
 
 def prepare(study: Study) -> Submission:
-    """Checks the trainer's source, digests the code and packs the bundle. Imports nothing of the user's.
+    """Checks the sources of trainer and policy, digests the code and packs the bundle. Imports nothing of the user's.
 
     Raises:
-        InvalidStudy: The trainer does not exist or lacks a method, a file does not parse, or the study's
-            folder cannot travel.
+        InvalidStudy: One of them does not exist or lacks a method, a file does not parse, or the study's folder
+            cannot travel.
     """
     from hippo_storage import bundle, layout
 
     folder, code, exclude = study.origin.folder, study.code_paths, folders_that_stay()
     files = layout.collect(folder, code, exclude)
-    trainer_source.check(study.trainer, {name: source.path for name, source in files.items()})
+    paths = {name: source.path for name, source in files.items()}
+    class_source.check(study.trainer, paths)
+    spec = study.spec()
+    if isinstance(spec.policy, OwnSpec):
+        class_source.check(spec.policy.reference, paths, POLICY)
     packed = bundle.build(folder, code, exclude)
-    return Submission(spec=replace(study.spec(), bundle=packed.digest), bundle=packed)
+    return Submission(spec=replace(spec, bundle=packed.digest), bundle=packed)
 
 
 def folders_that_stay() -> tuple[Path, ...]:

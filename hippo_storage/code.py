@@ -26,7 +26,7 @@ _EXTENSIONS = (".so", ".pyd")
 
 
 class TrainerMissing(InvalidStudy):
-    """The trainer's module is not in the bundle."""
+    """The trainer's module, or that of the user's own policy, is not in the bundle."""
 
 
 def code_files(
@@ -35,6 +35,7 @@ def code_files(
     code: Sequence[Path] = (),
     study_file: Path | None = None,
     exclude: Sequence[Path] = (),
+    field: str = "trainer",
 ) -> dict[str, Path]:
     """The files that count for the code digest, by their names in the bundle, in order.
 
@@ -44,13 +45,14 @@ def code_files(
         code: Further folders, as for `hippo_storage.bundle.build`.
         study_file: The study file; it counts only if it is the trainer's module.
         exclude: Folders that stay out of the bundle.
+        field: Whose module it is, for messages.
 
     Raises:
         TrainerMissing: The trainer's module is not in the bundle.
         InvalidStudy: A file that counts has a syntax error, is left out of the bundle, or imports the study file.
     """
     with in_words(f"reading the code in {folder}"):
-        return _Closure(folder, collect(folder, code, exclude), study_file).of(trainer_module)
+        return _Closure(folder, collect(folder, code, exclude), study_file, field).of(trainer_module)
 
 
 def code_digest(
@@ -59,6 +61,7 @@ def code_digest(
     code: Sequence[Path] = (),
     study_file: Path | None = None,
     exclude: Sequence[Path] = (),
+    field: str = "trainer",
 ) -> str:
     """The digest of `code_files`: of their names and their bytes.
 
@@ -68,7 +71,7 @@ def code_digest(
     """
     hasher = blake3()
     with in_words(f"reading the code in {folder}"):
-        for name, path in code_files(folder, trainer_module, code, study_file, exclude).items():
+        for name, path in code_files(folder, trainer_module, code, study_file, exclude, field).items():
             for piece in (name.encode(), path.read_bytes()):
                 # Lengths first: else a file's end could be taken for the next one's beginning.
                 hasher.update(len(piece).to_bytes(8, "little"))
@@ -79,7 +82,10 @@ def code_digest(
 class _Closure:
     """The files that are reached from one module of a bundle."""
 
-    def __init__(self, folder: Path, files: dict[str, SourceFile], study_file: Path | None) -> None:
+    def __init__(
+        self, folder: Path, files: dict[str, SourceFile], study_file: Path | None, field: str
+    ) -> None:
+        self._field = field
         self._folder = folder
         self._files = files
         study = None if study_file is None else study_file.resolve()
@@ -97,7 +103,7 @@ class _Closure:
         if not found:
             self._require_in_bundle("the study", Wanted(module=trainer_module, line=0))
             raise TrainerMissing(
-                "trainer",
+                self._field,
                 f"there is no module {trainer_module} in {self._folder}",
                 "Put it beside the study file, or name its folder in code=[...].",
             )
@@ -112,7 +118,7 @@ class _Closure:
             for wanted in source.wanted:
                 for each in self._imported(name, wanted):
                     if each in study:
-                        raise _imports_study(name, wanted.line, each)
+                        raise _imports_study(self._field, name, wanted.line, each)
                     reached.setdefault(each)
         if computed:
             python = (name for name in self._files if name.endswith((".py", *_EXTENSIONS)))
@@ -153,7 +159,7 @@ class _Closure:
         for lacking in (f"{stem}.py", f"{stem}/__init__.py"):
             if lacking not in self._files and os.path.lexists(self._folder / lacking):
                 raise InvalidStudy(
-                    "trainer",
+                    self._field,
                     f"{where} {lacking}, which does not travel in the bundle",
                     f"It is a link, or ignored: make it a plain file, or add !/{lacking} to .hippoignore.",
                 )
@@ -171,9 +177,9 @@ def iter_growing(names: dict[str, None]) -> Iterator[str]:
         yield from batch
 
 
-def _imports_study(name: str, line: int, study: str) -> InvalidStudy:
+def _imports_study(field: str, name: str, line: int, study: str) -> InvalidStudy:
     return InvalidStudy(
-        "trainer",
+        field,
         f"{name}, line {line}, imports the study file {study}",
-        "Move what both use into a module of its own: an edit of the study file must not change the trainer.",
+        f"Move what both use into a module of its own: an edit of the study file must not change the {field}.",
     )

@@ -39,6 +39,7 @@ from hippo_core.engine.state import Study
 from hippo_core.engine.states import ENDED_STUDY_STATES, StudyState, TrialState
 from hippo_core.engine.user_words import RETRIED, STOPPED, STUDY_STOPPED, TAKEN_UP
 from hippo_core.errors import Conflict, InvalidStudy
+from hippo_core.policies.own import own_code
 from hippo_core.policies.policy import round_up
 from hippo_core.program import require_int
 from hippo_core.space import EndOf
@@ -72,8 +73,11 @@ def submit(decision: Decision, command: SubmitStudy) -> Submitted:
         return Submitted(study=study.id, outcome="unchanged", warnings=spec.warnings)
     if not spec.extends(study.spec):
         difference = "\n".join(spec.differences(study.spec))
-        changed = spec.program.code_digest != study.spec.program.code_digest
-        why = "The trainer's code, or what it imports, has changed. " if changed else ""
+        why = ""
+        if spec.program.code_digest != study.spec.program.code_digest:
+            why = "The trainer's code, or what it imports, has changed. "
+        elif own_code(spec.policy) != own_code(study.spec.policy):
+            why = "The policy's code, or what it imports, has changed. "
         raise Conflict(
             f"a study named '{spec.name}' exists with other content:\n{difference}\n",
             f"{why}Give the study another name, or delete the earlier one (hippo study delete).",

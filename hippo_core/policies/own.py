@@ -101,6 +101,11 @@ def own(reference: str, arguments: Mapping[str, Any], code: str = "") -> OwnSpec
     return OwnSpec(reference=reference, arguments=arguments, code=code)
 
 
+def own_code(policy: PolicySpec) -> str:
+    """What stands for the code of a user's own policy; empty where it is a built-in one."""
+    return policy.code if isinstance(policy, OwnSpec) else ""
+
+
 def _plain(arguments: Any) -> dict[str, Any]:
     if not isinstance(arguments, Mapping) or not all(isinstance(name, str) for name in arguments):
         raise InvalidStudy("policy", f"arguments must be a dict by name, not {arguments!r}", ARGUMENTS)

@@ -203,12 +203,19 @@ class PolicyHosts:
             context_json=question.context_json,
             memory_bytes=MEMORY_BYTES,
         )
-        process = await self._supplies.spawner.spawn(
-            settings,
-            {**environment, "CUDA_VISIBLE_DEVICES": ""},
-            # What a study sets for its libraries, they read when they are loaded.
-            own_interpreter=bool(question.env),
+        spawning = asyncio.ensure_future(
+            self._supplies.spawner.spawn(
+                settings,
+                {**environment, "CUDA_VISIBLE_DEVICES": ""},
+                # What a study sets for its libraries, they read when they are loaded.
+                own_interpreter=bool(question.env),
+            )
         )
+        try:
+            process = await asyncio.shield(spawning)
+        except asyncio.CancelledError:
+            spawning.add_done_callback(_kill_it)
+            raise
         logger.info("policy started", extra={"study": question.study, "pid": process.pid})
         return _Host(process, folder)
 
@@ -216,3 +223,10 @@ class PolicyHosts:
         printed = host.printed()
         if printed:
             logger.info("policy printed", extra={"study": study, "text": printed})
+
+
+def _kill_it(spawned: asyncio.Future[RunnerProcess]) -> None:
+    """Nobody wants the process any more that comes now."""
+    if not spawned.cancelled() and spawned.exception() is None:
+        spawned.result().kill()
+        spawned.result().close()

@@ -130,6 +130,7 @@ SPECS = [
     policies.threshold_stopping(0.1, min_steps=2),
     policies.pbt(4, 0.2, 0.1, [0.5, 2], asynchronous=True),
 ]
+OWN = policies.own("my_policy:MyPolicy", {"window": 3, "words": ["a", None]}, "c")
 
 
 @pytest.mark.parametrize("spec", SPECS)
@@ -140,7 +141,31 @@ def test_json_round_trip(spec):
 
 
 def test_each_policy_is_offered_and_has_its_json():
-    assert {spec.name for spec in SPECS} == set(policies.POLICIES) == set(client_policies.__all__)
+    assert {*(spec.name for spec in SPECS), "own"} == set(policies.POLICIES) == set(client_policies.__all__)
+
+
+def test_ones_own_policy_is_a_value_too():
+    plain = json.loads(json.dumps(OWN.to_json()))
+    assert policies.from_json(plain) == OWN
+    assert plain["policy"] == "own"
+    assert OWN.name == "my_policy:MyPolicy"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"reference": "MyPolicy"}, "names no class"),
+        ({"arguments": {"a": float("nan")}}, "cannot be written as JSON"),
+        ({"arguments": {"a": {1}}}, "cannot be written as JSON"),
+        ({"arguments": {"a": "\0"}}, "NUL"),
+        ({"arguments": {1: 2}}, "must be a dict by name"),
+        ({"code": 1}, "code must be text"),
+    ],
+)
+def test_ones_own_policy_is_made_with_plain_data(arguments, words):
+    with pytest.raises(InvalidStudy, match=words) as caught:
+        policies.own(**{"reference": "my_policy:MyPolicy", "arguments": {}, **arguments})
+    assert caught.value.field == "policy"
 
 
 @pytest.mark.parametrize("spec", SPECS)

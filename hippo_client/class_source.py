@@ -1,7 +1,7 @@
-"""A look at the trainer's source before anything is spent: does it exist, and has it the methods?
+"""A look at the source of the user's classes before anything is spent: do they exist, and have they the methods?
 
 By syntax trees only; nothing is imported. What cannot be decided this way (a class made by a function, a
-base class from an installed package) is left to the worker, which imports the trainer before it trains.
+base class from an installed package) is left to the worker, which imports the class before it is used.
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
+from hippo_client.class_kinds import TRAINER, ClassKind
 from hippo_core.errors import InvalidStudy
 
-METHODS = ("setup", "apply", "train", "evaluate")
-_OWN_BASES = frozenset({"hippo_client.Trainer", "hippo_core.training.Trainer"})
 _FURTHEST_BASE = 20
 
 
@@ -34,45 +33,46 @@ class Source:
     tree: ast.Module
 
 
-def check(reference: str, files: Mapping[str, Path]) -> None:
-    """Refuse a trainer that is sure not to work.
+def check(reference: str, files: Mapping[str, Path], kind: ClassKind = TRAINER) -> None:
+    """Refuse a class that is sure not to work.
 
     Args:
         reference: ``module:attribute``.
         files: The bundle's files by their names in it.
+        kind: What it is to be.
 
     Raises:
         InvalidStudy: The module, or the attribute in it, does not exist, is no class or lacks a method.
     """
     module, _, path = reference.partition(":")
     attribute, _, nested = path.partition(".")
-    source = find_module(module, files)
+    source = find_module(module, files, kind)
     if source is None:
-        raise _no_module(module, files)
+        raise _no_module(module, files, kind)
     definition = _definition(source.tree, attribute)
     if definition is None:
         if not _has_star_import(source.tree):
-            raise _no_attribute(source, attribute)
+            raise _no_attribute(source, attribute, kind)
         return
     if nested:  # a class within a class is left to the worker
         return
     if isinstance(definition, ast.FunctionDef | ast.AsyncFunctionDef):
         raise InvalidStudy(
-            "trainer",
+            kind.field,
             f"{attribute} is a function ({source.file.name}:{definition.lineno}).",
-            "A trainer is a class that derives from hippo.Trainer.",
+            f"A {kind.field} is a class that derives from {kind.derives}.",
         )
-    found = _methods(source, attribute, files, _FURTHEST_BASE)
-    missing = [name for name in METHODS if found is not None and name not in found]
+    found = _Look(files, kind).methods(source, attribute, _FURTHEST_BASE)
+    missing = [name for name in kind.methods if found is not None and name not in found]
     if missing:
         raise InvalidStudy(
-            "trainer",
+            kind.field,
             f"{attribute} lacks {', '.join(missing)} ({source.file.name}:{definition.lineno}).",
-            "A trainer has setup, apply, train and evaluate.",
+            kind.duty,
         )
 
 
-def find_module(name: str, files: Mapping[str, Path]) -> Source | None:
+def find_module(name: str, files: Mapping[str, Path], kind: ClassKind) -> Source | None:
     """The module's source, or None where the bundle lacks it.
 
     Raises:
@@ -81,31 +81,31 @@ def find_module(name: str, files: Mapping[str, Path]) -> Source | None:
     stem = name.replace(".", "/")
     for candidate in (f"{stem}/__init__.py", f"{stem}.py"):
         if candidate in files:
-            return Source(name=name, file=files[candidate], tree=_parse(files[candidate]))
+            return Source(name=name, file=files[candidate], tree=_parse(files[candidate], kind))
     return None
 
 
-def _parse(file: Path) -> ast.Module:
+def _parse(file: Path, kind: ClassKind) -> ast.Module:
     try:
         return ast.parse(file.read_bytes(), filename=str(file))
     except (SyntaxError, ValueError) as error:  # a null byte is either, as the version of Python has it
         line = f":{error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
         said = error.msg if isinstance(error, SyntaxError) else str(error)
         raise InvalidStudy(
-            "trainer", f"{file.name}{line}: {said}.", "Correct the trainer's module."
+            kind.field, f"{file.name}{line}: {said}.", f"Correct the {kind.field}'s module."
         ) from error
 
 
-def _no_module(module: str, files: Mapping[str, Path]) -> InvalidStudy:
+def _no_module(module: str, files: Mapping[str, Path], kind: ClassKind) -> InvalidStudy:
     hint = f"Put {module.replace('.', '/')}.py beside the study file, or add its folder with code=[...]."
     known = [name.removesuffix(".py").replace("/", ".") for name in files if name.endswith(".py")]
     near = get_close_matches(module, known, n=1)
     if near:
         hint = f'Did you mean "{near[0]}:..."? {hint}'
-    return InvalidStudy("trainer", f"the study's folder has no module {module}.", hint)
+    return InvalidStudy(kind.field, f"the study's folder has no module {module}.", hint)
 
 
-def _no_attribute(source: Source, attribute: str) -> InvalidStudy:
+def _no_attribute(source: Source, attribute: str, kind: ClassKind) -> InvalidStudy:
     classes = [node.name for node in _statements(source.tree) if isinstance(node, ast.ClassDef)]
     near = get_close_matches(attribute, classes, n=1)
     if near:
@@ -114,7 +114,7 @@ def _no_attribute(source: Source, attribute: str) -> InvalidStudy:
         hint = f"Its classes: {', '.join(classes)}."
     else:
         hint = "It defines no class."
-    return InvalidStudy("trainer", f"{source.file.name} defines no {attribute}.", hint)
+    return InvalidStudy(kind.field, f"{source.file.name} defines no {attribute}.", hint)
 
 
 def _statements(body: ast.AST) -> Iterator[ast.stmt]:
@@ -156,34 +156,59 @@ def _has_star_import(tree: ast.Module) -> bool:
     )
 
 
-def _methods(source: Source, name: str, files: Mapping[str, Path], depth: int) -> frozenset[str] | None:
-    """What the class and its bases define; None where that cannot be told from the bundle's sources."""
-    definition = _definition(source.tree, name)
-    if depth == 0 or definition is None:
-        return None
-    if isinstance(definition, ast.ImportFrom):
-        return _imported_methods(source, definition, name, files, depth)
-    if not isinstance(definition, ast.ClassDef) or definition.decorator_list or definition.keywords:
-        return None
-    found = frozenset(attribute for node in _statements(definition) for attribute in _bound(node))
-    for base in definition.bases:
-        inherited = _base_methods(source, base, files, depth)
-        if inherited is None:
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What classes of a bundle define.
+
+    Attributes:
+        files: The bundle's files by their names in it.
+        kind: What is looked for.
+    """
+
+    files: Mapping[str, Path]
+    kind: ClassKind
+
+    def methods(self, source: Source, name: str, depth: int) -> frozenset[str] | None:
+        """What the class and its bases define; None where that cannot be told from the bundle's sources."""
+        definition = _definition(source.tree, name)
+        if depth == 0 or definition is None:
             return None
-        found |= inherited
-    return found
+        if isinstance(definition, ast.ImportFrom):
+            return self._imported(source, definition, name, depth)
+        if not isinstance(definition, ast.ClassDef) or definition.decorator_list or definition.keywords:
+            return None
+        found = frozenset(attribute for node in _statements(definition) for attribute in _bound(node))
+        for base in definition.bases:
+            inherited = self._base(source, base, depth)
+            if inherited is None:
+                return None
+            found |= inherited
+        return found
 
+    def _base(self, source: Source, base: ast.expr, depth: int) -> frozenset[str] | None:
+        dotted = ast.unparse(base)
+        head, _, rest = dotted.partition(".")
+        if _full_name(source, head, rest) in self.kind.bases:
+            return frozenset()
+        if rest:
+            return None
+        return self.methods(source, head, depth - 1)
 
-def _base_methods(
-    source: Source, base: ast.expr, files: Mapping[str, Path], depth: int
-) -> frozenset[str] | None:
-    dotted = ast.unparse(base)
-    head, _, rest = dotted.partition(".")
-    if _full_name(source, head, rest) in _OWN_BASES:
-        return frozenset()
-    if rest:
-        return None
-    return _methods(source, head, files, depth - 1)
+    def _imported(
+        self, source: Source, statement: ast.ImportFrom, name: str, depth: int
+    ) -> frozenset[str] | None:
+        original = next(alias.name for alias in statement.names if (alias.asname or alias.name) == name)
+        module = statement.module or ""
+        if statement.level:
+            package = source.name.split(".")
+            if source.file.name != "__init__.py":
+                package = package[:-1]
+            package = package[: len(package) - statement.level + 1]
+            module = ".".join([*package, module] if module else package)
+        if f"{module}.{original}" in self.kind.bases:
+            return frozenset()
+        target = find_module(module, self.files, self.kind) if module else None
+        return None if target is None else self.methods(target, original, depth - 1)
 
 
 def _full_name(source: Source, head: str, rest: str) -> str:
@@ -199,20 +224,3 @@ def _full_name(source: Source, head: str, rest: str) -> str:
             if (alias.asname or alias.name) == head:
                 full = f"{definition.module}.{alias.name}"
     return f"{full}.{rest}" if rest else full
-
-
-def _imported_methods(
-    source: Source, statement: ast.ImportFrom, name: str, files: Mapping[str, Path], depth: int
-) -> frozenset[str] | None:
-    original = next(alias.name for alias in statement.names if (alias.asname or alias.name) == name)
-    module = statement.module or ""
-    if statement.level:
-        package = source.name.split(".")
-        if source.file.name != "__init__.py":
-            package = package[:-1]
-        package = package[: len(package) - statement.level + 1]
-        module = ".".join([*package, module] if module else package)
-    if f"{module}.{original}" in _OWN_BASES:
-        return frozenset()
-    target = find_module(module, files) if module else None
-    return None if target is None else _methods(target, original, files, depth - 1)

@@ -2,8 +2,8 @@
 
 import pytest
 
+from hippo_client.class_source import check
 from hippo_client.errors import InvalidStudy
-from hippo_client.trainer_source import check
 
 WHOLE = """
     def setup(self, context): ...
