@@ -26,7 +26,9 @@ class SmoothedHalving(hippo.Policy):
         """Where nobody has come to the end, the best of those who came furthest goes on."""
         resting = [trial for trial in self.trials.values() if trial.rests and trial.scores]
         if resting and not any(trial.done for trial in self.trials.values()):
-            best = max(resting, key=lambda trial: (trial.step, self.smoothed(trial, trial.step), -trial.number))
+            best = max(
+                resting, key=lambda trial: (trial.step, self.smoothed(trial, trial.step), -trial.number)
+            )
             yield hippo.Extend(best.number, best.max_steps, "the best of those who came furthest")
 
     def smoothed(self, trial, step):
