@@ -44,9 +44,13 @@ class PolicyHost:
         policy: Just made.
         context: What it knows of its study.
         arguments: What its ``setup`` is called with.
+
+    Attributes:
+        question: The method that was called last.
     """
 
     def __init__(self, policy: Policy, context: PolicyContext, arguments: Mapping[str, Any]) -> None:
+        self.question: Callable[..., Any] = policy.setup
         self._policy = policy
         policy.context = context
         policy.trials = {}
@@ -97,6 +101,7 @@ class PolicyHost:
 
     def _ask(self, question: Callable[[], Iterable[Verdict] | None]) -> list[Verdict]:
         """Those of its verdicts that change something, which are taken to be carried out."""
+        self.question = question
         return [each for each in question() or () if self._carry_out(each)]
 
     def _carry_out(self, verdict: Verdict) -> bool:

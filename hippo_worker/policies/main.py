@@ -46,8 +46,8 @@ def run(connection: socket.socket, settings: PolicySettings) -> int:
     _limit_memory(settings.memory_bytes)
     # A study's files lie beside its code, as they do where it was written.
     os.chdir(settings.code)
+    host: PolicyHost | None = None
     try:
-        host: PolicyHost | None = None
         for texts in _frames(connection):
             if host is None:
                 host = _make(settings)
@@ -59,7 +59,7 @@ def run(connection: socket.socket, settings: PolicySettings) -> int:
             connection.sendall(frame(["decided", decided]))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever user code raises
         traceback.print_exc()
-        connection.sendall(frame(["failed", _in_words(error, settings.code.resolve())]))
+        connection.sendall(frame(["failed", _in_words(error, host, settings.code.resolve())]))
         return 1
     return 0
 
@@ -95,12 +95,21 @@ def _seed(seed: int) -> None:
     numpy.random.seed(seed)
 
 
-def _in_words(error: BaseException, code: Path) -> str:
+def _in_words(error: BaseException, host: PolicyHost | None, code: Path) -> str:
     if isinstance(error, BadVerdict):
-        return str(error)
+        return f"{error}{'' if host is None else _where(host, code)}"
     if isinstance(error, SystemExit):
         return f"it called sys.exit({error.code!r})"
     return explain(error, code).message
+
+
+def _where(host: PolicyHost, code: Path) -> str:
+    """The method that decided, in file and line."""
+    asked = getattr(host.question, "__code__", None)
+    file = None if asked is None else Path(asked.co_filename)
+    if asked is None or file is None or not file.is_relative_to(code):
+        return ""
+    return f"; it is decided in {file.relative_to(code)}:{asked.co_firstlineno}"
 
 
 def _limit_memory(memory_bytes: int) -> None:
