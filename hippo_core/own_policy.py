@@ -7,7 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from hippo_core.policies.policy import Values, Verdict, round_up
+from hippo_core.policies.policy import Extend, Stop, Values, round_up
+
+Decided = Extend | Stop
+"""What a user's own policy can decide."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +95,7 @@ class Policy(ABC):
             raise TypeError(f"{type(self).__name__} has no setup to take {', '.join(arguments)}")
 
     @abstractmethod
-    def decide(self) -> Iterable[Verdict]:
+    def decide(self) -> Iterable[Decided]:
         """What is to be done now.
 
         Asked again until nothing follows: the trials are changed as if each verdict had been carried out, so that a
@@ -104,6 +107,6 @@ class Policy(ABC):
             concerns a trial that has ended, changes nothing.
         """
 
-    def finish(self) -> Iterable[Verdict]:
+    def finish(self) -> Iterable[Decided]:
         """What is to be done still when no trial is on its way and none will be added; nothing: the study is over."""
         return ()

@@ -7,8 +7,8 @@ from dataclasses import asdict
 
 from hippo_core.engine.consultations import PolicyQuestion
 from hippo_core.errors import InvalidStudy
-from hippo_core.own_policy import PolicyContext
-from hippo_core.policies import OwnSpec, Verdict, from_json
+from hippo_core.own_policy import Decided, PolicyContext
+from hippo_core.policies import OwnSpec, from_json
 from hippo_core.policies.hosting import (
     Round,
     round_from_json,
@@ -65,12 +65,12 @@ def rounds_from_json(texts: Sequence[str]) -> Iterator[Round]:
         yield round_from_json(load_object(text, "rounds_json"))
 
 
-def verdicts_to_json(verdicts: Sequence[Verdict]) -> str:
+def verdicts_to_json(verdicts: Sequence[Decided]) -> str:
     """Verdicts as JSON text."""
     return dump([verdict_to_json(each) for each in verdicts])
 
 
-def verdicts_from_json(text: str) -> tuple[Verdict, ...]:
+def verdicts_from_json(text: str) -> tuple[Decided, ...]:
     """The inverse of :func:`verdicts_to_json`.
 
     Raises:

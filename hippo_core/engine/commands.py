@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hippo_core.engine.states import FailureClass
-from hippo_core.policies import Verdict
+from hippo_core.own_policy import Decided
 from hippo_core.study import StudySpec
 
 Json = Mapping[str, Any]
@@ -179,7 +179,7 @@ class AnswerPolicy:
     mark: int
     max_trials: int
     finish: bool
-    verdicts: tuple[Verdict, ...]
+    verdicts: tuple[Decided, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

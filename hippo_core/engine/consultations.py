@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import assert_never
 
 from hippo_core.engine.evaluations import objective_values
 from hippo_core.engine.state import (
@@ -18,6 +19,7 @@ from hippo_core.engine.state import (
     Answered,
     Ended,
     EngineState,
+    Forked,
     Observed,
     PolicyCall,
     Requested,
@@ -142,7 +144,7 @@ def question(state: EngineState, study: Study, known: int) -> PolicyQuestion:
 
 def _told(state: EngineState, study: Study, call: PolicyCall) -> Iterator[Call]:
     match call:
-        case Added():
+        case Added() | Forked():
             yield "added", call.trial, call.max_steps
         case Requested():
             yield "requested", call.trial, call.step
@@ -151,6 +153,8 @@ def _told(state: EngineState, study: Study, call: PolicyCall) -> Iterator[Call]:
             yield "observed", call.trial, call.step
         case Ended():
             yield "ended", call.trial
+        case _:
+            assert_never(call)
 
 
 def _reported(state: EngineState, study: Study, call: Observed) -> Iterator[Call]:

@@ -14,7 +14,8 @@ from hippo_core.engine.events import PolicyAnswered, PolicyFailed, PolicyForgive
 from hippo_core.engine.settling import carry_out
 from hippo_core.engine.state import Study
 from hippo_core.engine.states import ENDED_TRIAL_STATES, StudyState, TrialState
-from hippo_core.policies import Extend, Stop, Verdict
+from hippo_core.own_policy import Decided
+from hippo_core.policies import Extend, Stop
 
 LONGEST_REASON = 500
 
@@ -70,7 +71,7 @@ def _follows(study: Study, command: AnswerPolicy) -> bool:
     return before <= command.mark <= len(study.history)
 
 
-def _unfit(study: Study, verdict: Verdict) -> str:
+def _unfit(study: Study, verdict: Decided) -> str:
     """Why a verdict cannot be carried out; empty: it can."""
     trial = study.trials.get(verdict.trial)
     if trial is None:
@@ -84,7 +85,7 @@ def _unfit(study: Study, verdict: Verdict) -> str:
     return ""
 
 
-def _has_effect(study: Study, verdict: Verdict) -> bool:
+def _has_effect(study: Study, verdict: Decided) -> bool:
     trial = study.trials[verdict.trial]
     if trial.stopped_by_user or trial.state in {TrialState.FAILED, TrialState.DIVERGED}:
         return False
@@ -95,7 +96,7 @@ def _has_effect(study: Study, verdict: Verdict) -> bool:
             return trial.state not in ENDED_TRIAL_STATES
 
 
-def _shortened(verdict: Verdict) -> Verdict:
+def _shortened(verdict: Decided) -> Decided:
     reason = _line(verdict.reason)
     match verdict:
         case Extend():

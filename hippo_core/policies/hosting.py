@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hippo_core.own_policy import Policy, PolicyContext, PolicyTrial
-from hippo_core.policies.policy import Extend, Stop, Verdict
+from hippo_core.own_policy import Decided, Policy, PolicyContext, PolicyTrial
+from hippo_core.policies.policy import Extend, Stop
 
 Call = tuple[Any, ...]
 """What a policy is told: ``("added", trial, max_steps)``, ``("requested", trial, step)``,
@@ -57,7 +57,7 @@ class PolicyHost:
         policy.max_trials = 0
         policy.setup(**arguments)
 
-    def answer(self, told: Round) -> list[Verdict]:
+    def answer(self, told: Round) -> list[Decided]:
         """Tells the policy of a round and asks it.
 
         Raises:
@@ -67,7 +67,7 @@ class PolicyHost:
         self._policy.max_trials = told.max_trials
         for call in told.calls:
             self._tell(call)
-        found: list[Verdict] = []
+        found: list[Decided] = []
         while followed := self._ask(self._policy.decide):
             found += followed
         if not found and told.finish:
@@ -99,12 +99,12 @@ class PolicyHost:
             case _:
                 raise AssertionError(f"a policy is not told {call!r}")
 
-    def _ask(self, question: Callable[[], Iterable[Verdict] | None]) -> list[Verdict]:
+    def _ask(self, question: Callable[[], Iterable[Decided] | None]) -> list[Decided]:
         """Those of its verdicts that change something, which are taken to be carried out."""
         self.question = question
         return [each for each in question() or () if self._carry_out(each)]
 
-    def _carry_out(self, verdict: Verdict) -> bool:
+    def _carry_out(self, verdict: Decided) -> bool:
         if not isinstance(verdict, Extend | Stop):
             raise BadVerdict(f"it decided {verdict!r}, which is neither Extend nor Stop")
         if not isinstance(verdict.reason, str):
@@ -141,7 +141,7 @@ class PolicyHost:
 # Between processes
 
 
-def verdict_to_json(verdict: Verdict) -> dict[str, Any]:
+def verdict_to_json(verdict: Decided) -> dict[str, Any]:
     """A verdict as a JSON object."""
     match verdict:
         case Extend():
@@ -150,7 +150,7 @@ def verdict_to_json(verdict: Verdict) -> dict[str, Any]:
             return {"stop": verdict.trial, "completes": verdict.completes, "reason": verdict.reason}
 
 
-def verdict_from_json(json: Any) -> Verdict:
+def verdict_from_json(json: Any) -> Decided:
     """The inverse of :func:`verdict_to_json`.
 
     Raises:

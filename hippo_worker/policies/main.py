@@ -18,8 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from hippo_core.own_policy import PolicyContext
-from hippo_core.policies import OwnSpec, Verdict, from_json
+from hippo_core.own_policy import Decided, PolicyContext
+from hippo_core.policies import OwnSpec, from_json
 from hippo_core.policies.hosting import BadVerdict, PolicyHost, round_from_json, verdict_to_json
 from hippo_worker.hosting.failures import explain
 from hippo_worker.hosting.loading import Code
@@ -51,7 +51,7 @@ def run(connection: socket.socket, settings: PolicySettings) -> int:
         for texts in _frames(connection):
             if host is None:
                 host = _make(settings)
-            verdicts: list[Verdict] = []
+            verdicts: list[Decided] = []
             for text in texts:
                 verdicts = host.answer(round_from_json(json.loads(text)))
                 connection.sendall(frame(["told"]))
