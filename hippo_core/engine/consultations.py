@@ -20,6 +20,7 @@ from hippo_core.engine.state import (
     Ended,
     EngineState,
     Forked,
+    Noted,
     Observed,
     PolicyCall,
     Requested,
@@ -153,6 +154,8 @@ def _told(state: EngineState, study: Study, call: PolicyCall) -> Iterator[Call]:
             yield "observed", call.trial, call.step
         case Ended():
             yield "ended", call.trial
+        case Noted():
+            return  # a matter between a sampler and its policy
         case _:
             assert_never(call)
 
