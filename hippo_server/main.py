@@ -115,6 +115,7 @@ def main(
     proposal_seconds: float,
 ) -> None:
     """Hippo's server: keeps studies, hands out work, answers clients."""
+    _use_one_thread()
     from hippo_core.engine.decision import EngineSettings
     from hippo_server.settings import Settings
 
@@ -180,6 +181,12 @@ async def _serve(settings: object) -> None:
         await server.stop()
     if server.driver.ended.done():
         raise server.driver.ended.result()
+
+
+def _use_one_thread() -> None:
+    # The engine's matrices are small: threads of NumPy's libraries would only wait for each other.
+    for name in ("MKL_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
 
 
 def _set_title() -> None:

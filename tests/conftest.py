@@ -6,6 +6,7 @@ One embedded server per test process, one migrated template, one clone per test.
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL
 
     from hippo_server.store import Store
+
+# NumPy reads it when it is loaded. Tests share cores: threads would only wait for each other.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # What the fixtures need is imported in them: tests of the core load neither SQLAlchemy nor the server.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +76,7 @@ def simulate(
     another policy, or other slots, have come to? Without a study file, the recorded study itself is simulated. Several
     studies are submitted together.
     """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # matrices are small; NumPy reads it when it is loaded
     from hippo_client.cli.study_files import load
     from hippo_core.simulation import Costs, Host
     from hippo_core.simulation import simulate as run
