@@ -18,7 +18,6 @@ class UnknownFunction(InvalidStudy, AttributeError):
 def refuse_unknown(
     module: str,
     known: Sequence[str],
-    later: Mapping[str, str] | None = None,
     elsewhere: Mapping[str, str] | None = None,
 ) -> Callable[[str], object]:
     """A module's ``__getattr__`` that says what there is.
@@ -26,15 +25,12 @@ def refuse_unknown(
     Args:
         module: As a person calls it: ``schedules``.
         known: What it has.
-        later: What it is to have one day: by name, what to do until then.
         elsewhere: What is found under another name: by name, where.
     """
 
     def refuse(name: str) -> object:
         if name.startswith("_"):  # asked by Python's own tools, and by nobody who writes a study
             raise AttributeError(f"module {module} has no attribute {name!r}")
-        if later is not None and name in later:
-            raise UnknownFunction(f"{module}.{name}", "is not supported yet.", later[name])
         hint = (elsewhere or {}).get(name) or suggestion(name, known)
         raise UnknownFunction(f"{module}.{name}", "there is no such function.", hint)
 

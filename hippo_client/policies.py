@@ -10,6 +10,7 @@ from hippo_core.policies import (
     median_stopping,
     pasha,
     patience,
+    pb2,
     pbt,
     percentile_stopping,
     sha,
@@ -25,18 +26,15 @@ __all__ = [
     "own",
     "pasha",
     "patience",
+    "pb2",
     "pbt",
     "percentile_stopping",
     "sha",
     "threshold_stopping",
 ]
 
-_LATER = {
-    "pb2": "Use policies.pbt(interval=...).",
-}
-
 _ELSEWHERE = {
     "bohb": "BOHB is a sampler beside a policy: sampler=samplers.bohb(), policy=policies.hyperband(asynchronous=True).",
 }
 
-__getattr__ = refuse_unknown("policies", __all__, _LATER, _ELSEWHERE)
+__getattr__ = refuse_unknown("policies", __all__, elsewhere=_ELSEWHERE)

@@ -15,6 +15,7 @@ from hippo_core.policies.median_stopping import median_stopping
 from hippo_core.policies.own import OwnSpec, own
 from hippo_core.policies.pasha import PashaSpec, pasha
 from hippo_core.policies.patience import PatienceSpec, patience
+from hippo_core.policies.pb2 import Pb2Spec, pb2
 from hippo_core.policies.pbt import PbtSpec, pbt
 from hippo_core.policies.percentile_stopping import PercentileStoppingSpec, percentile_stopping
 from hippo_core.policies.policy import (
@@ -41,6 +42,7 @@ __all__ = [
     "OwnSpec",
     "PashaSpec",
     "PatienceSpec",
+    "Pb2Spec",
     "PbtSpec",
     "PercentileStoppingSpec",
     "Policy",
@@ -59,6 +61,7 @@ __all__ = [
     "own",
     "pasha",
     "patience",
+    "pb2",
     "pbt",
     "percentile_stopping",
     "sha",
@@ -75,6 +78,7 @@ POLICIES: Mapping[str, Any] = {
         dehb,
         pasha,
         pbt,
+        pb2,
         median_stopping,
         percentile_stopping,
         patience,

@@ -21,7 +21,13 @@ from hippo_core.arguments import worded
 from hippo_core.errors import InvalidStudy
 from hippo_core.policies.exploring import TRIES, Perturbation, explored, first_allowed
 from hippo_core.policies.policy import Fork
-from hippo_core.policies.population import PEERS, Population, PopulationSpec, Selection
+from hippo_core.policies.population import (
+    PEERS,
+    Population,
+    PopulationSpec,
+    Selection,
+    population_arguments,
+)
 from hippo_core.space import Assignment
 
 FACTORS = (0.8, 1.2)
@@ -55,7 +61,13 @@ class Pbt(Population):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PbtSpec(PopulationSpec):
-    """Population based training."""
+    """Population based training.
+
+    Attributes:
+        factors: With which of them a number that is not drawn anew is multiplied.
+    """
+
+    factors: tuple[float, ...]
 
     @property
     def name(self) -> str:
@@ -65,6 +77,10 @@ class PbtSpec(PopulationSpec):
     def populate(self, selection: Selection) -> Pbt:
         """The policy, given who is compared when."""
         return Pbt(selection, Perturbation(self.resample_probability, self.factors))
+
+    def to_json(self) -> dict[str, Any]:
+        """``{"policy": "pbt", ...}``."""
+        return {**PopulationSpec.to_json(self), "factors": list(self.factors)}
 
 
 @worded("policies.pbt", PEERS)
@@ -87,41 +103,17 @@ def pbt(
         factors: With which of them a number is multiplied, equally likely.
         asynchronous: Compares a trial as it comes with those before it, rather than when all have come.
     """
-    return PbtSpec(
-        **population_arguments(
-            "policies.pbt", interval, quantile, resample_probability, factors, asynchronous
-        )
-    )
-
-
-def population_arguments(
-    label: str, interval: Any, quantile: Any, resample_probability: Any, factors: Any, asynchronous: Any
-) -> dict[str, Any]:
-    """The arguments that populations have in common, checked.
-
-    Raises:
-        InvalidStudy: One is wrong.
-    """
-    share = arguments.number(quantile, f"{label}.quantile")
-    if not 0 < share <= 1 / 2:
-        raise InvalidStudy(f"{label}.quantile", f"must be above 0 and at most 0.5, not {share}")
-    resampled = arguments.number(resample_probability, f"{label}.resample_probability")
-    if not 0 <= resampled <= 1:
-        raise InvalidStudy(f"{label}.resample_probability", f"must be from 0 to 1, not {resampled}")
     if isinstance(factors, str | bytes) or not isinstance(factors, Sequence) or not factors:
         raise InvalidStudy(
-            f"{label}.factors", f"must be a list of numbers, not {factors!r}", "Write [0.8, 1.2]."
+            "policies.pbt.factors", f"must be a list of numbers, not {factors!r}", "Write [0.8, 1.2]."
         )
-    multiplied = tuple(arguments.number(each, f"{label}.factors[{at}]") for at, each in enumerate(factors))
+    multiplied = tuple(
+        arguments.number(each, f"policies.pbt.factors[{at}]") for at, each in enumerate(factors)
+    )
     for at, each in enumerate(multiplied):
         if each <= 0 or each == 1:
-            raise InvalidStudy(f"{label}.factors[{at}]", f"must be above 0 and not 1, not {each}")
-    if not isinstance(asynchronous, bool):
-        raise InvalidStudy(f"{label}.asynchronous", f"must be True or False, not {asynchronous!r}")
-    return {
-        "interval": arguments.integer(interval, f"{label}.interval", 1),
-        "quantile": share,
-        "resample_probability": resampled,
-        "factors": multiplied,
-        "asynchronous": asynchronous,
-    }
+            raise InvalidStudy(f"policies.pbt.factors[{at}]", f"must be above 0 and not 1, not {each}")
+    return PbtSpec(
+        **population_arguments("policies.pbt", interval, quantile, resample_probability, asynchronous),
+        factors=multiplied,
+    )

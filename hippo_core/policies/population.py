@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from hippo_core import arguments
 from hippo_core.chance import uniform
 from hippo_core.errors import InvalidStudy
 from hippo_core.policies.exploring import explored
@@ -45,7 +46,7 @@ PEERS: Mapping[str, str] = {
     "time_attr": "interval, which is in the study's steps",
     "quantile_fraction": "quantile",
     "resample_prob": "resample_probability",
-    "perturbation_factors": "factors",
+    "perturbation_factors": "factors, of policies.pbt",
     "hyperparam_mutations": "the study's space: what is drawn there is explored",
     "hyperparam_bounds": "the study's space: the bounds of its domains",
     "population_size": "max_trials, which is the study's",
@@ -304,14 +305,12 @@ class PopulationSpec(PolicySpec):
         interval: Every how many steps trials are compared; rounded up to ``evaluate_every``.
         quantile: The share that is replaced, and the share of those whose forks take their places.
         resample_probability: How often a value that is explored by itself is drawn anew.
-        factors: With which of them a number is multiplied otherwise.
         asynchronous: Whether a trial is compared as it comes.
     """
 
     interval: int
     quantile: float
     resample_probability: float
-    factors: tuple[float, ...]
     asynchronous: bool
 
     @abstractmethod
@@ -365,6 +364,29 @@ class PopulationSpec(PolicySpec):
             "interval": self.interval,
             "quantile": self.quantile,
             "resample_probability": self.resample_probability,
-            "factors": list(self.factors),
             "asynchronous": self.asynchronous,
         }
+
+
+def population_arguments(
+    label: str, interval: Any, quantile: Any, resample_probability: Any, asynchronous: Any
+) -> dict[str, Any]:
+    """The arguments that populations have in common, checked.
+
+    Raises:
+        InvalidStudy: One is wrong.
+    """
+    share = arguments.number(quantile, f"{label}.quantile")
+    if not 0 < share <= 1 / 2:
+        raise InvalidStudy(f"{label}.quantile", f"must be above 0 and at most 0.5, not {share}")
+    resampled = arguments.number(resample_probability, f"{label}.resample_probability")
+    if not 0 <= resampled <= 1:
+        raise InvalidStudy(f"{label}.resample_probability", f"must be from 0 to 1, not {resampled}")
+    if not isinstance(asynchronous, bool):
+        raise InvalidStudy(f"{label}.asynchronous", f"must be True or False, not {asynchronous!r}")
+    return {
+        "interval": arguments.integer(interval, f"{label}.interval", 1),
+        "quantile": share,
+        "resample_probability": resampled,
+        "asynchronous": asynchronous,
+    }

@@ -36,13 +36,14 @@ class ComparingCluster(StoredCluster):
         policies.threshold_stopping(0.2),
         policies.pbt(2),
         policies.pbt(2, asynchronous=True),
+        policies.pb2(2),
     ],
     ids=lambda policy: str(policy.name),
 )
 def test_verdicts_are_the_same_from_the_rows_at_any_moment(store: Store, policy: policies.PolicySpec) -> None:
     """1. A study on two workers, of which one dies. 2. It is extended. 3. At many moments the rows are read back."""
     cluster = ComparingCluster(3, {"a": 2, "b": 1}, store, 5)
-    if isinstance(policy, policies.PbtSpec):
+    if policy.name in {"pbt", "pb2"}:
         submit(cluster, made(policy, max_steps=6))
     else:
         submit(cluster, spec(rates=PIECES[:4], max_steps=6, policy=policy))

@@ -12,7 +12,6 @@ from hippo_client.errors import InvalidStudy
         (schedules, "cosin", r"schedules.cosin: there is no such function. .*cosine"),
         (samplers, "bayesian", r"samplers.bayesian: .* Known are: cma_es, gp, grid"),
         (samplers, "cmaes", r"samplers.cmaes: .* Did you mean 'cma_es'"),
-        (policies, "pb2", r"policies.pb2: is not supported yet. Use policies.pbt"),
         (policies, "hyperbands", r"policies.hyperbands: .*Did you mean .hyperband.\?"),
         (space, "log_uniform", r"space.log_uniform: .*loguniform"),
     ],

@@ -34,15 +34,16 @@ def worth(seed, distinct, bad=0.04):
     st.sampled_from([1, 1, 2]),
     st.sampled_from([3, 1000]),
     st.booleans(),
+    st.sampled_from([policies.pbt, policies.pb2]),
     SEEDS,
 )
 def test_verdicts_are_a_function_of_what_happened(
-    interval, quantile, asynchronous, maximize, every, distinct, mixed, seed
+    interval, quantile, asynchronous, maximize, every, distinct, mixed, which, seed
 ):
     """1. Results come in any order, come late, are lost, are equal, are not finite; trials are added, limits raised.
     2. After every call: who is replaced by whose fork, and who goes on. 3. A restart decides the same."""
     interval *= every
-    made = policies.pbt(interval, quantile, asynchronous=asynchronous)
+    made = which(interval, quantile, asynchronous=asynchronous)
     chosen = random.Random(seed)
     caller = PopulationCaller(
         made,

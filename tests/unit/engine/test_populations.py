@@ -20,6 +20,7 @@ from hippo_core import policies, samplers, space
 from hippo_core.engine import journal
 from hippo_core.engine.commands import (
     Command,
+    EnqueueTrial,
     ExtendStudy,
     ExtendTrial,
     ForkTrial,
@@ -50,7 +51,7 @@ from tests.unit.engine.test_policies import ComparingCluster, study_of
 
 TOGETHER = policies.pbt(2)
 AT_ONCE = policies.pbt(2, asynchronous=True)
-POPULATIONS = [TOGETHER, AT_ONCE, policies.pbt(3, 0.5)]
+POPULATIONS = [TOGETHER, AT_ONCE, policies.pbt(3, 0.5), policies.pb2(2)]
 SIZE = 6
 
 
@@ -109,7 +110,7 @@ def expect_population(cluster: Cluster, name: str = "study") -> None:
     expect_as_trained_alone(cluster, name)
 
 
-@pytest.mark.parametrize("policy", [TOGETHER, policies.pbt(2, 0.5), policies.pbt(4)])
+@pytest.mark.parametrize("policy", [TOGETHER, policies.pbt(2, 0.5), policies.pbt(4), policies.pb2(2)])
 def test_it_trains_each_place_once_and_does_not_depend_on_the_order_of_arrival(
     policy: policies.PolicySpec,
 ) -> None:
@@ -244,6 +245,9 @@ def test_no_verdict_changes_over_commands_failures_and_divergence(
             trial=chosen.randrange(8),
             at=chosen.randrange(9),
             hyperparameters={"lr": chosen.choice([0.1, 0.01])},
+        ),
+        lambda: EnqueueTrial(
+            project="default", name="study", point={"lr": chosen.choice([0.1, 0.01]), "batch": 16, "m": 0.9}
         ),
         lambda: StopTrial(project="default", name="study", trial=chosen.randrange(8)),
         lambda: ExtendTrial(
@@ -382,7 +386,11 @@ def test_two_hash_seeds_give_one_journal() -> None:
     for hash_seed in ("1", "2"):
         done = subprocess.run(
             [sys.executable, "-c", program],
-            env={"PYTHONHASHSEED": hash_seed, "PYTHONPATH": ":".join(sys.path)},
+            env={
+                "PYTHONHASHSEED": hash_seed,
+                "PYTHONPATH": ":".join(sys.path),
+                "OPENBLAS_NUM_THREADS": "1",
+            },
             capture_output=True,
             text=True,
             check=True,
