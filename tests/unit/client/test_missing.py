@@ -10,7 +10,7 @@ from hippo_client.errors import InvalidStudy
     ("module", "name", "words"),
     [
         (schedules, "cosin", r"schedules.cosin: there is no such function. .*cosine"),
-        (samplers, "bayesian", r"samplers.bayesian: .* Known are: cma_es, gp, grid"),
+        (samplers, "bayesian", r"samplers.bayesian: .* Known are: bohb, cma_es, gp"),
         (samplers, "cmaes", r"samplers.cmaes: .* Did you mean 'cma_es'"),
         (policies, "hyperbands", r"policies.hyperbands: .*Did you mean .hyperband.\?"),
         (space, "log_uniform", r"space.log_uniform: .*loguniform"),
