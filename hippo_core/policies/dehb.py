@@ -55,6 +55,8 @@ class Dehb(Policy):
         found = self.trials.setdefault(trial, Evaluated())
         found.step = notes["step"]
         found.place = f"rung {notes['rung']} of bracket {notes['bracket']}"
+        if notes.get("promoted"):
+            found.place += ", promoted from the rung below"
 
     def added(self, trial: int, max_steps: int) -> None:
         """Wants the trial's evaluation, anew where it had ended."""

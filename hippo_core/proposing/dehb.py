@@ -71,14 +71,15 @@ def proposals(task: ProposalTask) -> Iterator[Point]:
     job = evolution.next_job()
     step = evolution.brackets.ladder[evolution.brackets.level(job)]
     for attempt in count():
-        vector = evolution.vector(job, attempt)
+        promoted = None if attempt else evolution.promoted(job)
+        vector = evolution.vector(job, attempt) if promoted is None else promoted
         places = dict(zip(evolution.names, vector, strict=True))
 
         def decide(domain: Domain, places: dict[str, float] = places) -> Any:
             return value(domain, places[name_of(domain)])
 
         notes = {"bracket": job.bracket, "rung": job.rung, "step": step, "vector": list(vector)}
-        yield task.spec.space.decide(decide), notes
+        yield task.spec.space.decide(decide), notes if promoted is None else {**notes, "promoted": True}
 
 
 class Evolution:
@@ -118,32 +119,36 @@ class Evolution:
                 pending[each.job] = pending.get(each.job, 0) + each.pending
                 begun = max(begun, each.job.bracket + 1)
         for bracket in range(begun):
+            waits = False  # for the rung below
             for rung, size in enumerate(self.brackets.sizes(bracket)):
                 job = Job(bracket, rung)
-                if issued.get(job, 0) < size:
+                is_free = issued.get(job, 0) < size
+                if is_free and not waits:
                     return job
-                if pending.get(job, 0):
-                    break  # the rung above waits for this one
+                waits = is_free or pending.get(job, 0) > 0
         return Job(begun, 0)
 
+    def promoted(self, job: Job) -> Vector | None:
+        """In the first turn of the brackets, the best member of the rung below that was not tried on a job's rung."""
+        if job.bracket >= len(self.brackets.ladder) or not job.rung:
+            return None
+        level = self.brackets.level(job)
+        tried = {each.vector for each in self.evaluations if each.level == level}
+        below = self.members[level - 1]
+        ranked = (below[index].vector for index in self._best(level - 1))
+        return next((each for each in ranked if each not in tried), None)
+
     def vector(self, job: Job, attempt: int) -> Vector:
-        """The vector to evaluate next, for a job.
+        """A new vector for a job.
 
         Args:
             job: The job.
             attempt: Counts those before, which cannot be trained.
         """
         level = self.brackets.level(job)
-        tried = [each.vector for each in self.evaluations if each.level == level]
-        target = len(tried) % len(self.members[level])
+        target = sum(each.level == level for each in self.evaluations) % len(self.members[level])
         if job == Job(0, 0):
             return self.members[0][target].vector if not attempt else self._random(0, target, attempt)
-        if job.bracket < len(self.brackets.ladder) and job.rung and not attempt:
-            below = self.members[level - 1]
-            promoted = [below[index].vector for index in self._best(level - 1)]
-            untried = [each for each in promoted if each not in tried]
-            if untried:
-                return untried[0]
         return self._evolved(job, target, attempt)
 
     def _evolved(self, job: Job, target: int, attempt: int) -> Vector:

@@ -79,3 +79,10 @@ class Search:
             state = TrialState.WAITING if again else done
             changed = replace(past, state=state, values={**past.values, step: (value,)}, reached=step)
         self.history[past.trial] = replace(changed, sequence=self.arrived)
+
+    def retry(self) -> None:
+        """One that failed, if there is one, is under way again."""
+        failed = [past for past in self.history if past.state is TrialState.FAILED]
+        if failed:
+            past = self.random.choice(failed)
+            self.history[past.trial] = replace(past, state=TrialState.WAITING)

@@ -243,6 +243,8 @@ def test_each_point_has_the_largest_ratio_of_those_drawn(
     count = least or len(study_spec.space.domains) + 1
     modelled = 0
     for _ in range(45):
+        if random.random() < 0.05:
+            search.retry()
         if search.waiting and (len(search.waiting) > 5 or random.random() < 0.6):
             past = random.choice(search.waiting)
             further = [step for step in STEPS if step > max(past.values, default=0)]

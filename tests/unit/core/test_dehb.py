@@ -202,6 +202,8 @@ def test_each_point_is_what_its_place_in_the_brackets_asks_for(
     unborn = [[member.vector for member in group] for group in empty.members]
     names = sorted(study_spec.space.domains)
     for _ in range(45):
+        if random.random() < 0.05:
+            search.retry()
         if search.waiting and (len(search.waiting) >= slots or random.random() < 0.3):
             past = random.choice(search.waiting)
             search.end(past, place_of(past, eta, count)[2])
@@ -239,6 +241,7 @@ def test_each_point_is_what_its_place_in_the_brackets_asks_for(
             assert vector == list(living[0][target])
         elif bracket < count and promoted:
             assert vector == promoted[0]
+            assert notes["promoted"]
         else:
             size = sizes(eta, count, bracket)[rung]
             pool = (
