@@ -150,6 +150,7 @@ def _trial(study: Study, trial: Trial) -> Json:
         "max_steps": trial.limit,
         "hyperparameters": study.hyperparameters(trial),
         "assignment": None if by_user and trial.fork is not None else dict(trial.assignment),
+        "notes": dict(trial.notes),
         "fork": None if trial.fork is None else {"trial": trial.fork["trial"], "at": trial.fork["at"]},
         "by_user": by_user,
         "history": [

@@ -9,6 +9,8 @@ from typing import Any, Literal, Self
 from hippo_core.engine.export import VERSION
 from hippo_core.engine.states import RequestState, TrialState
 from hippo_core.errors import InvalidStudy
+from hippo_core.proposing import Point
+from hippo_core.samplers import Dehb
 from hippo_core.sequence import Sequence
 from hippo_core.simulation.beyond import Continuation
 from hippo_core.simulation.costs import Costs
@@ -35,6 +37,7 @@ class RecordedTrial:
         max_steps: How far it might be trained.
         hyperparameters: By name, a value or a schedule as JSON.
         assignment: What was drawn; None: nothing was, since a user forked it from another trial.
+        notes: What its sampler noted with it.
         parent: The trial that it was forked from.
         forked_at: The first step at which they may differ.
         history: Metrics by step; None for one that was not finite.
@@ -49,6 +52,7 @@ class RecordedTrial:
     max_steps: int
     hyperparameters: Mapping[str, Any]
     assignment: Assignment | None
+    notes: Mapping[str, Any]
     parent: int | None
     forked_at: int | None
     history: Mapping[int, Mapping[str, float | None]]
@@ -180,12 +184,23 @@ class Recording:
         given.setdefault("evaluate_seconds", measured.evaluate_seconds)
         return Costs(**given)
 
-    def proposal(self, spec: StudySpec, number: int) -> Assignment | None:
-        """What the sampler of an equal space proposed, by the number among those drawn; None: it is not recorded."""
+    def proposal(self, spec: StudySpec, number: int) -> Point | None:
+        """What the sampler of an equal space proposed, by the number among those drawn; None: it is not recorded.
+
+        What was noted is of the same sampler only; of DEHB, whose points are for steps, so are the points.
+        """
         if spec.space.to_json() != self.spec.space.to_json():
             return None
-        drawn = [trial.assignment for trial in self.trials if trial.parent is None]
-        return drawn[number] if number < len(drawn) else None
+        same = (spec.sampler, spec.policy, spec.max_steps) == (
+            self.spec.sampler,
+            self.spec.policy,
+            self.spec.max_steps,
+        )
+        drawn = [trial for trial in self.trials if trial.parent is None]
+        if number >= len(drawn) or (isinstance(spec.sampler, Dehb) and not same):
+            return None
+        found = drawn[number]
+        return dict(found.assignment or {}), dict(found.notes) if same else {}
 
     def sequence(self, trial: RecordedTrial) -> Sequence:
         """A trial's schedules."""
@@ -275,6 +290,7 @@ def _trial(json: Mapping[str, Any]) -> RecordedTrial:
         max_steps=int(json["max_steps"]),
         hyperparameters=dict(json["hyperparameters"]),
         assignment=json["assignment"],
+        notes=dict(json["notes"]),
         parent=fork["trial"],
         forked_at=fork["at"],
         history={int(each["step"]): dict(each["metrics"]) for each in json["history"]},

@@ -10,7 +10,7 @@ is over, as it did.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -293,13 +293,14 @@ class _Replay:
 
     def _propose(self, event: ProposalWanted) -> None:
         study = self._engine.state.studies[event.study]
-        spec = study.spec
-        point: Mapping[str, object] | None = self._recording.proposal(spec, study.drawn)
+        known = self._recording.proposal(study.spec, study.drawn)
+        point, notes = known or (dict(study.spec.point(study.drawn)), {})
         self._tell(
             ProposeTrial(
                 study=event.study,
                 trial=event.trial,
                 sequence=event.sequence,
-                assignment=dict(spec.point(study.drawn) if point is None else point),
+                assignment=point,
+                notes=notes,
             )
         )

@@ -49,21 +49,20 @@ from hippo_core.engine.waiting import waiting_reason
 from hippo_core.errors import InvalidStudy, InvariantViolated
 from hippo_core.lease import State
 from hippo_core.program import Resources
-from hippo_core.proposing import own_point
+from hippo_core.proposing import Point, own_point
 from hippo_core.simulation.agenda import Agenda, Turn
 from hippo_core.simulation.costs import TICKS, Clockwork, Costs, Host, seconds, ticks
 from hippo_core.simulation.phases import Phases
 from hippo_core.simulation.response import Model, Response
 from hippo_core.simulation.timed_path import SimulatedSlot, TimedPath
 from hippo_core.simulation.usage import Activity, Usage
-from hippo_core.space import Assignment
 from hippo_core.study import StudySpec
 
 PROJECT = "default"
 USER = "simulation"
 INCARNATION = "1"
-Proposals = Callable[[StudySpec, int], Assignment | None]
-"""What a sampler of Optuna's proposes for the trial of a number among those drawn; None: it is not known."""
+Proposals = Callable[[StudySpec, int], Point | None]
+"""What a sampler that learns proposes for the trial of a number among those drawn; None: it is not known."""
 
 ENVIRONMENT = {"python": "simulated", "torch": "simulated", "cuda": "simulated"}
 
@@ -260,13 +259,12 @@ class Simulator:
                 return
 
     def _propose(self, event: ProposalWanted) -> None:
-        """The point of a sampler of Hippo's own; else the one that is known, or a random one stands in for it."""
+        """The point that is known, or that of a sampler of Hippo's own; or a random one stands in for another's."""
         wanted = MakeProposal(study=event.study, trial=event.trial, sequence=event.sequence, failures=0)
         task = self.engine.proposal_task(wanted)
         study = self.engine.state.studies[event.study]
         known = self._proposals(study.spec, study.drawn) if self._proposals is not None else None
-        stand_in = dict(study.spec.point(study.drawn) if known is None else known)
-        point, notes = own_point(task) or (stand_in, {})
+        point, notes = known or own_point(task) or (dict(study.spec.point(study.drawn)), {})
         self._tell(
             ProposeTrial(
                 study=event.study, trial=event.trial, sequence=event.sequence, assignment=point, notes=notes

@@ -148,7 +148,7 @@ def record(tmp_path: Path) -> Path:
     trials = [
         {
             "trial": number, "state": "completed", "reason": "", "step": steps, "max_steps": 4,
-            "hyperparameters": {"lr": rate}, "assignment": {"lr": number}, "fork": None, "by_user": False,
+            "hyperparameters": {"lr": rate}, "assignment": {"lr": number}, "fork": None, "notes": {}, "by_user": False,
             "path": [[number, 0, steps]],
             "history": [{"step": step, "metrics": {"accuracy": rate * step}} for step in range(1, steps + 1)],
         }

@@ -46,7 +46,8 @@ def recording(states, objectives=(ACCURACY,), searched=SPACE, steps=4):
             {
                 "trial": number, "state": state, "reason": f"because of {number}", "step": reached,
                 "max_steps": steps, "hyperparameters": spec.hyperparameters(spec.point(number)),
-                "assignment": dict(spec.point(number)), "fork": None, "by_user": False, "history": history, "path": [],
+                "assignment": dict(spec.point(number)), "fork": None, "notes": {},
+                "by_user": False, "history": history, "path": [],
             }
         )  # fmt: skip
     arrivals = [

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from hippo_core import policies, space
+from hippo_core import policies, samplers, space
 from hippo_core.engine import export
 from hippo_core.engine.commands import Command
 from hippo_core.engine.events import RequestClosed, RequestOpened
 from hippo_core.errors import InvalidStudy
+from hippo_core.simulation import Host, simulate
 from hippo_core.simulation.recording import Recording
 from hippo_core.simulation.replay import replay
 from hippo_core.study import StudySpec
@@ -125,6 +126,29 @@ def test_a_population_forks_the_same(asynchronous: bool, strike: Callable[[Clust
     recording = of(1, population, strike)
     assert any(trial.parent is not None for trial in recording.trials)
     assert replay(recording) == ()
+
+
+@pytest.mark.parametrize("strike", [None, faults], ids=["quiet", "faults"])
+@pytest.mark.parametrize(
+    ("sampler", "policy"),
+    [
+        (samplers.dehb(), policies.dehb()),
+        (samplers.bohb(min_points=2), policies.hyperband(asynchronous=True)),
+    ],
+    ids=["dehb", "bohb"],
+)
+def test_searches_that_learn_are_decided_anew_on_the_points_that_they_had(
+    sampler: samplers.Sampler, policy: policies.PolicySpec, strike: Callable[[Cluster], None] | None
+) -> None:
+    search = study(
+        {"lr": space.loguniform(1e-4, 1e-1)}, sampler=sampler, policy=policy, max_trials=18, max_steps=9
+    )
+    recording = of(1, search, strike)
+    assert replay(recording) == ()
+    simulated = simulate(
+        [search], [Host(name="h", slots=2)], response=recording.metrics(), proposals=recording.proposal
+    )
+    assert (simulated.trials, simulated.steps_retrained) == (18, 0)
 
 
 @pytest.mark.parametrize(
