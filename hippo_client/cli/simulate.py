@@ -43,9 +43,15 @@ _SECONDS = click.FloatRange(min=0.0)
 @click.option(
     "--evaluate-seconds", type=_SECONDS, help="What an evaluation takes; by default as recorded, else 0."
 )
-@click.option("--save-seconds", type=_SECONDS, default=0.0, help="For how long a save keeps a slot.")
-@click.option("--load-seconds", type=_SECONDS, default=0.0, help="What loading a checkpoint takes.")
-@click.option("--setup-seconds", type=_SECONDS, default=0.0, help="What making a slot ready takes.")
+@click.option(
+    "--save-seconds", type=_SECONDS, help="For how long a save keeps a slot; by default as recorded, else 0."
+)
+@click.option(
+    "--load-seconds",
+    type=_SECONDS,
+    help="What loading a checkpoint takes; by default what starts took, else 0.",
+)
+@click.option("--setup-seconds", type=_SECONDS, help="What making a slot ready takes; by default 0.")
 @click.option("--seed", type=WholeNumber(0), default=0, help="Of the learning curves that are made up.")
 @click.option("--trial-based", is_flag=True, help="Beside it, the same engine without sharing.")
 @click.option(
@@ -61,9 +67,9 @@ def simulate(
     beyond: Beyond,
     step_seconds: float | None,
     evaluate_seconds: float | None,
-    save_seconds: float,
-    load_seconds: float,
-    setup_seconds: float,
+    save_seconds: float | None,
+    load_seconds: float | None,
+    setup_seconds: float | None,
     seed: int,
     trial_based: bool,
     gantt: Path | None,
@@ -86,10 +92,14 @@ def simulate(
     if recorded is None and beyond != "error":
         raise click.UsageError("--beyond is about what was not recorded: give --recorded, too.")
     specs = [load(file).spec() for file in study_files]
-    given = {"save_seconds": save_seconds, "load_seconds": load_seconds, "setup_seconds": setup_seconds}
-    for name, seconds in (("step_seconds", step_seconds), ("evaluate_seconds", evaluate_seconds)):
-        if seconds is not None:
-            given[name] = seconds
+    costs_given = {
+        "step_seconds": step_seconds,
+        "evaluate_seconds": evaluate_seconds,
+        "save_seconds": save_seconds,
+        "load_seconds": load_seconds,
+        "setup_seconds": setup_seconds,
+    }
+    given = {name: seconds for name, seconds in costs_given.items() if seconds is not None}
     record = None if recorded is None else _record(recorded, specs)
     costs = Costs(**given) if record is None else record.costs(**given)
     response = None if record is None else record.metrics(beyond, seed)

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from hippo_core.engine.decision import Overhead
 from hippo_core.engine.engine import Engine
 from hippo_core.engine.evaluations import progress
 from hippo_core.engine.lookup import find_study
@@ -69,6 +70,7 @@ class TrainedStretch:
 def study_record(engine: Engine, project: str, name: str) -> tuple[int, int, Json]:
     """A study's number, how many trials it has, and the head of its document."""
     study = find_study(engine.state, project, name)
+    overhead = engine.volatile.overheads.get(study.plan, Overhead())
     head = {
         "hippo_study": VERSION,
         "name": study.name,
@@ -76,6 +78,8 @@ def study_record(engine: Engine, project: str, name: str) -> tuple[int, int, Jso
         "reason": study.reason,
         "spec": study.spec.to_json(),
         "environment": engine.state.plans[study.plan].environment,
+        "save_seconds": overhead.save or None,
+        "start_seconds": overhead.start or None,
     }
     return study.id, len(study.trials), head
 
@@ -154,7 +158,7 @@ def _trial(study: Study, trial: Trial) -> Json:
         "fork": None if trial.fork is None else {"trial": trial.fork["trial"], "at": trial.fork["at"]},
         "by_user": by_user,
         "history": [
-            {"step": each, "metrics": dict(node.metrics[each])}
+            {"step": each, "metrics": node.metrics[each]}
             for node, start, stop in path
             for each in sorted(node.metrics)
             if start < each <= stop

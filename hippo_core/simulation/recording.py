@@ -93,6 +93,8 @@ class Recording:
         spec: What was searched.
         environment: What it was trained in.
         created: When it was submitted, in ISO 8601.
+        save_seconds: For how long a save kept a slot from training, on average; None: not seen, since the server began.
+        start_seconds: How long a slot took from a path's grant to its first step, on average; None: not seen.
         trials: By number.
         training: By node, what leases trained of it, in order: (start, stop, seconds of steps, of evaluations).
         arrivals: In order.
@@ -103,6 +105,8 @@ class Recording:
     spec: StudySpec
     environment: str
     created: str
+    save_seconds: float | None
+    start_seconds: float | None
     trials: tuple[RecordedTrial, ...]
     training: Mapping[int, tuple[tuple[int, int, float, float], ...]]
     arrivals: tuple[Arrival, ...]
@@ -132,6 +136,8 @@ class Recording:
                 spec=StudySpec.from_json(json["spec"]),
                 environment=str(json["environment"]),
                 created=str(json["created"]),
+                save_seconds=_optional(json["save_seconds"]),
+                start_seconds=_optional(json["start_seconds"]),
                 trials=tuple(map(_trial, json["trials"])),
                 training={node: tuple(stretches) for node, stretches in training.items()},
                 arrivals=tuple(map(_arrival, json["arrivals"])),
@@ -165,13 +171,12 @@ class Recording:
         return found
 
     def costs(self, **given: Any) -> Costs:
-        """What training costs: steps by the values in force, and evaluations, as they were measured.
+        """What training costs: steps by the values in force, evaluations, saves and loads, as they were measured.
 
-        A step under values that were not trained takes what a step took on average.
+        A step under values that were not trained takes what a step took on average; a load what a start did.
 
         Args:
-            given: Fields of :class:`Costs`, which hold whatever was measured. Saving, loading and setting up are not
-                recorded: they take no time unless it is given.
+            given: Fields of :class:`Costs`, which hold whatever was measured. What was not takes no time.
 
         Raises:
             InvalidStudy: No step was measured, and ``step_seconds`` is not given.
@@ -182,6 +187,8 @@ class Recording:
         elif "step_seconds" not in given:
             raise InvalidStudy("step_seconds", "no step is recorded", "Say what a step takes.")
         given.setdefault("evaluate_seconds", measured.evaluate_seconds)
+        given.setdefault("save_seconds", self.save_seconds or 0.0)
+        given.setdefault("load_seconds", self.start_seconds or 0.0)
         return Costs(**given)
 
     def proposal(self, spec: StudySpec, number: int) -> Point | None:
@@ -274,6 +281,10 @@ class _Measured:
 
 def _key(values: Mapping[str, Scalar]) -> tuple[Any, ...]:
     return tuple(sorted((name, typed(value)) for name, value in values.items()))
+
+
+def _optional(json: Any) -> float | None:
+    return None if json is None else float(json)
 
 
 def _seconds(json: Mapping[str, Any]) -> tuple[Any, Any]:

@@ -11,7 +11,7 @@ from hippo_core.engine import export
 from hippo_server.driver import Driver
 from hippo_wire.convert import dump
 
-TRIALS_AT_ONCE = 100  # while they are gathered, the engine decides nothing
+TRIALS_AT_ONCE = 10  # while they are gathered, the engine decides nothing
 
 
 async def export_study(driver: Driver, project: str, name: str) -> AsyncIterator[bytes]:

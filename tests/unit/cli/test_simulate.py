@@ -166,7 +166,8 @@ def record(tmp_path: Path) -> Path:
     ]
     content = {
         "hippo_study": 1, "name": "recorded", "state": "completed", "reason": "", "spec": spec.to_json(),
-        "environment": "", "created": "2026-01-02T03:04:05+00:00", "trials": trials, "training": training,
+        "environment": "", "created": "2026-01-02T03:04:05+00:00", "save_seconds": None, "start_seconds": None,
+        "trials": trials, "training": training,
         "arrivals": [],
     }  # fmt: skip
     file = tmp_path / "recorded.json"

@@ -103,6 +103,7 @@ def test_a_record_and_another_response_exclude_each_other():
     response = simulation.RecordedMetrics()
     recorded = simulation.Recording(
         name="one", state="completed", spec=study("one", 0.1).spec(), environment="", created="", trials=(),
+        save_seconds=None, start_seconds=None,
         training={}, arrivals=(),
     )  # fmt: skip
     with pytest.raises(hippo.errors.InvalidStudy, match="response: is the record's already"):

@@ -57,7 +57,7 @@ def document(recorded: StudySpec, reached: dict[int, int], **changes: Any) -> An
         )
     return {
         "hippo_study": 1, "name": "recorded", "state": "completed", "reason": "", "spec": recorded.to_json(),
-        "environment": "", "created": "2026-01-02T03:04:05+00:00",
+        "environment": "", "created": "2026-01-02T03:04:05+00:00", "save_seconds": None, "start_seconds": None,
         "trials": trials, "training": [], "arrivals": [], **changes,
     }  # fmt: skip
 
@@ -79,15 +79,17 @@ def test_steps_take_what_they_took_under_the_same_values() -> None:
         stretch(2, 4, 6, 16.0, 1.0),
         stretch(0, 0, 6, 600.0, 3.0),
     ]
-    recording = Recording.from_json(document(spec(), ALL, training=training))
+    seen = {"save_seconds": 0.125, "start_seconds": 3.0}
+    recording = Recording.from_json(document(spec(), ALL, training=training, **seen))
+    assert recording.costs().load_seconds == 3.0
     costs = recording.costs(load_seconds=0.25)
     assert callable(costs.step_seconds)
     assert [costs.step_seconds({"lr": rate}) for rate in (0.1, 0.01, 0.3)] == [2.0, 4.0, 8.0]
     assert costs.step_seconds({"lr": 0.7}) == pytest.approx((6 * 2 + 3 * 4 + 6 * 8) / 15)
     assert costs.evaluate_seconds == pytest.approx(0.5)
-    assert (costs.load_seconds, costs.save_seconds, costs.setup_seconds) == (0.25, 0.0, 0.0)
-    given = recording.costs(step_seconds=1.0, evaluate_seconds=0.0)
-    assert given == Costs(step_seconds=1.0, evaluate_seconds=0.0)
+    assert (costs.load_seconds, costs.save_seconds, costs.setup_seconds) == (0.25, 0.125, 0.0)
+    given = recording.costs(step_seconds=1.0, evaluate_seconds=0.0, save_seconds=0.0)
+    assert given == Costs(step_seconds=1.0, evaluate_seconds=0.0, load_seconds=3.0)
     found = simulate([spec()], [Host(name="host", slots=1)], response=recording.metrics(), costs=costs)
     assert found.slot_seconds["training"] == pytest.approx(6 * 2 + 3 * 4 + 6 * 8)
     assert found.slot_seconds["evaluation"] == pytest.approx(15 * 0.5)
@@ -97,7 +99,7 @@ def test_without_times_they_have_to_be_given() -> None:
     recording = Recording.from_json(document(spec(), ALL))
     with pytest.raises(InvalidStudy, match="step_seconds: no step is recorded"):
         recording.costs()
-    assert recording.costs(step_seconds=2.0).step_seconds == 2.0
+    assert recording.costs(step_seconds=2.0) == Costs(step_seconds=2.0)
 
 
 def test_another_policy_is_tried_out_on_what_was_recorded() -> None:
