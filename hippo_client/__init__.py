@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hippo_client import errors, policies, samplers, schedules, simulation, space
+    from hippo_client import endings, errors, policies, samplers, schedules, simulation, space
     from hippo_client.checkpoint import Checkpoint
     from hippo_client.client import Client
     from hippo_client.handles import StudyHandle
@@ -33,6 +33,7 @@ __all__ = [
     "StudyHandle",
     "Trainer",
     "Trial",
+    "endings",
     "errors",
     "policies",
     "run",
@@ -42,7 +43,7 @@ __all__ = [
     "space",
 ]
 
-_MODULES = ("errors", "policies", "samplers", "schedules", "simulation", "space")
+_MODULES = ("endings", "errors", "policies", "samplers", "schedules", "simulation", "space")
 _ATTRIBUTES = {
     "Checkpoint": "hippo_client.checkpoint",
     "Client": "hippo_client.client",

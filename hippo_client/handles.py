@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from hippo_client import results
 from hippo_client.request_ids import new_request_id
 from hippo_client.trial import Trial
+from hippo_core.endings import Ending
+from hippo_core.endings import checked as checked_endings
 from hippo_core.engine.states import StudyState
 from hippo_core.errors import HippoError, InvalidStudy
 
@@ -231,23 +233,43 @@ class StudyHandle:
         )
 
     def extend(
-        self, max_trials: int | None = None, max_steps: int | None = None, priority: int | None = None
+        self,
+        max_trials: int | None = None,
+        max_steps: int | None = None,
+        priority: int | None = None,
+        endings: Sequence[Ending] = (),
     ) -> StudyHandle:
-        """Raises what is given; the numbers are absolute, not added to what there is.
+        """Raises or changes what is given; the numbers are absolute, not added to what there is.
+
+        An ended study is taken up again by a larger ``max_trials`` or ``max_steps``, and by a change of the ending that
+        ended it.
+
+        Args:
+            max_trials: How many trials in all.
+            max_steps: How far any one trial may be trained in all.
+            priority: Studies with a higher one are trained first.
+            endings: Each in place of the one of its kind; the others stay.
 
         Raises:
             InvalidStudy: A number is smaller than before, or nothing is given.
+            Conflict: The study has ended and would end at once, since one of its endings holds.
         """
+        import json
+
         from hippo_wire.v1 import study_pb2
 
-        if max_trials is None and max_steps is None and priority is None:
-            raise InvalidStudy("extend", "nothing is given.", "Give max_trials, max_steps or priority.")
+        changed = checked_endings(endings)
+        if max_trials is None and max_steps is None and priority is None and not changed:
+            raise InvalidStudy(
+                "extend", "nothing is given.", "Give max_trials, max_steps, priority or endings."
+            )
         request = study_pb2.ExtendStudyRequest(
             request_id=new_request_id(),
             name=self.name,
             max_trials=max_trials,
             max_steps=max_steps,
             priority=priority,
+            endings_json=json.dumps([each.to_json() for each in changed]) if changed else "",
         )
         return self._change(self._studies.ExtendStudy, request)
 

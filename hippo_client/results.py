@@ -41,6 +41,8 @@ def study_json(study: study_pb2.Study) -> Json:
         "best": best_json(study.best_trial) if study.HasField("best_trial") else None,
         "savings": savings_json(study.savings),
         "reason": study.reason,
+        "ending": study.ending or None,
+        "endings": list(study.endings),
     }
 
 

@@ -11,6 +11,8 @@ from typing import Any
 from hippo_client import study_arguments as given
 from hippo_client.class_reference import refer
 from hippo_client.origin import find_origin
+from hippo_core.endings import Ending
+from hippo_core.endings import checked as checked_endings
 from hippo_core.errors import InvalidStudy
 from hippo_core.policies import OwnSpec, PolicySpec
 from hippo_core.program import Program, Resources
@@ -47,6 +49,8 @@ class Study:
         priority: Studies with a higher one are trained first.
         initial: Points to try first, whatever the sampler: each a dict by hyper-parameter of values as a trial has
             them, an option of a choice as it is written in the space; or ``trial.hyperparameters`` of an earlier one.
+        endings: What ends the study before all its trials have come to their end, e.g.
+            ``[endings.timeout(hours=2), endings.target(0.97)]``: the first that holds.
         code: Further folders with code, relative to the study file.
         code_version: A word of yours for the version of the code, in place of the digest of its files.
         env: Environment variables for the trainer.
@@ -79,6 +83,7 @@ class Study:
         resources: Resources | None = None,
         priority: int = 0,
         initial: Sequence[Mapping[str, Any]] = (),
+        endings: Sequence[Ending] = (),
         code: Sequence[str | Path] = (),
         code_version: str | None = None,
         env: Mapping[str, str] | None = None,
@@ -107,7 +112,7 @@ class Study:
             name=given.name(name, self.origin.file), objectives=given.objectives(maximize, minimize),
             max_trials=given.max_trials(max_trials, drawn, searched, len(first)), max_steps=given.max_steps(max_steps),
             secrets=given.names(secrets, "secrets"), checkpoint_every=checkpoint_every, priority=priority,
-            initial=first,
+            initial=first, endings=checked_endings(endings),
         )  # fmt: skip
 
     @property

@@ -53,12 +53,22 @@ _PEERS = {
     "environment": "env",
     "checkpoint_interval": "checkpoint_every",
     "eval_every": "evaluate_every",
+    "timeout": "endings=[endings.timeout(hours=...)]",
+    "timeout_s": "endings=[endings.timeout(seconds=...)]",
+    "time_budget_s": "endings=[endings.timeout(seconds=...)]",
+    "max_time": "endings=[endings.timeout(hours=...)]",
+    "max_slot_hours": "endings=[endings.max_slot_hours(...)]",
+    "target": "endings=[endings.target(...)]",
+    "stop": "endings=[endings.target(...)], or another of endings",
+    "plateau": "endings=[endings.plateau(patience=...)]",
+    "early_stopping": "endings=[endings.plateau(patience=...)] for the study, policies.patience(...) for each trial",
+    "terminator": "endings=[endings.terminator(...)]",
 }
 #: All of them, as they are called.
 ARGUMENTS = (
     "trainer", "space", "maximize", "minimize", "max_trials", "max_steps", "name", "sampler", "policy", "unit",
     "evaluate_every", "seed", "repeats", "options", "data_version", "deterministic", "checkpoint_every", "resources",
-    "priority", "initial", "code", "code_version", "env", "secrets",
+    "priority", "initial", "endings", "code", "code_version", "env", "secrets",
 )  # fmt: skip
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
-from hippo_core import policies, samplers, schedule_forms
+from hippo_core import endings, policies, samplers, schedule_forms
 from hippo_core.arguments import suggestion
 from hippo_core.differences import difference_lines
 from hippo_core.domains import part_to_json
+from hippo_core.endings import Ending
+from hippo_core.endings import changed as changed_endings
 from hippo_core.errors import InvalidStudy
 from hippo_core.formulas import Constant
 from hippo_core.laws import Law, make
@@ -27,6 +29,7 @@ LARGEST_STEP = 2**40
 MOST_TRIALS = 1_000_000  # they are all made when the study is submitted
 LONGEST_NAME = 200
 SHOWN_ROUNDINGS = 4
+E = TypeVar("E", bound=Ending)
 EXAMPLES = 256  #: how many random points are looked at where the sampler's own are not known yet
 
 
@@ -71,6 +74,7 @@ class StudySpec:
         priority: Higher ones are trained first.
         secrets: Environment variables of the worker that the trainer may see.
         initial: The points of the first trials, whatever the sampler: what is drawn for each domain.
+        endings: What ends it before all its trials have come to their end, in their order.
     """
 
     name: str
@@ -86,11 +90,13 @@ class StudySpec:
     priority: int = 0
     secrets: tuple[str, ...] = ()
     initial: tuple[Mapping[str, Scalar], ...] = ()
+    endings: tuple[Ending, ...] = ()
 
     def __post_init__(self) -> None:
         """Checks the study as a whole."""
         _check_name(self.name)
         _check_objectives(self.objectives)
+        _check_endings(self)
         _check_limits(self)
         if self.program.kinds != self.space.kinds:
             raise InvalidStudy("program.kinds", "do not agree with the space")
@@ -228,8 +234,8 @@ class StudySpec:
         return difference_lines(earlier._content(), self._content())
 
     def extends(self, earlier: StudySpec) -> bool:
-        """Whether only ``max_trials`` or ``max_steps`` are larger, or the priority is another."""
-        same = replace(self, priority=earlier.priority, bundle=earlier.bundle)
+        """Whether only ``max_trials`` or ``max_steps`` are larger, or the priority or the endings are others."""
+        same = replace(self, priority=earlier.priority, bundle=earlier.bundle, endings=earlier.endings)
         if isinstance(self.max_steps, int) and isinstance(earlier.max_steps, int) and self.policy.raisable:
             if self._limit() < earlier._limit():  # type: ignore[operator]
                 return False
@@ -239,9 +245,14 @@ class StudySpec:
         return not replace(same, max_trials=earlier.max_trials).differences(earlier)
 
     def extended(
-        self, *, max_trials: int | None = None, max_steps: int | None = None, priority: int | None = None
+        self,
+        *,
+        max_trials: int | None = None,
+        max_steps: int | None = None,
+        priority: int | None = None,
+        endings: Iterable[Ending] = (),
     ) -> StudySpec:
-        """The same study with other limits or another priority; None leaves one as it is.
+        """The same study with other limits, endings or another priority; what is not given stays as it is.
 
         Raises:
             InvalidStudy: It would not be a valid study.
@@ -257,7 +268,12 @@ class StudySpec:
             max_trials=self.max_trials if max_trials is None else max_trials,
             max_steps=self.max_steps if max_steps is None else max_steps,
             priority=self.priority if priority is None else priority,
+            endings=changed_endings(self.endings, endings),
         )
+
+    def ending(self, kind: type[E]) -> E | None:
+        """Its ending of a kind."""
+        return next((each for each in self.endings if isinstance(each, kind)), None)
 
     def to_json(self) -> dict[str, Any]:
         """The study as a JSON object."""
@@ -278,6 +294,7 @@ class StudySpec:
             "checkpoint_every": self.checkpoint_every,
             "priority": self.priority,
             "secrets": list(self.secrets),
+            "endings": [each.to_json() for each in self.endings],
         }
 
     @classmethod
@@ -396,6 +413,7 @@ READERS: Mapping[str, Callable[[Any], Any]] = {
     "program": Program.from_json,
     "secrets": _secrets,
     "initial": _initial,
+    "endings": endings.from_json,
 }
 
 
@@ -420,6 +438,18 @@ def _check_objectives(objectives: tuple[Objective, ...]) -> None:
     for name in names:
         if names.count(name) > 1:
             raise InvalidStudy("objectives", f"{name!r} is named twice")
+
+
+def _check_endings(spec: StudySpec) -> None:
+    object.__setattr__(spec, "endings", endings.checked(spec.endings))
+    for each in spec.endings:
+        if each.one_objective and len(spec.objectives) > 1:
+            named = ", ".join(objective.metric for objective in spec.objectives)
+            raise InvalidStudy(
+                "endings",
+                f"{each.word} looks at one objective, but there are {len(spec.objectives)}: {named}.",
+                "Give one objective, or use endings.timeout() or endings.max_slot_hours().",
+            )
 
 
 def _check_policy(policy: PolicySpec, objectives: tuple[Objective, ...]) -> None:

@@ -27,7 +27,7 @@ from hippo_server.commits import GroupCommit
 from hippo_server.databases import Database
 from hippo_server.metrics import Metrics
 from hippo_server.policies.consulting import consult_policies
-from hippo_server.proposals.making import make_proposals
+from hippo_server.proposals.making import make_what_is_wanted
 from hippo_server.proposals.processes import Proposers
 from hippo_server.removal import remove_files
 from hippo_server.store import Store
@@ -161,6 +161,7 @@ class Driver:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         term, self._term = self._term, None
         if term is not None:
+            term.tick(last=True)
             await term.end()
             with contextlib.suppress(HippoError):  # the lead lapses by itself
                 await asyncio.to_thread(self.store.resign, term.number)
@@ -228,7 +229,7 @@ class Driver:
         self._term = term
         self.readiness.notify()
         self._keep_up(remove_files(term, self.storage, store))
-        self._keep_up(make_proposals(term, self.proposers))
+        self._keep_up(make_what_is_wanted(term, self.proposers))
         self._keep_up(consult_policies(term))
         log.info("term_began term=%d seconds=%.3f", number, time.monotonic() - began)
         # What was due while nobody led, and what the restored state asks for, is decided now.

@@ -39,8 +39,16 @@ _ORDERS = (
     ev.WorkerRegistered,
     ev.WorkerStateChanged,
 )
-#: After these a study may want a point, or want it no more.
-_PROPOSALS = (ev.ProposalWanted, ev.ProposalFailed, ev.StudyStateChanged, ev.StudyDeleted)
+#: After these a study may want a point or a judgement, or want it no more.
+_PROPOSALS = (
+    ev.ProposalWanted,
+    ev.ProposalFailed,
+    ev.JudgementWanted,
+    ev.StudyChanged,
+    ev.StudyStateChanged,
+    ev.StudyDeleted,
+    ev.EndingLifted,
+)
 #: After these a study's or a worker's times in the database have changed.
 _TIMES = (ev.StudySubmitted, ev.StudyStateChanged, ev.StudyDeleted, ev.WorkerRegistered)
 
@@ -61,7 +69,7 @@ class Term:
         over: What its engine says counts no more.
         retimed: Position of the last record that changed a study's or a worker's times; 0: none waits.
         removals: Set when files of checkpoints may have to go.
-        proposals: Set when studies may want points, or want them no more.
+        proposals: Set when studies may want points or judgements, or want them no more.
         consultations: Set when studies may want their own policies asked, or want it no more.
         consultants: The workers that can be asked.
     """
@@ -193,12 +201,12 @@ class Term:
                 "the server has not heard from its database for too long.", "Try again in a moment."
             )
 
-    def tick(self) -> None:
-        """Decides what is due by now."""
+    def tick(self, *, last: bool = False) -> None:
+        """Decides what is due by now; ``last``: the server ends."""
         if self.over:
             return
         with contextlib.suppress(InvariantViolated):  # the term is over then, and a new one begins
-            _, record = self.decide(Tick(), "server", "Tick")
+            _, record = self.decide(Tick(last=last), "server", "Tick")
             self.put([record])
 
     async def end(self) -> None:

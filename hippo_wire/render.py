@@ -51,6 +51,8 @@ def study(view: StudyView, created: datetime | None, ended: datetime | None) -> 
         seconds_waiting=view.seconds_waiting,
         slots_busy=view.slots_busy,
         slots_total=view.slots_total,
+        ending=view.ending,
+        endings=view.endings,
     )
 
 

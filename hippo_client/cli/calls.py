@@ -124,11 +124,21 @@ def enqueue(client: Client, name: str, point_json: str) -> study_pb2.EnqueueTria
 
 
 def extend(
-    client: Client, name: str, max_trials: int | None, max_steps: int | None, priority: int | None
+    client: Client,
+    name: str,
+    max_trials: int | None,
+    max_steps: int | None,
+    priority: int | None,
+    endings_json: str,
 ) -> study_pb2.Study:
-    """Raise what is given."""
+    """Raise or change what is given."""
     request = study_pb2.ExtendStudyRequest(
-        request_id=new_request_id(), name=name, max_trials=max_trials, max_steps=max_steps, priority=priority
+        request_id=new_request_id(),
+        name=name,
+        max_trials=max_trials,
+        max_steps=max_steps,
+        priority=priority,
+        endings_json=endings_json,
     )
     return client.connection.studies.ExtendStudy(request).study
 

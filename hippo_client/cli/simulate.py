@@ -201,7 +201,8 @@ def _print(found: Simulated, alone: Simulated | None, made_up: MadeUp | None) ->
     print_table(columns_of(headings, cells, right=headings[1:]), "--json shows them")
     for study in found.studies:
         counts = ", ".join(f"{count} {state}" for state, count in study.trials.items())
-        click.echo(f"{study.study}: {study.state}, {counts}")
+        why = f"; {study.reason}" if study.reason else ""
+        click.echo(f"{study.study}: {study.state}, {counts}{why}")
         if made_up is not None:
             _print_best(study, made_up)
     if made_up:

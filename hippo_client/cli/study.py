@@ -178,17 +178,38 @@ def stop(name: str, as_json: bool) -> None:
 @click.option("--max-trials", type=WholeNumber(1), help="How many trials in all.")
 @click.option("--max-steps", type=WholeNumber(1), help="How far any one trial may be trained in all.")
 @click.option("--priority", type=int, help="Higher ones are trained first.")
+@click.option("--timeout-hours", type=float, help="End it when it has been running for so long in all.")
+@click.option("--max-slot-hours", type=float, help="End it when so many slot hours are used in all.")
+@click.option("--target", type=float, help="End it when a trial is as good as this.")
 @json_option
 def extend(
-    name: str, max_trials: int | None, max_steps: int | None, priority: int | None, as_json: bool
+    name: str,
+    max_trials: int | None,
+    max_steps: int | None,
+    priority: int | None,
+    timeout_hours: float | None,
+    max_slot_hours: float | None,
+    target: float | None,
+    as_json: bool,
 ) -> None:
-    """Raise a study's limits."""
-    from hippo_client.cli import calls
+    """Raise a study's limits, or set endings.
 
-    if max_trials is None and max_steps is None and priority is None:
-        raise click.UsageError("Nothing to change: give --max-trials, --max-steps or --priority.")
+    An ended study is taken up again by a larger --max-trials or --max-steps, and by a change of the ending that ended
+    it. Other endings are changed in the study file, which is submitted again.
+    """
+    from hippo_client.cli import calls
+    from hippo_core import endings
+
+    given = {"timeout": timeout_hours, "max_slot_hours": max_slot_hours, "target": target}
+    changed = [endings.ENDINGS[word](value).to_json() for word, value in given.items() if value is not None]
+    if max_trials is None and max_steps is None and priority is None and not changed:
+        raise click.UsageError(
+            "Nothing to change: give --max-trials, --max-steps, --priority, --timeout-hours, --max-slot-hours or "
+            "--target."
+        )
+    endings_json = json.dumps(changed) if changed else ""
     with connect() as client:
-        _print(calls.extend(client, name, max_trials, max_steps, priority), as_json)
+        _print(calls.extend(client, name, max_trials, max_steps, priority, endings_json), as_json)
 
 
 @study.command()

@@ -19,7 +19,7 @@ _TOLD_SECONDS = 0.1
 
 def study_summary(study: study_pb2.Study) -> str:
     """Some lines that say all that most people want to know."""
-    parts = [_headline(study), _best(study), _sharing(study)]
+    parts = [_headline(study), _endings(study), _best(study), _sharing(study)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -36,6 +36,12 @@ def _headline(study: study_pb2.Study) -> str:
     headline = f"Study {study.name} {study_state(study).value}: {total}, {counts(by_state)}."
     reason = reason_words(study)
     return f"{headline}\n{reason}" if reason else headline
+
+
+def _endings(study: study_pb2.Study) -> str:
+    """How far the endings have come, but for the one that the reason tells of."""
+    others = [words for words in study.endings if not study.reason.startswith(words)]
+    return "\n".join(["Endings", *(f"  {words}" for words in others)]) if others else ""
 
 
 def _best(study: study_pb2.Study) -> str:

@@ -7,21 +7,31 @@ are the Pareto front.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from hippo_core.engine.state import Study, Trial
 from hippo_core.engine.states import StudyState, TrialState
+from hippo_core.plan import Metrics
 
 
 def best_trials(study: Study) -> list[Trial]:
     """The best trials, the very best first; the lower number first among equals."""
-    valued = [trial for trial in study.trials.values() if _values(study, trial) is not None]
-    completed = [trial for trial in valued if trial.state is TrialState.COMPLETED]
-    if completed:
-        candidates = completed
-    elif study.state is StudyState.FAILED:
-        candidates = []
-    else:
-        deepest = max((trial.reached for trial in valued), default=0)
-        candidates = [trial for trial in valued if trial.reached == deepest]
+    trials = study.trials.values()
+    completed = [trial for trial in trials if trial.state is TrialState.COMPLETED]
+    if any(_values(study, trial) is not None for trial in completed):
+        return _best(study, completed)
+    return [] if study.state is StudyState.FAILED else best_so_far(study, trials)
+
+
+def best_so_far(study: Study, trials: Iterable[Trial]) -> list[Trial]:
+    """The best of those trials that were evaluated at the deepest step."""
+    steps = {trial.number: evaluated(trial)[0] for trial in trials if _values(study, trial) is not None}
+    deepest = max(steps.values(), default=0)
+    return _best(study, [study.trials[number] for number, step in steps.items() if step == deepest])
+
+
+def _best(study: Study, trials: Iterable[Trial]) -> list[Trial]:
+    candidates = [trial for trial in trials if _values(study, trial) is not None]
     ranked = sorted(candidates, key=lambda trial: (*(_values(study, trial) or ()), trial.number))
     if len(study.spec.objectives) == 1:
         return ranked[:1]
@@ -30,13 +40,9 @@ def best_trials(study: Study) -> list[Trial]:
 
 def _values(study: Study, trial: Trial) -> tuple[float, ...] | None:
     """A trial's objectives, signed so that less is better; None where one is not known or not finite."""
-    if trial.reached_node is None or trial.state is TrialState.DIVERGED:
+    if trial.state is TrialState.DIVERGED:
         return None
-    node, step = trial.reached_node, trial.reached
-    metrics = node.metrics.get(step)
-    if metrics is None:
-        earlier = [each for each in node.metrics if each <= step]
-        metrics = node.metrics[max(earlier)] if earlier else {}
+    _, metrics = evaluated(trial)
     values = []
     for objective in study.spec.objectives:
         value = metrics.get(objective.metric)
@@ -44,6 +50,19 @@ def _values(study: Study, trial: Trial) -> tuple[float, ...] | None:
             return None
         values.append(-value if objective.maximize else value)
     return tuple(values)
+
+
+def evaluated(trial: Trial) -> tuple[int, Metrics]:
+    """The step of the last evaluation of what a trial has reached, and what it gave; 0: there is none."""
+    upto = trial.reached
+    for node in () if trial.reached_node is None else trial.reached_node.ancestry():
+        step = (
+            upto if upto in node.metrics else max((each for each in node.metrics if each <= upto), default=0)
+        )
+        if step:
+            return step, node.metrics[step]
+        upto = node.start
+    return 0, {}
 
 
 def _dominates(study: Study, one: Trial, other: Trial) -> bool:

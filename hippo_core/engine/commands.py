@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from hippo_core.endings import Ending
 from hippo_core.engine.states import FailureClass
 from hippo_core.own_policy import Decided
 from hippo_core.study import StudySpec
@@ -53,13 +54,14 @@ class StopStudy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExtendStudy:
-    """Raise what is given; all are absolute."""
+    """Raise or change what is given; all are absolute."""
 
     project: str
     name: str
     max_trials: int | None = None
     max_steps: int | None = None
     priority: int | None = None
+    endings: tuple[Ending, ...] = ()  #: each in place of the one of its kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,6 +190,32 @@ class FailPolicy:
 
     study: int
     number: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GiveJudgement:
+    """What a terminator says that was asked. An answer to what is not asked, or no more, changes nothing.
+
+    Attributes:
+        study: The study's number.
+        sequence: The mark of the history that it saw.
+        gain: What could still be gained, as it estimates.
+        threshold: The least gain that is worth going on.
+    """
+
+    study: int
+    sequence: int
+    gain: float
+    threshold: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailJudgement:
+    """A terminator that was asked has no answer, for this reason in words."""
+
+    study: int
+    sequence: int
     reason: str
 
 
@@ -369,7 +397,13 @@ class Report:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tick:
-    """Look at the deadlines. To be sent when ``next_deadline()`` has come."""
+    """Look at the deadlines. To be sent when ``next_deadline()`` has come.
+
+    Attributes:
+        last: The driver ends: what is counted now and then is counted up to now.
+    """
+
+    last: bool = False
 
 
 Command = (
@@ -388,6 +422,8 @@ Command = (
     | FailProposal
     | AnswerPolicy
     | FailPolicy
+    | GiveJudgement
+    | FailJudgement
     | RegisterWorker
     | Heartbeat
     | DrainWorker

@@ -21,6 +21,7 @@ class EngineSettings:
         backoff_limit_seconds: The longest pause.
         full_seconds: The first pause of a plan for whose states no space was left; it doubles with each further one.
         full_limit_seconds: The longest such pause.
+        count_seconds: How often it is written for how long studies have been running.
         user_retries: How often a failure of user code, or of memory, is tried again.
         sharing: Whether trials share what they have in common. Without, each is trained alone: to compare with.
         cutting: Whether a running path yields its slot to a longer one, or to one of higher priority. Without, each
@@ -34,6 +35,7 @@ class EngineSettings:
     backoff_limit_seconds: float = 30.0
     full_seconds: float = 5.0
     full_limit_seconds: float = 60.0
+    count_seconds: float = 15.0
     user_retries: int = 1
     sharing: bool = True
     cutting: bool = True
@@ -69,6 +71,8 @@ class Volatile:
     worker_deadlines: dict[str, float] = field(default_factory=dict)
     unblock: dict[int, float] = field(default_factory=dict)  #: by node
     held: dict[int, float] = field(default_factory=dict)  #: by plan: until when none of its paths begins
+    running: dict[int, float] = field(default_factory=dict)  #: by study: since when its time is not counted
+    counted: float = 0.0  #: when that of all was
     full: dict[int, int] = field(default_factory=dict)  #: by plan: pauses in a row for a lack of space
     courses: dict[tuple[str, int], Course] = field(default_factory=dict)  #: by worker and slot
     overheads: dict[int, Overhead] = field(default_factory=dict)  #: by plan

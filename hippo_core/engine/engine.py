@@ -21,7 +21,9 @@ from hippo_core.engine import (
     policy_answers,
     proposals,
     reports,
+    running_time,
     studies,
+    terminators,
     workers,
 )
 from hippo_core.engine.commands import (
@@ -32,9 +34,11 @@ from hippo_core.engine.commands import (
     EnqueueTrial,
     ExtendStudy,
     ExtendTrial,
+    FailJudgement,
     FailPolicy,
     FailProposal,
     ForkTrial,
+    GiveJudgement,
     Heartbeat,
     PauseStudy,
     ProposeTrial,
@@ -96,6 +100,7 @@ class Engine:
         state.touched_nodes.clear()  # each request tells what is known when it is opened
         state.touched_studies.update(dict.fromkeys(state.studies))
         state.touched_plans.update(dict.fromkeys(state.plans))
+        running_time.begin(state, self.volatile, now)
         for worker in state.workers.values():
             if worker.state in {WorkerState.LIVE, WorkerState.DRAINING}:
                 self.volatile.worker_deadlines[worker.name] = now + self.settings.lease_seconds
@@ -130,7 +135,9 @@ class Engine:
             settle(decision)
             schedule(decision)
             proposals.want(decision)
+            terminators.want(decision)
             if not (self.state.touched_requests or self.state.touched_studies or self.state.touched_plans):
+                running_time.count(decision, last=isinstance(command, Tick) and command.last)
                 return Outcome(events=tuple(decision.events), result=result)
 
     def _dispatch(self, decision: Decision, command: Command) -> Result:
@@ -165,6 +172,10 @@ class Engine:
                 return policy_answers.answer(decision, command)
             case FailPolicy():
                 policy_answers.fail(decision, command)
+            case GiveJudgement():
+                terminators.give(decision, command)
+            case FailJudgement():
+                terminators.fail(decision, command)
             case RegisterWorker():
                 return workers.register(decision, command)
             case Heartbeat():
@@ -177,6 +188,7 @@ class Engine:
                 return reports.report(decision, command)
             case Tick():
                 workers.expire(decision)
+                running_time.count_due(decision)
             case _:
                 assert_never(command)
         return None
@@ -189,9 +201,12 @@ class Engine:
         """When a ``Tick`` is due; None: never, as things are."""
         volatile = self.volatile
         deadlines = [*volatile.worker_deadlines.values(), *volatile.unblock.values(), *volatile.held.values()]
-        if volatile.next_cut is not None:
-            deadlines.append(volatile.next_cut)
-        return min(deadlines, default=None)
+        times = (volatile.next_cut, self.next_timeout(), running_time.next_count(volatile, self.settings))
+        return min([*deadlines, *(time for time in times if time is not None)], default=None)
+
+    def next_timeout(self) -> float | None:
+        """When the next timeout of a study is due; None: none is."""
+        return running_time.next_timeout(self.state, self.volatile)
 
     def directives(self, worker: str) -> orders.Directives:
         """What a worker ought to know now."""
@@ -210,6 +225,10 @@ class Engine:
     ) -> consultations.PolicyQuestion:
         """All that an answer of a user's own policy is a function of, without the rounds that are ``known`` there."""
         return consultations.question(self.state, self.state.studies[wanted.study], known)
+
+    def judgement_task(self, wanted: terminators.MakeJudgement) -> terminators.JudgementTask:
+        """All that a judgement is a function of."""
+        return terminators.task(self.state.studies[wanted.study])
 
     def removed(self, done: orders.RemoveCheckpoint) -> None:
         """The files of a checkpoint are gone."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hippo_core.engine.commands import EnqueueTrial
 from hippo_core.engine.decision import Decision
+from hippo_core.engine.endings import require_search
 from hippo_core.engine.events import StudyStateChanged, TrialCreated
 from hippo_core.engine.lookup import find_study
 from hippo_core.engine.state import Study
@@ -20,6 +21,7 @@ def enqueue(decision: Decision, command: EnqueueTrial) -> int:
     one more, beside max_trials, as a fork is.
     """
     study = find_study(decision.state, command.project, command.name)
+    require_search(study)
     if study.spec.sampler.learns:
         _require_room(study)
     point = study.spec.checked_point(read_point(study.spec.space, command.point, "point"))

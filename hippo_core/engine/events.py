@@ -53,6 +53,64 @@ class StudyStateChanged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StudyRan:
+    """So many more seconds of a running study have passed; written now and then, and when it ceases to run."""
+
+    study: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndingHeld:
+    """An ending of a study holds: its policy and its sampler are asked no more. ``ending`` is its word."""
+
+    study: int
+    ending: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndingLifted:
+    """The ending that held was changed: the study is taken up again."""
+
+    study: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgementWanted:
+    """A study's terminator is to judge. What it may see is told as for ``ProposalWanted``.
+
+    ``trials`` is how many had completed by then, ``failures`` how often in a row it has failed before.
+    """
+
+    study: int
+    terminator: Json
+    sequence: int
+    pending: tuple[int, ...]
+    max_steps: int | None
+    trials: int
+    failures: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgementGiven:
+    """A terminator has judged: whether the study ends, and why."""
+
+    study: int
+    ends: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgementFailed:
+    """A terminator could not judge; ``failures`` is how often in a row."""
+
+    study: int
+    failures: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StudyDeleted:
     """A study was forgotten, with its trials and requests."""
 
@@ -430,6 +488,12 @@ Event = (
     StudySubmitted
     | StudyChanged
     | StudyStateChanged
+    | StudyRan
+    | EndingHeld
+    | EndingLifted
+    | JudgementWanted
+    | JudgementGiven
+    | JudgementFailed
     | StudyDeleted
     | PlanCreated
     | PlanBound

@@ -23,7 +23,7 @@ from hippo_core.engine.events import (
     TrialWanted,
 )
 from hippo_core.engine.states import LeaseState, RequestState, TrialState
-from hippo_core.engine.user_words import AS_ASKED, is_a_users_word
+from hippo_core.engine.user_words import AS_ASKED, ENDED, is_a_users_word
 from hippo_core.study import StudySpec
 
 
@@ -230,6 +230,8 @@ def _decider(spec: StudySpec, told: Told, reason: str, state: TrialState | None 
     """Who decided: a user by a word, the policy, or nobody, where training just came to that."""
     if is_a_users_word(reason):
         return f"user {told.actor}"
+    if reason.startswith(ENDED):
+        return "the study's ending"
     if state in {TrialState.FAILED, TrialState.DIVERGED} or not reason:
         return ""
     if reason.endswith(AS_ASKED):

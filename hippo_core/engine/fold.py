@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from hippo_core.engine import events as ev
-from hippo_core.engine import fold_training
+from hippo_core.engine import fold_endings, fold_training
 from hippo_core.engine.evaluations import AT_REST, closing_of, objective_values, renew_policy, tell_upto
 from hippo_core.engine.state import (
     Added,
@@ -30,6 +30,7 @@ from hippo_core.engine.states import (
     TRIAL_TRANSITIONS,
     RequestState,
     StudyState,
+    TrialState,
 )
 from hippo_core.engine.transitions import follow
 from hippo_core.plan import Plan
@@ -51,6 +52,15 @@ def apply(state: EngineState, event: ev.Event) -> None:
             | ev.StudyCredited()
         ):
             _apply_study(state, event)
+        case (
+            ev.StudyRan()
+            | ev.EndingHeld()
+            | ev.EndingLifted()
+            | ev.JudgementWanted()
+            | ev.JudgementGiven()
+            | ev.JudgementFailed()
+        ):
+            fold_endings.apply_ending(state, event)
         case ev.PlanCreated() | ev.PlanBound() | ev.NodeCreated():
             _apply_plan(state, event)
         case (
@@ -108,7 +118,7 @@ def _apply_study(state: EngineState, event: StudyEvent) -> None:
             _submit(state, event)
         case ev.StudyChanged():
             study = state.studies[event.study]
-            study.spec = StudySpec.from_json(event.spec)
+            fold_endings.note_change(study, StudySpec.from_json(event.spec))
             renew_policy(state, study)
             if study.id in state.active:
                 state.active[study.id] = study.spec.priority
@@ -143,6 +153,8 @@ def _apply_study(state: EngineState, event: StudyEvent) -> None:
             study.steps_trained += event.steps_trained
             study.steps_retrained += event.steps_retrained
             study.seconds += event.seconds
+            if study.spec.endings:
+                state.touched_studies[study.id] = None
         case _:
             assert_never(event)
 
@@ -157,6 +169,7 @@ def _submit(state: EngineState, event: ev.StudySubmitted) -> None:
         program_key=event.program_key,
         spec=spec,
         policy=spec.build_policy(),
+        stagnation=fold_endings.stagnation_of(spec),
     )
     state.names[event.project, event.name] = event.study
     state.active[event.study] = spec.priority
@@ -282,6 +295,9 @@ def _apply_trial(state: EngineState, event: TrialEvent) -> None:
         case ev.TrialStateChanged():
             trial = study.trials[event.trial]
             follow(TRIAL_TRANSITIONS, trial.state, event.state)
+            if trial.fork is None:
+                completed = TrialState.COMPLETED
+                study.completed += (event.state is completed) - (trial.state is completed)
             trial.state, trial.reason = event.state, event.reason
             if event.state in AT_REST:
                 study.policy.stopped(trial.number)
@@ -322,8 +338,8 @@ def _close_request(state: EngineState, study: Study, event: ev.RequestClosed) ->
     trial = study.trials[event.trial]
     node = trial.node
     _remove_request(state, study, trial)
-    if study.spec.sampler.learns:
-        study.closings.append(closing_of(study, node, event))
+    study.closings.append(closing_of(study, node, event))
+    fold_endings.note_closing(study, study.closings[-1])
     study.touched[trial.number] = None
     state.last_sequence = max(state.last_sequence, event.sequence)
     if node is not None and event.reached >= trial.reached:

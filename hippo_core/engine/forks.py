@@ -7,6 +7,7 @@ from typing import Any
 from hippo_core import forking
 from hippo_core.engine.commands import ForkTrial
 from hippo_core.engine.decision import Decision
+from hippo_core.engine.endings import require_search
 from hippo_core.engine.events import StudyStateChanged, TrialCreated
 from hippo_core.engine.lookup import find_study, find_trial
 from hippo_core.engine.proposals import renew
@@ -25,6 +26,7 @@ def fork_trial(decision: Decision, command: ForkTrial) -> int:
     """
     study = find_study(decision.state, command.project, command.name)
     parent = find_trial(study, command.trial)
+    require_search(study)
     at = require_int(command.at, "at", 0)
     hyperparameters = forking.fork(study.spec, study.hyperparameters(parent), at, command.hyperparameters)
     limit = max(forking.end_of(study.spec, hyperparameters), parent.limit)

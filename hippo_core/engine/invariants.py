@@ -10,7 +10,13 @@ from collections.abc import Callable, Iterator
 
 from hippo_core.engine.engine import Engine
 from hippo_core.engine.state import EngineState
-from hippo_core.engine.states import ENDED_TRIAL_STATES, StudyState, TrialState, WorkerState
+from hippo_core.engine.states import (
+    ENDED_STUDY_STATES,
+    ENDED_TRIAL_STATES,
+    StudyState,
+    TrialState,
+    WorkerState,
+)
 from hippo_core.errors import InvariantViolated
 from hippo_core.lease import Promise
 
@@ -165,12 +171,19 @@ def plans_without_studies_hold_nothing(state: EngineState) -> Iterator[str]:
             yield f"plan {plan.id} has no study, but checkpoints of nodes {kept} and leases {leases}"
 
 
+def nothing_is_granted_after_an_ending(state: EngineState) -> Iterator[str]:
+    """A study that has ended since an ending held waits for nothing."""
+    for study in state.studies.values():
+        if study.ending and study.state in ENDED_STUDY_STATES and study.open:
+            yield f"study {study.id} has ended ({study.ending}), and waits for trials {sorted(study.open)}"
+
+
 def proposals_are_for_the_next_trial(state: EngineState) -> Iterator[str]:
     """A study waits for one point, of the trial that comes next; one that has nothing else to do waits for it."""
     for study in state.studies.values():
         wanted = study.proposal
         if wanted is None:
-            if study.id in state.active and study.unproposed and not study.open:
+            if study.id in state.active and study.unproposed and not study.open and not study.ending:
                 yield f"study {study.id} has nothing to do, and trials left"
         elif not study.unproposed or wanted.trial != len(study.trials):
             yield f"study {study.id} has {len(study.trials)} trials, and waits for trial {wanted.trial}"
@@ -191,6 +204,7 @@ INVARIANTS: tuple[Callable[[EngineState], Iterator[str]], ...] = (
     every_request_has_a_way,
     plans_without_studies_hold_nothing,
     proposals_are_for_the_next_trial,
+    nothing_is_granted_after_an_ending,
 )
 
 

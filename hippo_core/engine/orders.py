@@ -11,6 +11,7 @@ from hippo_core.engine.consultations import ConsultPolicy, policies_to_consult
 from hippo_core.engine.proposals import MakeProposal, proposals_to_make
 from hippo_core.engine.state import EngineState
 from hippo_core.engine.states import WorkerState
+from hippo_core.engine.terminators import MakeJudgement, judgements_to_make
 from hippo_core.lease import Lease, Promise
 from hippo_core.program import Program
 from hippo_core.sequence import Laws
@@ -26,7 +27,7 @@ class RemoveCheckpoint:
     fence: int
 
 
-Wanted = RemoveCheckpoint | MakeProposal | ConsultPolicy
+Wanted = RemoveCheckpoint | MakeProposal | MakeJudgement | ConsultPolicy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,4 +137,9 @@ def wanted(state: EngineState) -> tuple[Wanted, ...]:
         RemoveCheckpoint(plan=plan, node=node, step=step, fence=fence)
         for (node, step, fence), plan in state.dropped.items()
     )
-    return (*removals, *proposals_to_make(state), *policies_to_consult(state))
+    return (
+        *removals,
+        *proposals_to_make(state),
+        *judgements_to_make(state),
+        *policies_to_consult(state),
+    )

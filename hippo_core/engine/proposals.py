@@ -8,7 +8,7 @@ the point or its failure; after ``TRIES`` failures it asks no more: what runs go
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from hippo_core.engine.commands import FailProposal, ProposeTrial
 from hippo_core.engine.decision import Decision
 from hippo_core.engine.events import ProposalFailed, ProposalWanted, StudyStateChanged, TrialCreated
 from hippo_core.engine.granting import idles_for
-from hippo_core.engine.state import Closing, EngineState, Proposal, Study, Trial
+from hippo_core.engine.state import Closing, EngineState, Judgement, Proposal, Study, Trial
 from hippo_core.engine.states import RequestState, StudyState, TrialState
 from hippo_core.errors import InvalidStudy
 from hippo_core.policies.policy import round_up
@@ -81,7 +81,7 @@ def want(decision: Decision) -> None:
     state = decision.state
     for number in state.active:
         study = state.studies[number]
-        if study.proposal is not None or not study.unproposed:
+        if study.proposal is not None or not study.unproposed or study.ending:
             continue
         plan = state.plans[study.plan]
         # While something waits to be tried again, idle slots are no reason: a sick host would get all trials proposed.
@@ -104,8 +104,9 @@ def _wanted(state: EngineState, study: Study) -> ProposalWanted:
 def proposals_to_make(state: EngineState) -> Iterator[MakeProposal]:
     """The points that running studies wait for."""
     for number in state.active:
-        wanted = state.studies[number].proposal
-        if wanted is not None and wanted.failures < TRIES:
+        study = state.studies[number]
+        wanted = study.proposal
+        if wanted is not None and wanted.failures < TRIES and not study.ending:
             yield MakeProposal(
                 study=number, trial=wanted.trial, sequence=wanted.sequence, failures=wanted.failures
             )
@@ -142,7 +143,12 @@ def fail(decision: Decision, command: FailProposal) -> None:
 def _waiting(decision: Decision, command: ProposeTrial | FailProposal) -> Study | None:
     """The study that waits for just this; none where the answer is late, or the second one."""
     study = decision.state.studies.get(command.study)
-    if study is None or study.proposal is None or study.state not in {StudyState.RUNNING, StudyState.PAUSED}:
+    if (
+        study is None
+        or study.proposal is None
+        or study.ending
+        or study.state not in {StudyState.RUNNING, StudyState.PAUSED}
+    ):
         return None
     asked = (study.proposal.trial, study.proposal.sequence)
     return study if asked == (command.trial, command.sequence) else None
@@ -150,15 +156,20 @@ def _waiting(decision: Decision, command: ProposeTrial | FailProposal) -> Study 
 
 def _fail(decision: Decision, study: Study, reason: str) -> None:
     assert study.proposal is not None
-    line = "".join(each if each.isprintable() else " " for each in reason)
     decision.emit(
         ProposalFailed(
             study=study.id,
             trial=study.proposal.trial,
             failures=study.proposal.failures + 1,
-            reason=line if len(line) <= LONGEST_REASON else f"{line[:LONGEST_REASON]}...",
+            reason=one_line(reason),
         )
     )
+
+
+def one_line(reason: str) -> str:
+    """What went wrong outside, as a line that is not too long."""
+    line = "".join(each if each.isprintable() else " " for each in reason)
+    return line if len(line) <= LONGEST_REASON else f"{line[:LONGEST_REASON]}..."
 
 
 def pause_if_given_up(decision: Decision, study: Study) -> None:
@@ -207,38 +218,40 @@ def task(study: Study) -> ProposalTask:
     """What a study's proposal is a function of."""
     wanted = study.proposal
     assert wanted is not None
+    seen = history(study, wanted, range(wanted.trial))
+    return ProposalTask(spec=study.spec, trial=len(seen), history=seen)
+
+
+def history(study: Study, mark: Proposal | Judgement, numbers: Iterable[int]) -> tuple[PastTrial, ...]:
+    """The trials that a sampler has drawn, of those numbers, as they were at a mark of the study's history."""
     closings: dict[int, list[Closing]] = {}
     later: set[int] = set()
     for closing in study.closings:
-        if closing.sequence > wanted.sequence:
+        if closing.sequence > mark.sequence:
             later.add(closing.trial)
         else:
             closings.setdefault(closing.trial, []).append(closing)
-    pending = frozenset(wanted.pending)
-    drawn = [number for number in range(wanted.trial) if study.trials[number].fork is None]
-    return ProposalTask(
-        spec=study.spec,
-        trial=len(drawn),
-        history=tuple(
-            _past(
-                place,
-                study.trials[number],
-                closings.get(number, []),
-                wanted,
-                pending=number in pending,
-                done=number not in later and study.trials[number].state is TrialState.COMPLETED,
-            )
-            for place, number in enumerate(drawn)
-        ),
+    pending = frozenset(mark.pending)
+    drawn = [number for number in numbers if study.trials[number].fork is None]
+    return tuple(
+        _past(
+            place,
+            study.trials[number],
+            closings.get(number, []),
+            mark.max_steps,
+            pending=number in pending,
+            done=number not in later and study.trials[number].state is TrialState.COMPLETED,
+        )
+        for place, number in enumerate(drawn)
     )
 
 
 def _past(
-    place: int, trial: Trial, closings: list[Closing], wanted: Proposal, *, pending: bool, done: bool
+    place: int, trial: Trial, closings: list[Closing], max_steps: int | None, *, pending: bool, done: bool
 ) -> PastTrial:
     """A trial as it was; ``done``: nothing has come of it since, and it is complete."""
     values = {closing.step: closing.values for closing in closings if closing.values is not None}
-    limit = trial.max_steps if wanted.max_steps is None else wanted.max_steps
+    limit = trial.max_steps if max_steps is None else max_steps
     if pending or not closings:
         state = TrialState.WAITING
     elif closings[-1].state is RequestState.DIVERGED:

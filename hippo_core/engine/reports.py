@@ -21,6 +21,7 @@ from hippo_core.engine.commands import (
 )
 from hippo_core.engine.cutting import note_progress, note_save
 from hippo_core.engine.decision import Decision
+from hippo_core.engine.endings import end_if_reached
 from hippo_core.engine.events import (
     CheckpointDropped,
     CheckpointLost,
@@ -76,6 +77,7 @@ def report(decision: Decision, command: Report) -> Accepted:
         note_progress(decision, lease, spent, first=first)
     for node, step in evaluated:
         check_objectives(decision, node, step)
+        end_if_reached(decision, node, step)
         if step in node.nonfinite:
             close_diverged(decision, node, step)
     for number in touched:

@@ -6,13 +6,15 @@ from typing import assert_never
 
 from hippo_core.engine.consultations import awaits_answer, unanswered_trials
 from hippo_core.engine.decision import Decision
+from hippo_core.engine.endings import complete_again, end_if_held, end_on_the_way
 from hippo_core.engine.evaluations import AT_REST, note_evaluations, progress, renew_policy, tell_untold
-from hippo_core.engine.events import StudyStateChanged, TrialStateChanged, TrialStopped, TrialWanted
+from hippo_core.engine.events import StudyStateChanged, TrialStopped
 from hippo_core.engine.forks import fork_as_decided
 from hippo_core.engine.proposals import pause_if_given_up
 from hippo_core.engine.requests import close_request, close_what_is_known, open_request
 from hippo_core.engine.state import Study, Trial
 from hippo_core.engine.states import ENDED_TRIAL_STATES, RequestState, StudyState, TrialState
+from hippo_core.engine.stopping import change
 from hippo_core.engine.user_words import AS_ASKED, EXTENDED
 from hippo_core.policies import Extend, Fork, Stop, Verdict
 
@@ -27,7 +29,9 @@ def settle(decision: Decision) -> None:
             del state.touched_requests[number, trial_number]
             study = state.studies.get(number)
             if study is not None and study.state is StudyState.RUNNING:
-                close_what_is_known(decision, study, study.trials[trial_number])
+                trial = study.trials[trial_number]
+                if not end_on_the_way(decision, study, trial):
+                    close_what_is_known(decision, study, trial)
             continue
         number = next(iter(state.touched_studies))
         del state.touched_studies[number]
@@ -37,6 +41,11 @@ def settle(decision: Decision) -> None:
 
 
 def _follow_policy(decision: Decision, study: Study) -> None:
+    if study.ending:
+        _follow_users(decision, study)
+        return
+    if end_if_held(decision, study):
+        return
     if study.outdated:
         renew_policy(decision.state, study)
     if study.policy.watches:
@@ -67,6 +76,18 @@ def _follow_policy(decision: Decision, study: Study) -> None:
         carry_out(decision, study, each)
     if not last:
         _complete(decision, study)
+
+
+def _follow_users(decision: Decision, study: Study) -> None:
+    """After an ending only what users ask of single trials is trained: each is complete where it comes to."""
+    _open_wishes(decision, study)
+    for number in list(study.touched):
+        trial = study.trials[number]
+        if trial.target is None and trial.state is TrialState.WAITING:
+            change(decision, study, trial, TrialState.COMPLETED, f"at step {trial.reached}, {AS_ASKED}")
+    study.touched.clear()
+    if not study.open:
+        complete_again(decision, study)
 
 
 def _open_wishes(decision: Decision, study: Study) -> None:
@@ -102,17 +123,17 @@ def _end(decision: Decision, study: Study, trial: Trial, state: TrialState, reas
     """A trial's policy decides that it has come to its end."""
     if trial.target is not None:
         close_request(decision, study, trial, RequestState.CANCELLED, progress(trial))
-    _change(decision, study, trial, state, reason)
+    change(decision, study, trial, state, reason)
 
 
 def _rest(decision: Decision, study: Study, trial: Trial) -> None:
     """A trial whose request was reached and that the policy does not extend now."""
     if trial.reached >= trial.limit:
-        _change(decision, study, trial, TrialState.COMPLETED, "")
+        change(decision, study, trial, TrialState.COMPLETED, "")
     elif trial.by_user:
-        _change(decision, study, trial, TrialState.PAUSED, f"at step {trial.reached}, {AS_ASKED}")
+        change(decision, study, trial, TrialState.PAUSED, f"at step {trial.reached}, {AS_ASKED}")
     else:
-        _change(decision, study, trial, TrialState.PAUSED, f"at step {trial.reached}, {study.policy.resting}")
+        change(decision, study, trial, TrialState.PAUSED, f"at step {trial.reached}, {study.policy.resting}")
 
 
 def _complete(decision: Decision, study: Study) -> None:
@@ -121,7 +142,7 @@ def _complete(decision: Decision, study: Study) -> None:
         if trial.state is TrialState.PAUSED:
             why = study.policy.standing(number)
             reason = f"not promoted beyond step {trial.reached}{': ' if why else ''}{why}"
-            _change(decision, study, trial, TrialState.STOPPED, reason)
+            change(decision, study, trial, TrialState.STOPPED, reason)
     trials = study.trials.values()
     if any(trial.state is TrialState.COMPLETED for trial in trials):
         decision.emit(StudyStateChanged(study=study.id, state=StudyState.COMPLETED, reason=""))
@@ -132,32 +153,3 @@ def _complete(decision: Decision, study: Study) -> None:
         f"no trial completed; trial {ended[0].number}: {ended[0].reason}" if ended else "no trial completed"
     )
     decision.emit(StudyStateChanged(study=study.id, state=StudyState.FAILED, reason=reason))
-
-
-def stop_trials(decision: Decision, study: Study, reason: str) -> None:
-    """Ends every trial that is still open or may be promoted."""
-    for number in sorted(study.trials):
-        trial = study.trials[number]
-        if trial.state not in ENDED_TRIAL_STATES:
-            _stop(decision, study, trial, reason)
-
-
-def stop_one(decision: Decision, study: Study, trial: Trial, reason: str) -> bool:
-    """Ends a trial for good, as a user says; tells whether it had not ended."""
-    if trial.state in ENDED_TRIAL_STATES:
-        return False
-    decision.emit(TrialStopped(study=study.id, trial=trial.number))
-    _stop(decision, study, trial, reason)
-    return True
-
-
-def _stop(decision: Decision, study: Study, trial: Trial, reason: str) -> None:
-    if trial.target is not None:
-        close_request(decision, study, trial, RequestState.CANCELLED, progress(trial))
-    if trial.number in study.wishes:
-        decision.emit(TrialWanted(study=study.id, trial=trial.number, step=0))
-    _change(decision, study, trial, TrialState.STOPPED, reason)
-
-
-def _change(decision: Decision, study: Study, trial: Trial, state: TrialState, reason: str) -> None:
-    decision.emit(TrialStateChanged(study=study.id, trial=trial.number, state=state, reason=reason))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hippo_core.engine.stagnation import Stagnation
 from hippo_core.engine.state import EngineState, Study, Trial, Worker
 from hippo_core.lease import Lease
 from hippo_core.plan import Node
@@ -34,6 +35,10 @@ def _study(study: Study) -> dict[str, object]:
         "proposal": study.proposal,
         "closings": study.closings,
         "policy": _policy(study),
+        "ran": round(study.ran_seconds, SECOND_DIGITS),
+        "ending": (study.ending, study.ending_reason),
+        "judgement": study.judgement,
+        "stagnation": _stagnation(study.stagnation),
         "trained": (study.steps_trained, study.steps_retrained, round(study.seconds, SECOND_DIGITS)),
         "trials": {trial.number: _trial(trial) for trial in study.trials.values()},
     }
@@ -44,6 +49,12 @@ def _policy(study: Study) -> object:
     if not study.answers and not study.policy_failures:
         return None
     return (study.history, study.answers, study.policy_failures, study.policy_failure)
+
+
+def _stagnation(stagnation: Stagnation | None) -> tuple[object, ...] | None:
+    if stagnation is None:
+        return None
+    return stagnation.best, stagnation.trial, stagnation.step, list(stagnation.since)
 
 
 def _trial(trial: Trial) -> tuple[object, ...]:

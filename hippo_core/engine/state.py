@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from hippo_core.endings import Ending
 from hippo_core.engine.events import Event
+from hippo_core.engine.stagnation import Stagnation
 from hippo_core.engine.states import RequestState, StudyState, TrialState, WorkerState
 from hippo_core.lease import Lease, State
 from hippo_core.plan import Node, Plan
@@ -135,6 +137,21 @@ class Proposal:
     reason: str = ""  #: of the last failure
 
 
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a terminator was asked last, and what it said."""
+
+    terminator: Ending  #: of whom it is: it is void where the study has another
+    sequence: int  #: of the last closed request
+    pending: tuple[int, ...]  #: trials with open requests then
+    max_steps: int | None  #: how far trials were to be trained then; None: as their schedules say
+    trials: int  #: how many had completed then
+    failures: int  #: how often in a row it has failed
+    waiting: bool = True  #: whether the answer is still to come
+    ends: bool = False  #: whether the study is to end
+    reason: str = ""
+
+
 @dataclass(slots=True, kw_only=True, eq=False)
 class Trial:
     """One point of a study."""
@@ -203,7 +220,13 @@ class Study:
     untold: dict[int, None] = field(default_factory=dict)  #: trials with evaluations to tell the policy of
     outdated: bool = False  #: whether another policy is to be made from the history
     proposal: Proposal | None = None  #: the point that it waits for
-    closings: list[Closing] = field(default_factory=list)  #: in order, where its sampler learns
+    closings: list[Closing] = field(default_factory=list)  #: in order
+    stagnation: Stagnation | None = None  #: where it ends on a plateau
+    judgement: Judgement | None = None  #: where it has a terminator
+    ending: str = ""  #: which ending holds
+    ending_reason: str = ""  #: in words and numbers
+    completed: int = 0  #: how many of the trials that its sampler drew are completed
+    ran_seconds: float = 0.0  #: how long it has been running, as far as it is counted
     news: int = 0  #: so many calls of the history, up to the last one that is more than a request's opening
     answers: list[Answered] = field(default_factory=list)  #: of its user's own policy, in order
     policy_failures: int = 0  #: how often that has failed since its last answer

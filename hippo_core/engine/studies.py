@@ -17,8 +17,10 @@ from hippo_core.engine.commands import (
     SubmitStudy,
 )
 from hippo_core.engine.decision import Decision
+from hippo_core.engine.endings import end_if_there, is_unfinished, require_none
 from hippo_core.engine.environments import choose_plan, clear_plan
 from hippo_core.engine.events import (
+    EndingLifted,
     FailuresForgotten,
     StudyChanged,
     StudyDeleted,
@@ -34,9 +36,9 @@ from hippo_core.engine.lookup import find_study, find_trial
 from hippo_core.engine.policy_answers import forgive
 from hippo_core.engine.proposals import renew_failed
 from hippo_core.engine.requests import open_request
-from hippo_core.engine.settling import stop_one, stop_trials
 from hippo_core.engine.state import Study
 from hippo_core.engine.states import ENDED_STUDY_STATES, StudyState, TrialState
+from hippo_core.engine.stopping import stop_one, stop_trials
 from hippo_core.engine.user_words import RETRIED, STOPPED, STUDY_STOPPED, TAKEN_UP
 from hippo_core.errors import Conflict, InvalidStudy
 from hippo_core.policies.own import own_code
@@ -122,9 +124,38 @@ def _add_trials(decision: Decision, study: Study) -> None:
 
 def _extend(decision: Decision, study: Study, spec: StudySpec) -> None:
     further = spec.max_trials > study.spec.max_trials or spec.max_steps != study.spec.max_steps
+    ended = study.state in ENDED_STUDY_STATES
+    taken_up = (ended or bool(study.ending)) and (further or _frees(study, spec))
+    if taken_up:
+        require_none(study, spec)
     decision.emit(StudyChanged(study=study.id, spec=spec.to_json()))
-    if not further:
-        return
+    if further:
+        _raise_limits(decision, study)
+    if taken_up:
+        cut_off = (
+            study.state is StudyState.STOPPED or study.ending
+        )  # else only the policy stopped trials on their way
+        if study.ending:
+            decision.emit(EndingLifted(study=study.id))
+        if ended:
+            decision.emit(StudyStateChanged(study=study.id, state=StudyState.RUNNING, reason=""))
+        for trial in [study.trials[number] for number in sorted(study.trials)]:
+            if cut_off and is_unfinished(trial):
+                open_request(decision, study, trial, trial.asked, TAKEN_UP)
+    if further:
+        _add_trials(decision, study)
+    end_if_there(decision, study)
+
+
+def _frees(study: Study, spec: StudySpec) -> bool:
+    """Whether the ending that holds is changed, or is none any more."""
+    before = [each for each in study.spec.endings if each.word == study.ending]
+    return bool(study.ending) and before != [each for each in spec.endings if each.word == study.ending]
+
+
+def _raise_limits(decision: Decision, study: Study) -> None:
+    """Lets trials be trained as far as their study says by now."""
+    spec = study.spec
     for trial in study.trials.values():
         if trial.state in {TrialState.FAILED, TrialState.DIVERGED} or trial.stopped_by_user:
             continue
@@ -139,16 +170,6 @@ def _extend(decision: Decision, study: Study, spec: StudySpec) -> None:
                         study=study.id, trial=trial.number, state=TrialState.PAUSED, reason=reason
                     )
                 )
-    if study.state in ENDED_STUDY_STATES:
-        cut_off = study.state is StudyState.STOPPED  # else only the policy stopped trials on their way
-        decision.emit(StudyStateChanged(study=study.id, state=StudyState.RUNNING, reason=""))
-        for number in sorted(study.trials):
-            trial = study.trials[number]
-            if trial.stopped_by_user:
-                continue
-            if cut_off and trial.state is TrialState.STOPPED and trial.asked > trial.reached:
-                open_request(decision, study, trial, trial.asked, TAKEN_UP)
-    _add_trials(decision, study)
 
 
 def pause(decision: Decision, command: PauseStudy) -> None:
@@ -171,6 +192,7 @@ def resume(decision: Decision, command: ResumeStudy) -> None:
     decision.emit(StudyStateChanged(study=study.id, state=StudyState.RUNNING, reason=""))
     for trial in study.open:
         decision.state.touched_requests[study.id, trial] = None
+    end_if_there(decision, study)
 
 
 def stop(decision: Decision, command: StopStudy) -> None:
@@ -183,7 +205,7 @@ def stop(decision: Decision, command: StopStudy) -> None:
 
 
 def extend(decision: Decision, command: ExtendStudy) -> None:
-    """Raises max_trials, max_steps or the priority."""
+    """Raises max_trials or max_steps, or changes endings or the priority."""
     study = find_study(decision.state, command.project, command.name)
     spec = study.spec
     _raised("max_trials", command.max_trials, spec.max_trials)
@@ -194,7 +216,10 @@ def extend(decision: Decision, command: ExtendStudy) -> None:
     if isinstance(spec.max_steps, int):
         _raised("max_steps", command.max_steps, spec.max_steps)
     changed = spec.extended(
-        max_trials=command.max_trials, max_steps=command.max_steps, priority=command.priority
+        max_trials=command.max_trials,
+        max_steps=command.max_steps,
+        priority=command.priority,
+        endings=command.endings,
     )
     if changed.differences(spec):
         _extend(decision, study, changed)

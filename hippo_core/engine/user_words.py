@@ -9,6 +9,9 @@ STUDY_STOPPED = "the study was stopped by a user"
 STOPPED = "stopped by a user"
 EXTENDED = f"trained further, {AS_ASKED}"
 
+ENDED = "the study ended: "
+"""What the reason of a trial begins with that came to rest since an ending of its study held."""
+
 USER_WORDS = frozenset({RETRIED, TAKEN_UP, STUDY_STOPPED, STOPPED, EXTENDED})
 
 

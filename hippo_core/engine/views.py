@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hippo_core.engine.best import best_trials
+from hippo_core.engine.endings import standing
 from hippo_core.engine.engine import Engine
 from hippo_core.engine.evaluations import progress
 from hippo_core.engine.explanation import Stretch
@@ -62,6 +63,8 @@ class StudyView:
     trial_counts: Mapping[str, int]
     best_trials: tuple[TrialView, ...]
     savings: SavingsView
+    ending: str  #: which of its endings holds; empty: none
+    endings: tuple[str, ...]  #: how far each has come, in words
     steps_waiting: int
     seconds_waiting: float | None
     slots_busy: int
@@ -378,6 +381,8 @@ def _study_view(state: EngineState, study: Study) -> StudyView:
             for trial in best_trials(study)
         ),
         savings=_savings(state, study, without),
+        ending=study.ending,
+        endings=standing(study),
         steps_waiting=waiting + on_the_way,
         seconds_waiting=(waiting + on_the_way) * plan.tree.mean_step_seconds() if measured else None,
         slots_busy=len(leases),

@@ -8,6 +8,7 @@ from hippo_core.engine.policy_answers import policy_in_words
 from hippo_core.engine.proposals import proposal_in_words
 from hippo_core.engine.state import EngineState, Study
 from hippo_core.engine.states import StudyState, WorkerState
+from hippo_core.engine.terminators import failure_in_words
 
 #: What everything waits for while nothing can train.
 NO_WORKER = "no worker is there"
@@ -27,7 +28,7 @@ def waiting_reason(state: EngineState, study: Study) -> str:
     message = _latest_failure(study)
     if message:
         return f"being tried again after a failure: {message}"
-    return _unserved_reason(state, study)
+    return _unserved_reason(state, study) or failure_in_words(study)
 
 
 def trials_waiting_reason(state: EngineState, study: Study) -> str:

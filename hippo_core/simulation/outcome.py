@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
+from hippo_core.endings import Terminator
 from hippo_core.engine.best import best_trials
 from hippo_core.engine.decision import EngineSettings
 from hippo_core.engine.events import Event
@@ -57,6 +58,7 @@ class SimulatedStudy:
     Attributes:
         study: Its name.
         state: How it ended.
+        reason: Why, in words; empty: all its trials came to their end.
         trials: How many trials ended in which state.
         steps_without_sharing: What its trials' steps are, each trained alone.
         best_trial: The best one's number; None where there is none.
@@ -68,6 +70,7 @@ class SimulatedStudy:
 
     study: str
     state: str
+    reason: str
     trials: Mapping[str, int]
     steps_without_sharing: int
     best_trial: int | None
@@ -84,6 +87,7 @@ class SimulatedStudy:
         return {
             "study": self.study,
             "state": self.state,
+            "reason": self.reason,
             "trials": dict(self.trials),
             "steps_without_sharing": self.steps_without_sharing,
             "best": best,
@@ -204,7 +208,7 @@ def simulate(
         hosts,
         response or PowerLaw(_objectives(studies), seed),
         costs,
-        replace(settings or EngineSettings(), sharing=sharing),
+        replace(settings or EngineSettings(), sharing=sharing, count_seconds=math.inf),
         proposals=proposals,
         watch=watch,
         checked=checked,
@@ -218,6 +222,13 @@ def simulate(
 def _check(studies: Sequence[StudySpec], hosts: Sequence[Host], arrivals: Sequence[float] | None) -> None:
     if not studies:
         raise InvalidStudy("studies", "there is none", "Give at least one study.")
+    for spec in studies:
+        if spec.ending(Terminator) is not None:
+            raise InvalidStudy(
+                "endings",
+                f"the study '{spec.name}' has a terminator, which Optuna runs beside a server only",
+                "Simulate it without, or with endings.plateau().",
+            )
     if not hosts:
         raise InvalidStudy("hosts", "there is none", "Give at least one worker with a slot.")
     for field, names in (
@@ -299,6 +310,7 @@ def _study(study: Study) -> SimulatedStudy:
     return SimulatedStudy(
         study=study.name,
         state=study.state.value,
+        reason=study.reason,
         trials=dict(sorted(counts.items())),
         steps_without_sharing=sum(trial.reached for trial in study.trials.values()),
         best_trial=best[0].number if best else None,

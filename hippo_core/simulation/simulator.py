@@ -44,6 +44,7 @@ from hippo_core.engine.events import (
 from hippo_core.engine.invariants import check
 from hippo_core.engine.orders import LeaseOrder, RemoveCheckpoint, order
 from hippo_core.engine.proposals import MakeProposal
+from hippo_core.engine.state import Study
 from hippo_core.engine.states import LIVE_LEASE_STATES
 from hippo_core.engine.waiting import waiting_reason
 from hippo_core.errors import InvalidStudy, InvariantViolated
@@ -111,6 +112,7 @@ class Simulator:
         self._watch = watch
         self._checked = checked
         self._resources = Resources()
+        self._timeout: float | None = None  # the next one that is on the agenda
         self._coming = 0  # studies that are still to be submitted
         self._cut_at: int | None = None  # when the engine is to look for one
         self._news: deque[Event] = deque()
@@ -209,6 +211,10 @@ class Simulator:
             if self._watch is not None:
                 self._watch(event)
         self._news.extend(outcome.events)
+        timeout = self.engine.next_timeout()
+        if timeout is not None and timeout != self._timeout:
+            self._timeout = timeout
+            self.agenda.at(max(ticks(timeout), self.agenda.now), Turn.COMES, self._hear)
         if self._checked:
             check(self.engine)
         self._await_cut()
@@ -306,7 +312,7 @@ class Simulator:
 
     def _is_watched(self, plan: int) -> bool:
         state = self.engine.state
-        return any(state.studies[each].policy.watches for each in state.plans[plan].studies)
+        return any(_watched(state.studies[each]) for each in state.plans[plan].studies)
 
     def _model(self, found: LeaseOrder, slot: SimulatedSlot) -> tuple[Model, bool]:
         """What a path starts from, and whether it has to be loaded."""
@@ -453,6 +459,11 @@ class Simulator:
 
     def _stands(self, path: TimedPath) -> bool:
         return self._paths.get(path.order.fence) is path
+
+
+def _watched(study: Study) -> bool:
+    """Whether every evaluation may lead to something."""
+    return study.policy.watches or bool(study.spec.endings)
 
 
 def _widest(known: Resources, spec: StudySpec) -> Resources:

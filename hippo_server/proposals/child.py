@@ -1,4 +1,4 @@
-"""A process that makes points for the server: reads a line, answers with a line, until the server is gone.
+"""A process that makes points and judgements: reads a line, answers with a line, until the server is gone.
 
 It holds no credentials and opens nothing. What samplers print goes to the server's log.
 """
@@ -13,9 +13,10 @@ import sys
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
+from hippo_core.endings import Terminator
 from hippo_core.errors import HippoError, InvalidStudy
 from hippo_core.study import StudySpec
-from hippo_server.proposals.messages import Message, encode, task_of
+from hippo_server.proposals.messages import Message, encode, judgement_of, task_of
 
 PR_SET_PDEATHSIG = 1
 
@@ -56,23 +57,32 @@ def _prepare() -> Callable[[Message], Message]:
 
 
 def _respond(message: Message) -> Message:
+    from hippo_server.proposals.judging import judge, require_terminator
     from hippo_server.proposals.sampling import make_point, require
 
     try:
         spec = StudySpec.from_json(message["spec"])
-        if "trial" not in message:
+        if "judge" in message:
+            gain, threshold = judge(judgement_of(message, spec))
+            return {"gain": gain, "threshold": threshold}
+        if "trial" in message:
+            assignment, notes = make_point(task_of(message, spec))
+            return {"assignment": assignment, "notes": notes}
+        if spec.sampler.learns:
             require(spec.sampler)
-            return {"ready": True}
-        assignment, notes = make_point(task_of(message, spec))
-        return {"assignment": assignment, "notes": notes}
+        terminator = spec.ending(Terminator)
+        if terminator is not None:
+            require_terminator(terminator)
+        return {"ready": True}
     except HippoError as error:
         return _error(error)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a sampler raises
-        return {"error": f"{type(error).__name__}: {error}", "hint": ""}
+        return {"error": f"{type(error).__name__}: {error}", "hint": "", "field": "sampler"}
 
 
 def _error(error: HippoError) -> dict[str, Any]:
-    return {"error": error.message, "hint": error.hint}
+    field = error.field if isinstance(error, InvalidStudy) else "sampler"
+    return {"error": error.message, "hint": error.hint, "field": field}
 
 
 def _end_with(parent: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -27,6 +27,7 @@ from hippo_core.engine.states import TrialState
 from hippo_core.policies import Values
 from hippo_core.samplers import Gp
 from hippo_core.space import Space
+from hippo_core.study import StudySpec
 from hippo_core.values import Scalar, normalise_float
 
 #: Samplers may look at when trials began; they all began at once.
@@ -91,6 +92,12 @@ def study_of(task: ProposalTask, sampler: optuna.samplers.BaseSampler) -> Study:
             past = replace(past, state=TrialState.COMPLETED, values={**past.values, last + 1: lie})
         study.add_trial(_frozen(past, task.spec.space, distributions, len(directions)))
     return study
+
+
+def frozen_trials(spec: StudySpec, history: Iterable[PastTrial]) -> list[FrozenTrial]:
+    """Trials as Optuna has them, numbered as they are given."""
+    distributions = {name: distribution(domain) for name, domain in spec.space.domains.items()}
+    return [_frozen(past, spec.space, distributions, len(spec.objectives)) for past in history]
 
 
 def _lie(task: ProposalTask) -> Values | None:

@@ -1,25 +1,29 @@
-"""Has the points made that studies want, after the wish is durable, and tells the engine what came of it."""
+"""Has points and judgements made that studies want, after the wish is durable, and tells the engine what came of it."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable
 from functools import partial
 
-from hippo_core.engine.commands import FailProposal, ProposeTrial
-from hippo_core.engine.proposals import MakeProposal, ProposalTask
+from hippo_core.engine.commands import Command, FailJudgement, FailProposal, GiveJudgement, ProposeTrial
+from hippo_core.engine.proposals import MakeProposal
+from hippo_core.engine.terminators import MakeJudgement
 from hippo_core.errors import InvariantViolated, Unavailable
-from hippo_server.proposals.messages import encode, task_message
+from hippo_server.proposals.messages import Message, encode, judgement_message, task_message
 from hippo_server.proposals.processes import ProposalFailed, Proposers
 from hippo_server.term import Term
 
 log = logging.getLogger(__name__)
 
+Wanted = MakeProposal | MakeJudgement
 
-async def make_proposals(term: Term, proposers: Proposers) -> None:
+
+async def make_what_is_wanted(term: Term, proposers: Proposers) -> None:
     """Has made whatever the engine wants, until the term is over."""
-    making: dict[MakeProposal, asyncio.Task[None]] = {}
+    making: dict[Wanted, asyncio.Task[None]] = {}
     term.proposals.set()
     try:
         while not term.over:
@@ -37,29 +41,50 @@ async def make_proposals(term: Term, proposers: Proposers) -> None:
         await asyncio.gather(*making.values(), return_exceptions=True)
 
 
-def _wanted(term: Term) -> dict[MakeProposal, None]:
-    return {each: None for each in term.engine.wanted() if isinstance(each, MakeProposal)}
+def _wanted(term: Term) -> dict[Wanted, None]:
+    return {each: None for each in term.engine.wanted() if isinstance(each, Wanted)}
 
 
-async def _make(term: Term, proposers: Proposers, wanted: MakeProposal) -> None:
-    task = term.engine.proposal_task(wanted)
-    found = partial(ProposeTrial, study=wanted.study, trial=wanted.trial, sequence=wanted.sequence)
-    missed = partial(FailProposal, study=wanted.study, trial=wanted.trial, sequence=wanted.sequence)
-    command: ProposeTrial | FailProposal
+async def _make(term: Term, proposers: Proposers, wanted: Wanted) -> None:
+    question = _question(term, wanted)
+    command: Command
     try:
         await term.settled()
-        made = await proposers.make(await asyncio.to_thread(_encoded, task))
-        command = found(assignment=made["assignment"], notes=made["notes"])
+        answer = await proposers.make(await asyncio.to_thread(lambda: encode(question())))
+        command = _found(wanted, answer)
     except Unavailable:
         return  # the term is over; the next one wants the same
     except ProposalFailed as error:
-        log.warning("proposal_failed study=%d trial=%d error=%s", wanted.study, wanted.trial, error)
-        command = missed(reason=str(error))
+        log.warning("proposal_failed wanted=%s error=%s", wanted, error)
+        command = _missed(wanted, str(error))
     if not term.over:
         with contextlib.suppress(InvariantViolated):  # the term is over then, and a new one begins
             _, record = term.decide(command, "server", type(command).__name__)
             term.put([record])
 
 
-def _encoded(task: ProposalTask) -> bytes:
-    return encode(task_message(task))
+def _question(term: Term, wanted: Wanted) -> Callable[[], Message]:
+    """Makes the message; what it is made of is taken from the engine now."""
+    if isinstance(wanted, MakeProposal):
+        return partial(task_message, term.engine.proposal_task(wanted))
+    return partial(judgement_message, term.engine.judgement_task(wanted))
+
+
+def _found(wanted: Wanted, answer: Message) -> Command:
+    if isinstance(wanted, MakeProposal):
+        return ProposeTrial(
+            study=wanted.study,
+            trial=wanted.trial,
+            sequence=wanted.sequence,
+            assignment=answer["assignment"],
+            notes=answer["notes"],
+        )
+    return GiveJudgement(
+        study=wanted.study, sequence=wanted.sequence, gain=answer["gain"], threshold=answer["threshold"]
+    )
+
+
+def _missed(wanted: Wanted, reason: str) -> Command:
+    if isinstance(wanted, MakeProposal):
+        return FailProposal(study=wanted.study, trial=wanted.trial, sequence=wanted.sequence, reason=reason)
+    return FailJudgement(study=wanted.study, sequence=wanted.sequence, reason=reason)

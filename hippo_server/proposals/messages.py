@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from hippo_core.endings import Terminator
 from hippo_core.engine.proposals import PastTrial, ProposalTask
 from hippo_core.engine.states import TrialState
+from hippo_core.engine.terminators import JudgementTask
 from hippo_core.study import StudySpec
 
 Message = Mapping[str, Any]
@@ -25,38 +27,50 @@ def encode(message: Message) -> bytes:
 
 def task_message(task: ProposalTask) -> Message:
     """A task; the trials of its history as lists, there being many."""
-    return {
-        "spec": task.spec.to_json(),
-        "trial": task.trial,
-        "history": [
-            [
-                dict(past.assignment),
-                dict(past.notes),
-                past.state.value,
-                [[step, list(values)] for step, values in past.values.items()],
-                past.reached,
-                past.sequence,
-            ]
-            for past in task.history
-        ],
-    }
+    return {"spec": task.spec.to_json(), "trial": task.trial, "history": _history_message(task.history)}
+
+
+def judgement_message(task: JudgementTask) -> Message:
+    """A question to a terminator, which is the study's."""
+    return {"spec": task.spec.to_json(), "judge": True, "history": _history_message(task.history)}
+
+
+def _history_message(history: Iterable[PastTrial]) -> list[Any]:
+    return [
+        [
+            dict(past.assignment),
+            dict(past.notes),
+            past.state.value,
+            [[step, list(values)] for step, values in past.values.items()],
+            past.reached,
+            past.sequence,
+        ]
+        for past in history
+    ]
 
 
 def task_of(message: Message, spec: StudySpec) -> ProposalTask:
     """The inverse of :func:`task_message`, the specification having been read."""
-    return ProposalTask(
-        spec=spec,
-        trial=message["trial"],
-        history=tuple(
-            PastTrial(
-                trial=number,
-                assignment=assignment,
-                notes=notes,
-                state=TrialState(state),
-                values={step: tuple(each) for step, each in values},
-                reached=reached,
-                sequence=sequence,
-            )
-            for number, (assignment, notes, state, values, reached, sequence) in enumerate(message["history"])
-        ),
+    return ProposalTask(spec=spec, trial=message["trial"], history=_history(message))
+
+
+def judgement_of(message: Message, spec: StudySpec) -> JudgementTask:
+    """The inverse of :func:`judgement_message`, the specification having been read."""
+    terminator = spec.ending(Terminator)
+    assert terminator is not None
+    return JudgementTask(spec=spec, terminator=terminator, history=_history(message))
+
+
+def _history(message: Message) -> tuple[PastTrial, ...]:
+    return tuple(
+        PastTrial(
+            trial=number,
+            assignment=assignment,
+            notes=notes,
+            state=TrialState(state),
+            values={step: tuple(each) for step, each in values},
+            reached=reached,
+            sequence=sequence,
+        )
+        for number, (assignment, notes, state, values, reached, sequence) in enumerate(message["history"])
     )

@@ -57,7 +57,7 @@ class Proposers:
         self._closed = False
 
     async def check(self, spec: StudySpec) -> None:
-        """Makes sure that a study's sampler can work here.
+        """Makes sure that a study's sampler, and its terminator, can work here.
 
         Raises:
             InvalidStudy: It cannot: something is not installed, or it does not take its arguments.
@@ -68,10 +68,11 @@ class Proposers:
         except ProposalFailed as error:
             raise Unavailable(f"the sampler could not be checked: {error.message}.", "Try again.") from error
         if "error" in answer:
-            raise InvalidStudy("sampler", answer["error"].removeprefix("sampler: "), answer["hint"])
+            field = answer["field"]
+            raise InvalidStudy(field, answer["error"].removeprefix(f"{field}: "), answer["hint"])
 
     async def make(self, task: bytes) -> Message:
-        """A point: ``assignment`` and ``notes``.
+        """A point: ``assignment`` and ``notes``; or a judgement: ``gain`` and ``threshold``.
 
         Args:
             task: The message of a task.

@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 
+from hippo_core import endings
+from hippo_core.endings import Terminator
 from hippo_core.engine import views
 from hippo_core.engine.commands import (
     Command,
@@ -41,7 +43,7 @@ from hippo_server.times import Times
 from hippo_server.user_logs import UserLogs
 from hippo_wire import enums, render
 from hippo_wire.channel import PIECE_BYTES
-from hippo_wire.convert import load_object
+from hippo_wire.convert import load_list, load_object
 from hippo_wire.v1 import study_pb2, study_pb2_grpc
 
 Response = TypeVar("Response", bound=Message)
@@ -61,7 +63,7 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
         """Creates the study, finds the equal one of that name, or extends it."""
         spec = StudySpec.from_json(load_object(request.spec_json, "spec_json"))
         await self._bundles.require(spec.bundle)
-        if spec.sampler.learns:
+        if spec.sampler.learns or spec.ending(Terminator) is not None:
             await self._driver.proposers.check(spec)
         command = SubmitStudy(project=caller().project, user=caller().user, spec=spec)
 
@@ -135,13 +137,17 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
     async def ExtendStudy(  # noqa: N802
         self, request: study_pb2.ExtendStudyRequest, context: Context
     ) -> study_pb2.ExtendStudyResponse:
-        """Raises max_trials, max_steps or the priority."""
+        """Raises max_trials or max_steps, or changes endings or the priority."""
+        changed = endings.from_json(
+            load_list(request.endings_json, "endings_json") if request.endings_json else []
+        )
         command = ExtendStudy(
             project=caller().project,
             name=request.name,
             max_trials=request.max_trials if request.HasField("max_trials") else None,
             max_steps=request.max_steps if request.HasField("max_steps") else None,
             priority=request.priority if request.HasField("priority") else None,
+            endings=changed,
         )
         return await self._change_study(command, request, study_pb2.ExtendStudyResponse)
 

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from operator import itemgetter
 
 from hippo_core.engine import events as ev
+from hippo_core.engine.journal import from_json
 from hippo_core.engine.states import RequestState, StudyState, TrialState
 from hippo_core.study import StudySpec
 from hippo_server.store.database import Database, Rows
@@ -38,6 +39,7 @@ def load(database: Database) -> Iterator[ev.Event]:
         yield from _proposals(rows)
         yield from _policies(rows)
         yield from _states(rows)
+        yield from _endings(rows)
 
 
 def _plans(rows: Rows) -> Iterator[ev.Event]:
@@ -204,6 +206,20 @@ def _policies(rows: Rows) -> Iterator[ev.Event]:
         yield ev.PolicyFailed(study=study, number=number, failures=failed, reason=reason)
 
 
+def _endings(rows: Rows) -> Iterator[ev.Event]:
+    for study, asked, judged in rows(
+        "SELECT id, asked, judged FROM studies WHERE deleted_at IS NULL AND asked IS NOT NULL ORDER BY id"
+    ):
+        yield from_json("JudgementWanted", {"study": study, **asked})
+        if judged is not None:
+            kind = "JudgementGiven" if "ends" in judged else "JudgementFailed"
+            yield from_json(kind, {"study": study, **judged})
+    for study, ending, reason in rows(
+        "SELECT id, ending, ending_reason FROM studies WHERE deleted_at IS NULL AND ending <> '' ORDER BY id"
+    ):
+        yield ev.EndingHeld(study=study, ending=ending, reason=reason)
+
+
 def _states(rows: Rows) -> Iterator[ev.Event]:
     for study, trial, wanted in rows(
         "SELECT study, number, wanted FROM trials WHERE wanted > 0 ORDER BY study, number"
@@ -216,12 +232,14 @@ def _states(rows: Rows) -> Iterator[ev.Event]:
         """
     ):
         yield ev.TrialStateChanged(study=study, trial=trial, state=TrialState(state), reason=reason)
-    for study, state, reason, steps_trained, steps_retrained, seconds in rows(
+    for study, state, reason, steps_trained, steps_retrained, seconds, ran_seconds in rows(
         """
-        SELECT id, state, reason, steps_trained, steps_retrained, seconds FROM studies
+        SELECT id, state, reason, steps_trained, steps_retrained, seconds, ran_seconds FROM studies
         WHERE deleted_at IS NULL ORDER BY id
         """
     ):
+        if ran_seconds:
+            yield ev.StudyRan(study=study, seconds=ran_seconds)
         if steps_trained or seconds:
             yield ev.StudyCredited(
                 study=study, steps_trained=steps_trained, steps_retrained=steps_retrained, seconds=seconds

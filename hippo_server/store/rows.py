@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from hippo_core.engine import events as ev
+from hippo_core.engine.journal import to_json
 from hippo_core.engine.states import (
     ENDED_STUDY_STATES,
     LIVE_LEASE_STATES,
@@ -34,6 +35,15 @@ def add_event(batch: Batch, event: ev.Event, position: int) -> None:
             _study_credited(batch, event)
         case ev.StudyDeleted():
             raise TypeError("a deletion is written by itself")
+        case (
+            ev.StudyRan()
+            | ev.EndingHeld()
+            | ev.EndingLifted()
+            | ev.JudgementWanted()
+            | ev.JudgementGiven()
+            | ev.JudgementFailed()
+        ):
+            _add_ending_event(batch, event)
         case ev.PlanCreated() | ev.PlanBound() | ev.NodeCreated() | ev.NodeNotReproducible():
             _add_plan_event(batch, event)
         case (
@@ -108,6 +118,35 @@ def _study_credited(batch: Batch, event: ev.StudyCredited) -> None:
         steps_retrained=event.steps_retrained,
         seconds=event.seconds,
     )
+
+
+EndingEvent = (
+    ev.StudyRan
+    | ev.EndingHeld
+    | ev.EndingLifted
+    | ev.JudgementWanted
+    | ev.JudgementGiven
+    | ev.JudgementFailed
+)
+
+
+def _add_ending_event(batch: Batch, event: EndingEvent) -> None:
+    match event:
+        case ev.StudyRan():
+            batch.update("studies", event.study, how="add", ran_seconds=event.seconds)
+        case ev.EndingHeld():
+            batch.update("studies", event.study, ending=event.ending, ending_reason=event.reason)
+        case ev.EndingLifted():
+            batch.update("studies", event.study, ending="", ending_reason="")
+        case ev.JudgementWanted():
+            asked = {name: value for name, value in to_json(event).items() if name != "study"}
+            batch.update("studies", event.study, asked=asked, judged=None)
+        case ev.JudgementGiven():
+            batch.update("studies", event.study, judged={"ends": event.ends, "reason": event.reason})
+        case ev.JudgementFailed():
+            batch.update("studies", event.study, judged={"failures": event.failures, "reason": event.reason})
+        case _:
+            assert_never(event)
 
 
 def _add_plan_event(

@@ -340,6 +340,8 @@ class Study(_message.Message):
     SECONDS_WAITING_FIELD_NUMBER: _builtins.int
     SLOTS_BUSY_FIELD_NUMBER: _builtins.int
     SLOTS_TOTAL_FIELD_NUMBER: _builtins.int
+    ENDING_FIELD_NUMBER: _builtins.int
+    ENDINGS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name within the project."""
     project: _builtins.str
@@ -358,6 +360,8 @@ class Study(_message.Message):
     """Slots that train for this study now."""
     slots_total: _builtins.int
     """Slots of live workers."""
+    ending: _builtins.str
+    """Which of its endings holds, by its word; empty: none."""
     @_builtins.property
     def trial_counts(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """How many trials are in each state."""
@@ -382,6 +386,10 @@ class Study(_message.Message):
     def end_time(self) -> _timestamp_pb2.Timestamp:
         """When it ended, where it has."""
 
+    @_builtins.property
+    def endings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """How far each of its endings has come, in words."""
+
     def __init__(
         self,
         *,
@@ -400,10 +408,12 @@ class Study(_message.Message):
         seconds_waiting: _builtins.float | None = ...,
         slots_busy: _builtins.int = ...,
         slots_total: _builtins.int = ...,
+        ending: _builtins.str = ...,
+        endings: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_best_trial", b"_best_trial", "_seconds_waiting", b"_seconds_waiting", "best_trial", b"best_trial", "create_time", b"create_time", "end_time", b"end_time", "savings", b"savings", "seconds_waiting", b"seconds_waiting"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_best_trial", b"_best_trial", "_seconds_waiting", b"_seconds_waiting", "best_trial", b"best_trial", "best_trials", b"best_trials", "create_time", b"create_time", "end_time", b"end_time", "name", b"name", "project", b"project", "reason", b"reason", "savings", b"savings", "seconds_waiting", b"seconds_waiting", "slots_busy", b"slots_busy", "slots_total", b"slots_total", "spec_json", b"spec_json", "state", b"state", "steps_waiting", b"steps_waiting", "trial_counts", b"trial_counts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_best_trial", b"_best_trial", "_seconds_waiting", b"_seconds_waiting", "best_trial", b"best_trial", "best_trials", b"best_trials", "create_time", b"create_time", "end_time", b"end_time", "ending", b"ending", "endings", b"endings", "name", b"name", "project", b"project", "reason", b"reason", "savings", b"savings", "seconds_waiting", b"seconds_waiting", "slots_busy", b"slots_busy", "slots_total", b"slots_total", "spec_json", b"spec_json", "state", b"state", "steps_waiting", b"steps_waiting", "trial_counts", b"trial_counts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__best_trial: _TypeAlias = _typing.Literal["best_trial"]  # noqa: Y015
     _WhichOneofArgType__best_trial: _TypeAlias = _typing.Literal["_best_trial", b"_best_trial"]  # noqa: Y015
@@ -789,6 +799,7 @@ class ExtendStudyRequest(_message.Message):
     MAX_TRIALS_FIELD_NUMBER: _builtins.int
     MAX_STEPS_FIELD_NUMBER: _builtins.int
     PRIORITY_FIELD_NUMBER: _builtins.int
+    ENDINGS_JSON_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Made by the client; a repeat gets the first answer."""
     name: _builtins.str
@@ -799,6 +810,8 @@ class ExtendStudyRequest(_message.Message):
     """Absolute; absent: as it is."""
     priority: _builtins.int
     """Absent: as it is."""
+    endings_json: _builtins.str
+    """JSON list of endings, each in place of the one of its kind; empty: they stay as they are."""
     def __init__(
         self,
         *,
@@ -807,10 +820,11 @@ class ExtendStudyRequest(_message.Message):
         max_trials: _builtins.int | None = ...,
         max_steps: _builtins.int | None = ...,
         priority: _builtins.int | None = ...,
+        endings_json: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max_steps", b"_max_steps", "_max_trials", b"_max_trials", "_priority", b"_priority", "max_steps", b"max_steps", "max_trials", b"max_trials", "priority", b"priority"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_steps", b"_max_steps", "_max_trials", b"_max_trials", "_priority", b"_priority", "max_steps", b"max_steps", "max_trials", b"max_trials", "name", b"name", "priority", b"priority", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_steps", b"_max_steps", "_max_trials", b"_max_trials", "_priority", b"_priority", "endings_json", b"endings_json", "max_steps", b"max_steps", "max_trials", b"max_trials", "name", b"name", "priority", b"priority", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_steps: _TypeAlias = _typing.Literal["max_steps"]  # noqa: Y015
     _WhichOneofArgType__max_steps: _TypeAlias = _typing.Literal["_max_steps", b"_max_steps"]  # noqa: Y015

@@ -48,7 +48,7 @@ class StudyServiceStub:
     StopStudy: _grpc.UnaryUnaryMultiCallable[_study_pb2.StopStudyRequest, _study_pb2.StopStudyResponse]
     """Ends the study; its open trials end as stopped."""
     ExtendStudy: _grpc.UnaryUnaryMultiCallable[_study_pb2.ExtendStudyRequest, _study_pb2.ExtendStudyResponse]
-    """Raises max_trials, max_steps or the priority."""
+    """Raises max_trials or max_steps, or changes endings or the priority."""
     RetryTrials: _grpc.UnaryUnaryMultiCallable[_study_pb2.RetryTrialsRequest, _study_pb2.RetryTrialsResponse]
     """Opens failed trials again."""
     StopTrial: _grpc.UnaryUnaryMultiCallable[_study_pb2.StopTrialRequest, _study_pb2.StopTrialResponse]
@@ -102,7 +102,7 @@ class StudyServiceAsyncStub(StudyServiceStub):
     StopStudy: _aio.UnaryUnaryMultiCallable[_study_pb2.StopStudyRequest, _study_pb2.StopStudyResponse]  # type: ignore[assignment]
     """Ends the study; its open trials end as stopped."""
     ExtendStudy: _aio.UnaryUnaryMultiCallable[_study_pb2.ExtendStudyRequest, _study_pb2.ExtendStudyResponse]  # type: ignore[assignment]
-    """Raises max_trials, max_steps or the priority."""
+    """Raises max_trials or max_steps, or changes endings or the priority."""
     RetryTrials: _aio.UnaryUnaryMultiCallable[_study_pb2.RetryTrialsRequest, _study_pb2.RetryTrialsResponse]  # type: ignore[assignment]
     """Opens failed trials again."""
     StopTrial: _aio.UnaryUnaryMultiCallable[_study_pb2.StopTrialRequest, _study_pb2.StopTrialResponse]  # type: ignore[assignment]
@@ -201,7 +201,7 @@ class StudyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _study_pb2.ExtendStudyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_study_pb2.ExtendStudyResponse, _abc.Awaitable[_study_pb2.ExtendStudyResponse]]:
-        """Raises max_trials, max_steps or the priority."""
+        """Raises max_trials or max_steps, or changes endings or the priority."""
 
     @_abc_1.abstractmethod
     def RetryTrials(

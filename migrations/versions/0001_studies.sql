@@ -15,6 +15,11 @@ CREATE TABLE studies (
     steps_trained bigint DEFAULT 0 NOT NULL,
     steps_retrained bigint DEFAULT 0 NOT NULL,
     seconds double precision DEFAULT 0 NOT NULL,
+    ran_seconds double precision DEFAULT 0 NOT NULL,
+    ending text DEFAULT '' NOT NULL,
+    ending_reason text DEFAULT '' NOT NULL,
+    asked json,
+    judged json,
     created_at timestamptz DEFAULT now() NOT NULL,
     ended_at timestamptz,
     deleted_at timestamptz,
@@ -38,6 +43,11 @@ COMMENT ON COLUMN studies.bound IS 'whether a lease has settled the plan';
 COMMENT ON COLUMN studies.steps_trained IS 'steps trained while it had a request open on them';
 COMMENT ON COLUMN studies.steps_retrained IS 'those of them that had been trained before';
 COMMENT ON COLUMN studies.seconds IS 'slot seconds of its steps';
+COMMENT ON COLUMN studies.ran_seconds IS 'how long it has been running';
+COMMENT ON COLUMN studies.ending IS 'which of its endings holds; empty: none';
+COMMENT ON COLUMN studies.ending_reason IS 'why, in words and numbers';
+COMMENT ON COLUMN studies.asked IS 'what its terminator was asked last';
+COMMENT ON COLUMN studies.judged IS 'what that has said; none: it is still to';
 COMMENT ON COLUMN studies.created_at IS 'when it was submitted';
 COMMENT ON COLUMN studies.ended_at IS 'when it last ended';
 COMMENT ON COLUMN studies.deleted_at IS 'when it was deleted; its trials and requests are gone';

@@ -160,7 +160,9 @@ def text(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
 @pytest.mark.usefixtures("server")
 def test_study_show_json_has_the_promised_shape(result: Callable[..., Any]) -> None:
     shown = result("study", "show", "digits")
-    assert list(shown) == ["study", "state", "trials", "best", "savings", "reason"]
+    assert list(shown) == [
+        "study", "state", "trials", "best", "savings", "reason", "ending", "endings",
+    ]  # fmt: skip
     assert (shown["study"], shown["state"], shown["trials"]["completed"]) == ("digits", "completed", 1)
     assert shown["best"] == {
         "trial": 3,
@@ -378,6 +380,34 @@ def test_extend_sends_only_what_is_given(server: Server, result: Callable[..., A
     assert request.max_trials == 128
     assert not request.HasField("max_steps")
     assert not request.HasField("priority")
+
+
+def test_extend_sends_the_endings_that_are_given(server: Server, result: Callable[..., Any]) -> None:
+    result("study", "extend", "digits", "--timeout-hours", "2", "--target", "0.97")
+    (request,) = server.requests
+    assert json.loads(request.endings_json) == [
+        {"ending": "timeout", "seconds": 7200.0},
+        {"ending": "target", "value": 0.97},
+    ]
+
+
+@pytest.mark.usefixtures("server")
+def test_an_ending_that_ends_nothing_is_a_usage_error() -> None:
+    assert call(["study", "extend", "digits", "--max-slot-hours", "0"]) == 2
+    assert call(["study", "extend", "digits"]) == 2
+
+
+def test_show_tells_why_a_study_ended_and_how_far_its_other_endings_have_come(
+    server: Server, text: Callable[..., str]
+) -> None:
+    reached = "target 0.97 reached: trial 3 has accuracy 0.9722 at step 27"
+    ended = study_pb2.Study()
+    ended.CopyFrom(STUDY)
+    ended.reason, ended.ending = reached, "target"
+    ended.endings.extend(["timeout: ran 1 min 0 s of 2 h 0 min", reached])
+    server.answers["GetStudy"] = study_pb2.GetStudyResponse(study=ended)
+    lines = text("study", "show", "digits").splitlines()
+    assert lines[1:5] == [reached, "", "Endings", "  timeout: ran 1 min 0 s of 2 h 0 min"]
 
 
 @pytest.mark.usefixtures("server")

@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from hippo_client import schedules, simulation, space
+from hippo_client import endings, schedules, simulation, space
 from hippo_client.errors import InvalidStudy, NotFound
 from hippo_core.engine.states import StudyState, TrialState
 from hippo_wire.v1 import study_pb2
@@ -215,6 +215,14 @@ def test_extending_sends_only_what_is_given(run, service):
     assert not request.HasField("priority")
     run.extend(max_trials=128, priority=-1)
     assert (service.changes[1].max_trials, service.changes[1].priority) == (128, -1)
+
+
+def test_extending_sends_endings_as_json(run, service):
+    run.extend(endings=[endings.target(0.97)])
+    request = service.changes[-1]
+    assert json.loads(request.endings_json) == [{"ending": "target", "value": 0.97}]
+    with pytest.raises(InvalidStudy, match="is no ending"):
+        run.extend(endings=[0.97])
 
 
 def test_extending_by_nothing_is_refused(run):

@@ -30,6 +30,8 @@ def test_the_shape_of_a_study():
             "seconds_saved": 12.0,
         },
         "reason": "",
+        "ending": None,
+        "endings": [],
     }  # fmt: skip
 
 

@@ -1,0 +1,322 @@
+"""Endings of studies: whether one holds, and what follows from it.
+
+Time, slot hours, plateaus and terminators are looked at when a study settles. A target is looked at when something was
+evaluated, before that closes a request, so that the trial that reached it stands where it did.
+
+What follows: nothing further is asked of the study's policy or sampler. Trials that are open or rest are stopped; the
+one that reached the target is completed where it stands, and so is the best at the deepest step where no trial has
+come to its end. The ending holds until it is changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator
+from dataclasses import dataclass
+
+from hippo_core.endings import Ending, MaxSlotHours, Plateau, Target, Terminator, Timeout
+from hippo_core.engine.best import best_so_far, evaluated
+from hippo_core.engine.decision import Decision
+from hippo_core.engine.evaluations import progress
+from hippo_core.engine.events import EndingHeld, StudyStateChanged
+from hippo_core.engine.requests import close_request, objective_value, through
+from hippo_core.engine.stagnation import Stagnation
+from hippo_core.engine.state import Study, Trial
+from hippo_core.engine.states import RequestState, StudyState, TrialState
+from hippo_core.engine.stopping import change, stop_trials
+from hippo_core.engine.terminators import judgement_of
+from hippo_core.engine.user_words import ENDED, STUDY_STOPPED
+from hippo_core.errors import Conflict
+from hippo_core.plan import Node
+from hippo_core.study import StudySpec
+
+SECONDS_PER_HOUR = 3600.0
+#: Sums of seconds are not exact: what is left of a timeout is nothing below this.
+SLACK_SECONDS = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An ending that holds, and why."""
+
+    ending: Ending
+    reason: str
+
+
+def end_if_held(decision: Decision, study: Study) -> bool:
+    """Ends a running study if an ending holds, its target apart; tells whether it did."""
+    held = _first(study, study.spec, study.open, look=False)
+    if held is None:
+        return False
+    _end(decision, study, held, None, 0)
+    return True
+
+
+def end_if_reached(decision: Decision, node: Node, step: int) -> None:
+    """Ends the studies whose target a fresh evaluation reaches."""
+    for number in sorted(decision.state.plans[node.plan].studies):
+        study = decision.state.studies[number]
+        if _reaches(study, objective_value(study, node, step)) and _runs(study):
+            trials = through(study, node, step)
+            if trials:
+                _end_at(decision, study, trials[0], step)
+
+
+def end_on_the_way(decision: Decision, study: Study, trial: Trial) -> bool:
+    """Ends a running study if what is known of an open trial's path reaches the target; tells whether it did."""
+    step = next(_reaching_steps(study, trial), None) if _runs(study) else None
+    if step is None:
+        return False
+    _end_at(decision, study, trial, step)
+    return True
+
+
+def end_if_there(decision: Decision, study: Study) -> None:
+    """Ends a running study if a trial of it has reached the target already, though nobody looked then."""
+    found = _best_reaching(study, study.spec) if _runs(study) else None
+    if found is not None:
+        _end_at(decision, study, *found)
+
+
+def require_none(study: Study, spec: StudySpec) -> None:
+    """Makes sure that no ending of a specification holds, so that an ended study can be taken up again.
+
+    Raises:
+        Conflict: One does.
+    """
+    held = _first(study, spec, _unfinished(study), look=True)
+    if held is not None:
+        remedy = f"Raise or change endings.{held.ending.word} too, and submit the study again."
+        raise Conflict(f"study '{study.name}' would end at once: {held.reason}.", remedy)
+
+
+def require_search(study: Study) -> None:
+    """Makes sure that a study's policy and sampler are still asked.
+
+    Raises:
+        Conflict: An ending holds.
+    """
+    if study.ending:
+        remedy = f"Raise or change endings.{study.ending} first, and submit the study again."
+        raise Conflict(f"study '{study.name}' has ended: {study.ending_reason}.", remedy)
+
+
+def complete_again(decision: Decision, study: Study) -> None:
+    """Ends a study once more, after what users asked of its trials."""
+    stop_trials(decision, study, f"{ENDED}{study.ending_reason}")
+    _complete(decision, study)
+
+
+def is_unfinished(trial: Trial) -> bool:
+    """Whether a trial is at rest since its study ended, though its policy has asked for more of it."""
+    with_study = trial.reason == STUDY_STOPPED or trial.reason.startswith(ENDED)
+    cut_off = trial.state is TrialState.COMPLETED or (trial.state is TrialState.STOPPED and with_study)
+    return cut_off and trial.asked > trial.reached and not trial.stopped_by_user
+
+
+def standing(study: Study) -> tuple[str, ...]:
+    """How far each ending has come, in words and numbers."""
+    return tuple(
+        study.ending_reason if ending.word == study.ending else _standing(study, ending)
+        for ending in study.spec.endings
+    )
+
+
+# Whether one holds
+
+
+def _first(study: Study, spec: StudySpec, still_on: Container[int], *, look: bool) -> Held | None:
+    """The first ending of a specification that holds; ``look``: also at its target."""
+    for ending in spec.endings:
+        reason = _reason(study, spec, ending, still_on) if look or not isinstance(ending, Target) else ""
+        if reason:
+            return Held(ending, reason)
+    return None
+
+
+def _reason(study: Study, spec: StudySpec, ending: Ending, still_on: Container[int]) -> str:
+    """Why an ending holds; empty: it does not."""
+    match ending:
+        case Timeout():
+            holds = study.ran_seconds + SLACK_SECONDS >= ending.seconds
+            return _ran(study, ending) if holds else ""
+        case MaxSlotHours():
+            return _used(study, ending) if study.seconds >= ending.hours * SECONDS_PER_HOUR else ""
+        case Target():
+            found = _best_reaching(study, spec)
+            return "" if found is None else _reached(study, ending, *found)
+        case Plateau():
+            stagnation = study.stagnation if spec is study.spec else _told_anew(study, spec, ending)
+            assert stagnation is not None
+            trials = stagnation.trials(still_on)
+            return _plateau(study, ending, stagnation, trials) if trials >= ending.patience else ""
+        case Terminator():
+            return (
+                judged.reason if (judged := judgement_of(study, ending)) is not None and judged.ends else ""
+            )
+        case _:
+            raise TypeError(f"{ending!r} is no ending")
+
+
+def _told_anew(study: Study, spec: StudySpec, plateau: Plateau) -> Stagnation:
+    found = Stagnation(spec.objectives[0].maximize, plateau.min_change)
+    for closing in study.closings:
+        found.tell(closing.trial, closing.step, None if closing.values is None else closing.values[0])
+    return found
+
+
+def _runs(study: Study) -> bool:
+    return study.state is StudyState.RUNNING and not study.ending
+
+
+def _unfinished(study: Study) -> set[int]:
+    """The trials that go on where the study is taken up again."""
+    return {number for number, trial in study.trials.items() if is_unfinished(trial)} | set(study.open)
+
+
+def _reaches(study: Study, value: float | None, spec: StudySpec | None = None) -> bool:
+    spec = spec or study.spec
+    target = spec.ending(Target)
+    if target is None or value is None:
+        return False
+    return value >= target.value if spec.objectives[0].maximize else value <= target.value
+
+
+def _reaching_steps(study: Study, trial: Trial, spec: StudySpec | None = None) -> Iterator[int]:
+    """The evaluated steps of an open trial, beyond what it had reached before, that reach the target."""
+    if (spec or study.spec).ending(Target) is None or trial.target is None or trial.node is None:
+        return
+    every = study.spec.program.evaluate_every
+    upto = min(progress(trial), trial.target)
+    for step in range((trial.reached // every + 1) * every, upto + 1, every):
+        if _reaches(study, objective_value(study, trial.node, step), spec):
+            yield step
+
+
+def _best_reaching(study: Study, spec: StudySpec) -> tuple[Trial, int] | None:
+    """The best of the trials that reach a target, and where: by their values, or on the way of what is open."""
+    if spec.ending(Target) is None:
+        return None
+    found: list[tuple[float, int, int]] = []
+    sign = -1.0 if spec.objectives[0].maximize else 1.0
+    for trial in study.trials.values():
+        if trial.state in {TrialState.FAILED, TrialState.DIVERGED}:
+            continue
+        last, metrics = evaluated(trial)
+        value = metrics.get(spec.objectives[0].metric)
+        if value is not None and _reaches(study, value, spec):
+            found.append((sign * value, trial.number, last))
+        for step in _reaching_steps(study, trial, spec):
+            value = objective_value(study, trial.node, step)
+            assert value is not None
+            found.append((sign * value, trial.number, step))
+    if not found:
+        return None
+    _, number, step = min(found)
+    return study.trials[number], step
+
+
+# What follows
+
+
+def _end_at(decision: Decision, study: Study, winner: Trial, step: int) -> None:
+    target = study.spec.ending(Target)
+    assert target is not None
+    _end(decision, study, Held(target, _reached(study, target, winner, step)), winner, step)
+
+
+def _end(decision: Decision, study: Study, held: Held, winner: Trial | None, step: int) -> None:
+    decision.emit(EndingHeld(study=study.id, ending=held.ending.word, reason=held.reason))
+    reason = f"{ENDED}{held.reason}"
+    _rest(decision, study)
+    if winner is not None:
+        if winner.target is not None:
+            close_request(decision, study, winner, RequestState.CANCELLED, step)
+        if winner.state is not TrialState.COMPLETED:
+            change(decision, study, winner, TrialState.COMPLETED, reason)
+    stop_trials(decision, study, reason)
+    if all(trial.state is not TrialState.COMPLETED for trial in study.trials.values()):
+        stopped = [trial for trial in study.trials.values() if trial.state is TrialState.STOPPED]
+        for trial in best_so_far(study, stopped):
+            change(decision, study, trial, TrialState.COMPLETED, reason)
+    study.touched.clear()
+    _complete(decision, study)
+
+
+def _rest(decision: Decision, study: Study) -> None:
+    """Lets those trials be that have just come to where they were to: a save on its way is not waited for."""
+    for trial in [study.trials[number] for number in study.open]:
+        if (
+            trial.target == progress(trial)
+            and objective_value(study, trial.node, progress(trial)) is not None
+        ):
+            close_request(decision, study, trial, RequestState.REACHED, progress(trial))
+    for trial in [study.trials[number] for number in study.touched]:
+        if trial.target is None and trial.state is TrialState.WAITING and trial.reached >= trial.limit:
+            change(decision, study, trial, TrialState.COMPLETED, "")
+
+
+def _complete(decision: Decision, study: Study) -> None:
+    completed = any(trial.state is TrialState.COMPLETED for trial in study.trials.values())
+    state = StudyState.COMPLETED if completed else StudyState.FAILED
+    nothing = "" if completed else ", and no trial has a value"
+    decision.emit(StudyStateChanged(study=study.id, state=state, reason=f"{study.ending_reason}{nothing}"))
+
+
+# In words
+
+
+def _standing(study: Study, ending: Ending) -> str:
+    match ending:
+        case Timeout():
+            return _ran(study, ending)
+        case MaxSlotHours():
+            return _used(study, ending)
+        case Target():
+            found = _best_reaching(study, study.spec)
+            name = study.spec.objectives[0].metric
+            return f"target: {name} {ending.value:.6g}" if found is None else _reached(study, ending, *found)
+        case Plateau():
+            assert study.stagnation is not None
+            return _plateau(study, ending, study.stagnation, study.stagnation.trials(study.open))
+        case Terminator():
+            judged = judgement_of(study, ending)
+            return (
+                judged.reason
+                if judged is not None and judged.reason
+                else f"terminator {ending.improvement}: it is asked once {ending.min_trials} trials completed"
+            )
+        case _:
+            raise TypeError(f"{ending!r} is no ending")
+
+
+def _ran(study: Study, timeout: Timeout) -> str:
+    return f"timeout: ran {in_words(study.ran_seconds)} of {in_words(timeout.seconds)}"
+
+
+def _used(study: Study, budget: MaxSlotHours) -> str:
+    return f"max_slot_hours: {study.seconds / SECONDS_PER_HOUR:.4g} of {budget.hours:g} slot hours are used"
+
+
+def _reached(study: Study, target: Target, trial: Trial, step: int) -> str:
+    node = trial.node if trial.target is not None else trial.reached_node
+    value = objective_value(study, node, step)
+    name = study.spec.objectives[0].metric
+    return f"target {target.value:.6g} reached: trial {trial.number} has {name} {value:.6g} at step {step}"
+
+
+def _plateau(study: Study, plateau: Plateau, stagnation: Stagnation, trials: int) -> str:
+    name = study.spec.objectives[0].metric
+    if stagnation.best is None:
+        return f"plateau: no trial has a value of {name} yet"
+    best = f"{name} {stagnation.best:.6g} of trial {stagnation.trial} at step {stagnation.step}"
+    count = f"{trials} trial{'' if trials == 1 else 's'}"
+    return f"plateau: no improvement on {best} in {count}, patience is {plateau.patience}"
+
+
+def in_words(seconds: float) -> str:
+    """A duration: ``2 h 5 min``, ``5 min 3 s``, ``1.5 s``."""
+    if seconds < 60:
+        return f"{seconds:.3g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

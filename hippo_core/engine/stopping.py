@@ -1,0 +1,40 @@
+"""Trials come to rest: one, or all of a study."""
+
+from __future__ import annotations
+
+from hippo_core.engine.decision import Decision
+from hippo_core.engine.evaluations import progress
+from hippo_core.engine.events import TrialStateChanged, TrialStopped, TrialWanted
+from hippo_core.engine.requests import close_request
+from hippo_core.engine.state import Study, Trial
+from hippo_core.engine.states import ENDED_TRIAL_STATES, RequestState, TrialState
+
+
+def stop_trials(decision: Decision, study: Study, reason: str) -> None:
+    """Ends every trial that is still open or may be promoted."""
+    for number in sorted(study.trials):
+        trial = study.trials[number]
+        if trial.state not in ENDED_TRIAL_STATES:
+            _stop(decision, study, trial, reason)
+
+
+def stop_one(decision: Decision, study: Study, trial: Trial, reason: str) -> bool:
+    """Ends a trial for good, as a user says; tells whether it had not ended."""
+    if trial.state in ENDED_TRIAL_STATES:
+        return False
+    decision.emit(TrialStopped(study=study.id, trial=trial.number))
+    _stop(decision, study, trial, reason)
+    return True
+
+
+def _stop(decision: Decision, study: Study, trial: Trial, reason: str) -> None:
+    if trial.target is not None:
+        close_request(decision, study, trial, RequestState.CANCELLED, progress(trial))
+    if trial.number in study.wishes:
+        decision.emit(TrialWanted(study=study.id, trial=trial.number, step=0))
+    change(decision, study, trial, TrialState.STOPPED, reason)
+
+
+def change(decision: Decision, study: Study, trial: Trial, state: TrialState, reason: str) -> None:
+    """Brings a trial into another state."""
+    decision.emit(TrialStateChanged(study=study.id, trial=trial.number, state=state, reason=reason))
