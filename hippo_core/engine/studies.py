@@ -132,15 +132,12 @@ def _extend(decision: Decision, study: Study, spec: StudySpec) -> None:
     if further:
         _raise_limits(decision, study)
     if taken_up:
-        cut_off = (
-            study.state is StudyState.STOPPED or study.ending
-        )  # else only the policy stopped trials on their way
         if study.ending:
             decision.emit(EndingLifted(study=study.id))
         if ended:
             decision.emit(StudyStateChanged(study=study.id, state=StudyState.RUNNING, reason=""))
         for trial in [study.trials[number] for number in sorted(study.trials)]:
-            if cut_off and is_unfinished(trial):
+            if is_unfinished(trial):
                 open_request(decision, study, trial, trial.asked, TAKEN_UP)
     if further:
         _add_trials(decision, study)
