@@ -25,7 +25,7 @@ SECTIONS: tuple[tuple[str, str, Mapping[StrEnum, frozenset[StrEnum]]], ...] = (
     (
         "A trial",
         "An open trial is *waiting*; it is shown as *running* while a slot trains its next step, which is derived and "
-        "not kept. A *paused* trial has reached a rung and may be promoted.",
+        "not kept. A *paused* trial has reached a rung and may be promoted, or waits for the others of its population.",
         states.TRIAL_TRANSITIONS,
     ),
     (

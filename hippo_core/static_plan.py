@@ -202,7 +202,8 @@ def _hints(spec: StudySpec, counts: Counts, splits: Mapping[str, int]) -> list[s
             f"the policy {spec.policy.name!r} trains as many steps, in {spec.max_trials} places: "
             "a fork goes on from its parent's state, and is counted beside max_trials"
         )
-    elif not isinstance(spec.policy, FullSpec):
+        return found  # what is shared comes with the forks, not with what is drawn
+    if not isinstance(spec.policy, FullSpec):
         policy = spec.policy.to_json()["policy"]
         found.append(f"all trials are counted to their last step; the policy {policy!r} trains fewer")
     many = [name for name, count in splits.items() if count > FORK_SHARE * counts.trials > 1]

@@ -32,7 +32,11 @@ def trial_lines(trial: study_pb2.Trial, indent: str = "  ") -> list[str]:
 
 def _headline(study: study_pb2.Study) -> str:
     by_state = {state.value: study.trial_counts.get(state.value, 0) for state in TrialState}
-    total = plural(sum(by_state.values()), "trial")
+    count = sum(by_state.values())
+    beside = count - json.loads(study.spec_json or "{}").get("max_trials", count)
+    total = plural(count, "trial")
+    if beside > 0:
+        total = f"{total}, {beside} of them beside max_trials={count - beside}"
     headline = f"Study {study.name} {study_state(study).value}: {total}, {counts(by_state)}."
     reason = reason_words(study)
     return f"{headline}\n{reason}" if reason else headline

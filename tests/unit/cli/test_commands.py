@@ -318,7 +318,11 @@ def test_a_fork_tells_its_parent(
     detail.trial.parent, detail.trial.forked_at = 1, 9
     server.answers["GetTrial"] = detail
     assert "Forked from trial 1 at step 9" in text("trial", "show", "digits", "3").splitlines()
-    assert result("trial", "show", "digits", "3")["fork"] == {"trial": 1, "at": 9}
+    assert result("trial", "show", "digits", "3")["fork"] == {"trial": 1, "at": 9, "instead_of": None}
+    detail.trial.instead_of = 2
+    shown = text("trial", "show", "digits", "3").splitlines()
+    assert "Forked from trial 1 at step 9, in place of trial 2" in shown
+    assert result("trial", "show", "digits", "3")["fork"] == {"trial": 1, "at": 9, "instead_of": 2}
 
 
 def test_stopping_a_trial_that_has_ended_says_so_and_is_no_error(

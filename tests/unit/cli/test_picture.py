@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import json
+
 from hippo_client.cli.live_progress import sharing_words
 from hippo_client.cli.picture import MOST_ROWS, draw
 from hippo_client.cli.summary import study_summary
 from hippo_core.engine.states import TrialState
 from hippo_wire.v1 import study_pb2
 from tests.unit.cli.pictures import snapshot, trial
+from tests.unit.client import messages
 
 
 def test_the_header_tells_states_best_and_savings() -> None:
@@ -96,3 +99,11 @@ def test_a_paused_study_tells_how_it_goes_on_and_not_when_it_will_be_done() -> N
         "Study digits paused: 1 trial, 1 waiting.",
         "paused by a user; `hippo study resume digits` goes on",
     ]
+
+
+def test_trials_beside_max_trials_are_told() -> None:
+    """Forks and enqueued points are trials that the study's max_trials does not count."""
+    spec = json.dumps({**json.loads(messages.SPEC), "max_trials": 2})
+    told = messages.study(spec_json=spec, trial_counts={"completed": 2, "stopped": 3})
+    first = study_summary(told).splitlines()[0]
+    assert first == "Study digits running: 5 trials, 3 of them beside max_trials=2, 2 completed, 3 stopped."

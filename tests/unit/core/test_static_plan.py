@@ -210,3 +210,10 @@ def test_the_json_has_the_promised_shape():
         "hints",
     }
     assert plan["studies"][0]["merge_rate"] == plan["together"]["merge_rate"] == 1.0
+
+
+def test_a_population_is_not_told_to_draw_less():
+    """Its trials share with their forks, whatever is drawn at step 0."""
+    made = study({"lr": space.loguniform(1e-4, 1e-1)}, max_trials=8, policy=policies.pbt(2))
+    (hint,) = plan_studies([made]).studies[0].hints
+    assert hint.startswith("the policy 'pbt' trains as many steps")
