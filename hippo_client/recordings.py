@@ -51,7 +51,7 @@ def parse(document: bytes, source: str) -> Recording:
     """
     try:
         content = json.loads(document)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidStudy(
             "recorded", f"{source} is no JSON: {error}", "Write it with hippo study export."
         ) from error

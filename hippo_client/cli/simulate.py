@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 
 MadeUp = dict[tuple[str, int], int]
 
+MOST_SLOTS = 100_000  # each is an object of its own
+
 _SECONDS = click.FloatRange(min=0.0)
 
 
 @click.command()
 @click.argument("study_files", metavar="[STUDY.py[:NAME]...]", nargs=-1)
-@click.option("--slots", type=WholeNumber(1), required=True, help="Paths trained at a time.")
+@click.option("--slots", type=WholeNumber(1, MOST_SLOTS), required=True, help="Paths trained at a time.")
 @click.option(
     "--recorded",
     type=click.Path(dir_okay=False, path_type=Path),

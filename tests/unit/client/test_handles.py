@@ -351,6 +351,8 @@ def test_an_export_is_written_as_it_comes_and_read(run, service, tmp_path):
     assert file.read_bytes() == service.exports["digits"]
     assert simulation.load(file) == recorded
     file.write_text("no JSON")
-    for wrong in (file, tmp_path / "nowhere.json"):
+    deep = tmp_path / "deep.json"
+    deep.write_text("[" * 100_000)
+    for wrong in (file, deep, tmp_path / "nowhere.json"):
         with pytest.raises(InvalidStudy, match=f"recorded: {wrong}"):
             simulation.load(wrong)
