@@ -187,7 +187,8 @@ def test_a_sampler_that_learns_proposes_what_it_proposed() -> None:
         content["trials"].append(
             {
                 "trial": number, "state": "completed", "reason": "", "step": STEPS, "max_steps": STEPS,
-                "hyperparameters": {"lr": rate}, "assignment": {"lr": rate}, "fork": None, "notes": {}, "by_user": False, "path": [],
+                "hyperparameters": {"lr": rate}, "assignment": {"lr": rate}, "fork": None, "notes": {},
+                "by_user": False, "path": [],
                 "history": [
                     {"step": each, "metrics": {"accuracy": accuracy([{"lr": rate}] * each)}}
                     for each in range(1, STEPS + 1)
