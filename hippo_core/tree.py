@@ -89,6 +89,7 @@ class StageTree:
         "_versions",
         "_weight",
         "active",
+        "astir",
         "blocked",
         "leases",
         "offers",
@@ -105,6 +106,9 @@ class StageTree:
         self.outlooks: dict[int, Outlook] = {}
         self.leases: dict[int, dict[int, Lease]] = {}  # by node, then fence: live ones
         self.blocked: set[int] = set()
+        self.astir: dict[
+            int, None
+        ] = {}  # nodes of which other states are wanted than when leases were looked at
         self.offers: dict[int, None] = {}  # nodes whose outlook has offers
         self.seconds = 0.0
         self.steps = 0
@@ -285,6 +289,8 @@ class StageTree:
         for found in after.ranges:
             if self.ready(node, found):
                 heapq.heappush(self._heap, (-found.priority, -found.remaining, node.id, found.base, version))
+        if after.wanted != before.wanted:
+            self.astir[node.id] = None
         wants = bool(after.wanted)
         now, earlier = after.from_start(node), before.from_start(node)
         if now == earlier and wants == bool(before.wanted):

@@ -24,6 +24,7 @@ and starts were seen to cost, are volatile; a cut is right at any moment, and on
 
 from __future__ import annotations
 
+import math
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
 
@@ -114,22 +115,57 @@ def cut_paths(decision: Decision, held: Container[int]) -> None:
         decision: Nothing more can be granted.
         held: Plans of which no path may begin.
     """
-    state, volatile = decision.state, decision.volatile
-    volatile.next_cut = None
+    state = decision.state
+    decision.volatile.next_cut = None
     if not decision.settings.cutting:
         return
+    mixed = len(set(state.active.values())) > 1
     for plan in state.plans.values():
-        if plan.id not in held:
-            while plan.tree.best() is not None and _cut_one(decision, plan):
+        if plan.id not in held and (mixed or _may_be_levelled(decision, plan)):
+            while plan.tree.best() is not None and _cut_one(decision, plan, mixed=mixed):
                 pass
 
 
-def _cut_one(decision: Decision, plan: PlanState) -> bool:
-    """Cuts a path for one of a plan where one is to be cut now."""
-    volatile, tree, now = decision.volatile, plan.tree, decision.now
+def _may_be_levelled(decision: Decision, plan: PlanState) -> bool:
+    """Whether a path of a plan may have to yield to a longer one now: a quick look, taken after each report."""
+    first = plan.tree.best()
+    if first is None or not any(_may_wait(decision.state.studies[number]) for number in plan.studies):
+        return False
+    courses = decision.volatile.courses
+    ends = min(
+        (
+            courses[lease.worker, lease.slot].ends
+            for lease in decision.state.leases.values()
+            if lease.plan == plan.id and lease.training
+        ),
+        default=math.inf,
+    )
+    soonest = ends - first.remaining
+    if soonest <= decision.now:
+        return True
+    _look_at(decision, soonest)
+    return False
+
+
+def _look_at(decision: Decision, time: float) -> None:
+    """Notes when a path may have to yield, if that is sooner than what was noted."""
+    volatile = decision.volatile
+    if time < math.inf:
+        volatile.next_cut = time if volatile.next_cut is None else min(time, volatile.next_cut)
+
+
+def _cut_one(decision: Decision, plan: PlanState, *, mixed: bool) -> bool:
+    """Cuts a path for one of a plan where one is to be cut now.
+
+    Args:
+        decision: Nothing more can be granted.
+        plan: One of its paths is ready.
+        mixed: Whether priorities differ.
+    """
+    tree, now = plan.tree, decision.now
     first = tree.best()
     assert first is not None
-    paths = list(_yielding(decision, plan, first.priority))
+    paths = list(_yielding(decision, plan, first.priority, mixed=mixed))
     # What yields already, or ends soon, has its slot for the first of those that wait.
     staying = [path for path in paths if not path.lease.stopping and path.ends - now > path.margin]
     ready = tree.first(len(paths) - len(staying) + 1)
@@ -147,7 +183,7 @@ def _cut_one(decision: Decision, plan: PlanState) -> bool:
             return False
         due = max(path.began, path.ends - top.remaining + LAXITY_SHARE * laxity) + path.margin
         if due > now:
-            volatile.next_cut = due if volatile.next_cut is None else min(due, volatile.next_cut)
+            _look_at(decision, due)
             return False
         if not _is_awaited(decision.state, path.lease):
             decision.emit(LeaseStopped(fence=path.lease.fence, save=True, reason=LONGER))
@@ -165,14 +201,13 @@ def _margin(decision: Decision, plan: PlanState) -> float:
     return MARGIN_COSTS * cost + plan.tree.mean_step_seconds()
 
 
-def _yielding(decision: Decision, plan: PlanState, priority: int) -> Iterator[_Running]:
+def _yielding(decision: Decision, plan: PlanState, priority: int, *, mixed: bool) -> Iterator[_Running]:
     """The paths in training that may yield to one of a plan: the plan's own, and others of lower priority."""
     state, volatile = decision.state, decision.volatile
-    all_equal = len(set(state.active.values())) == 1
     # Before a step is measured nobody knows how long a path is; without space a cut could not save.
     margins = {
         each.id: _margin(decision, each)
-        for each in ([plan] if all_equal else state.plans.values())
+        for each in (state.plans.values() if mixed else [plan])
         if each.tree.seconds > 0 and each.id not in volatile.full
     }
     for lease in state.leases.values():
@@ -181,7 +216,7 @@ def _yielding(decision: Decision, plan: PlanState, priority: int) -> Iterator[_R
         worker = state.workers[lease.worker]
         slot = worker.slots[lease.slot]
         course = volatile.courses[lease.worker, lease.slot]
-        own = priority if all_equal else _priority(state, lease)
+        own = _priority(state, lease) if mixed else priority
         if worker.state is not WorkerState.LIVE or (lease.plan != plan.id and own >= priority):
             continue
         if lease.plan == plan.id or suits(state, plan, worker, slot):
@@ -207,13 +242,16 @@ def _is_awaited(state: EngineState, lease: Lease) -> bool:
     node, _ = _next_step(state, lease)
     for number in node.open:
         study = state.studies[number]
-        if study.unproposed:
+        if not _may_wait(study):
             return True
-        if study.policy.hurries and (
-            study.policy.watches or any(not _ends_there(study, trial) for trial in open_below(study, node))
-        ):
+        if study.policy.hurries and any(not _ends_there(study, trial) for trial in open_below(study, node)):
             return True
     return False
+
+
+def _may_wait(study: Study) -> bool:
+    """Whether nothing is decided by when steps of a study's trials are trained, but perhaps by when they end."""
+    return not study.unproposed and not (study.policy.hurries and study.policy.watches)
 
 
 def _ends_there(study: Study, number: int) -> bool:

@@ -8,6 +8,8 @@ and equal studies are planned, and trained, anew.
 from __future__ import annotations
 
 import json
+from functools import lru_cache
+from typing import Any
 
 from hippo_core.engine.decision import Decision
 from hippo_core.engine.events import (
@@ -25,14 +27,21 @@ from hippo_core.program import Resources
 
 def environment_of(worker: Worker, slot: Slot, resources: Resources) -> str:
     """What decides bits on a slot, as one canonical text."""
-    environment = {
-        "python": worker.environment.get("python"),
-        "torch": worker.environment.get("torch"),
-        "cuda": worker.environment.get("cuda") if slot.device == "cuda" else None,
-        "device": slot.device,
-    }
-    if resources.accelerator == "same":
-        environment["accelerator"] = slot.model
+    known = worker.environment
+    return _canonical(
+        known.get("python"),
+        known.get("torch"),
+        known.get("cuda") if slot.device == "cuda" else None,
+        slot.device,
+        slot.model if resources.accelerator == "same" else None,
+    )
+
+
+@lru_cache(maxsize=1024)
+def _canonical(python: Any, torch: Any, cuda: Any, device: str, accelerator: str | None) -> str:
+    environment = {"python": python, "torch": torch, "cuda": cuda, "device": device}
+    if accelerator is not None:
+        environment["accelerator"] = accelerator
     return json.dumps(environment, sort_keys=True, separators=(",", ":"))
 
 

@@ -43,6 +43,14 @@ def apply(state: EngineState, event: ev.Event) -> None:
     """Changes the state by one event."""
     state.story.append(event)
     match event:
+        case (  # first, since most events are of these
+            ev.MetricsRecorded()
+            | ev.StepsTrained()
+            | ev.NodeNotReproducible()
+            | ev.PathFailed()
+            | ev.FailuresForgotten()
+        ):
+            fold_training.apply_training(state, event)
         case (
             ev.StudySubmitted()
             | ev.StudyChanged()
@@ -88,14 +96,6 @@ def apply(state: EngineState, event: ev.Event) -> None:
             | ev.ReportAccepted()
         ):
             fold_training.apply_lease(state, event)
-        case (
-            ev.StepsTrained()
-            | ev.MetricsRecorded()
-            | ev.NodeNotReproducible()
-            | ev.PathFailed()
-            | ev.FailuresForgotten()
-        ):
-            fold_training.apply_training(state, event)
         case ev.CheckpointPublished() | ev.CheckpointLost() | ev.CheckpointDropped():
             fold_training.apply_checkpoint(state, event)
         case _:

@@ -149,7 +149,7 @@ def apply_training(state: EngineState, event: TrainingEvent) -> None:
             if event.metrics is not None:
                 state.touched_nodes[node.id] = None
                 node.metrics[event.step] = dict(event.metrics)
-                if any(value is None for value in event.metrics.values()):
+                if None in event.metrics.values():
                     node.nonfinite[event.step] = None
             if event.training is not None:
                 node.training[event.step] = dict(event.training)

@@ -48,8 +48,10 @@ def _bring_in_line(decision: Decision, plan: PlanState) -> None:
             if not decision.state.leases[fence].stopping:
                 decision.emit(SavePointOffered(fence=fence, node=number, step=step))
     tree.refresh()
-    for lease in decision.state.leases.values():
-        if lease.plan == plan.id and lease.training and not lease.stopping and not _needed(plan, lease):
+    astir = {fence: lease for number in tree.astir for fence, lease in tree.leases.get(number, {}).items()}
+    tree.astir.clear()
+    for _, lease in sorted(astir.items()):
+        if lease.training and not lease.stopping and not _needed(plan, lease):
             paused = any(
                 decision.state.studies[study].state is StudyState.PAUSED
                 and decision.state.studies[study].open

@@ -204,6 +204,8 @@ def _take_metrics(decision: Decision, lease: Lease, item: MetricsReport) -> bool
 
 def _finite(metrics: object) -> Metrics:
     assert isinstance(metrics, dict)
+    if not metrics:
+        return {}
     return {name: float(value) if math.isfinite(value) else None for name, value in sorted(metrics.items())}
 
 

@@ -6,6 +6,7 @@ known then, at their latest evaluation: a verdict is a function of the evaluatio
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ class Curve:
     there: int = 0  #: the furthest step observed
     steps: list[int] = field(default_factory=list)  #: of its evaluations
     values: list[float] = field(default_factory=list)  #: of the first objective, less is better
+    best: float = math.inf
+    average: float = 0.0  #: where others are compared with it
     ended: bool = False  #: it failed or diverged
     cut: bool = False  #: it was stopped on its way
 
@@ -70,6 +73,7 @@ class Curves(Policy):
             return
         known.steps.append(step)
         known.values.append(self._sign * values[0])
+        known.best = min(known.best, known.values[-1])
         self._doubtful[trial] = None
         self._doubtful.update(dict.fromkeys(self.concerned(trial)))
 

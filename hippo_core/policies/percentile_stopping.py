@@ -69,7 +69,8 @@ class PercentileStopping(Curves):
         if before is not None:
             del self._latest[before][trial]
         self._latest.setdefault(step, {})[trial] = None
-        insort(self._averages.setdefault(step, []), _average(known))
+        known.average = _average(known)
+        insort(self._averages.setdefault(step, []), known.average)
 
     def concerned(self, trial: int) -> Iterable[int]:
         """Those whose latest evaluation is at the same step."""
@@ -84,8 +85,8 @@ class PercentileStopping(Curves):
         others = len(averages) - 1
         if others < self._min_trials:
             return None
-        ours = bisect_left(averages, _average(curve))
-        best, cut_off = min(curve.values), quantile(averages, self._percentile / 100, without=ours)
+        ours = bisect_left(averages, curve.average)
+        best, cut_off = curve.best, quantile(averages, self._percentile / 100, without=ours)
         if best <= cut_off:
             return None
         what = "median" if self._percentile == MEDIAN else f"best {self._percentile:g} percent"

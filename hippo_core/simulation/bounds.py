@@ -7,11 +7,10 @@ hold for every schedule, whether it interrupts paths or not, and whatever it cos
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(NamedTuple):
     """A step to train.
 
     Attributes:

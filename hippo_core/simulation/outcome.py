@@ -259,12 +259,8 @@ def _objectives(studies: Sequence[StudySpec]) -> tuple[Objective, ...]:
 def _outcome(simulator: Simulator, hosts: Sequence[Host], clockwork: Clockwork) -> Simulated:
     state = simulator.engine.state
     slots = most_slots(hosts)
-    bound = partial(
-        simulator.phases.bound,
-        slots=slots,
-        clockwork=clockwork,
-        evaluate_every=simulator.evaluate_every,
-    )
+    work = simulator.phases.work(clockwork, simulator.evaluate_every)
+    bound = partial(simulator.phases.bound, slots=slots, work=work)
     trained = sum(node.steps for node in state.nodes.values())
     distinct = sum(node.trained - node.start for node in state.nodes.values())
     studies = tuple(_study(study) for study in state.studies.values())

@@ -15,12 +15,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hippo_core.engine.events import Event, RequestClosed, RequestOpened, StudySubmitted
+from hippo_core.lease import State
 from hippo_core.plan import Node
 from hippo_core.simulation.bounds import Work
 from hippo_core.simulation.costs import Clockwork
 
 ALL = 0
 """Stands for all studies together; studies are numbered from 1."""
+
+StudyPhase = tuple[int, int]
+"""A study, or ``ALL``, and its phase."""
 
 Asker = tuple[int, int, int]
 """A study, its phase, and the phase of all studies."""
@@ -85,20 +89,18 @@ class Phases:
         self,
         of_phase: Callable[[Sequence[Work], int], int],
         slots: int,
-        clockwork: Clockwork,
-        evaluate_every: Mapping[int, int],
+        work: Mapping[StudyPhase, Sequence[Work]],
     ) -> int:
         """The lower bound of the time of the last study's end, in ticks.
 
         Args:
             of_phase: The bound of the steps of one phase on some slots.
             slots: How many there are.
-            clockwork: What steps and evaluations take.
-            evaluate_every: By plan: the states that are evaluated are its multiples.
+            work: All steps.
         """
         bounds = dict.fromkeys(self._courses, 0)
-        for (study, _), work in self._work(clockwork, evaluate_every).items():
-            bounds[study] += of_phase(work, slots)
+        for (study, _), steps in work.items():
+            bounds[study] += of_phase(steps, slots)
         return max(
             (self._courses[study].began + bound for study, bound in bounds.items() if bound), default=0
         )
@@ -109,12 +111,15 @@ class Phases:
             askers[asker] = max(askers.get(asker, 0), step)
             step = each.start
 
-    def _work(
-        self, clockwork: Clockwork, evaluate_every: Mapping[int, int]
-    ) -> dict[tuple[int, int], list[Work]]:
-        """The steps that were trained, by study and phase that they were first asked for in."""
-        found: dict[tuple[int, int], list[Work]] = {}
-        ends: dict[tuple[int, int], dict[tuple[int, int], int]] = {}
+    def work(self, clockwork: Clockwork, evaluate_every: Mapping[int, int]) -> dict[StudyPhase, list[Work]]:
+        """The steps that were trained, by study and phase that they were first asked for in.
+
+        Args:
+            clockwork: What steps and evaluations take.
+            evaluate_every: By plan: the states that are evaluated are its multiples.
+        """
+        found: dict[StudyPhase, list[Work]] = {}
+        ends: dict[StudyPhase, dict[State, int]] = {}
         for number in sorted(self._asked, key=lambda each: (self._nodes[each].start, each)):
             node = self._nodes[number]
             base = (node.parent.id if node.parent is not None else number, node.start)
@@ -129,11 +134,11 @@ class Phases:
                 base = (number, step + 1)
         return found
 
-    def _steps(self, node: Node) -> Iterator[tuple[int, list[tuple[int, int]]]]:
+    def _steps(self, node: Node) -> Iterator[tuple[int, list[StudyPhase]]]:
         """The steps of a node that were trained, with the phases that each counts in."""
         askers = self._asked[node.id]
         last = 0
-        phases: list[tuple[int, int]] = []
+        phases: list[StudyPhase] = []
         for step in range(node.start, min(node.trained, max(askers.values()))):
             if step >= last:
                 there = {asker: furthest for asker, furthest in askers.items() if furthest > step}

@@ -55,6 +55,7 @@ class PowerLaw:
     seed: int = 0
     noise: float = 0.005
     _effects: dict[tuple[object, ...], _Effect] = field(default_factory=dict, init=False)
+    _latest: tuple[Mapping[str, Scalar], _Effect] | None = field(default=None, init=False)
     _parts: dict[tuple[object, ...], float] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
@@ -91,6 +92,8 @@ class PowerLaw:
         return tuple(exponent for _, exponent in self._effect(values).laws)
 
     def _effect(self, values: Mapping[str, Scalar]) -> _Effect:
+        if self._latest is not None and self._latest[0] is values:
+            return self._latest[1]  # where values stay, they are handed over as one mapping
         key = (*values, *[typed(value) for value in values.values()])
         found = self._effects.get(key)
         if found is None:
@@ -103,6 +106,7 @@ class PowerLaw:
                 for objective in self.objectives
             )
             found = self._effects[key] = _Effect(digest, laws)
+        self._latest = values, found
         return found
 
     def _mean(self, metric: str, what: str, values: Mapping[str, Scalar]) -> float:

@@ -49,12 +49,14 @@ class _Planned:
         evaluation: What its evaluation takes.
         end: When both are done.
         result: What it comes to; or why that is not known, or that it fails, which matters if the time comes.
+        is_urgent: Whether it is to be told at once.
     """
 
     duration: int
     evaluation: int
     end: int
     result: Result | InvalidStudy | TrainingFailed
+    is_urgent: bool
 
 
 class TimedPath(SimulatedPath):
@@ -90,6 +92,7 @@ class TimedPath(SimulatedPath):
         "_clockwork",
         "_last_saved",
         "_nodes",
+        "_objectives",
         "_saved",
         "_untold",
         "_usage",
@@ -131,6 +134,7 @@ class TimedPath(SimulatedPath):
         self._clockwork = clockwork
         self._usage = usage
         self._nodes = nodes
+        self._objectives = frozenset(order.objectives)
         self._saved = now
         self._last_saved: State | None = None
         self._ahead: list[_Planned] = []
@@ -156,10 +160,11 @@ class TimedPath(SimulatedPath):
             duration = clockwork.step(stage.laws, step)
             evaluation = clockwork.evaluate if (step + 1) % every == 0 else 0
             time += duration + evaluation
-            planned = _Planned(duration, evaluation, time, self._result(index, step, model))
+            result = self._result(index, step, model)
+            planned = _Planned(duration, evaluation, time, result, self._is_urgent(result))
             self._ahead.append(planned)
             step += 1
-            if self._is_urgent(planned.result) or self._saves_at((stage.node, step), time):
+            if planned.is_urgent or self._saves_at((stage.node, step), time):
                 return time
             assert isinstance(planned.result, tuple)
             model = planned.result[0]
@@ -182,7 +187,7 @@ class TimedPath(SimulatedPath):
         return (
             self.watched
             or not all(map(math.isfinite, metrics.values()))
-            or any(name not in metrics for name in self.order.objectives)
+            or not self._objectives <= metrics.keys()
         )
 
     def saves_now(self) -> bool:
@@ -249,7 +254,7 @@ class TimedPath(SimulatedPath):
             last.end, last.stop = planned.end, step
             last.evaluation += planned.evaluation
             self.clock = planned.end
-            urgent = self._is_urgent(planned.result)
+            urgent = planned.is_urgent
         return urgent
 
     def rests(self, now: int) -> bool:

@@ -108,7 +108,7 @@ def test_what_a_barrier_let_be_known_is_bounded_by_itself() -> None:
     # States 2 and 4 are evaluated: the steps 1 and 3 take 3 ticks. In each phase what was known before is there.
     first = (2 + 3 + 2 + 3 + 2) * 1000 + (0 + 2 + 5) + (2 + 5)
     second = (3 + 2) * 1000 + (0 + 3)
-    assert phases.bound(all_work, 1, costs, {1: 2}) == 7 + first + second
+    assert phases.bound(all_work, 1, phases.work(costs, {1: 2})) == 7 + first + second
 
 
 UNIT = Clockwork(Costs(step_seconds=1e-9))
@@ -119,7 +119,7 @@ def bound_of(nodes: dict[int, Node], events: list[tuple[int, Event]]) -> int:
     phases = Phases(nodes)
     for now, event in events:
         phases.note(event, now)
-    return phases.bound(level_bound, 9, UNIT, {1: 1})
+    return phases.bound(level_bound, 9, phases.work(UNIT, {1: 1}))
 
 
 @pytest.mark.parametrize(("shared", "expected"), [(False, 5 + 2 + 4), (True, 9)])
