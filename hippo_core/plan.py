@@ -143,13 +143,20 @@ class Plan:
         node = start if start is not None else self.roots.get(sequence.key(0))
         if node is None:
             return Place(None, _missing(sequence, 0, stop))
+        node, leave = self.descend(node, sequence, stop)
+        return Place(node, () if leave is None else _missing(sequence, leave, stop))
+
+    def descend(self, node: Node, sequence: Sequence, stop: int) -> tuple[Node, int | None]:
+        """Follows the first ``stop`` steps of a sequence from a node on its path as far as there are nodes.
+
+        Returns:
+            The last node, and the step at which the sequence leaves it for one that is not there; None: it does not.
+        """
         while True:
             leave = sequence.first_difference(node.laws, node.start + 1, stop)
-            if leave is None:
-                return Place(node, ())
-            child = node.children.get((leave, sequence.key(leave)))
+            child = None if leave is None else node.children.get((leave, sequence.key(leave)))
             if child is None:
-                return Place(node, _missing(sequence, leave, stop))
+                return node, leave
             node = child
 
     def apart(self, sequence: Sequence, stop: int) -> Place:

@@ -94,6 +94,7 @@ class StageTree:
         "leases",
         "offers",
         "outlooks",
+        "partings",
         "plan",
         "seconds",
         "steps",
@@ -110,6 +111,9 @@ class StageTree:
             int, None
         ] = {}  # nodes of which other states are wanted than when leases were looked at
         self.offers: dict[int, None] = {}  # nodes whose outlook has offers
+        self.partings: dict[
+            int, dict[int, dict[tuple[int, int], None]]
+        ] = {}  # by node and step: (study, trial)
         self.seconds = 0.0
         self.steps = 0
         self.work = 0.0
@@ -155,6 +159,22 @@ class StageTree:
             self._dirty[number] = None
         for number, step in lease.promises:
             self.mark_state(number, step)
+
+    def add_parting(self, state: State, trial: tuple[int, int]) -> None:
+        """A trial that may be trained further goes through a node up to a state, to be saved where a path comes by."""
+        number, step = state
+        self.partings.setdefault(number, {}).setdefault(step, {})[trial] = None
+        self._dirty[number] = None
+
+    def remove_parting(self, state: State, trial: tuple[int, int]) -> None:
+        """A trial does so no more."""
+        number, step = state
+        at = self.partings[number]
+        del at[step][trial]
+        if not at[step]:
+            del at[step]
+        if not at:
+            del self.partings[number]
 
     def measure(self, seconds: float, steps: int) -> None:
         """Training took so long; weighs the tree anew where the mean has moved far."""
@@ -242,11 +262,19 @@ class StageTree:
             found = next(each for each in self.outlooks[node.id].ranges if each.base == base)
             leave, child = self._longest(node, found)
             stages.append((node.id, base, leave))
-            for point in found.points:
-                if point < leave and (self._requested(node, point) or self._needy_at(node, point)):
-                    save_points.append((node.id, point))
+            wanted = {
+                point for point in found.points if self._requested(node, point) or self._needy_at(node, point)
+            }
+            wanted.update(self._parted(node))
+            save_points.extend((node.id, point) for point in sorted(wanted) if base < point < leave)
             others = [each for each in self._needy_at(node, leave) if child is None or each != child.id]
-            if child is None or others or leave < found.points[-1] or self._requested(node, leave):
+            if (
+                child is None
+                or others
+                or max(self._parted(node), default=0) >= leave
+                or leave < found.points[-1]
+                or self._requested(node, leave)
+            ):
                 save_points.append((node.id, leave))
             if child is None:
                 return Path(tuple(stages), tuple(save_points))
@@ -330,6 +358,10 @@ class StageTree:
                 offers.append((carrier.fence, point))
             elif carrier is None or point in needy:
                 uncovered.append(point)
+        for point in self._parted(node):
+            carrier = next((lease for lease in leases if lease.will_reach(node.id, point)), None)
+            if carrier is not None and (node.id, point) not in carrier.promises and point not in wanted:
+                offers.append((carrier.fence, point))
         return Outlook(self._ranges(node, uncovered, leases), tuple(offers), tuple(wanted))
 
     def _ranges(self, node: Node, points: Iterable[int], leases: list[Lease]) -> tuple[Range, ...]:
@@ -388,6 +420,13 @@ class StageTree:
 
     def _requested(self, node: Node, step: int) -> bool:
         return any(study in self.active for study, _ in node.requests.get(step, {}))
+
+    def _parted(self, node: Node) -> Iterable[int]:
+        """The states up to which trials of running studies that may be trained further go through a node."""
+        at = self.partings.get(node.id)
+        if at is None:
+            return ()
+        return [step for step, trials in at.items() if any(study in self.active for study, _ in trials)]
 
     def _needy_at(self, node: Node, step: int) -> Iterable[int]:
         return self._needy.get(node.id, {}).get(step, {})

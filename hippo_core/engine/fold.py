@@ -11,6 +11,7 @@ from typing import assert_never
 from hippo_core.engine import events as ev
 from hippo_core.engine import fold_endings, fold_training
 from hippo_core.engine.evaluations import AT_REST, closing_of, objective_values, renew_policy, tell_upto
+from hippo_core.engine.partings import forget_parting, move_partings, note_parting
 from hippo_core.engine.state import (
     Added,
     Answered,
@@ -26,6 +27,7 @@ from hippo_core.engine.state import (
     Trial,
 )
 from hippo_core.engine.states import (
+    ENDED_TRIAL_STATES,
     STUDY_TRANSITIONS,
     TRIAL_TRANSITIONS,
     RequestState,
@@ -142,6 +144,7 @@ def _apply_study(state: EngineState, event: StudyEvent) -> None:
             state.touched_studies.pop(study.id, None)
             for trial in study.trials.values():
                 _remove_request(state, study, trial)
+                forget_parting(state, study, trial)
         case ev.StudyPlanned():
             study = state.studies[event.study]
             if study.plan:
@@ -207,6 +210,7 @@ def _apply_plan(state: EngineState, event: PlanEvent) -> None:
             parent = None if event.parent is None else state.nodes[event.parent]
             plan = state.plans[event.plan].plan
             state.nodes[event.node] = plan.add(event.node, parent, event.start, Laws.from_json(event.laws))
+            move_partings(state, state.nodes[event.node])
             state.last_node = max(state.last_node, event.node)
         case _:
             assert_never(event)
@@ -283,6 +287,7 @@ def _apply_trial(state: EngineState, event: TrialEvent) -> None:
                 state.tell(study, Forked(event.trial, event.max_steps, fork["trial"], fork["at"], instead_of))
         case ev.TrialLimited():
             study.trials[event.trial].max_steps = event.max_steps
+            note_parting(state, study, study.trials[event.trial])
             state.tell(study, Added(event.trial, event.max_steps))
         case ev.TrialStopped():
             study.trials[event.trial].stopped_by_user = True
@@ -299,6 +304,8 @@ def _apply_trial(state: EngineState, event: TrialEvent) -> None:
                 completed = TrialState.COMPLETED
                 study.completed += (event.state is completed) - (trial.state is completed)
             trial.state, trial.reason = event.state, event.reason
+            if event.state in ENDED_TRIAL_STATES:
+                forget_parting(state, study, trial)
             if event.state in AT_REST:
                 study.policy.stopped(trial.number)
             state.touched_studies[study.id] = None
@@ -322,6 +329,7 @@ def _open_request(state: EngineState, study: Study, event: ev.RequestOpened) -> 
     if not event.by_user:
         trial.asked = max(trial.asked, event.step)
     study.open[trial.number] = None
+    note_parting(state, study, trial)
     state.tree_of(node).mark(node.id)
     state.touched_requests[study.id, trial.number] = None
     state.touched_plans[node.plan] = None

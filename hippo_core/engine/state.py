@@ -173,6 +173,7 @@ class Trial:
     observed: int = 0  #: the furthest step that its policy observed
     stopped_by_user: bool = False
     wanted: int = 0  #: up to which step a user wants it trained; 0: no further than its policy
+    parting: State | None = None  #: where it leaves the nodes that there are, or how far it may be trained
     told: int = 0  #: up to which step its evaluations were told to a policy that watches
     notes: Mapping[str, Any] = field(default_factory=dict)  #: of the sampler's
     fork: Mapping[str, Any] | None = None  #: as in ``TrialCreated``

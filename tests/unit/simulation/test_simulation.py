@@ -328,3 +328,26 @@ def test_a_random_search_on_continuous_values_shares_nothing() -> None:
     found = simulate([spec], hosts(2))
     assert found.steps_trained == found.steps_without_sharing == 20
     assert found.merge_rate == 1.0
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from(
+        [
+            policies.asha(min_steps=1, reduction_factor=2),
+            policies.asha(min_steps=1, reduction_factor=3, brackets=2),
+            policies.hyperband(min_steps=1, reduction_factor=2, asynchronous=True),
+            policies.sha(min_steps=1, reduction_factor=3),
+        ]
+    ),
+    st.integers(1, 5),
+    st.integers(0, 1000),
+    st.sampled_from([0.0, 0.4]),
+)
+def test_a_trial_that_is_promoted_late_finds_the_state_at_which_it_leaves_the_others(
+    policy: policies.PolicySpec, slots: int, seed: int, overhead: float
+) -> None:
+    """Others have gone on through the steps that it shares with them: none is trained again."""
+    costs = Costs(save_seconds=overhead, load_seconds=overhead)
+    found = simulate([small(policy=policy)], hosts(slots), costs=costs, seed=seed, checked=True)
+    assert found.steps_retrained == 0

@@ -1,0 +1,47 @@
+"""Where trials that may be trained further will leave the paths of others.
+
+A trial of a policy that promotes has its place in the plan only as far as it was asked for. Another that goes on
+through the same steps would pass by the state at which their values part, and should the first one be promoted later,
+the way there would be trained again. So that state is noted for every trial that has not ended, as far as the plan has
+nodes; it is saved where a path goes through it, as is the state at which a path leaves the node before.
+"""
+
+from __future__ import annotations
+
+from hippo_core.engine.state import EngineState, Study, Trial
+from hippo_core.plan import Node
+
+
+def note_parting(state: EngineState, study: Study, trial: Trial) -> None:
+    """Finds anew where a trial leaves the nodes that there are."""
+    forget_parting(state, study, trial)
+    leaf = trial.leaf
+    if leaf is not None and leaf.plan == study.plan and trial.asked < trial.limit:
+        _place(state, study, trial, leaf)
+
+
+def forget_parting(state: EngineState, study: Study, trial: Trial) -> None:
+    """A trial is not trained further, or its parting is found anew."""
+    if trial.parting is not None:
+        node = state.nodes[trial.parting[0]]
+        state.tree_of(node).remove_parting(trial.parting, (study.id, trial.number))
+        trial.parting = None
+
+
+def move_partings(state: EngineState, node: Node) -> None:
+    """A node was added: those that part from its parent by going there part further down."""
+    if node.parent is None:
+        return
+    parted = state.tree_of(node).partings.get(node.parent.id, {}).get(node.start, {})
+    for number, trial_number in list(parted):
+        study = state.studies[number]
+        trial = study.trials[trial_number]
+        if trial.sequence.key(node.start) == node.key:
+            forget_parting(state, study, trial)
+            _place(state, study, trial, node)
+
+
+def _place(state: EngineState, study: Study, trial: Trial, start: Node) -> None:
+    node, leave = state.plans[start.plan].plan.descend(start, trial.sequence, trial.limit)
+    trial.parting = (node.id, trial.limit if leave is None else leave)
+    state.tree_of(node).add_parting(trial.parting, (study.id, trial.number))
