@@ -341,16 +341,66 @@ class StudyHandle:
             InvalidStudy: It is no point of the space.
             Conflict: The study has all its trials, or has ended; names the remedy.
         """
-        import json
+        return self._enqueue(point)
 
-        from hippo_core.points import point_to_json
-        from hippo_wire.v1 import study_pb2
+    def ask(self, n: int = 1, timeout: float | None = None) -> list[str]:
+        """Waits until the study wants points from outside, and takes on to make some; for ``samplers.outside()``.
 
-        written = json.dumps(point_to_json(point, "point"))
-        request = study_pb2.EnqueueTrialRequest(
-            request_id=new_request_id(), name=self.name, point_json=written
-        )
-        return self._trial(self._studies.EnqueueTrial(request, timeout=CHANGE_SECONDS).trial)
+        A point is wanted for each slot that would idle, and one where the study has nothing else to do. What one asks
+        for, others do not get for a minute: an optimiser that dies keeps no slot idle, and one that takes longer may
+        tell its point all the same while there is room.
+
+        Args:
+            n: How many points to make at most, 1 to 1000.
+            timeout: Seconds to wait at most; None: until points are wanted, or will be no more. 0 does not wait.
+
+        Returns:
+            An ask for each point, to be given to ``tell``. None at all: the study has ended or has all its trials, or
+            nothing was wanted in time.
+
+        Raises:
+            Conflict: The study's points do not come from outside.
+            Unavailable: The server was out of reach for a minute.
+        """
+        from hippo_client import asking
+
+        return asking.ask(self._studies, self.name, n, timeout)
+
+    def tell(self, ask: str, point: Mapping[str, Any]) -> Trial:
+        """Makes the trial that was asked for. Told again with the same point, the same trial.
+
+        Args:
+            ask: What ``ask`` returned.
+            point: As for ``enqueue``.
+
+        Returns:
+            The new trial.
+
+        Raises:
+            InvalidStudy: It is no point of the space; the study goes on to wait for one.
+            Conflict: The ask was answered with another point, or the study has all its trials, or has ended.
+        """
+        if not isinstance(ask, str) or not ask:
+            raise InvalidStudy("ask", f"must be one that run.ask() returned, not {ask!r}.")
+        return self._enqueue(point, ask)
+
+    def results(self, since: int = 0, timeout: float | None = 0.0) -> tuple[list[Trial], int]:
+        """The trials of which something new is known: they came to what was asked of them, or ended.
+
+        Args:
+            since: The mark that came with the results before; 0: from the beginning. Marks stay good over restarts.
+            timeout: Seconds to wait for something new; None: until there is, or the study has ended.
+
+        Returns:
+            The trials as they are now, in the order in which the news came, and the mark for the next time.
+
+        Raises:
+            Unavailable: The server was out of reach for a minute.
+        """
+        from hippo_client import asking
+
+        found, mark = asking.results(self._studies, self.name, since, timeout)
+        return [self._trial(message) for message in found], mark
 
     def delete(self) -> int:
         """Forgets it, if it has ended or is paused. What was trained stays while an equal program has other studies.
@@ -388,6 +438,20 @@ class StudyHandle:
     @property
     def _studies(self) -> StudyServiceStub:
         return self._client.connection.studies
+
+    def _enqueue(self, point: Mapping[str, Any], ask: str = "") -> Trial:
+        import json
+
+        from hippo_core.points import point_to_json
+        from hippo_wire.v1 import study_pb2
+
+        request = study_pb2.EnqueueTrialRequest(
+            request_id=new_request_id(),
+            name=self.name,
+            point_json=json.dumps(point_to_json(point, "point")),
+            ask=ask,
+        )
+        return self._trial(self._studies.EnqueueTrial(request, timeout=CHANGE_SECONDS).trial)
 
     def _trial(self, message: study_pb2.Trial) -> Trial:
         return Trial(self._client, self.name, message)

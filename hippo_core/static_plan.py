@@ -191,7 +191,9 @@ def _sum(parts: Iterable[Counts]) -> Counts:
 
 def _hints(spec: StudySpec, counts: Counts, splits: Mapping[str, int]) -> list[str]:
     found = []
-    if spec.sampler.learns:
+    if spec.sampler.outside:
+        found.append("points from outside are not known beforehand: random points are counted in their place")
+    elif spec.sampler.learns:
         sampler = spec.sampler.to_json()["sampler"]
         found.append(
             f"what the sampler {sampler!r} will propose depends on what trials come to: "

@@ -128,7 +128,11 @@ class StudySpec:
     def _sampler_warnings(self) -> tuple[str, ...]:
         if isinstance(self.policy, DehbSpec):
             return self._dehb_warnings(self.policy)
-        if not self.sampler.learns or isinstance(self.policy, FullSpec | PatienceSpec):
+        if (
+            not self.sampler.learns
+            or self.sampler.outside
+            or isinstance(self.policy, FullSpec | PatienceSpec)
+        ):
             return ()
         if self.sampler.needs_rungs:
             return self._rung_warnings()

@@ -32,15 +32,24 @@ def asked(method: str, request: Any, who: Identity) -> Asked:
     Raises:
         InvalidStudy: The id is missing, or too long.
     """
+    require_request_id(request)
+    content = hashlib.sha256(f"{who.project}\0{who.user}\0".encode())
+    content.update(request.SerializeToString(deterministic=True))
+    return Asked(request_id=request.request_id, method=method, digest=content.hexdigest())
+
+
+def require_request_id(request: Any) -> None:
+    """Makes sure that a message has an id.
+
+    Raises:
+        InvalidStudy: It is missing, or too long.
+    """
     if not 0 < len(request.request_id) <= LONGEST_ID:
         raise InvalidStudy(
             "request_id",
             f"has {len(request.request_id)} characters",
             f"Send a new random id of 1 to {LONGEST_ID} characters with each change.",
         )
-    content = hashlib.sha256(f"{who.project}\0{who.user}\0".encode())
-    content.update(request.SerializeToString(deterministic=True))
-    return Asked(request_id=request.request_id, method=method, digest=content.hexdigest())
 
 
 class Answers:

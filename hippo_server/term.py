@@ -50,7 +50,7 @@ _PROPOSALS = (
     ev.EndingLifted,
 )
 #: After these a study's or a worker's times in the database have changed.
-_TIMES = (ev.StudySubmitted, ev.StudyStateChanged, ev.StudyDeleted, ev.WorkerRegistered)
+_TIMES = (ev.StudySubmitted, ev.StudyStateChanged, ev.PointsWanted, ev.StudyDeleted, ev.WorkerRegistered)
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

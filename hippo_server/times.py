@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
-from hippo_server.store import Store
+from hippo_server.store import Store, StudyTimes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Times:
-    """When studies were submitted and ended, by number; when workers last registered, by name."""
+    """When things happened to studies, by number; when workers last registered, by name."""
 
-    studies: dict[int, tuple[datetime, datetime | None]]
+    studies: dict[int, StudyTimes]
     workers: dict[str, datetime]
+
+    def of_study(self, number: int) -> StudyTimes:
+        """When things happened to a study. One that is not yet in the database is created now."""
+        return self.studies.get(number) or StudyTimes(datetime.now(UTC), None, None)
 
 
 class TimesBook:

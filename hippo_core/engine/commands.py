@@ -119,11 +119,13 @@ class EnqueueTrial:
         project: The project.
         name: The study.
         point: By hyper-parameter: its value, as a trial of the study has it.
+        ask: Which ask of the study's it answers; empty: none. One that was answered makes no further trial.
     """
 
     project: str
     name: str
     point: Json
+    ask: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

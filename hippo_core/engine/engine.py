@@ -18,6 +18,7 @@ from hippo_core.engine import (
     fold,
     forks,
     orders,
+    outside,
     policy_answers,
     proposals,
     reports,
@@ -135,6 +136,7 @@ class Engine:
             settle(decision)
             schedule(decision)
             proposals.want(decision)
+            outside.note_wants(decision)
             terminators.want(decision)
             if not (self.state.touched_requests or self.state.touched_studies or self.state.touched_plans):
                 running_time.count(decision, last=isinstance(command, Tick) and command.last)
@@ -229,6 +231,10 @@ class Engine:
     def judgement_task(self, wanted: terminators.MakeJudgement) -> terminators.JudgementTask:
         """All that a judgement is a function of."""
         return terminators.task(self.state.studies[wanted.study])
+
+    def points_wanted(self, study: int) -> int:
+        """How many points a study wants from outside now."""
+        return outside.points_wanted(self.state, self.state.studies[study], self.volatile.full)
 
     def removed(self, done: orders.RemoveCheckpoint) -> None:
         """The files of a checkpoint are gone."""

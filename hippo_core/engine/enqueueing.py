@@ -7,24 +7,34 @@ from hippo_core.engine.decision import Decision
 from hippo_core.engine.endings import require_search
 from hippo_core.engine.events import StudyStateChanged, TrialCreated
 from hippo_core.engine.lookup import find_study
-from hippo_core.engine.state import Study
+from hippo_core.engine.state import Study, Trial
 from hippo_core.engine.states import ENDED_STUDY_STATES, StudyState
-from hippo_core.errors import Conflict
+from hippo_core.errors import Conflict, InvalidStudy
 from hippo_core.points import read_point
+
+LONGEST_ASK = 200
 
 
 def enqueue(decision: Decision, command: EnqueueTrial) -> int:
     """Creates the study's next trial, at the point that is given; returns its number.
 
-    Where a sampler proposes one point after another, it takes the place of the one that would come next, counts in
-    max_trials, and the sampler learns from it. Where all points are known from the start they are trials already: it is
-    one more, beside max_trials, as a fork is.
+    Where a sampler proposes one point after another, or points come from outside, it takes the place of the one that
+    would come next, counts in max_trials, and the sampler learns from it. Where all points are known from the start
+    they are trials already: it is one more, beside max_trials, as a fork is.
     """
     study = find_study(decision.state, command.project, command.name)
+    point = study.spec.checked_point(read_point(study.spec.space, command.point, "point"))
+    answered = _answered(study, command.ask)
+    if answered is not None:
+        if answered.assignment != point:
+            raise Conflict(
+                f"ask {command.ask} was answered with another point: it is trial {answered.number}.",
+                "Ask for another (run.ask), or enqueue the point (run.enqueue).",
+            )
+        return answered.number
     require_search(study)
     if study.spec.sampler.learns:
         _require_room(study)
-    point = study.spec.checked_point(read_point(study.spec.space, command.point, "point"))
     number = len(study.trials)
     decision.emit(
         TrialCreated(
@@ -32,12 +42,21 @@ def enqueue(decision: Decision, command: EnqueueTrial) -> int:
             trial=number,
             assignment=point,
             max_steps=study.spec.max_steps_of(point),
+            notes={"ask": command.ask} if command.ask else {},
             enqueued=True,
         )
     )
     if study.state in ENDED_STUDY_STATES:
         decision.emit(StudyStateChanged(study=study.id, state=StudyState.RUNNING, reason=""))
     return number
+
+
+def _answered(study: Study, ask: str) -> Trial | None:
+    """The trial that answered an ask."""
+    if len(ask) > LONGEST_ASK or not ask.isprintable():
+        raise InvalidStudy("ask", "was not given out here", "Tell what run.ask() returned.")
+    found = (trial for trial in reversed(study.trials.values()) if ask and trial.notes.get("ask") == ask)
+    return next(found, None)
 
 
 def _require_room(study: Study) -> None:

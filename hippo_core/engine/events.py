@@ -214,13 +214,22 @@ class PolicyForgiven:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PointsWanted:
+    """A study began, or ceased, to want points from outside."""
+
+    study: int
+    wanted: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrialCreated:
     """A trial was proposed; ``assignment`` holds a value for each domain drawn.
 
-    ``notes`` is what a sampler that learns wants to find again with the trial. ``fork`` of a fork has its parent as
-    "trial", the step that it forks "at", and its "hyperparameters". Of one that a user made nothing is drawn. One that
-    its policy made has the draws in force from that step on, and in ``fork`` the trial that it takes the place of, as
-    "instead_of", and the "reason". The point of one that was ``enqueued`` is a user's, not the sampler's.
+    ``notes`` is what a sampler that learns wants to find again with the trial, or the "ask" that its point answers.
+    ``fork`` of a fork has its parent as "trial", the step that it forks "at", and its "hyperparameters". Of one that a
+    user made nothing is drawn. One that its policy made has the draws in force from that step on, and in ``fork`` the
+    trial that it takes the place of, as "instead_of", and the "reason". The point of one that was ``enqueued`` is a
+    user's, not the sampler's.
     """
 
     study: int
@@ -504,6 +513,7 @@ Event = (
     | PolicyAnswered
     | PolicyFailed
     | PolicyForgiven
+    | PointsWanted
     | TrialCreated
     | TrialLimited
     | TrialStopped

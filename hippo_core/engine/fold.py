@@ -83,7 +83,7 @@ def apply(state: EngineState, event: ev.Event) -> None:
             | ev.RequestClosed()
         ):
             _apply_trial(state, event)
-        case ev.ProposalWanted() | ev.ProposalFailed():
+        case ev.ProposalWanted() | ev.ProposalFailed() | ev.PointsWanted():
             _apply_proposal(state, event)
         case ev.PolicyAnswered() | ev.PolicyFailed() | ev.PolicyForgiven():
             _apply_policy(state, event)
@@ -134,6 +134,7 @@ def _apply_study(state: EngineState, event: StudyEvent) -> None:
                 state.active[study.id] = study.spec.priority
             else:
                 state.active.pop(study.id, None)
+                study.wants_points = False
             _mark_requests(state, study)
             state.touched_studies[study.id] = None
         case ev.StudyDeleted():
@@ -216,7 +217,9 @@ def _apply_plan(state: EngineState, event: PlanEvent) -> None:
             assert_never(event)
 
 
-def _apply_proposal(state: EngineState, event: ev.ProposalWanted | ev.ProposalFailed) -> None:
+def _apply_proposal(
+    state: EngineState, event: ev.ProposalWanted | ev.ProposalFailed | ev.PointsWanted
+) -> None:
     study = state.studies[event.study]
     match event:
         case ev.ProposalWanted():
@@ -225,6 +228,8 @@ def _apply_proposal(state: EngineState, event: ev.ProposalWanted | ev.ProposalFa
             assert study.proposal is not None
             study.proposal = replace(study.proposal, failures=event.failures, reason=event.reason)
             state.touched_studies[study.id] = None
+        case ev.PointsWanted():
+            study.wants_points = event.wanted
         case _:
             assert_never(event)
 
@@ -350,6 +355,7 @@ def _close_request(state: EngineState, study: Study, event: ev.RequestClosed) ->
     fold_endings.note_closing(study, study.closings[-1])
     study.touched[trial.number] = None
     state.last_sequence = max(state.last_sequence, event.sequence)
+    trial.closed = event.sequence
     if node is not None and event.reached >= trial.reached:
         trial.reached = event.reached
         trial.reached_node = node.owner(event.reached) if event.reached > 0 else None

@@ -134,9 +134,9 @@ def _options(
                 yield _Choice(candidate, plan, worker, slot, True)
 
 
-def idles_for(state: EngineState, plan: PlanState) -> bool:
-    """Whether a slot idles that could train the plan."""
-    return any(
+def idle_slots_for(state: EngineState, plan: PlanState) -> int:
+    """How many slots idle that could train the plan."""
+    return sum(
         slot.fence is None and suits(state, plan, worker, slot)
         for worker in state.workers.values()
         if worker.state is WorkerState.LIVE

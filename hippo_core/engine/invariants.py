@@ -182,7 +182,13 @@ def proposals_are_for_the_next_trial(state: EngineState) -> Iterator[str]:
     """A study waits for one point, of the trial that comes next; one that has nothing else to do waits for it."""
     for study in state.studies.values():
         wanted = study.proposal
-        if wanted is None:
+        if study.spec.sampler.outside:
+            has_room = study.id in state.active and study.unproposed and not study.ending
+            if wanted is not None or (study.wants_points and not has_room):
+                yield f"study {study.id} wants what it cannot have"
+            if has_room and not study.open and not study.wants_points:
+                yield f"study {study.id} has nothing to do and trials left, and wants no point"
+        elif wanted is None:
             if study.id in state.active and study.unproposed and not study.open and not study.ending:
                 yield f"study {study.id} has nothing to do, and trials left"
         elif not study.unproposed or wanted.trial != len(study.trials):

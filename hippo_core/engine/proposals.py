@@ -15,7 +15,7 @@ from typing import Any
 from hippo_core.engine.commands import FailProposal, ProposeTrial
 from hippo_core.engine.decision import Decision
 from hippo_core.engine.events import ProposalFailed, ProposalWanted, StudyStateChanged, TrialCreated
-from hippo_core.engine.granting import idles_for
+from hippo_core.engine.granting import idle_slots_for
 from hippo_core.engine.state import Closing, EngineState, Judgement, Proposal, Study, Trial
 from hippo_core.engine.states import RequestState, StudyState, TrialState
 from hippo_core.errors import InvalidStudy
@@ -81,12 +81,12 @@ def want(decision: Decision) -> None:
     state = decision.state
     for number in state.active:
         study = state.studies[number]
-        if study.proposal is not None or not study.unproposed or study.ending:
+        if study.proposal is not None or not study.unproposed or study.ending or study.spec.sampler.outside:
             continue
         plan = state.plans[study.plan]
         # While something waits to be tried again, idle slots are no reason: a sick host would get all trials proposed.
         held_back = plan.tree.blocked or plan.id in decision.volatile.full
-        if not study.open or (not held_back and idles_for(state, plan)):
+        if not study.open or (not held_back and idle_slots_for(state, plan)):
             decision.emit(_wanted(state, study))
 
 

@@ -74,7 +74,7 @@ def _follow_policy(decision: Decision, study: Study) -> None:
     last = study.policy.finish()
     for each in last:
         carry_out(decision, study, each)
-    if not last:
+    if not last and not _rests(study):
         _complete(decision, study)
 
 
@@ -88,6 +88,11 @@ def _follow_users(decision: Decision, study: Study) -> None:
     study.touched.clear()
     if not study.open:
         complete_again(decision, study)
+
+
+def _rests(study: Study) -> bool:
+    """Whether trials rest that a user is to decide on."""
+    return study.policy.patient and any(trial.state is TrialState.PAUSED for trial in study.trials.values())
 
 
 def _open_wishes(decision: Decision, study: Study) -> None:
@@ -144,7 +149,11 @@ def _complete(decision: Decision, study: Study) -> None:
             reason = f"not promoted beyond step {trial.reached}{': ' if why else ''}{why}"
             change(decision, study, trial, TrialState.STOPPED, reason)
     trials = study.trials.values()
-    if any(trial.state is TrialState.COMPLETED for trial in trials):
+    # Where users decide, a trial that they stop has come to its end.
+    stopped = study.policy.patient and any(
+        trial.state is TrialState.STOPPED and trial.reached for trial in trials
+    )
+    if stopped or any(trial.state is TrialState.COMPLETED for trial in trials):
         decision.emit(StudyStateChanged(study=study.id, state=StudyState.COMPLETED, reason=""))
         return
     ended = [trial for trial in trials if trial.state in {TrialState.FAILED, TrialState.DIVERGED}]

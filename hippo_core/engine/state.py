@@ -167,6 +167,7 @@ class Trial:
     asked: int = 0  #: the furthest step that its policy ever requested
     node: Node | None = None  #: where its latest request lies
     reached: int = 0  #: the furthest step of a closed request
+    closed: int = 0  #: sequence of its last closed request
     reached_node: Node | None = None
     value: float | None = None  #: the first objective at ``reached``
     led: int = 0  #: the furthest step that a request of its policy came to
@@ -221,6 +222,7 @@ class Study:
     untold: dict[int, None] = field(default_factory=dict)  #: trials with evaluations to tell the policy of
     outdated: bool = False  #: whether another policy is to be made from the history
     proposal: Proposal | None = None  #: the point that it waits for
+    wants_points: bool = False  #: from outside
     closings: list[Closing] = field(default_factory=list)  #: in order
     stagnation: Stagnation | None = None  #: where it ends on a plateau
     judgement: Judgement | None = None  #: where it has a terminator

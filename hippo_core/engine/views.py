@@ -12,6 +12,7 @@ from hippo_core.engine.engine import Engine
 from hippo_core.engine.evaluations import progress
 from hippo_core.engine.explanation import Stretch
 from hippo_core.engine.lookup import find_study, find_trial
+from hippo_core.engine.outside import wants_in_words
 from hippo_core.engine.state import EngineState, Study, Trial
 from hippo_core.engine.states import StudyState, TrialState, WorkerState
 from hippo_core.engine.trial_paths import CheckpointRef, checkpoints_of, going_through, is_running, walk
@@ -69,6 +70,7 @@ class StudyView:
     seconds_waiting: float | None
     slots_busy: int
     slots_total: int
+    waits_for_points: bool  #: whether its reason is that it wants points from outside
 
     @property
     def best_trial(self) -> TrialView | None:
@@ -177,6 +179,23 @@ def trial_views(
     numbers = range(len(study.trials))[first : None if count is None else first + count]
     waiting = trials_waiting_reason(engine.state, study)
     return tuple(_trial_view(engine.state, study, study.trials[number], waiting) for number in numbers)
+
+
+def trials_since(
+    engine: Engine, project: str, name: str, mark: int, count: int
+) -> tuple[tuple[TrialView, ...], int]:
+    """The trials of which something new is known since a mark, in the order in which it came; at most ``count``.
+
+    New is that a trial came to the step that was asked of it, or ended on its way there. With it comes the mark for the
+    next time, which stays good over restarts; 0 is that of the beginning.
+    """
+    study = find_study(engine.state, project, name)
+    news = sorted(
+        (trial for trial in study.trials.values() if trial.closed > mark), key=lambda trial: trial.closed
+    )
+    found, waiting = news[:count], trials_waiting_reason(engine.state, study)
+    views = tuple(_trial_view(engine.state, study, trial, waiting) for trial in found)
+    return views, found[-1].closed if found else mark
 
 
 def trial_detail(engine: Engine, project: str, name: str, number: int) -> TrialDetail:
@@ -368,12 +387,13 @@ def _study_view(state: EngineState, study: Study) -> StudyView:
     leases = [stages for lease in state.leases.values() if (stages := _stages_ahead(state, study, lease))]
     on_the_way = sum(stop - start for stages in leases for _, start, stop in stages)
     measured = plan.tree.steps > 0
+    reason = study.reason or waiting_reason(state, study)
     return StudyView(
         id=study.id,
         name=study.name,
         project=study.project,
         state=study.state,
-        reason=study.reason or waiting_reason(state, study),
+        reason=reason,
         spec=study.spec.to_json(),
         trial_counts=dict(sorted(counts.items())),
         best_trials=tuple(
@@ -389,6 +409,7 @@ def _study_view(state: EngineState, study: Study) -> StudyView:
         slots_total=sum(
             len(worker.slots) for worker in state.workers.values() if worker.state is WorkerState.LIVE
         ),
+        waits_for_points=reason == wants_in_words(study),
     )
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from hippo_core.engine.consultations import awaits_answer
 from hippo_core.engine.environments import environment_of, fits
+from hippo_core.engine.outside import wants_in_words
 from hippo_core.engine.policy_answers import policy_in_words
 from hippo_core.engine.proposals import proposal_in_words
 from hippo_core.engine.state import EngineState, Study
-from hippo_core.engine.states import StudyState, WorkerState
+from hippo_core.engine.states import StudyState, TrialState, WorkerState
 from hippo_core.engine.terminators import failure_in_words
 
 #: What everything waits for while nothing can train.
@@ -23,12 +24,22 @@ def waiting_reason(state: EngineState, study: Study) -> str:
         return policy_in_words(study) if live or study.policy_failures else NO_WORKER
     if study.proposal is not None and (study.proposal.failures or not study.open):
         return proposal_in_words(study)
-    if not study.open:
-        return ""
     message = _latest_failure(study)
     if message:
         return f"being tried again after a failure: {message}"
-    return _unserved_reason(state, study) or failure_in_words(study)
+    unserved = _unserved_reason(state, study) if study.open else ""
+    if unserved or study.wants_points:
+        return unserved or wants_in_words(study)
+    return failure_in_words(study) or ("" if study.open else _resting_reason(study))
+
+
+def _resting_reason(study: Study) -> str:
+    """What a study waits for whose trials rest until a user says more."""
+    resting = sum(trial.state is TrialState.PAUSED for trial in study.trials.values())
+    if not study.policy.patient or not resting:
+        return ""
+    rests = "trial rests" if resting == 1 else "trials rest"
+    return f"{resting} {rests} until a user decides: hippo trial extend {study.name}, hippo trial stop {study.name}"
 
 
 def trials_waiting_reason(state: EngineState, study: Study) -> str:

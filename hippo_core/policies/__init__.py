@@ -11,6 +11,7 @@ from hippo_core.policies.asha import AshaSpec, asha
 from hippo_core.policies.dehb import DehbSpec, dehb
 from hippo_core.policies.full import FullSpec, full
 from hippo_core.policies.hyperband import HyperbandSpec, hyperband
+from hippo_core.policies.manual import ManualSpec, manual
 from hippo_core.policies.median_stopping import median_stopping
 from hippo_core.policies.own import OwnSpec, own
 from hippo_core.policies.pasha import PashaSpec, pasha
@@ -39,6 +40,7 @@ __all__ = [
     "Fork",
     "FullSpec",
     "HyperbandSpec",
+    "ManualSpec",
     "OwnSpec",
     "PashaSpec",
     "PatienceSpec",
@@ -57,6 +59,7 @@ __all__ = [
     "from_json",
     "full",
     "hyperband",
+    "manual",
     "median_stopping",
     "own",
     "pasha",
@@ -79,6 +82,7 @@ POLICIES: Mapping[str, Any] = {
         pasha,
         pbt,
         pb2,
+        manual,
         median_stopping,
         percentile_stopping,
         patience,

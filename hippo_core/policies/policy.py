@@ -59,6 +59,9 @@ class Policy(ABC):
     watches: ClassVar[bool] = False  #: whether it is told of every evaluation
     hurries: ClassVar[bool] = True  #: whether what it decides on a trial depends on which others came before
     resting: ClassVar[str] = "may be promoted later"  #: what becomes of a trial that it does not extend now
+    patient: ClassVar[bool] = (
+        False  #: whether users decide on trials that rest, and the study waits until all ended
+    )
 
     def searches(self, space: Space, seed: int) -> None:  # noqa: B027 - few draw
         """Told first of all: what is searched, and the study's seed, which decides whatever it draws."""

@@ -16,6 +16,7 @@ from hippo_core.samplers.learning import Learning
 from hippo_core.samplers.nsga2 import Nsga2, nsga2
 from hippo_core.samplers.nsga3 import Nsga3, nsga3
 from hippo_core.samplers.optuna import Optuna, optuna
+from hippo_core.samplers.outside import Outside, outside
 from hippo_core.samplers.qmc import Qmc, qmc
 from hippo_core.samplers.random import Random, random
 from hippo_core.samplers.sampler import Sampler
@@ -31,6 +32,7 @@ __all__ = [
     "Nsga2",
     "Nsga3",
     "Optuna",
+    "Outside",
     "Qmc",
     "Random",
     "Sampler",
@@ -44,6 +46,7 @@ __all__ = [
     "nsga2",
     "nsga3",
     "optuna",
+    "outside",
     "qmc",
     "random",
     "tpe",
@@ -60,6 +63,7 @@ SAMPLERS = {
     "cma_es": cma_es,
     "nsga2": nsga2,
     "nsga3": nsga3,
+    "outside": outside,
 }
 
 

@@ -17,6 +17,7 @@ from hippo_core.engine.state import Study, Trial
 from hippo_core.engine.states import TrialState
 from hippo_core.engine.trial_paths import walk
 from hippo_core.errors import InvalidStudy
+from hippo_core.policies import ManualSpec
 from hippo_core.simulation.bounds import level_bound, path_bound
 from hippo_core.simulation.costs import Clockwork, Costs, Host, seconds
 from hippo_core.simulation.power_law import PowerLaw
@@ -238,6 +239,13 @@ def _check(studies: Sequence[StudySpec], hosts: Sequence[Host], arrivals: Sequen
         for name in names:
             if names.count(name) > 1:
                 raise InvalidStudy(field, f"two are named {name!r}", "Give each a name of its own.")
+    for spec in studies:
+        if isinstance(spec.policy, ManualSpec):
+            raise InvalidStudy(
+                "policy",
+                f"in study '{spec.name}' a user decides how far each trial goes, and a simulation has none",
+                "Simulate it with the policy that comes closest, e.g. policies.full().",
+            )
     if arrivals is not None and len(arrivals) != len(studies):
         raise InvalidStudy(
             "arrivals", f"there are {len(arrivals)} for {len(studies)} studies", "Give one each."

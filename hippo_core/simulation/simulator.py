@@ -20,6 +20,7 @@ from functools import partial
 
 from hippo_core.engine.commands import (
     Command,
+    EnqueueTrial,
     Heartbeat,
     ProposeTrial,
     RegisterWorker,
@@ -38,6 +39,7 @@ from hippo_core.engine.events import (
     LeaseGranted,
     LeaseStateChanged,
     LeaseStopped,
+    PointsWanted,
     ProposalWanted,
     SavePointOffered,
 )
@@ -255,6 +257,8 @@ class Simulator:
                         path.lose(self.agenda.now)
             case ProposalWanted():
                 self._propose(event)
+            case PointsWanted(wanted=True):
+                self._enqueue(event)
             case CheckpointDropped() | CheckpointLost():
                 self._storage.pop((event.node, event.step, event.fence), None)
                 plan = self.engine.state.nodes[event.node].plan
@@ -276,6 +280,13 @@ class Simulator:
                 study=event.study, trial=event.trial, sequence=event.sequence, assignment=point, notes=notes
             )
         )
+
+    def _enqueue(self, event: PointsWanted) -> None:
+        """Random points stand in for those from outside, as many as are wanted."""
+        study = self.engine.state.studies[event.study]
+        while study.wants_points:
+            point = study.spec.hyperparameters(study.spec.point(len(study.trials)))
+            self._tell(EnqueueTrial(project=study.project, name=study.name, point=point))
 
     # Paths
 

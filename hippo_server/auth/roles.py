@@ -43,6 +43,8 @@ METHOD_ROLES: Mapping[str, frozenset[Role]] = {
     "/hippo.v1.StudyService/ExtendTrial": EDITORS,
     "/hippo.v1.StudyService/ForkTrial": EDITORS,
     "/hippo.v1.StudyService/EnqueueTrial": EDITORS,
+    "/hippo.v1.StudyService/AskPoints": EDITORS,
+    "/hippo.v1.StudyService/ListResults": VIEWERS,
     "/hippo.v1.StudyService/DeleteStudy": EDITORS,
     "/hippo.v1.StudyService/ListTrials": VIEWERS,
     "/hippo.v1.StudyService/GetTrial": VIEWERS,

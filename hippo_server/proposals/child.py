@@ -68,7 +68,7 @@ def _respond(message: Message) -> Message:
         if "trial" in message:
             assignment, notes = make_point(task_of(message, spec))
             return {"assignment": assignment, "notes": notes}
-        if spec.sampler.learns:
+        if spec.sampler.learns and not spec.sampler.outside:
             require(spec.sampler)
         terminator = spec.ending(Terminator)
         if terminator is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 from typing import Any
 
 from hippo_core.engine import export
@@ -24,8 +23,7 @@ async def export_study(driver: Driver, project: str, name: str) -> AsyncIterator
     study, count, head = await driver.current().read(
         lambda engine: export.study_record(engine, project, name)
     )
-    created, _ = (await driver.times()).studies.get(study, (datetime.now(UTC), None))
-    head["created"] = created.isoformat()
+    head["created"] = (await driver.times()).of_study(study).created_at.isoformat()
     yield f'{dump(head)[:-1]},"trials":['.encode()
     nodes: dict[int, None] = {}
     for first in range(0, count, TRIALS_AT_ONCE):

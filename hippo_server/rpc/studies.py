@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from google.protobuf.message import Message
@@ -32,14 +31,16 @@ from hippo_core.engine.studies import Submitted, TrialExtended
 from hippo_core.engine.trial_paths import CheckpointRef
 from hippo_core.errors import InvalidStudy
 from hippo_core.study import StudySpec
-from hippo_server.answers import asked
+from hippo_server.answers import asked, require_request_id
+from hippo_server.asks import Asks
 from hippo_server.driver import Driver
+from hippo_server.rpc.asking import ask_points, list_results
 from hippo_server.rpc.bundles import Bundles
 from hippo_server.rpc.checkpoints import stream_checkpoint
 from hippo_server.rpc.exports import export_study
 from hippo_server.rpc.gate import Context, caller
+from hippo_server.rpc.rendering import rendered
 from hippo_server.rpc.watching import watch
-from hippo_server.times import Times
 from hippo_server.user_logs import UserLogs
 from hippo_wire import enums, render
 from hippo_wire.channel import PIECE_BYTES
@@ -56,6 +57,7 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
         self._driver = driver
         self._bundles = bundles
         self._logs = logs
+        self._asks = Asks()
 
     async def SubmitStudy(  # noqa: N802
         self, request: study_pb2.SubmitStudyRequest, context: Context
@@ -63,7 +65,8 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
         """Creates the study, finds the equal one of that name, or extends it."""
         spec = StudySpec.from_json(load_object(request.spec_json, "spec_json"))
         await self._bundles.require(spec.bundle)
-        if spec.sampler.learns or spec.ending(Terminator) is not None:
+        made_here = spec.sampler.learns and not spec.sampler.outside
+        if made_here or spec.ending(Terminator) is not None:
             await self._driver.proposers.check(spec)
         command = SubmitStudy(project=caller().project, user=caller().user, spec=spec)
 
@@ -216,13 +219,31 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
     ) -> study_pb2.EnqueueTrialResponse:
         """Makes a trial of a point that the caller gives."""
         command = EnqueueTrial(
-            project=caller().project, name=request.name, point=load_object(request.point_json, "point_json")
+            project=caller().project,
+            name=request.name,
+            point=load_object(request.point_json, "point_json"),
+            ask=request.ask,
         )
 
         def answer(result: Result, trial: study_pb2.Trial) -> study_pb2.EnqueueTrialResponse:
+            self._asks.answered(request.ask)
             return study_pb2.EnqueueTrialResponse(trial=trial)
 
         return await self._change_trial(command, None, request, study_pb2.EnqueueTrialResponse, answer)
+
+    async def AskPoints(  # noqa: N802
+        self, request: study_pb2.AskPointsRequest, context: Context
+    ) -> study_pb2.AskPointsResponse:
+        """Waits until a study wants points from outside, and takes on to make some of them."""
+        require_request_id(request)
+        return await ask_points(self._driver, self._asks, caller().project, request)
+
+    async def ListResults(  # noqa: N802
+        self, request: study_pb2.ListResultsRequest, context: Context
+    ) -> study_pb2.ListResultsResponse:
+        """Lists the trials of which something new is known."""
+        size = page_size(request.page_size, 1000, 10_000)
+        return await list_results(self._driver, caller().project, request, size)
 
     async def DeleteStudy(  # noqa: N802
         self, request: study_pb2.DeleteStudyRequest, context: Context
@@ -397,12 +418,6 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
         method = type(command).__name__
         given = await self._driver.current().change(command, who.user, asked(method, request, who), make)
         return kind.FromString(given)
-
-
-def rendered(view: views.StudyView, times: Times) -> study_pb2.Study:
-    """A study with its times. One that is not yet in the database is created now."""
-    created, ended = times.studies.get(view.id, (datetime.now(UTC), None))
-    return render.study(view, created, ended)
 
 
 def page_size(asked_for: int, default: int, most: int) -> int:

@@ -15,6 +15,7 @@ from hippo_core.engine import views
 from hippo_core.engine.states import ENDED_STUDY_STATES
 from hippo_core.errors import Unavailable
 from hippo_server.driver import Driver
+from hippo_server.rpc.rendering import rendered
 from hippo_wire import render
 from hippo_wire.v1 import study_pb2
 
@@ -42,8 +43,7 @@ async def watch(driver: Driver, project: str, name: str) -> AsyncIterator[study_
             cost = time.perf_counter() - began
             await term.settled()
             times = await driver.times()
-            created, ended = times.studies.get(view.id, (None, None))
-            study = render.study(view, created, ended)
+            study = rendered(view, times)
             if study != sent_study or fresh:
                 yield study_pb2.WatchStudyResponse(
                     study=study, trials=[render.trial(trial) for trial in fresh]

@@ -232,9 +232,10 @@ def _states(rows: Rows) -> Iterator[ev.Event]:
         """
     ):
         yield ev.TrialStateChanged(study=study, trial=trial, state=TrialState(state), reason=reason)
-    for study, state, reason, steps_trained, steps_retrained, seconds, ran_seconds in rows(
+    for study, state, reason, steps_trained, steps_retrained, seconds, ran_seconds, wants_points in rows(
         """
-        SELECT id, state, reason, steps_trained, steps_retrained, seconds, ran_seconds FROM studies
+        SELECT id, state, reason, steps_trained, steps_retrained, seconds, ran_seconds,
+               points_wanted_at IS NOT NULL FROM studies
         WHERE deleted_at IS NULL ORDER BY id
         """
     ):
@@ -246,3 +247,5 @@ def _states(rows: Rows) -> Iterator[ev.Event]:
             )
         if (state, reason) != (StudyState.RUNNING, ""):
             yield ev.StudyStateChanged(study=study, state=StudyState(state), reason=reason)
+        if wants_points:
+            yield ev.PointsWanted(study=study, wanted=True)

@@ -54,7 +54,7 @@ def add_event(batch: Batch, event: ev.Event, position: int) -> None:
             | ev.TrialStateChanged()
         ):
             _add_trial_event(batch, event, position)
-        case ev.ProposalWanted() | ev.ProposalFailed():
+        case ev.ProposalWanted() | ev.ProposalFailed() | ev.PointsWanted():
             _add_proposal_event(batch, event)
         case ev.PolicyAnswered() | ev.PolicyFailed() | ev.PolicyForgiven():
             _add_policy_event(batch, event)
@@ -106,7 +106,14 @@ def _study_submitted(batch: Batch, event: ev.StudySubmitted) -> None:
 
 def _study_state_changed(batch: Batch, event: ev.StudyStateChanged) -> None:
     ended_at = batch.now if event.state in ENDED_STUDY_STATES else None
-    batch.update("studies", event.study, state=event.state, reason=event.reason, ended_at=ended_at)
+    batch.update(
+        "studies",
+        event.study,
+        state=event.state,
+        reason=event.reason,
+        ended_at=ended_at,
+        points_wanted_at=None,  # if it runs and wants any, it says so
+    )
 
 
 def _study_credited(batch: Batch, event: ev.StudyCredited) -> None:
@@ -218,7 +225,7 @@ def _add_trial_event(
             assert_never(event)
 
 
-def _add_proposal_event(batch: Batch, event: ev.ProposalWanted | ev.ProposalFailed) -> None:
+def _add_proposal_event(batch: Batch, event: ev.ProposalWanted | ev.ProposalFailed | ev.PointsWanted) -> None:
     match event:
         case ev.ProposalWanted():
             batch.insert(
@@ -231,6 +238,8 @@ def _add_proposal_event(batch: Batch, event: ev.ProposalWanted | ev.ProposalFail
             )
         case ev.ProposalFailed():
             batch.update("proposals", event.study, event.trial, failures=event.failures, reason=event.reason)
+        case ev.PointsWanted():
+            batch.update("studies", event.study, points_wanted_at=batch.now if event.wanted else None)
         case _:
             assert_never(event)
 

@@ -97,6 +97,21 @@ class JournalEntry:
     event: Event
 
 
+@dataclass(frozen=True, slots=True)
+class StudyTimes:
+    """When things happened to a study.
+
+    Attributes:
+        created_at: When it was submitted.
+        ended_at: When it last ended; None: it has not.
+        points_wanted_at: Since when it wants points from outside; None: it wants none.
+    """
+
+    created_at: datetime
+    ended_at: datetime | None
+    points_wanted_at: datetime | None
+
+
 class Store:
     """The durable state in PostgreSQL.
 
@@ -297,13 +312,13 @@ class Store:
         """What leases have trained of nodes, and how long it took."""
         return stretches(self._database, nodes)
 
-    def study_times(self) -> dict[int, tuple[datetime, datetime | None]]:
-        """When each study was submitted, and when it last ended."""
+    def study_times(self) -> dict[int, StudyTimes]:
+        """When things happened to each study."""
         with self._database.transaction() as cursor:
             cursor.execute(
-                "SELECT id, created_at, ended_at FROM studies WHERE deleted_at IS NULL ORDER BY id"
+                "SELECT id, created_at, ended_at, points_wanted_at FROM studies WHERE deleted_at IS NULL ORDER BY id"
             )
-            return {study: (created_at, ended_at) for study, created_at, ended_at in cursor}
+            return {study: StudyTimes(*times) for study, *times in cursor}
 
     def worker_times(self) -> dict[str, datetime]:
         """When each worker last registered."""

@@ -100,6 +100,16 @@ class StudyServiceStub:
                 request_serializer=hippo__wire_dot_v1_dot_study__pb2.EnqueueTrialRequest.SerializeToString,
                 response_deserializer=hippo__wire_dot_v1_dot_study__pb2.EnqueueTrialResponse.FromString,
                 _registered_method=True)
+        self.AskPoints = channel.unary_unary(
+                '/hippo.v1.StudyService/AskPoints',
+                request_serializer=hippo__wire_dot_v1_dot_study__pb2.AskPointsRequest.SerializeToString,
+                response_deserializer=hippo__wire_dot_v1_dot_study__pb2.AskPointsResponse.FromString,
+                _registered_method=True)
+        self.ListResults = channel.unary_unary(
+                '/hippo.v1.StudyService/ListResults',
+                request_serializer=hippo__wire_dot_v1_dot_study__pb2.ListResultsRequest.SerializeToString,
+                response_deserializer=hippo__wire_dot_v1_dot_study__pb2.ListResultsResponse.FromString,
+                _registered_method=True)
         self.DeleteStudy = channel.unary_unary(
                 '/hippo.v1.StudyService/DeleteStudy',
                 request_serializer=hippo__wire_dot_v1_dot_study__pb2.DeleteStudyRequest.SerializeToString,
@@ -252,6 +262,20 @@ class StudyServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AskPoints(self, request, context):
+        """Waits until a study wants points from outside, and takes on to make some of them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListResults(self, request, context):
+        """Lists the trials of which something new is known, and may wait until there are any.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DeleteStudy(self, request, context):
         """Deletes a study that has ended or is paused. What was trained stays while its program has other studies.
         """
@@ -396,6 +420,16 @@ def add_StudyServiceServicer_to_server(servicer, server):
                     servicer.EnqueueTrial,
                     request_deserializer=hippo__wire_dot_v1_dot_study__pb2.EnqueueTrialRequest.FromString,
                     response_serializer=hippo__wire_dot_v1_dot_study__pb2.EnqueueTrialResponse.SerializeToString,
+            ),
+            'AskPoints': grpc.unary_unary_rpc_method_handler(
+                    servicer.AskPoints,
+                    request_deserializer=hippo__wire_dot_v1_dot_study__pb2.AskPointsRequest.FromString,
+                    response_serializer=hippo__wire_dot_v1_dot_study__pb2.AskPointsResponse.SerializeToString,
+            ),
+            'ListResults': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListResults,
+                    request_deserializer=hippo__wire_dot_v1_dot_study__pb2.ListResultsRequest.FromString,
+                    response_serializer=hippo__wire_dot_v1_dot_study__pb2.ListResultsResponse.SerializeToString,
             ),
             'DeleteStudy': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteStudy,
@@ -805,6 +839,60 @@ class StudyService:
             '/hippo.v1.StudyService/EnqueueTrial',
             hippo__wire_dot_v1_dot_study__pb2.EnqueueTrialRequest.SerializeToString,
             hippo__wire_dot_v1_dot_study__pb2.EnqueueTrialResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AskPoints(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hippo.v1.StudyService/AskPoints',
+            hippo__wire_dot_v1_dot_study__pb2.AskPointsRequest.SerializeToString,
+            hippo__wire_dot_v1_dot_study__pb2.AskPointsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListResults(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hippo.v1.StudyService/ListResults',
+            hippo__wire_dot_v1_dot_study__pb2.ListResultsRequest.SerializeToString,
+            hippo__wire_dot_v1_dot_study__pb2.ListResultsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -59,6 +59,10 @@ class StudyServiceStub:
     """Makes a trial that goes as another up to a step, and has other hyper-parameters from there on."""
     EnqueueTrial: _grpc.UnaryUnaryMultiCallable[_study_pb2.EnqueueTrialRequest, _study_pb2.EnqueueTrialResponse]
     """Makes a trial of a point that the caller gives."""
+    AskPoints: _grpc.UnaryUnaryMultiCallable[_study_pb2.AskPointsRequest, _study_pb2.AskPointsResponse]
+    """Waits until a study wants points from outside, and takes on to make some of them."""
+    ListResults: _grpc.UnaryUnaryMultiCallable[_study_pb2.ListResultsRequest, _study_pb2.ListResultsResponse]
+    """Lists the trials of which something new is known, and may wait until there are any."""
     DeleteStudy: _grpc.UnaryUnaryMultiCallable[_study_pb2.DeleteStudyRequest, _study_pb2.DeleteStudyResponse]
     """Deletes a study that has ended or is paused. What was trained stays while its program has other studies."""
     ListTrials: _grpc.UnaryUnaryMultiCallable[_study_pb2.ListTrialsRequest, _study_pb2.ListTrialsResponse]
@@ -113,6 +117,10 @@ class StudyServiceAsyncStub(StudyServiceStub):
     """Makes a trial that goes as another up to a step, and has other hyper-parameters from there on."""
     EnqueueTrial: _aio.UnaryUnaryMultiCallable[_study_pb2.EnqueueTrialRequest, _study_pb2.EnqueueTrialResponse]  # type: ignore[assignment]
     """Makes a trial of a point that the caller gives."""
+    AskPoints: _aio.UnaryUnaryMultiCallable[_study_pb2.AskPointsRequest, _study_pb2.AskPointsResponse]  # type: ignore[assignment]
+    """Waits until a study wants points from outside, and takes on to make some of them."""
+    ListResults: _aio.UnaryUnaryMultiCallable[_study_pb2.ListResultsRequest, _study_pb2.ListResultsResponse]  # type: ignore[assignment]
+    """Lists the trials of which something new is known, and may wait until there are any."""
     DeleteStudy: _aio.UnaryUnaryMultiCallable[_study_pb2.DeleteStudyRequest, _study_pb2.DeleteStudyResponse]  # type: ignore[assignment]
     """Deletes a study that has ended or is paused. What was trained stays while its program has other studies."""
     ListTrials: _aio.UnaryUnaryMultiCallable[_study_pb2.ListTrialsRequest, _study_pb2.ListTrialsResponse]  # type: ignore[assignment]
@@ -242,6 +250,22 @@ class StudyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_study_pb2.EnqueueTrialResponse, _abc.Awaitable[_study_pb2.EnqueueTrialResponse]]:
         """Makes a trial of a point that the caller gives."""
+
+    @_abc_1.abstractmethod
+    def AskPoints(
+        self,
+        request: _study_pb2.AskPointsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_study_pb2.AskPointsResponse, _abc.Awaitable[_study_pb2.AskPointsResponse]]:
+        """Waits until a study wants points from outside, and takes on to make some of them."""
+
+    @_abc_1.abstractmethod
+    def ListResults(
+        self,
+        request: _study_pb2.ListResultsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_study_pb2.ListResultsResponse, _abc.Awaitable[_study_pb2.ListResultsResponse]]:
+        """Lists the trials of which something new is known, and may wait until there are any."""
 
     @_abc_1.abstractmethod
     def DeleteStudy(

@@ -22,6 +22,7 @@ CREATE TABLE studies (
     judged json,
     created_at timestamptz DEFAULT now() NOT NULL,
     ended_at timestamptz,
+    points_wanted_at timestamptz,
     deleted_at timestamptz,
     last_sequence bigint,
     CONSTRAINT ck_studies_state CHECK (state IN ('running', 'paused', 'stopped', 'completed', 'failed')),
@@ -50,6 +51,7 @@ COMMENT ON COLUMN studies.asked IS 'what its terminator was asked last';
 COMMENT ON COLUMN studies.judged IS 'what that has said; none: it is still to';
 COMMENT ON COLUMN studies.created_at IS 'when it was submitted';
 COMMENT ON COLUMN studies.ended_at IS 'when it last ended';
+COMMENT ON COLUMN studies.points_wanted_at IS 'since when it wants points from outside; none: it wants none';
 COMMENT ON COLUMN studies.deleted_at IS 'when it was deleted; its trials and requests are gone';
 COMMENT ON COLUMN studies.last_sequence IS 'of a deleted study: the highest sequence of its requests';
 

@@ -50,6 +50,7 @@ studies = Table(
     Column("judged", JSON, comment="what that has said; none: it is still to"),
     moment("created_at", "when it was submitted", now=True),
     moment("ended_at", "when it last ended"),
+    moment("points_wanted_at", "since when it wants points from outside; none: it wants none"),
     moment("deleted_at", "when it was deleted; its trials and requests are gone"),
     Column("last_sequence", BigInteger, comment="of a deleted study: the highest sequence of its requests"),
     one_of("state", StudyState),

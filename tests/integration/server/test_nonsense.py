@@ -143,6 +143,8 @@ REQUESTS: dict[tuple[str, str], type[Message]] = {
     ("studies", "ExtendTrial"): study_pb2.ExtendTrialRequest,
     ("studies", "ForkTrial"): study_pb2.ForkTrialRequest,
     ("studies", "EnqueueTrial"): study_pb2.EnqueueTrialRequest,
+    ("studies", "ListResults"): study_pb2.ListResultsRequest,
+    ("studies", "AskPoints"): study_pb2.AskPointsRequest,
     ("studies", "ListTrials"): study_pb2.ListTrialsRequest,
     ("studies", "GetTrial"): study_pb2.GetTrialRequest,
     ("studies", "ExplainTrial"): study_pb2.ExplainTrialRequest,

@@ -19,12 +19,13 @@ STUDIES, WORKERS, ADMIN = (
 )
 #: Written out a second time, so that a change of the table is a change of this one.
 READ = (
-    "GetStudy ListStudies WatchStudy ListTrials GetTrial ExplainTrial GetStageTree ExportStudy ReadTrialLog "
+    "GetStudy ListStudies WatchStudy ListTrials ListResults GetTrial ExplainTrial GetStageTree ExportStudy "
+    "ReadTrialLog "
     "DownloadCheckpoint"
 )
 CHANGE = (
     "SubmitStudy PauseStudy ResumeStudy StopStudy ExtendStudy RetryTrials DeleteStudy UploadBundle StopTrial "
-    "ExtendTrial ForkTrial EnqueueTrial"
+    "ExtendTrial ForkTrial EnqueueTrial AskPoints"
 )
 EXPECTED = {
     **{STUDIES + name: VIEWERS for name in READ.split()},

@@ -6,15 +6,17 @@ import random
 
 import pytest
 
-from hippo_core import policies
+from hippo_core import policies, samplers
 from hippo_core.engine.commands import (
     DeleteStudy,
     EnqueueTrial,
     ExtendStudy,
+    ExtendTrial,
     FailProposal,
     ForkTrial,
     PauseStudy,
     ResumeStudy,
+    StopTrial,
     SubmitStudy,
 )
 from hippo_core.engine.engine import Engine
@@ -117,3 +119,35 @@ def test_a_deleted_study_leaves_no_proposals(store: Store) -> None:
     with store._database.transaction() as cursor:
         cursor.execute("SELECT count(*) FROM proposals")
         assert cursor.fetchone() == (0,)
+
+
+def test_a_study_whose_points_come_from_outside_comes_back_at_any_moment(store: Store) -> None:
+    """1. Points are told, trials extended and stopped by hand, the study paused. 2. At each moment the rows tell it."""
+    cluster = StoredCluster(1, {"a": 2}, store, 3)
+    made = spec(sampler=samplers.outside(), policy=policies.manual(min_steps=2), max_trials=8)
+    cluster.tell(SubmitStudy(project=PROJECT, user="u", spec=made))
+    for moment in range(8):
+        cluster.expect_equal_from_rows()
+        assert the_study(cluster).wants_points
+        told = EnqueueTrial(
+            project=PROJECT, name="study", point={"lr": 0.1, "m": moment / 10}, ask=f"ask {moment}"
+        )
+        assert cluster.tell(told) == moment
+        cluster.restart_server()
+        assert cluster.tell(told) == moment
+        while the_study(cluster).open:
+            cluster.act()
+        to = 6 if moment % 2 else 4
+        cluster.tell(ExtendTrial(project=PROJECT, name="study", trial=moment, to=to))
+        if moment == 5:
+            cluster.tell(PauseStudy(project=PROJECT, name="study"))
+            cluster.expect_equal_from_rows()
+            cluster.tell(ResumeStudy(project=PROJECT, name="study"))
+    while the_study(cluster).open:
+        cluster.act()
+    for trial in range(0, 8, 2):
+        cluster.tell(StopTrial(project=PROJECT, name="study", trial=trial))
+    assert the_study(cluster).state is StudyState.COMPLETED
+    cluster.expect_equal_from_rows()
+    assert [trial.reached for trial in the_study(cluster).trials.values()] == [4, 6] * 4
+    expect_as_trained_alone(cluster, "study")

@@ -264,15 +264,15 @@ def test_times_of_studies_and_workers(store: Store) -> None:
     cluster = StoredCluster(4, {"a": 1}, store)
     submit(cluster, spec(rates=PIECES[:1]))
     cluster.write()
-    ((created, ended),) = store.study_times().values()
-    assert ended is None
-    assert abs(datetime.now(UTC) - created) < timedelta(minutes=1)
+    (before,) = store.study_times().values()
+    assert before.ended_at is None
+    assert abs(datetime.now(UTC) - before.created_at) < timedelta(minutes=1)
     cluster.run()
     cluster.write()
-    ((again, ended),) = store.study_times().values()
-    assert again == created
-    assert ended is not None
-    assert ended >= created
+    (after,) = store.study_times().values()
+    assert after.created_at == before.created_at
+    assert after.ended_at is not None
+    assert after.ended_at >= before.created_at
     assert list(store.worker_times()) == ["a"]
 
 

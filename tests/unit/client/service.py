@@ -38,6 +38,8 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
         self.checkpoints = {}
         self.bundles = {}
         self.changes = []
+        self.asked = []
+        self.asks = []
         self.answers = {}
         self.lose = 0
         self.failing_uploads = 0
@@ -122,6 +124,18 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
             return study_pb2.ForkTrialResponse(trial=trial)
 
         return self._change(context, request, fork)
+
+    def AskPoints(self, request, context):  # noqa: N802
+        """Plays the next answer."""
+        self.asked.append(request)
+        return self.asks.pop(0)
+
+    def ListResults(self, request, context):  # noqa: N802
+        """The study's trials from number ``since`` on, a page at a time; it has ended where it says so."""
+        self.asked.append(request)
+        trials = self.trials[request.name][request.since : request.since + request.page_size]
+        ended = self.studies[request.name].state == study_pb2.STUDY_STATE_COMPLETED
+        return study_pb2.ListResultsResponse(trials=trials, mark=request.since + len(trials), ended=ended)
 
     def EnqueueTrial(self, request, context):  # noqa: N802
         trial = study_pb2.Trial(

@@ -6,7 +6,8 @@ import time
 import numpy as np
 import pytest
 
-from hippo_client import endings, schedules, simulation, space
+from hippo_client import asking, endings, schedules, simulation, space
+from hippo_client.asking import HELD_SECONDS
 from hippo_client.errors import InvalidStudy, NotFound
 from hippo_core.engine.states import StudyState, TrialState
 from hippo_wire.v1 import study_pb2
@@ -308,6 +309,41 @@ def test_a_lineage_is_told_from_its_root(run, service):
     assert fork.to_json(detail=True)["fork"] == {"trial": 2, "at": 4, "instead_of": 0}
     assert run.trial(2).lineage() == [{"trial": 2, "start": 0}]
     assert run.trial(2).instead_of is None
+
+
+def test_asking_goes_on_until_points_are_wanted_or_never_will_be(run, service):
+    nothing, some, over = {}, {"asks": ["a", "b"]}, {"over": True}
+    service.asks = [
+        study_pb2.AskPointsResponse(**fields) for fields in (nothing, nothing, some, nothing, over)
+    ]
+    assert run.ask(3) == ["a", "b"]
+    assert run.ask() == []
+    assert [request.count for request in service.asked] == [3, 3, 3, 1, 1]
+    assert len({request.request_id for request in service.asked}) == 5
+    assert all(request.wait_seconds == HELD_SECONDS for request in service.asked)
+
+
+def test_asking_without_waiting_is_one_call(run, service):
+    service.asks = [study_pb2.AskPointsResponse()]
+    assert run.ask(timeout=0) == []
+    assert [request.wait_seconds for request in service.asked] == [0.0]
+
+
+def test_telling_sends_the_ask_with_the_point(run, service):
+    service.lose = 1
+    assert run.tell("a", {"lr": 0.1}).number == 3
+    assert [(change.ask, change.point_json) for change in service.changes] == [("a", '{"lr": 0.1}')]
+
+
+def test_results_come_whole_however_many_there_are(run, service, monkeypatch):
+    """1. Pages follow each other without waiting. 2. With the mark nothing comes twice."""
+    monkeypatch.setattr(asking, "PAGE_SIZE", 2)
+    trials, mark = run.results(timeout=30)
+    assert [trial.number for trial in trials] == [0, 1, 2]
+    assert [request.wait_seconds for request in service.asked] == [pytest.approx(20.0), 0.0]
+    assert run.results(since=mark) == ([], mark)
+    service.studies["digits"].state = study_pb2.STUDY_STATE_COMPLETED
+    assert run.results(since=mark, timeout=None) == ([], mark)
 
 
 @pytest.mark.parametrize(("trial", "at"), [(-1, 0), (0, -1), (True, 0), (0, 1.5)])

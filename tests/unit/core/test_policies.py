@@ -124,6 +124,7 @@ SPECS = [
     policies.hyperband(asynchronous=True, compare="models"),
     policies.dehb(2, 4, 0.8, 0.9),
     policies.pasha(1, 2),
+    policies.manual(2),
     policies.median_stopping(3, 4),
     policies.percentile_stopping(10, min_steps=2),
     policies.patience(3, 0.5, 4),
@@ -175,7 +176,7 @@ def test_a_study_of_several_objectives_needs_a_policy_that_compares_them(spec, o
     named = tuple(Objective(metric=name, maximize=True) for name in ("accuracy", "speed")[:objectives])
     searched = {"lr": space.choice([0.1, 0.2])}
     more = {"max_trials": 2, "sampler": samplers.dehb() if spec.name == "dehb" else samplers.random()}
-    if objectives == 1 or spec.name in {"full", "sha", "asha", "hyperband"}:
+    if objectives == 1 or spec.name in {"full", "manual", "sha", "asha", "hyperband"}:
         studies.study(searched, objectives=named, policy=spec, **more)
     else:
         with pytest.raises(InvalidStudy, match=f"{spec.name} compares trials by one objective"):

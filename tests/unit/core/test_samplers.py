@@ -28,6 +28,7 @@ LEARNING: list[samplers.Learning] = [
     samplers.nsga2(mutation=0.1),
     samplers.nsga3(divisions=5),
     samplers.optuna("TPESampler", multivariate=True, name="x"),
+    samplers.outside(),
 ]
 TWO = (Objective(metric="a", maximize=True), Objective(metric="b", maximize=False))
 NUMBERS = {"x": space.uniform(0, 1), "n": space.integer(1, 9)}
@@ -137,6 +138,10 @@ def test_a_sampler_that_cannot_see_stopped_trials_says_so_beside_a_policy_that_s
     stopping = policies.asha(min_steps=1, reduction_factor=3)
     assert warnings(sampler=samplers.gp()) == warnings(sampler=samplers.tpe(), policy=stopping) == ()
     (warning,) = warnings(sampler=samplers.gp(), policy=stopping)
+    two = study(
+        NUMBERS, max_trials=9, max_steps=9, objectives=TWO, sampler=samplers.outside(), policy=stopping
+    )
+    assert two.warnings == ()
     assert "gp learns only from trials that come to their end, and the policy asha" in warning
 
 

@@ -187,6 +187,8 @@ def test_a_trial_without_a_hyperparameter_differs_from_every_value():
             "the policy 'pbt' trains as many steps, in 2 places: a fork goes on from its parent's state",
         ),
         (study({"lr": 0.1}, program_changes={"evaluate_every": 10}), "rounded up to 30"),
+        (study({"lr": 0.1}, sampler=samplers.outside()), "random points are counted in their place"),
+        (study({"lr": 0.1}, sampler=samplers.tpe()), "random points are counted in place of its own"),
     ],
 )
 def test_hints(spec, words):

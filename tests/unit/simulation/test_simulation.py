@@ -298,9 +298,10 @@ def test_a_step_time_that_is_none_is_refused_where_it_is_found() -> None:
         simulate([small()], hosts(1), costs=costs)
 
 
-def test_random_points_stand_in_for_a_sampler_that_learns() -> None:
+@pytest.mark.parametrize("sampler", [samplers.tpe(), samplers.outside()], ids=str)
+def test_random_points_stand_in_for_those_that_are_made_later(sampler: samplers.Sampler) -> None:
     searched = {"lr": space.loguniform(1e-4, 1e-1), "batch": space.choice(BATCHES)}
-    spec = study(searched, max_trials=12, max_steps=4, sampler=samplers.tpe())
+    spec = study(searched, max_trials=12, max_steps=4, sampler=sampler)
     found = simulate([spec], hosts(3), checked=True)
     assert found.studies[0].trials == {"completed": 12}
     assert found.makespan_seconds == 12 * 4 / 3
@@ -321,6 +322,13 @@ def test_bohb_and_dehb_propose_points_of_their_own() -> None:
         for sampler in (samplers.bohb(random_fraction=0.0), samplers.tpe())
     )
     assert learnt.studies[0].best_value != random.studies[0].best_value
+
+
+def test_a_policy_that_leaves_trials_to_users_is_refused() -> None:
+    with pytest.raises(
+        InvalidStudy, match="a user decides how far each trial goes, and a simulation has none"
+    ):
+        simulate([small(policy=policies.manual())], hosts(1))
 
 
 def test_a_random_search_on_continuous_values_shares_nothing() -> None:
