@@ -53,9 +53,8 @@ class Node:
     nonfinite: dict[int, None] = field(default_factory=dict)  #: states with a metric that is not finite
     training: dict[int, Metrics] = field(default_factory=dict)  #: what train() returned, by state
     checkpoints: dict[int, dict[int, Checkpoint]] = field(default_factory=dict)  #: by state, then fence
-    requests: dict[int, dict[tuple[int, int], None]] = field(
-        default_factory=dict
-    )  #: open (study, trial) by step
+    #: open (study, trial) by step, each with how many steps beyond it somebody of its study is sure to be trained
+    requests: dict[int, dict[tuple[int, int], int]] = field(default_factory=dict)
     open: dict[int, int] = field(default_factory=dict)  #: by study: open requests here and below
     not_reproducible: bool = False
     failures: Failures | None = None

@@ -7,8 +7,9 @@ open request of a running study, or by a child whose own range begins at its sta
 has promised to save, is on its way. A state that a lease in flight will reach and nobody has asked it to save is to be
 *offered* to it.
 
-A range's ``remaining`` is the longest way from its base down to a leaf, in estimated seconds; the ready range with the
-longest is leased first, after priority (critical path first; Hu 1961, level algorithm), and with it the whole path.
+A range's ``remaining`` is the longest way from its base down to a leaf, in estimated seconds, and what is ``ahead`` of
+it is what policies are sure to ask for beyond; the ready range with the longest of both is leased first, after
+priority (critical path first; Hu 1961, level algorithm), and with it the whole path.
 
 A change marks nodes; ``refresh`` computes marked nodes anew, latest start first, and goes on to the parent only where
 what the parent sees has changed. The cost is that of what changed, not of the tree.
@@ -35,6 +36,7 @@ class Range:
     points: tuple[int, ...]
     priority: int
     remaining: float
+    ahead: float  #: what is sure to be asked for beyond that way's end, in seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +71,23 @@ class Candidate:
 
     priority: int
     remaining: float
+    ahead: float
     node: int
     base: int
+
+    @property
+    def length(self) -> float:
+        """The seconds by which it is compared with others."""
+        return self.remaining + self.ahead
+
+
+_Entry = tuple[int, float, int, int, int, float]
+"""Of the heap: priority and length, both negative, node, base, the version of its outlook, seconds ahead."""
+
+
+def _candidate(entry: _Entry) -> Candidate:
+    priority, length, node, base, _, ahead = entry
+    return Candidate(-priority, -length - ahead, ahead, node, base)
 
 
 class StageTree:
@@ -122,7 +139,7 @@ class StageTree:
             int, dict[int, dict[int, None]]
         ] = {}  # by node and start: children that need that state
         self._dirty: dict[int, None] = {}
-        self._heap: list[tuple[int, float, int, int, int]] = []
+        self._heap: list[_Entry] = []
         self._versions: dict[int, int] = {}
         self._weight = 0.0
 
@@ -216,24 +233,25 @@ class StageTree:
     def best(self) -> Candidate | None:
         """The ready range of the highest priority and, among those, the longest remaining path."""
         while self._heap:
-            priority, remaining, number, base, version = self._heap[0]
-            if self._versions.get(number) == version and number not in self.blocked:
-                return Candidate(-priority, -remaining, number, base)
+            entry = self._heap[0]
+            if self._stands(entry):
+                return _candidate(entry)
             heapq.heappop(self._heap)
         return None
 
     def first(self, count: int) -> list[Candidate]:
         """So many of the ready ranges, or all where there are fewer, in the order in which they are leased."""
-        taken: list[tuple[int, float, int, int, int]] = []
+        taken: list[_Entry] = []
         while self._heap and len(taken) < count:
             entry = heapq.heappop(self._heap)
-            if self._versions.get(entry[2]) == entry[4] and entry[2] not in self.blocked:
+            if self._stands(entry):
                 taken.append(entry)
         for entry in taken:
             heapq.heappush(self._heap, entry)
-        return [
-            Candidate(-priority, -remaining, number, base) for priority, remaining, number, base, _ in taken
-        ]
+        return [_candidate(entry) for entry in taken]
+
+    def _stands(self, entry: _Entry) -> bool:
+        return self._versions.get(entry[2]) == entry[4] and entry[2] not in self.blocked
 
     def continuations(self, state: State) -> Iterator[Candidate]:
         """The ranges that begin at a state, whether or not it is saved already."""
@@ -245,7 +263,7 @@ class StageTree:
                 continue
             for found in self.outlooks.get(start, EMPTY).ranges:
                 if found.base == step and (index > 0 or found.base > node.start):
-                    yield Candidate(found.priority, found.remaining, start, found.base)
+                    yield Candidate(found.priority, found.remaining, found.ahead, start, found.base)
 
     def ready(self, node: Node, found: Range) -> bool:
         """Whether the state that a range begins at is durable."""
@@ -316,7 +334,10 @@ class StageTree:
         self._own[node.id] = own
         for found in after.ranges:
             if self.ready(node, found):
-                heapq.heappush(self._heap, (-found.priority, -found.remaining, node.id, found.base, version))
+                length = found.remaining + found.ahead
+                heapq.heappush(
+                    self._heap, (-found.priority, -length, node.id, found.base, version, found.ahead)
+                )
         if after.wanted != before.wanted:
             self.astir[node.id] = None
         wants = bool(after.wanted)
@@ -380,24 +401,32 @@ class StageTree:
 
     def _range(self, node: Node, base: int, points: tuple[int, ...]) -> Range:
         seconds = self.step_seconds(node)
-        remaining = 0.0
+        length = remaining = ahead = 0.0
         priority: int | None = None
         for point in points:
-            below, urgency = self._beyond(node, point)
-            remaining = max(remaining, (point - base) * seconds + below)
+            below, beyond, urgency = self._beyond(node, point)
+            here = (point - base) * seconds + below
+            if here + beyond > length:
+                length, remaining, ahead = here + beyond, here, beyond
             priority = urgency if priority is None else max(priority, urgency)
-        return Range(base, points, priority or 0, remaining)
+        return Range(base, points, priority or 0, remaining, ahead)
 
-    def _beyond(self, node: Node, point: int) -> tuple[float, int]:
-        """The longest way on from a state below the node, and the highest priority there."""
-        remaining = 0.0
+    def _beyond(self, node: Node, point: int) -> tuple[float, float, int]:
+        """The longest way on from a state below the node, what lies ahead of it, and the highest priority there."""
+        remaining, ahead = 0.0, self.seconds_ahead(node, point)
         priorities = [self.active[study] for study, _ in node.requests.get(point, {}) if study in self.active]
         for number in self._needy_at(node, point):
             found = self.outlooks[number].from_start(self.plan.nodes[number])
             if found is not None:
-                remaining = max(remaining, found.remaining)
+                if found.remaining + found.ahead > remaining + ahead:
+                    remaining, ahead = found.remaining, found.ahead
                 priorities.append(found.priority)
-        return remaining, max(priorities, default=0)
+        return remaining, ahead, max(priorities, default=0)
+
+    def seconds_ahead(self, node: Node, point: int) -> float:
+        """What running studies that wait for a state are sure to ask for beyond it."""
+        steps = [steps for (study, _), steps in node.requests.get(point, {}).items() if study in self.active]
+        return max(steps, default=0) * self.step_seconds(node)
 
     def _longest(self, node: Node, found: Range) -> tuple[int, Node | None]:
         """Where the longest path leaves a range, and for which child; None: it ends there."""
@@ -406,16 +435,19 @@ class StageTree:
         leave: tuple[int, Node | None] = (found.points[-1], None)
         for point in found.points:
             own = (point - found.base) * seconds
-            options: list[tuple[float, Node | None]] = [(own, None)] if point == found.points[-1] else []
+            options: list[tuple[float, Node | None]] = []
+            ahead = self.seconds_ahead(node, point)
+            if point == found.points[-1] or ahead:
+                options.append((own + ahead, None))
             for number in self._needy_at(node, point):
                 child = self.plan.nodes[number]
                 start = self.outlooks[number].from_start(child)
                 if start is not None:
-                    options.append((own + start.remaining, child))
+                    options.append((own + start.remaining + start.ahead, child))
             for length, option in options:
                 rank = (length, 1 if option is not None else 0, -(option.id if option is not None else 0))
                 if rank > best:
-                    best, leave = rank, (point, option)
+                    best, leave = rank, (found.points[-1] if option is None else point, option)
         return leave
 
     def _requested(self, node: Node, step: int) -> bool:

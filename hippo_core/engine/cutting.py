@@ -14,6 +14,9 @@ laxity is that of scheduling with deadlines, with the work left divided by the s
 Who arrives first matters to some studies: to ASHA, which promotes the best so far, and to samplers that learn. Their
 paths are left to run in the order in which they were begun, but for those whose trials are done at their end.
 
+The length of a path that leads to a rung of a policy that waits for all includes what is sure to follow: somebody of
+the study goes on from there to its last step. So the rungs on which most depends are reached first.
+
 Lengths are compared within one plan. Between plans, and within one, a path of higher priority takes the slot of one of
 lower priority that has more than the margin left. Plans of one priority leave each other's paths alone: a program
 whose steps are slow would starve the others.
@@ -54,6 +57,11 @@ def seconds_left(state: EngineState, lease: Lease) -> float:
     return left
 
 
+def _seconds_ahead(state: EngineState, lease: Lease) -> float:
+    node, step = lease.end
+    return state.plans[lease.plan].tree.seconds_ahead(state.nodes[node], step)
+
+
 def note_start(decision: Decision, lease: Lease) -> None:
     """A path begins, or its new leader first hears of it."""
     overhead = decision.volatile.overheads.get(lease.plan, Overhead())
@@ -61,6 +69,7 @@ def note_start(decision: Decision, lease: Lease) -> None:
         fence=lease.fence,
         began=decision.now,
         ends=decision.now + overhead.start + seconds_left(decision.state, lease),
+        ahead=_seconds_ahead(decision.state, lease),
     )
 
 
@@ -81,6 +90,7 @@ def note_progress(decision: Decision, lease: Lease, seconds: float, *, first: bo
         spent = max(0.0, decision.now - course.began - seconds)
         overhead.start += WEIGHT * (spent - overhead.start) if overhead.start else spent
     course.ends = decision.now + seconds_left(decision.state, lease)
+    course.ahead = _seconds_ahead(decision.state, lease)
 
 
 def note_save(decision: Decision, lease: Lease, seconds: float) -> None:
@@ -98,6 +108,7 @@ class _Running:
         priority: The highest of what waits for its steps.
         began: When it began.
         ends: When it is expected to end.
+        ahead: What is sure to be asked for beyond its end, in seconds.
         margin: What cutting it has to gain, in seconds.
     """
 
@@ -105,6 +116,7 @@ class _Running:
     priority: int
     began: float
     ends: float
+    ahead: float
     margin: float
 
 
@@ -134,13 +146,13 @@ def _may_be_levelled(decision: Decision, plan: PlanState) -> bool:
     courses = decision.volatile.courses
     ends = min(
         (
-            courses[lease.worker, lease.slot].ends
+            courses[lease.worker, lease.slot].ends + courses[lease.worker, lease.slot].ahead
             for lease in decision.state.leases.values()
             if lease.plan == plan.id and lease.training
         ),
         default=math.inf,
     )
-    soonest = ends - first.remaining
+    soonest = ends - first.length
     if soonest <= decision.now:
         return True
     _look_at(decision, soonest)
@@ -172,7 +184,7 @@ def _cut_one(decision: Decision, plan: PlanState, *, mixed: bool) -> bool:
     if len(ready) <= len(paths) - len(staying) or not staying:
         return False
     top = ready[-1]
-    staying.sort(key=lambda each: (each.priority, each.ends, each.lease.fence))
+    staying.sort(key=lambda each: (each.priority, each.ends + each.ahead, each.lease.fence))
     if staying[0].priority < top.priority:
         decision.emit(LeaseStopped(fence=staying[0].lease.fence, save=True, reason=OUTRANKED))
         return True
@@ -181,7 +193,7 @@ def _cut_one(decision: Decision, plan: PlanState, *, mixed: bool) -> bool:
     for path in staying:
         if path.priority > top.priority:
             return False
-        due = max(path.began, path.ends - top.remaining + LAXITY_SHARE * laxity) + path.margin
+        due = max(path.began, path.ends + path.ahead - top.length + LAXITY_SHARE * laxity) + path.margin
         if due > now:
             _look_at(decision, due)
             return False
@@ -220,7 +232,7 @@ def _yielding(decision: Decision, plan: PlanState, priority: int, *, mixed: bool
         if worker.state is not WorkerState.LIVE or (lease.plan != plan.id and own >= priority):
             continue
         if lease.plan == plan.id or suits(state, plan, worker, slot):
-            yield _Running(lease, own, course.began, course.ends, margins[lease.plan])
+            yield _Running(lease, own, course.began, course.ends, course.ahead, margins[lease.plan])
 
 
 def _priority(state: EngineState, lease: Lease) -> int:

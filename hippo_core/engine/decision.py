@@ -49,11 +49,13 @@ class Course:
         fence: Its lease.
         began: When it was granted, or a new leader began.
         ends: When it is expected to end; as of its last report.
+        ahead: What is sure to be asked for beyond its end, in seconds.
     """
 
     fence: int
     began: float
     ends: float
+    ahead: float
 
 
 @dataclass(slots=True)

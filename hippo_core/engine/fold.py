@@ -327,7 +327,9 @@ def _open_request(state: EngineState, study: Study, event: ev.RequestOpened) -> 
     moved = (trial.target, trial.by_user) == (event.step, event.by_user)
     _remove_request(state, study, trial)
     node = state.nodes[event.node]
-    node.requests.setdefault(event.step, {})[study.id, trial.number] = None
+    node.requests.setdefault(event.step, {})[study.id, trial.number] = (
+        0 if event.by_user or study.policy.hurries else max(0, trial.limit - event.step)
+    )
     for each in node.ancestry():
         each.open[study.id] = each.open.get(study.id, 0) + 1
     trial.target, trial.node, trial.by_user, trial.stopped_by_user = event.step, node, event.by_user, False

@@ -86,7 +86,7 @@ class _Choice:
     @property
     def rank(self) -> tuple[int, float, bool]:
         """Priority, then the longest remaining path; at equal cost what continues a state in memory."""
-        return self.candidate.priority, self.candidate.remaining, self.in_memory
+        return self.candidate.priority, self.candidate.length, self.in_memory
 
 
 def _held(decision: Decision) -> set[int]:

@@ -213,3 +213,19 @@ def test_after_faults_among_cuts_every_history_is_exact(
     for name in ("first", "second"):
         expect_as_trained_alone(cluster, name)
         assert study_view(cluster.engine, "default", name).state is StudyState.COMPLETED
+
+
+def test_a_rung_on_which_more_depends_goes_before_the_last_path_of_another_study() -> None:
+    """1. Of a study under SHA the last trial is on its way to step 64. 2. Another comes, whose trials have 4 steps to
+    their first rung, and one of them 60 more after that. 3. The first study's path yields to it."""
+    sha = policies.sha(min_steps=4, reduction_factor=4)
+    first, second = (
+        grid({"lr": space.choice([base * n for n in (1, 2, 3, 4)])}, name=name, max_steps=64, policy=sha)
+        for name, base in (("first", 0.1), ("second", 0.7))
+    )
+    found, events = simulated(first, second, slots=1, arrivals=[0.0, 30.5])
+    ends = {event.fence: event.stages[-1][2] for event in events if isinstance(event, LeaseGranted)}
+    assert next(ends[event.fence] for event in cuts(events)) == 64
+    rung = next(span for span in found.spans if span.study == "second")
+    assert rung.begin < 45e9, "the first study alone would end at 76"
+    assert found.steps_retrained == 0

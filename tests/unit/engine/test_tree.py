@@ -70,7 +70,7 @@ class World:
 
 def request(world: World, index: int, step: int) -> None:
     node = world.leaves[index % len(world.leaves)].owner(step)
-    node.requests.setdefault(step, {})[1, index] = None
+    node.requests.setdefault(step, {})[1, index] = 0
     world.tree.mark(node.id)
 
 
