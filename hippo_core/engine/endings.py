@@ -227,12 +227,13 @@ def _end_at(decision: Decision, study: Study, winner: Trial, step: int) -> None:
 def _end(decision: Decision, study: Study, held: Held, winner: Trial | None, step: int) -> None:
     decision.emit(EndingHeld(study=study.id, ending=held.ending.word, reason=held.reason))
     reason = f"{ENDED}{held.reason}"
-    _rest(decision, study)
     if winner is not None:
         if winner.target is not None:
-            close_request(decision, study, winner, RequestState.CANCELLED, step)
+            came = RequestState.REACHED if step == winner.target else RequestState.CANCELLED
+            close_request(decision, study, winner, came, step)
         if winner.state is not TrialState.COMPLETED:
             change(decision, study, winner, TrialState.COMPLETED, reason)
+    _rest(decision, study)
     stop_trials(decision, study, reason)
     if all(trial.state is not TrialState.COMPLETED for trial in study.trials.values()):
         stopped = [trial for trial in study.trials.values() if trial.state is TrialState.STOPPED]

@@ -27,6 +27,7 @@ from hippo_core.engine.commands import (
 )
 from hippo_core.engine.engine import Engine, Result
 from hippo_core.engine.explanation import TrialStory, explain
+from hippo_core.engine.lookup import find_study
 from hippo_core.engine.studies import Submitted, TrialExtended
 from hippo_core.engine.trial_paths import CheckpointRef
 from hippo_core.errors import InvalidStudy
@@ -144,8 +145,14 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
         changed = endings.from_json(
             load_list(request.endings_json, "endings_json") if request.endings_json else []
         )
+        project = caller().project
+        if any(isinstance(each, Terminator) for each in changed):
+            spec = await self._driver.current().read(
+                lambda engine: find_study(engine.state, project, request.name).spec
+            )
+            await self._driver.proposers.check(spec.extended(endings=changed))
         command = ExtendStudy(
-            project=caller().project,
+            project=project,
             name=request.name,
             max_trials=request.max_trials if request.HasField("max_trials") else None,
             max_steps=request.max_steps if request.HasField("max_steps") else None,

@@ -10,6 +10,7 @@ from typing import Any
 
 import optuna
 from optuna.samplers import RandomSampler
+from optuna.terminator import BestValueStagnationEvaluator
 
 
 class SleepingSampler(RandomSampler):
@@ -56,6 +57,12 @@ class NotingSampler(RandomSampler):
         return super().sample_independent(study, trial, *rest)
 
 
+class SleepingEvaluator(BestValueStagnationEvaluator):
+    def evaluate(self, *_: Any, **__: Any) -> float:
+        while True:
+            time.sleep(3600)
+
+
 BAD = (
     SleepingSampler,
     RaisingSampler,
@@ -71,6 +78,7 @@ BAD = (
 if __name__ == "__main__":
     from hippo_server.proposals.child import main
 
+    optuna.terminator.RegretBoundEvaluator = lambda **_: SleepingEvaluator()
     for each in BAD:
         setattr(optuna.samplers, each.__name__, each)
     main()

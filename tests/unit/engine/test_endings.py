@@ -161,6 +161,34 @@ def test_what_becomes_known_during_a_pause_ends_the_study_when_it_is_resumed() -
     assert (view(cluster).state, view(cluster).ending) == (StudyState.COMPLETED, "target")
 
 
+def test_a_winner_at_a_rung_has_reached_it_and_the_search_goes_on_from_there_when_taken_up() -> None:
+    """1. The target is reached at the very step of a rung. 2. It is raised. 3. The rung is full, and promotes."""
+    cluster = running(endings.target(0.5), slots=1, policy=policies.sha(1, 3))
+    settle(cluster)
+    winner = view(cluster).best_trial
+    assert winner is not None
+    assert winner.step == 1
+    extend(cluster, endings=(endings.target(2.0),))
+    settle(cluster)
+    assert view(cluster).state is StudyState.COMPLETED
+    assert view(cluster).trial_counts["completed"] == 4
+
+
+def test_metrics_that_come_after_the_target_in_one_report_are_not_where_the_winner_stands() -> None:
+    """1. A whole path is reported at once, and a state on the way reaches the target. 2. The winner stands there."""
+    cluster = running(endings.target(0.7), slots=1)
+    worker = cluster.workers["a"]
+    cluster.receive(worker)
+    (path,) = worker.running.values()
+    while not path.done:
+        cluster.train(worker, path)
+    cluster.report(worker, path)
+    best = view(cluster).best_trial
+    assert best is not None
+    assert best.metrics["accuracy"] >= 0.7
+    assert view(cluster).reason.endswith(f"at step {best.step}")
+
+
 # Time and slot hours
 
 
@@ -318,7 +346,7 @@ ENDINGS = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     st.integers(0, 2**32),
     ENDINGS,
