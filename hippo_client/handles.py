@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
     from hippo_client.client import Client
     from hippo_client.stage_tree import StageTree
+    from hippo_client.study import Study
     from hippo_client.watching import Progress, StudySnapshot
+    from hippo_core.policies import PolicySpec
+    from hippo_core.samplers import Sampler
     from hippo_core.simulation import Recording
     from hippo_wire.v1 import study_pb2
     from hippo_wire.v1.study_pb2_grpc import StudyServiceStub
@@ -272,6 +275,59 @@ class StudyHandle:
             endings_json=json.dumps([each.to_json() for each in changed]) if changed else "",
         )
         return self._change(self._studies.ExtendStudy, request)
+
+    def edit(
+        self,
+        study: Study | None = None,
+        *,
+        space: Mapping[str, Any] | None = None,
+        sampler: Sampler | None = None,
+        policy: PolicySpec | None = None,
+        priority: int | None = None,
+        max_trials: int | None = None,
+        max_steps: int | None = None,
+        checkpoint_every: int | None = None,
+        dry_run: bool = False,
+    ) -> tuple[str, ...]:
+        """Changes it while it runs, or afterwards: what it draws from, the policy, how it is carried out.
+
+        Trials that are there stay what they are; further ones are drawn from the edited space. Another policy, or other
+        arguments of it, decides as if it had been there from the start: what it asks for is there at once as far as it
+        is trained, trials that it wants go on, also those that the earlier one had stopped, and nothing that is trained
+        is lost. ``warnings`` tells what else there is to know.
+
+        Args:
+            study: The whole study as it is to be, a changed study file's say; or the parts that change:
+            space: By name, other values, schedules or domains; the others stay.
+            sampler: Which points to try from now on.
+            policy: How far to train whom.
+            priority: Studies with a higher one are trained first.
+            max_trials: How many trials it has in all; larger than before.
+            max_steps: How far any one trial may be trained; larger than before.
+            checkpoint_every: Save after so many steps.
+            dry_run: Only tell what would change.
+
+        Returns:
+            What has changed, in lines ``field: old -> new``; none: nothing.
+
+        Raises:
+            InvalidStudy: The edited study is not valid, or another kind of hyper-parameter is needed.
+            Conflict: Another program would be needed; or somebody else changed the study meanwhile.
+        """
+        from hippo_client.editing import edit_request
+
+        parts = {
+            "sampler": sampler,
+            "policy": policy,
+            "priority": priority,
+            "max_trials": max_trials,
+            "max_steps": max_steps,
+            "checkpoint_every": checkpoint_every,
+        }
+        request = edit_request(self._client, self.refresh(), study, space, parts, dry_run=dry_run)
+        answer = self._studies.EditStudy(request, timeout=CHANGE_SECONDS)
+        self._message, self.warnings = answer.study, tuple(answer.warnings)
+        return tuple(answer.differences)
 
     def retry(self) -> int:
         """Opens all failed trials again.

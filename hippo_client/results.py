@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from hippo_core.engine.states import StudyState, TrialState
@@ -43,7 +44,14 @@ def study_json(study: study_pb2.Study) -> Json:
         "reason": study.reason,
         "ending": study.ending or None,
         "endings": list(study.endings),
+        "changes": [change_json(each) for each in study.changes],
     }
+
+
+def change_json(change: study_pb2.StudyChange) -> Json:
+    """How a study was extended or edited: when (ISO 8601, in UTC), by whom, and in lines what."""
+    at = change.time.ToDatetime(UTC).isoformat(timespec="seconds")
+    return {"at": at, "by": change.by, "differences": list(change.differences)}
 
 
 def best_json(trial: study_pb2.Trial) -> Json:

@@ -19,13 +19,13 @@ class _Absent:
 ABSENT = _Absent()
 
 
-def difference_lines(old: Any, new: Any) -> list[str]:
-    """At most 5 lines ``place: old -> new``, in order of their places; none where the values are equal."""
+def difference_lines(old: Any, new: Any, most: int = MOST_LINES) -> list[str]:
+    """At most so many lines ``place: old -> new``, in order of their places; none where the values are equal."""
     pairs = sorted(_pairs(old, new, ""), key=lambda pair: pair[0])
     lines = [f"{place}: {_shown(before)} -> {_shown(after)}" for place, before, after in pairs]
-    if len(lines) > MOST_LINES:
-        hidden = len(lines) - (MOST_LINES - 1)
-        lines = [*lines[: MOST_LINES - 1], f"... and {hidden} more"]
+    if len(lines) > most:
+        hidden = len(lines) - (most - 1)
+        lines = [*lines[: most - 1], f"... and {hidden} more"]
     return lines
 
 

@@ -8,7 +8,7 @@ from typing import Any, Self, TypeVar
 
 from hippo_core import endings, policies, samplers, schedule_forms
 from hippo_core.arguments import suggestion
-from hippo_core.differences import difference_lines
+from hippo_core.differences import MOST_LINES, difference_lines
 from hippo_core.domains import part_to_json
 from hippo_core.endings import Ending
 from hippo_core.endings import changed as changed_endings
@@ -75,6 +75,7 @@ class StudySpec:
         secrets: Environment variables of the worker that the trainer may see.
         initial: The points of the first trials, whatever the sampler: what is drawn for each domain.
         endings: What ends it before all its trials have come to their end, in their order.
+        earlier: How many trials were drawn before the space or the sampler was edited last; no part of the content.
     """
 
     name: str
@@ -91,6 +92,7 @@ class StudySpec:
     secrets: tuple[str, ...] = ()
     initial: tuple[Mapping[str, Scalar], ...] = ()
     endings: tuple[Ending, ...] = ()
+    earlier: int = 0
 
     def __post_init__(self) -> None:
         """Checks the study as a whole."""
@@ -117,7 +119,9 @@ class StudySpec:
             rounded = round_up(self.max_steps, every)
             found.append(f"max_steps={self.max_steps} is rounded up to {rounded}, for evaluate_every={every}")
         if isinstance(self.max_steps, EndOf) and every > 1:
-            ends = {self._end(self.space.resolve(self.point(number))) for number in range(self.max_trials)}
+            ends = {
+                self._end(self.space.resolve(self.point(number))) for number in self._numbers(self.max_trials)
+            }
             moved = [f"{end} -> {round_up(end, every)}" for end in sorted(ends) if end % every]
             if moved:
                 shown = ", ".join([*moved[:SHOWN_ROUNDINGS], *(["..."] if moved[SHOWN_ROUNDINGS:] else [])])
@@ -190,6 +194,15 @@ class StudySpec:
             return self.initial[number]
         return self.sampler.point(self.space, self.program.seed, number - len(self.initial))
 
+    def _numbers(self, count: int) -> range:
+        """Which of the first ``count`` trials' points can be told from their numbers.
+
+        After an edit those of a grid are found among what is no trial yet: then all its points are looked at.
+        """
+        if self.earlier and self.sampler.enumerates:
+            count = len(self.initial) + (self.sampler.count(self.space) or count)
+        return range(count)
+
     @property
     def known_trials(self) -> int:
         """How many trials have points that are known beforehand."""
@@ -212,11 +225,7 @@ class StudySpec:
 
     def hyperparameters(self, assignment: Assignment) -> dict[str, Any]:
         """A trial's hyper-parameters as JSON: schedules as objects, constants plain."""
-        found = {}
-        for name, part in self.space.resolve(assignment).items():
-            constant = not isinstance(part, schedule_forms.Schedule)
-            found[name] = part_to_json(normalise(part, self.space.kinds[name]) if constant else part)
-        return found
+        return hyperparameters_of(self.space, assignment)
 
     def sequence_of(self, hyperparameters: Mapping[str, Any]) -> Sequence:
         """A trial's schedules, given its hyper-parameters as :meth:`hyperparameters` gives them."""
@@ -229,17 +238,23 @@ class StudySpec:
             return round_up(self.max_steps, self.program.evaluate_every)
         return round_up(self._end(self.space.resolve(assignment)), self.program.evaluate_every)
 
-    def differences(self, earlier: StudySpec) -> list[str]:
-        """What differs from another study, as at most 5 lines ``field: old -> new``; none: the content is
+    def differences(self, earlier: StudySpec, most: int = MOST_LINES) -> list[str]:
+        """What differs from another study, as at most so many lines ``field: old -> new``; none: the content is
         equal.
 
         The bundle's digest is not content: the digest of the code that is trained is part of the program.
         """
-        return difference_lines(earlier._content(), self._content())
+        return difference_lines(earlier._content(), self._content(), most)
 
     def extends(self, earlier: StudySpec) -> bool:
         """Whether only ``max_trials`` or ``max_steps`` are larger, or the priority or the endings are others."""
-        same = replace(self, priority=earlier.priority, bundle=earlier.bundle, endings=earlier.endings)
+        same = replace(
+            self,
+            priority=earlier.priority,
+            bundle=earlier.bundle,
+            endings=earlier.endings,
+            earlier=earlier.earlier,
+        )
         if isinstance(self.max_steps, int) and isinstance(earlier.max_steps, int) and self.policy.raisable:
             if self._limit() < earlier._limit():  # type: ignore[operator]
                 return False
@@ -299,6 +314,7 @@ class StudySpec:
             "priority": self.priority,
             "secrets": list(self.secrets),
             "endings": [each.to_json() for each in self.endings],
+            "earlier": self.earlier,
         }
 
     @classmethod
@@ -342,7 +358,7 @@ class StudySpec:
 
     def _content(self) -> dict[str, Any]:
         content = self.to_json()
-        del content["bundle"]
+        del content["bundle"], content["earlier"]
         if self._limit() is not None:
             content["max_steps"] = self._limit()
         return content
@@ -357,6 +373,15 @@ class StudySpec:
             raise InvalidStudy(
                 f"space[{name!r}]", f"{error}, but the hyper-parameter is {kind.value}"
             ) from None
+
+
+def hyperparameters_of(space: Space, assignment: Assignment) -> dict[str, Any]:
+    """The hyper-parameters at a point of a space as JSON: schedules as objects, constants plain."""
+    found = {}
+    for name, part in space.resolve(assignment).items():
+        constant = not isinstance(part, schedule_forms.Schedule)
+        found[name] = part_to_json(normalise(part, space.kinds[name]) if constant else part)
+    return found
 
 
 ENDS = (
@@ -498,6 +523,7 @@ def _check_limits(spec: StudySpec) -> None:
         require_int(spec.max_steps, "max_steps", 1, "It is how far any one trial may be trained.")
         if spec.max_steps > LARGEST_STEP:
             raise InvalidStudy("max_steps", f"must be at most {LARGEST_STEP}, not {spec.max_steps}")
+    require_int(spec.earlier, "earlier", 0)
     if spec.checkpoint_every is not None:
         require_int(spec.checkpoint_every, "checkpoint_every", 1, "None saves as often as the cost allows.")
     for field in ("checkpoint_every", "evaluate_every"):
@@ -525,7 +551,8 @@ def _check_sampler(spec: StudySpec) -> None:
         raise InvalidStudy(
             "initial", f"has {len(spec.initial)} points, which is more than max_trials={spec.max_trials}"
         )
-    if drawn:
+    drawn = min(drawn, max(spec.max_trials - spec.earlier, 1))
+    if drawn > 0:
         spec.sampler.check(spec.space, drawn)
 
 
@@ -550,7 +577,7 @@ def _check_points(spec: StudySpec) -> None:
     count = spec.max_trials
     if spec.sampler.learns:
         count = min(count, spec.known_trials + EXAMPLES)
-    for number in range(1 if safe else count):
+    for number in range(1) if safe else spec._numbers(count):
         whose = f"trial {number}" if number < spec.known_trials else "a random point"
         _check_point(spec, spec.point(number), whose)
 

@@ -49,8 +49,15 @@ _PROPOSALS = (
     ev.StudyDeleted,
     ev.EndingLifted,
 )
-#: After these a study's or a worker's times in the database have changed.
-_TIMES = (ev.StudySubmitted, ev.StudyStateChanged, ev.PointsWanted, ev.StudyDeleted, ev.WorkerRegistered)
+#: After these what the database alone knows of a study or a worker has changed.
+_TIMES = (
+    ev.StudySubmitted,
+    ev.StudyChanged,
+    ev.StudyStateChanged,
+    ev.PointsWanted,
+    ev.StudyDeleted,
+    ev.WorkerRegistered,
+)
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

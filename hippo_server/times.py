@@ -1,4 +1,4 @@
-"""When things happened, for people: read from the database, whose rows are the truth, and kept until they change."""
+"""When things happened, and by whom, for people: read from the database, and kept until it changes."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from hippo_server.store import Store, StudyTimes
+from hippo_server.store import Store, StudyChange, StudyTimes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Times:
-    """When things happened to studies, by number; when workers last registered, by name."""
+    """When things happened to studies, and how they were changed, by number; when workers last registered, by name."""
 
     studies: dict[int, StudyTimes]
+    changes: dict[int, list[StudyChange]]
     workers: dict[str, datetime]
 
     def of_study(self, number: int) -> StudyTimes:
@@ -41,7 +42,9 @@ class TimesBook:
         """
         while self._known is None:
             version = self._version
-            studies, workers = await asyncio.to_thread(lambda: (store.study_times(), store.worker_times()))
+            studies, changes, workers = await asyncio.to_thread(
+                lambda: (store.study_times(), store.study_changes(), store.worker_times())
+            )
             if version == self._version:  # else what was read is older than what was committed meanwhile
-                self._known = Times(studies=studies, workers=workers)
+                self._known = Times(studies=studies, changes=changes, workers=workers)
         return self._known

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 from google.protobuf import timestamp_pb2
@@ -32,8 +32,13 @@ def timestamp(moment: datetime | None) -> timestamp_pb2.Timestamp | None:
     return message
 
 
-def study(view: StudyView, created: datetime | None, ended: datetime | None) -> study_pb2.Study:
-    """A study; its times are the store's."""
+def study(
+    view: StudyView,
+    created: datetime | None,
+    ended: datetime | None,
+    changes: Iterable[tuple[datetime, str, tuple[str, ...]]],
+) -> study_pb2.Study:
+    """A study; its times are the store's, and how it was changed: when, by whom, and in lines what."""
     best = [trial(each) for each in view.best_trials]
     return study_pb2.Study(
         name=view.name,
@@ -53,6 +58,11 @@ def study(view: StudyView, created: datetime | None, ended: datetime | None) -> 
         slots_total=view.slots_total,
         ending=view.ending,
         endings=view.endings,
+        change_count=view.changes,
+        changes=[
+            study_pb2.StudyChange(time=timestamp(at), by=by, differences=differences)
+            for at, by, differences in changes
+        ],
     )
 
 

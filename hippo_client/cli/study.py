@@ -214,6 +214,26 @@ def extend(
 
 @study.command()
 @name_argument
+@click.argument("study_file", metavar="[STUDY.py[:NAME]]", required=False)
+@click.option("--priority", type=int, help="Higher ones are trained first.")
+@click.option("--dry-run", is_flag=True, help="Only show what would change.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+def edit(
+    name: str, study_file: str | None, priority: int | None, dry_run: bool, yes: bool, as_json: bool
+) -> None:
+    """Change a study while it runs, or afterwards, to what a study file says.
+
+    The space, the sampler, the policy, limits and the priority may be others; what is there and trained stays. What
+    changes is shown first.
+    """
+    from hippo_client.cli.edit import edit_study
+
+    edit_study(name, study_file, priority, dry_run=dry_run, yes=yes, as_json=as_json)
+
+
+@study.command()
+@name_argument
 @click.option("--trial", type=WholeNumber(0), required=True, help="From which trial.")
 @click.option("--at", type=WholeNumber(0), required=True, help="The first step that may differ.")
 @click.option(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC
 from typing import TYPE_CHECKING
 
 from hippo_client.cli.picture import reason_words, saved_fraction
@@ -19,7 +20,7 @@ _TOLD_SECONDS = 0.1
 
 def study_summary(study: study_pb2.Study) -> str:
     """Some lines that say all that most people want to know."""
-    parts = [_headline(study), _endings(study), _best(study), _sharing(study)]
+    parts = [_headline(study), _endings(study), _best(study), _sharing(study), _changes(study)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -46,6 +47,14 @@ def _endings(study: study_pb2.Study) -> str:
     """How far the endings have come, but for the one that the reason tells of."""
     others = [words for words in study.endings if not study.reason.startswith(words)]
     return "\n".join(["Endings", *(f"  {words}" for words in others)]) if others else ""
+
+
+def _changes(study: study_pb2.Study) -> str:
+    lines = []
+    for change in study.changes:
+        at = change.time.ToDatetime(UTC).astimezone().strftime("%Y-%m-%d %H:%M")
+        lines += [f"Changed {at} by {change.by}", *(f"  {line}" for line in change.differences)]
+    return "\n".join(lines)
 
 
 def _best(study: study_pb2.Study) -> str:

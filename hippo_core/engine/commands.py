@@ -65,6 +65,23 @@ class ExtendStudy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EditStudy:
+    """Change what trials are drawn from, the policy, or how the study is carried out; what is trained stays.
+
+    Attributes:
+        project: The project.
+        name: The study.
+        spec: The whole study as it is to be.
+        changes: How often it had been changed when that was written; None: however often.
+    """
+
+    project: str
+    name: str
+    spec: StudySpec
+    changes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RetryTrials:
     """Open one failed trial again, or all of them."""
 
@@ -146,6 +163,7 @@ class ProposeTrial:
         sequence: The mark of the history that its sampler saw.
         assignment: A value for each domain drawn.
         notes: What the sampler wants to find again with the trial.
+        spaces: How often what trials are drawn from had been edited.
     """
 
     study: int
@@ -153,6 +171,7 @@ class ProposeTrial:
     sequence: int
     assignment: Json
     notes: Json = field(default_factory=dict)
+    spaces: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +182,7 @@ class FailProposal:
     trial: int
     sequence: int
     reason: str
+    spaces: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -414,6 +434,7 @@ Command = (
     | ResumeStudy
     | StopStudy
     | ExtendStudy
+    | EditStudy
     | RetryTrials
     | StopTrial
     | ExtendTrial

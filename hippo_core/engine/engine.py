@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Self, assert_never
 
 from hippo_core.engine import (
+    changes,
     consultations,
     enqueueing,
     fold,
@@ -32,6 +33,7 @@ from hippo_core.engine.commands import (
     Command,
     DeleteStudy,
     DrainWorker,
+    EditStudy,
     EnqueueTrial,
     ExtendStudy,
     ExtendTrial,
@@ -62,7 +64,15 @@ from hippo_core.engine.snapshot import snapshot
 from hippo_core.engine.state import EngineState
 from hippo_core.engine.states import FailureClass, WorkerState
 
-Result = studies.Submitted | studies.TrialExtended | workers.Registered | reports.Accepted | int | None
+Result = (
+    studies.Submitted
+    | changes.Edited
+    | studies.TrialExtended
+    | workers.Registered
+    | reports.Accepted
+    | int
+    | None
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +163,9 @@ class Engine:
             case StopStudy():
                 studies.stop(decision, command)
             case ExtendStudy():
-                studies.extend(decision, command)
+                changes.extend(decision, command)
+            case EditStudy():
+                return changes.edit(decision, command)
             case RetryTrials():
                 return studies.retry(decision, command)
             case StopTrial():

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hippo_core.engine.events import RequestClosed
-from hippo_core.engine.state import Closing, EngineState, Observed, Study, Trial
+from hippo_core.engine.state import Added, Closing, Ended, EngineState, Forked, Noted, Observed, Study, Trial
 from hippo_core.engine.states import TrialState
 from hippo_core.plan import Node
 from hippo_core.policies import Values
@@ -100,6 +100,43 @@ def note_evaluations(state: EngineState) -> None:
                 study.untold.update(dict.fromkeys(open_below(study, node)))
                 state.touched_studies[each] = None
     state.touched_nodes.clear()
+
+
+def ended_for_policy(study: Study) -> frozenset[int]:
+    """The trials on which its policy decides no more: they failed, diverged, or were taken in hand by users."""
+    ended: set[int] = set()
+    for call in study.history:
+        if isinstance(call, Ended):
+            ended.add(call.trial)
+        else:
+            ended.discard(call.trial)
+    return frozenset(ended)
+
+
+def begin_history(study: Study) -> None:
+    """Another policy begins, as if it had been there from the start.
+
+    It hears of no request of the one before, and asks anew; what is trained of that is there at once. Trials that have
+    failed or diverged, or that users took in hand, have ended for it, too.
+    """
+    ended = ended_for_policy(study)
+    study.history = []
+    study.beside, study.forks = (
+        study.beside + study.forks,
+        0,
+    )  # another policy's forks are trials like any other
+    for number in sorted(study.trials):
+        trial = study.trials[number]
+        trial.asked = trial.led = 0
+        if trial.notes:
+            study.history.append(Noted(number, trial.notes))
+        if trial.fork is None:
+            study.history.append(Added(number, trial.max_steps))
+        else:
+            parent, at = trial.fork["trial"], trial.fork["at"]
+            study.history.append(Forked(number, trial.max_steps, parent, at, None))
+        if number in ended:
+            study.history.append(Ended(number))
 
 
 def renew_policy(state: EngineState, study: Study) -> None:

@@ -37,10 +37,14 @@ class StudySubmitted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyChanged:
-    """max_trials, max_steps or the priority were raised; ``spec`` is the whole new specification."""
+    """A study was extended or edited: ``spec`` is the whole new specification.
+
+    ``differences`` are lines for people, as ``StudySpec.differences`` gives them.
+    """
 
     study: int
     spec: Json
+    differences: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,8 +10,16 @@ from typing import assert_never
 
 from hippo_core.engine import events as ev
 from hippo_core.engine import fold_endings, fold_training
-from hippo_core.engine.evaluations import AT_REST, closing_of, objective_values, renew_policy, tell_upto
+from hippo_core.engine.evaluations import (
+    AT_REST,
+    begin_history,
+    closing_of,
+    objective_values,
+    renew_policy,
+    tell_upto,
+)
 from hippo_core.engine.partings import forget_parting, move_partings, note_parting
+from hippo_core.engine.points import drawn_otherwise, points_in
 from hippo_core.engine.state import (
     Added,
     Answered,
@@ -119,13 +127,7 @@ def _apply_study(state: EngineState, event: StudyEvent) -> None:
         case ev.StudySubmitted():
             _submit(state, event)
         case ev.StudyChanged():
-            study = state.studies[event.study]
-            fold_endings.note_change(study, StudySpec.from_json(event.spec))
-            renew_policy(state, study)
-            if study.id in state.active:
-                state.active[study.id] = study.spec.priority
-                _mark_requests(state, study)
-            state.touched_studies[study.id] = None
+            _change(state, state.studies[event.study], StudySpec.from_json(event.spec))
         case ev.StudyStateChanged():
             study = state.studies[event.study]
             follow(STUDY_TRANSITIONS, study.state, event.state)
@@ -179,6 +181,25 @@ def _submit(state: EngineState, event: ev.StudySubmitted) -> None:
     state.active[event.study] = spec.priority
     state.last_study = max(state.last_study, event.study)
     state.touched_studies[event.study] = None
+
+
+def _change(state: EngineState, study: Study, spec: StudySpec) -> None:
+    before = study.spec
+    fold_endings.note_change(study, spec)
+    study.changes += 1
+    if drawn_otherwise(before, spec):
+        study.spaces += 1
+        for number, point in points_in(spec.space, study).items():
+            study.trials[number].point = point
+        if not spec.sampler.learns:
+            study.proposal = None
+    if spec.policy != before.policy:
+        begin_history(study)
+    renew_policy(state, study)
+    if study.id in state.active:
+        state.active[study.id] = spec.priority
+        _mark_requests(state, study)
+    state.touched_studies[study.id] = None
 
 
 def _mark_requests(state: EngineState, study: Study) -> None:
@@ -266,7 +287,10 @@ def _apply_trial(state: EngineState, event: TrialEvent) -> None:
         case ev.TrialCreated():
             study.trials[event.trial] = Trial(
                 number=event.trial,
+                space=study.spec.space,
+                spaces=study.spaces,
                 assignment=event.assignment,
+                point=event.assignment if event.fork is None else None,
                 sequence=study.spec.sequence(event.assignment)
                 if event.fork is None
                 else study.spec.sequence_of(event.fork["hyperparameters"]),

@@ -29,12 +29,13 @@ LONGEST_REASON = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MakeProposal:
-    """A point that is wanted; ``failures`` tells one try from the next."""
+    """A point that is wanted; ``failures`` tells one try from the next, ``spaces`` one space from an edited one."""
 
     study: int
     trial: int
     sequence: int
     failures: int
+    spaces: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +44,7 @@ class PastTrial:
 
     Attributes:
         trial: Its number among those that the sampler has drawn.
-        assignment: What was drawn.
+        assignment: Where it lies in the space; empty if it was drawn from another one, and lies outside.
         notes: What the sampler noted with it.
         state: WAITING: it is to be trained further; COMPLETED: to its end; STOPPED: not so far; DIVERGED; FAILED:
             nothing is known of it.
@@ -108,7 +109,11 @@ def proposals_to_make(state: EngineState) -> Iterator[MakeProposal]:
         wanted = study.proposal
         if wanted is not None and wanted.failures < TRIES and not study.ending:
             yield MakeProposal(
-                study=number, trial=wanted.trial, sequence=wanted.sequence, failures=wanted.failures
+                study=number,
+                trial=wanted.trial,
+                sequence=wanted.sequence,
+                spaces=state.studies[number].spaces,
+                failures=wanted.failures,
             )
 
 
@@ -150,8 +155,8 @@ def _waiting(decision: Decision, command: ProposeTrial | FailProposal) -> Study 
         or study.state not in {StudyState.RUNNING, StudyState.PAUSED}
     ):
         return None
-    asked = (study.proposal.trial, study.proposal.sequence)
-    return study if asked == (command.trial, command.sequence) else None
+    asked = (study.proposal.trial, study.proposal.sequence, study.spaces)
+    return study if asked == (command.trial, command.sequence, command.spaces) else None
 
 
 def _fail(decision: Decision, study: Study, reason: str) -> None:
@@ -181,7 +186,7 @@ def pause_if_given_up(decision: Decision, study: Study) -> None:
 
 
 def renew(decision: Decision, study: Study) -> None:
-    """The number of a trial that is waited for was given to another: its point is wanted anew."""
+    """A point is wanted anew: its trial's number was given to another, or it is to be drawn otherwise."""
     if study.proposal is not None:
         decision.emit(_wanted(decision.state, study))
 
@@ -241,15 +246,30 @@ def history(study: Study, mark: Proposal | Judgement, numbers: Iterable[int]) ->
             mark.max_steps,
             pending=number in pending,
             done=number not in later and study.trials[number].state is TrialState.COMPLETED,
+            known=study.trials[number].spaces == study.spaces,
         )
         for place, number in enumerate(drawn)
     )
 
 
 def _past(
-    place: int, trial: Trial, closings: list[Closing], max_steps: int | None, *, pending: bool, done: bool
+    place: int,
+    trial: Trial,
+    closings: list[Closing],
+    max_steps: int | None,
+    *,
+    pending: bool,
+    done: bool,
+    known: bool,
 ) -> PastTrial:
-    """A trial as it was; ``done``: nothing has come of it since, and it is complete."""
+    """A trial as it was; ``done``: nothing has come of it since, and it is complete.
+
+    What was noted with it is not ``known`` where the space or the sampler was edited since.
+    """
+    if trial.point is None:  # it keeps its place, since samplers note numbers
+        return PastTrial(
+            trial=place, assignment={}, notes={}, state=TrialState.FAILED, values={}, reached=0, sequence=0
+        )
     values = {closing.step: closing.values for closing in closings if closing.values is not None}
     limit = trial.max_steps if max_steps is None else max_steps
     if pending or not closings:
@@ -265,8 +285,8 @@ def _past(
         state = TrialState.STOPPED
     return PastTrial(
         trial=place,
-        assignment=trial.assignment,
-        notes=trial.notes,
+        assignment=trial.point,
+        notes=trial.notes if known else {},
         state=state,
         values=values,
         reached=closings[-1].reached if closings else 0,

@@ -40,8 +40,9 @@ def _study(study: Study) -> dict[str, object]:
         "ending": (study.ending, study.ending_reason),
         "judgement": study.judgement,
         "stagnation": _stagnation(study.stagnation),
+        "changed": (study.changes, study.spaces),
         "trained": (study.steps_trained, study.steps_retrained, round(study.seconds, SECOND_DIGITS)),
-        "trials": {trial.number: _trial(trial) for trial in study.trials.values()},
+        "trials": {trial.number: _trial(study, trial) for trial in study.trials.values()},
     }
 
 
@@ -58,9 +59,11 @@ def _stagnation(stagnation: Stagnation | None) -> tuple[object, ...] | None:
     return stagnation.best, stagnation.trial, stagnation.step, list(stagnation.since)
 
 
-def _trial(trial: Trial) -> tuple[object, ...]:
+def _trial(study: Study, trial: Trial) -> tuple[object, ...]:
     return (
         dict(trial.assignment),
+        study.hyperparameters(trial),
+        trial.point,
         trial.max_steps,
         trial.state.value,
         trial.reason,

@@ -18,7 +18,8 @@ from hippo_core.lease import Lease, State
 from hippo_core.plan import Node, Plan
 from hippo_core.policies import Policy, Values
 from hippo_core.sequence import Sequence
-from hippo_core.study import StudySpec
+from hippo_core.space import Assignment, Space
+from hippo_core.study import StudySpec, hyperparameters_of
 from hippo_core.tree import StageTree
 
 STORY_LENGTH = 64
@@ -157,7 +158,10 @@ class Trial:
     """One point of a study."""
 
     number: int
+    space: Space  #: what it was drawn from
+    spaces: int  #: its study's count of edits of that then
     assignment: Mapping[str, Any]
+    point: Assignment | None  #: the same in its study's present space; None: it lies outside
     sequence: Sequence
     max_steps: int
     state: TrialState = TrialState.WAITING
@@ -206,6 +210,8 @@ class Study:
     policy: Policy
     state: StudyState = StudyState.RUNNING
     reason: str = ""
+    changes: int = 0  #: how often it was extended or edited
+    spaces: int = 0  #: how often what its trials are drawn from was edited
     plan: int = 0
     bound: bool = False
     trials: dict[int, Trial] = field(default_factory=dict)
@@ -252,7 +258,7 @@ class Study:
         """A trial's hyper-parameters as JSON: schedules as objects, constants plain."""
         if trial.fork is not None:
             return dict(trial.fork["hyperparameters"])
-        return self.spec.hyperparameters(trial.assignment)
+        return hyperparameters_of(trial.space, trial.assignment)
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

@@ -94,7 +94,7 @@ TRIAL_TRANSITIONS: Mapping[TrialState, frozenset[TrialState]] = {
     ),
     TrialState.PAUSED: frozenset({TrialState.WAITING, TrialState.COMPLETED, TrialState.STOPPED}),
     TrialState.COMPLETED: frozenset({TrialState.WAITING, TrialState.PAUSED}),
-    TrialState.STOPPED: frozenset({TrialState.WAITING, TrialState.COMPLETED}),
+    TrialState.STOPPED: frozenset({TrialState.WAITING, TrialState.COMPLETED, TrialState.PAUSED}),
     TrialState.DIVERGED: frozenset(),
     TrialState.FAILED: frozenset({TrialState.WAITING}),
 }

@@ -1,13 +1,13 @@
-"""Commands of users: submit, pause, resume, stop, extend, retry, delete; stop and extend one trial."""
+"""Commands of users: submit, pause, resume, stop, retry, delete; stop and extend one trial."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from hippo_core.engine.changes import change, create_trials
 from hippo_core.engine.commands import (
     DeleteStudy,
-    ExtendStudy,
     ExtendTrial,
     PauseStudy,
     ResumeStudy,
@@ -17,34 +17,30 @@ from hippo_core.engine.commands import (
     SubmitStudy,
 )
 from hippo_core.engine.decision import Decision
-from hippo_core.engine.endings import end_if_there, is_unfinished, require_none
+from hippo_core.engine.endings import end_if_there
 from hippo_core.engine.environments import choose_plan, clear_plan
 from hippo_core.engine.events import (
-    EndingLifted,
     FailuresForgotten,
-    StudyChanged,
     StudyDeleted,
     StudyPlanned,
     StudyStateChanged,
     StudySubmitted,
-    TrialCreated,
     TrialLimited,
-    TrialStateChanged,
     TrialWanted,
 )
 from hippo_core.engine.lookup import find_study, find_trial
+from hippo_core.engine.points import continued, drawn_otherwise, further_points
 from hippo_core.engine.policy_answers import forgive
 from hippo_core.engine.proposals import renew_failed
 from hippo_core.engine.requests import open_request
 from hippo_core.engine.state import Study
 from hippo_core.engine.states import ENDED_STUDY_STATES, StudyState, TrialState
 from hippo_core.engine.stopping import stop_one, stop_trials
-from hippo_core.engine.user_words import RETRIED, STOPPED, STUDY_STOPPED, TAKEN_UP
+from hippo_core.engine.user_words import RETRIED, STOPPED, STUDY_STOPPED
 from hippo_core.errors import Conflict, InvalidStudy
 from hippo_core.policies.own import own_code
 from hippo_core.policies.policy import round_up
 from hippo_core.program import require_int
-from hippo_core.space import EndOf
 from hippo_core.study import LARGEST_STEP, StudySpec
 
 
@@ -71,6 +67,8 @@ def submit(decision: Decision, command: SubmitStudy) -> Submitted:
     study = decision.state.study_named(command.project, spec.name)
     if study is None:
         return _create(decision, command)
+    if study.spec.earlier and not drawn_otherwise(spec, study.spec):
+        spec = continued(study, spec)
     if not spec.differences(study.spec):
         return Submitted(study=study.id, outcome="unchanged", warnings=spec.warnings)
     if not spec.extends(study.spec):
@@ -82,14 +80,23 @@ def submit(decision: Decision, command: SubmitStudy) -> Submitted:
             why = "The policy's code, or what it imports, has changed. "
         raise Conflict(
             f"a study named '{spec.name}' exists with other content:\n{difference}\n",
-            f"{why}Give the study another name, or delete the earlier one (hippo study delete).",
+            f"{why}{_remedy(spec, study.spec)}",
         )
-    _extend(decision, study, spec)
+    change(decision, study, spec)
     return Submitted(study=study.id, outcome="extended", warnings=spec.warnings)
 
 
+def _remedy(spec: StudySpec, before: StudySpec) -> str:
+    """What to do where a study of that name has other content."""
+    another = "Give the study another name, or delete the earlier one (hippo study delete)."
+    own = spec.policy != before.policy and (own_code(spec.policy) or own_code(before.policy))
+    if spec.program != before.program or spec.objectives != before.objectives or own:
+        return another
+    return f"To change the study that is there: hippo study edit {before.name} STUDY.py. Otherwise: {another.lower()}"
+
+
 def _create(decision: Decision, command: SubmitStudy) -> Submitted:
-    spec = command.spec
+    spec = replace(command.spec, earlier=0) if command.spec.earlier else command.spec
     number = decision.state.last_study + 1
     decision.emit(
         StudySubmitted(
@@ -104,69 +111,8 @@ def _create(decision: Decision, command: SubmitStudy) -> Submitted:
     study = decision.state.studies[number]
     plan = choose_plan(decision, study)
     decision.emit(StudyPlanned(study=number, plan=plan, bound=False))
-    _add_trials(decision, study)
+    create_trials(decision, study, further_points(study, spec))
     return Submitted(study=number, outcome="created", warnings=spec.warnings)
-
-
-def _add_trials(decision: Decision, study: Study) -> None:
-    """Creates the trials whose points are known; a sampler that learns is asked for further ones later."""
-    for place in range(study.drawn, study.spec.known_trials):
-        assignment = study.spec.point(place)
-        decision.emit(
-            TrialCreated(
-                study=study.id,
-                trial=len(study.trials),
-                assignment=dict(assignment),
-                max_steps=study.spec.max_steps_of(assignment),
-            )
-        )
-
-
-def _extend(decision: Decision, study: Study, spec: StudySpec) -> None:
-    further = spec.max_trials > study.spec.max_trials or spec.max_steps != study.spec.max_steps
-    ended = study.state in ENDED_STUDY_STATES
-    taken_up = (ended or bool(study.ending)) and (further or _frees(study, spec))
-    if taken_up:
-        require_none(study, spec)
-    decision.emit(StudyChanged(study=study.id, spec=spec.to_json()))
-    if further:
-        _raise_limits(decision, study)
-    if taken_up:
-        if study.ending:
-            decision.emit(EndingLifted(study=study.id))
-        if ended:
-            decision.emit(StudyStateChanged(study=study.id, state=StudyState.RUNNING, reason=""))
-        for trial in [study.trials[number] for number in sorted(study.trials)]:
-            if is_unfinished(trial):
-                open_request(decision, study, trial, trial.asked, TAKEN_UP)
-    if further:
-        _add_trials(decision, study)
-    end_if_there(decision, study)
-
-
-def _frees(study: Study, spec: StudySpec) -> bool:
-    """Whether the ending that holds is changed, or is none any more."""
-    before = [each for each in study.spec.endings if each.word == study.ending]
-    return bool(study.ending) and before != [each for each in spec.endings if each.word == study.ending]
-
-
-def _raise_limits(decision: Decision, study: Study) -> None:
-    """Lets trials be trained as far as their study says by now."""
-    spec = study.spec
-    for trial in study.trials.values():
-        if trial.state in {TrialState.FAILED, TrialState.DIVERGED} or trial.stopped_by_user:
-            continue
-        limit = trial.limit if isinstance(spec.max_steps, EndOf) else spec.max_steps_of(trial.assignment)
-        if limit > trial.limit:
-            at_end = trial.reached >= trial.limit
-            decision.emit(TrialLimited(study=study.id, trial=trial.number, max_steps=limit))
-            if trial.state is TrialState.COMPLETED and at_end:
-                reason = f"at step {trial.reached}, may go on to {limit}"
-                decision.emit(
-                    TrialStateChanged(
-                        study=study.id, trial=trial.number, state=TrialState.PAUSED, reason=reason
-                    )
-                )
 
 
 def pause(decision: Decision, command: PauseStudy) -> None:
@@ -201,32 +147,6 @@ def stop(decision: Decision, command: StopStudy) -> None:
     stop_trials(decision, study, STUDY_STOPPED)
 
 
-def extend(decision: Decision, command: ExtendStudy) -> None:
-    """Raises max_trials or max_steps, or changes endings or the priority."""
-    study = find_study(decision.state, command.project, command.name)
-    spec = study.spec
-    _raised("max_trials", command.max_trials, spec.max_trials)
-    if command.max_steps is not None and isinstance(spec.max_steps, EndOf):
-        raise InvalidStudy(
-            "max_steps", "the study's max_steps is the end of a schedule", "It cannot be raised."
-        )
-    if isinstance(spec.max_steps, int):
-        _raised("max_steps", command.max_steps, spec.max_steps)
-    changed = spec.extended(
-        max_trials=command.max_trials,
-        max_steps=command.max_steps,
-        priority=command.priority,
-        endings=command.endings,
-    )
-    if changed.differences(spec):
-        _extend(decision, study, changed)
-
-
-def _raised(field: str, value: int | None, before: int) -> None:
-    if value is not None and value < before:
-        raise InvalidStudy(field, f"{value} is less than {before}", "It can only be raised.")
-
-
 def retry(decision: Decision, command: RetryTrials) -> int:
     """Opens failed trials again; returns how many."""
     study = find_study(decision.state, command.project, command.name)
@@ -248,7 +168,8 @@ def retry(decision: Decision, command: RetryTrials) -> int:
             open_request(decision, study, trial, trial.wanted, RETRIED, by_user=True)
         else:
             decision.emit(TrialLimited(study=study.id, trial=trial.number, max_steps=trial.max_steps))
-            open_request(decision, study, trial, trial.asked, RETRIED)
+            if trial.asked:  # else another policy has come since, which asks for what it wants
+                open_request(decision, study, trial, trial.asked, RETRIED)
         assert trial.node is not None
         for node in trial.node.path():
             if node.failures is not None:

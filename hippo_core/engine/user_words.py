@@ -7,12 +7,13 @@ RETRIED = f"tried again, {AS_ASKED}"
 TAKEN_UP = "taken up again: the study was extended"
 STUDY_STOPPED = "the study was stopped by a user"
 STOPPED = "stopped by a user"
+POLICY_EDITED = "its policy was edited"
 EXTENDED = f"trained further, {AS_ASKED}"
 
 ENDED = "the study ended: "
 """What the reason of a trial begins with that came to rest since an ending of its study held."""
 
-USER_WORDS = frozenset({RETRIED, TAKEN_UP, STUDY_STOPPED, STOPPED, EXTENDED})
+USER_WORDS = frozenset({RETRIED, TAKEN_UP, STUDY_STOPPED, STOPPED, POLICY_EDITED, EXTENDED})
 
 
 def is_a_users_word(reason: str) -> bool:

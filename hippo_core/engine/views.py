@@ -61,6 +61,7 @@ class StudyView:
     state: StudyState
     reason: str
     spec: Mapping[str, Any]
+    changes: int  #: how often it was extended or edited
     trial_counts: Mapping[str, int]
     best_trials: tuple[TrialView, ...]
     savings: SavingsView
@@ -395,6 +396,7 @@ def _study_view(state: EngineState, study: Study) -> StudyView:
         state=study.state,
         reason=reason,
         spec=study.spec.to_json(),
+        changes=study.changes,
         trial_counts=dict(sorted(counts.items())),
         best_trials=tuple(
             _trial_view(state, study, trial, trials_waiting_reason(state, study))

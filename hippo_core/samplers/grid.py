@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, ClassVar
 
 from hippo_core.arguments import worded
 from hippo_core.errors import InvalidStudy
@@ -19,6 +19,8 @@ LARGEST = 1_000_000
 @dataclass(frozen=True, slots=True)
 class Grid(Sampler):
     """Every point of a finite space, in order: by name, the last name's values change fastest."""
+
+    enumerates: ClassVar[bool] = True
 
     def point(self, space: Space, seed: int, number: int) -> Mapping[str, Scalar]:
         """Point ``number`` of the grid."""

@@ -14,6 +14,7 @@ class Sampler(ABC):
     """Proposes the points of a study. A small value: the same proposals for the same space and seed, for ever.
 
     Attributes:
+        enumerates: Whether its points are all those of a finite space, each once.
         learns: Whether a point depends on what came of earlier ones (``hippo_core.samplers.learning``).
         outside: Whether its points are made outside, by whoever asks for them (``hippo_core.samplers.outside``).
         several_objectives: Whether it can work for more than one objective.
@@ -21,6 +22,7 @@ class Sampler(ABC):
         needs_rungs: Whether it does so only where they were compared at the same steps.
     """
 
+    enumerates: ClassVar[bool] = False
     learns: ClassVar[bool] = False
     outside: ClassVar[bool] = False
     several_objectives: ClassVar[bool] = True

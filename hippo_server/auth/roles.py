@@ -38,6 +38,7 @@ METHOD_ROLES: Mapping[str, frozenset[Role]] = {
     "/hippo.v1.StudyService/ResumeStudy": EDITORS,
     "/hippo.v1.StudyService/StopStudy": EDITORS,
     "/hippo.v1.StudyService/ExtendStudy": EDITORS,
+    "/hippo.v1.StudyService/EditStudy": EDITORS,
     "/hippo.v1.StudyService/RetryTrials": EDITORS,
     "/hippo.v1.StudyService/StopTrial": EDITORS,
     "/hippo.v1.StudyService/ExtendTrial": EDITORS,

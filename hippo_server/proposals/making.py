@@ -78,6 +78,7 @@ def _found(wanted: Wanted, answer: Message) -> Command:
             sequence=wanted.sequence,
             assignment=answer["assignment"],
             notes=answer["notes"],
+            spaces=wanted.spaces,
         )
     return GiveJudgement(
         study=wanted.study, sequence=wanted.sequence, gain=answer["gain"], threshold=answer["threshold"]
@@ -86,5 +87,11 @@ def _found(wanted: Wanted, answer: Message) -> Command:
 
 def _missed(wanted: Wanted, reason: str) -> Command:
     if isinstance(wanted, MakeProposal):
-        return FailProposal(study=wanted.study, trial=wanted.trial, sequence=wanted.sequence, reason=reason)
+        return FailProposal(
+            study=wanted.study,
+            trial=wanted.trial,
+            sequence=wanted.sequence,
+            reason=reason,
+            spaces=wanted.spaces,
+        )
     return FailJudgement(study=wanted.study, sequence=wanted.sequence, reason=reason)

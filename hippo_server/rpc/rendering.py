@@ -13,7 +13,7 @@ from hippo_wire.v1 import study_pb2
 def rendered(view: StudyView, times: Times) -> study_pb2.Study:
     """A study with its times."""
     known = times.of_study(view.id)
-    message = render.study(view, known.created_at, known.ended_at)
+    message = render.study(view, known.created_at, known.ended_at, times.changes.get(view.id, ()))
     if view.waits_for_points and known.points_wanted_at is not None:
         since = known.points_wanted_at.astimezone(UTC)
         message.reason = f"{message.reason} (since {since:%Y-%m-%d %H:%M:%S} UTC)"

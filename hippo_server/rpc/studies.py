@@ -11,9 +11,11 @@ from google.protobuf.message import Message
 from hippo_core import endings
 from hippo_core.endings import Terminator
 from hippo_core.engine import views
+from hippo_core.engine.changes import Edited, preview
 from hippo_core.engine.commands import (
     Command,
     DeleteStudy,
+    EditStudy,
     EnqueueTrial,
     ExtendStudy,
     ExtendTrial,
@@ -160,6 +162,37 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
             endings=changed,
         )
         return await self._change_study(command, request, study_pb2.ExtendStudyResponse)
+
+    async def EditStudy(  # noqa: N802
+        self, request: study_pb2.EditStudyRequest, context: Context
+    ) -> study_pb2.EditStudyResponse:
+        """Changes the space, the sampler, the policy or how the study is carried out, or says what would change."""
+        spec = StudySpec.from_json(load_object(request.spec_json, "spec_json"))
+        await self._bundles.require(spec.bundle)
+        if spec.sampler.learns:
+            await self._driver.proposers.check(spec)
+        command = EditStudy(
+            project=caller().project,
+            name=request.name,
+            spec=spec,
+            changes=request.change_count if request.HasField("change_count") else None,
+        )
+
+        def answer(result: Result, study: study_pb2.Study) -> study_pb2.EditStudyResponse:
+            assert isinstance(result, Edited)
+            return study_pb2.EditStudyResponse(
+                study=study, differences=result.differences, warnings=result.warnings
+            )
+
+        if not request.dry_run:
+            return await self._change(command, request.name, request, study_pb2.EditStudyResponse, answer)
+        found, view = await self._driver.current().read(
+            lambda engine: (
+                preview(engine.state, command),
+                views.study_view(engine, command.project, request.name),
+            )
+        )
+        return answer(found, rendered(view, await self._driver.times()))
 
     async def RetryTrials(  # noqa: N802
         self, request: study_pb2.RetryTrialsRequest, context: Context

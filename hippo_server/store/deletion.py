@@ -36,6 +36,7 @@ def delete_study(cursor: Cursor, study: int, now: datetime) -> None:
         "policy_answers",
         "policy_failures",
         "trials",
+        "study_specs",
     ):
         cursor.execute(f"DELETE FROM {table} WHERE study = %s", (study,))
 

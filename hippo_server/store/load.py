@@ -1,8 +1,8 @@
 """Rows as events, in an order in which the engine can apply them: how an engine is rebuilt.
 
-First what others refer to: plans, studies, nodes, workers. Then leases and what was trained. Last, for all studies
-side by side, the trials and their requests in the order in which they came, which is how policies come to the
-same state as before.
+First what others refer to: plans, studies as they were submitted, nodes, workers. Then leases and what was trained.
+Last, for all studies side by side, how they were changed, the trials and their requests in the order in which they
+came, which is how policies come to the same state as before.
 
 Of ended leases only their training is told: what they did is in nodes, metrics and checkpoints. Deleted studies
 are told only where their numbers are the highest ever, so that no number is given twice.
@@ -83,8 +83,9 @@ def _deleted_studies(rows: Rows) -> Iterator[ev.Event]:
 def _studies(rows: Rows) -> Iterator[ev.Event]:
     for study, project, user, name, program, spec in rows(
         """
-        SELECT id, project, submitted_by, name, program, spec FROM studies
-        WHERE deleted_at IS NULL ORDER BY id
+        SELECT DISTINCT ON (id) id, project, submitted_by, name, program, study_specs.spec
+        FROM studies JOIN study_specs ON study_specs.study = id
+        WHERE deleted_at IS NULL ORDER BY id, since
         """
     ):
         yield ev.StudySubmitted(
@@ -107,9 +108,20 @@ def _nodes(rows: Rows) -> Iterator[ev.Event]:
 
 
 def _trials(rows: Rows) -> Iterator[ev.Event]:
-    """Trials, their limits, the users' stops and the requests, all merged by their places in the journal."""
-    streams = (_created(rows), _limited(rows), _stopped(rows), _opened(rows), _closed(rows))
+    """Changes of studies, trials, limits, users' stops and requests, all merged by their places in the journal."""
+    streams = (_changed(rows), _created(rows), _limited(rows), _stopped(rows), _opened(rows), _closed(rows))
     yield from map(itemgetter(1), heapq.merge(*streams, key=itemgetter(0)))
+
+
+def _changed(rows: Rows) -> Iterator[Placed]:
+    for since, study, spec, differences in rows(
+        """
+        SELECT since, study, spec, differences FROM study_specs later
+        WHERE EXISTS (SELECT FROM study_specs s WHERE s.study = later.study AND s.since < later.since)
+        ORDER BY since
+        """
+    ):
+        yield since, ev.StudyChanged(study=study, spec=spec, differences=tuple(differences))
 
 
 def _created(rows: Rows) -> Iterator[Placed]:

@@ -24,9 +24,16 @@ def add_event(batch: Batch, event: ev.Event, position: int) -> None:
     """Adds what an event changes to a batch. A deleted study is no matter of a batch: see ``deletion``."""
     match event:
         case ev.StudySubmitted():
-            _study_submitted(batch, event)
+            _study_submitted(batch, event, position)
         case ev.StudyChanged():
             batch.update("studies", event.study, spec=event.spec)
+            batch.insert(
+                "study_specs",
+                since=position,
+                study=event.study,
+                spec=event.spec,
+                differences=event.differences,
+            )
         case ev.StudyStateChanged():
             _study_state_changed(batch, event)
         case ev.StudyPlanned():
@@ -89,7 +96,7 @@ def add_event(batch: Batch, event: ev.Event, position: int) -> None:
             assert_never(event)
 
 
-def _study_submitted(batch: Batch, event: ev.StudySubmitted) -> None:
+def _study_submitted(batch: Batch, event: ev.StudySubmitted, position: int) -> None:
     batch.keep("projects", name=event.project)
     batch.keep("programs", key=event.program_key, program=event.spec["program"])
     batch.insert(
@@ -102,6 +109,7 @@ def _study_submitted(batch: Batch, event: ev.StudySubmitted) -> None:
         spec=event.spec,
         state="running",
     )
+    batch.insert("study_specs", since=position, study=event.study, spec=event.spec, differences=())
 
 
 def _study_state_changed(batch: Batch, event: ev.StudyStateChanged) -> None:

@@ -39,6 +39,9 @@ ATTEMPTS = 5
 
 ANSWERS_KEPT = "1 day"
 
+StudyChange = tuple[datetime, str, tuple[str, ...]]
+"""How a study was extended or edited: when its transaction began, the user, and lines for people."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestAnswer:
@@ -319,6 +322,21 @@ class Store:
                 "SELECT id, created_at, ended_at, points_wanted_at FROM studies WHERE deleted_at IS NULL ORDER BY id"
             )
             return {study: StudyTimes(*times) for study, *times in cursor}
+
+    def study_changes(self) -> dict[int, list[StudyChange]]:
+        """How each study was extended and edited, in order."""
+        with self._database.transaction() as cursor:
+            cursor.execute(
+                """
+                SELECT study_specs.study, at, actor, differences
+                FROM study_specs JOIN journal ON journal.id = since
+                WHERE event = 'StudyChanged' ORDER BY since
+                """
+            )
+            found: dict[int, list[StudyChange]] = {}
+            for study, at, actor, differences in cursor:
+                found.setdefault(study, []).append((at, actor, tuple(differences)))
+            return found
 
     def worker_times(self) -> dict[str, datetime]:
         """When each worker last registered."""

@@ -300,6 +300,40 @@ class Trial(_message.Message):
 Global___Trial: _TypeAlias = Trial  # noqa: Y015
 
 @_typing.final
+class StudyChange(_message.Message):
+    """How a study was extended or edited."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIME_FIELD_NUMBER: _builtins.int
+    BY_FIELD_NUMBER: _builtins.int
+    DIFFERENCES_FIELD_NUMBER: _builtins.int
+    by: _builtins.str
+    """The user who did."""
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """When."""
+
+    @_builtins.property
+    def differences(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Lines, for people."""
+
+    def __init__(
+        self,
+        *,
+        time: _timestamp_pb2.Timestamp | None = ...,
+        by: _builtins.str = ...,
+        differences: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "differences", b"differences", "time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StudyChange: _TypeAlias = StudyChange  # noqa: Y015
+
+@_typing.final
 class Study(_message.Message):
     """A study as read."""
 
@@ -342,6 +376,8 @@ class Study(_message.Message):
     SLOTS_TOTAL_FIELD_NUMBER: _builtins.int
     ENDING_FIELD_NUMBER: _builtins.int
     ENDINGS_FIELD_NUMBER: _builtins.int
+    CHANGE_COUNT_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name within the project."""
     project: _builtins.str
@@ -362,6 +398,8 @@ class Study(_message.Message):
     """Slots of live workers."""
     ending: _builtins.str
     """Which of its endings holds, by its word; empty: none."""
+    change_count: _builtins.int
+    """How often it was extended or edited."""
     @_builtins.property
     def trial_counts(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """How many trials are in each state."""
@@ -390,6 +428,10 @@ class Study(_message.Message):
     def endings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """How far each of its endings has come, in words."""
 
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___StudyChange]:
+        """How, in order; of the answer to a change, up to the one before."""
+
     def __init__(
         self,
         *,
@@ -410,10 +452,12 @@ class Study(_message.Message):
         slots_total: _builtins.int = ...,
         ending: _builtins.str = ...,
         endings: _abc.Iterable[_builtins.str] | None = ...,
+        change_count: _builtins.int = ...,
+        changes: _abc.Iterable[Global___StudyChange] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_best_trial", b"_best_trial", "_seconds_waiting", b"_seconds_waiting", "best_trial", b"best_trial", "create_time", b"create_time", "end_time", b"end_time", "savings", b"savings", "seconds_waiting", b"seconds_waiting"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_best_trial", b"_best_trial", "_seconds_waiting", b"_seconds_waiting", "best_trial", b"best_trial", "best_trials", b"best_trials", "create_time", b"create_time", "end_time", b"end_time", "ending", b"ending", "endings", b"endings", "name", b"name", "project", b"project", "reason", b"reason", "savings", b"savings", "seconds_waiting", b"seconds_waiting", "slots_busy", b"slots_busy", "slots_total", b"slots_total", "spec_json", b"spec_json", "state", b"state", "steps_waiting", b"steps_waiting", "trial_counts", b"trial_counts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_best_trial", b"_best_trial", "_seconds_waiting", b"_seconds_waiting", "best_trial", b"best_trial", "best_trials", b"best_trials", "change_count", b"change_count", "changes", b"changes", "create_time", b"create_time", "end_time", b"end_time", "ending", b"ending", "endings", b"endings", "name", b"name", "project", b"project", "reason", b"reason", "savings", b"savings", "seconds_waiting", b"seconds_waiting", "slots_busy", b"slots_busy", "slots_total", b"slots_total", "spec_json", b"spec_json", "state", b"state", "steps_waiting", b"steps_waiting", "trial_counts", b"trial_counts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__best_trial: _TypeAlias = _typing.Literal["best_trial"]  # noqa: Y015
     _WhichOneofArgType__best_trial: _TypeAlias = _typing.Literal["_best_trial", b"_best_trial"]  # noqa: Y015
@@ -864,6 +908,82 @@ class ExtendStudyResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ExtendStudyResponse: _TypeAlias = ExtendStudyResponse  # noqa: Y015
+
+@_typing.final
+class EditStudyRequest(_message.Message):
+    """Request of EditStudy."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    SPEC_JSON_FIELD_NUMBER: _builtins.int
+    CHANGE_COUNT_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Made by the client; a repeat gets the first answer."""
+    name: _builtins.str
+    """The study's name."""
+    spec_json: _builtins.str
+    """JSON object: the whole study as it is to be."""
+    change_count: _builtins.int
+    """How often it had been changed when that was written; absent: however often."""
+    dry_run: _builtins.bool
+    """Only says what would change."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        spec_json: _builtins.str = ...,
+        change_count: _builtins.int | None = ...,
+        dry_run: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_change_count", b"_change_count", "change_count", b"change_count"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_change_count", b"_change_count", "change_count", b"change_count", "dry_run", b"dry_run", "name", b"name", "request_id", b"request_id", "spec_json", b"spec_json"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__change_count: _TypeAlias = _typing.Literal["change_count"]  # noqa: Y015
+    _WhichOneofArgType__change_count: _TypeAlias = _typing.Literal["_change_count", b"_change_count"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__change_count) -> _WhichOneofReturnType__change_count | None: ...
+
+Global___EditStudyRequest: _TypeAlias = EditStudyRequest  # noqa: Y015
+
+@_typing.final
+class EditStudyResponse(_message.Message):
+    """Response of EditStudy."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STUDY_FIELD_NUMBER: _builtins.int
+    DIFFERENCES_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def study(self) -> Global___Study:
+        """The study."""
+
+    @_builtins.property
+    def differences(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What has changed, in lines for people; none: nothing."""
+
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Warnings in words."""
+
+    def __init__(
+        self,
+        *,
+        study: Global___Study | None = ...,
+        differences: _abc.Iterable[_builtins.str] | None = ...,
+        warnings: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["study", b"study"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["differences", b"differences", "study", b"study", "warnings", b"warnings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EditStudyResponse: _TypeAlias = EditStudyResponse  # noqa: Y015
 
 @_typing.final
 class RetryTrialsRequest(_message.Message):

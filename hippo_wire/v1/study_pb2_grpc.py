@@ -75,6 +75,11 @@ class StudyServiceStub:
                 request_serializer=hippo__wire_dot_v1_dot_study__pb2.ExtendStudyRequest.SerializeToString,
                 response_deserializer=hippo__wire_dot_v1_dot_study__pb2.ExtendStudyResponse.FromString,
                 _registered_method=True)
+        self.EditStudy = channel.unary_unary(
+                '/hippo.v1.StudyService/EditStudy',
+                request_serializer=hippo__wire_dot_v1_dot_study__pb2.EditStudyRequest.SerializeToString,
+                response_deserializer=hippo__wire_dot_v1_dot_study__pb2.EditStudyResponse.FromString,
+                _registered_method=True)
         self.RetryTrials = channel.unary_unary(
                 '/hippo.v1.StudyService/RetryTrials',
                 request_serializer=hippo__wire_dot_v1_dot_study__pb2.RetryTrialsRequest.SerializeToString,
@@ -222,6 +227,13 @@ class StudyServiceServicer:
 
     def ExtendStudy(self, request, context):
         """Raises max_trials or max_steps, or changes endings or the priority.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EditStudy(self, request, context):
+        """Changes the space, the sampler, the policy or how the study is carried out; what is trained stays.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -395,6 +407,11 @@ def add_StudyServiceServicer_to_server(servicer, server):
                     servicer.ExtendStudy,
                     request_deserializer=hippo__wire_dot_v1_dot_study__pb2.ExtendStudyRequest.FromString,
                     response_serializer=hippo__wire_dot_v1_dot_study__pb2.ExtendStudyResponse.SerializeToString,
+            ),
+            'EditStudy': grpc.unary_unary_rpc_method_handler(
+                    servicer.EditStudy,
+                    request_deserializer=hippo__wire_dot_v1_dot_study__pb2.EditStudyRequest.FromString,
+                    response_serializer=hippo__wire_dot_v1_dot_study__pb2.EditStudyResponse.SerializeToString,
             ),
             'RetryTrials': grpc.unary_unary_rpc_method_handler(
                     servicer.RetryTrials,
@@ -704,6 +721,33 @@ class StudyService:
             '/hippo.v1.StudyService/ExtendStudy',
             hippo__wire_dot_v1_dot_study__pb2.ExtendStudyRequest.SerializeToString,
             hippo__wire_dot_v1_dot_study__pb2.ExtendStudyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EditStudy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hippo.v1.StudyService/EditStudy',
+            hippo__wire_dot_v1_dot_study__pb2.EditStudyRequest.SerializeToString,
+            hippo__wire_dot_v1_dot_study__pb2.EditStudyResponse.FromString,
             options,
             channel_credentials,
             insecure,

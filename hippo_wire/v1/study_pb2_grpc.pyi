@@ -49,6 +49,8 @@ class StudyServiceStub:
     """Ends the study; its open trials end as stopped."""
     ExtendStudy: _grpc.UnaryUnaryMultiCallable[_study_pb2.ExtendStudyRequest, _study_pb2.ExtendStudyResponse]
     """Raises max_trials or max_steps, or changes endings or the priority."""
+    EditStudy: _grpc.UnaryUnaryMultiCallable[_study_pb2.EditStudyRequest, _study_pb2.EditStudyResponse]
+    """Changes the space, the sampler, the policy or how the study is carried out; what is trained stays."""
     RetryTrials: _grpc.UnaryUnaryMultiCallable[_study_pb2.RetryTrialsRequest, _study_pb2.RetryTrialsResponse]
     """Opens failed trials again."""
     StopTrial: _grpc.UnaryUnaryMultiCallable[_study_pb2.StopTrialRequest, _study_pb2.StopTrialResponse]
@@ -107,6 +109,8 @@ class StudyServiceAsyncStub(StudyServiceStub):
     """Ends the study; its open trials end as stopped."""
     ExtendStudy: _aio.UnaryUnaryMultiCallable[_study_pb2.ExtendStudyRequest, _study_pb2.ExtendStudyResponse]  # type: ignore[assignment]
     """Raises max_trials or max_steps, or changes endings or the priority."""
+    EditStudy: _aio.UnaryUnaryMultiCallable[_study_pb2.EditStudyRequest, _study_pb2.EditStudyResponse]  # type: ignore[assignment]
+    """Changes the space, the sampler, the policy or how the study is carried out; what is trained stays."""
     RetryTrials: _aio.UnaryUnaryMultiCallable[_study_pb2.RetryTrialsRequest, _study_pb2.RetryTrialsResponse]  # type: ignore[assignment]
     """Opens failed trials again."""
     StopTrial: _aio.UnaryUnaryMultiCallable[_study_pb2.StopTrialRequest, _study_pb2.StopTrialResponse]  # type: ignore[assignment]
@@ -210,6 +214,14 @@ class StudyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_study_pb2.ExtendStudyResponse, _abc.Awaitable[_study_pb2.ExtendStudyResponse]]:
         """Raises max_trials or max_steps, or changes endings or the priority."""
+
+    @_abc_1.abstractmethod
+    def EditStudy(
+        self,
+        request: _study_pb2.EditStudyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_study_pb2.EditStudyResponse, _abc.Awaitable[_study_pb2.EditStudyResponse]]:
+        """Changes the space, the sampler, the policy or how the study is carried out; what is trained stays."""
 
     @_abc_1.abstractmethod
     def RetryTrials(

@@ -35,7 +35,7 @@ COMMENT ON COLUMN studies.project IS 'whose';
 COMMENT ON COLUMN studies.name IS 'unique within the project, deleted studies apart';
 COMMENT ON COLUMN studies.submitted_by IS 'the user whose token submitted it';
 COMMENT ON COLUMN studies.program IS 'what it trains';
-COMMENT ON COLUMN studies.spec IS 'the whole specification, as last extended';
+COMMENT ON COLUMN studies.spec IS 'the whole specification, as last changed';
 COMMENT ON COLUMN studies.state IS 'running, paused, stopped, completed or failed';
 COMMENT ON COLUMN studies.reason IS 'why it is in this state';
 COMMENT ON COLUMN studies.plan IS 'where its trials are planned';
@@ -54,6 +54,20 @@ COMMENT ON COLUMN studies.ended_at IS 'when it last ended';
 COMMENT ON COLUMN studies.points_wanted_at IS 'since when it wants points from outside; none: it wants none';
 COMMENT ON COLUMN studies.deleted_at IS 'when it was deleted; its trials and requests are gone';
 COMMENT ON COLUMN studies.last_sequence IS 'of a deleted study: the highest sequence of its requests';
+
+CREATE TABLE study_specs (
+    since bigint CONSTRAINT pk_study_specs PRIMARY KEY,
+    study bigint NOT NULL CONSTRAINT fk_study_specs_study REFERENCES studies,
+    spec json NOT NULL,
+    differences json NOT NULL
+);
+CREATE INDEX ix_study_specs_study ON study_specs (study);
+COMMENT ON TABLE study_specs IS
+    'How studies were submitted, extended and edited; what was drawn, and policies, follow this order.';
+COMMENT ON COLUMN study_specs.since IS 'journal id of the decision';
+COMMENT ON COLUMN study_specs.study IS 'the study';
+COMMENT ON COLUMN study_specs.spec IS 'the whole specification from then on';
+COMMENT ON COLUMN study_specs.differences IS 'lines: what had changed; empty at its submission';
 
 CREATE TABLE trials (
     study bigint NOT NULL CONSTRAINT fk_trials_study REFERENCES studies,

@@ -28,7 +28,7 @@ studies = Table(
     Column("name", Text, nullable=False, comment="unique within the project, deleted studies apart"),
     Column("submitted_by", Text, nullable=False, comment="the user whose token submitted it"),
     Column("program", Text, ForeignKey("programs.key"), nullable=False, comment="what it trains"),
-    Column("spec", JSON, nullable=False, comment="the whole specification, as last extended"),
+    Column("spec", JSON, nullable=False, comment="the whole specification, as last changed"),
     Column("state", Text, nullable=False, comment="running, paused, stopped, completed or failed"),
     words("reason", "why it is in this state"),
     Column("plan", BigInteger, ForeignKey("plans.id"), comment="where its trials are planned"),
@@ -77,6 +77,17 @@ trials = Table(
     one_of("state", TrialState),
     CheckConstraint("max_steps >= first_max_steps AND first_max_steps > 0", name="max_steps"),
     comment="Points of studies: a sequence each, and how far to train it.",
+)
+
+study_specs = Table(
+    "study_specs",
+    metadata,
+    Column("since", BigInteger, primary_key=True, autoincrement=False, comment="journal id of the decision"),
+    Column("study", BigInteger, ForeignKey("studies.id"), nullable=False, comment="the study"),
+    Column("spec", JSON, nullable=False, comment="the whole specification from then on"),
+    Column("differences", JSON, nullable=False, comment="lines: what had changed; empty at its submission"),
+    Index(None, "study"),
+    comment="How studies were submitted, extended and edited; what was drawn, and policies, follow this order.",
 )
 
 proposals = Table(

@@ -24,7 +24,7 @@ READ = (
     "DownloadCheckpoint"
 )
 CHANGE = (
-    "SubmitStudy PauseStudy ResumeStudy StopStudy ExtendStudy RetryTrials DeleteStudy UploadBundle StopTrial "
+    "SubmitStudy PauseStudy ResumeStudy StopStudy ExtendStudy EditStudy RetryTrials DeleteStudy UploadBundle StopTrial "
     "ExtendTrial ForkTrial EnqueueTrial AskPoints"
 )
 EXPECTED = {

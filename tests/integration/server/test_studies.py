@@ -76,6 +76,33 @@ def test_extending_says_what_may_not_be(client):
     assert json.loads(extended.spec_json)["priority"] == 7
 
 
+def test_an_edit_shows_its_differences_first_and_is_kept_with_who_and_when(client, start_server):
+    submit(client)
+    wanted = spec(name="study", space={"lr": [0.3], "momentum": [0.8, 0.9]})
+    request = study_pb2.EditStudyRequest(
+        request_id="2", name="study", spec_json=dump(wanted.to_json()), change_count=0, dry_run=True
+    )
+    shown = client.studies.EditStudy(request)
+    assert any(line.startswith("max_trials: 4 -> 6") for line in shown.differences)
+    assert dict(shown.study.trial_counts) == {"waiting": 4}
+    request.dry_run = False
+    changed = client.studies.EditStudy(request)
+    assert changed.differences == shown.differences
+    assert dict(changed.study.trial_counts) == {"waiting": 6}
+    read = client.studies.GetStudy(study_pb2.GetStudyRequest(name="study")).study
+    assert read.change_count == 1
+    (change,) = read.changes
+    assert change.by
+    assert change.differences == shown.differences
+    assert abs(change.time.ToSeconds() - read.create_time.ToSeconds()) < 60
+    with pytest.raises(Conflict, match="by somebody else meanwhile"):
+        client.studies.EditStudy(
+            study_pb2.EditStudyRequest(
+                request_id="3", name="study", spec_json=dump(spec(name="study").to_json()), change_count=0
+            )
+        )
+
+
 def test_pages_hold_everything_once_and_in_order(client):
     for number in range(5):
         submit(client, f"s{number}", name=f"study-{number}")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from hippo_core import policies
-from hippo_core.engine.commands import ExtendStudy
+from hippo_core.engine.commands import EditStudy, ExtendStudy
 from hippo_core.engine.engine import Engine
 from hippo_server.store import Store
 from tests.integration.store.stored_cluster import StoredCluster
@@ -41,7 +43,7 @@ class ComparingCluster(StoredCluster):
     ids=lambda policy: str(policy.name),
 )
 def test_verdicts_are_the_same_from_the_rows_at_any_moment(store: Store, policy: policies.PolicySpec) -> None:
-    """1. A study on two workers, of which one dies. 2. It is extended. 3. At many moments the rows are read back."""
+    """1. A study on two workers, of which one dies. 2. It is extended, and edited. 3. Rows are read back."""
     cluster = ComparingCluster(3, {"a": 2, "b": 1}, store, 5)
     if policy.name in {"pbt", "pb2"}:
         submit(cluster, made(policy, max_steps=6))
@@ -54,6 +56,9 @@ def test_verdicts_are_the_same_from_the_rows_at_any_moment(store: Store, policy:
             cluster.kill_worker("a")
         if moment == 8:
             cluster.tell(ExtendStudy(project="default", name="study", max_steps=9))
+        if moment == 10:
+            edited = replace(spec(rates=PIECES[:4], max_steps=9), policy=policies.hyperband(1, 2))
+            cluster.tell(EditStudy(project="default", name="study", spec=edited))
         cluster.expect_equal_from_rows()
         if moment % 3 == 2:
             cluster.restart_server()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -13,6 +14,7 @@ from hippo_core.engine.commands import (
     Command,
     DeleteStudy,
     DrainWorker,
+    EditStudy,
     EnqueueTrial,
     ExtendStudy,
     ExtendTrial,
@@ -55,6 +57,7 @@ def test_all_commands_and_faults_come_back(store: Store, seed: int) -> None:
         lambda name: PauseStudy(project="default", name=name),
         lambda name: ResumeStudy(project="default", name=name),
         lambda name: ExtendStudy(project="default", name=name, max_steps=chosen.randrange(9, 14), priority=1),
+        lambda name: edited(cluster, name, chosen),
         lambda name: StopStudy(project="default", name=name),
         lambda name: RetryTrials(project="default", name=name),
         lambda name: ForkTrial(
@@ -91,6 +94,20 @@ def test_all_commands_and_faults_come_back(store: Store, seed: int) -> None:
         cluster.restart_server()
     cluster.write()
     assert [entry.event for entry in store.journal()] == cluster.journal
+
+
+def edited(cluster: StoredCluster, name: str, chosen: random.Random) -> Command:
+    """Another policy, or another space; of a study that is not there, what is refused."""
+    study = cluster.engine.state.study_named("default", name)
+    if study is None:
+        return StopStudy(project="default", name=name)
+    changes = [
+        replace(
+            study.spec, policy=chosen.choice([policies.sha(1, 3), policies.full(), policies.patience(2)])
+        ),
+        replace(spec(name, PIECES[-chosen.randrange(1, 4) :]), policy=study.spec.policy, checkpoint_every=3),
+    ]
+    return EditStudy(project="default", name=name, spec=chosen.choice(changes))
 
 
 def submit_or_refuse(cluster: StoredCluster, name: str, chosen: random.Random) -> None:

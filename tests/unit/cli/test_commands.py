@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,12 +13,14 @@ from typing import Any
 
 import pytest
 
+from hippo_client.cli import edit as edit_command
 from hippo_client.cli import study as study_commands
 from hippo_client.cli import trial as trial_commands
 from hippo_client.cli import worker as worker_commands
 from hippo_client.cli.main import call
 from hippo_core.errors import InvalidStudy, NotFound
 from hippo_wire.v1 import admin_pb2, study_pb2
+from tests.studies import grid
 from tests.unit.cli.pictures import snapshot, trial
 
 SCHEDULE = {"schedule": "multistep", "initial": 0.05, "gamma": 0.1, "milestones": [9, 18]}
@@ -56,6 +59,9 @@ WORKER = admin_pb2.Worker(
 )
 
 
+EDITABLE = study_pb2.Study(name="digits", spec_json=json.dumps(grid({"lr": 0.1}, name="digits").to_json()))
+
+
 class Server:
     """Answers each method with what the test gave it, and keeps the requests."""
 
@@ -71,6 +77,9 @@ class Server:
             "ResumeStudy": study_pb2.ResumeStudyResponse(study=STUDY),
             "StopStudy": study_pb2.StopStudyResponse(study=STUDY),
             "ExtendStudy": study_pb2.ExtendStudyResponse(study=STUDY),
+            "EditStudy": study_pb2.EditStudyResponse(
+                study=STUDY, differences=["priority: 0 -> 3"], warnings=["look here"]
+            ),
             "RetryTrials": study_pb2.RetryTrialsResponse(study=STUDY, trial_count=2),
             "ExtendTrial": study_pb2.ExtendTrialResponse(trial=OTHER, extended=True, warnings=["rounded"]),
             "ForkTrial": study_pb2.ForkTrialResponse(trial=OTHER),
@@ -112,7 +121,7 @@ class Server:
         }
 
     def __getattr__(self, method: str) -> Callable[[Any], Any]:
-        def answer(request: Any) -> Any:
+        def answer(request: Any, **_: Any) -> Any:
             self.requests.append(request)
             given = self.answers[method]
             if isinstance(given, Exception):
@@ -130,7 +139,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Server:
     def connect(**_: object) -> Iterator[Any]:
         yield SimpleNamespace(connection=SimpleNamespace(studies=fake, admin=fake))
 
-    for module in (study_commands, trial_commands, worker_commands):
+    for module in (study_commands, edit_command, trial_commands, worker_commands):
         monkeypatch.setattr(module, "connect", connect)
     return fake
 
@@ -161,7 +170,7 @@ def text(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
 def test_study_show_json_has_the_promised_shape(result: Callable[..., Any]) -> None:
     shown = result("study", "show", "digits")
     assert list(shown) == [
-        "study", "state", "trials", "best", "savings", "reason", "ending", "endings",
+        "study", "state", "trials", "best", "savings", "reason", "ending", "endings", "changes",
     ]  # fmt: skip
     assert (shown["study"], shown["state"], shown["trials"]["completed"]) == ("digits", "completed", 1)
     assert shown["best"] == {
@@ -412,6 +421,55 @@ def test_show_tells_why_a_study_ended_and_how_far_its_other_endings_have_come(
     server.answers["GetStudy"] = study_pb2.GetStudyResponse(study=ended)
     lines = text("study", "show", "digits").splitlines()
     assert lines[1:5] == [reached, "", "Endings", "  timeout: ran 1 min 0 s of 2 h 0 min"]
+
+
+def test_edit_of_the_priority_asks_nothing(server: Server, result: Callable[..., Any]) -> None:
+    server.answers["GetStudy"] = study_pb2.GetStudyResponse(study=EDITABLE)
+    assert result("study", "edit", "digits", "--priority", "3") == {
+        "study": "digits",
+        "changed": True,
+        "differences": ["priority: 0 -> 3"],
+        "warnings": ["look here"],
+    }
+    request = server.requests[-1]
+    assert json.loads(request.spec_json)["priority"] == 3
+    assert not request.dry_run
+
+
+def test_edit_shows_what_would_change_and_does_nothing(
+    server: Server, text: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.answers["GetStudy"] = study_pb2.GetStudyResponse(study=EDITABLE)
+    shown = text("study", "edit", "digits", "--priority", "3", "--dry-run")
+    assert shown == "priority: 0 -> 3\ndigits would be changed.\n"
+    assert [request.dry_run for request in server.requests if hasattr(request, "dry_run")] == [True]
+    server.answers["EditStudy"] = study_pb2.EditStudyResponse(study=STUDY)
+    assert text("study", "edit", "digits", "--priority", "0") == "Nothing to change in digits.\n"
+
+
+def test_edit_without_anything_to_change_or_anybody_to_ask_ends_with_2(
+    server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(["study", "edit", "digits"]) == 2
+    assert "--priority" in capsys.readouterr().err
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: False))
+    assert call(["study", "edit", "digits", "study.py"]) == 2
+    assert "--yes" in capsys.readouterr().err
+    assert server.requests == []
+
+
+def test_show_tells_how_a_study_was_changed(
+    server: Server, text: Callable[..., str], result: Callable[..., Any]
+) -> None:
+    changed = study_pb2.Study()
+    changed.CopyFrom(STUDY)
+    changed.changes.add(by="ada", differences=["priority: 0 -> 3"]).time.FromSeconds(86_400)
+    server.answers["GetStudy"] = study_pb2.GetStudyResponse(study=changed)
+    shown = text("study", "show", "digits")
+    assert re.search(r"Changed 1970-01-0[123] \d\d:\d\d by ada\n  priority: 0 -> 3", shown)
+    assert result("study", "show", "digits")["changes"] == [
+        {"at": "1970-01-02T00:00:00+00:00", "by": "ada", "differences": ["priority: 0 -> 3"]}
+    ]
 
 
 @pytest.mark.usefixtures("server")

@@ -86,6 +86,19 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
         study = self._find(context, request.name)
         return self._change(context, request, lambda: study_pb2.ExtendStudyResponse(study=study))
 
+    def EditStudy(self, request, context):  # noqa: N802
+        study = self._find(context, request.name)
+        present = StudySpec.from_json(json.loads(study.spec_json))
+        lines = StudySpec.from_json(json.loads(request.spec_json)).differences(present, 50)
+
+        def edit():
+            study.spec_json = request.spec_json
+            return study_pb2.EditStudyResponse(study=study, differences=lines, warnings=["rounded"])
+
+        if request.dry_run:
+            return study_pb2.EditStudyResponse(study=study, differences=lines)
+        return self._change(context, request, edit)
+
     def RetryTrials(self, request, context):  # noqa: N802
         study = self._find(context, request.name)
         return self._change(

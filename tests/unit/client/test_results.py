@@ -32,6 +32,7 @@ def test_the_shape_of_a_study():
         "reason": "",
         "ending": None,
         "endings": [],
+        "changes": [],
     }  # fmt: skip
 
 

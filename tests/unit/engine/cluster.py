@@ -311,7 +311,12 @@ class Cluster:
         task = self.engine.proposal_task(wanted)
         assignment, notes = own_point(task) or (propose(task), {"of": wanted.trial})
         command = ProposeTrial(
-            study=study, trial=wanted.trial, sequence=wanted.sequence, assignment=assignment, notes=notes
+            study=study,
+            trial=wanted.trial,
+            sequence=wanted.sequence,
+            spaces=wanted.spaces,
+            assignment=assignment,
+            notes=notes,
         )
         self.proposed.append(command)
         self.tell(command)

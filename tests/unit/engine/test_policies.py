@@ -20,6 +20,7 @@ from hippo_core import policies
 from hippo_core.engine import journal
 from hippo_core.engine.commands import (
     Command,
+    EditStudy,
     EnqueueTrial,
     ExtendStudy,
     ExtendTrial,
@@ -152,6 +153,11 @@ def test_no_verdict_changes_over_commands_failures_and_divergence(
         lambda name: StopTrial(project="default", name=name, trial=chosen.randrange(6)),
         lambda name: ExtendTrial(
             project="default", name=name, trial=chosen.randrange(6), to=chosen.randrange(1, 16)
+        ),
+        lambda name: EditStudy(
+            project="default",
+            name=name,
+            spec=replace(study_of(cluster, name).spec, policy=chosen.choice([*HALVING, *WATCHING])),
         ),
     ]
     for _ in range(16):

@@ -1,0 +1,98 @@
+"""What trials are drawn from, where a study's space or sampler was edited.
+
+A trial keeps the space that it was drawn from, and with it its hyper-parameters. Beside that it has a place in the
+study's present space, if its hyper-parameters are a point of it: samplers that learn see it there, and a grid does not
+try it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import islice
+
+from hippo_core.engine.state import Study
+from hippo_core.errors import InvalidStudy
+from hippo_core.points import read_point
+from hippo_core.program import canonical_json
+from hippo_core.space import Assignment, Space
+from hippo_core.study import StudySpec, hyperparameters_of
+
+
+def drawn_otherwise(one: StudySpec, other: StudySpec) -> bool:
+    """Whether trials are drawn from another space, or by another sampler."""
+    return one.sampler != other.sampler or one.space != other.space
+
+
+def points_in(space: Space, study: Study) -> dict[int, Assignment | None]:
+    """The places in a space of a study's trials, users' forks apart, by number; None: it lies outside."""
+    equal: dict[int, bool] = {}  # by the identity of a space, of which trials have few
+    found = {}
+    for trial in study.trials.values():
+        if trial.fork is None:
+            if id(trial.space) not in equal:
+                equal[id(trial.space)] = trial.space == space
+            found[trial.number] = (
+                trial.assignment
+                if equal[id(trial.space)]
+                else _read(space, hyperparameters_of(trial.space, trial.assignment))
+            )
+    return found
+
+
+def _read(space: Space, hyperparameters: Mapping[str, object]) -> Assignment | None:
+    try:
+        return read_point(space, hyperparameters, "trial")
+    except InvalidStudy:
+        return None
+
+
+def continued(study: Study, spec: StudySpec) -> StudySpec:
+    """A further specification of a study, that knows what was drawn before.
+
+    A grid that is to be tried whole has as many trials as there are, and as it has points that none of them is.
+    """
+    earlier = study.drawn if drawn_otherwise(spec, study.spec) else study.spec.earlier
+    max_trials = spec.max_trials
+    if earlier and spec.sampler.enumerates and max_trials == _whole_grid(spec):
+        max_trials = study.drawn + sum(1 for _ in _untried(study, spec.space))
+    return replace(spec, earlier=earlier, max_trials=max_trials)
+
+
+def _whole_grid(spec: StudySpec) -> int:
+    return len(spec.initial) + (spec.sampler.count(spec.space) or 0)
+
+
+def _untried(study: Study, space: Space) -> Iterator[Assignment]:
+    """The points of a finite space whose hyper-parameters no trial has that was drawn, in order."""
+    tried = {
+        canonical_json(study.hyperparameters(trial)) for trial in study.trials.values() if trial.fork is None
+    }
+    return (
+        point
+        for point in space.assignments()
+        if canonical_json(hyperparameters_of(space, point)) not in tried
+    )
+
+
+def further_points(study: Study, spec: StudySpec) -> list[Assignment]:
+    """The points of the trials that a study has still to create and that are known beforehand.
+
+    Args:
+        study: The study.
+        spec: Its specification, present or to come.
+
+    Raises:
+        InvalidStudy: Its grid has not so many.
+    """
+    count = max(0, spec.known_trials - study.drawn)
+    if not (spec.earlier and spec.sampler.enumerates):
+        return [spec.point(place) for place in range(study.drawn, study.drawn + count)]
+    found = list(islice(_untried(study, spec.space), count))
+    if len(found) < count:
+        raise InvalidStudy(
+            "max_trials",
+            f"the grid has {len(found)} points that are no trials yet, which is less than the {count} to come",
+            f"Use max_trials={study.drawn + len(found)}: it counts the earlier trials, too.",
+        )
+    return found
