@@ -19,8 +19,8 @@ a test fails where this page is not what they say.
 SECTIONS: tuple[tuple[str, str, Mapping[StrEnum, frozenset[StrEnum]]], ...] = (
     (
         "A study",
-        "A study that has ended is taken up again by a larger `max_trials` or `max_steps`, by another policy, by a change of the "
-        "ending that ended it, or by a retry.",
+        "A study that has ended is taken up again by a larger `max_trials` or `max_steps`, by another policy, by a "
+        "change of the ending that ended it, or by a retry.",
         states.STUDY_TRANSITIONS,
     ),
     (
