@@ -95,12 +95,14 @@ def test_a_target_ends_a_study_and_a_raised_one_takes_it_up(
         assert found.reason == "target 0.2 reached: trial 0 has accuracy 0.2 at step 2"
         assert (found.best_trial.number, found.best_trial.step) == (0, 2)
         assert dict(found.trial_counts) == {"completed": 1, "stopped": 11}
+        before = ran(server)
         again = submit(client, spec(endings.target(0.9)), "two")
         assert again.outcome == study_pb2.SUBMIT_OUTCOME_EXTENDED
         assert list(again.study.endings) == ["target: accuracy 0.9"]
         worker.work(ended(client), stream)
     assert dict(study(client).trial_counts) == {"completed": 12}
     assert study(client).ending == ""
+    assert ran(server) > before
 
 
 def test_a_terminator_ends_a_study(server: RunningServer, client: Connection) -> None:
