@@ -13,6 +13,7 @@ from typing import Any
 from hippo_core import policies, samplers
 from hippo_core.arguments import suggestion
 from hippo_core.errors import InvalidStudy
+from hippo_core.own_policy import Policy
 from hippo_core.points import read_point
 from hippo_core.policies import PolicySpec
 from hippo_core.program import Resources
@@ -144,7 +145,9 @@ def policy(given: Any) -> PolicySpec:
         return policies.full()
     if not isinstance(given, PolicySpec):
         hint = "Write policies.full() or policies.asha(min_steps=1, reduction_factor=3)."
-        if callable(given):
+        if isinstance(given, type) and issubclass(given, Policy):
+            hint = f"Write policies.own({given.__name__})."
+        elif callable(given):
             hint = f"Call it: policies.{getattr(given, '__name__', 'full')}(...)."
         raise InvalidStudy("policy", f"{given!r} is no policy.", hint)
     return given

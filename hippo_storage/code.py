@@ -165,7 +165,7 @@ class _Closure:
                 )
 
     def _parse(self, name: str) -> Source:
-        return parse(name, self._files[name].path.read_bytes())
+        return parse(name, self._files[name].path.read_bytes(), self._field)
 
 
 def iter_growing(names: dict[str, None]) -> Iterator[str]:

@@ -53,12 +53,13 @@ class Source:
     listed: tuple[str, ...]
 
 
-def parse(name: str, text: bytes) -> Source:
+def parse(name: str, text: bytes, field: str = "trainer") -> Source:
     """Reads a Python file.
 
     Args:
         name: Its name in the bundle, with slashes.
         text: Its bytes.
+        field: Whose module needs it, for messages.
 
     Raises:
         InvalidStudy: It has a syntax error; names the file and the line.
@@ -72,7 +73,7 @@ def parse(name: str, text: bytes) -> Source:
     except (SyntaxError, ValueError, RecursionError) as error:
         line = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
         reason = error.msg if isinstance(error, SyntaxError) else str(error)
-        raise InvalidStudy("trainer", f"{name}{line}: {reason}", "Correct the file.") from error
+        raise InvalidStudy(field, f"{name}{line}: {reason}", "Correct the file.") from error
     package = _package(name)
     wanted: list[Wanted] = []
     listed: list[str] = []

@@ -17,7 +17,7 @@ from hippo_core.engine.state import Study, Trial
 from hippo_core.engine.states import TrialState
 from hippo_core.engine.trial_paths import walk
 from hippo_core.errors import InvalidStudy
-from hippo_core.policies import ManualSpec
+from hippo_core.policies import ManualSpec, OwnSpec
 from hippo_core.simulation.bounds import level_bound, path_bound
 from hippo_core.simulation.costs import Clockwork, Costs, Host, seconds
 from hippo_core.simulation.power_law import PowerLaw
@@ -232,6 +232,14 @@ def _check(studies: Sequence[StudySpec], hosts: Sequence[Host], arrivals: Sequen
             )
     if not hosts:
         raise InvalidStudy("hosts", "there is none", "Give at least one worker with a slot.")
+    for spec in studies:
+        if isinstance(spec.policy, OwnSpec):
+            raise InvalidStudy(
+                "policy",
+                f"{spec.policy.name} of the study '{spec.name}' is a policy of one's own, and only built-in ones are "
+                "simulated",
+                "Take policies.asha() in its place, say, or policies.full() for the most that it can take.",
+            )
     for field, names in (
         ("studies", [spec.name for spec in studies]),
         ("hosts", [host.name for host in hosts]),

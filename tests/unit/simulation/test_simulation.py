@@ -359,3 +359,8 @@ def test_a_trial_that_is_promoted_late_finds_the_state_at_which_it_leaves_the_ot
     costs = Costs(save_seconds=overhead, load_seconds=overhead)
     found = simulate([small(policy=policy)], hosts(slots), costs=costs, seed=seed, checked=True)
     assert found.steps_retrained == 0
+
+
+def test_a_policy_of_ones_own_is_not_simulated() -> None:
+    with pytest.raises(InvalidStudy, match="my_policy:Mine of the study 'study' is a policy of one's own"):
+        simulate([small(policy=policies.own("my_policy:Mine", {}))], [Host(name="a", slots=1)])
