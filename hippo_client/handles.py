@@ -150,6 +150,8 @@ class StudyHandle:
     def dataframe(self) -> pd.DataFrame:
         """The trials as a pandas table: number, state, step, then metrics and hyper-parameters by name.
 
+        Of repeats the metrics are means, and ``NAME_spread`` is the standard deviation.
+
         Schedules are written as in a study file.
         """
         try:
@@ -547,4 +549,6 @@ def _row(trial: Trial) -> dict[str, Any]:
         name: hyperparameter(value) if isinstance(value, dict | list) else value
         for name, value in trial.hyperparameters.items()
     }
-    return {"trial": trial.number, "state": trial.state.value, "step": trial.step, **trial.metrics, **written}
+    spread = {f"{name}_spread": value for name, value in trial.spread.items()}
+    row = {"trial": trial.number, "state": trial.state.value, "step": trial.step}
+    return {**row, **trial.metrics, **spread, **written}

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from hippo_client import results
 from hippo_client.cli.picture import saved_fraction
-from hippo_client.cli.words import hyperparameter, number
+from hippo_client.cli.words import hyperparameter, measured
 from hippo_core.engine.states import ENDED_STUDY_STATES, ENDED_TRIAL_STATES, TrialState
 
 if TYPE_CHECKING:
@@ -148,7 +148,10 @@ def trial_html(trial: study_pb2.Trial) -> str:
         ("trial", str(told["trial"])),
         ("state", f"{told['state']}: {trial.reason}" if trial.reason else told["state"]),
         ("step", f"{told['step']} of {trial.max_steps}"),
-        *((name, number(value)) for name, value in told["metrics"].items()),
+        *(
+            (name, measured(value, told.get("spread", {}).get(name)))
+            for name, value in told["metrics"].items()
+        ),
         *((name, hyperparameter(value)) for name, value in told["hyperparameters"].items()),
     ]
     return _listing(rows)
@@ -167,7 +170,10 @@ def _summary(study: study_pb2.Study) -> list[tuple[str, str]]:
         rows.append(("slots busy", f"{study.slots_busy} of {study.slots_total}"))
     if told["best"] is not None:
         best = told["best"]
-        metrics = ", ".join(f"{name} {number(value)}" for name, value in best["metrics"].items())
+        spread = best.get("spread", {})
+        metrics = ", ".join(
+            f"{name} {measured(value, spread.get(name))}" for name, value in best["metrics"].items()
+        )
         rows.append(("best", f"trial {best['trial']} at step {best['step']}: {metrics}"))
     return rows
 
@@ -211,7 +217,7 @@ def _trials_table(trials: Sequence[study_pb2.Trial]) -> str:
                 str(each["trial"]),
                 each["state"],
                 str(each["step"]),
-                *(number(each["metrics"].get(name)) for name in metrics),
+                *(measured(each["metrics"].get(name), each.get("spread", {}).get(name)) for name in metrics),
                 *(hyperparameter(each["hyperparameters"].get(name, "")) for name in names),
             )
         )

@@ -61,6 +61,7 @@ def best_json(trial: study_pb2.Trial) -> Json:
         "step": trial.step,
         "metrics": metrics_json(trial.metrics),
         "hyperparameters": json.loads(trial.hyperparameters_json),
+        **_spread(trial.spread),
     }
 
 
@@ -85,7 +86,30 @@ def trial_json(trial: study_pb2.Trial) -> Json:
         "metrics": metrics_json(trial.metrics),
         "hyperparameters": json.loads(trial.hyperparameters_json),
         "reason": trial.reason,
+        **_spread(trial.spread),
     }
+
+
+def _spread(spread: Iterable[study_pb2.Metric]) -> Json:
+    """How far the metrics of repeats spread; nothing without repeats."""
+    found = metrics_json(spread)
+    return {"spread": found} if found else {}
+
+
+def repeats_json(repeats: Iterable[study_pb2.Repeat]) -> list[Json]:
+    """A trial's repeats, each by itself."""
+    from hippo_wire import enums
+
+    return [
+        {
+            "repeat": each.repeat,
+            "seed": each.seed,
+            "state": enums.trial_state(each.state).value,
+            "step": each.step,
+            "history": history_json(each.history),
+        }
+        for each in repeats
+    ]
 
 
 def trial_detail_json(detail: study_pb2.GetTrialResponse) -> Json:
@@ -110,12 +134,16 @@ def trial_detail_json(detail: study_pb2.GetTrialResponse) -> Json:
             for part in detail.path
         ],
         "fork": fork,
+        **({"repeats": repeats_json(detail.repeats)} if detail.repeats else {}),
     }
 
 
 def history_json(evaluations: Iterable[study_pb2.Evaluation]) -> list[Json]:
     """Evaluations by step."""
-    return [{"step": each.step, "metrics": metrics_json(each.metrics)} for each in evaluations]
+    return [
+        {"step": each.step, "metrics": metrics_json(each.metrics), **_spread(each.spread)}
+        for each in evaluations
+    ]
 
 
 def metrics_json(metrics: Iterable[study_pb2.Metric]) -> dict[str, float | None]:

@@ -40,7 +40,8 @@ class Study:
         unit: What a step is: ``"epoch"``, ``"iteration"``, ...
         evaluate_every: Evaluate after so many steps; 1 for epochs, to be given for other units.
         seed: Of all random generators, and of the sampler.
-        repeats: How often each point is trained, with seeds of its own. Only 1 so far.
+        repeats: How often each point is trained, with the seeds seed, seed + 1, ...: a trial's metrics are the means,
+            and it counts once in ``max_trials``.
         options: Plain data for the trainer, as ``context.options``.
         data_version: A word for the data that is trained on: another word, another program.
         deterministic: Whether torch is asked for deterministic algorithms.
@@ -91,7 +92,6 @@ class Study:
         **unknown: Any,
     ) -> None:
         given.refuse_unknown(unknown)
-        given.refuse_unbuilt(repeats)
         self.origin = find_origin()
         self.trainer = refer(trainer, self.origin)
         self.code_paths = given.code_paths(code, self.origin.folder)
@@ -112,7 +112,7 @@ class Study:
             name=given.name(name, self.origin.file), objectives=given.objectives(maximize, minimize),
             max_trials=given.max_trials(max_trials, drawn, searched, len(first)), max_steps=given.max_steps(max_steps),
             secrets=given.names(secrets, "secrets"), checkpoint_every=checkpoint_every, priority=priority,
-            initial=first, endings=checked_endings(endings),
+            initial=first, endings=checked_endings(endings), repeats=repeats,
         )  # fmt: skip
 
     @property

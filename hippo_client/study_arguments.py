@@ -79,16 +79,6 @@ def refuse_unknown(unknown: Mapping[str, Any]) -> None:
         raise InvalidStudy(name, "is no argument of Study.", suggestion(name, ARGUMENTS, _PEERS))
 
 
-def refuse_unbuilt(repeats: Any) -> None:
-    """Refuses what is not built yet."""
-    if repeats != 1 or isinstance(repeats, bool):
-        raise InvalidStudy(
-            "repeats",
-            f"must be 1, not {repeats!r}: repeated trials are not supported yet.",
-            "Submit the study again under another name with another seed.",
-        )
-
-
 def initial(given: Any, space: Space) -> tuple[Mapping[str, Scalar], ...]:
     """The points to try first, as what is drawn at each."""
     if isinstance(given, str | Mapping) or not isinstance(given, Iterable):

@@ -91,6 +91,15 @@ class Trial:
         return results.metrics_json(self._message.metrics)
 
     @property
+    def spread(self) -> dict[str, float | None]:
+        """By name, the sample standard deviation of its repeats, whose means ``metrics`` has; empty without."""
+        return results.metrics_json(self._message.spread)
+
+    def repeats(self) -> list[dict[str, Any]]:
+        """Its repeats, each by itself; none without: ``[{"repeat", "seed", "state", "step", "history"}, ...]``."""
+        return results.repeats_json(self._detail().repeats)
+
+    @property
     def hyperparameters(self) -> dict[str, Any]:
         """By name: constants plain, schedules as ``{"schedule": "cosine", "initial": 0.1, ...}``."""
         found: dict[str, Any] = json.loads(self._message.hyperparameters_json)
@@ -230,9 +239,12 @@ class Trial:
         )
 
     def __repr__(self) -> str:
-        from hippo_client.cli.words import hyperparameter, number
+        from hippo_client.cli.words import hyperparameter, measured
 
-        metrics = " ".join(f"{name}={number(value)}" for name, value in self.metrics.items())
+        spread = self.spread
+        metrics = " ".join(
+            f"{name}={measured(value, spread.get(name))}" for name, value in self.metrics.items()
+        )
         written = ", ".join(f"{name}={hyperparameter(value)}" for name, value in self.hyperparameters.items())
         return (
             f"<Trial {self.number}: {self.state} at step {self.step}; {metrics or 'no metrics'}; {written}>"

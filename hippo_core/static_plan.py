@@ -115,10 +115,12 @@ def plan_studies(specs: Iterable[StudySpec]) -> StaticPlan:
         first_values: dict[str, set[Any]] = {}
         for number in range(spec.max_trials):
             assignment = spec.point(number)
-            sequence, stop = spec.sequence(assignment), spec.max_steps_of(assignment)
-            for counting in (alone, together):
-                counting.add(counting.plan.insert(sequence, stop), stop)
-            laws = sequence.laws(0)
+            stop = spec.max_steps_of(assignment)
+            for repeat in range(spec.repeats):
+                sequence = spec.sequence(assignment, repeat)
+                for counting in (alone, together):
+                    counting.add(counting.plan.insert(sequence, stop), stop, is_trial=repeat == 0)
+            laws = spec.sequence(assignment).laws(0)
             for name, law in zip(laws.names, laws.laws, strict=True):
                 first_values.setdefault(name, set()).add(law.typed_value(0))
         splits = {name: len(values) for name, values in sorted(first_values.items()) if len(values) > 1}
@@ -142,7 +144,7 @@ class _Counting:
         plan: The plan.
         ends: By node, the steps at which trials end.
         trials: How many were added.
-        steps: Their steps, each trial alone.
+        steps: Their steps, each trial, and each repeat, alone.
         longest: The steps of the longest.
     """
 
@@ -152,10 +154,10 @@ class _Counting:
     steps: int = 0
     longest: int = 0
 
-    def add(self, node: Node, stop: int) -> None:
-        """Counts a trial that was inserted."""
+    def add(self, node: Node, stop: int, *, is_trial: bool) -> None:
+        """Counts a trial that was inserted, or a further repeat of one."""
         self.ends.setdefault(node.id, set()).add(stop)
-        self.trials += 1
+        self.trials += is_trial
         self.steps += stop
         self.longest = max(self.longest, stop)
 

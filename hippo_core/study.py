@@ -19,6 +19,7 @@ from hippo_core.policies import DehbSpec, FullSpec, PatienceSpec, Policy, Policy
 from hippo_core.policies.halving import HalvingSpec
 from hippo_core.policies.policy import round_up
 from hippo_core.program import Program, canonical_json, require_int
+from hippo_core.repeats import MOST_REPEATS, SEED, seed_schedule
 from hippo_core.samplers import Dehb, Sampler
 from hippo_core.sequence import Sequence
 from hippo_core.space import Assignment, EndOf, Space
@@ -75,6 +76,7 @@ class StudySpec:
         secrets: Environment variables of the worker that the trainer may see.
         initial: The points of the first trials, whatever the sampler: what is drawn for each domain.
         endings: What ends it before all its trials have come to their end, in their order.
+        repeats: How often each point is trained, with seeds of its own; it counts once in ``max_trials``.
         earlier: How many trials were drawn before the space or the sampler was edited last; no part of the content.
     """
 
@@ -92,6 +94,7 @@ class StudySpec:
     secrets: tuple[str, ...] = ()
     initial: tuple[Mapping[str, Scalar], ...] = ()
     endings: tuple[Ending, ...] = ()
+    repeats: int = 1
     earlier: int = 0
 
     def __post_init__(self) -> None:
@@ -218,19 +221,22 @@ class StudySpec:
         _check_point(self, found, "")
         return found
 
-    def sequence(self, assignment: Assignment) -> Sequence:
-        """A trial's schedules, side by side."""
-        resolved = self.space.resolve(assignment)
-        return Sequence({name: self._stretches(name, part) for name, part in resolved.items()})
+    def sequence(self, assignment: Assignment, repeat: int = 0) -> Sequence:
+        """A trial's schedules, side by side; those of a repeat of it beside its seed."""
+        return self._sequence(self.space.resolve(assignment), repeat)
 
     def hyperparameters(self, assignment: Assignment) -> dict[str, Any]:
         """A trial's hyper-parameters as JSON: schedules as objects, constants plain."""
         return hyperparameters_of(self.space, assignment)
 
-    def sequence_of(self, hyperparameters: Mapping[str, Any]) -> Sequence:
+    def sequence_of(self, hyperparameters: Mapping[str, Any], repeat: int = 0) -> Sequence:
         """A trial's schedules, given its hyper-parameters as :meth:`hyperparameters` gives them."""
         parts = {name: part_from_json(part, f"space[{name!r}]") for name, part in hyperparameters.items()}
-        return Sequence({name: self._stretches(name, part) for name, part in parts.items()})
+        return self._sequence(parts, repeat)
+
+    def _sequence(self, parts: Mapping[str, Any], repeat: int) -> Sequence:
+        stretches = {name: self._stretches(name, part) for name, part in parts.items()}
+        return Sequence({**stretches, **seed_schedule(self.program.seed, repeat)})
 
     def max_steps_of(self, assignment: Assignment) -> int:
         """How far a trial may be trained: a multiple of ``evaluate_every``."""
@@ -314,6 +320,7 @@ class StudySpec:
             "priority": self.priority,
             "secrets": list(self.secrets),
             "endings": [each.to_json() for each in self.endings],
+            "repeats": self.repeats,
             "earlier": self.earlier,
         }
 
@@ -524,6 +531,13 @@ def _check_limits(spec: StudySpec) -> None:
         if spec.max_steps > LARGEST_STEP:
             raise InvalidStudy("max_steps", f"must be at most {LARGEST_STEP}, not {spec.max_steps}")
     require_int(spec.earlier, "earlier", 0)
+    require_int(spec.repeats, "repeats", 1, "It is how often each point is trained, with seeds of its own.")
+    if spec.repeats > MOST_REPEATS:
+        raise InvalidStudy("repeats", f"must be at most {MOST_REPEATS}, not {spec.repeats}")
+    if SEED in spec.space.kinds:
+        raise InvalidStudy(
+            f"space[{SEED!r}]", "is the name of what repeats have for a seed", "Use another one."
+        )
     if spec.checkpoint_every is not None:
         require_int(spec.checkpoint_every, "checkpoint_every", 1, "None saves as often as the cost allows.")
     for field in ("checkpoint_every", "evaluate_every"):

@@ -74,6 +74,7 @@ def trial(view: TrialView) -> study_pb2.Trial:
         step=view.step,
         max_steps=view.max_steps,
         metrics=_metrics(view.metrics),
+        spread=_metrics(view.spread),
         hyperparameters_json=dump(dict(view.hyperparameters)),
         reason=view.reason,
         parent=view.parent,
@@ -102,6 +103,16 @@ def trial_detail(detail: TrialDetail) -> study_pb2.GetTrialResponse:
         checkpoints=[_checkpoint(each) for each in detail.checkpoints],
         program_key=detail.program_key,
         environment_json=detail.environment,
+        repeats=[
+            study_pb2.Repeat(
+                repeat=each.repeat,
+                seed=each.seed,
+                state=enums.TRIAL_STATES[each.state],
+                step=each.step,
+                history=[_evaluation(evaluation) for evaluation in each.history],
+            )
+            for each in detail.repeats
+        ],
     )
 
 
@@ -169,7 +180,7 @@ def _savings(view: SavingsView) -> study_pb2.Savings:
 
 
 def _evaluation(view: EvaluationView) -> study_pb2.Evaluation:
-    return study_pb2.Evaluation(step=view.step, metrics=_metrics(view.metrics))
+    return study_pb2.Evaluation(step=view.step, metrics=_metrics(view.metrics), spread=_metrics(view.spread))
 
 
 def _checkpoint(view: CheckpointRef) -> study_pb2.Checkpoint:

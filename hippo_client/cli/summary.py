@@ -7,7 +7,7 @@ from datetime import UTC
 from typing import TYPE_CHECKING
 
 from hippo_client.cli.picture import reason_words, saved_fraction
-from hippo_client.cli.words import counts, hyperparameter, number, percent, plural
+from hippo_client.cli.words import counts, hyperparameter, measured, percent, plural
 from hippo_client.results import metrics_json, study_state
 from hippo_core.engine.states import TrialState
 
@@ -61,7 +61,10 @@ def _best(study: study_pb2.Study) -> str:
     if not study.HasField("best_trial"):
         return ""
     best = study.best_trial
-    metrics = ", ".join(f"{name} {number(value)}" for name, value in metrics_json(best.metrics).items())
+    spread = metrics_json(best.spread)
+    metrics = ", ".join(
+        f"{name} {measured(value, spread.get(name))}" for name, value in metrics_json(best.metrics).items()
+    )
     return "\n".join([f"Best: trial {best.number} at step {best.step}, {metrics}", *trial_lines(best)])
 
 

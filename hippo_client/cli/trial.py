@@ -11,7 +11,7 @@ from hippo_client.cli.lazy import NounGroup
 from hippo_client.cli.study import json_option, name_argument
 from hippo_client.cli.terminal import is_read_by_a_person, print_json, say
 from hippo_client.cli.whole_number import WholeNumber
-from hippo_client.cli.words import number
+from hippo_client.cli.words import measured, number
 from hippo_core.errors import NotFound
 
 if TYPE_CHECKING:
@@ -220,7 +220,34 @@ def _print_detail(detail: study_pb2.GetTrialResponse) -> None:
         click.echo()
         headings = ("STEP", *metrics)
         rows = [
-            (str(each["step"]), *(number(each["metrics"].get(metric)) for metric in metrics))
+            (
+                str(each["step"]),
+                *(measured(each["metrics"].get(name), each.get("spread", {}).get(name)) for name in metrics),
+            )
             for each in history
         ]
         print_table(columns_of(headings, rows, right=headings), "--json shows them")
+    if detail.repeats:
+        _print_repeats(detail)
+
+
+def _print_repeats(detail: study_pb2.GetTrialResponse) -> None:
+    from hippo_client.cli.tables import columns_of, print_table
+    from hippo_client.results import repeats_json
+
+    repeats = repeats_json(detail.repeats)
+    last = [each["history"][-1]["metrics"] if each["history"] else {} for each in repeats]
+    names = list(dict.fromkeys(name for each in last for name in each))
+    headings = ("REPEAT", "SEED", "STATE", "STEP", *names)
+    rows = [
+        (
+            str(each["repeat"]),
+            str(each["seed"]),
+            each["state"],
+            str(each["step"]),
+            *(number(metrics.get(name)) for name in names),
+        )
+        for each, metrics in zip(repeats, last, strict=True)
+    ]
+    click.echo()
+    print_table(columns_of(headings, rows, right=("REPEAT", "SEED", "STEP", *names)), "--json shows them")

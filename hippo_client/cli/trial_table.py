@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hippo_client.cli.picture import count_variations
 from hippo_client.cli.tables import Column
-from hippo_client.cli.words import exact_hyperparameter, number, short_hyperparameter
+from hippo_client.cli.words import exact_hyperparameter, measured, short_hyperparameter
 from hippo_client.results import metrics_json, trial_state
 
 if TYPE_CHECKING:
@@ -42,9 +42,12 @@ def trial_columns(study: study_pb2.Study, trials: Sequence[study_pb2.Trial], *, 
 
 
 def _metric(name: str, trials: Sequence[study_pb2.Trial], exact: bool) -> Column:
-    values = [metrics_json(trial.metrics).get(name) for trial in trials]
     digits = None if exact else 5
-    return Column(heading=name, cells=[number(value, digits) for value in values], right=True)
+    cells = [
+        measured(metrics_json(trial.metrics).get(name), metrics_json(trial.spread).get(name), digits)
+        for trial in trials
+    ]
+    return Column(heading=name, cells=cells, right=True)
 
 
 def _reasons(trials: Sequence[study_pb2.Trial]) -> list[Column]:

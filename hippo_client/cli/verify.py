@@ -70,7 +70,7 @@ def _request(client: Client, name: str, number: int, folder: Path) -> dict[str, 
         "hyperparameters": json.loads(detail.trial.hyperparameters_json),
         "step": detail.trial.step,
         "code": str(code),
-        "history": history_json(detail.history),
+        "history": history_json(detail.repeats[0].history if detail.repeats else detail.history),
         "checkpoint": _fetch_checkpoint(client, name, detail, folder / "checkpoint"),
     }
 

@@ -68,6 +68,13 @@ def number(value: float | None, digits: int | None = 6) -> str:
     return repr(value) if digits is None else f"{value:.{digits}g}"
 
 
+def measured(value: float | None, spread: float | None, digits: int | None = 6) -> str:
+    """A metric; of repeats their mean and standard deviation: ``0.972 ± 0.004``."""
+    if spread is None:
+        return number(value, digits)
+    return f"{number(value, digits)} ± {number(spread, None if digits is None else 2)}"
+
+
 def percent(fraction: float) -> str:
     """``62%``; ``0%`` is nothing at all, and ``100%`` the whole."""
     rounded = round(100 * fraction)

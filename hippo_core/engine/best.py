@@ -2,13 +2,14 @@
 
 A trial's value is that of its last evaluation. Those compared are the trials that completed; where none did, those at
 the deepest step that any trial was evaluated at, and none where the study has failed. With several objectives the best
-are the Pareto front.
+are the Pareto front. Of a point with repeats, values are their means, at the step that all of them have reached.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+from hippo_core.engine.spread import point_evaluations, reached_by_all
 from hippo_core.engine.state import Study, Trial
 from hippo_core.engine.states import StudyState, TrialState
 from hippo_core.plan import Metrics
@@ -25,7 +26,9 @@ def best_trials(study: Study) -> list[Trial]:
 
 def best_so_far(study: Study, trials: Iterable[Trial]) -> list[Trial]:
     """The best of those trials that were evaluated at the deepest step."""
-    steps = {trial.number: evaluated(trial)[0] for trial in trials if _values(study, trial) is not None}
+    steps = {
+        trial.number: evaluated(study, trial)[0] for trial in trials if _values(study, trial) is not None
+    }
     deepest = max(steps.values(), default=0)
     return _best(study, [study.trials[number] for number, step in steps.items() if step == deepest])
 
@@ -42,7 +45,7 @@ def _values(study: Study, trial: Trial) -> tuple[float, ...] | None:
     """A trial's objectives, signed so that less is better; None where one is not known or not finite."""
     if trial.state is TrialState.DIVERGED:
         return None
-    _, metrics = evaluated(trial)
+    _, metrics = evaluated(study, trial)
     values = []
     for objective in study.spec.objectives:
         value = metrics.get(objective.metric)
@@ -52,8 +55,11 @@ def _values(study: Study, trial: Trial) -> tuple[float, ...] | None:
     return tuple(values)
 
 
-def evaluated(trial: Trial) -> tuple[int, Metrics]:
+def evaluated(study: Study, trial: Trial) -> tuple[int, Metrics]:
     """The step of the last evaluation of what a trial has reached, and what it gave; 0: there is none."""
+    if study.repeats:
+        found = list(point_evaluations(study, trial, reached_by_all(study, trial)))
+        return found[-1][:2] if found else (0, {})
     upto = trial.reached
     for node in () if trial.reached_node is None else trial.reached_node.ancestry():
         step = (

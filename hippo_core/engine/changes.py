@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from hippo_core.differences import difference_lines
 from hippo_core.engine.commands import EditStudy, ExtendStudy
+from hippo_core.engine.creation import create_trial
 from hippo_core.engine.decision import Decision
 from hippo_core.engine.endings import end_if_there, is_unfinished, require_none
 from hippo_core.engine.evaluations import ended_for_policy, progress
@@ -33,6 +34,7 @@ from hippo_core.engine.user_words import POLICY_EDITED, TAKEN_UP
 from hippo_core.errors import Conflict, InvalidStudy
 from hippo_core.policies import ExploringPolicy
 from hippo_core.policies.own import OwnSpec
+from hippo_core.repeats import trial_of
 from hippo_core.space import Assignment, EndOf
 from hippo_core.study import StudySpec, hyperparameters_of
 from hippo_core.values import Kind
@@ -148,6 +150,12 @@ def _check(before: StudySpec, spec: StudySpec) -> None:
         raise InvalidStudy("name", f"is '{spec.name}', but the study to edit is '{before.name}'")
     _check_kinds(before, spec)
     _check_pair(before, spec)
+    if spec.repeats != before.repeats:
+        raise InvalidStudy(
+            "repeats",
+            f"is {spec.repeats}, and the study's is {before.repeats}",
+            "Submit it as another study, under another name; what is equal is shared.",
+        )
     for what, old, new in (
         ("what is trained", before.program.to_json(), spec.program.to_json()),
         (
@@ -242,8 +250,8 @@ def change(decision: Decision, study: Study, spec: StudySpec) -> None:
             decision.emit(EndingLifted(study=study.id))
         if ended:
             decision.emit(StudyStateChanged(study=study.id, state=StudyState.RUNNING, reason=""))
-        for trial in [study.trials[number] for number in sorted(study.trials)]:
-            if is_unfinished(trial):
+        for trial in list(study.all_members()):
+            if is_unfinished(study, trial):
                 open_request(decision, study, trial, trial.asked, TAKEN_UP)
     create_trials(decision, study, points)
     end_if_there(decision, study)
@@ -258,24 +266,25 @@ def _frees(study: Study, spec: StudySpec) -> bool:
 def create_trials(decision: Decision, study: Study, points: Iterable[Assignment]) -> None:
     """Creates trials whose points are known; a sampler that learns is asked for further ones later."""
     for point in points:
-        decision.emit(
+        create_trial(
+            decision,
             TrialCreated(
                 study=study.id,
                 trial=len(study.trials),
                 assignment=dict(point),
                 max_steps=study.spec.max_steps_of(point),
-            )
+            ),
         )
 
 
 def _release_trials(decision: Decision, study: Study) -> None:
     """Takes all trials from the policy, to be given to another one: what it has asked for is cancelled."""
     ended = ended_for_policy(study)
-    for number in sorted(study.trials):
-        trial = study.trials[number]
+    for trial in list(study.all_members()):
+        number = trial.number
         if trial.target is not None and not trial.by_user:
             close_request(decision, study, trial, RequestState.CANCELLED, progress(trial))
-        if number not in ended and trial.target is None and trial.state in RELEASED:
+        if trial_of(number) not in ended and trial.target is None and trial.state in RELEASED:
             decision.emit(
                 TrialStateChanged(study=study.id, trial=number, state=TrialState.PAUSED, reason=POLICY_EDITED)
             )
@@ -284,8 +293,9 @@ def _release_trials(decision: Decision, study: Study) -> None:
 def _raise_limits(decision: Decision, study: Study) -> None:
     """Lets trials be trained as far as the specification says."""
     spec = study.spec
-    for trial in study.trials.values():
-        if trial.state in {TrialState.FAILED, TrialState.DIVERGED} or trial.stopped_by_user:
+    for trial in study.all_members():
+        first = study.trials[trial_of(trial.number)]
+        if trial.state in {TrialState.FAILED, TrialState.DIVERGED} or first.stopped_by_user:
             continue
         limit = trial.limit if isinstance(spec.max_steps, EndOf) else spec.max_steps_of(trial.assignment)
         if limit > trial.limit:

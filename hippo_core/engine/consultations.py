@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import assert_never
 
-from hippo_core.engine.evaluations import objective_values
+from hippo_core.engine.evaluations import point_values
 from hippo_core.engine.state import (
     Added,
     Answered,
@@ -162,11 +162,12 @@ def _told(state: EngineState, study: Study, call: PolicyCall) -> Iterator[Call]:
 
 def _reported(state: EngineState, study: Study, call: Observed) -> Iterator[Call]:
     """The evaluations that led to a state, since the last one that was observed, up to one that is not finite."""
-    leaf, every = state.nodes[call.model], study.spec.program.evaluate_every
+    every = study.spec.program.evaluate_every
+    leaves = [state.nodes[call.model], *(each.leaf for each in study.members(call.trial)[1:])]
     for step in range(call.since // every * every + every, call.step + 1, every):
-        if step not in leaf.owner(step).metrics:
+        if any(leaf is None or step not in leaf.owner(step).metrics for leaf in leaves):
             return
-        values = objective_values(study, leaf, step)
+        values = point_values(study, leaves, step)
         yield "reported", call.trial, step, values
         if values is None:
             return

@@ -268,7 +268,7 @@ def _may_wait(study: Study) -> bool:
 
 def _ends_there(study: Study, number: int) -> bool:
     """Whether a trial's open request is for its last step."""
-    trial = study.trials[number]
+    trial = study.member(number)
     return trial.target is not None and trial.target >= trial.limit
 
 

@@ -19,6 +19,7 @@ from hippo_core.engine.decision import Decision
 from hippo_core.engine.evaluations import progress
 from hippo_core.engine.events import EndingHeld, StudyStateChanged
 from hippo_core.engine.requests import close_request, objective_value, through
+from hippo_core.engine.spread import mean
 from hippo_core.engine.stagnation import Stagnation
 from hippo_core.engine.state import Study, Trial
 from hippo_core.engine.states import RequestState, StudyState, TrialState
@@ -27,6 +28,7 @@ from hippo_core.engine.terminators import judgement_of
 from hippo_core.engine.user_words import ENDED, STUDY_STOPPED
 from hippo_core.errors import Conflict
 from hippo_core.plan import Node
+from hippo_core.repeats import trial_of
 from hippo_core.study import StudySpec
 
 SECONDS_PER_HOUR = 3600.0
@@ -44,7 +46,7 @@ class Held:
 
 def end_if_held(decision: Decision, study: Study) -> bool:
     """Ends a running study if an ending holds, its target apart; tells whether it did."""
-    held = _first(study, study.spec, study.open, look=False)
+    held = _first(study, study.spec, set(map(trial_of, study.open)), look=False)
     if held is None:
         return False
     _end(decision, study, held, None, 0)
@@ -55,18 +57,22 @@ def end_if_reached(decision: Decision, node: Node, step: int) -> None:
     """Ends the studies whose target a fresh evaluation reaches."""
     for number in sorted(decision.state.plans[node.plan].studies):
         study = decision.state.studies[number]
-        if _reaches(study, objective_value(study, node, step)) and _runs(study):
-            trials = through(study, node, step)
-            if trials:
-                _end_at(decision, study, trials[0], step)
+        if not _runs(study) or study.spec.ending(Target) is None:
+            continue
+        for trial in through(study, node, step):
+            first = study.trials[trial_of(trial.number)]
+            if _reaches(study, _value_at(study, first, step)):
+                _end_at(decision, study, first, step)
+                break
 
 
 def end_on_the_way(decision: Decision, study: Study, trial: Trial) -> bool:
     """Ends a running study if what is known of an open trial's path reaches the target; tells whether it did."""
-    step = next(_reaching_steps(study, trial), None) if _runs(study) else None
+    first = study.trials[trial_of(trial.number)]
+    step = next(_reaching_steps(study, first), None) if _runs(study) else None
     if step is None:
         return False
-    _end_at(decision, study, trial, step)
+    _end_at(decision, study, first, step)
     return True
 
 
@@ -106,11 +112,12 @@ def complete_again(decision: Decision, study: Study) -> None:
     _complete(decision, study)
 
 
-def is_unfinished(trial: Trial) -> bool:
+def is_unfinished(study: Study, trial: Trial) -> bool:
     """Whether a trial is at rest since its study ended, though its policy has asked for more of it."""
     with_study = trial.reason == STUDY_STOPPED or trial.reason.startswith(ENDED)
     cut_off = trial.state is TrialState.COMPLETED or (trial.state is TrialState.STOPPED and with_study)
-    return cut_off and trial.asked > trial.reached and not trial.stopped_by_user
+    stopped_by_user = study.trials[trial_of(trial.number)].stopped_by_user
+    return cut_off and trial.asked > trial.reached and not stopped_by_user
 
 
 def standing(study: Study) -> tuple[str, ...]:
@@ -170,7 +177,8 @@ def _runs(study: Study) -> bool:
 
 def _unfinished(study: Study) -> set[int]:
     """The trials that go on where the study is taken up again."""
-    return {number for number, trial in study.trials.items() if is_unfinished(trial)} | set(study.open)
+    unfinished = {trial.number for trial in study.all_members() if is_unfinished(study, trial)}
+    return set(map(trial_of, unfinished | set(study.open)))
 
 
 def _reaches(study: Study, value: float | None, spec: StudySpec | None = None) -> bool:
@@ -183,13 +191,24 @@ def _reaches(study: Study, value: float | None, spec: StudySpec | None = None) -
 
 def _reaching_steps(study: Study, trial: Trial, spec: StudySpec | None = None) -> Iterator[int]:
     """The evaluated steps of an open trial, beyond what it had reached before, that reach the target."""
-    if (spec or study.spec).ending(Target) is None or trial.target is None or trial.node is None:
+    members = study.members(trial.number)
+    if (spec or study.spec).ending(Target) is None or all(each.target is None for each in members):
         return
     every = study.spec.program.evaluate_every
-    upto = min(progress(trial), trial.target)
-    for step in range((trial.reached // every + 1) * every, upto + 1, every):
-        if _reaches(study, objective_value(study, trial.node, step), spec):
+    upto = min(
+        progress(each) if each.target is None else min(progress(each), each.target) for each in members
+    )
+    reached = min(each.reached for each in members)
+    for step in range((reached // every + 1) * every, upto + 1, every):
+        if _reaches(study, _value_at(study, trial, step), spec):
             yield step
+
+
+def _value_at(study: Study, trial: Trial, step: int) -> float | None:
+    """The first objective at a state of a trial's path, over repeats the mean; None: not known, or not finite."""
+    found = [objective_value(study, each.leaf, step) for each in study.members(trial.number)]
+    known = [value for value in found if value is not None]
+    return mean(known) if len(known) == len(found) else None
 
 
 def _best_reaching(study: Study, spec: StudySpec) -> tuple[Trial, int] | None:
@@ -201,12 +220,12 @@ def _best_reaching(study: Study, spec: StudySpec) -> tuple[Trial, int] | None:
     for trial in study.trials.values():
         if trial.state in {TrialState.FAILED, TrialState.DIVERGED}:
             continue
-        last, metrics = evaluated(trial)
+        last, metrics = evaluated(study, trial)
         value = metrics.get(spec.objectives[0].metric)
         if value is not None and _reaches(study, value, spec):
             found.append((sign * value, trial.number, last))
         for step in _reaching_steps(study, trial, spec):
-            value = objective_value(study, trial.node, step)
+            value = _value_at(study, trial, step)
             assert value is not None
             found.append((sign * value, trial.number, step))
     if not found:
@@ -227,33 +246,37 @@ def _end_at(decision: Decision, study: Study, winner: Trial, step: int) -> None:
 def _end(decision: Decision, study: Study, held: Held, winner: Trial | None, step: int) -> None:
     decision.emit(EndingHeld(study=study.id, ending=held.ending.word, reason=held.reason))
     reason = f"{ENDED}{held.reason}"
-    if winner is not None:
-        if winner.target is not None:
-            came = RequestState.REACHED if step == winner.target else RequestState.CANCELLED
-            close_request(decision, study, winner, came, step)
-        if winner.state is not TrialState.COMPLETED:
-            change(decision, study, winner, TrialState.COMPLETED, reason)
+    for each in [] if winner is None else study.members(winner.number):
+        if each.target is not None:
+            came = RequestState.REACHED if step == each.target else RequestState.CANCELLED
+            close_request(decision, study, each, came, step)
+        if each.state is not TrialState.COMPLETED:
+            change(decision, study, each, TrialState.COMPLETED, reason)
     _rest(decision, study)
     stop_trials(decision, study, reason)
     if all(trial.state is not TrialState.COMPLETED for trial in study.trials.values()):
         stopped = [trial for trial in study.trials.values() if trial.state is TrialState.STOPPED]
         for trial in best_so_far(study, stopped):
-            change(decision, study, trial, TrialState.COMPLETED, reason)
+            for each in study.members(trial.number):
+                change(decision, study, each, TrialState.COMPLETED, reason)
     study.touched.clear()
     _complete(decision, study)
 
 
 def _rest(decision: Decision, study: Study) -> None:
     """Lets those trials be that have just come to where they were to: a save on its way is not waited for."""
-    for trial in [study.trials[number] for number in study.open]:
+    for trial in [study.member(number) for number in study.open]:
         if (
             trial.target == progress(trial)
             and objective_value(study, trial.node, progress(trial)) is not None
         ):
             close_request(decision, study, trial, RequestState.REACHED, progress(trial))
-    for trial in [study.trials[number] for number in study.touched]:
-        if trial.target is None and trial.state is TrialState.WAITING and trial.reached >= trial.limit:
-            change(decision, study, trial, TrialState.COMPLETED, "")
+    for number in study.touched:
+        members = study.members(number)
+        if all(each.target is None and each.reached >= each.limit for each in members):
+            for trial in members:
+                if trial.state is TrialState.WAITING:
+                    change(decision, study, trial, TrialState.COMPLETED, "")
 
 
 def _complete(decision: Decision, study: Study) -> None:
@@ -278,7 +301,8 @@ def _standing(study: Study, ending: Ending) -> str:
             return f"target: {name} {ending.value:.6g}" if found is None else _reached(study, ending, *found)
         case Plateau():
             assert study.stagnation is not None
-            return _plateau(study, ending, study.stagnation, study.stagnation.trials(study.open))
+            on_the_way = set(map(trial_of, study.open))
+            return _plateau(study, ending, study.stagnation, study.stagnation.trials(on_the_way))
         case Terminator():
             judged = judgement_of(study, ending)
             return (
@@ -299,8 +323,7 @@ def _used(study: Study, budget: MaxSlotHours) -> str:
 
 
 def _reached(study: Study, target: Target, trial: Trial, step: int) -> str:
-    node = trial.node if trial.target is not None else trial.reached_node
-    value = objective_value(study, node, step)
+    value = _value_at(study, trial, step)
     name = study.spec.objectives[0].metric
     return f"target {target.value:.6g} reached: trial {trial.number} has {name} {value:.6g} at step {step}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hippo_core.engine.commands import EnqueueTrial
+from hippo_core.engine.creation import create_trial
 from hippo_core.engine.decision import Decision
 from hippo_core.engine.endings import require_search
 from hippo_core.engine.events import StudyStateChanged, TrialCreated
@@ -36,7 +37,8 @@ def enqueue(decision: Decision, command: EnqueueTrial) -> int:
     if study.spec.sampler.learns:
         _require_room(study)
     number = len(study.trials)
-    decision.emit(
+    create_trial(
+        decision,
         TrialCreated(
             study=study.id,
             trial=number,
@@ -44,7 +46,7 @@ def enqueue(decision: Decision, command: EnqueueTrial) -> int:
             max_steps=study.spec.max_steps_of(point),
             notes={"ask": command.ask} if command.ask else {},
             enqueued=True,
-        )
+        ),
     )
     if study.state in ENDED_STUDY_STATES:
         decision.emit(StudyStateChanged(study=study.id, state=StudyState.RUNNING, reason=""))

@@ -136,7 +136,7 @@ def move_study(decision: Decision, study: Study, plan: int) -> None:
     """Plans a study's open requests anew in another plan."""
     decision.emit(StudyPlanned(study=study.id, plan=plan, bound=False))
     for number in sorted(study.open):
-        trial = study.trials[number]
+        trial = study.member(number)
         if trial.target is not None:
             open_request(decision, study, trial, trial.target, by_user=trial.by_user)
 

@@ -7,13 +7,15 @@ those up to a request are told before the request is observed, and in what order
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from hippo_core.engine.events import RequestClosed
 from hippo_core.engine.state import Added, Closing, Ended, EngineState, Forked, Noted, Observed, Study, Trial
-from hippo_core.engine.states import TrialState
+from hippo_core.engine.states import RequestState, TrialState
 from hippo_core.plan import Node
 from hippo_core.policies import Values
+from hippo_core.repeats import trial_of
 
 AT_REST = frozenset({TrialState.STOPPED, TrialState.COMPLETED})
 
@@ -40,6 +42,32 @@ def closing_of(study: Study, leaf: Node | None, event: RequestClosed) -> Closing
     step = event.reached if event.value is not None else (event.reached - 1) // every * every
     values = objective_values(study, leaf, step) if leaf is not None and step > 0 else None
     return Closing(event.sequence, event.trial, step, event.state, event.reached, values)
+
+
+#: Of how the requests of a point's repeats ended, what counts for the point: the first of these.
+WORST = (RequestState.DIVERGED, RequestState.FAILED, RequestState.CANCELLED, RequestState.REACHED)
+
+
+def closing_of_point(study: Study, members: list[Trial], event: RequestClosed) -> Closing:
+    """The end of the requests of all repeats of a point, the last of which the event closes."""
+    state = next(each for each in WORST if any(member.outcome is each for member in members))
+    if state is RequestState.REACHED:
+        step = reached = event.step
+    else:
+        every = study.spec.program.evaluate_every
+        step = min(event.step, *(member.reached for member in members)) // every * every
+        reached = next(member.reached for member in members if member.outcome is state)
+    values = point_values(study, [member.leaf for member in members], step) if step > 0 else None
+    return Closing(event.sequence, members[0].number, step, state, reached, values)
+
+
+def point_values(study: Study, leaves: list[Node | None], step: int) -> Values | None:
+    """The mean of a study's objectives over the repeats of a point; None where one is not finite or not known."""
+    found = [None if leaf is None else objective_values(study, leaf, step) for leaf in leaves]
+    known = [values for values in found if values is not None]
+    if len(known) < len(found):
+        return None
+    return tuple(math.fsum(values) / len(known) for values in zip(*known, strict=True))
 
 
 def progress(trial: Trial) -> int:
@@ -69,14 +97,16 @@ def trained_upto(leaf: Node, step: int) -> int:
 def tell_upto(study: Study, trial: Trial, leaf: Node, upto: int) -> None:
     """Tells a policy that watches of a trial's evaluations, up to a step of the path to a node.
 
-    It is told in order and without a gap, up to the first that is not finite, which ends the trial.
+    It is told in order and without a gap, up to the first that is not finite, which ends the trial; of repeats their
+    mean, when all are known.
     """
     every = study.spec.program.evaluate_every
-    is_finite = not trial.told or objective_values(study, leaf, trial.told) is not None
+    leaves = [leaf, *(each.leaf for each in study.members(trial.number)[1:])]
+    is_finite = not trial.told or point_values(study, leaves, trial.told) is not None
     for step in range(trial.told + every, upto + 1, every):
-        if not is_finite or step not in leaf.owner(step).metrics:
+        if not is_finite or any(each is None or step not in each.owner(step).metrics for each in leaves):
             return
-        values = objective_values(study, leaf, step)
+        values = point_values(study, leaves, step)
         study.policy.reported(trial.number, step, values)
         trial.told, is_finite = step, values is not None
 
@@ -86,7 +116,7 @@ def tell_untold(study: Study) -> None:
     for number in study.untold:
         trial = study.trials[number]
         if trial.node is not None:
-            tell_upto(study, trial, trial.node, led(trial))
+            tell_upto(study, trial, trial.node, min(led(each) for each in study.members(number)))
     study.untold.clear()
 
 
@@ -97,7 +127,7 @@ def note_evaluations(state: EngineState) -> None:
         for each in state.plans[node.plan].studies:
             study = state.studies[each]
             if study.policy.watches and each in node.open:
-                study.untold.update(dict.fromkeys(open_below(study, node)))
+                study.untold.update(dict.fromkeys(map(trial_of, open_below(study, node))))
                 state.touched_studies[each] = None
     state.touched_nodes.clear()
 
@@ -125,9 +155,10 @@ def begin_history(study: Study) -> None:
         study.beside + study.forks,
         0,
     )  # another policy's forks are trials like any other
+    for trial in study.all_members():
+        trial.asked = trial.led = 0
     for number in sorted(study.trials):
         trial = study.trials[number]
-        trial.asked = trial.led = 0
         if trial.notes:
             study.history.append(Noted(number, trial.notes))
         if trial.fork is None:

@@ -14,6 +14,7 @@ from hippo_core.engine.evaluations import (
     AT_REST,
     begin_history,
     closing_of,
+    closing_of_point,
     objective_values,
     renew_policy,
     tell_upto,
@@ -44,6 +45,7 @@ from hippo_core.engine.states import (
 )
 from hippo_core.engine.transitions import follow
 from hippo_core.plan import Plan
+from hippo_core.repeats import repeat_of, trial_of
 from hippo_core.sequence import Laws
 from hippo_core.study import StudySpec
 from hippo_core.tree import StageTree
@@ -145,7 +147,7 @@ def _apply_study(state: EngineState, event: StudyEvent) -> None:
             state.active.pop(study.id, None)
             state.plans[study.plan].studies.pop(study.id, None)
             state.touched_studies.pop(study.id, None)
-            for trial in study.trials.values():
+            for trial in study.all_members():
                 _remove_request(state, study, trial)
                 forget_parting(state, study, trial)
         case ev.StudyPlanned():
@@ -204,7 +206,7 @@ def _change(state: EngineState, study: Study, spec: StudySpec) -> None:
 
 def _mark_requests(state: EngineState, study: Study) -> None:
     for number in study.open:
-        node = study.trials[number].node
+        node = study.member(number).node
         if node is not None:
             state.tree_of(node).mark(node.id)
     state.touched_plans[study.plan] = None
@@ -285,20 +287,24 @@ def _apply_trial(state: EngineState, event: TrialEvent) -> None:
     study = state.studies[event.study]
     match event:
         case ev.TrialCreated():
-            study.trials[event.trial] = Trial(
+            repeat = repeat_of(event.trial)
+            trials = study.repeats if repeat else study.trials
+            trials[event.trial] = Trial(
                 number=event.trial,
                 space=study.spec.space,
                 spaces=study.spaces,
                 assignment=event.assignment,
                 point=event.assignment if event.fork is None else None,
-                sequence=study.spec.sequence(event.assignment)
+                sequence=study.spec.sequence(event.assignment, repeat)
                 if event.fork is None
-                else study.spec.sequence_of(event.fork["hyperparameters"]),
+                else study.spec.sequence_of(event.fork["hyperparameters"], repeat),
                 max_steps=event.max_steps,
                 notes=event.notes,
                 fork=event.fork,
                 enqueued=event.enqueued,
             )
+            if repeat:
+                return
             fork = event.fork
             if fork is not None and "instead_of" in fork:
                 study.forks += 1
@@ -315,27 +321,28 @@ def _apply_trial(state: EngineState, event: TrialEvent) -> None:
                 instead_of = fork.get("instead_of")
                 state.tell(study, Forked(event.trial, event.max_steps, fork["trial"], fork["at"], instead_of))
         case ev.TrialLimited():
-            study.trials[event.trial].max_steps = event.max_steps
-            note_parting(state, study, study.trials[event.trial])
-            state.tell(study, Added(event.trial, event.max_steps))
+            study.member(event.trial).max_steps = event.max_steps
+            note_parting(state, study, study.member(event.trial))
+            if not repeat_of(event.trial):
+                state.tell(study, Added(event.trial, event.max_steps))
         case ev.TrialStopped():
             study.trials[event.trial].stopped_by_user = True
             state.tell(study, Ended(event.trial))
         case ev.TrialWanted():
-            trial = study.trials[event.trial]
+            trial = study.member(event.trial)
             trial.wanted = event.step
             _note_wish(study, trial)
             state.touched_studies[study.id] = None
         case ev.TrialStateChanged():
-            trial = study.trials[event.trial]
+            trial = study.member(event.trial)
             follow(TRIAL_TRANSITIONS, trial.state, event.state)
-            if trial.fork is None:
+            if trial.fork is None and not trial.repeat:
                 completed = TrialState.COMPLETED
                 study.completed += (event.state is completed) - (trial.state is completed)
             trial.state, trial.reason = event.state, event.reason
             if event.state in ENDED_TRIAL_STATES:
                 forget_parting(state, study, trial)
-            if event.state in AT_REST:
+            if event.state in AT_REST and not trial.repeat:
                 study.policy.stopped(trial.number)
             state.touched_studies[study.id] = None
         case ev.RequestOpened():
@@ -347,7 +354,7 @@ def _apply_trial(state: EngineState, event: TrialEvent) -> None:
 
 
 def _open_request(state: EngineState, study: Study, event: ev.RequestOpened) -> None:
-    trial = study.trials[event.trial]
+    trial = study.member(event.trial)
     moved = (trial.target, trial.by_user) == (event.step, event.by_user)
     _remove_request(state, study, trial)
     node = state.nodes[event.node]
@@ -365,21 +372,21 @@ def _open_request(state: EngineState, study: Study, event: ev.RequestOpened) -> 
     state.touched_requests[study.id, trial.number] = None
     state.touched_plans[node.plan] = None
     if study.policy.watches:
-        study.untold[trial.number] = None
+        study.untold[trial_of(trial.number)] = None
         if moved:
             study.outdated = True  # what it was told on the way was of another plan
             state.touched_studies[study.id] = None
-    if not moved and not event.by_user:
+    if not moved and not event.by_user and not trial.repeat:
         state.tell(study, Requested(trial.number, event.step))
 
 
 def _close_request(state: EngineState, study: Study, event: ev.RequestClosed) -> None:
-    trial = study.trials[event.trial]
+    trial = study.member(event.trial)
     node = trial.node
     _remove_request(state, study, trial)
-    study.closings.append(closing_of(study, node, event))
-    fold_endings.note_closing(study, study.closings[-1])
-    study.touched[trial.number] = None
+    trial.outcome = event.state
+    study.touched[trial_of(trial.number)] = None
+    state.touched_studies[study.id] = None
     state.last_sequence = max(state.last_sequence, event.sequence)
     trial.closed = event.sequence
     if node is not None and event.reached >= trial.reached:
@@ -391,19 +398,31 @@ def _close_request(state: EngineState, study: Study, event: ev.RequestClosed) ->
     _note_wish(study, trial)
     if not trial.by_user:
         trial.led = max(trial.led, event.reached)
-    if event.state in {RequestState.REACHED, RequestState.DIVERGED} and not trial.by_user:
-        assert node is not None
-        if study.policy.watches:
-            tell_upto(study, trial, node, event.reached)
-        values = objective_values(study, node, event.reached)
-        model = node.owner(event.reached).id
-        state.tell(study, Observed(trial.number, event.step, values, model, trial.observed))
-        trial.observed = max(trial.observed, event.reached)
-    if event.state in {RequestState.DIVERGED, RequestState.FAILED}:
-        state.tell(study, Ended(trial.number))
+    members = study.members(trial.number)
     if study.policy.watches:
-        study.untold[trial.number] = None
-    state.touched_studies[study.id] = None
+        study.untold[members[0].number] = None
+    if any(each.target is not None and each.by_user == trial.by_user for each in members):
+        return  # the others of its point are on their way
+    closing = closing_of(study, node, event) if len(members) == 1 else closing_of_point(study, members, event)
+    study.closings.append(closing)
+    fold_endings.note_closing(study, closing)
+    first = members[0]
+    first.closed = event.sequence
+    if closing.state in {RequestState.REACHED, RequestState.DIVERGED} and not trial.by_user:
+        leaf = first.leaf if len(members) > 1 else node
+        assert leaf is not None
+        if study.policy.watches:
+            tell_upto(study, first, leaf, closing.reached)
+        if len(members) == 1:
+            values, model = objective_values(study, leaf, event.reached), leaf.owner(event.reached).id
+        elif closing.state is RequestState.REACHED:
+            values, model = closing.values, leaf.owner(event.step).id
+        else:
+            values, model = None, leaf.id
+        state.tell(study, Observed(first.number, event.step, values, model, first.observed))
+        first.observed = max(first.observed, closing.reached)
+    if closing.state in {RequestState.DIVERGED, RequestState.FAILED}:
+        state.tell(study, Ended(first.number))
 
 
 def _note_wish(study: Study, trial: Trial) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from hippo_core import forking
 from hippo_core.engine.commands import ForkTrial
+from hippo_core.engine.creation import create_trial
 from hippo_core.engine.decision import Decision
 from hippo_core.engine.endings import require_search
 from hippo_core.engine.events import StudyStateChanged, TrialCreated
@@ -40,14 +41,15 @@ def fork_trial(decision: Decision, command: ForkTrial) -> int:
         value = sequence.values(step)[name]
         raise InvalidStudy(f"hyperparameters[{name!r}]", f"is {value} at step {step}, and must be finite")
     number = len(study.trials)
-    decision.emit(
+    create_trial(
+        decision,
         TrialCreated(
             study=study.id,
             trial=number,
             assignment={},
             max_steps=limit,
             fork={"trial": parent.number, "at": at, "hyperparameters": hyperparameters},
-        )
+        ),
     )
     renew(decision, study)
     if study.state in ENDED_STUDY_STATES:
@@ -64,7 +66,8 @@ def fork_as_decided(decision: Decision, study: Study, verdict: Fork) -> None:
     assert isinstance(policy, ExploringPolicy), "who forks explores"
     assignment = policy.explore(verdict, lambda number: study.trials[number].assignment)
     hyperparameters, changes = _explored(study, parent, verdict.at, assignment)
-    decision.emit(
+    create_trial(
+        decision,
         TrialCreated(
             study=study.id,
             trial=len(study.trials),
@@ -77,7 +80,7 @@ def fork_as_decided(decision: Decision, study: Study, verdict: Fork) -> None:
                 "instead_of": verdict.instead_of,
                 "reason": f"{verdict.reason}; {changes}",
             },
-        )
+        ),
     )
     renew(decision, study)
 

@@ -32,13 +32,13 @@ def requests_and_trials_agree(state: EngineState) -> Iterator[str]:
     told = {
         (study.id, trial.number, trial.target, trial.node.id)
         for study in state.studies.values()
-        for trial in study.trials.values()
+        for trial in study.all_members()
         if trial.target is not None and trial.node is not None
     }
     if listed != told:
         yield f"nodes list {sorted(listed - told)}, trials list {sorted(told - listed)}"
     for study in state.studies.values():
-        targets = {trial.number for trial in study.trials.values() if trial.target is not None}
+        targets = {trial.number for trial in study.all_members() if trial.target is not None}
         if targets != set(study.open):
             yield f"study {study.id} lists {sorted(study.open)} as open, its trials {sorted(targets)}"
 
@@ -60,7 +60,7 @@ def open_requests_are_counted(state: EngineState) -> Iterator[str]:
 def ended_trials_want_nothing(state: EngineState) -> Iterator[str]:
     """A trial that has ended, or rests, has no open request; an open one waits."""
     for study in state.studies.values():
-        for trial in study.trials.values():
+        for trial in study.all_members():
             if trial.target is not None and trial.state is not TrialState.WAITING:
                 yield f"trial {study.id}/{trial.number} is {trial.state} with a request at {trial.target}"
             if study.state is StudyState.COMPLETED and trial.state not in ENDED_TRIAL_STATES:
@@ -143,7 +143,7 @@ def every_request_has_a_way(state: EngineState) -> Iterator[str]:
             if study.id not in state.active:
                 continue
             for each in study.open:
-                trial = study.trials[each]
+                trial = study.member(each)
                 assert trial.node is not None
                 assert trial.target is not None
                 outlook = plan.tree.outlooks.get(trial.node.id)

@@ -14,6 +14,7 @@ from hippo_core.engine.states import WorkerState
 from hippo_core.engine.terminators import MakeJudgement, judgements_to_make
 from hippo_core.lease import Lease, Promise
 from hippo_core.program import Program
+from hippo_core.repeats import hyperparameter_laws, seed_in, with_seed
 from hippo_core.sequence import Laws
 
 
@@ -101,18 +102,21 @@ def order(state: EngineState, lease: Lease) -> LeaseOrder:
     if study is None:
         study = state.studies[next(iter(plan.studies))]
     spec = study.spec
+    setup = state.nodes[lease.stages[0][0]].root().laws
+    seed = seed_in(setup)
+    program = spec.program if seed is None else with_seed(spec.program, seed)
     return LeaseOrder(
         fence=lease.fence,
         slot=lease.slot,
         plan=lease.plan,
-        program=spec.program,
-        program_key=study.program_key,
+        program=program,
+        program_key=program.key,
         bundle=spec.bundle,
-        setup_laws=state.nodes[lease.stages[0][0]].root().laws,
+        setup_laws=hyperparameter_laws(setup),
         start=lease.start,
         in_memory=lease.in_memory,
         stages=tuple(
-            StageOrder(node=node, start=start, stop=stop, laws=state.nodes[node].laws)
+            StageOrder(node=node, start=start, stop=stop, laws=hyperparameter_laws(state.nodes[node].laws))
             for node, start, stop in lease.stages
         ),
         save_points=tuple(saved for saved, promise in lease.promises.items() if promise is Promise.GRANTED),

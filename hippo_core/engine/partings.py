@@ -35,7 +35,7 @@ def move_partings(state: EngineState, node: Node) -> None:
     parted = state.tree_of(node).partings.get(node.parent.id, {}).get(node.start, {})
     for number, trial_number in list(parted):
         study = state.studies[number]
-        trial = study.trials[trial_number]
+        trial = study.member(trial_number)
         if trial.sequence.key(node.start) == node.key:
             forget_parting(state, study, trial)
             _place(state, study, trial, node)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hippo_core.engine.commands import FailProposal, ProposeTrial
+from hippo_core.engine.creation import create_trial
 from hippo_core.engine.decision import Decision
 from hippo_core.engine.events import ProposalFailed, ProposalWanted, StudyStateChanged, TrialCreated
 from hippo_core.engine.granting import idle_slots_for
@@ -20,6 +21,7 @@ from hippo_core.engine.state import Closing, EngineState, Judgement, Proposal, S
 from hippo_core.engine.states import RequestState, StudyState, TrialState
 from hippo_core.errors import InvalidStudy
 from hippo_core.policies.policy import round_up
+from hippo_core.repeats import trial_of
 from hippo_core.space import Assignment
 from hippo_core.study import StudySpec
 
@@ -97,7 +99,7 @@ def _wanted(state: EngineState, study: Study) -> ProposalWanted:
         study=study.id,
         trial=len(study.trials),
         sequence=state.last_sequence,
-        pending=tuple(sorted(study.open)),
+        pending=tuple(sorted({trial_of(each) for each in study.open})),
         max_steps=round_up(steps, study.spec.program.evaluate_every) if isinstance(steps, int) else None,
     )
 
@@ -127,14 +129,15 @@ def propose(decision: Decision, command: ProposeTrial) -> None:
     except InvalidStudy as error:
         _fail(decision, study, f"it proposed a point that cannot be trained: {error}")
         return
-    decision.emit(
+    create_trial(
+        decision,
         TrialCreated(
             study=study.id,
             trial=command.trial,
             assignment=point,
             max_steps=study.spec.max_steps_of(point),
             notes=command.notes,
-        )
+        ),
     )
 
 

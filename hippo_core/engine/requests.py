@@ -117,7 +117,7 @@ def close_reached(decision: Decision, node: Node, lease: Lease) -> None:
             continue
         for number, trial_number in list(node.requests.get(step, {})):
             study = decision.state.studies[number]
-            trial = study.trials[trial_number]
+            trial = study.member(trial_number)
             if trial.target is not None:
                 _close_reached_one(decision, study, trial)
 
@@ -156,18 +156,15 @@ def close_diverged(decision: Decision, node: Node, step: int) -> None:
 
 
 def diverge(decision: Decision, study: Study, trial: Trial, node: Node, step: int) -> None:
-    """Ends a trial whose objective is not finite at a state."""
+    """Ends a trial whose objective is not finite at a state, and with it the other repeats of its point."""
+    if trial.target is None:
+        return  # it has ended with another repeat
     names = [
         each.metric for each in study.spec.objectives if node.metrics[step].get(each.metric, 0.0) is None
     ]
     close_request(decision, study, trial, RequestState.DIVERGED, step)
-    decision.emit(
-        TrialStateChanged(
-            study=study.id,
-            trial=trial.number,
-            state=TrialState.DIVERGED,
-            reason=f"{', '.join(names)} is not finite at step {step}",
-        )
+    _end_point(
+        decision, study, trial, TrialState.DIVERGED, f"{', '.join(names)} is not finite at step {step}"
     )
 
 
@@ -180,18 +177,31 @@ def fail_through(decision: Decision, node: Node, step: int, reason: str) -> None
 
 
 def fail(decision: Decision, study: Study, trial: Trial, reason: str) -> None:
-    """Ends an open trial as failed."""
+    """Ends an open trial as failed, and with it the other repeats of its point."""
+    if trial.target is None:
+        return  # it has ended with another repeat
     close_request(decision, study, trial, RequestState.FAILED, progress(trial))
-    decision.emit(
-        TrialStateChanged(study=study.id, trial=trial.number, state=TrialState.FAILED, reason=reason)
-    )
+    _end_point(decision, study, trial, TrialState.FAILED, reason)
+
+
+def _end_point(decision: Decision, study: Study, trial: Trial, state: TrialState, reason: str) -> None:
+    """Ends a trial, and the others of its point, which is what the worst of its repeats is."""
+    decision.emit(TrialStateChanged(study=study.id, trial=trial.number, state=state, reason=reason))
+    because = f"repeat {trial.repeat}: {reason}"
+    for other in study.members(trial.number):
+        if other is trial or other.state in {TrialState.DIVERGED, TrialState.FAILED}:
+            continue
+        if other.target is not None:
+            close_request(decision, study, other, RequestState.CANCELLED, progress(other))
+        if other.state is TrialState.WAITING:
+            decision.emit(TrialStateChanged(study=study.id, trial=other.number, state=state, reason=because))
 
 
 def through(study: Study, node: Node, step: int) -> list[Trial]:
     """The open trials of a study whose paths go through the state at ``step`` of ``node``, by number."""
     found = []
     for number in sorted(study.open):
-        trial = study.trials[number]
+        trial = study.member(number)
         if trial.node is None or trial.target is None or trial.target < step:
             continue
         if trial.node.plan == node.plan and trial.node.owner(step) is node:
@@ -214,7 +224,7 @@ def objectives_reported(decision: Decision, study: Study, metrics: Metrics) -> b
         f"Change {field}='{name}' in the study, or let evaluate() report '{name}'."
     )
     for number in sorted(study.open):
-        fail(decision, study, study.trials[number], reason)
+        fail(decision, study, study.member(number), reason)
     if study.state is not StudyState.FAILED:
         decision.emit(StudyStateChanged(study=study.id, state=StudyState.FAILED, reason=reason))
     return False

@@ -17,6 +17,7 @@ from hippo_core.engine.states import ENDED_TRIAL_STATES, RequestState, StudyStat
 from hippo_core.engine.stopping import change
 from hippo_core.engine.user_words import AS_ASKED, EXTENDED
 from hippo_core.policies import Extend, Fork, Stop, Verdict
+from hippo_core.repeats import trial_of
 
 
 def settle(decision: Decision) -> None:
@@ -29,7 +30,7 @@ def settle(decision: Decision) -> None:
             del state.touched_requests[number, trial_number]
             study = state.studies.get(number)
             if study is not None and study.state is StudyState.RUNNING:
-                trial = study.trials[trial_number]
+                trial = study.member(trial_number)
                 if not end_on_the_way(decision, study, trial):
                     close_what_is_known(decision, study, trial)
             continue
@@ -58,11 +59,13 @@ def _follow_policy(decision: Decision, study: Study) -> None:
     _open_wishes(decision, study)
     undecided = unanswered_trials(study) if study.touched else frozenset()
     for number in list(study.touched):
-        trial = study.trials[number]
-        if number in undecided and trial.reached < trial.limit:
+        members = study.members(number)
+        if number in undecided and members[0].reached < members[0].limit:
             continue  # its policy is being asked
-        if trial.target is None and trial.state is TrialState.WAITING:
-            _rest(decision, study, trial)
+        if all(trial.target is None for trial in members):
+            for trial in members:
+                if trial.state is TrialState.WAITING:
+                    _rest(decision, study, trial, min(each.reached for each in members))
         del study.touched[number]
     if study.open:
         return
@@ -82,9 +85,9 @@ def _follow_users(decision: Decision, study: Study) -> None:
     """After an ending only what users ask of single trials is trained: each is complete where it comes to."""
     _open_wishes(decision, study)
     for number in list(study.touched):
-        trial = study.trials[number]
-        if trial.target is None and trial.state is TrialState.WAITING:
-            change(decision, study, trial, TrialState.COMPLETED, f"at step {trial.reached}, {AS_ASKED}")
+        for trial in study.members(number):
+            if trial.target is None and trial.state is TrialState.WAITING:
+                change(decision, study, trial, TrialState.COMPLETED, f"at step {trial.reached}, {AS_ASKED}")
     study.touched.clear()
     if not study.open:
         complete_again(decision, study)
@@ -98,27 +101,28 @@ def _rests(study: Study) -> bool:
 def _open_wishes(decision: Decision, study: Study) -> None:
     """Opens what users want of trials that their policy wants nothing of now."""
     for number in sorted(study.wishes):
-        trial = study.trials[number]
+        trial = study.member(number)
         if trial.target is None and trial.state not in {TrialState.FAILED, TrialState.DIVERGED}:
-            if trial.state in AT_REST:
+            if trial.state in AT_REST and not trial.repeat:
                 decision.emit(TrialStopped(study=study.id, trial=number))
             open_request(decision, study, trial, trial.wanted, EXTENDED, by_user=True)
 
 
 def carry_out(decision: Decision, study: Study, each: Verdict) -> None:
     """Does what a policy has decided."""
-    trial = study.trials[each.trial]
     match each:
         case Extend():
-            open_request(decision, study, trial, each.to, each.reason)
+            for trial in study.members(each.trial):
+                open_request(decision, study, trial, each.to, each.reason)
         case Stop():
             state = TrialState.COMPLETED if each.completes else TrialState.STOPPED
-            _end(decision, study, trial, state, each.reason)
+            for trial in study.members(each.trial):
+                _end(decision, study, trial, state, each.reason)
         case Fork():
-            replaced = study.trials[each.instead_of]
-            if replaced.state not in ENDED_TRIAL_STATES:
-                reason = f"{each.reason}; a fork of it, trial {len(study.trials)}, takes the place"
-                _end(decision, study, replaced, TrialState.STOPPED, reason)
+            reason = f"{each.reason}; a fork of it, trial {len(study.trials)}, takes the place"
+            for replaced in study.members(each.instead_of):
+                if replaced.state not in ENDED_TRIAL_STATES:
+                    _end(decision, study, replaced, TrialState.STOPPED, reason)
             fork_as_decided(decision, study, each)
         case _:
             assert_never(each)
@@ -131,9 +135,9 @@ def _end(decision: Decision, study: Study, trial: Trial, state: TrialState, reas
     change(decision, study, trial, state, reason)
 
 
-def _rest(decision: Decision, study: Study, trial: Trial) -> None:
+def _rest(decision: Decision, study: Study, trial: Trial, reached: int) -> None:
     """A trial whose request was reached and that the policy does not extend now."""
-    if trial.reached >= trial.limit:
+    if reached >= trial.limit:
         change(decision, study, trial, TrialState.COMPLETED, "")
     elif trial.by_user:
         change(decision, study, trial, TrialState.PAUSED, f"at step {trial.reached}, {AS_ASKED}")
@@ -142,10 +146,9 @@ def _rest(decision: Decision, study: Study, trial: Trial) -> None:
 
 
 def _complete(decision: Decision, study: Study) -> None:
-    for number in sorted(study.trials):
-        trial = study.trials[number]
+    for trial in study.all_members():
         if trial.state is TrialState.PAUSED:
-            why = study.policy.standing(number)
+            why = study.policy.standing(trial_of(trial.number))
             reason = f"not promoted beyond step {trial.reached}{': ' if why else ''}{why}"
             change(decision, study, trial, TrialState.STOPPED, reason)
     trials = study.trials.values()

@@ -42,7 +42,7 @@ def _study(study: Study) -> dict[str, object]:
         "stagnation": _stagnation(study.stagnation),
         "changed": (study.changes, study.spaces),
         "trained": (study.steps_trained, study.steps_retrained, round(study.seconds, SECOND_DIGITS)),
-        "trials": {trial.number: _trial(study, trial) for trial in study.trials.values()},
+        "trials": {trial.number: _trial(study, trial) for trial in study.all_members()},
     }
 
 

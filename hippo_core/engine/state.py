@@ -6,7 +6,7 @@ Only ``hippo_core.engine.fold`` changes it.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from hippo_core.engine.states import RequestState, StudyState, TrialState, Worke
 from hippo_core.lease import Lease, State
 from hippo_core.plan import Node, Plan
 from hippo_core.policies import Policy, Values
+from hippo_core.repeats import number_of, repeat_of, trial_of
 from hippo_core.sequence import Sequence
 from hippo_core.space import Assignment, Space
 from hippo_core.study import StudySpec, hyperparameters_of
@@ -183,6 +184,12 @@ class Trial:
     notes: Mapping[str, Any] = field(default_factory=dict)  #: of the sampler's
     fork: Mapping[str, Any] | None = None  #: as in ``TrialCreated``
     enqueued: bool = False  #: whether its point is a user's
+    outcome: RequestState | None = None  #: of its last closed request
+
+    @property
+    def repeat(self) -> int:
+        """Which repeat of its trial it is; 0: it is the trial itself."""
+        return repeat_of(self.number)
 
     @property
     def limit(self) -> int:
@@ -215,6 +222,7 @@ class Study:
     plan: int = 0
     bound: bool = False
     trials: dict[int, Trial] = field(default_factory=dict)
+    repeats: dict[int, Trial] = field(default_factory=dict)  #: those above 0 of its trials, by their numbers
     beside: int = 0  #: how many of them users have added beside max_trials
     forks: int = 0  #: how many of them its policy has forked, beside max_trials too
     open: dict[int, None] = field(default_factory=dict)  #: trials with an open request
@@ -243,6 +251,24 @@ class Study:
     steps_trained: int = 0
     steps_retrained: int = 0
     seconds: float = 0.0
+
+    def member(self, number: int) -> Trial:
+        """The trial, or the repeat of one, of that number."""
+        found = self.trials.get(number)
+        return self.repeats[number] if found is None else found
+
+    def members(self, number: int) -> list[Trial]:
+        """A trial with all its repeats, given the number of one of them."""
+        trial = trial_of(number)
+        if not self.repeats:
+            return [self.trials[trial]]
+        numbers = (number_of(trial, repeat) for repeat in range(1, self.spec.repeats))
+        return [self.trials[trial], *(self.repeats[each] for each in numbers if each in self.repeats)]
+
+    def all_members(self) -> Iterator[Trial]:
+        """All trials, then all their repeats."""
+        yield from self.trials.values()
+        yield from self.repeats.values()
 
     @property
     def drawn(self) -> int:

@@ -12,18 +12,19 @@ from hippo_core.engine.states import ENDED_TRIAL_STATES, RequestState, TrialStat
 
 def stop_trials(decision: Decision, study: Study, reason: str) -> None:
     """Ends every trial that is still open or may be promoted."""
-    for number in sorted(study.trials):
-        trial = study.trials[number]
+    for trial in list(study.all_members()):
         if trial.state not in ENDED_TRIAL_STATES:
             _stop(decision, study, trial, reason)
 
 
 def stop_one(decision: Decision, study: Study, trial: Trial, reason: str) -> bool:
     """Ends a trial for good, as a user says; tells whether it had not ended."""
-    if trial.state in ENDED_TRIAL_STATES:
+    members = [each for each in study.members(trial.number) if each.state not in ENDED_TRIAL_STATES]
+    if not members:
         return False
     decision.emit(TrialStopped(study=study.id, trial=trial.number))
-    _stop(decision, study, trial, reason)
+    for each in members:
+        _stop(decision, study, each, reason)
     return True
 
 

@@ -155,6 +155,9 @@ def retry(decision: Decision, command: RetryTrials) -> int:
     else:
         trials = [find_trial(study, command.trial)]
     failed = [trial for trial in trials if trial.state is TrialState.FAILED]
+    again = [
+        each for trial in failed for each in study.members(trial.number) if each.state is TrialState.FAILED
+    ]
     if command.trial is not None and not failed:
         raise Conflict(
             f"trial {command.trial} is {trials[0].state.value}.", "Only failed trials can be retried."
@@ -163,7 +166,7 @@ def retry(decision: Decision, command: RetryTrials) -> int:
         return 0
     if study.state in ENDED_STUDY_STATES:
         decision.emit(StudyStateChanged(study=study.id, state=StudyState.RUNNING, reason=""))
-    for trial in failed:
+    for trial in again:
         if trial.by_user:
             open_request(decision, study, trial, trial.wanted, RETRIED, by_user=True)
         else:
@@ -209,9 +212,11 @@ def extend_trial(decision: Decision, command: ExtendTrial) -> TrialExtended:
         raise InvalidStudy("to", f"{name} is {value} at step {step}, and must be finite", "Extend less far.")
     rounded = f"to={command.to} is rounded up to {to}, for evaluate_every={every}"
     warnings = (rounded,) if to != command.to else ()
-    if to <= max(trial.reached, trial.wanted):
+    short = [each for each in study.members(trial.number) if to > max(each.reached, each.wanted)]
+    if not short:
         return TrialExtended(extended=False, warnings=warnings)
-    decision.emit(TrialWanted(study=study.id, trial=trial.number, step=to))
+    for each in short:
+        decision.emit(TrialWanted(study=study.id, trial=each.number, step=to))
     if study.state in ENDED_STUDY_STATES:
         decision.emit(StudyStateChanged(study=study.id, state=StudyState.RUNNING, reason=""))
     return TrialExtended(extended=True, warnings=warnings)

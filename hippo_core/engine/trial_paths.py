@@ -34,8 +34,8 @@ def walk(trial: Trial, step: int) -> Iterator[tuple[Node, int, int]]:
 
 
 def going_through(study: Study, node: Node, step: int) -> Iterator[Trial]:
-    """The trials of a study whose paths go through the state at ``step`` of a node."""
-    for trial in study.trials.values():
+    """The trials of a study, and their repeats, whose paths go through the state at ``step`` of a node."""
+    for trial in study.all_members():
         leaf, furthest = trial.leaf, max(trial.target or 0, trial.reached)
         if leaf is not None and furthest >= step and leaf.plan == node.plan and leaf.owner(step) is node:
             yield trial

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hippo_core.engine.best import best_trials
@@ -13,6 +13,7 @@ from hippo_core.engine.evaluations import progress
 from hippo_core.engine.explanation import Stretch
 from hippo_core.engine.lookup import find_study, find_trial
 from hippo_core.engine.outside import wants_in_words
+from hippo_core.engine.spread import evaluations, point_evaluations, step_of
 from hippo_core.engine.state import EngineState, Study, Trial
 from hippo_core.engine.states import StudyState, TrialState, WorkerState
 from hippo_core.engine.trial_paths import CheckpointRef, checkpoints_of, going_through, is_running, walk
@@ -20,6 +21,7 @@ from hippo_core.engine.waiting import trials_waiting_reason, waiting_reason
 from hippo_core.errors import NotFound
 from hippo_core.lease import Lease, Stage
 from hippo_core.plan import Metrics, Node
+from hippo_core.repeats import seed_of, trial_of
 from hippo_core.study import StudySpec
 
 
@@ -43,7 +45,8 @@ class TrialView:
     state: TrialState
     step: int
     max_steps: int
-    metrics: Metrics
+    metrics: Metrics  #: of its repeats the means
+    spread: Metrics  #: of its repeats the standard deviations; empty without repeats
     hyperparameters: Mapping[str, Any]
     parent: int | None  #: the trial that it was forked from
     forked_at: int | None  #: the step from which on it may differ from that
@@ -85,6 +88,18 @@ class EvaluationView:
 
     step: int
     metrics: Metrics
+    spread: Metrics = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepeatView:
+    """One repeat of a trial."""
+
+    repeat: int
+    seed: int
+    state: TrialState
+    step: int
+    history: tuple[EvaluationView, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +125,7 @@ class TrialDetail:
     checkpoints: tuple[CheckpointRef, ...]
     program_key: str
     environment: str
+    repeats: tuple[RepeatView, ...]  #: empty without repeats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,15 +219,13 @@ def trial_detail(engine: Engine, project: str, name: str, number: int) -> TrialD
     """One trial with its history, values and path."""
     study = find_study(engine.state, project, name)
     trial = find_trial(study, number)
-    step = progress(trial)
+    step = step_of(study, trial)
     plan = engine.state.plans[study.plan]
     return TrialDetail(
         trial=_trial_view(engine.state, study, trial, trials_waiting_reason(engine.state, study)),
         history=tuple(
-            EvaluationView(step=each, metrics=node.metrics[each])
-            for node, start, stop in walk(trial, step)
-            for each in sorted(node.metrics)
-            if start < each <= stop
+            EvaluationView(step=each, metrics=metrics, spread=spread)
+            for each, metrics, spread in point_evaluations(study, trial, step)
         ),
         training=tuple(
             EvaluationView(step=each, metrics=node.training[each])
@@ -233,6 +247,26 @@ def trial_detail(engine: Engine, project: str, name: str, number: int) -> TrialD
         checkpoints=tuple(checkpoints_of(plan.id, trial, step)),
         program_key=study.program_key,
         environment=plan.environment,
+        repeats=_repeats(engine.state, study, trial),
+    )
+
+
+def _repeats(state: EngineState, study: Study, trial: Trial) -> tuple[RepeatView, ...]:
+    members = study.members(trial.number)
+    if len(members) == 1:
+        return ()
+    return tuple(
+        RepeatView(
+            repeat=member.repeat,
+            seed=seed_of(study.spec.program.seed, member.repeat),
+            state=TrialState.RUNNING if is_running(state, study, member) else member.state,
+            step=progress(member),
+            history=tuple(
+                EvaluationView(step=step, metrics=dict(metrics))
+                for step, metrics in evaluations(member, progress(member)).items()
+            ),
+        )
+        for member in members
     )
 
 
@@ -242,8 +276,8 @@ def stage_tree(engine: Engine, project: str, name: str) -> tuple[TreeNodeView, .
     stops: dict[int, int] = {}
     trials: dict[int, list[int]] = {}
     ending: dict[int, list[int]] = {}
-    for number in sorted(study.trials):
-        trial = study.trials[number]
+    for trial in sorted(study.all_members(), key=lambda each: (trial_of(each.number), each.number)):
+        number = trial_of(trial.number)
         parts = list(walk(trial, trial.target or trial.reached))
         for node, _, stop in parts:
             stops[node.id] = max(stops.get(node.id, 0), stop)
@@ -372,7 +406,11 @@ def lease_parts(engine: Engine, project: str, name: str, number: int) -> tuple[i
     """
     study = find_study(engine.state, project, name)
     trial = find_trial(study, number)
-    return tuple(node.id for node, _, _ in walk(trial, trial.target or trial.reached + 1))
+    return tuple(
+        node.id
+        for member in study.members(trial.number)
+        for node, _, _ in walk(member, member.target or member.reached + 1)
+    )
 
 
 def _study_view(state: EngineState, study: Study) -> StudyView:
@@ -381,7 +419,7 @@ def _study_view(state: EngineState, study: Study) -> StudyView:
     for trial in study.trials.values():
         name = _shown_state(state, study, trial).value
         counts[name] = counts.get(name, 0) + 1
-        without += progress(trial)
+        without += sum(progress(member) for member in study.members(trial.number))
     plan = state.plans[study.plan]
     ranges = [(node, found) for node, found in plan.tree.steps_to_run() if study.id in node.open]
     waiting = sum(found.points[-1] - found.base for _, found in ranges)
@@ -447,26 +485,37 @@ def _savings(state: EngineState, study: Study, without: int) -> SavingsView:
 
 def _shown_state(state: EngineState, study: Study, trial: Trial) -> TrialState:
     """A trial's state; people are told apart whether one that waits is being trained."""
-    return TrialState.RUNNING if is_running(state, study, trial) else trial.state
+    running = any(is_running(state, study, member) for member in study.members(trial.number))
+    return TrialState.RUNNING if running else trial.state
 
 
 def _trial_view(state: EngineState, study: Study, trial: Trial, waiting: str) -> TrialView:
     """A trial as listed; ``waiting`` is why those of its study wait that wait."""
-    step, shown = progress(trial), _shown_state(state, study, trial)
-    metrics: Metrics = {}
-    for node, start, stop in walk(trial, step):
-        evaluated = [each for each in node.metrics if start < each <= stop]
-        if evaluated:
-            metrics = node.metrics[max(evaluated)]
+    step, shown = step_of(study, trial), _shown_state(state, study, trial)
+    metrics, spread = _metrics(study, trial, step)
     return TrialView(
         number=trial.number,
         state=shown,
         step=step,
         max_steps=trial.limit,
         metrics=metrics,
+        spread=spread,
         hyperparameters=study.hyperparameters(trial),
         parent=None if trial.fork is None else trial.fork["trial"],
         forked_at=None if trial.fork is None else trial.fork["at"],
         instead_of=None if trial.fork is None else trial.fork.get("instead_of"),
         reason=trial.reason or (waiting if shown is TrialState.WAITING else ""),
     )
+
+
+def _metrics(study: Study, trial: Trial, step: int) -> tuple[Metrics, Metrics]:
+    """The metrics of the last evaluation up to a step, and their spread over repeats."""
+    if study.repeats:
+        found = list(point_evaluations(study, trial, step))
+        return found[-1][1:] if found else ({}, {})
+    metrics: Metrics = {}
+    for node, start, stop in walk(trial, step):
+        evaluated = [each for each in node.metrics if start < each <= stop]
+        if evaluated:
+            metrics = node.metrics[max(evaluated)]
+    return metrics, {}

@@ -76,7 +76,7 @@ def _unserved_reason(state: EngineState, study: Study) -> str:
 def _latest_failure(study: Study) -> str:
     """The message of a failure on the way of an open trial that has not been overcome."""
     for number in study.open:
-        leaf = study.trials[number].node
+        leaf = study.member(number).node
         if leaf is None:
             continue
         for node in leaf.ancestry():

@@ -306,7 +306,7 @@ def _count_trials(studies: Iterable[Study], spans: Iterable[Span]) -> None:
     """Notes on each stretch how many trials went through its steps."""
     stops: dict[int, list[int]] = {}
     for study in studies:
-        for trial in study.trials.values():
+        for trial in study.all_members():
             for node, _, stop in walk(trial, trial.reached):
                 insort(stops.setdefault(node.id, []), stop)
     for span in spans:
@@ -324,7 +324,7 @@ def _study(study: Study) -> SimulatedStudy:
         state=study.state.value,
         reason=study.reason,
         trials=dict(sorted(counts.items())),
-        steps_without_sharing=sum(trial.reached for trial in study.trials.values()),
+        steps_without_sharing=sum(trial.reached for trial in study.all_members()),
         best_trial=best[0].number if best else None,
         best_step=best[0].reached if best else None,
         best_value=best[0].value if best else None,

@@ -208,21 +208,27 @@ class Evaluation(_message.Message):
 
     STEP_FIELD_NUMBER: _builtins.int
     METRICS_FIELD_NUMBER: _builtins.int
+    SPREAD_FIELD_NUMBER: _builtins.int
     step: _builtins.int
     """The state's step."""
     @_builtins.property
     def metrics(self) -> _containers.RepeatedCompositeFieldContainer[Global___Metric]:
-        """By name, sorted."""
+        """By name, sorted; of repeats the means."""
+
+    @_builtins.property
+    def spread(self) -> _containers.RepeatedCompositeFieldContainer[Global___Metric]:
+        """Of repeats the sample standard deviations; empty without."""
 
     def __init__(
         self,
         *,
         step: _builtins.int = ...,
         metrics: _abc.Iterable[Global___Metric] | None = ...,
+        spread: _abc.Iterable[Global___Metric] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["metrics", b"metrics", "step", b"step"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["metrics", b"metrics", "spread", b"spread", "step", b"step"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -244,6 +250,7 @@ class Trial(_message.Message):
     PARENT_FIELD_NUMBER: _builtins.int
     FORKED_AT_FIELD_NUMBER: _builtins.int
     INSTEAD_OF_FIELD_NUMBER: _builtins.int
+    SPREAD_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     """Its number within the study, from 0."""
     state: Global___TrialState.ValueType
@@ -264,7 +271,11 @@ class Trial(_message.Message):
     """The trial whose place it took, where its policy forked it."""
     @_builtins.property
     def metrics(self) -> _containers.RepeatedCompositeFieldContainer[Global___Metric]:
-        """Its last evaluation's metrics."""
+        """Its last evaluation's metrics; of repeats the means."""
+
+    @_builtins.property
+    def spread(self) -> _containers.RepeatedCompositeFieldContainer[Global___Metric]:
+        """Of repeats the sample standard deviations of the metrics; empty without."""
 
     def __init__(
         self,
@@ -279,10 +290,11 @@ class Trial(_message.Message):
         parent: _builtins.int | None = ...,
         forked_at: _builtins.int | None = ...,
         instead_of: _builtins.int | None = ...,
+        spread: _abc.Iterable[Global___Metric] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_forked_at", b"_forked_at", "_instead_of", b"_instead_of", "_parent", b"_parent", "forked_at", b"forked_at", "instead_of", b"instead_of", "parent", b"parent"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_forked_at", b"_forked_at", "_instead_of", b"_instead_of", "_parent", b"_parent", "forked_at", b"forked_at", "hyperparameters_json", b"hyperparameters_json", "instead_of", b"instead_of", "max_steps", b"max_steps", "metrics", b"metrics", "number", b"number", "parent", b"parent", "reason", b"reason", "state", b"state", "step", b"step"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_forked_at", b"_forked_at", "_instead_of", b"_instead_of", "_parent", b"_parent", "forked_at", b"forked_at", "hyperparameters_json", b"hyperparameters_json", "instead_of", b"instead_of", "max_steps", b"max_steps", "metrics", b"metrics", "number", b"number", "parent", b"parent", "reason", b"reason", "spread", b"spread", "state", b"state", "step", b"step"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__forked_at: _TypeAlias = _typing.Literal["forked_at"]  # noqa: Y015
     _WhichOneofArgType__forked_at: _TypeAlias = _typing.Literal["_forked_at", b"_forked_at"]  # noqa: Y015
@@ -298,6 +310,46 @@ class Trial(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__parent) -> _WhichOneofReturnType__parent | None: ...
 
 Global___Trial: _TypeAlias = Trial  # noqa: Y015
+
+@_typing.final
+class Repeat(_message.Message):
+    """One repeat of a trial."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPEAT_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    STEP_FIELD_NUMBER: _builtins.int
+    HISTORY_FIELD_NUMBER: _builtins.int
+    repeat: _builtins.int
+    """Which, from 0."""
+    seed: _builtins.int
+    """What it is trained with."""
+    state: Global___TrialState.ValueType
+    """Its state."""
+    step: _builtins.int
+    """The step that it has reached."""
+    @_builtins.property
+    def history(self) -> _containers.RepeatedCompositeFieldContainer[Global___Evaluation]:
+        """Its evaluations, by step."""
+
+    def __init__(
+        self,
+        *,
+        repeat: _builtins.int = ...,
+        seed: _builtins.int = ...,
+        state: Global___TrialState.ValueType = ...,
+        step: _builtins.int = ...,
+        history: _abc.Iterable[Global___Evaluation] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["history", b"history", "repeat", b"repeat", "seed", b"seed", "state", b"state", "step", b"step"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Repeat: _TypeAlias = Repeat  # noqa: Y015
 
 @_typing.final
 class StudyChange(_message.Message):
@@ -1637,6 +1689,7 @@ class GetTrialResponse(_message.Message):
     CHECKPOINTS_FIELD_NUMBER: _builtins.int
     PROGRAM_KEY_FIELD_NUMBER: _builtins.int
     ENVIRONMENT_JSON_FIELD_NUMBER: _builtins.int
+    REPEATS_FIELD_NUMBER: _builtins.int
     values_json: _builtins.str
     """JSON array: for each step 0..step-1 an object of the values."""
     program_key: _builtins.str
@@ -1663,6 +1716,10 @@ class GetTrialResponse(_message.Message):
     def checkpoints(self) -> _containers.RepeatedCompositeFieldContainer[Global___Checkpoint]:
         """Checkpoints on its path."""
 
+    @_builtins.property
+    def repeats(self) -> _containers.RepeatedCompositeFieldContainer[Global___Repeat]:
+        """Its repeats; empty without. All else but history is of repeat 0."""
+
     def __init__(
         self,
         *,
@@ -1674,10 +1731,11 @@ class GetTrialResponse(_message.Message):
         checkpoints: _abc.Iterable[Global___Checkpoint] | None = ...,
         program_key: _builtins.str = ...,
         environment_json: _builtins.str = ...,
+        repeats: _abc.Iterable[Global___Repeat] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["trial", b"trial"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoints", b"checkpoints", "environment_json", b"environment_json", "history", b"history", "path", b"path", "program_key", b"program_key", "training", b"training", "trial", b"trial", "values_json", b"values_json"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoints", b"checkpoints", "environment_json", b"environment_json", "history", b"history", "path", b"path", "program_key", b"program_key", "repeats", b"repeats", "training", b"training", "trial", b"trial", "values_json", b"values_json"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

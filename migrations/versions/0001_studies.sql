@@ -90,7 +90,8 @@ CREATE TABLE trials (
 );
 COMMENT ON TABLE trials IS 'Points of studies: a sequence each, and how far to train it.';
 COMMENT ON COLUMN trials.study IS 'the study';
-COMMENT ON COLUMN trials.number IS 'from 0, within the study';
+COMMENT ON COLUMN trials.number IS
+    'from 0, within the study; of a repeat, which one it is stands above the 32nd bit';
 COMMENT ON COLUMN trials.assignment IS 'a value for each domain drawn';
 COMMENT ON COLUMN trials.first_max_steps IS 'how far it might be trained at first';
 COMMENT ON COLUMN trials.max_steps IS 'how far it may be trained now';

@@ -17,15 +17,16 @@ WITH RECURSIVE walk AS (
     FROM requests WHERE sequence IS NOT NULL
     ORDER BY study, trial, reached DESC, sequence DESC
 )
-SELECT studies.project, studies.name AS study, trials.number AS trial, trials.state,
+SELECT studies.project, studies.name AS study,
+       trials.number & 4294967295 AS trial, trials.number >> 32 AS repeat, trials.state,
        greatest(latest.reached, on_the_way.step, 0) AS step, greatest(trials.max_steps, trials.wanted) AS max_steps,
        latest.value, trials.reason
 FROM trials
 JOIN studies ON studies.id = trials.study
 LEFT JOIN latest ON latest.study = trials.study AND latest.trial = trials.number
 LEFT JOIN on_the_way ON on_the_way.study = trials.study AND on_the_way.trial = trials.number
-ORDER BY studies.id, trials.number;
-COMMENT ON VIEW trial_overview IS 'Trials: how far they are, and the first objective there.';
+ORDER BY studies.id, trials.number & 4294967295, trials.number;
+COMMENT ON VIEW trial_overview IS 'Trials and their repeats: how far they are, and the first objective there.';
 
 CREATE VIEW study_overview AS
 SELECT studies.project, studies.name AS study, studies.state,
@@ -35,26 +36,29 @@ SELECT studies.project, studies.name AS study, studies.state,
        round(studies.seconds::numeric, 1) AS seconds
 FROM studies
 LEFT JOIN LATERAL (
-    SELECT count(*) FILTER (WHERE state IN ('waiting', 'paused')) AS open,
-           count(*) FILTER (WHERE state = 'completed') AS completed,
-           count(*) FILTER (WHERE state = 'stopped') AS stopped,
-           count(*) FILTER (WHERE state = 'diverged') AS diverged,
-           count(*) FILTER (WHERE state = 'failed') AS failed,
+    SELECT count(*) FILTER (WHERE repeat = 0 AND state IN ('waiting', 'paused')) AS open,
+           count(*) FILTER (WHERE repeat = 0 AND state = 'completed') AS completed,
+           count(*) FILTER (WHERE repeat = 0 AND state = 'stopped') AS stopped,
+           count(*) FILTER (WHERE repeat = 0 AND state = 'diverged') AS diverged,
+           count(*) FILTER (WHERE repeat = 0 AND state = 'failed') AS failed,
            sum(step) AS steps
     FROM trial_overview
     WHERE trial_overview.project = studies.project AND trial_overview.study = studies.name
 ) counts ON true
 LEFT JOIN LATERAL (
-    SELECT value FROM requests
+    SELECT avg(value) AS value FROM requests
     WHERE requests.study = studies.id AND requests.state = 'reached' AND value IS NOT NULL
+    GROUP BY requests.trial & 4294967295, reached
+    HAVING count(DISTINCT requests.trial) = (studies.spec ->> 'repeats')::bigint
     ORDER BY reached DESC,
-             CASE WHEN (studies.spec -> 'objectives' -> 0 ->> 'maximize')::boolean THEN -value ELSE value END
+             CASE WHEN (studies.spec -> 'objectives' -> 0 ->> 'maximize')::boolean
+                  THEN -avg(value) ELSE avg(value) END
     LIMIT 1
 ) best ON true
 WHERE studies.deleted_at IS NULL
 ORDER BY studies.id;
 COMMENT ON VIEW study_overview IS
-    'Studies: their trials, the best value at the deepest step, and what sharing saved.';
+    'Studies: their trials, the best value, over repeats the mean, at the deepest step, and what sharing saved.';
 
 CREATE VIEW stage_overview AS
 SELECT nodes.plan, nodes.id AS node, nodes.parent, nodes.start, nodes.trained,

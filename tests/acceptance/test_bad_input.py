@@ -47,7 +47,7 @@ INVALID = {
         '{"lr": space.uniform(0.1, 0.2)}, minimize="loss", max_steps=3',
         ["max_trials"],
     ),
-    "what is not built": ('{"lr": 0.1}, minimize="loss", max_steps=3, repeats=3', ["repeats"]),
+    "no repeat": ('{"lr": 0.1}, minimize="loss", max_steps=3, repeats=0', ["repeats", "0"]),
     "more than one GPU": (
         '{"lr": 0.1}, minimize="loss", max_steps=3, resources=hippo.Resources(gpus=2)',
         ["resources.gpus", "2"],

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from statistics import fmean, stdev
 
 import pytest
 
@@ -73,6 +74,81 @@ def test_a_handle_can_extend_what_it_ran(run):
     assert [(trial.step, trial.state) for trial in run.trials()] == [(6, "completed")] * 3
     assert run.trial(1).metrics == {"weight": 2.0}
     assert run.savings()["steps_trained"] == 8 + 6
+
+
+NOISY = """
+import random
+
+import numpy as np
+import torch
+
+import hippo_client as hippo
+
+
+class Noisy(hippo.Trainer):
+    def setup(self, context):
+        self.layer = torch.nn.Linear(3, 1)
+        self.seed = context.seed
+        self.names = ",".join(sorted(context.hp))
+
+    def apply(self, hp):
+        self.lr = hp["lr"]
+
+    def train(self, step):
+        noise = torch.randn(3) + random.random() + float(np.random.rand())
+        with torch.no_grad():
+            self.layer.weight += self.lr * noise
+
+    def evaluate(self):
+        assert self.names == "lr"
+        return {"weight": self.layer.weight.sum().item(), "seed": float(self.seed)}
+"""
+
+REPEATED = """
+import hippo_client as hippo
+from hippo_client import schedules, space
+
+study = hippo.Study(
+    "noisy:Noisy",
+    {"lr": space.choice([0.5, schedules.piecewise([0.5, 0.25], [2])])},
+    maximize="weight",
+    max_steps=4,
+    name="NAME",
+    seed=SEED,
+    repeats=REPEATS,
+)
+"""
+
+
+def test_repeats_are_what_studies_alone_with_their_seeds_come_to_bit_for_bit(home, folder):
+    (folder / "noisy.py").write_text(NOISY)
+
+    def run(name, seed, repeats):
+        file = folder / f"{name}.py"
+        text = REPEATED.replace("NAME", name).replace("SEED", str(seed)).replace("REPEATS", str(repeats))
+        file.write_text(text)
+        return hippo.run(load(file), progress=False)
+
+    both = run("both", 3, 2)
+    alone = [run("third", 3, 1), run("fourth", 4, 1)]
+    assert both.state == "completed", both.reason
+    assert (both.savings()["steps_trained"], both.savings()["steps_without_sharing"]) == (12, 16)
+    assert [each.savings()["steps_trained"] for each in alone] == [0, 6], "repeat 0 shares"
+    for number in (0, 1):
+        trial = both.trial(number)
+        repeats = trial.repeats()
+        assert [(each["repeat"], each["seed"], each["state"]) for each in repeats] == [
+            (0, 3, "completed"),
+            (1, 4, "completed"),
+        ]
+        histories = [each.trial(number).history() for each in alone]
+        assert [each["history"] for each in repeats] == histories
+        last = [history[-1]["metrics"]["weight"] for history in histories]
+        assert last[0] != last[1]
+        assert trial.metrics["weight"] == fmean(last)
+        assert trial.spread["weight"] == pytest.approx(stdev(last))
+        assert trial.spread["seed"] == pytest.approx(0.5**0.5)
+    assert both.best_trial.metrics["weight"] == max(trial.metrics["weight"] for trial in both.trials())
 
 
 def test_an_interrupted_script_is_resumed_by_the_next(home, folder, tmp_path):

@@ -9,6 +9,7 @@ import pytest
 from hippo_core import policies
 from hippo_core.engine.commands import EditStudy, ExtendStudy
 from hippo_core.engine.engine import Engine
+from hippo_core.engine.views import study_view
 from hippo_server.store import Store
 from tests.integration.store.stored_cluster import StoredCluster
 from tests.unit.engine.cluster import SETTINGS
@@ -23,6 +24,34 @@ class ComparingCluster(StoredCluster):
     def expect_equal_from_rows(self) -> None:
         super().expect_equal_from_rows()
         expect_same_policies(self.engine, Engine.restore(self.store.load(), SETTINGS, self.now))
+
+
+def test_repeats_come_back_from_the_rows_and_the_overviews_count_points(store: Store) -> None:
+    """1. Halving over repeats, whose worker dies. 2. Rows are read back now and then. 3. A point counts once."""
+    cluster = ComparingCluster(2, {"a": 2, "b": 1}, store, 5)
+    submit(cluster, replace(spec(rates=PIECES[:2], policy=policies.sha(1, 3)), repeats=2))
+    for moment in range(8):
+        for _ in range(25):
+            cluster.act()
+        if moment == 3:
+            cluster.kill_worker("a")
+        cluster.expect_equal_from_rows()
+        if moment % 3 == 2:
+            cluster.restart_server()
+    cluster.run()
+    cluster.expect_equal_from_rows()
+    expect_as_trained_alone(cluster, "study")
+    view = study_view(cluster.engine, "default", "study")
+    best = view.best_trial
+    assert best is not None
+    with store._database.reading() as rows:
+        ((completed, stopped, value),) = rows("SELECT completed, stopped, best FROM study_overview")
+        repeats = list(
+            rows("SELECT trial, array_agg(repeat) FROM trial_overview GROUP BY trial ORDER BY trial")
+        )
+    assert (completed, stopped) == (view.trial_counts["completed"], view.trial_counts["stopped"])
+    assert float(value) == pytest.approx(best.metrics["accuracy"], abs=1e-5)
+    assert repeats == [(number, [0, 1]) for number in range(12)]
 
 
 @pytest.mark.parametrize(

@@ -472,6 +472,45 @@ def test_show_tells_how_a_study_was_changed(
     ]
 
 
+def test_what_repeats_come_to_is_told_with_its_spread(
+    server: Server, text: Callable[..., str], result: Callable[..., Any]
+) -> None:
+    repeated = study_pb2.Trial()
+    repeated.CopyFrom(BEST)
+    repeated.spread.add(name="accuracy", value=0.00412)
+    study = study_pb2.Study()
+    study.CopyFrom(STUDY)
+    study.best_trial.CopyFrom(repeated)
+    detail = study_pb2.GetTrialResponse(trial=repeated, values_json="[]")
+    detail.history.add(
+        step=27, metrics=repeated.metrics, spread=[study_pb2.Metric(name="accuracy", value=0.00412)]
+    )
+    for repeat, value in enumerate((0.97, 0.975)):
+        one = detail.repeats.add(repeat=repeat, seed=7 + repeat, state=BEST.state, step=27)
+        one.history.add(step=27, metrics=[study_pb2.Metric(name="accuracy", value=value)])
+    server.answers["GetStudy"] = study_pb2.GetStudyResponse(study=study)
+    server.answers["ListTrials"] = study_pb2.ListTrialsResponse(trials=[OTHER, repeated])
+    server.answers["GetTrial"] = detail
+    assert "Best: trial 3 at step 27, accuracy 0.9722 ± 0.0041" in text("study", "show", "digits")
+    assert "0.9722 ± 0.00412" in text("trial", "ls", "digits")
+    shown = text("trial", "show", "digits", "3")
+    assert "0.9722 ± 0.0041" in shown
+    rows = [line.split() for line in shown.splitlines()]
+    assert ["1", "8", "completed", "27", "0.975"] in rows
+    assert result("trial", "ls", "digits")[1]["spread"] == {"accuracy": 0.00412}
+    assert "spread" not in result("trial", "ls", "digits")[0]
+    told = result("trial", "show", "digits", "3")
+    assert told["history"][0]["spread"] == {"accuracy": 0.00412}
+    assert told["repeats"][1] == {
+        "repeat": 1,
+        "seed": 8,
+        "state": "completed",
+        "step": 27,
+        "history": [{"step": 27, "metrics": {"accuracy": 0.975}}],
+    }
+    assert result("study", "show", "digits")["best"]["spread"] == {"accuracy": 0.00412}
+
+
 @pytest.mark.usefixtures("server")
 def test_delete_with_yes(result: Callable[..., Any]) -> None:
     assert result("study", "delete", "digits", "--yes") == {"study": "digits", "trials_deleted": 2}

@@ -209,7 +209,7 @@ UNIFORM = {"lr": space.uniform(0.0, 1.0)}
         ({"evaluate_every": 0}, "evaluate_every", "at least 1"),
         ({"seed": -1}, "seed", "from 0"),
         ({"seed": "0"}, "seed", "must be an int"),
-        ({"repeats": 2}, "repeats", "must be 1, not 2"),
+        ({"repeats": 0}, "repeats", "must be an int of at least 1, not 0"),
         ({"initial": {"lr": 0.1}}, "initial", "is not a list of points"),
         ({"initial": 3}, "initial", "is not a list of points"),
         ({"initial": [{"lr": 0.3}]}, r"initial[0]['lr']", "0.3 is none of its options"),

@@ -52,6 +52,16 @@ def test_trials_of_different_lengths_are_counted_to_their_ends(shapes, every):
     assert counts.critical_path_steps == max(len(history) for history in histories)
 
 
+def test_repeats_are_counted_and_share_nothing_with_each_other():
+    options = {"lr": [0.1, {"schedule": "piecewise", "values": [0.1, 0.01], "milestones": [3]}]}
+    once, often = (plan_studies([grid_of_options(options, max_steps=9, repeats=count)]) for count in (1, 3))
+    together = plan_studies([grid_of_options(options, max_steps=9, repeats=count) for count in (1, 3)])
+    assert often.studies[0].counts.trials == once.studies[0].counts.trials == 2
+    assert often.studies[0].counts.steps_without_sharing == 3 * 18
+    assert often.studies[0].counts.steps_with_sharing == 3 * once.studies[0].counts.steps_with_sharing
+    assert together.together.steps_with_sharing == often.together.steps_with_sharing, "repeat 0 is shared"
+
+
 def step(a, b, at):
     return schedules.piecewise([a, b], milestones=[at])
 

@@ -65,9 +65,14 @@ def metric(state: str) -> float:
     return int(state[:12], 16) / 16.0**12
 
 
-def alone(values: list[Mapping[str, Any]], evaluate_every: int) -> dict[int, float]:
+def initial(seed: int) -> str:
+    """The state at step 0."""
+    return f"{INITIAL} {seed}" if seed else INITIAL
+
+
+def alone(values: list[Mapping[str, Any]], evaluate_every: int, seed: int = 0) -> dict[int, float]:
     """The metrics of a trial that is trained alone, by step."""
-    state, found = INITIAL, {}
+    state, found = initial(seed), {}
     for step, each in enumerate(values, start=1):
         state = next_state(state, each)
         if step % evaluate_every == 0:
@@ -108,7 +113,7 @@ class Running(SimulatedPath):
     __slots__ = ("answered", "stop")
 
     def __init__(self, order: LeaseOrder) -> None:
-        super().__init__(order, Hashes(), INITIAL)
+        super().__init__(order, Hashes(), initial(order.program.seed))
         self.stop: tuple[bool] | None = None
         self.answered: set[State] = set()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from statistics import fmean, stdev
 from typing import Any
 
 import pytest
@@ -24,8 +25,9 @@ from hippo_core.engine.commands import (
 )
 from hippo_core.engine.events import SavePointAnswered, StepsTrained
 from hippo_core.engine.orders import RemoveCheckpoint
+from hippo_core.engine.state import Study
 from hippo_core.engine.states import StudyState, TrialState
-from hippo_core.engine.views import study_view, trial_detail, trial_views
+from hippo_core.engine.views import RepeatView, study_view, trial_detail, trial_views
 from hippo_core.points import point_to_json
 from hippo_core.program import Program, Resources
 from hippo_core.study import Objective, StudySpec
@@ -83,10 +85,26 @@ def expect_as_trained_alone(cluster: Cluster, name: str) -> None:
     """Every trial's history is what it would have been, trained alone."""
     study = cluster.engine.state.study_named("default", name)
     assert study is not None
+    every, seed = study.spec.program.evaluate_every, study.spec.program.seed
     for number in study.trials:
         detail = trial_detail(cluster.engine, "default", name, number)
-        expected = alone(list(detail.values), study.spec.program.evaluate_every)
+        expected = alone(list(detail.values), every, seed)
+        if detail.repeats:
+            repeats = [expect_repeat_as_trained_alone(study, number, each) for each in detail.repeats]
+            expected = {step: fmean(each[step] for each in repeats) for step in expected}
+            spread = {step: stdev(each[step] for each in repeats) for step in expected}
+            assert {each.step: each.spread["accuracy"] for each in detail.history} == pytest.approx(spread)
         assert {each.step: each.metrics["accuracy"] for each in detail.history} == expected
+
+
+def expect_repeat_as_trained_alone(study: Study, number: int, repeat: RepeatView) -> dict[int, float]:
+    """A repeat's history is that of a study of its own, with its seed."""
+    values = [study.trials[number].sequence.values(step) for step in range(repeat.step)]
+    seed = study.spec.program.seed + repeat.repeat
+    assert repeat.seed == seed
+    expected = alone(list(values), study.spec.program.evaluate_every, seed)
+    assert {each.step: each.metrics["accuracy"] for each in repeat.history} == expected
+    return expected
 
 
 def distinct_prefixes(cluster: Cluster, *names: str) -> int:
