@@ -239,8 +239,11 @@ def test_a_fork_is_the_next_trial_and_shares_its_parent_s_path(client):
     with pytest.raises(NotFound):
         fork(9, trial=6, at=1)
     events = client.studies.ExplainTrial(study_pb2.ExplainTrialRequest(name="study", trial=4)).events
-    assert (events[0].event, events[0].step, events[0].by) == ("created", 2, "user admin")
-    assert events[0].reason == "forked from trial 1, at most 3 steps"
+    ancestor, created = events[:2]
+    assert (ancestor.event, ancestor.step, ancestor.by) == ("ancestor", 0, "sampler grid")
+    assert ancestor.reason.startswith("trial 1: ")
+    assert (created.event, created.step, created.by) == ("created", 2, "user admin")
+    assert created.reason == "forked from trial 1; at most 3 steps"
 
 
 def test_a_point_of_one_s_own_is_the_next_trial(client):

@@ -168,9 +168,7 @@ def test_what_was_learnt_is_better_than_chance(sampler: samplers.Learning, trial
     assert learnt < random / 2
 
 
-@pytest.mark.parametrize(
-    "sampler", [samplers.tpe(), samplers.bohb(random_fraction=0.0), samplers.gp()], ids=str
-)
+@pytest.mark.parametrize("sampler", [samplers.tpe(), samplers.gp()], ids=str)
 def test_a_proposal_keeps_away_from_what_is_pending(sampler: samplers.Learning) -> None:
     """1. A search on one axis. 2. Its next proposal is pending: the one after it is another point."""
     study_spec = spec(sampler, 1, {"x": space.uniform(-5, 5)})
