@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self, TypeVar
 
-from hippo_core import endings, policies, samplers, schedule_forms
+from hippo_core import endings, policies, samplers, schedule_forms, study_checks, study_warnings
 from hippo_core.arguments import suggestion
 from hippo_core.differences import MOST_LINES, difference_lines
 from hippo_core.domains import part_to_json
@@ -15,23 +15,18 @@ from hippo_core.endings import changed as changed_endings
 from hippo_core.errors import InvalidStudy
 from hippo_core.formulas import Constant
 from hippo_core.laws import Law, make
-from hippo_core.policies import DehbSpec, FullSpec, PatienceSpec, Policy, PolicySpec
-from hippo_core.policies.halving import HalvingSpec
+from hippo_core.policies import Policy, PolicySpec
 from hippo_core.policies.policy import round_up
-from hippo_core.program import Program, canonical_json, require_int
-from hippo_core.repeats import MOST_REPEATS, SEED, seed_schedule
-from hippo_core.samplers import Dehb, Sampler
+from hippo_core.program import Program, require_int
+from hippo_core.repeats import seed_schedule
+from hippo_core.samplers import Sampler
 from hippo_core.sequence import Sequence
 from hippo_core.space import Assignment, EndOf, Space
 from hippo_core.space_reading import part_from_json
+from hippo_core.study_checks import LARGEST_STEP
 from hippo_core.values import Scalar, normalise, scalar_from_json, scalar_to_json
 
-LARGEST_STEP = 2**40
-MOST_TRIALS = 1_000_000  # they are all made when the study is submitted
-LONGEST_NAME = 200
-SHOWN_ROUNDINGS = 4
 E = TypeVar("E", bound=Ending)
-EXAMPLES = 256  #: how many random points are looked at where the sampler's own are not known yet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,86 +94,15 @@ class StudySpec:
 
     def __post_init__(self) -> None:
         """Checks the study as a whole."""
-        _check_name(self.name)
-        _check_objectives(self.objectives)
-        _check_endings(self)
-        _check_limits(self)
-        if self.program.kinds != self.space.kinds:
-            raise InvalidStudy("program.kinds", "do not agree with the space")
-        _check_policy(self.policy, self.objectives)
-        self.policy.check_search(self.space, self.max_trials)
-        _check_pair(self.policy, self.sampler)
-        self.policy.check(self._limit(), self.program.evaluate_every)
-        _check_sampler(self)
-        _check_initial(self)
-        _check_points(self)
+        object.__setattr__(self, "endings", endings.checked(self.endings))
+        study_checks.check_parts(self)
+        object.__setattr__(self, "initial", study_checks.initial_points(self))
+        study_checks.check_points(self)
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What the person who submits should know, though it is no error."""
-        every = self.program.evaluate_every
-        found = []
-        if isinstance(self.max_steps, int) and self.max_steps % every:
-            rounded = round_up(self.max_steps, every)
-            found.append(f"max_steps={self.max_steps} is rounded up to {rounded}, for evaluate_every={every}")
-        if isinstance(self.max_steps, EndOf) and every > 1:
-            ends = {
-                self._end(self.space.resolve(self.point(number))) for number in self._numbers(self.max_trials)
-            }
-            moved = [f"{end} -> {round_up(end, every)}" for end in sorted(ends) if end % every]
-            if moved:
-                shown = ", ".join([*moved[:SHOWN_ROUNDINGS], *(["..."] if moved[SHOWN_ROUNDINGS:] else [])])
-                name = self.max_steps.name
-                found.append(f"the ends of {name!r} are rounded up for evaluate_every={every}: {shown}")
-        return (*found, *self._sampler_warnings(), *self.policy.check(self._limit(), every))
-
-    def _sampler_warnings(self) -> tuple[str, ...]:
-        if isinstance(self.policy, DehbSpec):
-            return self._dehb_warnings(self.policy)
-        if (
-            not self.sampler.learns
-            or self.sampler.outside
-            or isinstance(self.policy, FullSpec | PatienceSpec)
-        ):
-            return ()
-        if self.sampler.needs_rungs:
-            return self._rung_warnings()
-        if self.sampler.sees_stopped and len(self.objectives) == 1:
-            return ()
-        sampler = self.sampler.to_json()
-        several = f" with {len(self.objectives)} objectives" if self.sampler.sees_stopped else ""
-        return (
-            f"the sampler {sampler['sampler']}{several} learns only from trials that come to their end, and the policy "
-            f"{self.policy.name} stops most before; samplers.tpe() with one objective learns from all",
-        )
-
-    def _rung_warnings(self) -> tuple[str, ...]:
-        word = self.sampler.to_json()["sampler"]
-        if not isinstance(self.policy, HalvingSpec):
-            return (
-                f"the sampler {word} learns from trials that were compared at the same steps, and the policy "
-                f"{self.policy.name} compares them where they happen to be; "
-                "policies.hyperband(asynchronous=True) has rungs",
-            )
-        if self.policy.waits:
-            return (
-                f"{self.policy.name} promotes nobody before all points are proposed, so that the sampler {word} "
-                "learns from first rungs only; policies.hyperband(asynchronous=True) lets it learn from all",
-            )
-        return ()
-
-    def _dehb_warnings(self, policy: DehbSpec) -> tuple[str, ...]:
-        assert isinstance(self.max_steps, int)
-        brackets = policy.brackets(self.max_steps, self.program.evaluate_every)
-        if self.max_trials >= brackets.first_bracket:
-            return ()
-        rungs = " + ".join(
-            f"{count} at step {step}" for count, step in zip(brackets.sizes(0), brackets.ladder, strict=True)
-        )
-        return (
-            f"max_trials={self.max_trials} is less than dehb's first bracket, {brackets.first_bracket} evaluations: "
-            f"{rungs}",
-        )
+        return study_warnings.warnings(self)
 
     def build_policy(self, beside: int = 0) -> Policy:
         """The policy at the beginning of the study, which has so many trials of users beside ``max_trials``."""
@@ -197,7 +121,7 @@ class StudySpec:
             return self.initial[number]
         return self.sampler.point(self.space, self.program.seed, number - len(self.initial))
 
-    def _numbers(self, count: int) -> range:
+    def numbers(self, count: int) -> range:
         """Which of the first ``count`` trials' points can be told from their numbers.
 
         After an edit those of a grid are found among what is no trial yet: then all its points are looked at.
@@ -218,7 +142,7 @@ class StudySpec:
             InvalidStudy: It is not of the space, or its schedules are wrong or not finite.
         """
         found = self.space.checked(assignment)
-        _check_point(self, found, "")
+        study_checks.check_point(self, found, "")
         return found
 
     def sequence(self, assignment: Assignment, repeat: int = 0) -> Sequence:
@@ -242,7 +166,7 @@ class StudySpec:
         """How far a trial may be trained: a multiple of ``evaluate_every``."""
         if isinstance(self.max_steps, int):
             return round_up(self.max_steps, self.program.evaluate_every)
-        return round_up(self._end(self.space.resolve(assignment)), self.program.evaluate_every)
+        return round_up(self.end_of(self.space.resolve(assignment)), self.program.evaluate_every)
 
     def differences(self, earlier: StudySpec, most: int = MOST_LINES) -> list[str]:
         """What differs from another study, as at most so many lines ``field: old -> new``; none: the content is
@@ -262,7 +186,7 @@ class StudySpec:
             earlier=earlier.earlier,
         )
         if isinstance(self.max_steps, int) and isinstance(earlier.max_steps, int) and self.policy.raisable:
-            if self._limit() < earlier._limit():  # type: ignore[operator]
+            if self.limit < earlier.limit:  # type: ignore[operator]
                 return False
             same = replace(same, max_steps=earlier.max_steps)
         if self.max_trials < earlier.max_trials:
@@ -346,7 +270,7 @@ class StudySpec:
         except RecursionError:
             raise InvalidStudy("space", "is nested too deeply") from None
 
-    def _end(self, resolved: Mapping[str, Any]) -> int:
+    def end_of(self, resolved: Mapping[str, Any]) -> int:
         """The end of the schedule that ``max_steps`` names, for a trial's hyper-parameters."""
         assert isinstance(self.max_steps, EndOf)
         name = self.max_steps.name
@@ -358,7 +282,9 @@ class StudySpec:
             raise InvalidStudy("max_steps", f"end_of({name!r}): the schedule ends at step {end}")
         return end
 
-    def _limit(self) -> int | None:
+    @property
+    def limit(self) -> int | None:
+        """How far any trial may be trained, a multiple of ``evaluate_every``; None: as its schedule says."""
         if isinstance(self.max_steps, EndOf):
             return None
         return round_up(self.max_steps, self.program.evaluate_every)
@@ -366,8 +292,8 @@ class StudySpec:
     def _content(self) -> dict[str, Any]:
         content = self.to_json()
         del content["bundle"], content["earlier"]
-        if self._limit() is not None:
-            content["max_steps"] = self._limit()
+        if self.limit is not None:
+            content["max_steps"] = self.limit
         return content
 
     def _stretches(self, name: str, part: Any) -> list[tuple[int, Law]]:
@@ -451,166 +377,3 @@ READERS: Mapping[str, Callable[[Any], Any]] = {
     "initial": _initial,
     "endings": endings.from_json,
 }
-
-
-# Checks
-
-
-def _check_name(name: Any) -> None:
-    if not isinstance(name, str) or not name or not name.isprintable() or "/" in name or name != name.strip():
-        raise InvalidStudy(
-            "name", f"{name!r} is not a study's name", "Use text without '/' and outer spaces."
-        )
-    if len(name) > LONGEST_NAME:
-        raise InvalidStudy("name", f"is longer than {LONGEST_NAME} characters")
-
-
-def _check_objectives(objectives: tuple[Objective, ...]) -> None:
-    if not objectives:
-        raise InvalidStudy(
-            "objectives", "there is none", "Give minimize= or maximize=, with a metric's name."
-        )
-    names = [objective.metric for objective in objectives]
-    for name in names:
-        if names.count(name) > 1:
-            raise InvalidStudy("objectives", f"{name!r} is named twice")
-
-
-def _check_endings(spec: StudySpec) -> None:
-    object.__setattr__(spec, "endings", endings.checked(spec.endings))
-    for each in spec.endings:
-        if each.one_objective and len(spec.objectives) > 1:
-            named = ", ".join(objective.metric for objective in spec.objectives)
-            raise InvalidStudy(
-                "endings",
-                f"{each.word} looks at one objective, but there are {len(spec.objectives)}: {named}.",
-                "Give one objective, or use endings.timeout() or endings.max_slot_hours().",
-            )
-
-
-def _check_policy(policy: PolicySpec, objectives: tuple[Objective, ...]) -> None:
-    if len(objectives) > 1 and not policy.several_objectives:
-        named = ", ".join(each.metric for each in objectives)
-        raise InvalidStudy(
-            "policy",
-            f"{policy.name} compares trials by one objective, but there are {len(objectives)}: {named}.",
-            "Give one objective, or use policies.asha() or policies.full().",
-        )
-
-
-def _check_pair(policy: PolicySpec, sampler: Sampler) -> None:
-    """Points and steps of DEHB come together."""
-    if isinstance(policy, DehbSpec) and not isinstance(sampler, Dehb):
-        raise InvalidStudy(
-            "sampler",
-            f"policies.dehb() brings its own points; samplers.{sampler.to_json()['sampler']}() has no place beside it",
-            "Leave sampler out; or use policies.hyperband().",
-        )
-    if isinstance(sampler, Dehb) and not isinstance(policy, DehbSpec):
-        raise InvalidStudy(
-            "policy",
-            f"DEHB is a policy that brings its own points; policies.{policy.name}() has no place beside them",
-            "Use policies.dehb(min_steps=1, reduction_factor=3), and leave sampler out.",
-        )
-
-
-def _check_limits(spec: StudySpec) -> None:
-    require_int(spec.max_trials, "max_trials", 1, "It is how many trials the study has in all.")
-    if spec.max_trials > MOST_TRIALS:
-        raise InvalidStudy("max_trials", f"must be at most {MOST_TRIALS}, not {spec.max_trials}")
-    if isinstance(spec.max_steps, EndOf):
-        if spec.max_steps.name not in spec.space.kinds:
-            names = list(spec.space.kinds)
-            raise InvalidStudy(
-                "max_steps",
-                f"end_of({spec.max_steps.name!r}): there is no such hyper-parameter",
-                suggestion(spec.max_steps.name, names),
-            )
-    else:
-        require_int(spec.max_steps, "max_steps", 1, "It is how far any one trial may be trained.")
-        if spec.max_steps > LARGEST_STEP:
-            raise InvalidStudy("max_steps", f"must be at most {LARGEST_STEP}, not {spec.max_steps}")
-    require_int(spec.earlier, "earlier", 0)
-    require_int(spec.repeats, "repeats", 1, "It is how often each point is trained, with seeds of its own.")
-    if spec.repeats > MOST_REPEATS:
-        raise InvalidStudy("repeats", f"must be at most {MOST_REPEATS}, not {spec.repeats}")
-    if SEED in spec.space.kinds:
-        raise InvalidStudy(
-            f"space[{SEED!r}]", "is the name of what repeats have for a seed", "Use another one."
-        )
-    if spec.checkpoint_every is not None:
-        require_int(spec.checkpoint_every, "checkpoint_every", 1, "None saves as often as the cost allows.")
-    for field in ("checkpoint_every", "evaluate_every"):
-        every = spec.checkpoint_every if field == "checkpoint_every" else spec.program.evaluate_every
-        if every is not None and every > LARGEST_STEP:
-            raise InvalidStudy(field, f"must be at most {LARGEST_STEP}, not {every}")
-    if isinstance(spec.priority, bool) or not isinstance(spec.priority, int) or abs(spec.priority) >= 2**31:
-        raise InvalidStudy("priority", f"must be an int of 32 bits, not {spec.priority!r}")
-    if not isinstance(spec.bundle, str):
-        raise InvalidStudy("bundle", f"must be a digest, not {spec.bundle!r}")
-    for secret in spec.secrets:
-        if not isinstance(secret, str) or not secret.isidentifier():
-            raise InvalidStudy("secrets", f"{secret!r} is not the name of an environment variable")
-
-
-def _check_sampler(spec: StudySpec) -> None:
-    if len(spec.objectives) > 1 and not spec.sampler.several_objectives:
-        raise InvalidStudy(
-            "sampler",
-            f"{spec.sampler.to_json()['sampler']} has one objective, but there are {len(spec.objectives)}",
-            "Use samplers.tpe() or samplers.nsga2().",
-        )
-    drawn = spec.max_trials - len(spec.initial)
-    if drawn < 0:
-        raise InvalidStudy(
-            "initial", f"has {len(spec.initial)} points, which is more than max_trials={spec.max_trials}"
-        )
-    drawn = min(drawn, max(spec.max_trials - spec.earlier, 1))
-    if drawn > 0:
-        spec.sampler.check(spec.space, drawn)
-
-
-def _check_initial(spec: StudySpec) -> None:
-    checked = []
-    for index, point in enumerate(spec.initial):
-        try:
-            checked.append(spec.space.checked(point))
-        except InvalidStudy as error:
-            raise InvalidStudy(f"initial[{index}]", error.message, error.hint) from None
-    object.__setattr__(spec, "initial", tuple(checked))
-
-
-def _check_points(spec: StudySpec) -> None:
-    """Refuses a trial that cannot be trained, now rather than when its turn comes.
-
-    Where nothing drawn can be wrong, one look at each schedule as written would do; as domains may stand in
-    the place of milestones and periods, every trial is looked at unless the space is provably right. What a sampler
-    will learn to propose is not known: some random points are looked at, and each proposal when it is made.
-    """
-    safe = spec.space.always_valid() and not spec.space.constraints and isinstance(spec.max_steps, int)
-    count = spec.max_trials
-    if spec.sampler.learns:
-        count = min(count, spec.known_trials + EXAMPLES)
-    for number in range(1) if safe else spec._numbers(count):
-        whose = f"trial {number}" if number < spec.known_trials else "a random point"
-        _check_point(spec, spec.point(number), whose)
-
-
-def _check_point(spec: StudySpec, assignment: Assignment, whose: str) -> None:
-    try:
-        steps = spec.max_steps_of(assignment)
-        found = spec.sequence(assignment).first_not_finite(steps)
-    except InvalidStudy as error:
-        if not assignment:
-            raise
-        drawn = canonical_json(dict(assignment))
-        at = f"{whose}: {drawn}" if whose else drawn
-        raise InvalidStudy(error.field, f"{error.message.partition(': ')[2]} ({at})", error.hint) from None
-    if found is not None:
-        step, name = found
-        value = spec.sequence(assignment).values(step)[name]
-        raise InvalidStudy(
-            f"space[{name!r}]",
-            f"is {value} at step {step}{f' of {whose}' if whose else ''}",
-            "Values must be finite at every step up to max_steps.",
-        )

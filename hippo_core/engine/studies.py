@@ -41,7 +41,8 @@ from hippo_core.errors import Conflict, InvalidStudy
 from hippo_core.policies.own import own_code
 from hippo_core.policies.policy import round_up
 from hippo_core.program import require_int
-from hippo_core.study import LARGEST_STEP, StudySpec
+from hippo_core.study import StudySpec
+from hippo_core.study_checks import LARGEST_STEP
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,203 @@
+"""What is checked of a study when it is made; each error names the field and the remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from hippo_core.arguments import suggestion
+from hippo_core.errors import InvalidStudy
+from hippo_core.policies import DehbSpec, PolicySpec
+from hippo_core.program import canonical_json, require_int
+from hippo_core.repeats import MOST_REPEATS, SEED
+from hippo_core.samplers import Dehb, Sampler
+from hippo_core.space import Assignment, EndOf
+from hippo_core.values import Scalar
+
+if TYPE_CHECKING:
+    from hippo_core.study import Objective, StudySpec
+
+LARGEST_STEP = 2**40
+MOST_TRIALS = 1_000_000  # they are all made when the study is submitted
+LONGEST_NAME = 200
+EXAMPLES = 256  #: how many random points are looked at where the sampler's own are not known yet
+
+
+def check_parts(spec: StudySpec) -> None:
+    """Refuses fields that are wrong, or that do not fit one another.
+
+    Raises:
+        InvalidStudy: One is, or does not.
+    """
+    _check_name(spec.name)
+    _check_objectives(spec.objectives)
+    _check_endings(spec)
+    _check_limits(spec)
+    if spec.program.kinds != spec.space.kinds:
+        raise InvalidStudy("program.kinds", "do not agree with the space")
+    _check_policy(spec.policy, spec.objectives)
+    spec.policy.check_search(spec.space, spec.max_trials)
+    _check_pair(spec.policy, spec.sampler)
+    spec.policy.check(spec.limit, spec.program.evaluate_every)
+    _check_sampler(spec)
+
+
+def _check_name(name: Any) -> None:
+    if not isinstance(name, str) or not name or not name.isprintable() or "/" in name or name != name.strip():
+        raise InvalidStudy(
+            "name", f"{name!r} is not a study's name", "Use text without '/' and outer spaces."
+        )
+    if len(name) > LONGEST_NAME:
+        raise InvalidStudy("name", f"is longer than {LONGEST_NAME} characters")
+
+
+def _check_objectives(objectives: tuple[Objective, ...]) -> None:
+    if not objectives:
+        raise InvalidStudy(
+            "objectives", "there is none", "Give minimize= or maximize=, with a metric's name."
+        )
+    names = [objective.metric for objective in objectives]
+    for name in names:
+        if names.count(name) > 1:
+            raise InvalidStudy("objectives", f"{name!r} is named twice")
+
+
+def _check_endings(spec: StudySpec) -> None:
+    for each in spec.endings:
+        if each.one_objective and len(spec.objectives) > 1:
+            named = ", ".join(objective.metric for objective in spec.objectives)
+            raise InvalidStudy(
+                "endings",
+                f"{each.word} looks at one objective, but there are {len(spec.objectives)}: {named}.",
+                "Give one objective, or use endings.timeout() or endings.max_slot_hours().",
+            )
+
+
+def _check_policy(policy: PolicySpec, objectives: tuple[Objective, ...]) -> None:
+    if len(objectives) > 1 and not policy.several_objectives:
+        named = ", ".join(each.metric for each in objectives)
+        raise InvalidStudy(
+            "policy",
+            f"{policy.name} compares trials by one objective, but there are {len(objectives)}: {named}.",
+            "Give one objective, or use policies.asha() or policies.full().",
+        )
+
+
+def _check_pair(policy: PolicySpec, sampler: Sampler) -> None:
+    """Points and steps of DEHB come together."""
+    if isinstance(policy, DehbSpec) and not isinstance(sampler, Dehb):
+        raise InvalidStudy(
+            "sampler",
+            f"policies.dehb() brings its own points; samplers.{sampler.to_json()['sampler']}() has no place beside it",
+            "Leave sampler out; or use policies.hyperband().",
+        )
+    if isinstance(sampler, Dehb) and not isinstance(policy, DehbSpec):
+        raise InvalidStudy(
+            "policy",
+            f"DEHB is a policy that brings its own points; policies.{policy.name}() has no place beside them",
+            "Use policies.dehb(min_steps=1, reduction_factor=3), and leave sampler out.",
+        )
+
+
+def _check_limits(spec: StudySpec) -> None:
+    require_int(spec.max_trials, "max_trials", 1, "It is how many trials the study has in all.")
+    if spec.max_trials > MOST_TRIALS:
+        raise InvalidStudy("max_trials", f"must be at most {MOST_TRIALS}, not {spec.max_trials}")
+    if isinstance(spec.max_steps, EndOf):
+        if spec.max_steps.name not in spec.space.kinds:
+            names = list(spec.space.kinds)
+            raise InvalidStudy(
+                "max_steps",
+                f"end_of({spec.max_steps.name!r}): there is no such hyper-parameter",
+                suggestion(spec.max_steps.name, names),
+            )
+    else:
+        require_int(spec.max_steps, "max_steps", 1, "It is how far any one trial may be trained.")
+        if spec.max_steps > LARGEST_STEP:
+            raise InvalidStudy("max_steps", f"must be at most {LARGEST_STEP}, not {spec.max_steps}")
+    require_int(spec.earlier, "earlier", 0)
+    require_int(spec.repeats, "repeats", 1, "It is how often each point is trained, with seeds of its own.")
+    if spec.repeats > MOST_REPEATS:
+        raise InvalidStudy("repeats", f"must be at most {MOST_REPEATS}, not {spec.repeats}")
+    if SEED in spec.space.kinds:
+        raise InvalidStudy(
+            f"space[{SEED!r}]", "is the name of what repeats have for a seed", "Use another one."
+        )
+    if spec.checkpoint_every is not None:
+        require_int(spec.checkpoint_every, "checkpoint_every", 1, "None saves as often as the cost allows.")
+    for field in ("checkpoint_every", "evaluate_every"):
+        every = spec.checkpoint_every if field == "checkpoint_every" else spec.program.evaluate_every
+        if every is not None and every > LARGEST_STEP:
+            raise InvalidStudy(field, f"must be at most {LARGEST_STEP}, not {every}")
+    if isinstance(spec.priority, bool) or not isinstance(spec.priority, int) or abs(spec.priority) >= 2**31:
+        raise InvalidStudy("priority", f"must be an int of 32 bits, not {spec.priority!r}")
+    if not isinstance(spec.bundle, str):
+        raise InvalidStudy("bundle", f"must be a digest, not {spec.bundle!r}")
+    for secret in spec.secrets:
+        if not isinstance(secret, str) or not secret.isidentifier():
+            raise InvalidStudy("secrets", f"{secret!r} is not the name of an environment variable")
+
+
+def _check_sampler(spec: StudySpec) -> None:
+    if len(spec.objectives) > 1 and not spec.sampler.several_objectives:
+        raise InvalidStudy(
+            "sampler",
+            f"{spec.sampler.to_json()['sampler']} has one objective, but there are {len(spec.objectives)}",
+            "Use samplers.tpe() or samplers.nsga2().",
+        )
+    drawn = spec.max_trials - len(spec.initial)
+    if drawn < 0:
+        raise InvalidStudy(
+            "initial", f"has {len(spec.initial)} points, which is more than max_trials={spec.max_trials}"
+        )
+    drawn = min(drawn, max(spec.max_trials - spec.earlier, 1))
+    if drawn > 0:
+        spec.sampler.check(spec.space, drawn)
+
+
+def initial_points(spec: StudySpec) -> tuple[Mapping[str, Scalar], ...]:
+    """The points of the first trials in canonical form."""
+    checked = []
+    for index, point in enumerate(spec.initial):
+        try:
+            checked.append(spec.space.checked(point))
+        except InvalidStudy as error:
+            raise InvalidStudy(f"initial[{index}]", error.message, error.hint) from None
+    return tuple(checked)
+
+
+def check_points(spec: StudySpec) -> None:
+    """Refuses a trial that cannot be trained, now rather than when its turn comes.
+
+    Where nothing drawn can be wrong, one look at each schedule as written would do; as domains may stand in
+    the place of milestones and periods, every trial is looked at unless the space is provably right. What a sampler
+    will learn to propose is not known: some random points are looked at, and each proposal when it is made.
+    """
+    safe = spec.space.always_valid() and not spec.space.constraints and isinstance(spec.max_steps, int)
+    count = spec.max_trials
+    if spec.sampler.learns:
+        count = min(count, spec.known_trials + EXAMPLES)
+    for number in range(1) if safe else spec.numbers(count):
+        whose = f"trial {number}" if number < spec.known_trials else "a random point"
+        check_point(spec, spec.point(number), whose)
+
+
+def check_point(spec: StudySpec, assignment: Assignment, whose: str) -> None:
+    """Refuses a point with which no trial can be trained; ``whose`` says in words which point it is."""
+    try:
+        steps = spec.max_steps_of(assignment)
+        found = spec.sequence(assignment).first_not_finite(steps)
+    except InvalidStudy as error:
+        if not assignment:
+            raise
+        drawn = canonical_json(dict(assignment))
+        at = f"{whose}: {drawn}" if whose else drawn
+        raise InvalidStudy(error.field, f"{error.message.partition(': ')[2]} ({at})", error.hint) from None
+    if found is not None:
+        step, name = found
+        value = spec.sequence(assignment).values(step)[name]
+        raise InvalidStudy(
+            f"space[{name!r}]",
+            f"is {value} at step {step}{f' of {whose}' if whose else ''}",
+            "Values must be finite at every step up to max_steps.",
+        )

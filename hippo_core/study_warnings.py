@@ -1,0 +1,81 @@
+"""What the person who submits a study should know, though it is no error."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hippo_core.policies import DehbSpec, FullSpec, PatienceSpec
+from hippo_core.policies.halving import HalvingSpec
+from hippo_core.policies.policy import round_up
+from hippo_core.space import EndOf
+
+if TYPE_CHECKING:
+    from hippo_core.study import StudySpec
+
+SHOWN_ROUNDINGS = 4
+
+
+def warnings(spec: StudySpec) -> tuple[str, ...]:
+    """What the person who submits should know, though it is no error."""
+    every = spec.program.evaluate_every
+    found = []
+    if isinstance(spec.max_steps, int) and spec.max_steps % every:
+        rounded = round_up(spec.max_steps, every)
+        found.append(f"max_steps={spec.max_steps} is rounded up to {rounded}, for evaluate_every={every}")
+    if isinstance(spec.max_steps, EndOf) and every > 1:
+        ends = {
+            spec.end_of(spec.space.resolve(spec.point(number))) for number in spec.numbers(spec.max_trials)
+        }
+        moved = [f"{end} -> {round_up(end, every)}" for end in sorted(ends) if end % every]
+        if moved:
+            shown = ", ".join([*moved[:SHOWN_ROUNDINGS], *(["..."] if moved[SHOWN_ROUNDINGS:] else [])])
+            name = spec.max_steps.name
+            found.append(f"the ends of {name!r} are rounded up for evaluate_every={every}: {shown}")
+    return (*found, *_sampler_warnings(spec), *spec.policy.check(spec.limit, every))
+
+
+def _sampler_warnings(spec: StudySpec) -> tuple[str, ...]:
+    if isinstance(spec.policy, DehbSpec):
+        return _dehb_warnings(spec, spec.policy)
+    if not spec.sampler.learns or spec.sampler.outside or isinstance(spec.policy, FullSpec | PatienceSpec):
+        return ()
+    if spec.sampler.needs_rungs:
+        return _rung_warnings(spec)
+    if spec.sampler.sees_stopped and len(spec.objectives) == 1:
+        return ()
+    sampler = spec.sampler.to_json()
+    several = f" with {len(spec.objectives)} objectives" if spec.sampler.sees_stopped else ""
+    return (
+        f"the sampler {sampler['sampler']}{several} learns only from trials that come to their end, and the policy "
+        f"{spec.policy.name} stops most before; samplers.tpe() with one objective learns from all",
+    )
+
+
+def _rung_warnings(spec: StudySpec) -> tuple[str, ...]:
+    word = spec.sampler.to_json()["sampler"]
+    if not isinstance(spec.policy, HalvingSpec):
+        return (
+            f"the sampler {word} learns from trials that were compared at the same steps, and the policy "
+            f"{spec.policy.name} compares them where they happen to be; "
+            "policies.hyperband(asynchronous=True) has rungs",
+        )
+    if spec.policy.waits:
+        return (
+            f"{spec.policy.name} promotes nobody before all points are proposed, so that the sampler {word} "
+            "learns from first rungs only; policies.hyperband(asynchronous=True) lets it learn from all",
+        )
+    return ()
+
+
+def _dehb_warnings(spec: StudySpec, policy: DehbSpec) -> tuple[str, ...]:
+    assert isinstance(spec.max_steps, int)
+    brackets = policy.brackets(spec.max_steps, spec.program.evaluate_every)
+    if spec.max_trials >= brackets.first_bracket:
+        return ()
+    rungs = " + ".join(
+        f"{count} at step {step}" for count, step in zip(brackets.sizes(0), brackets.ladder, strict=True)
+    )
+    return (
+        f"max_trials={spec.max_trials} is less than dehb's first bracket, {brackets.first_bracket} evaluations: "
+        f"{rungs}",
+    )
