@@ -61,7 +61,7 @@ class Curves:
     function: Function
     scale: float
 
-    def begin(self) -> Model:
+    def begin(self, seed: int) -> Model:
         return 0, {}
 
     def train(self, model: Model, step: int, values: Mapping[str, Any]) -> Model:

@@ -21,6 +21,7 @@ from hippo_core.policies import ManualSpec, OwnSpec
 from hippo_core.simulation.bounds import level_bound, path_bound
 from hippo_core.simulation.costs import Clockwork, Costs, Host, seconds
 from hippo_core.simulation.power_law import PowerLaw
+from hippo_core.simulation.recorded import RecordedMetrics
 from hippo_core.simulation.response import Response
 from hippo_core.simulation.simulator import Proposals, Simulator
 from hippo_core.simulation.usage import Activity, Span, most_slots
@@ -204,6 +205,7 @@ def simulate(
             studies cannot end on these slots.
     """
     _check(studies, hosts, arrivals)
+    _check_repeats(studies, response)
     costs = costs or Costs()
     simulator = Simulator(
         hosts,
@@ -218,6 +220,16 @@ def simulate(
         simulator.submit(spec, at_seconds)
     simulator.run()
     return _outcome(simulator, hosts, Clockwork(costs))
+
+
+def _check_repeats(studies: Sequence[StudySpec], response: Response | None) -> None:
+    for spec in studies:
+        if spec.repeats > 1 and isinstance(response, RecordedMetrics):
+            raise InvalidStudy(
+                "repeats",
+                f"the study '{spec.name}' trains each point {spec.repeats} times, and a record has one run of each",
+                "Simulate it with repeats=1, or without a record.",
+            )
 
 
 def _check(studies: Sequence[StudySpec], hosts: Sequence[Host], arrivals: Sequence[float] | None) -> None:

@@ -43,7 +43,7 @@ class _Effect:
 
 @dataclass(slots=True)
 class PowerLaw:
-    """Power-law curves with noise; equal prefixes of values give equal metrics.
+    """Power-law curves with noise; equal prefixes of values under one seed give equal metrics.
 
     Attributes:
         objectives: The metrics to report: of one that is to be large, 1 minus the loss.
@@ -63,9 +63,9 @@ class PowerLaw:
         if isinstance(self.noise, bool) or not isinstance(self.noise, int | float) or not 0 <= self.noise < 1:
             raise InvalidStudy("noise", f"must be a number from 0 to below 1, not {self.noise!r}")
 
-    def begin(self) -> Model:
-        """The losses before step 0."""
-        return bytes(16), (BEGIN,) * len(self.objectives)
+    def begin(self, seed: int) -> Model:
+        """The losses before step 0; the program's seed decides the noise of what follows."""
+        return seed.to_bytes(16), (BEGIN,) * len(self.objectives)
 
     def train(self, model: Model, step: int, values: Mapping[str, Scalar]) -> Model:
         """The losses a step later."""
@@ -79,7 +79,7 @@ class PowerLaw:
         )
 
     def evaluate(self, model: Model) -> dict[str, float]:
-        """The metrics: the noise is decided by the whole history of values."""
+        """The metrics: the noise is decided by the program's seed and the whole history of values."""
         digest, losses = model
         found = {}
         for place, (objective, loss) in enumerate(zip(self.objectives, losses, strict=True)):

@@ -118,6 +118,8 @@ def _check(recording: Recording) -> None:
     words = (each.by_user for each in recording.arrivals)
     if any(words) or any(trial.by_user for trial in recording.trials):
         raise InvalidStudy("recorded", "a user has added or extended trials, and when is not recorded")
+    if recording.spec.repeats > 1:
+        raise InvalidStudy("recorded", "the study has repeats, of which only the first is recorded")
     if recording.spec.build_policy().watches:
         raise InvalidStudy(
             "recorded",
@@ -278,7 +280,9 @@ class _Replay:
         if lease is None:
             return
         found = order(self._engine.state, lease)
-        model = self._response.begin() if found.start is None else self._storage[found.start]
+        model = (
+            self._response.begin(found.program.seed) if found.start is None else self._storage[found.start]
+        )
         self._paths[event.fence] = SimulatedPath(found, self._response, model)
 
     def _offer(self, fence: int, state: State) -> None:

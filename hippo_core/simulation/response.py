@@ -1,8 +1,8 @@
 """What training is taken to come to: the model of a trial, made step by step from the values in force.
 
 A response is a fold over values: the model after a step is a function of the model before it and of the values at
-that step. Equal prefixes of values therefore give equal metrics, whatever the trial, and branches go apart where
-their values do. Nothing else could be shared.
+that step. Equal prefixes of values under one seed therefore give equal metrics, whatever the trial, and branches go
+apart where their values do. Nothing else could be shared.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ class TrainingFailed(Exception):
 class Response(Protocol):
     """A trainer that costs nothing."""
 
-    def begin(self) -> Model:
-        """The model before step 0."""
+    def begin(self, seed: int) -> Model:
+        """The model before step 0 of a program with this seed; those of a trial's repeats differ."""
 
     def train(self, model: Model, step: int, values: Mapping[str, Scalar]) -> Model:
         """The model after a step.

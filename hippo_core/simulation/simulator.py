@@ -328,7 +328,7 @@ class Simulator:
     def _model(self, found: LeaseOrder, slot: SimulatedSlot) -> tuple[Model, bool]:
         """What a path starts from, and whether it has to be loaded."""
         if found.start is None:
-            return self._response.begin(), False
+            return self._response.begin(found.program.seed), False
         if found.in_memory and slot.holds is not None and slot.holds[0] == found.start[:2]:
             return slot.holds[1], False
         if found.start not in self._storage:

@@ -97,8 +97,8 @@ def propose(task: ProposalTask) -> dict[str, Any]:
 class Hashes:
     """A model is the hash of the model before it and of the values of the step."""
 
-    def begin(self) -> str:
-        return INITIAL
+    def begin(self, seed: int) -> str:
+        return initial(seed)
 
     def train(self, model: str, step: int, values: Mapping[str, Any]) -> str:
         return next_state(model, values)
@@ -113,7 +113,7 @@ class Running(SimulatedPath):
     __slots__ = ("answered", "stop")
 
     def __init__(self, order: LeaseOrder) -> None:
-        super().__init__(order, Hashes(), initial(order.program.seed))
+        super().__init__(order, Hashes(), Hashes().begin(order.program.seed))
         self.stop: tuple[bool] | None = None
         self.answered: set[State] = set()
 

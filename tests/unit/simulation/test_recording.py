@@ -136,7 +136,7 @@ def test_beyond_the_record_curves_go_on_to_a_little_more_than_the_best(maximize:
     best, worst = (max(values), min(values)) if maximize else (min(values), max(values))
     limit = best + MARGIN * (best - worst)
     response = recording.metrics("power-law", seed=3)
-    model, curve = response.begin(), []
+    model, curve = response.begin(0), []
     for step in range(40):
         model = response.train(model, step, {"lr": 0.3})
         curve.append(response.evaluate(model)["accuracy"])
@@ -157,7 +157,7 @@ def test_beyond_the_record_curves_go_on_to_a_little_more_than_the_best(maximize:
 def test_a_trial_of_which_nothing_is_recorded_begins_with_the_worst() -> None:
     recording = Recording.from_json(document(spec(), {0: 6, 1: 6}))
     response = recording.metrics("power-law")
-    first = response.evaluate(response.train(response.begin(), 0, {"lr": 0.3}))["accuracy"]
+    first = response.evaluate(response.train(response.begin(0), 0, {"lr": 0.3}))["accuracy"]
     assert first > accuracy([{"lr": 0.1}])
     assert first < accuracy([{"lr": 0.1}] * 6)
 

@@ -19,7 +19,7 @@ Values = list[dict[str, Any]]
 
 def curve(response: Response, values: Values) -> list[dict[str, float]]:
     """The metrics after each step."""
-    model, found = response.begin(), []
+    model, found = response.begin(0), []
     for step, each in enumerate(values):
         model = response.train(model, step, each)
         found.append(response.evaluate(model))

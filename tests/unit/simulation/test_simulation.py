@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from hippo_core import policies, samplers, schedules, space
 from hippo_core.engine import journal
-from hippo_core.engine.events import Event, StepsTrained
+from hippo_core.engine.events import Event, MetricsRecorded, StepsTrained
 from hippo_core.errors import InvalidStudy
 from hippo_core.program import Resources
-from hippo_core.simulation import Costs, Host, Simulated, Span, simulate
+from hippo_core.simulation import Costs, Host, RecordedMetrics, Simulated, Span, simulate
 from hippo_core.study import StudySpec
 from tests import oracle, strategies
 from tests.studies import grid, grid_of_options, study
@@ -364,3 +364,26 @@ def test_a_trial_that_is_promoted_late_finds_the_state_at_which_it_leaves_the_ot
 def test_a_policy_of_ones_own_is_not_simulated() -> None:
     with pytest.raises(InvalidStudy, match="my_policy:Mine of the study 'study' is a policy of one's own"):
         simulate([small(policy=policies.own("my_policy:Mine", {}))], [Host(name="a", slots=1)])
+
+
+def test_repeats_come_to_metrics_of_their_own() -> None:
+    found: list[float] = []
+
+    def watch(event: Event) -> None:
+        if isinstance(event, MetricsRecorded):
+            found.append(event.metrics["accuracy"])
+
+    def trained(repeats: int) -> list[float]:
+        found.clear()
+        outcome = simulate([study({"lr": 0.1}, max_steps=2, repeats=repeats)], hosts(1), watch=watch)
+        assert outcome.steps_trained == 2 * repeats
+        return sorted(found)
+
+    once, thrice = trained(1), trained(3)
+    assert len(set(thrice)) == 6
+    assert set(once) < set(thrice)
+
+
+def test_repeats_are_not_simulated_on_a_record() -> None:
+    with pytest.raises(InvalidStudy, match="trains each point 3 times, and a record has one run of each"):
+        simulate([study({"lr": 0.1}, repeats=3)], hosts(1), response=RecordedMetrics())
