@@ -17,7 +17,7 @@ def find_study(state: EngineState, project: str, name: str) -> Study:
     study = state.study_named(project, name)
     if study is None:
         known = sorted(each for owner, each in state.names if owner == project)
-        near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
+        near = difflib.get_close_matches(name, known, n=3)
         hint = f"Did you mean {', '.join(near)}?" if near else "hippo study ls lists the studies."
         raise NotFound(f"there is no study '{name}'.", hint)
     return study

@@ -65,7 +65,7 @@ def drain(decision: Decision, command: DrainWorker) -> None:
     worker = decision.state.workers.get(command.worker)
     if worker is None or worker.state is WorkerState.GONE:
         known = sorted(decision.state.workers)
-        near = difflib.get_close_matches(command.worker, known, n=1, cutoff=0.4)
+        near = difflib.get_close_matches(command.worker, known, n=1)
         hint = f"Did you mean '{near[0]}'?" if near else "hippo worker ls lists the workers."
         raise NotFound(f"there is no worker '{command.worker}'.", hint)
     if worker.state is not WorkerState.DRAINING:

@@ -11,7 +11,7 @@ from hippo_core.errors import InvalidStudy
 from hippo_core.samplers.learning import Learning
 
 #: Those that have a name of their own here, or cannot work by history, seed and number.
-OURS: Mapping[str, str] = {
+NOT_TAKEN: Mapping[str, str] = {
     "RandomSampler": "samplers.random()",
     "GridSampler": "samplers.grid()",
     "BruteForceSampler": "samplers.grid()",
@@ -62,8 +62,8 @@ def optuna(name: Any, /, **arguments: Any) -> Optuna:
         )
     if not found.isidentifier() or found.startswith("_"):
         raise InvalidStudy(label, f"{found!r} is not the name of a sampler", 'For example "TPESampler".')
-    if found in OURS:
-        raise InvalidStudy(label, f"{found} is not taken from Optuna", f"Use {OURS[found]}.")
+    if found in NOT_TAKEN:
+        raise InvalidStudy(label, f"{found} is not taken from Optuna", f"Use {NOT_TAKEN[found]}.")
     if "seed" in arguments:
         raise InvalidStudy(f"{label}.seed", "the seed is the study's", "Give Study(seed=...).")
     for key, value in arguments.items():

@@ -20,6 +20,7 @@ from hippo_core.errors import InvalidStudy
 from hippo_core.proposing import Point, first_trainable, own_point, seed_of
 from hippo_core.proposing.draws import digest
 from hippo_core.samplers import Bohb, CmaEs, Dehb, Gp, Nsga2, Nsga3, Optuna, Sampler, Tpe
+from hippo_core.samplers.optuna import NOT_TAKEN
 from hippo_core.values import Scalar
 from hippo_server.proposals.history import from_optuna, notes_of, study_of
 
@@ -137,7 +138,8 @@ def _find(name: str) -> Callable[..., BaseSampler]:
             continue
         if isinstance(found, type) and issubclass(found, BaseSampler):
             return found
-    known = [each for each in dir(optuna.samplers) if each.endswith("Sampler") and each != "BaseSampler"]
+    others = {"BaseSampler", *NOT_TAKEN}
+    known = [each for each in dir(optuna.samplers) if each.endswith("Sampler") and each not in others]
     raise InvalidStudy(
         "sampler", f"there is no {name} where the server runs", f"Optuna has: {', '.join(known)}."
     )

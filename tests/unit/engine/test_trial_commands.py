@@ -85,6 +85,16 @@ def test_an_unknown_trial_is_not_found() -> None:
         stop(cluster, 6)
 
 
+def test_of_an_unknown_study_only_what_is_near_is_named() -> None:
+    cluster = Cluster(0, {})
+    submit(cluster, spec("p-moasha", rates=PIECES[:1]))
+    with pytest.raises(NotFound, match="Did you mean p-moasha"):
+        stop(cluster, 0, "p-mosha")
+    with pytest.raises(NotFound, match="hippo study ls lists the studies") as caught:
+        stop(cluster, 0, "nosuch")
+    assert "p-moasha" not in str(caught.value)
+
+
 def test_no_extension_and_no_retry_takes_it_up_again() -> None:
     cluster = Cluster(0, {"a": 2})
     submit(cluster, spec(rates=PIECES[:1]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -249,6 +250,15 @@ def test_a_sampler_s_notes_are_found_again() -> None:
 def test_what_optuna_does_not_have_is_told(sampler: samplers.Learning, words: str) -> None:
     with pytest.raises(InvalidStudy, match=words):
         require(sampler)
+
+
+def test_of_optuna_s_samplers_those_are_named_that_are_taken() -> None:
+    with pytest.raises(InvalidStudy, match="Optuna has: ") as caught:
+        require(samplers.optuna("NoSampler"))
+    named = re.findall(r"\w+Sampler", str(caught.value).partition("Optuna has: ")[2])
+    assert "TPESampler" in named
+    for name in named:
+        samplers.optuna(name)  # refuses those that are not taken
 
 
 def test_what_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
