@@ -39,4 +39,27 @@ _ELSEWHERE = {
     "bohb": "BOHB is a sampler beside a policy: sampler=samplers.bohb(), policy=policies.hyperband(asynchronous=True).",
 }
 
-__getattr__ = refuse_unknown("policies", __all__, elsewhere=_ELSEWHERE)
+_ASHA = "policies.asha(), or with stopping=True, so that nothing stopped is taken up again"
+_HYPERBAND = "policies.hyperband(), or with asynchronous=True, so that no trial waits for the whole rung"
+#: Classes and words of Optuna, Ray Tune and others.
+_PEERS = {
+    "ASHAScheduler": _ASHA,
+    "AsyncHyperBandScheduler": _ASHA,
+    "SuccessiveHalvingPruner": _ASHA,
+    "successive_halving": "policies.sha(), or policies.asha(), which waits for no whole rung",
+    "HyperBandScheduler": _HYPERBAND,
+    "HyperbandPruner": _HYPERBAND,
+    "HyperBandForBOHB": "policies.hyperband(asynchronous=True), with sampler=samplers.bohb()",
+    "MedianPruner": "policies.median_stopping()",
+    "MedianStoppingRule": "policies.median_stopping()",
+    "PercentilePruner": "policies.percentile_stopping(percentile=...)",
+    "ThresholdPruner": "policies.threshold_stopping(...)",
+    "PatientPruner": "policies.patience(evaluations=...)",
+    "TrialPlateauStopper": "policies.patience(evaluations=...)",
+    "PopulationBasedTraining": "policies.pbt(...)",
+    "PB2": "policies.pb2(...)",
+    "FIFOScheduler": "policies.full()",
+    "NopPruner": "policies.full()",
+}
+
+__getattr__ = refuse_unknown("policies", __all__, elsewhere=_ELSEWHERE, peers=_PEERS)

@@ -9,4 +9,28 @@ _ELSEWHERE = {
     "dehb": "DEHB is a policy, which brings its own points: policy=policies.dehb(), and no sampler."
 }
 
-__getattr__ = refuse_unknown("samplers", __all__, elsewhere=_ELSEWHERE)
+#: Classes and words of Optuna, Ray Tune and others.
+_PEERS = {
+    "TPESampler": "samplers.tpe()",
+    "HyperOptSearch": "samplers.tpe()",
+    "RandomSampler": "samplers.random()",
+    "GridSampler": "samplers.grid()",
+    "BruteForceSampler": "samplers.grid()",
+    "BasicVariantGenerator": "samplers.random(), or samplers.grid()",
+    "CmaEsSampler": "samplers.cma_es()",
+    "GPSampler": "samplers.gp()",
+    "BayesOptSearch": "samplers.gp()",
+    "QMCSampler": "samplers.qmc()",
+    "sobol": "samplers.qmc()",
+    "NSGAIISampler": "samplers.nsga2()",
+    "nsgaii": "samplers.nsga2()",
+    "nsga_ii": "samplers.nsga2()",
+    "NSGAIIISampler": "samplers.nsga3()",
+    "nsgaiii": "samplers.nsga3()",
+    "nsga_iii": "samplers.nsga3()",
+    "TuneBOHB": "samplers.bohb(), with policy=policies.hyperband(asynchronous=True)",
+    "OptunaSearch": 'samplers.optuna("TPESampler"), or another of Optuna\'s by its name',
+    "PartialFixedSampler": "a space with the fixed values, and the sampler itself",
+}
+
+__getattr__ = refuse_unknown("samplers", __all__, elsewhere=_ELSEWHERE, peers=_PEERS)

@@ -27,7 +27,8 @@ PEERS = {
     "population_size": "population",
     "popsize": "population",
     "constant_liar": "no argument for it: what is pending is always known",
-    "constraints_func": "space.constraint(...) in the space",
+    "constraints_func": "policies.threshold_stopping(...), or a penalty in the metric: constraints on metrics are "
+    "not offered",
 }
 
 

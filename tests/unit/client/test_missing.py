@@ -1,5 +1,7 @@
 """What modules of functions say of names that they do not have."""
 
+import re
+
 import pytest
 
 from hippo_client import policies, samplers, schedules, space
@@ -14,11 +16,31 @@ from hippo_client.errors import InvalidStudy
         (samplers, "cmaes", r"samplers.cmaes: .* Did you mean 'cma_es'"),
         (policies, "hyperbands", r"policies.hyperbands: .*Did you mean .hyperband.\?"),
         (space, "log_uniform", r"space.log_uniform: .*loguniform"),
+        (policies, "ASHAScheduler", r"Use policies.asha\(\), .*stopping=True"),
+        (policies, "AsyncHyperBandScheduler", r"Use policies.asha\(\)"),
+        (policies, "SuccessiveHalvingPruner", r"Use policies.asha\(\)"),
+        (policies, "HyperBandScheduler", r"Use policies.hyperband\(\)"),
+        (policies, "HyperbandPruner", r"Use policies.hyperband\(\)"),
+        (policies, "MedianPruner", r"Use policies.median_stopping\(\)"),
+        (policies, "MedianStoppingRule", r"Use policies.median_stopping\(\)"),
+        (policies, "PopulationBasedTraining", r"Use policies.pbt\("),
+        (policies, "PB2", r"Use policies.pb2\("),
+        (samplers, "TPESampler", r"Use samplers.tpe\(\)"),
+        (samplers, "CmaEsSampler", r"Use samplers.cma_es\(\)"),
+        (samplers, "nsgaii", r"Use samplers.nsga2\(\)"),
+        (samplers, "NSGAIIISampler", r"Use samplers.nsga3\(\)"),
     ],
 )
 def test_a_name_that_does_not_exist_is_refused_with_what_there_is(module, name, words):
     with pytest.raises(InvalidStudy, match=words):
         getattr(module, name)
+
+
+@pytest.mark.parametrize("module", [policies, samplers])
+def test_what_is_named_instead_exists(module):
+    for said in [*module._PEERS.values(), *module._ELSEWHERE.values()]:
+        for where, name in re.findall(r"\b(policies|samplers)\.(\w+)", said):
+            assert name in {"policies": policies, "samplers": samplers}[where].__all__
 
 
 def test_python_s_own_tools_get_what_they_expect():

@@ -52,6 +52,11 @@ def test_points_of_a_sampler_that_learns_are_random_stand_ins(sampler: samplers.
 WRONG: list[tuple[Callable[[], object], str, str]] = [
     (lambda: samplers.tpe(n_startup_trials=5), "samplers.tpe", "Use startup_trials."),  # type: ignore[call-arg]
     (lambda: samplers.tpe(group=True), "samplers.tpe", "Use grouped."),  # type: ignore[call-arg]
+    (
+        lambda: samplers.tpe(constraints_func=len),  # type: ignore[call-arg]
+        "samplers.tpe",
+        "Use policies.threshold_stopping(...), or a penalty in the metric",
+    ),
     (lambda: samplers.tpe(constant_liar=True), "samplers.tpe", "always known"),  # type: ignore[call-arg]
     (lambda: samplers.bohb(min_points_in_model=4), "samplers.bohb", "Use min_points."),  # type: ignore[call-arg]
     (lambda: samplers.bohb(top_n_percent=15), "samplers.bohb", "Use top_fraction"),  # type: ignore[call-arg]
