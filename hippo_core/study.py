@@ -109,6 +109,7 @@ class StudySpec:
         maximize = tuple(objective.maximize for objective in self.objectives)
         policy = self.policy.build(maximize, self.program.evaluate_every, self.max_trials + beside)
         policy.searches(self.space, self.program.seed)
+        policy.compares(tuple(objective.metric for objective in self.objectives))
         return policy
 
     def point(self, number: int) -> Mapping[str, Scalar]:

@@ -117,7 +117,12 @@ class Halving(Policy):
         self.climbers: dict[int, Climber] = {}
         self.rungs: dict[RungKey, Rung] = {}
         self.starting: dict[int, None] = {}  # trials whose next rung is wanted whatever the others do
+        self._metrics: tuple[str, ...] = ()
         self._brackets = Brackets(rules.reduction_factor, rules.brackets)
+
+    def compares(self, metrics: tuple[str, ...]) -> None:
+        """Names them in its reasons."""
+        self._metrics = metrics
 
     def added(self, trial: int, max_steps: int) -> None:
         """Wants the first rung of a new trial; a raised limit may let one that waits at its end go on."""
@@ -197,7 +202,7 @@ class Halving(Policy):
         return text if cut_off is None else f"{text}, down to {self._shown(cut_off)}"
 
     def _shown(self, values: Values) -> str:
-        return shown(signed(values, self.rules.maximize))
+        return shown(signed(values, self.rules.maximize), self._metrics)
 
     def _start(self, known: Climber) -> str:
         if known.seen:

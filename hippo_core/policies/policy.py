@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -65,6 +65,9 @@ class Policy(ABC):
 
     def searches(self, space: Space, seed: int) -> None:  # noqa: B027 - few draw
         """Told first of all: what is searched, and the study's seed, which decides whatever it draws."""
+
+    def compares(self, metrics: tuple[str, ...]) -> None:  # noqa: B027 - few name them
+        """Told before any trial: what the objectives are called, for reasons in words."""
 
     def noted(self, trial: int, notes: Mapping[str, Any]) -> None:  # noqa: B027 - few have a sampler of their own
         """What its sampler noted with a trial, which is added next; told only of trials with notes."""
@@ -202,10 +205,14 @@ def signed(values: Values, maximize: tuple[bool, ...]) -> Values:
     return tuple(-value if larger else value for value, larger in zip(values, maximize, strict=True))
 
 
-def shown(values: Values) -> str:
-    """Values as a person reads them."""
-    text = ", ".join(f"{value:.6g}" for value in values)
-    return text if len(values) == 1 else f"({text})"
+def shown(values: Values, names: Sequence[str] = ()) -> str:
+    """Values as a person reads them; several with their names, where these are given."""
+    if len(values) == 1:
+        return f"{values[0]:.6g}"
+    words = [f"{value:.6g}" for value in values]
+    if names:
+        words = [f"{name} {word}" for name, word in zip(names, words, strict=True)]
+    return f"({', '.join(words)})"
 
 
 def round_up(step: int, every: int) -> int:

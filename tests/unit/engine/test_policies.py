@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import random
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -477,6 +478,10 @@ def test_several_objectives_reach_the_policy(monkeypatch: pytest.MonkeyPatch) ->
             ours, theirs = first[trial], first[other]
             better = theirs["accuracy"] >= ours["accuracy"] and theirs["cost"] <= ours["cost"]  # type: ignore[operator]
             assert not better or theirs == ours
+    reasons = [trial.reason for trial in study.trials.values() if "go on" in trial.reason]
+    named = r"models at step \d, \(accuracy [-.e\d]+, cost [-.e\d]+\); \d+ go on, down to \(accuracy .+, cost .+\)"
+    assert reasons
+    assert all(re.search(named, reason) for reason in reasons), reasons
 
 
 def test_what_is_known_beyond_a_divergence_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
