@@ -24,6 +24,7 @@ from hippo_core.engine.events import (
 )
 from hippo_core.engine.states import LeaseState, RequestState, TrialState
 from hippo_core.engine.user_words import AS_ASKED, ENDED, is_a_users_word
+from hippo_core.plan import Metrics
 from hippo_core.study import StudySpec
 
 
@@ -126,6 +127,7 @@ class TrialStory:
         told: The trial's own events, the creation of those that it was forked from, one from another, and the failures
             on its path, by position.
         trained: What leases have trained of the nodes of its path.
+        measured: The metrics on its path, by step.
     """
 
     study: int
@@ -135,6 +137,7 @@ class TrialStory:
     path: Sequence[Stretch]
     told: Sequence[Told]
     trained: Sequence[Training]
+    measured: Mapping[int, Metrics]
 
 
 def explain(story: TrialStory) -> tuple[Happening, ...]:
@@ -195,7 +198,7 @@ def _happenings(story: TrialStory, told: Told, *, is_open: bool) -> Iterator[Hap
             by = "a user's word" if event.by_user else _decider(spec, told, event.reason)
             yield happening("requested", event.step, reason, by)
         case RequestClosed():
-            value = "" if event.value is None else f"{spec.objectives[0].metric} {event.value:.6g}"
+            value = _values(story, event)
             word = "reached" if event.state is RequestState.REACHED else f"request {event.state.value}"
             by = f"worker {told.actor}" if told.cause.startswith("Report") else ""
             yield happening(word, event.reached, value, by)
@@ -209,6 +212,14 @@ def _happenings(story: TrialStory, told: Told, *, is_open: bool) -> Iterator[Hap
             yield happening("failure", event.step, again, f"worker {told.actor}")
         case _:
             raise AssertionError(f"{type(event).__name__} is not of a trial")
+
+
+def _values(story: TrialStory, event: RequestClosed) -> str:
+    """What a request came to: all objectives, the first as the event has it."""
+    first, *others = (objective.metric for objective in story.spec.objectives)
+    there = story.measured.get(event.reached, {})
+    values = {first: event.value, **{metric: there.get(metric) for metric in others}}
+    return ", ".join(f"{metric} {value:.6g}" for metric, value in values.items() if value is not None)
 
 
 def _creation(story: TrialStory, told: Told, event: TrialCreated) -> tuple[int | None, str, str]:

@@ -137,6 +137,7 @@ class TrialPath:
     names: Mapping[int, str]
     path: tuple[Stretch, ...]
     ancestors: tuple[int, ...]  #: the trials that it was forked from, one from another
+    measured: Mapping[int, Metrics]  #: by step
     trial: TrialView
 
 
@@ -387,6 +388,9 @@ def trial_path(engine: Engine, project: str, name: str, number: int) -> TrialPat
         names={each.id: each.name for each in engine.state.studies.values() if each.project == project},
         path=tuple(parts),
         ancestors=_ancestors(study, trial),
+        measured={
+            step: metrics for step, metrics, _ in point_evaluations(study, trial, step_of(study, trial))
+        },
         trial=_trial_view(engine.state, study, trial, trials_waiting_reason(engine.state, study)),
     )
 

@@ -347,6 +347,7 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
             path=path.path,
             told=told,
             trained=trained,
+            measured=path.measured,
         )
         return study_pb2.ExplainTrialResponse(
             trial=render.trial(path.trial), events=[render.trial_event(each) for each in explain(story)]

@@ -39,6 +39,7 @@ def read(cluster: StoredCluster, name: str, trial: int) -> TrialStory:
         path=path.path,
         told=cluster.store.trial_events(path.study, trial, nodes, path.ancestors),
         trained=cluster.store.trained_in(nodes),
+        measured=path.measured,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from hippo_core import policies
@@ -21,6 +23,7 @@ from hippo_core.engine.events import (
 from hippo_core.engine.explanation import Happening, Stretch, Told, Training, TrialStory, explain
 from hippo_core.engine.states import FailureClass, LeaseState, RequestState, TrialState
 from hippo_core.engine.user_words import AS_ASKED, EXTENDED, RETRIED, STOPPED
+from hippo_core.study import Objective
 from tests.unit.engine.test_cluster import PIECES, spec
 
 SPEC = spec("digits", PIECES[:1], policy=policies.asha(1, 3))
@@ -75,7 +78,14 @@ def story(
     events: list[Told], path: tuple[Stretch, ...] = (), ranges: tuple[Training, ...] = ()
 ) -> TrialStory:
     return TrialStory(
-        study=1, trial=3, spec=SPEC, names={1: "digits", 2: "other"}, path=path, told=events, trained=ranges
+        study=1,
+        trial=3,
+        spec=SPEC,
+        names={1: "digits", 2: "other"},
+        path=path,
+        told=events,
+        trained=ranges,
+        measured={1: {"accuracy": 0.84, "loss": 2.0, "cost": 7.0}, 3: {"accuracy": 0.9}},
     )
 
 
@@ -110,6 +120,22 @@ def test_a_promotion_and_a_stop_are_told_with_the_policy_s_reasons() -> None:
         ),
         ("reached", 3, "accuracy 0.9", "worker a"),
         ("stopped", None, "not promoted beyond step 3: rank 3 of 3", "policy asha"),
+    ]
+
+
+def test_of_several_objectives_all_are_told_that_are_known() -> None:
+    two = replace(
+        SPEC,
+        objectives=(Objective(metric="accuracy", maximize=True), Objective(metric="loss", maximize=False)),
+    )
+    events = [
+        CREATED,
+        told(12, closed(1, RequestState.REACHED, 1, 0.84)),
+        told(16, closed(3, RequestState.REACHED, 3, 0.9)),
+    ]
+    assert lines(explain(replace(story(events), spec=two)))[1:] == [
+        ("reached", 1, "accuracy 0.84, loss 2", "worker a"),
+        ("reached", 3, "accuracy 0.9", "worker a"),
     ]
 
 
