@@ -214,15 +214,22 @@ def _print(found: Simulated, alone: Simulated | None, made_up: MadeUp | None) ->
 
 
 def _print_best(study: SimulatedStudy, made_up: MadeUp) -> None:
-    """The best trial: worth knowing where the metrics are real."""
+    """The best trial, or the front: worth knowing where the metrics are real."""
+    from hippo_client.cli.summary import MOST_OF_FRONT
     from hippo_client.cli.words import hyperparameter, number, plural
 
-    best = next((trial for trial in study.leaderboard if trial.trial == study.best_trial), None)
-    if best is not None:
+    by_number = {trial.trial: trial for trial in study.leaderboard}
+    for best in (by_number[trial] for trial in study.best_trials[:MOST_OF_FRONT]):
         written = ", ".join(f"{name}={hyperparameter(value)}" for name, value in best.hyperparameters.items())
         steps = made_up.get((study.study, best.trial), 0)
         remark = f" (the last {plural(steps, 'step')} made up)" if steps else ""
-        click.echo(f"Best: trial {best.trial}, {number(best.value)} at step {best.step}{remark}: {written}")
+        several = len(best.metrics) > 1
+        values = (
+            f"{name} {number(each)}" if several else number(each) for name, each in best.metrics.items()
+        )
+        click.echo(f"Best: trial {best.trial}, {', '.join(values)} at step {best.step}{remark}: {written}")
+    if len(study.best_trials) > MOST_OF_FRONT:
+        click.echo(f"and {len(study.best_trials) - MOST_OF_FRONT} more in the Pareto front")
 
 
 def _row(name: str, values: list[Any], show: Any) -> list[str]:

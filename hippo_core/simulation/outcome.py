@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from hippo_core.endings import Terminator
-from hippo_core.engine.best import best_trials
+from hippo_core.engine.best import best_trials, evaluated
 from hippo_core.engine.decision import EngineSettings
 from hippo_core.engine.events import Event
 from hippo_core.engine.state import Study, Trial
@@ -38,6 +38,7 @@ class SimulatedTrial:
         reason: Why, in words and numbers; may be empty.
         step: The step that it reached.
         value: The first objective there; None where there is none.
+        metrics: All objectives at its last evaluation, by name; None where there is none.
         hyperparameters: By name, a value or a schedule as JSON.
     """
 
@@ -46,6 +47,7 @@ class SimulatedTrial:
     reason: str
     step: int
     value: float | None
+    metrics: Mapping[str, float | None]
     hyperparameters: Mapping[str, Any]
 
     def to_json(self) -> dict[str, Any]:
@@ -66,6 +68,7 @@ class SimulatedStudy:
         best_trial: The best one's number; None where there is none.
         best_step: The step that it reached.
         best_value: Its first objective there.
+        best_trials: The numbers of the Pareto front, where there are several objectives; else the best one's.
         leaderboard: All trials, the best first: those that completed, then those that came furthest; of these by the
             first objective.
     """
@@ -78,21 +81,21 @@ class SimulatedStudy:
     best_trial: int | None
     best_step: int | None
     best_value: float | None
+    best_trials: tuple[int, ...]
     leaderboard: tuple[SimulatedTrial, ...]
 
     def to_json(self) -> dict[str, Any]:
         """The study as a JSON object."""
-        best = None
-        if self.best_trial is not None:
-            [found] = [each for each in self.leaderboard if each.trial == self.best_trial]
-            best = found.to_json()
+        by_number = {each.trial: each for each in self.leaderboard}
+        best = [by_number[number].to_json() for number in self.best_trials]
         return {
             "study": self.study,
             "state": self.state,
             "reason": self.reason,
             "trials": dict(self.trials),
             "steps_without_sharing": self.steps_without_sharing,
-            "best": best,
+            "best": best[0] if best else None,
+            "best_trials": best,
             "leaderboard": [each.to_json() for each in self.leaderboard],
         }
 
@@ -340,6 +343,7 @@ def _study(study: Study) -> SimulatedStudy:
         best_trial=best[0].number if best else None,
         best_step=best[0].reached if best else None,
         best_value=best[0].value if best else None,
+        best_trials=tuple(trial.number for trial in best),
         leaderboard=tuple(
             SimulatedTrial(
                 trial=trial.number,
@@ -347,11 +351,17 @@ def _study(study: Study) -> SimulatedStudy:
                 reason=trial.reason,
                 step=trial.reached,
                 value=trial.value,
+                metrics=_measured(study, trial),
                 hyperparameters=study.hyperparameters(trial),
             )
             for trial in sorted(study.trials.values(), key=partial(_place, study))
         ),
     )
+
+
+def _measured(study: Study, trial: Trial) -> dict[str, float | None]:
+    _, metrics = evaluated(study, trial)
+    return {objective.metric: metrics.get(objective.metric) for objective in study.spec.objectives}
 
 
 def _place(study: Study, trial: Trial) -> tuple[bool, bool, int, float, int]:

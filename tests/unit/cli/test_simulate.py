@@ -270,3 +270,33 @@ def test_a_chart_that_cannot_be_written_is_said(
     nowhere = tmp_path / "nowhere" / "chart.svg"
     assert call(["simulate", study_file, "--slots", "1", "--gantt", str(nowhere)]) == 1
     assert "No such file or directory" in capsys.readouterr().err
+
+
+def test_of_several_objectives_all_are_told_and_the_front(
+    record: Path, study_file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """1. Trials 0 and 1 are each the better one in an objective, trial 2 is worse than trial 1 in both."""
+    content = json.loads(record.read_text())
+    content["spec"]["max_steps"] = 2
+    content["spec"]["objectives"].append({"metric": "loss", "maximize": False})
+    for trial, accuracy, loss in zip(content["trials"], (0.5, 0.8, 0.7), (1.0, 2.0, 3.0), strict=True):
+        for each in trial["history"]:
+            each["metrics"] = {"accuracy": accuracy, "loss": loss}
+    record.write_text(json.dumps(content))
+    [found] = simulated(capsys, "--slots", "1", "--recorded", str(record))["studies"]
+    assert [(each["trial"], each["metrics"]) for each in found["best_trials"]] == [
+        (1, {"accuracy": 0.8, "loss": 2.0}),
+        (0, {"accuracy": 0.5, "loss": 1.0}),
+    ]
+    assert found["best"] == found["best_trials"][0]
+    assert {each["trial"]: each["metrics"]["loss"] for each in found["leaderboard"]} == {
+        0: 1.0,
+        1: 2.0,
+        2: 3.0,
+    }
+    assert call(["simulate", "--slots", "1", "--recorded", str(record)]) == 0
+    told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Best: ")]
+    assert [line.split(" at step ")[0] for line in told] == [
+        "Best: trial 1, accuracy 0.8, loss 2",
+        "Best: trial 0, accuracy 0.5, loss 1",
+    ]
