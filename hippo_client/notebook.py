@@ -168,8 +168,7 @@ def _summary(study: study_pb2.Study) -> list[tuple[str, str]]:
     ]
     if results.study_state(study) not in ENDED_STUDY_STATES:
         rows.append(("slots busy", f"{study.slots_busy} of {study.slots_total}"))
-    if told["best"] is not None:
-        best = told["best"]
+    for best in told["best_trials"][:_SHOWN_TRIALS]:
         spread = best.get("spread", {})
         metrics = ", ".join(
             f"{name} {measured(value, spread.get(name))}" for name, value in best["metrics"].items()

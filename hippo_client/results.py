@@ -40,6 +40,7 @@ def study_json(study: study_pb2.Study) -> Json:
         "state": study_state(study).value,
         "trials": {state.value: study.trial_counts.get(state.value, 0) for state in TrialState},
         "best": best_json(study.best_trial) if study.HasField("best_trial") else None,
+        "best_trials": [best_json(trial) for trial in study.best_trials],
         "savings": savings_json(study.savings),
         "reason": study.reason,
         "ending": study.ending or None,
@@ -55,7 +56,7 @@ def change_json(change: study_pb2.StudyChange) -> Json:
 
 
 def best_json(trial: study_pb2.Trial) -> Json:
-    """The best trial within a study's JSON."""
+    """The best trial, or one of the Pareto front, within a study's JSON."""
     return {
         "trial": trial.number,
         "step": trial.step,

@@ -14,7 +14,9 @@ from hippo_client.cli.picture import (
     Objective,
     Picture,
     draw,
+    front_words,
     needs_worker,
+    pareto_front,
     reason_words,
 )
 from hippo_client.cli.words import counts, duration, number, plural
@@ -144,14 +146,17 @@ class LineProgress:
             by_state = Counter(trial_state(trial).value for trial in ended)
             self._write(f"{self._stamp()} {counts(by_state)}")
             return
-        objective = Objective.of(snapshot.study)
+        objectives, front = Objective.all_of(snapshot.study), pareto_front(snapshot.study)
         best = snapshot.study.best_trial if snapshot.study.HasField("best_trial") else None
         for trial in ended:
             words = f"trial {trial.number} {trial_state(trial).value} at step {trial.step}"
-            if (value := objective.value(trial)) is not None:
-                words += f": {objective.metric} {number(value)}"
-            if best is not None:
-                words += f" (best {number(objective.value(best))}, trial {best.number})"
+            values = [(each.metric, each.value(trial)) for each in objectives]
+            if any(value is not None for _, value in values):
+                words += f": {', '.join(f'{metric} {number(value)}' for metric, value in values)}"
+            if front is not None:
+                words += f" ({front_words(len(front))})"
+            elif best is not None:
+                words += f" (best {number(objectives[0].value(best))}, trial {best.number})"
             if trial_state(trial) in (TrialState.FAILED, TrialState.DIVERGED) and trial.reason:
                 words += f": {trial.reason.splitlines()[0]}"
             self._write(f"{self._stamp()} {words}")

@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from hippo_client.cli.picture import WORKER_STARTS_SECONDS, Picture, draw
+from hippo_client.cli.picture import WORKER_STARTS_SECONDS, Picture, draw, front_words
 from hippo_client.cli.tables import GAP, READABLE, fit
 from hippo_client.cli.words import counts, duration, number, percent, plural
 from hippo_client.results import study_state
@@ -160,9 +160,11 @@ def _line(words: str) -> Text:
 
 
 def best_words(picture: Picture) -> str:
-    """The best value, and whose it is."""
+    """The best value, and whose it is; with several objectives how many trials are in the front."""
     if picture.best is None:
         return "-"
+    if picture.front is not None:
+        return front_words(picture.front)
     return (
         f"{picture.metric} {number(picture.best_value)} · "
         f"trial {picture.best.number} at step {picture.best.step}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -39,16 +39,21 @@ _COUNTED = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Objective:
-    """The first thing that the study optimises."""
+    """Something that the study optimises."""
 
     metric: str
     maximize: bool
 
     @classmethod
     def of(cls, study: study_pb2.Study) -> Objective:
-        """The study's."""
-        first = json.loads(study.spec_json)["objectives"][0]
-        return cls(metric=first["metric"], maximize=first["maximize"])
+        """The study's first."""
+        return cls.all_of(study)[0]
+
+    @classmethod
+    def all_of(cls, study: study_pb2.Study) -> tuple[Objective, ...]:
+        """All of the study's."""
+        given = json.loads(study.spec_json)["objectives"]
+        return tuple(cls(metric=each["metric"], maximize=each["maximize"]) for each in given)
 
     def value(self, trial: study_pb2.Trial) -> float | None:
         """The trial's value, where it has a finite one."""
@@ -82,6 +87,7 @@ class Picture:
     Attributes:
         reason: Why it is in its state, or what it waits for.
         needs_worker: Whether it waits for a worker, which may be about to start.
+        front: How many trials are in the Pareto front; None: the study has one objective.
         saved_fraction: What part of the steps sharing saved; None where that means nothing.
         parameter_names: The hyper-parameters of the rows, the ones that vary most first.
         varying_count: How many hyper-parameters vary in all.
@@ -95,6 +101,7 @@ class Picture:
     trials: Mapping[str, int]
     best: study_pb2.Trial | None
     best_value: float | None
+    front: int | None
     steps_trained: int
     steps_without_sharing: int
     saved_fraction: float | None
@@ -124,7 +131,9 @@ def draw(snapshot: StudySnapshot) -> Picture:
     study = snapshot.study
     objective = Objective.of(study)
     best = study.best_trial if study.HasField("best_trial") else None
-    shown = _choose(list(snapshot.trials.values()), objective, best.number if best is not None else None)
+    front = pareto_front(study)
+    leading = {trial.number for trial in front or ([] if best is None else [best])}
+    shown = _choose(list(snapshot.trials.values()), objective, leading)
     variations = count_variations(snapshot.trials.values())
     names = tuple(variations)[:MOST_PARAMETERS]
     return Picture(
@@ -136,6 +145,7 @@ def draw(snapshot: StudySnapshot) -> Picture:
         trials={state.value: study.trial_counts.get(state.value, 0) for state in _COUNTED},
         best=best,
         best_value=objective.value(best) if best is not None else None,
+        front=None if front is None else len(front),
         steps_trained=study.savings.steps_trained,
         steps_without_sharing=study.savings.steps_without_sharing,
         saved_fraction=saved_fraction(study),
@@ -144,9 +154,19 @@ def draw(snapshot: StudySnapshot) -> Picture:
         slots_total=study.slots_total,
         parameter_names=names,
         varying_count=sum(count > 1 for count in variations.values()),
-        rows=tuple(_row(trial, objective, names, best) for trial in shown),
+        rows=tuple(_row(trial, objective, names, leading) for trial in shown),
         rows_left_out=len(snapshot.trials) - len(shown),
     )
+
+
+def pareto_front(study: study_pb2.Study) -> Sequence[study_pb2.Trial] | None:
+    """The trials that no other one beats in every objective, by the first; None: the study has one objective."""
+    return list(study.best_trials) if len(Objective.all_of(study)) > 1 else None
+
+
+def front_words(count: int) -> str:
+    """``6 in the front``."""
+    return f"{count} in the front"
 
 
 def reason_words(study: study_pb2.Study) -> str:
@@ -184,18 +204,18 @@ def count_variations(trials: Iterable[study_pb2.Trial]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda each: -each[1]))
 
 
-def _choose(trials: list[study_pb2.Trial], objective: Objective, best: int | None) -> list[study_pb2.Trial]:
+def _choose(
+    trials: list[study_pb2.Trial], objective: Objective, leading: Container[int]
+) -> list[study_pb2.Trial]:
     running = [trial for trial in trials if trial_state(trial) is TrialState.RUNNING]
     others = [trial for trial in trials if trial_state(trial) is not TrialState.RUNNING]
-    # The study's best trial leads: it is the best among the deepest, which the value alone does not tell.
-    others.sort(key=lambda trial: (trial.number != best, *objective.rank(trial)))
+    # The study's best trials lead: they are the best among the deepest, which the value alone does not tell.
+    others.sort(key=lambda trial: (trial.number not in leading, *objective.rank(trial)))
     room = max(BEST_ROWS, MOST_ROWS - len(running))
     return running[: MOST_ROWS - min(BEST_ROWS, len(others))] + others[:room]
 
 
-def _row(
-    trial: study_pb2.Trial, objective: Objective, names: Sequence[str], best: study_pb2.Trial | None
-) -> Row:
+def _row(trial: study_pb2.Trial, objective: Objective, names: Sequence[str], leading: Container[int]) -> Row:
     values = json.loads(trial.hyperparameters_json)
     return Row(
         trial=trial.number,
@@ -204,7 +224,7 @@ def _row(
         max_steps=trial.max_steps,
         value=objective.value(trial),
         parameters=tuple(short_hyperparameter(values[name]) if name in values else "" for name in names),
-        best=best is not None and trial.number == best.number,
+        best=trial.number in leading,
     )
 
 

@@ -44,7 +44,7 @@ def study() -> None:
 def list_all(as_json: bool) -> None:
     """List the studies, newest first."""
     from hippo_client.cli import calls
-    from hippo_client.cli.picture import Objective, saved_fraction
+    from hippo_client.cli.picture import saved_fraction
     from hippo_client.cli.tables import columns_of, print_table
     from hippo_client.results import study_json, study_state
 
@@ -55,15 +55,13 @@ def list_all(as_json: bool) -> None:
         return
     rows = []
     for each in studies:
-        objective = Objective.of(each)
-        best = objective.value(each.best_trial) if each.HasField("best_trial") else None
         saved = saved_fraction(each)
         rows.append(
             (
                 each.name,
                 study_state(each).value,
                 f"{each.trial_counts.get('completed', 0)}/{sum(each.trial_counts.values())}",
-                f"{objective.metric} {number(best)}" if best is not None else "-",
+                _best_words(each),
                 str(each.savings.steps_trained),
                 "-" if saved is None else percent(saved),
             )
@@ -71,6 +69,18 @@ def list_all(as_json: bool) -> None:
     headings = ("STUDY", "STATE", "COMPLETED", "BEST", "STEPS", "SAVED")
     right, cuttable = ("COMPLETED", "STEPS", "SAVED"), ("STUDY", "BEST")
     print_table(columns_of(headings, rows, right=right, cuttable=cuttable), "--json shows them")
+
+
+def _best_words(study: study_pb2.Study) -> str:
+    """The best value; with several objectives how many trials are in the front."""
+    from hippo_client.cli.picture import Objective, front_words, pareto_front
+
+    front = pareto_front(study)
+    if front is not None:
+        return front_words(len(front)) if front else "-"
+    objective = Objective.of(study)
+    best = objective.value(study.best_trial) if study.HasField("best_trial") else None
+    return f"{objective.metric} {number(best)}" if best is not None else "-"
 
 
 @study.command()

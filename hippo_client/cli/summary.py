@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from datetime import UTC
 from typing import TYPE_CHECKING
 
-from hippo_client.cli.picture import reason_words, saved_fraction
+from hippo_client.cli.picture import Objective, pareto_front, reason_words, saved_fraction
 from hippo_client.cli.words import counts, hyperparameter, measured, percent, plural
 from hippo_client.results import metrics_json, study_state
 from hippo_core.engine.states import TrialState
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 #: Fewer seconds are told as none, so they are not told.
 _TOLD_SECONDS = 0.1
+#: So many trials of a Pareto front are shown.
+MOST_OF_FRONT = 10
 
 
 def study_summary(study: study_pb2.Study) -> str:
@@ -60,12 +63,34 @@ def _changes(study: study_pb2.Study) -> str:
 def _best(study: study_pb2.Study) -> str:
     if not study.HasField("best_trial"):
         return ""
+    front = pareto_front(study)
+    if front is not None:
+        return "\n".join(_front(study, front))
     best = study.best_trial
     spread = metrics_json(best.spread)
     metrics = ", ".join(
         f"{name} {measured(value, spread.get(name))}" for name, value in metrics_json(best.metrics).items()
     )
     return "\n".join([f"Best: trial {best.number} at step {best.step}, {metrics}", *trial_lines(best)])
+
+
+def _front(study: study_pb2.Study, front: Sequence[study_pb2.Trial]) -> Iterator[str]:
+    """The trials of the Pareto front with their objectives, side by side."""
+    names = [each.metric for each in Objective.all_of(study)]
+    yield (
+        f"Best: {plural(len(front), 'trial')} in the Pareto front of {', '.join(names[:-1])} and {names[-1]}; "
+        f"`hippo trial best {study.name}` shows all of them"
+    )
+    rows = []
+    for trial in front[:MOST_OF_FRONT]:
+        metrics, spread = metrics_json(trial.metrics), metrics_json(trial.spread)
+        values = [f"{name} {measured(metrics.get(name), spread.get(name))}" for name in names]
+        rows.append([f"trial {trial.number} at step {trial.step}", *values])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+    if len(front) > MOST_OF_FRONT:
+        yield f"  and {len(front) - MOST_OF_FRONT} more"
 
 
 def _sharing(study: study_pb2.Study) -> str:

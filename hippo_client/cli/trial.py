@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -68,8 +69,9 @@ def show(name: str, number: int, as_json: bool) -> None:
 @name_argument
 @json_option
 def best(name: str, as_json: bool) -> None:
-    """Show a study's best trial."""
+    """Show a study's best trial; with several objectives the Pareto front."""
     from hippo_client.cli import calls
+    from hippo_client.cli.picture import pareto_front
     from hippo_client.results import trial_json
 
     with connect() as client:
@@ -79,10 +81,27 @@ def best(name: str, as_json: bool) -> None:
                 f"{name} has no best trial: none has a value yet, or the study failed.",
                 f"`hippo study show {name}` tells its state.",
             )
-        if as_json:
+        front = pareto_front(study)
+        if front is not None:
+            _print_front(study, front, as_json)
+        elif as_json:
             print_json(trial_json(study.best_trial))
         else:
             _print_detail(calls.get_trial(client, name, study.best_trial.number))
+
+
+def _print_front(study: study_pb2.Study, front: Sequence[study_pb2.Trial], as_json: bool) -> None:
+    from hippo_client.cli.tables import print_table
+    from hippo_client.cli.trial_table import trial_columns
+    from hippo_client.results import trial_json
+
+    if as_json:
+        print_json({"best_trials": [trial_json(each) for each in front]})
+        return
+    print_table(
+        trial_columns(study, front, exact=not is_read_by_a_person()),
+        f"`hippo trial show {study.name} N` and --json show them",
+    )
 
 
 @trial.command()

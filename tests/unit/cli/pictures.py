@@ -40,8 +40,14 @@ def snapshot(
     state: int = study_pb2.STUDY_STATE_RUNNING,
     changed: Sequence[int] | None = None,
     reason: str = "",
+    front: Sequence[int] | None = None,
 ) -> StudySnapshot:
-    spec = {"objectives": [{"metric": "accuracy", "maximize": True}]}
+    """With a front, the study minimises a loss, too."""
+    objectives = [{"metric": "accuracy", "maximize": True}]
+    if front is not None:
+        objectives.append({"metric": "loss", "maximize": False})
+        best = next(iter(front), None)
+    spec = {"objectives": objectives}
     study = study_pb2.Study(
         name="digits",
         state=state,  # type: ignore[arg-type]
@@ -63,7 +69,9 @@ def snapshot(
     for each in trials:
         study.trial_counts[names[each.state]] += 1
     if best is not None:
-        study.best_trial.CopyFrom(next(each for each in trials if each.number == best))
+        by_number = {each.number: each for each in trials}
+        study.best_trial.CopyFrom(by_number[best])
+        study.best_trials.extend(by_number[each] for each in front or [best])
     return StudySnapshot(
         study=study,
         trials={each.number: each for each in trials},

@@ -170,7 +170,7 @@ def text(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
 def test_study_show_json_has_the_promised_shape(result: Callable[..., Any]) -> None:
     shown = result("study", "show", "digits")
     assert list(shown) == [
-        "study", "state", "trials", "best", "savings", "reason", "ending", "endings", "changes",
+        "study", "state", "trials", "best", "best_trials", "savings", "reason", "ending", "endings", "changes",
     ]  # fmt: skip
     assert (shown["study"], shown["state"], shown["trials"]["completed"]) == ("digits", "completed", 1)
     assert shown["best"] == {
@@ -179,6 +179,7 @@ def test_study_show_json_has_the_promised_shape(result: Callable[..., Any]) -> N
         "metrics": {"accuracy": 0.9722},
         "hyperparameters": {"lr": SCHEDULE, "batch_size": 32},
     }
+    assert shown["best_trials"] == [shown["best"]]
     assert set(shown["savings"]) == {
         "steps_without_sharing",
         "steps_trained",
@@ -648,6 +649,69 @@ def test_trial_show(text: Callable[..., str], result: Callable[..., Any]) -> Non
 @pytest.mark.usefixtures("server")
 def test_trial_best(result: Callable[..., Any]) -> None:
     assert result("trial", "best", "digits")["trial"] == 3
+
+
+def two_objectives(server: Server, front: int, others: int = 1) -> None:
+    """A study of an accuracy and a loss, whose first trials are its front."""
+    trials = []
+    for number in range(front + others):
+        each = trial(number, "completed", 27, 0.9 - 0.01 * number, {"lr": 0.1 + number})
+        each.metrics.add(name="loss", value=2.0 - 0.1 * number)
+        trials.append(each)
+    study = snapshot(trials, front=range(front), state=study_pb2.STUDY_STATE_COMPLETED).study
+    server.answers["GetStudy"] = study_pb2.GetStudyResponse(study=study)
+    server.answers["ListStudies"] = study_pb2.ListStudiesResponse(studies=[study])
+
+
+def test_with_several_objectives_the_front_is_shown(server: Server, text: Callable[..., str]) -> None:
+    two_objectives(server, front=3)
+    lines = text("study", "show", "digits").splitlines()
+    start = lines.index(
+        "Best: 3 trials in the Pareto front of accuracy and loss; `hippo trial best digits` shows all of them"
+    )
+    assert lines[start + 1 : start + 5] == [
+        "  trial 0 at step 27  accuracy 0.9   loss 2",
+        "  trial 1 at step 27  accuracy 0.89  loss 1.9",
+        "  trial 2 at step 27  accuracy 0.88  loss 1.8",
+        "",
+    ]
+    assert text("study", "ls").splitlines()[1].split()[3:7] == ["3", "in", "the", "front"]
+    rows = [line.split() for line in text("trial", "best", "digits").splitlines()]
+    assert rows[0] == ["TRIAL", "STATE", "STEP", "accuracy", "loss", "lr"]
+    assert [(row[0], row[3], row[4], row[5]) for row in rows[1:]] == [
+        ("0", "0.9", "2.0", "0.1"),
+        ("1", "0.89", "1.9", "1.1"),
+        ("2", "0.88", "1.8", "2.1"),
+    ]
+
+
+def test_with_several_objectives_json_has_the_front(server: Server, result: Callable[..., Any]) -> None:
+    two_objectives(server, front=2)
+    shown = result("study", "show", "digits")
+    assert shown["best"] == shown["best_trials"][0]
+    assert [each["metrics"] for each in shown["best_trials"]] == [
+        {"accuracy": 0.9, "loss": 2.0},
+        {"accuracy": 0.89, "loss": 1.9},
+    ]
+    front = result("trial", "best", "digits")["best_trials"]
+    assert [(each["trial"], each["state"]) for each in front] == [(0, "completed"), (1, "completed")]
+    assert [each["metrics"] for each in front] == [each["metrics"] for each in shown["best_trials"]]
+
+
+def test_of_a_large_front_some_are_shown(server: Server, text: Callable[..., str]) -> None:
+    two_objectives(server, front=14)
+    lines = text("study", "show", "digits").splitlines()
+    assert sum(line.startswith("  trial ") for line in lines) == 10
+    assert "  and 4 more" in lines
+
+
+def test_of_several_objectives_that_nobody_has_yet_there_is_no_front(
+    server: Server, text: Callable[..., str]
+) -> None:
+    two_objectives(server, front=0)
+    assert text("study", "ls").splitlines()[1].split()[3] == "-"
+    assert "Best" not in text("study", "show", "digits")
+    assert call(["trial", "best", "digits"]) == 5
 
 
 def test_no_best_trial_is_not_found(server: Server, capsys: pytest.CaptureFixture[str]) -> None:

@@ -38,6 +38,22 @@ def test_a_line_for_each_trial_that_ends_and_a_summary() -> None:
     ]
 
 
+def test_with_several_objectives_all_are_told_and_the_front_is_counted() -> None:
+    running, ended = trial(0, "running", 9), trial(0, "completed", 27, 0.97)
+    ended.metrics.add(name="loss", value=1.5)
+    other = trial(1, "completed", 27, 0.98)
+    other.metrics.add(name="loss", value=1.7)
+    lines = lines_of(
+        (0.0, snapshot([running, other], front=[1])),
+        (5.0, snapshot([ended, other], front=[1, 0], changed=[0])),
+    )
+    assert lines == [
+        "0:00:05 trial 0 completed at step 27: accuracy 0.97, loss 1.5 (2 in the front)",
+        "0:00:05 digits running; 2 completed; best 2 in the front; "
+        "101 trained, 264 without sharing · 62% saved; about 0:00:30 left",
+    ]
+
+
 def test_trials_that_reach_a_rung_together_are_one_line() -> None:
     start = snapshot([trial(n, "waiting", 0) for n in range(4)])
     first = snapshot([trial(n, "paused", 1, 0.5) for n in range(4)], changed=[0, 1])

@@ -31,6 +31,8 @@ def trial(
 
 
 def study(name="digits", state=study_pb2.STUDY_STATE_RUNNING, **changes):
+    if "best_trial" in changes:
+        changes.setdefault("best_trials", [changes["best_trial"]])
     return study_pb2.Study(
         name=name,
         state=state,

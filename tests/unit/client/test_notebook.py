@@ -74,6 +74,15 @@ def test_a_handle_escapes_what_the_server_tells():
     assert any(text.startswith("trial 3 at step 3") for text in texts)
 
 
+def test_of_several_objectives_the_front_is_shown():
+    front = [messages.trial(number, metrics=messages.metrics(accuracy=0.5, loss=1.0)) for number in (3, 5)]
+    texts = plain(handle_html(messages.study(best_trial=front[0], best_trials=front)))
+    assert [text for text in texts if text.startswith("trial ")] == [
+        "trial 3 at step 3: accuracy 0.5, loss 1",
+        "trial 5 at step 3: accuracy 0.5, loss 1",
+    ]
+
+
 def test_a_failed_study_tells_no_savings():
     shown = handle_html(messages.study(state=study_pb2.STUDY_STATE_FAILED))
     assert "40 trained" in shown

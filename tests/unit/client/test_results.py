@@ -2,7 +2,7 @@
 
 import json
 
-from hippo_client.results import stage_tree_json, study_json, trial_detail_json, trial_json
+from hippo_client.results import best_json, stage_tree_json, study_json, trial_detail_json, trial_json
 from hippo_wire.v1 import study_pb2
 from tests.unit.client import messages
 
@@ -21,6 +21,7 @@ def test_the_shape_of_a_study():
             "metrics": {"accuracy": 0.5},
             "hyperparameters": messages.HYPERPARAMETERS,
         },
+        "best_trials": [best_json(best)],
         "savings": {
             "steps_without_sharing": 100,
             "steps_trained": 40,
