@@ -93,7 +93,7 @@ def suggest(ctx: click.Context, args: list[str], known: Iterable[str], otherwise
     names = list(known)
     if not name or name.startswith("-") or name in names:
         return
-    near = get_close_matches(name, names, n=1)
+    near = get_close_matches(name, names, n=1, cutoff=0.65)  # "digits" is of a study, and no "edit"
     meant = near[0] if near else otherwise
     suggestion = f" Did you mean {meant!r}?" if meant else ""
     raise click.UsageError(f"No such command {name!r}.{suggestion}", ctx=ctx)
