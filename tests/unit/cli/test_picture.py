@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 
-from hippo_client.cli.live_progress import sharing_words
+from hippo_client.cli.live_progress import best_words, sharing_words
 from hippo_client.cli.picture import MOST_ROWS, draw
 from hippo_client.cli.summary import study_summary
 from hippo_core.engine.states import TrialState
@@ -57,6 +57,15 @@ def test_at_most_ten_rows_running_first_then_the_best() -> None:
     assert [row.state for row in picture.rows] == [TrialState.RUNNING] * 7 + [TrialState.PAUSED] * 3
     assert [row.trial for row in picture.rows[7:]] == [20, 59, 58], "the study's best, then by value"
     assert picture.rows_left_out == 50
+
+
+def test_with_several_objectives_the_front_leads_and_is_marked() -> None:
+    trials = [trial(number, "completed", 27, number / 100) for number in range(40)]
+    picture = draw(snapshot(trials, front=[20, 7, 3]))
+    assert picture.front == 3
+    assert [row.trial for row in picture.rows[:4]] == [20, 7, 3, 39]
+    assert [row.trial for row in picture.rows if row.best] == [20, 7, 3]
+    assert best_words(picture) == "3 in the front"
 
 
 def test_few_trials_are_all_shown() -> None:
