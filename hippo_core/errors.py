@@ -14,6 +14,9 @@
 
 from __future__ import annotations
 
+_ENDS = (".", "!", "?", ":", "\n")
+"""After which a message needs no full stop before its hint."""
+
 
 class HippoError(Exception):
     """Base of all errors that are meant for a person.
@@ -32,7 +35,9 @@ class HippoError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        return f"{self.message} {self.hint}".rstrip()
+        if not self.hint:
+            return self.message
+        return f"{self.message}{'' if self.message.endswith(_ENDS) else '.'} {self.hint}"
 
 
 class InvalidStudy(HippoError):

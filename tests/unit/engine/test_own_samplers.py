@@ -139,7 +139,9 @@ def test_of_few_trials_the_best_goes_on_to_the_end() -> None:
 def test_more_trials_go_on_in_the_brackets_and_more_steps_are_refused() -> None:
     cluster = running({"a": 1}, max_trials=13, **DEHB)
     cluster.run()
-    with pytest.raises(InvalidStudy, match="whose rungs follow from it Submit the study under another name"):
+    with pytest.raises(
+        InvalidStudy, match=r"whose rungs follow from it\. Submit the study under another name"
+    ):
         cluster.tell(ExtendStudy(project=PROJECT, name="study", max_steps=27))
     cluster.tell(ExtendStudy(project=PROJECT, name="study", max_trials=20))
     cluster.run()
