@@ -38,7 +38,10 @@ def read_point(space: Space, point: Any, where: str) -> dict[str, Scalar]:
     if not isinstance(point, Mapping):
         raise InvalidStudy(where, f"must be a dict by hyper-parameter, not {point!r}")
     given = dict(_flat(point, "", where))
-    draws, used = _read_entries(space.entries, "", given, where)
+    try:
+        draws, used = _read_entries(space.entries, "", given, where)
+    except InvalidStudy as error:
+        raise _with_unknown(error, space, given) from None
     for name in given:
         if name not in used:
             hint = suggestion(name, sorted(space.kinds))
@@ -47,6 +50,20 @@ def read_point(space: Space, point: Any, where: str) -> dict[str, Scalar]:
         return space.checked(draws)
     except InvalidStudy as error:
         raise InvalidStudy(where, error.message.partition(": ")[2], error.hint) from None
+
+
+def _with_unknown(error: InvalidStudy, space: Space, given: Given) -> InvalidStudy:
+    """The error, and which names the space has not: one of them may be meant for what is missing."""
+    unknown = [name for name in given if name not in space.kinds]
+    if not unknown:
+        return error
+    message = error.message.removeprefix(f"{error.field}: ")
+    named = ", ".join(repr(name) for name in unknown)
+    return InvalidStudy(
+        error.field,
+        f"{message}; and there is no hyper-parameter {named}",
+        suggestion(unknown[0], sorted(space.kinds)),
+    )
 
 
 def point_to_json(point: Any, where: str) -> dict[str, Any]:
@@ -194,6 +211,12 @@ def _read_schedule(part: Schedule, value: Part, place: str) -> Draws:
         raise InvalidStudy(place, f"{_shown(value)} is not a {part.kind} as in the space")
     draws: Draws = {}
     for path, each in ours.items():
+        if not isinstance(each, Choice | Domain | Schedule) and not _equal(each, theirs[path]):
+            raise InvalidStudy(
+                place,
+                f"its {path} is {each!r} in every trial, not {_shown(theirs[path])}",
+                f"Write {each!r} there, as in the space.",
+            )
         _merge(draws, _read_part(each, theirs[path], place), place)
     return draws
 

@@ -133,6 +133,24 @@ def test_a_wrong_point_names_the_place(point: Any, field: str, words: str) -> No
     assert words in str(caught.value)
 
 
+def test_an_unknown_name_is_told_with_what_is_missing() -> None:
+    with pytest.raises(
+        InvalidStudy, match=r"\['x'\]: is missing; and there is no hyper-parameter 'xx'"
+    ) as caught:
+        read(SMALL, {"c": 2, "q": 0.25, "xx": 0.5})
+    assert caught.value.field == "initial[0]['x']"
+    assert "x" in caught.value.hint
+
+
+def test_a_schedule_whose_fixed_part_is_another_is_told_what_to_write_there() -> None:
+    searched = {"lr": schedules.piecewise([0.05, space.uniform(0, 1)], milestones=[3])}
+    with pytest.raises(InvalidStudy) as caught:
+        read(searched, {"lr": schedules.piecewise([0.2, 0.5], milestones=[3])})
+    assert caught.value.message == "initial[0]['lr']: its values/0 is 0.05 in every trial, not 0.2"
+    assert caught.value.hint == "Write 0.05 there, as in the space."
+    read(searched, {"lr": schedules.piecewise([0.05, 0.5], milestones=[3])})
+
+
 def test_constants_may_be_given_if_they_are_right() -> None:
     assert read(SMALL, {**GOOD, "fixed": 3.0}) == {"c": 1, "q": 0.25, "x": 0.5}
 
