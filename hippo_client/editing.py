@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from hippo_client.request_ids import new_request_id
+from hippo_client.study_arguments import checked_policy, checked_sampler
 from hippo_core.arguments import suggestion
 from hippo_core.errors import InvalidStudy
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from hippo_core.space import Space
     from hippo_core.study import StudySpec
     from hippo_wire.v1 import study_pb2
+
+_CHECKS: Mapping[str, Callable[[Any], Any]] = {"sampler": checked_sampler, "policy": checked_policy}
+"""Of those parts that a specification does not check itself."""
 
 
 def edit_request(
@@ -74,7 +78,11 @@ def with_parts(spec: StudySpec, space: Mapping[str, Any] | None, parts: Mapping[
     Raises:
         InvalidStudy: It would not be a valid study, or a name is not of the space.
     """
-    given = {name: value for name, value in parts.items() if value is not None}
+    given = {
+        name: _CHECKS[name](value) if name in _CHECKS else value
+        for name, value in parts.items()
+        if value is not None
+    }
     if space is not None:
         edited = _with_entries(spec.space, space)
         given["space"] = edited

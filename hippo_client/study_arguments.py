@@ -121,6 +121,11 @@ def sampler(given: Any, space: Space, max_trials: int | None, policy: PolicySpec
             return samplers.dehb()
         finite = space.unlistable() is None
         return samplers.grid() if finite and max_trials is None else samplers.random()
+    return checked_sampler(given)
+
+
+def checked_sampler(given: Any) -> Sampler:
+    """A sampler that is given."""
     if not isinstance(given, Sampler):
         hint = "Write e.g. samplers.grid() or samplers.tpe()."
         if callable(given):
@@ -133,6 +138,11 @@ def policy(given: Any) -> PolicySpec:
     """The policy; by default everything is trained to the end."""
     if given is None:
         return policies.full()
+    return checked_policy(given)
+
+
+def checked_policy(given: Any) -> PolicySpec:
+    """A policy that is given."""
     if not isinstance(given, PolicySpec):
         hint = "Write policies.full() or policies.asha(min_steps=1, reduction_factor=3)."
         if isinstance(given, type) and issubclass(given, Policy):

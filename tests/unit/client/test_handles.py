@@ -296,7 +296,14 @@ def test_an_edit_whose_reply_is_lost_is_made_once(run, service):
 
 
 @pytest.mark.parametrize(
-    ("given", "message"), [({}, "nothing is given"), ({"study": {"lr": 0.1}}, "is no Study")]
+    ("given", "message"),
+    [
+        ({}, "nothing is given"),
+        ({"study": {"lr": 0.1}}, "is no Study"),
+        ({"sampler": "tpe"}, "sampler: 'tpe' is no sampler"),
+        ({"policy": "asha"}, "policy: 'asha' is no policy"),
+        ({"policy": policies.asha}, r"Call it: policies\.asha"),
+    ],
 )
 def test_an_edit_by_nothing_or_by_what_is_no_study_is_refused(run, given, message):
     with pytest.raises(InvalidStudy, match=message):
