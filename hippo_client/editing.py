@@ -37,7 +37,8 @@ def edit_request(
     Args:
         client: The server's.
         present: The study as it is.
-        study: The whole study as it is to be; None: as it is, but for what else is given.
+        study: The whole study as it is to be; without a name of its own it is that of the present one. None: as it
+            is, but for what else is given.
         space: By name, other values, schedules or domains.
         parts: Other arguments of the study by name; None leaves one as it is.
         dry_run: Whether to ask only what would change.
@@ -54,6 +55,8 @@ def edit_request(
         submission = prepare(study)
         upload(client.connection, submission.bundle)
         spec = submission.spec
+        if not study.is_named:
+            spec = replace(spec, name=present.name)
     elif study is not None:
         raise InvalidStudy("edit", f"{study!r} is no Study.", "Write space={...}, policy=... or priority=...")
     elif space is None and all(part is None for part in parts.values()):

@@ -299,7 +299,8 @@ class StudyHandle:
         is lost. ``warnings`` tells what else there is to know.
 
         Args:
-            study: The whole study as it is to be, a changed study file's say; or the parts that change:
+            study: The whole study as it is to be, a changed study file's say, whose name is not looked at unless it
+                gives one; or the parts that change:
             space: By name, other values, schedules or domains; the others stay.
             sampler: Which points to try from now on.
             policy: How far to train whom.

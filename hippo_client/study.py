@@ -93,6 +93,7 @@ class Study:
     ) -> None:
         given.refuse_unknown(unknown)
         self.origin = find_origin()
+        self.is_named = name is not None
         self.trainer = refer(trainer, self.origin)
         self.code_paths = given.code_paths(code, self.origin.folder)
         self.code_version = given.word(code_version, "code_version")

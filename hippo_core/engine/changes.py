@@ -102,7 +102,7 @@ def _wanted(state: EngineState, command: EditStudy) -> tuple[Study, StudySpec]:
         raise Conflict(
             f"study '{study.name}' was changed by somebody else meanwhile.", "Look at it, and edit it again."
         )
-    _check(study.spec, command.spec)
+    _check(study, command.spec)
     spec = continued(study, command.spec)
     _check_exploring(study, spec)
     is_grid = spec.sampler.enumerates and drawn_otherwise(spec, study.spec)
@@ -139,15 +139,20 @@ def _lines(spec: StudySpec, before: StudySpec) -> tuple[str, ...]:
     return tuple(spec.differences(before, MOST_LINES))
 
 
-def _check(before: StudySpec, spec: StudySpec) -> None:
+def _check(study: Study, spec: StudySpec) -> None:
     """Refuses what no edit can change.
 
     Raises:
         InvalidStudy: A kind is another, a limit is lower, a point is to be tried first too late.
         Conflict: It is another search, or of another program.
     """
+    before = study.spec
     if spec.name != before.name:
-        raise InvalidStudy("name", f"is '{spec.name}', but the study to edit is '{before.name}'")
+        raise InvalidStudy(
+            "name",
+            f"is '{spec.name}', but the study to edit is '{before.name}'",
+            f"Write name=\"{before.name}\", or edit '{spec.name}'.",
+        )
     _check_kinds(before, spec)
     _check_pair(before, spec)
     if spec.repeats != before.repeats:

@@ -317,6 +317,14 @@ def test_a_changed_study_file_is_an_edit(client, service, folder):
     assert lines == ("space.lr.options.1: 0.2 -> 0.3",)
 
 
+@pytest.mark.parametrize(("given", "sent"), [("", "digits"), ('name="other", ', "other")])
+def test_the_name_of_the_file_is_no_name_that_an_edit_gives(run, service, folder, given, sent):
+    text = (folder / "study.py").read_text().replace("max_steps=", f"{given}max_steps=")
+    (folder / "another.py").write_text(text)
+    run.edit(study_file.load(folder / "another.py"))
+    assert edited(service).name == sent
+
+
 def test_retry_tells_how_many(run, service):
     assert run.retry() == 3
     assert not service.changes[0].HasField("trial")

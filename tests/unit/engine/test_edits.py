@@ -380,6 +380,14 @@ def test_what_no_edit_can_change_is_refused_and_changes_nothing(
     assert cluster.engine.snapshot() == before
 
 
+def test_a_study_of_another_name_is_told_what_to_write() -> None:
+    cluster = Cluster(0, {"a": 1})
+    submit(cluster, drawing())
+    with pytest.raises(InvalidStudy) as refused:
+        edit(cluster, renamed("other"))
+    assert refused.value.hint == "Write name=\"study\", or edit 'other'."
+
+
 def test_what_dehb_has_proposed_is_not_edited_but_its_limit_is() -> None:
     cluster = ComparingCluster(0, {"a": 1})
     made = drawing(sampler=samplers.dehb(), policy=policies.dehb(1, 3))
