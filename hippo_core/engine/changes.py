@@ -25,7 +25,7 @@ from hippo_core.engine.events import (
     TrialStateChanged,
 )
 from hippo_core.engine.lookup import find_study
-from hippo_core.engine.points import continued, drawn_otherwise, further_points
+from hippo_core.engine.points import continued, drawn_otherwise, further_points, tried_points
 from hippo_core.engine.proposals import renew
 from hippo_core.engine.requests import close_request, open_request
 from hippo_core.engine.state import EngineState, Study
@@ -34,6 +34,7 @@ from hippo_core.engine.user_words import POLICY_EDITED, TAKEN_UP
 from hippo_core.errors import Conflict, InvalidStudy
 from hippo_core.policies import ExploringPolicy
 from hippo_core.policies.own import OwnSpec
+from hippo_core.program import canonical_json
 from hippo_core.repeats import trial_of
 from hippo_core.space import Assignment, EndOf
 from hippo_core.study import StudySpec, hyperparameters_of
@@ -177,12 +178,27 @@ def _check(study: Study, spec: StudySpec) -> None:
             )
     if isinstance(spec.max_steps, int) and isinstance(before.max_steps, int):
         _raised("max_steps", spec.max_steps, before.max_steps)
+    _check_initial(study, spec)
+
+
+def _check_initial(study: Study, spec: StudySpec) -> None:
+    """Refuses points to try first that are no trials: an edit makes none of them."""
+    before = study.spec
     first = [hyperparameters_of(before.space, point) for point in before.initial]
-    for point in spec.initial:
-        if hyperparameters_of(spec.space, point) not in first:
-            raise InvalidStudy(
-                "initial", "has a point that it had not when the study was submitted", "Leave it out."
-            )
+    further = [
+        point
+        for point in (hyperparameters_of(spec.space, each) for each in spec.initial)
+        if point not in first
+    ]
+    if not further:
+        return
+    tried = tried_points(study)
+    if any(canonical_json(point) not in tried for point in further):
+        raise InvalidStudy(
+            "initial",
+            "has a point that it had not when the study was submitted, and that is no trial",
+            f"Leave it out; `hippo study enqueue {before.name}` tries a point at any time.",
+        )
 
 
 def _check_pair(before: StudySpec, spec: StudySpec) -> None:

@@ -63,11 +63,16 @@ def _whole_grid(spec: StudySpec) -> int:
     return len(spec.initial) + (spec.sampler.count(spec.space) or 0)
 
 
-def _untried(study: Study, space: Space) -> Iterator[Assignment]:
-    """The points of a finite space whose hyper-parameters no trial has that was drawn, in order."""
-    tried = {
+def tried_points(study: Study) -> set[str]:
+    """The hyper-parameters of the trials that were drawn, as canonical JSON."""
+    return {
         canonical_json(study.hyperparameters(trial)) for trial in study.trials.values() if trial.fork is None
     }
+
+
+def _untried(study: Study, space: Space) -> Iterator[Assignment]:
+    """The points of a finite space whose hyper-parameters no trial has that was drawn, in order."""
+    tried = tried_points(study)
     return (
         point
         for point in space.assignments()

@@ -380,6 +380,24 @@ def test_what_no_edit_can_change_is_refused_and_changes_nothing(
     assert cluster.engine.snapshot() == before
 
 
+@pytest.mark.parametrize("sampler", [samplers.random(), samplers.tpe()])
+def test_points_tried_first_can_be_put_back(sampler: samplers.Sampler) -> None:
+    """1. A study with a point to try first. 2. An edit leaves it out, another puts it back. 3. No trial is new."""
+    cluster = ComparingCluster(0, {"a": 1})
+    made = drawing(sampler=sampler, initial=({"lr": 0.05},))
+    submit(cluster, made)
+    cluster.run()
+    before = rates(cluster)
+    edit(cluster, replace(made, initial=()))
+    cluster.restart_server()
+    assert edit(cluster, made).differences
+    cluster.run()
+    assert study_of(cluster).spec.initial == made.initial
+    assert rates(cluster) == before
+    with pytest.raises(InvalidStudy, match="has a point that it had not"):
+        edit(cluster, replace(made, initial=({"lr": 0.05}, {"lr": 0.06})))
+
+
 def test_a_study_of_another_name_is_told_what_to_write() -> None:
     cluster = Cluster(0, {"a": 1})
     submit(cluster, drawing())
