@@ -127,6 +127,8 @@ def _check_exploring(study: Study, spec: StudySpec) -> None:
 def _edited(study: Study, spec: StudySpec) -> Edited:
     differences = _lines(spec, study.spec)
     warnings = spec.warnings if differences else ()
+    if study.state is StudyState.STOPPED and _takes_up(study, spec, bool(further_points(study, spec))):
+        warnings = (*warnings, "the study was stopped, and this edit starts it again")
     if drawn_otherwise(spec, study.spec) and spec.max_trials <= study.drawn:
         warnings = (
             *warnings,
@@ -254,9 +256,9 @@ def change(decision: Decision, study: Study, spec: StudySpec) -> None:
     """
     before, points = study.spec, further_points(study, spec)
     another_policy = spec.policy != before.policy
-    further = spec.max_trials > before.max_trials or spec.max_steps != before.max_steps or bool(points)
+    further = _goes_further(study, spec, bool(points))
     ended = study.state in ENDED_STUDY_STATES
-    taken_up = (ended or bool(study.ending)) and (further or another_policy or _frees(study, spec))
+    taken_up = _takes_up(study, spec, bool(points))
     if taken_up:
         require_none(study, spec)
     if another_policy:
@@ -276,6 +278,19 @@ def change(decision: Decision, study: Study, spec: StudySpec) -> None:
                 open_request(decision, study, trial, trial.asked, TAKEN_UP)
     create_trials(decision, study, points)
     end_if_there(decision, study)
+
+
+def _goes_further(study: Study, spec: StudySpec, points: bool) -> bool:
+    """Whether there is more to train: trials, the given points among them, or steps."""
+    before = study.spec
+    return spec.max_trials > before.max_trials or spec.max_steps != before.max_steps or points
+
+
+def _takes_up(study: Study, spec: StudySpec, points: bool) -> bool:
+    """Whether a study that has ended, or that one of its endings has at rest, goes on with another specification."""
+    rests = study.state in ENDED_STUDY_STATES or bool(study.ending)
+    another_policy = spec.policy != study.spec.policy
+    return rests and (_goes_further(study, spec, points) or another_policy or _frees(study, spec))
 
 
 def _frees(study: Study, spec: StudySpec) -> bool:

@@ -11,8 +11,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import click
 import pytest
 
+from hippo_client import submission
 from hippo_client.cli import edit as edit_command
 from hippo_client.cli import study as study_commands
 from hippo_client.cli import trial as trial_commands
@@ -59,7 +61,11 @@ WORKER = admin_pb2.Worker(
 )
 
 
-EDITABLE = study_pb2.Study(name="digits", spec_json=json.dumps(grid({"lr": 0.1}, name="digits").to_json()))
+EDITABLE = study_pb2.Study(
+    name="digits",
+    state=study_pb2.STUDY_STATE_RUNNING,
+    spec_json=json.dumps(grid({"lr": 0.1}, name="digits").to_json()),
+)
 
 
 class Server:
@@ -446,6 +452,68 @@ def test_edit_shows_what_would_change_and_does_nothing(
     assert [request.dry_run for request in server.requests if hasattr(request, "dry_run")] == [True]
     server.answers["EditStudy"] = study_pb2.EditStudyResponse(study=STUDY)
     assert text("study", "edit", "digits", "--priority", "0") == "Nothing to change in digits.\n"
+
+
+EDITED_FILE = """
+import hippo_client as hippo
+
+study = hippo.Study("trainer:T", {"lr": 0.1}, minimize="loss", max_steps=9)
+"""
+
+
+@pytest.fixture
+def edited_file(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A study file, with somebody at the terminal who can be asked."""
+    (tmp_path / "other.py").write_text(EDITED_FILE)
+    (tmp_path / "trainer.py").write_text(
+        "class T:\n"
+        + "".join(f"    def {name}(self, *_): ...\n" for name in ("setup", "apply", "train", "evaluate"))
+    )
+    server.answers["GetStudy"] = study_pb2.GetStudyResponse(study=EDITABLE)
+    monkeypatch.setattr(submission, "upload", lambda *_: None)
+    monkeypatch.setattr(edit_command, "_is_somebody_there", lambda: True)
+    return str(tmp_path / "other.py")
+
+
+def test_who_does_not_confirm_an_edit_changes_nothing_and_that_is_no_failure(
+    server: Server, edited_file: str, monkeypatch: pytest.MonkeyPatch, text: Callable[..., str]
+) -> None:
+    monkeypatch.setattr(click, "confirm", lambda *_, **__: False)
+    assert text("study", "edit", "digits", edited_file).splitlines()[-1] == "Nothing changed in digits."
+    assert [request.dry_run for request in server.requests if hasattr(request, "dry_run")] == [True]
+
+
+def test_an_edit_that_starts_a_stopped_study_again_says_so(server: Server, text: Callable[..., str]) -> None:
+    present = study_pb2.GetStudyResponse(study=EDITABLE)
+    present.study.state = study_pb2.STUDY_STATE_STOPPED
+
+    def edit(*_: object, **__: object) -> study_pb2.EditStudyResponse:
+        present.study.state = study_pb2.STUDY_STATE_RUNNING
+        return study_pb2.EditStudyResponse(study=present.study, differences=["priority: 0 -> 3"])
+
+    server.answers["GetStudy"] = present
+    server.EditStudy = edit  # type: ignore[attr-defined]
+    shown = text("study", "edit", "digits", "--priority", "3")
+    assert shown == "priority: 0 -> 3\nChanged digits; it was stopped, and runs again.\n"
+
+
+def test_on_a_terminal_the_lines_of_an_edit_are_wrapped(
+    server: Server, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["space.lr: " + "0.1 " * 40 + "-> 0.2", "look " * 30 + "here"]
+    server.answers["GetStudy"] = study_pb2.GetStudyResponse(study=EDITABLE)
+    server.answers["EditStudy"] = study_pb2.EditStudyResponse(differences=words[:1], warnings=words[1:])
+    arguments = ["study", "edit", "digits", "--priority", "3", "--dry-run"]
+    assert call(arguments) == 0
+    out, err = capsys.readouterr()
+    assert (out.splitlines()[0], err.splitlines()) == (words[0], [f"Warning: {words[1]}"])
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    assert call(arguments) == 0
+    out, err = capsys.readouterr()
+    assert max(map(len, [*out.splitlines(), *err.splitlines()])) <= 80
+    assert " ".join(out.split()) == f"{words[0]} digits would be changed."
+    assert " ".join(err.split()) == f"Warning: {words[1]}"
 
 
 def test_edit_without_anything_to_change_or_anybody_to_ask_ends_with_2(

@@ -398,6 +398,18 @@ def test_points_tried_first_can_be_put_back(sampler: samplers.Sampler) -> None:
         edit(cluster, replace(made, initial=({"lr": 0.05}, {"lr": 0.06})))
 
 
+def test_an_edit_that_starts_a_stopped_study_again_warns_of_it() -> None:
+    cluster = Cluster(0, {"a": 1})
+    submit(cluster, drawing())
+    cluster.tell(StopStudy(project="default", name="study"))
+    words = "the study was stopped, and this edit starts it again"
+    for to, starts in ((drawing(priority=2), False), (drawing(priority=2, policy=policies.sha(1, 3)), True)):
+        command = EditStudy(project="default", name="study", spec=to)
+        assert (words in preview(cluster.engine.state, command).warnings) is starts
+        assert (words in edit(cluster, to).warnings) is starts
+        assert (study_of(cluster).state is StudyState.RUNNING) is starts
+
+
 def test_a_study_of_another_name_is_told_what_to_write() -> None:
     cluster = Cluster(0, {"a": 1})
     submit(cluster, drawing())
