@@ -89,6 +89,7 @@ class Decision:
     settings: EngineSettings
     volatile: Volatile
     now: float
+    keeps: bool = False  #: whether what it cuts off is saved, as it may be taken up again
     events: list[Event] = field(default_factory=list)
 
     def emit(self, event: Event) -> None:

@@ -58,9 +58,11 @@ def _bring_in_line(decision: Decision, plan: PlanState) -> None:
                 for study in plan.studies
             )
             reason = "its studies are paused" if paused else "nobody needs its steps any more"
-            # What an ending cuts off may be taken up again.
+            # What an ending or a user cuts off may be taken up again.
             ended = any(decision.state.studies[study].ending for study in plan.studies)
-            decision.emit(LeaseStopped(fence=lease.fence, save=paused or ended, reason=reason))
+            decision.emit(
+                LeaseStopped(fence=lease.fence, save=paused or ended or decision.keeps, reason=reason)
+            )
 
 
 def _needed(plan: PlanState, lease: Lease) -> bool:

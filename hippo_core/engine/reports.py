@@ -227,9 +227,13 @@ def _take_checkpoint(decision: Decision, lease: Lease, item: PublishedReport) ->
     _end_fullness(decision, lease.plan)
     tree = decision.state.plans[lease.plan].tree
     starts = {each.start[:2] for each in decision.state.leases.values() if each.start is not None}
+    study = decision.state.studies.get(lease.study)
+    every = study.spec.checkpoint_every if study is not None else None
     for number, step in earlier:
         if (number, step) == (item.node, item.step) or (number, step) in starts:
             continue
+        if every is not None and step % every == 0:
+            continue  # its user asked for it: later trials may part there
         node = decision.state.nodes[number]
         kept = node.checkpoints.get(step, {})
         if lease.fence in kept and step not in node.requests and not tree.starts_at(number, step):

@@ -33,7 +33,9 @@ def _stop(decision: Decision, study: Study, trial: Trial, reason: str) -> None:
         close_request(decision, study, trial, RequestState.CANCELLED, progress(trial))
     if trial.number in study.wishes:
         decision.emit(TrialWanted(study=study.id, trial=trial.number, step=0))
-    change(decision, study, trial, TrialState.STOPPED, reason)
+    # What a user lets go on beyond its end has come to it all the same.
+    completes = trial.led >= trial.max_steps
+    change(decision, study, trial, TrialState.COMPLETED if completes else TrialState.STOPPED, reason)
 
 
 def change(decision: Decision, study: Study, trial: Trial, state: TrialState, reason: str) -> None:

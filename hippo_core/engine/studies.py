@@ -144,6 +144,7 @@ def stop(decision: Decision, command: StopStudy) -> None:
     study = find_study(decision.state, command.project, command.name)
     if study.state in ENDED_STUDY_STATES:
         return
+    decision.keeps = True
     decision.emit(StudyStateChanged(study=study.id, state=StudyState.STOPPED, reason=STOPPED))
     stop_trials(decision, study, STUDY_STOPPED)
 
@@ -184,6 +185,7 @@ def retry(decision: Decision, command: RetryTrials) -> int:
 def stop_trial(decision: Decision, command: StopTrial) -> bool:
     """Ends one trial; tells whether it had not ended."""
     study = find_study(decision.state, command.project, command.name)
+    decision.keeps = True
     return stop_one(decision, study, find_trial(study, command.trial), STOPPED)
 
 

@@ -186,7 +186,9 @@ def test_after_words_and_faults_every_history_is_exact_and_restarts_change_no_ve
     expect_as_trained_alone(cluster, "study")
     for number, found in study_of(cluster).trials.items():
         if number in stopped:
-            assert (found.state, found.reason) == (TrialState.STOPPED, "stopped by a user")
+            at_end = found.led == found.max_steps  # it was stopped beyond it
+            state = TrialState.COMPLETED if at_end else TrialState.STOPPED
+            assert (found.state, found.reason) == (state, "stopped by a user")
             assert found.reached == stopped[number]
         else:
             assert found.state in {TrialState.COMPLETED, TrialState.STOPPED}
@@ -287,6 +289,24 @@ def test_a_schedule_must_be_finite_as_far_as_the_user_says() -> None:
     with pytest.raises(InvalidStudy, match="lr is inf at step 11, and must be finite"):
         extend(cluster, 0, 12)
     assert extend(cluster, 0, 11).extended
+
+
+def test_a_trial_that_goes_on_beyond_its_end_and_is_stopped_there_stays_completed_and_loses_nothing() -> None:
+    """1. A completed trial is trained further. 2. It is stopped on the way. 3. It is trained further once more."""
+    cluster = Cluster(0, {"a": 1})
+    submit(cluster, spec(rates=PIECES[:1]))
+    cluster.run()
+    extend(cluster, 0, 14)
+    while study_of(cluster).trials[0].node is None or study_of(cluster).trials[0].node.trained < 11:
+        cluster.act()
+    stop(cluster, 0)
+    cluster.run()
+    view = study_view(cluster.engine, "default", "study")
+    assert (view.state, view.trial_counts) == (StudyState.COMPLETED, {"completed": 6})
+    extend(cluster, 0, 14)
+    cluster.run()
+    assert study_of(cluster).trials[0].reached == 14
+    assert study_of(cluster).steps_retrained == 0
 
 
 def test_a_stop_ends_what_a_user_wanted_too() -> None:
