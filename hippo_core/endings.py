@@ -67,7 +67,7 @@ class Target(Ending):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plateau(Ending):
-    """The best value has not improved over so many trials.
+    """The best value has not improved over so many trials that came to their end.
 
     Attributes:
         patience: How many trials.
@@ -167,9 +167,10 @@ def target(value: float) -> Target:
 
 @worded("endings.plateau", _PATIENCE_PEERS)
 def plateau(patience: int, min_change: float = 0.0) -> Plateau:
-    """Ends the study when the best value has not improved over so many trials.
+    """Ends the study when the best value has not improved over so many trials that came to their end.
 
-    A trial counts when it comes to rest: at its end, at a rung where it is compared, or where its policy stops it.
+    A trial counts when it is trained as far as the study lets it, or its policy completes it: its value there is
+    compared. What rests at a rung on the way, is given up there, diverges or fails does not count.
 
     Args:
         patience: How many trials.

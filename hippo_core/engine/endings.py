@@ -10,7 +10,7 @@ come to its end. The ending holds until it is changed.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hippo_core.endings import Ending, MaxSlotHours, Plateau, Target, Terminator, Timeout
@@ -20,7 +20,7 @@ from hippo_core.engine.evaluations import progress
 from hippo_core.engine.events import EndingHeld, StudyStateChanged
 from hippo_core.engine.requests import close_request, objective_value, through
 from hippo_core.engine.spread import mean
-from hippo_core.engine.stagnation import Stagnation
+from hippo_core.engine.stagnation import Stagnation, stagnation
 from hippo_core.engine.state import Study, Trial
 from hippo_core.engine.states import RequestState, StudyState, TrialState
 from hippo_core.engine.stopping import change, stop_trials
@@ -46,7 +46,7 @@ class Held:
 
 def end_if_held(decision: Decision, study: Study) -> bool:
     """Ends a running study if an ending holds, its target apart; tells whether it did."""
-    held = _first(study, study.spec, set(map(trial_of, study.open)), look=False)
+    held = _first(study, study.spec, look=False)
     if held is None:
         return False
     _end(decision, study, held, None, 0)
@@ -89,7 +89,7 @@ def require_none(study: Study, spec: StudySpec) -> None:
     Raises:
         Conflict: One does.
     """
-    held = _first(study, spec, _unfinished(study), look=True)
+    held = _first(study, spec, look=True)
     if held is not None:
         remedy = f"Raise or change endings.{held.ending.word} too, and submit the study again."
         raise Conflict(f"study '{study.name}' would end at once: {held.reason}.", remedy)
@@ -131,16 +131,16 @@ def standing(study: Study) -> tuple[str, ...]:
 # Whether one holds
 
 
-def _first(study: Study, spec: StudySpec, still_on: Container[int], *, look: bool) -> Held | None:
+def _first(study: Study, spec: StudySpec, *, look: bool) -> Held | None:
     """The first ending of a specification that holds; ``look``: also at its target."""
     for ending in spec.endings:
-        reason = _reason(study, spec, ending, still_on) if look or not isinstance(ending, Target) else ""
+        reason = _reason(study, spec, ending) if look or not isinstance(ending, Target) else ""
         if reason:
             return Held(ending, reason)
     return None
 
 
-def _reason(study: Study, spec: StudySpec, ending: Ending, still_on: Container[int]) -> str:
+def _reason(study: Study, spec: StudySpec, ending: Ending) -> str:
     """Why an ending holds; empty: it does not."""
     match ending:
         case Timeout():
@@ -152,10 +152,9 @@ def _reason(study: Study, spec: StudySpec, ending: Ending, still_on: Container[i
             found = _best_reaching(study, spec)
             return "" if found is None else _reached(study, ending, *found)
         case Plateau():
-            stagnation = study.stagnation if spec is study.spec else _told_anew(study, spec, ending)
-            assert stagnation is not None
-            trials = stagnation.trials(still_on)
-            return _plateau(study, ending, stagnation, trials) if trials >= ending.patience else ""
+            found_so_far = stagnation(study, spec, ending.min_change)
+            holds = found_so_far is not None and found_so_far.trials >= ending.patience
+            return _plateau(study, ending, found_so_far) if holds else ""
         case Terminator():
             return (
                 judged.reason if (judged := judgement_of(study, ending)) is not None and judged.ends else ""
@@ -164,21 +163,8 @@ def _reason(study: Study, spec: StudySpec, ending: Ending, still_on: Container[i
             raise TypeError(f"{ending!r} is no ending")
 
 
-def _told_anew(study: Study, spec: StudySpec, plateau: Plateau) -> Stagnation:
-    found = Stagnation(spec.objectives[0].maximize, plateau.min_change)
-    for closing in study.closings:
-        found.tell(closing.trial, closing.step, None if closing.values is None else closing.values[0])
-    return found
-
-
 def _runs(study: Study) -> bool:
     return study.state is StudyState.RUNNING and not study.ending
-
-
-def _unfinished(study: Study) -> set[int]:
-    """The trials that go on where the study is taken up again."""
-    unfinished = {trial.number for trial in study.all_members() if is_unfinished(study, trial)}
-    return set(map(trial_of, unfinished | set(study.open)))
 
 
 def _reaches(study: Study, value: float | None, spec: StudySpec | None = None) -> bool:
@@ -300,9 +286,7 @@ def _standing(study: Study, ending: Ending) -> str:
             name = study.spec.objectives[0].metric
             return f"target: {name} {ending.value:.6g}" if found is None else _reached(study, ending, *found)
         case Plateau():
-            assert study.stagnation is not None
-            on_the_way = set(map(trial_of, study.open))
-            return _plateau(study, ending, study.stagnation, study.stagnation.trials(on_the_way))
+            return _plateau(study, ending, stagnation(study, study.spec, ending.min_change))
         case Terminator():
             judged = judgement_of(study, ending)
             return (
@@ -328,12 +312,16 @@ def _reached(study: Study, target: Target, trial: Trial, step: int) -> str:
     return f"target {target.value:.6g} reached: trial {trial.number} has {name} {value:.6g} at step {step}"
 
 
-def _plateau(study: Study, plateau: Plateau, stagnation: Stagnation, trials: int) -> str:
+def _plateau(study: Study, plateau: Plateau, found: Stagnation | None) -> str:
     name = study.spec.objectives[0].metric
-    if stagnation.best is None:
-        return f"plateau: no trial has a value of {name} yet"
-    best = f"{name} {stagnation.best:.6g} of trial {stagnation.trial} at step {stagnation.step}"
-    count = f"{trials} trial{'' if trials == 1 else 's'}"
+    if found is None:
+        return f"plateau: no trial has come to its end with a value of {name} yet"
+    best = f"{name} {found.best:.6g} of trial {found.trial} at step {found.step}"
+    count = (
+        f"{found.trials} trials that came to their end"
+        if found.trials != 1
+        else "1 trial that came to its end"
+    )
     return f"plateau: no improvement on {best} in {count}, patience is {plateau.patience}"
 
 

@@ -177,7 +177,6 @@ def _submit(state: EngineState, event: ev.StudySubmitted) -> None:
         program_key=event.program_key,
         spec=spec,
         policy=spec.build_policy(),
-        stagnation=fold_endings.stagnation_of(spec),
     )
     state.names[event.project, event.name] = event.study
     state.active[event.study] = spec.priority
@@ -186,9 +185,8 @@ def _submit(state: EngineState, event: ev.StudySubmitted) -> None:
 
 
 def _change(state: EngineState, study: Study, spec: StudySpec) -> None:
-    before = study.spec
-    fold_endings.note_change(study, spec)
-    study.changes += 1
+    before, study.spec = study.spec, spec
+    study.former.append(before)
     if drawn_otherwise(before, spec):
         study.spaces += 1
         for number, point in points_in(spec.space, study).items():
@@ -405,7 +403,6 @@ def _close_request(state: EngineState, study: Study, event: ev.RequestClosed) ->
         return  # the others of its point are on their way
     closing = closing_of(study, node, event) if len(members) == 1 else closing_of_point(study, members, event)
     study.closings.append(closing)
-    fold_endings.note_closing(study, closing)
     first = members[0]
     first.closed = event.sequence
     if closing.state in {RequestState.REACHED, RequestState.DIVERGED} and not trial.by_user:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import assert_never
 
-from hippo_core.endings import Plateau, from_json
+from hippo_core.endings import from_json
 from hippo_core.engine import events as ev
-from hippo_core.engine.stagnation import Stagnation
-from hippo_core.engine.state import Closing, EngineState, Judgement, Study
-from hippo_core.study import StudySpec
+from hippo_core.engine.state import EngineState, Judgement
 
 EndingEvent = (
     ev.StudyRan
@@ -54,24 +52,3 @@ def apply_ending(state: EngineState, event: EndingEvent) -> None:
             )
         case _:
             assert_never(event)
-
-
-def stagnation_of(spec: StudySpec) -> Stagnation | None:
-    """What a study's plateau looks at, from the beginning; None where it has none."""
-    plateau = spec.ending(Plateau)
-    return None if plateau is None else Stagnation(spec.objectives[0].maximize, plateau.min_change)
-
-
-def note_closing(study: Study, closing: Closing) -> None:
-    """A request came to its end."""
-    if study.stagnation is not None:
-        value = None if closing.values is None else closing.values[0]
-        study.stagnation.tell(closing.trial, closing.step, value)
-
-
-def note_change(study: Study, spec: StudySpec) -> None:
-    """The study is another from now on: what its endings look at is told anew."""
-    study.spec = spec
-    study.stagnation = stagnation_of(spec)
-    for closing in study.closings:
-        note_closing(study, closing)

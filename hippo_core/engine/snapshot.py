@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from hippo_core.engine.stagnation import Stagnation
 from hippo_core.engine.state import EngineState, Study, Trial, Worker
 from hippo_core.lease import Lease
 from hippo_core.plan import Node
@@ -39,8 +38,7 @@ def _study(study: Study) -> dict[str, object]:
         "ran": round(study.ran_seconds, SECOND_DIGITS),
         "ending": (study.ending, study.ending_reason),
         "judgement": study.judgement,
-        "stagnation": _stagnation(study.stagnation),
-        "changed": (study.changes, study.spaces),
+        "changed": ([spec.to_json() for spec in study.former], study.spaces),
         "trained": (study.steps_trained, study.steps_retrained, round(study.seconds, SECOND_DIGITS)),
         "trials": {trial.number: _trial(study, trial) for trial in study.all_members()},
     }
@@ -51,12 +49,6 @@ def _policy(study: Study) -> object:
     if not study.answers and not study.policy_failures:
         return None
     return (study.history, study.answers, study.policy_failures, study.policy_failure)
-
-
-def _stagnation(stagnation: Stagnation | None) -> tuple[object, ...] | None:
-    if stagnation is None:
-        return None
-    return stagnation.best, stagnation.trial, stagnation.step, list(stagnation.since)
 
 
 def _trial(study: Study, trial: Trial) -> tuple[object, ...]:

@@ -1,52 +1,71 @@
-"""How long the best value of a study has not improved, in trials: what a plateau is."""
+"""How long the best value of a study has not improved, in trials: what a plateau is.
+
+Only what is comparable counts: trials that have come to their own end. That is as far as the study lets them be
+trained, or where their policy completes them. What a trial shows before that, at a rung where it rests or where its
+policy gives it up, is neither an improvement nor the lack of one: it was trained for less.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Container
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from hippo_core.engine.state import Closing, Study
+from hippo_core.engine.states import RequestState, TrialState
+from hippo_core.engine.user_words import ENDED
+from hippo_core.study import StudySpec
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class Stagnation:
-    """The fold of the ends of requests, in their order.
-
-    A trial counts once, however often it goes on and comes to rest again.
+    """What a plateau looks at.
 
     Attributes:
-        maximize: Whether the larger value is the better one.
-        min_change: By how much more than this a value must be better to be an improvement.
-        best: The best value; None: there is none yet.
+        best: The best value.
         trial: The trial that has it.
         step: The step at which it was evaluated.
-        since: The trials that came to rest since, without an improvement.
+        trials: How many trials have come to their end since, without an improvement.
     """
 
-    maximize: bool
-    min_change: float
-    best: float | None = None
-    trial: int = 0
-    step: int = 0
-    since: dict[int, None] = field(default_factory=dict)
+    best: float
+    trial: int
+    step: int
+    trials: int
 
-    def tell(self, trial: int, step: int, value: float | None) -> None:
-        """A request of a trial came to its end.
 
-        Args:
-            trial: The trial.
-            step: That of its last evaluation.
-            value: The objective there; None: there is none.
-        """
-        sign = 1.0 if self.maximize else -1.0
-        if value is not None and (self.best is None or sign * (value - self.best) > self.min_change):
-            self.best, self.trial, self.step = value, trial, step
-            self.since.clear()
-        elif self.best is not None:
-            self.since[trial] = None
+def stagnation(study: Study, spec: StudySpec, min_change: float) -> Stagnation | None:
+    """How long a study has not improved, were it of a specification; None: no trial has come to its end yet.
 
-    def trials(self, still_on: Container[int]) -> int:
-        """How many trials have come to rest since the best value improved.
+    Args:
+        study: The study.
+        spec: Its specification, present or to come.
+        min_change: By how much more than this a value must be better to be an improvement.
+    """
+    sign = 1.0 if spec.objectives[0].maximize else -1.0
+    best: tuple[float, int, int] | None = None
+    since: set[int] = set()
+    for trial, step, value in _ends(study, spec):
+        if best is None or sign * (value - best[0]) > min_change:
+            best = value, trial, step
+            since.clear()
+        elif trial != best[1]:
+            since.add(trial)
+    return None if best is None else Stagnation(*best, trials=len(since))
 
-        Args:
-            still_on: Trials that go on, or are to: they do not count.
-        """
-        return sum(trial not in still_on for trial in self.since)
+
+def _ends(study: Study, spec: StudySpec) -> Iterator[tuple[int, int, float]]:
+    """The trials that came to their end with a value, in order: each with its step and its first objective."""
+    limit = spec.limit
+    for closing in study.closings:
+        end = study.trials[closing.trial].max_steps if limit is None else limit
+        at_end = closing.state is RequestState.REACHED and closing.step == end
+        if closing.values is not None and (at_end or _completed_there(study, closing)):
+            yield closing.trial, closing.step, closing.values[0]
+
+
+def _completed_there(study: Study, closing: Closing) -> bool:
+    """Whether a trial's policy has completed it where a request was cancelled."""
+    trial = study.trials[closing.trial]
+    if closing.state is not RequestState.CANCELLED or trial.closed != closing.sequence:
+        return False
+    return trial.state is TrialState.COMPLETED and not trial.reason.startswith(ENDED)

@@ -12,7 +12,6 @@ from typing import Any
 
 from hippo_core.endings import Ending
 from hippo_core.engine.events import Event
-from hippo_core.engine.stagnation import Stagnation
 from hippo_core.engine.states import RequestState, StudyState, TrialState, WorkerState
 from hippo_core.lease import Lease, State
 from hippo_core.plan import Node, Plan
@@ -217,7 +216,7 @@ class Study:
     policy: Policy
     state: StudyState = StudyState.RUNNING
     reason: str = ""
-    changes: int = 0  #: how often it was extended or edited
+    former: list[StudySpec] = field(default_factory=list)  #: what it was, before each extension and edit
     spaces: int = 0  #: how often what its trials are drawn from was edited
     plan: int = 0
     bound: bool = False
@@ -238,7 +237,6 @@ class Study:
     proposal: Proposal | None = None  #: the point that it waits for
     wants_points: bool = False  #: from outside
     closings: list[Closing] = field(default_factory=list)  #: in order
-    stagnation: Stagnation | None = None  #: where it ends on a plateau
     judgement: Judgement | None = None  #: where it has a terminator
     ending: str = ""  #: which ending holds
     ending_reason: str = ""  #: in words and numbers
@@ -269,6 +267,11 @@ class Study:
         """All trials, then all their repeats."""
         yield from self.trials.values()
         yield from self.repeats.values()
+
+    @property
+    def changes(self) -> int:
+        """How often it was extended or edited."""
+        return len(self.former)
 
     @property
     def drawn(self) -> int:

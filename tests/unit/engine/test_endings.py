@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -37,7 +36,7 @@ from hippo_core.engine.events import (
     StudyRan,
     TrialStateChanged,
 )
-from hippo_core.engine.states import StudyState, TrialState
+from hippo_core.engine.states import RequestState, StudyState, TrialState
 from hippo_core.engine.studies import Submitted
 from hippo_core.engine.terminators import TRIES, MakeJudgement
 from hippo_core.engine.views import StudyView, study_view, trial_detail, trial_views
@@ -277,17 +276,56 @@ def test_trials_that_have_just_come_to_their_end_are_completed_not_stopped() -> 
 # A plateau
 
 
-def test_a_plateau_counts_each_trial_once_and_not_those_that_go_on() -> None:
-    cluster = running(endings.plateau(4), policy=policies.asha(min_steps=1, reduction_factor=3))
+def test_a_plateau_counts_trials_that_come_to_their_end_and_none_that_rests_on_the_way() -> None:
+    """1. Of 36 trials 32 rest at rungs. 2. Only the four that come to step 9 count: the study ends after the last."""
+    cluster = running(endings.plateau(1), policy=policies.sha(1, 3), slots=1)
     settle(cluster)
     found = view(cluster)
+    at_end = [trial for trial in trial_views(cluster.engine, "default", "study") if trial.step == 9]
+    assert found.best_trial is not None
+    best = found.best_trial
+    assert best in at_end
     assert found.ending == "plateau"
-    match = re.fullmatch(
-        r"plateau: no improvement on accuracy 0\.\d+ of trial \d+ at step \d in (\d+) trials, patience is 4",
-        found.reason,
+    since = len(at_end) - 1 - [trial.number for trial in at_end].index(best.number)
+    assert since >= 1
+    assert found.reason == (
+        f"plateau: no improvement on accuracy {best.metrics['accuracy']:.6g} of trial {best.number} at step 9 in "
+        f"{since} trial{' that came to its' if since == 1 else 's that came to their'} end, patience is 1"
     )
-    assert match is not None
-    assert 4 <= int(match[1]) < 36, "trials that are one and the same come to rest together"
+
+
+def test_a_plateau_says_that_nothing_has_come_to_its_end() -> None:
+    cluster = running(endings.plateau(1), policy=policies.asha(min_steps=1, reduction_factor=3), slots=1)
+    while not any(trial.state is TrialState.PAUSED for trial in study_of(cluster).trials.values()):
+        cluster.act()
+    assert view(cluster).endings == ("plateau: no trial has come to its end with a value of accuracy yet",)
+
+
+def test_what_came_to_a_former_end_does_not_count_where_trials_may_go_further() -> None:
+    """1. A plateau ends the study. 2. Trials may be trained further: none has come to its end yet, and all go on."""
+    cluster = running(endings.plateau(1), slots=1)
+    settle(cluster)
+    assert view(cluster).ending == "plateau"
+    extend(cluster, max_steps=12)
+    assert view(cluster).endings == ("plateau: no trial has come to its end with a value of accuracy yet",)
+    settle(cluster)
+    found = view(cluster)
+    assert found.best_trial is not None
+    assert (found.ending, found.best_trial.step) == ("plateau", 12)
+
+
+def test_training_a_trial_beyond_its_end_is_no_improvement() -> None:
+    """1. A user has the best trial trained further. 2. What it comes to there is compared with nothing."""
+    cluster = running(endings.plateau(30), slots=1)
+    while study_of(cluster).completed < 3:
+        cluster.act()
+    before = view(cluster).endings
+    best = view(cluster).best_trial
+    assert best is not None
+    cluster.tell(ExtendTrial(project="default", name="study", trial=best.number, to=40))
+    assert view(cluster).endings == before
+    settle(cluster)
+    assert not any("at step 40" in words for words in view(cluster).endings)
 
 
 # What holds after all of them
@@ -321,21 +359,28 @@ class Oracle:
 
     def _stagnates(self, events: list[Event]) -> bool:
         every = study_of(self.cluster).spec.program.evaluate_every
-        best, since = None, set()
-        waiting: set[int] = set()
+        limit = -(-9 // every) * every
+        last: dict[int, RequestClosed] = {}
+        ends: list[tuple[int, int]] = []
         for event in events:
-            if isinstance(event, TrialStateChanged):
-                (waiting.add if event.state is TrialState.WAITING else waiting.discard)(event.trial)
-            if not isinstance(event, RequestClosed):
-                continue
-            waiting.discard(event.trial)
-            step = event.reached if event.value is not None else (event.reached - 1) // every * every
-            value = value_at(self.cluster, event.trial, step)
-            if value is not None and (best is None or value > best + self.ending.min_change):  # type: ignore[attr-defined]
+            if isinstance(event, RequestClosed):
+                last[event.trial] = event
+                if (event.state, event.reached) == (RequestState.REACHED, limit):
+                    ends.append((event.trial, limit))
+            elif isinstance(event, TrialStateChanged) and event.state is TrialState.COMPLETED:
+                closed = last[event.trial]
+                if closed.reached < limit and not event.reason.startswith("the study ended"):
+                    known = closed.reached if closed.value is not None else closed.reached - 1
+                    ends.append((event.trial, known // every * every))
+        best, since = None, set()
+        for trial, step in ends:
+            value = value_at(self.cluster, trial, step)
+            assert value is not None
+            if best is None or value > best + self.ending.min_change:  # type: ignore[attr-defined]
                 best, since = value, set()
-            elif best is not None:
-                since.add(event.trial)
-        return len(since - waiting) >= self.ending.patience  # type: ignore[attr-defined]
+            else:
+                since.add(trial)
+        return len(since) >= self.ending.patience  # type: ignore[attr-defined]
 
 
 ENDINGS = st.one_of(
