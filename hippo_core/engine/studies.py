@@ -63,7 +63,10 @@ class TrialExtended:
 
 
 def submit(decision: Decision, command: SubmitStudy) -> Submitted:
-    """Creates the study, finds the equal one, or extends it."""
+    """Creates the study, finds the equal one, or extends it.
+
+    What the study once was is the same study: it is found as it has been changed since.
+    """
     spec = command.spec
     study = decision.state.study_named(command.project, spec.name)
     if study is None:
@@ -72,6 +75,9 @@ def submit(decision: Decision, command: SubmitStudy) -> Submitted:
         spec = continued(study, spec)
     if not spec.differences(study.spec):
         return Submitted(study=study.id, outcome="unchanged", warnings=spec.warnings)
+    if any(not command.spec.differences(former) for former in study.former):
+        warnings = (*study.spec.warnings, _changed_since(study, command.spec))
+        return Submitted(study=study.id, outcome="unchanged", warnings=warnings)
     if not spec.extends(study.spec):
         difference = "\n".join(spec.differences(study.spec))
         why = ""
@@ -83,8 +89,19 @@ def submit(decision: Decision, command: SubmitStudy) -> Submitted:
             f"a study named '{spec.name}' exists with other content:\n{difference}\n",
             f"{why}{_remedy(spec, study.spec)}",
         )
+    gone = [each.word for each in study.spec.endings if spec.ending(type(each)) is None]
     change(decision, study, spec)
-    return Submitted(study=study.id, outcome="extended", warnings=spec.warnings)
+    taken_away = tuple(f"the study had an ending {word}, which is taken away" for word in gone)
+    return Submitted(study=study.id, outcome="extended", warnings=(*spec.warnings, *taken_away))
+
+
+def _changed_since(study: Study, spec: StudySpec) -> str:
+    """That a study is no more what it was when it was such a specification."""
+    changes = "; ".join(study.spec.differences(spec))
+    return (
+        f"the study was changed since it was as submitted here, and stays so ({changes}); "
+        f"to change it back: hippo study edit {study.name} STUDY.py"
+    )
 
 
 def _remedy(spec: StudySpec, before: StudySpec) -> str:

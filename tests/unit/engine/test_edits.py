@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hippo_core import policies, samplers, space
+from hippo_core import endings, policies, samplers, space
 from hippo_core.engine.changes import Edited, preview
 from hippo_core.engine.commands import (
     EditStudy,
@@ -479,6 +479,60 @@ def test_an_edit_of_what_somebody_else_has_changed_meanwhile_is_a_conflict() -> 
         ("priority: 0 -> 1",),
         ("space.lr.low: 0.0001 -> 0.001",),
     ]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"max_trials": 9},
+        {"max_steps": 20},
+        {"priority": 3},
+        {"endings": (endings.target(2.0),)},
+        {"endings": (endings.plateau(3),)},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_a_file_is_the_same_study_whatever_that_was_extended_by_since(changes: dict[str, Any]) -> None:
+    """1. A study is extended, and extended once more. 2. What it was at first is submitted again: it stays so."""
+    cluster = Cluster(0, {"a": 2})
+    submit(cluster, drawing())
+    cluster.tell(ExtendStudy(project="default", name="study", **changes))
+    cluster.tell(ExtendStudy(project="default", name="study", priority=7))
+    cluster.restart_server()
+    before = cluster.engine.snapshot()
+    found = cluster.tell(SubmitStudy(project="default", user="u", spec=drawing()))
+    assert isinstance(found, Submitted)
+    assert found.outcome == "unchanged"
+    assert next(iter(changes)) in found.warnings[-1]
+    assert "priority: 0 -> 7" in found.warnings[-1]
+    assert found.warnings[-1].endswith("to change it back: hippo study edit study STUDY.py")
+    assert cluster.engine.snapshot() == before
+
+
+def test_a_file_is_the_same_study_whatever_that_was_edited_to_since() -> None:
+    """1. Another range. 2. The file with the former one is the same study. 3. A third range is a conflict."""
+    cluster = Cluster(0, {"a": 2})
+    submit(cluster, drawing())
+    edit(cluster, drawing(1e-3))
+    found = cluster.tell(SubmitStudy(project="default", user="u", spec=drawing()))
+    assert isinstance(found, Submitted)
+    assert found.outcome == "unchanged"
+    assert "space.lr.low: 0.0001 -> 0.001" in found.warnings[-1]
+    assert study_of(cluster).spec.space == drawing(1e-3).space
+    with pytest.raises(Conflict):
+        submit(cluster, drawing(1e-2))
+
+
+def test_a_file_that_takes_an_ending_away_is_told_of_it() -> None:
+    cluster = Cluster(0, {"a": 2})
+    submit(cluster, drawing())
+    cluster.tell(ExtendStudy(project="default", name="study", endings=(endings.target(2.0),)))
+    found = cluster.tell(SubmitStudy(project="default", user="u", spec=drawing(max_trials=12)))
+    assert isinstance(found, Submitted)
+    assert (found.outcome, found.warnings[-1]) == (
+        "extended",
+        "the study had an ending target, which is taken away",
+    )
 
 
 def test_another_content_is_a_conflict_whose_hint_names_the_edit() -> None:
