@@ -107,7 +107,13 @@ def give(decision: Decision, command: GiveJudgement) -> None:
         return
     ends = command.gain < command.threshold
     after = f"after {judged.trials} completed trials"
-    if ends:
+    if terminator.patience is not None:  # the gain is what is left of it
+        without = f"{terminator.patience - command.gain:g}"
+        trials = "completed trial" if without == "1" else "completed trials"
+        reason = f"{name}: no improvement in {without} {trials}, patience {terminator.patience}"
+        if command.threshold:
+            reason = f"{reason}, of which {command.threshold:g} are to be left"
+    elif ends:
         reason = (
             f"{name}: at most {command.gain:.6g} can be gained, less than {command.threshold:.6g}, {after}"
         )
