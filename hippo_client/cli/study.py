@@ -208,6 +208,7 @@ def extend(
     it. Other endings are changed in the study file, which is submitted again.
     """
     from hippo_client.cli import calls
+    from hippo_client.cli.extension import extension_in_words
     from hippo_core import endings
 
     given = {"timeout": timeout_hours, "max_slot_hours": max_slot_hours, "target": target}
@@ -219,7 +220,12 @@ def extend(
         )
     endings_json = json.dumps(changed) if changed else ""
     with connect() as client:
-        _print(calls.extend(client, name, max_trials, max_steps, priority, endings_json), as_json)
+        before = calls.get_study(client, name)
+        extended = calls.extend(client, name, max_trials, max_steps, priority, endings_json)
+    words = extension_in_words(before, extended)
+    if words:
+        say(words)
+    _print(extended, as_json)
 
 
 @study.command()

@@ -396,7 +396,7 @@ def test_steering_that_changes_something_prints_only_the_study(
 
 def test_extend_sends_only_what_is_given(server: Server, result: Callable[..., Any]) -> None:
     result("study", "extend", "digits", "--max-trials", "128")
-    (request,) = server.requests
+    request = server.requests[-1]
     assert request.max_trials == 128
     assert not request.HasField("max_steps")
     assert not request.HasField("priority")
@@ -404,11 +404,39 @@ def test_extend_sends_only_what_is_given(server: Server, result: Callable[..., A
 
 def test_extend_sends_the_endings_that_are_given(server: Server, result: Callable[..., Any]) -> None:
     result("study", "extend", "digits", "--timeout-hours", "2", "--target", "0.97")
-    (request,) = server.requests
+    request = server.requests[-1]
     assert json.loads(request.endings_json) == [
         {"ending": "timeout", "seconds": 7200.0},
         {"ending": "target", "value": 0.97},
     ]
+
+
+@pytest.mark.parametrize(
+    ("state", "ending", "changed", "words"),
+    [
+        ("COMPLETED", "", False, "is so already; nothing to extend."),
+        ("COMPLETED", "", True, "stays completed; a larger --max-trials or --max-steps takes it up again."),
+        ("FAILED", "timeout", True, "stays failed; a change of its ending timeout takes it up again."),
+        ("PAUSED", "", True, "stays paused; `hippo study resume digits` takes it up again."),
+        ("RUNNING", "", True, ""),
+    ],
+)
+def test_extend_says_so_where_nothing_follows(
+    server: Server, capsys: pytest.CaptureFixture[str], state: str, ending: str, changed: bool, words: str
+) -> None:
+    before, after = study_pb2.Study(), study_pb2.Study()
+    before.CopyFrom(EDITABLE)
+    before.state, before.ending = study_pb2.StudyState.Value(f"STUDY_STATE_{state}"), ending
+    after.CopyFrom(before)
+    if changed:
+        after.spec_json = json.dumps(json.loads(before.spec_json) | {"priority": 3})
+        words = words and f"The study digits is changed and {words}"
+    else:
+        words = f"The study digits {words}"
+    server.answers["GetStudy"] = study_pb2.GetStudyResponse(study=before)
+    server.answers["ExtendStudy"] = study_pb2.ExtendStudyResponse(study=after)
+    assert call(["study", "extend", "digits", "--target", "0.1"]) == 0
+    assert capsys.readouterr().err.strip() == words
 
 
 @pytest.mark.usefixtures("server")
