@@ -120,10 +120,10 @@ def is_unfinished(study: Study, trial: Trial) -> bool:
     return cut_off and trial.asked > trial.reached and not stopped_by_user
 
 
-def standing(study: Study) -> tuple[str, ...]:
-    """How far each ending has come, in words and numbers."""
+def standing(study: Study, ran_seconds: float) -> tuple[str, ...]:
+    """How far each ending has come, in words and numbers, where the study has been running for so long."""
     return tuple(
-        study.ending_reason if ending.word == study.ending else _standing(study, ending)
+        study.ending_reason if ending.word == study.ending else _standing(study, ending, ran_seconds)
         for ending in study.spec.endings
     )
 
@@ -145,7 +145,7 @@ def _reason(study: Study, spec: StudySpec, ending: Ending) -> str:
     match ending:
         case Timeout():
             holds = study.ran_seconds + SLACK_SECONDS >= ending.seconds
-            return _ran(study, ending) if holds else ""
+            return _ran(study.ran_seconds, ending) if holds else ""
         case MaxSlotHours():
             return _used(study, ending) if study.seconds >= ending.hours * SECONDS_PER_HOUR else ""
         case Target():
@@ -275,10 +275,10 @@ def _complete(decision: Decision, study: Study) -> None:
 # In words
 
 
-def _standing(study: Study, ending: Ending) -> str:
+def _standing(study: Study, ending: Ending, ran_seconds: float) -> str:
     match ending:
         case Timeout():
-            return _ran(study, ending)
+            return _ran(ran_seconds, ending)
         case MaxSlotHours():
             return _used(study, ending)
         case Target():
@@ -298,8 +298,8 @@ def _standing(study: Study, ending: Ending) -> str:
             raise TypeError(f"{ending!r} is no ending")
 
 
-def _ran(study: Study, timeout: Timeout) -> str:
-    return f"timeout: ran {in_words(study.ran_seconds)} of {in_words(timeout.seconds)}"
+def _ran(ran_seconds: float, timeout: Timeout) -> str:
+    return f"timeout: ran {in_words(ran_seconds)} of {in_words(timeout.seconds)}"
 
 
 def _used(study: Study, budget: MaxSlotHours) -> str:

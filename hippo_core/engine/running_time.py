@@ -61,6 +61,12 @@ def next_count(volatile: Volatile, settings: EngineSettings) -> float | None:
     return volatile.counted + settings.count_seconds if volatile.running else None
 
 
+def uncounted(volatile: Volatile, study: int, now: float | None) -> float:
+    """What has passed of a study's running time since it was counted last; no time given: nothing."""
+    since = volatile.running.get(study)
+    return 0.0 if now is None or since is None else max(0.0, now - since)
+
+
 def _timeouts(state: EngineState, volatile: Volatile) -> Iterator[tuple[int, float]]:
     for number, since in list(volatile.running.items()):
         study = state.studies.get(number)

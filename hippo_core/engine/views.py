@@ -13,6 +13,7 @@ from hippo_core.engine.evaluations import progress
 from hippo_core.engine.explanation import Stretch
 from hippo_core.engine.lookup import find_study, find_trial
 from hippo_core.engine.outside import wants_in_words
+from hippo_core.engine.running_time import uncounted
 from hippo_core.engine.spread import evaluations, point_evaluations, step_of
 from hippo_core.engine.state import EngineState, Study, Trial
 from hippo_core.engine.states import StudyState, TrialState, WorkerState
@@ -183,9 +184,17 @@ class WorkerView:
     labels: Mapping[str, str]
 
 
-def study_view(engine: Engine, project: str, name: str) -> StudyView:
-    """One study."""
-    return _study_view(engine.state, find_study(engine.state, project, name))
+def study_view(engine: Engine, project: str, name: str, now: float | None = None) -> StudyView:
+    """One study.
+
+    Args:
+        engine: The engine.
+        project: Whose it is.
+        name: Its name.
+        now: The driver's monotonic time, up to which it has been running; None: when that was counted last.
+    """
+    study = find_study(engine.state, project, name)
+    return _study_view(engine.state, study, study.ran_seconds + uncounted(engine.volatile, study.id, now))
 
 
 def trial_views(
@@ -417,7 +426,7 @@ def lease_parts(engine: Engine, project: str, name: str, number: int) -> tuple[i
     )
 
 
-def _study_view(state: EngineState, study: Study) -> StudyView:
+def _study_view(state: EngineState, study: Study, ran_seconds: float) -> StudyView:
     counts: dict[str, int] = {}
     without = 0
     for trial in study.trials.values():
@@ -446,7 +455,7 @@ def _study_view(state: EngineState, study: Study) -> StudyView:
         ),
         savings=_savings(state, study, without),
         ending=study.ending,
-        endings=standing(study),
+        endings=standing(study, ran_seconds),
         steps_waiting=waiting + on_the_way,
         seconds_waiting=(waiting + on_the_way) * plan.tree.mean_step_seconds() if measured else None,
         slots_busy=len(leases),

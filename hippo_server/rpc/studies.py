@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any, TypeVar
 
@@ -87,7 +88,7 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
         """Reads one study."""
         project = caller().project
         view = await self._driver.current().read(
-            lambda engine: views.study_view(engine, project, request.name)
+            lambda engine: views.study_view(engine, project, request.name, time.monotonic())
         )
         return study_pb2.GetStudyResponse(study=rendered(view, await self._driver.times()))
 
@@ -104,7 +105,7 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
                 for study in sorted(engine.state.studies.values(), key=lambda study: -study.id)
                 if study.project == project and (before is None or study.id < before)
             ]
-            return [views.study_view(engine, project, name) for name in names[: size + 1]]
+            return [views.study_view(engine, project, name, time.monotonic()) for name in names[: size + 1]]
 
         found, times = await self._driver.current().read(look), await self._driver.times()
         return study_pb2.ListStudiesResponse(
@@ -189,7 +190,7 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
         found, view = await self._driver.current().read(
             lambda engine: (
                 preview(engine.state, command),
-                views.study_view(engine, command.project, request.name),
+                views.study_view(engine, command.project, request.name, time.monotonic()),
             )
         )
         return answer(found, rendered(view, await self._driver.times()))
@@ -453,7 +454,7 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
         who, times = caller(), await self._driver.times()
 
         def make(engine: Engine, result: Result) -> bytes:
-            view = views.study_view(engine, who.project, name)
+            view = views.study_view(engine, who.project, name, time.monotonic())
             return answer(result, rendered(view, times)).SerializeToString()
 
         method = type(command).__name__

@@ -37,7 +37,7 @@ async def watch(driver: Driver, project: str, name: str) -> AsyncIterator[study_
         while True:
             changed.clear()
             began = time.perf_counter()
-            view = views.study_view(term.engine, project, name)
+            view = views.study_view(term.engine, project, name, time.monotonic())
             trials = views.trial_views(term.engine, project, name)
             fresh = [trial for trial in trials if sent_trials.get(trial.number) != trial]
             cost = time.perf_counter() - began

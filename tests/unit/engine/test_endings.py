@@ -214,6 +214,22 @@ def test_a_timeout_counts_while_the_study_runs_and_over_restarts_but_no_pause() 
     assert cluster.engine.next_timeout() is None
 
 
+def test_a_study_shows_how_long_it_has_been_running_until_now() -> None:
+    """1. Time passes, and none of it is counted yet. 2. A view of that time knows it. 3. A pause does not count."""
+    cluster = Cluster(0, {})
+    submit(cluster, spec(endings.timeout(seconds=20)))
+    now = cluster.now + 8.0
+
+    def shown(now: float) -> tuple[str, ...]:
+        return study_view(cluster.engine, "default", "study", now).endings
+
+    assert study_of(cluster).ran_seconds == 0.0
+    assert shown(now) == ("timeout: ran 8 s of 20 s",)
+    cluster.now = now
+    cluster.tell(PauseStudy(project="default", name="study"))
+    assert shown(now + 100.0) == ("timeout: ran 8 s of 20 s",)
+
+
 def test_the_next_deadline_is_when_a_timeout_is_due() -> None:
     cluster = Cluster(0, {})
     submit(cluster, spec(endings.timeout(seconds=2)))
@@ -652,6 +668,25 @@ def test_a_terminator_that_fails_is_told_and_after_some_tries_asked_no_more() ->
     settle(cluster)
     assert sum(isinstance(event, JudgementWanted) for event in cluster.journal) == TRIES
     assert view(cluster).trial_counts == {"completed": 36}
+
+
+@pytest.mark.parametrize(
+    ("gain", "threshold", "words"),
+    [
+        (-1.0, None, "no improvement in 5 completed trials, patience 4"),
+        (3.0, None, "no improvement in 1 completed trial, patience 4"),
+        (1.0, 2.0, "no improvement in 3 completed trials, patience 4, of which 2 are to be left"),
+    ],
+)
+def test_stagnation_is_told_in_trials(gain: float, threshold: float | None, words: str) -> None:
+    terminator = endings.terminator("best_value_stagnation", threshold, min_trials=1, patience=4)
+    cluster = running(terminator)
+    wanted = until_judging(cluster)
+    command = GiveJudgement(
+        study=wanted.study, sequence=wanted.sequence, gain=gain, threshold=threshold or 0.0
+    )
+    cluster.tell(command)
+    assert view(cluster).endings == (f"terminator best_value_stagnation: {words}",)
 
 
 @pytest.mark.parametrize("gain", [float("nan"), float("inf")])
