@@ -57,6 +57,7 @@ from hippo_core.engine.commands import (
 )
 from hippo_core.engine.cutting import note_start
 from hippo_core.engine.decision import Decision, EngineSettings, Volatile
+from hippo_core.engine.evaluations import tell_judged
 from hippo_core.engine.events import Event
 from hippo_core.engine.granting import schedule
 from hippo_core.engine.settling import settle
@@ -109,6 +110,9 @@ class Engine:
         state.touched_requests.clear()  # each was looked at when it was opened
         state.touched_studies.clear()
         state.touched_nodes.clear()  # each request tells what is known when it is opened
+        for study in state.studies.values():
+            if study.policy.watches:
+                tell_judged(state, study)
         state.touched_studies.update(dict.fromkeys(state.studies))
         state.touched_plans.update(dict.fromkeys(state.plans))
         running_time.begin(state, self.volatile, now)

@@ -1,20 +1,24 @@
-"""Evaluations as a study's policy is told of them.
+"""Evaluations as a study's policy is told of them, and judges them.
 
 Metrics belong to nodes. A trial's evaluations are those on its path, up to what it has come to: a function of the plan
 and of the trial, so that a policy is told the same after a restart as before. In what order they came is not kept; but
 those up to a request are told before the request is observed, and in what order requests were observed is.
+
+Each is judged once, when it is told, in the order of the steps. After a command all that is known of trials on their
+way has been told and judged, in whatever state the study is; so what a restart finds is told again, and not judged.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from heapq import heapify, heappop, heappush
 
 from hippo_core.engine.events import RequestClosed
 from hippo_core.engine.state import Added, Closing, Ended, EngineState, Forked, Noted, Observed, Study, Trial
 from hippo_core.engine.states import RequestState, TrialState
 from hippo_core.plan import Node
-from hippo_core.policies import Values
+from hippo_core.policies import Stop, Values
 from hippo_core.repeats import trial_of
 
 AT_REST = frozenset({TrialState.STOPPED, TrialState.COMPLETED})
@@ -95,29 +99,82 @@ def trained_upto(leaf: Node, step: int) -> int:
 
 
 def tell_upto(study: Study, trial: Trial, leaf: Node, upto: int) -> None:
-    """Tells a policy that watches of a trial's evaluations, up to a step of the path to a node.
+    """Tells a policy that watches of a trial's evaluations, up to a step of the path to a node."""
+    while _tell_next(study, trial, leaf, upto):
+        pass
+
+
+def _tell_next(study: Study, trial: Trial, leaf: Node, upto: int) -> bool:
+    """Tells a policy that watches of a trial's next evaluation, if it is known; tells whether it is.
 
     It is told in order and without a gap, up to the first that is not finite, which ends the trial; of repeats their
     mean, when all are known.
     """
-    every = study.spec.program.evaluate_every
+    step = trial.told + study.spec.program.evaluate_every
+    if step > upto:
+        return False
     leaves = [leaf, *(each.leaf for each in study.members(trial.number)[1:])]
-    is_finite = not trial.told or point_values(study, leaves, trial.told) is not None
-    for step in range(trial.told + every, upto + 1, every):
-        if not is_finite or any(each is None or step not in each.owner(step).metrics for each in leaves):
-            return
-        values = point_values(study, leaves, step)
-        study.policy.reported(trial.number, step, values)
-        trial.told, is_finite = step, values is not None
+    if any(each is None or step not in each.owner(step).metrics for each in leaves):
+        return False
+    if trial.told and point_values(study, leaves, trial.told) is None:
+        return False
+    study.policy.reported(trial.number, step, point_values(study, leaves, step))
+    trial.told = step
+    return True
 
 
-def tell_untold(study: Study) -> None:
-    """Tells a policy that watches of the evaluations that have become known on the way of requests."""
-    for number in study.untold:
+def judge_untold(study: Study, upto: int | None = None) -> list[Stop]:
+    """Tells a policy that watches of the evaluations that have become known on the way of requests.
+
+    Args:
+        study: Whose policy it is.
+        upto: Beyond which step none is told yet; None: all are.
+
+    Returns:
+        Whom the policy stops, each at the step up to which it was told of it.
+    """
+    every = study.spec.program.evaluate_every
+    bounds = {number: _telling_bound(study, number) for number in study.untold}
+    rounds = [(study.trials[number].told + every, number) for number in bounds]
+    heapify(rounds)
+    stops = []
+    while rounds:
+        step, told = rounds[0][0], []
+        while rounds and rounds[0][0] == step:
+            number = heappop(rounds)[1]
+            trial = study.trials[number]
+            bound = bounds[number] if upto is None else min(bounds[number], upto)
+            if trial.node is not None and _tell_next(study, trial, trial.node, bound):
+                told.append(number)
+        for number in told:
+            stop = study.policy.judge(number) if _is_led(study, number) else None
+            if stop is None:
+                heappush(rounds, (step + every, number))
+            else:
+                stops.append(stop)
+    if upto is None:
+        study.untold.clear()
+    return stops
+
+
+def tell_judged(state: EngineState, study: Study) -> None:
+    """After a restart: tells a policy that watches of all that is known of trials on their way, and was judged."""
+    if study.outdated:
+        renew_policy(state, study)
+    for number in sorted({trial_of(each) for each in study.open}):
         trial = study.trials[number]
         if trial.node is not None:
-            tell_upto(study, trial, trial.node, min(led(each) for each in study.members(number)))
-    study.untold.clear()
+            tell_upto(study, trial, trial.node, _telling_bound(study, number))
+
+
+def _telling_bound(study: Study, number: int) -> int:
+    """Up to which step a policy may be told of a trial."""
+    return min(led(each) for each in study.members(number))
+
+
+def _is_led(study: Study, number: int) -> bool:
+    """Whether a trial is on its way to where its policy wants it."""
+    return any(each.target is not None and not each.by_user for each in study.members(number))
 
 
 def note_evaluations(state: EngineState) -> None:
@@ -156,7 +213,7 @@ def begin_history(study: Study) -> None:
         0,
     )  # another policy's forks are trials like any other
     for trial in study.all_members():
-        trial.asked = trial.led = 0
+        trial.asked = trial.led = trial.told = 0
     for number in sorted(study.trials):
         trial = study.trials[number]
         if trial.notes:
@@ -171,20 +228,24 @@ def begin_history(study: Study) -> None:
 
 
 def renew_policy(state: EngineState, study: Study) -> None:
-    """Makes a policy from the study's specification and history."""
+    """Makes a policy from the study's specification and history; what was judged is told it, and not judged again."""
     study.policy = study.spec.build_policy(study.beside)
     study.outdated = False
+    watches = study.policy.watches
+    judged = {number: trial.told for number, trial in study.trials.items()}
     for trial in study.trials.values():
         trial.told = 0
     for call in study.history:
-        if study.policy.watches and isinstance(call, Observed):
+        if watches and isinstance(call, Observed):
             tell_upto(study, study.trials[call.trial], state.nodes[call.model], call.step)
         call.tell(study.policy)
-    for trial in study.trials.values():
-        if study.policy.watches:
-            study.untold[trial.number] = None
+    for number, trial in study.trials.items():
+        if watches:
+            if trial.node is not None:
+                tell_upto(study, trial, trial.node, min(judged[number], _telling_bound(study, number)))
+            study.untold[number] = None
         if trial.state in AT_REST:
-            study.policy.stopped(trial.number)
+            study.policy.stopped(number)
 
 
 def open_below(study: Study, node: Node) -> Iterator[int]:

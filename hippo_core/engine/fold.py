@@ -15,6 +15,7 @@ from hippo_core.engine.evaluations import (
     begin_history,
     closing_of,
     closing_of_point,
+    led,
     objective_values,
     renew_policy,
     tell_upto,
@@ -373,6 +374,8 @@ def _open_request(state: EngineState, study: Study, event: ev.RequestOpened) -> 
         study.untold[trial_of(trial.number)] = None
         if moved:
             study.outdated = True  # what it was told on the way was of another plan
+            first = study.trials[trial_of(trial.number)]
+            first.told = min(first.told, first.observed)
             state.touched_studies[study.id] = None
     if not moved and not event.by_user and not trial.repeat:
         state.tell(study, Requested(trial.number, event.step))
@@ -405,11 +408,11 @@ def _close_request(state: EngineState, study: Study, event: ev.RequestClosed) ->
     study.closings.append(closing)
     first = members[0]
     first.closed = event.sequence
+    leaf = first.leaf if len(members) > 1 else node
+    if study.policy.watches and leaf is not None:
+        tell_upto(study, first, leaf, min(map(led, members)))
     if closing.state in {RequestState.REACHED, RequestState.DIVERGED} and not trial.by_user:
-        leaf = first.leaf if len(members) > 1 else node
         assert leaf is not None
-        if study.policy.watches:
-            tell_upto(study, first, leaf, closing.reached)
         if len(members) == 1:
             values, model = objective_values(study, leaf, event.reached), leaf.owner(event.reached).id
         elif closing.state is RequestState.REACHED:

@@ -36,6 +36,7 @@ from hippo_core.engine.events import (
     StepsTrained,
     StudyCredited,
 )
+from hippo_core.engine.judging import judge_reported
 from hippo_core.engine.requests import check_objectives, close_diverged, close_reached, fail_through
 from hippo_core.engine.state import Study
 from hippo_core.engine.states import FailureClass, LeaseState
@@ -78,9 +79,11 @@ def report(decision: Decision, command: Report) -> Accepted:
     for node, step in evaluated:
         check_objectives(decision, node, step)
         end_if_reached(decision, node, step)
+        judge_reported(decision, node, step)
         if step in node.nonfinite:
             close_diverged(decision, node, step)
     for number in touched:
+        judge_reported(decision, decision.state.nodes[number])
         close_reached(decision, decision.state.nodes[number], lease)
     for item in command.items:
         _end(decision, lease, item)

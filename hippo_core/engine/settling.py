@@ -7,14 +7,15 @@ from typing import assert_never
 from hippo_core.engine.consultations import awaits_answer, unanswered_trials
 from hippo_core.engine.decision import Decision
 from hippo_core.engine.endings import complete_again, end_if_held, end_on_the_way
-from hippo_core.engine.evaluations import AT_REST, note_evaluations, progress, renew_policy, tell_untold
+from hippo_core.engine.evaluations import AT_REST, note_evaluations, progress
 from hippo_core.engine.events import StudyStateChanged, TrialStopped
 from hippo_core.engine.forks import fork_as_decided
+from hippo_core.engine.judging import judge
 from hippo_core.engine.proposals import pause_if_given_up
-from hippo_core.engine.requests import close_request, close_what_is_known, open_request
+from hippo_core.engine.requests import close_what_is_known, open_request
 from hippo_core.engine.state import Study, Trial
-from hippo_core.engine.states import ENDED_TRIAL_STATES, RequestState, StudyState, TrialState
-from hippo_core.engine.stopping import change
+from hippo_core.engine.states import ENDED_TRIAL_STATES, StudyState, TrialState
+from hippo_core.engine.stopping import change, end_as_decided
 from hippo_core.engine.user_words import AS_ASKED, EXTENDED
 from hippo_core.policies import Extend, Fork, Stop, Verdict
 from hippo_core.repeats import trial_of
@@ -30,14 +31,18 @@ def settle(decision: Decision) -> None:
             del state.touched_requests[number, trial_number]
             study = state.studies.get(number)
             if study is not None and study.state is StudyState.RUNNING:
+                judge(decision, study)
                 trial = study.member(trial_number)
-                if not end_on_the_way(decision, study, trial):
+                if trial.target is not None and not end_on_the_way(decision, study, trial):
                     close_what_is_known(decision, study, trial)
             continue
         number = next(iter(state.touched_studies))
         del state.touched_studies[number]
         study = state.studies.get(number)
-        if study is not None and study.state is StudyState.RUNNING:
+        if study is None:
+            continue
+        judge(decision, study)
+        if study.state is StudyState.RUNNING:
             _follow_policy(decision, study)
 
 
@@ -47,10 +52,6 @@ def _follow_policy(decision: Decision, study: Study) -> None:
         return
     if end_if_held(decision, study):
         return
-    if study.outdated:
-        renew_policy(decision.state, study)
-    if study.policy.watches:
-        tell_untold(study)
     verdicts = study.policy.decide()
     for each in verdicts:
         carry_out(decision, study, each)
@@ -117,22 +118,15 @@ def carry_out(decision: Decision, study: Study, each: Verdict) -> None:
         case Stop():
             state = TrialState.COMPLETED if each.completes else TrialState.STOPPED
             for trial in study.members(each.trial):
-                _end(decision, study, trial, state, each.reason)
+                end_as_decided(decision, study, trial, state, each.reason, progress(trial))
         case Fork():
             reason = f"{each.reason}; a fork of it, trial {len(study.trials)}, takes the place"
             for replaced in study.members(each.instead_of):
                 if replaced.state not in ENDED_TRIAL_STATES:
-                    _end(decision, study, replaced, TrialState.STOPPED, reason)
+                    end_as_decided(decision, study, replaced, TrialState.STOPPED, reason, progress(replaced))
             fork_as_decided(decision, study, each)
         case _:
             assert_never(each)
-
-
-def _end(decision: Decision, study: Study, trial: Trial, state: TrialState, reason: str) -> None:
-    """A trial's policy decides that it has come to its end."""
-    if trial.target is not None:
-        close_request(decision, study, trial, RequestState.CANCELLED, progress(trial))
-    change(decision, study, trial, state, reason)
 
 
 def _rest(decision: Decision, study: Study, trial: Trial, reached: int) -> None:

@@ -38,6 +38,15 @@ def _stop(decision: Decision, study: Study, trial: Trial, reason: str) -> None:
     change(decision, study, trial, TrialState.COMPLETED if completes else TrialState.STOPPED, reason)
 
 
+def end_as_decided(
+    decision: Decision, study: Study, trial: Trial, state: TrialState, reason: str, reached: int
+) -> None:
+    """A trial has come to its end, at a step, as its policy decides."""
+    if trial.target is not None:
+        close_request(decision, study, trial, RequestState.CANCELLED, reached)
+    change(decision, study, trial, state, reason)
+
+
 def change(decision: Decision, study: Study, trial: Trial, state: TrialState, reason: str) -> None:
     """Brings a trial into another state."""
     decision.emit(TrialStateChanged(study=study.id, trial=trial.number, state=state, reason=reason))

@@ -1,14 +1,15 @@
 """What the policies that look at every evaluation have in common: a trial trains to its end unless its curve is bad.
 
-Each trial's last step is requested at once. As evaluations become known, trials on their way are judged by what is
-known then, at their latest evaluation: a verdict is a function of the evaluations, whatever the order of their coming.
+Each trial's last step is requested at once. Every evaluation on the way is judged once, in the order of the steps, by
+what is known when it is told: a trial whose beginning is known already is judged at each step of it, and stopped at the
+first that is bad, as if it were trained.
 """
 
 from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from hippo_core.policies.policy import Extend, Policy, Stop, Values, Verdict
@@ -28,12 +29,6 @@ class Curve:
     ended: bool = False  #: it failed or diverged
     cut: bool = False  #: it was stopped on its way
 
-    @property
-    def is_judged(self) -> bool:
-        """Whether it was evaluated on its way, and is on it still; what was evaluated at its end has come to it."""
-        on_its_way = self.there < self.asked and not (self.ended or self.cut)
-        return on_its_way and bool(self.steps) and self.steps[-1] < self.asked
-
 
 class Curves(Policy):
     """Trains every trial to its end, but for those that are judged badly on the way.
@@ -48,8 +43,6 @@ class Curves(Policy):
         self.curves: dict[int, Curve] = {}
         self._sign = -1.0 if maximize else 1.0
         self._wanted: dict[int, None] = {}  # trials that are to be trained further
-        self._doubtful: dict[int, None] = {}  # trials to judge anew
-        self._stops: dict[int, Stop] = {}
 
     def added(self, trial: int, max_steps: int) -> None:
         """Wants the trial's last step, anew where it had ended; one that was stopped on its way stays so."""
@@ -63,63 +56,46 @@ class Curves(Policy):
         """Waits for it; a trial that was at rest is taken up again."""
         known = self.curves[trial]
         known.asked, known.ended, known.cut = step, False, False
-        self._doubtful[trial] = None
         self._want(trial)
 
     def reported(self, trial: int, step: int, values: Values | None) -> None:
-        """Judges those whom it concerns."""
+        """Counts it."""
         known = self.curves[trial]
         if values is None or (known.steps and step <= known.steps[-1]):
             return
         known.steps.append(step)
         known.values.append(self._sign * values[0])
         known.best = min(known.best, known.values[-1])
-        self._doubtful[trial] = None
-        self._doubtful.update(dict.fromkeys(self.concerned(trial)))
+
+    def judge(self, trial: int) -> Stop | None:
+        """Looks at its latest evaluation."""
+        known = self.curves[trial]
+        reason = self.verdict(known) if known.steps else None
+        return None if reason is None else Stop(trial, reason)
 
     def observed(self, trial: int, step: int, values: Values | None, model: int) -> None:
         """It has come to where it was asked to."""
         self.curves[trial].there = step
-        self._stops.pop(trial, None)
 
     def ended(self, trial: int) -> None:
         """Wants nothing of it any more."""
         self.curves[trial].ended = True
-        self._rest(trial)
+        self._want(trial)
 
     def stopped(self, trial: int) -> None:
         """Where it was on its way, it stays where it is."""
         known = self.curves[trial]
         if known.there < known.asked:
             known.cut = True
-            self._rest(trial)
+            self._want(trial)
 
     def decide(self) -> list[Verdict]:
-        """First whom to stop, then whom to train further, by number."""
-        for trial in self._doubtful:
-            known = self.curves[trial]
-            verdict = self.judge(known) if known.is_judged else None
-            if verdict is None:
-                self._stops.pop(trial, None)
-            else:
-                self._stops[trial] = Stop(trial, verdict)
-        self._doubtful.clear()
-        return [
-            *(self._stops[trial] for trial in sorted(self._stops)),
-            *(
-                Extend(trial, self.curves[trial].max_steps, "to its end")
-                for trial in sorted(self._wanted)
-                if trial not in self._stops
-            ),
-        ]
+        """Whom to train further, by number."""
+        return [Extend(trial, self.curves[trial].max_steps, "to its end") for trial in sorted(self._wanted)]
 
     @abstractmethod
-    def judge(self, curve: Curve) -> str | None:
-        """Why a trial is to be stopped, in words and numbers; None: it goes on. It has at least one evaluation."""
-
-    def concerned(self, trial: int) -> Iterable[int]:
-        """The other trials whose verdict the latest evaluation of a trial may change."""
-        return ()
+    def verdict(self, curve: Curve) -> str | None:
+        """Why a trial is to be stopped at its latest evaluation, in words and numbers; None: it goes on."""
 
     def shown(self, value: float) -> str:
         """A value of ``Curve.values`` as a person reads it."""
@@ -131,10 +107,6 @@ class Curves(Policy):
             self._wanted[trial] = None
         else:
             self._wanted.pop(trial, None)
-
-    def _rest(self, trial: int) -> None:
-        self._wanted.pop(trial, None)
-        self._stops.pop(trial, None)
 
 
 def quantile(ordered: Sequence[float], share: float, without: int | None = None) -> float:

@@ -5,14 +5,14 @@ stopping rule: a trial is stopped at step s if its best value up to s is strictl
 averages, up to s, of the others. ``percentile`` puts another percentile in the median's place, as does T. Akiba et al.,
 "Optuna" (KDD 2019), in its ``PercentilePruner``.
 
-Where it departs: the others are all trials that were evaluated at s, not only completed ones; and a trial is judged
-again, at its latest evaluation, as others come to the same step, so that the order of arrival matters less.
+Where it departs: the others are all trials that were evaluated at s when the trial is judged there, not only completed
+ones; and nobody is stopped at its last step, where there is nothing to save.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,31 +55,20 @@ class PercentileStopping(Curves):
         self._min_steps = min_steps
         self._min_trials = min_trials
         self._averages: dict[int, list[float]] = {}  # by step, sorted: each trial's average up to it
-        self._latest: dict[
-            int, dict[int, None]
-        ] = {}  # by step: the trials of which it is the latest evaluation
 
     def reported(self, trial: int, step: int, values: Values | None) -> None:
-        """Counts the trial at the step, and judges whoever stands there too."""
+        """Counts the trial at the step."""
         known = self.curves[trial]
-        before = known.steps[-1] if known.steps else None
+        before = len(known.steps)
         super().reported(trial, step, values)
-        if not known.steps or known.steps[-1] == before:
-            return
-        if before is not None:
-            del self._latest[before][trial]
-        self._latest.setdefault(step, {})[trial] = None
-        known.average = _average(known)
-        insort(self._averages.setdefault(step, []), known.average)
+        if len(known.steps) > before:
+            known.average = _average(known)
+            insort(self._averages.setdefault(step, []), known.average)
 
-    def concerned(self, trial: int) -> Iterable[int]:
-        """Those whose latest evaluation is at the same step."""
-        return self._latest.get(self.curves[trial].steps[-1], ())
-
-    def judge(self, curve: Curve) -> str | None:
-        """Compares it with the others at its latest step."""
+    def verdict(self, curve: Curve) -> str | None:
+        """Compares it with the others that were evaluated at that step by then."""
         step = curve.steps[-1]
-        if step < self._min_steps:
+        if not self._min_steps <= step < curve.asked:
             return None
         averages = self._averages[step]
         others = len(averages) - 1

@@ -53,7 +53,8 @@ class Policy(ABC):
     Its state is the fold of ``noted``, ``added``, ``forked``, ``requested``, ``observed`` and ``ended``, in the order
     of the calls, and of the set of evaluations that it was told of: the same calls give the same verdicts, also after a
     restart. It sees neither nodes nor stages, and no clock. It is level-triggered: ``decide`` answers the same until
-    the engine has carried the verdicts out and said so by ``requested``, ``forked``, ``ended`` or ``stopped``.
+    the engine has carried the verdicts out and said so by ``requested``, ``forked``, ``ended`` or ``stopped``. Only
+    ``judge`` is asked once, and what it says is kept by what the engine does at once.
     """
 
     watches: ClassVar[bool] = False  #: whether it is told of every evaluation
@@ -96,14 +97,24 @@ class Policy(ABC):
         """A state on the way to what is requested was evaluated; told only to a policy that ``watches``.
 
         A trial's evaluations are told in order, from its first, also those that were known before it asked; all up
-        to a step before that step is ``observed``. One may be told again. Where a trial stands among the others in
-        the order of the calls is not kept over a restart: what follows may depend only on which are known.
+        to a step before that step is ``observed``, but none beyond the step of a ``Stop`` by ``judge``. One may be told
+        again. Where a trial stands among the others in the order of the calls is not kept over a restart: what
+        follows may depend only on which are known.
 
         Args:
             trial: The trial.
             step: The state's step.
             values: The objectives there; None: one is not finite.
         """
+
+    def judge(self, trial: int) -> Stop | None:
+        """Whether a trial on its way is to be stopped at the evaluation that was told last of it; changes nothing.
+
+        Asked once for each evaluation, in the order of its steps, of a policy that ``watches``: when those of all
+        trials that became known at that step together have been told, and before what was requested is ``observed``.
+        A policy that is made anew is not asked again about what was judged before.
+        """
+        return None
 
     @abstractmethod
     def observed(self, trial: int, step: int, values: Values | None, model: int) -> None:

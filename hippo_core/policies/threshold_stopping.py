@@ -2,7 +2,8 @@
 
 After T. Akiba et al., "Optuna: A Next-generation Hyperparameter Optimization Framework" (KDD 2019), in its
 ``ThresholdPruner``: a value beyond a bound, at any evaluation from a step on, ends the trial. Which side is the bad one
-follows from whether the objective is maximised.
+follows from whether the objective is maximised. The last evaluation counts as the others do, so that the verdict is a
+function of the trial's own values, whatever its limit: who is completed was never worse than the bound.
 """
 
 from __future__ import annotations
@@ -44,12 +45,12 @@ class ThresholdStopping(Curves):
         self._threshold = -threshold if maximize else threshold
         self._min_steps = min_steps
 
-    def judge(self, curve: Curve) -> str | None:
-        """Looks for the first value that is too bad."""
-        for step, value in zip(curve.steps, curve.values, strict=True):
-            if step >= self._min_steps and value > self._threshold:
-                return f"{self.shown(value)} at step {step} is worse than {self.shown(self._threshold)}"
-        return None
+    def verdict(self, curve: Curve) -> str | None:
+        """Whether its value is too bad."""
+        step, value = curve.steps[-1], curve.values[-1]
+        if step < self._min_steps or value <= self._threshold:
+            return None
+        return f"{self.shown(value)} at step {step} is worse than {self.shown(self._threshold)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +85,7 @@ class ThresholdStoppingSpec(PolicySpec):
 
 @worded("policies.threshold_stopping", PEERS)
 def threshold_stopping(threshold: float, min_steps: int = 1) -> ThresholdStoppingSpec:
-    """Stops a trial as soon as an evaluation is worse than a threshold.
+    """Stops a trial at its first evaluation that is worse than a threshold, also where that is its last one.
 
     Args:
         threshold: The worst value that goes on: the least where the objective is maximised, else the largest.

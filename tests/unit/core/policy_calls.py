@@ -61,6 +61,7 @@ class Caller:
         self.model = model or (lambda trial, step: 10**6 * step + trial)
         self.trials = {}
         self.durable = []  # the calls that a restart repeats, in their order
+        self.judged = []  # each evaluation on the way, as (trial, step, the verdict on it)
 
     # What an engine does
 
@@ -101,12 +102,22 @@ class Caller:
         while trial.open and trial.evaluated + self.every <= min(step, trial.asked):
             trial.evaluated += self.every
             values = self.values(number, trial.evaluated)
+            verdict = None
             if self.policy.watches:
                 self.policy.reported(number, trial.evaluated, values)
+                verdict = self.policy.judge(number)
+                self.judged.append((number, trial.evaluated, verdict))
+                self.look_at_verdict(number, verdict)
             if values is None:
                 self.observe(trial, None)
                 trial.state = "diverged"
                 self.call("ended", number)
+            elif verdict is not None:
+                assert verdict.trial == number
+                self.stop(number)
+
+    def look_at_verdict(self, number, verdict):
+        """An evaluation was judged, and nothing has been done yet."""
 
     def answer(self, number):
         """What is asked for is reached; or the trial diverges."""

@@ -200,31 +200,23 @@ def curves(caller):
     return found
 
 
-def on_their_way(caller):
-    return [number for number, trial in caller.trials.items() if trial.open and trial.evaluated < trial.asked]
-
-
-def percentile(caller, share, min_steps, min_trials):
-    """Who lags behind, and is to be stopped."""
-    known, found = curves(caller), set()
-    for number in on_their_way(caller):
-        curve = known[number]
-        if not curve or curve[-1][0] < min_steps:
-            continue
-        step = curve[-1][0]
-        averages = sorted(
-            sum(value / len(part) for _, value in part)
-            for other, whole in known.items()
-            if other != number and any(at == step for at, _ in whole)
-            for part in [[each for each in whole if each[0] <= step]]
-        )
-        if len(averages) < min_trials:
-            continue
-        place = share * (len(averages) - 1)
-        low, high = averages[int(place)], averages[min(int(place) + 1, len(averages) - 1)]
-        if min(value for _, value in curve) > low + (high - low) * (place - int(place)):
-            found.add(number)
-    return found
+def lags(caller, number, share, min_steps, min_trials):
+    """Whether a trial lags behind those that were evaluated at the same step by now."""
+    known, step = curves(caller), caller.trials[number].evaluated
+    curve = known[number]
+    if not curve or not min_steps <= step < caller.trials[number].asked:
+        return False
+    averages = sorted(
+        sum(value / len(part) for _, value in part)
+        for other, whole in known.items()
+        if other != number and any(at == step for at, _ in whole)
+        for part in [[each for each in whole if each[0] <= step]]
+    )
+    if len(averages) < min_trials:
+        return False
+    place = share * (len(averages) - 1)
+    low, high = averages[int(place)], averages[min(int(place) + 1, len(averages) - 1)]
+    return min(value for _, value in curve) > low + (high - low) * (place - int(place))
 
 
 def patience(caller, evaluations, min_change, min_steps):
@@ -246,14 +238,10 @@ def patience(caller, evaluations, min_change, min_steps):
     return found
 
 
-def too_bad(caller, threshold, min_steps):
-    """Who was ever worse than a threshold."""
+def too_bad(caller, number, threshold, min_steps):
+    """Whether a trial was ever worse than a threshold."""
     worst = -threshold if caller.maximize[0] else threshold
-    return {
-        number
-        for number in on_their_way(caller)
-        if any(value > worst for step, value in curves(caller)[number] if step >= min_steps)
-    }
+    return any(value > worst for step, value in curves(caller)[number] if step >= min_steps)
 
 
 def pasha_last_rung(caller, arguments):

@@ -32,78 +32,140 @@ def specs(draw):
         least = draw(st.integers(1, 4))
         return (
             policies.median_stopping(first, least),
-            lambda caller: policy_oracles.percentile(caller, 0.5, first, least),
+            lambda *trial: policy_oracles.lags(*trial, 0.5, first, least),
         )
     if kind == "percentile":
         share, least = draw(st.sampled_from([10.0, 25.0, 80.0])), draw(st.integers(1, 4))
         return (
             policies.percentile_stopping(share, first, least),
-            lambda caller: policy_oracles.percentile(caller, share / 100, first, least),
+            lambda *trial: policy_oracles.lags(*trial, share / 100, first, least),
         )
     bound = draw(st.sampled_from([0.25, 0.5]))
     return (
         policies.threshold_stopping(bound, first),
-        lambda caller: policy_oracles.too_bad(caller, bound, first),
+        lambda *trial: policy_oracles.too_bad(*trial, bound, first),
     )
+
+
+class Judging(Caller):
+    """Compares each verdict, when it falls, with an oracle."""
+
+    oracle = None
+
+    def look_at_verdict(self, number, verdict):
+        is_finite = self.values(number, self.trials[number].evaluated) is not None
+        assert not is_finite or (verdict is not None) == self.oracle(self, number)
+        assert self.policy.judge(number) == verdict
 
 
 @settings(max_examples=60, deadline=None)
 @given(specs(), st.booleans(), st.sampled_from([1, 1, 2]), st.sampled_from([4, 1000]), SEEDS)
-def test_verdicts_are_a_function_of_what_is_known(made, maximize, every, distinct, seed):
-    """After every call: who is on the way and judged badly is stopped, all others are trained to their ends."""
+def test_each_evaluation_is_judged_when_it_is_told_by_what_is_known_then(
+    made, maximize, every, distinct, seed
+):
+    """Whoever is judged badly at a step is stopped there; all others are trained to their ends."""
     spec, oracle = made
     chosen = random.Random(seed)
-    caller = Caller(spec, (maximize,), worth(seed, distinct), every=every)
+    caller = Judging(spec, (maximize,), worth(seed, distinct), every=every)
+    caller.oracle = oracle
 
     def look(caller):
         verdicts = caller.policy.decide()
-        stops = {verdict.trial for verdict in verdicts if isinstance(verdict, Stop)}
-        assert stops == oracle(caller)
         expected = {
             number: trial.max_steps
             for number, trial in caller.trials.items()
             if not trial.ended
             and not (trial.state == "cut" and trial.deepest < trial.asked)
-            and number not in stops
             and (trial.deepest if trial.retried else trial.asked) < trial.max_steps
         }
-        assert {each.trial: each.to for each in verdicts if each.trial not in stops} == expected
+        assert {each.trial: each.to for each in verdicts} == expected
         assert caller.policy.decide() == verdicts
         if chosen.random() < 0.3:
-            assert caller.restarted(chosen).decide() == verdicts
+            again = caller.restarted(chosen)
+            assert again.decide() == verdicts
+            assert again.curves == caller.policy.curves
 
     caller.live(chosen, steps=50, most=16, look=look)
+    steps = [(number, step) for number, step, _ in caller.judged]
+    assert len(set(steps)) == len(steps)
 
 
-@pytest.mark.parametrize("spec", [policies.median_stopping(), policies.threshold_stopping(0.0)])
-def test_who_was_stopped_is_not_trained_further_when_limits_are_raised(spec):
+@settings(max_examples=30, deadline=None)
+@given(st.booleans(), st.integers(1, 4), st.sampled_from([0.25, 0.5]), SEEDS)
+def test_a_threshold_stops_the_same_trials_at_the_same_steps_in_whatever_order_they_come(
+    maximize, first, bound, seed
+):
+    """1. Trials come in random portions. 2. Each is stopped at its first bad step, also at its last, or completed."""
+    chosen = random.Random(seed)
+    values = worth(seed, 4)
+    caller = Caller(policies.threshold_stopping(bound, first), (maximize,), values)
+    caller.add(6, 9)
+    caller.carry_out()
+    while caller.open:
+        number = chosen.choice(caller.open)
+        step = caller.trials[number].evaluated + chosen.randrange(1, 10)
+        if step < 9:
+            caller.evaluate(number, step)
+        else:
+            caller.answer(number)
+    for number, trial in caller.trials.items():
+        curve = [values(number, step) for step in range(1, 10)]
+        last = next(
+            (
+                step
+                for step, value in enumerate(curve, start=1)
+                if value is None or (step >= first and (value[0] < bound if maximize else value[0] > bound))
+            ),
+            None,
+        )
+        assert trial.evaluated == (last or 9)
+        assert trial.state == (
+            "resting" if last is None else "diverged" if curve[last - 1] is None else "cut"
+        )
+
+
+@pytest.mark.parametrize(
+    ("spec", "bad"),
+    [(policies.median_stopping(), {0, 1, 2}), (policies.threshold_stopping(0.0), {0, 1, 2, 3})],
+)
+def test_who_was_stopped_is_not_trained_further_when_limits_are_raised(spec, bad):
+    """1. Trials come to step 1, the best ones first. 2. The rest is trained to its end, and then beyond."""
     caller = Caller(spec, (True,), lambda trial, step: (float(trial - 4),))
     caller.add(8, 9)
     caller.carry_out()
-    for step in range(1, 9):
-        for number in list(caller.open):
-            caller.evaluate(number, step)
-        caller.carry_out()
-    assert {trial.number for trial in caller.trials.values() if trial.state == "cut"} == {0, 1, 2, 3}
+    for number in reversed(range(8)):
+        caller.evaluate(number, 1)
+    assert {trial.number for trial in caller.trials.values() if trial.state == "cut"} == bad
     for number in caller.open:
         caller.answer(number)
     caller.raise_limit(27)
-    assert sorted(caller.carry_out()) == [(number, 27) for number in range(4, 8)]
+    assert sorted(caller.carry_out()) == [(number, 27) for number in range(8) if number not in bad]
 
 
-def test_a_trial_whose_beginning_is_known_is_judged_by_all_of_it():
-    """1. Three trials have come to step 6. 2. A fourth, known up to there already, is judged at once."""
-    caller = Caller(policies.median_stopping(min_trials=3), (True,), lambda trial, step: (-float(trial),))
+def test_a_trial_whose_beginning_is_known_is_stopped_at_the_first_step_at_which_it_lags():
+    """1. Three trials have come to step 6. 2. A fourth, known up to there, lags at step 2, and leads from step 4 on."""
+    curves = {number: [-float(number)] * 9 for number in range(3)} | {3: [-5.0, -5.0, -5.0, 9.0, 9.0, 9.0]}
+    spec = policies.median_stopping(min_steps=2, min_trials=3)
+    caller = Caller(spec, (True,), lambda trial, step: (curves[trial][step - 1],))
     caller.add(4, 9)
     caller.carry_out()
-    for number in range(3):
+    for number in range(4):
         caller.evaluate(number, 6)
-    assert caller.policy.decide() == []
-    caller.evaluate(3, 6)
-    assert caller.policy.decide() == [
-        Stop(2, "its best up to step 6, -2, is worse than -1, the median of the averages of 3 others"),
-        Stop(3, "its best up to step 6, -3, is worse than -1, the median of the averages of 3 others"),
+    assert [each for each in caller.judged if each[2] is not None] == [
+        (3, 2, Stop(3, "its best up to step 2, -5, is worse than -1, the median of the averages of 3 others"))
     ]
+    assert caller.trials[3].reached == 2
+
+
+def test_nobody_is_stopped_at_its_last_step_for_lagging_behind():
+    """1. Three trials come to their ends, and jump there. 2. A fourth led up to the step before."""
+    spec = policies.median_stopping(min_trials=3)
+    caller = Caller(spec, (True,), lambda trial, step: (0.0 if trial == 3 else 99.0 if step == 9 else -1.0,))
+    caller.add(4, 9)
+    caller.carry_out()
+    for number in range(4):
+        caller.answer(number)
+    assert {trial.state for trial in caller.trials.values()} == {"resting"}
 
 
 def test_reasons_tell_the_numbers():
@@ -111,7 +173,7 @@ def test_reasons_tell_the_numbers():
     bounded.add(1, 9)
     bounded.carry_out()
     bounded.evaluate(0, 4)
-    assert bounded.policy.decide() == [Stop(0, "1 at step 2 is worse than 0.6")]
+    assert bounded.judged[-1] == (0, 2, Stop(0, "1 at step 2 is worse than 0.6"))
 
 
 def test_a_quantile_lies_between_its_neighbours():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hippo_core.engine.engine import Engine
-from hippo_core.engine.evaluations import renew_policy, tell_untold
+from hippo_core.engine.evaluations import tell_judged
 from hippo_core.engine.state import Study
 
 
@@ -17,10 +17,8 @@ def expect_same_policies(lived: Engine, rebuilt: Engine) -> None:
 
 def _told(engine: Engine, study: Study) -> dict[str, object]:
     """What a study's policy knows and decides, once it was told all that the engine knows."""
-    if study.outdated:
-        renew_policy(engine.state, study)
     if study.policy.watches:
-        tell_untold(study)
+        tell_judged(engine.state, study)
     policy = study.policy
     return {
         "decides": policy.decide(),

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from statistics import fmean, median
 from typing import Any
 
 import pytest
@@ -48,7 +49,7 @@ from hippo_core.engine.views import study_view
 from hippo_core.errors import HippoError
 from hippo_core.study import Objective
 from tests.unit.engine import cluster as cluster_module
-from tests.unit.engine.cluster import Cluster, metric
+from tests.unit.engine.cluster import Cluster, alone, metric
 from tests.unit.engine.policy_comparison import expect_same_policies
 from tests.unit.engine.test_cluster import FAULTS, PIECES, POINTS, expect_as_trained_alone, spec, submit
 
@@ -249,22 +250,97 @@ def test_stopped_trials_are_trained_no_further_than_the_path_that_carried_them(s
     assert trained < full.trained
 
 
-def test_what_is_known_already_is_told_at_once_and_in_order() -> None:
-    """1. A study is trained. 2. Another one, that watches, knows all evaluations when it is submitted."""
+def outcomes(cluster: Cluster, name: str) -> dict[int, tuple[TrialState, str, int, float | None]]:
+    """By trial, how it ended, why, at which step and with which value."""
+    trials = study_of(cluster, name).trials.values()
+    return {trial.number: (trial.state, trial.reason, trial.reached, trial.value) for trial in trials}
+
+
+def curve_of(study: Study, number: int) -> dict[int, float]:
+    """A trial's metrics by step, up to step 9, as if it were trained alone."""
+    values = [study.trials[number].sequence.values(step) for step in range(9)]
+    return alone(values, 1, study.spec.program.seed)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_threshold_stops_the_same_trials_at_the_same_steps_whatever_was_trained_before(seed: int) -> None:
+    """1. A study is trained cold. 2. The same comes where another one has trained everything. 3. Both stop whom the
+    threshold stops, where it does: at the first value that is worse, the last one included.
+    """
+    policy = policies.threshold_stopping(0.12, min_steps=2)
+    cold = ComparingCluster(seed, {"a": 2, "b": 1})
+    submit(cold, spec(policy=policy))
+    cold.run()
+    warm = ComparingCluster(seed, {"a": 2})
+    submit(warm, spec("before"))
+    warm.run()
+    trained = warm.trained
+    submit(warm, spec(policy=policy))
+    assert warm.trained == trained
+    assert study_of(warm).state is StudyState.COMPLETED
+    expected = {}
+    for number in study_of(cold).trials:
+        values = curve_of(study_of(cold), number)
+        bad = next((step for step, value in values.items() if step >= 2 and value < 0.12), None)
+        reason = f"{values[bad]:.6g} at step {bad} is worse than 0.12" if bad else ""
+        state = TrialState.STOPPED if bad else TrialState.COMPLETED
+        expected[number] = (state, reason, bad or 9, values[bad or 9])
+    assert outcomes(warm, "study") == expected
+    assert outcomes(cold, "study") == expected
+    assert {reached for state, _, reached, _ in expected.values() if state is TrialState.STOPPED} >= {2, 9}
+    warm.restart_server()
+    cold.restart_server()
+
+
+def test_a_report_of_many_steps_is_judged_step_by_step() -> None:
+    """1. A path trains to its end before it reports. 2. Its trials are stopped at the first bad step all the same."""
+    cluster = ComparingCluster(0, {"a": 1})
+    submit(cluster, spec(rates=[0.1], policy=policies.threshold_stopping(0.5, min_steps=2)))
+    worker = cluster.workers["a"]
+    while cluster.engine.state.active:
+        cluster.receive(worker)
+        for running in list(worker.running.values()):
+            while not running.done and running.stop is None:
+                before = running.step
+                cluster.train(worker, running)
+                if running.step == before:
+                    break
+        cluster.act()
+    assert max(event.stop - event.start for event in cluster.journal if isinstance(event, StepsTrained)) > 3
+    for number, trial in study_of(cluster).trials.items():
+        values = curve_of(study_of(cluster), number)
+        bad = next(step for step, value in values.items() if step >= 2 and value < 0.5)
+        assert (trial.state, trial.reached, trial.value) == (TrialState.STOPPED, bad, values[bad])
+
+
+def test_what_is_known_already_is_judged_step_by_step_as_if_it_were_trained() -> None:
+    """1. A study is trained. 2. Another one, that compares, knows all evaluations when it is submitted: at each step
+    those that are still there are compared, all at once.
+    """
     cluster = ComparingCluster(0, {"a": 2})
-    submit(cluster, spec("first"))
+    submit(cluster, spec("first", seed=7))
     cluster.run()
     trained = cluster.trained
-    submit(cluster, spec("second", policy=policies.median_stopping(min_trials=2)))
-    assert study_view(cluster.engine, "default", "second").trial_counts == {"completed": 36}
+    submit(cluster, spec("second", seed=7, policy=policies.median_stopping(min_trials=2)))
     assert cluster.trained == trained
-    first = study_of(cluster, "first")
-    curves = study_of(cluster, "second").policy.curves  # type: ignore[attr-defined]
-    for number, curve in curves.items():
-        leaf = first.trials[number].node
-        assert leaf is not None
-        assert curve.steps == list(range(1, 10))
-        assert curve.values == [-(leaf.owner(step).metrics[step]["accuracy"] or 0.0) for step in curve.steps]
+    second = study_of(cluster, "second")
+    curves = {number: curve_of(second, number) for number in second.trials}
+    there, stopped = set(curves), {}
+    for step in range(1, 9):
+        upto = {number: [curves[number][each] for each in range(1, step + 1)] for number in there}
+        for number in upto:
+            others = [fmean(upto[other]) for other in upto if other != number]
+            if max(upto[number]) < median(others):
+                stopped[number] = step
+        there -= stopped.keys()
+    assert {number: trial.reached for number, trial in second.trials.items()} == {
+        number: stopped.get(number, 9) for number in curves
+    }
+    assert set(stopped.values()) == {1, 3}
+    for number, step in stopped.items():
+        assert second.trials[number].state is TrialState.STOPPED
+        assert f" up to step {step}, " in second.trials[number].reason
+    cluster.restart_server()
 
 
 def test_a_prefix_that_is_known_counts_before_anything_is_trained() -> None:
@@ -378,8 +454,10 @@ def test_a_study_that_a_user_stopped_goes_on_where_it_was_but_for_whom_the_polic
     expect_as_trained_alone(cluster, "study")
 
 
-def test_a_paused_study_judges_when_it_goes_on() -> None:
-    """1. Paused, its paths report on. 2. Nothing is decided till it is resumed; then all that was reported counts."""
+def test_a_paused_study_judges_what_its_paths_still_report_and_begins_nothing() -> None:
+    """1. Paused, its path reports a step more. 2. The trials that are bad there are stopped. 3. Neither a restart nor
+    going on changes that.
+    """
     cluster = ComparingCluster(0, {"a": 1})
     submit(cluster, spec(rates=[0.1], policy=policies.threshold_stopping(2.0)))
     worker = cluster.workers["a"]
@@ -388,10 +466,13 @@ def test_a_paused_study_judges_when_it_goes_on() -> None:
     cluster.train(worker, running)
     cluster.tell(PauseStudy(project="default", name="study"))
     cluster.report(worker, running)
-    assert all(trial.state is TrialState.WAITING for trial in study_of(cluster).trials.values())
+    found = outcomes(cluster, "study")
+    assert {(state, reached) for state, _, reached, _ in found.values()} >= {(TrialState.STOPPED, 1)}
+    assert study_of(cluster).state is StudyState.PAUSED
     cluster.restart_server()
     cluster.tell(ResumeStudy(project="default", name="study"))
-    assert any(trial.state is TrialState.STOPPED for trial in study_of(cluster).trials.values())
+    stopped = {number: end for number, end in found.items() if end[0] is TrialState.STOPPED}
+    assert stopped.items() <= outcomes(cluster, "study").items()
 
 
 def register_elsewhere(cluster: Cluster) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from hippo_core import policies, schedules, space
+from hippo_core import endings, policies, schedules, space
 from hippo_core.simulation import Costs, Host, RecordedMetrics, simulate
 from hippo_core.study import StudySpec
 from tests.studies import grid
@@ -37,15 +39,17 @@ def test_a_trial_below_the_threshold_is_stopped_at_that_step() -> None:
 
 
 def test_a_stop_in_the_middle_of_a_step_ends_the_path_after_it() -> None:
-    """1. A quick trial is at 1, and half through its next step, when a slow and better one comes to 1, at 3 seconds.
-    2. It is stopped when its step ends, at 4."""
-    response = recorded({0.1: [0.1, 0.1], 0.2: [0.9] * 9})
+    """1. A quick trial is half through its second step when a slow one reaches the study's target, at 3 seconds. 2. It
+    is stopped when its step ends, at 4. Another study goes on meanwhile."""
+    response = recorded({0.1: [0.1, 0.1], 0.2: [0.9], 0.3: [0.5] * 9})
     costs = Costs(step_seconds=lambda values: 2.0 if values["lr"] == 0.1 else 3.0)
-    spec = rates(policies.median_stopping(min_trials=1), 0.1, 0.2)
-    found = simulate([spec], HOSTS, response=response, costs=costs, checked=True)
+    spec = replace(rates(policies.full(), 0.1, 0.2), endings=(endings.target(0.8),))
+    other = replace(rates(policies.full(), 0.3), name="other")
+    hosts = [Host(name="host", slots=3)]
+    found = simulate([spec, other], hosts, response=response, costs=costs, checked=True)
     assert found.studies[0].trials == {"completed": 1, "stopped": 1}
-    assert found.steps_trained == 2 + 9
-    assert found.slot_seconds["training"] == 2 * 2.0 + 9 * 3.0
+    assert found.steps_trained == 2 + 1 + 9
+    assert found.slot_seconds["training"] == 2 * 2.0 + (1 + 9) * 3.0
     assert max(span.end for span in found.spans if span.fence == 1) == 4e9
 
 
