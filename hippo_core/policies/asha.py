@@ -11,8 +11,8 @@ Where it departs from the paper:
 - A trial is promoted as soon as it is in the top 1/eta of its rung. The paper does so when a worker asks for a
   job; here the scheduler chooses among what is requested, so that a promotion is known as early as possible.
 - Trials differ in ``max_steps``: each competes in the rungs below its own, which is its end and no rung of others.
-- Where nobody would reach the last rung, the best one in the deepest rung is promoted when nothing is open any
-  more, so that a study of few trials has a trained winner too.
+- Where nobody of a bracket would reach the last rung, the best one in its deepest rung is promoted when nothing is
+  open any more, so that a study of few trials has a trained winner too, whichever bracket the best was dealt to.
 - Models can be compared instead of trials: a rung's n is then that of the models, and a model's trials, which differ
   only in what is still to come, are promoted together.
 - All brackets are filled side by side, where the paper fills one after the other.
@@ -74,28 +74,30 @@ class Asha(Halving):
         return True
 
     def finish(self) -> list[Verdict]:
-        """Where no trial has come to its end, the best in the deepest rung goes on; of a model, all its trials."""
-        waiting: list[tuple[tuple[int, int, Values, int], int]] = []
+        """In a bracket where no trial has come to its end, the best in the deepest rung goes on; of a model, all."""
+        complete: set[int] = set()
+        waiting: dict[int, list[tuple[tuple[int, int], int]]] = {}  # by bracket
         for trial, known in self.climbers.items():
             deepest = known.deepest
-            values = known.seen[deepest].values if deepest else None
-            if values is None:
+            if not deepest or known.seen[deepest].values is None:
                 continue
             if deepest >= known.end:
-                return []
-            if not known.ended and known.next_above(max(deepest, known.asked)) is not None:
+                complete.add(known.bracket)
+            elif not known.ended and known.next_above(max(deepest, known.asked)) is not None:
                 place = self.rungs[known.bracket, deepest].place(trial)
-                waiting.append(((-deepest, place, values, known.bracket), trial))
-        best = min((rank for rank, _ in waiting), default=None)
-        return [self.last_promotion(trial) for rank, trial in waiting if rank == best]
+                waiting.setdefault(known.bracket, []).append(((-deepest, place), trial))
+        found: list[Verdict] = []
+        for bracket in sorted(set(waiting) - complete):
+            best = min(rank for rank, _ in waiting[bracket])
+            found += [self.last_promotion(trial) for rank, trial in waiting[bracket] if rank == best]
+        return found
 
     def last_promotion(self, trial: int) -> Extend:
         """How the best in the deepest rung goes on where nobody else has come to an end."""
         known = self.climbers[trial]
         above = known.rung_above(max(known.deepest, known.asked))
-        return Extend(
-            trial, above, f"the best at step {known.deepest}, the furthest that any trial has come to"
-        )
+        place = self.ranked(trial, (known.bracket, known.deepest))
+        return Extend(trial, above, f"{place}; the best at the furthest step that any trial has come to")
 
     def standing(self, trial: int) -> str:
         """Its place in the rung where it rests."""

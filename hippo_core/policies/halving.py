@@ -189,17 +189,20 @@ class Halving(Policy):
         return self.rungs[key].place(trial) < self.quota(key)
 
     def told(self, trial: int, key: RungKey) -> str:
+        """Where a trial stands in a rung, and how many go on, in words and numbers."""
+        quota = self.quota(key)
+        cut_off = self.rungs[key].cut_off(quota)
+        text = f"{self.ranked(trial, key)}; {quota} go on"
+        return text if cut_off is None else f"{text}, down to {self._shown(cut_off)}"
+
+    def ranked(self, trial: int, key: RungKey) -> str:
         """Where a trial stands in a rung, in words and numbers."""
-        rung, quota = self.rungs[key], self.quota(key)
+        rung = self.rungs[key]
         seen = self.climbers[trial].seen[key[1]]
         bracket = f" of bracket {key[0]}" if self.rules.brackets != 1 else ""
         compared = " models" if self.rules.compare == "models" else ""
         text = f"rank {rung.place(trial) + 1} of {len(rung)}{compared} at step {key[1]}{bracket}"
-        if seen.values is not None:
-            text += f", {self._shown(seen.values)}"
-        cut_off = rung.cut_off(quota)
-        text += f"; {quota} go on"
-        return text if cut_off is None else f"{text}, down to {self._shown(cut_off)}"
+        return text if seen.values is None else f"{text}, {self._shown(seen.values)}"
 
     def _shown(self, values: Values) -> str:
         return shown(signed(values, self.rules.maximize), self._metrics)

@@ -87,8 +87,8 @@ class Pasha(Asha):
     def last_promotion(self, trial: int) -> Extend:
         """To its end at once."""
         known = self.climbers[trial]
-        text = f"the best at step {known.deepest}, beyond which the ranking was stable"
-        return Extend(trial, known.end, text)
+        place = self.ranked(trial, (known.bracket, known.deepest))
+        return Extend(trial, known.end, f"{place}; the best where the ranking is stable: to its end")
 
     @property
     def last_rung(self) -> int:

@@ -141,6 +141,28 @@ def halving(caller, arguments, compare="trials", most=1, synchronous=False):
     return wanted
 
 
+def last_promotions(caller, arguments, compare="trials", most=1):
+    """By trial, how far it is to be trained where nothing is open: one step up for the best of a bracket with no end."""
+    bracket, found = brackets(caller, arguments, most), {}
+    for which in set(bracket.values()):
+        ours = [trial for number, trial in caller.trials.items() if bracket[number] == which and trial.seen]
+        valued = [trial for trial in ours if trial.seen[trial.deepest] is not None]
+        if any(trial.done for trial in valued):
+            continue
+        ready = [trial for trial in valued if not trial.ended and trial.asked < trial.max_steps]
+        step = max((trial.deepest for trial in ready), default=0)
+        there = [trial for trial in ours if step in trial.seen and step < trial.max_steps]
+        there.sort(key=lambda trial: entered_at(caller, trial.number, step))
+        groups = [
+            [trial for trial in group if trial in ready and trial.deepest == step]
+            for group in ranked(caller, there, step, compare)
+        ]
+        for trial in next(filter(None, groups), []):
+            rungs = rung_of(caller, arguments, bracket, trial)
+            found[trial.number] = next(rung for rung in rungs if rung > max(step, trial.asked))
+    return found
+
+
 def entered_at(caller, number, step):
     """When a trial came to stand in a rung: observed there, and with a limit beyond it."""
     limit, observed = 0, False

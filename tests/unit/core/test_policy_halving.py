@@ -87,6 +87,9 @@ def test_promotions_are_those_of_the_rungs_as_they_stand(
         expected = policy_oracles.halving(caller, arguments, compare, most, waits)
         assert plain(caller.policy.decide()) == expected
         assert caller.policy.decide() == caller.policy.decide()
+        if not caller.open and not expected:
+            last = policy_oracles.last_promotions(caller, arguments, compare, most)
+            assert plain(caller.policy.finish()) == last
         if chosen.random() < 0.2:
             expect_same_after_a_restart(caller, chosen)
 
@@ -278,6 +281,17 @@ def test_the_trials_of_the_best_model_go_on_together_where_a_rung_has_too_few():
     assert caller.run() == {0: 1, 1: 3, 2: 1, 3: 3, 4: 1, 5: 9}
 
 
+@pytest.mark.parametrize(
+    "spec", [policies.asha(1, 3, brackets=2), policies.hyperband(1, 3, asynchronous=True)]
+)
+def test_each_bracket_brings_its_best_to_the_end(spec):
+    """Of trials 0 and 1, dealt to brackets 0 and 1, neither rung promotes: each goes on, however the other fares."""
+    caller = Caller(spec, (True,), lambda trial, step: (-float(trial),))
+    caller.add(2, 9)
+    assert [step for _, step in caller.carry_out()] == [1, 3]
+    assert caller.run() == {0: 9, 1: 9}
+
+
 def test_several_objectives_are_ranked_by_fronts_and_then_by_distance():
     """Of five on the front and one behind, the best two are the ends of the front, though others are near the first."""
     points = [(0.0, 10.0), (1.0, 9.0), (2.0, 8.0), (3.0, 7.0), (9.0, 0.0), (9.5, 9.5)]
@@ -301,6 +315,17 @@ def test_reasons_tell_rank_value_and_cut_off():
         (4, "rank 2 of 6 at step 1, 0.4; 2 go on, down to 0.4"),
     ]
     assert caller.policy.standing(0) == "rank 6 of 6 at step 1, 0; 2 go on, down to 0.4"
+
+
+def test_the_last_promotion_tells_rank_and_value():
+    caller = Caller(policies.asha(1, 3), (True,), lambda trial, step: (trial / 10,))
+    caller.add(2, 9)
+    caller.carry_out()
+    for trial in range(2):
+        caller.answer(trial)
+    assert [(verdict.trial, verdict.reason) for verdict in caller.policy.finish()] == [
+        (1, "rank 1 of 2 at step 1, 0.1; the best at the furthest step that any trial has come to")
+    ]
 
 
 def test_reasons_name_the_bracket_and_what_is_compared():

@@ -85,7 +85,7 @@ def test_trials_that_are_added_later_can_have_a_winner_of_their_own():
     assert caller.run(choose=random.Random(1).choice)[53] == 81
 
 
-def test_the_winner_s_reason_tells_where_the_ranking_was_stable():
+def test_the_winner_s_reason_tells_rank_and_value_where_the_ranking_was_stable():
     caller = Caller(policies.pasha(1, 3), (True,), lambda trial, step: (float(trial),))
     caller.add(9, 81)
     caller.carry_out()
@@ -94,7 +94,7 @@ def test_the_winner_s_reason_tells_where_the_ranking_was_stable():
         caller.carry_out()
     (verdict,) = caller.policy.finish()
     assert (verdict.trial, verdict.to) == (8, 81)
-    assert verdict.reason == "the best at step 3, beyond which the ranking was stable"
+    assert verdict.reason == "rank 1 of 3 at step 3, 8; the best where the ranking is stable: to its end"
 
 
 def test_a_winner_that_fails_is_replaced():
