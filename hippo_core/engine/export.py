@@ -76,6 +76,8 @@ def study_record(engine: Engine, project: str, name: str) -> tuple[int, int, Jso
         "name": study.name,
         "state": study.state.value,
         "reason": study.reason,
+        "ending": study.ending,
+        "changes": study.changes,
         "spec": study.spec.to_json(),
         "environment": engine.state.plans[study.plan].environment,
         "save_seconds": overhead.save or None,

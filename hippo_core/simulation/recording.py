@@ -90,6 +90,8 @@ class Recording:
     Attributes:
         name: Its name.
         state: Its state.
+        ending: Which of its endings has ended it, in a word; empty: none.
+        changes: How often it was extended or edited.
         spec: What was searched.
         environment: What it was trained in.
         created: When it was submitted, in ISO 8601.
@@ -102,6 +104,8 @@ class Recording:
 
     name: str
     state: str
+    ending: str
+    changes: int
     spec: StudySpec
     environment: str
     created: str
@@ -133,6 +137,8 @@ class Recording:
             return cls(
                 name=str(json["name"]),
                 state=str(json["state"]),
+                ending=str(json["ending"]),
+                changes=int(json["changes"]),
                 spec=StudySpec.from_json(json["spec"]),
                 environment=str(json["environment"]),
                 created=str(json["created"]),

@@ -99,8 +99,8 @@ def replay(recording: Recording) -> tuple[Departure, ...]:
         The trials on which is decided otherwise; none: all decisions are the same, with their reasons.
 
     Raises:
-        InvalidStudy: The record cannot be followed: the study did not end by itself, a user steered it, or its
-            policy watches every evaluation, whose order is not recorded.
+        InvalidStudy: The record cannot be followed: the study did not end by itself, an ending ended it, a user
+            steered it, or its policy watches every evaluation, whose order is not recorded.
     """
     _check(recording)
     known = recorded_decisions(recording)
@@ -115,6 +115,14 @@ def replay(recording: Recording) -> tuple[Departure, ...]:
 def _check(recording: Recording) -> None:
     if recording.state not in {StudyState.COMPLETED, StudyState.FAILED}:
         raise InvalidStudy("recorded", f"the study is {recording.state}, and has not ended by itself")
+    if recording.ending:
+        raise InvalidStudy(
+            "recorded", f"endings.{recording.ending} has ended the study: when is not recorded"
+        )
+    if recording.changes:
+        raise InvalidStudy("recorded", "a user has extended or edited the study, and when is not recorded")
+    if _is_retried(recording):
+        raise InvalidStudy("recorded", "a user has retried failed trials, and when is not recorded")
     words = (each.by_user for each in recording.arrivals)
     if any(words) or any(trial.by_user for trial in recording.trials):
         raise InvalidStudy("recorded", "a user has added or extended trials, and when is not recorded")
@@ -126,6 +134,17 @@ def _check(recording: Recording) -> None:
             f"the policy {recording.spec.policy.name} watches every evaluation, whose order is not recorded",
             "Policies that compare trials at rungs can be replayed.",
         )
+
+
+def _is_retried(recording: Recording) -> bool:
+    """Whether a trial was asked for something after it had failed."""
+    failed: set[int] = set()
+    for each in recording.arrivals:
+        if each.trial in failed:
+            return True
+        if each.state is RequestState.FAILED:
+            failed.add(each.trial)
+    return False
 
 
 class _Replay:

@@ -170,7 +170,8 @@ def record(tmp_path: Path) -> Path:
         for node, steps in enumerate((4, 4, 2))
     ]
     content = {
-        "hippo_study": 1, "name": "recorded", "state": "completed", "reason": "", "spec": spec.to_json(),
+        "hippo_study": 1, "name": "recorded", "state": "completed", "reason": "", "ending": "", "changes": 0,
+        "spec": spec.to_json(),
         "environment": "", "created": "2026-01-02T03:04:05+00:00", "save_seconds": None, "start_seconds": None,
         "trials": trials, "training": training,
         "arrivals": [],

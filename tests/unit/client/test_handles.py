@@ -470,7 +470,8 @@ def test_texts_are_short(run):
 def test_an_export_is_written_as_it_comes_and_read(run, service, tmp_path):
     spec = grid({"lr": space.choice([0.1, 0.2])}, name="digits")
     content = {
-        "hippo_study": 1, "name": "digits", "state": "running", "reason": "", "spec": spec.to_json(),
+        "hippo_study": 1, "name": "digits", "state": "running", "reason": "", "ending": "", "changes": 0,
+        "spec": spec.to_json(),
         "environment": "", "created": "2026-01-02T03:04:05+00:00", "save_seconds": None, "start_seconds": None,
         "trials": [], "training": [], "arrivals": [],
     }  # fmt: skip

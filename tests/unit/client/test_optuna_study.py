@@ -63,7 +63,8 @@ def recording(states, objectives=(ACCURACY,), searched=SPACE, steps=4):
         for n in range(len(states))
     ]
     return {
-        "hippo_study": 1, "name": "recorded", "state": "running", "reason": "", "spec": spec.to_json(),
+        "hippo_study": 1, "name": "recorded", "state": "running", "reason": "", "ending": "", "changes": 0,
+        "spec": spec.to_json(),
         "environment": "", "created": "2026-01-02T03:04:05+00:00", "save_seconds": None, "start_seconds": None,
         "trials": trials, "training": [],
         "arrivals": arrivals,

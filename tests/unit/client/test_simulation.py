@@ -102,7 +102,8 @@ def test_a_table_is_a_response():
 def test_a_record_and_another_response_exclude_each_other():
     response = simulation.RecordedMetrics()
     recorded = simulation.Recording(
-        name="one", state="completed", spec=study("one", 0.1).spec(), environment="", created="", trials=(),
+        name="one", state="completed", ending="", changes=0, spec=study("one", 0.1).spec(), environment="",
+        created="", trials=(),
         save_seconds=None, start_seconds=None,
         training={}, arrivals=(),
     )  # fmt: skip

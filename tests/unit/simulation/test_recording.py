@@ -56,7 +56,8 @@ def document(recorded: StudySpec, reached: dict[int, int], **changes: Any) -> An
             }
         )
     return {
-        "hippo_study": 1, "name": "recorded", "state": "completed", "reason": "", "spec": recorded.to_json(),
+        "hippo_study": 1, "name": "recorded", "state": "completed", "reason": "", "ending": "", "changes": 0,
+        "spec": recorded.to_json(),
         "environment": "", "created": "2026-01-02T03:04:05+00:00", "save_seconds": None, "start_seconds": None,
         "trials": trials, "training": [], "arrivals": [], **changes,
     }  # fmt: skip

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from hippo_core import policies, samplers, space
+from hippo_core import endings, policies, samplers, space
 from hippo_core.engine import export
-from hippo_core.engine.commands import Command
+from hippo_core.engine.commands import Command, ExtendStudy, RetryTrials
 from hippo_core.engine.events import RequestClosed, RequestOpened
+from hippo_core.engine.states import TrialState
 from hippo_core.errors import InvalidStudy
 from hippo_core.simulation import Host, simulate
 from hippo_core.simulation.recording import Recording
@@ -209,6 +210,42 @@ def test_what_a_user_has_said_is_not_replayed() -> None:
     ):
         with pytest.raises(InvalidStudy, match="a user has added or extended"):
             replay(changed)
+
+
+def test_what_an_ending_has_ended_is_not_replayed() -> None:
+    search = replace(spec(policy=policies.asha(1, 3)), endings=(endings.target(0.5),))
+    recording = of(0, search, None)
+    assert recording.ending == "target"
+    with pytest.raises(InvalidStudy, match=r"endings\.target has ended the study"):
+        replay(recording)
+
+
+def test_an_ending_that_has_not_come_changes_nothing() -> None:
+    assert replay(of(0, replace(spec(policy=policies.sha(1, 3)), endings=(endings.target(2.0),)), None)) == ()
+
+
+def test_what_was_extended_is_not_replayed() -> None:
+    """1. A study ends. 2. It may be trained further."""
+
+    def extend(cluster: Cluster) -> None:
+        cluster.run()
+        cluster.tell(ExtendStudy(project="default", name="study", max_steps=27))
+
+    with pytest.raises(InvalidStudy, match="has extended or edited the study"):
+        replay(trained(0, policies.asha(min_steps=1), extend))
+
+
+def test_what_was_retried_is_not_replayed() -> None:
+    def fail_and_retry(cluster: Cluster) -> None:
+        trials = cluster.engine.state.studies[1].trials.values()
+        while not any(trial.state is TrialState.FAILED for trial in trials):
+            cluster.act()
+            cluster.fail_training("a")
+        cluster.run()
+        cluster.tell(RetryTrials(project="default", name="study"))
+
+    with pytest.raises(InvalidStudy, match="has retried failed trials"):
+        replay(trained(0, policies.asha(min_steps=1), fail_and_retry))
 
 
 def test_a_policy_that_watches_is_not_replayed() -> None:
