@@ -15,7 +15,8 @@ option stands for a part of a stretch, and evolution does not round.
 - Evaluations run side by side (section 4.3): a bracket's rung waits until the one below has ended; until then the next
   bracket goes on or begins. A result takes its place at once, in whatever order results come.
 
-Nothing is kept but what is noted with each trial: its place in the brackets and its vector. The subpopulations are
+Nothing is kept but what is noted with each trial: its place in the brackets, its vector and, for people to read, from
+whom it came. The subpopulations are
 made anew from all trials, in the order of their numbers; so of equals the later trial's is the member. Where it departs
 from the paper: the ladder is Hippo's, from ``min_steps`` upwards. A trial that diverged or failed takes no place.
 Domains that only some points have keep their part of the vector. Trials that a person added take the places of the
@@ -43,6 +44,9 @@ from hippo_core.proposing.draws import Point, generator
 from hippo_core.proposing.places import place, value
 
 Vector = tuple[float, ...]
+Originated = tuple[Vector, dict[str, Any]]
+"""A vector, and what is noted of whom it came from: trials by their numbers among those drawn."""
+
 PARENTS = 3
 
 
@@ -52,12 +56,14 @@ class Member:
 
     vector: Vector
     cost: float = math.inf  #: less is better; infinite: not evaluated
+    trial: int | None = None  #: whose it is, by its number among those drawn; None: nobody's, it is random
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
     """A trial as evolution sees it."""
 
+    trial: int  #: its number among those drawn
     job: Job | None  #: None: beside the brackets
     level: int
     vector: Vector
@@ -72,14 +78,14 @@ def proposals(task: ProposalTask) -> Iterator[Point]:
     step = evolution.brackets.ladder[evolution.brackets.level(job)]
     for attempt in count():
         promoted = None if attempt else evolution.promoted(job)
-        vector = evolution.vector(job, attempt) if promoted is None else promoted
+        vector, origin = evolution.vector(job, attempt) if promoted is None else promoted
         places = dict(zip(evolution.names, vector, strict=True))
 
         def decide(domain: Domain, places: dict[str, float] = places) -> Any:
             return value(domain, places[name_of(domain)])
 
         notes = {"bracket": job.bracket, "rung": job.rung, "step": step, "vector": list(vector)}
-        yield task.spec.space.decide(decide), notes if promoted is None else {**notes, "promoted": True}
+        yield task.spec.space.decide(decide), {**notes, **origin}
 
 
 class Evolution:
@@ -128,17 +134,18 @@ class Evolution:
                 waits = is_free or pending.get(job, 0) > 0
         return Job(begun, 0)
 
-    def promoted(self, job: Job) -> Vector | None:
+    def promoted(self, job: Job) -> Originated | None:
         """In the first turn of the brackets, the best member of the rung below that was not tried on a job's rung."""
         if job.bracket >= len(self.brackets.ladder) or not job.rung:
             return None
         level = self.brackets.level(job)
         tried = {each.vector for each in self.evaluations if each.level == level}
         below = self.members[level - 1]
-        ranked = (below[index].vector for index in self._best(level - 1))
-        return next((each for each in ranked if each not in tried), None)
+        ranked = (below[index] for index in self._best(level - 1))
+        best = next((each for each in ranked if each.vector not in tried), None)
+        return None if best is None else (best.vector, {"promoted": best.trial})
 
-    def vector(self, job: Job, attempt: int) -> Vector:
+    def vector(self, job: Job, attempt: int) -> Originated:
         """A new vector for a job.
 
         Args:
@@ -148,10 +155,10 @@ class Evolution:
         level = self.brackets.level(job)
         target = sum(each.level == level for each in self.evaluations) % len(self.members[level])
         if job == Job(0, 0):
-            return self.members[0][target].vector if not attempt else self._random(0, target, attempt)
+            return (self._random(0, target, attempt) if attempt else self.members[0][target].vector), {}
         return self._evolved(job, target, attempt)
 
-    def _evolved(self, job: Job, target: int, attempt: int) -> Vector:
+    def _evolved(self, job: Job, target: int, attempt: int) -> Originated:
         """Mutation (rand/1) and binomial crossover, section 3."""
         level = self.brackets.level(job)
         stream = generator(self._seed, self._task.trial, attempt, "evolution")
@@ -161,8 +168,11 @@ class Evolution:
             missing = PARENTS - len(pool)
             pool = [*pool, *(others[index] for index in stream.choice(len(others), missing, replace=False))]
         chosen = [pool[index] for index in stream.choice(len(pool), PARENTS, replace=False)]
-        one, two, three = (self.members[where][index].vector for where, index in chosen)
-        return self._crossed(self.members[level][target].vector, one, two, three, stream)
+        parents = [self.members[where][index] for where, index in chosen]
+        one, two, three = (each.vector for each in parents)
+        member = self.members[level][target]
+        origin = {"parents": [each.trial for each in parents], "target": member.trial}
+        return self._crossed(member.vector, one, two, three, stream), origin
 
     def pool(self, job: Job, target: int) -> list[tuple[int, int]]:
         """The parents for a job, as level and index: of its own rung, or the best of the rung below."""
@@ -202,7 +212,7 @@ class Evolution:
         at_level = [each for each in self.evaluations if each.level == level]
         for turn, each in enumerate(at_level):
             if each.cost is not None and each.cost <= found[turn % size].cost:
-                found[turn % size] = Member(each.vector, each.cost)
+                found[turn % size] = Member(each.vector, each.cost, each.trial)
         return found
 
     def _random(self, level: int, index: int, attempt: int) -> Vector:
@@ -223,6 +233,7 @@ class Evolution:
         values = past.values.get(self.brackets.ladder[level])
         sign = -1.0 if self._task.spec.objectives[0].maximize else 1.0
         return Evaluation(
+            trial=past.trial,
             job=job,
             level=level,
             vector=tuple(past.notes["vector"]) if past.notes else self._placed(past),

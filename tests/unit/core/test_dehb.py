@@ -241,7 +241,9 @@ def test_each_point_is_what_its_place_in_the_brackets_asks_for(
             assert vector == list(living[0][target])
         elif bracket < count and promoted:
             assert vector == promoted[0]
-            assert notes["promoted"]
+            source = notes["promoted"]
+            assert (list(vectors[source]), place_of(history[source], eta, count)[2] * eta) == (vector, step)
+            assert "parents" not in notes
         else:
             size = sizes(eta, count, bracket)[rung]
             pool = (
@@ -259,6 +261,12 @@ def test_each_point_is_what_its_place_in_the_brackets_asks_for(
                 if (depth, place) not in places and (depth, place) != (level, target)
             ]
             assert is_evolved(vector, living[level][target], pool, others, mutation)
+            named = [vectors[each] for each in notes["parents"] if each is not None]
+            if len(named) == 3:
+                assert is_evolved(vector, living[level][target], named, [], mutation)
+            assert (notes["target"] is None) == (groups[level][target] is None)
+            if notes["target"] is not None:
+                assert list(vectors[notes["target"]]) == list(living[level][target])
 
 
 @pytest.mark.parametrize("reduction_factor", [2, 3])
