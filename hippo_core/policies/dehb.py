@@ -191,8 +191,9 @@ class Dehb(Policy):
             if self.trials[heir].job == above
         ]
         values = [each for each in promoted if each is not None]
-        text = f"{sizes[above.rung]} go on"
-        return f"{text}, down to {self._shown(max(values))}" if values else text
+        if not values:
+            return f"{sizes[above.rung]} go on once there are {sizes[job.rung]}"
+        return f"{len(values)} go on, down to {self._shown(max(values))}"
 
     def _place(self, trial: int) -> str:
         """Whether an evolved trial took a place in the population of its step, as its sampler has it."""

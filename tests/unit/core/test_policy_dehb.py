@@ -101,7 +101,7 @@ def test_a_promotion_tells_from_whom_and_with_which_rank():
     assert told.add(0, 0, 0.3) == "evaluated at step 1, rung 0 of bracket 0"
     told.add(0, 0, 0.2)
     told.add(0, 0, 0.1)
-    assert told.policy.standing(0) == "rank 3 of 3 at step 1 of bracket 0, 0.3; 1 go on"
+    assert told.policy.standing(0) == "rank 3 of 3 at step 1 of bracket 0, 0.3; 1 go on once there are 3"
     assert told.add(0, 1, 0.05, promoted=2) == (
         "evaluated at step 3, rung 1 of bracket 0; promoted from trial 2: "
         "rank 1 of 3 at step 1 of bracket 0, 0.1; 1 go on"
