@@ -27,7 +27,7 @@ from hippo_core import arguments
 from hippo_core.arguments import worded
 from hippo_core.errors import InvalidStudy
 from hippo_core.policies.halving import PEERS, Compared, Halving, HalvingSpec, Rules, RungKey, compared
-from hippo_core.policies.policy import Extend, Policy, Values, Verdict
+from hippo_core.policies.policy import Extend, Policy, Verdict
 from hippo_core.policies.stopping_asha import StoppingAsha
 
 

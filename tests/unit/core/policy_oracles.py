@@ -142,7 +142,7 @@ def halving(caller, arguments, compare="trials", most=1, synchronous=False):
 
 
 def last_promotions(caller, arguments, compare="trials", most=1):
-    """By trial, how far it is to be trained where nothing is open: one step up for the best of a bracket with no end."""
+    """By trial, how far it goes where nothing is open: one rung, for the best of a bracket that came to no end."""
     bracket, found = brackets(caller, arguments, most), {}
     for which in set(bracket.values()):
         ours = [trial for number, trial in caller.trials.items() if bracket[number] == which and trial.seen]
