@@ -6,8 +6,9 @@ policy keeps its contract: so the policy of a process that was lost is made agai
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hippo_core.own_policy import Decided, Policy, PolicyContext, PolicyTrial
@@ -68,10 +69,10 @@ class PolicyHost:
         for call in told.calls:
             self._tell(call)
         found: list[Decided] = []
-        while followed := self._ask(self._policy.decide):
+        while followed := self._ask("decide"):
             found += followed
         if not found and told.finish:
-            found = self._ask(self._policy.finish)
+            found = self._ask("finish")
         return found
 
     def _tell(self, call: Call) -> None:
@@ -99,22 +100,23 @@ class PolicyHost:
             case _:
                 raise AssertionError(f"a policy is not told {call!r}")
 
-    def _ask(self, question: Callable[[], Iterable[Decided] | None]) -> list[Decided]:
+    def _ask(self, name: str) -> list[Decided]:
         """Those of its verdicts that change something, which are taken to be carried out."""
-        self.question = question
-        return [each for each in question() or () if self._carry_out(each)]
+        self.question = getattr(self._policy, name)
+        decided = self.question()
+        if not isinstance(decided, Iterable):
+            raise BadVerdict(f"{name} returned {decided!r}: return a list of verdicts, or yield them")
+        return [each for each in map(_in_plain_ints, decided) if self._carry_out(each)]
 
     def _carry_out(self, verdict: Decided) -> bool:
-        if not isinstance(verdict, Extend | Stop):
-            raise BadVerdict(f"it decided {verdict!r}, which is neither Extend nor Stop")
         if not isinstance(verdict.reason, str):
             raise BadVerdict(f"{verdict!r}: reason must be text")
-        trial = self._policy.trials.get(verdict.trial) if isinstance(verdict.trial, int) else None
-        if trial is None or isinstance(verdict.trial, bool):
-            raise BadVerdict(f"{verdict!r}: there is no trial {verdict.trial!r}")
+        trial = self._policy.trials.get(verdict.trial)
+        if trial is None:
+            raise BadVerdict(f"{verdict!r}: there is no trial {verdict.trial}")
         if isinstance(verdict, Stop):
             if not isinstance(verdict.completes, bool):
-                raise BadVerdict(f"{verdict!r}: completes must be True or False")
+                raise BadVerdict(f"{verdict!r}: completes must be True or False, not {verdict.completes!r}")
             changes = not (trial.ended or trial.stopped or trial.done)
             trial.stopped = trial.stopped or changes
             return changes
@@ -126,8 +128,6 @@ class PolicyHost:
 
     def _check_step(self, verdict: Extend, trial: PolicyTrial) -> None:
         every, to = self._policy.context.evaluate_every, verdict.to
-        if not isinstance(to, int) or isinstance(to, bool):
-            raise BadVerdict(f"{verdict!r}: to must be an int")
         if to % every:
             raise BadVerdict(
                 f"{verdict!r}: {to} is no multiple of evaluate_every={every}; self.context.round_up(step) gives one"
@@ -136,6 +136,27 @@ class PolicyHost:
             raise BadVerdict(f"{verdict!r}: trial {trial.number} may be trained up to step {trial.max_steps}")
         if to < max(trial.asked, 1):
             raise BadVerdict(f"{verdict!r}: trial {trial.number} was extended to step {trial.asked} before")
+
+
+def _in_plain_ints(verdict: Any) -> Decided:
+    """A verdict with Python's ints, whatever integers it was given: NumPy's, say."""
+    match verdict:
+        case Extend():
+            return replace(verdict, trial=_int(verdict, "trial"), to=_int(verdict, "to"))
+        case Stop():
+            return replace(verdict, trial=_int(verdict, "trial"))
+        case _:
+            raise BadVerdict(f"it decided {verdict!r}, which is neither Extend nor Stop")
+
+
+def _int(verdict: Decided, name: str) -> int:
+    given = getattr(verdict, name)
+    if not isinstance(given, bool):
+        try:
+            return operator.index(given)
+        except TypeError:
+            pass
+    raise BadVerdict(f"{verdict!r}: {name} must be an int, not {given!r}")
 
 
 # Between processes

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from hippo_core.own_policy import Policy, PolicyContext, PolicyTrial
@@ -154,21 +155,43 @@ def test_an_evaluation_that_is_not_finite_is_no_value() -> None:
     [
         ("go on", "neither Extend nor Stop"),
         (Extend(9, 2, ""), "there is no trial 9"),
-        (Extend(True, 2, ""), "there is no trial True"),
-        (Stop("0", ""), "there is no trial '0'"),
+        (Extend(np.int64(9), 2, ""), "there is no trial 9"),
+        (Extend(True, 2, ""), "trial must be an int, not True"),
+        (Extend(np.True_, 2, ""), "trial must be an int, not "),
+        (Stop("0", ""), "trial must be an int, not '0'"),
+        (Extend([0], 2, ""), "trial must be an int, not [0]"),
         (Extend(0, 3, ""), "3 is no multiple of evaluate_every=2"),
         (Extend(0, 10, ""), "trial 0 may be trained up to step 8"),
-        (Extend(0, 2.0, ""), "to must be an int"),
+        (Extend(0, 2.0, ""), "to must be an int, not 2.0"),
+        (Extend(0, True, ""), "to must be an int, not True"),
         (Extend(0, 0, ""), "trial 0 was extended to step 4 before"),
         (Extend(0, 2, ""), "trial 0 was extended to step 4 before"),
         (Extend(0, 6, None), "reason must be text"),
-        (Stop(0, "", "yes"), "completes must be True or False"),
+        (Stop(0, "", "yes"), "completes must be True or False, not 'yes'"),
     ],
 )
 def test_what_cannot_be_carried_out_is_told_in_words(verdict: Any, words: str) -> None:
     with pytest.raises(BadVerdict) as caught:
         answers(policy(lambda _: [verdict]), told(*BEGIN, ("requested", 0, 4)))
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("method", ["decide", "finish"])
+@pytest.mark.parametrize("returned", [None, 42, Stop(0, "enough")])
+def test_what_is_no_list_of_verdicts_is_a_failure(method: str, returned: Any) -> None:
+    """A ``return`` that was forgotten is not the answer that nothing is to be done."""
+    made = policy((lambda _: returned) if method == "decide" else (lambda _: []), lambda _: returned)
+    with pytest.raises(BadVerdict) as caught:
+        answers(made, told(*BEGIN, finish=True))
+    assert str(caught.value) == f"{method} returned {returned!r}: return a list of verdicts, or yield them"
+
+
+def test_integers_of_numpy_are_integers() -> None:
+    """They come out as Python's, which travel."""
+    verdicts = [Extend(np.int64(0), np.int32(4), "go"), Stop(np.uint8(1), "enough")]  # type: ignore[arg-type]
+    (found,) = answers(policy(lambda _: verdicts), told(*BEGIN))
+    assert found == [Extend(0, 4, "go"), Stop(1, "enough")]
+    assert [verdict_from_json(json.loads(json.dumps(verdict_to_json(each)))) for each in found] == found
 
 
 def test_setup_takes_the_arguments_of_the_study() -> None:
