@@ -140,11 +140,16 @@ def _rest(decision: Decision, study: Study, trial: Trial, reached: int) -> None:
 
 
 def _complete(decision: Decision, study: Study) -> None:
+    waiting = [trial for trial in study.trials.values() if trial.state is TrialState.WAITING]
+    unbegun = sum(not trial.reached for trial in waiting)
     for trial in study.all_members():
         if trial.state is TrialState.PAUSED:
             why = study.policy.standing(trial_of(trial.number))
             reason = f"not promoted beyond step {trial.reached}{': ' if why else ''}{why}"
             change(decision, study, trial, TrialState.STOPPED, reason)
+        elif trial.state is TrialState.WAITING:
+            more = "more " if trial.reached else ""
+            change(decision, study, trial, TrialState.STOPPED, f"its policy asked for nothing {more}of it")
     trials = study.trials.values()
     # Where users decide, a trial that they stop has come to its end.
     stopped = study.policy.patient and any(
@@ -153,9 +158,19 @@ def _complete(decision: Decision, study: Study) -> None:
     if stopped or any(trial.state is TrialState.COMPLETED for trial in trials):
         decision.emit(StudyStateChanged(study=study.id, state=StudyState.COMPLETED, reason=""))
         return
-    ended = [trial for trial in trials if trial.state in {TrialState.FAILED, TrialState.DIVERGED}]
-    ended = ended or [trial for trial in trials if trial.state is TrialState.STOPPED]
-    reason = (
-        f"no trial completed; trial {ended[0].number}: {ended[0].reason}" if ended else "no trial completed"
+    decision.emit(
+        StudyStateChanged(
+            study=study.id, state=StudyState.FAILED, reason=f"no trial completed{_why_none(study, unbegun)}"
+        )
     )
-    decision.emit(StudyStateChanged(study=study.id, state=StudyState.FAILED, reason=reason))
+
+
+def _why_none(study: Study, unbegun: int) -> str:
+    """Why a study has no completed trial; ``unbegun``: how many trials its policy never asked for."""
+    trials = study.trials.values()
+    ended = [trial for trial in trials if trial.state in {TrialState.FAILED, TrialState.DIVERGED}]
+    if unbegun and not ended:
+        were = "trial was" if unbegun == 1 else "trials were"
+        return f"; the policy {study.spec.policy.name} asked for nothing more; {unbegun} {were} never begun"
+    ended = ended or [trial for trial in trials if trial.state is TrialState.STOPPED]
+    return f"; trial {ended[0].number}: {ended[0].reason}" if ended else ""

@@ -32,6 +32,7 @@ from hippo_core.engine.events import PolicyAnswered
 from hippo_core.engine.states import StudyState, TrialState
 from hippo_core.engine.views import study_view
 from hippo_core.errors import HippoError
+from hippo_core.own_policy import Policy
 from hippo_core.policies import Extend, Stop, Verdict
 from hippo_core.policies.hosting import PolicyHost, Round
 from tests.own_policies import Asha, Erratic
@@ -261,6 +262,71 @@ def test_a_study_is_complete_only_when_its_policy_was_asked_whether_anything_fol
     last = [event for event in cluster.journal if isinstance(event, PolicyAnswered)][-1]
     assert last.finish
     assert last.mark == len(study.history)
+
+
+class Choosy(Policy):
+    """Trains so many trials to their end, and never asks for the others."""
+
+    def setup(self, *args: Any, trials: int = 0, to: int = 0) -> None:
+        self.wanted, self.to = trials, to
+
+    def decide(self) -> list[Verdict]:
+        chosen = [trial for trial in self.trials.values() if trial.number < self.wanted and trial.step == 0]
+        return [Extend(trial.number, self.to or trial.max_steps, "chosen") for trial in chosen]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "state", "why"),
+    [
+        ({"trials": 2}, StudyState.COMPLETED, ""),
+        (
+            {},
+            StudyState.FAILED,
+            "no trial completed; the policy my_policy:Choosy asked for nothing more; 6 trials were never begun",
+        ),
+        (
+            {"trials": 5, "to": 1},
+            StudyState.FAILED,
+            "no trial completed; the policy my_policy:Choosy asked for nothing more; 1 trial was never begun",
+        ),
+    ],
+)
+def test_trials_that_a_policy_never_asked_for_are_stopped_when_the_study_ends(
+    arguments: dict[str, int], state: StudyState, why: str
+) -> None:
+    """1. The policy asks for none or few of the trials. 2. No trial is open after the end, and it is said why."""
+    cluster = cluster_of()
+    cluster.policy_classes["my_policy:Choosy"] = Choosy
+    submit(cluster, spec("study", PIECES[:1], policy=policies.own("my_policy:Choosy", arguments)))
+    cluster.run()
+    cluster.restart_server()
+    study = the_study(cluster)
+    assert (study.state, study.reason) == (state, why)
+    others = [trial for trial in study.trials.values() if trial.number >= arguments.get("trials", 0)]
+    assert others
+    assert {(trial.state, trial.reason) for trial in others} == {
+        (TrialState.STOPPED, "its policy asked for nothing of it")
+    }
+
+
+def test_a_trial_that_was_never_begun_is_taken_up_when_the_study_goes_on() -> None:
+    """1. A study ends with trials never begun. 2. It is raised, and its policy asks for them: they are trained."""
+
+    class Late(Policy):
+        def decide(self) -> list[Verdict]:
+            wanted = [trial for trial in self.trials.values() if trial.number == 0 or trial.max_steps > 9]
+            return [Extend(trial.number, trial.max_steps, "it is time") for trial in wanted]
+
+    cluster = cluster_of()
+    cluster.policy_classes["my_policy:Late"] = Late
+    submit(cluster, spec("study", PIECES[:1], policy=policies.own("my_policy:Late", {})))
+    cluster.run()
+    states = [trial.state for trial in the_study(cluster).trials.values()]
+    assert states == [TrialState.COMPLETED] + [TrialState.STOPPED] * (len(states) - 1)
+    cluster.tell(ExtendStudy(project=PROJECT, name="study", max_steps=12))
+    cluster.run()
+    assert {trial.state for trial in the_study(cluster).trials.values()} == {TrialState.COMPLETED}
+    expect_the_same_decisions(cluster)
 
 
 def test_without_a_worker_the_study_says_what_it_waits_for() -> None:
