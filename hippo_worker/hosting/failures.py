@@ -70,13 +70,13 @@ def _lacks_deterministic_form(error: BaseException) -> bool:
 
 def _one_line(error: BaseException, code: Path) -> str:
     if isinstance(error, HippoError):
-        place = _place(error, code)
-        return " ".join(part for part in (error.message.rstrip(), place and f"({place})", error.hint) if part)
+        where = place(error, code)
+        return " ".join(part for part in (error.message.rstrip(), where and f"({where})", error.hint) if part)
     said = _said(error)
-    place = _place(error, code)
+    where = place(error, code)
     line = f"{type(error).__name__}: {said}" if said else type(error).__name__
-    if place:
-        line = f"{line} in {place}"
+    if where:
+        line = f"{line} in {where}"
     remedy = _remedy(error)
     return f"{line}. {remedy}" if remedy else line
 
@@ -109,7 +109,7 @@ def _remedy(error: BaseException) -> str:
     return ""
 
 
-def _place(error: BaseException, code: Path) -> str:
+def place(error: BaseException, code: Path) -> str:
     """File and line in the bundle: of the error itself where it is one of syntax, else of the innermost frame."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{_relative(error.filename, code)}:{error.lineno}"

@@ -14,14 +14,15 @@ import random
 import socket
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from hippo_core.own_policy import Decided, PolicyContext
+from hippo_core.engine.states import FailureClass
+from hippo_core.own_policy import Decided, Policy, PolicyContext
 from hippo_core.policies import OwnSpec, from_json
 from hippo_core.policies.hosting import BadVerdict, PolicyHost, round_from_json, verdict_to_json
-from hippo_worker.hosting.failures import explain
+from hippo_worker.hosting.failures import explain, place
 from hippo_worker.hosting.loading import Code
 from hippo_worker.runner.capture import Capture
 from hippo_worker.runner.finishing import finish
@@ -46,11 +47,16 @@ def run(connection: socket.socket, settings: PolicySettings) -> int:
     _limit_memory(settings.memory_bytes)
     # A study's files lie beside its code, as they do where it was written.
     os.chdir(settings.code)
+    policy: Policy | None = None
     host: PolicyHost | None = None
     try:
         for texts in _frames(connection):
             if host is None:
-                host = _make(settings)
+                spec = from_json(json.loads(settings.policy_json))
+                assert isinstance(spec, OwnSpec)
+                context = _context(settings)
+                policy = _make(settings, spec, context.seed)
+                host = PolicyHost(policy, context, spec.arguments)
             verdicts: list[Decided] = []
             for text in texts:
                 verdicts = host.answer(round_from_json(json.loads(text)))
@@ -59,7 +65,8 @@ def run(connection: socket.socket, settings: PolicySettings) -> int:
             connection.sendall(frame(["decided", decided]))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever user code raises
         traceback.print_exc()
-        connection.sendall(frame(["failed", _in_words(error, host, settings.code.resolve())]))
+        asked = host.question if host is not None else None if policy is None else policy.setup
+        connection.sendall(frame(["failed", _in_words(error, asked, settings)]))
         return 1
     return 0
 
@@ -70,21 +77,22 @@ def _frames(connection: socket.socket) -> Iterator[list[str]]:
         yield from reader.feed(data)
 
 
-def _make(settings: PolicySettings) -> PolicyHost:
-    spec = from_json(json.loads(settings.policy_json))
-    assert isinstance(spec, OwnSpec)
+def _context(settings: PolicySettings) -> PolicyContext:
     known = json.loads(settings.context_json)
-    context = PolicyContext(
+    return PolicyContext(
         objectives=tuple(known["objectives"]),
         maximize=tuple(known["maximize"]),
         evaluate_every=known["evaluate_every"],
         seed=known["seed"],
     )
-    _seed(context.seed)
+
+
+def _make(settings: PolicySettings, spec: OwnSpec, seed: int) -> Policy:
+    _seed(seed)
     code = Code(settings.code)
     policy = code.policy_class(spec.reference)()
     code.require_accounted()
-    return PolicyHost(policy, context, spec.arguments)
+    return policy
 
 
 def _seed(seed: int) -> None:
@@ -95,21 +103,32 @@ def _seed(seed: int) -> None:
     numpy.random.seed(seed)
 
 
-def _in_words(error: BaseException, host: PolicyHost | None, code: Path) -> str:
+def _in_words(error: BaseException, asked: Callable[..., Any] | None, settings: PolicySettings) -> str:
+    """Why a policy failed; ``asked``: its method that was called last, which no trace shows if it was left before."""
+    code = settings.code.resolve()
+    method = _where(asked, code)
     if isinstance(error, BadVerdict):
-        return f"{error}{'' if host is None else _where(host, code)}"
+        return f"{error}; it is decided in {method}" if method else str(error)
     if isinstance(error, SystemExit):
         return f"it called sys.exit({error.code!r})"
-    return explain(error, code).message
+    where = place(error, code) or method
+    found = explain(error, code)
+    if found.failure is FailureClass.MEMORY:
+        line = f"{type(error).__name__} in {where}" if where else type(error).__name__
+        most = f"{settings.memory_bytes / 2**30:g} GiB"
+        return f"{line}. A policy's process has at most {most} of memory: keep less on self, and use smaller arrays"
+    if isinstance(error, TypeError) and where and not place(error, code):  # its arguments do not fit
+        return f"{found.message} in {where}"
+    return found.message
 
 
-def _where(host: PolicyHost, code: Path) -> str:
-    """The method that decided, in file and line."""
-    asked = getattr(host.question, "__code__", None)
-    file = None if asked is None else Path(asked.co_filename)
-    if asked is None or file is None or not file.is_relative_to(code):
+def _where(asked: Callable[..., Any] | None, code: Path) -> str:
+    """A method in file and line; empty where it is none of the study's."""
+    made = getattr(asked, "__code__", None)
+    file = None if made is None else Path(made.co_filename)
+    if made is None or file is None or not file.is_relative_to(code):
         return ""
-    return f"; it is decided in {file.relative_to(code)}:{asked.co_firstlineno}"
+    return f"{file.relative_to(code)}:{made.co_firstlineno}"
 
 
 def _limit_memory(memory_bytes: int) -> None:

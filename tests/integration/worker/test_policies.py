@@ -163,7 +163,16 @@ async def test_what_it_was_not_told_it_cannot_go_on_from(desk: Desk) -> None:
         ("Exiting", "it called sys.exit(3)"),
         ("Crashing", "its process ended by SIGSEGV"),
         ("Leaving", "its process ended with exit code 3"),
-        ("Greedy", "MemoryError"),
+        (
+            "Forgetful",
+            "decide returned None: return a list of verdicts, or yield them; it is decided in user_policies.py:",
+        ),
+        ("Greedy", "MemoryError in user_policies.py:"),
+        (
+            "Greedy",
+            ". A policy's process has at most 4 GiB of memory: keep less on self, and use smaller arrays",
+        ),
+        ("Misnamed", "1 was given in user_policies.py:"),
         ("Undecided", "user_policies:Undecided lacks decide. Write: def decide(self)."),
         ("NoPolicy", "Write: class NoPolicy(hippo.Policy)."),
         ("Lacking", "user_policies has no Lacking. Policies in it: Crashing, Drawing"),
@@ -178,7 +187,10 @@ async def test_a_policy_that_fails_is_told_with_its_line(desk: Desk, policy: str
 
 async def test_arguments_that_it_does_not_take_are_told(desk: Desk) -> None:
     answer = await desk.ask("Mistyped", BEGIN, arguments={"windw": 5})
-    assert "unexpected keyword argument 'windw'" in answer.failed
+    source = (desk.code / "user_policies.py").read_text().splitlines()
+    line = source.index("    def setup(self, window=3):") + 1
+    words = f"Mistyped.setup() got an unexpected keyword argument 'windw' in user_policies.py:{line}"
+    assert answer.failed == f"TypeError: {words}"
 
 
 async def test_an_answer_has_its_time(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

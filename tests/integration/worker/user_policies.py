@@ -99,6 +99,16 @@ class Mistyped(hippo.Policy):
         return []
 
 
+class Forgetful(hippo.Policy):
+    def decide(self):
+        list(self.trials)
+
+
+class Misnamed(hippo.Policy):
+    def decide():
+        return []
+
+
 class Undecided(hippo.Policy):
     pass
 
