@@ -7,12 +7,13 @@ base class from an installed package) is left to the worker, which imports the c
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
 from hippo_client.class_kinds import TRAINER, ClassKind
+from hippo_core.arguments import suggestion
 from hippo_core.errors import InvalidStudy
 
 _FURTHEST_BASE = 20
@@ -72,6 +73,54 @@ def check(reference: str, files: Mapping[str, Path], kind: ClassKind = TRAINER) 
         )
 
 
+def check_arguments(reference: str, names: Iterable[str], files: Mapping[str, Path], kind: ClassKind) -> None:
+    """Refuse arguments that the class's ``setup`` is sure not to take.
+
+    Args:
+        reference: ``module:attribute``, that of a class that :func:`check` let pass.
+        names: Those of the arguments.
+        files: The bundle's files by their names in it.
+        kind: What the class is.
+
+    Raises:
+        InvalidStudy: Its ``setup``, written in the module, has no argument of such a name.
+    """
+    module, _, attribute = reference.partition(":")
+    source = find_module(module, files, kind)
+    setup = None if source is None else _setup(source, attribute, kind, _FURTHEST_BASE)
+    if source is None or setup is None:
+        return
+    known: list[str] = []
+    if isinstance(setup, ast.FunctionDef):
+        if setup.args.kwarg is not None or setup.decorator_list:
+            return
+        by_name = setup.args.args if setup.args.posonlyargs else setup.args.args[1:]
+        known = [each.arg for each in [*by_name, *setup.args.kwonlyargs]]
+    for name in names:
+        if name not in known:
+            what = f"the setup of {attribute}" if isinstance(setup, ast.FunctionDef) else attribute
+            lacking = "argument" if isinstance(setup, ast.FunctionDef) else "setup to take"
+            hint = suggestion(name, known) if known else f"Write: def setup(self, {name})."
+            problem = f"{what} has no {lacking} {name!r} ({source.file.name}:{setup.lineno})."
+            raise InvalidStudy(kind.field, problem, hint)
+
+
+def _setup(source: Source, name: str, kind: ClassKind, depth: int) -> ast.FunctionDef | ast.ClassDef | None:
+    """The ``setup`` of a class; or the class, if neither it nor a base has one; None where the module does not tell."""
+    definition = _definition(source.tree, name)
+    if depth == 0 or not isinstance(definition, ast.ClassDef):
+        return None
+    if definition.decorator_list or definition.keywords or len(definition.bases) != 1:
+        return None
+    own = _definition(definition, "setup")
+    if own is not None:
+        return own if isinstance(own, ast.FunctionDef) else None
+    head, _, rest = ast.unparse(definition.bases[0]).partition(".")
+    if _full_name(source, head, rest) in kind.bases:
+        return definition
+    return None if rest else _setup(source, head, kind, depth - 1)
+
+
 def find_module(name: str, files: Mapping[str, Path], kind: ClassKind) -> Source | None:
     """The module's source, or None where the bundle lacks it.
 
@@ -126,8 +175,8 @@ def _statements(body: ast.AST) -> Iterator[ast.stmt]:
             yield from _statements(node)
 
 
-def _definition(tree: ast.Module, name: str) -> ast.stmt | None:
-    """The last statement of the module that binds the name."""
+def _definition(tree: ast.Module | ast.ClassDef, name: str) -> ast.stmt | None:
+    """The last statement of the module, or of the class, that binds the name."""
     found: ast.stmt | None = None
     for node in _statements(tree):
         if name in _bound(node):

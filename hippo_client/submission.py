@@ -55,6 +55,7 @@ def prepare(study: Study) -> Submission:
     spec = study.spec()
     if isinstance(spec.policy, OwnSpec):
         class_source.check(spec.policy.reference, paths, POLICY)
+        class_source.check_arguments(spec.policy.reference, spec.policy.arguments, paths, POLICY)
     packed = bundle.build(folder, code, exclude)
     return Submission(spec=replace(spec, bundle=packed.digest), bundle=packed)
 

@@ -22,6 +22,9 @@ import helper
 import hippo_client as hippo
 
 class Mine(hippo.Policy):
+    def setup(self, window):
+        self.window = window
+
     def decide(self):
         return []
 
@@ -110,6 +113,47 @@ def test_what_cannot_work_is_refused_before_it_is_sent(place, source, words):
     with pytest.raises(InvalidStudy, match=words) as caught:
         prepare(load(place / "study.py"))
     assert caught.value.field == "policy"
+
+
+@pytest.mark.parametrize(
+    ("classes", "words"),
+    [
+        (
+            "class Mine(hippo.Policy):\n  def setup(self, windw=3, *, wide=1): ...\n",
+            "the setup of Mine has no argument 'window' (my_policy.py:3). Did you mean 'windw'?",
+        ),
+        (
+            "class Base(hippo.Policy):\n  def setup(self): ...\nclass Mine(Base):\n",
+            "the setup of Mine has no argument 'window' (my_policy.py:3). Write: def setup(self, window).",
+        ),
+        (
+            "class Mine(hippo.Policy):\n",
+            "Mine has no setup to take 'window' (my_policy.py:2). Write: def setup(self, window).",
+        ),
+    ],
+)
+def test_an_argument_that_setup_does_not_take_is_refused(place, classes, words):
+    (place / "my_policy.py").write_text(f"import hippo_client as hippo\n{classes}  def decide(self): ...\n")
+    with pytest.raises(InvalidStudy) as caught:
+        prepare(load(place / "study.py"))
+    assert (caught.value.field, words in str(caught.value)) == ("policy", True), str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [
+        "class Mine(hippo.Policy):\n  def setup(self, **others): ...\n",
+        "class Mine(hippo.Policy):\n  def setup(self, /, window): ...\n",
+        "class Mine(hippo.Policy):\n  def setup(self, *, window): ...\n",
+        "class Mine(hippo.Policy):\n  @helper.any\n  def setup(self): ...\n",
+        "class Mine(hippo.Policy):\n  setup = helper.setup\n",
+        "class Mine(helper.Base):\n",
+    ],
+)
+def test_an_argument_that_setup_takes_or_may_take_is_left_to_the_worker(place, classes):
+    text = f"import helper\nimport hippo_client as hippo\n{classes}  def decide(self): ...\n"
+    (place / "my_policy.py").write_text(text)
+    assert spec_of(place).policy.arguments == {"window": 3}
 
 
 def test_the_class_itself_may_be_given():
