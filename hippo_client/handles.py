@@ -107,7 +107,10 @@ class StudyHandle:
         return self._trial(detail.trial)
 
     def wait(self, progress: bool | Progress = True, timeout: float | None = None) -> StudyHandle:
-        """Waits until the study has ended. A paused study has not.
+        """Waits until the study has ended. One that a user paused has not.
+
+        One that the server paused, since its sampler or policy kept failing, is waited for no longer: ``reason`` says
+        why, and ``resume`` tries again.
 
         Args:
             progress: Whether to show how it goes on; or what shows it.
@@ -221,7 +224,7 @@ class StudyHandle:
         )
 
     def resume(self) -> StudyHandle:
-        """Takes it up again after ``pause``."""
+        """Takes it up again after ``pause``, or tries a sampler or a policy again that kept failing."""
         from hippo_wire.v1 import study_pb2
 
         return self._change(

@@ -28,8 +28,9 @@ def run(study: Study, slots: int | None = None, *, progress: bool | Progress = T
     """Trains a study on this machine until it has ended, with live progress.
 
     Starts a server and a worker, or attaches to those that run. Run again, it goes on where it stands; a
-    study that has ended gives its result. Ctrl-C saves what runs and detaches. Where the local supervisor is
-    killed, another one takes over.
+    study that has ended gives its result. Where its sampler or policy keeps failing, the study is paused, its
+    ``reason`` says why, and this returns; run again, it tries again. Ctrl-C saves what runs and detaches.
+    Where the local supervisor is killed, another one takes over.
 
     Args:
         study: The study.

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
-from hippo_core.engine.states import StudyState, TrialState
+from hippo_core.engine.states import ENDED_STUDY_STATES, StudyState, TrialState
 
 if TYPE_CHECKING:
     from hippo_wire.v1 import study_pb2
@@ -24,6 +24,11 @@ def study_state(study: study_pb2.Study) -> StudyState:
     from hippo_wire import enums
 
     return enums.study_state(study.state)
+
+
+def is_over(study: study_pb2.Study) -> bool:
+    """Whether nothing comes of waiting: it has ended, or the server has paused it, as it does not get on."""
+    return (study.given_up and not study.slots_busy) or study_state(study) in ENDED_STUDY_STATES
 
 
 def trial_state(trial: study_pb2.Trial) -> TrialState:

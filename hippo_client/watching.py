@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
-from hippo_client.results import study_state
-from hippo_core.engine.states import ENDED_STUDY_STATES
+from hippo_client.results import is_over
 from hippo_core.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -49,8 +48,8 @@ class Progress(Protocol):
     """Shows a study while it runs. A context manager; all calls come from one thread, between enter and exit.
 
     The order is: any number of ``notice``; ``submitted``, where a study was submitted; then ``show`` and
-    ``notice`` in any order. The last ``show`` is that of the ended study, unless the user detached or does
-    not want to wait any longer.
+    ``notice`` in any order. The last ``show`` is that of the study that has ended or was given up, unless the
+    user detached or does not want to wait any longer.
     """
 
     def __enter__(self) -> Self:
@@ -119,7 +118,7 @@ def fold(messages: Iterator[study_pb2.WatchStudyResponse]) -> Iterator[StudySnap
 
 
 class Watch:
-    """Follows one study until it has ended, through any number of broken streams. A context manager.
+    """Follows one study until it has ended or is given up, through any number of broken streams. A context manager.
 
     Args:
         open_stream: Opens a stream of the study anew.
@@ -199,7 +198,7 @@ class Watch:
                 for snapshot in fold(self._open()):
                     self._arrived.put(snapshot)
                     reached, waits = time.monotonic(), pauses()
-                    if study_state(snapshot.study) in ENDED_STUDY_STATES:
+                    if is_over(snapshot.study):
                         return
             except Unavailable:
                 if time.monotonic() - reached > self._give_up_seconds:

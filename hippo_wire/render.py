@@ -58,6 +58,7 @@ def study(
         slots_total=view.slots_total,
         ending=view.ending,
         endings=view.endings,
+        given_up=view.given_up,
         change_count=view.changes,
         changes=[
             study_pb2.StudyChange(time=timestamp(at), by=by, differences=differences)

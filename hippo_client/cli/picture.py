@@ -171,7 +171,7 @@ def front_words(count: int) -> str:
 
 def reason_words(study: study_pb2.Study) -> str:
     """Why a study is in its state, or what it waits for; with the command that it waits for, where it is that."""
-    if study_state(study) is StudyState.PAUSED:
+    if study_state(study) is StudyState.PAUSED and not study.given_up:  # whose reason says what to do
         return f"{study.reason}; `hippo study resume {study.name}` goes on"
     if needs_worker(study):
         return f"{study.reason}; {_starting_a_worker()}"

@@ -21,7 +21,8 @@ from hippo_client.cli.whole_number import WholeNumber
 def run(study_file: str, slots: int | None, as_json: bool) -> int:
     """Train a study on this machine, with live progress.
 
-    Run again, it goes on where it stands; a finished study prints its result. Ctrl-C saves what runs, and detaches.
+    Run again, it goes on where it stands; a finished study prints its result. Where its sampler or policy keeps
+    failing, it ends with the reason. Ctrl-C saves what runs, and detaches.
     """
     from hippo_client.cli.study_files import load
     from hippo_client.cli.watching import print_result

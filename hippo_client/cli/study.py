@@ -98,7 +98,10 @@ def show(name: str, as_json: bool) -> None:
 @name_argument
 @json_option
 def watch(name: str, as_json: bool) -> int:
-    """Follow a study until it has ended. Ctrl-C stops watching; the study goes on."""
+    """Follow a study until it has ended, or its sampler or policy keeps failing.
+
+    Ctrl-C stops watching; the study goes on.
+    """
     from hippo_client.cli.watching import follow
 
     return follow(name, as_json)
@@ -167,7 +170,7 @@ def pause(name: str, as_json: bool) -> None:
 @name_argument
 @json_option
 def resume(name: str, as_json: bool) -> None:
-    """Take a paused study up again."""
+    """Take a paused study up again, also one that was paused as its sampler or policy kept failing."""
     from hippo_client.cli import calls
 
     _steer(name, "resume", calls.resume, as_json)

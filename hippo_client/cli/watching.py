@@ -52,12 +52,12 @@ def print_result(study: study_pb2.Study, as_json: bool) -> int:
     """Print what a study came to.
 
     Returns:
-        The exit code: whether any trial completed.
+        The exit code: whether any trial completed, and the study has not failed or been given up.
     """
     if as_json:
         print_json(study_json(study))
     else:
         click.echo(study_summary(study))
     completed = study.trial_counts.get(TrialState.COMPLETED.value, 0)
-    failed = study_state(study) is StudyState.FAILED or not completed
+    failed = study.given_up or study_state(study) is StudyState.FAILED or not completed
     return ExitCode.FAILED if failed else ExitCode.DONE

@@ -116,8 +116,8 @@ def _fail(decision: Decision, study: Study, reason: str) -> None:
     )
     if study.policy_failures >= TRIES:
         remedy = (
-            "Correct it and submit the study under another name, which shares what was trained; or, where the worker "
-            f"was at fault, let it be asked again (hippo study resume {study.name})"
+            "Correct it and submit the study under another name, which shares what was trained; where the worker was "
+            f"at fault, hippo study resume {study.name} tries again"
         )
         reason = f"{failure_in_words(study)}. {remedy}"
         decision.emit(StudyStateChanged(study=study.id, state=StudyState.PAUSED, reason=reason))

@@ -183,7 +183,10 @@ def one_line(reason: str) -> str:
 def pause_if_given_up(decision: Decision, study: Study) -> None:
     """Pauses a study that has nothing left to do because its sampler does not get on."""
     if study.proposal is not None and study.proposal.failures >= TRIES:
-        remedy = "Submitted under another name, with another sampler, the study shares what was trained"
+        remedy = (
+            "Submitted under another name, with another sampler, the study shares what was trained; "
+            f"hippo study resume {study.name} tries again"
+        )
         reason = f"{_failure_in_words(study, study.proposal)}. {remedy}"
         decision.emit(StudyStateChanged(study=study.id, state=StudyState.PAUSED, reason=reason))
 

@@ -7,6 +7,7 @@ RETRIED = f"tried again, {AS_ASKED}"
 TAKEN_UP = "taken up again: the study was extended"
 STUDY_STOPPED = "the study was stopped by a user"
 STOPPED = "stopped by a user"
+PAUSED = "paused by a user"
 POLICY_EDITED = "its policy was edited"
 EXTENDED = f"trained further, {AS_ASKED}"
 

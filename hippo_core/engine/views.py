@@ -18,6 +18,7 @@ from hippo_core.engine.spread import evaluations, point_evaluations, step_of
 from hippo_core.engine.state import EngineState, Study, Trial
 from hippo_core.engine.states import StudyState, TrialState, WorkerState
 from hippo_core.engine.trial_paths import CheckpointRef, checkpoints_of, going_through, is_running, walk
+from hippo_core.engine.user_words import PAUSED
 from hippo_core.engine.waiting import trials_waiting_reason, waiting_reason
 from hippo_core.errors import NotFound
 from hippo_core.lease import Lease, Stage
@@ -76,6 +77,7 @@ class StudyView:
     slots_busy: int
     slots_total: int
     waits_for_points: bool  #: whether its reason is that it wants points from outside
+    given_up: bool  #: whether the server paused it, since its sampler or policy kept failing
 
     @property
     def best_trial(self) -> TrialView | None:
@@ -463,6 +465,7 @@ def _study_view(state: EngineState, study: Study, ran_seconds: float) -> StudyVi
             len(worker.slots) for worker in state.workers.values() if worker.state is WorkerState.LIVE
         ),
         waits_for_points=reason == wants_in_words(study),
+        given_up=study.state is StudyState.PAUSED and reason != PAUSED,
     )
 
 

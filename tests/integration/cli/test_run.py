@@ -117,6 +117,22 @@ def test_a_failed_trial_tells_why_and_can_be_retried(shell: Shell, tmp_path: Pat
     assert shell.json("run", str(study))["trials"]["completed"] == 3
 
 
+def test_a_sampler_that_keeps_failing_ends_run_and_watch_with_the_reason(
+    shell: Shell, tmp_path: Path
+) -> None:
+    """1. It fails when it is asked for a point, three times: run ends. 2. Who watches later is told the same."""
+    file = write_study(tmp_path / "study", branches=2)
+    sampler = 'samplers.optuna("TPESampler", n_startup_trials=-5, n_ei_candidates=-2), max_trials=8'
+    source = file.read_text().replace("import schedules, space", "import samplers, schedules, space")
+    file.write_text(source.replace('name="walk"', f'name="walk", sampler={sampler}'))
+    for arguments in (["run", str(file)], ["study", "watch", "walk"]):
+        done = shell.run(*arguments)
+        assert done.returncode == 1, done.stderr
+        assert "the sampler optuna has failed 3 times" in done.stdout
+        assert "hippo study resume walk tries again" in done.stdout
+        assert "goes on" not in done.stdout
+
+
 def test_an_invalid_study_starts_nothing(shell: Shell, tmp_path: Path) -> None:
     study = write_study(tmp_path / "study")
     study.write_text(study.read_text().replace("max_steps=4", "max_steps=0"))

@@ -289,7 +289,7 @@ def test_a_policy_that_fails_pauses_its_study_and_no_other(
             reason = study(client, name).reason
             assert reason.startswith("the policy own_policies:Asha has failed 3 times in a row: ")
             assert words in reason
-            assert reason.endswith(f"let it be asked again (hippo study resume {name})")
+            assert reason.endswith(f"where the worker was at fault, hippo study resume {name} tries again")
         until(is_in(client, study_pb2.STUDY_STATE_COMPLETED, "good"), "the end of the other")
         worker.answers = worker.host
         client.studies.ResumeStudy(study_pb2.ResumeStudyRequest(name=names[0], request_id="resume"))

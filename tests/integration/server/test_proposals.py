@@ -139,7 +139,8 @@ def test_a_sampler_that_fails_pauses_its_study_and_no_other(start_bad: Start, na
     reason = study(client, "bad").reason
     assert reason.startswith("the sampler optuna has failed 3 times to propose trial 0: ")
     assert words in reason
-    assert reason.endswith("with another sampler, the study shares what was trained")
+    assert reason.endswith("the study shares what was trained; hippo study resume bad tries again")
+    assert study(client, "bad").given_up
 
 
 def test_a_study_says_that_it_waits_for_its_sampler(start_bad: Start) -> None:

@@ -54,5 +54,5 @@ def explanation(trial_message, *events):
     return message
 
 
-def update(*trials, state=study_pb2.STUDY_STATE_RUNNING):
-    return study_pb2.WatchStudyResponse(study=study(state=state), trials=trials)
+def update(*trials, state=study_pb2.STUDY_STATE_RUNNING, **changes):
+    return study_pb2.WatchStudyResponse(study=study(state=state, **changes), trials=trials)

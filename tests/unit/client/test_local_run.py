@@ -112,6 +112,13 @@ def test_a_paused_study_goes_on(attachment, service, folder):
     ]
 
 
+def test_a_study_that_is_given_up_is_waited_for_no_longer(attachment, service, folder):
+    service.watches = [
+        [messages.update(), messages.update(state=study_pb2.STUDY_STATE_PAUSED, given_up=True)]
+    ]
+    assert hippo.run(load(folder / "study.py"), progress=False).last_heard.given_up
+
+
 def test_a_server_that_dies_before_it_has_the_study_is_waited_for(attachment, service, folder):
     service.failing_uploads = 2
     service.watches = [[messages.update(state=DONE)]]

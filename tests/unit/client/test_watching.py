@@ -12,6 +12,7 @@ from hippo_wire.v1 import study_pb2
 from tests.unit.client import messages
 
 WAITING, RUNNING = study_pb2.TRIAL_STATE_WAITING, study_pb2.TRIAL_STATE_RUNNING
+RUNS, PAUSED = study_pb2.STUDY_STATE_RUNNING, study_pb2.STUDY_STATE_PAUSED
 COMPLETED = study_pb2.STUDY_STATE_COMPLETED
 
 
@@ -63,6 +64,23 @@ def test_a_study_is_watched_until_it_has_ended(client, service):
         study_pb2.STUDY_STATE_RUNNING,
         COMPLETED,
     ]
+
+
+def test_a_study_that_a_user_paused_is_watched_and_one_that_was_given_up_until_nothing_runs(client, service):
+    """1. It runs. 2. A user pauses it, and it goes on. 3. The server gives it up; a slot still saves. 4. None does."""
+    service.add(messages.study())
+    service.watches = [
+        [
+            messages.update(messages.trial(0)),
+            messages.update(state=PAUSED),
+            messages.update(),
+            messages.update(state=PAUSED, given_up=True, slots_busy=1),
+            messages.update(state=PAUSED, given_up=True),
+            messages.update(state=COMPLETED),
+        ]
+    ]
+    states = [snapshot.study.state for snapshot in client.watch("digits")]
+    assert states == [RUNS, PAUSED, RUNS, PAUSED, PAUSED]
 
 
 def test_a_broken_stream_is_opened_again(client, service):

@@ -394,9 +394,10 @@ def test_after_three_failures_in_a_row_the_study_pauses_until_it_is_resumed() ->
     assert the_study(cluster).state is StudyState.PAUSED
     assert the_study(cluster).reason == (
         "the policy my_policy:Asha has failed 3 times in a row: ValueError: no in my_policy.py:7. Correct it and "
-        "submit the study under another name, which shares what was trained; or, where the worker was at fault, let "
-        "it be asked again (hippo study resume study)"
+        "submit the study under another name, which shares what was trained; where the worker was at fault, hippo "
+        "study resume study tries again"
     )
+    assert study_view(cluster.engine, PROJECT, "study").given_up
     assert cluster.consultations_wanted() == []
     cluster.tell(ResumeStudy(project=PROJECT, name="study"))
     assert [wanted.failures for wanted in cluster.consultations_wanted()] == [0]

@@ -307,6 +307,7 @@ def test_a_paused_or_stopped_study_wants_nothing() -> None:
     cluster = running()
     cluster.tell(PauseStudy(project=PROJECT, name="study"))
     assert cluster.proposals_wanted() == []
+    assert not study_view(cluster.engine, PROJECT, "study").given_up
     cluster.tell(ResumeStudy(project=PROJECT, name="study"))
     assert [wanted.trial for wanted in cluster.proposals_wanted()] == [0]
     late = answer(cluster)
@@ -374,8 +375,10 @@ def test_after_its_last_try_a_sampler_is_not_asked_and_the_study_pauses_when_not
     assert study.state is StudyState.PAUSED
     assert study.reason == (
         "the sampler tpe has failed 3 times to propose trial 2: ValueError: no. "
-        "Submitted under another name, with another sampler, the study shares what was trained"
+        "Submitted under another name, with another sampler, the study shares what was trained; "
+        "hippo study resume study tries again"
     )
+    assert study_view(cluster.engine, PROJECT, "study").given_up
     assert {trial.state for trial in study.trials.values()} == {TrialState.COMPLETED}
     cluster.restart_server()
     cluster.tell(ResumeStudy(project=PROJECT, name="study"))
