@@ -1,4 +1,4 @@
-"""Any of Optuna's samplers, by name."""
+"""Any of Optuna's samplers, by its class or the name of it."""
 
 from __future__ import annotations
 
@@ -21,6 +21,10 @@ NOT_TAKEN: Mapping[str, str] = {
 }
 
 
+#: Where classes come from that can be named to the server.
+THEIRS = frozenset({"optuna", "optuna_integration"})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Optuna(Learning):
     """A sampler of Optuna's, as it is installed where the server runs.
@@ -41,25 +45,21 @@ class Optuna(Learning):
 def optuna(name: Any, /, **arguments: Any) -> Optuna:
     """A sampler of Optuna's: ``samplers.optuna("TPESampler", multivariate=True)``.
 
+    Or by the class itself: ``samplers.optuna(optuna.samplers.TPESampler, multivariate=True)``.
+
     It is made anew for each proposal, where the server runs, with a seed that follows from the study's and the trial's
     number; what it keeps in the attributes of trials is kept. Whether there is such a sampler with such arguments, the
     server says at submission.
 
     Args:
-        name: Of the class, or the class itself.
+        name: Of the class, or the class itself; one of Optuna's own.
         arguments: Of its constructor: numbers, text, bool, None, and lists and dicts of these.
 
     Raises:
-        InvalidStudy: It is no class, or an argument is no plain data.
+        InvalidStudy: It is no class, or none of Optuna's, or an argument is no plain data.
     """
     label = "samplers.optuna"
-    found = name.__name__ if isinstance(name, type) else name
-    if not isinstance(found, str):
-        raise InvalidStudy(
-            label,
-            f"a {type(name).__name__} cannot be sent to the server",
-            f'Give the name of the class and its arguments: samplers.optuna("{type(name).__name__}", ...).',
-        )
+    found = name if isinstance(name, str) else _name_of(name, label)
     if not found.isidentifier() or found.startswith("_"):
         raise InvalidStudy(label, f"{found!r} is not the name of a sampler", 'For example "TPESampler".')
     if found in NOT_TAKEN:
@@ -77,3 +77,24 @@ def optuna(name: Any, /, **arguments: Any) -> Optuna:
             ) from None
         arguments[key] = plain
     return Optuna(name=found, arguments=dict(sorted(arguments.items())))
+
+
+def _name_of(given: Any, label: str) -> str:
+    """The name of a class of Optuna's."""
+    found = given if isinstance(given, type) else type(given)
+    name: str = found.__name__
+    if found.__module__ == "builtins":
+        raise InvalidStudy(label, f"{given!r} is no sampler of Optuna's", 'For example "TPESampler".')
+    if found.__module__.partition(".")[0] not in THEIRS:
+        raise InvalidStudy(
+            label,
+            f"{name} is none of Optuna's own samplers, and no other is sent to the server",
+            "Search with it in a process of yours: sampler=samplers.outside(), and ask() and tell().",
+        )
+    if found is not given:
+        raise InvalidStudy(
+            label,
+            f"takes the class {name}, not an instance of it, which cannot be sent to the server",
+            f'Give the class, or its name, with the arguments: samplers.optuna("{name}", ...).',
+        )
+    return name

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 
 from hippo_core import policies, samplers, space
 from hippo_core.errors import InvalidStudy
@@ -47,6 +48,14 @@ def test_points_of_a_sampler_that_learns_are_random_stand_ins(sampler: samplers.
     assert sampler.learns
     assert sampler.count(searched) is None
     assert sampler.point(searched, 3, 5) == samplers.random().point(searched, 3, 5)
+
+
+class Own(BaseSampler):  # type: ignore[misc]
+    def infer_relative_search_space(self, study: Any, trial: Any) -> Any: ...
+
+    def sample_relative(self, study: Any, trial: Any, search_space: Any) -> Any: ...
+
+    def sample_independent(self, study: Any, trial: Any, param_name: Any, param_distribution: Any) -> Any: ...
 
 
 WRONG: list[tuple[Callable[[], object], str, str]] = [
@@ -92,7 +101,17 @@ WRONG: list[tuple[Callable[[], object], str, str]] = [
     (lambda: samplers.optuna("os.system"), "samplers.optuna", "not the name of a sampler"),
     (lambda: samplers.optuna("TPESampler", seed=1), "samplers.optuna.seed", "the study's"),
     (lambda: samplers.optuna("TPESampler", gamma=len), "samplers.optuna.gamma", "cannot be written as JSON"),
-    (lambda: samplers.optuna(object()), "samplers.optuna", 'samplers.optuna("object", ...)'),
+    (lambda: samplers.optuna(object()), "samplers.optuna", "is no sampler of Optuna's"),
+    (lambda: samplers.optuna(int), "samplers.optuna", "is no sampler of Optuna's"),
+    (lambda: samplers.optuna(RandomSampler), "samplers.optuna", "Use samplers.random()."),
+    (
+        lambda: samplers.optuna(TPESampler()),
+        "samplers.optuna",
+        "the class TPESampler, not an instance of it, which cannot be sent to the server Give the class, or its name, "
+        'with the arguments: samplers.optuna("TPESampler", ...).',
+    ),
+    (lambda: samplers.optuna(Own), "samplers.optuna", "Own is none of Optuna's own samplers"),
+    (lambda: samplers.optuna(Own()), "samplers.optuna", "sampler=samplers.outside()"),
     (lambda: samplers.from_json({"sampler": "optuna"}), "sampler", "name and arguments"),
     (lambda: samplers.from_json({"sampler": "tpee"}), "sampler", "Did you mean 'tpe'?"),
     (
@@ -129,9 +148,6 @@ def test_wrong_samplers_name_the_place_and_the_remedy(
 
 
 def test_a_class_is_as_good_as_its_name() -> None:
-    class TPESampler:
-        pass
-
     assert samplers.optuna(TPESampler, multivariate=True) == samplers.optuna("TPESampler", multivariate=True)
 
 
