@@ -25,6 +25,7 @@ from hippo_client.gantt_svg import draw
 from hippo_client.recordings import load
 from hippo_client.study import Study
 from hippo_core import simulation
+from hippo_core.arguments import integer
 from hippo_core.errors import InvalidStudy
 from hippo_core.simulation import (
     Costs,
@@ -61,7 +62,7 @@ __all__ = [
 
 def simulate(
     *studies: Study,
-    slots: int = 1,
+    slots: int | None = None,
     hosts: Sequence[Host] | None = None,
     recorded: Recording | None = None,
     beyond: Beyond = "error",
@@ -75,8 +76,8 @@ def simulate(
 
     Args:
         studies: What is submitted; by default the recorded study itself, where one is given.
-        slots: How many paths are trained at a time, all the time, where no hosts are given.
-        hosts: The workers, with when they come and are lost.
+        slots: How many paths are trained at a time, all the time; by default 1.
+        hosts: In their place the workers, with when they come and are lost.
         recorded: A study that was trained: its metrics are the response, and steps and evaluations take what they took
             there, unless costs are given. A sampler that learns proposes what it proposed there, where the space is the
             same; its further points, and those of other spaces, are random.
@@ -92,7 +93,12 @@ def simulate(
         InvalidStudy: The arguments do not fit each other, the response does not know what is trained, or the
             studies cannot end on these slots.
     """
+    if hosts is not None and slots is not None:
+        raise InvalidStudy("slots", "are the hosts' already", "Give either slots or hosts.")
+    integer(seed, "seed", 0)
     specs = [study.spec() for study in studies]
+    if recorded is None and beyond != "error":
+        raise InvalidStudy("beyond", "is about what was not recorded", "Give recorded, too, or leave it out.")
     if recorded is not None:
         if response is not None:
             raise InvalidStudy("response", "is the record's already", "Give either recorded or response.")
@@ -101,7 +107,7 @@ def simulate(
         costs = costs or recorded.costs()
     return simulation.simulate(
         specs,
-        hosts if hosts is not None else [Host(name="slots", slots=slots)],
+        hosts if hosts is not None else [Host(name="slots", slots=1 if slots is None else slots)],
         response=response,
         costs=costs,
         arrivals=arrivals,

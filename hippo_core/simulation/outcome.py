@@ -209,6 +209,9 @@ def simulate(
     """
     _check(studies, hosts, arrivals)
     _check_repeats(studies, response)
+    if isinstance(response, RecordedMetrics):
+        for spec in studies:
+            response.require(spec)
     costs = costs or Costs()
     simulator = Simulator(
         hosts,

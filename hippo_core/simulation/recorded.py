@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from hippo_core.arguments import suggestion
 from hippo_core.errors import InvalidStudy
 from hippo_core.simulation.beyond import Continuation, Gaps
 from hippo_core.simulation.response import Model, TrainingFailed
@@ -89,6 +90,21 @@ class RecordedMetrics:
     def metrics(self) -> Iterable[Recorded]:
         """All that are recorded."""
         return (each for each in self._metrics if each is not None)
+
+    def require(self, spec: StudySpec) -> None:
+        """Checks that what a study is judged by is recorded; where nothing is, whatever is trained first is told.
+
+        Raises:
+            InvalidStudy: It is not; names the metrics that are.
+        """
+        names = {name for each in self.metrics() for name in each}
+        for objective in spec.objectives:
+            if names and objective.metric not in names:
+                raise InvalidStudy(
+                    "maximize" if objective.maximize else "minimize",
+                    f"{objective.metric!r} of the study '{spec.name}' is not recorded",
+                    suggestion(objective.metric, sorted(names)),
+                )
 
     def recorded_steps(self, values: Iterable[Mapping[str, Scalar]]) -> int:
         """How many of a trial's first steps are recorded."""

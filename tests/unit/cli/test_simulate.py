@@ -240,6 +240,16 @@ def test_beyond_a_record_is_an_error_or_made_up(
     assert "Made up: 2 steps of 1 trial, beyond the record." in printed
 
 
+def test_a_metric_that_is_not_recorded_is_a_usage_error(
+    record: Path, study_file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path(study_file).write_text(RECORDED.replace("MAX_STEPS", "2").replace('"accuracy"', '"score"'))
+    assert call(["simulate", study_file, "--slots", "1", "--recorded", str(record)]) == 2
+    error = capsys.readouterr().err
+    assert "maximize: 'score' of the study 'study' is not recorded" in error
+    assert "Known are: accuracy." in error
+
+
 def test_without_a_study_file_the_recorded_study_is_simulated(
     record: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -99,6 +99,26 @@ def test_a_table_is_a_response():
     assert simulation.simulate(study("one", 0.1), response=response).studies[0].best_value == 0.9
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"beyond": "x"}, "beyond: is about what was not recorded Give recorded, too"),
+        ({"seed": "a"}, "seed: must be an int, not 'a'"),
+        ({"seed": -1}, "seed: must be at least 0"),
+        ({"slots": 2, "hosts": [simulation.Host(name="a", slots=1)]}, "slots: are the hosts' already"),
+    ],
+)
+def test_arguments_that_come_to_nothing_are_refused(arguments, said):
+    with pytest.raises(hippo.errors.InvalidStudy, match=said):
+        simulation.simulate(study("one", 0.1), **arguments)
+
+
+def test_a_metric_that_is_not_recorded_is_told_with_those_that_are():
+    recorded = simulation.RecordedMetrics([([{"lr": 0.1}] * 9, {9: {"error": 0.5, "loss": 0.1}})])
+    with pytest.raises(hippo.errors.InvalidStudy, match=r"maximize: 'accuracy' .* Known are: error, loss"):
+        simulation.simulate(study("one", 0.1), response=recorded)
+
+
 def test_a_record_and_another_response_exclude_each_other():
     response = simulation.RecordedMetrics()
     recorded = simulation.Recording(
