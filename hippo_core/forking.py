@@ -86,12 +86,19 @@ def _checked(spec: StudySpec, parent: Hyperparameters, name: str, written: Any) 
         raise InvalidStudy(
             where,
             f"is of kind {needed.value}, and the program's is {kind.value}",
-            "Kinds are fixed when a study is submitted: give it a value of that kind, or submit another study whose "
-            f"space has space.choice(..., type={needed.value}) there.",
+            f"Kinds are fixed when a study is submitted: {_remedy(kind, needed)}.",
         )
     if isinstance(entries[name], schedule_forms.Schedule):
         return part_to_json(entries[name])
     return part_to_json(normalise(entries[name], kind))
+
+
+def _remedy(kind: Kind, needed: Kind) -> str:
+    """What to do where a value of a kind is needed and the program's is another."""
+    give = "a whole number" if kind is Kind.INT else "a number"
+    if needed is Kind.FLOAT:
+        return f"give {give}, or submit another study whose space has space.choice(..., type=float) there"
+    return f"give {give}, or submit another study in whose space such a value is among the options there"
 
 
 def _joined(before: Any, at: int, after: Any) -> Any:
