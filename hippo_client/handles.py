@@ -192,6 +192,8 @@ class StudyHandle:
     def to_optuna(self, storage: Any = None, name: str | None = None) -> optuna.Study:
         """It as an ``optuna.Study``, for Optuna's plots and importances.
 
+        Hippo does not bring what these need beside Optuna: ``pip install plotly scikit-learn``.
+
         Parameters are what was drawn, by the names of the domains; an option of a choice that is a schedule or a
         sub-space has its text for a value. Trials that completed are COMPLETE, stopped ones PRUNED, failed and diverged
         ones FAIL, all others RUNNING. Evaluations are intermediate values, where there is one objective. Trials that

@@ -49,7 +49,8 @@ class Study:
         resources: What training one trial takes.
         priority: Studies with a higher one are trained first.
         initial: Points to try first, whatever the sampler: each a dict by hyper-parameter of values as a trial has
-            them, an option of a choice as it is written in the space; or ``trial.hyperparameters`` of an earlier one.
+            them, an option of a choice as it is written in the space; or ``trial.hyperparameters`` of an earlier one
+            that was not forked.
         endings: What ends the study before all its trials have come to their end, e.g.
             ``[endings.timeout(hours=2), endings.target(0.97)]``: the first that holds.
         code: Further folders with code, relative to the study file.

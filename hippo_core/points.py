@@ -1,7 +1,8 @@
 """Points that a person writes: one value for each hyper-parameter, as a trial has them, read as an assignment.
 
 A value stands for a draw: a number for a domain of numbers, an option as it is written for a choice, a schedule with
-its numbers for one with domains in it. ``trial.hyperparameters`` of an earlier trial can be given back as it is.
+its numbers for one with domains in it. ``trial.hyperparameters`` of an earlier trial can be given back as it is, unless
+it was forked: its schedules join the parent's with what was changed, and are no part of the space.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from hippo_core.schedule_forms import Part, Schedule
 from hippo_core.space import Space
 from hippo_core.space_reading import part_from_json
 from hippo_core.values import Scalar, normalise_float, scalar_from_json, scalar_to_json, typed
+
+_FORKED = "The schedules of a forked trial are no part of the space: give what held before or after the fork."
 
 Given = Mapping[str, Any]
 Draws = dict[str, Scalar]
@@ -181,10 +184,15 @@ def _read_choice(choice: Choice, value: Part, place: str) -> Draws:
         except InvalidStudy:
             continue
         return draws
-    raise InvalidStudy(place, f"{_shown(value)} is none of its options", "Write it as in the space.")
+    hint = (
+        f"Write it as in the space. {_FORKED}" if isinstance(value, Schedule) else "Write it as in the space."
+    )
+    raise InvalidStudy(place, f"{_shown(value)} is none of its options", hint)
 
 
 def _read_number(domain: Domain, value: Part, place: str) -> Scalar:
+    if isinstance(value, Schedule):
+        raise InvalidStudy(place, f"{_shown(value)} is no number, as the space has one here", _FORKED)
     if isinstance(domain, Integer):
         found: Scalar = int(value) if isinstance(value, float) and value.is_integer() else value
     else:
@@ -208,7 +216,8 @@ def _read_schedule(part: Schedule, value: Part, place: str) -> Draws:
     ours = dict(part.children())
     theirs = dict(value.children()) if isinstance(value, Schedule) and value.kind == part.kind else None
     if theirs is None or ours.keys() != theirs.keys():
-        raise InvalidStudy(place, f"{_shown(value)} is not a {part.kind} as in the space")
+        hint = _FORKED if isinstance(value, Schedule) else ""
+        raise InvalidStudy(place, f"{_shown(value)} is not a {part.kind} as in the space", hint)
     draws: Draws = {}
     for path, each in ours.items():
         if not isinstance(each, Choice | Domain | Schedule) and not _equal(each, theirs[path]):

@@ -151,6 +151,25 @@ def test_a_schedule_whose_fixed_part_is_another_is_told_what_to_write_there() ->
     read(searched, {"lr": schedules.piecewise([0.05, 0.5], milestones=[3])})
 
 
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        (space.uniform(0, 1), "this piecewise is no number, as the space has one here"),
+        (space.integer(0, 1), "this piecewise is no number, as the space has one here"),
+        (space.choice([0.25, 0.5]), "this piecewise is none of its options Write it as in the space."),
+        (schedules.cosine(space.uniform(0, 1), 0, 3), "this piecewise is not a cosine as in the space"),
+    ],
+)
+def test_a_forked_trial_is_no_point_and_the_remedy_is_told(part: Any, words: str) -> None:
+    forked = {"schedule": "piecewise", "values": [0.5, 0.25], "milestones": [3]}
+    with pytest.raises(InvalidStudy) as caught:
+        read({"x": part}, {"x": forked})
+    remedy = (
+        "The schedules of a forked trial are no part of the space: give what held before or after the fork."
+    )
+    assert str(caught.value) == f"initial[0]['x']: {words} {remedy}"
+
+
 def test_constants_may_be_given_if_they_are_right() -> None:
     assert read(SMALL, {**GOOD, "fixed": 3.0}) == {"c": 1, "q": 0.25, "x": 0.5}
 
