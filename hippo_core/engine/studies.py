@@ -36,7 +36,7 @@ from hippo_core.engine.requests import open_request
 from hippo_core.engine.state import Study
 from hippo_core.engine.states import ENDED_STUDY_STATES, StudyState, TrialState
 from hippo_core.engine.stopping import stop_one, stop_trials
-from hippo_core.engine.user_words import RETRIED, STOPPED, STUDY_STOPPED
+from hippo_core.engine.user_words import PAUSED, RETRIED, STOPPED, STUDY_STOPPED
 from hippo_core.errors import Conflict, InvalidStudy
 from hippo_core.policies.own import own_code
 from hippo_core.policies.policy import round_up
@@ -139,7 +139,7 @@ def pause(decision: Decision, command: PauseStudy) -> None:
     if study.state is StudyState.PAUSED:
         return
     _expect(study, StudyState.RUNNING, "paused")
-    decision.emit(StudyStateChanged(study=study.id, state=StudyState.PAUSED, reason="paused by a user"))
+    decision.emit(StudyStateChanged(study=study.id, state=StudyState.PAUSED, reason=PAUSED))
 
 
 def resume(decision: Decision, command: ResumeStudy) -> None:
