@@ -102,7 +102,7 @@ def test_a_table_is_a_response():
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"beyond": "x"}, "beyond: is about what was not recorded Give recorded, too"),
+        ({"beyond": "x"}, "beyond: is about what was not recorded. Give recorded, too"),
         ({"seed": "a"}, "seed: must be an int, not 'a'"),
         ({"seed": -1}, "seed: must be at least 0"),
         ({"slots": 2, "hosts": [simulation.Host(name="a", slots=1)]}, "slots: are the hosts' already"),

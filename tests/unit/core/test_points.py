@@ -154,10 +154,10 @@ def test_a_schedule_whose_fixed_part_is_another_is_told_what_to_write_there() ->
 @pytest.mark.parametrize(
     ("part", "words"),
     [
-        (space.uniform(0, 1), "this piecewise is no number, as the space has one here"),
-        (space.integer(0, 1), "this piecewise is no number, as the space has one here"),
-        (space.choice([0.25, 0.5]), "this piecewise is none of its options Write it as in the space."),
-        (schedules.cosine(space.uniform(0, 1), 0, 3), "this piecewise is not a cosine as in the space"),
+        (space.uniform(0, 1), "this piecewise is no number, as the space has one here."),
+        (space.integer(0, 1), "this piecewise is no number, as the space has one here."),
+        (space.choice([0.25, 0.5]), "this piecewise is none of its options. Write it as in the space."),
+        (schedules.cosine(space.uniform(0, 1), 0, 3), "this piecewise is not a cosine as in the space."),
     ],
 )
 def test_a_forked_trial_is_no_point_and_the_remedy_is_told(part: Any, words: str) -> None:

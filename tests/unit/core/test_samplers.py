@@ -107,7 +107,7 @@ WRONG: list[tuple[Callable[[], object], str, str]] = [
     (
         lambda: samplers.optuna(TPESampler()),
         "samplers.optuna",
-        "the class TPESampler, not an instance of it, which cannot be sent to the server Give the class, or its name, "
+        "the class TPESampler, not an instance of it, which cannot be sent to the server. Give the class, or its name, "
         'with the arguments: samplers.optuna("TPESampler", ...).',
     ),
     (lambda: samplers.optuna(Own), "samplers.optuna", "Own is none of Optuna's own samplers"),
