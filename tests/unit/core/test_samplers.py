@@ -117,7 +117,7 @@ WRONG: list[tuple[Callable[[], object], str, str]] = [
     (
         lambda: study({"x": space.uniform(0, 1)}, sampler=samplers.cma_es(), max_trials=5),
         "sampler",
-        "only 'x' Use samplers.tpe()",
+        "only 'x'. Use samplers.tpe()",
     ),
     (
         lambda: study(NUMBERS, sampler=samplers.cma_es(), max_trials=5, objectives=TWO),
