@@ -338,17 +338,17 @@ class StudyHandle:
         return tuple(answer.differences)
 
     def retry(self) -> int:
-        """Opens all failed trials again.
+        """Opens all failed trials again, but for those that a fork has replaced; ``warnings`` tells of these.
 
         Returns:
-            How many there were.
+            How many were opened.
         """
         from hippo_wire.v1 import study_pb2
 
         response = self._studies.RetryTrials(
             study_pb2.RetryTrialsRequest(request_id=new_request_id(), name=self.name), timeout=CHANGE_SECONDS
         )
-        self._message = response.study
+        self._message, self.warnings = response.study, tuple(response.warnings)
         return response.trial_count
 
     def fork(self, trial: int, at: int, hyperparameters: Mapping[str, Any]) -> Trial:

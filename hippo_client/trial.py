@@ -169,7 +169,7 @@ class Trial:
         """Opens it again after it failed.
 
         Raises:
-            Conflict: It has not failed.
+            Conflict: It has not failed, or a fork has taken its place in the population.
         """
         from hippo_client.handles import CHANGE_SECONDS
         from hippo_wire.v1 import study_pb2

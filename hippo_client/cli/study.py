@@ -321,6 +321,8 @@ def retry(name: str, as_json: bool) -> None:
     with connect() as client:
         response = calls.retry(client, name)
         say(f"{plural(response.trial_count, 'trial')} opened again.")
+        for warning in response.warnings:
+            say(f"Warning: {warning}.")
         _print(response.study, as_json)
 
 

@@ -69,6 +69,7 @@ Result = (
     studies.Submitted
     | changes.Edited
     | studies.TrialExtended
+    | studies.TrialsRetried
     | workers.Registered
     | reports.Accepted
     | int

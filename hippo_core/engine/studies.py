@@ -33,11 +33,12 @@ from hippo_core.engine.points import continued, drawn_otherwise, further_points
 from hippo_core.engine.policy_answers import forgive
 from hippo_core.engine.proposals import renew_failed
 from hippo_core.engine.requests import open_request
-from hippo_core.engine.state import Study
+from hippo_core.engine.state import Study, Trial
 from hippo_core.engine.states import ENDED_STUDY_STATES, StudyState, TrialState
 from hippo_core.engine.stopping import stop_one, stop_trials
 from hippo_core.engine.user_words import PAUSED, RETRIED, STOPPED, STUDY_STOPPED
 from hippo_core.errors import Conflict, InvalidStudy
+from hippo_core.policies import ExploringPolicy
 from hippo_core.policies.own import own_code
 from hippo_core.policies.policy import round_up
 from hippo_core.program import require_int
@@ -59,6 +60,14 @@ class TrialExtended:
     """What the extension of a trial came to; not ``extended``: it was there, or on its way, before."""
 
     extended: bool
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialsRetried:
+    """How many failed trials were opened again, and which were not, in words."""
+
+    count: int
     warnings: tuple[str, ...]
 
 
@@ -166,23 +175,29 @@ def stop(decision: Decision, command: StopStudy) -> None:
     stop_trials(decision, study, STUDY_STOPPED)
 
 
-def retry(decision: Decision, command: RetryTrials) -> int:
-    """Opens failed trials again; returns how many."""
+def retry(decision: Decision, command: RetryTrials) -> TrialsRetried:
+    """Opens failed trials again, but for those whose place in a population a fork has taken."""
     study = find_study(decision.state, command.project, command.name)
     if command.trial is None:
         trials = [study.trials[number] for number in sorted(study.trials)]
     else:
         trials = [find_trial(study, command.trial)]
+        if trials[0].state is not TrialState.FAILED:
+            raise Conflict(
+                f"trial {command.trial} is {trials[0].state.value}.", "Only failed trials can be retried."
+            )
+        _require_place(study, trials[0])
     failed = [trial for trial in trials if trial.state is TrialState.FAILED]
+    replaced = _replaced(study)
+    left_out = sum(trial.number in replaced for trial in failed)
+    failed = [trial for trial in failed if trial.number not in replaced]
     again = [
         each for trial in failed for each in study.members(trial.number) if each.state is TrialState.FAILED
     ]
-    if command.trial is not None and not failed:
-        raise Conflict(
-            f"trial {command.trial} is {trials[0].state.value}.", "Only failed trials can be retried."
-        )
+    were = "trial was replaced by a fork and is" if left_out == 1 else "trials were replaced by forks and are"
+    warnings = (f"{left_out} failed {were} not retried",) if left_out else ()
     if not failed:
-        return 0
+        return TrialsRetried(count=0, warnings=warnings)
     if study.state in ENDED_STUDY_STATES:
         decision.emit(StudyStateChanged(study=study.id, state=StudyState.RUNNING, reason=""))
     for trial in again:
@@ -196,7 +211,29 @@ def retry(decision: Decision, command: RetryTrials) -> int:
         for node in trial.node.path():
             if node.failures is not None:
                 decision.emit(FailuresForgotten(node=node.id))
-    return len(failed)
+    return TrialsRetried(count=len(failed), warnings=warnings)
+
+
+def _replaced(study: Study) -> dict[int, int]:
+    """By trial whose place in the population a fork has: the fork; none where the policy is of another kind."""
+    if not isinstance(study.spec.build_policy(), ExploringPolicy):
+        return {}
+    forks = ((trial.fork or {}, trial.number) for trial in study.trials.values())
+    return {fork["instead_of"]: number for fork, number in forks if "instead_of" in fork}
+
+
+def _require_place(study: Study, trial: Trial) -> None:
+    """Makes sure that no fork has replaced a failed trial.
+
+    Raises:
+        Conflict: One has.
+    """
+    fork = _replaced(study).get(trial.number)
+    if fork is not None:
+        raise Conflict(
+            f"trial {trial.number} has failed and was replaced by trial {fork}.",
+            "A trial without a place in the population is not tried again.",
+        )
 
 
 def stop_trial(decision: Decision, command: StopTrial) -> bool:
@@ -223,6 +260,7 @@ def extend_trial(decision: Decision, command: ExtendTrial) -> TrialExtended:
     if trial.state is TrialState.DIVERGED:
         raise Conflict(f"trial {trial.number} has diverged: {trial.reason}.", "It cannot be trained further.")
     if trial.state is TrialState.FAILED:
+        _require_place(study, trial)
         remedy = f"Try it again first (hippo trial retry {study.name} {trial.number})."
         raise Conflict(f"trial {trial.number} has failed: {trial.reason}.", remedy)
     unfit = trial.sequence.first_not_finite(to)

@@ -31,7 +31,7 @@ from hippo_core.engine.commands import (
 from hippo_core.engine.engine import Engine, Result
 from hippo_core.engine.explanation import TrialStory, explain
 from hippo_core.engine.lookup import find_study
-from hippo_core.engine.studies import Submitted, TrialExtended
+from hippo_core.engine.studies import Submitted, TrialExtended, TrialsRetried
 from hippo_core.engine.trial_paths import CheckpointRef
 from hippo_core.errors import InvalidStudy
 from hippo_core.study import StudySpec
@@ -206,8 +206,10 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
         )
 
         def answer(result: Result, study: study_pb2.Study) -> study_pb2.RetryTrialsResponse:
-            assert isinstance(result, int)
-            return study_pb2.RetryTrialsResponse(study=study, trial_count=result)
+            assert isinstance(result, TrialsRetried)
+            return study_pb2.RetryTrialsResponse(
+                study=study, trial_count=result.count, warnings=result.warnings
+            )
 
         return await self._change(command, request.name, request, study_pb2.RetryTrialsResponse, answer)
 

@@ -1081,21 +1081,27 @@ class RetryTrialsResponse(_message.Message):
 
     STUDY_FIELD_NUMBER: _builtins.int
     TRIAL_COUNT_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     trial_count: _builtins.int
     """How many trials were opened again."""
     @_builtins.property
     def study(self) -> Global___Study:
         """The study."""
 
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Which failed trials were not, in words."""
+
     def __init__(
         self,
         *,
         study: Global___Study | None = ...,
         trial_count: _builtins.int = ...,
+        warnings: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["study", b"study"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["study", b"study", "trial_count", b"trial_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["study", b"study", "trial_count", b"trial_count", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -351,6 +351,15 @@ def test_stopping_a_trial_that_has_ended_says_so_and_is_no_error(
     assert json.loads(printed.out)["trial"] == 3
 
 
+def test_a_retry_tells_who_was_left_out(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    left_out = "2 failed trials were replaced by forks and are not retried"
+    server.answers["RetryTrials"] = study_pb2.RetryTrialsResponse(
+        study=STUDY, trial_count=1, warnings=[left_out]
+    )
+    assert call(["study", "retry", "digits", "--json"]) == 0
+    assert capsys.readouterr().err == f"1 trial opened again.\nWarning: {left_out}.\n"
+
+
 @pytest.mark.parametrize("verb", ["pause", "resume", "stop", "retry"])
 def test_steering_sends_a_request_id_and_prints_the_study(
     verb: str, server: Server, result: Callable[..., Any]

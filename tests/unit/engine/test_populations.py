@@ -20,6 +20,7 @@ from hippo_core import policies, samplers, space
 from hippo_core.engine import journal
 from hippo_core.engine.commands import (
     Command,
+    EditStudy,
     EnqueueTrial,
     ExtendStudy,
     ExtendTrial,
@@ -34,7 +35,7 @@ from hippo_core.engine.events import TrialCreated
 from hippo_core.engine.state import Trial
 from hippo_core.engine.states import StudyState, TrialState
 from hippo_core.engine.views import study_view, trial_views
-from hippo_core.errors import HippoError
+from hippo_core.errors import Conflict, HippoError
 from hippo_core.program import Program
 from hippo_core.study import StudySpec
 from tests.unit.engine import cluster as cluster_module
@@ -330,6 +331,41 @@ def test_a_member_that_a_user_stops_is_replaced_and_a_fork_of_a_user_is_trained_
     assert 2 not in holders(cluster)
     parents = {trial.fork["trial"] for trial in forks(cluster) if trial.fork and trial.number != SIZE}
     assert not parents & {2, SIZE}
+
+
+def test_a_failed_member_that_was_replaced_is_not_tried_again() -> None:
+    """1. A trial fails, and a fork takes its place. 2. Retries leave it out, say so, and train nothing. 3. Another
+    policy has no places: there it is tried again."""
+    cluster = ComparingCluster(0, {"a": 1})
+    submit(cluster, made())
+    for _ in range(2):
+        cluster.receive(cluster.workers["a"])
+        cluster.fail_training("a")
+        for running in list(cluster.workers["a"].running.values()):
+            cluster.report(cluster.workers["a"], running)
+    cluster.run()
+    (failed,) = (trial for trial in study_of(cluster).trials.values() if trial.state is TrialState.FAILED)
+    (fork,) = (each for each in forks(cluster) if (each.fork or {})["instead_of"] == failed.number)
+    trained = cluster.trained
+    retried = cluster.tell(RetryTrials(project="default", name="study"))
+    assert (retried.count, retried.warnings) == (
+        0,
+        ("1 failed trial was replaced by a fork and is not retried",),
+    )
+    for command in (
+        RetryTrials(project="default", name="study", trial=failed.number),
+        ExtendTrial(project="default", name="study", trial=failed.number, to=12),
+    ):
+        with pytest.raises(Conflict, match=f"was replaced by trial {fork.number}"):
+            cluster.tell(command)
+    cluster.run()
+    assert cluster.trained == trained
+    assert study_of(cluster).state is StudyState.COMPLETED
+    cluster.tell(EditStudy(project="default", name="study", spec=made(policies.full())))
+    retried = cluster.tell(RetryTrials(project="default", name="study"))
+    assert (retried.count, retried.warnings) == (1, ())
+    cluster.run()
+    assert failed.state is TrialState.COMPLETED
 
 
 def test_a_longer_study_judges_at_its_old_end_and_a_larger_population_is_compared() -> None:

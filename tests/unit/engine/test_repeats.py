@@ -262,7 +262,7 @@ def test_a_point_fails_with_a_repeat_and_is_tried_again_as_a_whole() -> None:
     for number in failed:
         assert {member.state for member in study_of(cluster).members(number)} == {TrialState.FAILED}
     cluster.restart_server()
-    assert cluster.tell(RetryTrials(project="default", name="study")) == len(failed)
+    assert cluster.tell(RetryTrials(project="default", name="study")).count == len(failed)
     cluster.run()
     assert {trial.state for trial in study_of(cluster).trials.values()} == {TrialState.COMPLETED}
     assert {trial.state for trial in study_of(cluster).repeats.values()} == {TrialState.COMPLETED}
