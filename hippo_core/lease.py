@@ -103,6 +103,10 @@ class Lease:
                 return index >= self.index and position < step <= stop
         return False
 
+    def leaves(self, node: int) -> int:
+        """The step at which the path leaves a node, or ends in it."""
+        return next(stop for number, _, stop in self.stages if number == node)
+
     def went_through(self, node: int, step: int) -> bool:
         """Whether its committed steps led to the state at ``step`` of ``node``."""
         position = self.position(node)

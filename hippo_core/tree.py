@@ -5,7 +5,7 @@ their way, in *ranges*: a range begins at a state that exists or is promised (it
 states that it leads to) or at the node's start, and is cut into stages at each needed state. A state is needed by an
 open request of a running study, or by a child whose own range begins at its start. What a lease in flight reaches, or
 has promised to save, is on its way. A state that a lease in flight will reach and nobody has asked it to save is to be
-*offered* to it.
+*offered* to it; so is the state at which it leaves a node in which others go on. What lies beyond waits for the answer.
 
 A range's ``remaining`` is the longest way from its base down to a leaf, in estimated seconds, and what is ``ahead`` of
 it is what policies are sure to ask for beyond; the ready range with the longest of both is leased first, after
@@ -21,7 +21,7 @@ import heapq
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from hippo_core.lease import Lease, Promise, Stage, State
+from hippo_core.lease import Lease, Stage, State
 from hippo_core.plan import Node, Plan
 
 UNMEASURED_STEP_SECONDS = 1.0
@@ -364,10 +364,11 @@ class StageTree:
         needy = self._needy.get(node.id, {})
         requested = [step for step in node.requests if self._requested(node, step)]
         wanted = sorted({*requested, *needy})
-        if not wanted:
+        parted = self._parted(node)
+        if not (wanted or parted):
             return EMPTY
         leases = list(self.leases.get(node.id, {}).values())
-        offers: list[tuple[int, int]] = []
+        offers: dict[tuple[int, int], None] = {}
         uncovered = []
         for point in wanted:
             if point in node.checkpoints and point not in node.requests:
@@ -376,21 +377,26 @@ class StageTree:
                 continue
             carrier = next((lease for lease in leases if lease.will_reach(node.id, point)), None)
             if carrier is not None and (node.id, point) not in carrier.promises:
-                offers.append((carrier.fence, point))
+                offers[carrier.fence, point] = None
             elif carrier is None or point in needy:
                 uncovered.append(point)
-        for point in self._parted(node):
+        beyond = max(0, *uncovered[-1:], *parted) if uncovered or parted else 0
+        # What lies beyond where a path leaves the node goes on from there.
+        leaving = [stop for lease in leases if (stop := lease.leaves(node.id)) < beyond]
+        for point in (*parted, *leaving):
+            if point in wanted or point in node.checkpoints:
+                continue
             carrier = next((lease for lease in leases if lease.will_reach(node.id, point)), None)
-            if carrier is not None and (node.id, point) not in carrier.promises and point not in wanted:
-                offers.append((carrier.fence, point))
+            if carrier is not None and (node.id, point) not in carrier.promises:
+                offers[carrier.fence, point] = None
         return Outlook(self._ranges(node, uncovered, leases), tuple(offers), tuple(wanted))
 
     def _ranges(self, node: Node, points: Iterable[int], leases: list[Lease]) -> tuple[Range, ...]:
         promised = {
             step
             for lease in leases
-            for (number, step), promise in lease.promises.items()
-            if number == node.id and lease.promises_state((number, step)) and promise is not Promise.OFFERED
+            for number, step in lease.promises
+            if number == node.id and lease.promises_state((number, step))
         }
         states = sorted({node.start, *node.checkpoints, *promised})
         by_base: dict[int, list[int]] = {}
