@@ -128,13 +128,14 @@ class Plan:
         self.roots: dict[ValueKey, Node] = {}
         self.nodes: dict[int, Node] = {}
 
-    def locate(self, sequence: Sequence, stop: int, start: Node | None = None) -> Place:
+    def locate(self, sequence: Sequence, stop: int, start: Node | None = None, known: int = 0) -> Place:
         """Finds the place of the first ``stop`` steps of a sequence.
 
         Args:
             sequence: The trial's schedules.
             stop: How many steps, at least 1.
             start: A node known to be on the sequence's path, where the walk may begin; None: the root.
+            known: Up to which step the sequence is known to stay in that node.
 
         Returns:
             The place. It changes nothing; ``add`` adds what is missing.
@@ -142,17 +143,23 @@ class Plan:
         node = start if start is not None else self.roots.get(sequence.key(0))
         if node is None:
             return Place(None, _missing(sequence, 0, stop))
-        node, leave = self.descend(node, sequence, stop)
+        node, leave = self.descend(node, sequence, stop, known)
         return Place(node, () if leave is None else _missing(sequence, leave, stop))
 
-    def descend(self, node: Node, sequence: Sequence, stop: int) -> tuple[Node, int | None]:
+    def descend(self, node: Node, sequence: Sequence, stop: int, known: int = 0) -> tuple[Node, int | None]:
         """Follows the first ``stop`` steps of a sequence from a node on its path as far as there are nodes.
+
+        Args:
+            node: The node.
+            sequence: The trial's schedules.
+            stop: How many steps.
+            known: Up to which step the sequence is known to stay in the node.
 
         Returns:
             The last node, and the step at which the sequence leaves it for one that is not there; None: it does not.
         """
         while True:
-            leave = sequence.first_difference(node.laws, node.start + 1, stop)
+            leave = sequence.first_difference(node.laws, max(node.start + 1, known), stop)
             child = None if leave is None else node.children.get((leave, sequence.key(leave)))
             if child is None:
                 return node, leave

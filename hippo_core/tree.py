@@ -239,16 +239,16 @@ class StageTree:
             heapq.heappop(self._heap)
         return None
 
-    def first(self, count: int) -> list[Candidate]:
-        """So many of the ready ranges, or all where there are fewer, in the order in which they are leased."""
+    def ready_at(self, place: int) -> Candidate | None:
+        """The ready range at a place, from 1, in the order in which they are leased; None: there are fewer."""
         taken: list[_Entry] = []
-        while self._heap and len(taken) < count:
+        while self._heap and len(taken) < place:
             entry = heapq.heappop(self._heap)
             if self._stands(entry):
                 taken.append(entry)
         for entry in taken:
             heapq.heappush(self._heap, entry)
-        return [_candidate(entry) for entry in taken]
+        return _candidate(taken[-1]) if len(taken) == place else None
 
     def _stands(self, entry: _Entry) -> bool:
         return self._versions.get(entry[2]) == entry[4] and entry[2] not in self.blocked
@@ -256,13 +256,13 @@ class StageTree:
     def continuations(self, state: State) -> Iterator[Candidate]:
         """The ranges that begin at a state, whether or not it is saved already."""
         number, step = state
-        starts = [number, *self._needy.get(number, {}).get(step, {})]
-        for index, start in enumerate(starts):
-            node = self.plan.nodes.get(start)
-            if node is None or start in self.blocked:
+        needy = self._needy.get(number)
+        for start in (number, *(needy.get(step, ()) if needy is not None else ())):
+            outlook = self.outlooks.get(start)
+            if outlook is None or start in self.blocked:
                 continue
-            for found in self.outlooks.get(start, EMPTY).ranges:
-                if found.base == step and (index > 0 or found.base > node.start):
+            for found in outlook.ranges:
+                if found.base == step and (start != number or found.base > self.plan.nodes[start].start):
                     yield Candidate(found.priority, found.remaining, found.ahead, start, found.base)
 
     def ready(self, node: Node, found: Range) -> bool:

@@ -28,17 +28,17 @@ and starts were seen to cost, are volatile; a cut is right at any moment, and on
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Iterator
-from dataclasses import dataclass
+from collections.abc import Container
 
 from hippo_core.engine.decision import Course, Decision, Overhead
 from hippo_core.engine.environments import suits
 from hippo_core.engine.evaluations import open_below
 from hippo_core.engine.events import LeaseStopped
 from hippo_core.engine.state import EngineState, PlanState, Study
-from hippo_core.engine.states import WorkerState
+from hippo_core.engine.states import LeaseState, WorkerState
 from hippo_core.lease import Lease
 from hippo_core.plan import Node
+from hippo_core.tree import Candidate
 
 MARGIN_COSTS = 2.0  #: a cut has to gain so many times what it costs
 LAXITY_SHARE = 0.5  #: so much of the time that a path can wait, it does
@@ -99,25 +99,12 @@ def note_save(decision: Decision, lease: Lease, seconds: float) -> None:
     overhead.save += WEIGHT * (seconds - overhead.save) if overhead.save else seconds
 
 
-@dataclass(frozen=True, slots=True)
-class _Running:
-    """A path in training whose slot a ready one may take.
+_Running = tuple[int, float, int, Lease, Course, float]
+"""A path in training whose slot a ready one may take; the least of several yields first.
 
-    Attributes:
-        lease: Its lease.
-        priority: The highest of what waits for its steps.
-        began: When it began.
-        ends: When it is expected to end.
-        ahead: What is sure to be asked for beyond its end, in seconds.
-        margin: What cutting it has to gain, in seconds.
-    """
-
-    lease: Lease
-    priority: int
-    began: float
-    ends: float
-    ahead: float
-    margin: float
+The highest priority of what waits for its steps, when it and what is sure to follow it are expected to end, its fence,
+its lease, its course, and what cutting it has to gain, in seconds.
+"""
 
 
 def cut_paths(decision: Decision, held: Container[int]) -> None:
@@ -133,25 +120,25 @@ def cut_paths(decision: Decision, held: Container[int]) -> None:
         return
     mixed = len(set(state.active.values())) > 1
     for plan in state.plans.values():
-        if plan.id not in held and (mixed or _may_be_levelled(decision, plan)):
-            while plan.tree.best() is not None and _cut_one(decision, plan, mixed=mixed):
-                pass
+        if plan.id in held:
+            continue
+        first = plan.tree.best()
+        if first is None or not (mixed or _may_be_levelled(decision, plan, first)):
+            continue
+        while first is not None and _cut_one(decision, plan, first, mixed=mixed):
+            first = plan.tree.best()
 
 
-def _may_be_levelled(decision: Decision, plan: PlanState) -> bool:
+def _may_be_levelled(decision: Decision, plan: PlanState, first: Candidate) -> bool:
     """Whether a path of a plan may have to yield to a longer one now: a quick look, taken after each report."""
-    first = plan.tree.best()
-    if first is None or not any(_may_wait(decision.state.studies[number]) for number in plan.studies):
+    state, courses = decision.state, decision.volatile.courses
+    if not any(_may_wait(state.studies[number]) for number in plan.studies):
         return False
-    courses = decision.volatile.courses
-    ends = min(
-        (
-            courses[lease.worker, lease.slot].ends + courses[lease.worker, lease.slot].ahead
-            for lease in decision.state.leases.values()
-            if lease.plan == plan.id and lease.training
-        ),
-        default=math.inf,
-    )
+    ends = math.inf
+    for lease in state.leases.values():
+        if lease.state is LeaseState.TRAINING and lease.plan == plan.id:
+            course = courses[lease.worker, lease.slot]
+            ends = min(ends, course.ends + course.ahead)
     soonest = ends - first.length
     if soonest <= decision.now:
         return True
@@ -166,40 +153,43 @@ def _look_at(decision: Decision, time: float) -> None:
         volatile.next_cut = time if volatile.next_cut is None else min(time, volatile.next_cut)
 
 
-def _cut_one(decision: Decision, plan: PlanState, *, mixed: bool) -> bool:
+def _cut_one(decision: Decision, plan: PlanState, first: Candidate, *, mixed: bool) -> bool:
     """Cuts a path for one of a plan where one is to be cut now.
 
     Args:
         decision: Nothing more can be granted.
-        plan: One of its paths is ready.
+        plan: The plan.
+        first: The first of its ready paths.
         mixed: Whether priorities differ.
     """
     tree, now = plan.tree, decision.now
-    first = tree.best()
-    assert first is not None
-    paths = list(_yielding(decision, plan, first.priority, mixed=mixed))
+    paths = _yielding(decision, plan, first.priority, mixed=mixed)
     # What yields already, or ends soon, has its slot for the first of those that wait.
-    staying = [path for path in paths if not path.lease.stopping and path.ends - now > path.margin]
-    ready = tree.first(len(paths) - len(staying) + 1)
-    if len(ready) <= len(paths) - len(staying) or not staying:
+    staying = [each for each in paths if each[4].ends - now > each[5] and not each[3].stopping]
+    if not staying:
         return False
-    top = ready[-1]
-    staying.sort(key=lambda each: (each.priority, each.ends + each.ahead, each.lease.fence))
-    if staying[0].priority < top.priority:
-        decision.emit(LeaseStopped(fence=staying[0].lease.fence, save=True, reason=OUTRANKED))
+    top = tree.ready_at(len(paths) - len(staying) + 1)
+    if top is None:
+        return False
+    priority, _, fence, *_ = min(staying)
+    if priority < top.priority:
+        decision.emit(LeaseStopped(fence=fence, save=True, reason=OUTRANKED))
         return True
-    work = tree.work + sum(max(0.0, each.ends - now) for each in paths)
+    work = tree.work + sum([each[4].ends - now for each in paths if each[4].ends > now])
     laxity = max(0.0, work / len(paths) - top.remaining)
-    for path in staying:
-        if path.priority > top.priority:
+    while staying:
+        path = min(staying)
+        priority, end, fence, lease, course, margin = path
+        if priority > top.priority:
             return False
-        due = max(path.began, path.ends + path.ahead - top.length + LAXITY_SHARE * laxity) + path.margin
+        due = max(course.began, end - top.length + LAXITY_SHARE * laxity) + margin
         if due > now:
             _look_at(decision, due)
             return False
-        if not _is_awaited(decision.state, path.lease):
-            decision.emit(LeaseStopped(fence=path.lease.fence, save=True, reason=LONGER))
+        if not _is_awaited(decision.state, lease):
+            decision.emit(LeaseStopped(fence=fence, save=True, reason=LONGER))
             return True
+        staying.remove(path)
     return False
 
 
@@ -213,7 +203,7 @@ def _margin(decision: Decision, plan: PlanState) -> float:
     return MARGIN_COSTS * cost + plan.tree.mean_step_seconds()
 
 
-def _yielding(decision: Decision, plan: PlanState, priority: int, *, mixed: bool) -> Iterator[_Running]:
+def _yielding(decision: Decision, plan: PlanState, priority: int, *, mixed: bool) -> list[_Running]:
     """The paths in training that may yield to one of a plan: the plan's own, and others of lower priority."""
     state, volatile = decision.state, decision.volatile
     # Before a step is measured nobody knows how long a path is; without space a cut could not save.
@@ -222,17 +212,20 @@ def _yielding(decision: Decision, plan: PlanState, priority: int, *, mixed: bool
         for each in (state.plans.values() if mixed else [plan])
         if each.tree.seconds > 0 and each.id not in volatile.full
     }
+    found = []
     for lease in state.leases.values():
-        if not lease.training or lease.plan not in margins:
+        if lease.state is not LeaseState.TRAINING or lease.plan not in margins:
             continue
         worker = state.workers[lease.worker]
-        slot = worker.slots[lease.slot]
-        course = volatile.courses[lease.worker, lease.slot]
-        own = _priority(state, lease) if mixed else priority
-        if worker.state is not WorkerState.LIVE or (lease.plan != plan.id and own >= priority):
+        if worker.state is not WorkerState.LIVE:
             continue
-        if lease.plan == plan.id or suits(state, plan, worker, slot):
-            yield _Running(lease, own, course.began, course.ends, course.ahead, margins[lease.plan])
+        own = _priority(state, lease) if mixed else priority
+        is_other = lease.plan != plan.id
+        if is_other and (own >= priority or not suits(state, plan, worker, worker.slots[lease.slot])):
+            continue
+        course = volatile.courses[lease.worker, lease.slot]
+        found.append((own, course.ends + course.ahead, lease.fence, lease, course, margins[lease.plan]))
+    return found
 
 
 def _priority(state: EngineState, lease: Lease) -> int:

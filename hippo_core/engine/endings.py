@@ -68,8 +68,10 @@ def end_if_reached(decision: Decision, node: Node, step: int) -> None:
 
 def end_on_the_way(decision: Decision, study: Study, trial: Trial) -> bool:
     """Ends a running study if what is known of an open trial's path reaches the target; tells whether it did."""
+    if not study.spec.endings or not _runs(study):
+        return False
     first = study.trials[trial_of(trial.number)]
-    step = next(_reaching_steps(study, first), None) if _runs(study) else None
+    step = next(_reaching_steps(study, first), None)
     if step is None:
         return False
     _end_at(decision, study, first, step)

@@ -113,7 +113,7 @@ def _choose(state: EngineState, held: Container[int]) -> _Choice | None:
         if worker.state is not WorkerState.LIVE:
             continue
         for slot in worker.slots.values():
-            if slot.fence is not None:
+            if slot.fence is not None or not (tops or slot.holds):
                 continue
             for choice in _options(state, tops, worker, slot, held):
                 if best is None or choice.rank > best.rank:
@@ -129,11 +129,15 @@ def _options(
         if suits(state, plan, worker, slot):
             in_memory = slot.holds is not None and slot.holds == _base_state(plan, candidate)
             yield _Choice(candidate, plan, worker, slot, in_memory)
-    if slot.holds is not None and _kept_or_promised(state, slot.holds):
-        plan = state.plans[state.nodes[slot.holds[0]].plan]
-        if plan.id not in held and suits(state, plan, worker, slot):
-            for candidate in plan.tree.continuations(slot.holds):
-                yield _Choice(candidate, plan, worker, slot, True)
+    if slot.holds is None:
+        return
+    plan = state.plans[state.nodes[slot.holds[0]].plan]
+    if plan.id in held:
+        return
+    found = list(plan.tree.continuations(slot.holds))
+    if found and _kept_or_promised(state, slot.holds) and suits(state, plan, worker, slot):
+        for candidate in found:
+            yield _Choice(candidate, plan, worker, slot, True)
 
 
 def idle_slots_for(state: EngineState, plan: PlanState) -> int:

@@ -14,8 +14,10 @@ from hippo_core.plan import Node
 
 def note_parting(state: EngineState, study: Study, trial: Trial) -> None:
     """Finds anew where a trial leaves the nodes that there are."""
-    forget_parting(state, study, trial)
     leaf = trial.leaf
+    if _still_holds(state, trial, leaf):
+        return
+    forget_parting(state, study, trial)
     if leaf is not None and leaf.plan == study.plan and trial.asked < trial.limit:
         _place(state, study, trial, leaf)
 
@@ -39,6 +41,18 @@ def move_partings(state: EngineState, node: Node) -> None:
         if trial.sequence.key(node.start) == node.key:
             forget_parting(state, study, trial)
             _place(state, study, trial, node)
+
+
+def _still_holds(state: EngineState, trial: Trial, leaf: Node | None) -> bool:
+    """Whether a trial may be trained as far as when its parting was found, and its latest request lies on the way."""
+    if trial.parting is None or leaf is None or trial.asked >= trial.limit:
+        return False
+    number, step = trial.parting
+    node = state.nodes[number]
+    was_limit = step > trial.limit or trial.sequence.key(step) == node.laws.key(step)
+    if was_limit and step != trial.limit:
+        return False
+    return any(each is leaf for each in node.ancestry())
 
 
 def _place(state: EngineState, study: Study, trial: Trial, start: Node) -> None:

@@ -69,11 +69,11 @@ def report(decision: Decision, command: Report) -> Accepted:
     touched: dict[int, None] = {}
     evaluated: list[tuple[Node, int]] = []
     first = lease.index == 0 and lease.step == lease.stages[0][1]
+    spent = 0.0
     for item in command.items:
         _take(decision, lease, item, touched, evaluated)
-    spent = sum(
-        item.train_seconds + item.evaluate_seconds for item in command.items if isinstance(item, StepsReport)
-    )
+        if isinstance(item, StepsReport):
+            spent += item.train_seconds + item.evaluate_seconds
     if spent and lease.training:
         note_progress(decision, lease, spent, first=first)
     for node, step in evaluated:

@@ -30,7 +30,7 @@ def open_request(
     if start is None and not decision.settings.sharing:
         place = plan.apart(trial.sequence, step)
     else:
-        place = plan.locate(trial.sequence, step, start)
+        place = plan.locate(trial.sequence, step, start, 0 if start is None else trial.target or 0)
     node = place.node
     for first, laws in place.missing:
         number = decision.state.last_node + 1
@@ -93,7 +93,7 @@ def close_what_is_known(decision: Decision, study: Study, trial: Trial) -> None:
         return
     names = [objective.metric for objective in study.spec.objectives]
     for each in node.path():
-        for step in sorted(each.nonfinite):
+        for step in sorted(each.nonfinite) if each.nonfinite else ():
             if step <= target and each is node.owner(step):
                 metrics = each.metrics[step]
                 if any(name in metrics and metrics[name] is None for name in names):

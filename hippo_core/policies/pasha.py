@@ -118,16 +118,17 @@ class Pasha(Asha):
     def _changed_twice(self, one: int, other: int, top: int) -> bool:
         """Whether two trials, read back from the top rung, are the other way round somewhere, and then again not."""
         ours, theirs = self._curves[one], self._curves[other]
-        order = _sign(ours[top] - theirs[top])
+        order = ours[top] - theirs[top]
         if not order:
             return False
         turned = False
-        for step in sorted((step for step in ours if step < top and step in theirs), reverse=True):
-            here = _sign(ours[step] - theirs[step])
-            if here == -order:
-                turned = True
-            elif here == order and turned:
-                return True
+        for step in reversed(ours):  # they were told in order
+            if step < top and step in theirs:
+                here = ours[step] - theirs[step] if order > 0 else theirs[step] - ours[step]
+                if here < 0:
+                    turned = True
+                elif here > 0 and turned:
+                    return True
         return False
 
     def _is_stable(self, top: int, below: int) -> bool:
@@ -138,10 +139,6 @@ class Pasha(Asha):
             abs(self._curves[trial][below] - value) <= self._epsilon
             for (_, trial), (value, _) in zip(at_top, at_below, strict=True)
         )
-
-
-def _sign(number: float) -> int:
-    return (number > 0) - (number < 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

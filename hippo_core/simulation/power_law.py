@@ -24,6 +24,9 @@ BEGIN = 1.0
 
 ASYMPTOTES = (0.02, 0.5)
 EXPONENTS = (0.3, 1.1)
+RECENT = 1024
+"""So many mappings of values are recognised as those that were seen already."""
+
 SMALLEST = 1e-8
 """Numbers are compared by their logarithm above this magnitude."""
 
@@ -55,7 +58,7 @@ class PowerLaw:
     seed: int = 0
     noise: float = 0.005
     _effects: dict[tuple[object, ...], _Effect] = field(default_factory=dict, init=False)
-    _latest: tuple[Mapping[str, Scalar], _Effect] | None = field(default=None, init=False)
+    _recent: dict[int, tuple[Mapping[str, Scalar], _Effect]] = field(default_factory=dict, init=False)
     _parts: dict[tuple[object, ...], float] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
@@ -92,8 +95,9 @@ class PowerLaw:
         return tuple(exponent for _, exponent in self._effect(values).laws)
 
     def _effect(self, values: Mapping[str, Scalar]) -> _Effect:
-        if self._latest is not None and self._latest[0] is values:
-            return self._latest[1]  # where values stay, they are handed over as one mapping
+        recent = self._recent.get(id(values))
+        if recent is not None:
+            return recent[1]  # where values stay, they are handed over as one mapping
         key = (*values, *[typed(value) for value in values.values()])
         found = self._effects.get(key)
         if found is None:
@@ -106,7 +110,9 @@ class PowerLaw:
                 for objective in self.objectives
             )
             found = self._effects[key] = _Effect(digest, laws)
-        self._latest = values, found
+        if len(self._recent) >= RECENT:
+            self._recent.clear()
+        self._recent[id(values)] = values, found  # kept, so that no other mapping has its identity
         return found
 
     def _mean(self, metric: str, what: str, values: Mapping[str, Scalar]) -> float:
