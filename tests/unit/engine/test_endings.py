@@ -385,7 +385,8 @@ class Oracle:
                     ends.append((event.trial, limit))
             elif isinstance(event, TrialStateChanged) and event.state is TrialState.COMPLETED:
                 closed = last[event.trial]
-                if closed.reached < limit and not event.reason.startswith("the study ended"):
+                cut = closed.state is RequestState.CANCELLED
+                if cut and not event.reason.startswith("the study ended"):
                     known = closed.reached if closed.value is not None else closed.reached - 1
                     ends.append((event.trial, known // every * every))
         best, since = None, set()
