@@ -341,11 +341,12 @@ def delete(name: str, yes: bool, as_json: bool) -> None:
         raise click.UsageError(f"Deleting {name!r} needs --yes where nobody can be asked.")
     with connect() as client:
         count = sum(calls.get_study(client, name).trial_counts.values())
-        if not yes:
-            click.confirm(f"Delete the study {name} with {plural(count, 'trial')}?", abort=True, err=True)
-        deleted = calls.delete(client, name)
+        sure = yes or click.confirm(f"Delete the study {name} with {plural(count, 'trial')}?", err=True)
+        deleted = calls.delete(client, name) if sure else 0
     if as_json:
         print_json({"study": name, "trials_deleted": deleted})
+    elif not sure:
+        click.echo("Nothing deleted.")
     else:
         click.echo(f"Deleted {name} with {plural(deleted, 'trial')}.")
 

@@ -622,6 +622,15 @@ def test_delete_with_yes(result: Callable[..., Any]) -> None:
     assert result("study", "delete", "digits", "--yes") == {"study": "digits", "trials_deleted": 2}
 
 
+def test_who_does_not_confirm_a_deletion_deletes_nothing_and_that_is_no_failure(
+    server: Server, monkeypatch: pytest.MonkeyPatch, text: Callable[..., str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr(click, "confirm", lambda *_, **__: False)
+    assert text("study", "delete", "digits") == "Nothing deleted.\n"
+    assert server.requests == [study_pb2.GetStudyRequest(name="digits")]
+
+
 def test_a_study_is_exported_as_it_comes(
     text: Callable[..., str], server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
