@@ -28,7 +28,7 @@ TEMPLATE = "hippo_template"
 
 def pytest_configure(config: pytest.Config) -> None:
     """Property tests try the same cases in every run; with ``--hypothesis-seed=N``, others."""
-    if config.getoption("--hypothesis-seed") is None:
+    if config.getoption("--hypothesis-seed", default=None) is None:
         hypothesis.settings.register_profile("same", derandomize=True)
         hypothesis.settings.load_profile("same")
 
