@@ -11,7 +11,7 @@ import sqlalchemy
 from sqlalchemy.engine import make_url
 
 from hippo_core.engine import events as ev
-from hippo_core.engine.commands import SubmitStudy
+from hippo_core.engine.commands import DeleteStudy, SubmitStudy
 from hippo_core.engine.decision import EngineSettings
 from hippo_core.engine.engine import Engine
 from hippo_core.engine.views import study_view, trial_views
@@ -280,9 +280,10 @@ def test_checkpoints_whose_files_are_removed_are_forgotten(store: Store, databas
     cluster = StoredCluster(4, {"a": 1}, store)
     submit(cluster, spec(rates=PIECES[:2], checkpoint_every=1))
     cluster.run()
+    cluster.tell(DeleteStudy(project="default", name="study"))
     cluster.write()
     wanted = cluster.engine.wanted()
-    assert wanted, "saves without a purpose were dropped"
+    assert wanted, "what was trained for nobody else is dropped"
     kept = execute(database_url, "SELECT count(*) FROM checkpoints WHERE state = 'kept'")
     rebuilt = Engine.restore(store.load(), EngineSettings(), 0.0)
     assert set(rebuilt.wanted()) == set(wanted), "what is still to be removed is known after a restart"

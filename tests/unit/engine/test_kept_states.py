@@ -1,4 +1,4 @@
-"""States that a user asks for are kept: a trial that comes later goes on from there."""
+"""Which saved states are kept: those that a user asks for, from which a trial that comes later goes on."""
 
 from __future__ import annotations
 
@@ -6,10 +6,30 @@ import pytest
 
 from hippo_core import samplers, schedules, space
 from hippo_core.engine.commands import ExtendStudy
+from hippo_core.engine.events import CheckpointDropped
 from tests.studies import study
 from tests.unit.engine.cluster import Cluster
 from tests.unit.engine.test_cluster import submit
 from tests.unit.engine.test_policies import study_of
+
+
+def test_a_save_that_nobody_asked_for_is_dropped_once_the_path_has_saved_again() -> None:
+    """1. A path saves on its way, as a worker does from time to time. 2. It comes to its end."""
+    cluster = Cluster(0, {"a": 1})
+    submit(cluster, study({"lr": 0.1}, max_steps=6))
+    worker = cluster.workers["a"]
+    cluster.receive(worker)
+    (running,) = worker.running.values()
+    cluster.train(worker, running)
+    running.spool[running.state] = running.model
+    cluster.publish(running)
+    cluster.report(worker, running)
+    node = cluster.engine.state.nodes[running.state[0]]
+    assert list(node.checkpoints) == [1]
+    cluster.run()
+    assert list(node.checkpoints) == [6]
+    (dropped,) = [event for event in cluster.journal if isinstance(event, CheckpointDropped)]
+    assert (dropped.node, dropped.step) == (node.id, 1)
 
 
 @pytest.mark.parametrize(("checkpoint_every", "retrained"), [(3, 0), (2, 1), (None, 3)])

@@ -240,7 +240,7 @@ def test_a_sampler_s_notes_are_found_again() -> None:
     [
         (
             samplers.optuna("NoSampler"),
-            "there is no NoSampler where the server runs Optuna has: .*TPESampler",
+            "there is no NoSampler where the server runs. Optuna has: .*TPESampler",
         ),
         (samplers.optuna("BaseSampler"), "BaseSampler"),
         (samplers.optuna("TPESampler", multivar=True), "'multivar'.* Its arguments: .*multivariate"),

@@ -9,10 +9,11 @@ import pytest
 
 from hippo_core import schedules, space
 from hippo_core.errors import InvalidStudy
-from hippo_core.simulation import Costs, Host, RecordedMetrics, simulate
-from hippo_core.study import StudySpec
+from hippo_core.simulation import Costs, Host, PowerLaw, RecordedMetrics, simulate
+from hippo_core.study import Objective, StudySpec
 from tests.studies import grid
 
+LOSS = Objective(metric="loss", maximize=False)
 HOSTS = [Host(name="host", slots=2)]
 Curve = tuple[float, list[float]]
 
@@ -51,8 +52,7 @@ def test_where_one_of_two_that_share_diverges_the_other_is_trained_on() -> None:
 
 
 def test_a_study_whose_objective_is_not_reported_fails_and_frees_its_slots() -> None:
-    wrong = RecordedMetrics([([{"lr": 0.1}] * 9, {step: {"loss": 0.5} for step in range(1, 10)})])
-    found = simulate([rates(0.1)], HOSTS, response=wrong, checked=True)
+    found = simulate([rates(0.1)], HOSTS, response=PowerLaw([LOSS]), checked=True)
     assert found.studies[0].state == "failed"
     assert found.studies[0].trials == {"failed": 1}
     assert found.steps_trained == 1
