@@ -3,8 +3,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,15 +12,9 @@ import pytest
 
 from hippo_client.local import Attachment, Home, attach, record, shut_down
 from hippo_client.local.processes import started_at
+from tests.waiting import until
 
 STAND_IN = Path(__file__).parent / "stand_in.py"
-
-
-def until(condition: Callable[[], object], what: str, seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"{what} did not come about within {seconds} s"
-        time.sleep(0.01)
 
 
 @dataclass

@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from hippo_client.local import Home, record, running_server, shut_down
-from tests.integration.cli.conftest import Stage, kill, until
+from tests.integration.cli.conftest import Stage, kill
 from tests.integration.cli.trainer_sources import write_study
+from tests.waiting import until
 
 HIPPO = [sys.executable, "-m", "hippo_client.cli.main"]
 

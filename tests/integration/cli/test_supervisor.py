@@ -15,7 +15,8 @@ import pytest
 
 from hippo_client.local import Attachment, Home, keep_attached, record, running_server, shut_down
 from hippo_core.errors import Conflict, NotAllowed, Unavailable
-from tests.integration.cli.conftest import STAND_IN, Stage, kill, lives, until
+from tests.integration.cli.conftest import STAND_IN, Stage, kill, lives
+from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from statistics import fmean, stdev
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 import hippo_client as hippo
 from hippo_client.local import attach
 from hippo_client.study_file import load
+from tests.waiting import until
 
 LRS = [[0.5, 0.5, 0.5, 0.5], [0.5, 0.5, 0.25, 0.25], [0.5, 0.5, 0.125, 0.125]]
 
@@ -37,9 +37,7 @@ def test_a_study_trains_shares_and_tells_of_it(run, home, folder, tmp_path):
         assert [trial.values(step)["lr"] for step in range(4)] == lrs
         expected = [f"step {n} with lr {lr}" for n, lr in enumerate(lrs)]
         # What was printed is shipped beside the reports, and may come a moment after the end.
-        deadline = time.monotonic() + 60
-        while [line for line in trial.logs().splitlines() if line in expected] != expected:
-            assert time.monotonic() < deadline, trial.logs()
+        until(lambda: _printed(trial, expected) == expected, f"what trial {trial.number} printed")  # noqa: B023
         weight = trial.checkpoint().load()["weight"]
         assert weight.dtype == torch.float64
         assert torch.equal(weight, torch.full((2,), sum(lrs), dtype=torch.float64))
@@ -156,11 +154,8 @@ def test_an_interrupted_script_is_resumed_by_the_next(home, folder, tmp_path):
     hold.touch()
     script = [sys.executable, str(folder / "study.py")]
     first = subprocess.Popen(script, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 120
-    while not _has_trained(home, 2):
-        assert time.monotonic() < deadline
-        assert first.poll() is None, first.communicate()
-        time.sleep(0.05)
+    until(lambda: first.poll() is not None or _has_trained(home, 2), "step 2")
+    assert first.poll() is None, first.communicate()
     first.send_signal(signal.SIGINT)
     hold.unlink()
     out, err = first.communicate(timeout=120)
@@ -173,6 +168,10 @@ def test_an_interrupted_script_is_resumed_by_the_next(home, folder, tmp_path):
     with attach(home, worker=False) as attachment:
         savings = hippo.Client(attachment.server, attachment.token).study("lines").savings()
     assert (savings["steps_trained"], savings["steps_retrained"]) == (8, 0)
+
+
+def _printed(trial, expected):
+    return [line for line in trial.logs().splitlines() if line in expected]
 
 
 def _has_trained(home, steps):
