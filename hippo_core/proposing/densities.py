@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from hippo_core.domains import Choice, Domain
 from hippo_core.drawing import name_of
-from hippo_core.proposing.places import place, value
+from hippo_core.proposing.places import numbers_of, places_of, value
 from hippo_core.space import Assignment, Space
 from hippo_core.values import Scalar
 
@@ -33,12 +33,10 @@ REFERENCE = 1.06
 def rows_of(space: Space, points: Sequence[Assignment]) -> Array:
     """Points as rows: a number's place, a choice's option; not a number where a point lacks the domain."""
     domains = [space.domains[name] for name in sorted(space.domains)]
-    found = np.full((len(points), len(domains)), np.nan)
-    for row, point in zip(found, points, strict=True):
-        for column, domain in enumerate(domains):
-            drawn = point.get(name_of(domain))
-            if drawn is not None:
-                row[column] = drawn if isinstance(domain, Choice) else place(domain, drawn)
+    found = np.empty((len(points), len(domains)))
+    for column, domain in enumerate(domains):
+        numbers = numbers_of(domain, [point.get(name_of(domain)) for point in points])
+        found[:, column] = numbers if isinstance(domain, Choice) else places_of(domain, numbers)
     return found
 
 

@@ -7,7 +7,11 @@ the stretch, and stands in its middle; the parts are of equal width, in the loga
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from hippo_core.domains import Choice, Domain, Integer, Stepped, Uniform
 from hippo_core.values import Scalar, normalise_float
@@ -18,6 +22,20 @@ def place(domain: Domain, drawn: Any) -> float:
     low, high = _ends(domain)
     found = (drawn - domain.low) / domain.q if isinstance(domain, Stepped) else drawn
     return float((_scaled(domain, found) - low) / (high - low)) if high > low else 0.5
+
+
+def numbers_of(domain: Domain, drawn: Sequence[Any]) -> npt.NDArray[np.float64]:
+    """Values of a domain as numbers, by which they lie in its stretch: a step by its number; NaN for None."""
+    found = np.array(drawn, dtype=np.float64)
+    return np.rint((found - domain.low) / domain.q) if isinstance(domain, Stepped) else found
+
+
+def places_of(domain: Domain, numbers: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Where numbers of a domain lie; half a number aside is where the part of an int, step or option ends."""
+    low, high = _ends(domain)
+    if high == low:
+        return np.where(np.isnan(numbers), np.nan, 0.5)
+    return np.asarray(((np.log(numbers) if _is_log(domain) else numbers) - low) / (high - low))
 
 
 def value(domain: Domain, at: float) -> Scalar:
