@@ -117,8 +117,8 @@ def names(given: Any, field: str) -> tuple[str, ...]:
 def sampler(given: Any, space: Space, max_trials: int | None, policy: PolicySpec) -> Sampler:
     """The policy's own; else a grid where the space is finite and no number of trials is given, else random."""
     if given is None:
-        if isinstance(policy, policies.DehbSpec):
-            return samplers.dehb()
+        if policy.proposes:
+            return samplers.from_json({"sampler": policy.name})
         finite = space.unlistable() is None
         return samplers.grid() if finite and max_trials is None else samplers.random()
     return checked_sampler(given)

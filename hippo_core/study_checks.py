@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from hippo_core.arguments import suggestion
 from hippo_core.errors import InvalidStudy
-from hippo_core.policies import DehbSpec, PolicySpec
+from hippo_core.policies import PolicySpec
 from hippo_core.program import canonical_json, require_int
 from hippo_core.repeats import MOST_REPEATS, SEED
-from hippo_core.samplers import Dehb, Sampler
+from hippo_core.samplers import Sampler
 from hippo_core.space import Assignment, EndOf
 from hippo_core.values import Scalar
 
@@ -84,18 +84,19 @@ def _check_policy(policy: PolicySpec, objectives: tuple[Objective, ...]) -> None
 
 
 def _check_pair(policy: PolicySpec, sampler: Sampler) -> None:
-    """Points and steps of DEHB come together."""
-    if isinstance(policy, DehbSpec) and not isinstance(sampler, Dehb):
+    """Where points and steps come together, neither has another beside it."""
+    word = sampler.to_json()["sampler"]
+    if policy.proposes and word != policy.name:
         raise InvalidStudy(
             "sampler",
-            f"policies.dehb() brings its own points; samplers.{sampler.to_json()['sampler']}() has no place beside it",
-            "Leave sampler out; or use policies.hyperband().",
+            f"policies.{policy.name}() brings its own points; samplers.{word}() has no place beside it",
+            "Leave sampler out; or use policies.asha().",
         )
-    if isinstance(sampler, Dehb) and not isinstance(policy, DehbSpec):
+    if sampler.brought and word != policy.name:
         raise InvalidStudy(
             "policy",
-            f"DEHB is a policy that brings its own points; policies.{policy.name}() has no place beside them",
-            "Use policies.dehb(min_steps=1, reduction_factor=3), and leave sampler out.",
+            f"{word} is a policy that brings its own points; policies.{policy.name}() has no place beside them",
+            f"Use policies.{word}(), and leave sampler out.",
         )
 
 

@@ -246,6 +246,7 @@ class DehbSpec(PolicySpec):
     """
 
     raisable: ClassVar[bool] = False
+    proposes: ClassVar[bool] = True
 
     min_steps: int
     reduction_factor: int

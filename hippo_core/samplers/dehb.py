@@ -13,6 +13,7 @@ class Dehb(Learning):
 
     word = "dehb"
     several_objectives = False
+    brought = True
 
 
 def dehb() -> Dehb:

@@ -20,6 +20,7 @@ class Sampler(ABC):
         several_objectives: Whether it can work for more than one objective.
         sees_stopped: Whether it makes use of trials that were not trained to their end.
         needs_rungs: Whether it does so only where they were compared at the same steps.
+        brought: Whether it is that of the policy of its name, and of no other.
     """
 
     enumerates: ClassVar[bool] = False
@@ -28,6 +29,7 @@ class Sampler(ABC):
     several_objectives: ClassVar[bool] = True
     sees_stopped: ClassVar[bool] = True
     needs_rungs: ClassVar[bool] = False
+    brought: ClassVar[bool] = False
 
     @abstractmethod
     def point(self, space: Space, seed: int, number: int) -> Mapping[str, Scalar]:

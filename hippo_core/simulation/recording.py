@@ -10,7 +10,6 @@ from hippo_core.engine.export import VERSION
 from hippo_core.engine.states import RequestState, TrialState
 from hippo_core.errors import InvalidStudy
 from hippo_core.proposing import Point
-from hippo_core.samplers import Dehb
 from hippo_core.sequence import Sequence
 from hippo_core.simulation.beyond import Continuation
 from hippo_core.simulation.costs import Costs
@@ -200,7 +199,8 @@ class Recording:
     def proposal(self, spec: StudySpec, number: int) -> Point | None:
         """What the sampler of an equal space proposed, by the number among those drawn; None: it is not recorded.
 
-        What was noted is of the same sampler only; of DEHB, whose points are for steps, so are the points.
+        What was noted is of the same sampler only; of a policy that brings its points, which are for steps, so are
+        these.
         """
         if spec.space.to_json() != self.spec.space.to_json():
             return None
@@ -210,7 +210,7 @@ class Recording:
             self.spec.max_steps,
         )
         drawn = [trial for trial in self.trials if trial.parent is None]
-        if number >= len(drawn) or (isinstance(spec.sampler, Dehb) and not same):
+        if number >= len(drawn) or (spec.policy.proposes and not same):
             return None
         found = drawn[number]
         return dict(found.assignment or {}), dict(found.notes) if same else {}

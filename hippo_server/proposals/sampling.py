@@ -19,7 +19,7 @@ from hippo_core.engine.proposals import ProposalTask
 from hippo_core.errors import InvalidStudy
 from hippo_core.proposing import Point, first_trainable, own_point, seed_of
 from hippo_core.proposing.draws import digest
-from hippo_core.samplers import Bohb, CmaEs, Dehb, Gp, Nsga2, Nsga3, Optuna, Sampler, Tpe
+from hippo_core.samplers import Bohb, CmaEs, Gp, Nsga2, Nsga3, Optuna, Sampler, Tpe
 from hippo_core.samplers.optuna import NOT_TAKEN
 from hippo_core.values import Scalar
 from hippo_server.proposals.history import from_optuna, notes_of, study_of
@@ -161,7 +161,7 @@ def require(sampler: Sampler) -> None:
                 f"{sampler.to_json()['sampler']} needs {module}, which is not installed where the server runs",
                 f"Install hippo-hpo[{extra}] there.",
             ) from None
-    if not isinstance(sampler, Bohb | CmaEs | Dehb):
+    if not isinstance(sampler, Bohb | CmaEs) and not sampler.brought:
         build(sampler, 0)
 
 

@@ -182,7 +182,10 @@ def test_ones_own_policy_is_made_with_plain_data(arguments, words):
 def test_a_study_of_several_objectives_needs_a_policy_that_compares_them(spec, objectives):
     named = tuple(Objective(metric=name, maximize=True) for name in ("accuracy", "speed")[:objectives])
     searched = {"lr": space.choice([0.1, 0.2])}
-    more = {"max_trials": 2, "sampler": samplers.dehb() if spec.name == "dehb" else samplers.random()}
+    more = {
+        "max_trials": 2,
+        "sampler": samplers.from_json({"sampler": spec.name if spec.proposes else "random"}),
+    }
     if objectives == 1 or spec.name in {"full", "manual", "sha", "asha", "hyperband"}:
         studies.study(searched, objectives=named, policy=spec, **more)
     else:

@@ -29,7 +29,7 @@ def test_a_study_ends_on_a_plateau_only_after_trials_that_came_to_step_27(
     policy: policies.PolicySpec, patience: int
 ) -> None:
     searched = {"lr": space.loguniform(1e-4, 1e-1), "momentum": space.uniform(0.0, 1.0)}
-    sampler = samplers.dehb() if policy.name == "dehb" else samplers.random()
+    sampler = samplers.from_json({"sampler": policy.name if policy.proposes else "random"})
     ending = endings.plateau(patience)
     spec = study(searched, max_trials=60, policy=policy, sampler=sampler, endings=(ending,))
     [found] = simulate([spec], [Host(name="host", slots=4)]).studies
