@@ -59,6 +59,8 @@ _PEERS = {
     "time_budget_s": "endings=[endings.timeout(seconds=...)]",
     "max_time": "endings=[endings.timeout(hours=...)]",
     "max_slot_hours": "endings=[endings.max_slot_hours(...)]",
+    "max_trained_steps": "endings=[endings.max_trained_steps(...)]",
+    "budget": "endings=[endings.max_trained_steps(...)], or endings.max_slot_hours(...)",
     "target": "endings=[endings.target(...)]",
     "stop": "endings=[endings.target(...)], or another of endings",
     "plateau": "endings=[endings.plateau(patience=...)]",

@@ -53,6 +53,20 @@ class MaxSlotHours(Ending):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MaxTrainedSteps(Ending):
+    """What is asked for next would need more fresh steps than are left: steps that nobody had trained.
+
+    A step counts once, however many trials share it, and not again where a fault has it trained again.
+
+    Attributes:
+        steps: How many fresh steps the study may have trained.
+    """
+
+    word = "max_trained_steps"
+    steps: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Target(Ending):
     """A trial is as good as this, or better, at any evaluation.
 
@@ -155,6 +169,22 @@ def max_slot_hours(hours: float) -> MaxSlotHours:
     return MaxSlotHours(hours=found)
 
 
+@worded(
+    "endings.max_trained_steps",
+    {"budget": "steps", "max_steps": "steps", "n_steps": "steps", "epochs": "steps", "max_resource": "steps"},
+)
+def max_trained_steps(steps: int) -> MaxTrainedSteps:
+    """Ends the study before it has more than so many steps trained that nobody had trained.
+
+    It is never overrun: nothing is asked for that needs more steps than are left, with what is in flight counted. The
+    study ends when what is to be asked for next does not fit, and nothing is in flight any more.
+
+    Args:
+        steps: How many. A step that trials share counts once; one that a fault has trained again, not again.
+    """
+    return MaxTrainedSteps(steps=arguments.integer(steps, "endings.max_trained_steps.steps", 1))
+
+
 @worded("endings.target", {"metric": "minimize or maximize, which are the study's", "goal": "value"})
 def target(value: float) -> Target:
     """Ends the study as soon as a trial is as good as this at any evaluation. That trial is completed where it stands.
@@ -240,13 +270,15 @@ def terminator(
 
 
 ENDINGS: Mapping[str, Callable[..., Ending]] = {
-    each.__name__: each for each in (timeout, max_slot_hours, target, plateau, terminator)
+    each.__name__: each for each in (timeout, max_slot_hours, max_trained_steps, target, plateau, terminator)
 }
 """By word, in the order in which they are looked at."""
 
 #: Words of other systems.
 PEERS = {
     "max_time": "timeout",
+    "budget": "max_trained_steps or max_slot_hours",
+    "max_steps": "max_trained_steps",
     "stop": "target, plateau or timeout",
     "early_stopping": "plateau",
     "goal": "target",

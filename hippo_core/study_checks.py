@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from hippo_core.arguments import suggestion
+from hippo_core.endings import MaxTrainedSteps
 from hippo_core.errors import InvalidStudy
 from hippo_core.policies import PolicySpec
+from hippo_core.policies.own import OwnSpec
 from hippo_core.program import canonical_json, require_int
 from hippo_core.repeats import MOST_REPEATS, SEED
 from hippo_core.samplers import Sampler
@@ -70,6 +72,12 @@ def _check_endings(spec: StudySpec) -> None:
                 "endings",
                 f"{each.word} looks at one objective, but there are {len(spec.objectives)}: {named}.",
                 "Give one objective, or use endings.timeout() or endings.max_slot_hours().",
+            )
+        if isinstance(each, MaxTrainedSteps) and isinstance(spec.policy, OwnSpec):
+            raise InvalidStudy(
+                "endings",
+                f"{each.word} cannot hold back what a policy of your own asks for",
+                "Let the policy count, or use endings.max_slot_hours().",
             )
 
 

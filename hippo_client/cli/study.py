@@ -193,6 +193,11 @@ def stop(name: str, as_json: bool) -> None:
 @click.option("--priority", type=int, help="Higher ones are trained first.")
 @click.option("--timeout-hours", type=float, help="End it when it has been running for so long in all.")
 @click.option("--max-slot-hours", type=float, help="End it when so many slot hours are used in all.")
+@click.option(
+    "--max-trained-steps",
+    type=WholeNumber(1),
+    help="End it before more steps are trained that nobody had trained.",
+)
 @click.option("--target", type=float, help="End it when a trial is as good as this.")
 @json_option
 def extend(
@@ -202,6 +207,7 @@ def extend(
     priority: int | None,
     timeout_hours: float | None,
     max_slot_hours: float | None,
+    max_trained_steps: int | None,
     target: float | None,
     as_json: bool,
 ) -> None:
@@ -214,12 +220,17 @@ def extend(
     from hippo_client.cli.extension import extension_in_words
     from hippo_core import endings
 
-    given = {"timeout": timeout_hours, "max_slot_hours": max_slot_hours, "target": target}
+    given = {
+        "timeout": timeout_hours,
+        "max_slot_hours": max_slot_hours,
+        "max_trained_steps": max_trained_steps,
+        "target": target,
+    }
     changed = [endings.ENDINGS[word](value).to_json() for word, value in given.items() if value is not None]
     if max_trials is None and max_steps is None and priority is None and not changed:
         raise click.UsageError(
-            "Nothing to change: give --max-trials, --max-steps, --priority, --timeout-hours, --max-slot-hours or "
-            "--target."
+            "Nothing to change: give --max-trials, --max-steps, --priority, --timeout-hours, --max-slot-hours, "
+            "--max-trained-steps or --target."
         )
     endings_json = json.dumps(changed) if changed else ""
     with connect() as client:

@@ -277,6 +277,7 @@ def change(decision: Decision, study: Study, spec: StudySpec) -> None:
             if is_unfinished(study, trial):
                 open_request(decision, study, trial, trial.asked, TAKEN_UP)
     create_trials(decision, study, points)
+    decision.volatile.reopened[study.id] = None
     end_if_there(decision, study)
 
 

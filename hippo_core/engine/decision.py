@@ -78,6 +78,9 @@ class Volatile:
     full: dict[int, int] = field(default_factory=dict)  #: by plan: pauses in a row for a lack of space
     courses: dict[tuple[str, int], Course] = field(default_factory=dict)  #: by worker and slot
     overheads: dict[int, Overhead] = field(default_factory=dict)  #: by plan
+    reopened: dict[int, None] = field(
+        default_factory=dict
+    )  #: studies whose budget of steps is to be compared with what is open
     next_cut: float | None = None  #: when a running path may have to yield its slot
 
 

@@ -1,7 +1,8 @@
 """Endings of studies: whether one holds, and what follows from it.
 
 Time, slot hours, plateaus and terminators are looked at when a study settles. A target is looked at when something was
-evaluated, before that closes a request, so that the trial that reached it stands where it did.
+evaluated, before that closes a request, so that the trial that reached it stands where it did. A budget of steps is
+looked at as requests are opened: it ends the study once nothing is open and what follows does not fit.
 
 What follows: nothing further is asked of the study's policy or sampler. Trials that are open or rest are stopped; the
 one that reached the target is completed where it stands, and so is the best at the deepest step where no trial has
@@ -13,8 +14,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from hippo_core.endings import Ending, MaxSlotHours, Plateau, Target, Terminator, Timeout
+from hippo_core.endings import Ending, MaxSlotHours, MaxTrainedSteps, Plateau, Target, Terminator, Timeout
 from hippo_core.engine.best import best_so_far, evaluated
+from hippo_core.engine.budget import overcommitted, used_in_words, used_steps
 from hippo_core.engine.decision import Decision
 from hippo_core.engine.evaluations import progress
 from hippo_core.engine.events import EndingHeld, StudyStateChanged
@@ -46,11 +48,18 @@ class Held:
 
 def end_if_held(decision: Decision, study: Study) -> bool:
     """Ends a running study if an ending holds, its target apart; tells whether it did."""
-    held = _first(study, study.spec, look=False)
+    held = _first(study, study.spec, look=False) or _overcommitted(decision, study)
     if held is None:
         return False
     _end(decision, study, held, None, 0)
     return True
+
+
+def end_for_lack_of_room(decision: Decision, study: Study) -> None:
+    """Ends a study of which nothing is open, as what follows does not fit into its budget of steps."""
+    budget = study.spec.ending(MaxTrainedSteps)
+    assert budget is not None
+    _end(decision, study, Held(budget, study.short), None, 0)
 
 
 def end_if_reached(decision: Decision, node: Node, step: int) -> None:
@@ -150,6 +159,8 @@ def _reason(study: Study, spec: StudySpec, ending: Ending) -> str:
             return _ran(study.ran_seconds, ending) if holds else ""
         case MaxSlotHours():
             return _used(study, ending) if study.seconds >= ending.hours * SECONDS_PER_HOUR else ""
+        case MaxTrainedSteps():
+            return _spent(study, ending)
         case Target():
             found = _best_reaching(study, spec)
             return "" if found is None else _reached(study, ending, *found)
@@ -163,6 +174,25 @@ def _reason(study: Study, spec: StudySpec, ending: Ending) -> str:
             )
         case _:
             raise TypeError(f"{ending!r} is no ending")
+
+
+def _spent(study: Study, budget: MaxTrainedSteps) -> str:
+    """Why a budget of steps is spent, where it ended the study and is no larger since; empty: it is not."""
+    as_before = study.ending == budget.word and study.spec.ending(MaxTrainedSteps) == budget
+    if as_before:
+        return study.ending_reason
+    ended = study.ending or study.state is not StudyState.RUNNING
+    return used_in_words(study, budget) if ended and used_steps(study) >= budget.steps else ""
+
+
+def _overcommitted(decision: Decision, study: Study) -> Held | None:
+    """A budget of steps that what is open exceeds, since it was lowered or the study was moved."""
+    budget = study.spec.ending(MaxTrainedSteps)
+    if budget is None or study.id not in decision.volatile.reopened:
+        return None
+    del decision.volatile.reopened[study.id]
+    reason = overcommitted(decision.state, study, budget)
+    return Held(budget, reason) if reason else None
 
 
 def _runs(study: Study) -> bool:
@@ -283,6 +313,8 @@ def _standing(study: Study, ending: Ending, ran_seconds: float) -> str:
             return _ran(ran_seconds, ending)
         case MaxSlotHours():
             return _used(study, ending)
+        case MaxTrainedSteps():
+            return f"{used_in_words(study, ending)}, {max(0, ending.steps - used_steps(study))} are left"
         case Target():
             found = _best_reaching(study, study.spec)
             name = study.spec.objectives[0].metric

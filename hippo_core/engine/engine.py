@@ -116,6 +116,7 @@ class Engine:
                 tell_judged(state, study)
         state.touched_studies.update(dict.fromkeys(state.studies))
         state.touched_plans.update(dict.fromkeys(state.plans))
+        self.volatile.reopened.update(dict.fromkeys(state.studies))
         running_time.begin(state, self.volatile, now)
         for worker in state.workers.values():
             if worker.state in {WorkerState.LIVE, WorkerState.DRAINING}:

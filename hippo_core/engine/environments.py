@@ -139,6 +139,8 @@ def move_study(decision: Decision, study: Study, plan: int) -> None:
         trial = study.member(number)
         if trial.target is not None:
             open_request(decision, study, trial, trial.target, by_user=trial.by_user)
+    decision.volatile.reopened[study.id] = None
+    decision.state.touched_studies[study.id] = None
 
 
 def clear_plan(decision: Decision, plan: PlanState) -> None:

@@ -116,6 +116,9 @@ def _change_lease(state: EngineState, lease: Lease, event: ev.LeaseStateChanged)
             slot.holds = lease.end if trained else None
             if event.state is LeaseState.RELEASED and lease.stop_saves:
                 slot.holds = lease.reached
+    study = state.studies.get(lease.study)
+    if study is not None and study.short and not lease.training:
+        state.touched_studies[study.id] = None  # what it would have trained is not charged
     tree = state.plans[lease.plan].tree
     if event.state in LIVE_LEASE_STATES:
         tree.mark_lease(lease)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from hippo_core.endings import MaxTrainedSteps
+from hippo_core.engine.budget import trains, used_steps
 from hippo_core.engine.engine import Engine
 from hippo_core.engine.state import EngineState
 from hippo_core.engine.states import (
@@ -186,15 +188,25 @@ def proposals_are_for_the_next_trial(state: EngineState) -> Iterator[str]:
             has_room = study.id in state.active and study.unproposed and not study.ending
             if wanted is not None or (study.wants_points and not has_room):
                 yield f"study {study.id} wants what it cannot have"
-            if has_room and not study.open and not study.wants_points:
+            if has_room and not (study.open or study.short or study.wants_points):
                 yield f"study {study.id} has nothing to do and trials left, and wants no point"
         elif wanted is None:
             if study.id in state.active and study.unproposed and not study.open and not study.ending:
+                if study.spec.ending(MaxTrainedSteps) and trains(state, study):
+                    continue  # what fits is known when its paths have let go
                 yield f"study {study.id} has nothing to do, and trials left"
         elif not study.unproposed or wanted.trial != len(study.trials):
             yield f"study {study.id} has {len(study.trials)} trials, and waits for trial {wanted.trial}"
         elif wanted.sequence > state.last_sequence or not study.trials.keys() >= set(wanted.pending):
             yield f"study {study.id} waits for a proposal that sees what has not happened"
+
+
+def budgets_hold(state: EngineState) -> Iterator[str]:
+    """A running study is charged with no more fresh steps than its budget."""
+    for study in state.studies.values():
+        budget = study.spec.ending(MaxTrainedSteps)
+        if budget is not None and study.id in state.active and used_steps(study) > budget.steps:
+            yield f"study {study.id} is charged with {used_steps(study)} of {budget.steps} steps"
 
 
 INVARIANTS: tuple[Callable[[EngineState], Iterator[str]], ...] = (
@@ -211,6 +223,7 @@ INVARIANTS: tuple[Callable[[EngineState], Iterator[str]], ...] = (
     plans_without_studies_hold_nothing,
     proposals_are_for_the_next_trial,
     nothing_is_granted_after_an_ending,
+    budgets_hold,
 )
 
 

@@ -34,7 +34,7 @@ def points_wanted(state: EngineState, study: Study, full: Container[int]) -> int
         study: The study.
         full: Plans for whose states no space is left.
     """
-    if study.id not in state.active or study.ending or not study.spec.sampler.outside:
+    if study.id not in state.active or study.ending or study.short or not study.spec.sampler.outside:
         return 0
     plan = state.plans[study.plan]
     # While something waits to be tried again, idle slots are no reason: a sick host would get all trials made.

@@ -86,6 +86,8 @@ def want(decision: Decision) -> None:
         study = state.studies[number]
         if study.proposal is not None or not study.unproposed or study.ending or study.spec.sampler.outside:
             continue
+        if study.short:
+            continue
         plan = state.plans[study.plan]
         # While something waits to be tried again, idle slots are no reason: a sick host would get all trials proposed.
         held_back = plan.tree.blocked or plan.id in decision.volatile.full

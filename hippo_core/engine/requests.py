@@ -16,28 +16,21 @@ from hippo_core.engine.events import (
 from hippo_core.engine.state import Study, Trial
 from hippo_core.engine.states import RequestState, StudyState, TrialState
 from hippo_core.lease import Lease, Promise
-from hippo_core.plan import Metrics, Node
+from hippo_core.plan import Metrics, Node, Place
 
 
 def open_request(
     decision: Decision, study: Study, trial: Trial, step: int, reason: str = "", *, by_user: bool = False
 ) -> None:
     """Opens a trial's request, or moves it to the study's present plan, adding the nodes that it needs."""
-    plan = decision.state.plans[study.plan].plan
-    start = trial.node
-    if start is not None and (start.plan != plan.id or start.start >= step):
-        start = None  # of another plan; or a user has let it go further than its policy asks for now
-    if start is None and not decision.settings.sharing:
-        place = plan.apart(trial.sequence, step)
-    else:
-        place = plan.locate(trial.sequence, step, start, 0 if start is None else trial.target or 0)
+    place = place_of(decision, study, trial, step)
     node = place.node
     for first, laws in place.missing:
         number = decision.state.last_node + 1
         decision.emit(
             NodeCreated(
                 node=number,
-                plan=plan.id,
+                plan=study.plan,
                 parent=None if node is None else node.id,
                 start=first,
                 laws=laws.to_json(),
@@ -60,6 +53,17 @@ def open_request(
         decision.emit(
             TrialStateChanged(study=study.id, trial=trial.number, state=TrialState.WAITING, reason="")
         )
+
+
+def place_of(decision: Decision, study: Study, trial: Trial, step: int) -> Place:
+    """Where the first ``step`` steps of a trial lie in the study's plan, or will lie."""
+    plan = decision.state.plans[study.plan].plan
+    start = trial.node
+    if start is not None and (start.plan != plan.id or start.start >= step):
+        start = None  # of another plan; or a user has let it go further than its policy asks for now
+    if start is None and not decision.settings.sharing:
+        return plan.apart(trial.sequence, step)
+    return plan.locate(trial.sequence, step, start, 0 if start is None else trial.target or 0)
 
 
 def close_request(decision: Decision, study: Study, trial: Trial, state: RequestState, reached: int) -> None:

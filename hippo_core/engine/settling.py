@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import assert_never
 
+from hippo_core.engine.budget import Room, trains
 from hippo_core.engine.consultations import awaits_answer, unanswered_trials
 from hippo_core.engine.decision import Decision
-from hippo_core.engine.endings import complete_again, end_if_held, end_on_the_way
+from hippo_core.engine.endings import complete_again, end_for_lack_of_room, end_if_held, end_on_the_way
 from hippo_core.engine.evaluations import AT_REST, note_evaluations, progress
 from hippo_core.engine.events import StudyStateChanged, TrialStopped
 from hippo_core.engine.forks import fork_as_decided
@@ -52,12 +53,11 @@ def _follow_policy(decision: Decision, study: Study) -> None:
         return
     if end_if_held(decision, study):
         return
-    verdicts = study.policy.decide()
-    for each in verdicts:
-        carry_out(decision, study, each)
-    if any(isinstance(each, Fork) for each in verdicts):
+    room = Room.of(decision, study)
+    carried = [each for each in study.policy.decide() if carry_out(decision, study, each, room)]
+    if any(isinstance(each, Fork) for each in carried):
         return  # what is wanted of the forks is to be known before anything rests or ends
-    _open_wishes(decision, study)
+    _open_wishes(decision, study, room)
     undecided = unanswered_trials(study) if study.touched else frozenset()
     for number in list(study.touched):
         members = study.members(number)
@@ -68,7 +68,7 @@ def _follow_policy(decision: Decision, study: Study) -> None:
                 if trial.state is TrialState.WAITING:
                     _rest(decision, study, trial, min(each.reached for each in members))
         del study.touched[number]
-    if study.open:
+    if _ends_short(decision, study, room) or study.open:
         return
     if study.unproposed:
         pause_if_given_up(decision, study)
@@ -77,14 +77,29 @@ def _follow_policy(decision: Decision, study: Study) -> None:
         return
     last = study.policy.finish()
     for each in last:
-        carry_out(decision, study, each)
-    if not last and not _rests(study):
+        carry_out(decision, study, each, room)
+    if not _ends_short(decision, study, room) and not last and not _rests(study):
         _complete(decision, study)
+
+
+def _ends_short(decision: Decision, study: Study, room: Room | None) -> bool:
+    """Notes whether something does not fit into the study's budget; ends it, or waits, where nothing is open.
+
+    Returns:
+        Whether nothing else is to follow.
+    """
+    study.short = "" if room is None else room.short
+    if not study.short or study.open:
+        return False
+    # What a path trains on that nobody waits for any more is charged; else there is room for more.
+    if not trains(decision.state, study):
+        end_for_lack_of_room(decision, study)
+    return True
 
 
 def _follow_users(decision: Decision, study: Study) -> None:
     """After an ending only what users ask of single trials is trained: each is complete where it comes to."""
-    _open_wishes(decision, study)
+    _open_wishes(decision, study, Room.of(decision, study))
     for number in list(study.touched):
         for trial in study.members(number):
             if trial.target is None and trial.state is TrialState.WAITING:
@@ -99,22 +114,37 @@ def _rests(study: Study) -> bool:
     return study.policy.patient and any(trial.state is TrialState.PAUSED for trial in study.trials.values())
 
 
-def _open_wishes(decision: Decision, study: Study) -> None:
+def _open_wishes(decision: Decision, study: Study, room: Room | None) -> None:
     """Opens what users want of trials that their policy wants nothing of now."""
     for number in sorted(study.wishes):
         trial = study.member(number)
         if trial.target is None and trial.state not in {TrialState.FAILED, TrialState.DIVERGED}:
+            if room is not None and not room.admits(number, trial.wanted):
+                return
             if trial.state in AT_REST and not trial.repeat:
                 decision.emit(TrialStopped(study=study.id, trial=number))
             open_request(decision, study, trial, trial.wanted, EXTENDED, by_user=True)
+            if room is not None:
+                room.opened(number)
 
 
-def carry_out(decision: Decision, study: Study, each: Verdict) -> None:
-    """Does what a policy has decided."""
+def carry_out(decision: Decision, study: Study, each: Verdict, room: Room | None = None) -> bool:
+    """Does what a policy has decided; tells whether it did.
+
+    Args:
+        decision: What is decided.
+        study: The study.
+        each: What its policy has decided.
+        room: What is left of the study's budget; None: it has none.
+    """
+    if room is not None and (room.short if isinstance(each, Fork) else _lacks_room(each, room)):
+        return False
     match each:
         case Extend():
             for trial in study.members(each.trial):
                 open_request(decision, study, trial, each.to, each.reason)
+            if room is not None:
+                room.opened(each.trial)
         case Stop():
             state = TrialState.COMPLETED if each.completes else TrialState.STOPPED
             for trial in study.members(each.trial):
@@ -127,6 +157,11 @@ def carry_out(decision: Decision, study: Study, each: Verdict) -> None:
             fork_as_decided(decision, study, each)
         case _:
             assert_never(each)
+    return True
+
+
+def _lacks_room(each: Verdict, room: Room) -> bool:
+    return isinstance(each, Extend) and not room.admits(each.trial, each.to)
 
 
 def _rest(decision: Decision, study: Study, trial: Trial, reached: int) -> None:

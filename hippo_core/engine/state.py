@@ -241,6 +241,7 @@ class Study:
     ending: str = ""  #: which ending holds
     ending_reason: str = ""  #: in words and numbers
     completed: int = 0  #: how many of the trials that its sampler drew are completed
+    short: str = ""  #: why the next request does not fit into its budget of steps; noted anew as it settles
     ran_seconds: float = 0.0  #: how long it has been running, as far as it is counted
     news: int = 0  #: so many calls of the history, up to the last one that is more than a request's opening
     answers: list[Answered] = field(default_factory=list)  #: of its user's own policy, in order

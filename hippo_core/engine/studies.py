@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from hippo_core.engine.budget import Room
 from hippo_core.engine.changes import change, create_trials
 from hippo_core.engine.commands import (
     DeleteStudy,
@@ -211,6 +212,7 @@ def retry(decision: Decision, command: RetryTrials) -> TrialsRetried:
         for node in trial.node.path():
             if node.failures is not None:
                 decision.emit(FailuresForgotten(node=node.id))
+    decision.volatile.reopened[study.id] = None
     return TrialsRetried(count=len(failed), warnings=warnings)
 
 
@@ -273,6 +275,12 @@ def extend_trial(decision: Decision, command: ExtendTrial) -> TrialExtended:
     short = [each for each in study.members(trial.number) if to > max(each.reached, each.wanted)]
     if not short:
         return TrialExtended(extended=False, warnings=warnings)
+    room = Room.of(decision, study) if study.ending or study.state in ENDED_STUDY_STATES else None
+    if room is not None and not room.admits(trial.number, to):
+        remedy = (
+            f"Raise endings.max_trained_steps first (hippo study extend {study.name} --max-trained-steps)."
+        )
+        raise Conflict(f"{room.short}.", remedy)
     for each in short:
         decision.emit(TrialWanted(study=study.id, trial=each.number, step=to))
     if study.state in ENDED_STUDY_STATES:

@@ -15,6 +15,7 @@ from tests.studies import study
 ALL = (
     endings.timeout(hours=1, minutes=30, seconds=1.5),
     endings.max_slot_hours(40),
+    endings.max_trained_steps(1728),
     endings.target(0.97),
     endings.plateau(patience=10, min_change=0.001),
     endings.terminator("emmr", threshold=0.01, min_trials=30),
@@ -48,6 +49,9 @@ def test_an_ending_is_found_by_its_kind() -> None:
         (lambda: endings.timeout(hours=-1), r"endings.timeout.hours: must be at least 0, not -1"),
         (lambda: endings.timeout(max_time=3), "has no argument 'max_time'.*hours, minutes or seconds"),
         (lambda: endings.max_slot_hours(0), r"max_slot_hours.hours: must be more than 0, not 0"),
+        (lambda: endings.max_trained_steps(0), r"max_trained_steps.steps: must be at least 1, not 0"),
+        (lambda: endings.max_trained_steps(2.5), r"max_trained_steps.steps: must be an int, not 2.5"),
+        (lambda: endings.max_trained_steps(budget=9), "has no argument 'budget'.*Use steps"),
         (lambda: endings.target("high"), "endings.target.value: must be a number"),
         (lambda: endings.target(float("nan")), "endings.target.value"),
         (lambda: endings.plateau(0), "endings.plateau.patience: must be at least 1, not 0"),
@@ -89,12 +93,12 @@ def test_json_that_is_no_list_of_endings_is_refused(json: object) -> None:
         endings.from_json(json)
 
 
-@pytest.mark.parametrize("ending", ALL[2:])
+@pytest.mark.parametrize("ending", ALL[3:])
 def test_with_several_objectives_what_looks_at_values_is_refused(ending: endings.Ending) -> None:
     several = (Objective(metric="a", maximize=True), Objective(metric="b", maximize=False))
     with pytest.raises(InvalidStudy, match=f"{ending.word} looks at one objective, but there are 2: a, b"):
         spec(ending, objectives=several)
-    spec(*ALL[:2], objectives=several)
+    spec(*ALL[:3], objectives=several)
 
 
 def test_other_endings_extend_a_study_and_are_no_conflict() -> None:
