@@ -46,7 +46,7 @@ def fork(spec: StudySpec, parent: Hyperparameters, at: int, given: Hyperparamete
     if not given:
         raise InvalidStudy("hyperparameters", "there are none", "Give at least one that is to be another.")
     checked = {name: _checked(spec, parent, name, part) for name, part in given.items()}
-    return {**parent, **{name: _joined(parent[name], at, part) for name, part in checked.items()}}
+    return {**parent, **{name: joined(parent[name], at, part) for name, part in checked.items()}}
 
 
 def end_of(spec: StudySpec, hyperparameters: Hyperparameters) -> int:
@@ -101,7 +101,8 @@ def _remedy(kind: Kind, needed: Kind) -> str:
     return f"give {give}, or submit another study in whose space such a value is among the options there"
 
 
-def _joined(before: Any, at: int, after: Any) -> Any:
+def joined(before: Any, at: int, after: Any) -> Any:
+    """What a hyper-parameter is that is one up to a step, and another from there on, which counts from it; as JSON."""
     if at == 0:
         return after
     values, milestones = [before], []

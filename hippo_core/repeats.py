@@ -5,7 +5,8 @@ Repeat r is trained with the seed + r. In the search plan that seed is one more 
 part there from the others, and share among each other. A worker is told of it as the program's seed, and never as a
 hyper-parameter.
 
-A repeat has a number of its own: that of its trial, and above the 32nd bit which repeat it is.
+A repeat has a number of its own: that of its trial, and above the 32nd bit which repeat it is. So have the repeats of a
+probe, whose number has more above these bits (``hippo_core.probes``).
 """
 
 from __future__ import annotations
@@ -22,21 +23,27 @@ from hippo_core.values import Kind
 SEED = "(seed)"  #: among the laws of a node, which has it only for repeats above 0
 BITS = 32
 MOST_REPEATS = 1000
+REPEAT_MASK = (1 << 16) - 1 << BITS
 
 
 def number_of(trial: int, repeat: int) -> int:
-    """The number of a trial's repeat."""
+    """The number of a repeat of a trial, or of a probe."""
     return repeat << BITS | trial
 
 
 def trial_of(number: int) -> int:
-    """The number of the trial that a repeat belongs to."""
+    """The number of the trial that a repeat, or a probe, belongs to."""
     return number & (1 << BITS) - 1
 
 
 def repeat_of(number: int) -> int:
-    """Which repeat of its trial it is; 0: the trial itself."""
-    return number >> BITS
+    """Which repeat of its trial, or of its probe, it is; 0: the first."""
+    return (number & REPEAT_MASK) >> BITS
+
+
+def first_of(number: int) -> int:
+    """The number of the first of the repeats that it is one of: of a trial, or of a probe."""
+    return number & ~REPEAT_MASK
 
 
 def seed_of(seed: int, repeat: int) -> int:

@@ -15,13 +15,14 @@ something on its way comes to nothing, or nothing is on its way any more, when t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from hippo_core.endings import MaxTrainedSteps
 from hippo_core.engine.decision import Decision
 from hippo_core.engine.requests import place_of
-from hippo_core.engine.state import EngineState, Study
+from hippo_core.engine.state import EngineState, Study, Trial
 from hippo_core.plan import Node
+from hippo_core.repeats import trial_of
 
 
 def used_steps(study: Study) -> int:
@@ -70,28 +71,32 @@ class Room:
         budget = study.spec.ending(MaxTrainedSteps)
         return None if budget is None else cls(decision, study, budget)
 
-    def admits(self, trial: int, step: int) -> bool:
-        """Whether a request for a trial, with all its repeats, fits, and so did all before it."""
+    def admits(self, members: Sequence[Trial], step: int) -> bool:
+        """Whether a request for a trial or a probe fits, and so did all before it.
+
+        Args:
+            members: It, with all its repeats; a probe need not have been opened.
+            step: Up to where it is to be trained.
+        """
         if self.short:
             return False
-        needed = self._needed(trial, step)
+        needed = self._needed(members, step)
         if needed > self._left:
-            self.short = (
-                f"{used_in_words(self._study, self._budget)}; trial {trial} needs {needed} more to come to step "
-                f"{step}"
-            )
+            trial = f"trial {trial_of(members[0].number)}"
+            who = f"a probe of {trial}" if members[0].probe else trial
+            self.short = f"{used_in_words(self._study, self._budget)}; {who} needs {needed} more to come to step {step}"
             return False
         self._left -= needed
         return True
 
-    def opened(self, trial: int) -> None:
+    def opened(self, members: Sequence[Trial]) -> None:
         """A request that was admitted has been opened."""
         assert self._ahead is not None
-        for member in self._study.members(trial):
+        for member in members:
             if member.node is not None and member.target is not None:
                 _note_path(self._ahead, member.node, member.target)
 
-    def _needed(self, trial: int, step: int) -> int:
+    def _needed(self, members: Sequence[Trial], step: int) -> int:
         """How many fresh steps the request needs beside what is on its way."""
         state = self._decision.state
         if self._ahead is None:
@@ -99,7 +104,7 @@ class Room:
             self._left = self._budget.steps - used_steps(self._study) - _fresh(state, self._ahead)
         path: dict[int, int] = {}
         missing = 0
-        for member in self._study.members(trial):
+        for member in members:
             place = place_of(self._decision, self._study, member, step)
             stop = place.missing[0][0] if place.missing else step
             missing += step - stop

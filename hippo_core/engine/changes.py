@@ -30,6 +30,7 @@ from hippo_core.engine.proposals import renew
 from hippo_core.engine.requests import close_request, open_request
 from hippo_core.engine.state import EngineState, Study
 from hippo_core.engine.states import ENDED_STUDY_STATES, RequestState, StudyState, TrialState
+from hippo_core.engine.stopping import end_as_decided
 from hippo_core.engine.user_words import POLICY_EDITED, TAKEN_UP
 from hippo_core.errors import Conflict, InvalidStudy
 from hippo_core.policies import ExploringPolicy
@@ -273,7 +274,7 @@ def change(decision: Decision, study: Study, spec: StudySpec) -> None:
             decision.emit(EndingLifted(study=study.id))
         if ended:
             decision.emit(StudyStateChanged(study=study.id, state=StudyState.RUNNING, reason=""))
-        for trial in list(study.all_members()):
+        for trial in list(study.branches()):
             if is_unfinished(study, trial):
                 open_request(decision, study, trial, trial.asked, TAKEN_UP)
     create_trials(decision, study, points)
@@ -317,6 +318,9 @@ def create_trials(decision: Decision, study: Study, points: Iterable[Assignment]
 def _release_trials(decision: Decision, study: Study) -> None:
     """Takes all trials from the policy, to be given to another one: what it has asked for is cancelled."""
     ended = ended_for_policy(study)
+    for probe in study.probes.values():
+        if probe.target is not None:
+            end_as_decided(decision, study, probe, TrialState.STOPPED, POLICY_EDITED, progress(probe))
     for trial in list(study.all_members()):
         number = trial.number
         if trial.target is not None and not trial.by_user:

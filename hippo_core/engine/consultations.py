@@ -23,6 +23,8 @@ from hippo_core.engine.state import (
     Noted,
     Observed,
     PolicyCall,
+    Probed,
+    Probing,
     Requested,
     Study,
 )
@@ -154,8 +156,8 @@ def _told(state: EngineState, study: Study, call: PolicyCall) -> Iterator[Call]:
             yield "observed", call.trial, call.step
         case Ended():
             yield "ended", call.trial
-        case Noted():
-            return  # a matter between a sampler and its policy
+        case Noted() | Probing() | Probed():
+            return  # a matter between a policy of Hippo's own and its sampler, or the engine
         case _:
             assert_never(call)
 

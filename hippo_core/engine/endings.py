@@ -69,6 +69,8 @@ def end_if_reached(decision: Decision, node: Node, step: int) -> None:
         if not _runs(study) or study.spec.ending(Target) is None:
             continue
         for trial in through(study, node, step):
+            if trial.probe:
+                continue
             first = study.trials[trial_of(trial.number)]
             if _reaches(study, _value_at(study, first, step)):
                 _end_at(decision, study, first, step)
@@ -77,7 +79,7 @@ def end_if_reached(decision: Decision, node: Node, step: int) -> None:
 
 def end_on_the_way(decision: Decision, study: Study, trial: Trial) -> bool:
     """Ends a running study if what is known of an open trial's path reaches the target; tells whether it did."""
-    if not study.spec.endings or not _runs(study):
+    if not study.spec.endings or not _runs(study) or trial.probe:
         return False
     first = study.trials[trial_of(trial.number)]
     step = next(_reaching_steps(study, first), None)

@@ -15,10 +15,23 @@ from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
 
 from hippo_core.engine.events import RequestClosed
-from hippo_core.engine.state import Added, Closing, Ended, EngineState, Forked, Noted, Observed, Study, Trial
+from hippo_core.engine.state import (
+    Added,
+    Closing,
+    Ended,
+    EngineState,
+    Forked,
+    Noted,
+    Observed,
+    Probed,
+    Probing,
+    Study,
+    Trial,
+)
 from hippo_core.engine.states import RequestState, TrialState
 from hippo_core.plan import Node
 from hippo_core.policies import Stop, Values
+from hippo_core.probes import probe_of
 from hippo_core.repeats import trial_of
 
 AT_REST = frozenset({TrialState.STOPPED, TrialState.COMPLETED})
@@ -161,7 +174,7 @@ def tell_judged(state: EngineState, study: Study) -> None:
     """After a restart: tells a policy that watches of all that is known of trials on their way, and was judged."""
     if study.outdated:
         renew_policy(state, study)
-    for number in sorted({trial_of(each) for each in study.open}):
+    for number in study.open_trials():
         trial = study.trials[number]
         if trial.node is not None:
             tell_upto(study, trial, trial.node, _telling_bound(study, number))
@@ -184,7 +197,8 @@ def note_evaluations(state: EngineState) -> None:
         for each in state.plans[node.plan].studies:
             study = state.studies[each]
             if study.policy.watches and each in node.open:
-                study.untold.update(dict.fromkeys(map(trial_of, open_below(study, node))))
+                below = (trial_of(trial) for trial in open_below(study, node) if not probe_of(trial))
+                study.untold.update(dict.fromkeys(below))
                 state.touched_studies[each] = None
     state.touched_nodes.clear()
 
@@ -195,7 +209,7 @@ def ended_for_policy(study: Study) -> frozenset[int]:
     for call in study.history:
         if isinstance(call, Ended):
             ended.add(call.trial)
-        else:
+        elif not isinstance(call, Probing | Probed):  # these may come after the end
             ended.discard(call.trial)
     return frozenset(ended)
 
@@ -212,7 +226,7 @@ def begin_history(study: Study) -> None:
         study.beside + study.forks,
         0,
     )  # another policy's forks are trials like any other
-    for trial in study.all_members():
+    for trial in study.branches():
         trial.asked = trial.led = trial.told = 0
     for number in sorted(study.trials):
         trial = study.trials[number]
@@ -249,7 +263,7 @@ def renew_policy(state: EngineState, study: Study) -> None:
 
 
 def open_below(study: Study, node: Node) -> Iterator[int]:
-    """The trials of a study with an open request on a node, or on one below it."""
+    """The trials, repeats and probes of a study with an open request on a node, or on one below it."""
     waiting = [node]
     while waiting:
         each = waiting.pop()

@@ -233,7 +233,8 @@ class TrialCreated:
     ``fork`` of a fork has its parent as "trial", the step that it forks "at", and its "hyperparameters". Of one that a
     user made nothing is drawn. One that its policy made has the draws in force from that step on, and in ``fork`` the
     trial that it takes the place of, as "instead_of", and the "reason". The point of one that was ``enqueued`` is a
-    user's, not the sampler's.
+    user's, not the sampler's. A probe, as its number says it is one, has a ``fork``, too: with the "factors" by which
+    values are multiplied, by name, and the "reason".
     """
 
     study: int

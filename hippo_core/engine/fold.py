@@ -31,6 +31,8 @@ from hippo_core.engine.state import (
     Noted,
     Observed,
     PlanState,
+    Probed,
+    Probing,
     Proposal,
     Requested,
     Study,
@@ -46,7 +48,9 @@ from hippo_core.engine.states import (
 )
 from hippo_core.engine.transitions import follow
 from hippo_core.plan import Plan
-from hippo_core.repeats import repeat_of, trial_of
+from hippo_core.policies import Values
+from hippo_core.probes import probe_of
+from hippo_core.repeats import first_of, repeat_of, trial_of
 from hippo_core.sequence import Laws
 from hippo_core.study import StudySpec
 from hippo_core.tree import StageTree
@@ -148,7 +152,7 @@ def _apply_study(state: EngineState, event: StudyEvent) -> None:
             state.active.pop(study.id, None)
             state.plans[study.plan].studies.pop(study.id, None)
             state.touched_studies.pop(study.id, None)
-            for trial in study.all_members():
+            for trial in study.branches():
                 _remove_request(state, study, trial)
                 forget_parting(state, study, trial)
         case ev.StudyPlanned():
@@ -286,23 +290,10 @@ def _apply_trial(state: EngineState, event: TrialEvent) -> None:
     study = state.studies[event.study]
     match event:
         case ev.TrialCreated():
-            repeat = repeat_of(event.trial)
-            trials = study.repeats if repeat else study.trials
-            trials[event.trial] = Trial(
-                number=event.trial,
-                space=study.spec.space,
-                spaces=study.spaces,
-                assignment=event.assignment,
-                point=event.assignment if event.fork is None else None,
-                sequence=study.spec.sequence(event.assignment, repeat)
-                if event.fork is None
-                else study.spec.sequence_of(event.fork["hyperparameters"], repeat),
-                max_steps=event.max_steps,
-                notes=event.notes,
-                fork=event.fork,
-                enqueued=event.enqueued,
-            )
-            if repeat:
+            repeat, probe = repeat_of(event.trial), probe_of(event.trial)
+            trials = study.probes if probe else study.repeats if repeat else study.trials
+            trials[event.trial] = study.made(event)
+            if repeat or probe:
                 return
             fork = event.fork
             if fork is not None and "instead_of" in fork:
@@ -341,7 +332,7 @@ def _apply_trial(state: EngineState, event: TrialEvent) -> None:
             trial.state, trial.reason = event.state, event.reason
             if event.state in ENDED_TRIAL_STATES:
                 forget_parting(state, study, trial)
-            if event.state in AT_REST and not trial.repeat:
+            if event.state in AT_REST and trial.is_itself:
                 study.policy.stopped(trial.number)
             state.touched_studies[study.id] = None
         case ev.RequestOpened():
@@ -370,7 +361,7 @@ def _open_request(state: EngineState, study: Study, event: ev.RequestOpened) -> 
     state.tree_of(node).mark(node.id)
     state.touched_requests[study.id, trial.number] = None
     state.touched_plans[node.plan] = None
-    if study.policy.watches:
+    if study.policy.watches and not trial.probe:
         study.untold[trial_of(trial.number)] = None
         if moved:
             study.outdated = True  # what it was told on the way was of another plan
@@ -378,7 +369,7 @@ def _open_request(state: EngineState, study: Study, event: ev.RequestOpened) -> 
             first.told = min(first.told, first.observed)
             state.touched_studies[study.id] = None
     if not moved and not event.by_user and not trial.repeat:
-        state.tell(study, Requested(trial.number, event.step))
+        state.tell(study, _probing(trial) if trial.probe else Requested(trial.number, event.step))
 
 
 def _close_request(state: EngineState, study: Study, event: ev.RequestClosed) -> None:
@@ -386,7 +377,7 @@ def _close_request(state: EngineState, study: Study, event: ev.RequestClosed) ->
     node = trial.node
     _remove_request(state, study, trial)
     trial.outcome = event.state
-    study.touched[trial_of(trial.number)] = None
+    study.touched[first_of(trial.number)] = None
     state.touched_studies[study.id] = None
     state.last_sequence = max(state.last_sequence, event.sequence)
     trial.closed = event.sequence
@@ -400,7 +391,8 @@ def _close_request(state: EngineState, study: Study, event: ev.RequestClosed) ->
     if not trial.by_user:
         trial.led = max(trial.led, event.reached)
     members = study.members(trial.number)
-    if study.policy.watches:
+    watches = study.policy.watches and not trial.probe
+    if watches:
         study.untold[members[0].number] = None
     if any(each.target is not None and each.by_user == trial.by_user for each in members):
         return  # the others of its point are on their way
@@ -409,7 +401,11 @@ def _close_request(state: EngineState, study: Study, event: ev.RequestClosed) ->
     first = members[0]
     first.closed = event.sequence
     leaf = first.leaf if len(members) > 1 else node
-    if study.policy.watches and leaf is not None:
+    if trial.probe:
+        values = closing.values if closing.state is RequestState.REACHED else None
+        state.tell(study, _probed(trial, values))
+        return
+    if watches and leaf is not None:
         tell_upto(study, first, leaf, min(map(led, members)))
     if closing.state in {RequestState.REACHED, RequestState.DIVERGED} and not trial.by_user:
         assert leaf is not None
@@ -423,6 +419,16 @@ def _close_request(state: EngineState, study: Study, event: ev.RequestClosed) ->
         first.observed = max(first.observed, closing.reached)
     if closing.state in {RequestState.DIVERGED, RequestState.FAILED}:
         state.tell(study, Ended(first.number))
+
+
+def _probing(probe: Trial) -> Probing:
+    assert probe.fork is not None
+    return Probing(probe.fork["trial"], probe.fork["at"], probe.max_steps)
+
+
+def _probed(probe: Trial, values: Values | None) -> Probed:
+    assert probe.fork is not None
+    return Probed(probe.fork["trial"], probe.fork["at"], probe.max_steps, values)
 
 
 def _note_wish(study: Study, trial: Trial) -> None:

@@ -34,13 +34,13 @@ def requests_and_trials_agree(state: EngineState) -> Iterator[str]:
     told = {
         (study.id, trial.number, trial.target, trial.node.id)
         for study in state.studies.values()
-        for trial in study.all_members()
+        for trial in study.branches()
         if trial.target is not None and trial.node is not None
     }
     if listed != told:
         yield f"nodes list {sorted(listed - told)}, trials list {sorted(told - listed)}"
     for study in state.studies.values():
-        targets = {trial.number for trial in study.all_members() if trial.target is not None}
+        targets = {trial.number for trial in study.branches() if trial.target is not None}
         if targets != set(study.open):
             yield f"study {study.id} lists {sorted(study.open)} as open, its trials {sorted(targets)}"
 
@@ -62,7 +62,7 @@ def open_requests_are_counted(state: EngineState) -> Iterator[str]:
 def ended_trials_want_nothing(state: EngineState) -> Iterator[str]:
     """A trial that has ended, or rests, has no open request; an open one waits."""
     for study in state.studies.values():
-        for trial in study.all_members():
+        for trial in study.branches():
             if trial.target is not None and trial.state is not TrialState.WAITING:
                 yield f"trial {study.id}/{trial.number} is {trial.state} with a request at {trial.target}"
             if study.state is StudyState.COMPLETED and trial.state not in ENDED_TRIAL_STATES:

@@ -9,7 +9,7 @@ the point or its failure; after ``TRIES`` failures it asks no more: what runs go
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hippo_core.engine.commands import FailProposal, ProposeTrial
@@ -20,8 +20,8 @@ from hippo_core.engine.granting import idle_slots_for
 from hippo_core.engine.state import Closing, EngineState, Judgement, Proposal, Study, Trial
 from hippo_core.engine.states import RequestState, StudyState, TrialState
 from hippo_core.errors import InvalidStudy
-from hippo_core.policies.policy import round_up
-from hippo_core.repeats import trial_of
+from hippo_core.policies.policy import Values, round_up
+from hippo_core.probes import probe_of
 from hippo_core.space import Assignment
 from hippo_core.study import StudySpec
 
@@ -53,6 +53,7 @@ class PastTrial:
         values: The objectives by step.
         reached: Where it diverged: the step.
         sequence: When its last request ended, in the order of arrival; 0: none has.
+        probes: Of its probes that have come, the objectives by the step from which on they part from it.
     """
 
     trial: int
@@ -62,6 +63,7 @@ class PastTrial:
     values: Mapping[int, tuple[float, ...]]
     reached: int
     sequence: int
+    probes: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +103,7 @@ def _wanted(state: EngineState, study: Study) -> ProposalWanted:
         study=study.id,
         trial=len(study.trials),
         sequence=state.last_sequence,
-        pending=tuple(sorted({trial_of(each) for each in study.open})),
+        pending=study.open_trials(),
         max_steps=round_up(steps, study.spec.program.evaluate_every) if isinstance(steps, int) else None,
     )
 
@@ -239,8 +241,12 @@ def history(study: Study, mark: Proposal | Judgement, numbers: Iterable[int]) ->
     """The trials that a sampler has drawn, of those numbers, as they were at a mark of the study's history."""
     closings: dict[int, list[Closing]] = {}
     later: set[int] = set()
+    probes: dict[int, dict[int, Values]] = {}
     for closing in study.closings:
-        if closing.sequence > mark.sequence:
+        if probe_of(closing.trial):
+            if closing.sequence <= mark.sequence:
+                _note_probe(study.probes[closing.trial], closing, probes)
+        elif closing.sequence > mark.sequence:
             later.add(closing.trial)
         else:
             closings.setdefault(closing.trial, []).append(closing)
@@ -255,6 +261,7 @@ def history(study: Study, mark: Proposal | Judgement, numbers: Iterable[int]) ->
             pending=number in pending,
             done=number not in later and study.trials[number].state is TrialState.COMPLETED,
             known=study.trials[number].spaces == study.spaces,
+            probes=probes.get(number, {}),
         )
         for place, number in enumerate(drawn)
     )
@@ -269,6 +276,7 @@ def _past(
     pending: bool,
     done: bool,
     known: bool,
+    probes: Mapping[int, Values],
 ) -> PastTrial:
     """A trial as it was; ``done``: nothing has come of it since, and it is complete.
 
@@ -299,4 +307,12 @@ def _past(
         values=values,
         reached=closings[-1].reached if closings else 0,
         sequence=closings[-1].sequence if closings else 0,
+        probes=probes,
     )
+
+
+def _note_probe(probe: Trial, closing: Closing, found: dict[int, dict[int, Values]]) -> None:
+    """Notes what a probe came to, by its trial and the step from which on it parts from that."""
+    assert probe.fork is not None
+    if closing.state is RequestState.REACHED and closing.values is not None:
+        found.setdefault(probe.fork["trial"], {})[probe.fork["at"]] = closing.values

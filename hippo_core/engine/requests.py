@@ -17,6 +17,7 @@ from hippo_core.engine.state import Study, Trial
 from hippo_core.engine.states import RequestState, StudyState, TrialState
 from hippo_core.lease import Lease, Promise
 from hippo_core.plan import Metrics, Node, Place
+from hippo_core.repeats import number_of, trial_of
 
 
 def open_request(
@@ -61,9 +62,18 @@ def place_of(decision: Decision, study: Study, trial: Trial, step: int) -> Place
     start = trial.node
     if start is not None and (start.plan != plan.id or start.start >= step):
         start = None  # of another plan; or a user has let it go further than its policy asks for now
+    if start is None and trial.probe:
+        start = _probed_node(study, trial, plan.id)
     if start is None and not decision.settings.sharing:
         return plan.apart(trial.sequence, step)
     return plan.locate(trial.sequence, step, start, 0 if start is None else trial.target or 0)
+
+
+def _probed_node(study: Study, probe: Trial, plan: int) -> Node | None:
+    """The node of a probe's trial that it begins in; also where trials are apart, a probe is of its own one."""
+    assert probe.fork is not None
+    leaf = study.member(number_of(trial_of(probe.number), probe.repeat)).leaf
+    return None if leaf is None or leaf.plan != plan else leaf.owner(probe.fork["at"])
 
 
 def close_request(decision: Decision, study: Study, trial: Trial, state: RequestState, reached: int) -> None:

@@ -12,13 +12,14 @@ from hippo_core.engine.evaluations import AT_REST, note_evaluations, progress
 from hippo_core.engine.events import StudyStateChanged, TrialStopped
 from hippo_core.engine.forks import fork_as_decided
 from hippo_core.engine.judging import judge
+from hippo_core.engine.probes import planned_probe, probe_as_decided
 from hippo_core.engine.proposals import pause_if_given_up
 from hippo_core.engine.requests import close_what_is_known, open_request
 from hippo_core.engine.state import Study, Trial
 from hippo_core.engine.states import ENDED_TRIAL_STATES, StudyState, TrialState
 from hippo_core.engine.stopping import change, end_as_decided
 from hippo_core.engine.user_words import AS_ASKED, EXTENDED
-from hippo_core.policies import Extend, Fork, Stop, Verdict
+from hippo_core.policies import Extend, Fork, Probe, Stop, Verdict
 from hippo_core.repeats import trial_of
 
 
@@ -119,13 +120,13 @@ def _open_wishes(decision: Decision, study: Study, room: Room | None) -> None:
     for number in sorted(study.wishes):
         trial = study.member(number)
         if trial.target is None and trial.state not in {TrialState.FAILED, TrialState.DIVERGED}:
-            if room is not None and not room.admits(number, trial.wanted):
+            if room is not None and not room.admits(study.members(number), trial.wanted):
                 return
-            if trial.state in AT_REST and not trial.repeat:
+            if trial.state in AT_REST and trial.is_itself:
                 decision.emit(TrialStopped(study=study.id, trial=number))
             open_request(decision, study, trial, trial.wanted, EXTENDED, by_user=True)
             if room is not None:
-                room.opened(number)
+                room.opened(study.members(number))
 
 
 def carry_out(decision: Decision, study: Study, each: Verdict, room: Room | None = None) -> bool:
@@ -137,14 +138,14 @@ def carry_out(decision: Decision, study: Study, each: Verdict, room: Room | None
         each: What its policy has decided.
         room: What is left of the study's budget; None: it has none.
     """
-    if room is not None and (room.short if isinstance(each, Fork) else _lacks_room(each, room)):
+    if room is not None and _lacks_room(study, each, room):
         return False
     match each:
         case Extend():
             for trial in study.members(each.trial):
                 open_request(decision, study, trial, each.to, each.reason)
             if room is not None:
-                room.opened(each.trial)
+                room.opened(study.members(each.trial))
         case Stop():
             state = TrialState.COMPLETED if each.completes else TrialState.STOPPED
             for trial in study.members(each.trial):
@@ -155,13 +156,27 @@ def carry_out(decision: Decision, study: Study, each: Verdict, room: Room | None
                 if replaced.state not in ENDED_TRIAL_STATES:
                     end_as_decided(decision, study, replaced, TrialState.STOPPED, reason, progress(replaced))
             fork_as_decided(decision, study, each)
+        case Probe():
+            opened = probe_as_decided(decision, study, each)
+            if room is not None:
+                room.opened(opened)
         case _:
             assert_never(each)
     return True
 
 
-def _lacks_room(each: Verdict, room: Room) -> bool:
-    return isinstance(each, Extend) and not room.admits(each.trial, each.to)
+def _lacks_room(study: Study, each: Verdict, room: Room) -> bool:
+    match each:
+        case Extend():
+            return not room.admits(study.members(each.trial), each.to)
+        case Probe():
+            return not room.admits(planned_probe(study, each), each.to)
+        case Fork():
+            return bool(room.short)
+        case Stop():
+            return False
+        case _:
+            assert_never(each)
 
 
 def _rest(decision: Decision, study: Study, trial: Trial, reached: int) -> None:

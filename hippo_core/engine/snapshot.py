@@ -40,7 +40,7 @@ def _study(study: Study) -> dict[str, object]:
         "judgement": study.judgement,
         "changed": ([spec.to_json() for spec in study.former], study.spaces),
         "trained": (study.steps_trained, study.steps_retrained, round(study.seconds, SECOND_DIGITS)),
-        "trials": {trial.number: _trial(study, trial) for trial in study.all_members()},
+        "trials": {trial.number: _trial(study, trial) for trial in study.branches()},
     }
 
 

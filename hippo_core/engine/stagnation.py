@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from hippo_core.engine.state import Closing, Study
 from hippo_core.engine.states import RequestState, TrialState
 from hippo_core.engine.user_words import ENDED
+from hippo_core.probes import probe_of
 from hippo_core.study import StudySpec
 
 
@@ -57,6 +58,8 @@ def _ends(study: Study, spec: StudySpec) -> Iterator[tuple[int, int, float]]:
     """The trials that came to their end with a value, in order: each with its step and its first objective."""
     limit = spec.limit
     for closing in study.closings:
+        if probe_of(closing.trial):
+            continue
         end = study.trials[closing.trial].max_steps if limit is None else limit
         at_end = closing.state is RequestState.REACHED and closing.step == end
         if closing.values is not None and (at_end or _completed_there(study, closing)):

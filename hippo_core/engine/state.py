@@ -8,15 +8,19 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import count, takewhile
 from typing import Any
 
 from hippo_core.endings import Ending
-from hippo_core.engine.events import Event
+from hippo_core.engine.events import Event, TrialCreated
 from hippo_core.engine.states import RequestState, StudyState, TrialState, WorkerState
 from hippo_core.lease import Lease, State
 from hippo_core.plan import Node, Plan
 from hippo_core.policies import Policy, Values
-from hippo_core.repeats import number_of, repeat_of, trial_of
+from hippo_core.probes import number_of as probe_number
+from hippo_core.probes import probe_of
+from hippo_core.repeats import first_of, number_of, repeat_of, trial_of
 from hippo_core.sequence import Sequence
 from hippo_core.space import Assignment, Space
 from hippo_core.study import StudySpec, hyperparameters_of
@@ -80,6 +84,33 @@ class Observed:
 
 
 @dataclass(frozen=True, slots=True)
+class Probing:
+    """The request of a probe was opened."""
+
+    trial: int
+    at: int
+    to: int
+
+    def tell(self, policy: Policy) -> None:
+        """Tells a policy."""
+        policy.probing(self.trial, self.at, self.to)
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """The request of a probe came to its end; without values where it was not reached, or one is not finite."""
+
+    trial: int
+    at: int
+    to: int
+    values: Values | None
+
+    def tell(self, policy: Policy) -> None:
+        """Tells a policy."""
+        policy.probed(self.trial, self.at, self.to, self.values)
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """A trial failed, diverged, or was taken in hand by a user."""
 
@@ -102,7 +133,7 @@ class Noted:
         policy.noted(self.trial, self.notes)
 
 
-PolicyCall = Noted | Added | Forked | Requested | Observed | Ended
+PolicyCall = Noted | Added | Forked | Requested | Observed | Probing | Probed | Ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +141,7 @@ class Closing:
     """The end of a request, as a sampler that learns sees it."""
 
     sequence: int
-    trial: int
+    trial: int  #: or a probe
     step: int  #: of the last evaluation
     state: RequestState
     reached: int
@@ -155,7 +186,7 @@ class Judgement:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Trial:
-    """One point of a study."""
+    """One point of a study; or a repeat of one, or a probe of either."""
 
     number: int
     space: Space  #: what it was drawn from
@@ -187,8 +218,18 @@ class Trial:
 
     @property
     def repeat(self) -> int:
-        """Which repeat of its trial it is; 0: it is the trial itself."""
+        """Which repeat of its trial, or of its probe, it is; 0: the first."""
         return repeat_of(self.number)
+
+    @property
+    def probe(self) -> int:
+        """Which probe of its trial it is; 0: it is none."""
+        return probe_of(self.number)
+
+    @property
+    def is_itself(self) -> bool:
+        """Whether it is a trial itself: no repeat, and no probe."""
+        return self.number == trial_of(self.number)
 
     @property
     def limit(self) -> int:
@@ -222,9 +263,10 @@ class Study:
     bound: bool = False
     trials: dict[int, Trial] = field(default_factory=dict)
     repeats: dict[int, Trial] = field(default_factory=dict)  #: those above 0 of its trials, by their numbers
+    probes: dict[int, Trial] = field(default_factory=dict)  #: of its trials, by their numbers
     beside: int = 0  #: how many of them users have added beside max_trials
     forks: int = 0  #: how many of them its policy has forked, beside max_trials too
-    open: dict[int, None] = field(default_factory=dict)  #: trials with an open request
+    open: dict[int, None] = field(default_factory=dict)  #: trials, repeats and probes with an open request
     touched: dict[int, None] = field(
         default_factory=dict
     )  #: trials whose request closed since the last decision
@@ -252,22 +294,56 @@ class Study:
     seconds: float = 0.0
 
     def member(self, number: int) -> Trial:
-        """The trial, or the repeat of one, of that number."""
-        found = self.trials.get(number)
-        return self.repeats[number] if found is None else found
+        """The trial, the repeat of one, or the probe of that number."""
+        if probe_of(number):
+            return self.probes[number]
+        return self.repeats[number] if repeat_of(number) else self.trials[number]
 
     def members(self, number: int) -> list[Trial]:
-        """A trial with all its repeats, given the number of one of them."""
-        trial = trial_of(number)
+        """A trial, or a probe, with all its repeats, given the number of one of them."""
+        first = self.member(first_of(number))
         if not self.repeats:
-            return [self.trials[trial]]
-        numbers = (number_of(trial, repeat) for repeat in range(1, self.spec.repeats))
-        return [self.trials[trial], *(self.repeats[each] for each in numbers if each in self.repeats)]
+            return [first]
+        within = self.probes if first.probe else self.repeats
+        numbers = (number_of(first.number, repeat) for repeat in range(1, self.spec.repeats))
+        return [first, *(within[each] for each in numbers if each in within)]
+
+    def made(self, event: TrialCreated) -> Trial:
+        """The trial, repeat or probe that an event creates."""
+        repeat = repeat_of(event.trial)
+        return Trial(
+            number=event.trial,
+            space=self.spec.space,
+            spaces=self.spaces,
+            assignment=event.assignment,
+            point=event.assignment if event.fork is None else None,
+            sequence=self.spec.sequence(event.assignment, repeat)
+            if event.fork is None
+            else self.spec.sequence_of(event.fork["hyperparameters"], repeat),
+            max_steps=event.max_steps,
+            notes=event.notes,
+            fork=event.fork,
+            enqueued=event.enqueued,
+        )
 
     def all_members(self) -> Iterator[Trial]:
-        """All trials, then all their repeats."""
+        """All trials, then all their repeats; no probes."""
         yield from self.trials.values()
         yield from self.repeats.values()
+
+    def branches(self) -> Iterator[Trial]:
+        """All that is trained: trials, then their repeats, then probes."""
+        yield from self.all_members()
+        yield from self.probes.values()
+
+    def probes_of(self, trial: int) -> Iterator[Trial]:
+        """A trial's probes in order, of each the first of its repeats."""
+        numbers = map(partial(probe_number, trial), count(1))
+        yield from map(self.probes.__getitem__, takewhile(self.probes.__contains__, numbers))
+
+    def open_trials(self) -> tuple[int, ...]:
+        """The trials with an open request, or a repeat that has one, by number; probes are no matter of theirs."""
+        return tuple(sorted({trial_of(number) for number in self.open if not probe_of(number)}))
 
     @property
     def changes(self) -> int:

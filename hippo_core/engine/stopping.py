@@ -12,7 +12,7 @@ from hippo_core.engine.states import ENDED_TRIAL_STATES, RequestState, TrialStat
 
 def stop_trials(decision: Decision, study: Study, reason: str) -> None:
     """Ends every trial that is still open or may be promoted."""
-    for trial in list(study.all_members()):
+    for trial in list(study.branches()):
         if trial.state not in ENDED_TRIAL_STATES:
             _stop(decision, study, trial, reason)
 
@@ -23,9 +23,15 @@ def stop_one(decision: Decision, study: Study, trial: Trial, reason: str) -> boo
     if not members:
         return False
     decision.emit(TrialStopped(study=study.id, trial=trial.number))
-    for each in members:
+    for each in [*members, *open_probes(study, trial)]:
         _stop(decision, study, each, reason)
     return True
+
+
+def open_probes(study: Study, trial: Trial) -> list[Trial]:
+    """The probes of a trial that are still to come, with their repeats."""
+    found = (each for probe in study.probes_of(trial.number) for each in study.members(probe.number))
+    return [each for each in found if each.target is not None]
 
 
 def _stop(decision: Decision, study: Study, trial: Trial, reason: str) -> None:

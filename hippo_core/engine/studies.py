@@ -276,7 +276,7 @@ def extend_trial(decision: Decision, command: ExtendTrial) -> TrialExtended:
     if not short:
         return TrialExtended(extended=False, warnings=warnings)
     room = Room.of(decision, study) if study.ending or study.state in ENDED_STUDY_STATES else None
-    if room is not None and not room.admits(trial.number, to):
+    if room is not None and not room.admits(study.members(trial.number), to):
         remedy = (
             f"Raise endings.max_trained_steps first (hippo study extend {study.name} --max-trained-steps)."
         )

@@ -73,7 +73,7 @@ def want(decision: Decision) -> None:
                 study=number,
                 terminator=terminator.to_json(),
                 sequence=state.last_sequence,
-                pending=tuple(sorted(study.open)),
+                pending=study.open_trials(),
                 max_steps=round_up(steps, study.spec.program.evaluate_every)
                 if isinstance(steps, int)
                 else None,

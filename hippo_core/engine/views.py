@@ -13,6 +13,7 @@ from hippo_core.engine.evaluations import progress
 from hippo_core.engine.explanation import Stretch
 from hippo_core.engine.lookup import find_study, find_trial
 from hippo_core.engine.outside import wants_in_words
+from hippo_core.engine.probes import steps_of
 from hippo_core.engine.running_time import uncounted
 from hippo_core.engine.spread import evaluations, point_evaluations, step_of
 from hippo_core.engine.state import EngineState, Study, Trial
@@ -435,6 +436,7 @@ def _study_view(state: EngineState, study: Study, ran_seconds: float) -> StudyVi
         name = _shown_state(state, study, trial).value
         counts[name] = counts.get(name, 0) + 1
         without += sum(progress(member) for member in study.members(trial.number))
+    without += sum(steps_of(probe) for probe in study.probes.values())
     plan = state.plans[study.plan]
     ranges = [(node, found) for node, found in plan.tree.steps_to_run() if study.id in node.open]
     waiting = sum(found.points[-1] - found.base for _, found in ranges)

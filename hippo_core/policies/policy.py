@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from hippo_core.probes import Factors
 from hippo_core.space import Assignment, Space
 
 Values = tuple[float, ...]
@@ -44,17 +45,32 @@ class Fork:
     reason: str  #: in words and numbers
 
 
-Verdict = Extend | Stop | Fork
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A short branch of a trial is trained, to tell how good its state is; the trial is as it was before.
+
+    The values in force at step ``at`` - 1 are held from there on, but for those that are multiplied.
+    """
+
+    trial: int
+    at: int  #: a step that the trial has come to, 1 or more
+    to: int  #: up to where the branch is trained, beyond ``at``: a multiple of ``evaluate_every``
+    factors: Factors  #: hyper-parameters, and by what their values are multiplied; an integer is rounded, to 1 at least
+    reason: str  #: in words and numbers
+
+
+Verdict = Extend | Stop | Fork | Probe
 
 
 class Policy(ABC):
     """Decides how far each trial of one study is trained.
 
-    Its state is the fold of ``noted``, ``added``, ``forked``, ``requested``, ``observed`` and ``ended``, in the order
-    of the calls, and of the set of evaluations that it was told of: the same calls give the same verdicts, also after a
-    restart. It sees neither nodes nor stages, and no clock. It is level-triggered: ``decide`` answers the same until
-    the engine has carried the verdicts out and said so by ``requested``, ``forked``, ``ended`` or ``stopped``. Only
-    ``judge`` is asked once, and what it says is kept by what the engine does at once.
+    Its state is the fold of ``noted``, ``added``, ``forked``, ``requested``, ``observed``, ``probing``, ``probed`` and
+    ``ended``, in the order of the calls, and of the set of evaluations that it was told of: the same calls give the
+    same verdicts, also after a restart. It sees neither nodes nor stages, and no clock. It is level-triggered:
+    ``decide`` answers the same until the engine has carried the verdicts out and said so by ``requested``, ``forked``,
+    ``probing``, ``ended`` or ``stopped``. Only ``judge`` is asked once, and what it says is kept by what the engine
+    does at once.
     """
 
     watches: ClassVar[bool] = False  #: whether it is told of every evaluation
@@ -125,6 +141,26 @@ class Policy(ABC):
             step: The requested step.
             values: The objectives there; None: one is not finite, there or before.
             model: Which model it is: trials that are one and the same at that step have the same number.
+        """
+
+    def probing(self, trial: int, at: int, to: int) -> None:  # noqa: B027 - few probe
+        """The engine asked for a probe; once more where its study was stopped, and is taken up again.
+
+        Args:
+            trial: The trial.
+            at: The step from which on the probe parts from it.
+            to: Up to where the probe is trained.
+        """
+
+    def probed(self, trial: int, at: int, to: int, values: Values | None) -> None:  # noqa: B027 - few probe
+        """A probe is there, or is not to come.
+
+        Args:
+            trial: The trial, which may have ended meanwhile.
+            at: The step from which on the probe parts from it.
+            to: Up to where the probe was to be trained.
+            values: The objectives there; None: one is not finite, it failed, or was given up since a user stopped the
+                trial or the study.
         """
 
     @abstractmethod

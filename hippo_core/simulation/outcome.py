@@ -13,6 +13,7 @@ from hippo_core.endings import Terminator
 from hippo_core.engine.best import best_trials, evaluated
 from hippo_core.engine.decision import EngineSettings
 from hippo_core.engine.events import Event
+from hippo_core.engine.probes import steps_of
 from hippo_core.engine.state import Study, Trial
 from hippo_core.engine.states import TrialState
 from hippo_core.engine.trial_paths import walk
@@ -342,7 +343,8 @@ def _study(study: Study) -> SimulatedStudy:
         state=study.state.value,
         reason=study.reason,
         trials=dict(sorted(counts.items())),
-        steps_without_sharing=sum(trial.reached for trial in study.all_members()),
+        steps_without_sharing=sum(trial.reached for trial in study.all_members())
+        + sum(map(steps_of, study.probes.values())),
         best_trial=best[0].number if best else None,
         best_step=best[0].reached if best else None,
         best_value=best[0].value if best else None,

@@ -44,6 +44,7 @@ def _history_message(history: Iterable[PastTrial]) -> list[Any]:
             [[step, list(values)] for step, values in past.values.items()],
             past.reached,
             past.sequence,
+            [[at, list(values)] for at, values in past.probes.items()],
         ]
         for past in history
     ]
@@ -71,6 +72,9 @@ def _history(message: Message) -> tuple[PastTrial, ...]:
             values={step: tuple(each) for step, each in values},
             reached=reached,
             sequence=sequence,
+            probes={at: tuple(each) for at, each in probes},
         )
-        for number, (assignment, notes, state, values, reached, sequence) in enumerate(message["history"])
+        for number, (assignment, notes, state, values, reached, sequence, probes) in enumerate(
+            message["history"]
+        )
     )

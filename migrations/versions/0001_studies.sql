@@ -88,10 +88,10 @@ CREATE TABLE trials (
         state IN ('waiting', 'running', 'paused', 'completed', 'stopped', 'diverged', 'failed')
     )
 );
-COMMENT ON TABLE trials IS 'Points of studies: a sequence each, and how far to train it.';
+COMMENT ON TABLE trials IS 'Points of studies, and probes of them: a sequence each, and how far to train it.';
 COMMENT ON COLUMN trials.study IS 'the study';
 COMMENT ON COLUMN trials.number IS
-    'from 0, within the study; of a repeat, which one it is stands above the 32nd bit';
+    'from 0, within the study; which repeat of it stands above the 32nd bit, which probe above the 48th';
 COMMENT ON COLUMN trials.assignment IS 'a value for each domain drawn';
 COMMENT ON COLUMN trials.first_max_steps IS 'how far it might be trained at first';
 COMMENT ON COLUMN trials.max_steps IS 'how far it may be trained now';
@@ -102,7 +102,7 @@ COMMENT ON COLUMN trials.reason IS 'why it is in this state';
 COMMENT ON COLUMN trials.created IS 'journal id of its creation';
 COMMENT ON COLUMN trials.notes IS 'what its sampler wants to find again with it';
 COMMENT ON COLUMN trials.fork IS
-    'its parent, the step, and its hyper-parameters; none: it is no fork';
+    'its parent, the step, and its hyper-parameters; none: it is neither fork nor probe';
 COMMENT ON COLUMN trials.enqueued IS 'whether its point is a user''s, not the sampler''s';
 
 CREATE TABLE proposals (

@@ -25,14 +25,33 @@ FROM trials
 JOIN studies ON studies.id = trials.study
 LEFT JOIN latest ON latest.study = trials.study AND latest.trial = trials.number
 LEFT JOIN on_the_way ON on_the_way.study = trials.study AND on_the_way.trial = trials.number
+WHERE trials.number >> 48 = 0
 ORDER BY studies.id, trials.number & 4294967295, trials.number;
 COMMENT ON VIEW trial_overview IS 'Trials and their repeats: how far they are, and the first objective there.';
+
+CREATE VIEW probe_overview AS
+SELECT studies.project, studies.name AS study,
+       trials.number & 4294967295 AS trial, trials.number >> 48 AS probe, trials.number >> 32 & 65535 AS repeat,
+       (trials.fork ->> 'at')::bigint AS at, trials.max_steps AS until, trials.fork -> 'factors' AS factors,
+       trials.state, latest.reached AS step, latest.value, trials.reason
+FROM trials
+JOIN studies ON studies.id = trials.study
+LEFT JOIN LATERAL (
+    SELECT reached, value FROM requests
+    WHERE requests.study = trials.study AND requests.trial = trials.number AND sequence IS NOT NULL
+    ORDER BY reached DESC, sequence DESC
+    LIMIT 1
+) latest ON true
+WHERE trials.number >> 48 > 0
+ORDER BY studies.id, trials.created;
+COMMENT ON VIEW probe_overview IS
+    'Probes of trials: from which step to which, under what, and what they came to. They are no trials.';
 
 CREATE VIEW study_overview AS
 SELECT studies.project, studies.name AS study, studies.state,
        counts.open, counts.completed, counts.stopped, counts.diverged, counts.failed,
        round(best.value::numeric, 5) AS best, studies.steps_trained AS trained,
-       round(counts.steps / nullif(studies.steps_trained, 0), 2) AS merge_rate,
+       round((counts.steps + probed.steps) / nullif(studies.steps_trained, 0), 2) AS merge_rate,
        round(studies.seconds::numeric, 1) AS seconds
 FROM studies
 LEFT JOIN LATERAL (
@@ -48,6 +67,7 @@ LEFT JOIN LATERAL (
 LEFT JOIN LATERAL (
     SELECT avg(value) AS value FROM requests
     WHERE requests.study = studies.id AND requests.state = 'reached' AND value IS NOT NULL
+      AND requests.trial >> 48 = 0
     GROUP BY requests.trial & 4294967295, reached
     HAVING count(DISTINCT requests.trial) = (studies.spec ->> 'repeats')::bigint
     ORDER BY reached DESC,
@@ -55,6 +75,10 @@ LEFT JOIN LATERAL (
                   THEN -avg(value) ELSE avg(value) END
     LIMIT 1
 ) best ON true
+LEFT JOIN LATERAL (
+    SELECT coalesce(sum(greatest(step - at, 0)), 0) AS steps FROM probe_overview
+    WHERE probe_overview.project = studies.project AND probe_overview.study = studies.name
+) probed ON true
 WHERE studies.deleted_at IS NULL
 ORDER BY studies.id;
 COMMENT ON VIEW study_overview IS

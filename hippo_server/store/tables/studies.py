@@ -68,7 +68,7 @@ trials = Table(
         BigInteger,
         primary_key=True,
         autoincrement=False,
-        comment="from 0, within the study; of a repeat, which one it is stands above the 32nd bit",
+        comment="from 0, within the study; which repeat of it stands above the 32nd bit, which probe above the 48th",
     ),
     Column("assignment", JSON, nullable=False, comment="a value for each domain drawn"),
     Column("first_max_steps", BigInteger, nullable=False, comment="how far it might be trained at first"),
@@ -78,11 +78,11 @@ trials = Table(
     words("reason", "why it is in this state"),
     Column("created", BigInteger, nullable=False, comment="journal id of its creation"),
     Column("notes", JSON, nullable=False, comment="what its sampler wants to find again with it"),
-    Column("fork", JSON, comment="its parent, the step, and its hyper-parameters; none: it is no fork"),
+    Column("fork", JSON, comment="its parent, the step, and its hyper-parameters; none: it is neither fork nor probe"),
     Column("enqueued", Boolean, nullable=False, comment="whether its point is a user's, not the sampler's"),
     one_of("state", TrialState),
     CheckConstraint("max_steps >= first_max_steps AND first_max_steps > 0", name="max_steps"),
-    comment="Points of studies: a sequence each, and how far to train it.",
+    comment="Points of studies, and probes of them: a sequence each, and how far to train it.",
 )
 
 study_specs = Table(

@@ -7,11 +7,12 @@ from dataclasses import replace
 import pytest
 
 from hippo_core import policies
-from hippo_core.engine.commands import EditStudy, ExtendStudy
+from hippo_core.engine.commands import EditStudy, ExtendStudy, StopStudy
 from hippo_core.engine.engine import Engine
 from hippo_core.engine.views import study_view
 from hippo_server.store import Store
 from tests.integration.store.stored_cluster import StoredCluster
+from tests.probing import known, scouts
 from tests.unit.engine.cluster import SETTINGS
 from tests.unit.engine.policy_comparison import expect_same_policies
 from tests.unit.engine.test_cluster import PIECES, expect_as_trained_alone, spec, submit
@@ -52,6 +53,55 @@ def test_repeats_come_back_from_the_rows_and_the_overviews_count_points(store: S
     assert (completed, stopped) == (view.trial_counts["completed"], view.trial_counts["stopped"])
     assert float(value) == pytest.approx(best.metrics["accuracy"], abs=1e-5)
     assert repeats == [(number, [0, 1]) for number in range(12)]
+
+
+def test_probes_come_back_from_the_rows_and_the_overviews_tell_them_from_trials(store: Store) -> None:
+    """1. Probed trials with two repeats, whose worker dies. 2. The study is stopped and taken up. 3. Views agree."""
+    with known():
+        cluster = ComparingCluster(2, {"a": 2, "b": 1}, store, 5)
+        submit(cluster, replace(spec(rates=PIECES[:2], policy=scouts()), repeats=2))
+        for moment in range(8):
+            for _ in range(20):
+                cluster.act()
+            if moment == 3:
+                cluster.kill_worker("a")
+            if moment == 5:
+                cluster.tell(StopStudy(project="default", name="study"))
+            cluster.expect_equal_from_rows()
+            if moment == 5:
+                cluster.tell(ExtendStudy(project="default", name="study", max_steps=12))
+            if moment % 3 == 2:
+                cluster.restart_server()
+        cluster.run()
+        cluster.expect_equal_from_rows()
+        expect_as_trained_alone(cluster, "study")
+        view = study_view(cluster.engine, "default", "study")
+    with store._database.reading() as rows:
+        ((completed, trained, rate, best),) = rows(
+            "SELECT completed, trained, merge_rate, best FROM study_overview"
+        )
+        trials = [number for (number,) in rows("SELECT DISTINCT trial FROM trial_overview ORDER BY trial")]
+        probes = list(
+            rows(
+                """
+                SELECT trial, repeat, at, until, step, value, factors, state FROM probe_overview
+                ORDER BY trial, repeat
+                """
+            )
+        )
+    assert best is not None
+    assert (completed, trained) == (view.trial_counts["completed"], view.savings.steps_trained)
+    assert float(rate) == pytest.approx(view.savings.merge_rate, abs=0.01)
+    assert trials == list(range(12))
+    study = cluster.engine.state.study_named("default", "study")
+    assert study is not None
+    assert probes == [
+        (probe.fork["trial"], probe.repeat, 3, 4, 4, probe.value, {"lr": 0.1}, "completed")
+        for probe in sorted(
+            study.probes.values(), key=lambda probe: ((probe.fork or {})["trial"], probe.repeat)
+        )
+        if probe.fork is not None
+    ]
 
 
 @pytest.mark.parametrize(
