@@ -427,7 +427,7 @@ def test_no_target_is_reached_and_no_best_is_found_by_a_probe(monkeypatch: pytes
 
 @pytest.mark.parametrize("steps", [7, 30, 60, 90])
 def test_a_budget_of_steps_counts_probes_and_is_not_overrun(steps: int) -> None:
-    """Up to 94 steps would be trained (see above); the invariants say after each command that no more are than may be."""
+    """Without it 94 steps are trained; the invariants say after each command that no more are than may be."""
     cluster = ComparingCluster(steps, {"a": 2, "b": 1})
     made = spec(policy=scouts(waits=True))
     submit(cluster, replace(made, endings=(endings.max_trained_steps(steps),)))
