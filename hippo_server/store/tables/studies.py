@@ -78,7 +78,11 @@ trials = Table(
     words("reason", "why it is in this state"),
     Column("created", BigInteger, nullable=False, comment="journal id of its creation"),
     Column("notes", JSON, nullable=False, comment="what its sampler wants to find again with it"),
-    Column("fork", JSON, comment="its parent, the step, and its hyper-parameters; none: it is neither fork nor probe"),
+    Column(
+        "fork",
+        JSON,
+        comment="its parent, the step, and its hyper-parameters; none: it is neither fork nor probe",
+    ),
     Column("enqueued", Boolean, nullable=False, comment="whether its point is a user's, not the sampler's"),
     one_of("state", TrialState),
     CheckConstraint("max_steps >= first_max_steps AND first_max_steps > 0", name="max_steps"),
