@@ -10,13 +10,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from hippo_core import outlook
+from hippo_core.outlook import StudyPhase, in_words, nothing_shared, study_phases, told_apart_by
 from hippo_core.plan import Node, Plan
 from hippo_core.policies import FullSpec
 from hippo_core.policies.population import PopulationSpec
 from hippo_core.study import StudySpec
 
 FEW = 1.05
-FORK_SHARE = 0.9
+"""A merge rate below which next to nothing is shared."""
+
+TO_SHARE = (
+    "to share, let trials start alike: draw only what comes later, as in "
+    "schedules.piecewise([0.1, space.loguniform(1e-4, 5e-2)], milestones=[9]), after a common warm-up, or in the "
+    "cooldown of a schedules.wsd whose peak is one; and list few values for step 0, with space.choice or on a grid"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,12 +74,14 @@ class StudyPlan:
         counts: What is counted.
         root_splits: By name, how many values a hyper-parameter has at step 0, where they are more than one: trials
             that differ there share nothing.
+        phases: What is drawn for which stretch of the trials.
         hints: What the person who plans may want to know or change.
     """
 
     study: str
     counts: Counts
     root_splits: Mapping[str, int]
+    phases: tuple[StudyPhase, ...]
     hints: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -80,6 +90,7 @@ class StudyPlan:
             "study": self.study,
             **self.counts.to_json(),
             "root_splits": dict(self.root_splits),
+            "phases": [phase.to_json() for phase in self.phases],
             "hints": list(self.hints),
         }
 
@@ -125,12 +136,15 @@ def plan_studies(specs: Iterable[StudySpec]) -> StaticPlan:
                 first_values.setdefault(name, set()).add(law.typed_value(0))
         splits = {name: len(values) for name, values in sorted(first_values.items()) if len(values) > 1}
         counts = alone.counts()
+        said = set(outlook.warnings(spec))  # in other words among the hints
+        warnings = [each for each in spec.warnings if each not in said]
         studies.append(
             StudyPlan(
                 study=spec.name,
                 counts=counts,
                 root_splits=splits,
-                hints=(*spec.warnings, *_hints(spec, counts, splits)),
+                phases=study_phases(spec),
+                hints=(*warnings, *_hints(spec, counts, splits)),
             )
         )
     return StaticPlan(studies=tuple(studies), together=_sum(each.counts() for each in shared.values()))
@@ -210,17 +224,17 @@ def _hints(spec: StudySpec, counts: Counts, splits: Mapping[str, int]) -> list[s
     if not isinstance(spec.policy, FullSpec):
         policy = spec.policy.to_json()["policy"]
         found.append(f"all trials are counted to their last step; the policy {policy!r} trains fewer")
-    many = [name for name, count in splits.items() if count > FORK_SHARE * counts.trials > 1]
-    for name in many:
-        found.append(
-            f"{name!r} has {splits[name]} values at step 0 in {counts.trials} trials, so that hardly two trials share; "
-            "list fewer with space.choice, or draw only what comes later: "
-            "schedules.piecewise([0.1, space.loguniform(1e-4, 5e-2)], milestones=[9])"
-        )
     rate = counts.merge_rate
-    if not many and splits and rate is not None and rate < FEW and counts.trials > 1:
-        names = ", ".join(repr(name) for name in splits)
-        found.append(
-            f"trials differ from step 0 on in {names}: schedules that start alike share their beginning"
-        )
+    if counts.trials > 1 and rate is not None and rate < FEW:
+        apart = told_apart_by(spec)
+        found.append(nothing_shared(apart) if apart else _what_is_apart(counts, splits))
+        found.append(TO_SHARE)
     return found
+
+
+def _what_is_apart(counts: Counts, splits: Mapping[str, int]) -> str:
+    rate = f"trials share next to nothing (merge rate {counts.merge_rate:.2f})"
+    if not splits:
+        return f"{rate}: their values part soon after step 0"
+    values = [f"{name!r} has {count} values" for name, count in splits.items()]
+    return f"{rate}: at step 0 of {counts.trials} trials {in_words(values)}"

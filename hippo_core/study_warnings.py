@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hippo_core import outlook
 from hippo_core.policies import DehbSpec, FullSpec, PatienceSpec
 from hippo_core.policies.halving import HalvingSpec
 from hippo_core.policies.policy import round_up
@@ -31,7 +32,8 @@ def warnings(spec: StudySpec) -> tuple[str, ...]:
             shown = ", ".join([*moved[:SHOWN_ROUNDINGS], *(["..."] if moved[SHOWN_ROUNDINGS:] else [])])
             name = spec.max_steps.name
             found.append(f"the ends of {name!r} are rounded up for evaluate_every={every}: {shown}")
-    return (*found, *_sampler_warnings(spec), *spec.policy.check(spec.limit, every))
+    checked = spec.policy.check(spec.limit, every)
+    return (*found, *_sampler_warnings(spec), *checked, *outlook.warnings(spec))
 
 
 def _sampler_warnings(spec: StudySpec) -> tuple[str, ...]:

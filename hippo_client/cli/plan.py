@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 import click
 
-from hippo_client.cli.terminal import print_json
+from hippo_client.cli.tables import WIDEST_PROSE
+from hippo_client.cli.terminal import is_read_by_a_person, print_json, width
 
 _COLUMNS = (
     ("STUDY", "study"),
@@ -26,7 +28,10 @@ _COLUMNS = (
 def plan(study_files: tuple[str, ...], as_json: bool) -> None:
     """Say what sharing will save, before anything is spent.
 
-    No server is asked and no trainer imported. Adaptive policies are taken to train every trial to its last step.
+    No server is asked and no trainer imported. Adaptive policies are taken to train every trial to its last step. Below
+    the counts stands from which step on each hyper-parameter that is drawn acts: where one acts late, trials can share
+    what comes before.
+
     Several studies are also counted together: studies of one program share with each other.
     """
     from hippo_client.cli.study_files import load
@@ -47,9 +52,26 @@ def _print(planned: Mapping[str, Any]) -> None:
         rows.append(_row({"study": "together", **planned["together"]}))
     headings = [heading for heading, _ in _COLUMNS]
     print_table(columns_of(headings, rows, right=headings[1:], cuttable=headings[:1]), "--json shows them")
+    several = len(planned["studies"]) > 1
     for study in planned["studies"]:
+        click.echo()
+        if several:
+            click.echo(f"{study['study']}:")
+        for phase in study["phases"]:
+            click.echo(_wrapped(f"{_start(phase)}: {', '.join(phase['names'])}", indent=2))
         for hint in study["hints"]:
-            click.echo(f"{study['study']}: {hint}" if len(planned["studies"]) > 1 else hint)
+            click.echo(_wrapped(hint, indent=2))
+
+
+def _start(phase: Mapping[str, Any]) -> str:
+    """From which step on a phase's draws bear: it may depend on the trial."""
+    start, latest = phase["start"], phase["latest_start"]
+    return f"free from step {start}" if start == latest else f"free from step {start}..{latest}"
+
+
+def _wrapped(text: str, indent: int) -> str:
+    columns = min(width(), WIDEST_PROSE) if is_read_by_a_person() else sys.maxsize
+    return click.wrap_text(text, columns, subsequent_indent=" " * indent)
 
 
 def _row(study: Mapping[str, Any]) -> list[str]:

@@ -35,6 +35,7 @@ class Nsga2(Learning):
 
     word = "nsga2"
     sees_stopped = False
+    recombines = True
     population: int = 50
     mutation: float | None = None
     crossover: float = 0.9

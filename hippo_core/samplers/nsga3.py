@@ -28,6 +28,7 @@ class Nsga3(Learning):
 
     word = "nsga3"
     sees_stopped = False
+    recombines = True
     population: int = 50
     mutation: float | None = None
     crossover: float = 0.9

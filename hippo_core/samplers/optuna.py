@@ -35,6 +35,7 @@ class Optuna(Learning):
     """
 
     word = "optuna"
+    recombines = True
     name: str
     arguments: Mapping[str, Any]
 

@@ -14,6 +14,7 @@ class Outside(Learning):
 
     word = "outside"
     outside = True
+    recombines = True
 
 
 @worded("samplers.outside")

@@ -21,6 +21,7 @@ class Sampler(ABC):
         sees_stopped: Whether it makes use of trials that were not trained to their end.
         needs_rungs: Whether it does so only where they were compared at the same steps.
         brought: Whether it is that of the policy of its name, and of no other.
+        recombines: Whether a point may take some of its draws over from earlier ones.
     """
 
     enumerates: ClassVar[bool] = False
@@ -30,6 +31,7 @@ class Sampler(ABC):
     sees_stopped: ClassVar[bool] = True
     needs_rungs: ClassVar[bool] = False
     brought: ClassVar[bool] = False
+    recombines: ClassVar[bool] = False
 
     @abstractmethod
     def point(self, space: Space, seed: int, number: int) -> Mapping[str, Scalar]:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 
-from hippo_core import policies, samplers, space
+from hippo_core import policies, samplers, schedules, space
 from hippo_core.errors import InvalidStudy
 from hippo_core.samplers.qmc import halton, primes
 from hippo_core.study import Objective
@@ -152,7 +152,9 @@ def test_a_class_is_as_good_as_its_name() -> None:
 
 
 def warnings(**changes: Any) -> tuple[str, ...]:
-    return study(NUMBERS, max_trials=9, max_steps=9, **changes).warnings
+    """What is said of samplers: trials that start alike are told nothing of sharing."""
+    late = {"x": schedules.piecewise([0.0, space.uniform(0.0, 1.0)], [3])}
+    return study(late, max_trials=9, max_steps=9, **changes).warnings
 
 
 def test_a_sampler_that_cannot_see_stopped_trials_says_so_beside_a_policy_that_stops() -> None:

@@ -189,8 +189,15 @@ def test_a_trial_without_a_hyperparameter_differs_from_every_value():
 @pytest.mark.parametrize(
     ("spec", "words"),
     [
-        (study({"lr": space.uniform(0.1, 0.2)}, max_trials=8), "'lr' has 8 values at step 0"),
-        (grid({"lr": space.choice([0.1, 0.2, 0.3])}), "'lr' has 3 values at step 0"),
+        (
+            study({"lr": space.uniform(0.1, 0.2)}, max_trials=8),
+            "no two trials share a step: each draws 'lr' anew for step 0",
+        ),
+        (study({"lr": space.uniform(0.1, 0.2)}, max_trials=8), "to share, let trials start alike"),
+        (
+            grid({"lr": space.choice([0.1, 0.2, 0.3])}),
+            "next to nothing (merge rate 1.00): at step 0 of 3 trials 'lr' has 3",
+        ),
         (study({"lr": 0.1}, policy=policies.asha()), "the policy 'asha' trains fewer"),
         (
             study({"lr": space.choice([0.1, 0.2])}, max_trials=2, policy=policies.pbt(2)),
@@ -206,6 +213,36 @@ def test_hints(spec, words):
     assert any(words in hint for hint in hints), hints
 
 
+@pytest.mark.parametrize(
+    "spec",
+    [
+        study({"lr": schedules.piecewise([0.1, space.uniform(0.1, 0.2)], [9])}, max_trials=8),
+        grid({"lr": space.choice([0.1, step(0.1, 0.01, 18)])}),
+        study({"lr": space.uniform(0.1, 0.2)}, max_trials=1),
+    ],
+)
+def test_who_shares_or_is_alone_is_not_told_how_to_share(spec):
+    planned = plan_studies([spec]).studies[0]
+    assert not [hint for hint in planned.hints if "to share" in hint or "share a step" in hint]
+
+
+def test_the_phases_are_those_of_the_trials_with_what_is_drawn_for_each():
+    late = schedules.piecewise([0.1, space.loguniform(1e-4, 1e-2)], [space.integer(5, 20, name="at")])
+    spec = study({"lr": late, "batch_size": space.choice([32, 64])}, max_trials=40)
+    starts = [spec.point(number)["at"] for number in range(40)]
+    phases = plan_studies([spec]).to_json()["studies"][0]["phases"]
+    assert phases == [
+        {"start": 0, "latest_start": 0, "names": ["batch_size"]},
+        {"start": 5, "latest_start": 5, "names": ["at"]},
+        {"start": min(starts), "latest_start": max(starts), "names": ["lr/values/1"]},
+    ]
+
+
+def test_what_acts_beyond_the_end_is_in_no_phase():
+    late = schedules.piecewise([0.1, space.loguniform(1e-4, 1e-2)], [27])
+    assert plan_studies([study({"lr": late}, max_trials=2)]).studies[0].phases == ()
+
+
 def test_the_json_has_the_promised_shape():
     plan = json.loads(json.dumps(plan_studies([study({"lr": 0.1})]).to_json()))
     assert list(plan) == ["studies", "together"]
@@ -219,6 +256,7 @@ def test_the_json_has_the_promised_shape():
         "nodes",
         "stages",
         "root_splits",
+        "phases",
         "hints",
     }
     assert plan["studies"][0]["merge_rate"] == plan["together"]["merge_rate"] == 1.0
