@@ -77,6 +77,7 @@ def savings_json(savings: study_pb2.Savings) -> Json:
         "steps_without_sharing": savings.steps_without_sharing,
         "steps_trained": savings.steps_trained,
         "steps_retrained": savings.steps_retrained,
+        "steps_in_probes": savings.steps_in_probes,
         "merge_rate": savings.merge_rate if savings.HasField("merge_rate") else None,
         "seconds_trained": savings.seconds_trained,
         "seconds_saved": savings.seconds_saved,
@@ -118,6 +119,27 @@ def repeats_json(repeats: Iterable[study_pb2.Repeat]) -> list[Json]:
     ]
 
 
+def probes_json(probes: Iterable[study_pb2.Probe]) -> list[Json]:
+    """A trial's probes, in the order in which its policy asked for them."""
+    from hippo_wire import enums
+
+    return [
+        {
+            "probe": each.probe,
+            "at": each.at,
+            "to": each.to,
+            "factors": dict(sorted(each.factors.items())),
+            "reason": each.reason,
+            "state": enums.trial_state(each.state).value,
+            "step": each.step,
+            "metrics": metrics_json(each.metrics),
+            **_spread(each.spread),
+            "failure": each.failure,
+        }
+        for each in probes
+    ]
+
+
 def trial_detail_json(detail: study_pb2.GetTrialResponse) -> Json:
     """The trial as ``hippo trial show --json`` prints it."""
     trial = detail.trial
@@ -140,6 +162,7 @@ def trial_detail_json(detail: study_pb2.GetTrialResponse) -> Json:
             for part in detail.path
         ],
         "fork": fork,
+        "probes": probes_json(detail.probes),
         **({"repeats": repeats_json(detail.repeats)} if detail.repeats else {}),
     }
 
@@ -169,6 +192,7 @@ def stage_tree_json(nodes: Iterable[study_pb2.StageTreeNode]) -> list[Json]:
             "values": json.loads(node.values_json),
             "trials": list(node.trials),
             "ending": list(node.ending),
+            "probes": list(node.probes),
             "metrics": metrics_json(node.metrics),
             "checkpoints": list(node.checkpoints),
             "running": node.running,

@@ -40,6 +40,7 @@ class TreeNode:
         values: The values at its first step, by name.
         trials: The study's trials that go through it.
         ending: Those that end in it.
+        probes: The trials whose probes go through it, where they have parted from them.
         metrics: Of its last evaluated state.
         checkpoints: States with a checkpoint.
         running: Whether it is being trained now.
@@ -54,6 +55,7 @@ class TreeNode:
     values: Mapping[str, Any]
     trials: tuple[int, ...]
     ending: tuple[int, ...] = ()
+    probes: tuple[int, ...] = ()
     metrics: Mapping[str, float | None] = field(default_factory=dict)
     checkpoints: tuple[int, ...] = ()
     running: bool = False
@@ -71,6 +73,7 @@ class TreeNode:
             values=json.loads(message.values_json),
             trials=tuple(message.trials),
             ending=tuple(message.ending),
+            probes=tuple(message.probes),
             metrics=metrics_json(message.metrics),
             checkpoints=tuple(message.checkpoints),
             running=message.running,
@@ -200,11 +203,18 @@ def _rows(tree: StageTree, root: TreeNode, drawn: set[int], first: str, others: 
         node, head, indent = stack.pop()
         mark = " !" if node.not_reproducible else ""
         label = f"{head}{node.start}-{node.stop}  {tree.label(node)}{mark}"
-        yield _Row(node, label, str(len(node.trials)))
+        yield _Row(node, label, _through(node))
         children = [child for child in tree.children(node) if child.node in drawn]
         for child in reversed(children):
             last = child is children[-1]
             stack.append((child, indent + ("└╴" if last else "├╴"), indent + ("  " if last else "│ ")))
+
+
+def _through(node: TreeNode) -> str:
+    """How many trials go through a node; where none does, it is probes."""
+    if node.trials or not node.probes:
+        return str(len(node.trials))
+    return "probe" if len(node.probes) == 1 else f"{len(node.probes)} probes"
 
 
 def _bar(node: TreeNode, last_step: int, columns: int) -> str:

@@ -117,6 +117,10 @@ def _tooltip(node: TreeNode, label: str) -> str:
         f"{len(node.trials)} trials: {', '.join(map(str, node.trials[:20]))}"
         + ("…" if len(node.trials) > 20 else ""),
     ]
+    if node.probes:
+        lines.append(
+            f"probes of trials {', '.join(map(str, node.probes[:20]))}{'…' if len(node.probes) > 20 else ''}"
+        )
     lines += [f"{name}: {value}" for name, value in node.metrics.items()]
     if node.not_reproducible:
         lines.append("not reproducible: a step trained again gave other metrics")

@@ -99,6 +99,15 @@ class Trial:
         """Its repeats, each by itself; none without: ``[{"repeat", "seed", "state", "step", "history"}, ...]``."""
         return results.repeats_json(self._detail().repeats)
 
+    def probes(self) -> list[dict[str, Any]]:
+        """Short branches that told its policy how good its states are; they are no trials, and changed nothing of it.
+
+        ``[{"probe", "at", "to", "factors", "reason", "state", "step", "metrics", "failure"}, ...]``: from step ``at``
+        on the values of the step before were held, those named in ``factors`` multiplied, up to step ``to``, at which
+        the ``metrics`` are.
+        """
+        return results.probes_json(self._detail().probes)
+
     @property
     def hyperparameters(self) -> dict[str, Any]:
         """By name: constants plain, schedules as ``{"schedule": "cosine", "initial": 0.1, ...}``."""

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from google.protobuf import timestamp_pb2
 
 from hippo_core.engine.explanation import Happening
+from hippo_core.engine.probe_views import ProbeView
 from hippo_core.engine.trial_paths import CheckpointRef
 from hippo_core.engine.views import (
     EvaluationView,
@@ -114,6 +115,22 @@ def trial_detail(detail: TrialDetail) -> study_pb2.GetTrialResponse:
             )
             for each in detail.repeats
         ],
+        probes=[_probe(each) for each in detail.probes],
+    )
+
+
+def _probe(view: ProbeView) -> study_pb2.Probe:
+    return study_pb2.Probe(
+        probe=view.probe,
+        at=view.at,
+        to=view.to,
+        factors=dict(view.factors),
+        reason=view.reason,
+        state=enums.TRIAL_STATES[view.state],
+        step=view.step,
+        metrics=_metrics(view.metrics),
+        spread=_metrics(view.spread),
+        failure=view.failure,
     )
 
 
@@ -139,6 +156,7 @@ def tree_node(view: TreeNodeView) -> study_pb2.StageTreeNode:
         values_json=dump(dict(view.values)),
         trials=view.trials,
         ending=view.ending,
+        probes=view.probes,
         metrics=_metrics(view.metrics),
         checkpoints=view.checkpoints,
         running=view.running,
@@ -160,6 +178,7 @@ def worker(view: WorkerView, registered: datetime | None) -> admin_pb2.Worker:
                 fence=slot.fence,
                 study=slot.study,
                 step=slot.step,
+                probe_of=slot.probe_of,
             )
             for slot in view.slots
         ],
@@ -174,6 +193,7 @@ def _savings(view: SavingsView) -> study_pb2.Savings:
         steps_without_sharing=view.steps_without_sharing,
         steps_trained=view.steps_trained,
         steps_retrained=view.steps_retrained,
+        steps_in_probes=view.steps_in_probes,
         merge_rate=view.merge_rate,
         seconds_trained=view.seconds_trained,
         seconds_saved=view.seconds_saved,

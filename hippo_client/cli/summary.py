@@ -111,6 +111,8 @@ def _sharing(study: study_pb2.Study) -> str:
     lines = [f"{name:<16}{used:>10}{without:>10}{saved:>8}" for name, used, without, saved in rows]
     if savings.HasField("merge_rate"):
         lines.append(f"{'  merge rate':<16}{savings.merge_rate:>10.2f}")
+    if savings.steps_in_probes:
+        lines.append(f"  {plural(savings.steps_in_probes, 'step')} of them in probes")
     if savings.steps_retrained:
         lines.append(f"  {plural(savings.steps_retrained, 'step')} of them trained again")
     return "\n".join(lines)

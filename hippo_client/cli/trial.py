@@ -213,7 +213,8 @@ def stop(name: str, number: int, as_json: bool) -> None:
 def _print_detail(detail: study_pb2.GetTrialResponse) -> None:
     from hippo_client.cli.summary import trial_lines
     from hippo_client.cli.tables import columns_of, print_table
-    from hippo_client.results import history_json, trial_state
+    from hippo_client.cli.words import probe_line
+    from hippo_client.results import history_json, probes_json, trial_state
 
     shown = detail.trial
     reached = f"step {shown.step} of {shown.max_steps}"
@@ -248,6 +249,8 @@ def _print_detail(detail: study_pb2.GetTrialResponse) -> None:
         print_table(columns_of(headings, rows, right=headings), "--json shows them")
     if detail.repeats:
         _print_repeats(detail)
+    for probe in probes_json(detail.probes):
+        click.echo(probe_line(probe))
 
 
 def _print_repeats(detail: study_pb2.GetTrialResponse) -> None:

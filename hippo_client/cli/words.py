@@ -99,6 +99,18 @@ def plural(count: int, word: str) -> str:
     return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
+def probe_line(probe: Mapping[str, Any]) -> str:
+    """A probe, given its JSON: ``Probe from step 9 to 10 at lr x 0.1: val_loss 0.41``."""
+    from hippo_core.probes import in_words
+
+    what = f"Probe {in_words(probe['at'], probe['to'], probe['factors'])}"
+    if not probe["metrics"]:
+        return f"{what}: {', '.join(filter(None, [probe['state'], probe['failure']]))}"
+    spread = probe.get("spread", {})
+    metrics = (f"{name} {measured(value, spread.get(name))}" for name, value in probe["metrics"].items())
+    return f"{what}: {', '.join(metrics)}"
+
+
 def _written(value: Any, style: _Style) -> str:
     if isinstance(value, Mapping) and "schedule" in value:
         return _schedule(value, style)

@@ -36,7 +36,7 @@ def list_all(as_json: bool) -> None:
     rows = []
     for each in workers:
         for slot in each["slots"]:
-            doing = f"{slot['study']} at step {slot['step']}" if slot["study"] else "idle"
+            doing = _doing(slot) if slot["study"] else "idle"
             rows.append(
                 (each["worker"], each["host"], each["state"], str(slot["index"]), slot["model"], doing)
             )
@@ -63,6 +63,12 @@ def drain(name: str, as_json: bool) -> None:
     say(f"It saves what it trains and leaves; {again} starts it again.")
 
 
+def _doing(slot: dict[str, Any]) -> str:
+    probed = slot["probe_of"]
+    what = slot["study"] if probed is None else f"{slot['study']}, a probe of trial {probed},"
+    return f"{what} at step {slot['step']}"
+
+
 def worker_json(message: admin_pb2.Worker) -> dict[str, Any]:
     """The worker as ``hippo worker ls --json`` prints it."""
     from hippo_wire.enums import worker_state
@@ -78,6 +84,7 @@ def worker_json(message: admin_pb2.Worker) -> dict[str, Any]:
                 "model": slot.model,
                 "study": slot.study or None,
                 "step": slot.step,
+                "probe_of": slot.probe_of if slot.HasField("probe_of") else None,
                 "fence": slot.fence if slot.HasField("fence") else None,
             }
             for slot in message.slots

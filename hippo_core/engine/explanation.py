@@ -22,9 +22,12 @@ from hippo_core.engine.events import (
     TrialStopped,
     TrialWanted,
 )
+from hippo_core.engine.probe_views import ProbeView
 from hippo_core.engine.states import LeaseState, RequestState, TrialState
 from hippo_core.engine.user_words import AS_ASKED, ENDED, is_a_users_word
 from hippo_core.plan import Metrics
+from hippo_core.probes import in_words
+from hippo_core.probes import number_of as probe_number
 from hippo_core.study import StudySpec
 
 
@@ -128,6 +131,8 @@ class TrialStory:
             on its path, by position.
         trained: What leases have trained of the nodes of its path.
         measured: The metrics on its path, by step.
+        probes: Its probes, in order.
+        probed: The creation of its probes and the ends of their requests, by position.
     """
 
     study: int
@@ -138,11 +143,13 @@ class TrialStory:
     told: Sequence[Told]
     trained: Sequence[Training]
     measured: Mapping[int, Metrics]
+    probes: Sequence[ProbeView] = ()
+    probed: Sequence[Told] = ()
 
 
 def explain(story: TrialStory) -> tuple[Happening, ...]:
     """What happened to a trial and why, in the order of the journal."""
-    placed = [*_own(story), *_trained(story)]
+    placed = [*_own(story), *_trained(story), *_probed(story)]
     return tuple(happening for _, happening in sorted(placed, key=lambda each: each[0]))
 
 
@@ -248,6 +255,35 @@ def _decider(spec: StudySpec, told: Told, reason: str, state: TrialState | None 
     if reason.endswith(AS_ASKED):
         return "a user's word"
     return f"policy {spec.policy.name}"
+
+
+def _probed(story: TrialStory) -> Iterator[Placed]:
+    """The trial's probes: what was asked for, and what they came to."""
+    probes = {probe_number(story.trial, probe.probe): probe for probe in story.probes}
+    for told in story.probed:
+        event = told.event
+        assert isinstance(event, TrialCreated | RequestClosed)
+        probe = probes[event.trial]
+        what = in_words(probe.at, probe.to, probe.factors)
+        if isinstance(event, TrialCreated):
+            word, step, by = "probe", probe.at, f"policy {story.spec.policy.name}"
+            reason = f"{what}: {probe.reason}"
+        else:
+            reached = event.state is RequestState.REACHED
+            word = "probed" if reached else f"probe {event.state.value}"
+            step, by = event.reached, f"worker {told.actor}" if told.cause.startswith("Report") else ""
+            reason = f"{what}: {_came_to(story, probe, event) if reached else probe.failure}"
+        yield (
+            (told.position, 0),
+            Happening(at=told.at, event=word, step=step, reason=reason.rstrip(": "), by=by),
+        )
+
+
+def _came_to(story: TrialStory, probe: ProbeView, event: RequestClosed) -> str:
+    """The objectives that a probe came to."""
+    first, *others = (objective.metric for objective in story.spec.objectives)
+    values = {first: event.value, **{metric: probe.metrics.get(metric) for metric in others}}
+    return ", ".join(f"{metric} {value:.6g}" for metric, value in values.items() if value is not None)
 
 
 def _trained(story: TrialStory) -> Iterator[Placed]:

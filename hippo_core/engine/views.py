@@ -13,6 +13,13 @@ from hippo_core.engine.evaluations import progress
 from hippo_core.engine.explanation import Stretch
 from hippo_core.engine.lookup import find_study, find_trial
 from hippo_core.engine.outside import wants_in_words
+from hippo_core.engine.probe_views import (
+    ProbeView,
+    own_stretches,
+    probe_views,
+    probed_by,
+    steps_in_probes,
+)
 from hippo_core.engine.probes import steps_of
 from hippo_core.engine.running_time import uncounted
 from hippo_core.engine.spread import evaluations, point_evaluations, step_of
@@ -35,6 +42,7 @@ class SavingsView:
     steps_without_sharing: int
     steps_trained: int
     steps_retrained: int
+    steps_in_probes: int  #: to which only probes came, and no trial, each once
     merge_rate: float | None
     seconds_trained: float
     seconds_saved: float
@@ -130,6 +138,7 @@ class TrialDetail:
     program_key: str
     environment: str
     repeats: tuple[RepeatView, ...]  #: empty without repeats
+    probes: tuple[ProbeView, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +152,7 @@ class TrialPath:
     ancestors: tuple[int, ...]  #: the trials that it was forked from, one from another
     measured: Mapping[int, Metrics]  #: by step
     trial: TrialView
+    probes: tuple[ProbeView, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +167,7 @@ class TreeNodeView:
     values: Mapping[str, Any]
     trials: tuple[int, ...]
     ending: tuple[int, ...]
+    probes: tuple[int, ...]  #: the trials whose probes go through it, where they have parted from them
     metrics: Metrics
     checkpoints: tuple[int, ...]
     running: bool
@@ -173,6 +184,7 @@ class SlotView:
     fence: int | None
     study: str
     step: int
+    probe_of: int | None  #: of which trial of the study it trains a probe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -261,6 +273,7 @@ def trial_detail(engine: Engine, project: str, name: str, number: int) -> TrialD
         program_key=study.program_key,
         environment=plan.environment,
         repeats=_repeats(engine.state, study, trial),
+        probes=probe_views(engine.state, study, trial),
     )
 
 
@@ -289,6 +302,7 @@ def stage_tree(engine: Engine, project: str, name: str) -> tuple[TreeNodeView, .
     stops: dict[int, int] = {}
     trials: dict[int, list[int]] = {}
     ending: dict[int, list[int]] = {}
+    probes: dict[int, list[int]] = {}
     for trial in sorted(study.all_members(), key=lambda each: (trial_of(each.number), each.number)):
         number = trial_of(trial.number)
         parts = list(walk(trial, trial.target or trial.reached))
@@ -297,17 +311,31 @@ def stage_tree(engine: Engine, project: str, name: str) -> tuple[TreeNodeView, .
             trials.setdefault(node.id, []).append(number)
         if parts:
             ending.setdefault(parts[-1][0].id, []).append(number)
+    for probe in sorted(study.probes.values(), key=lambda each: (trial_of(each.number), each.number)):
+        for node, _, stop in own_stretches(probe, probe.target or probe.reached):
+            stops[node.id] = max(stops.get(node.id, 0), stop)
+            probes.setdefault(node.id, []).append(trial_of(probe.number))
     tree = engine.state.plans[study.plan].tree
     return tuple(
         _tree_node(
-            engine.state.nodes[number], stops[number], trials[number], ending.get(number, []), tree.leases
+            engine.state.nodes[number],
+            stops[number],
+            trials.get(number, []),
+            ending.get(number, []),
+            probes.get(number, []),
+            tree.leases,
         )
         for number in sorted(stops, key=lambda each: (engine.state.nodes[each].start, each))
     )
 
 
 def _tree_node(
-    node: Node, stop: int, trials: list[int], ending: list[int], leases: Mapping[int, Mapping[int, Any]]
+    node: Node,
+    stop: int,
+    trials: list[int],
+    ending: list[int],
+    probes: list[int],
+    leases: Mapping[int, Mapping[int, Any]],
 ) -> TreeNodeView:
     last = max((step for step in node.metrics if step <= stop), default=None)
     return TreeNodeView(
@@ -319,6 +347,7 @@ def _tree_node(
         values=node.laws.values(node.start),
         trials=tuple(trials),
         ending=tuple(ending),
+        probes=tuple(probes),
         metrics={} if last is None else node.metrics[last],
         checkpoints=tuple(sorted(node.checkpoints)),
         running=any(
@@ -347,6 +376,7 @@ def worker_views(engine: Engine) -> tuple[WorkerView, ...]:
                     fence=slot.fence,
                     study="" if study is None else study.name,
                     step=0 if lease is None else lease.step,
+                    probe_of=None if lease is None else probed_by(state, lease),
                 )
             )
         views.append(
@@ -404,6 +434,7 @@ def trial_path(engine: Engine, project: str, name: str, number: int) -> TrialPat
             step: metrics for step, metrics, _ in point_evaluations(study, trial, step_of(study, trial))
         },
         trial=_trial_view(engine.state, study, trial, trials_waiting_reason(engine.state, study)),
+        probes=probe_views(engine.state, study, trial),
     )
 
 
@@ -495,6 +526,7 @@ def _savings(state: EngineState, study: Study, without: int) -> SavingsView:
         steps_without_sharing=without,
         steps_trained=trained,
         steps_retrained=study.steps_retrained,
+        steps_in_probes=steps_in_probes(study),
         merge_rate=without / trained if trained else None,
         seconds_trained=study.seconds,
         seconds_saved=max(0.0, (without - trained) * step_seconds),

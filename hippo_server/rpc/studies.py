@@ -34,6 +34,7 @@ from hippo_core.engine.lookup import find_study
 from hippo_core.engine.studies import Submitted, TrialExtended, TrialsRetried
 from hippo_core.engine.trial_paths import CheckpointRef
 from hippo_core.errors import InvalidStudy
+from hippo_core.probes import number_of
 from hippo_core.study import StudySpec
 from hippo_server.answers import asked, require_request_id
 from hippo_server.asks import Asks
@@ -342,6 +343,8 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
         nodes = [stretch.node for stretch in path.path]
         told = await asyncio.to_thread(store.trial_events, path.study, request.trial, nodes, path.ancestors)
         trained = await asyncio.to_thread(store.trained_in, nodes)
+        numbers = [number_of(request.trial, probe.probe) for probe in path.probes]
+        probed = await asyncio.to_thread(store.probe_events, path.study, numbers) if numbers else []
         story = TrialStory(
             study=path.study,
             trial=request.trial,
@@ -351,6 +354,8 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
             told=told,
             trained=trained,
             measured=path.measured,
+            probes=path.probes,
+            probed=probed,
         )
         return study_pb2.ExplainTrialResponse(
             trial=render.trial(path.trial), events=[render.trial_event(each) for each in explain(story)]

@@ -29,7 +29,7 @@ from hippo_server.store.needed import NeededCheckpoints, needed_checkpoints
 from hippo_server.store.recording import stretches, study_arrivals
 from hippo_server.store.rows import add_event
 from hippo_server.store.tokens import Token
-from hippo_server.store.trial_story import trained_in, trial_events
+from hippo_server.store.trial_story import probe_events, trained_in, trial_events
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor  # noqa: N812
@@ -302,6 +302,10 @@ class Store:
     ) -> list[Told]:
         """A trial's events, the creation of its ancestors, and the failures of its path since, in order."""
         return trial_events(self._database, study, trial, nodes, ancestors)
+
+    def probe_events(self, study: int, probes: Iterable[int]) -> list[Told]:
+        """The creation of probes, by their numbers, and the ends of their requests, in order."""
+        return probe_events(self._database, study, probes)
 
     def trained_in(self, nodes: Iterable[int]) -> list[Training]:
         """What leases have trained of nodes."""

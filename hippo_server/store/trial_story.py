@@ -38,6 +38,22 @@ def trial_events(
         return list(heapq.merge(before, own, failed, key=lambda told: told.position))
 
 
+def probe_events(database: Database, study: int, probes: Iterable[int]) -> list[Told]:
+    """The creation of probes, by their numbers, and the ends of their requests, in order."""
+    with database.reading() as rows:
+        return list(
+            _told(
+                rows,
+                f"""
+                {ENTRY} WHERE study = %s AND trial = ANY(%s) AND event IN ('TrialCreated', 'RequestClosed')
+                ORDER BY id
+                """,
+                study,
+                list(probes),
+            )
+        )
+
+
 def _told(rows: Rows, statement: str, *values: object) -> Iterator[Told]:
     for position, at, cause, actor, kind, body in rows(statement, *values):
         event = journal.from_json(kind, body)

@@ -123,6 +123,7 @@ class SlotStatus(_message.Message):
     FENCE_FIELD_NUMBER: _builtins.int
     STUDY_FIELD_NUMBER: _builtins.int
     STEP_FIELD_NUMBER: _builtins.int
+    PROBE_OF_FIELD_NUMBER: _builtins.int
     index: _builtins.int
     """From 0, within the worker."""
     device: _builtins.str
@@ -135,6 +136,8 @@ class SlotStatus(_message.Message):
     """The study it trains for; empty: idle."""
     step: _builtins.int
     """The step that it has committed."""
+    probe_of: _builtins.int
+    """The trial of that study of which it trains a probe; absent: it trains no probe."""
     def __init__(
         self,
         *,
@@ -144,14 +147,20 @@ class SlotStatus(_message.Message):
         fence: _builtins.int | None = ...,
         study: _builtins.str = ...,
         step: _builtins.int = ...,
+        probe_of: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_fence", b"_fence", "fence", b"fence"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_fence", b"_fence", "_probe_of", b"_probe_of", "fence", b"fence", "probe_of", b"probe_of"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_fence", b"_fence", "device", b"device", "fence", b"fence", "index", b"index", "model", b"model", "step", b"step", "study", b"study"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_fence", b"_fence", "_probe_of", b"_probe_of", "device", b"device", "fence", b"fence", "index", b"index", "model", b"model", "probe_of", b"probe_of", "step", b"step", "study", b"study"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__fence: _TypeAlias = _typing.Literal["fence"]  # noqa: Y015
     _WhichOneofArgType__fence: _TypeAlias = _typing.Literal["_fence", b"_fence"]  # noqa: Y015
+    _WhichOneofReturnType__probe_of: _TypeAlias = _typing.Literal["probe_of"]  # noqa: Y015
+    _WhichOneofArgType__probe_of: _TypeAlias = _typing.Literal["_probe_of", b"_probe_of"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__fence) -> _WhichOneofReturnType__fence | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__probe_of) -> _WhichOneofReturnType__probe_of | None: ...
 
 Global___SlotStatus: _TypeAlias = SlotStatus  # noqa: Y015
 

@@ -140,6 +140,7 @@ class Savings(_message.Message):
     MERGE_RATE_FIELD_NUMBER: _builtins.int
     SECONDS_TRAINED_FIELD_NUMBER: _builtins.int
     SECONDS_SAVED_FIELD_NUMBER: _builtins.int
+    STEPS_IN_PROBES_FIELD_NUMBER: _builtins.int
     steps_without_sharing: _builtins.int
     """Steps that trial-based execution would have trained for what the trials reached."""
     steps_trained: _builtins.int
@@ -152,6 +153,8 @@ class Savings(_message.Message):
     """Slot seconds spent on steps_trained."""
     seconds_saved: _builtins.float
     """Slot seconds that sharing saved, at the measured step time."""
+    steps_in_probes: _builtins.int
+    """Steps that only probes came to, and no trial, each once."""
     def __init__(
         self,
         *,
@@ -161,10 +164,11 @@ class Savings(_message.Message):
         merge_rate: _builtins.float | None = ...,
         seconds_trained: _builtins.float = ...,
         seconds_saved: _builtins.float = ...,
+        steps_in_probes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_merge_rate", b"_merge_rate", "merge_rate", b"merge_rate"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_merge_rate", b"_merge_rate", "merge_rate", b"merge_rate", "seconds_saved", b"seconds_saved", "seconds_trained", b"seconds_trained", "steps_retrained", b"steps_retrained", "steps_trained", b"steps_trained", "steps_without_sharing", b"steps_without_sharing"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_merge_rate", b"_merge_rate", "merge_rate", b"merge_rate", "seconds_saved", b"seconds_saved", "seconds_trained", b"seconds_trained", "steps_in_probes", b"steps_in_probes", "steps_retrained", b"steps_retrained", "steps_trained", b"steps_trained", "steps_without_sharing", b"steps_without_sharing"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__merge_rate: _TypeAlias = _typing.Literal["merge_rate"]  # noqa: Y015
     _WhichOneofArgType__merge_rate: _TypeAlias = _typing.Literal["_merge_rate", b"_merge_rate"]  # noqa: Y015
@@ -350,6 +354,90 @@ class Repeat(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Repeat: _TypeAlias = Repeat  # noqa: Y015
+
+@_typing.final
+class Probe(_message.Message):
+    """A probe: a short branch of a trial that told its policy how good a state is. It is no trial."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class FactorsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    PROBE_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
+    TO_FIELD_NUMBER: _builtins.int
+    FACTORS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    STEP_FIELD_NUMBER: _builtins.int
+    METRICS_FIELD_NUMBER: _builtins.int
+    SPREAD_FIELD_NUMBER: _builtins.int
+    FAILURE_FIELD_NUMBER: _builtins.int
+    probe: _builtins.int
+    """Which of its trial's it is, from 1."""
+    at: _builtins.int
+    """The step from which on it parts from its trial: the values of the step before are held."""
+    to: _builtins.int
+    """Up to where it is trained."""
+    reason: _builtins.str
+    """Why its policy asked for it, in words and numbers."""
+    state: Global___TrialState.ValueType
+    """Its state."""
+    step: _builtins.int
+    """The step that it has come to."""
+    failure: _builtins.str
+    """Why it diverged, failed or was given up; else empty."""
+    @_builtins.property
+    def factors(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """By hyper-parameter, by what the value is multiplied."""
+
+    @_builtins.property
+    def metrics(self) -> _containers.RepeatedCompositeFieldContainer[Global___Metric]:
+        """The metrics at its end, by name, sorted; of repeats the means; empty while it has not come there."""
+
+    @_builtins.property
+    def spread(self) -> _containers.RepeatedCompositeFieldContainer[Global___Metric]:
+        """Of repeats the sample standard deviations; empty without."""
+
+    def __init__(
+        self,
+        *,
+        probe: _builtins.int = ...,
+        at: _builtins.int = ...,
+        to: _builtins.int = ...,
+        factors: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        reason: _builtins.str = ...,
+        state: Global___TrialState.ValueType = ...,
+        step: _builtins.int = ...,
+        metrics: _abc.Iterable[Global___Metric] | None = ...,
+        spread: _abc.Iterable[Global___Metric] | None = ...,
+        failure: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "factors", b"factors", "failure", b"failure", "metrics", b"metrics", "probe", b"probe", "reason", b"reason", "spread", b"spread", "state", b"state", "step", b"step", "to", b"to"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Probe: _TypeAlias = Probe  # noqa: Y015
 
 @_typing.final
 class StudyChange(_message.Message):
@@ -1700,6 +1788,7 @@ class GetTrialResponse(_message.Message):
     PROGRAM_KEY_FIELD_NUMBER: _builtins.int
     ENVIRONMENT_JSON_FIELD_NUMBER: _builtins.int
     REPEATS_FIELD_NUMBER: _builtins.int
+    PROBES_FIELD_NUMBER: _builtins.int
     values_json: _builtins.str
     """JSON array: for each step 0..step-1 an object of the values."""
     program_key: _builtins.str
@@ -1728,7 +1817,11 @@ class GetTrialResponse(_message.Message):
 
     @_builtins.property
     def repeats(self) -> _containers.RepeatedCompositeFieldContainer[Global___Repeat]:
-        """Its repeats; empty without. All else but history is of repeat 0."""
+        """Its repeats; empty without. All else but history and probes is of repeat 0."""
+
+    @_builtins.property
+    def probes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Probe]:
+        """Its probes, in the order in which they were asked for."""
 
     def __init__(
         self,
@@ -1742,10 +1835,11 @@ class GetTrialResponse(_message.Message):
         program_key: _builtins.str = ...,
         environment_json: _builtins.str = ...,
         repeats: _abc.Iterable[Global___Repeat] | None = ...,
+        probes: _abc.Iterable[Global___Probe] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["trial", b"trial"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoints", b"checkpoints", "environment_json", b"environment_json", "history", b"history", "path", b"path", "program_key", b"program_key", "repeats", b"repeats", "training", b"training", "trial", b"trial", "values_json", b"values_json"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoints", b"checkpoints", "environment_json", b"environment_json", "history", b"history", "path", b"path", "probes", b"probes", "program_key", b"program_key", "repeats", b"repeats", "training", b"training", "trial", b"trial", "values_json", b"values_json"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1889,6 +1983,7 @@ class StageTreeNode(_message.Message):
     CHECKPOINTS_FIELD_NUMBER: _builtins.int
     RUNNING_FIELD_NUMBER: _builtins.int
     NOT_REPRODUCIBLE_FIELD_NUMBER: _builtins.int
+    PROBES_FIELD_NUMBER: _builtins.int
     node: _builtins.int
     """The node."""
     parent: _builtins.int
@@ -1896,7 +1991,7 @@ class StageTreeNode(_message.Message):
     start: _builtins.int
     """Its first step."""
     stop: _builtins.int
-    """One past the last step that any trial of the study asks of it."""
+    """One past the last step that any trial of the study, or a probe, asks of it."""
     trained: _builtins.int
     """Trained so far, as a state's step."""
     values_json: _builtins.str
@@ -1921,6 +2016,10 @@ class StageTreeNode(_message.Message):
     def checkpoints(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """States with a checkpoint."""
 
+    @_builtins.property
+    def probes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Numbers of the study's trials whose probes go through it, where they have parted from their trials."""
+
     def __init__(
         self,
         *,
@@ -1936,10 +2035,11 @@ class StageTreeNode(_message.Message):
         checkpoints: _abc.Iterable[_builtins.int] | None = ...,
         running: _builtins.bool = ...,
         not_reproducible: _builtins.bool = ...,
+        probes: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_parent", b"_parent", "parent", b"parent"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_parent", b"_parent", "checkpoints", b"checkpoints", "ending", b"ending", "metrics", b"metrics", "node", b"node", "not_reproducible", b"not_reproducible", "parent", b"parent", "running", b"running", "start", b"start", "stop", b"stop", "trained", b"trained", "trials", b"trials", "values_json", b"values_json"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_parent", b"_parent", "checkpoints", b"checkpoints", "ending", b"ending", "metrics", b"metrics", "node", b"node", "not_reproducible", b"not_reproducible", "parent", b"parent", "probes", b"probes", "running", b"running", "start", b"start", "stop", b"stop", "trained", b"trained", "trials", b"trials", "values_json", b"values_json"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__parent: _TypeAlias = _typing.Literal["parent"]  # noqa: Y015
     _WhichOneofArgType__parent: _TypeAlias = _typing.Literal["_parent", b"_parent"]  # noqa: Y015

@@ -19,8 +19,10 @@ from hippo_core.engine.events import (
 from hippo_core.engine.explanation import TrialStory, explain
 from hippo_core.engine.states import RequestState
 from hippo_core.engine.views import trial_path
+from hippo_core.probes import number_of
 from hippo_server.store import Store
 from tests.integration.store.stored_cluster import StoredCluster
+from tests.probing import known, scouts
 from tests.unit.engine.cluster import alone
 from tests.unit.engine.test_cluster import PIECES, spec, submit
 from tests.unit.engine.test_populations import made
@@ -40,6 +42,10 @@ def read(cluster: StoredCluster, name: str, trial: int) -> TrialStory:
         told=cluster.store.trial_events(path.study, trial, nodes, path.ancestors),
         trained=cluster.store.trained_in(nodes),
         measured=path.measured,
+        probes=path.probes,
+        probed=cluster.store.probe_events(
+            path.study, [number_of(trial, probe.probe) for probe in path.probes]
+        ),
     )
 
 
@@ -139,6 +145,26 @@ def test_an_explanation_tells_every_request_value_and_reason(cluster: StoredClus
 def steps_of(reason: str) -> range:
     words = reason.split(";")[0].split()
     return range(int(words[1]), int(words[3]))
+
+
+def test_probes_are_told_with_the_trial_and_are_none_of_its_requests(store: Store) -> None:
+    cluster = StoredCluster(0, {"a": 2}, store, 3)
+    with known():
+        submit(cluster, spec(rates=PIECES[:2], policy=scouts(steps=2)))
+        cluster.run()
+    cluster.write()
+    study = cluster.engine.state.study_named("default", "study")
+    assert study is not None
+    for number in study.trials:
+        events = explain(read(cluster, "study", number))
+        (probe,) = study.probes_of(number)
+        asked, came = (each for each in events if each.event in {"probe", "probed"})
+        assert (asked.step, asked.by) == (3, "policy scouts")
+        assert asked.reason == "from step 3 to 5 at lr x 0.1: how good is it?"
+        assert came.step == 5
+        assert came.reason == f"from step 3 to 5 at lr x 0.1: accuracy {probe.value:.6g}"
+        reached = [each.step for each in events if each.event == "reached"]
+        assert reached == [3, 9] if study.trials[number].reached == 9 else [3]
 
 
 def test_a_fork_of_a_policy_is_told_with_its_ancestors(store: Store) -> None:

@@ -23,7 +23,7 @@ from hippo_client.cli.main import call
 from hippo_core.errors import InvalidStudy, NotFound
 from hippo_wire.v1 import admin_pb2, study_pb2
 from tests.studies import grid
-from tests.unit.cli.pictures import snapshot, trial
+from tests.unit.cli.pictures import STATES, snapshot, trial
 
 SCHEDULE = {"schedule": "multistep", "initial": 0.05, "gamma": 0.1, "milestones": [9, 18]}
 BEST = trial(3, "completed", 27, 0.9722, {"lr": SCHEDULE, "batch_size": 32})
@@ -190,6 +190,7 @@ def test_study_show_json_has_the_promised_shape(result: Callable[..., Any]) -> N
         "steps_without_sharing",
         "steps_trained",
         "steps_retrained",
+        "steps_in_probes",
         "merge_rate",
         "seconds_trained",
         "seconds_saved",
@@ -339,6 +340,39 @@ def test_a_fork_tells_its_parent(
     shown = text("trial", "show", "digits", "3").splitlines()
     assert "Forked from trial 1 at step 9, in place of trial 2" in shown
     assert result("trial", "show", "digits", "3")["fork"] == {"trial": 1, "at": 9, "instead_of": 2}
+
+
+def test_a_trial_lists_its_probes_and_a_slot_that_trains_one_says_so(
+    server: Server, text: Callable[..., str], result: Callable[..., Any]
+) -> None:
+    detail = study_pb2.GetTrialResponse()
+    detail.CopyFrom(DETAIL)
+    done = detail.probes.add(probe=1, at=9, to=10, factors={"lr": 0.1}, state=STATES["completed"], step=10)  # type: ignore[arg-type]
+    done.metrics.add(name="val_loss", value=0.4125)
+    detail.probes.add(
+        probe=2, at=18, to=20, state=STATES["diverged"], step=19, failure="accuracy is not finite"
+    )  # type: ignore[arg-type]
+    detail.probes.add(probe=3, at=27, to=28, factors={"lr": 0.1, "batch_size": 2.0}, state=STATES["running"])  # type: ignore[arg-type]
+    server.answers["GetTrial"] = detail
+    assert text("trial", "show", "digits", "3").splitlines()[-3:] == [
+        "Probe from step 9 to 10 at lr x 0.1: val_loss 0.4125",
+        "Probe from step 18 to 20 at the values in force: diverged, accuracy is not finite",
+        "Probe from step 27 to 28 at batch_size x 2, lr x 0.1: running",
+    ]
+    shown = result("trial", "show", "digits", "3")["probes"]
+    assert [each["state"] for each in shown] == ["completed", "diverged", "running"]
+    assert shown[0]["metrics"] == {"val_loss": 0.4125}
+    worker = admin_pb2.Worker()
+    worker.CopyFrom(WORKER)
+    worker.slots[0].probe_of = 3
+    server.answers["ListWorkers"] = admin_pb2.ListWorkersResponse(workers=[worker])
+    assert text("worker").splitlines()[1].endswith("digits, a probe of trial 3, at step 9")
+    assert [slot["probe_of"] for slot in result("worker", "ls")[0]["slots"]] == [3, None]
+    study = study_pb2.Study()
+    study.CopyFrom(STUDY)
+    study.savings.steps_in_probes = 12
+    server.answers["GetStudy"] = study_pb2.GetStudyResponse(study=study)
+    assert "  12 steps of them in probes" in text("study", "show", "digits").splitlines()
 
 
 def test_stopping_a_trial_that_has_ended_says_so_and_is_no_error(

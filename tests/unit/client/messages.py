@@ -40,7 +40,7 @@ def study(name="digits", state=study_pb2.STUDY_STATE_RUNNING, **changes):
         trial_counts=changes.pop("trial_counts", {"waiting": 1, "completed": 2}),
         savings=study_pb2.Savings(
             steps_without_sharing=100, steps_trained=40, steps_retrained=2, merge_rate=2.5, seconds_trained=8.0,
-            seconds_saved=12.0,
+            seconds_saved=12.0, steps_in_probes=3,
         ),
         **changes,
     )  # fmt: skip

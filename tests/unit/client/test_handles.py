@@ -173,8 +173,8 @@ def test_an_explanation_reads_well_in_80_columns(explanation):
 
 def test_savings_are_those_of_the_server(run):
     assert run.savings() == {
-        "steps_without_sharing": 100, "steps_trained": 40, "steps_retrained": 2, "merge_rate": 2.5,
-        "seconds_trained": 8.0, "seconds_saved": 12.0,
+        "steps_without_sharing": 100, "steps_trained": 40, "steps_retrained": 2, "steps_in_probes": 3,
+        "merge_rate": 2.5, "seconds_trained": 8.0, "seconds_saved": 12.0,
     }  # fmt: skip
 
 

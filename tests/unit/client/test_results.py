@@ -2,7 +2,14 @@
 
 import json
 
-from hippo_client.results import best_json, stage_tree_json, study_json, trial_detail_json, trial_json
+from hippo_client.results import (
+    best_json,
+    probes_json,
+    stage_tree_json,
+    study_json,
+    trial_detail_json,
+    trial_json,
+)
 from hippo_wire.v1 import study_pb2
 from tests.unit.client import messages
 
@@ -26,6 +33,7 @@ def test_the_shape_of_a_study():
             "steps_without_sharing": 100,
             "steps_trained": 40,
             "steps_retrained": 2,
+            "steps_in_probes": 3,
             "merge_rate": 2.5,
             "seconds_trained": 8.0,
             "seconds_saved": 12.0,
@@ -82,16 +90,40 @@ def test_the_shape_of_a_shown_trial():
         "values",
         "path",
         "fork",
+        "probes",
     ]
-    assert told["fork"] is None
+    assert (told["fork"], told["probes"]) == (None, [])
     assert told["history"] == [{"step": 1, "metrics": {"accuracy": 0.25}}]
     assert told["values"] == [{"lr": 0.1}, {"lr": 0.05}]
     assert told["path"] == [{"node": 7, "start": 0, "stop": 2, "trials": 4, "not_reproducible": False}]
 
 
+def test_the_shape_of_a_probe():
+    probe = study_pb2.Probe(
+        probe=1, at=9, to=10, factors={"lr": 0.1}, reason="its phase ends", state=study_pb2.TRIAL_STATE_COMPLETED,
+        step=10, metrics=messages.metrics(accuracy=0.25),
+    )  # fmt: skip
+    assert probes_json([probe]) == [
+        {
+            "probe": 1,
+            "at": 9,
+            "to": 10,
+            "factors": {"lr": 0.1},
+            "reason": "its phase ends",
+            "state": "completed",
+            "step": 10,
+            "metrics": {"accuracy": 0.25},
+            "failure": "",
+        }
+    ]
+
+
 def test_the_shape_of_a_stage_tree():
-    node = study_pb2.StageTreeNode(node=1, start=0, stop=3, trained=2, values_json='{"lr": 0.1}', trials=[0])
+    node = study_pb2.StageTreeNode(
+        node=1, start=0, stop=3, trained=2, values_json='{"lr": 0.1}', trials=[0], probes=[4]
+    )
     told = stage_tree_json([node])
+    assert (told[0]["trials"], told[0]["probes"]) == ([0], [4])
     assert told[0]["parent"] is None
     assert told[0]["values"] == {"lr": 0.1}
 

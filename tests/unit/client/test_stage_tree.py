@@ -11,7 +11,9 @@ from hippo_wire.v1 import study_pb2
 
 def node(number, parent, start, stop, trials, trained=0, **values):
     changes = {
-        name: values.pop(name) for name in ("running", "not_reproducible", "metrics") if name in values
+        name: values.pop(name)
+        for name in ("running", "not_reproducible", "metrics", "probes")
+        if name in values
     }
     return TreeNode(
         node=number,
@@ -45,6 +47,19 @@ def test_text_shows_what_is_trained_once():
         "  ├╴12-27  batch_size=128 !               ┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄       1",
         "  └╴18-27  lr=0.002                              ┄┄┄┄┄┄┄┄┄┄       1",
     ]
+
+
+def test_probes_are_told_from_trials():
+    tree = StageTree(
+        [
+            *TREE.nodes,
+            node(6, 1, 9, 10, (), trained=10, probes=(0, 1), lr=0.01, batch_size=32),
+            node(7, 3, 18, 19, (), probes=(2,), lr=0.002, batch_size=32),
+        ]
+    )
+    counts = [line.split("  ")[-1].strip() for line in tree.to_text(width=80).splitlines()[1:]]
+    assert counts == ["3", "1", "2", "1", "1", "probe", "2 probes"]
+    assert "probes of trials 0, 1" in tree.to_svg()
 
 
 @pytest.mark.parametrize("width", [20, 40, 80, 120, 300])

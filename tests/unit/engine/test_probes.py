@@ -6,7 +6,7 @@ import contextlib
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from statistics import fmean
+from statistics import fmean, stdev
 from typing import Any
 
 import pytest
@@ -34,7 +34,13 @@ from hippo_core.engine.engine import Engine
 from hippo_core.engine.proposals import MakeProposal, ProposalTask
 from hippo_core.engine.state import Study, Trial
 from hippo_core.engine.states import StudyState, TrialState
-from hippo_core.engine.views import study_view, trial_views
+from hippo_core.engine.views import (
+    stage_tree,
+    study_view,
+    trial_detail,
+    trial_views,
+    worker_views,
+)
 from hippo_core.errors import HippoError, InvalidStudy
 from hippo_core.policies import PolicySpec
 from hippo_core.program import Program
@@ -108,6 +114,63 @@ def distinct_with_probes(cluster: Cluster, *names: str) -> int:
             for step in range(branch.reached):
                 prefix = (*prefix, tuple(sorted(branch.sequence.values(step).items())))
                 found.add(prefix)
+    return len(found)
+
+
+def test_people_see_probes_beside_their_trials() -> None:
+    """1. While probes run, slots say whose they train. 2. Each trial lists its probe, and the tree tells them."""
+    cluster = Cluster(0, {"a": 1})
+    submit(cluster, replace(spec(rates=PIECES[2:5], policy=scouts(steps=2)), repeats=2))
+    seen: set[int] = set()
+    running = set()
+    while cluster.engine.state.active:
+        cluster.act()
+        ((slot,),) = (worker.slots for worker in worker_views(cluster.engine))
+        lease = None if slot.fence is None else cluster.engine.state.leases.get(slot.fence)
+        nodes = set() if lease is None else {number for number, _, _ in lease.stages[lease.index :]}
+        open_there = {
+            branch.number: branch.probe
+            for branch in study_of(cluster).branches()
+            if branch.node is not None
+            and branch.target is not None
+            and nodes.intersection(each.id for each in branch.node.ancestry())
+        }
+        if slot.probe_of is not None:
+            seen.add(slot.probe_of)
+            assert all(open_there.values())
+            running.update(
+                probe.probe
+                for probe in trial_detail(cluster.engine, "default", "study", slot.probe_of).probes
+                if probe.state is TrialState.RUNNING
+            )
+    assert seen
+    assert running == {1}
+    study = study_of(cluster)
+    tree = stage_tree(cluster.engine, "default", "study")
+    assert sorted({number for node in tree for number in node.probes}) == list(range(18))
+    assert all(node.start >= 3 for node in tree if node.probes and not node.trials)
+    savings = study_view(cluster.engine, "default", "study").savings
+    both = distinct_with_probes(cluster, "study")
+    assert savings.steps_in_probes == both - distinct_members(cluster) > 0
+    for number in study.trials:
+        detail = trial_detail(cluster.engine, "default", "study", number)
+        (probe,) = detail.probes
+        members = study.members(next(study.probes_of(number)).number)
+        assert (probe.probe, probe.at, probe.to, probe.step) == (1, 3, 5, 5)
+        assert (probe.factors, probe.reason) == ({"lr": 0.1}, "how good is it?")
+        values = [member.value or 0.0 for member in members]
+        assert probe.metrics["accuracy"] == pytest.approx(fmean(values))
+        assert probe.spread["accuracy"] == pytest.approx(stdev(values))
+
+
+def distinct_members(cluster: Cluster) -> int:
+    """Brute force over the values of trials and repeats, to the steps that they reached."""
+    found = set()
+    for member in study_of(cluster).all_members():
+        prefix: tuple[Any, ...] = ()
+        for step in range(member.reached):
+            prefix = (*prefix, tuple(sorted(member.sequence.values(step).items())))
+            found.add(prefix)
     return len(found)
 
 
