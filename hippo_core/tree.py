@@ -6,6 +6,7 @@ states that it leads to) or at the node's start, and is cut into stages at each 
 open request of a running study, or by a child whose own range begins at its start. What a lease in flight reaches, or
 has promised to save, is on its way. A state that a lease in flight will reach and nobody has asked it to save is to be
 *offered* to it; so is the state at which it leaves a node in which others go on. What lies beyond waits for the answer.
+States at which somebody may come to part or fork are needed by nobody, but saved by whatever path comes by.
 
 A range's ``remaining`` is the longest way from its base down to a leaf, in estimated seconds, and what is ``ahead`` of
 it is what policies are sure to ask for beyond; the ready range with the longest of both is leased first, after
@@ -108,6 +109,7 @@ class StageTree:
         "active",
         "astir",
         "blocked",
+        "boundaries",
         "leases",
         "offers",
         "outlooks",
@@ -131,6 +133,7 @@ class StageTree:
         self.partings: dict[
             int, dict[int, dict[tuple[int, int], None]]
         ] = {}  # by node and step: (study, trial)
+        self.boundaries: dict[int, dict[int, dict[int, None]]] = {}  # by node and step: studies
         self.seconds = 0.0
         self.steps = 0
         self.work = 0.0
@@ -192,6 +195,22 @@ class StageTree:
             del at[step]
         if not at:
             del self.partings[number]
+
+    def add_boundary(self, state: State, study: int) -> None:
+        """A study's trials may come to be forked at a state, to be saved where a path comes by."""
+        number, step = state
+        self.boundaries.setdefault(number, {}).setdefault(step, {})[study] = None
+        self._dirty[number] = None
+
+    def remove_boundary(self, state: State, study: int) -> None:
+        """The study is gone."""
+        number, step = state
+        at = self.boundaries[number]
+        del at[step][study]
+        if not at[step]:
+            del at[step]
+        if not at:
+            del self.boundaries[number]
 
     def measure(self, seconds: float, steps: int) -> None:
         """Training took so long; weighs the tree anew where the mean has moved far."""
@@ -460,11 +479,20 @@ class StageTree:
         return any(study in self.active for study, _ in node.requests.get(step, {}))
 
     def _parted(self, node: Node) -> Iterable[int]:
-        """The states up to which trials of running studies that may be trained further go through a node."""
-        at = self.partings.get(node.id)
-        if at is None:
-            return ()
-        return [step for step, trials in at.items() if any(study in self.active for study, _ in trials)]
+        """States of a node at which somebody of a running study may come to part from others, or to fork."""
+        partings, boundaries = self.partings.get(node.id), self.boundaries.get(node.id)
+        found = []
+        if partings is not None:
+            found += [
+                step for step, trials in partings.items() if any(study in self.active for study, _ in trials)
+            ]
+        if boundaries is not None:
+            found += [
+                step
+                for step, studies in boundaries.items()
+                if any(study in self.active for study in studies) and step not in found
+            ]
+        return found
 
     def _needy_at(self, node: Node, step: int) -> Iterable[int]:
         return self._needy.get(node.id, {}).get(step, {})

@@ -205,7 +205,13 @@ def _evaluation(view: EvaluationView) -> study_pb2.Evaluation:
 
 
 def _checkpoint(view: CheckpointRef) -> study_pb2.Checkpoint:
-    return study_pb2.Checkpoint(node=view.node, step=view.step, fence=view.fence, size_bytes=view.size_bytes)
+    return study_pb2.Checkpoint(
+        node=view.node,
+        step=view.step,
+        fence=view.fence,
+        size_bytes=view.size_bytes,
+        begins_phase=view.begins_phase,
+    )
 
 
 def _metrics(metrics: Mapping[str, float | None]) -> list[study_pb2.Metric]:

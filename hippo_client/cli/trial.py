@@ -233,7 +233,11 @@ def _print_detail(detail: study_pb2.GetTrialResponse) -> None:
     if parts:
         click.echo(f"Path, steps and how many trials share them: {parts}")
     if detail.checkpoints:
-        click.echo(f"Checkpoints at steps: {', '.join(str(each.step) for each in detail.checkpoints)}")
+        kept = [
+            f"{each.step} (a phase begins)" if each.begins_phase else str(each.step)
+            for each in detail.checkpoints
+        ]
+        click.echo(f"Checkpoints at steps: {', '.join(kept)}")
     history = history_json(detail.history)
     if history:
         metrics = list(dict.fromkeys(name for each in history for name in each["metrics"]))

@@ -10,6 +10,7 @@ from typing import assert_never
 
 from hippo_core.engine import events as ev
 from hippo_core.engine import fold_endings, fold_training
+from hippo_core.engine.boundaries import forget_boundaries, note_boundaries
 from hippo_core.engine.evaluations import (
     AT_REST,
     begin_history,
@@ -155,6 +156,7 @@ def _apply_study(state: EngineState, event: StudyEvent) -> None:
             for trial in study.branches():
                 _remove_request(state, study, trial)
                 forget_parting(state, study, trial)
+            forget_boundaries(state, study)
         case ev.StudyPlanned():
             study = state.studies[event.study]
             if study.plan:
@@ -358,6 +360,7 @@ def _open_request(state: EngineState, study: Study, event: ev.RequestOpened) -> 
         trial.asked = max(trial.asked, event.step)
     study.open[trial.number] = None
     note_parting(state, study, trial)
+    note_boundaries(state, study, trial)
     state.tree_of(node).mark(node.id)
     state.touched_requests[study.id, trial.number] = None
     state.touched_plans[node.plan] = None

@@ -15,6 +15,7 @@ from hippo_core.engine.judging import judge
 from hippo_core.engine.probes import planned_probe, probe_as_decided
 from hippo_core.engine.proposals import pause_if_given_up
 from hippo_core.engine.requests import close_what_is_known, open_request
+from hippo_core.engine.retention import let_boundaries_go
 from hippo_core.engine.state import Study, Trial
 from hippo_core.engine.states import ENDED_TRIAL_STATES, StudyState, TrialState
 from hippo_core.engine.stopping import change, end_as_decided
@@ -46,6 +47,7 @@ def settle(decision: Decision) -> None:
         judge(decision, study)
         if study.state is StudyState.RUNNING:
             _follow_policy(decision, study)
+        let_boundaries_go(decision, study)
 
 
 def _follow_policy(decision: Decision, study: Study) -> None:

@@ -31,6 +31,7 @@ def _study(study: Study) -> dict[str, object]:
         "spec": study.spec.to_json(),
         "plan": (study.plan, study.bound),
         "open": sorted(study.open),
+        "boundaries": sorted(study.boundaries),
         "proposal": study.proposal,
         "wants_points": study.wants_points,
         "closings": study.closings,

@@ -267,6 +267,7 @@ class Study:
     beside: int = 0  #: how many of them users have added beside max_trials
     forks: int = 0  #: how many of them its policy has forked, beside max_trials too
     open: dict[int, None] = field(default_factory=dict)  #: trials, repeats and probes with an open request
+    boundaries: dict[State, None] = field(default_factory=dict)  #: where forks may go on, to be kept
     touched: dict[int, None] = field(
         default_factory=dict
     )  #: trials whose request closed since the last decision

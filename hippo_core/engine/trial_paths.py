@@ -7,18 +7,20 @@ from dataclasses import dataclass
 
 from hippo_core.engine.evaluations import progress
 from hippo_core.engine.state import EngineState, Study, Trial
+from hippo_core.phases import phases
 from hippo_core.plan import Node
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointRef:
-    """A checkpoint that is kept."""
+    """A checkpoint that is kept, and whether a later phase of the trial begins there."""
 
     plan: int
     node: int
     step: int
     fence: int
     size_bytes: int
+    begins_phase: bool
 
 
 def walk(trial: Trial, step: int) -> Iterator[tuple[Node, int, int]]:
@@ -43,13 +45,21 @@ def going_through(study: Study, node: Node, step: int) -> Iterator[Trial]:
 
 def checkpoints_of(plan: int, trial: Trial, step: int) -> Iterator[CheckpointRef]:
     """The checkpoints on a trial's path up to ``step``, by step."""
+    starts = set()
+    if trial.fork is None:  # a fork's own schedules are no part of the space
+        starts = {phase.start for phase in phases(trial.space, trial.assignment, trial.limit)[1:]}
     for node, start, stop in walk(trial, step):
         for each in sorted(node.checkpoints):
             if start < each <= stop:
                 for fence in sorted(node.checkpoints[each]):
                     kept = node.checkpoints[each][fence]
                     yield CheckpointRef(
-                        plan=plan, node=node.id, step=each, fence=fence, size_bytes=kept.size_bytes
+                        plan=plan,
+                        node=node.id,
+                        step=each,
+                        fence=fence,
+                        size_bytes=kept.size_bytes,
+                        begins_phase=each in starts,
                     )
 
 

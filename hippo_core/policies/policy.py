@@ -205,6 +205,7 @@ class PolicySpec(ABC):
     several_objectives: ClassVar[bool] = False  #: whether it can compare trials by more than one
     raisable: ClassVar[bool] = True  #: whether the study's max_steps may be raised
     proposes: ClassVar[bool] = False  #: whether it has points of its own, by the sampler of its name
+    forks: ClassVar[bool] = False  #: whether those go on from others' states where a phase begins
 
     @property
     @abstractmethod

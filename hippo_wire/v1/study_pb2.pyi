@@ -1749,6 +1749,7 @@ class Checkpoint(_message.Message):
     STEP_FIELD_NUMBER: _builtins.int
     FENCE_FIELD_NUMBER: _builtins.int
     SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    BEGINS_PHASE_FIELD_NUMBER: _builtins.int
     node: _builtins.int
     """The node that trained the step before it."""
     step: _builtins.int
@@ -1757,6 +1758,8 @@ class Checkpoint(_message.Message):
     """The fence of its writer."""
     size_bytes: _builtins.int
     """Sum of the file sizes."""
+    begins_phase: _builtins.bool
+    """Whether a later phase of the trial begins there: forks that draw it anew go on from this state."""
     def __init__(
         self,
         *,
@@ -1764,10 +1767,11 @@ class Checkpoint(_message.Message):
         step: _builtins.int = ...,
         fence: _builtins.int = ...,
         size_bytes: _builtins.int = ...,
+        begins_phase: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fence", b"fence", "node", b"node", "size_bytes", b"size_bytes", "step", b"step"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["begins_phase", b"begins_phase", "fence", b"fence", "node", b"node", "size_bytes", b"size_bytes", "step", b"step"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

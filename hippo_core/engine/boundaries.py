@@ -1,0 +1,62 @@
+"""States at which a trial's later phases begin, noted where somebody may come to fork there.
+
+A fork at a phase's first step goes on from the state there. Where it comes after the path has passed, that state is no
+longer to be had, and all steps since the nearest state that was kept are trained again. So in studies whose trials
+are forked there, each path saves it as it comes by: once for all trials that share the steps before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import prod
+
+from hippo_core.engine.state import EngineState, Study, Trial
+from hippo_core.phases import Phase, phases
+from hippo_core.policies import ManualSpec
+from hippo_core.space import Space
+from hippo_core.study import StudySpec
+
+
+def note_boundaries(state: EngineState, study: Study, trial: Trial) -> None:
+    """Notes the states at which phases begin on a trial's way to its request, to be saved where a path comes by."""
+    node, target = trial.node, trial.target
+    if node is None or target is None or trial.fork is not None or not may_be_forked(study.spec):
+        return  # a fork's own schedules are no part of the space
+    tree = state.tree_of(node)
+    for step in _steps(study.spec, trial, target):
+        at = node.owner(step)
+        if (at.id, step) not in study.boundaries:
+            study.boundaries[at.id, step] = None
+            tree.add_boundary((at.id, step), study.id)
+
+
+def forget_boundaries(state: EngineState, study: Study) -> None:
+    """A study is gone."""
+    for number, step in study.boundaries:
+        node = state.nodes[number]
+        state.tree_of(node).remove_boundary((number, step), study.id)
+    study.boundaries.clear()
+
+
+def may_be_forked(spec: StudySpec) -> bool:
+    """Whether a study's trials may come to be forked where their phases begin.
+
+    By its policy, by who decides outside; or since a point that a sampler comes back to may have earlier draws in
+    common with those before.
+    """
+    decided = spec.policy.forks or isinstance(spec.policy, ManualSpec)
+    return decided or spec.sampler.outside or spec.sampler.learns
+
+
+def _steps(spec: StudySpec, trial: Trial, target: int) -> Iterator[int]:
+    found = phases(trial.space, trial.assignment, target)
+    anywhere = spec.policy.forks or spec.sampler.outside or isinstance(spec.policy, ManualSpec)
+    for index, phase in enumerate(found[1:], start=1):
+        if anywhere or _returns(trial.space, found[:index], spec.max_trials):
+            yield phase.start
+
+
+def _returns(space: Space, earlier: tuple[Phase, ...], trials: int) -> bool:
+    """Whether a sampler is sure to draw the same for earlier phases again, as there are fewer values than trials."""
+    sizes = [space.domains[name].size for phase in earlier for name in phase.names]
+    return None not in sizes and prod(size for size in sizes if size is not None) < trials

@@ -1,0 +1,66 @@
+"""Which states may go when a study has ended.
+
+States at which phases begin were saved for forks that might come (``hippo_core.engine.boundaries``). When the study has
+ended, those that nobody has gone on from go, but for those on the paths of its best trials: who takes it up again
+forks these first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from hippo_core.engine.best import best_trials
+from hippo_core.engine.decision import Decision
+from hippo_core.engine.events import CheckpointDropped
+from hippo_core.engine.state import EngineState, Study
+from hippo_core.engine.states import ENDED_STUDY_STATES
+from hippo_core.engine.trial_paths import walk
+from hippo_core.lease import State
+from hippo_core.plan import Node
+
+
+def let_boundaries_go(decision: Decision, study: Study) -> None:
+    """Drops the states at phases' beginnings of a study that has ended, of which nobody has made anything."""
+    if study.state not in ENDED_STUDY_STATES or not study.boundaries:
+        return
+    state = decision.state
+    kept = [(number, step) for number, step in study.boundaries if state.nodes[number].checkpoints.get(step)]
+    if not kept:
+        return
+    plans = sorted({state.nodes[number].plan for number, _ in kept})
+    needed = set(_needed(state, plans))
+    for number, step in kept:
+        node = state.nodes[number]
+        if (number, step) in needed or _is_gone_on_from(state, node, step):
+            continue
+        for fence in list(node.checkpoints[step]):
+            decision.emit(CheckpointDropped(node=number, step=step, fence=fence))
+
+
+def _best(study: Study) -> Iterator[State]:
+    """The states of its best trials."""
+    for trial in best_trials(study):
+        for node, start, stop in walk(trial, trial.reached):
+            yield from ((node.id, step) for step in range(start + 1, stop + 1) if step in node.checkpoints)
+
+
+def _needed(state: EngineState, plans: Iterable[int]) -> Iterator[State]:
+    """States of plans that somebody may have use for: best trials, running studies, who ended there, live leases."""
+    for plan in plans:
+        for number in state.plans[plan].studies:
+            study = state.studies[number]
+            yield from _best(study)
+            if study.state not in ENDED_STUDY_STATES:
+                yield from study.boundaries
+            for trial in study.branches():
+                if trial.reached_node is not None:
+                    yield trial.reached_node.id, trial.reached
+    for lease in state.leases.values():
+        if lease.start is not None:
+            yield lease.start[:2]
+
+
+def _is_gone_on_from(state: EngineState, node: Node, step: int) -> bool:
+    """Whether trials have gone different ways from a state, or somebody waits for it."""
+    ways = sum(start == step for start, _ in node.children) + (node.trained > step)
+    return ways > 1 or step in node.requests or state.tree_of(node).starts_at(node.id, step)
