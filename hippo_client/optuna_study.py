@@ -52,7 +52,7 @@ def convert(recording: Recording, storage: Any = None, name: str | None = None) 
     begun = (
         datetime.fromisoformat(recording.created).astimezone().replace(tzinfo=None)
     )  # local, as Optuna has it
-    seconds = {each.trial: each.seconds for each in recording.arrivals}
+    seconds = {each.trial: each.seconds for each in recording.arrivals if not each.probe}
     for trial in recording.trials:
         if trial.assignment is not None:
             ended = begun + timedelta(seconds=seconds.get(trial.number, 0.0))

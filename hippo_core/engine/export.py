@@ -17,6 +17,8 @@ from hippo_core.engine.lookup import find_study
 from hippo_core.engine.state import Study, Trial
 from hippo_core.engine.states import RequestState
 from hippo_core.engine.trial_paths import walk
+from hippo_core.probes import probe_of
+from hippo_core.repeats import trial_of
 
 VERSION = 1
 
@@ -28,10 +30,10 @@ class ClosedRequest:
     """A request that has come to its end, as the rows have it.
 
     Attributes:
-        trial: Whose it was.
+        trial: Whose it was; the number of a probe, where it was of one.
         step: What was asked for.
         state: How it ended.
-        reached: The trial's step then.
+        reached: The step then of the trial, or of the probe.
         by_user: Whether it was a user's word.
         position: Of its end, in the journal.
         cause: The command that brought it.
@@ -118,7 +120,8 @@ def arrivals(closed: Iterable[ClosedRequest], opened: Iterable[int], began: floa
             cause = each.cause
         found.append(
             {
-                "trial": each.trial,
+                "trial": trial_of(each.trial) if probe_of(each.trial) else each.trial,
+                "probe": probe_of(each.trial),
                 "step": each.step,
                 "state": each.state.value,
                 "reached": each.reached,
@@ -145,20 +148,43 @@ def training(stretches: Iterable[TrainedStretch]) -> list[Json]:
 
 
 def _trial(study: Study, trial: Trial) -> Json:
-    step = progress(trial)
-    path = list(walk(trial, step))
     by_user = trial.enqueued or (trial.fork is not None and "instead_of" not in trial.fork)
     return {
         "trial": trial.number,
         "state": trial.state.value,
         "reason": trial.reason,
-        "step": step,
         "max_steps": trial.limit,
         "hyperparameters": study.hyperparameters(trial),
         "assignment": None if by_user and trial.fork is not None else dict(trial.assignment),
         "notes": dict(trial.notes),
         "fork": None if trial.fork is None else {"trial": trial.fork["trial"], "at": trial.fork["at"]},
         "by_user": by_user,
+        **_trained(trial),
+        "probes": [_probe(probe) for probe in study.probes_of(trial.number)],
+    }
+
+
+def _probe(probe: Trial) -> Json:
+    assert probe.fork is not None
+    return {
+        "probe": probe.probe,
+        "at": probe.fork["at"],
+        "to": probe.max_steps,
+        "factors": dict(probe.fork["factors"]),
+        "reason": probe.fork["reason"],
+        "state": probe.state.value,
+        "failure": probe.reason,
+        "hyperparameters": dict(probe.fork["hyperparameters"]),
+        **_trained(probe),
+    }
+
+
+def _trained(trial: Trial) -> Json:
+    """How far a trial or a probe has come, and what there is on its path."""
+    step = progress(trial)
+    path = list(walk(trial, step))
+    return {
+        "step": step,
         "history": [
             {"step": each, "metrics": node.metrics[each]}
             for node, start, stop in path

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
@@ -25,6 +25,33 @@ Beyond = Literal["error", "power-law"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedProbe:
+    """A probe as it was exported.
+
+    Attributes:
+        probe: Which of its trial's it is, from 1.
+        at: The step from which on it parted from its trial.
+        to: Up to where it was to be trained.
+        state: Its state.
+        reason: Why it was in that state.
+        step: The step that it had reached.
+        hyperparameters: By name, a value or a schedule as JSON.
+        history: Metrics by step; None for one that was not finite.
+        path: The stretches of its path, its trial's first: (node, start, stop).
+    """
+
+    probe: int
+    at: int
+    to: int
+    state: TrialState
+    reason: str
+    step: int
+    hyperparameters: Mapping[str, Any]
+    history: Mapping[int, Mapping[str, float | None]]
+    path: tuple[tuple[int, int, int], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedTrial:
     """A trial as it was exported.
 
@@ -42,6 +69,7 @@ class RecordedTrial:
         history: Metrics by step; None for one that was not finite.
         by_user: Whether a user added it.
         path: The stretches of its path: (node, start, stop).
+        probes: Its probes, in order.
     """
 
     number: int
@@ -57,6 +85,7 @@ class RecordedTrial:
     history: Mapping[int, Mapping[str, float | None]]
     by_user: bool
     path: tuple[tuple[int, int, int], ...]
+    probes: tuple[RecordedProbe, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,15 +94,17 @@ class Arrival:
 
     Attributes:
         trial: Whose it was.
+        probe: Of which of the trial's probes; 0: of the trial itself.
         step: What was asked for.
         state: How it ended.
-        reached: The trial's step then.
+        reached: The step then of the trial, or of the probe.
         by_user: Whether it was a user's word: its policy heard nothing of it.
         breath: Ends with the same number were heard of together, before anything was decided.
         seconds: When it came, counted from the study's submission.
     """
 
     trial: int
+    probe: int
     step: int
     state: RequestState
     reached: int
@@ -163,12 +194,12 @@ class Recording:
             seed: Of what is made up.
         """
         found = RecordedMetrics(
-            ([*self._values(trial)], trial.history) for trial in self.trials if trial.step
+            ([*self._values(each)], each.history) for each in self._branches() if each.step
         )
-        for trial in self.trials:
-            if trial.state is TrialState.FAILED:
-                sequence = self.sequence(trial)
-                found.add_failure([sequence.values(step) for step in range(trial.step + 1)], trial.reason)
+        for each in self._branches():
+            if each.state is TrialState.FAILED:
+                sequence = self.sequence(each)
+                found.add_failure([sequence.values(step) for step in range(each.step + 1)], each.reason)
         if beyond == "power-law":
             found.beyond = Continuation(self.spec.objectives, found.metrics(), seed)
         elif beyond != "error":
@@ -215,27 +246,33 @@ class Recording:
         found = drawn[number]
         return dict(found.assignment or {}), dict(found.notes) if same else {}
 
-    def sequence(self, trial: RecordedTrial) -> Sequence:
-        """A trial's schedules."""
+    def sequence(self, trial: RecordedTrial | RecordedProbe) -> Sequence:
+        """The schedules of a trial, or of a probe."""
         return self.spec.sequence_of(trial.hyperparameters)
+
+    def _branches(self) -> Iterator[RecordedTrial | RecordedProbe]:
+        """All trials, then all their probes."""
+        yield from self.trials
+        for trial in self.trials:
+            yield from trial.probes
 
     def differences(self, spec: StudySpec) -> tuple[str, ...]:
         """In which fields another study trains another program than the one recorded."""
         one, other = self.spec.program.to_json(), spec.program.to_json()
         return tuple(name for name in one if name != "kinds" and one[name] != other.get(name))
 
-    def _values(self, trial: RecordedTrial) -> Iterator[Mapping[str, Scalar]]:
+    def _values(self, trial: RecordedTrial | RecordedProbe) -> Iterator[Mapping[str, Scalar]]:
         sequence = self.sequence(trial)
         return (sequence.values(step) for step in range(trial.step))
 
     def _measured(self) -> _Measured:
-        """The times of all steps on the trials' paths, each counted once."""
+        """The times of all steps on the paths of trials and probes, each counted once."""
         found = _Measured()
         counted: dict[int, int] = {}
         every = self.spec.program.evaluate_every
-        for trial in self.trials:
-            sequence = self.sequence(trial)
-            for node, start, stop in trial.path:
+        for branch in self._branches():
+            sequence = self.sequence(branch)
+            for node, start, stop in branch.path:
                 for step in range(max(start, counted.get(node, 0)), stop):
                     times = self._times(node, step, every)
                     if times is not None:
@@ -310,15 +347,39 @@ def _trial(json: Mapping[str, Any]) -> RecordedTrial:
         notes=dict(json["notes"]),
         parent=fork["trial"],
         forked_at=fork["at"],
-        history={int(each["step"]): dict(each["metrics"]) for each in json["history"]},
+        history=_history(json["history"]),
         by_user=bool(json["by_user"]),
-        path=tuple((int(node), int(start), int(stop)) for node, start, stop in json["path"]),
+        path=_path(json["path"]),
+        probes=tuple(map(_probe, json["probes"])),
     )
+
+
+def _probe(json: Mapping[str, Any]) -> RecordedProbe:
+    return RecordedProbe(
+        probe=int(json["probe"]),
+        at=int(json["at"]),
+        to=int(json["to"]),
+        state=TrialState(json["state"]),
+        reason=str(json["failure"]),
+        step=int(json["step"]),
+        hyperparameters=dict(json["hyperparameters"]),
+        history=_history(json["history"]),
+        path=_path(json["path"]),
+    )
+
+
+def _history(json: Iterable[Mapping[str, Any]]) -> dict[int, dict[str, float | None]]:
+    return {int(each["step"]): dict(each["metrics"]) for each in json}
+
+
+def _path(json: Iterable[Any]) -> tuple[tuple[int, int, int], ...]:
+    return tuple((int(node), int(start), int(stop)) for node, start, stop in json)
 
 
 def _arrival(json: Mapping[str, Any]) -> Arrival:
     return Arrival(
         trial=int(json["trial"]),
+        probe=int(json["probe"]),
         step=int(json["step"]),
         state=RequestState(json["state"]),
         reached=int(json["reached"]),

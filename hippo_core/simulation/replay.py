@@ -41,6 +41,7 @@ from hippo_core.engine.states import LIVE_LEASE_STATES, FailureClass, RequestSta
 from hippo_core.errors import InvalidStudy
 from hippo_core.lease import State
 from hippo_core.policies import Policy, Verdict
+from hippo_core.probes import number_of
 from hippo_core.simulation.path import SimulatedPath
 from hippo_core.simulation.recording import Arrival, Recording
 from hippo_core.simulation.response import Model
@@ -55,11 +56,13 @@ class Decisions:
 
     Attributes:
         asked: Up to which steps it was asked to be trained, in order.
+        probes: From which step to which it was probed, in order.
         state: How it ended.
         reason: Why, in words and numbers.
     """
 
     asked: tuple[int, ...]
+    probes: tuple[tuple[int, int], ...]
     state: str
     reason: str
 
@@ -83,10 +86,14 @@ def recorded_decisions(recording: Recording) -> dict[int, Decisions]:
     """What was decided on each trial of a record."""
     asked: dict[int, list[int]] = {trial.number: [] for trial in recording.trials}
     for arrival in recording.arrivals:
-        asked[arrival.trial].append(arrival.step)
+        if not arrival.probe:
+            asked[arrival.trial].append(arrival.step)
     return {
         trial.number: Decisions(
-            asked=tuple(asked[trial.number]), state=trial.state.value, reason=trial.reason
+            asked=tuple(asked[trial.number]),
+            probes=tuple((probe.at, probe.to) for probe in trial.probes),
+            state=trial.state.value,
+            reason=trial.reason,
         )
         for trial in recording.trials
     }
@@ -137,9 +144,11 @@ def _check(recording: Recording) -> None:
 
 
 def _is_retried(recording: Recording) -> bool:
-    """Whether a trial was asked for something after it had failed."""
+    """Whether a trial was asked for something after it had failed; a probe never is."""
     failed: set[int] = set()
     for each in recording.arrivals:
+        if each.probe:
+            continue
         if each.trial in failed:
             return True
         if each.state is RequestState.FAILED:
@@ -176,7 +185,10 @@ class _Replay:
                 break
         return {
             trial.number: Decisions(
-                asked=tuple(self._asked.get(trial.number, [])), state=trial.state.value, reason=trial.reason
+                asked=tuple(self._asked.get(trial.number, [])),
+                probes=tuple(_stretch(probe) for probe in study.probes_of(trial.number)),
+                state=trial.state.value,
+                reason=trial.reason,
             )
             for trial in study.trials.values()
         }
@@ -206,7 +218,7 @@ class _Replay:
         gpus = resources.gpus or 0
         slots = tuple(
             SlotSpec(index=index, device="cuda" if gpus else "cpu", model="", cpus=resources.cpus, gpus=gpus)
-            for index in range(max(1, len(self._recording.trials)))
+            for index in range(max(1, sum(1 + len(trial.probes) for trial in self._recording.trials)))
         )
         environment = {"python": WORKER, "torch": WORKER, "cuda": WORKER}
         self._tell(
@@ -217,15 +229,18 @@ class _Replay:
 
     def _bring(self, study: Study, arrival: Arrival) -> bool:
         """Trains what leads to the end of a request; tells whether it has come as recorded."""
-        trial = study.trials.get(arrival.trial)
-        if trial is None or arrival.step not in self._asked.get(arrival.trial, []):
+        number = number_of(arrival.trial, arrival.probe)
+        trial = (study.probes if arrival.probe else study.trials).get(number)
+        if trial is None or arrival.step not in self._asked.get(number, []):
             return False
+        recorded = self._recording.trials[arrival.trial]
+        reason = recorded.probes[arrival.probe - 1].reason if arrival.probe else recorded.reason
         while trial.target == arrival.step:
             path = self._leading_on(trial)
             if path is None:
                 return False
             if arrival.state is RequestState.FAILED and path.step >= arrival.reached:
-                self._fail(path, self._recording.trials[arrival.trial].reason)
+                self._fail(path, reason)
             else:
                 self._train(path)
         return True
@@ -327,3 +342,8 @@ class _Replay:
                 notes=notes,
             )
         )
+
+
+def _stretch(probe: Trial) -> tuple[int, int]:
+    assert probe.fork is not None
+    return probe.fork["at"], probe.max_steps

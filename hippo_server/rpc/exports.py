@@ -31,7 +31,8 @@ async def export_study(driver: Driver, project: str, name: str) -> AsyncIterator
         records = await driver.current().read(
             lambda engine, numbers=numbers: export.trial_records(engine, project, name, numbers)  # type: ignore[misc]
         )
-        nodes.update((node, None) for record in records for node, _, _ in record["path"])
+        trained = [each for record in records for each in (record, *record["probes"])]
+        nodes.update((node, None) for each in trained for node, _, _ in each["path"])
         yield _lines(records, first=first == 0)
     yield b'],"training":['
     yield _lines(await asyncio.to_thread(store.stretches, list(nodes)), first=True)

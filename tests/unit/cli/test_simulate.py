@@ -154,7 +154,7 @@ def record(tmp_path: Path) -> Path:
         {
             "trial": number, "state": "completed", "reason": "", "step": steps, "max_steps": 4,
             "hyperparameters": {"lr": rate}, "assignment": {"lr": number}, "fork": None, "notes": {}, "by_user": False,
-            "path": [[number, 0, steps]],
+            "path": [[number, 0, steps]], "probes": [],
             "history": [{"step": step, "metrics": {"accuracy": rate * step}} for step in range(1, steps + 1)],
         }
         for number, (rate, steps) in enumerate(zip(RATES, (4, 4, 2), strict=True))

@@ -47,12 +47,13 @@ def recording(states, objectives=(ACCURACY,), searched=SPACE, steps=4):
                 "trial": number, "state": state, "reason": f"because of {number}", "step": reached,
                 "max_steps": steps, "hyperparameters": spec.hyperparameters(spec.point(number)),
                 "assignment": dict(spec.point(number)), "fork": None, "notes": {},
-                "by_user": False, "history": history, "path": [],
+                "by_user": False, "history": history, "path": [], "probes": [],
             }
         )  # fmt: skip
     arrivals = [
         {
             "trial": n,
+            "probe": 0,
             "step": 1,
             "state": "reached",
             "reached": 1,

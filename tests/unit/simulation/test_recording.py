@@ -53,6 +53,7 @@ def document(recorded: StudySpec, reached: dict[int, int], **changes: Any) -> An
                     for each in range(1, step + 1)
                 ],
                 "path": [[0, 0, 3], [1, 3, step]] if forks else [[number, 0, step]],
+                "probes": [],
             }
         )
     return {
@@ -189,7 +190,7 @@ def test_a_sampler_that_learns_proposes_what_it_proposed() -> None:
             {
                 "trial": number, "state": "completed", "reason": "", "step": STEPS, "max_steps": STEPS,
                 "hyperparameters": {"lr": rate}, "assignment": {"lr": rate}, "fork": None, "notes": {},
-                "by_user": False, "path": [],
+                "by_user": False, "path": [], "probes": [],
                 "history": [
                     {"step": each, "metrics": {"accuracy": accuracy([{"lr": rate}] * each)}}
                     for each in range(1, STEPS + 1)

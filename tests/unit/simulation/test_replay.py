@@ -19,6 +19,7 @@ from hippo_core.simulation import Host, simulate
 from hippo_core.simulation.recording import Recording
 from hippo_core.simulation.replay import replay
 from hippo_core.study import StudySpec
+from tests.probing import known, scouts
 from tests.studies import study
 from tests.unit.engine.cluster import Cluster
 from tests.unit.engine.test_cluster import spec, submit
@@ -113,6 +114,31 @@ def test_in_the_order_of_its_record_every_decision_is_the_same(
     """1. A study is trained in any order, reports come in lumps. 2. In the order in which ends were heard of, and with
     what was heard together, the engine asks for the same, in the same order, and stops for the same reasons."""
     assert replay(trained(seed, policy, strike)) == ()
+
+
+@pytest.mark.parametrize("strike", [None, faults], ids=["quiet", "faults"])
+@pytest.mark.parametrize("waits", [False, True])
+def test_probes_are_recorded_and_asked_for_again(
+    waits: bool, strike: Callable[[Cluster], None] | None
+) -> None:
+    """1. A study whose trials are probed is decided anew the same. 2. Simulated on its record, it comes to the same."""
+    with known():
+        probed = spec(policy=scouts(steps=2, waits=waits))
+        recording = of(2, probed, strike)
+        assert [len(trial.probes) for trial in recording.trials] == [1] * 36
+        assert {(probe.at, probe.to, probe.step) for trial in recording.trials for probe in trial.probes} == {
+            (3, 5, 5)
+        }
+        assert len([each for each in recording.arrivals if each.probe]) == 36
+        assert replay(recording) == ()
+        if waits:  # else what goes on depends on the order, and may be what is not recorded
+            hosts = [Host(name="h", slots=2)]
+            simulated = simulate([probed], hosts, response=recording.metrics(), checked=True)
+            states = {trial.trial: (trial.state, trial.value) for trial in simulated.studies[0].leaderboard}
+            assert states == {
+                trial.number: (trial.state.value, trial.history[trial.step]["accuracy"])
+                for trial in recording.trials
+            }
 
 
 @pytest.mark.parametrize("strike", [None, faults], ids=["quiet", "faults"])
