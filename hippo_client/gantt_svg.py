@@ -12,6 +12,7 @@ from dataclasses import replace
 from html import escape
 from typing import TYPE_CHECKING
 
+from hippo_client.cli.words import plural
 from hippo_core.simulation import Activity
 
 if TYPE_CHECKING:
@@ -172,8 +173,10 @@ def _tooltip(span: Span) -> str:
     took = _duration((span.end - span.begin) / _TICKS)
     lines = [f"{span.activity.value} {took} for {span.study}, lease {span.fence}"]
     if span.node:
-        served = f", for {span.trials} {'trial' if span.trials == 1 else 'trials'}" if span.trials else ""
-        lines.append(f"node {span.node}: steps {span.start} to {span.stop}{served}")
+        served = [plural(span.trials, "trial")] if span.trials else []
+        served += [plural(span.probes, "probe")] if span.probes else []
+        words = f", for {' and '.join(served)}" if served else ""
+        lines.append(f"node {span.node}: steps {span.start} to {span.stop}{words}")
     return "\n".join(lines)
 
 

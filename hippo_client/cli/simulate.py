@@ -195,6 +195,8 @@ def _print(found: Simulated, alone: Simulated | None, made_up: MadeUp | None) ->
         _row("steps trained", [each.steps_trained for each in outcomes], str),
         ["steps without sharing", *(str(each.steps_without_sharing) for each in outcomes)],
     ]
+    if any(each.steps_in_probes for each in outcomes):
+        rows.append(["steps in probes", *(str(each.steps_in_probes) for each in outcomes)])
     for kind in found.slot_seconds:
         spent = [each.slot_seconds[kind] for each in outcomes]
         if any(spent):

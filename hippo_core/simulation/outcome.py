@@ -13,6 +13,7 @@ from hippo_core.endings import Terminator
 from hippo_core.engine.best import best_trials, evaluated
 from hippo_core.engine.decision import EngineSettings
 from hippo_core.engine.events import Event
+from hippo_core.engine.probe_views import own_stretches, steps_in_probes
 from hippo_core.engine.probes import steps_of
 from hippo_core.engine.state import Study, Trial
 from hippo_core.engine.states import TrialState
@@ -115,6 +116,7 @@ class Simulated:
         slot_seconds: The slots' time, by what it went into.
         steps_trained: All training, what was trained again included.
         steps_retrained: What was trained again.
+        steps_in_probes: What only probes of a study came to, and no trial of it, each step once.
         steps_without_sharing: What the steps of all trials are, each trained alone.
         trials: How many there are.
         phases: How many phases, each begun by a barrier, the study with the most of them had.
@@ -131,6 +133,7 @@ class Simulated:
     slot_seconds: Mapping[str, float]
     steps_trained: int
     steps_retrained: int
+    steps_in_probes: int
     steps_without_sharing: int
     trials: int
     phases: int
@@ -165,6 +168,7 @@ class Simulated:
             "slot_seconds": dict(self.slot_seconds),
             "steps_trained": self.steps_trained,
             "steps_retrained": self.steps_retrained,
+            "steps_in_probes": self.steps_in_probes,
             "steps_without_sharing": self.steps_without_sharing,
             "merge_rate": self.merge_rate,
             "trials": self.trials,
@@ -311,6 +315,7 @@ def _outcome(simulator: Simulator, hosts: Sequence[Host], clockwork: Clockwork) 
         },
         steps_trained=trained,
         steps_retrained=trained - distinct,
+        steps_in_probes=sum(map(steps_in_probes, state.studies.values())),
         steps_without_sharing=sum(study.steps_without_sharing for study in studies),
         trials=sum(len(study.trials) for study in state.studies.values()),
         phases=simulator.phases.count(),
@@ -322,15 +327,23 @@ def _outcome(simulator: Simulator, hosts: Sequence[Host], clockwork: Clockwork) 
 
 
 def _count_trials(studies: Iterable[Study], spans: Iterable[Span]) -> None:
-    """Notes on each stretch how many trials went through its steps."""
-    stops: dict[int, list[int]] = {}
+    """Notes on each stretch how many trials, and how many probes, went through its steps."""
+    trials: dict[int, list[int]] = {}
+    probes: dict[int, list[int]] = {}
     for study in studies:
         for trial in study.all_members():
             for node, _, stop in walk(trial, trial.reached):
-                insort(stops.setdefault(node.id, []), stop)
+                insort(trials.setdefault(node.id, []), stop)
+        for probe in study.probes.values():
+            for node, _, stop in own_stretches(probe, probe.reached):
+                insort(probes.setdefault(node.id, []), stop)
     for span in spans:
-        through = stops.get(span.node, [])
-        span.trials = len(through) - bisect_right(through, span.start)
+        span.trials = _beyond(trials.get(span.node, []), span.start)
+        span.probes = _beyond(probes.get(span.node, []), span.start)
+
+
+def _beyond(stops: list[int], start: int) -> int:
+    return len(stops) - bisect_right(stops, start)
 
 
 def _study(study: Study) -> SimulatedStudy:

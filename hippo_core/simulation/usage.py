@@ -38,6 +38,7 @@ class Span:
         start: The first step.
         stop: One past the last.
         trials: How many trials the steps served, of all studies.
+        probes: How many probes beyond where they part from their trials.
     """
 
     host: str
@@ -52,6 +53,7 @@ class Span:
     start: int = 0
     stop: int = 0
     trials: int = 0
+    probes: int = 0
 
 
 @dataclass(slots=True)

@@ -116,6 +116,16 @@ def test_in_the_order_of_its_record_every_decision_is_the_same(
     assert replay(trained(seed, policy, strike)) == ()
 
 
+def distinct_prefixes_of(recording: Recording) -> int:
+    """Brute force over the values of all trials, without their probes, to the steps that they reached."""
+    found = set()
+    for trial in recording.trials:
+        sequence = recording.sequence(trial)
+        values = [tuple(sorted(sequence.values(step).items())) for step in range(trial.step)]
+        found.update(tuple(values[: step + 1]) for step in range(trial.step))
+    return len(found)
+
+
 @pytest.mark.parametrize("strike", [None, faults], ids=["quiet", "faults"])
 @pytest.mark.parametrize("waits", [False, True])
 def test_probes_are_recorded_and_asked_for_again(
@@ -134,6 +144,8 @@ def test_probes_are_recorded_and_asked_for_again(
         if waits:  # else what goes on depends on the order, and may be what is not recorded
             hosts = [Host(name="h", slots=2)]
             simulated = simulate([probed], hosts, response=recording.metrics(), checked=True)
+            assert simulated.steps_in_probes == simulated.steps_trained - distinct_prefixes_of(recording)
+            assert simulated.steps_in_probes > 0
             states = {trial.trial: (trial.state, trial.value) for trial in simulated.studies[0].leaderboard}
             assert states == {
                 trial.number: (trial.state.value, trial.history[trial.step]["accuracy"])
