@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterator
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -28,8 +29,11 @@ class Client:
     """Talks to one server. May be used from several threads, and as a context manager.
 
     Args:
-        server: ``host:port``; by default ``HIPPO_SERVER``, else this machine's server.
-        token: By default ``HIPPO_TOKEN``, else what ``HIPPO_TOKEN_FILE`` holds, else this machine's.
+        server: ``host:port``; by default ``HIPPO_SERVER``, else that of ``hippo login``, else this machine's.
+        token: By default ``HIPPO_TOKEN``, else what ``HIPPO_TOKEN_FILE`` holds, else that of ``hippo login``, else this
+            machine's.
+        ca: A PEM file with the authorities of the server's certificate, or ``"system"`` for those that this machine
+            trusts; by default ``HIPPO_CA``. Without one nothing is encrypted, and the server must be on this machine.
 
     Raises:
         Unavailable: No server is named, and none runs on this machine.
@@ -37,11 +41,13 @@ class Client:
         InvalidStudy: The server's address makes no sense.
     """
 
-    def __init__(self, server: str | None = None, token: str | None = None) -> None:
+    def __init__(
+        self, server: str | None = None, token: str | None = None, ca: str | Path | None = None
+    ) -> None:
         from hippo_wire.channel import Connection
 
-        endpoint = find_endpoint(server, token)
-        self._connection = Connection(endpoint.server, endpoint.token)
+        endpoint = find_endpoint(server, token, ca)
+        self._connection = Connection(endpoint.server, endpoint.token, endpoint.trust)
         # A client that is forgotten must not leave its channel's threads behind.
         self._finalizer = weakref.finalize(self, self._connection.close)
 

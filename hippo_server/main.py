@@ -7,12 +7,16 @@ import logging
 import os
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hippo_core.errors import Conflict, HippoError, InvalidStudy, NotAllowed, Stale, Unavailable
+
+if TYPE_CHECKING:
+    from hippo_server.tls import TlsFiles
 
 #: sysexits: 75 try again later, 78 a configuration that cannot be.
 EXIT_REPLACED = 75
@@ -58,6 +62,28 @@ def default_home() -> Path:
     type=click.IntRange(0, 65535),
     default=7441,
     help="Port of HTTP; 0: a free one.  [env: HIPPO_HTTP_PORT]",
+)
+@click.option(
+    "--tls-cert",
+    envvar="HIPPO_TLS_CERT",
+    type=click.Path(path_type=Path),
+    default=None,
+    show_default="what `hippo certs init` made in the home, for a --host that other machines reach",
+    help="The server's certificate, PEM.  [env: HIPPO_TLS_CERT]",
+)
+@click.option(
+    "--tls-key",
+    envvar="HIPPO_TLS_KEY",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Its key, PEM.  [env: HIPPO_TLS_KEY]",
+)
+@click.option(
+    "--tls-client-ca",
+    envvar="HIPPO_TLS_CLIENT_CA",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Takes only callers with a certificate of this CA.  [env: HIPPO_TLS_CLIENT_CA]",
 )
 @click.option(
     "--database-url",
@@ -107,6 +133,9 @@ def main(
     host: str,
     grpc_port: int,
     http_port: int,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    tls_client_ca: Path | None,
     database_url: str | None,
     storage: str | None,
     heartbeat_seconds: float,
@@ -139,6 +168,7 @@ def main(
             host=host,
             grpc_port=grpc_port,
             http_port=http_port,
+            tls=_tls_files(home, host, tls_cert, tls_key, tls_client_ca),
             database_url=database_url,
             proposal_seconds=proposal_seconds,
             engine=EngineSettings(
@@ -152,6 +182,24 @@ def main(
         click.echo(f"error[{error.code}]: {error}", err=True)
         exits = (number for kind, number in EXITS.items() if isinstance(error, kind))
         sys.exit(next(exits, 1))
+
+
+def _tls_files(
+    home: Path, host: str, certificate: Path | None, key: Path | None, client_authorities: Path | None
+) -> TlsFiles | None:
+    """The certificates that are named, or those of the home where others are to reach the server."""
+    from hippo_server.tls import TlsFiles
+    from hippo_wire.channel import is_loopback
+
+    made = TlsFiles(certificate=home / "certs" / "server.pem", key=home / "certs" / "server.key")
+    if certificate is None and key is None and not is_loopback(host) and made.certificate.exists():
+        return replace(made, client_authorities=client_authorities)
+    if certificate is not None and key is not None:
+        return TlsFiles(certificate=certificate, key=key, client_authorities=client_authorities)
+    if certificate is None and key is None and client_authorities is None:
+        return None
+    missing = "tls-key" if certificate is not None else "tls-cert"
+    raise InvalidStudy(missing, "is missing", "Give --tls-cert and --tls-key together.")
 
 
 async def _serve(settings: object) -> None:

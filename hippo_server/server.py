@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import socket
-from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
@@ -25,6 +24,7 @@ from hippo_server.rpc.studies import StudyService
 from hippo_server.rpc.workers import WorkerService
 from hippo_server.settings import PROJECT, Settings
 from hippo_server.store import Store
+from hippo_server.tls import Certificates
 from hippo_server.user_logs import UserLogs
 from hippo_server.web.app import make_app
 from hippo_server.web.serving import HttpServer
@@ -47,7 +47,7 @@ class Server:
         self._driver: Driver | None = None
         self._grpc: GrpcServer | None = None
         self._http: HttpServer | None = None
-        self._health: asyncio.Task[None] | None = None
+        self._following: list[asyncio.Task[None]] = []
 
     @property
     def driver(self) -> Driver:
@@ -69,6 +69,7 @@ class Server:
 
     async def _start(self) -> None:
         settings = self.settings
+        certificates = None if settings.tls is None else Certificates(settings.tls)
         _make_folders(settings)
         url = settings.database_url
         self._database = EmbeddedDatabase(settings.home) if url is None else GivenDatabase(url)
@@ -84,7 +85,9 @@ class Server:
         )
         driver = self._driver
         # HTTP first: whoever waits for a slow start reads why at /readyz.
-        self._http = HttpServer(make_app(driver))
+        self._http = HttpServer(
+            make_app(driver, certificates), None if certificates is None else certificates.context
+        )
         http_port = await self._http.start(settings.host, settings.http_port)
         await driver.start()
         # The home is ours alone now: what a server said that was killed is void.
@@ -98,20 +101,23 @@ class Server:
             WorkerService(driver, logs, driver.storage_address),
             AdminService(driver, await asyncio.to_thread(driver.store.version)),
         )
-        grpc_port = await self._grpc.start(settings.host, settings.grpc_port)
-        self._health = asyncio.create_task(self._grpc.follow_health())
+        credentials = None if certificates is None else certificates.grpc_credentials()
+        grpc_port = await self._grpc.start(settings.host, settings.grpc_port, credentials)
+        self._following.append(asyncio.create_task(self._grpc.follow_health()))
+        if certificates is not None:
+            self._following.append(asyncio.create_task(certificates.follow()))
         self.grpc_address = _address(settings.host, grpc_port)
         self.http_address = _address(settings.host, http_port)
-        _write_address(settings.address_file, self.grpc_address, self.http_address)
+        _write_address(settings, grpc_port, http_port)
         log.info("server_ready grpc=%s http=%s", self.grpc_address, self.http_address)
 
     async def stop(self) -> None:
         """Stops everything: calls are answered, what was decided is committed, the database is stopped last."""
         if self._grpc is not None:
             await self._grpc.leave()
-        if self._health is not None:
-            self._health.cancel()
-            await asyncio.gather(self._health, return_exceptions=True)
+        for task in self._following:
+            task.cancel()
+        await asyncio.gather(*self._following, return_exceptions=True)
         if self._driver is not None:
             self._driver.close_streams()
         if self._grpc is not None:
@@ -159,7 +165,15 @@ def _address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _write_address(path: Path, grpc: str, http: str) -> None:
-    draft = path.with_suffix(".new")
-    draft.write_text(json.dumps({"grpc": grpc, "http": http, "pid": os.getpid()}))
-    draft.replace(path)
+def _write_address(settings: Settings, grpc_port: int, http_port: int) -> None:
+    """Says in the home how this machine reaches the server."""
+    here = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
+    said = {
+        "grpc": _address(here, grpc_port),
+        "http": _address(here, http_port),
+        "pid": os.getpid(),
+        "tls": settings.tls is not None,
+    }
+    draft = settings.address_file.with_suffix(".new")
+    draft.write_text(json.dumps(said))
+    draft.replace(settings.address_file)

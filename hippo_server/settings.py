@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hippo_core.engine.decision import EngineSettings
 from hippo_core.errors import InvalidStudy
+from hippo_server.tls import TlsFiles
 from hippo_wire.channel import is_loopback
 
 PROJECT = "default"
@@ -18,7 +19,7 @@ class Settings:
 
     Attributes:
         home: Its folder: tokens, the embedded database, logs.
-        host: The address to listen at; on this machine.
+        host: The address to listen at; one that other machines reach needs ``tls``.
         grpc_port: Port of gRPC; 0: a free one.
         http_port: Port of HTTP; 0: a free one.
         database_url: PostgreSQL's address; None: the embedded one, in the home.
@@ -29,6 +30,7 @@ class Settings:
         proposal_memory_bytes: How much memory a process that makes points may hold.
         leader_lease_seconds: How long a leader that is not heard of is waited for.
         grace_seconds: How long calls may take that are being answered when the server is told to stop.
+        tls: Its certificates; None: connections are not encrypted.
     """
 
     home: Path
@@ -42,14 +44,16 @@ class Settings:
     proposal_memory_bytes: int = 4 * 2**30
     leader_lease_seconds: float = 15.0
     grace_seconds: float = 5.0
+    tls: TlsFiles | None = None
 
     def __post_init__(self) -> None:
         """Refuses to listen where anybody could read along."""
-        if not is_loopback(self.host):
+        if self.tls is None and not is_loopback(self.host):
             raise InvalidStudy(
                 "host",
-                f"'{self.host}' can be reached from other machines, and connections are not encrypted yet",
-                "Listen at 127.0.0.1 and let others in by a tunnel, e.g. ssh -L 7440:127.0.0.1:7440.",
+                f"'{self.host}' can be reached from other machines, and there are no certificates",
+                "Make some with `hippo certs init`, or name yours with --tls-cert and --tls-key; or listen at "
+                "127.0.0.1 and let others in by a tunnel, e.g. ssh -L 7440:127.0.0.1:7440.",
             )
 
     @property

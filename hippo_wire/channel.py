@@ -19,8 +19,9 @@ from typing import Any, Self, TypeVar
 
 import grpc
 
-from hippo_core.errors import InvalidStudy
-from hippo_wire.errors import from_rpc_error
+from hippo_core.errors import HippoError, InvalidStudy, Unavailable
+from hippo_wire.errors import answered, from_rpc_error
+from hippo_wire.tls import Trust, diagnosis
 from hippo_wire.v1.admin_pb2_grpc import AdminServiceStub
 from hippo_wire.v1.study_pb2_grpc import StudyServiceStub
 from hippo_wire.v1.worker_pb2_grpc import WorkerServiceStub
@@ -36,8 +37,8 @@ Request = TypeVar("Request")
 Response = TypeVar("Response")
 
 
-def check_address(address: str) -> str:
-    """The address, if it is ``host:port`` on this machine.
+def check_address(address: str, *, encrypted: bool = False) -> str:
+    """The address, if it is ``host:port``, and on this machine unless the connection is encrypted.
 
     Raises:
         InvalidStudy: It is not; a token must not travel in clear text.
@@ -45,11 +46,11 @@ def check_address(address: str) -> str:
     host, colon, port = address.rpartition(":")
     if not colon or not host or not port.isdecimal() or not 0 < int(port) < 65536:
         raise InvalidStudy("server", f"{address!r} is not host:port", "Write e.g. 127.0.0.1:7440.")
-    if not is_loopback(host):
+    if not encrypted and not is_loopback(host):
         raise InvalidStudy(
             "server",
-            f"{host!r} is another machine, and connections are not encrypted yet",
-            f"Tunnel to it, e.g. ssh -L 7440:127.0.0.1:{port} {host}, and use 127.0.0.1:7440.",
+            f"{host!r} is another machine, and the token would travel in clear text",
+            "Set HIPPO_CA to the file ca.pem that `hippo certs init` made there, or to `system`.",
         )
     return address
 
@@ -93,15 +94,20 @@ class Connection:
     Args:
         address: ``host:port``. Nothing is sent before the first call.
         token: The bearer token.
+        trust: Whom to believe to be the server; None: nothing is encrypted.
 
     Raises:
         InvalidStudy: The address makes no sense.
     """
 
-    def __init__(self, address: str, token: str) -> None:
-        self.address = check_address(address)
-        self._plain = grpc.insecure_channel(address, options=channel_options())
-        self.channel = grpc.intercept_channel(self._plain, _Calls(address, token))
+    def __init__(self, address: str, token: str, trust: Trust | None = None) -> None:
+        self.address = check_address(address, encrypted=trust is not None)
+        self._plain = (
+            grpc.insecure_channel(address, options=channel_options())
+            if trust is None
+            else grpc.secure_channel(address, trust.credentials(), options=channel_options())
+        )
+        self.channel = grpc.intercept_channel(self._plain, _Calls(address, token, trust))
         self.studies = StudyServiceStub(self.channel)
         self.workers = WorkerServiceStub(self.channel)
         self.admin = AdminServiceStub(self.channel)
@@ -125,15 +131,16 @@ class Connection:
 class Responses(Iterator[Response]):
     """What a server streams; errors arrive as those of ``hippo_core.errors``."""
 
-    def __init__(self, call: Any, address: str) -> None:
+    def __init__(self, call: Any, address: str, trust: Trust | None) -> None:
         self._call = call
         self._address = address
+        self._trust = trust
 
     def __next__(self) -> Response:
         try:
             response: Response = next(self._call)
         except grpc.RpcError as error:
-            raise from_rpc_error(error, self._address) from error
+            raise _explained(error, self._address, self._trust) from error
         return response
 
     def cancel(self) -> None:
@@ -147,9 +154,10 @@ class _Calls(
     grpc.StreamUnaryClientInterceptor,
     grpc.StreamStreamClientInterceptor,
 ):
-    def __init__(self, address: str, token: str) -> None:
+    def __init__(self, address: str, token: str, trust: Trust | None) -> None:
         self._address = address
         self._token = token
+        self._trust = trust
 
     def intercept_unary_unary(
         self, continuation: Callable[..., Any], client_call_details: Any, request: Any
@@ -164,7 +172,7 @@ class _Calls(
             if not isinstance(error, grpc.RpcError):
                 raise error
             if not _again(error) or time.monotonic() + pause >= deadline:
-                raise from_rpc_error(error, self._address) from error
+                raise _explained(error, self._address, self._trust) from error
             time.sleep(pause)
         raise AssertionError("pauses never end")
 
@@ -172,7 +180,7 @@ class _Calls(
         self, continuation: Callable[..., Any], client_call_details: Any, request: Any
     ) -> Any:
         call = continuation(self._details(client_call_details, client_call_details.timeout), request)
-        return Responses(call, self._address)
+        return Responses(call, self._address, self._trust)
 
     def intercept_stream_stream(
         self, continuation: Callable[..., Any], client_call_details: Any, request_iterator: Any
@@ -186,7 +194,7 @@ class _Calls(
         call = continuation(self._details(client_call_details, timeout), request_iterator)
         error = call.exception()
         if isinstance(error, grpc.RpcError):
-            raise from_rpc_error(error, self._address) from error
+            raise _explained(error, self._address, self._trust) from error
         return call
 
     def _details(self, details: Any, timeout: float | None) -> Any:
@@ -200,15 +208,21 @@ class AsyncConnection:
     Args:
         address: ``host:port``.
         token: The bearer token.
+        trust: Whom to believe to be the server; None: nothing is encrypted.
 
     Raises:
         InvalidStudy: The address makes no sense.
     """
 
-    def __init__(self, address: str, token: str) -> None:
-        self.address = check_address(address)
+    def __init__(self, address: str, token: str, trust: Trust | None = None) -> None:
+        self.address = check_address(address, encrypted=trust is not None)
         self.metadata = token_metadata(token)
-        self.channel = grpc.aio.insecure_channel(address, options=channel_options())
+        self._trust = trust
+        self.channel = (
+            grpc.aio.insecure_channel(address, options=channel_options())
+            if trust is None
+            else grpc.aio.secure_channel(address, trust.credentials(), options=channel_options())
+        )
         self.studies = StudyServiceStub(self.channel)
         self.workers = WorkerServiceStub(self.channel)
         self.admin = AdminServiceStub(self.channel)
@@ -236,7 +250,7 @@ class AsyncConnection:
                 return await method(request, timeout=left, metadata=self.metadata)
             except grpc.RpcError as error:
                 if not _again(error) or time.monotonic() + pause >= deadline:
-                    raise from_rpc_error(error, self.address) from error
+                    raise await self._explained(error) from error
             await asyncio.sleep(pause)
         raise AssertionError("pauses never end")
 
@@ -259,9 +273,12 @@ class AsyncConnection:
             async for response in call:
                 yield response
         except grpc.RpcError as error:
-            raise from_rpc_error(error, self.address) from error
+            raise await self._explained(error) from error
         finally:
             call.cancel()
+
+    async def _explained(self, error: grpc.RpcError) -> HippoError:
+        return await asyncio.to_thread(_explained, error, self.address, self._trust)
 
     async def close(self) -> None:
         """Ends the connection and the calls on it."""
@@ -282,6 +299,14 @@ def pieces(data: Iterable[bytes]) -> Iterator[bytes]:
             yield part[start : start + PIECE_BYTES]
     if empty:
         yield b""
+
+
+def _explained(error: grpc.RpcError, address: str, trust: Trust | None) -> HippoError:
+    """What a failed call stands for; where the server was not reached, and TLS is why, that is said."""
+    found = from_rpc_error(error, address)
+    if isinstance(found, Unavailable) and not answered(error) and (why := diagnosis(address, trust)):
+        return Unavailable(*why)
+    return found
 
 
 def _again(error: grpc.RpcError) -> bool:

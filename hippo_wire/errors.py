@@ -117,6 +117,11 @@ def from_rpc_error(error: grpc.RpcError, address: str = "") -> HippoError:
             return _WITHOUT_REASON.get(code, HippoError)(message, hint)
 
 
+def answered(error: grpc.RpcError) -> bool:
+    """Whether it was the server that said why a call failed."""
+    return _info_of(error) is not None
+
+
 def _status_of(error: HippoError) -> grpc.StatusCode:
     known = _STATUS.get(error.code)
     if known is not None:

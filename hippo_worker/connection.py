@@ -20,6 +20,7 @@ from hippo_core.errors import HippoError, InvalidStudy, NotAllowed, Stale, Unava
 from hippo_wire import convert
 from hippo_wire.channel import AsyncConnection, pauses
 from hippo_wire.v1 import worker_pb2
+from hippo_worker.settings import Endpoint
 
 logger = logging.getLogger(__name__)
 
@@ -77,13 +78,12 @@ class ServerConnection:
     """Keeps a worker connected.
 
     Args:
-        address: The server, as ``host:port``.
-        token: The bearer token.
+        endpoint: The server.
         desk: The daemon.
     """
 
-    def __init__(self, address: str, token: str, desk: Desk) -> None:
-        self._connection = AsyncConnection(address, token)
+    def __init__(self, endpoint: Endpoint, desk: Desk) -> None:
+        self._connection = AsyncConnection(endpoint.server, endpoint.token, endpoint.trust)
         self._desk = desk
         self._wake = asyncio.Event()
         self._term = 0

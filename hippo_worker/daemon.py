@@ -62,7 +62,7 @@ class Daemon:
         self._storage_address = ""
         self._lease_seconds = 30.0
         self._orphan_seconds = 600.0
-        self.connection = ServerConnection(endpoint.server, endpoint.token, self)
+        self.connection = ServerConnection(endpoint, self)
         self._logs = LogShipper(self.connection.append_log)
         self._policies = PolicyHosts(supplies, self._say_of_policy)
         self._answers: list[worker_pb2.PolicyAnswer] = []  # of policies, for the server

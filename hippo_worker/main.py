@@ -13,7 +13,8 @@ import click
 
 if TYPE_CHECKING:
     from hippo_core.errors import HippoError
-    from hippo_worker.settings import WorkerSettings
+    from hippo_wire.tls import Trust
+    from hippo_worker.settings import ComingServer, Endpoint, WorkerSettings
 
 _option = functools.partial(click.option, show_envvar=True, show_default=True)
 _PASS_ON = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
@@ -39,6 +40,11 @@ _EXIT_CODES = {"INVALID": 2, "UNAVAILABLE": 3, "NOT_ALLOWED": 4, "NOT_FOUND": 5,
     type=click.Path(path_type=Path),
     help="File with a worker's token; else HIPPO_TOKEN holds it.",
 )
+@_option(
+    "--ca", envvar="HIPPO_CA", help="The server's ca.pem, or `system`; without one nothing is encrypted."
+)
+@_option("--cert", envvar="HIPPO_CERT", help="The worker's certificate, for a server that asks for one.")
+@_option("--key", envvar="HIPPO_KEY", help="Its key.")
 @_option("--name", envvar="HIPPO_WORKER_NAME", help="The worker's name; by default the host's.")
 @_option(
     "--slots",
@@ -66,6 +72,9 @@ def cli(
     server: str,
     server_file: Path | None,
     token_file: Path | None,
+    ca: str | None,
+    cert: str | None,
+    key: str | None,
     name: str | None,
     slots: int | None,
     labels: str,
@@ -77,10 +86,17 @@ def cli(
     if context.invoked_subcommand is not None:
         return
     from hippo_core.errors import HippoError
+    from hippo_wire.tls import read_trust
 
     try:
         settings = _settings(
-            server, server_file, token_file, name, slots, labels, data_dir, cache, gpu_memory_fraction
+            _endpoint(server, server_file, token_file, read_trust(ca, cert, key)),
+            name,
+            slots,
+            labels,
+            data_dir,
+            cache,
+            gpu_memory_fraction,
         )
         _work(settings)
     except HippoError as error:
@@ -105,10 +121,21 @@ def verify(arguments: tuple[str, ...]) -> None:
     raise SystemExit(command(list(arguments)))
 
 
+def _endpoint(
+    server: str, server_file: Path | None, token_file: Path | None, trust: Trust | None
+) -> Endpoint | ComingServer:
+    import os
+
+    from hippo_worker import settings
+
+    if server_file is not None:
+        return settings.ComingServer(file=server_file, token_file=token_file, trust=trust)
+    token = settings.read_token(token_file, os.environ)
+    return settings.Endpoint(server=server, token=token, trust=trust)
+
+
 def _settings(
-    server: str,
-    server_file: Path | None,
-    token_file: Path | None,
+    endpoint: Endpoint | ComingServer,
     name: str | None,
     slots: int | None,
     labels: str,
@@ -116,14 +143,10 @@ def _settings(
     cache: str,
     gpu_memory_fraction: float | None,
 ) -> WorkerSettings:
-    import os
-
     from hippo_worker import settings
 
     return settings.WorkerSettings(
-        endpoint=settings.Endpoint(server=server, token=settings.read_token(token_file, os.environ))
-        if server_file is None
-        else settings.ComingServer(file=server_file, token_file=token_file),
+        endpoint=endpoint,
         name=name or settings.default_name(),
         slots=slots,
         labels=settings.parse_labels(labels),

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hippo_core.errors import InvalidStudy, NotAllowed
+from hippo_wire.tls import Trust
 
 DEFAULT_SERVER = "127.0.0.1:7440"
 DEFAULT_CACHE = "4GiB"
@@ -66,10 +67,12 @@ class Endpoint:
     Attributes:
         server: ``host:port``.
         token: The bearer token, of role ``worker``.
+        trust: Whom to believe to be the server; None: nothing is encrypted.
     """
 
     server: str
     token: str = field(repr=False)
+    trust: Trust | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,10 +82,12 @@ class ComingServer:
     Attributes:
         file: Where it says its address once it is ready.
         token_file: The worker's token, which a server makes before it is ready.
+        trust: Whom to believe to be the server; None: nothing is encrypted.
     """
 
     file: Path
     token_file: Path | None
+    trust: Trust | None = None
 
     async def ready(self) -> Endpoint:
         """Waits for the server.
@@ -92,7 +97,8 @@ class ComingServer:
         """
         while (address := self._address()) is None:  # noqa: ASYNC110 - nothing announces another process's file
             await asyncio.sleep(_POLL_SECONDS)
-        return Endpoint(server=address, token=read_token(self.token_file, os.environ))
+        token = read_token(self.token_file, os.environ)
+        return Endpoint(server=address, token=token, trust=self.trust)
 
     def _address(self) -> str | None:
         try:

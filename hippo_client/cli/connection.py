@@ -18,8 +18,15 @@ Result = TypeVar("Result")
 
 
 def named_server() -> str | None:
-    """The server that ``HIPPO_SERVER`` names."""
-    return os.environ.get("HIPPO_SERVER") or None
+    """The server that ``HIPPO_SERVER`` names, or that the home's owner has logged in to."""
+    from hippo_client.local import Home
+    from hippo_client.login import read_login
+
+    named = os.environ.get("HIPPO_SERVER")
+    if named:
+        return named
+    kept = read_login(Home.at())
+    return None if kept is None else kept.server
 
 
 def with_server(

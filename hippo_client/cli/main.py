@@ -25,6 +25,9 @@ _AT = "hippo_client.cli."
         "study": (_AT + "study:study", "List, show, watch and steer studies."),
         "trial": (_AT + "trial:trial", "List, show, explain and steer trials, the best one, their logs."),
         "worker": (_AT + "worker:worker", "List and drain workers."),
+        "login": (_AT + "login:login", "Use a server elsewhere from now on."),
+        "logout": (_AT + "login:logout", "Forget it, and the token for it."),
+        "certs": (_AT + "certs:certs", "Make certificates, so that others may reach the server."),
         "check": (_AT + "check:check", "Prove that a trainer can be interrupted and shared."),
         "verify": (_AT + "verify:verify", "Train one trial alone again and compare, bit by bit."),
         "up": (_AT + "local_server:up", "Start a server and a worker on this machine that stay."),
@@ -36,8 +39,8 @@ _AT = "hippo_client.cli."
 def app() -> None:
     """Hyper-parameter search that trains every shared prefix once.
 
-    `hippo run STUDY.py` trains a study on this machine; nothing has to be set up. To use a server, set
-    HIPPO_SERVER to its host:port and HIPPO_TOKEN or HIPPO_TOKEN_FILE to a token.
+    `hippo run STUDY.py` trains a study on this machine; nothing has to be set up. To use a server elsewhere,
+    `hippo login HOST:PORT`; or set HIPPO_SERVER, HIPPO_CA and HIPPO_TOKEN or HIPPO_TOKEN_FILE.
     """
 
 

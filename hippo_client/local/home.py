@@ -27,6 +27,7 @@ class ServerAddress:
     grpc: str
     http: str
     pid: int
+    tls: bool = False  #: whether connections are encrypted
 
 
 def port_of(address: str) -> int:
@@ -64,6 +65,16 @@ class Home:
     def worker_token_file(self) -> Path:
         """The token of the home's worker."""
         return self.path / "server" / "worker.token"
+
+    @property
+    def certificates(self) -> Path:
+        """What ``hippo certs init`` made."""
+        return self.path / "certs"
+
+    @property
+    def authorities_file(self) -> Path:
+        """The certificate of the authority that the home's server has its own from."""
+        return self.certificates / "ca.pem"
 
     @property
     def worker_folder(self) -> Path:
@@ -118,6 +129,8 @@ class Home:
         """What the server last said, whether or not it still runs."""
         try:
             said = json.loads(self.server_file.read_text())
-            return ServerAddress(grpc=said["grpc"], http=said["http"], pid=said["pid"])
+            return ServerAddress(
+                grpc=said["grpc"], http=said["http"], pid=said["pid"], tls=said.get("tls", False)
+            )
         except (OSError, ValueError, KeyError, TypeError):
             return None

@@ -37,7 +37,9 @@ class Unauthenticated(NotAllowed):
     """Nobody knows who asks: no token, or one that is not valid. The message does not tell which."""
 
     def __init__(self) -> None:
-        super().__init__("a valid token is needed.", "Set HIPPO_TOKEN, or HIPPO_TOKEN_FILE.")
+        super().__init__(
+            "a valid token is needed.", "Log in with `hippo login`, or set HIPPO_TOKEN or HIPPO_TOKEN_FILE."
+        )
 
 
 def new_secret() -> str:

@@ -62,15 +62,24 @@ class GrpcServer:
         )
         reflection_pb2_grpc.add_ServerReflectionServicer_to_server(ReflectionServicer(listed), self._server)
 
-    async def start(self, host: str, port: int) -> int:
+    async def start(self, host: str, port: int, credentials: grpc.ServerCredentials | None = None) -> int:
         """Listens; returns the port, which is a free one where 0 was asked for.
+
+        Args:
+            host: At which address.
+            port: At which port.
+            credentials: For TLS; None: nothing is encrypted.
 
         Raises:
             Conflict: The port is taken.
         """
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         try:
-            bound = self._server.add_insecure_port(address)
+            bound = (
+                self._server.add_insecure_port(address)
+                if credentials is None
+                else self._server.add_secure_port(address, credentials)
+            )
         except RuntimeError as error:
             raise Conflict(
                 f"the address {address} cannot be used: {error}.", "Choose another port with --grpc-port."

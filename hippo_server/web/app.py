@@ -21,6 +21,7 @@ from hippo_core.errors import NotAllowed, Unavailable
 from hippo_server.auth.roles import METRICS_ROLES, Role, least_words
 from hippo_server.auth.tokens import Unauthenticated
 from hippo_server.driver import Driver
+from hippo_server.tls import Certificates
 from hippo_wire.channel import is_loopback
 
 OPEN = None
@@ -38,8 +39,13 @@ HEADERS = {
 }
 
 
-def make_app(driver: Driver) -> ASGIApp:
-    """The application of a server."""
+def make_app(driver: Driver, certificates: Certificates | None = None) -> ASGIApp:
+    """The application of a server.
+
+    Args:
+        driver: Answers.
+        certificates: For whose names it may be asked, beside this machine's own; None: for none.
+    """
 
     async def livez(request: Request) -> Response:
         return PlainTextResponse("ok\n", headers=HEADERS)
@@ -65,7 +71,7 @@ def make_app(driver: Driver) -> ASGIApp:
         "/metrics": metrics,
     }
     routes = [Route(path, page, methods=["GET"]) for path, page in pages.items()]
-    return Gate(Starlette(routes=routes), driver)
+    return Gate(Starlette(routes=routes), driver, certificates)
 
 
 class Gate:
@@ -74,11 +80,13 @@ class Gate:
     Args:
         app: What is behind it.
         driver: Knows the tokens.
+        certificates: For whose names the server may be asked.
     """
 
-    def __init__(self, app: ASGIApp, driver: Driver) -> None:
+    def __init__(self, app: ASGIApp, driver: Driver, certificates: Certificates | None) -> None:
         self._app = app
         self._driver = driver
+        self._certificates = certificates
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers, or lets the application answer."""
@@ -89,7 +97,7 @@ class Gate:
 
     def _refusal(self, request: Request) -> Response | None:
         hosts = request.headers.getlist("host")
-        if len(hosts) != 1 or not is_loopback(_name(hosts[0])):
+        if len(hosts) != 1 or not self._is_ours(_name(hosts[0]).lower()):
             return _error(421, "MISDIRECTED", "this server is asked for by another name.", "")
         if request.url.path not in ROUTE_ROLES:
             return _error(404, "NOT_FOUND", "there is no such page.", "")
@@ -106,6 +114,13 @@ class Gate:
             denied = NotAllowed(f"this page needs the role {least_words(allowed)}.")
             return _error(403, denied.code, denied.message, denied.hint)
         return None
+
+    def _is_ours(self, name: str) -> bool:
+        """Whether the server goes by a name: this machine's own, or one in its certificate."""
+        if is_loopback(name):
+            return True
+        names = () if self._certificates is None else self._certificates.names
+        return name in names or f"*.{name.partition('.')[2]}" in names
 
 
 def _name(host: str) -> str:

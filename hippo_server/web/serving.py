@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import Iterator
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -20,16 +22,30 @@ class _Uvicorn(uvicorn.Server):
         yield
 
 
+class _Config(uvicorn.Config):
+    """Uvicorn's settings, with a context for TLS that others keep up to date."""
+
+    def __init__(self, app: ASGIApp, tls: ssl.SSLContext | None, **settings: Any) -> None:
+        super().__init__(app, **settings)
+        self._tls = tls
+
+    def load(self) -> None:
+        super().load()
+        self.ssl = self._tls
+
+
 class HttpServer:
     """HTTP on one port.
 
     Args:
         app: What answers.
+        tls: For TLS; None: nothing is encrypted.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        config = uvicorn.Config(
+    def __init__(self, app: ASGIApp, tls: ssl.SSLContext | None = None) -> None:
+        config = _Config(
             app,
+            tls,
             lifespan="off",
             log_config=None,
             access_log=False,

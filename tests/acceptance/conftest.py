@@ -96,7 +96,7 @@ class Pool:
     folder: Path
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
-    def start_server(self) -> None:
+    def start_server(self, *options: str) -> None:
         """Starts the server and waits until it takes calls."""
         ready = self.path / "server" / "server.json"
         ready.unlink(missing_ok=True)
@@ -106,6 +106,7 @@ class Pool:
             *("--home", str(self.path), "--database-url", self.database),
             *("--grpc-port", "0", "--http-port", "0"),
             *("--heartbeat-seconds", "0.2", "--lease-seconds", "3"),
+            *options,
         )
         until(ready.exists, "a ready server")
 

@@ -18,8 +18,10 @@ from hippo_server.proposals.processes import Proposers
 from hippo_server.server import Server
 from hippo_server.settings import Settings
 from hippo_server.store import Store
+from hippo_server.tls import TlsFiles
 from hippo_wire.channel import Connection
 from hippo_wire.convert import dump
+from hippo_wire.tls import Trust
 from hippo_wire.v1 import study_pb2
 from tests.studies import grid
 
@@ -61,6 +63,7 @@ class RunningServer:
         make_proposers: Makes what makes points; None: as a server does.
         leader_lease_seconds: How long its lead lasts without a renewal.
         grpc_port: Where it listens; 0: any free port.
+        tls: Its certificates; None: nothing is encrypted.
     """
 
     def __init__(
@@ -72,8 +75,10 @@ class RunningServer:
         grpc_port: int = 0,
         leader_lease_seconds: float = 10.0,
         make_proposers: Callable[[Settings], Proposers] | None = None,
+        tls: TlsFiles | None = None,
     ) -> None:
         self.settings = Settings(
+            tls=tls,
             home=home,
             storage=str(home / "storage"),
             grpc_port=grpc_port,
@@ -161,9 +166,9 @@ class RunningServer:
         self.in_loop(adopt)
         return secret
 
-    def connect(self, token: str | None = None) -> Connection:
+    def connect(self, token: str | None = None, trust: Trust | None = None) -> Connection:
         """A connection, as the owner unless a token is given."""
-        connection = Connection(self.address, self.token("admin") if token is None else token)
+        connection = Connection(self.address, self.token("admin") if token is None else token, trust)
         self._connections.callback(connection.close)
         return connection
 

@@ -27,7 +27,7 @@ study = hippo.Study(
 @pytest.fixture(autouse=True)
 def no_server_around(monkeypatch, tmp_path_factory):
     """Neither a server nor a token nor a home of whoever runs the tests."""
-    for name in ("HIPPO_SERVER", "HIPPO_TOKEN", "HIPPO_TOKEN_FILE"):
+    for name in ("HIPPO_SERVER", "HIPPO_TOKEN", "HIPPO_TOKEN_FILE", "HIPPO_CA", "HIPPO_CERT", "HIPPO_KEY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HIPPO_HOME", str(tmp_path_factory.mktemp("home") / "hippo"))
 

@@ -65,7 +65,9 @@ def test_arguments_come_before_the_environment(monkeypatch, server):
 
 def test_the_home_s_token_is_for_the_home_s_server_only(home):
     assert find_endpoint(home.server_address().grpc).token == TOKEN
-    with pytest.raises(NotAllowed, match=r"no token for 127.0.0.1:9. Set HIPPO_TOKEN"):
+    with pytest.raises(
+        NotAllowed, match=r"no token for 127.0.0.1:9. Log in with `hippo login`, or set HIPPO_TOKEN"
+    ):
         find_endpoint("127.0.0.1:9")
 
 

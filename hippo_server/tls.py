@@ -1,0 +1,159 @@
+"""The server's certificates: checked at the start, and read again when their files change, without a restart."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import grpc
+from cryptography import x509
+
+from hippo_core.errors import InvalidStudy
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 5.0
+RENEW = "Run `hippo certs init` again, or put files there that fit."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsFiles:
+    """Where the server's certificates lie, as PEM.
+
+    Attributes:
+        certificate: Its own, followed by those between it and its authority.
+        key: The key of that.
+        client_authorities: Of whom callers must have a certificate; None: they need none.
+    """
+
+    certificate: Path
+    key: Path
+    client_authorities: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pems:
+    certificate: bytes
+    key: bytes
+    client_authorities: bytes | None
+
+
+class Certificates:
+    """The certificates in force.
+
+    Args:
+        files: Where they lie.
+
+    Attributes:
+        context: For HTTP; what is read again is in force there at the next connection.
+        names: The names and addresses that the certificate is for, in lower case.
+
+    Raises:
+        InvalidStudy: A file cannot be read, or they do not fit each other, or the certificate has run out.
+    """
+
+    def __init__(self, files: TlsFiles) -> None:
+        self._files = files
+        self._pems = _read(files)
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.minimum_version = ssl.TLSVersion.TLSv1_2
+        self.context.set_alpn_protocols(["http/1.1"])
+        self.names: frozenset[str] = frozenset()
+        self._adopt(self._pems)
+        if files.client_authorities is not None:
+            self.context.verify_mode = ssl.CERT_REQUIRED
+
+    def grpc_credentials(self) -> grpc.ServerCredentials:
+        """For gRPC; what is read again is in force there at the next connection."""
+        given = self._pems
+
+        def newer() -> grpc.ServerCertificateConfiguration | None:
+            nonlocal given
+            if given is self._pems:
+                return None
+            given = self._pems
+            return _configuration(given)
+
+        return grpc.dynamic_ssl_server_credentials(
+            _configuration(given),
+            newer,  # type: ignore[arg-type]  # None is allowed: nothing is newer
+            require_client_authentication=self._files.client_authorities is not None,
+        )
+
+    def look(self) -> None:
+        """Takes what the files hold now, if it fits; else what was in force stays so."""
+        try:
+            found = _read(self._files)
+            if found != self._pems:
+                self._adopt(found)
+                log.info("certificates_renewed names=%s", ",".join(sorted(self.names)))
+        except InvalidStudy as error:
+            log.warning("certificates_not_renewed error=%s", error)
+
+    async def follow(self) -> None:
+        """Looks now and then, until cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.to_thread(self.look)
+
+    def _adopt(self, pems: _Pems) -> None:
+        names = _checked_names(pems.certificate, self._files.certificate)
+        try:
+            # From the files again, since a context takes nothing else. An exchange meanwhile is seen at the next look.
+            self.context.load_cert_chain(self._files.certificate, self._files.key)
+        except (ssl.SSLError, OSError) as error:
+            words = (
+                f"{self._files.key} is not the key of {self._files.certificate} ({error.strerror or error})"
+            )
+            raise InvalidStudy("tls-key", words, RENEW) from error
+        if pems.client_authorities is not None:
+            try:
+                self.context.load_verify_locations(cadata=pems.client_authorities.decode("ascii"))
+            except (ssl.SSLError, UnicodeDecodeError) as error:
+                raise InvalidStudy(
+                    "tls-client-ca", f"{self._files.client_authorities} holds no certificates", RENEW
+                ) from error
+        self._pems, self.names = pems, names
+
+
+def _configuration(pems: _Pems) -> grpc.ServerCertificateConfiguration:
+    return grpc.ssl_server_certificate_configuration(
+        [(pems.key, pems.certificate)], root_certificates=pems.client_authorities
+    )
+
+
+def _read(files: TlsFiles) -> _Pems:
+    def read(option: str, path: Path) -> bytes:
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise InvalidStudy(option, f"{path} cannot be read: {error.strerror}", RENEW) from error
+
+    return _Pems(
+        certificate=read("tls-cert", files.certificate),
+        key=read("tls-key", files.key),
+        client_authorities=None
+        if files.client_authorities is None
+        else read("tls-client-ca", files.client_authorities),
+    )
+
+
+def _checked_names(pem: bytes, path: Path) -> frozenset[str]:
+    try:
+        found = x509.load_pem_x509_certificate(pem)
+    except ValueError as error:
+        raise InvalidStudy("tls-cert", f"{path} holds no certificate in PEM form", RENEW) from error
+    if found.not_valid_after_utc <= datetime.now(UTC):
+        raise InvalidStudy("tls-cert", f"{path} ran out on {found.not_valid_after_utc:%Y-%m-%d}", RENEW)
+    try:
+        names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        raise InvalidStudy(
+            "tls-cert", f"{path} names no host that it is for (subjectAltName)", RENEW
+        ) from None
+    hosts = [*names.get_values_for_type(x509.DNSName), *map(str, names.get_values_for_type(x509.IPAddress))]
+    return frozenset(host.lower() for host in hosts)

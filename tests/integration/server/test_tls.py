@@ -1,0 +1,164 @@
+"""TLS: who is believed, what is said where one is not, and certificates that are renewed while the server runs."""
+
+from __future__ import annotations
+
+import ssl
+
+import httpx
+import pytest
+
+from hippo_client.certificates import make_certificates
+from hippo_core.errors import Unavailable
+from hippo_server.tls import TlsFiles
+from hippo_wire.tls import Trust, read_trust
+from hippo_wire.v1 import admin_pb2, study_pb2
+
+
+@pytest.fixture
+def certs(tmp_path):
+    return make_certificates(tmp_path / "certs", ["head.example.org", "*.pool.example.org"], 30).folder
+
+
+@pytest.fixture
+def files(certs):
+    return TlsFiles(certificate=certs / "server.pem", key=certs / "server.key")
+
+
+@pytest.fixture
+def trust(certs):
+    return read_trust(certs / "ca.pem", None, None)
+
+
+def ask(server, trust):
+    """Who one is, over a connection of its own."""
+    connection = server.connect(trust=trust)
+    return connection.admin.GetServer(admin_pb2.GetServerRequest(), timeout=1.0).user
+
+
+def refusal(server, trust):
+    with pytest.raises(Unavailable) as refused:
+        ask(server, trust)
+    return refused.value
+
+
+def serial(server, certs):
+    """The number of the certificate that HTTP shows."""
+    context = ssl.create_default_context(cafile=str(certs / "ca.pem"))
+    with (
+        httpx.Client(verify=context) as http,
+        http.stream("GET", f"https://{server.server.http_address}/livez") as got,
+    ):
+        return got.extensions["network_stream"].get_extra_info("ssl_object").getpeercert()["serialNumber"]
+
+
+def test_calls_streams_and_pages_are_encrypted(start_server, files, trust, certs):
+    server = start_server(tls=files)
+    assert ask(server, trust) == "admin"
+    with pytest.raises(StopIteration):
+        next(iter(server.connect(trust=trust).studies.ListStudies(study_pb2.ListStudiesRequest()).studies))
+    context = ssl.create_default_context(cafile=str(certs / "ca.pem"))
+    address = f"https://{server.server.http_address}"
+    assert httpx.get(f"{address}/livez", verify=context).text == "ok\n"
+    with pytest.raises(httpx.HTTPError):
+        httpx.get(f"{server.url}/livez")
+
+
+def test_the_names_of_the_certificate_are_the_servers_and_no_others(start_server, files, certs):
+    server = start_server(tls=files)
+    context = ssl.create_default_context(cafile=str(certs / "ca.pem"))
+    found = {
+        host: httpx.get(
+            f"https://{server.server.http_address}/livez", headers={"Host": host}, verify=context
+        ).status_code
+        for host in (
+            "HEAD.example.org:7441",
+            "a.pool.example.org",
+            "a.b.pool.example.org",
+            "evil.test",
+            "localhost",
+        )
+    }
+    assert found == {
+        "HEAD.example.org:7441": 200,
+        "a.pool.example.org": 200,
+        "a.b.pool.example.org": 421,
+        "evil.test": 421,
+        "localhost": 200,
+    }
+
+
+def test_a_caller_without_tls_is_told_so(start_server, files):
+    server = start_server(tls=files)
+    assert "speaks TLS" in refusal(server, None).message
+    assert "HIPPO_CA" in refusal(server, None).hint
+
+
+def test_tls_to_a_server_without_is_told(server, trust):
+    found = refusal(server, trust)
+    assert "no TLS with" in found.message
+    assert "leave --ca out" in found.hint
+
+
+def test_a_stranger_in_the_servers_place_is_not_believed(start_server, files, tmp_path):
+    other = make_certificates(tmp_path / "other", ["127.0.0.1"], 30).folder
+    server = start_server(tls=files)
+    found = refusal(server, read_trust(other / "ca.pem", None, None))
+    assert "is not taken" in found.message
+    assert "ca.pem" in found.hint
+
+
+def test_a_certificate_for_another_name_is_not_believed(start_server, files, trust, monkeypatch):
+    server = start_server(tls=files)
+    monkeypatch.setattr(
+        server.server, "grpc_address", server.address.replace("127.0.0.1", "[::ffff:127.0.0.1]")
+    )
+    found = refusal(server, trust)
+    assert "[::ffff:127.0.0.1]" in found.message
+    assert "is not taken" in found.message
+    assert "HIPPO_SERVER" in found.hint
+
+
+def test_a_server_that_asks_for_certificates(start_server, files, certs, trust, tmp_path):
+    """Mutual TLS: with one of the authority's, and with none or another's."""
+    server = start_server(
+        tls=TlsFiles(certificate=files.certificate, key=files.key, client_authorities=certs / "ca.pem")
+    )
+    assert ask(server, read_trust(certs / "ca.pem", certs / "client.pem", certs / "client.key")) == "admin"
+    assert "asks callers for a certificate" in refusal(server, trust).message
+    other = make_certificates(tmp_path / "other", [], 30).folder
+    stranger = Trust(
+        authorities=trust.authorities,
+        certificate=(other / "client.pem").read_bytes(),
+        key=(other / "client.key").read_bytes(),
+    )
+    assert "does not take the certificate" in refusal(server, stranger).message
+    context = ssl.create_default_context(cafile=str(certs / "ca.pem"))
+    with pytest.raises(httpx.HTTPError):
+        httpx.get(f"https://{server.server.http_address}/livez", verify=context)
+    context.load_cert_chain(certs / "client.pem", certs / "client.key")
+    assert httpx.get(f"https://{server.server.http_address}/livez", verify=context).status_code == 200
+
+
+def test_renewed_certificates_are_in_force_without_a_restart(start_server, files, certs, trust, monkeypatch):
+    monkeypatch.setattr("hippo_server.tls.LOOK_SECONDS", 0.05)
+    from tests.waiting import until
+
+    server = start_server(tls=files)
+    early = server.connect(trust=trust)
+    before = serial(server, certs)
+    assert make_certificates(certs, ["renewed.example.org"], 30).new_authority is False
+    until(lambda: serial(server, certs) != before, "the new certificate, over HTTP")
+    assert ask(server, trust) == "admin", "the authority is the same"
+    shown = ssl.get_server_certificate(tuple(server.address.rsplit(":", 1)), ca_certs=str(certs / "ca.pem"))
+    assert shown.strip() == (certs / "server.pem").read_text().strip(), "and over gRPC"
+    assert early.admin.GetServer(admin_pb2.GetServerRequest()).user == "admin", "nobody was cut off"
+
+
+def test_what_does_not_fit_does_not_replace_what_does(start_server, files, certs, trust):
+    from hippo_server.tls import Certificates
+
+    certificates = Certificates(files)
+    names = certificates.names
+    files.certificate.write_text("no certificate")
+    certificates.look()
+    assert certificates.names == names
