@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from hippo_core.errors import InvalidStudy
 from hippo_server.auth.roles import Role
-from hippo_server.auth.tokens import TokenBook, read_or_make, secret_hash
+from hippo_server.auth.tokens import TokenBook, read_or_make
 from hippo_server.databases import Database, EmbeddedDatabase, GivenDatabase
 from hippo_server.driver import Driver
 from hippo_server.metrics import Metrics
@@ -21,6 +21,7 @@ from hippo_server.rpc.admin import AdminService
 from hippo_server.rpc.bundles import Bundles
 from hippo_server.rpc.serving import GrpcServer
 from hippo_server.rpc.studies import StudyService
+from hippo_server.rpc.tokens import Tokens
 from hippo_server.rpc.workers import WorkerService
 from hippo_server.settings import PROJECT, Settings
 from hippo_server.store import Store
@@ -28,6 +29,7 @@ from hippo_server.tls import Certificates
 from hippo_server.user_logs import UserLogs
 from hippo_server.web.app import make_app
 from hippo_server.web.serving import HttpServer
+from hippo_wire.secrets import secret_hash
 
 log = logging.getLogger(__name__)
 
@@ -95,11 +97,12 @@ class Server:
         await asyncio.to_thread(self._make_tokens, driver)
         logs = UserLogs(settings.lease_logs)
         bundles = Bundles(driver.storage, settings.folder / "uploads")
+        tokens = Tokens(driver)
         self._grpc = GrpcServer(
             driver,
             StudyService(driver, bundles, logs),
-            WorkerService(driver, logs, driver.storage_address),
-            AdminService(driver, await asyncio.to_thread(driver.store.version)),
+            WorkerService(driver, tokens, logs, driver.storage_address),
+            AdminService(driver, tokens, await asyncio.to_thread(driver.store.version)),
         )
         credentials = None if certificates is None else certificates.grpc_credentials()
         grpc_port = await self._grpc.start(settings.host, settings.grpc_port, credentials)

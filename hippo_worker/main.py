@@ -41,6 +41,12 @@ _EXIT_CODES = {"INVALID": 2, "UNAVAILABLE": 3, "NOT_ALLOWED": 4, "NOT_FOUND": 5,
     help="File with a worker's token; else HIPPO_TOKEN holds it.",
 )
 @_option(
+    "--join-token-file",
+    envvar="HIPPO_JOIN_TOKEN_FILE",
+    type=click.Path(path_type=Path),
+    help="In place of --token-file: with a token of role join. The worker gets one of its own, and keeps it.",
+)
+@_option(
     "--ca", envvar="HIPPO_CA", help="The server's ca.pem, or `system`; without one nothing is encrypted."
 )
 @_option("--cert", envvar="HIPPO_CERT", help="The worker's certificate, for a server that asks for one.")
@@ -72,6 +78,7 @@ def cli(
     server: str,
     server_file: Path | None,
     token_file: Path | None,
+    join_token_file: Path | None,
     ca: str | None,
     cert: str | None,
     key: str | None,
@@ -90,7 +97,8 @@ def cli(
 
     try:
         settings = _settings(
-            _endpoint(server, server_file, token_file, read_trust(ca, cert, key)),
+            _endpoint(server, server_file, join_token_file or token_file, read_trust(ca, cert, key)),
+            join_token_file is not None,
             name,
             slots,
             labels,
@@ -136,6 +144,7 @@ def _endpoint(
 
 def _settings(
     endpoint: Endpoint | ComingServer,
+    joins: bool,
     name: str | None,
     slots: int | None,
     labels: str,
@@ -147,6 +156,7 @@ def _settings(
 
     return settings.WorkerSettings(
         endpoint=endpoint,
+        joins=joins,
         name=name or settings.default_name(),
         slots=slots,
         labels=settings.parse_labels(labels),

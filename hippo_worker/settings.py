@@ -32,6 +32,7 @@ class WorkerSettings:
         data_folder: For caches, spool and trainers' data; one worker's alone.
         cache_bytes: How much of recent checkpoints is kept there.
         gpu_memory_fraction: How much of its GPU's memory each slot may take, above 0 and up to 1; None: all there is.
+        joins: Whether the endpoint's token is one to join with, for one of the worker's own.
     """
 
     endpoint: Endpoint | ComingServer
@@ -41,6 +42,7 @@ class WorkerSettings:
     data_folder: Path
     cache_bytes: int
     gpu_memory_fraction: float | None = None
+    joins: bool = False
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", self.name):

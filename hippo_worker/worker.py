@@ -50,6 +50,7 @@ async def _assemble(settings: WorkerSettings, spawner: Spawner, spool: Path) -> 
     from hippo_worker.checkpoints import CheckpointCache
     from hippo_worker.daemon import Daemon
     from hippo_worker.environment import describe
+    from hippo_worker.joining import join
     from hippo_worker.publishing import Publisher
     from hippo_worker.supplies import Supplies
 
@@ -70,6 +71,8 @@ async def _assemble(settings: WorkerSettings, spawner: Spawner, spool: Path) -> 
     endpoint = settings.endpoint
     if isinstance(endpoint, ComingServer):
         endpoint = await endpoint.ready()
+    if settings.joins:
+        endpoint = await join(endpoint, settings.name, settings.data_folder / "worker.token")
     return Daemon(settings, endpoint, socket.gethostname(), offer, supplies)
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from hippo_client.client import Client, new_request_id
+from hippo_wire.secrets import secret_hash
 from hippo_wire.v1 import admin_pb2, study_pb2
 
 if TYPE_CHECKING:
@@ -171,3 +173,25 @@ def download_bundle(client: Client, digest: str) -> bytes:
         study_pb2.DownloadBundleRequest(digest=digest)
     )
     return b"".join(piece.data for piece in stream)
+
+
+def create_token(
+    client: Client, name: str, role: str, project: str, secret: str, until: datetime | None, uses: int | None
+) -> admin_pb2.Token:
+    """Make a token; only the digest of its secret is sent."""
+    request = admin_pb2.CreateTokenRequest(
+        name=name, role=role, project=project, secret_hash=secret_hash(secret), uses=uses
+    )
+    if until is not None:
+        request.expire_time.FromDatetime(until)
+    return client.connection.admin.CreateToken(request).token
+
+
+def list_tokens(client: Client) -> list[admin_pb2.Token]:
+    """The tokens that the asker manages, oldest first."""
+    return list(client.connection.admin.ListTokens(admin_pb2.ListTokensRequest()).tokens)
+
+
+def revoke_token(client: Client, name: str) -> None:
+    """End a token."""
+    client.connection.admin.RevokeToken(admin_pb2.RevokeTokenRequest(name=name))

@@ -27,6 +27,7 @@ _AT = "hippo_client.cli."
         "worker": (_AT + "worker:worker", "List and drain workers."),
         "login": (_AT + "login:login", "Use a server elsewhere from now on."),
         "logout": (_AT + "login:logout", "Forget it, and the token for it."),
+        "token": (_AT + "token:token", "Make, list and revoke tokens: who may do what."),
         "certs": (_AT + "certs:certs", "Make certificates, so that others may reach the server."),
         "check": (_AT + "check:check", "Prove that a trainer can be interrupted and shared."),
         "verify": (_AT + "verify:verify", "Train one trial alone again and compare, bit by bit."),

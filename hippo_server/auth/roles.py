@@ -1,6 +1,7 @@
 """Roles, and the table of who may call what. A method without an entry is denied to everybody.
 
-A worker's role is apart from the people's: its token trains, and neither submits nor reads results.
+A worker's role is apart from the people's: its token trains, and neither submits nor reads results. A token to join
+with does nothing but to get a worker a token of its own.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ class Role(StrEnum):
     EDITOR = "editor"
     ADMIN = "admin"
     WORKER = "worker"
+    JOIN = "join"
 
 
+JOINERS = frozenset({Role.JOIN})
 WORKERS = frozenset({Role.WORKER})
 ADMINS = frozenset({Role.ADMIN})
 EDITORS = ADMINS | {Role.EDITOR}
@@ -57,12 +60,16 @@ METHOD_ROLES: Mapping[str, frozenset[Role]] = {
     "/hippo.v1.StudyService/UploadBundle": EDITORS,
     "/hippo.v1.StudyService/DownloadBundle": EDITORS | WORKERS,
     "/hippo.v1.StudyService/DownloadCheckpoint": VIEWERS,
+    "/hippo.v1.WorkerService/JoinPool": JOINERS,
     "/hippo.v1.WorkerService/RegisterWorker": WORKERS,
     "/hippo.v1.WorkerService/Work": WORKERS,
     "/hippo.v1.WorkerService/AppendLog": WORKERS,
     "/hippo.v1.AdminService/GetServer": EVERYBODY,
     "/hippo.v1.AdminService/ListWorkers": VIEWERS,
     "/hippo.v1.AdminService/DrainWorker": ADMINS,
+    "/hippo.v1.AdminService/CreateToken": ADMINS,
+    "/hippo.v1.AdminService/ListTokens": ADMINS,
+    "/hippo.v1.AdminService/RevokeToken": ADMINS,
     REFLECTION: EVERYBODY,
 }
 
@@ -72,5 +79,5 @@ METRICS_ROLES = EVERYBODY
 
 def least_words(allowed: frozenset[Role]) -> str:
     """Which role would do, in words."""
-    order = (Role.VIEWER, Role.EDITOR, Role.ADMIN, Role.WORKER)
+    order = (Role.VIEWER, Role.EDITOR, Role.ADMIN, Role.WORKER, Role.JOIN)
     return next((role.value for role in order if role in allowed), "none")

@@ -1,16 +1,13 @@
 """Bearer tokens: made at the first start, kept as hashes, looked up on every call.
 
-A token is 32 random bytes behind a prefix that scanners for leaked secrets can find. Only its SHA-256 is kept: the
-secret has no structure that a slow hash would have to protect. Looking a hash up tells nothing by its timing about the
-secret, since nobody can choose the hash's first bytes without knowing the rest.
+Looking a hash up tells nothing by its timing about the secret, since nobody can choose the hash's first bytes without
+knowing the rest.
 """
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import os
-import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,18 +16,40 @@ from pathlib import Path
 from hippo_core.errors import InvalidStudy, NotAllowed
 from hippo_server.auth.roles import Role
 from hippo_server.store import Token
+from hippo_wire.secrets import PREFIX, new_secret, secret_hash
 
-PREFIX = "hippo_"
 SCHEME = "Bearer "
+JOINED = "worker/"
+"""How the names of tokens begin that workers got by joining; no other token may be called so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """Who asks."""
+    """Who asks.
+
+    Attributes:
+        user: The token's name.
+        role: What its holder is.
+        project: Where it is valid.
+        secret_hash: Digest of its secret.
+    """
 
     user: str
     role: Role
     project: str
+    secret_hash: str
+
+    def require_worker(self, name: str) -> None:
+        """Lets a worker that has joined be no other.
+
+        Raises:
+            NotAllowed: The token is another worker's.
+        """
+        if self.user.startswith(JOINED) and self.user != JOINED + name:
+            raise NotAllowed(
+                f"this token is for the worker '{self.user.removeprefix(JOINED)}', not for '{name}'.",
+                "Give each worker a --data-dir of its own: its token lies there.",
+            )
 
 
 class Unauthenticated(NotAllowed):
@@ -42,14 +61,15 @@ class Unauthenticated(NotAllowed):
         )
 
 
-def new_secret() -> str:
-    """A new token."""
-    return PREFIX + secrets.token_urlsafe(32)
+def worker_token_name(worker: str) -> str:
+    """What the token of a worker is called that has joined.
 
-
-def secret_hash(secret: str) -> str:
-    """What is kept of a token."""
-    return hashlib.sha256(secret.encode()).hexdigest()
+    Raises:
+        InvalidStudy: The worker's name cannot be one.
+    """
+    if not 0 < len(worker) <= 100 or not worker.isprintable():
+        raise InvalidStudy("worker", f"{worker!r} is no worker's name")
+    return JOINED + worker
 
 
 class TokenBook:
@@ -78,7 +98,9 @@ class TokenBook:
         ends = [each for each in (token.expires_at, token.revoked_at) if each is not None]
         if any(each <= moment for each in ends):
             raise Unauthenticated
-        return Identity(user=token.name, role=Role(token.role), project=token.project)
+        return Identity(
+            user=token.name, role=Role(token.role), project=token.project, secret_hash=token.secret_hash
+        )
 
 
 def read_or_make(path: Path) -> str:

@@ -10,15 +10,23 @@ from hippo_core.engine.engine import Engine, Result
 from hippo_server.answers import asked
 from hippo_server.driver import Driver
 from hippo_server.rpc.gate import Context, caller
+from hippo_server.rpc.tokens import Tokens
 from hippo_wire import render
 from hippo_wire.v1 import admin_pb2, admin_pb2_grpc
 
 
 class AdminService(admin_pb2_grpc.AdminServiceServicer):
-    """Workers, and the server itself."""
+    """Workers, tokens, and the server itself.
 
-    def __init__(self, driver: Driver, database_version: str) -> None:
+    Args:
+        driver: Decides.
+        tokens: Makes and ends tokens.
+        database_version: PostgreSQL's.
+    """
+
+    def __init__(self, driver: Driver, tokens: Tokens, database_version: str) -> None:
         self._driver = driver
+        self._tokens = tokens
         self._database_version = database_version
 
     async def GetServer(  # noqa: N802
@@ -60,3 +68,22 @@ class AdminService(admin_pb2_grpc.AdminServiceServicer):
             DrainWorker(worker=request.worker), who.user, asked("DrainWorker", request, who), answer
         )
         return admin_pb2.DrainWorkerResponse.FromString(given)
+
+    async def CreateToken(  # noqa: N802
+        self, request: admin_pb2.CreateTokenRequest, context: Context
+    ) -> admin_pb2.CreateTokenResponse:
+        """Makes a token."""
+        return admin_pb2.CreateTokenResponse(token=await self._tokens.create(request, caller()))
+
+    async def ListTokens(  # noqa: N802
+        self, request: admin_pb2.ListTokensRequest, context: Context
+    ) -> admin_pb2.ListTokensResponse:
+        """Lists tokens."""
+        return admin_pb2.ListTokensResponse(tokens=await self._tokens.listed(caller()))
+
+    async def RevokeToken(  # noqa: N802
+        self, request: admin_pb2.RevokeTokenRequest, context: Context
+    ) -> admin_pb2.RevokeTokenResponse:
+        """Ends a token."""
+        await self._tokens.revoke(request.name, caller())
+        return admin_pb2.RevokeTokenResponse()

@@ -5,6 +5,8 @@ A method that the table of roles does not name is denied, so that a new one is c
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import inspect
 import logging
 import time
@@ -22,6 +24,9 @@ from hippo_server.metrics import Metrics
 from hippo_wire.errors import to_wire
 
 log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 2.0
+"""How often it is looked whether the token of an open stream is still valid."""
 
 Handler = Any  # grpc.RpcMethodHandler, whose behaviours have no types
 Context = Any  # grpc.aio.ServicerContext; generated servicers expect a type of their own
@@ -91,22 +96,53 @@ class Gate(grpc.aio.ServerInterceptor):
         async def answer(request: Any, context: Context) -> AsyncIterator[Any]:
             try:
                 self._admit(method, context)
-                responses = behaviour(request, context)
-                try:
-                    async for response in responses:
-                        yield response
-                finally:
-                    if inspect.isasyncgen(responses):
-                        await responses.aclose()
+                async with self._while_known(context):
+                    responses = behaviour(request, context)
+                    try:
+                        async for response in responses:
+                            yield response
+                    finally:
+                        if inspect.isasyncgen(responses):
+                            await responses.aclose()
             except Exception as error:  # noqa: BLE001 - every error is put into words for the caller
                 await self._refuse(method, context, error, None)
             self._metrics.call(method, "OK", None)
 
         return answer
 
-    def _admit(self, method: str, context: Context) -> None:
+    @contextlib.asynccontextmanager
+    async def _while_known(self, context: Context) -> AsyncIterator[None]:
+        """Ends a stream whose token is no longer valid."""
+        answering = asyncio.current_task()
+        assert answering is not None
+        refused: list[Unauthenticated] = []
+
+        async def look() -> None:
+            while not refused:
+                await asyncio.sleep(LOOK_SECONDS)
+                try:
+                    self._identify(context)
+                except Unauthenticated as error:
+                    refused.append(error)
+            answering.cancel()
+
+        looking = asyncio.create_task(look())
+        try:
+            yield
+        except asyncio.CancelledError:
+            if not refused:
+                raise
+            answering.uncancel()
+            raise refused[0] from None
+        finally:
+            looking.cancel()
+
+    def _identify(self, context: Context) -> Identity:
         metadata = dict(context.invocation_metadata() or ())
-        identity = self._driver.tokens.identify(metadata.get("authorization"))
+        return self._driver.tokens.identify(metadata.get("authorization"))
+
+    def _admit(self, method: str, context: Context) -> None:
+        identity = self._identify(context)
         allowed = METHOD_ROLES.get(method, frozenset())
         if identity.role not in allowed:
             raise NotAllowed(

@@ -10,6 +10,7 @@ from hippo_core.errors import InvalidStudy
 from hippo_server.answers import asked
 from hippo_server.driver import Driver
 from hippo_server.rpc.gate import Context, caller
+from hippo_server.rpc.tokens import Tokens
 from hippo_server.rpc.work import WorkStream
 from hippo_server.user_logs import UserLogs
 from hippo_wire import convert
@@ -21,20 +22,30 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
 
     Args:
         driver: Decides.
+        tokens: Makes the tokens of workers that join.
         logs: Keeps what user code prints.
         storage: The shared storage's address, for workers.
     """
 
-    def __init__(self, driver: Driver, logs: UserLogs, storage: str) -> None:
+    def __init__(self, driver: Driver, tokens: Tokens, logs: UserLogs, storage: str) -> None:
         self._driver = driver
+        self._tokens = tokens
         self._logs = logs
         self._storage = storage
         self._streams: dict[str, WorkStream] = {}
+
+    async def JoinPool(  # noqa: N802
+        self, request: worker_pb2.JoinPoolRequest, context: Context
+    ) -> worker_pb2.JoinPoolResponse:
+        """Gets a worker a token of its own."""
+        await self._tokens.join(request, caller())
+        return worker_pb2.JoinPoolResponse()
 
     async def RegisterWorker(  # noqa: N802
         self, request: worker_pb2.RegisterWorkerRequest, context: Context
     ) -> worker_pb2.RegisterWorkerResponse:
         """Makes the worker known and settles which of its leases still stand."""
+        caller().require_worker(request.worker)
         command = convert.register_from_proto(request)
         settings = self._driver.settings
 
@@ -63,6 +74,7 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
         first = await anext(request_iterator, None)
         if first is None or not first.worker or not first.incarnation:
             raise InvalidStudy("worker", "is not told by the first message", "Send worker and incarnation.")
+        caller().require_worker(first.worker)
         stream = WorkStream(self._driver, first.worker, first.incarnation)
         earlier = self._streams.get(first.worker)
         if earlier is not None:

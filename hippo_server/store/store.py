@@ -356,20 +356,22 @@ class Store:
         secret_hash: str,
         *,
         expires_at: datetime | None = None,
+        uses: int | None = None,
         replace: bool = False,
     ) -> Token:
         """Makes a token.
 
         Args:
             name: Who or what holds it.
-            role: viewer, editor, admin or worker.
+            role: viewer, editor, admin, worker or join.
             project: Where it is valid; made where it does not exist.
             secret_hash: Digest of the secret.
             expires_at: From when on it is refused; None: never.
+            uses: Of a join token, how many workers may join with it.
             replace: Take the place of an earlier token of that name.
 
         Raises:
-            Conflict: There is a token of that name, or of that secret.
+            Conflict: There is another token of that name that is valid, or of that secret.
             InvalidStudy: There is no such role.
         """
         return tokens.create_token(
@@ -379,8 +381,22 @@ class Store:
             project=project,
             secret_hash=secret_hash,
             expires_at=expires_at,
+            uses=uses,
             replace=replace,
         )
+
+    def join_pool(self, join_hash: str, name: str, secret_hash: str) -> Token:
+        """Makes a worker's token, in place of an earlier one of its name, for one who has a join token.
+
+        Args:
+            join_hash: Digest of the join token's secret.
+            name: The new token's.
+            secret_hash: Digest of its secret.
+
+        Raises:
+            NotAllowed: The join token has been used as often as it may be.
+        """
+        return tokens.join_pool(self._database, join_hash=join_hash, name=name, secret_hash=secret_hash)
 
     def find_tokens(self) -> list[Token]:
         """All tokens, oldest first, also those that are no longer valid."""

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19hippo_wire/v1/admin.proto\x12\x08hippo.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x12\n\x10GetServerRequest\"y\n\x11GetServerResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0c\n\x04term\x18\x02 \x01(\x03\x12\x0c\n\x04user\x18\x03 \x01(\t\x12\x0c\n\x04role\x18\x04 \x01(\t\x12\x0f\n\x07project\x18\x05 \x01(\t\x12\x18\n\x10\x64\x61tabase_version\x18\x06 \x01(\t\"\x99\x01\n\nSlotStatus\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x0e\n\x06\x64\x65vice\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x12\n\x05\x66\x65nce\x18\x04 \x01(\x03H\x00\x88\x01\x01\x12\r\n\x05study\x18\x05 \x01(\t\x12\x0c\n\x04step\x18\x06 \x01(\x03\x12\x15\n\x08probe_of\x18\x07 \x01(\x03H\x01\x88\x01\x01\x42\x08\n\x06_fenceB\x0b\n\t_probe_of\"\x99\x02\n\x06Worker\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04host\x18\x02 \x01(\t\x12$\n\x05state\x18\x03 \x01(\x0e\x32\x15.hippo.v1.WorkerState\x12#\n\x05slots\x18\x04 \x03(\x0b\x32\x14.hippo.v1.SlotStatus\x12\x18\n\x10\x65nvironment_json\x18\x05 \x01(\t\x12,\n\x06labels\x18\x06 \x03(\x0b\x32\x1c.hippo.v1.Worker.LabelsEntry\x12\x31\n\rregister_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x14\n\x12ListWorkersRequest\"8\n\x13ListWorkersResponse\x12!\n\x07workers\x18\x01 \x03(\x0b\x32\x10.hippo.v1.Worker\"8\n\x12\x44rainWorkerRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06worker\x18\x02 \x01(\t\"7\n\x13\x44rainWorkerResponse\x12 \n\x06worker\x18\x01 \x01(\x0b\x32\x10.hippo.v1.Worker*\x8b\x01\n\x0bWorkerState\x12\x1c\n\x18WORKER_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11WORKER_STATE_LIVE\x10\x01\x12\x19\n\x15WORKER_STATE_DRAINING\x10\x02\x12\x15\n\x11WORKER_STATE_LOST\x10\x03\x12\x15\n\x11WORKER_STATE_GONE\x10\x04\x32\xec\x01\n\x0c\x41\x64minService\x12\x44\n\tGetServer\x12\x1a.hippo.v1.GetServerRequest\x1a\x1b.hippo.v1.GetServerResponse\x12J\n\x0bListWorkers\x12\x1c.hippo.v1.ListWorkersRequest\x1a\x1d.hippo.v1.ListWorkersResponse\x12J\n\x0b\x44rainWorker\x12\x1c.hippo.v1.DrainWorkerRequest\x1a\x1d.hippo.v1.DrainWorkerResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19hippo_wire/v1/admin.proto\x12\x08hippo.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x12\n\x10GetServerRequest\"y\n\x11GetServerResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0c\n\x04term\x18\x02 \x01(\x03\x12\x0c\n\x04user\x18\x03 \x01(\t\x12\x0c\n\x04role\x18\x04 \x01(\t\x12\x0f\n\x07project\x18\x05 \x01(\t\x12\x18\n\x10\x64\x61tabase_version\x18\x06 \x01(\t\"\x99\x01\n\nSlotStatus\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x0e\n\x06\x64\x65vice\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x12\n\x05\x66\x65nce\x18\x04 \x01(\x03H\x00\x88\x01\x01\x12\r\n\x05study\x18\x05 \x01(\t\x12\x0c\n\x04step\x18\x06 \x01(\x03\x12\x15\n\x08probe_of\x18\x07 \x01(\x03H\x01\x88\x01\x01\x42\x08\n\x06_fenceB\x0b\n\t_probe_of\"\x99\x02\n\x06Worker\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04host\x18\x02 \x01(\t\x12$\n\x05state\x18\x03 \x01(\x0e\x32\x15.hippo.v1.WorkerState\x12#\n\x05slots\x18\x04 \x03(\x0b\x32\x14.hippo.v1.SlotStatus\x12\x18\n\x10\x65nvironment_json\x18\x05 \x01(\t\x12,\n\x06labels\x18\x06 \x03(\x0b\x32\x1c.hippo.v1.Worker.LabelsEntry\x12\x31\n\rregister_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x14\n\x12ListWorkersRequest\"8\n\x13ListWorkersResponse\x12!\n\x07workers\x18\x01 \x03(\x0b\x32\x10.hippo.v1.Worker\"8\n\x12\x44rainWorkerRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06worker\x18\x02 \x01(\t\"7\n\x13\x44rainWorkerResponse\x12 \n\x06worker\x18\x01 \x01(\x0b\x32\x10.hippo.v1.Worker\"\xed\x01\n\x05Token\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04role\x18\x02 \x01(\t\x12\x0f\n\x07project\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brevoke_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\tuses_left\x18\x07 \x01(\x05H\x00\x88\x01\x01\x42\x0c\n\n_uses_left\"\xa3\x01\n\x12\x43reateTokenRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04role\x18\x02 \x01(\t\x12\x0f\n\x07project\x18\x03 \x01(\t\x12\x13\n\x0bsecret_hash\x18\x04 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\x04uses\x18\x06 \x01(\x05H\x00\x88\x01\x01\x42\x07\n\x05_uses\"5\n\x13\x43reateTokenResponse\x12\x1e\n\x05token\x18\x01 \x01(\x0b\x32\x0f.hippo.v1.Token\"\x13\n\x11ListTokensRequest\"5\n\x12ListTokensResponse\x12\x1f\n\x06tokens\x18\x01 \x03(\x0b\x32\x0f.hippo.v1.Token\"\"\n\x12RevokeTokenRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x15\n\x13RevokeTokenResponse*\x8b\x01\n\x0bWorkerState\x12\x1c\n\x18WORKER_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11WORKER_STATE_LIVE\x10\x01\x12\x19\n\x15WORKER_STATE_DRAINING\x10\x02\x12\x15\n\x11WORKER_STATE_LOST\x10\x03\x12\x15\n\x11WORKER_STATE_GONE\x10\x04\x32\xcd\x03\n\x0c\x41\x64minService\x12\x44\n\tGetServer\x12\x1a.hippo.v1.GetServerRequest\x1a\x1b.hippo.v1.GetServerResponse\x12J\n\x0bListWorkers\x12\x1c.hippo.v1.ListWorkersRequest\x1a\x1d.hippo.v1.ListWorkersResponse\x12J\n\x0b\x44rainWorker\x12\x1c.hippo.v1.DrainWorkerRequest\x1a\x1d.hippo.v1.DrainWorkerResponse\x12J\n\x0b\x43reateToken\x12\x1c.hippo.v1.CreateTokenRequest\x1a\x1d.hippo.v1.CreateTokenResponse\x12G\n\nListTokens\x12\x1b.hippo.v1.ListTokensRequest\x1a\x1c.hippo.v1.ListTokensResponse\x12J\n\x0bRevokeToken\x12\x1c.hippo.v1.RevokeTokenRequest\x1a\x1d.hippo.v1.RevokeTokenResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,8 +34,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_WORKER_LABELSENTRY']._loaded_options = None
   _globals['_WORKER_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_WORKERSTATE']._serialized_start=851
-  _globals['_WORKERSTATE']._serialized_end=990
+  _globals['_WORKERSTATE']._serialized_start=1447
+  _globals['_WORKERSTATE']._serialized_end=1586
   _globals['_GETSERVERREQUEST']._serialized_start=72
   _globals['_GETSERVERREQUEST']._serialized_end=90
   _globals['_GETSERVERRESPONSE']._serialized_start=92
@@ -54,6 +54,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DRAINWORKERREQUEST']._serialized_end=791
   _globals['_DRAINWORKERRESPONSE']._serialized_start=793
   _globals['_DRAINWORKERRESPONSE']._serialized_end=848
-  _globals['_ADMINSERVICE']._serialized_start=993
-  _globals['_ADMINSERVICE']._serialized_end=1229
+  _globals['_TOKEN']._serialized_start=851
+  _globals['_TOKEN']._serialized_end=1088
+  _globals['_CREATETOKENREQUEST']._serialized_start=1091
+  _globals['_CREATETOKENREQUEST']._serialized_end=1254
+  _globals['_CREATETOKENRESPONSE']._serialized_start=1256
+  _globals['_CREATETOKENRESPONSE']._serialized_end=1309
+  _globals['_LISTTOKENSREQUEST']._serialized_start=1311
+  _globals['_LISTTOKENSREQUEST']._serialized_end=1330
+  _globals['_LISTTOKENSRESPONSE']._serialized_start=1332
+  _globals['_LISTTOKENSRESPONSE']._serialized_end=1385
+  _globals['_REVOKETOKENREQUEST']._serialized_start=1387
+  _globals['_REVOKETOKENREQUEST']._serialized_end=1421
+  _globals['_REVOKETOKENRESPONSE']._serialized_start=1423
+  _globals['_REVOKETOKENRESPONSE']._serialized_end=1444
+  _globals['_ADMINSERVICE']._serialized_start=1589
+  _globals['_ADMINSERVICE']._serialized_end=2050
 # @@protoc_insertion_point(module_scope)

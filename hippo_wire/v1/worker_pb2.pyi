@@ -144,6 +144,49 @@ class HeldLease(_message.Message):
 Global___HeldLease: _TypeAlias = HeldLease  # noqa: Y015
 
 @_typing.final
+class JoinPoolRequest(_message.Message):
+    """Request of JoinPool. Repeated as it is, it finds the token that it made."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKER_FIELD_NUMBER: _builtins.int
+    SECRET_HASH_FIELD_NUMBER: _builtins.int
+    worker: _builtins.str
+    """The worker's name; it may register under this one only."""
+    secret_hash: _builtins.str
+    """SHA-256 of the token's secret, which the worker has made, in hexadecimal digits."""
+    def __init__(
+        self,
+        *,
+        worker: _builtins.str = ...,
+        secret_hash: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["secret_hash", b"secret_hash", "worker", b"worker"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___JoinPoolRequest: _TypeAlias = JoinPoolRequest  # noqa: Y015
+
+@_typing.final
+class JoinPoolResponse(_message.Message):
+    """Response of JoinPool."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___JoinPoolResponse: _TypeAlias = JoinPoolResponse  # noqa: Y015
+
+@_typing.final
 class RegisterWorkerRequest(_message.Message):
     """Request of RegisterWorker."""
 

@@ -35,6 +35,11 @@ class WorkerServiceStub:
         Args:
             channel: A grpc.Channel.
         """
+        self.JoinPool = channel.unary_unary(
+                '/hippo.v1.WorkerService/JoinPool',
+                request_serializer=hippo__wire_dot_v1_dot_worker__pb2.JoinPoolRequest.SerializeToString,
+                response_deserializer=hippo__wire_dot_v1_dot_worker__pb2.JoinPoolResponse.FromString,
+                _registered_method=True)
         self.RegisterWorker = channel.unary_unary(
                 '/hippo.v1.WorkerService/RegisterWorker',
                 request_serializer=hippo__wire_dot_v1_dot_worker__pb2.RegisterWorkerRequest.SerializeToString,
@@ -55,6 +60,13 @@ class WorkerServiceStub:
 class WorkerServiceServicer:
     """For worker daemons, with a token of role `worker`.
     """
+
+    def JoinPool(self, request, context):
+        """Gets a worker a token of its own; called with a token to join with.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
     def RegisterWorker(self, request, context):
         """Makes the worker known and settles which of its leases still stand.
@@ -80,6 +92,11 @@ class WorkerServiceServicer:
 
 def add_WorkerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'JoinPool': grpc.unary_unary_rpc_method_handler(
+                    servicer.JoinPool,
+                    request_deserializer=hippo__wire_dot_v1_dot_worker__pb2.JoinPoolRequest.FromString,
+                    response_serializer=hippo__wire_dot_v1_dot_worker__pb2.JoinPoolResponse.SerializeToString,
+            ),
             'RegisterWorker': grpc.unary_unary_rpc_method_handler(
                     servicer.RegisterWorker,
                     request_deserializer=hippo__wire_dot_v1_dot_worker__pb2.RegisterWorkerRequest.FromString,
@@ -106,6 +123,33 @@ def add_WorkerServiceServicer_to_server(servicer, server):
 class WorkerService:
     """For worker daemons, with a token of role `worker`.
     """
+
+    @staticmethod
+    def JoinPool(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hippo.v1.WorkerService/JoinPool',
+            hippo__wire_dot_v1_dot_worker__pb2.JoinPoolRequest.SerializeToString,
+            hippo__wire_dot_v1_dot_worker__pb2.JoinPoolResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def RegisterWorker(request,

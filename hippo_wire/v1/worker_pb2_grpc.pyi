@@ -33,6 +33,8 @@ class WorkerServiceStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> WorkerServiceAsyncStub: ...
+    JoinPool: _grpc.UnaryUnaryMultiCallable[_worker_pb2.JoinPoolRequest, _worker_pb2.JoinPoolResponse]
+    """Gets a worker a token of its own; called with a token to join with."""
     RegisterWorker: _grpc.UnaryUnaryMultiCallable[_worker_pb2.RegisterWorkerRequest, _worker_pb2.RegisterWorkerResponse]
     """Makes the worker known and settles which of its leases still stand."""
     Work: _grpc.StreamStreamMultiCallable[_worker_pb2.WorkRequest, _worker_pb2.WorkResponse]
@@ -45,6 +47,8 @@ class WorkerServiceAsyncStub(WorkerServiceStub):
     """For worker daemons, with a token of role `worker`."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
+    JoinPool: _aio.UnaryUnaryMultiCallable[_worker_pb2.JoinPoolRequest, _worker_pb2.JoinPoolResponse]  # type: ignore[assignment]
+    """Gets a worker a token of its own; called with a token to join with."""
     RegisterWorker: _aio.UnaryUnaryMultiCallable[_worker_pb2.RegisterWorkerRequest, _worker_pb2.RegisterWorkerResponse]  # type: ignore[assignment]
     """Makes the worker known and settles which of its leases still stand."""
     Work: _aio.StreamStreamMultiCallable[_worker_pb2.WorkRequest, _worker_pb2.WorkResponse]  # type: ignore[assignment]
@@ -54,6 +58,14 @@ class WorkerServiceAsyncStub(WorkerServiceStub):
 
 class WorkerServiceServicer(metaclass=_abc_1.ABCMeta):
     """For worker daemons, with a token of role `worker`."""
+
+    @_abc_1.abstractmethod
+    def JoinPool(
+        self,
+        request: _worker_pb2.JoinPoolRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_worker_pb2.JoinPoolResponse, _abc.Awaitable[_worker_pb2.JoinPoolResponse]]:
+        """Gets a worker a token of its own; called with a token to join with."""
 
     @_abc_1.abstractmethod
     def RegisterWorker(

@@ -79,14 +79,16 @@ CREATE TABLE tokens (
     created_at timestamptz DEFAULT now() NOT NULL,
     expires_at timestamptz,
     revoked_at timestamptz,
-    CONSTRAINT ck_tokens_role CHECK (role IN ('viewer', 'editor', 'admin', 'worker'))
+    uses_left integer,
+    CONSTRAINT ck_tokens_role CHECK (role IN ('viewer', 'editor', 'admin', 'worker', 'join'))
 );
 COMMENT ON TABLE tokens IS 'Who may do what.';
 COMMENT ON COLUMN tokens.id IS 'its number';
 COMMENT ON COLUMN tokens.name IS 'who or what holds it';
 COMMENT ON COLUMN tokens.project IS 'where it is valid';
-COMMENT ON COLUMN tokens.role IS 'viewer, editor, admin or worker';
+COMMENT ON COLUMN tokens.role IS 'viewer, editor, admin, worker or join';
 COMMENT ON COLUMN tokens.secret_hash IS 'digest of the secret, which is not kept';
 COMMENT ON COLUMN tokens.created_at IS 'when it was made';
 COMMENT ON COLUMN tokens.expires_at IS 'from when on it is refused; none: never';
 COMMENT ON COLUMN tokens.revoked_at IS 'when it was revoked';
+COMMENT ON COLUMN tokens.uses_left IS 'of a join token: how many workers may still join with it';

@@ -7,6 +7,7 @@ import subprocess
 from typing import Any
 
 from tests.acceptance.conftest import COMMAND, Pool, environment
+from tests.waiting import until
 
 STUDY = """
 import hippo_client as hippo
@@ -21,7 +22,7 @@ study = hippo.Study(
 
 
 def test_a_study_is_trained_over_tls_by_whoever_logged_in(pool: Pool) -> None:
-    """`hippo certs init`, a server that wants certificates of its callers, a worker and a person who have some."""
+    """`hippo certs init`, a server that wants certificates of its callers, a worker that joins, and a person."""
     home = pool.path / "person"
 
     def hippo(*arguments: str, given: str = "") -> Any:
@@ -48,13 +49,27 @@ def test_a_study_is_trained_over_tls_by_whoever_logged_in(pool: Pool) -> None:
         *("--ca", str(certs / "ca.pem")),
         *("--cert", str(certs / "client.pem"), "--key", str(certs / "client.key")),
     ]
-    pool.start_worker("encrypted", 1, *ours)
-    token = (pool.path / "server" / "admin.token").read_text()
-    assert hippo("login", pool.address, *ours, given=token)["role"] == "admin"
-    assert token.strip() not in (pool.path / "server.log").read_text()
+    owner = (pool.path / "server" / "admin.token").read_text()
+    assert hippo("login", pool.address, *ours, given=owner)["role"] == "admin"
+    joining = hippo("token", "create", "pool", "--role", "join", "--uses", "1", "--expires", "1h")["secret"]
+    editor = hippo("token", "create", "ada", "--role", "editor")["secret"]
+    (pool.path / "join.token").write_text(joining)
+    pool.start_worker("encrypted", 1, *ours, "--join-token-file", str(pool.path / "join.token"))
+    assert hippo("login", pool.address, *ours, given=editor)["user"] == "ada"
     (pool.folder / "study.py").write_text(STUDY)
     hippo("submit", "study.py", "--watch")
     found = hippo("study", "show", "study")
     assert (found["state"], found["trials"]["completed"]) == ("completed", 2)
     assert (found["savings"]["steps_trained"], found["savings"]["steps_without_sharing"]) == (4, 6)
     assert hippo("logout") == {"server": pool.address}
+    own = (pool.path / "encrypted" / "worker.token").read_text().strip()
+    for secret in (owner.strip(), joining, editor, own):
+        for log in pool.path.glob("*.log"):
+            assert secret not in log.read_text()
+    assert pool.end("encrypted") == 0
+    pool.start_worker("encrypted", 1, *ours, "--join-token-file", str(pool.path / "join.token"))
+    again = {"encrypted"}
+    until(
+        lambda: again == {w for (w,) in pool.query("SELECT name FROM workers WHERE state = 'live'")},
+        "the worker",
+    )

@@ -21,7 +21,7 @@ from sqlalchemy import (
 
 from hippo_server.store.tables.columns import metadata, moment, one_of
 
-ROLES = ("viewer", "editor", "admin", "worker")
+ROLES = ("viewer", "editor", "admin", "worker", "join")
 
 journal = Table(
     "journal",
@@ -97,13 +97,14 @@ tokens = Table(
     Column("id", BigInteger, Identity(always=True), primary_key=True, comment="its number"),
     Column("name", Text, nullable=False, unique=True, comment="who or what holds it"),
     Column("project", Text, ForeignKey("projects.name"), nullable=False, comment="where it is valid"),
-    Column("role", Text, nullable=False, comment="viewer, editor, admin or worker"),
+    Column("role", Text, nullable=False, comment="viewer, editor, admin, worker or join"),
     Column(
         "secret_hash", Text, nullable=False, unique=True, comment="digest of the secret, which is not kept"
     ),
     moment("created_at", "when it was made", now=True),
     moment("expires_at", "from when on it is refused; none: never"),
     moment("revoked_at", "when it was revoked"),
+    Column("uses_left", Integer, comment="of a join token: how many workers may still join with it"),
     one_of("role", ROLES),
     comment="Who may do what.",
 )

@@ -13,7 +13,6 @@ import pytest
 
 from hippo_core.engine.decision import EngineSettings
 from hippo_core.study import StudySpec
-from hippo_server.auth.tokens import new_secret, secret_hash
 from hippo_server.proposals.processes import Proposers
 from hippo_server.server import Server
 from hippo_server.settings import Settings
@@ -21,6 +20,7 @@ from hippo_server.store import Store
 from hippo_server.tls import TlsFiles
 from hippo_wire.channel import Connection
 from hippo_wire.convert import dump
+from hippo_wire.secrets import new_secret, secret_hash
 from hippo_wire.tls import Trust
 from hippo_wire.v1 import study_pb2
 from tests.studies import grid

@@ -35,7 +35,8 @@ EXPECTED = {
     **{WORKERS + name: {"worker"} for name in ("RegisterWorker", "Work", "AppendLog")},
     ADMIN + "GetServer": VIEWERS | {"worker"},
     ADMIN + "ListWorkers": VIEWERS,
-    ADMIN + "DrainWorker": {"admin"},
+    **{ADMIN + name: {"admin"} for name in ("DrainWorker", "CreateToken", "ListTokens", "RevokeToken")},
+    WORKERS + "JoinPool": {"join"},
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": VIEWERS | {"worker"},
     "/grpc.health.v1.Health/Check": None,
     "/grpc.health.v1.Health/Watch": None,
@@ -88,7 +89,7 @@ def test_each_method_lets_in_those_of_the_table_and_nobody_else(server):
     server.store.revoke_token("revoked")
     revoked = server.new_token("revoked-too", "admin")
     server.store.revoke_token("revoked-too")
-    tokens = {role: server.token(role) for role in ("viewer", "editor", "admin", "worker")}
+    tokens = {role: server.token(role) for role in ("viewer", "editor", "admin", "worker", "join")}
     strangers = [None, "", "hippo_wrong", expired, revoked, tokens["admin"][:-1], tokens["admin"] + "x"]
     found = {}
     with grpc.insecure_channel(server.address) as channel:

@@ -9,8 +9,9 @@ import pytest
 
 from hippo_core.errors import InvalidStudy
 from hippo_server.auth.roles import Role, least_words
-from hippo_server.auth.tokens import TokenBook, Unauthenticated, new_secret, read_or_make, secret_hash
+from hippo_server.auth.tokens import TokenBook, Unauthenticated, read_or_make
 from hippo_server.store import Token
+from hippo_wire.secrets import new_secret, secret_hash
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -25,6 +26,7 @@ def token(secret: str, **changes: object) -> Token:
         "created_at": NOW - SECOND,
         "expires_at": None,
         "revoked_at": None,
+        "uses_left": None,
     }
     return Token(**(fields | changes))
 

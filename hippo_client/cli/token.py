@@ -1,0 +1,155 @@
+"""``hippo token``: who may do what on a server."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hippo_client.cli.connection import connect
+from hippo_client.cli.lazy import NounGroup
+from hippo_client.cli.study import json_option
+from hippo_client.cli.terminal import print_json, say
+from hippo_client.cli.whole_number import WholeNumber
+
+if TYPE_CHECKING:
+    from google.protobuf.timestamp_pb2 import Timestamp
+
+    from hippo_wire.v1 import admin_pb2
+
+ROLES = ("viewer", "editor", "admin", "worker", "join")
+UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+
+
+@click.group(cls=NounGroup, missing_verb="ls")
+def token() -> None:
+    """Make, list and revoke tokens: who may do what."""
+
+
+def _lifetime(context: click.Context, parameter: click.Parameter, text: str) -> timedelta | None:
+    if text == "never":
+        return None
+    found = re.fullmatch(r"([1-9][0-9]{0,5})([mhd])", text)
+    if found is None:
+        raise click.BadParameter(f"{text!r} is no time: write 30m, 12h, 90d or never.")
+    return timedelta(**{UNITS[found[2]]: int(found[1])})
+
+
+@token.command()
+@click.argument("name")
+@click.option(
+    "--role",
+    type=click.Choice(ROLES),
+    required=True,
+    help="viewer reads, editor submits, admin manages, worker trains; join gets workers tokens of their own.",
+)
+@click.option("--project", help="Where it is valid; by default in your project.")
+@click.option(
+    "--expires",
+    callback=_lifetime,
+    default="90d",
+    show_default=True,
+    metavar="TIME",
+    help="30m, 12h, 90d or never.",
+)
+@click.option(
+    "--uses", type=WholeNumber(1, 10_000), help="How many workers may join with it, of a join token."
+)
+@json_option
+def create(
+    name: str, role: str, project: str | None, expires: timedelta | None, uses: int | None, as_json: bool
+) -> None:
+    """Make a token and print it. It is shown this once, and kept nowhere.
+
+    Example: hippo token create ada --role editor > ada.token
+    """
+    from hippo_client.cli import calls
+    from hippo_wire.secrets import new_secret
+
+    secret = new_secret()
+    until = None if expires is None else datetime.now(UTC) + expires
+    with connect() as client:
+        made = token_json(calls.create_token(client, name, role, project or "", secret, until, uses))
+    if as_json:
+        print_json({**made, "secret": secret})
+        return
+    click.echo(secret)
+    say(f"{name} is {role} of the project {made['project']}, until {_day(made['expires_at'])}.")
+
+
+@token.command("ls")
+@json_option
+def list_all(as_json: bool) -> None:
+    """List the tokens, without their secrets."""
+    from hippo_client.cli import calls
+    from hippo_client.cli.tables import columns_of, print_table
+
+    with connect() as client:
+        tokens = [token_json(each) for each in calls.list_tokens(client)]
+    if as_json:
+        print_json(tokens)
+        return
+    rows = [
+        (
+            each["token"],
+            each["role"],
+            each["project"],
+            _day(each["created_at"]),
+            _day(each["expires_at"]),
+            _state(each),
+        )
+        for each in tokens
+    ]
+    headings = ("TOKEN", "ROLE", "PROJECT", "MADE", "EXPIRES", "STATE")
+    print_table(columns_of(headings, rows, cuttable=("TOKEN", "PROJECT")), "--json shows them")
+
+
+@token.command()
+@click.argument("name")
+@json_option
+def revoke(name: str, as_json: bool) -> None:
+    """End a token. Calls and streams with it are refused within seconds.
+
+    Example: hippo token revoke ada
+    """
+    from hippo_client.cli import calls
+
+    with connect() as client:
+        calls.revoke_token(client, name)
+    if as_json:
+        print_json({"revoked": name})
+    else:
+        click.echo(f"The token {name} is revoked.")
+
+
+def token_json(message: admin_pb2.Token) -> dict[str, Any]:
+    """The token as ``hippo token ls --json`` prints it."""
+
+    def moment(field: str) -> str | None:
+        found: Timestamp = getattr(message, field)
+        return found.ToDatetime(UTC).isoformat() if message.HasField(field) else None  # type: ignore[arg-type]
+
+    return {
+        "token": message.name,
+        "role": message.role,
+        "project": message.project,
+        "created_at": moment("create_time"),
+        "expires_at": moment("expire_time"),
+        "revoked_at": moment("revoke_time"),
+        "uses_left": message.uses_left if message.HasField("uses_left") else None,
+    }
+
+
+def _day(moment: str | None) -> str:
+    return "never" if moment is None else moment[:10]
+
+
+def _state(found: dict[str, Any]) -> str:
+    if found["revoked_at"] is not None:
+        return f"revoked {_day(found['revoked_at'])}"
+    if found["expires_at"] is not None and datetime.fromisoformat(found["expires_at"]) <= datetime.now(UTC):
+        return "expired"
+    left = found["uses_left"]
+    return "valid" if left is None else f"{left} more may join"

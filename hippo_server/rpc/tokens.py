@@ -1,0 +1,137 @@
+"""Tokens, as administrators and joining workers ask for them.
+
+An administrator of the project ``default``, who has the server's home, manages the tokens of all projects; one of
+another project those of that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from datetime import UTC, datetime
+
+from hippo_core.errors import InvalidStudy, NotAllowed, NotFound
+from hippo_server.auth.roles import Role
+from hippo_server.auth.tokens import Identity, TokenBook, worker_token_name
+from hippo_server.driver import Driver
+from hippo_server.settings import PROJECT
+from hippo_server.store import Token
+from hippo_wire.render import timestamp
+from hippo_wire.secrets import check_hash
+from hippo_wire.v1 import admin_pb2, worker_pb2
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,99}")
+MOST_USES = 10_000
+
+
+class Tokens:
+    """Makes, lists and ends tokens.
+
+    Args:
+        driver: Knows those that are valid, and where they are kept.
+    """
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+
+    async def create(self, request: admin_pb2.CreateTokenRequest, who: Identity) -> admin_pb2.Token:
+        """Makes a token.
+
+        Raises:
+            InvalidStudy: It cannot be as it is asked for.
+            NotAllowed: It would be valid in a project that is not the asker's.
+            Conflict: There is one of that name.
+        """
+        for field, text in (("name", request.name), ("project", request.project or who.project)):
+            if not NAME.fullmatch(text):
+                raise InvalidStudy(
+                    field,
+                    f"{text!r} is no name of a {field}",
+                    "Use letters, digits, dots, dashes and @; at most 100.",
+                )
+        project = request.project or who.project
+        _require_reach(who, project)
+        if request.role not in set(Role):
+            raise InvalidStudy(
+                "role",
+                f"{request.role!r} is no role",
+                f"Choose one of {', '.join(role.value for role in Role)}.",
+            )
+        expires = request.expire_time.ToDatetime(UTC) if request.HasField("expire_time") else None
+        if expires is not None and expires <= datetime.now(UTC):
+            raise InvalidStudy("expires", "lies in the past")
+        uses = request.uses if request.HasField("uses") else None
+        if (request.role == Role.JOIN) != (uses is not None):
+            raise InvalidStudy(
+                "uses", "says how many workers may join: a token of role join has it, and no other"
+            )
+        if uses is not None and not 0 < uses <= MOST_USES:
+            raise InvalidStudy("uses", f"must be from 1 to {MOST_USES}, not {uses}")
+        made = await asyncio.to_thread(
+            self._driver.store.create_token,
+            request.name,
+            request.role,
+            project,
+            check_hash(request.secret_hash),
+            expires_at=expires,
+            uses=uses,
+        )
+        await self._read_again()
+        return _message(made)
+
+    async def listed(self, who: Identity) -> list[admin_pb2.Token]:
+        """The tokens that the asker manages, oldest first."""
+        found = await asyncio.to_thread(self._driver.store.find_tokens)
+        return [_message(each) for each in found if _reaches(who, each.project)]
+
+    async def revoke(self, name: str, who: Identity) -> None:
+        """Ends a token.
+
+        Raises:
+            NotFound: The asker manages none of that name.
+        """
+        found = await asyncio.to_thread(self._driver.store.find_tokens)
+        if not any(each.name == name and _reaches(who, each.project) for each in found):
+            raise NotFound(f"there is no token '{name}'.", "`hippo token ls` lists them.")
+        await asyncio.to_thread(self._driver.store.revoke_token, name)
+        await self._read_again()
+
+    async def join(self, request: worker_pb2.JoinPoolRequest, who: Identity) -> None:
+        """Makes the token of a worker that has shown a token to join with.
+
+        Raises:
+            InvalidStudy: The worker has no name that can be one.
+            NotAllowed: As many workers have joined as may.
+        """
+        name = worker_token_name(request.worker)
+        await asyncio.to_thread(
+            self._driver.store.join_pool, who.secret_hash, name, check_hash(request.secret_hash)
+        )
+        await self._read_again()
+
+    async def _read_again(self) -> None:
+        self._driver.tokens = TokenBook(await asyncio.to_thread(self._driver.store.find_tokens))
+
+
+def _reaches(who: Identity, project: str) -> bool:
+    return project == who.project or who.project == PROJECT
+
+
+def _require_reach(who: Identity, project: str) -> None:
+    if not _reaches(who, project):
+        raise NotAllowed(
+            f"'{who.user}' is an administrator of the project {who.project}, not of {project}.",
+            "Use a token of an administrator there, or of the project default.",
+        )
+
+
+def _message(token: Token) -> admin_pb2.Token:
+    return admin_pb2.Token(
+        name=token.name,
+        role=token.role,
+        project=token.project,
+        create_time=timestamp(token.created_at),
+        expire_time=timestamp(token.expires_at),
+        revoke_time=timestamp(token.revoked_at),
+        uses_left=token.uses_left,
+    )
