@@ -53,7 +53,7 @@ def read_login(home: Home) -> Login | None:
             token=said["token"],
             trust=None if trust is None else Trust(**{name: pem.encode() for name, pem in trust.items()}),
         )
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise NotAllowed(f"{file} cannot be read: {error.strerror}.", "Log in again: hippo login.") from error

@@ -11,6 +11,7 @@ import socket
 from prometheus_client import CollectorRegistry
 
 from hippo_core.errors import InvalidStudy
+from hippo_server.audit import Audit
 from hippo_server.auth.roles import Role
 from hippo_server.auth.tokens import TokenBook, read_or_make
 from hippo_server.databases import Database, EmbeddedDatabase, GivenDatabase
@@ -50,6 +51,8 @@ class Server:
         self._grpc: GrpcServer | None = None
         self._http: HttpServer | None = None
         self._following: list[asyncio.Task[None]] = []
+        self._audit: Audit | None = None
+        self._auditing: asyncio.Task[None] | None = None
 
     @property
     def driver(self) -> Driver:
@@ -97,13 +100,15 @@ class Server:
         await asyncio.to_thread(self._make_tokens, driver)
         logs = UserLogs(settings.lease_logs)
         bundles = Bundles(driver.storage, settings.folder / "uploads")
-        tokens = Tokens(driver)
+        tokens, self._audit = Tokens(driver), Audit(driver.store.add_calls)
         self._grpc = GrpcServer(
             driver,
             StudyService(driver, bundles, logs),
             WorkerService(driver, tokens, logs, driver.storage_address),
             AdminService(driver, tokens, await asyncio.to_thread(driver.store.version)),
+            self._audit,
         )
+        self._auditing = asyncio.create_task(self._audit.keep_writing())
         credentials = None if certificates is None else certificates.grpc_credentials()
         grpc_port = await self._grpc.start(settings.host, settings.grpc_port, credentials)
         self._following.append(asyncio.create_task(self._grpc.follow_health()))
@@ -125,6 +130,9 @@ class Server:
             self._driver.close_streams()
         if self._grpc is not None:
             await self._grpc.stop(self.settings.grace_seconds)
+        if self._audit is not None and self._auditing is not None:
+            self._audit.close()
+            await self._auditing
         if self._driver is not None:
             await self._driver.stop()
         if self._http is not None:

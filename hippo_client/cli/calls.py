@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _STUDIES_PER_PAGE = 100
 _TRIALS_PER_PAGE = 1000
+_CALLS_PER_PAGE = 1000
 
 
 def get_study(client: Client, name: str) -> study_pb2.Study:
@@ -195,3 +196,17 @@ def list_tokens(client: Client) -> list[admin_pb2.Token]:
 def revoke_token(client: Client, name: str) -> None:
     """End a token."""
     client.connection.admin.RevokeToken(admin_pb2.RevokeTokenRequest(name=name))
+
+
+def list_calls(client: Client, actor: str, limit: int, *, denied: bool) -> list[admin_pb2.AuditedCall]:
+    """At most so many calls of the audit log, newest first."""
+    found: list[admin_pb2.AuditedCall] = []
+    token = ""
+    while True:
+        size = min(limit - len(found), _CALLS_PER_PAGE)
+        request = admin_pb2.ListCallsRequest(actor=actor, denied=denied, page_size=size, page_token=token)
+        page = client.connection.admin.ListCalls(request)
+        found.extend(page.calls)
+        token = page.next_page_token
+        if not token or len(found) >= limit:
+            return found

@@ -226,18 +226,17 @@ def port_free(name: str, port: int, home: Home) -> Finding:
 
 def server_reachable(home: Home) -> Finding:
     """Whether the server that is named, or this home's, answers and accepts the token."""
-    from hippo_client.cli.connection import named_server
+    from hippo_client.cli import calls
+    from hippo_client.cli.connection import connect, named_server
     from hippo_client.local import running_server
 
-    named = named_server()
-    if named is None and running_server(home) is None:
-        return Finding(
-            check="server", ok=True, found="none is named or running; commands start one when needed"
-        )
-    from hippo_client.cli import calls
-    from hippo_client.cli.connection import connect
-
+    named = None
     try:
+        named = named_server()
+        if named is None and running_server(home) is None:
+            return Finding(
+                check="server", ok=True, found="none is named or running; commands start one when needed"
+            )
         with connect() as client:
             about = calls.get_server(client)
     except HippoError as error:

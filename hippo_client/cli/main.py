@@ -28,6 +28,7 @@ _AT = "hippo_client.cli."
         "login": (_AT + "login:login", "Use a server elsewhere from now on."),
         "logout": (_AT + "login:logout", "Forget it, and the token for it."),
         "token": (_AT + "token:token", "Make, list and revoke tokens: who may do what."),
+        "audit": (_AT + "audit:audit", "Show who asked the server for what, and what was refused."),
         "certs": (_AT + "certs:certs", "Make certificates, so that others may reach the server."),
         "check": (_AT + "check:check", "Prove that a trainer can be interrupted and shared."),
         "verify": (_AT + "verify:verify", "Train one trial alone again and compare, bit by bit."),

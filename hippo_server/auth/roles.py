@@ -70,8 +70,16 @@ METHOD_ROLES: Mapping[str, frozenset[Role]] = {
     "/hippo.v1.AdminService/CreateToken": ADMINS,
     "/hippo.v1.AdminService/ListTokens": ADMINS,
     "/hippo.v1.AdminService/RevokeToken": ADMINS,
+    "/hippo.v1.AdminService/ListCalls": ADMINS,
     REFLECTION: EVERYBODY,
 }
+
+#: Calls that change something for somebody, and are written down; those of workers are in the journal.
+AUDITED = frozenset(
+    method
+    for method, roles in METHOD_ROLES.items()
+    if roles in (EDITORS, ADMINS, JOINERS) and "List" not in method
+)
 
 #: The one page of HTTP that shows data.
 METRICS_ROLES = EVERYBODY

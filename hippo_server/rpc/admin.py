@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from importlib.metadata import version
 
 from hippo_core.engine import views
@@ -10,7 +11,10 @@ from hippo_core.engine.engine import Engine, Result
 from hippo_server.answers import asked
 from hippo_server.driver import Driver
 from hippo_server.rpc.gate import Context, caller
+from hippo_server.rpc.paging import page_position, page_size
 from hippo_server.rpc.tokens import Tokens
+from hippo_server.settings import PROJECT
+from hippo_server.store.audit import Audited
 from hippo_wire import render
 from hippo_wire.v1 import admin_pb2, admin_pb2_grpc
 
@@ -87,3 +91,38 @@ class AdminService(admin_pb2_grpc.AdminServiceServicer):
         """Ends a token."""
         await self._tokens.revoke(request.name, caller())
         return admin_pb2.RevokeTokenResponse()
+
+    async def ListCalls(  # noqa: N802
+        self, request: admin_pb2.ListCallsRequest, context: Context
+    ) -> admin_pb2.ListCallsResponse:
+        """Lists calls of the audit log: those of the asker's project, or of all for the project default."""
+        who, size = caller(), page_size(request.page_size, 100, 1000)
+        found = await asyncio.to_thread(
+            self._driver.store.find_calls,
+            project=None if who.project == PROJECT else who.project,
+            actor=request.actor or None,
+            denied=request.denied,
+            before=page_position(request.page_token),
+            limit=size + 1,
+        )
+        return admin_pb2.ListCallsResponse(
+            calls=[_call(each) for each in found[:size]],
+            next_page_token=str(found[size - 1].id) if len(found) > size else "",
+        )
+
+
+def _call(found: Audited) -> admin_pb2.AuditedCall:
+    call = found.call
+    return admin_pb2.AuditedCall(
+        id=found.id,
+        answer_time=render.timestamp(call.at),
+        actor=call.actor,
+        role=call.role,
+        project=call.project,
+        peer=call.peer,
+        method=call.method,
+        subject=call.subject,
+        request_id=call.request_id,
+        digest=call.digest,
+        result=call.result,
+    )

@@ -17,10 +17,12 @@ from typing import Any, NoReturn
 import grpc
 
 from hippo_core.errors import HippoError, InvalidStudy, NotAllowed
+from hippo_server.audit import Audit
 from hippo_server.auth.roles import METHOD_ROLES, OPEN_METHODS, least_words
 from hippo_server.auth.tokens import Identity, Unauthenticated
 from hippo_server.driver import Driver
-from hippo_server.metrics import Metrics
+from hippo_server.rpc.auditing import audited
+from hippo_server.store.audit import UNAUTHENTICATED
 from hippo_wire.errors import to_wire
 
 log = logging.getLogger(__name__)
@@ -31,12 +33,14 @@ LOOK_SECONDS = 2.0
 Handler = Any  # grpc.RpcMethodHandler, whose behaviours have no types
 Context = Any  # grpc.aio.ServicerContext; generated servicers expect a type of their own
 
-_caller: ContextVar[Identity] = ContextVar("caller")
+_caller: ContextVar[Identity | None] = ContextVar("caller", default=None)
 
 
 def caller() -> Identity:
     """Who makes the call that is being answered."""
-    return _caller.get()
+    who = _caller.get()
+    assert who is not None, "the gate lets nobody in whom it does not know"
+    return who
 
 
 class Gate(grpc.aio.ServerInterceptor):
@@ -44,12 +48,13 @@ class Gate(grpc.aio.ServerInterceptor):
 
     Args:
         driver: Knows the tokens.
-        metrics: Counts calls.
+        audit: Hears of calls that change something, and of those that are refused.
     """
 
-    def __init__(self, driver: Driver, metrics: Metrics) -> None:
+    def __init__(self, driver: Driver, audit: Audit) -> None:
         self._driver = driver
-        self._metrics = metrics
+        self._metrics = driver.metrics
+        self._audit = audit
 
     async def intercept_service(
         self,
@@ -86,8 +91,9 @@ class Gate(grpc.aio.ServerInterceptor):
                     raise InvalidStudy("deadline", "the call has none", "Give each call a timeout.")
                 response = await behaviour(request, context)
             except Exception as error:  # noqa: BLE001 - every error is put into words for the caller
-                await self._refuse(method, context, error, time.perf_counter() - began)
+                await self._refuse(method, context, error, time.perf_counter() - began, request)
             self._metrics.call(method, "OK", time.perf_counter() - began)
+            self._write_down(method, context, request, "OK")
             return response
 
         return answer
@@ -105,7 +111,7 @@ class Gate(grpc.aio.ServerInterceptor):
                         if inspect.isasyncgen(responses):
                             await responses.aclose()
             except Exception as error:  # noqa: BLE001 - every error is put into words for the caller
-                await self._refuse(method, context, error, None)
+                await self._refuse(method, context, error, None, request)
             self._metrics.call(method, "OK", None)
 
         return answer
@@ -142,7 +148,9 @@ class Gate(grpc.aio.ServerInterceptor):
         return self._driver.tokens.identify(metadata.get("authorization"))
 
     def _admit(self, method: str, context: Context) -> None:
+        _caller.set(None)
         identity = self._identify(context)
+        _caller.set(identity)
         allowed = METHOD_ROLES.get(method, frozenset())
         if identity.role not in allowed:
             raise NotAllowed(
@@ -150,17 +158,23 @@ class Gate(grpc.aio.ServerInterceptor):
                 f" '{identity.user}' is {identity.role.value}.",
                 "Use another token.",
             )
-        _caller.set(identity)
+
+    def _write_down(self, method: str, context: Context, request: Any, result: str) -> None:
+        call = audited(method, context.peer(), _caller.get(), request, result)
+        if call is not None:
+            self._audit.note(call)
 
     async def _refuse(
-        self, method: str, context: Context, error: Exception, seconds: float | None
+        self, method: str, context: Context, error: Exception, seconds: float | None, request: Any
     ) -> NoReturn:
         if isinstance(error, grpc.aio.AbortError):
             raise error
         if not isinstance(error, HippoError):
             log.error("call_failed method=%s", method, exc_info=error)
             error = HippoError("the server failed at this call.", "Its log says more.")
-        wire = to_wire(error, unauthenticated=isinstance(error, Unauthenticated))
+        unknown = isinstance(error, Unauthenticated)
+        self._write_down(method, context, request, UNAUTHENTICATED if unknown else error.code)
+        wire = to_wire(error, unauthenticated=unknown)
         self._metrics.call(method, wire.code.name, seconds)
         await context.abort(wire.code, wire.details, wire.metadata)
         raise AssertionError("abort raises")

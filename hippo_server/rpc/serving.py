@@ -9,6 +9,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_reflection.v1alpha._async import ReflectionServicer
 
 from hippo_core.errors import Conflict
+from hippo_server.audit import Audit
 from hippo_server.driver import Driver
 from hippo_server.rpc.admin import AdminService
 from hippo_server.rpc.gate import Gate
@@ -41,15 +42,21 @@ class GrpcServer:
         studies: The service for clients.
         workers: The service for workers.
         admin: The service for administrators.
+        audit: Hears of calls that change something, and of those that are refused.
     """
 
     def __init__(
-        self, driver: Driver, studies: StudyService, workers: WorkerService, admin: AdminService
+        self,
+        driver: Driver,
+        studies: StudyService,
+        workers: WorkerService,
+        admin: AdminService,
+        audit: Audit,
     ) -> None:
         self._driver = driver
         self._health = HealthServicer()
         self._server = grpc.aio.server(
-            interceptors=(Gate(driver, driver.metrics),), options=OPTIONS, maximum_concurrent_rpcs=2000
+            interceptors=(Gate(driver, audit),), options=OPTIONS, maximum_concurrent_rpcs=2000
         )
         study_pb2_grpc.add_StudyServiceServicer_to_server(studies, self._server)
         worker_pb2_grpc.add_WorkerServiceServicer_to_server(workers, self._server)

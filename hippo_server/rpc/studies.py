@@ -33,7 +33,6 @@ from hippo_core.engine.explanation import TrialStory, explain
 from hippo_core.engine.lookup import find_study
 from hippo_core.engine.studies import Submitted, TrialExtended, TrialsRetried
 from hippo_core.engine.trial_paths import CheckpointRef
-from hippo_core.errors import InvalidStudy
 from hippo_core.probes import number_of
 from hippo_core.study import StudySpec
 from hippo_server.answers import asked, require_request_id
@@ -44,6 +43,7 @@ from hippo_server.rpc.bundles import Bundles
 from hippo_server.rpc.checkpoints import stream_checkpoint
 from hippo_server.rpc.exports import export_study
 from hippo_server.rpc.gate import Context, caller
+from hippo_server.rpc.paging import page_position, page_size
 from hippo_server.rpc.rendering import rendered
 from hippo_server.rpc.watching import watch
 from hippo_server.user_logs import UserLogs
@@ -467,27 +467,3 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
         method = type(command).__name__
         given = await self._driver.current().change(command, who.user, asked(method, request, who), make)
         return kind.FromString(given)
-
-
-def page_size(asked_for: int, default: int, most: int) -> int:
-    """How many a page holds.
-
-    Raises:
-        InvalidStudy: Less than none, or more than the most.
-    """
-    if not 0 <= asked_for <= most:
-        raise InvalidStudy("page_size", f"{asked_for} is not between 0 and {most}", f"0 means {default}.")
-    return asked_for or default
-
-
-def page_position(token: str) -> int | None:
-    """Where a page begins; None: at the beginning.
-
-    Raises:
-        InvalidStudy: The token is not one that was given out.
-    """
-    if not token:
-        return None
-    if not token.isdecimal() or len(token) > 19:
-        raise InvalidStudy("page_token", f"{token[:40]!r} was not given out here", "Begin without one.")
-    return int(token)

@@ -18,7 +18,8 @@ from hippo_core.engine import journal
 from hippo_core.engine.events import Event, StudyDeleted
 from hippo_core.engine.explanation import Told, Training
 from hippo_core.errors import Unavailable
-from hippo_server.store import tokens
+from hippo_server.store import audit, tokens
+from hippo_server.store.audit import Audited, Call
 from hippo_server.store.batch import Batch, Open, OpenRequest
 from hippo_server.store.database import Database
 from hippo_server.store.deletion import delete_study, forget_checkpoints
@@ -401,6 +402,18 @@ class Store:
     def find_tokens(self) -> list[Token]:
         """All tokens, oldest first, also those that are no longer valid."""
         return tokens.find_tokens(self._database)
+
+    def add_calls(self, calls: Sequence[Call]) -> None:
+        """Adds calls to the audit log."""
+        audit.add_calls(self._database, calls)
+
+    def find_calls(
+        self, *, project: str | None, actor: str | None, denied: bool, before: int | None, limit: int
+    ) -> list[Audited]:
+        """Calls of the audit log, newest first; see ``hippo_server.store.audit.find_calls``."""
+        return audit.find_calls(
+            self._database, project=project, actor=actor, denied=denied, before=before, limit=limit
+        )
 
     def revoke_token(self, name: str) -> None:
         """Revokes a token; it stays listed.

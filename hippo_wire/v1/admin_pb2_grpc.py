@@ -65,6 +65,11 @@ class AdminServiceStub:
                 request_serializer=hippo__wire_dot_v1_dot_admin__pb2.RevokeTokenRequest.SerializeToString,
                 response_deserializer=hippo__wire_dot_v1_dot_admin__pb2.RevokeTokenResponse.FromString,
                 _registered_method=True)
+        self.ListCalls = channel.unary_unary(
+                '/hippo.v1.AdminService/ListCalls',
+                request_serializer=hippo__wire_dot_v1_dot_admin__pb2.ListCallsRequest.SerializeToString,
+                response_deserializer=hippo__wire_dot_v1_dot_admin__pb2.ListCallsResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServiceServicer:
@@ -113,6 +118,13 @@ class AdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListCalls(self, request, context):
+        """Lists calls that changed something, and calls that were refused for who asked.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -145,6 +157,11 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.RevokeToken,
                     request_deserializer=hippo__wire_dot_v1_dot_admin__pb2.RevokeTokenRequest.FromString,
                     response_serializer=hippo__wire_dot_v1_dot_admin__pb2.RevokeTokenResponse.SerializeToString,
+            ),
+            'ListCalls': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListCalls,
+                    request_deserializer=hippo__wire_dot_v1_dot_admin__pb2.ListCallsRequest.FromString,
+                    response_serializer=hippo__wire_dot_v1_dot_admin__pb2.ListCallsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -310,6 +327,33 @@ class AdminService:
             '/hippo.v1.AdminService/RevokeToken',
             hippo__wire_dot_v1_dot_admin__pb2.RevokeTokenRequest.SerializeToString,
             hippo__wire_dot_v1_dot_admin__pb2.RevokeTokenResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListCalls(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hippo.v1.AdminService/ListCalls',
+            hippo__wire_dot_v1_dot_admin__pb2.ListCallsRequest.SerializeToString,
+            hippo__wire_dot_v1_dot_admin__pb2.ListCallsResponse.FromString,
             options,
             channel_credentials,
             insecure,

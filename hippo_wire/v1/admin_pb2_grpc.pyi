@@ -45,6 +45,8 @@ class AdminServiceStub:
     """Lists tokens, without their secrets."""
     RevokeToken: _grpc.UnaryUnaryMultiCallable[_admin_pb2.RevokeTokenRequest, _admin_pb2.RevokeTokenResponse]
     """Ends a token; calls and streams with it are refused within seconds."""
+    ListCalls: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ListCallsRequest, _admin_pb2.ListCallsResponse]
+    """Lists calls that changed something, and calls that were refused for who asked."""
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
@@ -63,6 +65,8 @@ class AdminServiceAsyncStub(AdminServiceStub):
     """Lists tokens, without their secrets."""
     RevokeToken: _aio.UnaryUnaryMultiCallable[_admin_pb2.RevokeTokenRequest, _admin_pb2.RevokeTokenResponse]  # type: ignore[assignment]
     """Ends a token; calls and streams with it are refused within seconds."""
+    ListCalls: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListCallsRequest, _admin_pb2.ListCallsResponse]  # type: ignore[assignment]
+    """Lists calls that changed something, and calls that were refused for who asked."""
 
 class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
     """Workers and the server itself."""
@@ -114,5 +118,13 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_pb2.RevokeTokenResponse, _abc.Awaitable[_admin_pb2.RevokeTokenResponse]]:
         """Ends a token; calls and streams with it are refused within seconds."""
+
+    @_abc_1.abstractmethod
+    def ListCalls(
+        self,
+        request: _admin_pb2.ListCallsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.ListCallsResponse, _abc.Awaitable[_admin_pb2.ListCallsResponse]]:
+        """Lists calls that changed something, and calls that were refused for who asked."""
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,4 +1,4 @@
--- What the server keeps for itself: the journal, who leads, answers and tokens.
+-- What the server keeps for itself: the journal, who leads, answers, tokens and the audit log.
 
 CREATE TABLE journal (
     id bigint CONSTRAINT pk_journal PRIMARY KEY,
@@ -92,3 +92,37 @@ COMMENT ON COLUMN tokens.created_at IS 'when it was made';
 COMMENT ON COLUMN tokens.expires_at IS 'from when on it is refused; none: never';
 COMMENT ON COLUMN tokens.revoked_at IS 'when it was revoked';
 COMMENT ON COLUMN tokens.uses_left IS 'of a join token: how many workers may still join with it';
+
+CREATE TABLE audit (
+    id bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT pk_audit PRIMARY KEY,
+    at timestamptz DEFAULT now() NOT NULL,
+    actor text NOT NULL,
+    role text NOT NULL,
+    project text NOT NULL,
+    peer text NOT NULL,
+    method text NOT NULL,
+    subject text NOT NULL,
+    request_id text NOT NULL,
+    digest text NOT NULL,
+    result text NOT NULL
+);
+COMMENT ON TABLE audit IS 'Calls that change something, and calls that were refused for who asked.';
+COMMENT ON COLUMN audit.id IS 'order in which they were written';
+COMMENT ON COLUMN audit.at IS 'when it was answered';
+COMMENT ON COLUMN audit.actor IS 'the token''s name; empty: nobody knows';
+COMMENT ON COLUMN audit.role IS 'the token''s role';
+COMMENT ON COLUMN audit.project IS 'the token''s project';
+COMMENT ON COLUMN audit.peer IS 'the address that it came from';
+COMMENT ON COLUMN audit.method IS 'what was called';
+COMMENT ON COLUMN audit.subject IS 'what it was about';
+COMMENT ON COLUMN audit.request_id IS 'made by the client; empty: the method has none';
+COMMENT ON COLUMN audit.digest IS 'of the message; empty: it was refused before it was read';
+COMMENT ON COLUMN audit.result IS 'OK, or the code of the error';
+
+CREATE FUNCTION audit_only_grows() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'the audit log only grows';
+END
+$$;
+CREATE TRIGGER audit_only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON audit
+    FOR EACH STATEMENT EXECUTE FUNCTION audit_only_grows();

@@ -62,6 +62,14 @@ def test_a_study_is_trained_over_tls_by_whoever_logged_in(pool: Pool) -> None:
     assert (found["state"], found["trials"]["completed"]) == ("completed", 2)
     assert (found["savings"]["steps_trained"], found["savings"]["steps_without_sharing"]) == (4, 6)
     assert hippo("logout") == {"server": pool.address}
+    hippo("login", pool.address, *ours, given=owner)
+    asked = [(each["method"], each["subject"], each["result"]) for each in hippo("audit", "--token", "ada")]
+    assert asked == [("SubmitStudy", "study", "OK"), ("UploadBundle", "", "OK")]
+    tokens = {each["token"]: each for each in hippo("token", "ls")}
+    assert tokens.keys() == {"admin", "worker", "pool", "ada", "worker/encrypted"}
+    assert tokens["pool"]["uses_left"] == 0
+    assert hippo("token", "revoke", "ada") == {"revoked": "ada"}
+    assert hippo("token", "ls")[3]["revoked_at"] is not None
     own = (pool.path / "encrypted" / "worker.token").read_text().strip()
     for secret in (owner.strip(), joining, editor, own):
         for log in pool.path.glob("*.log"):

@@ -1,4 +1,4 @@
-"""What the server keeps for itself: the journal, who leads, answers and tokens."""
+"""What the server keeps for itself: the journal, who leads, answers, tokens and the audit log."""
 
 from __future__ import annotations
 
@@ -107,4 +107,25 @@ tokens = Table(
     Column("uses_left", Integer, comment="of a join token: how many workers may still join with it"),
     one_of("role", ROLES),
     comment="Who may do what.",
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column(
+        "id", BigInteger, Identity(always=True), primary_key=True, comment="order in which they were written"
+    ),
+    moment("at", "when it was answered", now=True),
+    Column("actor", Text, nullable=False, comment="the token's name; empty: nobody knows"),
+    Column("role", Text, nullable=False, comment="the token's role"),
+    Column("project", Text, nullable=False, comment="the token's project"),
+    Column("peer", Text, nullable=False, comment="the address that it came from"),
+    Column("method", Text, nullable=False, comment="what was called"),
+    Column("subject", Text, nullable=False, comment="what it was about"),
+    Column("request_id", Text, nullable=False, comment="made by the client; empty: the method has none"),
+    Column(
+        "digest", Text, nullable=False, comment="of the message; empty: it was refused before it was read"
+    ),
+    Column("result", Text, nullable=False, comment="OK, or the code of the error"),
+    comment="Calls that change something, and calls that were refused for who asked.",
 )

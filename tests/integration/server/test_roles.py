@@ -35,7 +35,10 @@ EXPECTED = {
     **{WORKERS + name: {"worker"} for name in ("RegisterWorker", "Work", "AppendLog")},
     ADMIN + "GetServer": VIEWERS | {"worker"},
     ADMIN + "ListWorkers": VIEWERS,
-    **{ADMIN + name: {"admin"} for name in ("DrainWorker", "CreateToken", "ListTokens", "RevokeToken")},
+    **{
+        ADMIN + name: {"admin"}
+        for name in ("DrainWorker", "CreateToken", "ListTokens", "RevokeToken", "ListCalls")
+    },
     WORKERS + "JoinPool": {"join"},
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": VIEWERS | {"worker"},
     "/grpc.health.v1.Health/Check": None,
