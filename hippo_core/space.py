@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from hippo_core.arguments import worded
 from hippo_core.constraints import Constraint
@@ -36,6 +36,7 @@ from hippo_core.space_reading import part_from_json, read_space
 from hippo_core.values import Kind, Scalar
 
 Assignment = Mapping[str, Scalar]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +80,7 @@ class Space:
     constraints: tuple[Constraint, ...] = field(init=False)
     _listed: list[dict[str, Scalar]] = field(init=False, repr=False)
     _unlisted: Iterator[dict[str, Scalar]] = field(init=False, repr=False)
+    _remembered: dict[str, Any] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Flattens, names and checks."""
@@ -92,6 +94,7 @@ class Space:
         object.__setattr__(self, "constraints", constraints)
         object.__setattr__(self, "_listed", [])
         object.__setattr__(self, "_unlisted", self.assignments())
+        object.__setattr__(self, "_remembered", {})
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Space) and self.to_json() == other.to_json()
@@ -142,6 +145,13 @@ class Space:
         if missing > 0:
             self._listed.extend(islice(self._unlisted, missing))
         return self._listed[number] if number < len(self._listed) else None
+
+    def remembered(self, key: str, make: Callable[[], T]) -> T:
+        """What follows from the space and a key, made once."""
+        if key not in self._remembered:
+            self._remembered[key] = make()
+        found: T = self._remembered[key]
+        return found
 
     def draw(self, uniform: Callable[[str], float]) -> dict[str, Scalar]:
         """One assignment, whether or not it satisfies the constraints.

@@ -124,7 +124,7 @@ def plan_studies(specs: Iterable[StudySpec]) -> StaticPlan:
         key = (spec.program.key, spec.program.resources.accelerator)
         together = shared.setdefault(key, _Counting())
         first_values: dict[str, set[Any]] = {}
-        for number in range(spec.max_trials):
+        for number in range(spec.distinct_trials(spec.max_trials)):
             assignment = spec.point(number)
             stop = spec.max_steps_of(assignment)
             for repeat in range(spec.repeats):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self, TypeVar
 
 from hippo_core import endings, policies, samplers, schedule_forms, study_checks, study_warnings
 from hippo_core.arguments import suggestion
 from hippo_core.differences import MOST_LINES, difference_lines
+from hippo_core.distinct import DistinctPoints, identity, may_repeat
 from hippo_core.domains import part_to_json
 from hippo_core.endings import Ending
 from hippo_core.endings import changed as changed_endings
@@ -17,7 +18,7 @@ from hippo_core.formulas import Constant
 from hippo_core.laws import Law, make
 from hippo_core.policies import Policy, PolicySpec
 from hippo_core.policies.policy import round_up
-from hippo_core.program import Program, require_int
+from hippo_core.program import Program, canonical_json, require_int
 from hippo_core.repeats import seed_schedule
 from hippo_core.samplers import Sampler
 from hippo_core.sequence import Sequence
@@ -105,9 +106,10 @@ class StudySpec:
         return study_warnings.warnings(self)
 
     def build_policy(self, beside: int = 0) -> Policy:
-        """The policy at the beginning of the study, which has so many trials of users beside ``max_trials``."""
+        """The policy at the beginning of the study, which has so many trials beside those of its sampler."""
         maximize = tuple(objective.maximize for objective in self.objectives)
-        policy = self.policy.build(maximize, self.program.evaluate_every, self.max_trials + beside)
+        count = self.max_trials if self.sampler.learns else self.known_trials
+        policy = self.policy.build(maximize, self.program.evaluate_every, count + beside)
         policy.searches(self.space, self.program.seed)
         policy.compares(tuple(objective.metric for objective in self.objectives))
         return policy
@@ -115,12 +117,55 @@ class StudySpec:
     def point(self, number: int) -> Mapping[str, Scalar]:
         """The assignment of trial ``number``, from 0: what is drawn for each domain.
 
-        First the initial points, then the sampler's. Of a sampler that learns it is a random stand-in: the trial's own
-        point is known when it is proposed.
+        First the initial points, then the sampler's, without any that is one and the same with one before. Of a sampler
+        that learns it is a random stand-in: the trial's own point is known when it is proposed.
+
+        Raises:
+            InvalidStudy: There are not so many points.
         """
         if number < len(self.initial):
             return self.initial[number]
-        return self.sampler.point(self.space, self.program.seed, number - len(self.initial))
+        place = number - len(self.initial)
+        distinct = self._distinct()
+        if distinct is None:
+            return self.sampler.point(self.space, self.program.seed, place)
+        try:
+            return distinct[place]
+        except IndexError:
+            count = self.distinct_trials(number)
+            raise InvalidStudy(
+                "max_trials", f"there is no trial {number}: the space has {count} points"
+            ) from None
+
+    def distinct_trials(self, most: int) -> int:
+        """How many trials there can be whose points are given or differ from all before; at most ``most``."""
+        distinct, given = self._distinct(), len(self.initial)
+        if distinct is None or most <= given:
+            return most
+        return given + distinct.count(most - given)
+
+    def identity(self, assignment: Assignment) -> Hashable:
+        """Equal for points that are one and the same: whose trials have the same values at every step."""
+        try:
+            return identity(self.sequence(assignment), self.max_steps_of(assignment))
+        except InvalidStudy:  # it cannot be trained
+            return tuple(sorted(assignment.items()))
+
+    def _distinct(self) -> DistinctPoints | None:
+        """The sampler's points without copies; None: it makes none."""
+        if self.sampler.enumerates or self.sampler.outside or not may_repeat(self.space):
+            return None
+        end = self.max_steps.name if isinstance(self.max_steps, EndOf) else self.max_steps
+        words = (self.sampler.to_json(), self.program.seed, self.initial, end)
+        return self.space.remembered(
+            canonical_json(words),
+            lambda: DistinctPoints(
+                self.space,
+                lambda number: self.sampler.point(self.space, self.program.seed, number),
+                self.identity,
+                self.initial,
+            ),
+        )
 
     def numbers(self, count: int) -> range:
         """Which of the first ``count`` trials' points can be told from their numbers.
@@ -128,13 +173,15 @@ class StudySpec:
         After an edit those of a grid are found among what is no trial yet: then all its points are looked at.
         """
         if self.earlier and self.sampler.enumerates:
-            count = len(self.initial) + (self.sampler.count(self.space) or count)
-        return range(count)
+            return range(len(self.initial) + (self.sampler.count(self.space) or count))
+        return range(self.distinct_trials(count))
 
     @property
     def known_trials(self) -> int:
-        """How many trials have points that are known beforehand."""
-        return min(len(self.initial), self.max_trials) if self.sampler.learns else self.max_trials
+        """How many trials have points that are known beforehand: all, or those that a finite space has."""
+        if self.sampler.learns:
+            return min(len(self.initial), self.max_trials)
+        return self.distinct_trials(self.max_trials)
 
     def checked_point(self, assignment: Assignment) -> dict[str, Scalar]:
         """An assignment in canonical form, if a trial with it can be trained.

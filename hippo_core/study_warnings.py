@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hippo_core.study import StudySpec
 
 SHOWN_ROUNDINGS = 4
+MOST_COUNTED = 100_000  #: so many points are counted, at most
 
 
 def warnings(spec: StudySpec) -> tuple[str, ...]:
@@ -33,7 +34,21 @@ def warnings(spec: StudySpec) -> tuple[str, ...]:
             name = spec.max_steps.name
             found.append(f"the ends of {name!r} are rounded up for evaluate_every={every}: {shown}")
     checked = spec.policy.check(spec.limit, every)
-    return (*found, *_sampler_warnings(spec), *checked, *outlook.warnings(spec))
+    return (*found, *_space_warnings(spec), *_sampler_warnings(spec), *checked, *outlook.warnings(spec))
+
+
+def _space_warnings(spec: StudySpec) -> tuple[str, ...]:
+    """That a finite space has fewer points than there are to be trials."""
+    if spec.max_trials > MOST_COUNTED or spec.policy.proposes or spec.earlier:
+        return ()
+    count = spec.distinct_trials(spec.max_trials)
+    if count >= spec.max_trials:
+        return ()
+    points = "1 point" if count == 1 else f"{count} points"
+    return (
+        f"max_trials={spec.max_trials}, but the space has {points}: none is tried twice, and the study is complete "
+        "when all are trials",
+    )
 
 
 def _sampler_warnings(spec: StudySpec) -> tuple[str, ...]:

@@ -292,7 +292,9 @@ def _takes_up(study: Study, spec: StudySpec, points: bool) -> bool:
     """Whether a study that has ended, or that one of its endings has at rest, goes on with another specification."""
     rests = study.state in ENDED_STUDY_STATES or bool(study.ending)
     another_policy = spec.policy != study.spec.policy
-    return rests and (_goes_further(study, spec, points) or another_policy or _frees(study, spec))
+    another_space = bool(study.exhausted) and drawn_otherwise(spec, study.spec)
+    further = _goes_further(study, spec, points) or another_space
+    return rests and (further or another_policy or _frees(study, spec))
 
 
 def _frees(study: Study, spec: StudySpec) -> bool:

@@ -186,6 +186,17 @@ class FailProposal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExhaustSpace:
+    """No point is left that is no trial yet, of so many ``points``; the rest is as for ``ProposeTrial``."""
+
+    study: int
+    trial: int
+    sequence: int
+    points: int
+    spaces: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerPolicy:
     """Carry out what a user's own policy has decided. An answer that is not waited for changes nothing.
 
@@ -443,6 +454,7 @@ Command = (
     | DeleteStudy
     | ProposeTrial
     | FailProposal
+    | ExhaustSpace
     | AnswerPolicy
     | FailPolicy
     | GiveJudgement

@@ -35,6 +35,7 @@ from hippo_core.engine.commands import (
     DrainWorker,
     EditStudy,
     EnqueueTrial,
+    ExhaustSpace,
     ExtendStudy,
     ExtendTrial,
     FailJudgement,
@@ -188,6 +189,8 @@ class Engine:
                 proposals.propose(decision, command)
             case FailProposal():
                 proposals.fail(decision, command)
+            case ExhaustSpace():
+                proposals.exhaust(decision, command)
             case AnswerPolicy():
                 return policy_answers.answer(decision, command)
             case FailPolicy():

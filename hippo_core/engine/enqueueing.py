@@ -65,7 +65,7 @@ def _require_room(study: Study) -> None:
     remedy = (
         f"Raise max_trials first: hippo study extend {study.name} --max-trials {study.spec.max_trials + 1}"
     )
-    if not study.unproposed:
+    if not study.room:
         raise Conflict(f"study '{study.name}' has all its {study.spec.max_trials} trials.", f"{remedy}.")
     if study.state in ENDED_STUDY_STATES:
         raise Conflict(f"study '{study.name}' is {study.state.value}.", f"{remedy} takes it up again.")

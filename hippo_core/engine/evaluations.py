@@ -243,7 +243,8 @@ def begin_history(study: Study) -> None:
 
 def renew_policy(state: EngineState, study: Study) -> None:
     """Makes a policy from the study's specification and history; what was judged is told it, and not judged again."""
-    study.policy = study.spec.build_policy(study.beside)
+    missing = study.room if study.exhausted else 0
+    study.policy = study.spec.build_policy(study.beside - missing)
     study.outdated = False
     watches = study.policy.watches
     judged = {number: trial.told for number, trial in study.trials.items()}

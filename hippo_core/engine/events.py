@@ -185,6 +185,14 @@ class ProposalFailed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SpaceExhausted:
+    """All ``points`` of the study's space are trials, and none is to be proposed; 0: there are others."""
+
+    study: int
+    points: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyAnswered:
     """A user's own policy has decided; what follows from it comes with this.
 
@@ -515,6 +523,7 @@ Event = (
     | NodeCreated
     | ProposalWanted
     | ProposalFailed
+    | SpaceExhausted
     | PolicyAnswered
     | PolicyFailed
     | PolicyForgiven

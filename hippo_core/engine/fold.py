@@ -99,7 +99,7 @@ def apply(state: EngineState, event: ev.Event) -> None:
             | ev.RequestClosed()
         ):
             _apply_trial(state, event)
-        case ev.ProposalWanted() | ev.ProposalFailed() | ev.PointsWanted():
+        case ev.ProposalWanted() | ev.ProposalFailed() | ev.SpaceExhausted() | ev.PointsWanted():
             _apply_proposal(state, event)
         case ev.PolicyAnswered() | ev.PolicyFailed() | ev.PolicyForgiven():
             _apply_policy(state, event)
@@ -246,7 +246,7 @@ def _apply_plan(state: EngineState, event: PlanEvent) -> None:
 
 
 def _apply_proposal(
-    state: EngineState, event: ev.ProposalWanted | ev.ProposalFailed | ev.PointsWanted
+    state: EngineState, event: ev.ProposalWanted | ev.ProposalFailed | ev.SpaceExhausted | ev.PointsWanted
 ) -> None:
     study = state.studies[event.study]
     match event:
@@ -255,6 +255,10 @@ def _apply_proposal(
         case ev.ProposalFailed():
             assert study.proposal is not None
             study.proposal = replace(study.proposal, failures=event.failures, reason=event.reason)
+            state.touched_studies[study.id] = None
+        case ev.SpaceExhausted():
+            study.exhausted, study.proposal = event.points, None
+            renew_policy(state, study)  # there are fewer trials to wait for
             state.touched_studies[study.id] = None
         case ev.PointsWanted():
             study.wants_points = event.wanted
@@ -305,6 +309,8 @@ def _apply_trial(state: EngineState, event: TrialEvent) -> None:
                 renew_policy(state, study)  # there is one more trial to wait for
             else:
                 study.proposal = None
+                if study.exhausted:
+                    renew_policy(state, study)  # a user's, beside the points of the space
             if event.notes:
                 state.tell(study, Noted(event.trial, event.notes))
             if fork is None:

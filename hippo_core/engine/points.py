@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from itertools import islice
+from itertools import chain, count, islice, takewhile
 
+from hippo_core.distinct import identity
 from hippo_core.engine.state import Study
 from hippo_core.errors import InvalidStudy
 from hippo_core.points import read_point
@@ -80,6 +81,20 @@ def _untried(study: Study, space: Space) -> Iterator[Assignment]:
     )
 
 
+def _undrawn(study: Study, spec: StudySpec) -> Iterator[Assignment]:
+    """The points that an edited study's sampler draws and that no trial is; the first ones those that come next."""
+    known = {
+        identity(trial.sequence, spec.limit or trial.max_steps)
+        for trial in study.trials.values()
+        if trial.fork is None
+    }
+    further = takewhile(lambda place: spec.distinct_trials(place + 1) > place, count(study.drawn))
+    for place in chain(further, range(spec.distinct_trials(study.drawn))):
+        point = spec.point(place)
+        if spec.identity(point) not in known:
+            yield point
+
+
 def further_points(study: Study, spec: StudySpec) -> list[Assignment]:
     """The points of the trials that a study has still to create and that are known beforehand.
 
@@ -90,14 +105,16 @@ def further_points(study: Study, spec: StudySpec) -> list[Assignment]:
     Raises:
         InvalidStudy: Its grid has not so many.
     """
-    count = max(0, spec.known_trials - study.drawn)
-    if not (spec.earlier and spec.sampler.enumerates):
-        return [spec.point(place) for place in range(study.drawn, study.drawn + count)]
-    found = list(islice(_untried(study, spec.space), count))
-    if len(found) < count:
+    lacking = max(0, spec.known_trials - study.drawn)
+    if not spec.earlier:
+        return [spec.point(place) for place in range(study.drawn, study.drawn + lacking)]
+    if not spec.sampler.enumerates:
+        return list(islice(_undrawn(study, spec), lacking))
+    found = list(islice(_untried(study, spec.space), lacking))
+    if len(found) < lacking:
         raise InvalidStudy(
             "max_trials",
-            f"the grid has {len(found)} points that are no trials yet, which is less than the {count} to come",
+            f"the grid has {len(found)} points that are no trials yet, which is less than the {lacking} to come",
             f"Use max_trials={study.drawn + len(found)}: it counts the earlier trials, too.",
         )
     return found

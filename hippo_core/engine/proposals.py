@@ -12,10 +12,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hippo_core.engine.commands import FailProposal, ProposeTrial
+from hippo_core.engine.commands import ExhaustSpace, FailProposal, ProposeTrial
 from hippo_core.engine.creation import create_trial
 from hippo_core.engine.decision import Decision
-from hippo_core.engine.events import ProposalFailed, ProposalWanted, StudyStateChanged, TrialCreated
+from hippo_core.engine.events import (
+    ProposalFailed,
+    ProposalWanted,
+    SpaceExhausted,
+    StudyStateChanged,
+    TrialCreated,
+)
 from hippo_core.engine.granting import idle_slots_for
 from hippo_core.engine.state import Closing, EngineState, Judgement, Proposal, Study, Trial
 from hippo_core.engine.states import RequestState, StudyState, TrialState
@@ -145,6 +151,13 @@ def propose(decision: Decision, command: ProposeTrial) -> None:
     )
 
 
+def exhaust(decision: Decision, command: ExhaustSpace) -> None:
+    """Wants no more points, if one is still wanted: there are none that are no trials."""
+    study = _waiting(decision, command)
+    if study is not None:
+        decision.emit(SpaceExhausted(study=study.id, points=command.points))
+
+
 def fail(decision: Decision, command: FailProposal) -> None:
     """Counts a failure, if the point is still wanted."""
     study = _waiting(decision, command)
@@ -152,7 +165,7 @@ def fail(decision: Decision, command: FailProposal) -> None:
         _fail(decision, study, command.reason)
 
 
-def _waiting(decision: Decision, command: ProposeTrial | FailProposal) -> Study | None:
+def _waiting(decision: Decision, command: ProposeTrial | FailProposal | ExhaustSpace) -> Study | None:
     """The study that waits for just this; none where the answer is late, or the second one."""
     study = decision.state.studies.get(command.study)
     if (
@@ -197,6 +210,8 @@ def pause_if_given_up(decision: Decision, study: Study) -> None:
 
 def renew(decision: Decision, study: Study) -> None:
     """A point is wanted anew: its trial's number was given to another, or it is to be drawn otherwise."""
+    if study.exhausted:
+        decision.emit(SpaceExhausted(study=study.id, points=0))
     if study.proposal is not None:
         decision.emit(_wanted(decision.state, study))
 
@@ -223,6 +238,14 @@ def _failure_in_words(study: Study, wanted: Proposal) -> str:
         f"the sampler {_sampler(study)} has failed {often} to propose trial {wanted.trial}: "
         f"{wanted.reason.rstrip('.')}"
     )
+
+
+def exhausted_in_words(study: Study) -> str:
+    """That a study has fewer trials than it may, as its space has no more points; empty: it has not."""
+    if study.room <= 0 or not (study.exhausted or not study.spec.sampler.learns):
+        return ""
+    points = study.exhausted or study.drawn
+    return f"max_trials={study.spec.max_trials}, but the space has {points} point{'' if points == 1 else 's'}"
 
 
 def _sampler(study: Study) -> str:

@@ -13,7 +13,7 @@ from hippo_core.engine.events import StudyStateChanged, TrialStopped
 from hippo_core.engine.forks import fork_as_decided
 from hippo_core.engine.judging import judge
 from hippo_core.engine.probes import planned_probe, probe_as_decided
-from hippo_core.engine.proposals import pause_if_given_up
+from hippo_core.engine.proposals import exhausted_in_words, pause_if_given_up
 from hippo_core.engine.requests import close_what_is_known, open_request
 from hippo_core.engine.retention import let_boundaries_go
 from hippo_core.engine.state import Study, Trial
@@ -208,7 +208,8 @@ def _complete(decision: Decision, study: Study) -> None:
         trial.state is TrialState.STOPPED and trial.reached for trial in trials
     )
     if stopped or any(trial.state is TrialState.COMPLETED for trial in trials):
-        decision.emit(StudyStateChanged(study=study.id, state=StudyState.COMPLETED, reason=""))
+        reason = exhausted_in_words(study)
+        decision.emit(StudyStateChanged(study=study.id, state=StudyState.COMPLETED, reason=reason))
         return
     decision.emit(
         StudyStateChanged(

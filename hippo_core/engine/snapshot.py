@@ -33,6 +33,7 @@ def _study(study: Study) -> dict[str, object]:
         "open": sorted(study.open),
         "boundaries": sorted(study.boundaries),
         "proposal": study.proposal,
+        "exhausted": study.exhausted,
         "wants_points": study.wants_points,
         "closings": study.closings,
         "policy": _policy(study),

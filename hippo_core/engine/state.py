@@ -278,6 +278,7 @@ class Study:
     untold: dict[int, None] = field(default_factory=dict)  #: trials with evaluations to tell the policy of
     outdated: bool = False  #: whether another policy is to be made from the history
     proposal: Proposal | None = None  #: the point that it waits for
+    exhausted: int = 0  #: how many points its space has, where all are trials
     wants_points: bool = False  #: from outside
     closings: list[Closing] = field(default_factory=list)  #: in order
     judgement: Judgement | None = None  #: where it has a terminator
@@ -359,7 +360,12 @@ class Study:
     @property
     def unproposed(self) -> int:
         """How many of its trials are still to be proposed."""
-        return self.spec.max_trials - self.drawn if self.spec.sampler.learns else 0
+        return self.room if self.spec.sampler.learns and not self.exhausted else 0
+
+    @property
+    def room(self) -> int:
+        """How many trials there may be beside those that there are."""
+        return self.spec.max_trials - self.drawn
 
     def hyperparameters(self, trial: Trial) -> dict[str, Any]:
         """A trial's hyper-parameters as JSON: schedules as objects, constants plain."""

@@ -16,6 +16,7 @@ from itertools import groupby
 
 from hippo_core.engine.commands import (
     Command,
+    ExhaustSpace,
     FailedReport,
     ProposeTrial,
     RegisterWorker,
@@ -331,6 +332,12 @@ class _Replay:
 
     def _propose(self, event: ProposalWanted) -> None:
         study = self._engine.state.studies[event.study]
+        drawn = sum(trial.parent is None for trial in self._recording.trials)
+        if study.drawn >= drawn:
+            self._tell(
+                ExhaustSpace(study=event.study, trial=event.trial, sequence=event.sequence, points=drawn)
+            )
+            return
         known = self._recording.proposal(study.spec, study.drawn)
         point, notes = known or (dict(study.spec.point(study.drawn)), {})
         self._tell(

@@ -21,6 +21,7 @@ from functools import partial
 from hippo_core.engine.commands import (
     Command,
     EnqueueTrial,
+    ExhaustSpace,
     Heartbeat,
     ProposeTrial,
     RegisterWorker,
@@ -52,7 +53,7 @@ from hippo_core.engine.waiting import waiting_reason
 from hippo_core.errors import InvalidStudy, InvariantViolated
 from hippo_core.lease import State
 from hippo_core.program import Resources
-from hippo_core.proposing import Point, own_point
+from hippo_core.proposing import Exhausted, Point, own_point, unseen_point
 from hippo_core.simulation.agenda import Agenda, Turn
 from hippo_core.simulation.costs import TICKS, Clockwork, Costs, Host, seconds, ticks
 from hippo_core.simulation.phases import Phases
@@ -274,12 +275,13 @@ class Simulator:
         task = self.engine.proposal_task(wanted)
         study = self.engine.state.studies[event.study]
         known = self._proposals(study.spec, study.drawn) if self._proposals is not None else None
-        point, notes = known or own_point(task) or (dict(study.spec.point(study.drawn)), {})
-        self._tell(
-            ProposeTrial(
-                study=event.study, trial=event.trial, sequence=event.sequence, assignment=point, notes=notes
-            )
-        )
+        found = known or own_point(task) or unseen_point(task)
+        asked = {"study": event.study, "trial": event.trial, "sequence": event.sequence}
+        if isinstance(found, Exhausted):
+            self._tell(ExhaustSpace(points=found.points, **asked))
+            return
+        point, notes = found
+        self._tell(ProposeTrial(assignment=point, notes=notes, **asked))
 
     def _enqueue(self, event: PointsWanted) -> None:
         """Random points stand in for those from outside, as many as are wanted."""

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 from hippo_core.endings import Terminator
 from hippo_core.errors import HippoError, InvalidStudy
 from hippo_core.study import StudySpec
-from hippo_server.proposals.messages import Message, encode, judgement_of, task_of
+from hippo_server.proposals.messages import Message, encode, judgement_of, point_message, task_of
 
 PR_SET_PDEATHSIG = 1
 
@@ -66,8 +66,7 @@ def _respond(message: Message) -> Message:
             gain, threshold = judge(judgement_of(message, spec))
             return {"gain": gain, "threshold": threshold}
         if "trial" in message:
-            assignment, notes = make_point(task_of(message, spec))
-            return {"assignment": assignment, "notes": notes}
+            return point_message(make_point(task_of(message, spec)))
         if spec.sampler.learns and not spec.sampler.outside:
             require(spec.sampler)
         terminator = spec.ending(Terminator)

@@ -8,7 +8,14 @@ import logging
 from collections.abc import Callable
 from functools import partial
 
-from hippo_core.engine.commands import Command, FailJudgement, FailProposal, GiveJudgement, ProposeTrial
+from hippo_core.engine.commands import (
+    Command,
+    ExhaustSpace,
+    FailJudgement,
+    FailProposal,
+    GiveJudgement,
+    ProposeTrial,
+)
 from hippo_core.engine.proposals import MakeProposal
 from hippo_core.engine.terminators import MakeJudgement
 from hippo_core.errors import InvariantViolated, Unavailable
@@ -71,6 +78,14 @@ def _question(term: Term, wanted: Wanted) -> Callable[[], Message]:
 
 
 def _found(wanted: Wanted, answer: Message) -> Command:
+    if isinstance(wanted, MakeProposal) and "exhausted" in answer:
+        return ExhaustSpace(
+            study=wanted.study,
+            trial=wanted.trial,
+            sequence=wanted.sequence,
+            points=answer["exhausted"],
+            spaces=wanted.spaces,
+        )
     if isinstance(wanted, MakeProposal):
         return ProposeTrial(
             study=wanted.study,

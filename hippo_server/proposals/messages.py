@@ -10,6 +10,7 @@ from hippo_core.endings import Terminator
 from hippo_core.engine.proposals import PastTrial, ProposalTask
 from hippo_core.engine.states import TrialState
 from hippo_core.engine.terminators import JudgementTask
+from hippo_core.proposing import Exhausted, Point
 from hippo_core.study import StudySpec
 
 Message = Mapping[str, Any]
@@ -28,6 +29,14 @@ def encode(message: Message) -> bytes:
 def task_message(task: ProposalTask) -> Message:
     """A task; the trials of its history as lists, there being many."""
     return {"spec": task.spec.to_json(), "trial": task.trial, "history": _history_message(task.history)}
+
+
+def point_message(found: Point | Exhausted) -> Message:
+    """The answer to a task."""
+    if isinstance(found, Exhausted):
+        return {"exhausted": found.points}
+    assignment, notes = found
+    return {"assignment": assignment, "notes": notes}
 
 
 def judgement_message(task: JudgementTask) -> Message:

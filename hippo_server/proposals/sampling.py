@@ -17,7 +17,7 @@ from hippo_core.domains import Choice, Domain, Integer, Stepped, Uniform
 from hippo_core.drawing import name_of
 from hippo_core.engine.proposals import ProposalTask
 from hippo_core.errors import InvalidStudy
-from hippo_core.proposing import Point, first_trainable, own_point, seed_of
+from hippo_core.proposing import Exhausted, Point, first_unseen, own_point, seed_of
 from hippo_core.proposing.draws import digest
 from hippo_core.samplers import Bohb, CmaEs, Gp, Nsga2, Nsga3, Optuna, Sampler, Tpe
 from hippo_core.samplers.optuna import NOT_TAKEN
@@ -29,13 +29,13 @@ NEEDS: Mapping[type[Sampler], tuple[str, str]] = {CmaEs: ("cmaes", "server"), Gp
 MODULES = ("optuna.samplers", "optuna_integration")
 
 
-def make_point(task: ProposalTask) -> Point:
-    """The first of a sampler's proposals for a trial that can be trained.
+def make_point(task: ProposalTask) -> Point | Exhausted:
+    """The first of a sampler's proposals for a trial that can be trained and is no copy of an earlier one.
 
     Raises:
         InvalidStudy: None of many can; or the sampler notes too much.
     """
-    return own_point(task) or first_trainable(task, _proposals(task))
+    return own_point(task) or first_unseen(task, _proposals(task))
 
 
 def _proposals(task: ProposalTask) -> Iterator[Point]:

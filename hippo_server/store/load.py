@@ -244,19 +244,31 @@ def _states(rows: Rows) -> Iterator[ev.Event]:
         """
     ):
         yield ev.TrialStateChanged(study=study, trial=trial, state=TrialState(state), reason=reason)
-    for study, state, reason, steps_trained, steps_retrained, seconds, ran_seconds, wants_points in rows(
+    for (
+        study,
+        state,
+        reason,
+        trained_steps,
+        retrained_steps,
+        seconds,
+        ran_seconds,
+        exhausted,
+        wants_points,
+    ) in rows(
         """
-        SELECT id, state, reason, steps_trained, steps_retrained, seconds, ran_seconds,
+        SELECT id, state, reason, steps_trained, steps_retrained, seconds, ran_seconds, exhausted,
                points_wanted_at IS NOT NULL FROM studies
         WHERE deleted_at IS NULL ORDER BY id
         """
     ):
         if ran_seconds:
             yield ev.StudyRan(study=study, seconds=ran_seconds)
-        if steps_trained or seconds:
+        if trained_steps or seconds:
             yield ev.StudyCredited(
-                study=study, steps_trained=steps_trained, steps_retrained=steps_retrained, seconds=seconds
+                study=study, steps_trained=trained_steps, steps_retrained=retrained_steps, seconds=seconds
             )
+        if exhausted:
+            yield ev.SpaceExhausted(study=study, points=exhausted)
         if (state, reason) != (StudyState.RUNNING, ""):
             yield ev.StudyStateChanged(study=study, state=StudyState(state), reason=reason)
         if wants_points:

@@ -61,7 +61,7 @@ def add_event(batch: Batch, event: ev.Event, position: int) -> None:
             | ev.TrialStateChanged()
         ):
             _add_trial_event(batch, event, position)
-        case ev.ProposalWanted() | ev.ProposalFailed() | ev.PointsWanted():
+        case ev.ProposalWanted() | ev.ProposalFailed() | ev.SpaceExhausted() | ev.PointsWanted():
             _add_proposal_event(batch, event)
         case ev.PolicyAnswered() | ev.PolicyFailed() | ev.PolicyForgiven():
             _add_policy_event(batch, event)
@@ -233,7 +233,9 @@ def _add_trial_event(
             assert_never(event)
 
 
-def _add_proposal_event(batch: Batch, event: ev.ProposalWanted | ev.ProposalFailed | ev.PointsWanted) -> None:
+def _add_proposal_event(
+    batch: Batch, event: ev.ProposalWanted | ev.ProposalFailed | ev.SpaceExhausted | ev.PointsWanted
+) -> None:
     match event:
         case ev.ProposalWanted():
             batch.insert(
@@ -246,6 +248,8 @@ def _add_proposal_event(batch: Batch, event: ev.ProposalWanted | ev.ProposalFail
             )
         case ev.ProposalFailed():
             batch.update("proposals", event.study, event.trial, failures=event.failures, reason=event.reason)
+        case ev.SpaceExhausted():
+            batch.update("studies", event.study, exhausted=event.points)
         case ev.PointsWanted():
             batch.update("studies", event.study, points_wanted_at=batch.now if event.wanted else None)
         case _:

@@ -28,7 +28,7 @@ def courses(spec: StudySpec, overrides: Mapping[str, Scalar]) -> list[Course]:
     The first course is that of the trial with the most names that change; others follow for names left over.
     """
     found = []
-    for number in range(min(spec.max_trials, TRIALS)):
+    for number in range(spec.distinct_trials(min(spec.max_trials, TRIALS))):
         assignment = spec.point(number)
         steps = min(spec.max_steps_of(assignment), STEPS_LOOKED_AT)
         course = _course(spec.sequence(assignment), steps, overrides)

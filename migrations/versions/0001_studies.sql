@@ -16,6 +16,7 @@ CREATE TABLE studies (
     steps_retrained bigint DEFAULT 0 NOT NULL,
     seconds double precision DEFAULT 0 NOT NULL,
     ran_seconds double precision DEFAULT 0 NOT NULL,
+    exhausted bigint DEFAULT 0 NOT NULL,
     ending text DEFAULT '' NOT NULL,
     ending_reason text DEFAULT '' NOT NULL,
     asked json,
@@ -45,6 +46,7 @@ COMMENT ON COLUMN studies.steps_trained IS 'steps trained while it had a request
 COMMENT ON COLUMN studies.steps_retrained IS 'those of them that had been trained before';
 COMMENT ON COLUMN studies.seconds IS 'slot seconds of its steps';
 COMMENT ON COLUMN studies.ran_seconds IS 'how long it has been running';
+COMMENT ON COLUMN studies.exhausted IS 'how many points its space has, where all are trials';
 COMMENT ON COLUMN studies.ending IS 'which of its endings holds; empty: none';
 COMMENT ON COLUMN studies.ending_reason IS 'why, in words and numbers';
 COMMENT ON COLUMN studies.asked IS 'what its terminator was asked last';

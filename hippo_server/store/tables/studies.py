@@ -44,6 +44,7 @@ studies = Table(
     count("steps_retrained", "those of them that had been trained before"),
     seconds("seconds", "slot seconds of its steps"),
     seconds("ran_seconds", "how long it has been running"),
+    count("exhausted", "how many points its space has, where all are trials"),
     words("ending", "which of its endings holds; empty: none"),
     words("ending_reason", "why, in words and numbers"),
     Column("asked", JSON, comment="what its terminator was asked last"),

@@ -21,6 +21,7 @@ from hippo_core.engine import journal
 from hippo_core.engine.commands import (
     AnswerPolicy,
     Command,
+    ExhaustSpace,
     FailedReport,
     Heartbeat,
     HeldLease,
@@ -46,7 +47,7 @@ from hippo_core.errors import Stale
 from hippo_core.own_policy import Policy
 from hippo_core.policies import Verdict
 from hippo_core.policies.hosting import PolicyHost
-from hippo_core.proposing import own_point
+from hippo_core.proposing import Exhausted, own_point
 from hippo_core.simulation.path import SimulatedPath
 
 INITIAL = "initial"
@@ -314,7 +315,19 @@ class Cluster:
         """Answers what a study wants, with what was noted about it."""
         (wanted,) = [each for each in self.proposals_wanted() if each.study == study]
         task = self.engine.proposal_task(wanted)
-        assignment, notes = own_point(task) or (propose(task), {"of": wanted.trial})
+        found = own_point(task) or (propose(task), {"of": wanted.trial})
+        if isinstance(found, Exhausted):
+            self.tell(
+                ExhaustSpace(
+                    study=study,
+                    trial=wanted.trial,
+                    sequence=wanted.sequence,
+                    spaces=wanted.spaces,
+                    points=found.points,
+                )
+            )
+            return
+        assignment, notes = found
         command = ProposeTrial(
             study=study,
             trial=wanted.trial,
