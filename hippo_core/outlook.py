@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from hippo_core.study import StudySpec
 
 LOOKED_AT = 64
+MOST_DRAWN = 1000  #: so many random points are drawn, at most
 """How many of a study's trials are looked at: start steps may depend on what is drawn."""
 
 NAMED = 3
@@ -41,7 +42,10 @@ class StudyPhase:
 def study_phases(spec: StudySpec) -> tuple[StudyPhase, ...]:
     """The phases of a study's trials, by where they start; of a large study, of trials from all over it."""
     spans: dict[str, tuple[int, int]] = {}
-    for number in range(0, spec.max_trials, max(1, spec.max_trials // LOOKED_AT)):
+    # A random point is one of the whole, so that a grid's have to be taken from all over it.
+    count = spec.max_trials if spec.sampler.enumerates else min(spec.max_trials, MOST_DRAWN)
+    count = spec.distinct_trials(count)
+    for number in range(0, count, max(1, count // LOOKED_AT)):
         assignment = spec.point(number)
         for phase in phases(spec.space, assignment, spec.max_steps_of(assignment)):
             for name in phase.names:
@@ -65,7 +69,8 @@ def told_apart_by(spec: StudySpec) -> tuple[str, ...]:
     if makes_sharing or spec.max_trials - len(spec.initial) < 2 or spec.space.unlistable() is None:
         return ()
     found: set[str] = set()
-    for number in range(len(spec.initial), min(len(spec.initial) + LOOKED_AT, spec.max_trials)):
+    count = spec.distinct_trials(min(len(spec.initial) + LOOKED_AT, spec.max_trials))
+    for number in range(len(spec.initial), count):
         steps = first_steps(spec.space, spec.point(number))
         apart = [name for name, step in steps.items() if not step and spec.space.domains[name].size is None]
         if not apart:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from hippo_core.study import StudySpec
 
 SHOWN_ROUNDINGS = 4
-MOST_COUNTED = 100_000  #: so many points are counted, at most
+MOST_COUNTED = 10_000  #: so many points are counted, at most
 
 
 def warnings(spec: StudySpec) -> tuple[str, ...]:

@@ -11,7 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hippo_core import policies, samplers, schedules, space
+from hippo_core.distinct import identity
 from hippo_core.engine.commands import (
+    EditStudy,
+    EnqueueTrial,
     ExtendStudy,
     FailProposal,
     Heartbeat,
@@ -449,3 +452,79 @@ def test_a_policy_ends_the_study_only_when_all_trials_were_proposed() -> None:
     assert len(study.trials) == 9
     seen = [past.state for _, task in seen_by_proposals(cluster.journal, study.spec) for past in task.history]
     assert {TrialState.STOPPED, TrialState.WAITING} <= set(seen)
+
+
+# A space whose points are all trials
+
+FEW = {"x": space.choice([1, 2, 3]), "y": space.choice([0.1, schedules.piecewise([0.1, 0.1], [3]), 0.2])}
+"""Six points, three of which have copies."""
+
+
+def few(policy: policies.PolicySpec, sampler: samplers.Sampler | None = None, **changes: Any) -> StudySpec:
+    made = {"max_trials": 20, "max_steps": 9, "sampler": sampler or samplers.bohb(min_points=3), **changes}
+    return spec(FEW, policy=policy, **made)
+
+
+def submit_few(cluster: Cluster, made: StudySpec) -> None:
+    cluster.tell(SubmitStudy(project=PROJECT, user="u", spec=made))
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    "policy", [policies.full(), policies.asha(), policies.sha()], ids=lambda each: each.name
+)
+@pytest.mark.parametrize("sampler", [samplers.bohb(min_points=3), samplers.random()], ids=str)
+def test_a_study_is_complete_when_all_points_of_its_space_are_trials(
+    seed: int, policy: policies.PolicySpec, sampler: samplers.Sampler
+) -> None:
+    """1. 20 trials may be, of 6 points. 2. The server restarts. 3. There are 6, no two alike, and the study says so."""
+    cluster = Cluster(seed, {"a": 2})
+    submit_few(cluster, few(policy, sampler))
+    for _ in range(30):
+        cluster.act()
+    cluster.restart_server()
+    cluster.run()
+    cluster.restart_server()
+    study = cluster.engine.state.studies[1]
+    assert study.state is StudyState.COMPLETED
+    assert study.reason == "max_trials=20, but the space has 6 points"
+    assert len({study.spec.identity(trial.assignment) for trial in study.trials.values()}) == 6
+    assert len(study.trials) == 6
+    assert any(trial.state is TrialState.COMPLETED for trial in study.trials.values())
+    expect_as_trained_alone(cluster, "study")
+
+
+def test_a_user_s_copy_stands_and_other_points_come_with_another_space() -> None:
+    """1. A user enqueues a point twice. 2. All others come once. 3. A wider space has further ones."""
+    cluster = Cluster(0, {"a": 1})
+    made = few(policies.full())
+    submit_few(cluster, made)
+    for _ in range(2):
+        cluster.tell(EnqueueTrial(project="default", name="study", point={"x": 1, "y": 0.2}))
+    cluster.run()
+    study = cluster.engine.state.studies[1]
+    assert len(study.trials) == 7
+    assert study.reason == "max_trials=20, but the space has 6 points"
+    wider = space.Space({**FEW, "x": space.choice([1, 2, 3, 4])})
+    cluster.tell(EditStudy(project=PROJECT, name="study", spec=replace(made, space=wider)))
+    assert cluster.engine.state.studies[1].exhausted == 0
+    cluster.run()
+    study = cluster.engine.state.studies[1]
+    assert len(study.trials) == 9
+    assert {trial.sequence.values(0)["x"] for trial in study.trials.values()} == {1, 2, 3, 4}
+    assert study.reason == "max_trials=20, but the space has 8 points"
+    cluster.restart_server()
+
+
+def test_random_points_of_an_edited_study_are_no_copies_of_its_trials() -> None:
+    cluster = Cluster(0, {"a": 1})
+    made = few(policies.full(), samplers.random(), max_trials=4)
+    submit_few(cluster, made)
+    cluster.run()
+    wider = space.Space({**FEW, "x": space.choice([0, 1, 2, 3])})
+    cluster.tell(EditStudy(project=PROJECT, name="study", spec=replace(made, space=wider, max_trials=30)))
+    cluster.run()
+    study = cluster.engine.state.studies[1]
+    assert len(study.trials) == 8
+    found = {identity(trial.sequence, 9) for trial in study.trials.values()}
+    assert len(found) == 8
