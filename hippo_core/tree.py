@@ -321,6 +321,10 @@ class StageTree:
         """Whether any stage still to run starts from that state."""
         return any(self.continuations((number, step)))
 
+    def is_noted(self, node: Node) -> bool:
+        """Whether somebody may come to part from others in a node, or to fork there."""
+        return node.id in self.partings or node.id in self.boundaries
+
     def needed_beyond(self, node: Node, step: int) -> bool:
         """Whether any running study needs a state above ``step`` of the node or of what hangs below it there."""
         wanted = self.outlooks.get(node.id, EMPTY).wanted

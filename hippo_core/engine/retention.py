@@ -1,8 +1,8 @@
-"""Which states may go when a study has ended.
+"""Which states may go: when a study has ended, and when a probe has come.
 
 States at which phases begin were saved for forks that might come (``hippo_core.engine.boundaries``). When the study has
 ended, those that nobody has gone on from go, but for those on the paths of its best trials: who takes it up again
-forks these first.
+forks these first. Of a probe its values were wanted: its states go at once, unless somebody else has use for them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator
 from hippo_core.engine.best import best_trials
 from hippo_core.engine.decision import Decision
 from hippo_core.engine.events import CheckpointDropped
-from hippo_core.engine.state import EngineState, Study
+from hippo_core.engine.probe_views import own_stretches
+from hippo_core.engine.state import EngineState, Study, Trial
 from hippo_core.engine.states import ENDED_STUDY_STATES
 from hippo_core.engine.trial_paths import walk
 from hippo_core.lease import State
@@ -37,6 +38,33 @@ def let_boundaries_go(decision: Decision, study: Study) -> None:
             decision.emit(CheckpointDropped(node=number, step=step, fence=fence))
 
 
+def let_probe_go(decision: Decision, study: Study, probes: Iterable[Trial]) -> None:
+    """Drops the states of a probe that has come, and of its repeats, where nobody else's way leads or may come to."""
+    state, every = decision.state, study.spec.checkpoint_every
+    nodes = [node for probe in probes for node, _, _ in own_stretches(probe, probe.reached)]
+    if not any(node.checkpoints and _is_alone(state, node) for node in nodes):
+        return
+    taken = {
+        trial.reached_node.id
+        for number in state.plans[study.plan].studies
+        for trial in state.studies[number].all_members()
+        if trial.reached_node is not None
+    }
+    taken.update(lease.start[0] for lease in state.leases.values() if lease.start is not None)
+    for node in nodes:
+        if node.id in taken or not _is_alone(state, node):
+            continue
+        kept = [(step, fence) for step, fences in node.checkpoints.items() for fence in fences]
+        for step, fence in kept:
+            if every is None or step % every:  # else its user asked for it: later trials may part there
+                decision.emit(CheckpointDropped(node=node.id, step=step, fence=fence))
+
+
+def _is_alone(state: EngineState, node: Node) -> bool:
+    """Whether nobody waits for a node, or may go on in it, and nothing goes on from it."""
+    return not (node.open or node.children or state.tree_of(node).is_noted(node))
+
+
 def _best(study: Study) -> Iterator[State]:
     """The states of its best trials."""
     for trial in best_trials(study):
@@ -52,7 +80,7 @@ def _needed(state: EngineState, plans: Iterable[int]) -> Iterator[State]:
             yield from _best(study)
             if study.state not in ENDED_STUDY_STATES:
                 yield from study.boundaries
-            for trial in study.branches():
+            for trial in study.all_members():
                 if trial.reached_node is not None:
                     yield trial.reached_node.id, trial.reached
     for lease in state.leases.values():

@@ -15,7 +15,7 @@ from hippo_core.engine.judging import judge
 from hippo_core.engine.probes import planned_probe, probe_as_decided
 from hippo_core.engine.proposals import exhausted_in_words, pause_if_given_up
 from hippo_core.engine.requests import close_what_is_known, open_request
-from hippo_core.engine.retention import let_boundaries_go
+from hippo_core.engine.retention import let_boundaries_go, let_probe_go
 from hippo_core.engine.state import Study, Trial
 from hippo_core.engine.states import ENDED_TRIAL_STATES, StudyState, TrialState
 from hippo_core.engine.stopping import change, end_as_decided
@@ -70,6 +70,8 @@ def _follow_policy(decision: Decision, study: Study) -> None:
             for trial in members:
                 if trial.state is TrialState.WAITING:
                     _rest(decision, study, trial, min(each.reached for each in members))
+            if members[0].probe:
+                let_probe_go(decision, study, members)
         del study.touched[number]
     if _ends_short(decision, study, room) or study.open:
         return

@@ -31,6 +31,7 @@ from hippo_core.engine.commands import (
 )
 from hippo_core.engine.decision import EngineSettings
 from hippo_core.engine.engine import Engine
+from hippo_core.engine.events import CheckpointDropped
 from hippo_core.engine.proposals import MakeProposal, ProposalTask
 from hippo_core.engine.state import Study, Trial
 from hippo_core.engine.states import StudyState, TrialState
@@ -251,6 +252,37 @@ def test_a_probe_that_goes_as_another_trial_or_probe_does_is_trained_once() -> N
     cluster.run()
     assert cluster.trained == 9
     assert study_of(cluster, "third").probes
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_states_of_a_probe_go_when_its_values_are_known_and_those_of_trials_stay(seed: int) -> None:
+    """Also where probes, or a probe and a trial, go as one: what a trial came to stays, and nothing is retrained."""
+    cluster = Cluster(seed, {"a": 2, "b": 1})
+    submit(cluster, spec(policy=scouts(waits=True, steps=2)))
+    cluster.run()
+    assert any(isinstance(event, CheckpointDropped) for event in cluster.journal)
+    study = study_of(cluster)
+    assert study.steps_retrained == 0
+    for trial in study.trials.values():
+        assert trial.reached_node is not None
+        assert trial.reached in trial.reached_node.checkpoints
+    # What stays is on the way of a trial that might have gone on there.
+    for number, step in own_states(cluster):
+        laws = cluster.engine.state.nodes[number].laws
+        assert any(trial.sequence.first_difference(laws, 3, step) is None for trial in study.trials.values())
+
+
+def own_states(cluster: Cluster) -> set[tuple[int, int]]:
+    """States that are kept on the ways of probes, and on the way of no trial."""
+    found: list[set[tuple[int, int]]] = [set(), set()]
+    study = study_of(cluster)
+    for branch in study.branches():
+        for node in [] if branch.leaf is None else branch.leaf.ancestry():
+            stop = min(
+                [branch.max_steps, *(child.start for child in branch.leaf.path() if child.parent is node)]
+            )
+            found[branch.probe > 0].update((node.id, step) for step in node.checkpoints if step <= stop)
+    return found[True] - found[False]
 
 
 def test_integers_are_rounded_and_stay_above_zero() -> None:
