@@ -76,7 +76,11 @@ class StudyHandle:
 
     @property
     def best_trial(self) -> Trial | None:
-        """The best of the trials that completed; before, of those at the deepest step reached; None if it failed."""
+        """The best of the trials that completed; before, of those at the deepest step reached; None if it failed.
+
+        Where the study has constraints: the best feasible one; where none is (``feasible`` is False), that which
+        violates them least.
+        """
         message = self.refresh()
         return self._trial(message.best_trial) if message.HasField("best_trial") else None
 
@@ -153,7 +157,8 @@ class StudyHandle:
     def dataframe(self) -> pd.DataFrame:
         """The trials as a pandas table: number, state, step, then metrics and hyper-parameters by name.
 
-        Of repeats the metrics are means, and ``NAME_spread`` is the standard deviation.
+        Of repeats the metrics are means, and ``NAME_spread`` is the standard deviation. Where the study has
+        constraints, ``feasible`` and ``violation`` say whether they hold, and by how much they are violated.
 
         Schedules are written as in a study file.
         """
@@ -199,7 +204,8 @@ class StudyHandle:
         ones FAIL, all others RUNNING. Evaluations are intermediate values, where there is one objective. Trials that
         users forked are left out: nothing was drawn for them; those that a policy forked have what was drawn last. User
         attributes tell the rest: ``hippo_trial``, ``hippo_state``, ``hippo_reason``, ``hippo_steps``, ``hippo_fork``,
-        ``hippo_metrics``, ``hippo_hyperparameters``.
+        ``hippo_metrics``, ``hippo_hyperparameters``. What constraints come to is where Optuna's samplers, plots and
+        ``best_trial`` look for it.
 
         Args:
             storage: Where Optuna is to keep it, e.g. ``"sqlite:///studies.db"``; by default in memory.
@@ -557,4 +563,5 @@ def _row(trial: Trial) -> dict[str, Any]:
     }
     spread = {f"{name}_spread": value for name, value in trial.spread.items()}
     row = {"trial": trial.number, "state": trial.state.value, "step": trial.step}
-    return {**row, **trial.metrics, **spread, **written}
+    feasible = {} if trial.violation is None else {"feasible": trial.feasible, "violation": trial.violation}
+    return {**row, **trial.metrics, **feasible, **spread, **written}

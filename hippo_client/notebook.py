@@ -126,6 +126,7 @@ def study_html(spec: StudySpec) -> str:
         ("study", spec.name),
         ("trainer", spec.program.trainer),
         ("objective", goals),
+        *((("constraints", "; ".join(content["constraints"])),) if spec.constraints else ()),
         ("trials", str(spec.max_trials)),
         ("steps", f"{_words(content['max_steps'])} ({spec.program.unit})"),
         ("sampler", _words(content["sampler"])),
@@ -148,6 +149,7 @@ def trial_html(trial: study_pb2.Trial) -> str:
         ("trial", str(told["trial"])),
         ("state", f"{told['state']}: {trial.reason}" if trial.reason else told["state"]),
         ("step", f"{told['step']} of {trial.max_steps}"),
+        *((("constraints", feasible),) if (feasible := results.feasibility(trial)) else ()),
         *(
             (name, measured(value, told.get("spread", {}).get(name)))
             for name, value in told["metrics"].items()
@@ -168,12 +170,14 @@ def _summary(study: study_pb2.Study) -> list[tuple[str, str]]:
     ]
     if results.study_state(study) not in ENDED_STUDY_STATES:
         rows.append(("slots busy", f"{study.slots_busy} of {study.slots_total}"))
-    for best in told["best_trials"][:_SHOWN_TRIALS]:
+    for best, message in zip(told["best_trials"][:_SHOWN_TRIALS], study.best_trials, strict=False):
         spread = best.get("spread", {})
+        feasible = results.feasibility(message)
         metrics = ", ".join(
             f"{name} {measured(value, spread.get(name))}" for name, value in best["metrics"].items()
         )
-        rows.append(("best", f"trial {best['trial']} at step {best['step']}: {metrics}"))
+        remark = f"; {feasible}" if feasible else ""
+        rows.append(("best", f"trial {best['trial']} at step {best['step']}: {metrics}{remark}"))
     return rows
 
 

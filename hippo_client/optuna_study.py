@@ -149,7 +149,7 @@ def _frozen(
         params={name: parameters.value(name, drawn) for name, drawn in trial.assignment.items()},
         distributions={name: parameters.distributions[name] for name in trial.assignment},
         user_attrs=_attributes(trial),
-        system_attrs={},
+        system_attrs=_margins(trial, recording),
         intermediate_values=reports,
     )
 
@@ -178,6 +178,15 @@ def _outcome(
             return State.FAIL, None, reports
         case _:
             return State.RUNNING, None, reports
+
+
+def _margins(trial: RecordedTrial, recording: Recording) -> dict[str, Any]:
+    """What constraints came to, where Optuna looks for it: each above 0 is violated."""
+    constraints = recording.spec.constraints
+    if not constraints or not trial.history:
+        return {}
+    metrics = trial.history[max(trial.history)]
+    return {"constraints": [constraint.margin(metrics) for constraint in constraints]}
 
 
 def _attributes(trial: RecordedTrial) -> dict[str, Any]:

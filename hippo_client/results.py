@@ -12,6 +12,7 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from hippo_core.engine.states import ENDED_STUDY_STATES, StudyState, TrialState
+from hippo_core.metric_constraints import feasibility_json
 
 if TYPE_CHECKING:
     from hippo_wire.v1 import study_pb2
@@ -66,9 +67,23 @@ def best_json(trial: study_pb2.Trial) -> Json:
         "trial": trial.number,
         "step": trial.step,
         "metrics": metrics_json(trial.metrics),
+        **feasibility_json(violation(trial)),
         "hyperparameters": json.loads(trial.hyperparameters_json),
         **_spread(trial.spread),
     }
+
+
+def violation(trial: study_pb2.Trial) -> float | None:
+    """By how much a trial violates its study's constraints; None: there are none, or it has no value."""
+    return trial.violation if trial.HasField("violation") else None
+
+
+def feasibility(trial: study_pb2.Trial) -> str:
+    """Whether a trial is feasible, in words; empty where nobody knows, or its study has no constraints."""
+    violated = violation(trial)
+    if violated is None:
+        return ""
+    return f"infeasible by {violated:.3g}" if violated else "feasible"
 
 
 def savings_json(savings: study_pb2.Savings) -> Json:
@@ -91,6 +106,7 @@ def trial_json(trial: study_pb2.Trial) -> Json:
         "state": trial_state(trial).value,
         "step": trial.step,
         "metrics": metrics_json(trial.metrics),
+        **feasibility_json(violation(trial)),
         "hyperparameters": json.loads(trial.hyperparameters_json),
         "reason": trial.reason,
         **_spread(trial.spread),

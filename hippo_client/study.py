@@ -14,6 +14,7 @@ from hippo_client.origin import find_origin
 from hippo_core.endings import Ending
 from hippo_core.endings import checked as checked_endings
 from hippo_core.errors import InvalidStudy
+from hippo_core.metric_constraints import checked as checked_constraints
 from hippo_core.policies import OwnSpec, PolicySpec
 from hippo_core.program import Program, Resources
 from hippo_core.samplers import Sampler
@@ -53,6 +54,8 @@ class Study:
             that was not forked.
         endings: What ends the study before all its trials have come to their end, e.g.
             ``[endings.timeout(hours=2), endings.target(0.97)]``: the first that holds.
+        constraints: What a result must keep to be feasible: bounds on metrics that ``evaluate`` reports, e.g.
+            ``["latency_ms <= 10", "memory <= 2e9"]``. What is feasible is better than what is not.
         code: Further folders with code, relative to the study file.
         code_version: A word of yours for the version of the code, in place of the digest of its files.
         env: Environment variables for the trainer.
@@ -86,6 +89,7 @@ class Study:
         priority: int = 0,
         initial: Sequence[Mapping[str, Any]] = (),
         endings: Sequence[Ending] = (),
+        constraints: Sequence[str] = (),
         code: Sequence[str | Path] = (),
         code_version: str | None = None,
         env: Mapping[str, str] | None = None,
@@ -114,7 +118,8 @@ class Study:
             name=given.name(name, self.origin.file), objectives=given.objectives(maximize, minimize),
             max_trials=given.max_trials(max_trials, drawn, searched, len(first)), max_steps=given.max_steps(max_steps),
             secrets=given.names(secrets, "secrets"), checkpoint_every=checkpoint_every, priority=priority,
-            initial=first, endings=checked_endings(endings), repeats=repeats,
+            initial=first, endings=checked_endings(endings), constraints=checked_constraints(constraints),
+            repeats=repeats,
         )  # fmt: skip
 
     @property

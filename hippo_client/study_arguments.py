@@ -66,12 +66,18 @@ _PEERS = {
     "plateau": "endings=[endings.plateau(patience=...)]",
     "early_stopping": "endings=[endings.plateau(patience=...)] for the study, policies.patience(...) for each trial",
     "terminator": "endings=[endings.terminator(...)]",
+    "constraint": 'constraints=["latency_ms <= 10"]',
+    "constraints_func": 'constraints=["latency_ms <= 10"]',
+    "constraint_attr": 'constraints=["latency_ms <= 10"]',
+    "outcome_constraints": 'constraints=["latency_ms <= 10"]',
+    "metric_constraints": 'constraints=["latency_ms <= 10"]',
+    "parameter_constraints": 'space={..., "fits": space.constraint("warmup + decay <= 100")}',
 }
 #: All of them, as they are called.
 ARGUMENTS = (
     "trainer", "space", "maximize", "minimize", "max_trials", "max_steps", "name", "sampler", "policy", "unit",
     "evaluate_every", "seed", "repeats", "options", "data_version", "deterministic", "checkpoint_every", "resources",
-    "priority", "initial", "endings", "code", "code_version", "env", "secrets",
+    "priority", "initial", "endings", "constraints", "code", "code_version", "env", "secrets",
 )  # fmt: skip
 
 

@@ -95,6 +95,19 @@ class Trial:
         """By name, the sample standard deviation of its repeats, whose means ``metrics`` has; empty without."""
         return results.metrics_json(self._message.spread)
 
+    @property
+    def violation(self) -> float | None:
+        """By how much its metrics violate the study's constraints in all, each in terms of its bound; 0: not at all.
+
+        None: the study has no constraints, or nothing is known yet.
+        """
+        return results.violation(self._message)
+
+    @property
+    def feasible(self) -> bool | None:
+        """Whether its metrics keep the study's constraints; None: it has none, or nothing is known yet."""
+        return None if self.violation is None else not self.violation
+
     def repeats(self) -> list[dict[str, Any]]:
         """Its repeats, each by itself; none without: ``[{"repeat", "seed", "state", "step", "history"}, ...]``."""
         return results.repeats_json(self._detail().repeats)

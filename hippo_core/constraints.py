@@ -103,11 +103,12 @@ def _refused(message: str) -> InvalidStudy:
     return InvalidStudy("space.constraint", message, GRAMMAR)
 
 
-def _dotted(tree: ast.expr) -> str | None:
+def dotted(tree: ast.expr) -> str | None:
+    """The name, also one joined with dots, that an expression is."""
     if isinstance(tree, ast.Name):
         return tree.id
     if isinstance(tree, ast.Attribute):
-        before = _dotted(tree.value)
+        before = dotted(tree.value)
         return None if before is None else f"{before}.{tree.attr}"
     return None
 
@@ -120,7 +121,7 @@ def _gives_truth(tree: ast.expr) -> bool:
 
 def _check(tree: ast.expr, names: set[str]) -> None:
     """Refuses what is not in the grammar; collects names."""
-    name = _dotted(tree)
+    name = dotted(tree)
     match tree:
         case _ if name is not None:
             names.add(name)
@@ -144,7 +145,7 @@ def _check(tree: ast.expr, names: set[str]) -> None:
 
 
 def _value(tree: ast.expr, values: Mapping[str, Scalar]) -> Any:
-    name = _dotted(tree)
+    name = dotted(tree)
     if name is not None:
         return values[name]
     match tree:

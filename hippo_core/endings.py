@@ -21,6 +21,7 @@ class Ending(ABC):
     """What ends a study; a small value."""
 
     word: ClassVar[str]  #: what a person calls it
+    constrained: ClassVar[bool] = True  #: whether it can tell what is feasible, where it looks at values
     one_objective: ClassVar[bool] = False  #: whether it looks at values, which only one objective orders
 
     def to_json(self) -> dict[str, Any]:
@@ -68,7 +69,7 @@ class MaxTrainedSteps(Ending):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target(Ending):
-    """A trial is as good as this, or better, at any evaluation.
+    """A trial is as good as this, or better, at any evaluation; a feasible one, where the study has constraints.
 
     Attributes:
         value: Of the objective.
@@ -111,6 +112,7 @@ class Terminator(Ending):
 
     word = "terminator"
     one_objective = True
+    constrained = False
     improvement: Improvement
     threshold: float | None
     min_trials: int

@@ -21,6 +21,7 @@ class PolicyContext:
         objectives: The metrics that are optimised, by name.
         maximize: For each of them, whether the larger value is the better one.
         evaluate_every: Trials are evaluated at its multiples, and can be extended to these only.
+        constraints: What a state must keep to be feasible, as the study has it: ``"latency_ms <= 10"``.
         seed: The study's seed, with which Python's random generator, and NumPy's, were seeded.
     """
 
@@ -28,6 +29,7 @@ class PolicyContext:
     maximize: tuple[bool, ...]
     evaluate_every: int
     seed: int
+    constraints: tuple[str, ...] = ()
 
     def round_up(self, step: float) -> int:
         """The first step of an evaluation that is not below ``step``, and not 0."""
@@ -44,6 +46,7 @@ class PolicyTrial:
         asked: The furthest step that it was extended to; 0: it has yet to begin.
         step: The furthest step that it was extended to and has come to.
         values: By step, the objectives in the study's order, at all evaluations up to ``step``.
+        violations: By step, by how much the study's constraints are violated; 0: it is feasible, or there are none.
         scores: By step, the first objective, of which more is better: one to be minimised is negated.
         ended: Whether it failed or diverged, or a user has taken it in hand: nothing is decided on it any more.
         stopped: Whether the policy has stopped it.
@@ -54,6 +57,7 @@ class PolicyTrial:
     asked: int = 0
     step: int = 0
     values: dict[int, Values] = field(default_factory=dict)
+    violations: dict[int, float] = field(default_factory=dict)
     scores: dict[int, float] = field(default_factory=dict)
     ended: bool = False
     stopped: bool = False

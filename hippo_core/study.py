@@ -6,7 +6,15 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self, TypeVar
 
-from hippo_core import endings, policies, samplers, schedule_forms, study_checks, study_warnings
+from hippo_core import (
+    endings,
+    metric_constraints,
+    policies,
+    samplers,
+    schedule_forms,
+    study_checks,
+    study_warnings,
+)
 from hippo_core.arguments import suggestion
 from hippo_core.differences import MOST_LINES, difference_lines
 from hippo_core.distinct import DistinctPoints, identity, may_repeat
@@ -16,8 +24,9 @@ from hippo_core.endings import changed as changed_endings
 from hippo_core.errors import InvalidStudy
 from hippo_core.formulas import Constant
 from hippo_core.laws import Law, make
-from hippo_core.policies import Policy, PolicySpec
-from hippo_core.policies.policy import round_up
+from hippo_core.metric_constraints import MetricConstraint, Metrics
+from hippo_core.policies import Policy, PolicySpec, Values
+from hippo_core.policies.policy import Worth, round_up, worth
 from hippo_core.program import Program, canonical_json, require_int
 from hippo_core.repeats import seed_schedule
 from hippo_core.samplers import Sampler
@@ -72,6 +81,7 @@ class StudySpec:
         secrets: Environment variables of the worker that the trainer may see.
         initial: The points of the first trials, whatever the sampler: what is drawn for each domain.
         endings: What ends it before all its trials have come to their end, in their order.
+        constraints: What a state must keep to be feasible.
         repeats: How often each point is trained, with seeds of its own; it counts once in ``max_trials``.
         earlier: How many trials were drawn before the space or the sampler was edited last; no part of the content.
     """
@@ -90,12 +100,14 @@ class StudySpec:
     secrets: tuple[str, ...] = ()
     initial: tuple[Mapping[str, Scalar], ...] = ()
     endings: tuple[Ending, ...] = ()
+    constraints: tuple[MetricConstraint, ...] = ()
     repeats: int = 1
     earlier: int = 0
 
     def __post_init__(self) -> None:
         """Checks the study as a whole."""
         object.__setattr__(self, "endings", endings.checked(self.endings))
+        object.__setattr__(self, "constraints", metric_constraints.checked(self.constraints))
         study_checks.check_parts(self)
         object.__setattr__(self, "initial", study_checks.initial_points(self))
         study_checks.check_points(self)
@@ -113,6 +125,38 @@ class StudySpec:
         policy.searches(self.space, self.program.seed)
         policy.compares(tuple(objective.metric for objective in self.objectives))
         return policy
+
+    @property
+    def observed(self) -> tuple[Objective, ...]:
+        """All metrics that it looks at: its objectives; then those of its constraints, each with its better side."""
+        found = {each.metric: each for each in self.objectives}
+        for constraint in self.constraints:
+            bound = constraint.bound
+            for metric in constraint.metrics:
+                larger = bound is not None and not bound.is_upper
+                found.setdefault(metric, Objective(metric=metric, maximize=larger))
+        return tuple(found.values())
+
+    def values(self, metrics: Metrics) -> Values | None:
+        """What is compared at a state: its objectives, then the margins of its constraints.
+
+        Args:
+            metrics: Of the state; of repeats the means.
+
+        Returns:
+            None where an objective is not finite, or not known.
+        """
+        found = []
+        for objective in self.objectives:
+            value = metrics.get(objective.metric)
+            if value is None:
+                return None
+            found.append(value)
+        return (*found, *(constraint.margin(metrics) for constraint in self.constraints))
+
+    def worth(self, values: Values) -> Worth:
+        """What is compared, less being better."""
+        return worth(values, tuple(objective.maximize for objective in self.objectives))
 
     def point(self, number: int) -> Mapping[str, Scalar]:
         """The assignment of trial ``number``, from 0: what is drawn for each domain.
@@ -292,6 +336,7 @@ class StudySpec:
             "priority": self.priority,
             "secrets": list(self.secrets),
             "endings": [each.to_json() for each in self.endings],
+            "constraints": [each.expression for each in self.constraints],
             "repeats": self.repeats,
             "earlier": self.earlier,
         }
@@ -424,4 +469,5 @@ READERS: Mapping[str, Callable[[Any], Any]] = {
     "secrets": _secrets,
     "initial": _initial,
     "endings": endings.from_json,
+    "constraints": metric_constraints.checked,
 }

@@ -34,6 +34,7 @@ def check_parts(spec: StudySpec) -> None:
     _check_name(spec.name)
     _check_objectives(spec.objectives)
     _check_endings(spec)
+    _check_constraints(spec)
     _check_limits(spec)
     if spec.program.kinds != spec.space.kinds:
         raise InvalidStudy("program.kinds", "do not agree with the space")
@@ -78,6 +79,28 @@ def _check_endings(spec: StudySpec) -> None:
                 "endings",
                 f"{each.word} cannot hold back what a policy of your own asks for",
                 "Let the policy count, or use endings.max_slot_hours().",
+            )
+
+
+def _check_constraints(spec: StudySpec) -> None:
+    """Refuses what cannot compare trials by constraints."""
+    if not spec.constraints:
+        return
+    if not spec.policy.constrained:
+        raise InvalidStudy("constraints", *spec.policy.why_unconstrained())
+    if not spec.sampler.constrained:
+        word = spec.sampler.to_json()["sampler"]
+        raise InvalidStudy(
+            "constraints",
+            f"the sampler {word} learns from the objective alone, and would be drawn to what is not feasible",
+            "Use samplers.tpe(), samplers.gp(), or samplers.nsga2().",
+        )
+    for each in spec.endings:
+        if not each.constrained:
+            raise InvalidStudy(
+                "constraints",
+                f"the ending {each.word} estimates what can be gained in the objective, feasible or not",
+                "Use endings.plateau(patience=...).",
             )
 
 

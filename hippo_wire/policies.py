@@ -56,6 +56,7 @@ def policy_from_proto(message: worker_pb2.PolicyQuestion) -> tuple[OwnSpec, Poli
         maximize=tuple(context["maximize"]),
         evaluate_every=context["evaluate_every"],
         seed=context["seed"],
+        constraints=tuple(context["constraints"]),
     )
 
 

@@ -77,6 +77,7 @@ def trial(view: TrialView) -> study_pb2.Trial:
         max_steps=view.max_steps,
         metrics=_metrics(view.metrics),
         spread=_metrics(view.spread),
+        violation=view.violation,
         hyperparameters_json=dump(dict(view.hyperparameters)),
         reason=view.reason,
         parent=view.parent,

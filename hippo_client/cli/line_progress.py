@@ -20,7 +20,7 @@ from hippo_client.cli.picture import (
     reason_words,
 )
 from hippo_client.cli.words import counts, duration, number, plural
-from hippo_client.results import study_state, trial_state
+from hippo_client.results import feasibility, study_state, trial_state
 from hippo_core.engine.states import ENDED_TRIAL_STATES, StudyState, TrialState
 
 if TYPE_CHECKING:
@@ -153,6 +153,7 @@ class LineProgress:
             values = [(each.metric, each.value(trial)) for each in objectives]
             if any(value is not None for _, value in values):
                 words += f": {', '.join(f'{metric} {number(value)}' for metric, value in values)}"
+                words += f", {feasible}" if (feasible := feasibility(trial)) else ""
             if front is not None:
                 words += f" ({front_words(len(front))})"
             elif best is not None:

@@ -17,7 +17,7 @@ from rich.text import Text
 from hippo_client.cli.picture import WORKER_STARTS_SECONDS, Picture, draw, front_words
 from hippo_client.cli.tables import GAP, READABLE, fit
 from hippo_client.cli.words import counts, duration, number, percent, plural
-from hippo_client.results import study_state
+from hippo_client.results import feasibility, study_state
 from hippo_core.engine.states import StudyState, TrialState
 
 if TYPE_CHECKING:
@@ -163,11 +163,13 @@ def best_words(picture: Picture) -> str:
     """The best value, and whose it is; with several objectives how many trials are in the front."""
     if picture.best is None:
         return "-"
+    words = feasibility(picture.best)
+    remark = f" · {words}" if words else ""
     if picture.front is not None:
-        return front_words(picture.front)
+        return f"{front_words(picture.front)}{remark}"
     return (
         f"{picture.metric} {number(picture.best_value)} · "
-        f"trial {picture.best.number} at step {picture.best.step}"
+        f"trial {picture.best.number} at step {picture.best.step}{remark}"
     )
 
 

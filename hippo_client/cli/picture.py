@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from hippo_client.cli.connection import named_server
 from hippo_client.cli.words import short_hyperparameter
-from hippo_client.results import metrics_json, study_state, trial_state
+from hippo_client.results import metrics_json, study_state, trial_state, violation
 from hippo_core.engine.states import StudyState, TrialState
 from hippo_core.engine.waiting import NO_WORKER
 
@@ -59,12 +59,12 @@ class Objective:
         """The trial's value, where it has a finite one."""
         return metrics_json(trial.metrics).get(self.metric)
 
-    def rank(self, trial: study_pb2.Trial) -> tuple[bool, float, int]:
+    def rank(self, trial: study_pb2.Trial) -> tuple[bool, float, float, int]:
         """What to sort by so that the best comes first; deeper ones first among equals is not asked for here."""
         value = self.value(trial)
         if value is None:
-            return (True, 0.0, trial.number)
-        return (False, -value if self.maximize else value, trial.number)
+            return (True, 0.0, 0.0, trial.number)
+        return (False, violation(trial) or 0.0, -value if self.maximize else value, trial.number)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,6 +167,11 @@ def pareto_front(study: study_pb2.Study) -> Sequence[study_pb2.Trial] | None:
 def front_words(count: int) -> str:
     """``6 in the front``."""
     return f"{count} in the front"
+
+
+def none_feasible(study: study_pb2.Study) -> bool:
+    """Whether even the best trial violates the study's constraints."""
+    return study.HasField("best_trial") and bool(violation(study.best_trial))
 
 
 def reason_words(study: study_pb2.Study) -> str:

@@ -225,11 +225,16 @@ def _print_best(study: SimulatedStudy, made_up: MadeUp) -> None:
         written = ", ".join(f"{name}={hyperparameter(value)}" for name, value in best.hyperparameters.items())
         steps = made_up.get((study.study, best.trial), 0)
         remark = f" (the last {plural(steps, 'step')} made up)" if steps else ""
+        feasible = {None: "", 0.0: ", feasible"}.get(
+            best.violation, f", infeasible by {best.violation or 0:.3g}"
+        )
         several = len(best.metrics) > 1
         values = (
             f"{name} {number(each)}" if several else number(each) for name, each in best.metrics.items()
         )
-        click.echo(f"Best: trial {best.trial}, {', '.join(values)} at step {best.step}{remark}: {written}")
+        click.echo(
+            f"Best: trial {best.trial}, {', '.join(values)} at step {best.step}{feasible}{remark}: {written}"
+        )
     if len(study.best_trials) > MOST_OF_FRONT:
         click.echo(f"and {len(study.best_trials) - MOST_OF_FRONT} more in the Pareto front")
 

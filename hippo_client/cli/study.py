@@ -73,14 +73,16 @@ def list_all(as_json: bool) -> None:
 
 def _best_words(study: study_pb2.Study) -> str:
     """The best value; with several objectives how many trials are in the front."""
-    from hippo_client.cli.picture import Objective, front_words, pareto_front
+    from hippo_client.cli.picture import Objective, front_words, none_feasible, pareto_front
 
     front = pareto_front(study)
     if front is not None:
         return front_words(len(front)) if front else "-"
     objective = Objective.of(study)
     best = objective.value(study.best_trial) if study.HasField("best_trial") else None
-    return f"{objective.metric} {number(best)}" if best is not None else "-"
+    if best is None:
+        return "-"
+    return f"{objective.metric} {number(best)}{', infeasible' if none_feasible(study) else ''}"
 
 
 @study.command()

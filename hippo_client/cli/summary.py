@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC
 from typing import TYPE_CHECKING
 
-from hippo_client.cli.picture import Objective, pareto_front, reason_words, saved_fraction
+from hippo_client.cli.picture import Objective, none_feasible, pareto_front, reason_words, saved_fraction
 from hippo_client.cli.words import counts, hyperparameter, measured, percent, plural
-from hippo_client.results import metrics_json, study_state
+from hippo_client.results import feasibility, metrics_json, study_state
 from hippo_core.engine.states import TrialState
 
 if TYPE_CHECKING:
@@ -71,14 +71,21 @@ def _best(study: study_pb2.Study) -> str:
     metrics = ", ".join(
         f"{name} {measured(value, spread.get(name))}" for name, value in metrics_json(best.metrics).items()
     )
-    return "\n".join([f"Best: trial {best.number} at step {best.step}, {metrics}", *trial_lines(best)])
+    feasible = feasibility(best)
+    found = f"trial {best.number} at step {best.step}, {metrics}{f'; {feasible}' if feasible else ''}"
+    return "\n".join([f"{_title(study)}: {found}", *trial_lines(best)])
+
+
+def _title(study: study_pb2.Study) -> str:
+    return "No trial is feasible. The least violating" if none_feasible(study) else "Best"
 
 
 def _front(study: study_pb2.Study, front: Sequence[study_pb2.Trial]) -> Iterator[str]:
     """The trials of the Pareto front with their objectives, side by side."""
     names = [each.metric for each in Objective.all_of(study)]
     yield (
-        f"Best: {plural(len(front), 'trial')} in the Pareto front of {', '.join(names[:-1])} and {names[-1]}; "
+        f"{_title(study)}: {plural(len(front), 'trial')} in the Pareto front of {', '.join(names[:-1])} and "
+        f"{names[-1]}{f', {feasible}' if (feasible := feasibility(front[0])) else ''}; "
         f"`hippo trial best {study.name}` shows all of them"
     )
     rows = []

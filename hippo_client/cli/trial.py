@@ -214,13 +214,15 @@ def _print_detail(detail: study_pb2.GetTrialResponse) -> None:
     from hippo_client.cli.summary import trial_lines
     from hippo_client.cli.tables import columns_of, print_table
     from hippo_client.cli.words import probe_line
-    from hippo_client.results import history_json, probes_json, trial_state
+    from hippo_client.results import feasibility, history_json, probes_json, trial_state
 
     shown = detail.trial
     reached = f"step {shown.step} of {shown.max_steps}"
     click.echo(f"Trial {shown.number} {trial_state(shown).value} at {reached}")
     if shown.reason:
         click.echo(shown.reason)
+    if feasible := feasibility(shown):
+        click.echo(f"Its metrics are {feasible}" if shown.violation else "Feasible")
     if shown.HasField("parent"):
         replaced = f", in place of trial {shown.instead_of}" if shown.HasField("instead_of") else ""
         click.echo(f"Forked from trial {shown.parent} at step {shown.forked_at}{replaced}")

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from hippo_client.cli.picture import count_variations
 from hippo_client.cli.tables import Column
 from hippo_client.cli.words import exact_hyperparameter, measured, short_hyperparameter
-from hippo_client.results import metrics_json, trial_state
+from hippo_client.results import metrics_json, trial_state, violation
 
 if TYPE_CHECKING:
     from hippo_wire.v1 import study_pb2
 
 
 def trial_columns(study: study_pb2.Study, trials: Sequence[study_pb2.Trial], *, exact: bool) -> list[Column]:
-    """The columns, those that matter most first: objectives, reasons, what varies, other metrics, what is constant.
+    """The columns, those that matter most first: objectives, whether they are feasible, reasons, what varies, the rest.
 
     Args:
         study: The study.
@@ -34,6 +34,7 @@ def trial_columns(study: study_pb2.Study, trials: Sequence[study_pb2.Trial], *, 
     return [
         *fixed,
         *(metrics.pop(name) for name in objectives if name in metrics),
+        *_feasibility(trials),
         *_reasons(trials),
         *_hyperparameters(trials, exact, varying=True),
         *metrics.values(),
@@ -48,6 +49,15 @@ def _metric(name: str, trials: Sequence[study_pb2.Trial], exact: bool) -> Column
         for trial in trials
     ]
     return Column(heading=name, cells=cells, right=True)
+
+
+def _feasibility(trials: Sequence[study_pb2.Trial]) -> list[Column]:
+    """Which trials are feasible, and by how much the others are not."""
+    violated = [violation(trial) for trial in trials]
+    if all(each is None for each in violated):
+        return []
+    cells = ["" if each is None else f"no, by {each:.3g}" if each else "yes" for each in violated]
+    return [Column(heading="FEASIBLE", cells=cells)]
 
 
 def _reasons(trials: Sequence[study_pb2.Trial]) -> list[Column]:

@@ -2,7 +2,8 @@
 
 A trial's value is that of its last evaluation. Those compared are the trials that completed; where none did, those at
 the deepest step that any trial was evaluated at, and none where the study has failed. With several objectives the best
-are the Pareto front. Of a point with repeats, values are their means, at the step that all of them have reached.
+are the Pareto front. Of a point with repeats, values are their means, at the step that all of them have reached. Where
+the study has constraints, what is feasible comes first; where nothing is, what violates them least.
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ from hippo_core.engine.spread import point_evaluations, reached_by_all
 from hippo_core.engine.state import Study, Trial
 from hippo_core.engine.states import StudyState, TrialState
 from hippo_core.plan import Metrics
+from hippo_core.policies.pareto import dominates
+from hippo_core.policies.policy import Worth
 
 
 def best_trials(study: Study) -> list[Trial]:
     """The best trials, the very best first; the lower number first among equals."""
     trials = study.trials.values()
     completed = [trial for trial in trials if trial.state is TrialState.COMPLETED]
-    if any(_values(study, trial) is not None for trial in completed):
+    if any(worth_of(study, trial) is not None for trial in completed):
         return _best(study, completed)
     return [] if study.state is StudyState.FAILED else best_so_far(study, trials)
 
@@ -27,32 +30,32 @@ def best_trials(study: Study) -> list[Trial]:
 def best_so_far(study: Study, trials: Iterable[Trial]) -> list[Trial]:
     """The best of those trials that were evaluated at the deepest step."""
     steps = {
-        trial.number: evaluated(study, trial)[0] for trial in trials if _values(study, trial) is not None
+        trial.number: evaluated(study, trial)[0] for trial in trials if worth_of(study, trial) is not None
     }
     deepest = max(steps.values(), default=0)
     return _best(study, [study.trials[number] for number, step in steps.items() if step == deepest])
 
 
 def _best(study: Study, trials: Iterable[Trial]) -> list[Trial]:
-    candidates = [trial for trial in trials if _values(study, trial) is not None]
-    ranked = sorted(candidates, key=lambda trial: (*(_values(study, trial) or ()), trial.number))
+    known = [(found, trial) for trial in trials if (found := worth_of(study, trial)) is not None]
+    ranked = sorted(known, key=lambda each: (each[0], each[1].number))
     if len(study.spec.objectives) == 1:
-        return ranked[:1]
-    return [trial for trial in ranked if not any(_dominates(study, other, trial) for other in candidates)]
+        return [trial for _, trial in ranked[:1]]
+    return [trial for ours, trial in ranked if not any(dominates(theirs, ours) for theirs, _ in known)]
 
 
-def _values(study: Study, trial: Trial) -> tuple[float, ...] | None:
-    """A trial's objectives, signed so that less is better; None where one is not known or not finite."""
+def worth_of(study: Study, trial: Trial) -> Worth | None:
+    """What a trial is worth, less being better; None where an objective is not known or not finite."""
     if trial.state is TrialState.DIVERGED:
         return None
-    _, metrics = evaluated(study, trial)
-    values = []
-    for objective in study.spec.objectives:
-        value = metrics.get(objective.metric)
-        if value is None:
-            return None
-        values.append(-value if objective.maximize else value)
-    return tuple(values)
+    values = study.spec.values(evaluated(study, trial)[1])
+    return None if values is None else study.spec.worth(values)
+
+
+def violation_of(study: Study, trial: Trial) -> float | None:
+    """By how much a trial violates constraints at its last evaluation; None: there are none, or it has no value."""
+    found = worth_of(study, trial) if study.spec.constraints else None
+    return None if found is None else found[0]
 
 
 def evaluated(study: Study, trial: Trial) -> tuple[int, Metrics]:
@@ -69,10 +72,3 @@ def evaluated(study: Study, trial: Trial) -> tuple[int, Metrics]:
             return step, node.metrics[step]
         upto = node.start
     return 0, {}
-
-
-def _dominates(study: Study, one: Trial, other: Trial) -> bool:
-    ours, theirs = _values(study, one), _values(study, other)
-    if ours is None or theirs is None:
-        return False
-    return all(a <= b for a, b in zip(ours, theirs, strict=True)) and ours != theirs

@@ -172,6 +172,11 @@ def _check(study: Study, spec: StudySpec) -> None:
             {"objectives": [each.to_json() for each in before.objectives]},
             {"objectives": [each.to_json() for each in spec.objectives]},
         ),
+        (
+            "what is feasible",
+            {"constraints": [each.expression for each in before.constraints]},
+            {"constraints": [each.expression for each in spec.constraints]},
+        ),
     ):
         lines = difference_lines(old, new)
         if lines:

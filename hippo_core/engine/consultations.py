@@ -9,6 +9,7 @@ answer is waited for nobody concludes that nothing more is to come.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import assert_never
@@ -29,8 +30,10 @@ from hippo_core.engine.state import (
     Study,
 )
 from hippo_core.own_policy import PolicyContext
+from hippo_core.policies import Values
 from hippo_core.policies.hosting import Call, Round
 from hippo_core.policies.own import OwnSpec
+from hippo_core.study import StudySpec
 
 TRIES = 3
 
@@ -127,6 +130,7 @@ def question(state: EngineState, study: Study, known: int) -> PolicyQuestion:
             maximize=tuple(each.maximize for each in spec.objectives),
             evaluate_every=spec.program.evaluate_every,
             seed=spec.program.seed,
+            constraints=tuple(each.expression for each in spec.constraints),
         ),
         bundle=spec.bundle,
         env=dict(spec.program.env),
@@ -170,6 +174,15 @@ def _reported(state: EngineState, study: Study, call: Observed) -> Iterator[Call
         if any(leaf is None or step not in leaf.owner(step).metrics for leaf in leaves):
             return
         values = point_values(study, leaves, step)
-        yield "reported", call.trial, step, values
+        yield "reported", call.trial, step, None if values is None else _as_told(study.spec, values)
         if values is None:
             return
+
+
+def _as_told(spec: StudySpec, values: Values) -> tuple[float | None, ...]:
+    """The objectives, then by how much constraints are violated, if there are any; None: infinitely."""
+    objectives = values[: len(spec.objectives)]
+    if not spec.constraints:
+        return objectives
+    violated = spec.worth(values)[0]
+    return (*objectives, violated if math.isfinite(violated) else None)

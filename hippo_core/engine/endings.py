@@ -18,10 +18,9 @@ from hippo_core.endings import Ending, MaxSlotHours, MaxTrainedSteps, Plateau, T
 from hippo_core.engine.best import best_so_far, evaluated
 from hippo_core.engine.budget import overcommitted, used_in_words, used_steps
 from hippo_core.engine.decision import Decision
-from hippo_core.engine.evaluations import progress
+from hippo_core.engine.evaluations import point_values, progress
 from hippo_core.engine.events import EndingHeld, StudyStateChanged
 from hippo_core.engine.requests import close_request, objective_value, through
-from hippo_core.engine.spread import mean
 from hippo_core.engine.stagnation import Stagnation, stagnation
 from hippo_core.engine.state import Study, Trial
 from hippo_core.engine.states import RequestState, StudyState, TrialState
@@ -30,6 +29,8 @@ from hippo_core.engine.terminators import judgement_of
 from hippo_core.engine.user_words import ENDED, STUDY_STOPPED
 from hippo_core.errors import Conflict
 from hippo_core.plan import Node
+from hippo_core.policies import Values
+from hippo_core.policies.policy import Worth, shown
 from hippo_core.repeats import trial_of
 from hippo_core.study import StudySpec
 
@@ -72,7 +73,7 @@ def end_if_reached(decision: Decision, node: Node, step: int) -> None:
             if trial.probe:
                 continue
             first = study.trials[trial_of(trial.number)]
-            if _reaches(study, _value_at(study, first, step)):
+            if _reaches(study, _values_at(study, first, step)):
                 _end_at(decision, study, first, step)
                 break
 
@@ -201,12 +202,13 @@ def _runs(study: Study) -> bool:
     return study.state is StudyState.RUNNING and not study.ending
 
 
-def _reaches(study: Study, value: float | None, spec: StudySpec | None = None) -> bool:
+def _reaches(study: Study, values: Values | None, spec: StudySpec | None = None) -> bool:
     spec = spec or study.spec
     target = spec.ending(Target)
-    if target is None or value is None:
+    if target is None or values is None:
         return False
-    return value >= target.value if spec.objectives[0].maximize else value <= target.value
+    infeasible_by, cost = spec.worth(values)
+    return not infeasible_by and cost <= (-target.value if spec.objectives[0].maximize else target.value)
 
 
 def _reaching_steps(study: Study, trial: Trial, spec: StudySpec | None = None) -> Iterator[int]:
@@ -220,34 +222,33 @@ def _reaching_steps(study: Study, trial: Trial, spec: StudySpec | None = None) -
     )
     reached = min(each.reached for each in members)
     for step in range((reached // every + 1) * every, upto + 1, every):
-        if _reaches(study, _value_at(study, trial, step), spec):
+        if _reaches(study, _values_at(study, trial, step), spec):
             yield step
 
 
-def _value_at(study: Study, trial: Trial, step: int) -> float | None:
-    """The first objective at a state of a trial's path, over repeats the mean; None: not known, or not finite."""
-    found = [objective_value(study, each.leaf, step) for each in study.members(trial.number)]
-    known = [value for value in found if value is not None]
-    return mean(known) if len(known) == len(found) else None
+def _values_at(study: Study, trial: Trial, step: int) -> Values | None:
+    """What is compared at a state of a trial's path, over repeats by the means; None: not known, or not finite."""
+    return (
+        None if step < 1 else point_values(study, [each.leaf for each in study.members(trial.number)], step)
+    )
 
 
 def _best_reaching(study: Study, spec: StudySpec) -> tuple[Trial, int] | None:
     """The best of the trials that reach a target, and where: by their values, or on the way of what is open."""
     if spec.ending(Target) is None:
         return None
-    found: list[tuple[float, int, int]] = []
-    sign = -1.0 if spec.objectives[0].maximize else 1.0
+    found: list[tuple[Worth, int, int]] = []
     for trial in study.trials.values():
         if trial.state in {TrialState.FAILED, TrialState.DIVERGED}:
             continue
         last, metrics = evaluated(study, trial)
-        value = metrics.get(spec.objectives[0].metric)
-        if value is not None and _reaches(study, value, spec):
-            found.append((sign * value, trial.number, last))
+        values = spec.values(metrics)
+        if values is not None and _reaches(study, values, spec):
+            found.append((spec.worth(values), trial.number, last))
         for step in _reaching_steps(study, trial, spec):
-            value = _value_at(study, trial, step)
-            assert value is not None
-            found.append((sign * value, trial.number, step))
+            values = _values_at(study, trial, step)
+            assert values is not None
+            found.append((spec.worth(values), trial.number, step))
     if not found:
         return None
     _, number, step = min(found)
@@ -343,16 +344,20 @@ def _used(study: Study, budget: MaxSlotHours) -> str:
 
 
 def _reached(study: Study, target: Target, trial: Trial, step: int) -> str:
-    value = _value_at(study, trial, step)
+    values = _values_at(study, trial, step)
+    assert values is not None
     name = study.spec.objectives[0].metric
-    return f"target {target.value:.6g} reached: trial {trial.number} has {name} {value:.6g} at step {step}"
+    return (
+        f"target {target.value:.6g} reached: trial {trial.number} has {name} {values[0]:.6g} at step {step}"
+    )
 
 
 def _plateau(study: Study, plateau: Plateau, found: Stagnation | None) -> str:
     name = study.spec.objectives[0].metric
     if found is None:
         return f"plateau: no trial has come to its end with a value of {name} yet"
-    best = f"{name} {found.best:.6g} of trial {found.trial} at step {found.step}"
+    value = shown(found.best, (study.spec.objectives[0].maximize,))
+    best = f"{name} {value} of trial {found.trial} at step {found.step}"
     count = (
         f"{found.trials} trials that came to their end"
         if found.trials != 1

@@ -11,7 +11,7 @@ way has been told and judged, in whatever state the study is; so what a restart 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 
 from hippo_core.engine.events import RequestClosed
@@ -29,7 +29,7 @@ from hippo_core.engine.state import (
     Trial,
 )
 from hippo_core.engine.states import RequestState, TrialState
-from hippo_core.plan import Node
+from hippo_core.plan import Metrics, Node
 from hippo_core.policies import Stop, Values
 from hippo_core.probes import probe_of
 from hippo_core.repeats import trial_of
@@ -38,15 +38,8 @@ AT_REST = frozenset({TrialState.STOPPED, TrialState.COMPLETED})
 
 
 def objective_values(study: Study, node: Node, step: int) -> Values | None:
-    """A study's objectives at a state of a path; None where one is not finite or not known."""
-    metrics = node.owner(step).metrics.get(step, {})
-    found = []
-    for objective in study.spec.objectives:
-        value = metrics.get(objective.metric)
-        if value is None:
-            return None
-        found.append(value)
-    return tuple(found)
+    """What a study compares at a state of a path; None where an objective is not finite or not known."""
+    return study.spec.values(node.owner(step).metrics.get(step, {}))
 
 
 def closing_of(study: Study, leaf: Node | None, event: RequestClosed) -> Closing:
@@ -79,12 +72,22 @@ def closing_of_point(study: Study, members: list[Trial], event: RequestClosed) -
 
 
 def point_values(study: Study, leaves: list[Node | None], step: int) -> Values | None:
-    """The mean of a study's objectives over the repeats of a point; None where one is not finite or not known."""
-    found = [None if leaf is None else objective_values(study, leaf, step) for leaf in leaves]
-    known = [values for values in found if values is not None]
-    if len(known) < len(found):
-        return None
-    return tuple(math.fsum(values) / len(known) for values in zip(*known, strict=True))
+    """What a study compares at a state of all repeats of a point, by their mean metrics.
+
+    None where an objective is not finite or not known.
+    """
+    found = [{} if leaf is None else leaf.owner(step).metrics.get(step, {}) for leaf in leaves]
+    return study.spec.values(found[0] if len(found) == 1 else mean_metrics(found))
+
+
+def mean_metrics(found: Sequence[Mapping[str, float | None]]) -> Metrics:
+    """The means of those metrics that all of some have; None where one is not finite."""
+    means: dict[str, float | None] = {}
+    for name in found[0]:
+        if all(name in metrics for metrics in found):
+            known = [value for metrics in found if (value := metrics[name]) is not None]
+            means[name] = math.fsum(known) / len(known) if len(known) == len(found) else None
+    return means
 
 
 def progress(trial: Trial) -> int:

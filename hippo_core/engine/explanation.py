@@ -25,6 +25,7 @@ from hippo_core.engine.events import (
 from hippo_core.engine.probe_views import ProbeView
 from hippo_core.engine.states import LeaseState, RequestState, TrialState
 from hippo_core.engine.user_words import AS_ASKED, ENDED, is_a_users_word
+from hippo_core.metric_constraints import feasibility
 from hippo_core.plan import Metrics
 from hippo_core.probes import in_words
 from hippo_core.probes import number_of as probe_number
@@ -222,11 +223,16 @@ def _happenings(story: TrialStory, told: Told, *, is_open: bool) -> Iterator[Hap
 
 
 def _values(story: TrialStory, event: RequestClosed) -> str:
-    """What a request came to: all objectives, the first as the event has it."""
+    """What a request came to: all objectives, the first as the event has it, and whether that is feasible."""
     first, *others = (objective.metric for objective in story.spec.objectives)
     there = story.measured.get(event.reached, {})
     values = {first: event.value, **{metric: there.get(metric) for metric in others}}
-    return ", ".join(f"{metric} {value:.6g}" for metric, value in values.items() if value is not None)
+    found = ", ".join(f"{metric} {value:.6g}" for metric, value in values.items() if value is not None)
+    return (
+        f"{found}; {feasibility(story.spec.constraints, there)}"
+        if found and story.spec.constraints
+        else found
+    )
 
 
 def _creation(story: TrialStory, told: Told, event: TrialCreated) -> tuple[int | None, str, str]:

@@ -122,7 +122,7 @@ def order(state: EngineState, lease: Lease) -> LeaseOrder:
         save_points=tuple(saved for saved, promise in lease.promises.items() if promise is Promise.GRANTED),
         checkpoint_every=spec.checkpoint_every,
         secrets=spec.secrets,
-        objectives=tuple(objective.metric for objective in spec.objectives),
+        objectives=tuple(each.metric for each in spec.observed),
         start_digest=_digest_of_start(state, lease),
     )
 

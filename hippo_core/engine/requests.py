@@ -18,6 +18,7 @@ from hippo_core.engine.states import RequestState, StudyState, TrialState
 from hippo_core.lease import Lease, Promise
 from hippo_core.plan import Metrics, Node, Place
 from hippo_core.repeats import number_of, trial_of
+from hippo_core.study import Objective, StudySpec
 
 
 def open_request(
@@ -224,18 +225,18 @@ def through(study: Study, node: Node, step: int) -> list[Trial]:
 
 
 def objectives_reported(decision: Decision, study: Study, metrics: Metrics) -> bool:
-    """Whether all objectives are among the metrics; else the study fails, naming what was reported and the remedy."""
-    missing = [each for each in study.spec.objectives if each.metric not in metrics]
-    if not missing:
+    """Whether all that a study looks at is reported; else it fails, naming what was reported and the remedy."""
+    if _are_all_there(study.spec, metrics):
         return True
-    name = missing[0].metric
-    field = "maximize" if missing[0].maximize else "minimize"
+    missing = next(each for each in study.spec.observed if each.metric not in metrics)
+    name = missing.metric
+    uses, change = _use(study.spec, missing)
     reported = ", ".join(sorted(metrics)) or "nothing"
     near = difflib.get_close_matches(name, sorted(metrics), n=1)
     meant = f"; did you mean '{near[0]}'?" if near else "."
     reason = (
-        f"the study optimises '{name}', but the trainer's evaluate() reported: {reported}{meant} "
-        f"Change {field}='{name}' in the study, or let evaluate() report '{name}'."
+        f"the study {uses}, but the trainer's evaluate() reported: {reported}{meant} "
+        f"Change {change} in the study, or let evaluate() report '{name}'."
     )
     for number in sorted(study.open):
         fail(decision, study, study.member(number), reason)
@@ -244,12 +245,31 @@ def objectives_reported(decision: Decision, study: Study, metrics: Metrics) -> b
     return False
 
 
+def _are_all_there(spec: StudySpec, metrics: Metrics) -> bool:
+    """Whether all that a study looks at is among the metrics."""
+    return all(each.metric in metrics for each in spec.objectives) and all(
+        name in metrics for constraint in spec.constraints for name in constraint.metrics
+    )
+
+
+def _use(spec: StudySpec, missing: Objective) -> tuple[str, str]:
+    """What a study does with a metric, and where it says so."""
+    name = missing.metric
+    if missing in spec.objectives:
+        return f"optimises '{name}'", f"{'maximize' if missing.maximize else 'minimize'}='{name}'"
+    expression = next(each.expression for each in spec.constraints if name in each.metrics)
+    change = f'constraints=["{expression}"]'
+    if name in spec.space.kinds:
+        change += " (a condition on hyper-parameters is a space.constraint(...) in the space)"
+    return f"constrains '{name}'", change
+
+
 def check_objectives(decision: Decision, node: Node, step: int) -> None:
-    """Compares a fresh evaluation with what the studies that wait for it optimise."""
+    """Compares a fresh evaluation with what the studies that wait for it look at."""
     metrics = node.metrics[step]
     for number in sorted(decision.state.plans[node.plan].studies):
         study = decision.state.studies[number]
-        if all(each.metric in metrics for each in study.spec.objectives):
+        if _are_all_there(study.spec, metrics):
             continue
         if through(study, node, step):
             objectives_reported(decision, study, metrics)

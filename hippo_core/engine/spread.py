@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from hippo_core.engine.evaluations import progress
+from hippo_core.engine.evaluations import mean_metrics, progress
 from hippo_core.engine.state import Study, Trial
 from hippo_core.plan import Metrics
 
@@ -46,7 +46,7 @@ def point_evaluations(study: Study, trial: Trial, step: int) -> Iterator[tuple[i
             names = [name for name in at[0] if all(name in metrics for metrics in at)]
             values = {name: [metrics[name] for metrics in at] for name in names}
             spread = {} if len(at) == 1 else {name: _over(found, deviation) for name, found in values.items()}
-            yield each, {name: _over(found, mean) for name, found in values.items()}, spread
+            yield each, mean_metrics(at), spread
 
 
 def mean(values: Sequence[float]) -> float:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from hippo_core.engine.state import Closing, Study
 from hippo_core.engine.states import RequestState, TrialState
 from hippo_core.engine.user_words import ENDED
+from hippo_core.policies.policy import Worth, improves
 from hippo_core.probes import probe_of
 from hippo_core.study import StudySpec
 
@@ -22,13 +23,13 @@ class Stagnation:
     """What a plateau looks at.
 
     Attributes:
-        best: The best value.
+        best: What the best is worth.
         trial: The trial that has it.
         step: The step at which it was evaluated.
         trials: How many trials have come to their end since, without an improvement.
     """
 
-    best: float
+    best: Worth
     trial: int
     step: int
     trials: int
@@ -42,11 +43,10 @@ def stagnation(study: Study, spec: StudySpec, min_change: float) -> Stagnation |
         spec: Its specification, present or to come.
         min_change: By how much more than this a value must be better to be an improvement.
     """
-    sign = 1.0 if spec.objectives[0].maximize else -1.0
-    best: tuple[float, int, int] | None = None
+    best: tuple[Worth, int, int] | None = None
     since: set[int] = set()
     for trial, step, value in _ends(study, spec):
-        if best is None or sign * (value - best[0]) > min_change:
+        if best is None or improves(value, best[0], min_change):
             best = value, trial, step
             since.clear()
         elif trial != best[1]:
@@ -54,8 +54,8 @@ def stagnation(study: Study, spec: StudySpec, min_change: float) -> Stagnation |
     return None if best is None else Stagnation(*best, trials=len(since))
 
 
-def _ends(study: Study, spec: StudySpec) -> Iterator[tuple[int, int, float]]:
-    """The trials that came to their end with a value, in order: each with its step and its first objective."""
+def _ends(study: Study, spec: StudySpec) -> Iterator[tuple[int, int, Worth]]:
+    """The trials that came to their end with a value, in order: each with its step and what it is worth there."""
     limit = spec.limit
     for closing in study.closings:
         if probe_of(closing.trial):
@@ -63,7 +63,7 @@ def _ends(study: Study, spec: StudySpec) -> Iterator[tuple[int, int, float]]:
         end = study.trials[closing.trial].max_steps if limit is None else limit
         at_end = closing.state is RequestState.REACHED and closing.step == end
         if closing.values is not None and (at_end or _completed_there(study, closing)):
-            yield closing.trial, closing.step, closing.values[0]
+            yield closing.trial, closing.step, spec.worth(closing.values)
 
 
 def _completed_there(study: Study, closing: Closing) -> bool:

@@ -118,7 +118,8 @@ def _remedy(spec: StudySpec, before: StudySpec) -> str:
     """What to do where a study of that name has other content."""
     another = "Give the study another name, or delete the earlier one (hippo study delete)."
     own = spec.policy != before.policy and (own_code(spec.policy) or own_code(before.policy))
-    if spec.program != before.program or spec.objectives != before.objectives or own:
+    another_search = spec.objectives != before.objectives or spec.constraints != before.constraints
+    if spec.program != before.program or another_search or own:
         return another
     return f"To change the study that is there: hippo study edit {before.name} STUDY.py. Otherwise: {another.lower()}"
 

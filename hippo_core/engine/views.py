@@ -58,6 +58,9 @@ class TrialView:
     max_steps: int
     metrics: Metrics  #: of its repeats the means
     spread: Metrics  #: of its repeats the standard deviations; empty without repeats
+    violation: (
+        float | None
+    )  #: of the study's constraints there, in all; None: there are none, or it has no value
     hyperparameters: Mapping[str, Any]
     parent: int | None  #: the trial that it was forked from
     forked_at: int | None  #: the step from which on it may differ from that
@@ -550,12 +553,18 @@ def _trial_view(state: EngineState, study: Study, trial: Trial, waiting: str) ->
         max_steps=trial.limit,
         metrics=metrics,
         spread=spread,
+        violation=_violation(study, metrics),
         hyperparameters=study.hyperparameters(trial),
         parent=None if trial.fork is None else trial.fork["trial"],
         forked_at=None if trial.fork is None else trial.fork["at"],
         instead_of=None if trial.fork is None else trial.fork.get("instead_of"),
         reason=trial.reason or (waiting if shown is TrialState.WAITING else ""),
     )
+
+
+def _violation(study: Study, metrics: Metrics) -> float | None:
+    values = study.spec.values(metrics) if study.spec.constraints else None
+    return None if values is None else study.spec.worth(values)[0]
 
 
 def _metrics(study: Study, trial: Trial, step: int) -> tuple[Metrics, Metrics]:

@@ -12,7 +12,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from hippo_core.policies.policy import Extend, Policy, Stop, Values, Verdict
+from hippo_core.policies.policy import Extend, Policy, Stop, Values, Verdict, Worth, shown, worth
 
 
 @dataclass(slots=True)
@@ -23,9 +23,9 @@ class Curve:
     asked: int = 0  #: the furthest step requested
     there: int = 0  #: the furthest step observed
     steps: list[int] = field(default_factory=list)  #: of its evaluations
-    values: list[float] = field(default_factory=list)  #: of the first objective, less is better
-    best: float = math.inf
-    average: float = 0.0  #: where others are compared with it
+    values: list[Worth] = field(default_factory=list)  #: by the first objective
+    best: Worth = (math.inf, math.inf)
+    average: Worth = ()  #: where others are compared with it
     ended: bool = False  #: it failed or diverged
     cut: bool = False  #: it was stopped on its way
 
@@ -41,7 +41,7 @@ class Curves(Policy):
 
     def __init__(self, maximize: bool) -> None:
         self.curves: dict[int, Curve] = {}
-        self._sign = -1.0 if maximize else 1.0
+        self._maximize = (maximize,)
         self._wanted: dict[int, None] = {}  # trials that are to be trained further
 
     def added(self, trial: int, max_steps: int) -> None:
@@ -64,7 +64,7 @@ class Curves(Policy):
         if values is None or (known.steps and step <= known.steps[-1]):
             return
         known.steps.append(step)
-        known.values.append(self._sign * values[0])
+        known.values.append(worth(values, self._maximize))
         known.best = min(known.best, known.values[-1])
 
     def judge(self, trial: int) -> Stop | None:
@@ -97,9 +97,9 @@ class Curves(Policy):
     def verdict(self, curve: Curve) -> str | None:
         """Why a trial is to be stopped at its latest evaluation, in words and numbers; None: it goes on."""
 
-    def shown(self, value: float) -> str:
+    def shown(self, value: Worth) -> str:
         """A value of ``Curve.values`` as a person reads it."""
-        return f"{self._sign * value:.6g}"
+        return shown(value, self._maximize)
 
     def _want(self, trial: int) -> None:
         known = self.curves[trial]
@@ -109,20 +109,27 @@ class Curves(Policy):
             self._wanted.pop(trial, None)
 
 
-def quantile(ordered: Sequence[float], share: float, without: int | None = None) -> float:
-    """The value below which a share of ascending values lies, interpolated between the two nearest.
+def quantile(ordered: Sequence[Worth], share: float, without: int | None = None) -> Worth:
+    """The worth below which a share of ascending ones lies, interpolated between the two nearest.
 
     Args:
-        ordered: The values, ascending.
+        ordered: What is compared, ascending.
         share: From 0 to 1.
         without: The place of one that does not count.
     """
 
-    def value(place: int) -> float:
+    def worth(place: int) -> Worth:
         return ordered[place if without is None or place < without else place + 1]
 
     count = len(ordered) - (without is not None)
     place = share * (count - 1)
     low = int(place)
     high = min(low + 1, count - 1)
-    return value(low) + (value(high) - value(low)) * (place - low)
+    return tuple(
+        _between(one, other, place - low) for one, other in zip(worth(low), worth(high), strict=True)
+    )
+
+
+def _between(low: float, high: float, share: float) -> float:
+    """What lies a share of the way between two numbers, which may be infinite."""
+    return low if low == high or not share else low + (high - low) * share

@@ -18,7 +18,17 @@ from hippo_core.errors import InvalidStudy
 from hippo_core.policies.dehb_brackets import DehbBrackets, Job
 from hippo_core.policies.halving import PEERS
 from hippo_core.policies.ladder import check_ladder
-from hippo_core.policies.policy import Extend, Policy, PolicySpec, Values, Verdict, round_up, shown, signed
+from hippo_core.policies.policy import (
+    Extend,
+    Policy,
+    PolicySpec,
+    Values,
+    Verdict,
+    Worth,
+    round_up,
+    shown,
+    worth,
+)
 
 
 @dataclass(slots=True)
@@ -32,7 +42,7 @@ class Evaluated:
     notes: Mapping[str, Any] = field(default_factory=dict)  #: of its sampler
     asked: int = 0
     ended: bool = False
-    seen: dict[int, Values | None] = field(default_factory=dict)  #: by step, of which less is better
+    seen: dict[int, Worth | None] = field(default_factory=dict)  #: by step; None: not finite
 
 
 class Dehb(Policy):
@@ -101,7 +111,7 @@ class Dehb(Policy):
 
     def observed(self, trial: int, step: int, values: Values | None, model: int) -> None:
         """Keeps it, for the end."""
-        self.trials[trial].seen[step] = None if values is None else signed(values, self._maximize)
+        self.trials[trial].seen[step] = None if values is None else worth(values, self._maximize)
 
     def ended(self, trial: int) -> None:
         """Wants nothing of it any more."""
@@ -114,7 +124,7 @@ class Dehb(Policy):
 
     def finish(self) -> list[Verdict]:
         """Where no trial has come to its end, the best at the furthest step goes on."""
-        waiting: list[tuple[int, Values, int]] = []
+        waiting: list[tuple[int, Worth, int]] = []
         for trial, found in self.trials.items():
             deepest = max(found.seen, default=0)
             values = found.seen.get(deepest)
@@ -230,8 +240,8 @@ class Dehb(Policy):
         assert found.job is not None
         return self._brackets(found).sizes(found.job.bracket)
 
-    def _shown(self, values: Values) -> str:
-        return shown(signed(values, self._maximize))
+    def _shown(self, values: Worth) -> str:
+        return shown(values, self._maximize)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,6 +257,7 @@ class DehbSpec(PolicySpec):
 
     raisable: ClassVar[bool] = False
     proposes: ClassVar[bool] = True
+    constrained: ClassVar[bool] = True
 
     min_steps: int
     reduction_factor: int

@@ -52,6 +52,7 @@ class FullSpec(PolicySpec):
     """Every trial to its end."""
 
     several_objectives: ClassVar[bool] = True
+    constrained: ClassVar[bool] = True
 
     @property
     def name(self) -> str:

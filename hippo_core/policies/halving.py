@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 
 from hippo_core.errors import InvalidStudy
 from hippo_core.policies.ladder import Brackets, check_ladder, rungs
-from hippo_core.policies.policy import Extend, Policy, PolicySpec, Values, shown, signed
+from hippo_core.policies.policy import Extend, Policy, PolicySpec, Values, Worth, shown, worth
 from hippo_core.policies.rung import Rung
 
 Compared = Literal["trials", "models"]
@@ -70,7 +70,7 @@ class Rules:
 class Seen:
     """What was observed of a trial at a step."""
 
-    values: Values | None  #: of which less is better
+    values: Worth | None  #: what it is worth; None: not finite
     model: int
 
 
@@ -154,7 +154,7 @@ class Halving(Policy):
         known = self.climbers[trial]
         if step in known.seen:
             return
-        ours = None if values is None else signed(values, self.rules.maximize)
+        ours = None if values is None else worth(values, self.rules.maximize)
         known.seen[step] = Seen(ours, model)
         self._compete(trial, step)
 
@@ -204,8 +204,8 @@ class Halving(Policy):
         text = f"rank {rung.place(trial) + 1} of {len(rung)}{compared} at step {key[1]}{bracket}"
         return text if seen.values is None else f"{text}, {self._shown(seen.values)}"
 
-    def _shown(self, values: Values) -> str:
-        return shown(signed(values, self.rules.maximize), self._metrics)
+    def _shown(self, values: Worth) -> str:
+        return shown(values, self.rules.maximize, self._metrics)
 
     def _start(self, known: Climber) -> str:
         if known.seen:
@@ -240,6 +240,7 @@ class HalvingSpec(PolicySpec):
     """
 
     several_objectives: ClassVar[bool] = True
+    constrained: ClassVar[bool] = True
 
     min_steps: int
     reduction_factor: int

@@ -6,6 +6,7 @@ policy keeps its contract: so the policy of a process that was lost is made agai
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -16,7 +17,9 @@ from hippo_core.policies.policy import Extend, Stop
 
 Call = tuple[Any, ...]
 """What a policy is told: ``("added", trial, max_steps)``, ``("requested", trial, step)``,
-``("reported", trial, step, values)``, ``("observed", trial, step)`` or ``("ended", trial)``."""
+``("reported", trial, step, values)``, ``("observed", trial, step)`` or ``("ended", trial)``.
+
+The values are the objectives, and where the study has constraints by how much they are violated; None: infinitely."""
 
 
 class BadVerdict(Exception):
@@ -90,8 +93,16 @@ class PolicyHost:
                 trials[number].asked = max(trials[number].asked, step)
             case ("reported", number, step, values):
                 if values is not None:
-                    trials[number].values[step] = tuple(values)
-                    sign = 1.0 if self._policy.context.maximize[0] else -1.0
+                    context = self._policy.context
+                    objectives, violated = (
+                        values[: len(context.objectives)],
+                        values[len(context.objectives) :],
+                    )
+                    trials[number].values[step] = tuple(objectives)
+                    trials[number].violations[step] = sum(
+                        math.inf if each is None else each for each in violated
+                    )
+                    sign = 1.0 if context.maximize[0] else -1.0
                     trials[number].scores[step] = sign * values[0]
             case ("observed", number, step):
                 trials[number].step = max(trials[number].step, step)

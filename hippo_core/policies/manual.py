@@ -39,6 +39,7 @@ class ManualSpec(PolicySpec):
     """
 
     several_objectives: ClassVar[bool] = True
+    constrained: ClassVar[bool] = True
     min_steps: int = 1
 
     @property

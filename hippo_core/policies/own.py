@@ -52,6 +52,7 @@ class OwnSpec(PolicySpec):
     """
 
     several_objectives: ClassVar[bool] = True
+    constrained: ClassVar[bool] = True
 
     reference: str
     arguments: Mapping[str, Any] = field(default_factory=dict)

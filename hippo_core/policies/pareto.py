@@ -7,6 +7,9 @@ a front by the greedy epsilon-net: next comes who is farthest from all that came
 Where it departs: the net begins at the best of the front by the first objective, so that nothing is random, and
 distances are measured in each objective's range over the front, so that its unit does not matter.
 
+Where the study has constraints, domination is the constrained one: a point of a smaller violation dominates
+(``hippo_core.metric_constraints``).
+
 The fronts are kept by change: a newcomer enters the first front where nobody dominates it, and whom it dominates there
 moves a front down, and so on (K. Li et al., "Efficient Nondomination Level Update", IEEE Transactions on Cybernetics
 47(9), 2017).
@@ -17,20 +20,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import chain, islice
 
-from hippo_core.policies.policy import Values
+from hippo_core.policies.policy import Worth
 
-Point = tuple[Values, int]
-"""Objectives of which less is better, and the trial."""
+Point = tuple[Worth, int]
+"""What is compared, and the trial."""
 
 
 class Fronts:
     """Points in fronts, the best front first."""
 
     def __init__(self) -> None:
-        self._fronts: list[dict[int, Values]] = []  # by trial
+        self._fronts: list[dict[int, Worth]] = []  # by trial
         self._orders: list[list[int] | None] = []  # of each front, where it has not changed since
 
-    def add(self, values: Values, trial: int) -> None:
+    def add(self, values: Worth, trial: int) -> None:
         """Enters a point."""
         level = 0
         while level < len(self._fronts) and any(
@@ -80,14 +83,16 @@ class Fronts:
         return order
 
 
-def dominates(one: Values, other: Values) -> bool:
-    """Whether one is nowhere worse, and somewhere better."""
+def dominates(one: Worth, other: Worth) -> bool:
+    """Whether one violates constraints less; or as much, and is nowhere worse, and somewhere better."""
+    if one[0] != other[0]:
+        return one[0] < other[0]
     return one != other and all(a <= b for a, b in zip(one, other, strict=True))
 
 
 def epsilon_net(front: list[Point]) -> list[int]:
     """The trials of a front: first the best by the first objective, then ever who is farthest from all before."""
-    points = sorted(front)
+    points = [(values[1:], trial) for values, trial in sorted(front)]  # all violate constraints by as much
     columns = list(zip(*(values for values, _ in points), strict=True))
     lows = [min(column) for column in columns]
     ranges = [(max(column) - min(column)) or 1.0 for column in columns]

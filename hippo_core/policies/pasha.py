@@ -10,7 +10,8 @@ K_t grows by one. Epsilon (section 4.2) is what noise does: of the pairs of tria
 changed back again, the 90th percentile of how far they are apart at K_t.
 
 Where it departs from the paper: pairs are those of trials that have come to K_t, so that decisions do not depend on how
-far others are on their way; and at last the best trial at K_t goes on to its end, where the paper trains it anew.
+far others are on their way; and at last the best trial at K_t goes on to its end, where the paper trains it anew. Where
+the study has constraints, ranks are by the constrained order, and noise is told from what violates them by as much.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from hippo_core.policies.asha import Asha
 from hippo_core.policies.curves import quantile
 from hippo_core.policies.halving import PEERS, Compared, HalvingSpec, Rules, RungKey, compared
 from hippo_core.policies.ladder import rungs
-from hippo_core.policies.policy import Extend, Policy, Values, Verdict
+from hippo_core.policies.policy import Extend, Policy, Values, Verdict, Worth, worth
 
 NOISE_QUANTILE = 0.9
 
@@ -44,11 +45,9 @@ class Pasha(Asha):
         self._furthest = 0  # the largest max_steps
         self._top = 1  # the number of the rung that is the last one for the time being
         self._epsilon = 0.0
-        self._distances: list[
-            float
-        ] = []  # of the pairs at the top rung that changed places for nothing, sorted
+        self._distances: list[Worth] = []  # of the pairs at the top that changed places for nothing, sorted
         self._there: list[int] = []  # trials with a value at the top rung
-        self._curves: dict[int, dict[int, float]] = {}  # by trial, then step: less is better
+        self._curves: dict[int, dict[int, Worth]] = {}  # by trial, then step
 
     def added(self, trial: int, max_steps: int) -> None:
         """As ASHA; a raised limit may raise the last rung."""
@@ -58,7 +57,7 @@ class Pasha(Asha):
     def reported(self, trial: int, step: int, values: Values | None) -> None:
         """Notes it, to tell noise from a change of places."""
         if values is not None:
-            self._curves.setdefault(trial, {})[step] = -values[0] if self.rules.maximize[0] else values[0]
+            self._curves.setdefault(trial, {})[step] = worth(values, self.rules.maximize)
 
     def observed(self, trial: int, step: int, values: Values | None, model: int) -> None:
         """As ASHA; at the last rung, the ranking may prove unstable."""
@@ -107,10 +106,10 @@ class Pasha(Asha):
             return
         for other in self._there:
             if self._changed_twice(trial, other, top):
-                insort(self._distances, abs(self._curves[trial][top] - self._curves[other][top]))
+                insort(self._distances, (abs(self._curves[trial][top][1] - self._curves[other][top][1]),))
         self._there.append(trial)
         if self._distances:
-            self._epsilon = quantile(self._distances, NOISE_QUANTILE)
+            self._epsilon = quantile(self._distances, NOISE_QUANTILE)[0]
         if not self._is_stable(top, ladder[self._top - 1]):
             self._top += 1
             self._distances, self._there = [], []
@@ -118,16 +117,17 @@ class Pasha(Asha):
     def _changed_twice(self, one: int, other: int, top: int) -> bool:
         """Whether two trials, read back from the top rung, are the other way round somewhere, and then again not."""
         ours, theirs = self._curves[one], self._curves[other]
-        order = ours[top] - theirs[top]
-        if not order:
+        if ours[top][0] != theirs[top][0] or ours[top] == theirs[top]:
             return False
+        is_ahead = ours[top] < theirs[top]
         turned = False
         for step in reversed(ours):  # they were told in order
             if step < top and step in theirs:
-                here = ours[step] - theirs[step] if order > 0 else theirs[step] - ours[step]
-                if here < 0:
+                if ours[step] == theirs[step]:
+                    continue
+                if (ours[step] < theirs[step]) is not is_ahead:
                     turned = True
-                elif here > 0 and turned:
+                elif turned:
                     return True
         return False
 
@@ -136,9 +136,14 @@ class Pasha(Asha):
         at_top = sorted((self._curves[trial][top], trial) for trial in self._there)
         at_below = sorted((self._curves[trial][below], trial) for trial in self._there)
         return all(
-            abs(self._curves[trial][below] - value) <= self._epsilon
-            for (_, trial), (value, _) in zip(at_top, at_below, strict=True)
+            _are_alike(self._curves[trial][below], there, self._epsilon)
+            for (_, trial), (there, _) in zip(at_top, at_below, strict=True)
         )
+
+
+def _are_alike(one: Worth, other: Worth, epsilon: float) -> bool:
+    """Whether two are worth the same, give or take epsilon."""
+    return one[0] == other[0] and abs(one[1] - other[1]) <= epsilon
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 After Y. Bengio, "Practical Recommendations for Gradient-Based Training of Deep Architectures" (arXiv 1206.5533, 2012),
 section 3.1.1, early stopping with a patience that is constant: a trial is done when its best value has not improved
-over its last ``evaluations`` evaluations.
+over its last ``evaluations`` evaluations. To violate the study's constraints less is an improvement, by however much.
 
 A trial is asked for no more than its patience lasts, and for more as it improves. So it ends at the very step at which
 it would end alone, whatever was known before and in whatever order things came, and the state there is saved.
@@ -12,13 +12,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from hippo_core import arguments
 from hippo_core.arguments import worded
 from hippo_core.errors import InvalidStudy
 from hippo_core.policies.percentile_stopping import check_on_the_way
-from hippo_core.policies.policy import Extend, Policy, PolicySpec, Stop, Values, Verdict, round_up, shown
+from hippo_core.policies.policy import (
+    Extend,
+    Policy,
+    PolicySpec,
+    Stop,
+    Values,
+    Verdict,
+    Worth,
+    improves,
+    round_up,
+    shown,
+    worth,
+)
 
 PEERS: Mapping[str, str] = {
     "patience": "evaluations",
@@ -39,7 +51,7 @@ class Progress:
     asked: int = 0  #: the furthest step requested
     there: int = 0  #: the furthest step observed
     evaluated: int = 0  #: the step of its latest evaluation
-    best: float = 0.0  #: its best value, once it was evaluated; less is better
+    best: Worth = ()  #: its best value, once it was evaluated
     improved: int = 0  #: the step at which it improved last
     ended: bool = False  #: it failed or diverged
     resting: bool = False  #: the engine knows that it rests
@@ -65,7 +77,7 @@ class Patience(Policy):
         self._evaluations = evaluations
         self._min_change = min_change
         self._first_end = round_up(min_steps, evaluate_every)
-        self._sign = -1.0 if maximize else 1.0
+        self._maximize = (maximize,)
         self._every = evaluate_every
         self.trials: dict[int, Progress] = {}
         self._doubtful: dict[int, None] = {}  # trials that a verdict may be due on
@@ -91,8 +103,8 @@ class Patience(Policy):
         known = self.trials[trial]
         if values is None or step <= known.evaluated:
             return
-        value = self._sign * values[0]
-        if not known.evaluated or value < known.best - self._min_change:
+        value = worth(values, self._maximize)
+        if not known.evaluated or improves(value, known.best, self._min_change):
             known.best, known.improved = value, step
         known.evaluated = step
         self._doubtful[trial] = None
@@ -130,7 +142,7 @@ class Patience(Policy):
             return Extend(trial, min(lasts, known.max_steps), f"{why}: its patience lasts to step {lasts}")
         if lasts < known.max_steps and known.there >= lasts and not known.resting:
             without = (known.there - known.improved) // self._every
-            best = shown((self._sign * known.best,))
+            best = shown(known.best, self._maximize)
             text = f"no improvement on {best}, at step {known.improved}, in {without} evaluations"
             return Stop(trial, text, completes=True)
         return None
@@ -145,6 +157,8 @@ class PatienceSpec(PolicySpec):
         min_change: By how much more than that a value must be better to be an improvement.
         min_steps: The first step at which a trial may be done.
     """
+
+    constrained: ClassVar[bool] = True
 
     evaluations: int
     min_change: float

@@ -147,7 +147,7 @@ class Pb2(Population):
             for step in range(known.at + interval, known.there + 1, interval):
                 value = known.values.get(step)
                 if value is not None and before is not None:
-                    found.append(Observation(step // interval, trial, point, before - value))
+                    found.append(Observation(step // interval, trial, point, before[1] - value[1]))
                 before = value
         found.sort(key=lambda each: (each.time, each.trial))
         return found[-MOST:]
@@ -209,6 +209,13 @@ class Pb2Spec(PopulationSpec):
     def name(self) -> str:
         """``pb2``."""
         return "pb2"
+
+    def why_unconstrained(self) -> tuple[str, str]:
+        """Its model is of one gain."""
+        return (
+            "the policy pb2 explores where its model of the objective promises the largest gain, feasible or not",
+            "Use policies.pbt(), which explores by chance.",
+        )
 
     def populate(self, selection: Selection) -> Pb2:
         """The policy, given who is compared when."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from hippo_core import arguments
 from hippo_core.arguments import worded
@@ -66,6 +66,8 @@ class PbtSpec(PopulationSpec):
     Attributes:
         factors: With which of them a number that is not drawn anew is multiplied.
     """
+
+    constrained: ClassVar[bool] = True
 
     factors: tuple[float, ...]
 

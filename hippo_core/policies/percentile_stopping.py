@@ -6,7 +6,8 @@ averages, up to s, of the others. ``percentile`` puts another percentile in the 
 "Optuna" (KDD 2019), in its ``PercentilePruner``.
 
 Where it departs: the others are all trials that were evaluated at s when the trial is judged there, not only completed
-ones; and nobody is stopped at its last step, where there is nothing to save.
+ones; and nobody is stopped at its last step, where there is nothing to save. Where the study has constraints, all is
+by the constrained order, and an average has the mean of the violations, too.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from hippo_core import arguments
 from hippo_core.arguments import worded
 from hippo_core.errors import InvalidStudy
 from hippo_core.policies.curves import Curve, Curves, quantile
-from hippo_core.policies.policy import Policy, PolicySpec, Values
+from hippo_core.policies.policy import Policy, PolicySpec, Values, Worth
 
 MEDIAN = 50.0
 
@@ -54,7 +55,7 @@ class PercentileStopping(Curves):
         self._percentile = percentile
         self._min_steps = min_steps
         self._min_trials = min_trials
-        self._averages: dict[int, list[float]] = {}  # by step, sorted: each trial's average up to it
+        self._averages: dict[int, list[Worth]] = {}  # by step, sorted: each trial's average up to it
 
     def reported(self, trial: int, step: int, values: Values | None) -> None:
         """Counts the trial at the step."""
@@ -85,12 +86,13 @@ class PercentileStopping(Curves):
         )
 
 
-def _average(curve: Curve) -> float:
+def _average(curve: Curve) -> Worth:
     """The mean of its values; added up plainly, so that any Python gives the same double."""
-    total, count = 0.0, len(curve.values)
-    for value in curve.values:
+    violated, total, count = 0.0, 0.0, len(curve.values)
+    for violation, value in curve.values:
+        violated += violation / count
         total += value / count
-    return total
+    return violated, total
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +104,8 @@ class PercentileStoppingSpec(PolicySpec):
         min_steps: The first step at which trials are judged.
         min_trials: How many others there must be at a step.
     """
+
+    constrained: ClassVar[bool] = True
 
     percentile: float | None
     min_steps: int

@@ -7,11 +7,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from hippo_core.metric_constraints import violation
 from hippo_core.probes import Factors
 from hippo_core.space import Assignment, Space
 
 Values = tuple[float, ...]
-"""The objectives at a state, in the study's order, all finite."""
+"""The objectives at a state, in the study's order, all finite; then the margin of each of its constraints."""
+
+Worth = tuple[float, ...]
+"""What is compared, less being better: by how much constraints are violated, then the objectives.
+
+As tuples are: of one objective that is the constrained order. Of several, ``pareto.dominates`` tells who is better.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +210,7 @@ class PolicySpec(ABC):
     """A policy as a study names it: a small value."""
 
     several_objectives: ClassVar[bool] = False  #: whether it can compare trials by more than one
+    constrained: ClassVar[bool] = False  #: whether it compares trials by constraints on metrics, too
     raisable: ClassVar[bool] = True  #: whether the study's max_steps may be raised
     proposes: ClassVar[bool] = False  #: whether it has points of its own, by the sampler of its name
     forks: ClassVar[bool] = False  #: whether those go on from others' states where a phase begins
@@ -237,6 +245,13 @@ class PolicySpec(ABC):
             InvalidStudy: They do not fit.
         """
 
+    def why_unconstrained(self) -> tuple[str, str]:
+        """Why it cannot compare trials by constraints, where it cannot, and the remedy."""
+        return (
+            f"the policy {self.name} compares trials by the objective alone",
+            "Use policies.asha(), policies.hyperband() or policies.full().",
+        )
+
     def check_search(self, space: Space, max_trials: int) -> None:  # noqa: B027 - few care
         """Checks the policy against what is searched, and in how many trials.
 
@@ -249,19 +264,31 @@ class PolicySpec(ABC):
         """The policy as ``{"policy": name, ...}``."""
 
 
-def signed(values: Values, maximize: tuple[bool, ...]) -> Values:
-    """Values of which less is better."""
-    return tuple(-value if larger else value for value, larger in zip(values, maximize, strict=True))
+def worth(values: Values, maximize: tuple[bool, ...]) -> Worth:
+    """What is compared, less being better.
+
+    Args:
+        values: The objectives, then the margins of constraints.
+        maximize: For each objective, whether the larger value is the better one.
+    """
+    objectives = (-value if larger else value for value, larger in zip(values, maximize, strict=False))
+    return (violation(values[len(maximize) :]), *objectives)
 
 
-def shown(values: Values, names: Sequence[str] = ()) -> str:
-    """Values as a person reads them; several with their names, where these are given."""
-    if len(values) == 1:
-        return f"{values[0]:.6g}"
-    words = [f"{value:.6g}" for value in values]
-    if names:
+def improves(worth: Worth, best: Worth, min_change: float) -> bool:
+    """Whether a worth, by one objective, violates constraints less; or as much, and is better by more than a change."""
+    if worth[0] != best[0]:
+        return worth[0] < best[0]
+    return worth[1] < best[1] - min_change
+
+
+def shown(worth: Worth, maximize: tuple[bool, ...], names: Sequence[str] = ()) -> str:
+    """A worth as a person reads it: the objectives, several with their names, and what constraints are violated by."""
+    words = [f"{-value if larger else value:.6g}" for value, larger in zip(worth[1:], maximize, strict=True)]
+    if len(words) > 1 and names:
         words = [f"{name} {word}" for name, word in zip(names, words, strict=True)]
-    return f"({', '.join(words)})"
+    text = words[0] if len(words) == 1 else f"({', '.join(words)})"
+    return f"{text}, infeasible by {worth[0]:.3g}" if worth[0] else text
 
 
 def round_up(step: int, every: int) -> int:

@@ -9,7 +9,8 @@ it goes on from its parent's state, and nothing is copied or trained twice.
 
 Where it departs from the paper:
 
-- Trials are compared at the same step, by the evaluation there.
+- Trials are compared at the same step, by the evaluation there; by the constrained order, where the study has
+  constraints.
 - By default a step decides when all the population that can come to it has: who is replaced by whom does not depend on
   the order of arrival. Asynchronously a trial is compared, as it comes, with those who came to the step before it.
 - A trial that diverged, failed or was stopped by a user is the worst at the next step that it would have come to.
@@ -36,8 +37,10 @@ from hippo_core.policies.policy import (
     PolicySpec,
     Values,
     Verdict,
+    Worth,
     round_up,
     shown,
+    worth,
 )
 from hippo_core.space import Assignment, Space
 
@@ -72,7 +75,7 @@ class Member:
         asked: The furthest step requested.
         there: The furthest step observed, or at which it was forked.
         judged: Up to which step it was judged.
-        values: By step, what was observed, less being better; None: not finite.
+        values: By step, what was observed; None: not finite.
         ended: Whether it failed, diverged or was stopped by a user.
     """
 
@@ -84,7 +87,7 @@ class Member:
     asked: int = 0
     there: int = 0
     judged: int = 0
-    values: dict[int, float | None] = field(default_factory=dict)
+    values: dict[int, Worth | None] = field(default_factory=dict)
     ended: bool = False
 
     def due(self, interval: int) -> int | None:
@@ -138,7 +141,7 @@ class Population(ExploringPolicy):
         self.space = Space({})
         self.seed = 0
         self.selection = selection
-        self._observed: dict[int, dict[int, float | None]] = {}  # by step and trial, of the population
+        self._observed: dict[int, dict[int, Worth | None]] = {}  # by step and trial, of the population
         self._verdicts: list[Verdict] | None = None  # None: to be decided anew
 
     def searches(self, space: Space, seed: int) -> None:
@@ -183,7 +186,7 @@ class Population(ExploringPolicy):
         """It can be compared at the step."""
         self._verdicts = None
         known = self.trials[trial]
-        value = None if values is None else -values[0] if self.selection.maximize else values[0]
+        value = None if values is None else worth(values, (self.selection.maximize,))
         known.there, known.values[step] = step, value
         if known.place is not None:
             self._observed.setdefault(step, {})[trial] = value
@@ -269,16 +272,16 @@ class Population(ExploringPolicy):
         goal = self._goal(known)
         return "to its end" if goal == known.max_steps else f"compared next at step {goal}"
 
-    def _place(self, trial: int, step: int, seen: Mapping[int, float | None], rank: Mapping[int, int]) -> str:
+    def _place(self, trial: int, step: int, seen: Mapping[int, Worth | None], rank: Mapping[int, int]) -> str:
         """Where a trial stands among those compared, in words and numbers."""
         value = seen[trial]
         if value is not None:
             return f"rank {rank[trial]} of {len(seen)} at step {step}, {self._shown(value)}"
         return f"rank {rank[trial]} of {len(seen)} at step {step}, for it had ended"
 
-    def _shown(self, value: float | None) -> str:
+    def _shown(self, value: Worth | None) -> str:
         assert value is not None
-        return shown((-value if self.selection.maximize else value,))
+        return shown(value, (self.selection.maximize,))
 
     def _siblings(self, fork: Fork, assignments: Callable[[int], Assignment]) -> list[Assignment]:
         """The draws that a fork had better not have: its parent's, and those of forks of it at the same step."""

@@ -2,6 +2,7 @@
 
 What is compared is trials or models. A model is what several trials have in common at that step: it counts once, and
 its trials stand in one place. The lower trial is the better one among equals; what has no finite value is the last.
+The order is the constrained one: what violates constraints comes after what does not, the smaller violation first.
 """
 
 from __future__ import annotations
@@ -9,23 +10,23 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 
 from hippo_core.policies.pareto import Fronts
-from hippo_core.policies.policy import Values
+from hippo_core.policies.policy import Worth
 
-Rank = tuple[Values, int]
-"""Values of which less is better, and the first trial that came with them."""
+Rank = tuple[Worth, int]
+"""What is compared, and the first trial that came with it."""
 
 
 class Rung:
     """Those who have come to one rung.
 
     Args:
-        objectives: By how many values they are compared.
+        objectives: How many there are.
     """
 
     def __init__(self, objectives: int) -> None:
         self._sorted: list[Rank] = []  # of one objective
         self._fronts = Fronts() if objectives > 1 else None
-        self._values: dict[int, Values | None] = {}  # by first trial
+        self._values: dict[int, Worth | None] = {}  # by first trial
         self._firsts: dict[int, int] = {}  # by model
         self._models: dict[int, int] = {}  # by trial
         self._trials: dict[int, list[int]] = {}  # by model
@@ -38,13 +39,13 @@ class Rung:
         """Whether a trial has come to it."""
         return trial in self._models
 
-    def enter(self, trial: int, model: int, values: Values | None) -> None:
+    def enter(self, trial: int, model: int, values: Worth | None) -> None:
         """A trial, or one more trial of a model, comes.
 
         Args:
             trial: The trial, which has not come before.
             model: What it is compared as.
-            values: Of which less is better; None: it has none that are finite.
+            values: What it is worth; None: it has no finite values.
         """
         self._models[trial] = model
         self._trials.setdefault(model, []).append(trial)
@@ -78,8 +79,8 @@ class Rung:
             found += [each for each in self._with(self._sorted[quota - 1][1]) if each != trial]
         return found
 
-    def cut_off(self, quota: int) -> Values | None:
-        """The values, of which less is better, of the last of the best ``quota``."""
+    def cut_off(self, quota: int) -> Worth | None:
+        """What the last of the best ``quota`` is worth."""
         if not quota:
             return None
         if self._fronts is not None:

@@ -3,20 +3,21 @@
 After T. Akiba et al., "Optuna: A Next-generation Hyperparameter Optimization Framework" (KDD 2019), in its
 ``ThresholdPruner``: a value beyond a bound, at any evaluation from a step on, ends the trial. Which side is the bad one
 follows from whether the objective is maximised. The last evaluation counts as the others do, so that the verdict is a
-function of the trial's own values, whatever its limit: who is completed was never worse than the bound.
+function of the trial's own values, whatever its limit: who is completed was never worse than the bound. A state that
+violates the study's constraints is worse than any bound.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from hippo_core import arguments
 from hippo_core.arguments import worded
 from hippo_core.policies.curves import Curve, Curves
 from hippo_core.policies.percentile_stopping import check_on_the_way
-from hippo_core.policies.policy import Policy, PolicySpec
+from hippo_core.policies.policy import Policy, PolicySpec, worth
 
 PEERS: Mapping[str, str] = {
     "lower": "threshold",
@@ -42,7 +43,7 @@ class ThresholdStopping(Curves):
 
     def __init__(self, threshold: float, min_steps: int, maximize: bool) -> None:
         super().__init__(maximize)
-        self._threshold = -threshold if maximize else threshold
+        self._threshold = worth((threshold,), (maximize,))
         self._min_steps = min_steps
 
     def verdict(self, curve: Curve) -> str | None:
@@ -61,6 +62,8 @@ class ThresholdStoppingSpec(PolicySpec):
         threshold: The worst value that goes on.
         min_steps: The first step at which trials are judged.
     """
+
+    constrained: ClassVar[bool] = True
 
     threshold: float
     min_steps: int
@@ -86,6 +89,8 @@ class ThresholdStoppingSpec(PolicySpec):
 @worded("policies.threshold_stopping", PEERS)
 def threshold_stopping(threshold: float, min_steps: int = 1) -> ThresholdStoppingSpec:
     """Stops a trial at its first evaluation that is worse than a threshold, also where that is its last one.
+
+    An evaluation that violates the study's constraints is worse than any threshold.
 
     Args:
         threshold: The worst value that goes on: the least where the objective is maximised, else the largest.

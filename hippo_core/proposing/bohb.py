@@ -17,6 +17,7 @@ Where it departs from the paper, and why:
 - A trial that came to its end counts at the largest budget of all, whatever its last step is, so that trials that
   differ in ``max_steps`` are compared, too.
 - A trial that diverged counts as the worst at every b from there on, but not towards N_min + 2.
+- Observations that violate constraints are worse than all that do not, the smaller violation the better.
 - A point that was tried before is passed over: its path is trained, and would bring nothing new.
 - Kernels end where domains end, and draws from l' keep to it, too.
 """
@@ -33,6 +34,7 @@ import numpy as np
 from hippo_core.chance import uniform
 from hippo_core.engine.proposals import PastTrial, ProposalTask
 from hippo_core.engine.states import TrialState
+from hippo_core.policies.policy import Worth
 from hippo_core.program import canonical_json
 from hippo_core.proposing.densities import Array, Density, rows_of
 from hippo_core.proposing.draws import Point, digest, generator
@@ -67,12 +69,11 @@ def proposals(task: ProposalTask, sampler: Bohb) -> Iterator[Point]:
 
 def split_of(task: ProposalTask, sampler: Bohb) -> Split | None:
     """The observations of the largest budget that has enough of them, in two parts; None: no budget has."""
-    sign = -1.0 if task.spec.objectives[0].maximize else 1.0
     least = sampler.min_points or len(task.spec.space.domains) + 1
-    known: dict[float, list[tuple[float, int]]] = {}
+    known: dict[float, list[tuple[Worth, int]]] = {}
     for past in task.history:
         for budget, values in _by_budget(past).items():
-            known.setdefault(budget, []).append((sign * values[0], past.trial))
+            known.setdefault(budget, []).append((task.spec.worth(values), past.trial))
     enough = [budget for budget, found in known.items() if len(found) >= least + 2]
     if not enough:
         return None

@@ -25,7 +25,6 @@ first bracket's first rung while there are any.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
@@ -40,6 +39,7 @@ from hippo_core.engine.proposals import PastTrial, ProposalTask
 from hippo_core.engine.states import TrialState
 from hippo_core.policies import DehbSpec
 from hippo_core.policies.dehb_brackets import DehbBrackets, Job
+from hippo_core.policies.policy import Worth
 from hippo_core.proposing.draws import Point, generator
 from hippo_core.proposing.places import place, value
 
@@ -55,7 +55,7 @@ class Member:
     """One of a subpopulation."""
 
     vector: Vector
-    cost: float = math.inf  #: less is better; infinite: not evaluated
+    cost: Worth | None = None  #: None: not evaluated
     trial: int | None = None  #: whose it is, by its number among those drawn; None: nobody's, it is random
 
 
@@ -67,7 +67,7 @@ class Evaluation:
     job: Job | None  #: None: beside the brackets
     level: int
     vector: Vector
-    cost: float | None  #: None: not known, yet or ever
+    cost: Worth | None  #: None: not known, yet or ever
     pending: bool
 
 
@@ -200,8 +200,10 @@ class Evolution:
 
     def _best(self, level: int) -> list[int]:
         """The members that were evaluated, by index, the best first; of equals, the first in turn."""
-        costs = [each.cost for each in self.members[level]]
-        return sorted((index for index, cost in enumerate(costs) if cost < math.inf), key=costs.__getitem__)
+        known = [
+            (each.cost, index) for index, each in enumerate(self.members[level]) if each.cost is not None
+        ]
+        return [index for _, index in sorted(known)]
 
     def _everybody(self) -> list[tuple[int, int]]:
         return [(level, index) for level, group in enumerate(self.members) for index in range(len(group))]
@@ -211,7 +213,8 @@ class Evolution:
         found = [Member(self._random(level, index, 0)) for index in range(size)]
         at_level = [each for each in self.evaluations if each.level == level]
         for turn, each in enumerate(at_level):
-            if each.cost is not None and each.cost <= found[turn % size].cost:
+            before = found[turn % size].cost
+            if each.cost is not None and (before is None or each.cost <= before):
                 found[turn % size] = Member(each.vector, each.cost, each.trial)
         return found
 
@@ -231,13 +234,12 @@ class Evolution:
     def _evaluation(self, past: PastTrial, job: Job | None) -> Evaluation:
         level = 0 if job is None else self.brackets.level(job)
         values = past.values.get(self.brackets.ladder[level])
-        sign = -1.0 if self._task.spec.objectives[0].maximize else 1.0
         return Evaluation(
             trial=past.trial,
             job=job,
             level=level,
             vector=tuple(past.notes["vector"]) if past.notes else self._placed(past),
-            cost=None if values is None else sign * values[0],
+            cost=None if values is None else self._task.spec.worth(values),
             pending=values is None and past.state is TrialState.WAITING,
         )
 

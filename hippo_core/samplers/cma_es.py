@@ -28,6 +28,7 @@ class CmaEs(Learning):
 
     word = "cma_es"
     several_objectives = False
+    constrained = False
     sees_stopped = False
     population: int | None = None
     sigma: float = 1 / 6

@@ -27,8 +27,7 @@ PEERS = {
     "population_size": "population",
     "popsize": "population",
     "constant_liar": "no argument for it: what is pending is always known",
-    "constraints_func": "policies.threshold_stopping(...), or a penalty in the metric: constraints on metrics are "
-    "not offered",
+    "constraints_func": 'constraints, which are the study\'s: Study(constraints=["latency_ms <= 10"])',
 }
 
 

@@ -65,6 +65,12 @@ def optuna(name: Any, /, **arguments: Any) -> Optuna:
         raise InvalidStudy(label, f"{found!r} is not the name of a sampler", 'For example "TPESampler".')
     if found in NOT_TAKEN:
         raise InvalidStudy(label, f"{found} is not taken from Optuna", f"Use {NOT_TAKEN[found]}.")
+    if "constraints_func" in arguments:
+        raise InvalidStudy(
+            f"{label}.constraints_func",
+            "the constraints are the study's",
+            'Give Study(constraints=["latency_ms <= 10"]).',
+        )
     if "seed" in arguments:
         raise InvalidStudy(f"{label}.seed", "the seed is the study's", "Give Study(seed=...).")
     for key, value in arguments.items():

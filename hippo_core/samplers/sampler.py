@@ -18,6 +18,7 @@ class Sampler(ABC):
         learns: Whether a point depends on what came of earlier ones (``hippo_core.samplers.learning``).
         outside: Whether its points are made outside, by whoever asks for them (``hippo_core.samplers.outside``).
         several_objectives: Whether it can work for more than one objective.
+        constrained: Whether it can work where constraints on metrics say what is feasible.
         sees_stopped: Whether it makes use of trials that were not trained to their end.
         needs_rungs: Whether it does so only where they were compared at the same steps.
         brought: Whether it is that of the policy of its name, and of no other.
@@ -28,6 +29,7 @@ class Sampler(ABC):
     learns: ClassVar[bool] = False
     outside: ClassVar[bool] = False
     several_objectives: ClassVar[bool] = True
+    constrained: ClassVar[bool] = True
     sees_stopped: ClassVar[bool] = True
     needs_rungs: ClassVar[bool] = False
     brought: ClassVar[bool] = False

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from hippo_core.endings import Terminator
-from hippo_core.engine.best import best_trials, evaluated
+from hippo_core.engine.best import best_trials, evaluated, violation_of
 from hippo_core.engine.decision import EngineSettings
 from hippo_core.engine.events import Event
 from hippo_core.engine.probe_views import own_stretches, steps_in_probes
@@ -19,6 +19,7 @@ from hippo_core.engine.state import Study, Trial
 from hippo_core.engine.states import TrialState
 from hippo_core.engine.trial_paths import walk
 from hippo_core.errors import InvalidStudy
+from hippo_core.metric_constraints import Bound, feasibility_json
 from hippo_core.policies import ManualSpec, OwnSpec
 from hippo_core.simulation.bounds import level_bound, path_bound
 from hippo_core.simulation.costs import Clockwork, Costs, Host, seconds
@@ -40,7 +41,8 @@ class SimulatedTrial:
         reason: Why, in words and numbers; may be empty.
         step: The step that it reached.
         value: The first objective there; None where there is none.
-        metrics: All objectives at its last evaluation, by name; None where there is none.
+        metrics: All objectives, and what constraints are on, at its last evaluation, by name; None where there is none.
+        violation: By how much it violates the study's constraints there; None: there are none, or it has no value.
         hyperparameters: By name, a value or a schedule as JSON.
     """
 
@@ -50,11 +52,14 @@ class SimulatedTrial:
     step: int
     value: float | None
     metrics: Mapping[str, float | None]
+    violation: float | None
     hyperparameters: Mapping[str, Any]
 
     def to_json(self) -> dict[str, Any]:
         """The trial as a JSON object."""
-        return asdict(self)
+        found = asdict(self)
+        del found["violation"]
+        return {**found, **feasibility_json(self.violation)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +76,8 @@ class SimulatedStudy:
         best_step: The step that it reached.
         best_value: Its first objective there.
         best_trials: The numbers of the Pareto front, where there are several objectives; else the best one's.
-        leaderboard: All trials, the best first: those that completed, then those that came furthest; of these by the
-            first objective.
+        leaderboard: All trials, the best first: those that completed, then those that came furthest; of these by how
+            much they violate constraints, then by the first objective.
     """
 
     study: str
@@ -220,7 +225,7 @@ def simulate(
     costs = costs or Costs()
     simulator = Simulator(
         hosts,
-        response or PowerLaw(_objectives(studies), seed),
+        response or PowerLaw(_observed(studies), seed, bounds=_bounds(studies)),
         costs,
         replace(settings or EngineSettings(), sharing=sharing, count_seconds=math.inf),
         proposals=proposals,
@@ -286,13 +291,24 @@ def _check(studies: Sequence[StudySpec], hosts: Sequence[Host], arrivals: Sequen
             raise InvalidStudy("arrivals", f"must be seconds, 0 or more, not {at_seconds!r}")
 
 
-def _objectives(studies: Sequence[StudySpec]) -> tuple[Objective, ...]:
+def _observed(studies: Sequence[StudySpec]) -> tuple[Objective, ...]:
     """All metrics that studies look at; where two differ in what is better, as the first one says."""
     found: dict[str, Objective] = {}
     for spec in studies:
-        for objective in spec.objectives:
+        for objective in spec.observed:
             found.setdefault(objective.metric, objective)
     return tuple(found.values())
+
+
+def _bounds(studies: Sequence[StudySpec]) -> dict[str, Bound]:
+    """The bounds of metrics that no study optimises; where two bound the same metric, the first one."""
+    optimised = {objective.metric for spec in studies for objective in spec.objectives}
+    found: dict[str, Bound] = {}
+    for constraint in (each for spec in studies for each in spec.constraints):
+        bound = constraint.bound
+        if bound is not None and bound.metric not in optimised:
+            found.setdefault(bound.metric, bound)
+    return found
 
 
 def _outcome(simulator: Simulator, hosts: Sequence[Host], clockwork: Clockwork) -> Simulated:
@@ -370,6 +386,7 @@ def _study(study: Study) -> SimulatedStudy:
                 step=trial.reached,
                 value=trial.value,
                 metrics=_measured(study, trial),
+                violation=violation_of(study, trial),
                 hyperparameters=study.hyperparameters(trial),
             )
             for trial in sorted(study.trials.values(), key=partial(_place, study))
@@ -379,12 +396,14 @@ def _study(study: Study) -> SimulatedStudy:
 
 def _measured(study: Study, trial: Trial) -> dict[str, float | None]:
     _, metrics = evaluated(study, trial)
-    return {objective.metric: metrics.get(objective.metric) for objective in study.spec.objectives}
+    return {objective.metric: metrics.get(objective.metric) for objective in study.spec.observed}
 
 
-def _place(study: Study, trial: Trial) -> tuple[bool, bool, int, float, int]:
+def _place(study: Study, trial: Trial) -> tuple[bool, bool, int, float, float, int]:
     """Where a trial stands among those of its study: less is better."""
     value = math.inf if trial.value is None else trial.value
     if study.spec.objectives[0].maximize and trial.value is not None:
         value = -value
-    return trial.value is None, trial.state is not TrialState.COMPLETED, -trial.reached, value, trial.number
+    violated = violation_of(study, trial) or 0.0
+    is_cut = trial.state is not TrialState.COMPLETED
+    return trial.value is None, is_cut, -trial.reached, violated, value, trial.number

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hippo_core.errors import InvalidStudy
+from hippo_core.metric_constraints import Bound
 from hippo_core.simulation.response import Model
 from hippo_core.study import Objective
 from hippo_core.values import Scalar, typed
@@ -23,6 +24,7 @@ BEGIN = 1.0
 """The loss before step 0."""
 
 ASYMPTOTES = (0.02, 0.5)
+MIDDLE = sum(ASYMPTOTES) / 2
 EXPONENTS = (0.3, 1.1)
 RECENT = 1024
 """So many mappings of values are recognised as those that were seen already."""
@@ -52,11 +54,14 @@ class PowerLaw:
         objectives: The metrics to report: of one that is to be large, 1 minus the loss.
         seed: Decides the family.
         noise: The standard deviation of what an evaluation adds to the loss.
+        bounds: For metrics that are to lie about a bound: where the loss is ``MIDDLE``, they are at it. So about half
+            of all values keep it in the end, and none at first.
     """
 
     objectives: Sequence[Objective]
     seed: int = 0
     noise: float = 0.005
+    bounds: Mapping[str, Bound] = field(default_factory=dict)
     _effects: dict[tuple[object, ...], _Effect] = field(default_factory=dict, init=False)
     _recent: dict[int, tuple[Mapping[str, Scalar], _Effect]] = field(default_factory=dict, init=False)
     _parts: dict[tuple[object, ...], float] = field(default_factory=dict, init=False)
@@ -87,7 +92,11 @@ class PowerLaw:
         found = {}
         for place, (objective, loss) in enumerate(zip(self.objectives, losses, strict=True)):
             seen = loss + self.noise * _normal(digest, place) if self.noise else loss
-            found[objective.metric] = 1.0 - seen if objective.maximize else seen
+            bound = self.bounds.get(objective.metric)
+            if bound is not None:
+                found[objective.metric] = _about(bound, seen)
+            else:
+                found[objective.metric] = 1.0 - seen if objective.maximize else seen
         return found
 
     def exponents(self, values: Mapping[str, Scalar]) -> tuple[float, ...]:
@@ -136,6 +145,12 @@ class PowerLaw:
         phase = _uniform(self.seed, metric, what, name, "phase")
         pace = 0.3 + _uniform(self.seed, metric, what, name, "pace")
         return 0.5 + 0.5 * math.cos(2 * math.pi * phase + pace * place)
+
+
+def _about(bound: Bound, loss: float) -> float:
+    """A metric that is within a bound where a loss is small."""
+    beyond = (loss - MIDDLE) / MIDDLE * (abs(bound.value) or 1.0)
+    return bound.value + beyond if bound.is_upper else bound.value - beyond
 
 
 def _between(limits: tuple[float, float], share: float) -> float:

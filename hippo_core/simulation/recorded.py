@@ -98,10 +98,11 @@ class RecordedMetrics:
             InvalidStudy: It is not; names the metrics that are.
         """
         names = {name for each in self.metrics() for name in each}
-        for objective in spec.objectives:
+        for objective in spec.observed:
             if names and objective.metric not in names:
+                where = "maximize" if objective.maximize else "minimize"
                 raise InvalidStudy(
-                    "maximize" if objective.maximize else "minimize",
+                    where if objective in spec.objectives else "constraints",
                     f"{objective.metric!r} of the study '{spec.name}' is not recorded",
                     suggestion(objective.metric, sorted(names)),
                 )

@@ -201,7 +201,7 @@ class Recording:
                 sequence = self.sequence(each)
                 found.add_failure([sequence.values(step) for step in range(each.step + 1)], each.reason)
         if beyond == "power-law":
-            found.beyond = Continuation(self.spec.objectives, found.metrics(), seed)
+            found.beyond = Continuation(self.spec.observed, found.metrics(), seed)
         elif beyond != "error":
             raise InvalidStudy("beyond", f"must be 'error' or 'power-law', not {beyond!r}")
         return found

@@ -68,7 +68,7 @@ def _respond(message: Message) -> Message:
         if "trial" in message:
             return point_message(make_point(task_of(message, spec)))
         if spec.sampler.learns and not spec.sampler.outside:
-            require(spec.sampler)
+            require(spec.sampler, constrained=bool(spec.constraints))
         terminator = spec.ending(Terminator)
         if terminator is not None:
             require_terminator(terminator)

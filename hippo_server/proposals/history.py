@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -32,6 +32,9 @@ from hippo_core.values import Scalar, normalise_float
 
 #: Samplers may look at when trials began; they all began at once.
 WHENEVER = datetime(2000, 1, 1, tzinfo=UTC).replace(tzinfo=None)
+
+#: Where samplers look for what a trial's constraints came to: each above 0 is violated.
+CONSTRAINTS = "constraints"
 
 #: What TPE and GP note for others that run beside them: the point, which is known.
 POINT_NOTES = ("tpe:relative_params", "gp:relative_params")
@@ -90,14 +93,19 @@ def study_of(task: ProposalTask, sampler: optuna.samplers.BaseSampler) -> Study:
         if lie is not None and past.state is TrialState.WAITING:
             last = max(past.values, default=0)
             past = replace(past, state=TrialState.COMPLETED, values={**past.values, last + 1: lie})
-        study.add_trial(_frozen(past, task.spec.space, distributions, len(directions)))
+        study.add_trial(
+            _frozen(past, task.spec.space, distributions, len(directions), len(task.spec.constraints))
+        )
     return study
 
 
 def frozen_trials(spec: StudySpec, history: Iterable[PastTrial]) -> list[FrozenTrial]:
     """Trials as Optuna has them, numbered as they are given."""
     distributions = {name: distribution(domain) for name, domain in spec.space.domains.items()}
-    return [_frozen(past, spec.space, distributions, len(spec.objectives)) for past in history]
+    return [
+        _frozen(past, spec.space, distributions, len(spec.objectives), len(spec.constraints))
+        for past in history
+    ]
 
 
 def _lie(task: ProposalTask) -> Values | None:
@@ -112,7 +120,13 @@ def _lie(task: ProposalTask) -> Values | None:
     ended = [past.values[max(past.values)] for past in task.history if past.state is TrialState.COMPLETED]
     if len(ended) < task.spec.sampler.startup_trials:
         return None
-    return tuple(statistics.fmean(values) for values in zip(*ended, strict=True))
+    return tuple(_mean_of_finite(values) for values in zip(*ended, strict=True))
+
+
+def _mean_of_finite(values: Sequence[float]) -> float:
+    """The mean of those that are finite, as all objectives are; infinite: none is."""
+    known = [value for value in values if math.isfinite(value)]
+    return statistics.fmean(known) if known else math.inf
 
 
 def notes_of(study: Study, task: ProposalTask) -> dict[str, Any]:
@@ -129,7 +143,11 @@ def notes_of(study: Study, task: ProposalTask) -> dict[str, Any]:
 
 
 def _frozen(
-    past: PastTrial, space: Space, distributions: Mapping[str, BaseDistribution], objectives: int
+    past: PastTrial,
+    space: Space,
+    distributions: Mapping[str, BaseDistribution],
+    objectives: int,
+    constraints: int,
 ) -> FrozenTrial:
     state, values, reports = _outcome(past, objectives)
     return FrozenTrial(
@@ -143,14 +161,24 @@ def _frozen(
         params={name: to_optuna(space.domains[name], drawn) for name, drawn in past.assignment.items()},
         distributions={name: distributions[name] for name in past.assignment},
         user_attrs={},
-        system_attrs=dict(past.notes.get("trial", {})),
+        system_attrs={**past.notes.get("trial", {}), **_margins(past, objectives, constraints)},
         intermediate_values=reports,
     )
 
 
+def _margins(past: PastTrial, objectives: int, constraints: int) -> dict[str, Any]:
+    """What a trial's constraints came to, as samplers read it; of one that diverged they are infinitely violated."""
+    if not constraints or past.state is TrialState.WAITING:
+        return {}
+    known = past.values[max(past.values)][objectives:] if past.values else ()
+    if past.state is TrialState.DIVERGED or not known:
+        known = (math.inf,) * constraints
+    return {CONSTRAINTS: known}
+
+
 def _outcome(past: PastTrial, objectives: int) -> tuple[State, list[float] | None, dict[int, float]]:
     """State, values and reports. With several objectives Optuna knows no reports, and no pruned trials."""
-    last = list(past.values[max(past.values)]) if past.values else None
+    last = list(past.values[max(past.values)][:objectives]) if past.values else None
     reports = {step: values[0] for step, values in past.values.items()} if objectives == 1 else {}
     match past.state:
         case TrialState.WAITING:

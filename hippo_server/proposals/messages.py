@@ -1,8 +1,12 @@
-"""What the server and its children tell each other: one JSON object a line."""
+"""What the server and its children tell each other: one JSON object a line.
+
+Of what a trial came to, only the margin of a constraint may be infinite, which is null.
+"""
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -50,7 +54,10 @@ def _history_message(history: Iterable[PastTrial]) -> list[Any]:
             dict(past.assignment),
             dict(past.notes),
             past.state.value,
-            [[step, list(values)] for step, values in past.values.items()],
+            [
+                [step, [value if math.isfinite(value) else None for value in values]]
+                for step, values in past.values.items()
+            ],
             past.reached,
             past.sequence,
             [[at, list(values)] for at, values in past.probes.items()],
@@ -78,7 +85,9 @@ def _history(message: Message) -> tuple[PastTrial, ...]:
             assignment=assignment,
             notes=notes,
             state=TrialState(state),
-            values={step: tuple(each) for step, each in values},
+            values={
+                step: tuple(math.inf if value is None else value for value in each) for step, each in values
+            },
             reached=reached,
             sequence=sequence,
             probes={at: tuple(each) for at, each in probes},

@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib
 import inspect
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any
 
 import optuna
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial
 
 from hippo_core.domains import Choice, Domain, Integer, Stepped, Uniform
 from hippo_core.drawing import name_of
@@ -22,7 +23,9 @@ from hippo_core.proposing.draws import digest
 from hippo_core.samplers import Bohb, CmaEs, Gp, Nsga2, Nsga3, Optuna, Sampler, Tpe
 from hippo_core.samplers.optuna import NOT_TAKEN
 from hippo_core.values import Scalar
-from hippo_server.proposals.history import from_optuna, notes_of, study_of
+from hippo_server.proposals.history import CONSTRAINTS, from_optuna, notes_of, study_of
+
+Margins = Callable[[FrozenTrial], Sequence[float]]
 
 #: What some samplers need beside Optuna, and the extra that brings it.
 NEEDS: Mapping[type[Sampler], tuple[str, str]] = {CmaEs: ("cmaes", "server"), Gp: ("scipy torch", "gp")}
@@ -44,9 +47,10 @@ def _proposals(task: ProposalTask) -> Iterator[Point]:
         yield from _by_evolution(task, sampler)
         return
     # Of the tries before, Optuna sees trials that still run: those that know what is pending keep away from them.
-    study = study_of(task, build(sampler, seed_of(task, 0)))
+    constrained = bool(task.spec.constraints)
+    study = study_of(task, build(sampler, seed_of(task, 0), constrained=constrained))
     for attempt in count():
-        study.sampler = build(sampler, seed_of(task, attempt))
+        study.sampler = build(sampler, seed_of(task, attempt), constrained=constrained)
         asked = study.ask()
         assignment = task.spec.space.decide(lambda domain, asked=asked: _suggest(asked, domain))  # type: ignore[misc]
         yield assignment, notes_of(study, task)
@@ -67,20 +71,26 @@ def _by_evolution(task: ProposalTask, sampler: CmaEs) -> Iterator[Point]:
         yield task.spec.space.decide(decide), {"generation": evolution.generation}
 
 
-def build(sampler: Sampler, seed: int) -> BaseSampler:
-    """A sampler of Optuna's.
+def build(sampler: Sampler, seed: int, *, constrained: bool = False) -> BaseSampler:
+    """A sampler of Optuna's, which looks at what constraints came to if there are any.
 
     Raises:
-        InvalidStudy: There is none of that name, or it does not take the arguments.
+        InvalidStudy: There is none of that name, or it does not take the arguments, or knows no constraints.
     """
     with warnings.catch_warnings():
         warnings.simplefilter(
             "ignore", ExperimentalWarning
         )  # what is experimental is named in our arguments, too
-        return _built(sampler, seed)
+        return _built(sampler, seed, _known_margins if constrained else None)
 
 
-def _built(sampler: Sampler, seed: int) -> BaseSampler:
+def _known_margins(trial: FrozenTrial) -> Sequence[float]:
+    """What a trial's constraints came to. It is with each trial that is handed over, and never asked for."""
+    margins: Sequence[float] = trial.system_attrs[CONSTRAINTS]
+    return margins
+
+
+def _built(sampler: Sampler, seed: int, margins: Margins | None) -> BaseSampler:
     match sampler:
         case Tpe():
             return optuna.samplers.TPESampler(
@@ -89,6 +99,7 @@ def _built(sampler: Sampler, seed: int) -> BaseSampler:
                 n_startup_trials=sampler.startup_trials,
                 n_ei_candidates=sampler.candidates,
                 constant_liar=True,
+                constraints_func=margins,
                 seed=seed,
             )
         case Gp():
@@ -96,16 +107,20 @@ def _built(sampler: Sampler, seed: int) -> BaseSampler:
                 n_startup_trials=sampler.startup_trials,
                 deterministic_objective=sampler.noiseless,
                 warn_independent_sampling=False,
+                constraints_func=margins,
                 seed=seed,
             )
         case Nsga2():
-            return optuna.samplers.NSGAIISampler(**_genetic(sampler), seed=seed)
+            return optuna.samplers.NSGAIISampler(**_genetic(sampler), constraints_func=margins, seed=seed)
         case Nsga3():
             return optuna.samplers.NSGAIIISampler(
-                **_genetic(sampler), dividing_parameter=sampler.divisions, seed=seed
+                **_genetic(sampler),
+                dividing_parameter=sampler.divisions,
+                constraints_func=margins,
+                seed=seed,
             )
         case Optuna():
-            return _by_name(sampler, seed)
+            return _by_name(sampler, seed, margins)
         case _:
             raise TypeError(f"{sampler!r} does not learn")
 
@@ -119,14 +134,22 @@ def _genetic(sampler: Nsga2 | Nsga3) -> dict[str, Any]:
     }
 
 
-def _by_name(sampler: Optuna, seed: int) -> BaseSampler:
+def _by_name(sampler: Optuna, seed: int, margins: Margins | None) -> BaseSampler:
     made = _find(sampler.name)
     parameters = inspect.signature(made).parameters
-    seeded = {"seed": seed} if "seed" in parameters else {}
+    given: dict[str, Any] = {"seed": seed} if "seed" in parameters else {}
+    if margins is not None:
+        if "constraints_func" not in parameters:
+            raise InvalidStudy(
+                "constraints",
+                f"{sampler.name} takes no constraints_func, and would be drawn to what is not feasible",
+                "Use samplers.tpe(), samplers.gp() or samplers.nsga2().",
+            )
+        given["constraints_func"] = margins
     try:
-        return made(**sampler.arguments, **seeded)
+        return made(**sampler.arguments, **given)
     except (TypeError, ValueError) as error:
-        known = ", ".join(name for name in parameters if name != "seed")
+        known = ", ".join(name for name in parameters if name not in {"seed", "constraints_func"})
         raise InvalidStudy("sampler", f"{sampler.name}: {error}", f"Its arguments: {known}.") from None
 
 
@@ -145,11 +168,11 @@ def _find(name: str) -> Callable[..., BaseSampler]:
     )
 
 
-def require(sampler: Sampler) -> None:
-    """Checks that a sampler can work here.
+def require(sampler: Sampler, *, constrained: bool = False) -> None:
+    """Checks that a sampler can work here, on a study with constraints or without.
 
     Raises:
-        InvalidStudy: Something is not installed, or the sampler does not take its arguments.
+        InvalidStudy: Something is not installed, or the sampler does not take its arguments, or knows no constraints.
     """
     modules, extra = NEEDS.get(type(sampler), ("", ""))
     for module in modules.split():
@@ -162,7 +185,7 @@ def require(sampler: Sampler) -> None:
                 f"Install hippo-hpo[{extra}] there.",
             ) from None
     if not isinstance(sampler, Bohb | CmaEs) and not sampler.brought:
-        build(sampler, 0)
+        build(sampler, 0, constrained=constrained)
 
 
 def _suggest(asked: optuna.Trial, domain: Domain) -> Scalar:

@@ -255,6 +255,7 @@ class Trial(_message.Message):
     FORKED_AT_FIELD_NUMBER: _builtins.int
     INSTEAD_OF_FIELD_NUMBER: _builtins.int
     SPREAD_FIELD_NUMBER: _builtins.int
+    VIOLATION_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     """Its number within the study, from 0."""
     state: Global___TrialState.ValueType
@@ -273,6 +274,10 @@ class Trial(_message.Message):
     """The first step at which a fork may differ from its parent."""
     instead_of: _builtins.int
     """The trial whose place it took, where its policy forked it."""
+    violation: _builtins.float
+    """By how much the metrics violate the study's constraints in all, each in terms of its bound; 0: it is feasible;
+    absent: there are no constraints, or it has no value.
+    """
     @_builtins.property
     def metrics(self) -> _containers.RepeatedCompositeFieldContainer[Global___Metric]:
         """Its last evaluation's metrics; of repeats the means."""
@@ -295,10 +300,11 @@ class Trial(_message.Message):
         forked_at: _builtins.int | None = ...,
         instead_of: _builtins.int | None = ...,
         spread: _abc.Iterable[Global___Metric] | None = ...,
+        violation: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_forked_at", b"_forked_at", "_instead_of", b"_instead_of", "_parent", b"_parent", "forked_at", b"forked_at", "instead_of", b"instead_of", "parent", b"parent"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_forked_at", b"_forked_at", "_instead_of", b"_instead_of", "_parent", b"_parent", "_violation", b"_violation", "forked_at", b"forked_at", "instead_of", b"instead_of", "parent", b"parent", "violation", b"violation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_forked_at", b"_forked_at", "_instead_of", b"_instead_of", "_parent", b"_parent", "forked_at", b"forked_at", "hyperparameters_json", b"hyperparameters_json", "instead_of", b"instead_of", "max_steps", b"max_steps", "metrics", b"metrics", "number", b"number", "parent", b"parent", "reason", b"reason", "spread", b"spread", "state", b"state", "step", b"step"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_forked_at", b"_forked_at", "_instead_of", b"_instead_of", "_parent", b"_parent", "_violation", b"_violation", "forked_at", b"forked_at", "hyperparameters_json", b"hyperparameters_json", "instead_of", b"instead_of", "max_steps", b"max_steps", "metrics", b"metrics", "number", b"number", "parent", b"parent", "reason", b"reason", "spread", b"spread", "state", b"state", "step", b"step", "violation", b"violation"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__forked_at: _TypeAlias = _typing.Literal["forked_at"]  # noqa: Y015
     _WhichOneofArgType__forked_at: _TypeAlias = _typing.Literal["_forked_at", b"_forked_at"]  # noqa: Y015
@@ -306,12 +312,16 @@ class Trial(_message.Message):
     _WhichOneofArgType__instead_of: _TypeAlias = _typing.Literal["_instead_of", b"_instead_of"]  # noqa: Y015
     _WhichOneofReturnType__parent: _TypeAlias = _typing.Literal["parent"]  # noqa: Y015
     _WhichOneofArgType__parent: _TypeAlias = _typing.Literal["_parent", b"_parent"]  # noqa: Y015
+    _WhichOneofReturnType__violation: _TypeAlias = _typing.Literal["violation"]  # noqa: Y015
+    _WhichOneofArgType__violation: _TypeAlias = _typing.Literal["_violation", b"_violation"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__forked_at) -> _WhichOneofReturnType__forked_at | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__instead_of) -> _WhichOneofReturnType__instead_of | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__parent) -> _WhichOneofReturnType__parent | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__violation) -> _WhichOneofReturnType__violation | None: ...
 
 Global___Trial: _TypeAlias = Trial  # noqa: Y015
 

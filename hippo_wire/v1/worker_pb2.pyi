@@ -433,7 +433,7 @@ class Lease(_message.Message):
 
     @_builtins.property
     def objectives(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The objectives' names, to tell a missing one with the names reported."""
+        """The metrics that the study looks at, objectives first, to tell a missing one with the names reported."""
 
     def __init__(
         self,

@@ -90,7 +90,7 @@ class PathOrder:
         save_points: States to save, as (node that trained the step before, step). The path's end is saved
             always.
         checkpoint_every: Save at multiples of so many steps; None: as often as the cost allows.
-        objectives: The study's objectives, to tell a missing one with the names that were reported.
+        objectives: What the study looks at, objectives first, to tell a missing one with the names that were reported.
         spool: A folder on a local disk in which the host writes checkpoints; whoever takes them removes them.
         data_dir: The worker's data folder, as ``context.data_dir``.
     """

@@ -84,6 +84,7 @@ def _context(settings: PolicySettings) -> PolicyContext:
         maximize=tuple(known["maximize"]),
         evaluate_every=known["evaluate_every"],
         seed=known["seed"],
+        constraints=tuple(known["constraints"]),
     )
 
 

@@ -76,6 +76,17 @@ def converted(states, objectives=(ACCURACY,), **options):
     return convert(Recording.from_json(recording(states, objectives)), **options)
 
 
+def test_what_constraints_come_to_is_where_optuna_looks_for_it():
+    """The best of three by accuracy violates a constraint: Optuna's best is the second one."""
+    content = recording(["completed"] * 3)
+    content["spec"]["constraints"] = ["accuracy <= 2", "size <= 10"]
+    found = convert(Recording.from_json(content))
+    assert [trial.system_attrs["constraints"] for trial in found.trials] == [
+        [pytest.approx((number + 0.4 - 2) / 2), -0.5] for number in range(3)
+    ]
+    assert found.best_trial.number == 1
+
+
 def test_states_values_and_evaluations():
     found = converted(["completed", "stopped", "failed", "diverged", "waiting", "paused"])
     assert [trial.state for trial in found.trials] == [

@@ -6,6 +6,20 @@ are lost and tried again, are not finite; trials are added, limits raised, studi
 
 import copy
 import math
+import random
+
+MARGINS = (-2.0, -0.5, -0.0, 0.0, 0.25, 0.25, 0.5, math.inf)
+
+
+def constrained(values, seed, constraints):
+    """Values with the margins of constraints: few different ones, so that there are ties."""
+
+    def found(trial, step):
+        drawn = random.Random(f"margins {seed} {trial} {step}")
+        objectives = values(trial, step)
+        return None if objectives is None else (*objectives, *drawn.choices(MARGINS, k=constraints))
+
+    return found
 
 
 class Trial:

@@ -37,7 +37,22 @@ def rung_of(caller, arguments, bracket, trial):
 
 
 def better(caller, values):
-    return tuple(-value if more else value for value, more in zip(values, caller.maximize, strict=True))
+    """The sum of what constraints are violated by, then the objectives, less being better."""
+    count = len(caller.maximize)
+    signed = [-value if more else value for value, more in zip(values[:count], caller.maximize, strict=True)]
+    return (sum(margin for margin in values[count:] if margin > 0), *signed)
+
+
+def dominates(one, other):
+    """Constrained domination, case by case."""
+    if one[0] and not other[0]:
+        return False
+    if other[0] and not one[0]:
+        return True
+    if one[0] != other[0]:
+        return one[0] < other[0]
+    nowhere_worse = not any(a > b for a, b in zip(one[1:], other[1:], strict=True))
+    return nowhere_worse and any(a < b for a, b in zip(one[1:], other[1:], strict=True))
 
 
 def ranked(caller, there, step, compare):
@@ -60,15 +75,9 @@ def ranked(caller, there, step, compare):
         order = []
         while valued:
             front = [
-                key
-                for key in valued
-                if not any(
-                    all(a <= b for a, b in zip(worth[other], worth[key], strict=True))
-                    and worth[other] != worth[key]
-                    for other in valued
-                )
+                key for key in valued if not any(dominates(worth[other], worth[key]) for other in valued)
             ]
-            order += spread([(worth[key], groups[key][0].number, key) for key in front])
+            order += spread([(worth[key][1:], groups[key][0].number, key) for key in front])
             valued = [key for key in valued if key not in front]
     return [groups[key] for key in [*order, *rest]]
 
@@ -211,14 +220,14 @@ def stopping_verdicts(caller, arguments, compare="trials", most=1):
 
 
 def curves(caller):
-    """By trial: its evaluations as (step, value), less is better, up to where it is known."""
+    """By trial: its evaluations as (step, (violation, value)), less is better, up to where it is known."""
     found = {}
     for number, trial in caller.trials.items():
         found[number] = []
         for step in range(caller.every, trial.evaluated + 1, caller.every):
             values = caller.values(number, step)
             if values is not None:
-                found[number].append((step, better(caller, values)[0]))
+                found[number].append((step, better(caller, values)))
     return found
 
 
@@ -229,7 +238,7 @@ def lags(caller, number, share, min_steps, min_trials):
     if not curve or not min_steps <= step < caller.trials[number].asked:
         return False
     averages = sorted(
-        sum(value / len(part) for _, value in part)
+        tuple(sum(value[which] / len(part) for _, value in part) for which in (0, 1))
         for other, whole in known.items()
         if other != number and any(at == step for at, _ in whole)
         for part in [[each for each in whole if each[0] <= step]]
@@ -238,7 +247,11 @@ def lags(caller, number, share, min_steps, min_trials):
         return False
     place = share * (len(averages) - 1)
     low, high = averages[int(place)], averages[min(int(place) + 1, len(averages) - 1)]
-    return min(value for _, value in curve) > low + (high - low) * (place - int(place))
+    cut_off = tuple(
+        one if place == int(place) or one == other else one + (other - one) * (place - int(place))
+        for one, other in zip(low, high, strict=True)
+    )
+    return min(value for _, value in curve) > cut_off
 
 
 def patience(caller, evaluations, min_change, min_steps):
@@ -249,7 +262,11 @@ def patience(caller, evaluations, min_change, min_steps):
             continue
         since, best = caller.every, None
         for step, value in known[number]:
-            if best is None or value < best - min_change:
+            if (
+                best is None
+                or value[0] < best[0]
+                or (value[0] == best[0] and value[1] < best[1] - min_change)
+            ):
                 since, best = step, value
         last = max(since + evaluations * caller.every, ceil(min_steps / caller.every) * caller.every)
         asked = trial.deepest if trial.retried else trial.asked
@@ -263,7 +280,9 @@ def patience(caller, evaluations, min_change, min_steps):
 def too_bad(caller, number, threshold, min_steps):
     """Whether a trial was ever worse than a threshold."""
     worst = -threshold if caller.maximize[0] else threshold
-    return any(value > worst for step, value in curves(caller)[number] if step >= min_steps)
+    return any(
+        violated or value > worst for step, (violated, value) in curves(caller)[number] if step >= min_steps
+    )
 
 
 def pasha_last_rung(caller, arguments):
@@ -279,13 +298,17 @@ def pasha_last_rung(caller, arguments):
             continue
         there.append(number)
         for at in range(caller.every, step + 1, caller.every):
-            value[number, at] = better(caller, caller.values(number, at))[0]
+            value[number, at] = better(caller, caller.values(number, at))
         gaps = sorted(
-            abs(value[a, step] - value[b, step])
+            abs(value[a, step][1] - value[b, step][1])
             for index, a in enumerate(there)
             for b in there[:index]
-            if crosses_twice(
-                [value[a, at] - value[b, at] for at in range(caller.every, step + 1, caller.every)]
+            if value[a, step][0] == value[b, step][0]
+            and crosses_twice(
+                [
+                    (value[a, at] > value[b, at]) - (value[a, at] < value[b, at])
+                    for at in range(caller.every, step + 1, caller.every)
+                ]
             )
         )
         if gaps:
@@ -295,8 +318,10 @@ def pasha_last_rung(caller, arguments):
         at_top = sorted(there, key=lambda each: (value[each, step], each))
         below = sorted(there, key=lambda each: (value[each, rungs[top - 1]], each))
         stable = all(
-            abs(value[one, rungs[top - 1]] - value[other, rungs[top - 1]]) <= epsilon
+            violated == theirs and abs(ours - others) <= epsilon
             for one, other in zip(at_top, below, strict=True)
+            for violated, ours in [value[one, rungs[top - 1]]]
+            for theirs, others in [value[other, rungs[top - 1]]]
         )
         if not stable:
             top, there = top + 1, []

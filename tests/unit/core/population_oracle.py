@@ -4,6 +4,7 @@ import math
 
 from hippo_core.policies import Fork
 from tests.unit.core.policy_calls import Caller, Trial
+from tests.unit.core.policy_oracles import better
 
 
 class PopulationCaller(Caller):
@@ -102,21 +103,20 @@ def expected(caller, interval, quantile, asynchronous):
 
 def judge(caller, step, interval, quantile, asynchronous, dead, ready, found):
     """Adds what follows for those who are to be judged at a step."""
-    sign = -1 if caller.maximize[0] else 1
-    value = {}
+    worst, value = (math.inf, math.inf), {}
     for number in {*caller.held.get(step, []), *dead}:
         seen = caller.trials[number].seen.get(step)
-        value[number] = math.inf if number in dead or seen is None else sign * seen[0]
-    better = {
+        value[number] = worst if number in dead or seen is None else better(caller, seen)
+    before = {
         number: sum((value[other], other) < (value[number], number) for other in value) for number in value
     }
     count = math.floor(quantile * len(value) + 1e-9)
     if not asynchronous:
         count = max(count, 1)
     count = min(count, len(value) // 2)
-    best = {number for number in value if value[number] < math.inf and better[number] < max(count, 1)}
+    best = {number for number in value if value[number] < worst and before[number] < max(count, 1)}
     for number in [*dead, *ready]:
-        if number not in dead and better[number] < len(value) - count:
+        if number not in dead and before[number] < len(value) - count:
             found[number] = goal(caller, number, interval)
         elif best:
             found[number] = best

@@ -10,6 +10,7 @@ from hippo_core.engine.proposals import PastTrial, ProposalTask
 from hippo_core.engine.states import TrialState
 from hippo_core.proposing import own_point
 from hippo_core.study import StudySpec
+from tests.unit.core.policy_calls import MARGINS
 
 
 class Search:
@@ -29,6 +30,11 @@ class Search:
         self.history: list[PastTrial] = []
         for point in spec.initial:
             self.add(dict(point), {})
+
+    def worth(self, values: tuple[float, ...]) -> tuple[float, float]:
+        """By how much constraints are violated, then the objective, less being better."""
+        value = -values[0] if self.spec.objectives[0].maximize else values[0]
+        return sum(margin for margin in values[1:] if margin > 0), value
 
     @property
     def task(self) -> ProposalTask:
@@ -77,7 +83,10 @@ class Search:
             value = float(self.random.randrange(self.distinct)) if value is None else value
             done = TrialState.COMPLETED if step == self.spec.max_steps else TrialState.STOPPED
             state = TrialState.WAITING if again else done
-            changed = replace(past, state=state, values={**past.values, step: (value,)}, reached=step)
+            margins = self.random.choices(MARGINS, k=len(self.spec.constraints))
+            changed = replace(
+                past, state=state, values={**past.values, step: (value, *margins)}, reached=step
+            )
         self.history[past.trial] = replace(changed, sequence=self.arrived)
 
     def retry(self) -> None:

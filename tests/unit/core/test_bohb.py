@@ -41,7 +41,9 @@ STEPS = (1, 3, 9)
 Point = Mapping[str, Any]
 
 
-def spec(entries: Any, maximize: bool = True, seed: int = 0, **arguments: Any) -> StudySpec:
+def spec(
+    entries: Any, maximize: bool = True, seed: int = 0, constraints: Any = (), **arguments: Any
+) -> StudySpec:
     return study(
         entries,
         sampler=samplers.bohb(**arguments),
@@ -50,6 +52,7 @@ def spec(entries: Any, maximize: bool = True, seed: int = 0, **arguments: Any) -
         max_trials=1000,
         max_steps=9,
         program_changes={"seed": seed},
+        constraints=constraints,
     )
 
 
@@ -178,14 +181,12 @@ def test_draws_are_from_the_density_with_wider_kernels(factor: float) -> None:
 # What is good, and what is not
 
 
-def expected_split(
-    search: Search, least: int, top: float, sign: float
-) -> tuple[list[int], list[int], list[int]] | None:
+def expected_split(search: Search, least: int, top: float) -> tuple[list[int], list[int], list[int]] | None:
     """The trials that are good, the others, and those that are not known yet."""
     end = float("inf")
 
-    def come_to(past: PastTrial) -> dict[float, float]:
-        found = {float(step): sign * values[0] for step, values in past.values.items()}
+    def come_to(past: PastTrial) -> dict[float, tuple[float, float]]:
+        found = {float(step): search.worth(values) for step, values in past.values.items()}
         if past.state is TrialState.COMPLETED:
             last = max(found)
             found[end] = found.pop(last)
@@ -232,6 +233,7 @@ def test_each_point_has_the_largest_ratio_of_those_drawn(
         SPACES[which],
         maximize,
         seed % 5,
+        ("a <= 1", "b <= 1")[: seed % 3],
         min_points=least,
         top_fraction=top,
         candidates=8,
@@ -251,7 +253,7 @@ def test_each_point_has_the_largest_ratio_of_those_drawn(
             search.end(past, further[0], again=len(further) > 1 and random.random() < 0.5)
             continue
         task = search.task
-        expected = expected_split(search, count, top, -1.0 if maximize else 1.0)
+        expected = expected_split(search, count, top)
         found = split_of(task, sampler)
         if expected is None:
             assert found is None

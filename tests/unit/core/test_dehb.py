@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
@@ -33,6 +33,7 @@ SPACES: list[dict[str, Any]] = [
     },
 ]
 Vector = Sequence[float]
+Worth = Callable[[tuple[float, ...]], tuple[float, float]]
 
 
 def spec(
@@ -104,18 +105,18 @@ def expected_job(history: list[PastTrial], eta: int, count: int) -> tuple[int, i
 
 
 def subpopulation(
-    history: list[PastTrial], vectors: list[Vector], eta: int, count: int, step: int, sign: float
-) -> list[tuple[float, Vector] | None]:
+    history: list[PastTrial], vectors: list[Vector], eta: int, count: int, step: int, worth: Worth
+) -> list[tuple[tuple[float, float], Vector] | None]:
     """By place the best that came to it, with its cost; of equals the latest trial's; None: nothing came."""
     size = population(eta, count, step)
-    found: list[tuple[float, Vector] | None] = [None] * size
+    found: list[tuple[tuple[float, float], Vector] | None] = [None] * size
     turn = 0
     for past, vector in zip(history, vectors, strict=True):
         if place_of(past, eta, count)[2] != step:
             continue
         place, turn = turn % size, turn + 1
         if step in past.values:
-            cost = sign * past.values[step][0]
+            cost = worth(past.values[step])
             there = found[place]
             if there is None or cost <= there[0]:
                 found[place] = (cost, vector)
@@ -192,9 +193,15 @@ def test_each_point_is_what_its_place_in_the_brackets_asks_for(
     random = Random(seed)
     goals = (Objective(metric="accuracy", maximize=maximize),)
     study_spec = spec(
-        SPACES[which], eta, count, mutation, initial, objectives=goals, program_changes={"seed": seed % 7}
+        SPACES[which],
+        eta,
+        count,
+        mutation,
+        initial,
+        objectives=goals,
+        program_changes={"seed": seed % 7},
+        constraints=("a <= 1", "b <= 1")[: seed % 3],
     )
-    sign = -1.0 if maximize else 1.0
     search = Search(study_spec, random)
     empty = Evolution(
         Search(spec(SPACES[which], eta, count, program_changes={"seed": seed % 7}), random).task
@@ -220,7 +227,9 @@ def test_each_point_is_what_its_place_in_the_brackets_asks_for(
         assert (notes["bracket"], notes["rung"], notes["step"]) == (bracket, rung, step)
         vector = notes["vector"]
         assert all(0.0 <= each <= 1.0 for each in vector)
-        groups = [subpopulation(history, vectors, eta, count, eta**level, sign) for level in range(count)]
+        groups = [
+            subpopulation(history, vectors, eta, count, eta**level, search.worth) for level in range(count)
+        ]
         level = bracket % count + rung
         living = [
             [there[1] if there else unborn[depth][place] for place, there in enumerate(group)]

@@ -1,5 +1,6 @@
 """The policies that look at every evaluation, against what they ought to decide, on random histories."""
 
+import math
 import random
 
 import pytest
@@ -10,7 +11,7 @@ from hippo_core import policies
 from hippo_core.policies import Stop
 from hippo_core.policies.curves import quantile
 from tests.unit.core import policy_oracles
-from tests.unit.core.policy_calls import Caller
+from tests.unit.core.policy_calls import Caller, constrained
 
 SEEDS = st.integers(0, 2**32)
 
@@ -59,14 +60,17 @@ class Judging(Caller):
 
 
 @settings(max_examples=60, deadline=None)
-@given(specs(), st.booleans(), st.sampled_from([1, 1, 2]), st.sampled_from([4, 1000]), SEEDS)
+@given(
+    specs(), st.booleans(), st.sampled_from([1, 1, 2]), st.sampled_from([4, 1000]), st.integers(0, 2), SEEDS
+)
 def test_each_evaluation_is_judged_when_it_is_told_by_what_is_known_then(
-    made, maximize, every, distinct, seed
+    made, maximize, every, distinct, constraints, seed
 ):
     """Whoever is judged badly at a step is stopped there; all others are trained to their ends."""
     spec, oracle = made
     chosen = random.Random(seed)
-    caller = Judging(spec, (maximize,), worth(seed, distinct), every=every)
+    values = constrained(worth(seed, distinct), seed, constraints)
+    caller = Judging(spec, (maximize,), values, every=every)
     caller.oracle = oracle
 
     def look(caller):
@@ -91,13 +95,13 @@ def test_each_evaluation_is_judged_when_it_is_told_by_what_is_known_then(
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.booleans(), st.integers(1, 4), st.sampled_from([0.25, 0.5]), SEEDS)
+@given(st.booleans(), st.integers(1, 4), st.sampled_from([0.25, 0.5]), st.integers(0, 1), SEEDS)
 def test_a_threshold_stops_the_same_trials_at_the_same_steps_in_whatever_order_they_come(
-    maximize, first, bound, seed
+    maximize, first, bound, constraints, seed
 ):
     """1. Trials come in random portions. 2. Each is stopped at its first bad step, also at its last, or completed."""
     chosen = random.Random(seed)
-    values = worth(seed, 4)
+    values = constrained(worth(seed, 4), seed, constraints)
     caller = Caller(policies.threshold_stopping(bound, first), (maximize,), values)
     caller.add(6, 9)
     caller.carry_out()
@@ -114,7 +118,9 @@ def test_a_threshold_stops_the_same_trials_at_the_same_steps_in_whatever_order_t
             (
                 step
                 for step, value in enumerate(curve, start=1)
-                if value is None or (step >= first and (value[0] < bound if maximize else value[0] > bound))
+                if value is None
+                or (step >= first and any(margin > 0 for margin in value[1:]))
+                or (step >= first and (value[0] < bound if maximize else value[0] > bound))
             ),
             None,
         )
@@ -177,7 +183,11 @@ def test_reasons_tell_the_numbers():
 
 
 def test_a_quantile_lies_between_its_neighbours():
-    assert quantile([1.0, 2.0, 4.0], 0.5) == 2.0
-    assert quantile([1.0, 2.0, 4.0], 0.75) == 3.0
-    assert quantile([1.0, 2.0, 4.0], 0.5, without=1) == 2.5
-    assert quantile([3.0], 0.9) == 3.0
+    ordered = [(0.0, 1.0), (0.0, 2.0), (0.5, 4.0), (math.inf, 1.0)]
+    assert quantile(ordered[:3], 0.5) == (0.0, 2.0)
+    assert quantile(ordered[:3], 0.75) == (0.25, 3.0)
+    assert quantile(ordered[:3], 0.5, without=1) == (0.25, 2.5)
+    assert quantile([(0.0, 3.0)], 0.9) == (0.0, 3.0)
+    assert quantile(ordered, 0.9) == (math.inf, pytest.approx(1.9))
+    assert quantile(ordered, 1.0) == (math.inf, 1.0)
+    assert quantile(ordered[3:] * 2, 0.5) == (math.inf, 1.0)

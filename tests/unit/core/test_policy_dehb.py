@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hippo_core import policies
-from tests.unit.core.policy_calls import Caller
+from tests.unit.core.policy_calls import Caller, constrained
+from tests.unit.core.policy_oracles import better
 
 
 class NotingCaller(Caller):
@@ -45,15 +46,14 @@ def last_one(caller):
             if trial.done:
                 return []
             if not trial.ended:
-                value = trial.seen[trial.deepest][0]
-                there[number] = (-trial.deepest, -value if caller.maximize[0] else value, number)
+                there[number] = (-trial.deepest, better(caller, trial.seen[trial.deepest]), number)
     best = min(there, key=there.__getitem__, default=None)
     return [] if best is None else [(best, caller.trials[best].max_steps)]
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.integers(0, 2**32), st.booleans())
-def test_each_trial_is_asked_for_at_its_step_and_no_further(seed, maximize):
+@given(st.integers(0, 2**32), st.booleans(), st.integers(0, 2))
+def test_each_trial_is_asked_for_at_its_step_and_no_further(seed, maximize, constraints):
     """After every call, in any order: what is wanted is a function of the record, and the same after a restart."""
     chosen = random.Random(seed)
 
@@ -61,7 +61,7 @@ def test_each_trial_is_asked_for_at_its_step_and_no_further(seed, maximize):
         drawn = random.Random(f"{seed} {trial} {step}")
         return None if drawn.random() < 0.05 else (float(drawn.randrange(4)),)
 
-    caller = NotingCaller(seed, maximize=(maximize,), values=values)
+    caller = NotingCaller(seed, maximize=(maximize,), values=constrained(values, seed, constraints))
 
     def look(caller):
         decided = caller.policy.decide()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hippo_core import policies
 from hippo_core.policies.ladder import Brackets, bracket_shares
 from tests.unit.core import policy_oracles
-from tests.unit.core.policy_calls import Caller
+from tests.unit.core.policy_calls import Caller, constrained
 
 ARGUMENTS = st.fixed_dictionaries({"min_steps": st.integers(1, 3), "reduction_factor": st.integers(2, 4)})
 SEEDS = st.integers(0, 2**32)
@@ -72,14 +72,15 @@ def made(name, arguments, most, compare):
     st.sampled_from([(True,), (False,), (True, False), (False, False, True)]),
     st.sampled_from([1, 1, 3]),
     st.sampled_from([3, 1000]),
+    st.integers(0, 2),
     SEEDS,
 )
 def test_promotions_are_those_of_the_rungs_as_they_stand(
-    name, arguments, most, compare, maximize, every, distinct, seed
+    name, arguments, most, compare, maximize, every, distinct, constraints, seed
 ):
     """After every call, in any order: what is wanted is a function of the record, and the same after a restart."""
     spec, most, waits = made(name, arguments, most, compare)
-    values, model = shared(worth(seed, distinct, len(maximize)), seed)
+    values, model = shared(constrained(worth(seed, distinct, len(maximize)), seed, constraints), seed)
     chosen = random.Random(seed)
     caller = Caller(spec, maximize, values, model, every, mixed=True)
 
@@ -97,9 +98,18 @@ def test_promotions_are_those_of_the_rungs_as_they_stand(
 
 
 @settings(max_examples=100, deadline=None)
-@given(ARGUMENTS, st.integers(1, 3), st.sampled_from(["trials", "models"]), st.sampled_from([3, 1000]), SEEDS)
-def test_stopping_judges_each_by_those_who_came_before_it(arguments, most, compare, distinct, seed):
-    values, model = shared(worth(seed, distinct), seed)
+@given(
+    ARGUMENTS,
+    st.integers(1, 3),
+    st.sampled_from(["trials", "models"]),
+    st.sampled_from([3, 1000]),
+    st.integers(0, 2),
+    SEEDS,
+)
+def test_stopping_judges_each_by_those_who_came_before_it(
+    arguments, most, compare, distinct, constraints, seed
+):
+    values, model = shared(constrained(worth(seed, distinct), seed, constraints), seed)
     chosen = random.Random(seed)
     caller = Caller(
         policies.asha(**arguments, brackets=most, stopping=True, compare=compare),

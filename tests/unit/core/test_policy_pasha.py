@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hippo_core import policies
 from tests.unit.core import policy_oracles
-from tests.unit.core.policy_calls import Caller
+from tests.unit.core.policy_calls import Caller, constrained
 
 ARGUMENTS = st.fixed_dictionaries({"min_steps": st.integers(1, 2), "reduction_factor": st.integers(2, 3)})
 
@@ -27,11 +27,21 @@ def noisy(seed, noise, digits):
 
 
 @settings(max_examples=60, deadline=None)
-@given(ARGUMENTS, st.booleans(), st.sampled_from([0.0, 0.2, 2.0]), st.integers(0, 2), st.integers(0, 2**32))
-def test_the_last_rung_moves_up_when_the_ranking_changes(arguments, maximize, noise, digits, seed):
+@given(
+    ARGUMENTS,
+    st.booleans(),
+    st.sampled_from([0.0, 0.2, 2.0]),
+    st.integers(0, 2),
+    st.integers(0, 1),
+    st.integers(0, 2**32),
+)
+def test_the_last_rung_moves_up_when_the_ranking_changes(
+    arguments, maximize, noise, digits, constraints, seed
+):
     """After every call: ASHA's promotions, below a last rung that is told from the order of arrival alone."""
     chosen = random.Random(seed)
-    caller = Caller(policies.pasha(**arguments), (maximize,), noisy(seed, noise, digits))
+    values = constrained(noisy(seed, noise, digits), seed, constraints)
+    caller = Caller(policies.pasha(**arguments), (maximize,), values)
     caller.add(chosen.randrange(1, 20), 30)
 
     def look():

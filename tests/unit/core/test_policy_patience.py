@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hippo_core import policies
 from hippo_core.policies import Extend, Stop
 from tests.unit.core import policy_oracles
-from tests.unit.core.policy_calls import Caller
+from tests.unit.core.policy_calls import Caller, constrained
 
 ARGUMENTS = st.tuples(st.integers(1, 4), st.sampled_from([0.0, 0.25, 0.3]), st.integers(1, 6))
 SEEDS = st.integers(0, 2**32)
@@ -23,11 +23,21 @@ def worth(seed, distinct):
 
 
 @settings(max_examples=80, deadline=None)
-@given(ARGUMENTS, st.booleans(), st.sampled_from([1, 1, 2]), st.sampled_from([4, 1000]), SEEDS)
-def test_each_trial_is_asked_for_what_its_patience_lasts(arguments, maximize, every, distinct, seed):
+@given(
+    ARGUMENTS,
+    st.booleans(),
+    st.sampled_from([1, 1, 2]),
+    st.sampled_from([4, 1000]),
+    st.integers(0, 2),
+    SEEDS,
+)
+def test_each_trial_is_asked_for_what_its_patience_lasts(
+    arguments, maximize, every, distinct, constraints, seed
+):
     """After every call, and after a restart: a function of each trial's own evaluations."""
     chosen = random.Random(seed)
-    caller = Caller(policies.patience(*arguments), (maximize,), worth(seed, distinct), every=every)
+    values = constrained(worth(seed, distinct), seed, constraints)
+    caller = Caller(policies.patience(*arguments), (maximize,), values, every=every)
 
     def look(caller):
         verdicts = caller.policy.decide()

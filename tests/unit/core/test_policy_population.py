@@ -11,6 +11,7 @@ from hippo_core import policies, samplers, schedules, space
 from hippo_core.errors import InvalidStudy
 from hippo_core.policies import Fork, Stop
 from hippo_core.policies.exploring import Perturbation, explored
+from tests.unit.core.policy_calls import constrained
 from tests.unit.core.population_oracle import PopulationCaller, expected
 from tests.unit.engine.test_cluster import spec
 
@@ -35,10 +36,11 @@ def worth(seed, distinct, bad=0.04):
     st.sampled_from([3, 1000]),
     st.booleans(),
     st.sampled_from([policies.pbt, policies.pb2]),
+    st.integers(0, 2),
     SEEDS,
 )
 def test_verdicts_are_a_function_of_what_happened(
-    interval, quantile, asynchronous, maximize, every, distinct, mixed, which, seed
+    interval, quantile, asynchronous, maximize, every, distinct, mixed, which, constraints, seed
 ):
     """1. Results come in any order, come late, are lost, are equal, are not finite; trials are added, limits raised.
     2. After every call: who is replaced by whose fork, and who goes on. 3. A restart decides the same."""
@@ -48,7 +50,7 @@ def test_verdicts_are_a_function_of_what_happened(
     caller = PopulationCaller(
         made,
         (maximize,),
-        worth(seed, distinct),
+        constrained(worth(seed, distinct), seed, constraints),
         every=every,
         mixed=mixed,
         max_trials=chosen.randrange(2, 9),

@@ -64,7 +64,7 @@ WRONG: list[tuple[Callable[[], object], str, str]] = [
     (
         lambda: samplers.tpe(constraints_func=len),  # type: ignore[call-arg]
         "samplers.tpe",
-        "Use policies.threshold_stopping(...), or a penalty in the metric",
+        "Use constraints, which are the study",
     ),
     (lambda: samplers.tpe(constant_liar=True), "samplers.tpe", "always known"),  # type: ignore[call-arg]
     (lambda: samplers.bohb(min_points_in_model=4), "samplers.bohb", "Use min_points."),  # type: ignore[call-arg]

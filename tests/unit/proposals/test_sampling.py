@@ -184,6 +184,84 @@ def test_a_proposal_keeps_away_from_what_is_pending(sampler: samplers.Learning) 
     assert apart == [False, True, True, True]
 
 
+CONSTRAINED: list[tuple[samplers.Learning, int]] = [
+    each for each in SAMPLERS if not isinstance(each[0], samplers.CmaEs)
+]
+BOUNDS = ("latency <= 1", "memory <= 1")
+
+
+def constrained(
+    study_spec: StudySpec, trials: int, margins: Callable[[Any], tuple[float, ...]]
+) -> list[PastTrial]:
+    """A search for the bottom of a bowl, or for two of them, with what constraints come to."""
+    history: list[PastTrial] = []
+    for number in range(trials):
+        point = make_point(task(study_spec, history))
+        values = (bowl(point[0]), float(point[0]["x"]))[: len(study_spec.objectives)]
+        history.append(past(number, point, (*values, *margins(point[0]))))
+    return history
+
+
+@pytest.mark.parametrize(("sampler", "objectives"), CONSTRAINED, ids=str)
+def test_with_constraints_a_proposal_is_a_function_of_the_task(
+    sampler: samplers.Learning, objectives: int
+) -> None:
+    """1. Margins are of both signs, and some infinite; trials run, were stopped, diverged, failed. 2. The same."""
+    study_spec = spec(sampler, objectives, constraints=BOUNDS)
+
+    def margins(point: Any) -> tuple[float, ...]:
+        return (math.inf if point["n"] % 5 == 0 else point["x"] - 1.0, 0.25 * (point["n"] - 10))
+
+    history = constrained(study_spec, 7 if isinstance(sampler, samplers.Gp) else 14, margins)
+    ends = [
+        {"state": TrialState.WAITING, "values": {}, "sequence": 0},
+        {"state": TrialState.STOPPED},
+        {"state": TrialState.DIVERGED, "reached": 4, "values": {}},
+        {"state": TrialState.FAILED, "values": {}},
+    ]
+    for _ in range(2):
+        point = make_point(task(study_spec, history))
+        message = json.loads(encode(task_message(task(study_spec, history))))
+        assert make_point(task_of(message, StudySpec.from_json(message["spec"]))) == point
+        for index, end in enumerate(ends):
+            history[index] = replace(history[index], **end)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("sampler", "trials"),
+    [(samplers.tpe(), 60), (samplers.bohb(random_fraction=0.0), 60), (samplers.gp(), 25)],
+    ids=str,
+)
+def test_what_is_infeasible_is_kept_away_from(sampler: samplers.Learning, trials: int) -> None:
+    """The bottom of the bowl is infeasible. Of the last ten points, with the constraint, most are feasible; without,
+    most are not. The median of three seeds.
+    """
+    entries = {"x": space.uniform(-5, 5), "y": space.loguniform(1e-3, 1e3), "n": space.integer(1, 20)}
+
+    def margins(point: Any) -> tuple[float, ...]:
+        return (2.0 - point["x"],)
+
+    def feasible(seed: int, *bounds: str) -> int:
+        study_spec = spec(sampler, 1, entries, program_changes={"seed": seed}, constraints=bounds)
+        found = constrained(study_spec, trials, margins if bounds else lambda point: ())
+        return sum(margins(each.assignment)[0] <= 0 for each in found[-10:])
+
+    assert sorted(feasible(seed, BOUNDS[0]) for seed in range(3))[1] >= 7
+    assert sorted(feasible(seed) for seed in range(3))[1] <= 3
+
+
+def test_a_sampler_of_optuna_s_that_knows_no_constraints_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sampling.optuna.samplers, "PlainSampler", Plain, raising=False)
+    require(samplers.optuna("PlainSampler"))
+    with pytest.raises(InvalidStudy, match="PlainSampler takes no constraints_func") as caught:
+        require(samplers.optuna("PlainSampler"), constrained=True)
+    assert caught.value.field == "constraints"
+
+
+class Plain(sampling.optuna.samplers.RandomSampler):
+    """A sampler of Optuna's kind that learns from objectives alone."""
+
+
 def test_seeds_and_trials_differ() -> None:
     tpe = samplers.tpe()
     one, two = (make_point(task(spec(tpe, program_changes={"seed": seed}), []))[0] for seed in (0, 1))
