@@ -54,13 +54,10 @@ def _history_message(history: Iterable[PastTrial]) -> list[Any]:
             dict(past.assignment),
             dict(past.notes),
             past.state.value,
-            [
-                [step, [value if math.isfinite(value) else None for value in values]]
-                for step, values in past.values.items()
-            ],
+            [[step, _written(values)] for step, values in past.values.items()],
             past.reached,
             past.sequence,
-            [[at, list(values)] for at, values in past.probes.items()],
+            [[at, _written(values)] for at, values in past.probes.items()],
         ]
         for past in history
     ]
@@ -85,14 +82,20 @@ def _history(message: Message) -> tuple[PastTrial, ...]:
             assignment=assignment,
             notes=notes,
             state=TrialState(state),
-            values={
-                step: tuple(math.inf if value is None else value for value in each) for step, each in values
-            },
+            values={step: _read(each) for step, each in values},
             reached=reached,
             sequence=sequence,
-            probes={at: tuple(each) for at, each in probes},
+            probes={at: _read(each) for at, each in probes},
         )
         for number, (assignment, notes, state, values, reached, sequence, probes) in enumerate(
             message["history"]
         )
     )
+
+
+def _written(values: Iterable[float]) -> list[float | None]:
+    return [value if math.isfinite(value) else None for value in values]
+
+
+def _read(values: Iterable[float | None]) -> tuple[float, ...]:
+    return tuple(math.inf if value is None else value for value in values)
