@@ -51,7 +51,10 @@ def _proposals(task: ProposalTask) -> Iterator[Point]:
     study = study_of(task, build(sampler, seed_of(task, 0), constrained=constrained))
     for attempt in count():
         study.sampler = build(sampler, seed_of(task, attempt), constrained=constrained)
-        asked = study.ask()
+        with warnings.catch_warnings():
+            # A margin that is infinite is the largest finite one to its Gaussian process, as it may be.
+            warnings.filterwarnings("ignore", "Clip non-finite values")
+            asked = study.ask()
         assignment = task.spec.space.decide(lambda domain, asked=asked: _suggest(asked, domain))  # type: ignore[misc]
         yield assignment, notes_of(study, task)
 
