@@ -55,7 +55,7 @@ def _proposals(task: ProposalTask) -> Iterator[Point]:
             # A margin that is infinite is the largest finite one to its Gaussian process, as it may be.
             warnings.filterwarnings("ignore", "Clip non-finite values")
             asked = study.ask()
-        assignment = task.spec.space.decide(lambda domain, asked=asked: _suggest(asked, domain))  # type: ignore[misc]
+            assignment = task.spec.space.decide(lambda domain, asked=asked: _suggest(asked, domain))  # type: ignore[misc]
         yield assignment, notes_of(study, task)
 
 
