@@ -74,7 +74,7 @@ LEFT JOIN LATERAL (
              CASE WHEN (studies.spec -> 'objectives' -> 0 ->> 'maximize')::boolean
                   THEN -avg(value) ELSE avg(value) END
     LIMIT 1
-) best ON true
+) best ON studies.spec -> 'constraints' ->> 0 IS NULL
 LEFT JOIN LATERAL (
     SELECT coalesce(sum(greatest(step - at, 0)), 0) AS steps FROM probe_overview
     WHERE probe_overview.project = studies.project AND probe_overview.study = studies.name
@@ -82,7 +82,8 @@ LEFT JOIN LATERAL (
 WHERE studies.deleted_at IS NULL
 ORDER BY studies.id;
 COMMENT ON VIEW study_overview IS
-    'Studies: their trials, the best value, over repeats the mean, at the deepest step, and what sharing saved.';
+    'Studies: their trials, the best value, over repeats the mean, at the deepest step, and what sharing saved. '
+    'Of a study with constraints no best value: what is feasible is not told here.';
 
 CREATE VIEW stage_overview AS
 SELECT nodes.plan, nodes.id AS node, nodes.parent, nodes.start, nodes.trained,
