@@ -15,7 +15,7 @@ import pytest
 
 from hippo_core import policies
 from hippo_core.policies import Extend, Policy, PolicySpec, Probe, Values, Verdict
-from hippo_core.policies.policy import signed
+from hippo_core.policies.policy import worth
 from hippo_core.probes import check_names, checked_factors
 from hippo_core.space import Space
 
@@ -47,7 +47,7 @@ class Scouts(Policy):
 
     def probed(self, trial: int, at: int, to: int, values: Values | None) -> None:
         assert self.trials[trial]["probe"] == (at, to)
-        score = float("inf") if values is None else signed(values, self._maximize)[0]
+        score = float("inf") if values is None else worth(values, self._maximize)[1]
         self.trials[trial]["score"] = score
 
     def ended(self, trial: int) -> None:
