@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 PACKAGES := hippo_core hippo_wire hippo_storage hippo_server hippo_worker hippo_client migrations
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types imports proto-lint unit bench format clean
+.PHONY: help install demo test lint types imports proto-lint unit bench bench-search format clean
 
 help: ## Say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ unit: $(INSTALLED) ## All tests, without the linters
 
 bench: $(INSTALLED) ## Speed, as ratios
 	$(BIN)/python -m benchmarks
+
+bench-search: $(INSTALLED) ## Searches by the steps that they train; goes on where it was interrupted (ARGUMENTS=--quick)
+	$(BIN)/python -m benchmarks.search.report $(ARGUMENTS)
 
 format: $(INSTALLED) ## Format the code
 	$(BIN)/ruff check --fix .

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 
 from benchmarks.search import ours, peers
 from benchmarks.search.problems import Problem
@@ -12,6 +12,7 @@ from benchmarks.search.progress import Progress
 from hippo_core import policies, samplers
 from hippo_core.policies import PolicySpec
 from hippo_core.samplers import Sampler
+from hippo_core.study import StudySpec
 
 BASELINE = "asha_tpe"
 
@@ -22,50 +23,74 @@ class Algorithm:
 
     Attributes:
         name: How it is called.
+        own: Whether Hippo decides.
         run: From the problem, the seed and how many trials are under way at a time.
-        own: Whether Hippo decides, so that what it comes to may change with Hippo's core.
+        words: All that decides but the seed and the code, from the problem and how many trials are under way.
         fits: Whether it can search a problem.
     """
 
     name: str
-    run: Callable[[Problem, int, int], Progress]
     own: bool
-    fits: Callable[[Problem], bool] = lambda problem: True
+    run: Callable[[Problem, int, int], Progress]
+    words: Callable[[Problem, int], str]
+    fits: Callable[[Problem], bool]
+
+
+Makes = Callable[[Problem, int, int], StudySpec]
+"""A study, from the problem, the seed and how many trials are under way at a time."""
+
+
+def _everywhere(problem: Problem) -> bool:
+    return True
 
 
 def hippo(
     name: str,
     policy: Callable[[Problem], PolicySpec],
     sampler: Callable[[], Sampler],
-    fits: Callable[[Problem], bool] = lambda problem: True,
+    fits: Callable[[Problem], bool] = _everywhere,
 ) -> Algorithm:
     """A policy of Hippo's, with its sampler, for as many trials as the budget allows."""
 
+    def make(problem: Problem, seed: int, slots: int) -> StudySpec:
+        return ours.study(problem, policy(problem), sampler(), seed, ours.MOST_TRIALS, plain=False)
+
+    return studied(name, make, fits)
+
+
+def studied(name: str, make: Makes, fits: Callable[[Problem], bool] = _everywhere) -> Algorithm:
+    """A study of Hippo's."""
+
     def run(problem: Problem, seed: int, slots: int) -> Progress:
-        spec = ours.study(problem, policy(problem), sampler(), seed, ours.MOST_TRIALS, plain=False)
-        return ours.search(problem, spec, slots)
+        return ours.search(problem, make(problem, seed, slots), slots)
 
-    return Algorithm(name, run, own=True, fits=fits)
+    def words(problem: Problem, slots: int) -> str:
+        return _written(make(problem, 0, slots))
+
+    return Algorithm(name, own=True, run=run, words=words, fits=fits)
 
 
-def optuna(name: str, make: peers.Makes) -> Algorithm:
+def optuna(name: str, makes: peers.Makes) -> Algorithm:
     """A search of Optuna's."""
-    return Algorithm(name, partial(_optuna, make), own=False)
+
+    def run(problem: Problem, seed: int, slots: int) -> Progress:
+        return peers.search(problem, makes, seed, slots)
+
+    def words(problem: Problem, slots: int) -> str:
+        searched = ours.study(problem, policies.full(), samplers.random(), 0, 1, plain=False)
+        return f"{name} {problem.min_steps} {_written(searched)}"
+
+    return Algorithm(name, own=False, run=run, words=words, fits=_everywhere)
 
 
-def _optuna(make: peers.Makes, problem: Problem, seed: int, slots: int) -> Progress:
-    return peers.search(problem, make, seed, slots)
+def _written(spec: StudySpec) -> str:
+    return json.dumps(spec.to_json(), sort_keys=True)
 
 
-def _pbt(problem: Problem, seed: int, slots: int) -> Progress:
+def _pbt(problem: Problem, seed: int, slots: int) -> StudySpec:
     """A population that spends the budget, of plain values that forks change."""
     policy = policies.pbt(interval=problem.interval)
-    spec = ours.study(problem, policy, samplers.random(), seed, problem.full_trials, plain=True)
-    return ours.search(problem, spec, slots)
-
-
-def _asha(problem: Problem) -> PolicySpec:
-    return policies.asha(min_steps=problem.min_steps, reduction_factor=3)
+    return ours.study(problem, policy, samplers.random(), seed, problem.full_trials, plain=True)
 
 
 ALGORITHMS: Mapping[str, Algorithm] = {
@@ -74,8 +99,7 @@ ALGORITHMS: Mapping[str, Algorithm] = {
         optuna("random", peers.random),
         optuna("tpe", peers.tpe),
         optuna("asha_tpe", peers.asha_tpe),
-        Algorithm("pbt", _pbt, own=True, fits=lambda problem: problem.plain is not None),
-        hippo("asha_bohb", _asha, samplers.bohb),
+        studied("pbt", _pbt, fits=lambda problem: problem.plain is not None),
     )
 }
 

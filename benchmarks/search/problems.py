@@ -2,7 +2,8 @@
 
 ``S1``: rate and momentum free in each of 3 phases of 9 epochs. ``S2``: 448 mixtures of schedules. ``S3``: warm-up,
 stable and decay, one horizon, whose cooldown begins at epoch 18. ``S4``: a trunk of 15 epochs, then 3 phases of 4
-epochs, rate and momentum free in each.
+epochs, rate and momentum free in each. ``mnist``: as S1, a convolutional network. ``characters``: warm-up, stable and
+decay, with dropout and weight decay that may change where it decays, a transformer.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ MOMENTA = (0.0, 0.95)
 DECAYS = (1e-5, 3e-2)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Problem:
     """A search to be done.
 
@@ -48,6 +49,10 @@ class Problem:
     plain: Mapping[str, Any] | None = None
     interval: int = 0
 
+    @cached_property
+    def network(self) -> Network:
+        return self.make()
+
     @property
     def budget(self) -> int:
         """In trained steps."""
@@ -55,11 +60,11 @@ class Problem:
 
     @cached_property
     def memo(self) -> Memo:
-        return Memo(FOLDER / f"{self.name}-{self.make().identity()}.sqlite")
+        return Memo(FOLDER / f"{self.name}-{self.network.identity()}.sqlite")
 
     @cached_property
     def response(self) -> Memoised:
-        return Memoised(self.make(), self.memo)
+        return Memoised(self.network, self.memo)
 
 
 def _free(milestones: list[int]) -> dict[str, Any]:
@@ -108,6 +113,26 @@ def _cooldown() -> dict[str, Any]:
     }
 
 
+def _images() -> Network:
+    from benchmarks.search.larger import Images  # torch, which takes seconds to import
+
+    return Images()
+
+
+def _characters() -> Network:
+    from benchmarks.search.larger import Characters
+
+    return Characters()
+
+
+def _language() -> dict[str, Any]:
+    return {
+        "lr": schedules.wsd(space.loguniform(1e-3, 0.1), 3, 15, 9, space.loguniform(1e-5, 1e-2)),
+        "dropout": schedules.piecewise([space.uniform(0, 0.4), space.uniform(0, 0.4)], [18]),
+        "weight_decay": schedules.piecewise([space.loguniform(1e-3, 1), space.loguniform(1e-3, 1)], [18]),
+    }
+
+
 PLAIN = {"lr": space.loguniform(*RATES), "momentum": space.uniform(*MOMENTA)}
 
 PROBLEMS: Mapping[str, Problem] = {
@@ -117,5 +142,7 @@ PROBLEMS: Mapping[str, Problem] = {
         Problem("S2", Digits, _mixtures()),
         Problem("S3", Digits, _cooldown()),
         Problem("S4", Digits, _free([15, 19, 23]), plain=PLAIN, interval=4),
+        Problem("mnist", _images, _free([9, 18]), full_trials=20),
+        Problem("characters", _characters, _language(), full_trials=20),
     )
 }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable
 from functools import cache
 from hashlib import blake2b
 from importlib.metadata import version
@@ -18,10 +17,9 @@ from benchmarks.search.progress import Progress
 
 HERE = Path(__file__).resolve().parent
 CORE = HERE.parent.parent / "hippo_core"
-JUDGES = ("memo.py", "ours.py", "peers.py", "problems.py", "progress.py")
 
 
-def run(problem: Problem, algorithm: Algorithm, seed: int, slots: int, *, fresh: bool = False) -> Progress:
+def run(problem: Problem, algorithm: Algorithm, seed: int, slots: int) -> Progress:
     """What a search comes to, from disk if it was run before.
 
     Args:
@@ -29,10 +27,9 @@ def run(problem: Problem, algorithm: Algorithm, seed: int, slots: int, *, fresh:
         algorithm: By whom.
         seed: Of the search.
         slots: How many trials are under way at a time.
-        fresh: Runs it in any case.
     """
     file = _file(problem, algorithm, seed, slots)
-    if file.exists() and not fresh:
+    if file.exists():
         return Progress.from_json(json.loads(file.read_text())["progress"])
     began = time.process_time()
     found = algorithm.run(problem, seed, slots)
@@ -50,17 +47,25 @@ def is_known(problem: Problem, algorithm: Algorithm, seed: int, slots: int) -> b
 
 
 def _file(problem: Problem, algorithm: Algorithm, seed: int, slots: int) -> Path:
-    code = _code(algorithm.own)
-    folder = FOLDER / "runs" / f"{problem.name}-{problem.make().identity()}" / f"{algorithm.name}-{code}"
+    """By all that decides: two names of one study are one search."""
+    folder = (
+        FOLDER / "runs" / f"{problem.name}-{problem.network.identity()}" / _digest(problem, algorithm, slots)
+    )
     return folder / f"{slots}-{seed}.json"
+
+
+@cache
+def _digest(problem: Problem, algorithm: Algorithm, slots: int) -> str:
+    decides = f"{_code(algorithm.own)}\n{algorithm.words(problem, slots)}"
+    return blake2b(decides.encode(), digest_size=8).hexdigest()
 
 
 @cache
 def _code(own: bool) -> str:
     """The digest of what decides: of Hippo's core, or Optuna's version; and of this package's part in it."""
-    files: Iterable[Path] = [HERE / each for each in JUDGES]
+    files = [HERE / each for each in (("ours.py",) if own else ("peers.py",))]
     if own:
-        files = [*files, HERE / "algorithms.py", *sorted(CORE.rglob("*.py"))]
+        files += sorted(CORE.rglob("*.py"))
     found = blake2b(digest_size=6)
     for file in files:
         found.update(file.read_bytes())
