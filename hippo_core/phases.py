@@ -196,10 +196,14 @@ class _Trial:
             return place.spot.way(place.first).step
         assert isinstance(place.domain, Choice)
         chosen = self.drawn[name_of(place.domain)]
+        at_once = place.spot.way(_AT_ONCE).step
         others = [option for number, option in enumerate(place.domain.options) if number != chosen]
-        if not others:
-            return place.spot.way(_AT_ONCE).step
-        return min(self._told_apart(self._chosen(place.domain), other, place.spot) for other in others)
+        found: float = math.inf if others else at_once
+        for other in others:
+            if found <= at_once:
+                break
+            found = min(found, self._told_apart(self._chosen(place.domain), other, place.spot))
+        return found
 
     def _told_apart(self, chosen: Part, other: Part, spot: _Spot) -> float:
         """The first step at which the trial could be told from one with another option, whatever is drawn for it.

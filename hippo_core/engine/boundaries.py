@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from math import prod
 
 from hippo_core.engine.state import EngineState, Study, Trial
-from hippo_core.phases import Phase, phases
+from hippo_core.phases import NEVER, Phase, phases
 from hippo_core.policies import ManualSpec
 from hippo_core.space import Space
 from hippo_core.study import StudySpec
@@ -49,10 +49,12 @@ def may_be_forked(spec: StudySpec) -> bool:
 
 
 def _steps(spec: StudySpec, trial: Trial, target: int) -> Iterator[int]:
-    found = phases(trial.space, trial.assignment, target)
+    if trial.phases is None:
+        trial.phases = phases(trial.space, trial.assignment, NEVER)
     anywhere = spec.policy.forks or spec.sampler.outside or isinstance(spec.policy, ManualSpec)
-    for index, phase in enumerate(found[1:], start=1):
-        if anywhere or _returns(trial.space, found[:index], spec.max_trials):
+    for index, phase in enumerate(trial.phases):
+        returns = anywhere or _returns(trial.space, trial.phases[:index], spec.max_trials)
+        if 0 < phase.start < target and returns:
             yield phase.start
 
 

@@ -16,6 +16,7 @@ from hippo_core.endings import Ending
 from hippo_core.engine.events import Event, TrialCreated
 from hippo_core.engine.states import RequestState, StudyState, TrialState, WorkerState
 from hippo_core.lease import Lease, State
+from hippo_core.phases import Phase
 from hippo_core.plan import Node, Plan
 from hippo_core.policies import Policy, Values
 from hippo_core.probes import number_of as probe_number
@@ -210,6 +211,7 @@ class Trial:
     stopped_by_user: bool = False
     wanted: int = 0  #: up to which step a user wants it trained; 0: no further than its policy
     parting: State | None = None  #: where it leaves the nodes that there are, or how far it may be trained
+    phases: tuple[Phase, ...] | None = None  #: of however long a trial of its draws; looked for where needed
     told: int = 0  #: up to which step its evaluations were told to a policy that watches
     notes: Mapping[str, Any] = field(default_factory=dict)  #: of the sampler's
     fork: Mapping[str, Any] | None = None  #: as in ``TrialCreated``
