@@ -6,7 +6,13 @@ from typing import assert_never
 
 from hippo_core.engine import events as ev
 from hippo_core.engine.state import EngineState, Slot, Worker
-from hippo_core.engine.states import LEASE_TRANSITIONS, LIVE_LEASE_STATES, LeaseState, WorkerState
+from hippo_core.engine.states import (
+    ENDED_STUDY_STATES,
+    LEASE_TRANSITIONS,
+    LIVE_LEASE_STATES,
+    LeaseState,
+    WorkerState,
+)
 from hippo_core.engine.transitions import follow
 from hippo_core.lease import Lease, Promise
 from hippo_core.plan import Checkpoint, Failures
@@ -194,6 +200,10 @@ def apply_checkpoint(state: EngineState, event: CheckpointEvent) -> None:
                 fence=event.fence, size_bytes=event.size_bytes, digest=event.digest
             )
             state.dropped.pop((event.node, event.step, event.fence), None)
+            for number in state.plans[node.plan].studies:
+                study = state.studies[number]
+                if study.state in ENDED_STUDY_STATES and (event.node, event.step) in study.boundaries:
+                    state.touched_studies[number] = None  # it may go at once
             lease = state.leases.get(event.fence)
             if lease is not None and (event.node, event.step) in lease.promises:
                 lease.promises[event.node, event.step] = Promise.KEPT
