@@ -15,6 +15,7 @@ from hippo_client.submission import Submission, prepare
 from hippo_client.watching import GIVE_UP_SECONDS
 from hippo_core.engine.states import StudyState
 from hippo_core.errors import InvalidStudy, Unavailable
+from hippo_core.policies import AutoSpec
 
 if TYPE_CHECKING:
     from hippo_client.local import Attachment
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from hippo_client.watching import Progress
 
 AGAIN_SECONDS = 0.2
+SLOTS_SECONDS = 20.0
+"""How long the worker of this machine is waited for where the number of its slots decides something."""
 
 
 def run(study: Study, slots: int | None = None, *, progress: bool | Progress = True) -> StudyHandle:
@@ -85,6 +88,8 @@ class _Run:
         give_up = time.monotonic() + GIVE_UP_SECONDS
         while True:
             try:
+                if isinstance(self._submission.spec.policy, AutoSpec):
+                    _await_slots(client)
                 handle = client.submit(self._submission)
                 break
             except Unavailable:
@@ -99,3 +104,15 @@ class _Run:
             self._shown.notice(f"{handle.name} was paused; it goes on")
             handle.resume()
         return handle
+
+
+def _await_slots(client: Client) -> None:
+    """Waits until the worker that was started is there: what is chosen is chosen for its slots."""
+    from hippo_wire.v1 import admin_pb2
+
+    give_up = time.monotonic() + SLOTS_SECONDS
+    while time.monotonic() < give_up:
+        workers = client.connection.admin.ListWorkers(admin_pb2.ListWorkersRequest()).workers
+        if any(worker.state == admin_pb2.WORKER_STATE_LIVE for worker in workers):
+            return
+        time.sleep(AGAIN_SECONDS)

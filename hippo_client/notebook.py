@@ -95,7 +95,7 @@ class NotebookProgress:
     def submitted(self, study: study_pb2.Study, outcome: str, warnings: Sequence[str]) -> None:
         """Keep the warnings on show."""
         self._notice = ""
-        self._warnings = tuple(warnings)
+        self._warnings = tuple(filter(None, [results.choice_in_words(study), *warnings]))
 
     def show(self, snapshot: StudySnapshot) -> None:
         """Draw the table, at most twice a second; the last one is drawn at the end."""

@@ -4,6 +4,7 @@ from hippo_client.missing import refuse_unknown
 from hippo_client.own_policy import own
 from hippo_core.policies import (
     asha,
+    auto,
     dehb,
     full,
     hyperband,
@@ -20,6 +21,7 @@ from hippo_core.policies import (
 
 __all__ = [
     "asha",
+    "auto",
     "dehb",
     "full",
     "hyperband",

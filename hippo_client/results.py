@@ -48,11 +48,29 @@ def study_json(study: study_pb2.Study) -> Json:
         "best": best_json(study.best_trial) if study.HasField("best_trial") else None,
         "best_trials": [best_json(trial) for trial in study.best_trials],
         "savings": savings_json(study.savings),
+        **search_json(study),
         "reason": study.reason,
         "ending": study.ending or None,
         "endings": list(study.endings),
         "changes": [change_json(each) for each in study.changes],
     }
+
+
+def search_json(study: study_pb2.Study) -> Json:
+    """How it searches: its policy and sampler; and, where policies.auto() chose them, for how many slots and why."""
+    spec = json.loads(study.spec_json or "{}")
+    found = {key: spec.get(key, {}).get(key) for key in ("policy", "sampler")}
+    return {**found, "chosen": spec.get("chosen")}
+
+
+def choice_in_words(study: study_pb2.Study) -> str:
+    """What policies.auto() chose, and why; empty where it had nothing to choose."""
+    search = search_json(study)
+    if search["chosen"] is None:
+        return ""
+    slots, reason = search["chosen"]["slots"], search["chosen"]["reason"]
+    for_slots = "1 slot" if slots == 1 else f"{slots} slots"
+    return f"policies.auto() chose {search['policy']} for {for_slots}: {reason}"
 
 
 def change_json(change: study_pb2.StudyChange) -> Json:

@@ -6,7 +6,8 @@ from hippo_core.samplers import bohb, cma_es, gp, grid, nsga2, nsga3, optuna, ou
 __all__ = ["bohb", "cma_es", "gp", "grid", "nsga2", "nsga3", "optuna", "outside", "qmc", "random", "tpe"]
 
 _ELSEWHERE = {
-    "dehb": "DEHB is a policy, which brings its own points: policy=policies.dehb(), and no sampler."
+    "auto": "The automatic choice is a policy, which brings its points: policy=policies.auto(), and no sampler.",
+    "dehb": "DEHB is a policy, which brings its own points: policy=policies.dehb(), and no sampler.",
 }
 
 #: Classes and words of Optuna, Ray Tune and others.

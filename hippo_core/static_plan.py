@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hippo_core import outlook
+from hippo_core.choosing import by_slots, choose
 from hippo_core.outlook import StudyPhase, in_words, nothing_shared, study_phases, told_apart_by
 from hippo_core.plan import Node, Plan
-from hippo_core.policies import FullSpec
+from hippo_core.policies import AutoSpec, FullSpec
 from hippo_core.policies.population import PopulationSpec
 from hippo_core.study import StudySpec
 
@@ -119,7 +120,8 @@ def plan_studies(specs: Iterable[StudySpec]) -> StaticPlan:
     """Counts what training studies takes, each alone and all together."""
     shared: dict[tuple[str, str | None], _Counting] = {}
     studies = []
-    for spec in specs:
+    for submitted in specs:
+        spec = choose(submitted, 1)
         alone = _Counting()
         key = (spec.program.key, spec.program.resources.accelerator)
         together = shared.setdefault(key, _Counting())
@@ -144,7 +146,7 @@ def plan_studies(specs: Iterable[StudySpec]) -> StaticPlan:
                 counts=counts,
                 root_splits=splits,
                 phases=study_phases(spec),
-                hints=(*warnings, *_hints(spec, counts, splits)),
+                hints=(*_choices(submitted), *warnings, *_hints(spec, counts, splits)),
             )
         )
     return StaticPlan(studies=tuple(studies), together=_sum(each.counts() for each in shared.values()))
@@ -230,6 +232,21 @@ def _hints(spec: StudySpec, counts: Counts, splits: Mapping[str, int]) -> list[s
         found.append(nothing_shared(apart) if apart else _what_is_apart(counts, splits))
         found.append(TO_SHARE)
     return found
+
+
+def _choices(spec: StudySpec) -> list[str]:
+    """What policies.auto() stands for, by the number of slots."""
+    if not isinstance(spec.policy, AutoSpec):
+        return []
+    found = by_slots(spec)
+    said = []
+    for index, (least, made) in enumerate(found):
+        assert made.chosen is not None
+        many = f" with {least} slots or more" if index else ""
+        if not index and len(found) > 1:
+            many = f" with fewer than {found[1][0]} slots"
+        said.append(f"policies.auto() is {made.policy.name}{many}: {made.chosen.reason}")
+    return said
 
 
 def _what_is_apart(counts: Counts, splits: Mapping[str, int]) -> str:

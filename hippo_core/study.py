@@ -16,6 +16,7 @@ from hippo_core import (
     study_warnings,
 )
 from hippo_core.arguments import suggestion
+from hippo_core.choosing import Chosen
 from hippo_core.differences import MOST_LINES, difference_lines
 from hippo_core.distinct import DistinctPoints, identity, may_repeat
 from hippo_core.domains import part_to_json
@@ -84,6 +85,7 @@ class StudySpec:
         constraints: What a state must keep to be feasible.
         repeats: How often each point is trained, with seeds of its own; it counts once in ``max_trials``.
         earlier: How many trials were drawn before the space or the sampler was edited last; no part of the content.
+        chosen: How ``policies.auto()`` came to the sampler and the policy, where it did; no part of the content.
     """
 
     name: str
@@ -103,6 +105,7 @@ class StudySpec:
     constraints: tuple[MetricConstraint, ...] = ()
     repeats: int = 1
     earlier: int = 0
+    chosen: Chosen | None = None
 
     def __post_init__(self) -> None:
         """Checks the study as a whole."""
@@ -276,6 +279,7 @@ class StudySpec:
             bundle=earlier.bundle,
             endings=earlier.endings,
             earlier=earlier.earlier,
+            chosen=earlier.chosen,
         )
         if isinstance(self.max_steps, int) and isinstance(earlier.max_steps, int) and self.policy.raisable:
             if self.limit < earlier.limit:  # type: ignore[operator]
@@ -339,6 +343,7 @@ class StudySpec:
             "constraints": [each.expression for each in self.constraints],
             "repeats": self.repeats,
             "earlier": self.earlier,
+            "chosen": None if self.chosen is None else self.chosen.to_json(),
         }
 
     @classmethod
@@ -384,7 +389,7 @@ class StudySpec:
 
     def _content(self) -> dict[str, Any]:
         content = self.to_json()
-        del content["bundle"], content["earlier"]
+        del content["bundle"], content["earlier"], content["chosen"]
         if self.limit is not None:
             content["max_steps"] = self.limit
         return content
@@ -470,4 +475,5 @@ READERS: Mapping[str, Callable[[Any], Any]] = {
     "initial": _initial,
     "endings": endings.from_json,
     "constraints": metric_constraints.checked,
+    "chosen": Chosen.from_json,
 }

@@ -20,7 +20,7 @@ from hippo_client.cli.picture import (
     reason_words,
 )
 from hippo_client.cli.words import counts, duration, number, plural
-from hippo_client.results import feasibility, study_state, trial_state
+from hippo_client.results import choice_in_words, feasibility, study_state, trial_state
 from hippo_core.engine.states import ENDED_TRIAL_STATES, StudyState, TrialState
 
 if TYPE_CHECKING:
@@ -84,6 +84,9 @@ class LineProgress:
             self._write(f"The study {study.name} has {plural(count, 'trial')}.")
         else:
             self._write(taken_up(study, outcome))
+        choice = choice_in_words(study)
+        if choice:
+            self._write(choice)
         for warning in warnings:
             self._write(f"Warning: {warning}")
 

@@ -17,7 +17,7 @@ from rich.text import Text
 from hippo_client.cli.picture import WORKER_STARTS_SECONDS, Picture, draw, front_words
 from hippo_client.cli.tables import GAP, READABLE, fit
 from hippo_client.cli.words import counts, duration, number, percent, plural
-from hippo_client.results import feasibility, study_state
+from hippo_client.results import choice_in_words, feasibility, study_state
 from hippo_core.engine.states import StudyState, TrialState
 
 if TYPE_CHECKING:
@@ -96,6 +96,9 @@ class LiveProgress:
         """Tell the warnings, and that an earlier run is taken up."""
         if outcome != "created":
             self._console.print(Text(taken_up(study, outcome)))
+        choice = choice_in_words(study)
+        if choice:
+            self._console.print(Text(choice))
         for warning in warnings:
             self._console.print(Text(f"Warning: {warning}", style="yellow"))
 

@@ -86,6 +86,7 @@ def simulate(
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # matrices are small; NumPy reads it when it is loaded
     from hippo_client.cli.study_files import load
+    from hippo_core.choosing import choose
     from hippo_core.simulation import Costs, Host
     from hippo_core.simulation import simulate as run
 
@@ -93,7 +94,7 @@ def simulate(
         raise click.UsageError("Nothing to simulate: give a STUDY.py, or --recorded.")
     if recorded is None and beyond != "error":
         raise click.UsageError("--beyond is about what was not recorded: give --recorded, too.")
-    specs = [load(file).spec() for file in study_files]
+    specs = [choose(load(file).spec(), slots) for file in study_files]
     costs_given = {
         "step_seconds": step_seconds,
         "evaluate_seconds": evaluate_seconds,
@@ -121,6 +122,9 @@ def simulate(
     if as_json:
         print_json(_json(found, alone, made_up))
     else:
+        for spec in specs:
+            if spec.chosen is not None:
+                click.echo(f"{spec.name}: policies.auto() is {spec.policy.name}: {spec.chosen.reason}")
         _print(found, alone, made_up)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from hippo_client.cli.picture import Objective, none_feasible, pareto_front, reason_words, saved_fraction
 from hippo_client.cli.words import counts, hyperparameter, measured, percent, plural
-from hippo_client.results import feasibility, metrics_json, study_state
+from hippo_client.results import choice_in_words, feasibility, metrics_json, study_state
 from hippo_core.engine.states import TrialState
 
 if TYPE_CHECKING:
@@ -42,8 +42,7 @@ def _headline(study: study_pb2.Study) -> str:
     if beside > 0:
         total = f"{total}, {beside} of them beside max_trials={count - beside}"
     headline = f"Study {study.name} {study_state(study).value}: {total}, {counts(by_state)}."
-    reason = reason_words(study)
-    return f"{headline}\n{reason}" if reason else headline
+    return "\n".join(filter(None, [headline, reason_words(study), choice_in_words(study)]))
 
 
 def _endings(study: study_pb2.Study) -> str:

@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from hippo_core.choosing import choose
 from hippo_core.differences import difference_lines
 from hippo_core.engine.commands import EditStudy, ExtendStudy
 from hippo_core.engine.creation import create_trial
 from hippo_core.engine.decision import Decision
 from hippo_core.engine.endings import end_if_there, is_unfinished, require_none
+from hippo_core.engine.environments import known_slots
 from hippo_core.engine.evaluations import ended_for_policy, progress
 from hippo_core.engine.events import (
     EndingLifted,
@@ -104,8 +106,9 @@ def _wanted(state: EngineState, command: EditStudy) -> tuple[Study, StudySpec]:
         raise Conflict(
             f"study '{study.name}' was changed by somebody else meanwhile.", "Look at it, and edit it again."
         )
-    _check(study, command.spec)
-    spec = continued(study, command.spec)
+    spec = choose(command.spec, known_slots(state, command.spec.program.resources), study.spec)
+    _check(study, spec)
+    spec = continued(study, spec)
     _check_exploring(study, spec)
     is_grid = spec.sampler.enumerates and drawn_otherwise(spec, study.spec)
     _raised("max_trials", spec.max_trials, study.drawn if is_grid else study.spec.max_trials)

@@ -45,6 +45,18 @@ def _canonical(python: Any, torch: Any, cuda: Any, device: str, accelerator: str
     return json.dumps(environment, sort_keys=True, separators=(",", ":"))
 
 
+def known_slots(state: EngineState, resources: Resources) -> int:
+    """How many slots there are that could train a study; 1 where none is there yet."""
+    there = [
+        slot
+        for worker in state.workers.values()
+        if worker.state is WorkerState.LIVE
+        for slot in worker.slots.values()
+        if fits(slot, resources)
+    ]
+    return max(1, len(there))
+
+
 def fits(slot: Slot, resources: Resources) -> bool:
     """Whether a slot has what a program asks for, whatever the environment."""
     if resources.cpus > slot.cpus:

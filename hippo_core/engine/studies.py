@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from hippo_core.choosing import choose
 from hippo_core.engine.budget import Room
 from hippo_core.engine.changes import change, create_trials
 from hippo_core.engine.commands import (
@@ -19,7 +20,7 @@ from hippo_core.engine.commands import (
 )
 from hippo_core.engine.decision import Decision
 from hippo_core.engine.endings import end_if_there
-from hippo_core.engine.environments import choose_plan, clear_plan
+from hippo_core.engine.environments import choose_plan, clear_plan, known_slots
 from hippo_core.engine.events import (
     FailuresForgotten,
     StudyDeleted,
@@ -79,14 +80,16 @@ def submit(decision: Decision, command: SubmitStudy) -> Submitted:
     """
     spec = command.spec
     study = decision.state.study_named(command.project, spec.name)
+    slots = known_slots(decision.state, spec.program.resources)
     if study is None:
-        return _create(decision, command)
+        return _create(decision, replace(command, spec=choose(spec, slots)))
+    spec = as_found = choose(spec, slots, study.spec)
     if study.spec.earlier and not drawn_otherwise(spec, study.spec):
         spec = continued(study, spec)
     if not spec.differences(study.spec):
         return Submitted(study=study.id, outcome="unchanged", warnings=spec.warnings)
-    if any(not command.spec.differences(former) for former in study.former):
-        warnings = (*study.spec.warnings, _changed_since(study, command.spec))
+    if any(not choose(command.spec, slots, former).differences(former) for former in study.former):
+        warnings = (*study.spec.warnings, _changed_since(study, as_found))
         return Submitted(study=study.id, outcome="unchanged", warnings=warnings)
     if not spec.extends(study.spec):
         difference = "\n".join(spec.differences(study.spec))

@@ -8,6 +8,7 @@ from typing import Any
 from hippo_core.arguments import suggestion
 from hippo_core.errors import InvalidStudy
 from hippo_core.policies.asha import AshaSpec, asha
+from hippo_core.policies.auto import AutoSpec, auto
 from hippo_core.policies.dehb import DehbSpec, dehb
 from hippo_core.policies.full import FullSpec, full
 from hippo_core.policies.hyperband import HyperbandSpec, hyperband
@@ -35,6 +36,7 @@ from hippo_core.policies.threshold_stopping import ThresholdStoppingSpec, thresh
 
 __all__ = [
     "AshaSpec",
+    "AutoSpec",
     "DehbSpec",
     "ExploringPolicy",
     "Extend",
@@ -57,6 +59,7 @@ __all__ = [
     "Values",
     "Verdict",
     "asha",
+    "auto",
     "dehb",
     "from_json",
     "full",
@@ -90,6 +93,7 @@ POLICIES: Mapping[str, Any] = {
         patience,
         threshold_stopping,
         own,
+        auto,
     )
 }
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from hippo_core.arguments import suggestion
 from hippo_core.errors import InvalidStudy
+from hippo_core.samplers.auto import Auto, auto
 from hippo_core.samplers.bohb import Bohb, bohb
 from hippo_core.samplers.cma_es import CmaEs, cma_es
 from hippo_core.samplers.dehb import Dehb, dehb
@@ -23,6 +24,7 @@ from hippo_core.samplers.sampler import Sampler
 from hippo_core.samplers.tpe import Tpe, tpe
 
 __all__ = [
+    "Auto",
     "Bohb",
     "CmaEs",
     "Dehb",
@@ -37,6 +39,7 @@ __all__ = [
     "Random",
     "Sampler",
     "Tpe",
+    "auto",
     "bohb",
     "cma_es",
     "dehb",
@@ -59,6 +62,7 @@ SAMPLERS = {
     "tpe": tpe,
     "bohb": bohb,
     "dehb": dehb,
+    "auto": auto,
     "gp": gp,
     "cma_es": cma_es,
     "nsga2": nsga2,

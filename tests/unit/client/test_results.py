@@ -2,8 +2,10 @@
 
 import json
 
+from hippo_client.cli.summary import study_summary
 from hippo_client.results import (
     best_json,
+    choice_in_words,
     probes_json,
     stage_tree_json,
     study_json,
@@ -38,11 +40,24 @@ def test_the_shape_of_a_study():
             "seconds_trained": 8.0,
             "seconds_saved": 12.0,
         },
+        "policy": "full",
+        "sampler": "grid",
+        "chosen": None,
         "reason": "",
         "ending": None,
         "endings": [],
         "changes": [],
     }  # fmt: skip
+
+
+def test_what_was_chosen_is_told_in_words_and_as_json():
+    chosen = {"slots": 8, "reason": "there is no phase to fork at"}
+    spec = {"policy": {"policy": "asha"}, "sampler": {"sampler": "tpe"}, "chosen": chosen}
+    told = messages.study(spec_json=json.dumps(spec))
+    assert study_json(told)["chosen"] == chosen
+    assert choice_in_words(told) == "policies.auto() chose asha for 8 slots: there is no phase to fork at"
+    assert choice_in_words(told) in study_summary(told).splitlines()
+    assert choice_in_words(messages.study()) == ""
 
 
 def test_what_there_is_not_is_null():

@@ -131,6 +131,7 @@ SPECS = [
     policies.hyperband(asynchronous=True, compare="models"),
     policies.dehb(2, 4, 0.8, 0.9),
     policies.pasha(1, 2),
+    policies.auto(),
     policies.manual(2),
     policies.median_stopping(3, 4),
     policies.percentile_stopping(10, min_steps=2),
@@ -186,7 +187,7 @@ def test_a_study_of_several_objectives_needs_a_policy_that_compares_them(spec, o
         "max_trials": 2,
         "sampler": samplers.from_json({"sampler": spec.name if spec.proposes else "random"}),
     }
-    if objectives == 1 or spec.name in {"full", "manual", "sha", "asha", "hyperband"}:
+    if objectives == 1 or spec.name in {"full", "manual", "sha", "asha", "hyperband", "auto"}:
         studies.study(searched, objectives=named, policy=spec, **more)
     else:
         with pytest.raises(InvalidStudy, match=f"{spec.name} compares trials by one objective"):

@@ -1,0 +1,96 @@
+"""Which search ``policies.auto()`` stands for: by the phases of the space, its size and the number of slots.
+
+The choice is made once, when the study is created, by how many slots there are then. It is kept with the study, which
+goes on with it whatever comes and goes, and is found again by whoever submits it once more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from hippo_core import policies, samplers
+from hippo_core.errors import InvalidStudy
+from hippo_core.outlook import study_phases
+from hippo_core.policies import AutoSpec, PolicySpec
+from hippo_core.samplers import Sampler
+
+if TYPE_CHECKING:
+    from hippo_core.study import StudySpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """How a study came to its policy and sampler.
+
+    Attributes:
+        slots: For how many slots they were chosen.
+        reason: Why, in words.
+    """
+
+    slots: int
+    reason: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The choice as a JSON object."""
+        return {"slots": self.slots, "reason": self.reason}
+
+    @classmethod
+    def from_json(cls, json: Any) -> Chosen | None:
+        """The inverse of :meth:`to_json`; None as it is.
+
+        Raises:
+            InvalidStudy: It is something else.
+        """
+        if json is None:
+            return None
+        if not isinstance(json, Mapping) or set(json) != {"slots", "reason"}:
+            raise InvalidStudy("chosen", f"must be an object with slots and reason, not {json!r}")
+        slots, reason = json["slots"], json["reason"]
+        if not isinstance(slots, int) or not isinstance(reason, str):
+            raise InvalidStudy("chosen", f"must be a number of slots and a text, not {json!r}")
+        return cls(slots=slots, reason=reason)
+
+
+def choose(spec: StudySpec, slots: int, before: StudySpec | None = None) -> StudySpec:
+    """A study with the policy and sampler that ``policies.auto()`` stands for; any other with its own.
+
+    Args:
+        spec: The study.
+        slots: How many paths are trained at a time.
+        before: The same study as it is there, whose choice stands.
+    """
+    if not isinstance(spec.policy, AutoSpec):
+        same = before is not None and (before.policy, before.sampler) == (spec.policy, spec.sampler)
+        kept = before.chosen if before is not None and same else None
+        return spec if spec.chosen == kept else replace(spec, chosen=kept)
+    if before is not None and before.chosen is not None:
+        try:
+            return replace(spec, policy=before.policy, sampler=before.sampler, chosen=before.chosen)
+        except InvalidStudy:
+            pass  # it is another study: what was chosen does not fit it
+    reasons: list[str] = []
+    for policy, sampler, reason in _candidates(spec, slots):
+        if policy is None or sampler is None:
+            reasons.append(reason)
+            continue
+        chosen = Chosen(slots=slots, reason="; ".join([*reasons, reason]))
+        try:
+            return replace(spec, policy=policy, sampler=sampler, chosen=chosen)
+        except InvalidStudy as error:
+            reasons.append(f"{policy.name} does not fit: {error.message.partition(': ')[2] or error.message}")
+    raise AssertionError("the last candidate fits every study")
+
+
+def by_slots(spec: StudySpec) -> list[tuple[int, StudySpec]]:
+    """What is chosen for how many slots: for each choice, the least number of slots, and the study with it."""
+    return [(1, choose(spec, 1))]
+
+
+def _candidates(spec: StudySpec, slots: int) -> Iterator[tuple[PolicySpec | None, Sampler | None, str]]:
+    """What may suit a study, the most saving first, and why; or why something does not."""
+    if not any(phase.start for phase in study_phases(spec)):
+        yield None, None, "all that is drawn acts from step 0 on, so that there is no phase to fork at"
+    yield policies.asha(), samplers.tpe(), "ASHA with the points of TPE"
+    yield policies.full(), samplers.random(), "trains all to their end"

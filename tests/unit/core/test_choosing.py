@@ -1,0 +1,156 @@
+"""What policies.auto() stands for, and that a study keeps to it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from hippo_core import policies, samplers, schedules, space
+from hippo_core.choosing import choose
+from hippo_core.engine.commands import EditStudy, ExtendStudy, RegisterWorker, SlotSpec, SubmitStudy
+from hippo_core.engine.engine import Engine
+from hippo_core.engine.studies import Submitted
+from hippo_core.errors import Conflict, InvalidStudy
+from hippo_core.static_plan import plan_studies
+from hippo_core.study import StudySpec
+from tests.studies import study
+
+FLAT = {"lr": schedules.cosine(space.loguniform(1e-3, 1.0), 0.0, 27)}
+
+
+def parts(count: int) -> Any:
+    milestones = [9 * part for part in range(1, count)]
+    return schedules.piecewise([space.loguniform(1e-3, 1.0) for _ in range(count)], milestones)
+
+
+def auto(entries: Any, **changes: Any) -> StudySpec:
+    arguments = {"max_trials": 64, "policy": policies.auto(), "sampler": samplers.auto(), **changes}
+    return study(entries, **arguments)
+
+
+def test_where_there_is_nothing_to_fork_at_it_is_asha_with_tpe_and_says_so() -> None:
+    made = choose(auto(FLAT), 4)
+    assert (made.policy, made.sampler) == (policies.asha(), samplers.tpe())
+    assert made.chosen is not None
+    assert made.chosen.slots == 4
+    assert made.chosen.reason.startswith(
+        "all that is drawn acts from step 0 on, so that there is no phase to fork at"
+    )
+
+
+def test_where_nothing_can_be_promoted_all_are_trained_to_their_end() -> None:
+    made = choose(auto({"lr": space.loguniform(1e-3, 1.0)}, max_steps=1), 4)
+    assert (made.policy, made.sampler) == (policies.full(), samplers.random())
+
+
+def test_another_policy_is_what_it_is() -> None:
+    spec = study(FLAT, policy=policies.asha())
+    assert choose(spec, 4) is spec
+
+
+def test_a_choice_survives_json_and_is_no_part_of_the_content() -> None:
+    made = choose(auto(FLAT), 4)
+    again = StudySpec.from_json(json.loads(json.dumps(made.to_json())))
+    assert again == made
+    assert again.chosen == made.chosen
+    named = study(FLAT, max_trials=64, policy=policies.asha(), sampler=samplers.tpe())
+    assert not named.differences(made)
+
+
+@pytest.mark.parametrize(
+    ("call", "field", "words"),
+    [
+        (lambda: policies.auto(min_steps=3), "policies.auto", "name the policy that is chosen"),
+        (lambda: policies.auto(eta=3), "policies.auto", "has no argument 'eta'"),
+        (lambda: auto(FLAT, sampler=samplers.tpe()), "sampler", "policies.auto() brings its own points"),
+        (lambda: auto(FLAT, policy=policies.asha()), "policy", "Use policies.auto()"),
+    ],
+)
+def test_wrong_calls_name_the_remedy(call: Any, field: str, words: str) -> None:
+    with pytest.raises(InvalidStudy) as caught:
+        call()
+    assert caught.value.field == field
+    assert words in str(caught.value)
+
+
+def test_a_plan_says_what_is_chosen_for_how_many_slots() -> None:
+    (planned,) = plan_studies([auto(FLAT)]).studies
+    assert planned.hints[0].startswith("policies.auto() is asha: all that is drawn acts from step 0 on")
+
+
+# Within the engine
+
+
+def engine(slots: int) -> Engine:
+    made = Engine()
+    if slots:
+        register(made, "a", slots)
+    return made
+
+
+def register(made: Engine, name: str, slots: int) -> None:
+    spec = tuple(SlotSpec(index=index, device="cpu", model="", cpus=1, gpus=0) for index in range(slots))
+    made.handle(
+        RegisterWorker(worker=name, incarnation="1", host=name, slots=spec, environment={"python": "3.11"}),
+        0.0,
+    )
+
+
+def submit(made: Engine, spec: StudySpec) -> str:
+    result = made.handle(SubmitStudy(project="default", user="u", spec=spec), 0.0).result
+    assert isinstance(result, Submitted)
+    return result.outcome
+
+
+def there(made: Engine) -> StudySpec:
+    found = made.state.study_named("default", "study")
+    assert found is not None
+    return found.spec
+
+
+def test_a_study_is_chosen_for_the_slots_there_are_when_it_is_created() -> None:
+    for slots in (0, 1, 5):
+        made = engine(slots)
+        submit(made, auto(FLAT))
+        assert there(made) == choose(auto(FLAT), max(1, slots))
+        assert there(made).chosen == choose(auto(FLAT), max(1, slots)).chosen
+
+
+def test_who_submits_it_again_finds_it_whatever_slots_there_are() -> None:
+    made = engine(1)
+    assert submit(made, auto(FLAT)) == "created"
+    before = there(made)
+    register(made, "b", 50)
+    assert submit(made, auto(FLAT)) == "unchanged"
+    assert submit(made, auto(FLAT, max_trials=99)) == "extended"
+    assert submit(made, auto(FLAT)) == "unchanged"
+    named = study(FLAT, max_trials=99, policy=policies.asha(), sampler=samplers.tpe())
+    assert submit(made, named) == "unchanged"
+    assert (there(made).policy, there(made).chosen) == (before.policy, before.chosen)
+
+
+def test_an_extension_keeps_the_choice() -> None:
+    made = engine(1)
+    submit(made, auto(FLAT))
+    before = there(made).chosen
+    made.handle(ExtendStudy(project="default", name="study", max_trials=70), 0.0)
+    assert there(made).chosen == before is not None
+
+
+def test_another_space_is_a_conflict_that_shows_it() -> None:
+    made = engine(1)
+    submit(made, auto(FLAT))
+    with pytest.raises(Conflict, match="final"):
+        submit(made, auto({"lr": schedules.cosine(space.loguniform(1e-3, 1.0), 0.5, 27)}))
+
+
+def test_an_edit_that_names_a_policy_takes_the_choice_away() -> None:
+    made = engine(1)
+    submit(made, auto(FLAT))
+    named = study(FLAT, max_trials=64, policy=policies.full(), sampler=samplers.tpe())
+    made.handle(EditStudy(project="default", name="study", spec=named), 0.0)
+    assert (there(made).policy, there(made).chosen) == (policies.full(), None)
+    made.handle(EditStudy(project="default", name="study", spec=auto(FLAT)), 0.0)
+    assert (there(made), there(made).chosen) == (choose(auto(FLAT), 1), choose(auto(FLAT), 1).chosen)
