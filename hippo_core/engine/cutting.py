@@ -260,9 +260,9 @@ def _may_wait(study: Study) -> bool:
 
 
 def _ends_there(study: Study, number: int) -> bool:
-    """Whether a trial's open request is for its last step."""
+    """Whether a trial's open request is for its last step; a probe's is not, as its trial may go on after it."""
     trial = study.member(number)
-    return trial.target is not None and trial.target >= trial.limit
+    return trial.target is not None and trial.target >= trial.limit and not trial.probe
 
 
 def _next_step(state: EngineState, lease: Lease) -> tuple[Node, int]:

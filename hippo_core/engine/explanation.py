@@ -206,7 +206,7 @@ def _happenings(story: TrialStory, told: Told, *, is_open: bool) -> Iterator[Hap
             by = "a user's word" if event.by_user else _decider(spec, told, event.reason)
             yield happening("requested", event.step, reason, by)
         case RequestClosed():
-            value = _values(story, event)
+            value = _values(story, event.value, story.measured.get(event.reached, {}))
             word = "reached" if event.state is RequestState.REACHED else f"request {event.state.value}"
             by = f"worker {told.actor}" if told.cause.startswith("Report") else ""
             yield happening(word, event.reached, value, by)
@@ -222,11 +222,10 @@ def _happenings(story: TrialStory, told: Told, *, is_open: bool) -> Iterator[Hap
             raise AssertionError(f"{type(event).__name__} is not of a trial")
 
 
-def _values(story: TrialStory, event: RequestClosed) -> str:
-    """What a request came to: all objectives, the first as the event has it, and whether that is feasible."""
+def _values(story: TrialStory, leading: float | None, there: Metrics) -> str:
+    """What a request came to: all objectives, the first as its end has it, and whether that is feasible."""
     first, *others = (objective.metric for objective in story.spec.objectives)
-    there = story.measured.get(event.reached, {})
-    values = {first: event.value, **{metric: there.get(metric) for metric in others}}
+    values = {first: leading, **{metric: there.get(metric) for metric in others}}
     found = ", ".join(f"{metric} {value:.6g}" for metric, value in values.items() if value is not None)
     return (
         f"{found}; {feasibility(story.spec.constraints, there)}"
@@ -278,18 +277,11 @@ def _probed(story: TrialStory) -> Iterator[Placed]:
             reached = event.state is RequestState.REACHED
             word = "probed" if reached else f"probe {event.state.value}"
             step, by = event.reached, f"worker {told.actor}" if told.cause.startswith("Report") else ""
-            reason = f"{what}: {_came_to(story, probe, event) if reached else probe.failure}"
+            reason = f"{what}: {_values(story, event.value, probe.metrics) if reached else probe.failure}"
         yield (
             (told.position, 0),
             Happening(at=told.at, event=word, step=step, reason=reason.rstrip(": "), by=by),
         )
-
-
-def _came_to(story: TrialStory, probe: ProbeView, event: RequestClosed) -> str:
-    """The objectives that a probe came to."""
-    first, *others = (objective.metric for objective in story.spec.objectives)
-    values = {first: event.value, **{metric: probe.metrics.get(metric) for metric in others}}
-    return ", ".join(f"{metric} {value:.6g}" for metric, value in values.items() if value is not None)
 
 
 def _trained(story: TrialStory) -> Iterator[Placed]:

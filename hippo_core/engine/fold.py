@@ -357,7 +357,7 @@ def _open_request(state: EngineState, study: Study, event: ev.RequestOpened) -> 
     _remove_request(state, study, trial)
     node = state.nodes[event.node]
     node.requests.setdefault(event.step, {})[study.id, trial.number] = (
-        0 if event.by_user or study.policy.hurries else max(0, trial.limit - event.step)
+        0 if event.by_user or study.policy.hurries else _steps_beyond(study, trial, event.step)
     )
     for each in node.ancestry():
         each.open[study.id] = each.open.get(study.id, 0) + 1
@@ -379,6 +379,13 @@ def _open_request(state: EngineState, study: Study, event: ev.RequestOpened) -> 
             state.touched_studies[study.id] = None
     if not moved and not event.by_user and not trial.repeat:
         state.tell(study, _probing(trial) if trial.probe else Requested(trial.number, event.step))
+
+
+def _steps_beyond(study: Study, trial: Trial, step: int) -> int:
+    """How many steps follow a request for sure, where its policy waits for all: somebody goes on to its last step."""
+    if trial.fork is not None and trial.probe:
+        return max(0, study.trials[trial.fork["trial"]].limit - int(trial.fork["at"]))
+    return max(0, trial.limit - step)
 
 
 def _close_request(state: EngineState, study: Study, event: ev.RequestClosed) -> None:

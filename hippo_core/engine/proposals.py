@@ -59,7 +59,7 @@ class PastTrial:
         values: The objectives by step.
         reached: Where it diverged: the step.
         sequence: When its last request ended, in the order of arrival; 0: none has.
-        probes: Of its probes that have come, the objectives by the step from which on they part from it.
+        probes: Of its probes that have come, the values by the step from which on they part from it.
     """
 
     trial: int

@@ -537,6 +537,15 @@ def test_a_budget_of_steps_counts_probes_and_is_not_overrun(steps: int) -> None:
     assert f"of {steps} steps are trained" in view.reason
 
 
+def test_a_probe_that_all_wait_for_is_as_urgent_as_what_follows_it() -> None:
+    for policy, beyond in ((scouts(waits=True), 6), (scouts(), 0)):
+        cluster = Cluster(0, {"a": 1})
+        submit(cluster, spec(rates=PIECES[:2], policy=policy))
+        probe = probe_opened(cluster)
+        assert probe.node is not None
+        assert probe.node.requests[4][1, probe.number] == beyond
+
+
 class WatchedCluster(ComparingCluster):
     """Keeps the tasks of all proposals."""
 
