@@ -222,7 +222,7 @@ def _print_detail(detail: study_pb2.GetTrialResponse) -> None:
     if shown.reason:
         click.echo(shown.reason)
     if feasible := feasibility(shown):
-        click.echo(f"Its metrics are {feasible}" if shown.violation else "Feasible")
+        click.echo(feasible.capitalize())
     if shown.HasField("parent"):
         replaced = f", in place of trial {shown.instead_of}" if shown.HasField("instead_of") else ""
         click.echo(f"Forked from trial {shown.parent} at step {shown.forked_at}{replaced}")

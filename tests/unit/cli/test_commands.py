@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -650,6 +651,53 @@ def test_what_repeats_come_to_is_told_with_its_spread(
         "history": [{"step": 27, "metrics": {"accuracy": 0.975}}],
     }
     assert result("study", "show", "digits")["best"]["spread"] == {"accuracy": 0.00412}
+
+
+def test_what_is_feasible_is_told_and_what_is_best_where_nothing_is(
+    server: Server, text: Callable[..., str], result: Callable[..., Any]
+) -> None:
+    """1. The best trial is feasible, another not, a third infinitely not. 2. The best one violates something, too."""
+    best, other, worst = study_pb2.Trial(), study_pb2.Trial(), study_pb2.Trial()
+    best.CopyFrom(BEST)
+    other.CopyFrom(OTHER)
+    worst.CopyFrom(OTHER)
+    best.violation, other.violation, worst.violation = 0.0, 0.2345, math.inf
+    study = study_pb2.Study()
+    study.CopyFrom(STUDY)
+    study.best_trial.CopyFrom(best)
+    server.answers["GetStudy"] = study_pb2.GetStudyResponse(study=study)
+    server.answers["ListTrials"] = study_pb2.ListTrialsResponse(trials=[other, best, worst])
+    server.answers["GetTrial"] = study_pb2.GetTrialResponse(trial=other, values_json="[]")
+    assert re.search(
+        r"Best: trial 3 at step 27, accuracy 0\.9722.*; feasible\n", text("study", "show", "digits")
+    )
+    table = text("trial", "ls", "digits")
+    assert "FEASIBLE" in table
+    assert [words for words in ("no, by 0.234", "yes", "no, by inf") if words in table] == [
+        "no, by 0.234",
+        "yes",
+        "no, by inf",
+    ]
+    assert "Infeasible by 0.234" in text("trial", "show", "digits", "0")
+    assert [(each["feasible"], each["violation"]) for each in result("trial", "ls", "digits")] == [
+        (False, 0.2345),
+        (True, 0.0),
+        (False, None),
+    ]
+    assert result("study", "show", "digits")["best"]["feasible"] is True
+    study.best_trial.CopyFrom(other)
+    server.answers["GetStudy"] = study_pb2.GetStudyResponse(study=study)
+    assert "No trial is feasible. The least violating: trial" in text("study", "show", "digits")
+    server.answers["ListStudies"] = study_pb2.ListStudiesResponse(studies=[study])
+    assert "infeasible" in text("study", "ls")
+
+
+def test_without_constraints_nothing_is_said_of_feasibility(
+    text: Callable[..., str], result: Callable[..., Any], server: Server
+) -> None:
+    assert "FEASIBLE" not in text("trial", "ls", "digits")
+    assert "feasible" not in text("study", "show", "digits")
+    assert not {"feasible", "violation"} & set(result("trial", "ls", "digits")[0])
 
 
 @pytest.mark.usefixtures("server")

@@ -49,6 +49,17 @@ def test_a_study_whose_steps_had_all_been_trained_saved_all() -> None:
     assert sharing_words(draw(known)) == "0 trained, 264 without sharing · 100% saved"
 
 
+def test_what_is_infeasible_comes_after_what_is_not() -> None:
+    trials = [trial(number, "completed", 27, number / 10) for number in range(4)]
+    for each, violated in zip(trials, [0.0, 0.0, 0.1, 0.5], strict=True):
+        each.violation = violated
+    picture = draw(snapshot(trials, best=1))
+    assert [row.trial for row in picture.rows] == [1, 0, 2, 3]
+    assert best_words(picture) == "accuracy 0.1 · trial 1 at step 27 · feasible"
+    front = draw(snapshot([trials[2], trials[3]], front=[2]))
+    assert best_words(front) == "1 in the front · infeasible by 0.1"
+
+
 def test_at_most_ten_rows_running_first_then_the_best() -> None:
     running = [trial(number, "running", 1, 0.1) for number in range(12)]
     paused = [trial(number, "paused", 3, number / 100) for number in range(12, 60)]
