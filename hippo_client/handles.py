@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hippo_client import results
+from hippo_client import results, study_arguments
 from hippo_client.request_ids import new_request_id
 from hippo_client.trial import Trial
 from hippo_core.endings import Ending
@@ -88,6 +88,14 @@ class StudyHandle:
     def best_trials(self) -> list[Trial]:
         """The Pareto front, where there are several objectives; else the best trial."""
         return [self._trial(trial) for trial in self.refresh().best_trials]
+
+    @property
+    def best_by_horizon(self) -> dict[int, Trial]:
+        """Where the study has horizons: the best trial of each, by its length; without one where none has a value."""
+        found: dict[int, Trial] = {}
+        for trial in self.refresh().best_by_horizon:
+            found.setdefault(trial.horizon, self._trial(trial))
+        return found
 
     def at(self, client: Client) -> StudyHandle:
         """The same study for another client: where its server has moved, say."""
@@ -254,17 +262,19 @@ class StudyHandle:
         max_steps: int | None = None,
         priority: int | None = None,
         endings: Sequence[Ending] = (),
+        horizons: Sequence[int] = (),
     ) -> StudyHandle:
         """Raises or changes what is given; the numbers are absolute, not added to what there is.
 
-        An ended study is taken up again by a larger ``max_trials`` or ``max_steps``, and by a change of the ending that
-        ended it.
+        An ended study is taken up again by a larger ``max_trials`` or ``max_steps``, by further horizons, and by a
+        change of the ending that ended it.
 
         Args:
             max_trials: How many trials in all.
             max_steps: How far any one trial may be trained in all.
             priority: Studies with a higher one are trained first.
             endings: Each in place of the one of its kind; the others stay.
+            horizons: Further lengths, at which every point is tried, too; only what is new of them is trained.
 
         Raises:
             InvalidStudy: A number is smaller than before, or nothing is given.
@@ -274,10 +284,10 @@ class StudyHandle:
 
         from hippo_wire.v1 import study_pb2
 
-        changed = checked_endings(endings)
-        if max_trials is None and max_steps is None and priority is None and not changed:
+        changed, further = checked_endings(endings), study_arguments.horizons(horizons)
+        if max_trials is None and max_steps is None and priority is None and not changed and not further:
             raise InvalidStudy(
-                "extend", "nothing is given.", "Give max_trials, max_steps, priority or endings."
+                "extend", "nothing is given.", "Give max_trials, max_steps, horizons, priority or endings."
             )
         request = study_pb2.ExtendStudyRequest(
             request_id=new_request_id(),
@@ -286,6 +296,7 @@ class StudyHandle:
             max_steps=max_steps,
             priority=priority,
             endings_json=json.dumps([each.to_json() for each in changed]) if changed else "",
+            horizons=further,
         )
         return self._change(self._studies.ExtendStudy, request)
 
@@ -562,6 +573,8 @@ def _row(trial: Trial) -> dict[str, Any]:
         for name, value in trial.hyperparameters.items()
     }
     spread = {f"{name}_spread": value for name, value in trial.spread.items()}
-    row = {"trial": trial.number, "state": trial.state.value, "step": trial.step}
+    row: dict[str, Any] = {"trial": trial.number, "state": trial.state.value, "step": trial.step}
+    if trial.horizon is not None:
+        row["horizon"] = trial.horizon
     feasible = {} if trial.violation is None else {"feasible": trial.feasible, "violation": trial.violation}
     return {**row, **trial.metrics, **feasible, **spread, **written}

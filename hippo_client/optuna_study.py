@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from hippo_client.cli.words import exact_hyperparameter, hyperparameter
-from hippo_core.domains import Choice, Domain, Integer, Stepped, Uniform, part_to_json
+from hippo_core.domains import Choice, Domain, Horizon, Integer, Stepped, Uniform, part_to_json
 from hippo_core.engine.states import TrialState
 from hippo_core.errors import Conflict, HippoError
 from hippo_core.simulation.recording import RecordedTrial, Recording
@@ -48,7 +48,7 @@ def convert(recording: Recording, storage: Any = None, name: str | None = None) 
         study.set_metric_names([each.metric for each in objectives])
     study.set_user_attr("hippo_study", recording.name)
     study.set_user_attr("hippo_state", recording.state)
-    parameters = _Parameters(recording.spec.space.domains)
+    parameters = _Parameters(recording.spec.space.domains, recording.spec.horizons)
     begun = (
         datetime.fromisoformat(recording.created).astimezone().replace(tzinfo=None)
     )  # local, as Optuna has it
@@ -65,10 +65,12 @@ class _Parameters:
 
     Args:
         domains: By name.
+        horizons: How long trials are, where that is one more parameter.
     """
 
-    def __init__(self, domains: Mapping[str, Domain]) -> None:
+    def __init__(self, domains: Mapping[str, Domain], horizons: Sequence[int] = ()) -> None:
         self._domains = domains
+        self._horizons = horizons
         self._labels = {
             name: labels(domain.options) for name, domain in domains.items() if isinstance(domain, Choice)
         }
@@ -91,6 +93,8 @@ class _Parameters:
                 assert domain.size is not None
                 last: Any = domain.item(domain.size - 1)
                 return FloatDistribution(domain.low, last, step=domain.q)
+            case Horizon():
+                return CategoricalDistribution(self._horizons)
             case Integer():
                 return IntDistribution(domain.low, domain.high, log=domain.log)
             case _:

@@ -47,6 +47,7 @@ def study_json(study: study_pb2.Study) -> Json:
         "trials": {state.value: study.trial_counts.get(state.value, 0) for state in TrialState},
         "best": best_json(study.best_trial) if study.HasField("best_trial") else None,
         "best_trials": [best_json(trial) for trial in study.best_trials],
+        **_best_by_horizon(study),
         "savings": savings_json(study.savings),
         **search_json(study),
         "reason": study.reason,
@@ -73,6 +74,12 @@ def choice_in_words(study: study_pb2.Study) -> str:
     return f"policies.auto() chose {search['policy']} for {for_slots}: {reason}"
 
 
+def _best_by_horizon(study: study_pb2.Study) -> Json:
+    """The best trials of each horizon; nothing where there are none."""
+    found = [best_json(trial) for trial in study.best_by_horizon]
+    return {"best_by_horizon": found} if json.loads(study.spec_json or "{}").get("horizons") else {}
+
+
 def change_json(change: study_pb2.StudyChange) -> Json:
     """How a study was extended or edited: when (ISO 8601, in UTC), by whom, and in lines what."""
     at = change.time.ToDatetime(UTC).isoformat(timespec="seconds")
@@ -87,6 +94,7 @@ def best_json(trial: study_pb2.Trial) -> Json:
         "metrics": metrics_json(trial.metrics),
         **feasibility_json(violation(trial)),
         "hyperparameters": json.loads(trial.hyperparameters_json),
+        **_horizon(trial),
         **_spread(trial.spread),
     }
 
@@ -127,8 +135,14 @@ def trial_json(trial: study_pb2.Trial) -> Json:
         **feasibility_json(violation(trial)),
         "hyperparameters": json.loads(trial.hyperparameters_json),
         "reason": trial.reason,
+        **_horizon(trial),
         **_spread(trial.spread),
     }
+
+
+def _horizon(trial: study_pb2.Trial) -> Json:
+    """How long it is among its study's horizons; nothing where there are none."""
+    return {"horizon": trial.horizon} if trial.HasField("horizon") else {}
 
 
 def _spread(spread: Iterable[study_pb2.Metric]) -> Json:

@@ -34,6 +34,9 @@ class Study:
         minimize: The same for one that is to be small.
         max_trials: How many trials the study has in all. Needed where the space is not finite.
         max_steps: How far any one trial may be trained; or ``space.end_of(name)``.
+        horizons: Several lengths in place of ``max_steps``: each point gives one trial of each length, and counts once
+            in ``max_trials``. ``schedules.wsd`` without ``stable`` follows from the length, so that the trials of a
+            point are trained once up to where the shortest begins to decay.
         name: Of the study; by default the study file's name without ``.py``.
         sampler: Which points to try; by default ``samplers.grid()`` where the space is finite and
             ``max_trials`` is left out, else ``samplers.random()``. ``policies.dehb`` brings its own.
@@ -74,6 +77,7 @@ class Study:
         minimize: str | Sequence[str] | None = None,
         max_trials: int | None = None,
         max_steps: int | EndOf | None = None,
+        horizons: Sequence[int] = (),
         name: str | None = None,
         sampler: Sampler | None = None,
         policy: PolicySpec | None = None,
@@ -103,8 +107,10 @@ class Study:
         self.code_paths = given.code_paths(code, self.origin.folder)
         self.code_version = given.word(code_version, "code_version")
         searched = Space(space)
+        lengths = given.horizons(horizons)
+        fixed = searched.at(lengths[-1]) if lengths else searched
         how_far = given.policy(policy)
-        drawn = given.sampler(sampler, searched, max_trials, how_far)
+        drawn = given.sampler(sampler, fixed, max_trials, how_far)
         first = given.initial(initial, searched)
         # What is handed on as it was given is checked by the values that it becomes a part of.
         program = Program(
@@ -116,7 +122,8 @@ class Study:
         self._spec = StudySpec(
             program=program, space=searched, sampler=drawn, policy=how_far,
             name=given.name(name, self.origin.file), objectives=given.objectives(maximize, minimize),
-            max_trials=given.max_trials(max_trials, drawn, searched, len(first)), max_steps=given.max_steps(max_steps),
+            max_trials=given.max_trials(max_trials, drawn, fixed, len(first)),
+            max_steps=given.max_steps(max_steps, lengths), horizons=lengths,
             secrets=given.names(secrets, "secrets"), checkpoint_every=checkpoint_every, priority=priority,
             initial=first, endings=checked_endings(endings), constraints=checked_constraints(constraints),
             repeats=repeats,
@@ -198,6 +205,8 @@ class Study:
             f"{'maximize' if each.maximize else 'minimize'} {each.metric}" for each in spec.objectives
         )
         steps = f"end of {spec.max_steps.name}" if isinstance(spec.max_steps, EndOf) else str(spec.max_steps)
+        if spec.horizons:
+            steps = f"each of {', '.join(map(str, spec.horizons))}"
         return f"<Study {spec.name!r}: {self.trainer}, {goals}, {spec.max_trials} trials to step {steps}>"
 
     def _repr_html_(self) -> str:

@@ -20,6 +20,7 @@ from hippo_core.program import Resources
 from hippo_core.samplers import Sampler
 from hippo_core.space import EndOf, Space
 from hippo_core.study import Objective
+from hippo_core.study_checks import sorted_horizons
 from hippo_core.values import Scalar
 
 DEFAULT_UNIT = "epoch"
@@ -40,6 +41,8 @@ _PEERS = {
     "max_epochs": "max_steps",
     "steps": "max_steps",
     "max_t": "max_steps",
+    "lengths": "horizons",
+    "durations": "horizons",
     "scheduler": "policy",
     "pruner": "policy",
     "search_alg": "sampler",
@@ -75,7 +78,8 @@ _PEERS = {
 }
 #: All of them, as they are called.
 ARGUMENTS = (
-    "trainer", "space", "maximize", "minimize", "max_trials", "max_steps", "name", "sampler", "policy", "unit",
+    "trainer", "space", "maximize", "minimize", "max_trials", "max_steps", "horizons", "name", "sampler", "policy",
+    "unit",
     "evaluate_every", "seed", "repeats", "options", "data_version", "deterministic", "checkpoint_every", "resources",
     "priority", "initial", "endings", "constraints", "code", "code_version", "env", "secrets",
 )  # fmt: skip
@@ -180,13 +184,22 @@ def max_trials(given: Any, sampler: Sampler, space: Space, initial: int) -> int:
     )
 
 
-def max_steps(given: Any) -> int | EndOf:
-    """How far one trial is trained, or at the end of which schedule."""
+def horizons(given: Any) -> tuple[int, ...]:
+    """How long trials are, ascending."""
+    if isinstance(given, str | Mapping) or not isinstance(given, Iterable):
+        raise InvalidStudy("horizons", f"{given!r} is not a list.", "Write horizons=[1000, 2000, 4000].")
+    return sorted_horizons(given)
+
+
+def max_steps(given: Any, horizons: tuple[int, ...] = ()) -> int | EndOf:
+    """How far one trial is trained, or at the end of which schedule; by default as long as the longest horizon."""
+    if given is None and horizons:
+        return horizons[-1]
     if given is None:
         raise InvalidStudy(
             "max_steps",
             "must be given.",
-            "Give the number of steps that one trial is trained at most, or space.end_of(name).",
+            "Give the number of steps that one trial is trained at most, space.end_of(name), or horizons.",
         )
     steps: int | EndOf = given  # checked by StudySpec
     return steps

@@ -59,6 +59,11 @@ class Trial:
         return self._message.max_steps
 
     @property
+    def horizon(self) -> int | None:
+        """How long it is among its study's horizons; of a fork, its parent; None: the study has none."""
+        return self._message.horizon if self._message.HasField("horizon") else None
+
+    @property
     def parent(self) -> int | None:
         """The number of the trial that it was forked from; None: it is no fork."""
         return self._message.parent if self._message.HasField("parent") else None

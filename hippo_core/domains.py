@@ -225,6 +225,43 @@ class Integer(NumericDomain):
         return {"domain": word, "low": self.low, "high": self.high, "name": self.name}
 
 
+HORIZON = "(horizon)"  #: among a trial's draws: how long it is, where its study has horizons
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Horizon(NumericDomain):
+    """How long a trial is: one of its study's horizons. Each point is tried with all of them, so nobody draws it."""
+
+    word = "horizon"
+    name: str = HORIZON
+
+    @property
+    def size(self) -> int | None:
+        """Not to be listed here: the study lists them."""
+        return None
+
+    @property
+    def kind(self) -> Kind:
+        """Steps."""
+        return Kind.INT
+
+    def item(self, index: int) -> Scalar:
+        """There is none to be listed."""
+        raise TypeError("horizons are the study's")
+
+    def draw(self, uniform: float) -> Scalar:
+        """It is never drawn."""
+        raise TypeError("horizons are the study's")
+
+    def holds(self, drawn: Any) -> bool:
+        """Whether it is a number of steps."""
+        return _is_int(drawn) and drawn >= 1
+
+    def to_json(self) -> dict[str, Any]:
+        """Only that it is one."""
+        return {"domain": "horizon"}
+
+
 def part_to_json(part: Any) -> Any:
     """What stands in a space, as JSON: a scalar, a schedule, a domain, a sub-space, or a tuple of these."""
     if isinstance(part, Mapping):
@@ -337,7 +374,14 @@ def logint(low: int, high: int, name: str | None = None) -> Integer:
     return Integer(low=first, high=last, log=True, name=_name(name, "space.logint"))
 
 
+@worded("space.horizon")
+def horizon() -> Horizon:
+    """The length that a trial has among its study's horizons."""
+    return Horizon()
+
+
 DOMAINS = {
+    "horizon": horizon,
     "choice": choice,
     "uniform": uniform,
     "loguniform": loguniform,

@@ -40,7 +40,11 @@ class StudyPhase:
 
 
 def study_phases(spec: StudySpec) -> tuple[StudyPhase, ...]:
-    """The phases of a study's trials, by where they start; of a large study, of trials from all over it."""
+    """The phases of a study's trials, by where they start; of a large study, of trials from all over it.
+
+    Where a study has horizons, they are those of the longest trials.
+    """
+    spec = spec.searched
     spans: dict[str, tuple[int, int]] = {}
     # A random point is one of the whole, so that a grid's have to be taken from all over it.
     count = spec.max_trials if spec.sampler.enumerates else min(spec.max_trials, MOST_DRAWN)
@@ -65,6 +69,8 @@ def told_apart_by(spec: StudySpec) -> tuple[str, ...]:
 
     They have more values than can be listed, and independent draws of such are hardly ever equal.
     """
+    if spec.horizons:  # the trials of a point share their trunk
+        return ()
     makes_sharing = spec.sampler.brought or spec.sampler.recombines or isinstance(spec.policy, PopulationSpec)
     if makes_sharing or spec.max_trials - len(spec.initial) < 2 or spec.space.unlistable() is None:
         return ()

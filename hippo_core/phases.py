@@ -18,12 +18,13 @@ from typing import Any
 
 from hippo_core import schedule_forms
 from hippo_core.constraints import Constraint
-from hippo_core.domains import Choice, Domain, Integer
+from hippo_core.domains import Choice, Domain, Integer, Stepped, Uniform
 from hippo_core.drawing import Entries, draw_assignment, name_of, resolve
 from hippo_core.errors import InvalidStudy
 from hippo_core.formulas import Constant
 from hippo_core.kinds import is_branching
 from hippo_core.laws import make
+from hippo_core.schedule_arguments import wsd_decay
 from hippo_core.schedule_forms import Part, Schedule
 from hippo_core.sequence import Sequence
 from hippo_core.space import Assignment, Space
@@ -83,8 +84,9 @@ def first_steps(space: Space, assignment: Assignment) -> dict[str, int]:
 
     ``piecewise``, ``table``: the first step of the part or row. Milestones and lengths: the earliest step to which they
     can be drawn. ``warmup``: 0 where the ramp aims at it, else as in ``after``, shifted. ``wsd``: the final value and
-    the length of the decay where it begins. Other schedules: where they begin. A choice: where two options can be told
-    apart. A domain that stands in several places: the earliest.
+    the length of the decay where it begins, or could begin where it ends at a
+    horizon. Other schedules: where they begin. A choice: where two options can be told apart. A domain that stands in
+    several places: the earliest.
 
     Args:
         space: What is searched.
@@ -237,9 +239,13 @@ class _Trial:
 
     def _number(self, value: Any) -> int:
         """The length or milestone that an argument comes to."""
+        return int(self._value(value))
+
+    def _value(self, value: Any) -> Any:
+        """What an argument comes to."""
         while isinstance(value, Choice):
             value = self._chosen(value)
-        return int(self.drawn[name_of(value)] if isinstance(value, Domain) else value)  # type: ignore[arg-type]
+        return self.drawn[name_of(value)] if isinstance(value, Domain) else value
 
     # Looking for the places
 
@@ -294,7 +300,7 @@ class _Trial:
             every = self._number(given["every"])
             shortest = min(every, _lowest(given["every"]))
             return {"initial": _AT_ONCE, "gamma": _First(every, False), "every": _First(shortest, False)}
-        if schedule.kind == "wsd":
+        if schedule.kind == "wsd" and "stable" in given:
             warmup, stable = self._number(given["warmup"]), self._number(given["stable"])
             ended = warmup + min(stable, _lowest(given["stable"]))
             decays = _First(warmup + stable, warmup + stable == 0)
@@ -304,6 +310,17 @@ class _Trial:
                 "stable": _First(ended, ended == 0),
                 "decay": decays,
                 "final": decays,
+            }
+        if schedule.kind == "wsd":
+            horizon = self._number(given["horizon"])
+            ends = horizon - wsd_decay(self._value(given["decay"]), horizon)
+            earliest = max(0, min(ends, horizon - _longest_decay(given["decay"], horizon)))
+            return {
+                "peak": _AT_ONCE,
+                "warmup": _AT_ONCE,
+                "decay": _First(earliest, earliest == 0),
+                "final": _First(ends, ends == 0),
+                "horizon": _First(0, False),
             }
         aims = AIMS.get(schedule.kind, frozenset(given))
         return {name: _First(0, name in aims) for name in given}
@@ -342,6 +359,15 @@ def _lowest(value: Any) -> int:
     if isinstance(value, Integer):
         return value.low
     return value if isinstance(value, int) else 0
+
+
+def _longest_decay(value: Any, horizon: int) -> int:
+    """The most steps that a decay can be drawn to last; the horizon where that cannot be told."""
+    if isinstance(value, Choice):
+        return max(_longest_decay(option, horizon) for option in value.options)
+    if isinstance(value, Integer | Uniform | Stepped):
+        return wsd_decay(value.high, horizon)
+    return horizon if isinstance(value, Domain) else wsd_decay(value, horizon)
 
 
 def _example(part: Part, drawn: Assignment) -> Assignment:

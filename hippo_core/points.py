@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hippo_core.arguments import number, scalar, suggestion
+from hippo_core.arguments import integer, number, scalar, suggestion
 from hippo_core.constraints import Constraint
-from hippo_core.domains import Choice, Domain, Integer, Stepped
+from hippo_core.domains import HORIZON, Choice, Domain, Horizon, Integer, Stepped
 from hippo_core.drawing import Entries, name_of
 from hippo_core.errors import InvalidStudy
 from hippo_core.kinds import is_branching
@@ -167,6 +167,8 @@ def _value(value: Any, place: str) -> Part:
 def _read_part(part: Part, value: Part, place: str) -> Draws:
     if isinstance(part, Choice):
         return _read_choice(part, value, place)
+    if isinstance(part, Horizon):
+        return {} if isinstance(value, Horizon) else {HORIZON: integer(value, place, 1)}
     if isinstance(part, Domain):
         return {name_of(part): _read_number(part, value, place)}
     if isinstance(part, Schedule):
@@ -239,7 +241,9 @@ def _merge(draws: Draws, further: Mapping[str, Scalar], place: str) -> None:
 
 
 def _draws(part: Part) -> bool:
-    return isinstance(part, Domain) or (isinstance(part, Schedule) and part.draws)
+    if isinstance(part, Schedule):
+        return any(_draws(each) for _, each in part.children())
+    return isinstance(part, Domain) and not isinstance(part, Horizon)
 
 
 def _equal(one: Part, other: Part) -> bool:

@@ -37,6 +37,13 @@ def count(least: int) -> Check:
     return check
 
 
+def count_or_share(value: Any, where: str) -> Any:
+    """An int from 0 on, or a float from 0 to 1, which is a share of the horizon; or a domain."""
+    if isinstance(value, float):
+        return fraction(value, where)
+    return value if isinstance(value, Domain) else arguments.integer(value, where, 0)
+
+
 def above_zero(value: Any, where: str) -> Any:
     """A number above 0."""
     found = number(value, where)
@@ -103,4 +110,37 @@ def piecewise(found: Arguments) -> None:
             "schedules.piecewise.values",
             f"needs one value more than there are milestones: {steps + 1}, not {values}",
             "values[0] holds from step 0, values[i] from milestones[i - 1] on.",
+        )
+
+
+def wsd_decay(decay: float, horizon: int) -> int:
+    """Steps of a decay: a float is a share of the horizon."""
+    return round(decay * horizon) if isinstance(decay, float) else decay
+
+
+def wsd_lengths(found: Arguments) -> tuple[int, int, int]:
+    """Steps of warm-up, of the stable part, which may be what the horizon leaves, and of the decay."""
+    warmup, decay = found["warmup"], found["decay"]
+    if "stable" in found:
+        return warmup, found["stable"], decay
+    horizon = found["horizon"]
+    steps = wsd_decay(decay, horizon)
+    return warmup, horizon - warmup - steps, steps
+
+
+def wsd(found: Arguments) -> None:
+    """That the stable part is what is written, or what the horizon leaves of itself."""
+    where = "schedules.wsd"
+    warmup, stable, decay = wsd_lengths(found)
+    if "stable" in found and isinstance(decay, float):
+        raise InvalidStudy(
+            f"{where}.decay",
+            f"{decay} is a share of the horizon, but the length follows from stable={stable}",
+            "Give decay in steps, or leave stable out.",
+        )
+    if stable < 0:
+        raise InvalidStudy(
+            where,
+            f"warmup {warmup} and decay {decay} are more steps than its horizon, {found['horizon']}",
+            "Give a longer horizon, or a shorter warmup or decay.",
         )

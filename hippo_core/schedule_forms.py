@@ -49,6 +49,7 @@ class Form:
         kind: The kind of its values; None: that of the values written in ``parts``.
         parts: The parameter that holds values, schedules or domains, or a list of them.
         relations: Checks what more than one argument must satisfy.
+        alternatives: The parameters of which just one is given.
     """
 
     checks: Mapping[str, Check]
@@ -57,6 +58,11 @@ class Form:
     kind: Kind | None = Kind.FLOAT
     parts: str | None = None
     relations: Callable[[Arguments], None] = lambda arguments: None
+    alternatives: tuple[str, ...] = ()
+
+    def needs(self, name: str, given: Arguments) -> bool:
+        """Whether a parameter is to be given beside others."""
+        return name not in self.alternatives or not any(each in given for each in self.alternatives)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +86,14 @@ class Schedule:
         """Checks the arguments that are not drawn, and their relations where none is."""
         form = FORMS[self.kind]
         where = f"schedules.{self.kind}"
-        plain = {name: check(self.arguments[name], f"{where}.{name}") for name, check in form.checks.items()}
+        chosen = [name for name in form.alternatives if name in self.arguments]
+        if len(chosen) > 1:
+            raise InvalidStudy(where, f"takes only one of {' and '.join(chosen)}", f"Leave {chosen[-1]} out.")
+        plain = {
+            name: check(self.arguments[name], f"{where}.{name}")
+            for name, check in form.checks.items()
+            if name in self.arguments
+        }
         object.__setattr__(self, "arguments", plain)
         object.__setattr__(self, "_stretches", {})
         object.__setattr__(self, "draws", any(_draws(value) for value in plain.values()))
@@ -142,6 +155,15 @@ def end(value: Any) -> int | None:
     return value.form.end(value.arguments) if isinstance(value, Schedule) else None
 
 
+def trunk(value: Any) -> int | None:
+    """Up to which step a schedule without domains is the same at any longer horizon; None: it has no horizon."""
+    if not isinstance(value, Schedule):
+        return None
+    if "horizon" in value.arguments:
+        return sum(checks.wsd_lengths(value.arguments)[:2])
+    return trunk(value.arguments["of"]) if value.kind == "rounded" else None
+
+
 def from_json(json: Mapping[str, Any], where: str) -> Schedule | Any:
     """The schedule of a JSON object with the key ``schedule``, whose arguments have been read already."""
     kind = json["schedule"]
@@ -155,7 +177,7 @@ def from_json(json: Mapping[str, Any], where: str) -> Schedule | Any:
         if name not in names:
             raise InvalidStudy(where, f"{kind} has no argument {name!r}", suggestion(name, names))
     for name in names:
-        if name not in given:
+        if name not in given and FORMS[kind].needs(name, given):
             raise InvalidStudy(where, f"{kind} needs the argument {name!r}")
     return Schedule(kind, given)
 
@@ -253,7 +275,7 @@ def _period(found: Arguments) -> int | None:
 
 
 def _end_of_wsd(found: Arguments) -> int | None:
-    return int(found["warmup"] + found["stable"] + found["decay"])
+    return sum(checks.wsd_lengths(found))
 
 
 def _end_of_part(name: str) -> Callable[[Arguments], int | None]:
@@ -318,11 +340,14 @@ FORMS: Mapping[str, Form] = {
             "peak": checks.number,
             "warmup": checks.count(0),
             "stable": checks.count(0),
-            "decay": checks.count(0),
+            "decay": checks.count_or_share,
             "final": checks.number,
+            "horizon": checks.count(1),
         },
         wsd,
         end=_end_of_wsd,
+        relations=checks.wsd,
+        alternatives=("stable", "horizon"),
     ),
     "table": Form(
         {"values": _rows},

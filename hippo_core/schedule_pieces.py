@@ -68,7 +68,7 @@ def multistep(found: Arguments) -> list[Piece]:
 def wsd(found: Arguments) -> list[Piece]:
     """Up, along, down, and then for ever what it came down to; phases without steps are left out."""
     peak, final = found["peak"], found["final"]
-    warmup, stable, decay = found["warmup"], found["stable"], found["decay"]
+    warmup, stable, decay = checks.wsd_lengths(found)
     parts: list[tuple[int, Formula]] = [
         (warmup, Ramp(0.0, peak, warmup)),
         (stable, Constant(peak)),

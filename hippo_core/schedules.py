@@ -11,7 +11,7 @@ from typing import Any
 
 from hippo_core import arguments
 from hippo_core.arguments import worded
-from hippo_core.domains import Domain
+from hippo_core.domains import Domain, Horizon
 from hippo_core.errors import InvalidStudy
 from hippo_core.schedule_forms import Schedule as Schedule
 from hippo_core.values import Scalar
@@ -167,15 +167,55 @@ def warmup(period: Count, after: Part, initial: Number = 0.0) -> Schedule:
     return Schedule("warmup", {"period": period, "after": after, "initial": initial})
 
 
-@worded("schedules.wsd", {"lr": "peak", "max_lr": "peak", "warmup_steps": "warmup", "min_lr": "final"})
-def wsd(peak: Number, warmup: Count, stable: Count, decay: Count, final: Number = 0.0) -> Schedule:
+@worded(
+    "schedules.wsd",
+    {
+        "lr": "peak",
+        "max_lr": "peak",
+        "warmup_steps": "warmup",
+        "min_lr": "final",
+        "total_steps": "horizon",
+        "decay_fraction": "decay, as a float",
+    },
+)
+def wsd(
+    peak: Number,
+    warmup: Count,
+    stable: Count | None = None,
+    decay: Count | float | None = None,
+    final: Number = 0.0,
+    horizon: Count | None = None,
+) -> Schedule:
     """Warm-up, stable, decay: trunks that many cool-downs can share.
 
     ``peak * (t + 1) / (warmup + 1)`` for t < warmup; ``peak`` for ``stable`` steps; then with u = t - warmup
     - stable < decay ``peak + (final - peak) * (u + 1) / (decay + 1)``; then ``final``. Each part may have no
     steps.
+
+    Args:
+        peak: The value of the stable part.
+        warmup: Steps.
+        stable: Steps. By default what the horizon leaves.
+        decay: Steps; or, as a float from 0 to 1, a share of the horizon.
+        final: What it comes down to.
+        horizon: The length of all parts together, in place of ``stable``. By default each of the study's ``horizons``.
     """
-    return Schedule("wsd", {"peak": peak, "warmup": warmup, "stable": stable, "decay": decay, "final": final})
+    where = "schedules.wsd"
+    if decay is None:
+        raise InvalidStudy(
+            where, "needs the argument 'decay'", "Give it in steps, or as a share of the horizon."
+        )
+    given = {
+        "peak": peak,
+        "warmup": warmup,
+        "stable": stable,
+        "decay": decay,
+        "final": final,
+        "horizon": horizon,
+    }
+    if stable is None and horizon is None:
+        given["horizon"] = Horizon()
+    return Schedule("wsd", {name: value for name, value in given.items() if value is not None})
 
 
 @worded("schedules.table")

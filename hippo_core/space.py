@@ -7,14 +7,14 @@ A space is kept in canonical form: nested dicts are flattened to names joined wi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, Self, TypeVar
 
 from hippo_core.arguments import worded
 from hippo_core.constraints import Constraint
 from hippo_core.constraints import constraint as constraint
-from hippo_core.domains import Domain, part_to_json
+from hippo_core.domains import HORIZON, Choice, Domain, Horizon, part_to_json
 from hippo_core.domains import choice as choice
 from hippo_core.domains import integer as integer
 from hippo_core.domains import logint as logint
@@ -31,7 +31,7 @@ from hippo_core.drawing import (
 )
 from hippo_core.errors import InvalidStudy
 from hippo_core.kinds import always_valid, kinds_of
-from hippo_core.schedule_forms import Part
+from hippo_core.schedule_forms import Part, Schedule
 from hippo_core.space_reading import part_from_json, read_space
 from hippo_core.values import Kind, Scalar
 
@@ -175,19 +175,26 @@ class Space:
         return [found[name] for name in sorted(found)]
 
     def checked(self, assignment: Assignment) -> dict[str, Scalar]:
-        """An assignment, in the order of drawing, if a trial may have it.
+        """An assignment, in the order of drawing, if a trial may have it; without its horizon, which is not drawn.
 
         Raises:
             InvalidStudy: A draw is missing, impossible or one too many, or the constraints are not satisfied.
         """
-        found = self.decide(lambda domain: _decided(domain, assignment))
+        found = self.decide(lambda domain: 1 if isinstance(domain, Horizon) else _decided(domain, assignment))
+        found.pop(HORIZON, None)
         for name in assignment:
-            if name not in found:
+            if name not in found and name != HORIZON:
                 raise InvalidStudy(f"assignment[{name!r}]", "the trial has no such draw")
         broken = self._broken(found)
         if broken is not None:
             raise InvalidStudy("assignment", f"does not satisfy {broken.expression!r}")
         return found
+
+    def at(self, horizon: int) -> Space:
+        """The same space where all trials are so long: one whose horizon is no draw any more."""
+        if HORIZON not in self.domains:
+            return self
+        return Space({name: _at(part, horizon) for name, part in self.entries.items()})
 
     def resolve(self, assignment: Assignment) -> dict[str, Part]:
         """The hyper-parameters of a trial: values and schedules without domains, by name, sorted.
@@ -207,3 +214,14 @@ def _decided(domain: Domain, assignment: Assignment) -> Scalar:
         drawn = assignment.get(name, "nothing")
         raise InvalidStudy(f"assignment[{name!r}]", f"{drawn!r} cannot be drawn")
     return assignment[name]
+
+
+def _at(part: Part, horizon: int) -> Part:
+    """A part with its horizon in the place of the domain."""
+    if isinstance(part, Horizon):
+        return horizon
+    if isinstance(part, Choice):
+        return replace(part, options=tuple(_at(each, horizon) for each in part.options))
+    if isinstance(part, Mapping):
+        return {name: _at(each, horizon) for name, each in part.items()}
+    return part.mapped(lambda _, each: _at(each, horizon)) if isinstance(part, Schedule) else part

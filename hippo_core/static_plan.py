@@ -127,13 +127,13 @@ def plan_studies(specs: Iterable[StudySpec]) -> StaticPlan:
         together = shared.setdefault(key, _Counting())
         first_values: dict[str, set[Any]] = {}
         for number in range(spec.distinct_trials(spec.max_trials)):
-            assignment = spec.point(number)
-            stop = spec.max_steps_of(assignment)
-            for repeat in range(spec.repeats):
-                sequence = spec.sequence(assignment, repeat)
-                for counting in (alone, together):
-                    counting.add(counting.plan.insert(sequence, stop), stop, is_trial=repeat == 0)
-            laws = spec.sequence(assignment).laws(0)
+            for assignment in spec.trials_of(spec.point(number)):
+                stop = spec.max_steps_of(assignment)
+                for repeat in range(spec.repeats):
+                    sequence = spec.sequence(assignment, repeat)
+                    for counting in (alone, together):
+                        counting.add(counting.plan.insert(sequence, stop), stop, is_trial=repeat == 0)
+            laws = spec.sequence(assignment).laws(0)  # at step 0 its horizons are one
             for name, law in zip(laws.names, laws.laws, strict=True):
                 first_values.setdefault(name, set()).add(law.typed_value(0))
         splits = {name: len(values) for name, values in sorted(first_values.items()) if len(values) > 1}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self, TypeVar
 
 from hippo_core import (
@@ -19,7 +19,7 @@ from hippo_core.arguments import suggestion
 from hippo_core.choosing import Chosen
 from hippo_core.differences import MOST_LINES, difference_lines
 from hippo_core.distinct import DistinctPoints, identity, may_repeat
-from hippo_core.domains import part_to_json
+from hippo_core.domains import HORIZON, part_to_json
 from hippo_core.endings import Ending
 from hippo_core.endings import changed as changed_endings
 from hippo_core.errors import InvalidStudy
@@ -27,6 +27,7 @@ from hippo_core.formulas import Constant
 from hippo_core.laws import Law, make
 from hippo_core.metric_constraints import MetricConstraint, Metrics
 from hippo_core.policies import Policy, PolicySpec, Values
+from hippo_core.policies.by_horizon import ByHorizon
 from hippo_core.policies.policy import Worth, round_up, worth
 from hippo_core.program import Program, canonical_json, require_int
 from hippo_core.repeats import seed_schedule
@@ -84,6 +85,9 @@ class StudySpec:
         endings: What ends it before all its trials have come to their end, in their order.
         constraints: What a state must keep to be feasible.
         repeats: How often each point is trained, with seeds of its own; it counts once in ``max_trials``.
+        horizons: How long trials are, ascending: each point gives one for each, and counts once in ``max_trials``.
+            Their schedules follow from it, and ``max_steps`` is the last of them. Empty: trials end as ``max_steps``
+            says.
         earlier: How many trials were drawn before the space or the sampler was edited last; no part of the content.
         chosen: How ``policies.auto()`` came to the sampler and the policy, where it did; no part of the content.
     """
@@ -104,11 +108,14 @@ class StudySpec:
     endings: tuple[Ending, ...] = ()
     constraints: tuple[MetricConstraint, ...] = ()
     repeats: int = 1
+    horizons: tuple[int, ...] = ()
     earlier: int = 0
     chosen: Chosen | None = None
+    _searched: list[StudySpec] = field(init=False, compare=False, repr=False, default_factory=list)
 
     def __post_init__(self) -> None:
         """Checks the study as a whole."""
+        object.__setattr__(self, "horizons", study_checks.horizons(self))
         object.__setattr__(self, "endings", endings.checked(self.endings))
         object.__setattr__(self, "constraints", metric_constraints.checked(self.constraints))
         study_checks.check_parts(self)
@@ -120,12 +127,36 @@ class StudySpec:
         """What the person who submits should know, though it is no error."""
         return study_warnings.warnings(self)
 
-    def build_policy(self, beside: int = 0) -> Policy:
-        """The policy at the beginning of the study, which has so many trials beside those of its sampler."""
+    @property
+    def searched(self) -> StudySpec:
+        """What a sampler searches: where there are horizons, the study of the longest one alone."""
+        if not self.horizons:
+            return self
+        if not self._searched:
+            longest = self.horizons[-1]
+            self._searched.append(replace(self, space=self.space.at(longest), horizons=()))
+        return self._searched[0]
+
+    def build_policy(self, beside: Mapping[int, int] | None = None, missing: int = 0) -> Policy:
+        """The policy at the beginning of the study.
+
+        Args:
+            beside: By horizon, or for 0 where there is none, how many trials there are beside ``max_trials``.
+            missing: How many points of a sampler that learns are not to come, as there are no more.
+        """
         maximize = tuple(objective.maximize for objective in self.objectives)
-        count = self.max_trials if self.sampler.learns else self.known_trials
-        policy = self.policy.build(maximize, self.program.evaluate_every, count + beside)
-        policy.searches(self.space, self.program.seed)
+
+        def build(horizon: int) -> Policy:
+            there = self.max_trials if self.sampler.learns else self.known_trials
+            count = there - missing + (beside or {}).get(horizon, 0)
+            return self.policy.build(maximize, self.program.evaluate_every, count)
+
+        policy = (
+            ByHorizon({self.rounded_up(each): build(each) for each in self.horizons})
+            if self.horizons
+            else build(0)
+        )
+        policy.searches(self.searched.space, self.program.seed)
         policy.compares(tuple(objective.metric for objective in self.objectives))
         return policy
 
@@ -162,7 +193,7 @@ class StudySpec:
         return worth(values, tuple(objective.maximize for objective in self.objectives))
 
     def point(self, number: int) -> Mapping[str, Scalar]:
-        """The assignment of trial ``number``, from 0: what is drawn for each domain.
+        """The assignment of point ``number``, from 0: what is drawn for each domain.
 
         First the initial points, then the sampler's, without any that is one and the same with one before. Of a sampler
         that learns it is a random stand-in: the trial's own point is known when it is proposed.
@@ -172,6 +203,8 @@ class StudySpec:
         """
         if number < len(self.initial):
             return self.initial[number]
+        if self.horizons:
+            return self.searched.point(number)
         place = number - len(self.initial)
         distinct = self._distinct()
         if distinct is None:
@@ -185,7 +218,9 @@ class StudySpec:
             ) from None
 
     def distinct_trials(self, most: int) -> int:
-        """How many trials there can be whose points are given or differ from all before; at most ``most``."""
+        """How many points there can be that are given or differ from all before; at most ``most``."""
+        if self.horizons:
+            return self.searched.distinct_trials(most)
         distinct, given = self._distinct(), len(self.initial)
         if distinct is None or most <= given:
             return most
@@ -193,6 +228,8 @@ class StudySpec:
 
     def identity(self, assignment: Assignment) -> Hashable:
         """Equal for points that are one and the same: whose trials have the same values at every step."""
+        if self.horizons:
+            return self.searched.identity(assignment)
         try:
             return identity(self.sequence(assignment), self.max_steps_of(assignment))
         except InvalidStudy:  # it cannot be trained
@@ -214,18 +251,27 @@ class StudySpec:
             ),
         )
 
+    def trials_of(self, point: Assignment) -> list[Assignment]:
+        """What the trials of a point have: one, or with horizons one for each, ascending."""
+        return [{**point, HORIZON: each} for each in self.horizons] or [point]
+
     def numbers(self, count: int) -> range:
         """Which of the first ``count`` trials' points can be told from their numbers.
 
         After an edit those of a grid are found among what is no trial yet: then all its points are looked at.
         """
         if self.earlier and self.sampler.enumerates:
-            return range(len(self.initial) + (self.sampler.count(self.space) or count))
+            return range(len(self.initial) + (self.sampler.count(self.searched.space) or count))
         return range(self.distinct_trials(count))
+
+    def trial(self, number: int) -> Assignment:
+        """What trial ``number``, from 0, has, where points were all known from the start: horizons fastest."""
+        point, which = divmod(number, max(1, len(self.horizons)))
+        return self.trials_of(self.point(point))[which]
 
     @property
     def known_trials(self) -> int:
-        """How many trials have points that are known beforehand: all, or those that a finite space has."""
+        """How many points are known beforehand: all, or those that a finite space has."""
         if self.sampler.learns:
             return min(len(self.initial), self.max_trials)
         return self.distinct_trials(self.max_trials)
@@ -250,8 +296,10 @@ class StudySpec:
 
     def sequence_of(self, hyperparameters: Mapping[str, Any], repeat: int = 0) -> Sequence:
         """A trial's schedules, given its hyper-parameters as :meth:`hyperparameters` gives them."""
-        parts = {name: part_from_json(part, f"space[{name!r}]") for name, part in hyperparameters.items()}
-        return self._sequence(parts, repeat)
+        return self._sequence(self._read(hyperparameters), repeat)
+
+    def _read(self, hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: part_from_json(part, f"space[{name!r}]") for name, part in hyperparameters.items()}
 
     def _sequence(self, parts: Mapping[str, Any], repeat: int) -> Sequence:
         stretches = {name: self._stretches(name, part) for name, part in parts.items()}
@@ -259,9 +307,24 @@ class StudySpec:
 
     def max_steps_of(self, assignment: Assignment) -> int:
         """How far a trial may be trained: a multiple of ``evaluate_every``."""
+        if self.horizons:
+            return self.rounded_up(horizon_of(assignment))
         if isinstance(self.max_steps, int):
-            return round_up(self.max_steps, self.program.evaluate_every)
-        return round_up(self.end_of(self.space.resolve(assignment)), self.program.evaluate_every)
+            return self.rounded_up(self.max_steps)
+        return self.rounded_up(self.end_of(self.space.resolve(assignment)))
+
+    def trunk(self, hyperparameters: Mapping[str, Any]) -> int:
+        """Up to which step a trial is the same at any longer horizon.
+
+        Args:
+            hyperparameters: As :meth:`hyperparameters` gives them.
+        """
+        parts = self._read(hyperparameters).values()
+        return min((each for each in map(schedule_forms.trunk, parts) if each is not None), default=0)
+
+    def rounded_up(self, step: int) -> int:
+        """The first step from there on that is evaluated."""
+        return round_up(step, self.program.evaluate_every)
 
     def differences(self, earlier: StudySpec, most: int = MOST_LINES) -> list[str]:
         """What differs from another study, as at most so many lines ``field: old -> new``; none: the content is
@@ -272,7 +335,7 @@ class StudySpec:
         return difference_lines(earlier._content(), self._content(), most)
 
     def extends(self, earlier: StudySpec) -> bool:
-        """Whether only ``max_trials`` or ``max_steps`` are larger, or the priority or the endings are others."""
+        """Whether it only has more trials, steps or horizons, or the priority or the endings are others."""
         same = replace(
             self,
             priority=earlier.priority,
@@ -281,10 +344,13 @@ class StudySpec:
             earlier=earlier.earlier,
             chosen=earlier.chosen,
         )
-        if isinstance(self.max_steps, int) and isinstance(earlier.max_steps, int) and self.policy.raisable:
+        fixed = self.horizons or earlier.horizons or not self.policy.raisable
+        if isinstance(self.max_steps, int) and isinstance(earlier.max_steps, int) and not fixed:
             if self.limit < earlier.limit:  # type: ignore[operator]
                 return False
             same = replace(same, max_steps=earlier.max_steps)
+        if self.horizons and earlier.horizons and set(self.horizons).issuperset(earlier.horizons):
+            same = replace(same, horizons=earlier.horizons, max_steps=earlier.max_steps)
         if self.max_trials < earlier.max_trials:
             return False
         return not replace(same, max_trials=earlier.max_trials).differences(earlier)
@@ -296,8 +362,11 @@ class StudySpec:
         max_steps: int | None = None,
         priority: int | None = None,
         endings: Iterable[Ending] = (),
+        horizons: Iterable[int] = (),
     ) -> StudySpec:
-        """The same study with other limits, endings or another priority; what is not given stays as it is.
+        """The same study with other limits, endings or another priority, or further horizons.
+
+        What is not given stays as it is.
 
         Raises:
             InvalidStudy: It would not be a valid study.
@@ -308,10 +377,23 @@ class StudySpec:
                 f"cannot be raised beside the policy {self.policy.name}, whose rungs follow from it",
                 "Submit the study under another name: it shares what was trained.",
             )
+        further = tuple(horizons)
+        if further and not self.horizons:
+            raise InvalidStudy(
+                "horizons",
+                "cannot be added: the study has none",
+                "Submit it with horizons under another name: it shares what was trained.",
+            )
+        if self.horizons:
+            if max_steps not in (None, self.max_steps):
+                raise InvalidStudy("max_steps", "follows from horizons", "Add a horizon instead.")
+            further = study_checks.sorted_horizons((*self.horizons, *further))
+            max_steps = further[-1]
         return replace(
             self,
             max_trials=self.max_trials if max_trials is None else max_trials,
             max_steps=self.max_steps if max_steps is None else max_steps,
+            horizons=further,
             priority=self.priority if priority is None else priority,
             endings=changed_endings(self.endings, endings),
         )
@@ -342,6 +424,7 @@ class StudySpec:
             "endings": [each.to_json() for each in self.endings],
             "constraints": [each.expression for each in self.constraints],
             "repeats": self.repeats,
+            "horizons": list(self.horizons),
             "earlier": self.earlier,
             "chosen": None if self.chosen is None else self.chosen.to_json(),
         }
@@ -355,7 +438,7 @@ class StudySpec:
         """
         if not isinstance(json, Mapping):
             raise InvalidStudy("study", f"must be a JSON object, not {json!r}")
-        known = [each.name for each in fields(cls)]
+        known = [each.name for each in fields(cls) if each.init]
         for key in json:
             if key not in known:
                 raise InvalidStudy(str(key), "is not known", suggestion(str(key), known))
@@ -404,6 +487,13 @@ class StudySpec:
             raise InvalidStudy(
                 f"space[{name!r}]", f"{error}, but the hyper-parameter is {kind.value}"
             ) from None
+
+
+def horizon_of(assignment: Assignment) -> int:
+    """How long a trial is among its study's horizons; 0: the study has none."""
+    found = assignment.get(HORIZON, 0)
+    assert isinstance(found, int)
+    return found
 
 
 def hyperparameters_of(space: Space, assignment: Assignment) -> dict[str, Any]:
@@ -458,6 +548,12 @@ def _initial(json: Any) -> tuple[Mapping[str, Scalar], ...]:
         raise InvalidStudy("initial", str(error)) from None
 
 
+def _horizons(json: Any) -> tuple[int, ...]:
+    if not isinstance(json, list | tuple):
+        raise InvalidStudy("horizons", f"must be a list of numbers of steps, not {json!r}")
+    return tuple(json)
+
+
 def _secrets(json: Any) -> tuple[str, ...]:
     if not isinstance(json, list | tuple):
         raise InvalidStudy("secrets", f"must be a list of names, not {json!r}")
@@ -476,4 +572,5 @@ READERS: Mapping[str, Callable[[Any], Any]] = {
     "endings": endings.from_json,
     "constraints": metric_constraints.checked,
     "chosen": Chosen.from_json,
+    "horizons": _horizons,
 }

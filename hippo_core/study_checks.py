@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from hippo_core import schedule_forms
 from hippo_core.arguments import suggestion
+from hippo_core.domains import HORIZON
 from hippo_core.endings import MaxTrainedSteps
 from hippo_core.errors import InvalidStudy
 from hippo_core.policies import PolicySpec
 from hippo_core.policies.own import OwnSpec
+from hippo_core.policies.population import PopulationSpec
 from hippo_core.program import canonical_json, require_int
 from hippo_core.repeats import MOST_REPEATS, SEED
 from hippo_core.samplers import Sampler
@@ -39,10 +43,80 @@ def check_parts(spec: StudySpec) -> None:
     if spec.program.kinds != spec.space.kinds:
         raise InvalidStudy("program.kinds", "do not agree with the space")
     _check_policy(spec.policy, spec.objectives)
+    if spec.horizons:
+        _check_horizons(spec)
+        return  # all else is what is searched, which is checked as a study of its own
     spec.policy.check_search(spec.space, spec.max_trials)
     _check_pair(spec.policy, spec.sampler)
     spec.policy.check(spec.limit, spec.program.evaluate_every)
     _check_sampler(spec)
+
+
+def horizons(spec: StudySpec) -> tuple[int, ...]:
+    """The horizons, ascending, if the study's space and max_steps go with them.
+
+    Raises:
+        InvalidStudy: One is no number of steps, or they contradict what else is given.
+    """
+    depends = HORIZON in spec.space.domains
+    if not spec.horizons:
+        if depends:
+            raise InvalidStudy(
+                "horizons",
+                "are missing: a schedules.wsd whose stable part is left out follows from them",
+                "Give horizons=[1000, 2000, 4000], or give wsd its stable part.",
+            )
+        return ()
+    found = sorted_horizons(spec.horizons)
+    if not depends:
+        raise InvalidStudy(
+            "horizons",
+            "no schedule of the space follows from them",
+            "Write schedules.wsd(peak=..., warmup=..., decay=...) without stable, or leave horizons out.",
+        )
+    if spec.max_steps != found[-1]:
+        shown = f"end_of({spec.max_steps.name!r})" if isinstance(spec.max_steps, EndOf) else spec.max_steps
+        raise InvalidStudy(
+            "max_steps",
+            f"{shown} contradicts horizons, the longest of which is {found[-1]}",
+            "Leave max_steps out: it follows from horizons.",
+        )
+    return found
+
+
+def sorted_horizons(given: Iterable[int]) -> tuple[int, ...]:
+    """Horizons ascending, each once.
+
+    Raises:
+        InvalidStudy: One is no number of steps.
+    """
+    found = set()
+    for each in given:
+        found.add(require_int(each, "horizons", 1, "Each is a number of steps."))
+        if each > LARGEST_STEP:
+            raise InvalidStudy("horizons", f"must be at most {LARGEST_STEP}, not {each}")
+    return tuple(sorted(found))
+
+
+def _check_horizons(spec: StudySpec) -> None:
+    """Refuses horizons that are one, and policies that cannot be asked for each horizon by itself."""
+    every = spec.program.evaluate_every
+    for one, other in pairwise(spec.horizons):
+        if spec.rounded_up(one) == spec.rounded_up(other):
+            raise InvalidStudy(
+                "horizons",
+                f"{one} and {other} are both evaluated at step {spec.rounded_up(one)}, for evaluate_every={every}",
+                "Leave one of them out.",
+            )
+    if spec.policy.proposes or isinstance(spec.policy, PopulationSpec | OwnSpec):
+        raise InvalidStudy(
+            "policy",
+            f"{spec.policy.name} has one length for all trials, and the study has {len(spec.horizons)} horizons",
+            "Use policies.asha() or policies.full(), or leave horizons out.",
+        )
+    for each in spec.horizons:
+        spec.policy.check(spec.rounded_up(each), every)
+    spec.searched  # noqa: B018 - made here, where it is checked
 
 
 def _check_name(name: Any) -> None:
@@ -216,9 +290,16 @@ def check_points(spec: StudySpec) -> None:
 
 def check_point(spec: StudySpec, assignment: Assignment, whose: str) -> None:
     """Refuses a point with which no trial can be trained; ``whose`` says in words which point it is."""
+    for each in spec.trials_of(assignment):
+        _check_trial(spec, each, whose)
+
+
+def _check_trial(spec: StudySpec, assignment: Assignment, whose: str) -> None:
     try:
         steps = spec.max_steps_of(assignment)
         found = spec.sequence(assignment).first_not_finite(steps)
+        if spec.horizons:
+            _check_ends(spec, assignment)
     except InvalidStudy as error:
         if not assignment:
             raise
@@ -233,3 +314,17 @@ def check_point(spec: StudySpec, assignment: Assignment, whose: str) -> None:
             f"is {value} at step {step}{f' of {whose}' if whose else ''}",
             "Values must be finite at every step up to max_steps.",
         )
+
+
+def _check_ends(spec: StudySpec, assignment: Assignment) -> None:
+    """Refuses schedules that end at another step than their trial: a cosine, say, beside horizons."""
+    horizon = assignment[HORIZON]
+    for name, part in spec.space.resolve(assignment).items():
+        end = schedule_forms.end(part)
+        if end not in (None, horizon):
+            raise InvalidStudy(
+                f"space[{name!r}]",
+                f"the schedule {part.kind} ends at step {end}, where the horizon is {horizon}",
+                "Write schedules.wsd without stable, which follows from the horizon; or a schedule without an end, "
+                "such as schedules.piecewise([..., last], milestones=[...]).",
+            )

@@ -21,7 +21,11 @@ def warnings(spec: StudySpec) -> tuple[str, ...]:
     """What the person who submits should know, though it is no error."""
     every = spec.program.evaluate_every
     found = []
-    if isinstance(spec.max_steps, int) and spec.max_steps % every:
+    if spec.horizons:
+        moved = [f"{each} -> {round_up(each, every)}" for each in spec.horizons if each % every]
+        if moved:
+            found.append(f"horizons are rounded up for evaluate_every={every}: {', '.join(moved)}")
+    elif isinstance(spec.max_steps, int) and spec.max_steps % every:
         rounded = round_up(spec.max_steps, every)
         found.append(f"max_steps={spec.max_steps} is rounded up to {rounded}, for evaluate_every={every}")
     if isinstance(spec.max_steps, EndOf) and every > 1:

@@ -50,6 +50,7 @@ def study(
         trial_counts=dict(view.trial_counts),
         best_trial=best[0] if best else None,
         best_trials=best,
+        best_by_horizon=[trial(each) for each in view.best_by_horizon],
         savings=_savings(view.savings),
         create_time=timestamp(created),
         end_time=timestamp(ended),
@@ -83,6 +84,7 @@ def trial(view: TrialView) -> study_pb2.Trial:
         parent=view.parent,
         forked_at=view.forked_at,
         instead_of=view.instead_of,
+        horizon=view.horizon,
     )
 
 

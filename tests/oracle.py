@@ -26,7 +26,10 @@ def raw(schedule, t):
             return float(s["initial"]) + (float(first) - float(s["initial"])) * (t + 1) / (p + 1)
         return raw(s["after"], t - p)
     if name == "wsd":
-        peak, final, w, k, d = float(s["peak"]), float(s["final"]), s["warmup"], s["stable"], s["decay"]
+        peak, final, w, d = float(s["peak"]), float(s["final"]), s["warmup"], s["decay"]
+        if "horizon" in s:
+            d = round(d * s["horizon"]) if isinstance(d, float) else d
+        k = s["stable"] if "stable" in s else s["horizon"] - w - d
         if t < w:
             return peak * (t + 1) / (w + 1)
         if t < w + k:

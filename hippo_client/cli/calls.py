@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -133,6 +133,7 @@ def extend(
     max_steps: int | None,
     priority: int | None,
     endings_json: str,
+    horizons: Sequence[int] = (),
 ) -> study_pb2.Study:
     """Raise or change what is given."""
     request = study_pb2.ExtendStudyRequest(
@@ -142,6 +143,7 @@ def extend(
         max_steps=max_steps,
         priority=priority,
         endings_json=endings_json,
+        horizons=horizons,
     )
     return client.connection.studies.ExtendStudy(request).study
 

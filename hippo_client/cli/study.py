@@ -192,6 +192,13 @@ def stop(name: str, as_json: bool) -> None:
 @name_argument
 @click.option("--max-trials", type=WholeNumber(1), help="How many trials in all.")
 @click.option("--max-steps", type=WholeNumber(1), help="How far any one trial may be trained in all.")
+@click.option(
+    "--horizon",
+    "horizons",
+    type=WholeNumber(1),
+    multiple=True,
+    help="A further length, at which every point is tried, too; may be repeated.",
+)
 @click.option("--priority", type=int, help="Higher ones are trained first.")
 @click.option("--timeout-hours", type=float, help="End it when it has been running for so long in all.")
 @click.option("--max-slot-hours", type=float, help="End it when so many slot hours are used in all.")
@@ -206,6 +213,7 @@ def extend(
     name: str,
     max_trials: int | None,
     max_steps: int | None,
+    horizons: tuple[int, ...],
     priority: int | None,
     timeout_hours: float | None,
     max_slot_hours: float | None,
@@ -215,8 +223,8 @@ def extend(
 ) -> None:
     """Raise a study's limits, or set endings.
 
-    An ended study is taken up again by a larger --max-trials or --max-steps, and by a change of the ending that ended
-    it. Other endings are changed in the study file, which is submitted again.
+    An ended study is taken up again by a larger --max-trials or --max-steps, by a further --horizon, and by a change of
+    the ending that ended it. Other endings are changed in the study file, which is submitted again.
     """
     from hippo_client.cli import calls
     from hippo_client.cli.extension import extension_in_words
@@ -229,15 +237,15 @@ def extend(
         "target": target,
     }
     changed = [endings.ENDINGS[word](value).to_json() for word, value in given.items() if value is not None]
-    if max_trials is None and max_steps is None and priority is None and not changed:
+    if max_trials is None and max_steps is None and priority is None and not changed and not horizons:
         raise click.UsageError(
-            "Nothing to change: give --max-trials, --max-steps, --priority, --timeout-hours, --max-slot-hours, "
-            "--max-trained-steps or --target."
+            "Nothing to change: give --max-trials, --max-steps, --horizon, --priority, --timeout-hours, "
+            "--max-slot-hours, --max-trained-steps or --target."
         )
     endings_json = json.dumps(changed) if changed else ""
     with connect() as client:
         before = calls.get_study(client, name)
-        extended = calls.extend(client, name, max_trials, max_steps, priority, endings_json)
+        extended = calls.extend(client, name, max_trials, max_steps, priority, endings_json, horizons)
     words = extension_in_words(before, extended)
     if words:
         say(words)

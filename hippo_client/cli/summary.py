@@ -37,10 +37,14 @@ def trial_lines(trial: study_pb2.Trial, indent: str = "  ") -> list[str]:
 def _headline(study: study_pb2.Study) -> str:
     by_state = {state.value: study.trial_counts.get(state.value, 0) for state in TrialState}
     count = sum(by_state.values())
-    beside = count - json.loads(study.spec_json or "{}").get("max_trials", count)
+    spec = json.loads(study.spec_json or "{}")
+    horizons = len(spec.get("horizons", ()))
+    beside = count - spec.get("max_trials", count) * max(1, horizons)
     total = plural(count, "trial")
+    if horizons:
+        total = f"{total} at {plural(horizons, 'horizon')}"
     if beside > 0:
-        total = f"{total}, {beside} of them beside max_trials={count - beside}"
+        total = f"{total}, {beside} of them beside max_trials={spec['max_trials']}"
     headline = f"Study {study.name} {study_state(study).value}: {total}, {counts(by_state)}."
     return "\n".join(filter(None, [headline, reason_words(study), choice_in_words(study)]))
 
@@ -62,17 +66,24 @@ def _changes(study: study_pb2.Study) -> str:
 def _best(study: study_pb2.Study) -> str:
     if not study.HasField("best_trial"):
         return ""
+    if study.best_by_horizon:
+        told = [_told(f"Best at horizon {best.horizon}", best) for best in study.best_by_horizon]
+        return "\n".join(told)
     front = pareto_front(study)
     if front is not None:
         return "\n".join(_front(study, front))
-    best = study.best_trial
+    return _told(_title(study), study.best_trial)
+
+
+def _told(word: str, best: study_pb2.Trial) -> str:
+    """A trial with its metrics and hyper-parameters."""
     spread = metrics_json(best.spread)
     metrics = ", ".join(
         f"{name} {measured(value, spread.get(name))}" for name, value in metrics_json(best.metrics).items()
     )
     feasible = feasibility(best)
     found = f"trial {best.number} at step {best.step}, {metrics}{f'; {feasible}' if feasible else ''}"
-    return "\n".join([f"{_title(study)}: {found}", *trial_lines(best)])
+    return "\n".join([f"{word}: {found}", *trial_lines(best)])
 
 
 def _title(study: study_pb2.Study) -> str:

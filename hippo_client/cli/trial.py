@@ -69,7 +69,7 @@ def show(name: str, number: int, as_json: bool) -> None:
 @name_argument
 @json_option
 def best(name: str, as_json: bool) -> None:
-    """Show a study's best trial; with several objectives the Pareto front."""
+    """Show a study's best trial; with several objectives the Pareto front, with several horizons the best of each."""
     from hippo_client.cli import calls
     from hippo_client.cli.picture import pareto_front
     from hippo_client.results import trial_json
@@ -82,7 +82,9 @@ def best(name: str, as_json: bool) -> None:
                 f"`hippo study show {name}` tells its state.",
             )
         front = pareto_front(study)
-        if front is not None:
+        if study.best_by_horizon:
+            _print_front(study, study.best_by_horizon, as_json, "best_by_horizon")
+        elif front is not None:
             _print_front(study, front, as_json)
         elif as_json:
             print_json(trial_json(study.best_trial))
@@ -90,13 +92,15 @@ def best(name: str, as_json: bool) -> None:
             _print_detail(calls.get_trial(client, name, study.best_trial.number))
 
 
-def _print_front(study: study_pb2.Study, front: Sequence[study_pb2.Trial], as_json: bool) -> None:
+def _print_front(
+    study: study_pb2.Study, front: Sequence[study_pb2.Trial], as_json: bool, word: str = "best_trials"
+) -> None:
     from hippo_client.cli.tables import print_table
     from hippo_client.cli.trial_table import trial_columns
     from hippo_client.results import trial_json
 
     if as_json:
-        print_json({"best_trials": [trial_json(each) for each in front]})
+        print_json({word: [trial_json(each) for each in front]})
         return
     print_table(
         trial_columns(study, front, exact=not is_read_by_a_person()),

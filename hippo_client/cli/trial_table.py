@@ -26,6 +26,7 @@ def trial_columns(study: study_pb2.Study, trials: Sequence[study_pb2.Trial], *, 
     fixed = [
         Column(heading="TRIAL", cells=[str(trial.number) for trial in trials], right=True),
         Column(heading="STATE", cells=[trial_state(trial).value for trial in trials]),
+        *_horizons(trials),
         Column(heading="STEP", cells=[str(trial.step) for trial in trials], right=True),
     ]
     objectives = [each["metric"] for each in json.loads(study.spec_json)["objectives"]]
@@ -40,6 +41,13 @@ def trial_columns(study: study_pb2.Study, trials: Sequence[study_pb2.Trial], *, 
         *metrics.values(),
         *_hyperparameters(trials, exact, varying=False),
     ]
+
+
+def _horizons(trials: Sequence[study_pb2.Trial]) -> list[Column]:
+    """How long trials are, where their study has horizons."""
+    if not any(trial.HasField("horizon") for trial in trials):
+        return []
+    return [Column(heading="HORIZON", cells=[str(trial.horizon) for trial in trials], right=True)]
 
 
 def _metric(name: str, trials: Sequence[study_pb2.Trial], exact: bool) -> Column:

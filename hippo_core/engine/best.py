@@ -19,8 +19,21 @@ from hippo_core.policies.policy import Worth
 
 
 def best_trials(study: Study) -> list[Trial]:
-    """The best trials, the very best first; the lower number first among equals."""
-    trials = study.trials.values()
+    """The best trials, the very best first; the lower number first among equals. Of horizons, of the longest one."""
+    return _best_of(study, [trial for trial in study.trials.values() if study.is_learned_from(trial)])
+
+
+def best_by_horizon(study: Study) -> dict[int, list[Trial]]:
+    """The best trials of each horizon, ascending; nothing for one where none has a value."""
+    found = {}
+    for horizon in study.spec.horizons:
+        best = _best_of(study, [trial for trial in study.trials.values() if trial.horizon == horizon])
+        if best:
+            found[horizon] = best
+    return found
+
+
+def _best_of(study: Study, trials: list[Trial]) -> list[Trial]:
     completed = [trial for trial in trials if trial.state is TrialState.COMPLETED]
     if any(worth_of(study, trial) is not None for trial in completed):
         return _best(study, completed)

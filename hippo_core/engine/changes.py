@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from hippo_core.choosing import choose
 from hippo_core.differences import difference_lines
+from hippo_core.domains import HORIZON
 from hippo_core.engine.commands import EditStudy, ExtendStudy
-from hippo_core.engine.creation import create_trial
+from hippo_core.engine.creation import create_further_horizons, create_point
 from hippo_core.engine.decision import Decision
 from hippo_core.engine.endings import end_if_there, is_unfinished, require_none
 from hippo_core.engine.environments import known_slots
@@ -22,7 +24,6 @@ from hippo_core.engine.events import (
     EndingLifted,
     StudyChanged,
     StudyStateChanged,
-    TrialCreated,
     TrialLimited,
     TrialStateChanged,
 )
@@ -59,7 +60,7 @@ class Edited:
 
 
 def extend(decision: Decision, command: ExtendStudy) -> None:
-    """Raises max_trials or max_steps, or changes endings or the priority."""
+    """Raises max_trials or max_steps, adds horizons, or changes endings or the priority."""
     study = find_study(decision.state, command.project, command.name)
     spec = study.spec
     _raised("max_trials", command.max_trials, spec.max_trials)
@@ -74,6 +75,7 @@ def extend(decision: Decision, command: ExtendStudy) -> None:
         max_steps=command.max_steps,
         priority=command.priority,
         endings=command.endings,
+        horizons=command.horizons,
     )
     if changed.differences(spec):
         change(decision, study, changed)
@@ -162,6 +164,12 @@ def _check(study: Study, spec: StudySpec) -> None:
         )
     _check_kinds(before, spec)
     _check_pair(before, spec)
+    if not set(spec.horizons).issuperset(before.horizons) or bool(spec.horizons) != bool(before.horizons):
+        raise InvalidStudy(
+            "horizons",
+            f"are {list(spec.horizons)}, and the study's are {list(before.horizons)}: they can only be added to",
+            "Submit it as another study, under another name; what is equal is shared.",
+        )
     if spec.repeats != before.repeats:
         raise InvalidStudy(
             "repeats",
@@ -195,10 +203,10 @@ def _check(study: Study, spec: StudySpec) -> None:
 def _check_initial(study: Study, spec: StudySpec) -> None:
     """Refuses points to try first that are no trials: an edit makes none of them."""
     before = study.spec
-    first = [hyperparameters_of(before.space, point) for point in before.initial]
+    first = [_hyperparameters(before, point, before) for point in before.initial]
     further = [
         point
-        for point in (hyperparameters_of(spec.space, each) for each in spec.initial)
+        for point in (_hyperparameters(spec, each, before) for each in spec.initial)
         if point not in first
     ]
     if not further:
@@ -210,6 +218,12 @@ def _check_initial(study: Study, spec: StudySpec) -> None:
             "has a point that it had not when the study was submitted, and that is no trial",
             f"Leave it out; `hippo study enqueue {before.name}` tries a point at any time.",
         )
+
+
+def _hyperparameters(spec: StudySpec, point: Assignment, before: StudySpec) -> dict[str, Any]:
+    """Those at a point, of the longest trial that it has in the study that is there."""
+    horizon = {HORIZON: before.horizons[-1]} if before.horizons else {}
+    return hyperparameters_of(spec.space, {**point, **horizon})
 
 
 def _check_pair(before: StudySpec, spec: StudySpec) -> None:
@@ -275,7 +289,7 @@ def change(decision: Decision, study: Study, spec: StudySpec) -> None:
     decision.emit(StudyChanged(study=study.id, spec=spec.to_json(), differences=_lines(spec, before)))
     if drawn_otherwise(before, spec):
         renew(decision, study)
-    if further:
+    if further and not spec.horizons:
         _raise_limits(decision, study)
     if taken_up:
         if study.ending:
@@ -285,6 +299,7 @@ def change(decision: Decision, study: Study, spec: StudySpec) -> None:
         for trial in list(study.branches()):
             if is_unfinished(study, trial):
                 open_request(decision, study, trial, trial.asked, TAKEN_UP)
+    create_further_horizons(decision, study, before)
     create_trials(decision, study, points)
     decision.volatile.reopened[study.id] = None
     end_if_there(decision, study)
@@ -293,7 +308,8 @@ def change(decision: Decision, study: Study, spec: StudySpec) -> None:
 def _goes_further(study: Study, spec: StudySpec, points: bool) -> bool:
     """Whether there is more to train: trials, the given points among them, or steps."""
     before = study.spec
-    return spec.max_trials > before.max_trials or spec.max_steps != before.max_steps or points
+    longer = spec.max_steps != before.max_steps or spec.horizons != before.horizons
+    return spec.max_trials > before.max_trials or longer or points
 
 
 def _takes_up(study: Study, spec: StudySpec, points: bool) -> bool:
@@ -314,15 +330,7 @@ def _frees(study: Study, spec: StudySpec) -> bool:
 def create_trials(decision: Decision, study: Study, points: Iterable[Assignment]) -> None:
     """Creates trials whose points are known; a sampler that learns is asked for further ones later."""
     for point in points:
-        create_trial(
-            decision,
-            TrialCreated(
-                study=study.id,
-                trial=len(study.trials),
-                assignment=dict(point),
-                max_steps=study.spec.max_steps_of(point),
-            ),
-        )
+        create_point(decision, study, point)
 
 
 def _release_trials(decision: Decision, study: Study) -> None:

@@ -62,6 +62,7 @@ class ExtendStudy:
     max_steps: int | None = None
     priority: int | None = None
     endings: tuple[Ending, ...] = ()  #: each in place of the one of its kind
+    horizons: tuple[int, ...] = ()  #: in all; those that are there already need not be among them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -115,7 +115,7 @@ def question(state: EngineState, study: Study, known: int) -> PolicyQuestion:
     assert isinstance(spec.policy, OwnSpec)
     asked = Answered(
         mark=len(study.history),
-        max_trials=spec.max_trials + study.beside,
+        max_trials=spec.max_trials + study.beside.get(0, 0),
         finish=not (study.open or study.unproposed),
     )
     ends = [*study.answers, asked]

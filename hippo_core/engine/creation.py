@@ -1,12 +1,18 @@
-"""Creating trials, each with its repeats."""
+"""Creating trials: those of a point, and each with its repeats."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
+from hippo_core.domains import HORIZON
 from hippo_core.engine.decision import Decision
 from hippo_core.engine.events import TrialCreated
+from hippo_core.engine.state import Study
 from hippo_core.repeats import number_of
+from hippo_core.space import Assignment
+from hippo_core.study import StudySpec
 
 
 def create_trial(decision: Decision, event: TrialCreated) -> None:
@@ -14,3 +20,44 @@ def create_trial(decision: Decision, event: TrialCreated) -> None:
     decision.emit(event)
     for repeat in range(1, decision.state.studies[event.study].spec.repeats):
         decision.emit(replace(event, trial=number_of(event.trial, repeat), notes={}))
+
+
+def create_point(
+    decision: Decision,
+    study: Study,
+    point: Assignment,
+    notes: Mapping[str, Any] | None = None,
+    *,
+    enqueued: bool = False,
+) -> None:
+    """Creates the next trials of a study, those of a point: one, or one for each horizon."""
+    for assignment in study.spec.trials_of(point):
+        _create(decision, study, assignment, notes or {}, enqueued=enqueued)
+
+
+def _create(
+    decision: Decision, study: Study, assignment: Assignment, notes: Mapping[str, Any], *, enqueued: bool
+) -> None:
+    create_trial(
+        decision,
+        TrialCreated(
+            study=study.id,
+            trial=len(study.trials),
+            assignment=dict(assignment),
+            max_steps=study.spec.max_steps_of(assignment),
+            notes=notes,
+            enqueued=enqueued,
+        ),
+    )
+
+
+def create_further_horizons(decision: Decision, study: Study, before: StudySpec) -> None:
+    """Creates the trials of the points that there are at the horizons that were added."""
+    further = [each for each in study.spec.horizons if each not in before.horizons]
+    there = [trial for trial in study.trials.values() if trial.fork is None]
+    for trial in there if further else ():
+        if trial.horizon != before.horizons[0] or trial.point is None:
+            continue
+        for horizon in further:
+            point = {**trial.point, HORIZON: horizon}
+            _create(decision, study, point, trial.notes, enqueued=trial.enqueued)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from hippo_core.engine.commands import EnqueueTrial
-from hippo_core.engine.creation import create_trial
+from hippo_core.engine.creation import create_point
 from hippo_core.engine.decision import Decision
 from hippo_core.engine.endings import require_search
-from hippo_core.engine.events import StudyStateChanged, TrialCreated
+from hippo_core.engine.events import StudyStateChanged
 from hippo_core.engine.lookup import find_study
 from hippo_core.engine.state import Study, Trial
 from hippo_core.engine.states import ENDED_STUDY_STATES, StudyState
@@ -37,17 +37,8 @@ def enqueue(decision: Decision, command: EnqueueTrial) -> int:
     if study.spec.sampler.learns:
         _require_room(study)
     number = len(study.trials)
-    create_trial(
-        decision,
-        TrialCreated(
-            study=study.id,
-            trial=number,
-            assignment=point,
-            max_steps=study.spec.max_steps_of(point),
-            notes={"ask": command.ask} if command.ask else {},
-            enqueued=True,
-        ),
-    )
+    notes = {"ask": command.ask} if command.ask else {}
+    create_point(decision, study, point, notes, enqueued=True)
     if study.state in ENDED_STUDY_STATES:
         decision.emit(StudyStateChanged(study=study.id, state=StudyState.RUNNING, reason=""))
     return number

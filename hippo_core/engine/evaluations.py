@@ -225,10 +225,9 @@ def begin_history(study: Study) -> None:
     """
     ended = ended_for_policy(study)
     study.history = []
-    study.beside, study.forks = (
-        study.beside + study.forks,
-        0,
-    )  # another policy's forks are trials like any other
+    if study.forks:  # another policy's forks are trials like any other; beside horizons no policy forks
+        study.beside[0] = study.beside.get(0, 0) + study.forks
+        study.forks = 0
     for trial in study.branches():
         trial.asked = trial.led = trial.told = 0
     for number in sorted(study.trials):
@@ -247,7 +246,7 @@ def begin_history(study: Study) -> None:
 def renew_policy(state: EngineState, study: Study) -> None:
     """Makes a policy from the study's specification and history; what was judged is told it, and not judged again."""
     missing = study.room if study.exhausted else 0
-    study.policy = study.spec.build_policy(study.beside - missing)
+    study.policy = study.spec.build_policy(study.beside, missing)
     study.outdated = False
     watches = study.policy.watches
     judged = {number: trial.told for number, trial in study.trials.items()}

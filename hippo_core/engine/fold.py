@@ -302,12 +302,14 @@ def _apply_trial(state: EngineState, event: TrialEvent) -> None:
             if repeat or probe:
                 return
             fork = event.fork
+            horizon = trials[event.trial].horizon
             if fork is not None and "instead_of" in fork:
                 study.forks += 1
             elif fork is not None or (event.enqueued and not study.spec.sampler.learns):
-                study.beside += 1
+                study.beside[horizon] = study.beside.get(horizon, 0) + 1
                 renew_policy(state, study)  # there is one more trial to wait for
             else:
+                study.points[horizon] = study.points.get(horizon, 0) + 1
                 study.proposal = None
                 if study.exhausted:
                     renew_policy(state, study)  # a user's, beside the points of the space

@@ -30,7 +30,8 @@ def fork_trial(decision: Decision, command: ForkTrial) -> int:
     require_search(study)
     at = require_int(command.at, "at", 0)
     hyperparameters = forking.fork(study.spec, study.hyperparameters(parent), at, command.hyperparameters)
-    limit = max(forking.end_of(study.spec, hyperparameters), parent.limit)
+    ends = 0 if study.spec.horizons else forking.end_of(study.spec, hyperparameters)
+    limit = max(ends, parent.limit)
     if at >= limit:
         remedy = f"Fork below it, or let the trial go further first (hippo trial extend {study.name})."
         raise InvalidStudy("at", f"{at} is not below step {limit}, at which training ends", remedy)

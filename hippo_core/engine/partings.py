@@ -4,11 +4,15 @@ A trial of a policy that promotes has its place in the plan only as far as it wa
 through the same steps would pass by the state at which their values part, and should the first one be promoted later,
 the way there would be trained again. So that state is noted for every trial that has not ended, as far as the plan has
 nodes; it is saved where a path goes through it, as is the state at which a path leaves the node before.
+
+Where a study has horizons, a longer one may be added later, whose trials go on from where those of the longest begin to
+decay: that state is noted, too.
 """
 
 from __future__ import annotations
 
 from hippo_core.engine.state import EngineState, Study, Trial
+from hippo_core.lease import State
 from hippo_core.plan import Node
 
 
@@ -18,8 +22,22 @@ def note_parting(state: EngineState, study: Study, trial: Trial) -> None:
     if _still_holds(state, trial, leaf):
         return
     forget_parting(state, study, trial)
-    if leaf is not None and leaf.plan == study.plan and trial.asked < trial.limit:
+    if leaf is None or leaf.plan != study.plan:
+        return
+    if trial.asked < trial.limit:
         _place(state, study, trial, leaf)
+    elif trial.target is not None:
+        end = end_of_trunk(study, trial, leaf, trial.target)
+        if end is not None:
+            _note(state, study, trial, end)
+
+
+def end_of_trunk(study: Study, trial: Trial, leaf: Node, upto: int) -> State | None:
+    """The state that a trial of the longest horizon has in common with any longer one, where that lies below a step."""
+    if not study.spec.horizons or not study.is_learned_from(trial):
+        return None
+    end = study.spec.trunk(study.hyperparameters(trial))
+    return (leaf.owner(end).id, end) if 0 < end < upto else None
 
 
 def forget_parting(state: EngineState, study: Study, trial: Trial) -> None:
@@ -57,5 +75,9 @@ def _still_holds(state: EngineState, trial: Trial, leaf: Node | None) -> bool:
 
 def _place(state: EngineState, study: Study, trial: Trial, start: Node) -> None:
     node, leave = state.plans[start.plan].plan.descend(start, trial.sequence, trial.limit)
-    trial.parting = (node.id, trial.limit if leave is None else leave)
-    state.tree_of(node).add_parting(trial.parting, (study.id, trial.number))
+    _note(state, study, trial, (node.id, trial.limit if leave is None else leave))
+
+
+def _note(state: EngineState, study: Study, trial: Trial, parting: State) -> None:
+    trial.parting = parting
+    state.tree_of(state.nodes[parting[0]]).add_parting(parting, (study.id, trial.number))

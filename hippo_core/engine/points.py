@@ -7,12 +7,13 @@ try it again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain, count, islice, takewhile
 
 from hippo_core.distinct import identity
-from hippo_core.engine.state import Study
+from hippo_core.domains import HORIZON
+from hippo_core.engine.state import Study, Trial
 from hippo_core.errors import InvalidStudy
 from hippo_core.points import read_point
 from hippo_core.program import canonical_json
@@ -33,17 +34,14 @@ def points_in(space: Space, study: Study) -> dict[int, Assignment | None]:
         if trial.fork is None:
             if id(trial.space) not in equal:
                 equal[id(trial.space)] = trial.space == space
-            found[trial.number] = (
-                trial.assignment
-                if equal[id(trial.space)]
-                else _read(space, hyperparameters_of(trial.space, trial.assignment))
-            )
+            found[trial.number] = trial.assignment if equal[id(trial.space)] else _read(space, trial)
     return found
 
 
-def _read(space: Space, hyperparameters: Mapping[str, object]) -> Assignment | None:
+def _read(space: Space, trial: Trial) -> Assignment | None:
+    horizon = {HORIZON: trial.horizon} if trial.horizon else {}
     try:
-        return read_point(space, hyperparameters, "trial")
+        return {**read_point(space, hyperparameters_of(trial.space, trial.assignment), "trial"), **horizon}
     except InvalidStudy:
         return None
 
@@ -56,12 +54,12 @@ def continued(study: Study, spec: StudySpec) -> StudySpec:
     earlier = study.drawn if drawn_otherwise(spec, study.spec) else study.spec.earlier
     max_trials = spec.max_trials
     if earlier and spec.sampler.enumerates and max_trials == _whole_grid(spec):
-        max_trials = study.drawn + sum(1 for _ in _untried(study, spec.space))
+        max_trials = study.drawn + sum(1 for _ in _untried(study, spec.searched.space))
     return replace(spec, earlier=earlier, max_trials=max_trials)
 
 
 def _whole_grid(spec: StudySpec) -> int:
-    return len(spec.initial) + (spec.sampler.count(spec.space) or 0)
+    return len(spec.initial) + (spec.sampler.count(spec.searched.space) or 0)
 
 
 def tried_points(study: Study) -> set[str]:
@@ -110,7 +108,7 @@ def further_points(study: Study, spec: StudySpec) -> list[Assignment]:
         return [spec.point(place) for place in range(study.drawn, study.drawn + lacking)]
     if not spec.sampler.enumerates:
         return list(islice(_undrawn(study, spec), lacking))
-    found = list(islice(_untried(study, spec.space), lacking))
+    found = list(islice(_untried(study, spec.searched.space), lacking))
     if len(found) < lacking:
         raise InvalidStudy(
             "max_trials",

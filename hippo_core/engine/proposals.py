@@ -12,16 +12,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from hippo_core.domains import HORIZON
 from hippo_core.engine.commands import ExhaustSpace, FailProposal, ProposeTrial
-from hippo_core.engine.creation import create_trial
+from hippo_core.engine.creation import create_point
 from hippo_core.engine.decision import Decision
-from hippo_core.engine.events import (
-    ProposalFailed,
-    ProposalWanted,
-    SpaceExhausted,
-    StudyStateChanged,
-    TrialCreated,
-)
+from hippo_core.engine.events import ProposalFailed, ProposalWanted, SpaceExhausted, StudyStateChanged
 from hippo_core.engine.granting import idle_slots_for
 from hippo_core.engine.state import Closing, EngineState, Judgement, Proposal, Study, Trial
 from hippo_core.engine.states import RequestState, StudyState, TrialState
@@ -139,16 +134,7 @@ def propose(decision: Decision, command: ProposeTrial) -> None:
     except InvalidStudy as error:
         _fail(decision, study, f"it proposed a point that cannot be trained: {error}")
         return
-    create_trial(
-        decision,
-        TrialCreated(
-            study=study.id,
-            trial=command.trial,
-            assignment=point,
-            max_steps=study.spec.max_steps_of(point),
-            notes=command.notes,
-        ),
-    )
+    create_point(decision, study, point, command.notes)
 
 
 def exhaust(decision: Decision, command: ExhaustSpace) -> None:
@@ -257,7 +243,7 @@ def task(study: Study) -> ProposalTask:
     wanted = study.proposal
     assert wanted is not None
     seen = history(study, wanted, range(wanted.trial))
-    return ProposalTask(spec=study.spec, trial=len(seen), history=seen)
+    return ProposalTask(spec=study.spec.searched, trial=len(seen), history=seen)
 
 
 def history(study: Study, mark: Proposal | Judgement, numbers: Iterable[int]) -> tuple[PastTrial, ...]:
@@ -274,7 +260,8 @@ def history(study: Study, mark: Proposal | Judgement, numbers: Iterable[int]) ->
         else:
             closings.setdefault(closing.trial, []).append(closing)
     pending = frozenset(mark.pending)
-    drawn = [number for number in numbers if study.trials[number].fork is None]
+    trials = (study.trials[number] for number in numbers)
+    drawn = [trial.number for trial in trials if trial.fork is None and study.is_learned_from(trial)]
     return tuple(
         _past(
             place,
@@ -324,7 +311,7 @@ def _past(
         state = TrialState.STOPPED
     return PastTrial(
         trial=place,
-        assignment=trial.point,
+        assignment={name: drawn for name, drawn in trial.point.items() if name != HORIZON},
         notes=trial.notes if known else {},
         state=state,
         values=values,

@@ -8,10 +8,12 @@ forks these first. Of a probe its values were wanted: its states go at once, unl
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 
-from hippo_core.engine.best import best_trials
+from hippo_core.engine.best import best_by_horizon, best_trials
 from hippo_core.engine.decision import Decision
 from hippo_core.engine.events import CheckpointDropped
+from hippo_core.engine.partings import end_of_trunk
 from hippo_core.engine.probe_views import own_stretches
 from hippo_core.engine.state import EngineState, Study, Trial
 from hippo_core.engine.states import ENDED_STUDY_STATES
@@ -67,13 +69,16 @@ def _is_alone(state: EngineState, node: Node) -> bool:
 
 def _best(study: Study) -> Iterator[State]:
     """The states of its best trials."""
-    for trial in best_trials(study):
+    for trial in (*best_trials(study), *chain(*best_by_horizon(study).values())):
         for node, start, stop in walk(trial, trial.reached):
             yield from ((node.id, step) for step in range(start + 1, stop + 1) if step in node.checkpoints)
 
 
 def _needed(state: EngineState, plans: Iterable[int]) -> Iterator[State]:
-    """States of plans that somebody may have use for: best trials, running studies, who ended there, live leases."""
+    """States of plans that somebody may have use for.
+
+    Those of best trials, of running studies, where trials ended, where a further horizon would go on, of live leases.
+    """
     for plan in plans:
         for number in state.plans[plan].studies:
             study = state.studies[number]
@@ -83,6 +88,9 @@ def _needed(state: EngineState, plans: Iterable[int]) -> Iterator[State]:
             for trial in study.all_members():
                 if trial.reached_node is not None:
                     yield trial.reached_node.id, trial.reached
+                    end = end_of_trunk(study, trial, trial.reached_node, trial.reached)
+                    if end is not None:
+                        yield end
     for lease in state.leases.values():
         if lease.start is not None:
             yield lease.start[:2]

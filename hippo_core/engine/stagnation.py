@@ -58,7 +58,7 @@ def _ends(study: Study, spec: StudySpec) -> Iterator[tuple[int, int, Worth]]:
     """The trials that came to their end with a value, in order: each with its step and what it is worth there."""
     limit = spec.limit
     for closing in study.closings:
-        if probe_of(closing.trial):
+        if probe_of(closing.trial) or not study.is_learned_from(study.trials[closing.trial]):
             continue
         end = study.trials[closing.trial].max_steps if limit is None else limit
         at_end = closing.state is RequestState.REACHED and closing.step == end

@@ -24,7 +24,7 @@ from hippo_core.probes import probe_of
 from hippo_core.repeats import first_of, number_of, repeat_of, trial_of
 from hippo_core.sequence import Sequence
 from hippo_core.space import Assignment, Space
-from hippo_core.study import StudySpec, hyperparameters_of
+from hippo_core.study import StudySpec, horizon_of, hyperparameters_of
 from hippo_core.tree import StageTree
 
 STORY_LENGTH = 64
@@ -216,6 +216,9 @@ class Trial:
     notes: Mapping[str, Any] = field(default_factory=dict)  #: of the sampler's
     fork: Mapping[str, Any] | None = None  #: as in ``TrialCreated``
     enqueued: bool = False  #: whether its point is a user's
+    horizon: int = (
+        0  #: how long it is among its study's horizons; of a user's fork, its parent; 0: there are none
+    )
     outcome: RequestState | None = None  #: of its last closed request
 
     @property
@@ -266,7 +269,10 @@ class Study:
     trials: dict[int, Trial] = field(default_factory=dict)
     repeats: dict[int, Trial] = field(default_factory=dict)  #: those above 0 of its trials, by their numbers
     probes: dict[int, Trial] = field(default_factory=dict)  #: of its trials, by their numbers
-    beside: int = 0  #: how many of them users have added beside max_trials
+    points: dict[int, int] = field(default_factory=dict)  #: by horizon, how many of them count in max_trials
+    beside: dict[int, int] = field(
+        default_factory=dict
+    )  #: by horizon, how many users have added beside max_trials
     forks: int = 0  #: how many of them its policy has forked, beside max_trials too
     open: dict[int, None] = field(default_factory=dict)  #: trials, repeats and probes with an open request
     boundaries: dict[State, None] = field(default_factory=dict)  #: where forks may go on, to be kept
@@ -328,6 +334,9 @@ class Study:
             notes=event.notes,
             fork=event.fork,
             enqueued=event.enqueued,
+            horizon=horizon_of(event.assignment)
+            if event.fork is None
+            else self.trials[event.fork["trial"]].horizon,
         )
 
     def all_members(self) -> Iterator[Trial]:
@@ -349,6 +358,10 @@ class Study:
         """The trials with an open request, or a repeat that has one, by number; probes are no matter of theirs."""
         return tuple(sorted({trial_of(number) for number in self.open if not probe_of(number)}))
 
+    def is_learned_from(self, trial: Trial) -> bool:
+        """Whether samplers and endings look at a trial: where there are horizons, at those of the longest."""
+        return not self.spec.horizons or trial.horizon == self.spec.horizons[-1]
+
     @property
     def changes(self) -> int:
         """How often it was extended or edited."""
@@ -356,17 +369,17 @@ class Study:
 
     @property
     def drawn(self) -> int:
-        """How many of its trials count in max_trials."""
-        return len(self.trials) - self.beside - self.forks
+        """How many points count in max_trials: trials, or families of one trial for each horizon."""
+        return max(self.points.values(), default=0)
 
     @property
     def unproposed(self) -> int:
-        """How many of its trials are still to be proposed."""
+        """How many points are still to be proposed."""
         return self.room if self.spec.sampler.learns and not self.exhausted else 0
 
     @property
     def room(self) -> int:
-        """How many trials there may be beside those that there are."""
+        """How many points there may be beside those that there are."""
         return self.spec.max_trials - self.drawn
 
     def hyperparameters(self, trial: Trial) -> dict[str, Any]:

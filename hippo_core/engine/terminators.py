@@ -148,7 +148,7 @@ def task(study: Study) -> JudgementTask:
     seen = history(study, judged, range(len(study.trials)))
     completed = [past for past in seen if past.state is TrialState.COMPLETED]
     return JudgementTask(
-        spec=study.spec,
+        spec=study.spec.searched,
         terminator=terminator,
         history=tuple(sorted(completed, key=lambda past: past.sequence)),
     )

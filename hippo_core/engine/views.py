@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hippo_core.engine.best import best_trials
+from hippo_core.engine.best import best_by_horizon, best_trials
 from hippo_core.engine.endings import standing
 from hippo_core.engine.engine import Engine
 from hippo_core.engine.evaluations import progress
@@ -62,6 +62,7 @@ class TrialView:
         float | None
     )  #: of the study's constraints there, in all; None: there are none, or it has no value
     hyperparameters: Mapping[str, Any]
+    horizon: int | None  #: how long it is among its study's horizons
     parent: int | None  #: the trial that it was forked from
     forked_at: int | None  #: the step from which on it may differ from that
     instead_of: int | None  #: the trial whose place it took, where its policy forked it
@@ -81,6 +82,7 @@ class StudyView:
     changes: int  #: how often it was extended or edited
     trial_counts: Mapping[str, int]
     best_trials: tuple[TrialView, ...]
+    best_by_horizon: tuple[TrialView, ...]  #: of each horizon, where there are any, the shortest first
     savings: SavingsView
     ending: str  #: which of its endings holds; empty: none
     endings: tuple[str, ...]  #: how far each has come, in words
@@ -478,6 +480,7 @@ def _study_view(state: EngineState, study: Study, ran_seconds: float) -> StudyVi
     on_the_way = sum(stop - start for stages in leases for _, start, stop in stages)
     measured = plan.tree.steps > 0
     reason = study.reason or waiting_reason(state, study)
+    why_trials_wait = trials_waiting_reason(state, study)
     return StudyView(
         id=study.id,
         name=study.name,
@@ -487,9 +490,11 @@ def _study_view(state: EngineState, study: Study, ran_seconds: float) -> StudyVi
         spec=study.spec.to_json(),
         changes=study.changes,
         trial_counts=dict(sorted(counts.items())),
-        best_trials=tuple(
-            _trial_view(state, study, trial, trials_waiting_reason(state, study))
-            for trial in best_trials(study)
+        best_trials=tuple(_trial_view(state, study, each, why_trials_wait) for each in best_trials(study)),
+        best_by_horizon=tuple(
+            _trial_view(state, study, each, why_trials_wait)
+            for best in best_by_horizon(study).values()
+            for each in best
         ),
         savings=_savings(state, study, without),
         ending=study.ending,
@@ -555,6 +560,7 @@ def _trial_view(state: EngineState, study: Study, trial: Trial, waiting: str) ->
         spread=spread,
         violation=_violation(study, metrics),
         hyperparameters=study.hyperparameters(trial),
+        horizon=trial.horizon or None,
         parent=None if trial.fork is None else trial.fork["trial"],
         forked_at=None if trial.fork is None else trial.fork["at"],
         instead_of=None if trial.fork is None else trial.fork.get("instead_of"),

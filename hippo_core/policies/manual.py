@@ -18,8 +18,8 @@ class Manual(Full):
         min_steps: How far each trial is trained at first.
     """
 
-    patient: ClassVar[bool] = True
-    resting: ClassVar[str] = "until a user decides"
+    patient = True
+    resting = "until a user decides"
 
     def __init__(self, min_steps: int) -> None:
         super().__init__()

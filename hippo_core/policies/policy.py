@@ -80,12 +80,10 @@ class Policy(ABC):
     does at once.
     """
 
-    watches: ClassVar[bool] = False  #: whether it is told of every evaluation
-    hurries: ClassVar[bool] = True  #: whether what it decides on a trial depends on which others came before
-    resting: ClassVar[str] = "may be promoted later"  #: what becomes of a trial that it does not extend now
-    patient: ClassVar[bool] = (
-        False  #: whether users decide on trials that rest, and the study waits until all ended
-    )
+    watches: bool = False  #: whether it is told of every evaluation
+    hurries: bool = True  #: whether what it decides on a trial depends on which others came before
+    resting: str = "may be promoted later"  #: what becomes of a trial that it does not extend now
+    patient: bool = False  #: whether users decide on trials that rest, and the study waits until all ended
 
     def searches(self, space: Space, seed: int) -> None:  # noqa: B027 - few draw
         """Told first of all: what is searched, and the study's seed, which decides whatever it draws."""

@@ -195,11 +195,12 @@ def table(spec: StudySpec, rows: Iterable[Mapping[str, Any]]) -> RecordedMetrics
         InvalidStudy: A row lacks its trial or step, or has what is no number; names the row.
     """
     histories: dict[int, dict[int, dict[str, float | None]]] = {}
+    count = spec.max_trials * max(1, len(spec.horizons))
     for place, row in enumerate(rows):
         where = f"rows[{place}]"
         trial, step = _whole(row, "trial", where), _whole(row, "step", where)
-        if not 0 <= trial < spec.max_trials:
-            raise InvalidStudy(where, f"the study has {spec.max_trials} trials, and none numbered {trial}")
+        if not 0 <= trial < count:
+            raise InvalidStudy(where, f"the study has {count} trials, and none numbered {trial}")
         if step < 1:
             raise InvalidStudy(where, f"step {step} is no state that is evaluated", "States begin with 1.")
         metrics = histories.setdefault(trial, {}).setdefault(step, {})
@@ -208,7 +209,7 @@ def table(spec: StudySpec, rows: Iterable[Mapping[str, Any]]) -> RecordedMetrics
                 metrics[name] = _number(value, f"{where}.{name}")
     found = RecordedMetrics()
     for trial, history in sorted(histories.items()):
-        sequence = spec.sequence(spec.point(trial))
+        sequence = spec.sequence(spec.trial(trial))
         found.add([sequence.values(step) for step in range(max(history))], history)
     return found
 

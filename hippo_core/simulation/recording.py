@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
+from hippo_core.domains import HORIZON
 from hippo_core.engine.export import VERSION
 from hippo_core.engine.states import RequestState, TrialState
 from hippo_core.errors import InvalidStudy
@@ -15,7 +16,7 @@ from hippo_core.simulation.beyond import Continuation
 from hippo_core.simulation.costs import Costs
 from hippo_core.simulation.recorded import RecordedMetrics
 from hippo_core.space import Assignment
-from hippo_core.study import StudySpec
+from hippo_core.study import StudySpec, horizon_of
 from hippo_core.values import Scalar, typed
 
 SHORTEST_STEP = 1e-9
@@ -240,11 +241,17 @@ class Recording:
             self.spec.policy,
             self.spec.max_steps,
         )
-        drawn = [trial for trial in self.trials if trial.parent is None]
+        first = self.spec.horizons[0] if self.spec.horizons else 0
+        drawn = [
+            trial
+            for trial in self.trials
+            if trial.parent is None and horizon_of(trial.assignment or {}) == first
+        ]
         if number >= len(drawn) or (spec.policy.proposes and not same):
             return None
         found = drawn[number]
-        return dict(found.assignment or {}), dict(found.notes) if same else {}
+        point = {name: value for name, value in (found.assignment or {}).items() if name != HORIZON}
+        return point, dict(found.notes) if same else {}
 
     def sequence(self, trial: RecordedTrial | RecordedProbe) -> Sequence:
         """The schedules of a trial, or of a probe."""

@@ -287,7 +287,7 @@ class Simulator:
         """Random points stand in for those from outside, as many as are wanted."""
         study = self.engine.state.studies[event.study]
         while study.wants_points:
-            point = study.spec.hyperparameters(study.spec.point(len(study.trials)))
+            point = study.spec.searched.hyperparameters(study.spec.point(study.drawn))
             self._tell(EnqueueTrial(project=study.project, name=study.name, point=point))
 
     # Paths

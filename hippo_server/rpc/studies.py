@@ -145,7 +145,7 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
     async def ExtendStudy(  # noqa: N802
         self, request: study_pb2.ExtendStudyRequest, context: Context
     ) -> study_pb2.ExtendStudyResponse:
-        """Raises max_trials or max_steps, or changes endings or the priority."""
+        """Raises max_trials or max_steps, adds horizons, or changes endings or the priority."""
         changed = endings.from_json(
             load_list(request.endings_json, "endings_json") if request.endings_json else []
         )
@@ -162,6 +162,7 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
             max_steps=request.max_steps if request.HasField("max_steps") else None,
             priority=request.priority if request.HasField("priority") else None,
             endings=changed,
+            horizons=tuple(request.horizons),
         )
         return await self._change_study(command, request, study_pb2.ExtendStudyResponse)
 

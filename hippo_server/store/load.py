@@ -66,8 +66,10 @@ def _deleted_studies(rows: Rows) -> Iterator[ev.Event]:
         )
         yield ev.StudyPlanned(study=study, plan=plan, bound=False)
         if sequence is not None:
-            point = dict(StudySpec.from_json(spec).point(0))
-            yield ev.TrialCreated(study=study, trial=0, assignment=point, max_steps=1)
+            read = StudySpec.from_json(spec)
+            point = dict(read.trials_of(read.point(0))[0])
+            max_steps = read.max_steps_of(point)
+            yield ev.TrialCreated(study=study, trial=0, assignment=point, max_steps=max_steps)
             yield ev.RequestClosed(
                 sequence=sequence,
                 study=study,

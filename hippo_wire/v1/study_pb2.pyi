@@ -256,6 +256,7 @@ class Trial(_message.Message):
     INSTEAD_OF_FIELD_NUMBER: _builtins.int
     SPREAD_FIELD_NUMBER: _builtins.int
     VIOLATION_FIELD_NUMBER: _builtins.int
+    HORIZON_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     """Its number within the study, from 0."""
     state: Global___TrialState.ValueType
@@ -278,6 +279,8 @@ class Trial(_message.Message):
     """By how much the metrics violate the study's constraints in all, each in terms of its bound; 0: it is feasible;
     absent: there are no constraints, or it has no value.
     """
+    horizon: _builtins.int
+    """How long it is among its study's horizons; absent: the study has none."""
     @_builtins.property
     def metrics(self) -> _containers.RepeatedCompositeFieldContainer[Global___Metric]:
         """Its last evaluation's metrics; of repeats the means."""
@@ -301,13 +304,16 @@ class Trial(_message.Message):
         instead_of: _builtins.int | None = ...,
         spread: _abc.Iterable[Global___Metric] | None = ...,
         violation: _builtins.float | None = ...,
+        horizon: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_forked_at", b"_forked_at", "_instead_of", b"_instead_of", "_parent", b"_parent", "_violation", b"_violation", "forked_at", b"forked_at", "instead_of", b"instead_of", "parent", b"parent", "violation", b"violation"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_forked_at", b"_forked_at", "_horizon", b"_horizon", "_instead_of", b"_instead_of", "_parent", b"_parent", "_violation", b"_violation", "forked_at", b"forked_at", "horizon", b"horizon", "instead_of", b"instead_of", "parent", b"parent", "violation", b"violation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_forked_at", b"_forked_at", "_instead_of", b"_instead_of", "_parent", b"_parent", "_violation", b"_violation", "forked_at", b"forked_at", "hyperparameters_json", b"hyperparameters_json", "instead_of", b"instead_of", "max_steps", b"max_steps", "metrics", b"metrics", "number", b"number", "parent", b"parent", "reason", b"reason", "spread", b"spread", "state", b"state", "step", b"step", "violation", b"violation"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_forked_at", b"_forked_at", "_horizon", b"_horizon", "_instead_of", b"_instead_of", "_parent", b"_parent", "_violation", b"_violation", "forked_at", b"forked_at", "horizon", b"horizon", "hyperparameters_json", b"hyperparameters_json", "instead_of", b"instead_of", "max_steps", b"max_steps", "metrics", b"metrics", "number", b"number", "parent", b"parent", "reason", b"reason", "spread", b"spread", "state", b"state", "step", b"step", "violation", b"violation"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__forked_at: _TypeAlias = _typing.Literal["forked_at"]  # noqa: Y015
     _WhichOneofArgType__forked_at: _TypeAlias = _typing.Literal["_forked_at", b"_forked_at"]  # noqa: Y015
+    _WhichOneofReturnType__horizon: _TypeAlias = _typing.Literal["horizon"]  # noqa: Y015
+    _WhichOneofArgType__horizon: _TypeAlias = _typing.Literal["_horizon", b"_horizon"]  # noqa: Y015
     _WhichOneofReturnType__instead_of: _TypeAlias = _typing.Literal["instead_of"]  # noqa: Y015
     _WhichOneofArgType__instead_of: _TypeAlias = _typing.Literal["_instead_of", b"_instead_of"]  # noqa: Y015
     _WhichOneofReturnType__parent: _TypeAlias = _typing.Literal["parent"]  # noqa: Y015
@@ -316,6 +322,8 @@ class Trial(_message.Message):
     _WhichOneofArgType__violation: _TypeAlias = _typing.Literal["_violation", b"_violation"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__forked_at) -> _WhichOneofReturnType__forked_at | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__horizon) -> _WhichOneofReturnType__horizon | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__instead_of) -> _WhichOneofReturnType__instead_of | None: ...
     @_typing.overload
@@ -529,6 +537,7 @@ class Study(_message.Message):
     CHANGE_COUNT_FIELD_NUMBER: _builtins.int
     CHANGES_FIELD_NUMBER: _builtins.int
     GIVEN_UP_FIELD_NUMBER: _builtins.int
+    BEST_BY_HORIZON_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name within the project."""
     project: _builtins.str
@@ -559,7 +568,7 @@ class Study(_message.Message):
 
     @_builtins.property
     def best_trial(self) -> Global___Trial:
-        """The best trial, where one has a value."""
+        """The best trial, where one has a value; of horizons that of the longest."""
 
     @_builtins.property
     def best_trials(self) -> _containers.RepeatedCompositeFieldContainer[Global___Trial]:
@@ -585,6 +594,10 @@ class Study(_message.Message):
     def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___StudyChange]:
         """How, in order; of the answer to a change, up to the one before."""
 
+    @_builtins.property
+    def best_by_horizon(self) -> _containers.RepeatedCompositeFieldContainer[Global___Trial]:
+        """Where it has horizons: the best trials of each, those of the shortest first."""
+
     def __init__(
         self,
         *,
@@ -608,10 +621,11 @@ class Study(_message.Message):
         change_count: _builtins.int = ...,
         changes: _abc.Iterable[Global___StudyChange] | None = ...,
         given_up: _builtins.bool = ...,
+        best_by_horizon: _abc.Iterable[Global___Trial] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_best_trial", b"_best_trial", "_seconds_waiting", b"_seconds_waiting", "best_trial", b"best_trial", "create_time", b"create_time", "end_time", b"end_time", "savings", b"savings", "seconds_waiting", b"seconds_waiting"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_best_trial", b"_best_trial", "_seconds_waiting", b"_seconds_waiting", "best_trial", b"best_trial", "best_trials", b"best_trials", "change_count", b"change_count", "changes", b"changes", "create_time", b"create_time", "end_time", b"end_time", "ending", b"ending", "endings", b"endings", "given_up", b"given_up", "name", b"name", "project", b"project", "reason", b"reason", "savings", b"savings", "seconds_waiting", b"seconds_waiting", "slots_busy", b"slots_busy", "slots_total", b"slots_total", "spec_json", b"spec_json", "state", b"state", "steps_waiting", b"steps_waiting", "trial_counts", b"trial_counts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_best_trial", b"_best_trial", "_seconds_waiting", b"_seconds_waiting", "best_by_horizon", b"best_by_horizon", "best_trial", b"best_trial", "best_trials", b"best_trials", "change_count", b"change_count", "changes", b"changes", "create_time", b"create_time", "end_time", b"end_time", "ending", b"ending", "endings", b"endings", "given_up", b"given_up", "name", b"name", "project", b"project", "reason", b"reason", "savings", b"savings", "seconds_waiting", b"seconds_waiting", "slots_busy", b"slots_busy", "slots_total", b"slots_total", "spec_json", b"spec_json", "state", b"state", "steps_waiting", b"steps_waiting", "trial_counts", b"trial_counts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__best_trial: _TypeAlias = _typing.Literal["best_trial"]  # noqa: Y015
     _WhichOneofArgType__best_trial: _TypeAlias = _typing.Literal["_best_trial", b"_best_trial"]  # noqa: Y015
@@ -998,6 +1012,7 @@ class ExtendStudyRequest(_message.Message):
     MAX_STEPS_FIELD_NUMBER: _builtins.int
     PRIORITY_FIELD_NUMBER: _builtins.int
     ENDINGS_JSON_FIELD_NUMBER: _builtins.int
+    HORIZONS_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Made by the client; a repeat gets the first answer."""
     name: _builtins.str
@@ -1010,6 +1025,10 @@ class ExtendStudyRequest(_message.Message):
     """Absent: as it is."""
     endings_json: _builtins.str
     """JSON list of endings, each in place of the one of its kind; empty: they stay as they are."""
+    @_builtins.property
+    def horizons(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Further ones; those that are there already make no difference."""
+
     def __init__(
         self,
         *,
@@ -1019,10 +1038,11 @@ class ExtendStudyRequest(_message.Message):
         max_steps: _builtins.int | None = ...,
         priority: _builtins.int | None = ...,
         endings_json: _builtins.str = ...,
+        horizons: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max_steps", b"_max_steps", "_max_trials", b"_max_trials", "_priority", b"_priority", "max_steps", b"max_steps", "max_trials", b"max_trials", "priority", b"priority"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_steps", b"_max_steps", "_max_trials", b"_max_trials", "_priority", b"_priority", "endings_json", b"endings_json", "max_steps", b"max_steps", "max_trials", b"max_trials", "name", b"name", "priority", b"priority", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_steps", b"_max_steps", "_max_trials", b"_max_trials", "_priority", b"_priority", "endings_json", b"endings_json", "horizons", b"horizons", "max_steps", b"max_steps", "max_trials", b"max_trials", "name", b"name", "priority", b"priority", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_steps: _TypeAlias = _typing.Literal["max_steps"]  # noqa: Y015
     _WhichOneofArgType__max_steps: _TypeAlias = _typing.Literal["_max_steps", b"_max_steps"]  # noqa: Y015

@@ -226,7 +226,7 @@ class StudyServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ExtendStudy(self, request, context):
-        """Raises max_trials or max_steps, or changes endings or the priority.
+        """Raises max_trials or max_steps, adds horizons, or changes endings or the priority.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

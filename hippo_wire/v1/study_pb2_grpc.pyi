@@ -48,7 +48,7 @@ class StudyServiceStub:
     StopStudy: _grpc.UnaryUnaryMultiCallable[_study_pb2.StopStudyRequest, _study_pb2.StopStudyResponse]
     """Ends the study; its open trials end as stopped."""
     ExtendStudy: _grpc.UnaryUnaryMultiCallable[_study_pb2.ExtendStudyRequest, _study_pb2.ExtendStudyResponse]
-    """Raises max_trials or max_steps, or changes endings or the priority."""
+    """Raises max_trials or max_steps, adds horizons, or changes endings or the priority."""
     EditStudy: _grpc.UnaryUnaryMultiCallable[_study_pb2.EditStudyRequest, _study_pb2.EditStudyResponse]
     """Changes the space, the sampler, the policy or how the study is carried out; what is trained stays."""
     RetryTrials: _grpc.UnaryUnaryMultiCallable[_study_pb2.RetryTrialsRequest, _study_pb2.RetryTrialsResponse]
@@ -108,7 +108,7 @@ class StudyServiceAsyncStub(StudyServiceStub):
     StopStudy: _aio.UnaryUnaryMultiCallable[_study_pb2.StopStudyRequest, _study_pb2.StopStudyResponse]  # type: ignore[assignment]
     """Ends the study; its open trials end as stopped."""
     ExtendStudy: _aio.UnaryUnaryMultiCallable[_study_pb2.ExtendStudyRequest, _study_pb2.ExtendStudyResponse]  # type: ignore[assignment]
-    """Raises max_trials or max_steps, or changes endings or the priority."""
+    """Raises max_trials or max_steps, adds horizons, or changes endings or the priority."""
     EditStudy: _aio.UnaryUnaryMultiCallable[_study_pb2.EditStudyRequest, _study_pb2.EditStudyResponse]  # type: ignore[assignment]
     """Changes the space, the sampler, the policy or how the study is carried out; what is trained stays."""
     RetryTrials: _aio.UnaryUnaryMultiCallable[_study_pb2.RetryTrialsRequest, _study_pb2.RetryTrialsResponse]  # type: ignore[assignment]
@@ -213,7 +213,7 @@ class StudyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _study_pb2.ExtendStudyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_study_pb2.ExtendStudyResponse, _abc.Awaitable[_study_pb2.ExtendStudyResponse]]:
-        """Raises max_trials or max_steps, or changes endings or the priority."""
+        """Raises max_trials or max_steps, adds horizons, or changes endings or the priority."""
 
     @_abc_1.abstractmethod
     def EditStudy(

@@ -29,7 +29,7 @@ def courses(spec: StudySpec, overrides: Mapping[str, Scalar]) -> list[Course]:
     """
     found = []
     for number in range(spec.distinct_trials(min(spec.max_trials, TRIALS))):
-        assignment = spec.point(number)
+        assignment = spec.trial(number)
         steps = min(spec.max_steps_of(assignment), STEPS_LOOKED_AT)
         course = _course(spec.sequence(assignment), steps, overrides)
         found.append((course, _changing(course)))

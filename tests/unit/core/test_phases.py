@@ -80,6 +80,12 @@ def counts(least):
     )
 
 
+def decays():
+    """Steps, or shares of a horizon."""
+    shares = [0.0, 0.3, space.uniform(0.1, 0.5), space.choice([0.4, 3, space.uniform(0.2, 0.3)])]
+    return st.one_of(counts(0), st.sampled_from(shares))
+
+
 NUMBERS = st.one_of(st.sampled_from([0.1, 0.25, 1.0, 0.0, 2]), st.sampled_from(FLOATS))
 
 
@@ -108,6 +114,7 @@ def leaves():
         st.builds(schedules.cyclic, NUMBERS, NUMBERS, counts(1), counts(1)),
         st.builds(schedules.one_cycle, NUMBERS, counts(1)),
         st.builds(schedules.wsd, NUMBERS, counts(0), counts(0), counts(0), NUMBERS),
+        st.builds(schedules.wsd, NUMBERS, counts(0), st.none(), decays(), NUMBERS, st.integers(20, 30)),
         st.builds(schedules.table, st.lists(NUMBERS, min_size=1, max_size=5)),
     )
 
@@ -230,6 +237,11 @@ X, Y = space.uniform(0.1, 0.9), space.uniform(0.2, 0.8)
             },
             {"lr/peak": 0.5, "s": 8, "d": 4, "lr/final": 0.01},
             {"lr/peak": 0, "s": 3 + 4, "d": 3 + 8, "lr/final": 3 + 8},
+        ),
+        (
+            {"lr": schedules.wsd(X, 3, decay=space.choice([0.1, 0.25, 4], name="d"), final=Y, horizon=20)},
+            {"lr/peak": 0.5, "d": 0, "lr/final": 0.3},
+            {"lr/peak": 0, "d": 20 - 5, "lr/final": 20 - 2},
         ),
         (
             {"lr": schedules.wsd(0.5, space.integer(0, 5, name="w"), 4, 0, X)},

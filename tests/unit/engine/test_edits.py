@@ -226,7 +226,7 @@ def test_forks_of_a_population_go_on_as_trials_under_another_policy(after: polic
         cluster.act()
     forked = len(study_of(cluster).trials) - 6
     assert forked > 0
-    assert (study_of(cluster).beside, study_of(cluster).forks, study_of(cluster).drawn) == (forked, 0, 6)
+    assert (study_of(cluster).beside, study_of(cluster).forks, study_of(cluster).drawn) == ({0: forked}, 0, 6)
     edit(cluster, drawing(policy=population))
     cluster.restart_server()
     cluster.run()
