@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import prod
 
+from hippo_core.domains import HORIZON
 from hippo_core.engine.state import EngineState, Study, Trial
 from hippo_core.phases import NEVER, Phase, phases
 from hippo_core.policies import ManualSpec
@@ -60,5 +61,6 @@ def _steps(spec: StudySpec, trial: Trial, target: int) -> Iterator[int]:
 
 def _returns(space: Space, earlier: tuple[Phase, ...], trials: int) -> bool:
     """Whether a sampler is sure to draw the same for earlier phases again, as there are fewer values than trials."""
-    sizes = [space.domains[name].size for phase in earlier for name in phase.names]
+    drawn = [name for phase in earlier for name in phase.names if name != HORIZON]
+    sizes = [space.domains[name].size for name in drawn]
     return None not in sizes and prod(size for size in sizes if size is not None) < trials
