@@ -65,7 +65,7 @@ class Watcher:
                 return
 
 
-STALLED = 300
+STALLED = 100
 """After so many trials in a row for which nothing was trained, a search is taken to get no further."""
 
 

@@ -12,6 +12,7 @@ from benchmarks.search.problems import PROBLEMS
 from benchmarks.search.progress import Progress, median
 
 POINTS = 200
+HIGHEST = 30  #: per cent of regret; above are first results only
 OWN = "-"
 PEERS = {"random": ":", "tpe": "--", "asha_tpe": "-.", "pbt": ":"}
 
@@ -34,8 +35,7 @@ def regret(found: Mapping[tuple[str, str, int, int], Progress], file: Path) -> N
         axis.set_title(f"{name}, {slots} in flight, {len(runs)} seeds")
         axis.set_xlabel("trained steps")
         axis.set_ylabel("regret, % (median)")
-        axis.set_yscale("symlog", linthresh=1)
-        axis.set_ylim(bottom=0)
+        axis.set_ylim(0, HIGHEST)
     _save(figure, axes, file)
 
 
@@ -57,6 +57,7 @@ def in_flight(tables: Sequence[tuple[Any, Sequence[Any]]], file: Path) -> None:
                 axis.plot(*zip(*points, strict=True), style, marker="o", color=f"C{number}", label=algorithm)
         axis.set_title(problem)
         axis.set_xscale("log", base=2)
+        axis.xaxis.set_major_formatter("{x:g}")
         axis.set_xlabel("trials in flight")
         axis.set_ylabel("loss below ASHA + TPE's, % (median)")
     _save(figure, axes, file)
@@ -70,7 +71,9 @@ def _panels(count: int) -> tuple[Any, list[Any]]:
 
     columns = min(4, max(1, count))
     rows = max(1, -(-count // columns))
-    figure, axes = pyplot.subplots(rows, columns, figsize=(4.5 * columns, 3.6 * rows), squeeze=False)
+    figure, axes = pyplot.subplots(
+        rows, columns, figsize=(4.5 * columns, 3.6 * rows), squeeze=False, layout="constrained"
+    )
     flat = list(axes.flat)
     for axis in flat[count:]:
         axis.set_axis_off()
@@ -78,9 +81,9 @@ def _panels(count: int) -> tuple[Any, list[Any]]:
 
 
 def _save(figure: Any, axes: Sequence[Any], file: Path) -> None:
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(
-        handles, labels, loc="outside lower center" if figure.get_layout_engine() else "upper right"
-    )
-    figure.tight_layout()
+    named: dict[str, Any] = {}
+    for axis in axes:
+        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
+            named.setdefault(label, handle)
+    figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=len(named))
     figure.savefig(file, dpi=110)
