@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from benchmarks.search import ours, peers
 from benchmarks.search.problems import Problem
@@ -12,6 +13,7 @@ from benchmarks.search.progress import Progress
 from hippo_core import policies, samplers
 from hippo_core.policies import PolicySpec
 from hippo_core.samplers import Sampler
+from hippo_core.space import Space
 from hippo_core.study import StudySpec
 
 BASELINE = "asha_tpe"
@@ -65,7 +67,7 @@ def studied(name: str, make: Makes, fits: Callable[[Problem], bool] = _everywher
         return ours.search(problem, make(problem, seed, slots), slots)
 
     def words(problem: Problem, slots: int) -> str:
-        return _written(make(problem, 0, slots))
+        return _written(make(problem, 0, slots).to_json())
 
     return Algorithm(name, own=True, run=run, words=words, fits=fits)
 
@@ -77,14 +79,14 @@ def optuna(name: str, makes: peers.Makes) -> Algorithm:
         return peers.search(problem, makes, seed, slots)
 
     def words(problem: Problem, slots: int) -> str:
-        searched = ours.study(problem, policies.full(), samplers.random(), 0, 1, plain=False)
-        return f"{name} {problem.min_steps} {_written(searched)}"
+        searched = _written(Space(problem.entries).to_json())
+        return f"{name} {problem.min_steps} {problem.max_steps} {problem.budget} {searched}"
 
     return Algorithm(name, own=False, run=run, words=words, fits=_everywhere)
 
 
-def _written(spec: StudySpec) -> str:
-    return json.dumps(spec.to_json(), sort_keys=True)
+def _written(found: dict[str, Any]) -> str:
+    return json.dumps(found, sort_keys=True)
 
 
 def _pbt(problem: Problem, seed: int, slots: int) -> StudySpec:
