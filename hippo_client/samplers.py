@@ -8,6 +8,7 @@ __all__ = ["bohb", "cma_es", "gp", "grid", "nsga2", "nsga3", "optuna", "outside"
 _ELSEWHERE = {
     "auto": "The automatic choice is a policy, which brings its points: policy=policies.auto(), and no sampler.",
     "dehb": "DEHB is a policy, which brings its own points: policy=policies.dehb(), and no sampler.",
+    "fork_asha": "It is a policy, which brings its own points: policy=policies.fork_asha(), and no sampler.",
 }
 
 #: Classes and words of Optuna, Ray Tune and others.

@@ -46,7 +46,7 @@ def check_parts(spec: StudySpec) -> None:
     if spec.horizons:
         _check_horizons(spec)
         return  # all else is what is searched, which is checked as a study of its own
-    spec.policy.check_search(spec.space, spec.max_trials)
+    spec.policy.check_search(spec.space, spec.max_trials, spec.limit, spec.program.evaluate_every)
     _check_pair(spec.policy, spec.sampler)
     spec.policy.check(spec.limit, spec.program.evaluate_every)
     _check_sampler(spec)

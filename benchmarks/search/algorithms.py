@@ -11,6 +11,7 @@ from benchmarks.search import ours, peers
 from benchmarks.search.problems import Problem
 from benchmarks.search.progress import Progress
 from hippo_core import policies, samplers
+from hippo_core.outlook import study_phases
 from hippo_core.policies import PolicySpec
 from hippo_core.samplers import Sampler
 from hippo_core.space import Space
@@ -89,6 +90,12 @@ def _written(found: dict[str, Any]) -> str:
     return json.dumps(found, sort_keys=True)
 
 
+def _has_phases(problem: Problem) -> bool:
+    """Whether there is a step to fork at."""
+    spec = ours.study(problem, policies.full(), samplers.random(), 0, 1, plain=False)
+    return any(phase.start for phase in study_phases(spec))
+
+
 def _pbt(problem: Problem, seed: int, slots: int) -> StudySpec:
     """A population that spends the budget, of plain values that forks change."""
     policy = policies.pbt(interval=problem.interval)
@@ -101,6 +108,12 @@ ALGORITHMS: Mapping[str, Algorithm] = {
         optuna("random", peers.random),
         optuna("tpe", peers.tpe),
         optuna("asha_tpe", peers.asha_tpe),
+        hippo(
+            "fork_asha",
+            lambda problem: policies.fork_asha(min_steps=problem.min_steps),
+            samplers.fork_asha,
+            fits=_has_phases,
+        ),
         studied("pbt", _pbt, fits=lambda problem: problem.plain is not None),
     )
 }

@@ -10,6 +10,7 @@ from hippo_core.errors import InvalidStudy
 from hippo_core.policies.asha import AshaSpec, asha
 from hippo_core.policies.auto import AutoSpec, auto
 from hippo_core.policies.dehb import DehbSpec, dehb
+from hippo_core.policies.fork_asha import ForkAshaSpec, fork_asha
 from hippo_core.policies.full import FullSpec, full
 from hippo_core.policies.hyperband import HyperbandSpec, hyperband
 from hippo_core.policies.manual import ManualSpec, manual
@@ -41,6 +42,7 @@ __all__ = [
     "ExploringPolicy",
     "Extend",
     "Fork",
+    "ForkAshaSpec",
     "FullSpec",
     "HyperbandSpec",
     "ManualSpec",
@@ -61,6 +63,7 @@ __all__ = [
     "asha",
     "auto",
     "dehb",
+    "fork_asha",
     "from_json",
     "full",
     "hyperband",
@@ -84,6 +87,7 @@ POLICIES: Mapping[str, Any] = {
         asha,
         hyperband,
         dehb,
+        fork_asha,
         pasha,
         pbt,
         pb2,

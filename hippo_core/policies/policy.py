@@ -250,8 +250,10 @@ class PolicySpec(ABC):
             "Use policies.asha(), policies.hyperband() or policies.full().",
         )
 
-    def check_search(self, space: Space, max_trials: int) -> None:  # noqa: B027 - few care
-        """Checks the policy against what is searched, and in how many trials.
+    def check_search(  # noqa: B027 - few care
+        self, space: Space, max_trials: int, max_steps: int | None, evaluate_every: int
+    ) -> None:
+        """Checks the policy against what is searched, in how many trials, and how far they may be trained.
 
         Raises:
             InvalidStudy: They do not fit.

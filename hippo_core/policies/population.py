@@ -345,7 +345,7 @@ class PopulationSpec(PolicySpec):
             return []
         return [f"interval={self.interval} is rounded up to {every}, for evaluate_every={evaluate_every}"]
 
-    def check_search(self, space: Space, max_trials: int) -> None:
+    def check_search(self, space: Space, max_trials: int, max_steps: int | None, evaluate_every: int) -> None:
         """There must be something to explore, and somebody to compare with."""
         if not explored(space):
             raise InvalidStudy(

@@ -9,9 +9,9 @@ from itertools import count, islice
 
 from hippo_core.engine.proposals import ProposalTask
 from hippo_core.errors import InvalidStudy
-from hippo_core.proposing import bohb, dehb
+from hippo_core.proposing import bohb, dehb, fork_asha
 from hippo_core.proposing.draws import Point
-from hippo_core.samplers import Bohb, Dehb
+from hippo_core.samplers import Bohb, Dehb, ForkAsha
 from hippo_core.space import Assignment
 
 TRIES = 1000
@@ -57,8 +57,8 @@ def own_point(task: ProposalTask) -> Point | Exhausted | None:
     found = _proposals(task)
     if found is None:
         return None
-    # Where points come with steps, one comes again to be trained further: its algorithm sees to copies itself.
-    return first_trainable(task, found) if task.spec.sampler.brought else first_unseen(task, found)
+    # Where a point comes again to be trained further, its algorithm sees to copies itself.
+    return first_trainable(task, found) if task.spec.sampler.repeats else first_unseen(task, found)
 
 
 def first_trainable(task: ProposalTask, proposals: Iterable[Point]) -> Point:
@@ -152,5 +152,7 @@ def _proposals(task: ProposalTask) -> Iterator[Point] | None:
             return bohb.proposals(task, task.spec.sampler)
         case Dehb():
             return dehb.proposals(task)
+        case ForkAsha():
+            return fork_asha.proposals(task)
         case _:
             return None

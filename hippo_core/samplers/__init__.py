@@ -11,6 +11,7 @@ from hippo_core.samplers.auto import Auto, auto
 from hippo_core.samplers.bohb import Bohb, bohb
 from hippo_core.samplers.cma_es import CmaEs, cma_es
 from hippo_core.samplers.dehb import Dehb, dehb
+from hippo_core.samplers.fork_asha import ForkAsha, fork_asha
 from hippo_core.samplers.gp import Gp, gp
 from hippo_core.samplers.grid import Grid, grid
 from hippo_core.samplers.learning import Learning
@@ -28,6 +29,7 @@ __all__ = [
     "Bohb",
     "CmaEs",
     "Dehb",
+    "ForkAsha",
     "Gp",
     "Grid",
     "Learning",
@@ -43,6 +45,7 @@ __all__ = [
     "bohb",
     "cma_es",
     "dehb",
+    "fork_asha",
     "from_json",
     "gp",
     "grid",
@@ -63,6 +66,7 @@ SAMPLERS = {
     "bohb": bohb,
     "dehb": dehb,
     "auto": auto,
+    "fork_asha": fork_asha,
     "gp": gp,
     "cma_es": cma_es,
     "nsga2": nsga2,

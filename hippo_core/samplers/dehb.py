@@ -14,6 +14,7 @@ class Dehb(Learning):
     word = "dehb"
     several_objectives = False
     brought = True
+    repeats = True
 
 
 def dehb() -> Dehb:

@@ -22,6 +22,7 @@ class Sampler(ABC):
         sees_stopped: Whether it makes use of trials that were not trained to their end.
         needs_rungs: Whether it does so only where they were compared at the same steps.
         brought: Whether it is that of the policy of its name, and of no other.
+        repeats: Whether it proposes a point again, to have it trained further.
         recombines: Whether a point may take some of its draws over from earlier ones.
     """
 
@@ -33,6 +34,7 @@ class Sampler(ABC):
     sees_stopped: ClassVar[bool] = True
     needs_rungs: ClassVar[bool] = False
     brought: ClassVar[bool] = False
+    repeats: ClassVar[bool] = False
     recombines: ClassVar[bool] = False
 
     @abstractmethod

@@ -74,6 +74,7 @@ class Caller:
         self.values = values or (lambda trial, step: (math.sin(trial * 7.3 + step),))
         self.model = model or (lambda trial, step: 10**6 * step + trial)
         self.trials = {}
+        self.leaves = {}  # by trial: up to which step it goes as another one, whose rungs it is not compared at
         self.durable = []  # the calls that a restart repeats, in their order
         self.judged = []  # each evaluation on the way, as (trial, step, the verdict on it)
 

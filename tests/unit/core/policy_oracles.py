@@ -33,7 +33,8 @@ def brackets(caller, arguments, most):
 
 def rung_of(caller, arguments, bracket, trial):
     rungs = ladder(arguments, trial.max_steps, caller.every)
-    return rungs[min(bracket[trial.number], len(rungs) - 1) :]
+    rungs = rungs[min(bracket[trial.number], len(rungs) - 1) :]
+    return [step for step in rungs if step > caller.leaves.get(trial.number, 0)]
 
 
 def better(caller, values):

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from hippo_client import policies as client_policies
-from hippo_core import policies, samplers, space
+from hippo_core import policies, samplers, schedules, space
 from hippo_core.errors import InvalidStudy
 from hippo_core.study import Objective
 from tests import studies
@@ -91,6 +91,10 @@ def test_full_tries_an_ended_trial_again_when_it_is_added_again():
         (lambda: policies.dehb(crossover=1.1), "policies.dehb.crossover", "from 0 to 1"),
         (lambda: policies.dehb().check(None, 1), "max_steps", "needs a number"),
         (lambda: policies.dehb(27).check(27, 1), "policy.min_steps", "below max_steps"),
+        (lambda: policies.fork_asha(grace_period=1), "policies.fork_asha", "Use min_steps"),
+        (lambda: policies.fork_asha(brackets=2), "policies.fork_asha", "there is one"),
+        (lambda: policies.fork_asha(compare="trials"), "policies.fork_asha", "models are compared"),
+        (lambda: policies.fork_asha(27).check(27, 1), "policy.min_steps", "below max_steps"),
         (lambda: policies.pasha(grace_period=1), "policies.pasha", "Use min_steps"),
         (lambda: policies.asha(stopping="yes"), "policies.asha.stopping", "True or False"),
         (lambda: policies.asha(compare="nodes"), "policies.asha.compare", "'trials' or 'models'"),
@@ -130,6 +134,7 @@ SPECS = [
     policies.hyperband(2, 4),
     policies.hyperband(asynchronous=True, compare="models"),
     policies.dehb(2, 4, 0.8, 0.9),
+    policies.fork_asha(2, 4, 0.3),
     policies.pasha(1, 2),
     policies.auto(),
     policies.manual(2),
@@ -182,7 +187,8 @@ def test_ones_own_policy_is_made_with_plain_data(arguments, words):
 @pytest.mark.parametrize("objectives", [1, 2])
 def test_a_study_of_several_objectives_needs_a_policy_that_compares_them(spec, objectives):
     named = tuple(Objective(metric=name, maximize=True) for name in ("accuracy", "speed")[:objectives])
-    searched = {"lr": space.choice([0.1, 0.2])}
+    late = schedules.piecewise([space.uniform(0, 1), space.uniform(0, 1)], [9])
+    searched = {"lr": space.choice([0.1, 0.2]), "momentum": late}
     more = {
         "max_trials": 2,
         "sampler": samplers.from_json({"sampler": spec.name if spec.proposes else "random"}),

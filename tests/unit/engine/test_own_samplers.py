@@ -1,4 +1,4 @@
-"""BOHB and DEHB in the engine: the same points after a restart, and no step beyond what they ask for."""
+"""BOHB, DEHB and fork_asha in the engine: the same points after a restart, and no step beyond what they ask for."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hippo_core import policies, samplers
+from hippo_core import endings, policies, samplers, schedules, space
 from hippo_core.engine.best import best_trials
 from hippo_core.engine.commands import ExtendStudy, ForkTrial, SubmitStudy
 from hippo_core.engine.engine import Engine
@@ -24,10 +24,12 @@ from tests.unit.engine.test_cluster import FAULTS, distinct_prefixes, expect_as_
 from tests.unit.engine.test_proposals import PROJECT, running, seen_by_proposals, spec, the_study
 
 DEHB: dict[str, Any] = {"sampler": samplers.dehb(), "policy": policies.dehb(), "max_steps": 9}
+FORKING: dict[str, Any] = {"sampler": samplers.fork_asha(), "policy": policies.fork_asha(), "max_steps": 9}
 SEARCHES: list[dict[str, Any]] = [
     DEHB,
     {"sampler": samplers.bohb(min_points=2), "policy": policies.hyperband(asynchronous=True), "max_steps": 9},
     {"sampler": samplers.bohb(min_points=2), "policy": policies.asha(), "max_steps": 9},
+    FORKING,
 ]
 
 
@@ -85,7 +87,7 @@ def expect_steps_as_noted(cluster: Cluster) -> None:
         assert trial.state is expected
 
 
-@pytest.mark.parametrize("search", SEARCHES, ids=["dehb", "bohb, hyperband", "bohb, asha"])
+@pytest.mark.parametrize("search", SEARCHES, ids=["dehb", "bohb, hyperband", "bohb, asha", "fork_asha"])
 @pytest.mark.parametrize("seed", range(2))
 def test_a_restart_at_any_moment_wants_the_same_points_and_decides_the_same(
     search: dict[str, Any], seed: int
@@ -185,3 +187,37 @@ def test_initial_points_take_the_first_places() -> None:
     assert [study.trials[number].reached for number in (0, 1)] == [1, 1]
     places = [(trial.notes["bracket"], trial.notes["rung"]) for trial in list(study.trials.values())[2:]]
     assert sorted(places) == [(0, 0)] * 7 + [(0, 1)] * 3 + [(0, 2)]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_fork_trains_what_follows_its_base_and_skips_the_rungs_before(seed: int) -> None:
+    """1. A search with phases at steps 3 and 6. 2. Each fork's first request is beyond where it leaves its base."""
+    found = {"lr": schedules.piecewise([space.loguniform(1e-3, 1.0) for _ in range(3)], [3, 6])}
+    made = spec(found, max_trials=40, **FORKING)
+    cluster = Cluster(seed, {"a": 2})
+    cluster.tell(SubmitStudy(project=PROJECT, user="u", spec=made))
+    cluster.run()
+    study = the_study(cluster)
+    forks = [trial for trial in study.trials.values() if trial.notes.get("kind") == "fork"]
+    assert forks
+    numbers = {trial.number: trial.notes["at"] for trial in forks}
+    opened = [
+        event for event in cluster.journal if isinstance(event, RequestOpened) and event.trial in numbers
+    ]
+    assert {event.step for event in opened} == {9}
+    for event in opened:
+        assert f"up to step {numbers[event.trial]}, with other draws for what follows" in event.reason
+    savings = study_view(cluster.engine, PROJECT, "study").savings
+    assert savings.steps_trained - savings.steps_retrained == distinct_prefixes(cluster, "study")
+    shared = savings.steps_without_sharing - savings.steps_trained + savings.steps_retrained
+    assert shared >= sum(trial.notes["at"] for trial in forks) > 0
+
+
+@pytest.mark.parametrize("budget", [60, 123])
+def test_a_budget_of_steps_ends_a_search_that_forks_and_is_not_overrun(budget: int) -> None:
+    cluster = running({"a": 3}, max_trials=1000, endings=(endings.max_trained_steps(budget),), **FORKING)
+    cluster.run()
+    study = the_study(cluster)
+    assert study.state is StudyState.COMPLETED
+    savings = study_view(cluster.engine, PROJECT, "study").savings
+    assert budget - 9 < savings.steps_trained <= budget
