@@ -14,6 +14,7 @@ class AutoSpec(PolicySpec):
     """A policy and a sampler are still to be chosen (``hippo_core.choosing``)."""
 
     several_objectives: ClassVar[bool] = True
+    constrained: ClassVar[bool] = True
     proposes: ClassVar[bool] = True
 
     @property

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from hippo_client import Study
 from hippo_core import endings, policies, samplers, space
+from hippo_core.choosing import choose
 from hippo_core.errors import InvalidStudy
 from hippo_core.metric_constraints import Bound, MetricConstraint, checked, feasibility, violation
 from hippo_core.policies.pareto import Fronts, dominates
@@ -248,6 +249,13 @@ EVERY_POLICY = [
 @pytest.mark.parametrize("policy", EVERY_POLICY, ids=lambda policy: policy.name)
 def test_all_other_policies_take_them(policy):
     assert constrained("latency_ms <= 10", policy=policy, max_trials=8).constraints
+
+
+def test_what_is_chosen_for_a_study_takes_them():
+    chosen = choose(constrained("latency_ms <= 10", policy=policies.auto(), sampler=samplers.auto()), 8)
+    assert chosen.constraints
+    assert chosen.policy.constrained
+    assert chosen.sampler.constrained
 
 
 def test_a_study_file_writes_them_as_texts():

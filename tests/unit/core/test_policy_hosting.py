@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -64,6 +65,15 @@ def test_it_sees_what_it_was_told() -> None:
     assert (trial.rests, trial.done) == (True, False)
     assert made.trials[1].ended
     assert not made.trials[1].rests
+
+
+def test_it_sees_by_how_much_constraints_are_violated() -> None:
+    made = policy(lambda _: ())
+    reported = [("reported", 0, step, (1.5, violated)) for step, violated in ((2, 0.25), (4, 0.0), (6, None))]
+    answers(made, told(*BEGIN, ("requested", 0, 8), *reported, ("reported", 1, 2, (1.5,))))
+    assert made.trials[0].values == dict.fromkeys((2, 4, 6), (1.5,))
+    assert made.trials[0].violations == {2: 0.25, 4: 0.0, 6: math.inf}
+    assert made.trials[1].violations == {2: 0.0}
 
 
 def test_it_is_asked_until_nothing_follows_as_if_its_verdicts_were_carried_out() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import random
 from dataclasses import replace
@@ -12,10 +13,12 @@ import pytest
 
 from hippo_core import endings, policies, samplers, space
 from hippo_core.engine.commands import EditStudy, SubmitStudy
+from hippo_core.engine.consultations import ConsultPolicy
 from hippo_core.engine.states import StudyState, TrialState
 from hippo_core.engine.views import StudyView, TrialView, study_view, trial_detail, trial_views
 from hippo_core.errors import Conflict
 from hippo_core.study import Objective, StudySpec
+from tests.own_policies import Asha
 from tests.unit.core.policy_oracles import dominates
 from tests.unit.engine import cluster as cluster_module
 from tests.unit.engine.cluster import Cluster, metric
@@ -242,6 +245,39 @@ def test_a_metric_that_is_not_reported_fails_the_study_at_once() -> None:
         "'latencies'."
     )
     assert found.savings.steps_trained == 1
+
+
+def test_a_policy_of_ones_own_is_told_by_how_much_each_state_violates() -> None:
+    """A copy of ASHA's rule by the constrained order finds the best feasible trial; what it was told fits JSON."""
+
+    class ConstrainedAsha(Asha):
+        def decide(self) -> Any:
+            for trial in self.trials.values():
+                for step, value in trial.values.items():
+                    trial.scores[step] = value[0] - 10 * min(trial.violations[step], 10.0)
+            return super().decide()
+
+    cluster = Cluster(2, {"a": 2})
+    cluster.policy_classes["my_policy:Asha"] = ConstrainedAsha
+    submit(cluster, spec(LATENCY, MEMORY, policy=policies.own("my_policy:Asha", {"reduction_factor": 2})))
+    cluster.run()
+    study = study_of(cluster)
+    question = cluster.engine.policy_question(ConsultPolicy(study=study.id, number=0, failures=0), 0)
+    assert question.context.constraints == (LATENCY, MEMORY)
+    told = [call for each in question.rounds for call in each.calls if call[0] == "reported"]
+    json.dumps(told, allow_nan=False)
+    history = {
+        (trial.number, each.step): each.metrics
+        for trial in trials(cluster)
+        for each in trial_detail(cluster.engine, "default", "study", trial.number).history
+    }
+    assert told
+    for _, trial, step, values in told:
+        expected = violated(dict(history[trial, step]), LATENCY, MEMORY)
+        assert values[0] == history[trial, step]["accuracy"]
+        assert values[1] == (None if expected == math.inf else pytest.approx(expected))
+    assert view(cluster).best_trial is not None
+    assert view(cluster).best_trial.number == ranked(cluster, LATENCY, MEMORY)[0].number
 
 
 def test_a_hyper_parameter_is_told_from_a_metric() -> None:

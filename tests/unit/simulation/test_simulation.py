@@ -384,6 +384,25 @@ def test_repeats_come_to_metrics_of_their_own() -> None:
     assert set(once) < set(thrice)
 
 
+@pytest.mark.parametrize("bound", ["latency <= 10", "latency <= -10", "latency <= 0", "latency >= 10"])
+def test_a_constrained_metric_is_made_up_about_its_bound(bound: str) -> None:
+    """Some trials keep it in the end and some do not, none at first; the best is the best of those that do."""
+    made = small(max_steps=30, constraints=(bound,), policy=policies.asha(1, 2), max_trials=18)
+    found = simulate([made], hosts(2), seed=3, checked=True).studies[0]
+    by_number = {each.trial: each for each in found.leaderboard}
+    violated = {each.trial: each.violation for each in found.leaderboard}
+    everything = (
+        simulate([small(max_steps=30, constraints=(bound,))], hosts(2), seed=3).studies[0].leaderboard
+    )
+    assert 0 < sum(not each.violation for each in everything) < len(everything)
+    done = [each for each in found.leaderboard if each.state == "completed"]
+    best = min(done, key=lambda each: (each.violation, -each.metrics["accuracy"], each.trial))
+    assert found.best_trial == best.trial == found.leaderboard[0].trial
+    assert set(by_number[best.trial].metrics) == {"accuracy", "latency"}
+    told = found.to_json()["best"]
+    assert (told["feasible"], told["violation"]) == (not violated[best.trial], violated[best.trial])
+
+
 def test_repeats_are_not_simulated_on_a_record() -> None:
     with pytest.raises(InvalidStudy, match="trains each point 3 times, and a record has one run of each"):
         simulate([study({"lr": 0.1}, repeats=3)], hosts(1), response=RecordedMetrics())
