@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -248,7 +249,8 @@ def test_rounds_travel_and_their_numbers_with_them() -> None:
     values = (0.1 + 0.2, -0.0, 5e-324)
     sent = told(*BEGIN, ("reported", 0, 2, values), ("reported", 0, 4, None), finish=True)
     made = policy(lambda _: ())
-    host = PolicyHost(made, CONTEXT, {})
+    context = replace(CONTEXT, objectives=("a", "b", "c"), maximize=(True, False, True))
+    host = PolicyHost(made, context, {})
     host.answer(round_from_json(json.loads(json.dumps(round_to_json(sent)))))
     assert repr(made.trials[0].values) == repr({2: values})
     assert isinstance(made.trials[0], PolicyTrial)
