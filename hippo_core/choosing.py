@@ -79,7 +79,7 @@ def choose(spec: StudySpec, slots: int, before: StudySpec | None = None) -> Stud
         try:
             return replace(spec, policy=policy, sampler=sampler, chosen=chosen)
         except InvalidStudy as error:
-            reasons.append(f"{policy.name} does not fit: {error.message.partition(': ')[2] or error.message}")
+            reasons.append(f"{policy.name} does not fit ({error.message})")
     raise AssertionError("the last candidate fits every study")
 
 
@@ -88,9 +88,44 @@ def by_slots(spec: StudySpec) -> list[tuple[int, StudySpec]]:
     return [(1, choose(spec, 1))]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Phases:
+    """What counts of a study's phases.
+
+    Attributes:
+        later: How many begin after step 0.
+        late: How many domains are drawn for these.
+        early: How many act from step 0 on.
+    """
+
+    later: int
+    late: int
+    early: int
+
+    @classmethod
+    def of(cls, spec: StudySpec) -> _Phases:
+        found = study_phases(spec)
+        later = [phase for phase in found if phase.start]
+        late = sum(len(phase.names) for phase in later)
+        return cls(later=len(later), late=late, early=sum(len(phase.names) for phase in found) - late)
+
+    @property
+    def words(self) -> str:
+        """The phases in words."""
+        drawn = self.late + self.early
+        return f"{_plural(self.later, 'later phase')} to fork at, for which {self.late} of {drawn} values are drawn"
+
+
 def _candidates(spec: StudySpec, slots: int) -> Iterator[tuple[PolicySpec | None, Sampler | None, str]]:
     """What may suit a study, the most saving first, and why; or why something does not."""
-    if not any(phase.start for phase in study_phases(spec)):
+    phases = _Phases.of(spec)
+    if phases.later:
+        yield policies.fork_asha(), samplers.fork_asha(), phases.words
+    else:
         yield None, None, "all that is drawn acts from step 0 on, so that there is no phase to fork at"
     yield policies.asha(), samplers.tpe(), "ASHA with the points of TPE"
     yield policies.full(), samplers.random(), "trains all to their end"
+
+
+def _plural(count: int, word: str) -> str:
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"

@@ -6,7 +6,7 @@ Policies that stop trials early train fewer steps than are counted here, with an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,8 +21,13 @@ from hippo_core.study import StudySpec
 FEW = 1.05
 """A merge rate below which next to nothing is shared."""
 
+TO_FORK = (
+    "to share, take a search that forks where a later phase begins: policies.fork_asha(), or "
+    "policies.auto(), which chooses"
+)
+
 TO_SHARE = (
-    "to share, let trials start alike: draw only what comes later, as in "
+    "let trials start alike: draw only what comes later, as in "
     "schedules.piecewise([0.1, space.loguniform(1e-4, 5e-2)], milestones=[9]), after a common warm-up, or in the "
     "cooldown of a schedules.wsd whose peak is one; and list few values for step 0, with space.choice or on a grid"
 )
@@ -138,6 +143,7 @@ def plan_studies(specs: Iterable[StudySpec]) -> StaticPlan:
                 first_values.setdefault(name, set()).add(law.typed_value(0))
         splits = {name: len(values) for name, values in sorted(first_values.items()) if len(values) > 1}
         counts = alone.counts()
+        phases = study_phases(spec)
         said = set(outlook.warnings(spec))  # in other words among the hints
         warnings = [each for each in spec.warnings if each not in said]
         studies.append(
@@ -145,8 +151,8 @@ def plan_studies(specs: Iterable[StudySpec]) -> StaticPlan:
                 study=spec.name,
                 counts=counts,
                 root_splits=splits,
-                phases=study_phases(spec),
-                hints=(*_choices(submitted), *warnings, *_hints(spec, counts, splits)),
+                phases=phases,
+                hints=(*_choices(submitted), *warnings, *_hints(spec, counts, splits, phases)),
             )
         )
     return StaticPlan(studies=tuple(studies), together=_sum(each.counts() for each in shared.values()))
@@ -207,7 +213,9 @@ def _sum(parts: Iterable[Counts]) -> Counts:
     )
 
 
-def _hints(spec: StudySpec, counts: Counts, splits: Mapping[str, int]) -> list[str]:
+def _hints(
+    spec: StudySpec, counts: Counts, splits: Mapping[str, int], phases: Sequence[StudyPhase]
+) -> list[str]:
     found = []
     if spec.sampler.outside:
         found.append("points from outside are not known beforehand: random points are counted in their place")
@@ -223,6 +231,12 @@ def _hints(spec: StudySpec, counts: Counts, splits: Mapping[str, int]) -> list[s
             "a fork goes on from its parent's state, and is counted beside max_trials"
         )
         return found  # what is shared comes with the forks, not with what is drawn
+    if spec.policy.forks:
+        found.append(
+            f"what the policy {spec.policy.name!r} shares comes with its forks, which go on from trials' states where "
+            "phases begin: hippo simulate estimates it"
+        )
+        return found
     if not isinstance(spec.policy, FullSpec):
         policy = spec.policy.to_json()["policy"]
         found.append(f"all trials are counted to their last step; the policy {policy!r} trains fewer")
@@ -230,7 +244,8 @@ def _hints(spec: StudySpec, counts: Counts, splits: Mapping[str, int]) -> list[s
     if counts.trials > 1 and rate is not None and rate < FEW:
         apart = told_apart_by(spec)
         found.append(nothing_shared(apart) if apart else _what_is_apart(counts, splits))
-        found.append(TO_SHARE)
+        forked = any(phase.start for phase in phases)
+        found.append(f"{TO_FORK}; or {TO_SHARE}" if forked else f"to share, {TO_SHARE}")
     return found
 
 

@@ -44,7 +44,7 @@ def test_the_phases_stand_below_the_counts_and_then_what_to_do(study_file):
         "no two trials share a step: each draws 'learning_rate/values/0', 'momentum/values/0', "
         "'weight_decay/values/0' and 1 more anew for step 0"
     )
-    assert lines[-1].startswith("to share, let trials start alike")
+    assert lines[-1].startswith("to share, take a search that forks where a later phase begins")
 
 
 def test_all_of_it_fits_a_terminal(study_file, monkeypatch):

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from hippo_core import policies, samplers, schedules, space
-from hippo_core.choosing import choose
+from hippo_core.choosing import by_slots, choose
 from hippo_core.engine.commands import EditStudy, ExtendStudy, RegisterWorker, SlotSpec, SubmitStudy
 from hippo_core.engine.engine import Engine
 from hippo_core.engine.studies import Submitted
 from hippo_core.errors import Conflict, InvalidStudy
 from hippo_core.static_plan import plan_studies
-from hippo_core.study import StudySpec
+from hippo_core.study import Objective, StudySpec
 from tests.studies import study
 
 FLAT = {"lr": schedules.cosine(space.loguniform(1e-3, 1.0), 0.0, 27)}
@@ -38,6 +38,37 @@ def test_where_there_is_nothing_to_fork_at_it_is_asha_with_tpe_and_says_so() -> 
     assert made.chosen.reason.startswith(
         "all that is drawn acts from step 0 on, so that there is no phase to fork at"
     )
+
+
+@pytest.mark.parametrize(
+    ("entries", "slots", "changes", "policy", "words"),
+    [
+        ({"lr": parts(3), "m": parts(1), "w": parts(1)}, 1, {}, "fork_asha", "2 later phases to fork at"),
+        ({"lr": parts(2)}, 1, {}, "fork_asha", "1 later phase to fork at, for which 1 of 2 values are drawn"),
+    ],
+    ids=["more early", "one later phase"],
+)
+def test_phases_and_slots_decide(
+    entries: Any, slots: int, changes: dict[str, Any], policy: str, words: str
+) -> None:
+    made = choose(auto(entries, **changes), slots)
+    assert (made.policy.name, made.sampler.to_json()["sampler"]) == (policy, policy)
+    assert made.chosen is not None
+    assert words in made.chosen.reason
+
+
+def test_where_what_suits_does_not_fit_the_next_is_taken_and_it_is_said() -> None:
+    two = (Objective(metric="accuracy", maximize=True), Objective(metric="loss", maximize=False))
+    made = choose(auto({"lr": parts(2)}, objectives=two), 1)
+    assert (made.policy, made.sampler) == (policies.asha(), samplers.tpe())
+    assert made.chosen is not None
+    assert made.chosen.reason.startswith(
+        "fork_asha does not fit (policy: fork_asha compares trials by one objective"
+    )
+
+
+def test_the_numbers_of_slots_at_which_another_is_chosen() -> None:
+    assert [(least, made.policy.name) for least, made in by_slots(auto(FLAT))] == [(1, "asha")]
 
 
 def test_where_nothing_can_be_promoted_all_are_trained_to_their_end() -> None:

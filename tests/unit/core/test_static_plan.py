@@ -10,6 +10,7 @@ from tests import oracle, strategies
 from tests.studies import grid, grid_of_options, study
 
 MOST_TRIALS = 64
+PARTS = schedules.piecewise([space.uniform(0.1, 0.2), space.uniform(0.1, 0.2)], milestones=[9])
 
 
 @settings(max_examples=200)
@@ -194,6 +195,11 @@ def test_a_trial_without_a_hyperparameter_differs_from_every_value():
             "no two trials share a step: each draws 'lr' anew for step 0",
         ),
         (study({"lr": space.uniform(0.1, 0.2)}, max_trials=8), "to share, let trials start alike"),
+        (study({"lr": PARTS}, max_trials=8), "to share, take a search that forks where a later phase begins"),
+        (
+            study({"lr": PARTS}, max_trials=8, policy=policies.fork_asha(), sampler=samplers.fork_asha()),
+            "what the policy 'fork_asha' shares comes with its forks",
+        ),
         (
             grid({"lr": space.choice([0.1, 0.2, 0.3])}),
             "next to nothing (merge rate 1.00): at step 0 of 3 trials 'lr' has 3",
