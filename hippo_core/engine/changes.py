@@ -32,7 +32,13 @@ from hippo_core.engine.points import continued, drawn_otherwise, further_points,
 from hippo_core.engine.proposals import renew
 from hippo_core.engine.requests import close_request, open_request
 from hippo_core.engine.state import EngineState, Study
-from hippo_core.engine.states import ENDED_STUDY_STATES, RequestState, StudyState, TrialState
+from hippo_core.engine.states import (
+    ENDED_STUDY_STATES,
+    ENDED_TRIAL_STATES,
+    RequestState,
+    StudyState,
+    TrialState,
+)
 from hippo_core.engine.stopping import end_as_decided
 from hippo_core.engine.user_words import POLICY_EDITED, TAKEN_UP
 from hippo_core.errors import Conflict, InvalidStudy
@@ -337,7 +343,7 @@ def _release_trials(decision: Decision, study: Study) -> None:
     """Takes all trials from the policy, to be given to another one: what it has asked for is cancelled."""
     ended = ended_for_policy(study)
     for probe in study.probes.values():
-        if probe.target is not None:
+        if probe.state not in ENDED_TRIAL_STATES:
             end_as_decided(decision, study, probe, TrialState.STOPPED, POLICY_EDITED, progress(probe))
     for trial in list(study.all_members()):
         number = trial.number

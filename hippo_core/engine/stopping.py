@@ -31,7 +31,7 @@ def stop_one(decision: Decision, study: Study, trial: Trial, reason: str) -> boo
 def open_probes(study: Study, trial: Trial) -> list[Trial]:
     """The probes of a trial that are still to come, with their repeats."""
     found = (each for probe in study.probes_of(trial.number) for each in study.members(probe.number))
-    return [each for each in found if each.target is not None]
+    return [each for each in found if each.state not in ENDED_TRIAL_STATES]
 
 
 def _stop(decision: Decision, study: Study, trial: Trial, reason: str) -> None:

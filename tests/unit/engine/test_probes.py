@@ -477,6 +477,30 @@ def test_a_user_who_stops_a_trial_gives_its_probe_up_and_one_who_stops_the_study
     expect_as_trained_alone(cluster, "study")
 
 
+def test_a_probe_of_which_one_repeat_has_come_is_given_up_whole() -> None:
+    """One repeat is there and waits for the other when a user stops the trial, or gives the study another policy."""
+    for stops in (True, False):
+        cluster = ComparingCluster(0, {"a": 1})
+        made = replace(spec(rates=PIECES[:2], policy=scouts(steps=2)), repeats=2)
+        submit(cluster, made)
+        probe = probe_opened(cluster)
+        members = study_of(cluster).members(probe.number)
+        while all(member.target is not None for member in members):
+            cluster.act()
+        assert [member.state for member in members] == [TrialState.WAITING] * 2
+        if stops:
+            assert probe.fork is not None
+            cluster.tell(StopTrial(project="default", name="study", trial=probe.fork["trial"]))
+        else:
+            edited = replace(made, policy=scouts(at=2))
+            cluster.tell(EditStudy(project="default", name="study", spec=edited))
+        assert {member.state for member in members} <= {TrialState.STOPPED, TrialState.COMPLETED}
+        cluster.restart_server()
+        cluster.run()
+        ended = {TrialState.STOPPED, TrialState.COMPLETED}
+        assert {each.state for each in study_of(cluster).branches()} <= ended
+
+
 def test_another_policy_begins_without_the_probes_of_the_one_before() -> None:
     cluster = ComparingCluster(0, {"a": 1})
     made = spec(rates=PIECES[:2], policy=scouts())
