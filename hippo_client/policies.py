@@ -18,6 +18,7 @@ from hippo_core.policies import (
     percentile_stopping,
     sha,
     threshold_stopping,
+    trie_asha,
 )
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "percentile_stopping",
     "sha",
     "threshold_stopping",
+    "trie_asha",
 ]
 
 _ELSEWHERE = {

@@ -9,6 +9,7 @@ _ELSEWHERE = {
     "auto": "The automatic choice is a policy, which brings its points: policy=policies.auto(), and no sampler.",
     "dehb": "DEHB is a policy, which brings its own points: policy=policies.dehb(), and no sampler.",
     "fork_asha": "It is a policy, which brings its own points: policy=policies.fork_asha(), and no sampler.",
+    "trie_asha": "Trie ASHA is a policy, which brings its own points: policy=policies.trie_asha(), and no sampler.",
 }
 
 #: Classes and words of Optuna, Ray Tune and others.

@@ -120,6 +120,16 @@ class Space:
         """A domain that has too many values to list, if there is one: then the space is not finite."""
         return next((each for _, each in sorted(self.domains.items()) if each.size is None), None)
 
+    def has_at_most(self, most: int) -> bool:
+        """Whether a finite space has no more than so many assignments, constraints apart."""
+        product = 1
+        for domain in self.domains.values():
+            assert domain.size is not None, "the space is finite"
+            product *= domain.size
+        if product <= most:
+            return True  # as if every trial had every domain
+        return sum(1 for _ in islice(list_assignments(self.entries), most + 1)) <= most
+
     def always_valid(self) -> bool:
         """Whether provably every assignment gives schedules that are right, and finite at every step."""
         return all(always_valid(part) for part in self.entries.values())

@@ -102,6 +102,14 @@ def _pbt(problem: Problem, seed: int, slots: int) -> StudySpec:
     return ours.study(problem, policy, samplers.random(), seed, problem.full_trials, plain=True)
 
 
+def _trie_asha(problem: Problem) -> PolicySpec:
+    return policies.trie_asha(min_steps=problem.min_steps, reduction_factor=3)
+
+
+def _is_finite(problem: Problem) -> bool:
+    return Space(problem.entries).unlistable() is None
+
+
 ALGORITHMS: Mapping[str, Algorithm] = {
     each.name: each
     for each in (
@@ -115,6 +123,8 @@ ALGORITHMS: Mapping[str, Algorithm] = {
             fits=_has_phases,
         ),
         studied("pbt", _pbt, fits=lambda problem: problem.plain is not None),
+        hippo("asha_bohb", _asha, samplers.bohb),
+        hippo("trie_asha", _trie_asha, samplers.trie_asha, fits=_is_finite),
     )
 }
 

@@ -34,6 +34,7 @@ from hippo_core.policies.policy import (
 )
 from hippo_core.policies.sha import ShaSpec, sha
 from hippo_core.policies.threshold_stopping import ThresholdStoppingSpec, threshold_stopping
+from hippo_core.policies.trie_asha import TrieAshaSpec, trie_asha
 
 __all__ = [
     "AshaSpec",
@@ -58,6 +59,7 @@ __all__ = [
     "ShaSpec",
     "Stop",
     "ThresholdStoppingSpec",
+    "TrieAshaSpec",
     "Values",
     "Verdict",
     "asha",
@@ -77,6 +79,7 @@ __all__ = [
     "percentile_stopping",
     "sha",
     "threshold_stopping",
+    "trie_asha",
 ]
 
 POLICIES: Mapping[str, Any] = {
@@ -96,6 +99,7 @@ POLICIES: Mapping[str, Any] = {
         percentile_stopping,
         patience,
         threshold_stopping,
+        trie_asha,
         own,
         auto,
     )

@@ -6,7 +6,7 @@ seed, and ``points`` takes the first of an algorithm's proposals that can be tra
 server makes points with it, and so does the simulator.
 """
 
-from hippo_core.proposing.draws import Point, seed_of
-from hippo_core.proposing.points import Exhausted, first_unseen, own_point, unseen_point
+from hippo_core.proposing.draws import Exhausted, Point, seed_of
+from hippo_core.proposing.points import first_unseen, own_point, unseen_point
 
 __all__ = ["Exhausted", "Point", "first_unseen", "own_point", "seed_of", "unseen_point"]

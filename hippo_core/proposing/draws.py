@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,13 @@ from hippo_core.values import Scalar
 
 Point = tuple[dict[str, Scalar], dict[str, Any]]
 """An assignment, and what the sampler noted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exhausted:
+    """Every point of a finite space is a trial already; ``points`` is how many there are."""
+
+    points: int
 
 
 def digest(*words: int | str) -> int:

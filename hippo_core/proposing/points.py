@@ -4,27 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable, Iterable, Iterator
-from dataclasses import dataclass
 from itertools import count, islice
 
 from hippo_core.engine.proposals import ProposalTask
 from hippo_core.errors import InvalidStudy
-from hippo_core.proposing import bohb, dehb, fork_asha
-from hippo_core.proposing.draws import Point
-from hippo_core.samplers import Bohb, Dehb, ForkAsha
+from hippo_core.proposing import bohb, dehb, fork_asha, trie_asha
+from hippo_core.proposing.draws import Exhausted, Point
+from hippo_core.samplers import Bohb, Dehb, ForkAsha, TrieAsha
 from hippo_core.space import Assignment
 
 TRIES = 1000
 #: After so many copies of trials among its proposals an algorithm gives way to a random point that is none.
 COPIES = 30
 LONGEST_NOTES = 65_536
-
-
-@dataclass(frozen=True, slots=True)
-class Exhausted:
-    """Every point of a finite space is a trial already; ``points`` is how many there are."""
-
-    points: int
 
 
 class Tried:
@@ -54,6 +46,8 @@ def own_point(task: ProposalTask) -> Point | Exhausted | None:
     Raises:
         InvalidStudy: None of many proposals can be trained.
     """
+    if isinstance(task.spec.sampler, TrieAsha):
+        return trie_asha.proposal(task)
     found = _proposals(task)
     if found is None:
         return None

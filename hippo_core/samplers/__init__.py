@@ -23,6 +23,7 @@ from hippo_core.samplers.qmc import Qmc, qmc
 from hippo_core.samplers.random import Random, random
 from hippo_core.samplers.sampler import Sampler
 from hippo_core.samplers.tpe import Tpe, tpe
+from hippo_core.samplers.trie_asha import TrieAsha, trie_asha
 
 __all__ = [
     "Auto",
@@ -41,6 +42,7 @@ __all__ = [
     "Random",
     "Sampler",
     "Tpe",
+    "TrieAsha",
     "auto",
     "bohb",
     "cma_es",
@@ -56,6 +58,7 @@ __all__ = [
     "qmc",
     "random",
     "tpe",
+    "trie_asha",
 ]
 
 SAMPLERS = {
@@ -71,6 +74,7 @@ SAMPLERS = {
     "cma_es": cma_es,
     "nsga2": nsga2,
     "nsga3": nsga3,
+    "trie_asha": trie_asha,
     "outside": outside,
 }
 

@@ -144,6 +144,7 @@ SPECS = [
     policies.threshold_stopping(0.1, min_steps=2),
     policies.pbt(4, 0.2, 0.1, [0.5, 2], asynchronous=True),
     policies.pb2(4, 0.2, 0.1, asynchronous=True),
+    policies.trie_asha(2, 4),
 ]
 OWN = policies.own("my_policy:MyPolicy", {"window": 3, "words": ["a", None]}, "c")
 
