@@ -123,7 +123,6 @@ ALGORITHMS: Mapping[str, Algorithm] = {
             fits=_has_phases,
         ),
         studied("pbt", _pbt, fits=lambda problem: problem.plain is not None),
-        hippo("asha_bohb", _asha, samplers.bohb),
         hippo("trie_asha", _trie_asha, samplers.trie_asha, fits=_is_finite),
     )
 }

@@ -18,7 +18,17 @@ from hippo_core.arguments import worded
 from hippo_core.errors import InvalidStudy
 from hippo_core.policies.halving import PEERS
 from hippo_core.policies.ladder import check_ladder
-from hippo_core.policies.policy import Extend, Policy, PolicySpec, Values, Verdict, round_up, shown, signed
+from hippo_core.policies.policy import (
+    Extend,
+    Policy,
+    PolicySpec,
+    Values,
+    Verdict,
+    Worth,
+    round_up,
+    shown,
+    worth,
+)
 from hippo_core.space import Space
 
 MOST_POINTS = 100_000
@@ -34,7 +44,7 @@ class Reaching:
     notes: Mapping[str, Any] = field(default_factory=dict)  #: of its sampler
     asked: int = 0
     ended: bool = False
-    seen: dict[int, Values | None] = field(default_factory=dict)  #: by step, of which less is better
+    seen: dict[int, Worth | None] = field(default_factory=dict)  #: by step, of which less is better
 
 
 class TrieAsha(Policy):
@@ -88,7 +98,7 @@ class TrieAsha(Policy):
 
     def observed(self, trial: int, step: int, values: Values | None, model: int) -> None:
         """Keeps it, for the end and for reasons."""
-        self.trials[trial].seen[step] = None if values is None else signed(values, self._maximize)
+        self.trials[trial].seen[step] = None if values is None else worth(values, self._maximize)
 
     def ended(self, trial: int) -> None:
         """Wants nothing of it any more."""
@@ -101,7 +111,7 @@ class TrieAsha(Policy):
 
     def finish(self) -> list[Verdict]:
         """Where no trial has come to its end, the best at the furthest step goes on."""
-        waiting: list[tuple[int, Values, int]] = []
+        waiting: list[tuple[int, Worth, int]] = []
         for trial, found in self.trials.items():
             deepest = max(found.seen, default=0)
             values = found.seen.get(deepest)
@@ -159,7 +169,7 @@ class TrieAsha(Policy):
         values = found.seen[step]
         rank = 1 + sum(each < (values is None, values or (), trial) for each in there)
         text = f"rank {rank} of {len(there)} trials at step {step}"
-        return text if values is None else f"{text}, {shown(signed(values, self._maximize))}"
+        return text if values is None else f"{text}, {shown(values, self._maximize)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +182,7 @@ class TrieAshaSpec(PolicySpec):
     """
 
     raisable: ClassVar[bool] = False
+    constrained: ClassVar[bool] = True
     proposes: ClassVar[bool] = True
 
     min_steps: int

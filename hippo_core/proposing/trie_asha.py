@@ -22,6 +22,7 @@ import numpy as np
 
 from hippo_core.engine.proposals import PastTrial, ProposalTask
 from hippo_core.engine.states import TrialState
+from hippo_core.policies.policy import Worth
 from hippo_core.policies.trie_asha import TrieAshaSpec
 from hippo_core.proposing.draws import Exhausted, Point, generator
 from hippo_core.proposing.parzen import TreeParzen
@@ -29,6 +30,7 @@ from hippo_core.proposing.trie import Node, Trie, trie_of
 
 #: Fewer points are no model: roots and children are taken by chance.
 LEAST_KNOWN = 8
+NO_GOOD: Worth = (math.inf,)
 #: Of more points so many are looked at, by chance.
 MOST_SCORED = 2000
 
@@ -64,10 +66,12 @@ class Search:
 
     task: ProposalTask
     trie: Trie = field(init=False)
-    values: dict[Node, float] = field(init=False, default_factory=dict)  #: less is better; infinite: no good
+    values: dict[Node, Worth] = field(
+        init=False, default_factory=dict
+    )  #: less is better; ``NO_GOOD``: it failed
     trial_at: dict[Node, int] = field(init=False, default_factory=dict)  #: which trial began it first
     used: dict[int, None] = field(init=False, default_factory=dict)  #: leaves that are points of trials
-    data: list[tuple[int, tuple[int, float]]] = field(init=False, default_factory=list)
+    data: list[tuple[int, tuple[int, Worth]]] = field(init=False, default_factory=list)
     pending: list[int] = field(init=False, default_factory=list)
     _eta: int = field(init=False)
     _chances: np.ndarray[Any, Any] = field(init=False)
@@ -109,21 +113,20 @@ class Search:
 
     def _note(self, past: PastTrial, leaf: int) -> None:
         rungs, path = self.trie.rungs, self.trie.paths[leaf]
-        sign = -1.0 if self.task.spec.objectives[0].maximize else 1.0
         goal = max(past.notes.get("step", rungs[0]), max(past.values, default=0))
         self.used[leaf] = None
-        deepest: tuple[int, float] | None = None
+        deepest: tuple[int, Worth] | None = None
         for level, (rung, number) in enumerate(zip(rungs, path, strict=True)):
             if rung > goal:
                 break
             node = (level, number)
             self.trial_at.setdefault(node, past.trial)
             if rung in past.values:
-                self.values[node] = sign * past.values[rung][0]
+                self.values[node] = self.task.spec.worth(past.values[rung])
             elif past.state is TrialState.FAILED or (
                 past.state is TrialState.DIVERGED and rung >= past.reached
             ):
-                self.values.setdefault(node, math.inf)
+                self.values.setdefault(node, NO_GOOD)
             if node in self.values:
                 deepest = -level, self.values[node]
         if deepest is not None:
@@ -139,7 +142,7 @@ class Search:
             quota = min(len(ranked), len(ranked) * share // self._eta)
             whole = whole and quota == len(ranked)
             for place, (value, parent) in enumerate(ranked[:quota]):
-                child = self._child(parent) if value < math.inf else None
+                child = self._child(parent) if value < NO_GOOD else None
                 if child is not None:
                     return Job(child, parent, place + 1, len(ranked), quota), False
         return None, whole

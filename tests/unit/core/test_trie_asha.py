@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -51,8 +52,7 @@ def spec(entries: Any, maximize: bool = False, min_steps: int = 3, **changes: An
         max_steps=18,
         **changes,
     )
-    objectives = tuple(type(each)(metric=each.metric, maximize=maximize) for each in made.objectives)
-    return StudySpec(**{name: getattr(made, name) for name in made.__slots__} | {"objectives": objectives})
+    return replace(made, objectives=tuple(replace(each, maximize=maximize) for each in made.objectives))
 
 
 class Oracle:
