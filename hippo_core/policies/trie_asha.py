@@ -207,7 +207,7 @@ class TrieAshaSpec(PolicySpec):
             )
         return check_ladder(self.name, self.min_steps, self.reduction_factor, None, max_steps, evaluate_every)
 
-    def check_search(self, space: Space, max_trials: int) -> None:
+    def check_search(self, space: Space, max_trials: int, max_steps: int | None, evaluate_every: int) -> None:
         """The space must be finite, and small enough for its prefixes to be listed."""
         domain = space.unlistable()
         if domain is not None:

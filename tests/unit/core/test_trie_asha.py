@@ -66,11 +66,16 @@ class Oracle:
     def __init__(self, search: Search, rungs: tuple[int, ...]) -> None:
         self.search = search
         self.rungs = rungs
+        self.prefixes: dict[object, Prefix] = {}
         self.points = [dict(point) for point in search.spec.space.assignments()]
 
     def prefix(self, point: Any, rung: int) -> Prefix:
-        sequence = self.search.spec.sequence(point)
-        return json.dumps([sorted(sequence.values(step).items()) for step in range(rung)])
+        key = (*sorted(point.items()), rung)
+        if key not in self.prefixes:
+            sequence = self.search.spec.sequence(point)
+            values = [sorted(sequence.values(step).items()) for step in range(rung)]
+            self.prefixes[key] = json.dumps(values)
+        return self.prefixes[key]
 
     def value(self, point: Any, rung: int) -> float:
         """Few values, so that there are ties; equal for equal prefixes, and never the same at two rungs."""
