@@ -102,7 +102,7 @@ class ScoutSpec(PolicySpec):
     def check(self, max_steps: int | None, evaluate_every: int) -> list[str]:
         return []
 
-    def check_search(self, space: Space, max_trials: int) -> None:
+    def check_search(self, space: Space, max_trials: int, max_steps: int | None, evaluate_every: int) -> None:
         check_names((name for name, _ in self.factors), space, "policies.scouts.factors")
 
     def to_json(self) -> dict[str, Any]:

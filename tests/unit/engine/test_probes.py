@@ -46,7 +46,6 @@ from hippo_core.errors import HippoError, InvalidStudy
 from hippo_core.policies import PolicySpec
 from hippo_core.program import Program
 from hippo_core.repeats import SEED
-from hippo_core.study import StudySpec
 from tests.probing import known, scouts
 from tests.unit.engine import cluster as cluster_module
 from tests.unit.engine.cluster import SETTINGS, Cluster, alone, metric
@@ -641,10 +640,4 @@ def test_factors_of_what_no_trial_has_or_is_no_number_are_refused(
     )
     program = Program(trainer="t:T", code_digest="c", kinds=searched.kinds)
     with pytest.raises(InvalidStudy, match=words):
-        StudySpec(
-            **{**_fields(spec()), "space": searched, "program": program, "policy": scouts(factors=factors)}
-        )
-
-
-def _fields(made: StudySpec) -> dict[str, Any]:
-    return {name: getattr(made, name) for name in made.__dataclass_fields__}
+        replace(spec(), space=searched, program=program, policy=scouts(factors=factors))
