@@ -119,6 +119,8 @@ class _Phases:
 def _candidates(spec: StudySpec, slots: int) -> Iterator[tuple[PolicySpec | None, Sampler | None, str]]:
     """What may suit a study, the most saving first, and why; or why something does not."""
     phases = _Phases.of(spec)
+    if spec.space.unlistable() is None:
+        yield policies.trie_asha(), samplers.trie_asha(), "the space is finite"
     if phases.later:
         yield policies.fork_asha(), samplers.fork_asha(), phases.words
     else:

@@ -57,6 +57,11 @@ def test_phases_and_slots_decide(
     assert words in made.chosen.reason
 
 
+def test_a_finite_space_is_a_trie() -> None:
+    made = choose(auto({"lr": space.choice([0.1, schedules.piecewise([0.1, 0.01], [9])])}, max_trials=2), 4)
+    assert (made.policy, made.sampler) == (policies.trie_asha(), samplers.trie_asha())
+
+
 def test_where_what_suits_does_not_fit_the_next_is_taken_and_it_is_said() -> None:
     two = (Objective(metric="accuracy", maximize=True), Objective(metric="loss", maximize=False))
     made = choose(auto({"lr": parts(2)}, objectives=two), 1)
