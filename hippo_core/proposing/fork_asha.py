@@ -45,7 +45,7 @@ from hippo_core.values import Scalar
 STARTUP = 10
 """So many trials are known before the model is asked."""
 
-ENOUGH = 4
+ENOUGH = 2
 """So many trials have come to their end before forks are made."""
 
 BASES = 0.15
