@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from benchmarks.search import ours, peers
 from benchmarks.search.problems import Problem
 from benchmarks.search.progress import Progress
 from hippo_core import policies, samplers
+from hippo_core.choosing import choose
 from hippo_core.outlook import study_phases
 from hippo_core.policies import PolicySpec
 from hippo_core.samplers import Sampler
@@ -18,6 +19,7 @@ from hippo_core.space import Space
 from hippo_core.study import StudySpec
 
 BASELINE = "asha_tpe"
+AUTO_TRIALS = 4  #: per trial of full length
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,18 @@ def _is_finite(problem: Problem) -> bool:
     return Space(problem.entries).unlistable() is None
 
 
+def _auto(problem: Problem, seed: int, slots: int) -> StudySpec:
+    """What policies.auto() chooses for about the trials that ASHA has for the budget; for as many as it takes."""
+    trials = AUTO_TRIALS * problem.full_trials
+    spec = ours.study(problem, policies.auto(), samplers.auto(), seed, trials, plain=False)
+    return replace(choose(spec, slots), max_trials=ours.MOST_TRIALS, chosen=None)
+
+
+def _chooses_own(problem: Problem) -> bool:
+    """Whether the simulator has what is chosen: it has random points in place of Optuna's."""
+    return _auto(problem, 0, 1).policy.proposes
+
+
 ALGORITHMS: Mapping[str, Algorithm] = {
     each.name: each
     for each in (
@@ -122,6 +136,7 @@ ALGORITHMS: Mapping[str, Algorithm] = {
             samplers.fork_asha,
             fits=_has_phases,
         ),
+        studied("auto", _auto, fits=_chooses_own),
         studied("pbt", _pbt, fits=lambda problem: problem.plain is not None),
         hippo("trie_asha", _trie_asha, samplers.trie_asha, fits=_is_finite),
     )

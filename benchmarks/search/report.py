@@ -26,7 +26,7 @@ from benchmarks.search.runs import is_known, run
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 SMALL = ("S1", "S2", "S3", "S4")
 LARGER = ("mnist", "characters")
-LARGER_ALGORITHMS = ("tpe", "asha_tpe")
+LARGER_ALGORITHMS = ("tpe", "asha_tpe", "fork_asha")
 AIMS = {("S1", 1): 0.30, ("S4", 1): 0.30, ("S1", 8): 0.45, ("S4", 8): 0.45}
 """The share of the budget for the baseline's quality that Hippo's searches aim at, by problem and number in flight."""
 SIGNIFICANT = 0.05
@@ -61,13 +61,18 @@ def plan(quick: bool) -> list[Part]:
     """What is run."""
     problems, many = (("S1", "S4"), 3) if quick else (SMALL, 20)
     parts = [
-        Part(problem, slots, many if slots == 1 else min(many, 10), _fitting(problem, ALGORITHMS))
+        Part(problem, slots, many if slots == 1 else min(many, 10), _compared(problem, slots))
         for slots in ((1, 8) if quick else (1, 8, 32))
         for problem in problems
     ]
     if not quick:
         parts += [Part(problem, 1, 5, _fitting(problem, LARGER_ALGORITHMS)) for problem in LARGER]
     return parts
+
+
+def _compared(problem: str, slots: int) -> tuple[str, ...]:
+    """What policies.auto() chooses differs little from what it chooses from, and is run in sequence only."""
+    return _fitting(problem, [each for each in ALGORITHMS if each != "auto" or slots == 1])
 
 
 def _fitting(problem: str, names: Iterable[str]) -> tuple[str, ...]:
