@@ -93,6 +93,17 @@ def searched(study_spec: StudySpec, trials: int, cost: Cost = bowl) -> list[Past
     return history
 
 
+def test_what_probes_came_to_goes_with_a_task() -> None:
+    study_spec = spec(samplers.tpe(), 2)
+    history = [
+        past(0, ({"x": 0.5}, {"phase": 1}), (0.25, 0.5), probes={9: (0.125, 1.5), 18: (0.0625, 1.0)}),
+        past(1, ({"x": 1.5}, {}), (0.75, 1.5)),
+    ]
+    message = json.loads(encode(task_message(task(study_spec, history))))
+    read = task_of(message, StudySpec.from_json(message["spec"]))
+    assert read.history == tuple(history)
+
+
 @pytest.mark.parametrize(("sampler", "objectives"), SAMPLERS, ids=str)
 def test_a_proposal_is_a_point_of_the_space_and_a_function_of_the_task(
     sampler: samplers.Learning, objectives: int
