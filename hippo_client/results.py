@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
+#: A merge rate below which next to nothing was shared.
+FEW = 1.05
+#: Fewer trials have nobody to share with.
+FEWEST_TRIALS = 2
+
 
 def study_state(study: study_pb2.Study) -> StudyState:
     """The study's state."""
@@ -49,6 +54,7 @@ def study_json(study: study_pb2.Study) -> Json:
         "best_trials": [best_json(trial) for trial in study.best_trials],
         **_best_by_horizon(study),
         "savings": savings_json(study.savings),
+        "hint": sharing_hint(study) or None,
         **search_json(study),
         "reason": study.reason,
         "ending": study.ending or None,
@@ -110,6 +116,21 @@ def feasibility(trial: study_pb2.Trial) -> str:
     if violated is None:
         return ""
     return f"infeasible by {violated:.3g}" if violated else "feasible"
+
+
+def sharing_hint(study: study_pb2.Study) -> str:
+    """That next to nothing was shared in a study that is over, and the remedy; empty: there was, or it is no matter."""
+    savings = study.savings
+    fresh = savings.steps_trained - savings.steps_retrained
+    if fresh <= 0 or sum(study.trial_counts.values()) < FEWEST_TRIALS or not is_over(study):
+        return ""
+    rate = savings.steps_without_sharing / fresh
+    if rate >= FEW:
+        return ""
+    return (
+        f"next to nothing was shared (merge rate {rate:.2f}): hippo plan says where trials part; policies.auto() "
+        "chooses a search that makes its own sharing where the space lets it"
+    )
 
 
 def savings_json(savings: study_pb2.Savings) -> Json:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from hippo_client.cli.picture import Objective, none_feasible, pareto_front, reason_words, saved_fraction
 from hippo_client.cli.words import counts, hyperparameter, measured, percent, plural
-from hippo_client.results import choice_in_words, feasibility, metrics_json, study_state
+from hippo_client.results import choice_in_words, feasibility, metrics_json, sharing_hint, study_state
 from hippo_core.engine.states import TrialState
 
 if TYPE_CHECKING:
@@ -132,6 +132,9 @@ def _sharing(study: study_pb2.Study) -> str:
         lines.append(f"  {plural(savings.steps_in_probes, 'step')} of them in probes")
     if savings.steps_retrained:
         lines.append(f"  {plural(savings.steps_retrained, 'step')} of them trained again")
+    hint = sharing_hint(study)
+    if hint:
+        lines.append(f"  {hint}")
     return "\n".join(lines)
 
 

@@ -177,8 +177,8 @@ def text(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
 def test_study_show_json_has_the_promised_shape(result: Callable[..., Any]) -> None:
     shown = result("study", "show", "digits")
     assert list(shown) == [
-        "study", "state", "trials", "best", "best_trials", "savings", "policy", "sampler", "chosen", "reason", "ending",
-        "endings", "changes",
+        "study", "state", "trials", "best", "best_trials", "savings", "hint", "policy", "sampler", "chosen", "reason",
+        "ending", "endings", "changes",
     ]  # fmt: skip
     assert (shown["study"], shown["state"], shown["trials"]["completed"]) == ("digits", "completed", 1)
     assert shown["best"] == {

@@ -40,6 +40,7 @@ def test_the_shape_of_a_study():
             "seconds_trained": 8.0,
             "seconds_saved": 12.0,
         },
+        "hint": None,
         "policy": "full",
         "sampler": "grid",
         "chosen": None,
@@ -145,3 +146,23 @@ def test_the_shape_of_a_stage_tree():
 
 def test_everything_can_be_written_as_strict_json():
     json.dumps(study_json(messages.study(best_trial=messages.trial(1))), allow_nan=False)
+
+
+def test_a_study_that_shared_next_to_nothing_says_so_and_what_would_help():
+    """Once it is over, where there was somebody to share with; what faults had trained again is not held against it."""
+
+    def hint(without, trained, retrained=0, state=study_pb2.STUDY_STATE_COMPLETED, trials=2):
+        message = messages.study(state=state, trial_counts={"completed": trials})
+        message.savings.steps_without_sharing = without
+        message.savings.steps_trained, message.savings.steps_retrained = trained, retrained
+        found = study_json(message)["hint"]
+        assert (found is not None) is ("next to nothing was shared" in study_summary(message))
+        return found
+
+    assert hint(102, 100).startswith("next to nothing was shared (merge rate 1.02): hippo plan says")
+    assert "policies.auto()" in hint(100, 100)
+    assert hint(105, 100) is None
+    assert hint(110, 110, retrained=10) is None
+    assert hint(100, 100, state=study_pb2.STUDY_STATE_RUNNING) is None
+    assert hint(100, 100, trials=1) is None
+    assert hint(0, 0) is None
