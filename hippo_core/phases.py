@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -96,6 +96,21 @@ def first_steps(space: Space, assignment: Assignment) -> dict[str, int]:
     trial.walk_entries(space.entries, "", _as_it_is)
     found = {name: trial.first(name) for name in sorted(trial.places)}
     return {name: NEVER if step == math.inf else int(step) for name, step in found.items()}
+
+
+def parting_steps(space: Space, assignment: Assignment) -> tuple[int, ...]:
+    """The steps at which a trial could part from one that has another option somewhere, in order.
+
+    Of a finite space they are all at which trials part from it; what is no choice counts where it first bears.
+
+    Args:
+        space: What is searched.
+        assignment: The trial's draws.
+    """
+    trial = _Trial(space.kinds, assignment)
+    trial.walk_entries(space.entries, "", _as_it_is)
+    found = {step for places in trial.places.values() for place in places for step in trial.partings(place)}
+    return tuple(sorted(int(step) for step in found if step < math.inf))
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,18 +209,26 @@ class _Trial:
         return step
 
     def _first_at(self, place: _Place) -> float:
-        if place.first is not None:
-            return place.spot.way(place.first).step
-        assert isinstance(place.domain, Choice)
-        chosen = self.drawn[name_of(place.domain)]
-        at_once = place.spot.way(_AT_ONCE).step
-        others = [option for number, option in enumerate(place.domain.options) if number != chosen]
-        found: float = math.inf if others else at_once
-        for other in others:
+        at_once = place.spot.way(place.first or _AT_ONCE).step
+        found = math.inf
+        for step in self.partings(place):
+            found = min(found, step)
             if found <= at_once:
                 break
-            found = min(found, self._told_apart(self._chosen(place.domain), other, place.spot))
         return found
+
+    def partings(self, place: _Place) -> Iterator[float]:
+        """The steps at which the trial could be told from others, each with another draw at a place."""
+        if place.first is not None:
+            yield place.spot.way(place.first).step
+            return
+        assert isinstance(place.domain, Choice)
+        chosen = self.drawn[name_of(place.domain)]
+        others = [option for number, option in enumerate(place.domain.options) if number != chosen]
+        if not others:
+            yield place.spot.way(_AT_ONCE).step
+        for other in others:
+            yield self._told_apart(self._chosen(place.domain), other, place.spot)
 
     def _told_apart(self, chosen: Part, other: Part, spot: _Spot) -> float:
         """The first step at which the trial could be told from one with another option, whatever is drawn for it.

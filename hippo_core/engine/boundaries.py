@@ -12,10 +12,13 @@ from math import prod
 
 from hippo_core.domains import HORIZON
 from hippo_core.engine.state import EngineState, Study, Trial
-from hippo_core.phases import NEVER, Phase, phases
+from hippo_core.phases import NEVER, Phase, parting_steps, phases
 from hippo_core.policies import ManualSpec
 from hippo_core.space import Space
 from hippo_core.study import StudySpec
+
+FEW_POINTS = 4096
+"""Of a space that has no more, each path saves the states at all steps at which others part from it."""
 
 
 def note_boundaries(state: EngineState, study: Study, trial: Trial) -> None:
@@ -50,6 +53,12 @@ def may_be_forked(spec: StudySpec) -> bool:
 
 
 def _steps(spec: StudySpec, trial: Trial, target: int) -> Iterator[int]:
+    if spec.sampler.learns and _is_small(trial.space):
+        # Each that comes later parts from those before at one of these.
+        if trial.partings is None:
+            trial.partings = parting_steps(trial.space, trial.assignment)
+        yield from (step for step in trial.partings if 0 < step < target)
+        return
     if trial.phases is None:
         trial.phases = phases(trial.space, trial.assignment, NEVER)
     anywhere = spec.policy.forks or spec.sampler.outside or isinstance(spec.policy, ManualSpec)
@@ -57,6 +66,12 @@ def _steps(spec: StudySpec, trial: Trial, target: int) -> Iterator[int]:
         returns = anywhere or _returns(trial.space, trial.phases[:index], spec.max_trials)
         if 0 < phase.start < target and returns:
             yield phase.start
+
+
+def _is_small(space: Space) -> bool:
+    """Whether a space has so few points that a sampler's next one is likely to begin as an earlier one."""
+    sizes = [domain.size for name, domain in space.domains.items() if name != HORIZON]
+    return None not in sizes and prod(size for size in sizes if size is not None) <= FEW_POINTS
 
 
 def _returns(space: Space, earlier: tuple[Phase, ...], trials: int) -> bool:

@@ -212,6 +212,9 @@ class Trial:
     wanted: int = 0  #: up to which step a user wants it trained; 0: no further than its policy
     parting: State | None = None  #: where it leaves the nodes that there are, or how far it may be trained
     phases: tuple[Phase, ...] | None = None  #: of however long a trial of its draws; looked for where needed
+    partings: tuple[int, ...] | None = (
+        None  #: where others of its space part from it; looked for where needed
+    )
     told: int = 0  #: up to which step its evaluations were told to a policy that watches
     notes: Mapping[str, Any] = field(default_factory=dict)  #: of the sampler's
     fork: Mapping[str, Any] | None = None  #: as in ``TrialCreated``

@@ -1,3 +1,4 @@
+import itertools
 import random
 
 import pytest
@@ -7,10 +8,10 @@ from hypothesis import strategies as st
 from hippo_core import schedules, space
 from hippo_core.domains import Choice, Integer
 from hippo_core.errors import InvalidStudy
-from hippo_core.phases import NEVER, Phase, first_steps, phases
+from hippo_core.phases import NEVER, Phase, first_steps, parting_steps, phases
 from hippo_core.space import Space
 from hippo_core.study import hyperparameters_of
-from tests import oracle
+from tests import oracle, strategies
 
 STEPS = 40  # further than any of the schedules here goes on changing at another draw
 TRIES = 4
@@ -184,6 +185,16 @@ def test_what_bears_late_may_change_all_at_once(built, seed):
         for _ in range(TRIES):
             theirs = history(built, redrawn(built, assignment, late, chance))
             assert theirs is None or first_difference(mine, theirs) >= min(step, STEPS)
+
+
+@settings(max_examples=60, deadline=None)
+@given(strategies.grids())
+def test_points_of_a_grid_part_at_one_of_the_parting_steps(options):
+    built = Space.from_json({name: {"domain": "choice", "options": each} for name, each in options.items()})
+    points = list(itertools.islice(built.assignments(), 8))
+    for mine, theirs in itertools.product(points, points):
+        step = first_difference(history(built, mine), history(built, theirs))
+        assert step == STEPS or step in parting_steps(built, mine)
 
 
 # Where the form tells, it is the truth

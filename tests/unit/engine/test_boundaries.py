@@ -118,6 +118,27 @@ def test_what_another_study_may_go_on_from_stays() -> None:
     assert kept(cluster) == [4, STEPS, STEPS, STEPS]
 
 
+@pytest.mark.parametrize("slots", [1, 4])
+@pytest.mark.parametrize(
+    "search",
+    [
+        {"sampler": samplers.tpe()},
+        {"sampler": samplers.trie_asha(), "policy": policies.trie_asha(), "max_trials": 40},
+    ],
+    ids=["tpe", "trie_asha"],
+)
+def test_a_search_of_few_points_retrains_nothing(slots: int, search: dict[str, Any]) -> None:
+    """Its trials part from each other at steps that are no phases' beginnings."""
+
+    def step(after: float, at: int) -> Any:
+        return schedules.piecewise([0.1, after], milestones=[at])
+
+    entries = {"lr": space.choice([0.1, step(0.01, 8), step(0.01, 20), step(0.02, 14)])}
+    entries["m"] = space.choice([0.9, schedules.piecewise([0.9, 0.95], [17])])
+    made = study(entries, **{"max_trials": 8, "max_steps": 27, **search})
+    assert simulate([made], [Host(name="host", slots=slots)]).steps_retrained == 0
+
+
 def test_a_sampler_that_comes_back_to_early_draws_retrains_nothing() -> None:
     """Trials come one after another, so that each that shares a beginning comes after the others have passed."""
     first = schedules.piecewise(
