@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hippo_core import outlook
-from hippo_core.policies import DehbSpec, FullSpec, PatienceSpec
+from hippo_core.policies import DehbSpec, FullSpec, PatienceSpec, PhaseTreeSpec
 from hippo_core.policies.halving import HalvingSpec
 from hippo_core.policies.policy import round_up
 from hippo_core.space import EndOf
@@ -58,6 +58,8 @@ def _space_warnings(spec: StudySpec) -> tuple[str, ...]:
 def _sampler_warnings(spec: StudySpec) -> tuple[str, ...]:
     if isinstance(spec.policy, DehbSpec):
         return _dehb_warnings(spec, spec.policy)
+    if isinstance(spec.policy, PhaseTreeSpec):
+        return _phase_tree_warnings(spec, spec.policy)
     if not spec.sampler.learns or spec.sampler.outside or isinstance(spec.policy, FullSpec | PatienceSpec):
         return ()
     if spec.sampler.needs_rungs:
@@ -99,4 +101,13 @@ def _dehb_warnings(spec: StudySpec, policy: DehbSpec) -> tuple[str, ...]:
     return (
         f"max_trials={spec.max_trials} is less than dehb's first bracket, {brackets.first_bracket} evaluations: "
         f"{rungs}",
+    )
+
+
+def _phase_tree_warnings(spec: StudySpec, policy: PhaseTreeSpec) -> tuple[str, ...]:
+    if policy.factors(spec.space) or policy.probe_steps == 0:
+        return ()
+    return (
+        "phase_tree ranks states as they are, without probes: no hyper-parameter of all trials is called lr or "
+        "learning_rate; probe_hyperparameter=... names what is to be multiplied",
     )

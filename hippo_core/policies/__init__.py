@@ -21,6 +21,7 @@ from hippo_core.policies.patience import PatienceSpec, patience
 from hippo_core.policies.pb2 import Pb2Spec, pb2
 from hippo_core.policies.pbt import PbtSpec, pbt
 from hippo_core.policies.percentile_stopping import PercentileStoppingSpec, percentile_stopping
+from hippo_core.policies.phase_tree import PhaseTreeSpec, phase_tree
 from hippo_core.policies.policy import (
     ExploringPolicy,
     Extend,
@@ -53,6 +54,7 @@ __all__ = [
     "Pb2Spec",
     "PbtSpec",
     "PercentileStoppingSpec",
+    "PhaseTreeSpec",
     "Policy",
     "PolicySpec",
     "Probe",
@@ -77,6 +79,7 @@ __all__ = [
     "pb2",
     "pbt",
     "percentile_stopping",
+    "phase_tree",
     "sha",
     "threshold_stopping",
     "trie_asha",
@@ -91,6 +94,7 @@ POLICIES: Mapping[str, Any] = {
         hyperband,
         dehb,
         fork_asha,
+        phase_tree,
         pasha,
         pbt,
         pb2,

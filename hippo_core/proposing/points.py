@@ -8,9 +8,9 @@ from itertools import count, islice
 
 from hippo_core.engine.proposals import ProposalTask
 from hippo_core.errors import InvalidStudy
-from hippo_core.proposing import bohb, dehb, fork_asha, trie_asha
+from hippo_core.proposing import bohb, dehb, fork_asha, phase_tree, trie_asha
 from hippo_core.proposing.draws import Exhausted, Point
-from hippo_core.samplers import Bohb, Dehb, ForkAsha, TrieAsha
+from hippo_core.samplers import Bohb, Dehb, ForkAsha, PhaseTree, TrieAsha
 from hippo_core.space import Assignment
 
 TRIES = 1000
@@ -148,5 +148,7 @@ def _proposals(task: ProposalTask) -> Iterator[Point] | None:
             return dehb.proposals(task)
         case ForkAsha():
             return fork_asha.proposals(task)
+        case PhaseTree():
+            return phase_tree.proposals(task)
         case _:
             return None

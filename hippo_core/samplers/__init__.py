@@ -19,6 +19,7 @@ from hippo_core.samplers.nsga2 import Nsga2, nsga2
 from hippo_core.samplers.nsga3 import Nsga3, nsga3
 from hippo_core.samplers.optuna import Optuna, optuna
 from hippo_core.samplers.outside import Outside, outside
+from hippo_core.samplers.phase_tree import PhaseTree, phase_tree
 from hippo_core.samplers.qmc import Qmc, qmc
 from hippo_core.samplers.random import Random, random
 from hippo_core.samplers.sampler import Sampler
@@ -38,6 +39,7 @@ __all__ = [
     "Nsga3",
     "Optuna",
     "Outside",
+    "PhaseTree",
     "Qmc",
     "Random",
     "Sampler",
@@ -55,6 +57,7 @@ __all__ = [
     "nsga3",
     "optuna",
     "outside",
+    "phase_tree",
     "qmc",
     "random",
     "tpe",
@@ -70,6 +73,7 @@ SAMPLERS = {
     "dehb": dehb,
     "auto": auto,
     "fork_asha": fork_asha,
+    "phase_tree": phase_tree,
     "gp": gp,
     "cma_es": cma_es,
     "nsga2": nsga2,

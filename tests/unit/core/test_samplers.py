@@ -25,6 +25,7 @@ LEARNING: list[samplers.Learning] = [
     samplers.bohb(random_fraction=0.2, min_points=4),
     samplers.dehb(),
     samplers.fork_asha(),
+    samplers.phase_tree(),
     samplers.gp(noiseless=True),
     samplers.cma_es(population=8, sigma=0.3),
     samplers.nsga2(mutation=0.1),

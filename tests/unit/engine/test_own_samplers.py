@@ -1,4 +1,4 @@
-"""BOHB, DEHB and fork_asha in the engine: the same points after a restart, and no step beyond what they ask for."""
+"""Hippo's own samplers in the engine: the same points after a restart, and no step beyond what they ask for."""
 
 from __future__ import annotations
 
@@ -25,8 +25,14 @@ from tests.unit.engine.test_proposals import PROJECT, running, seen_by_proposals
 
 DEHB: dict[str, Any] = {"sampler": samplers.dehb(), "policy": policies.dehb(), "max_steps": 9}
 FORKING: dict[str, Any] = {"sampler": samplers.fork_asha(), "policy": policies.fork_asha(), "max_steps": 9}
+PHASE_TREE: dict[str, Any] = {
+    "sampler": samplers.phase_tree(),
+    "policy": policies.phase_tree(),
+    "max_steps": 9,
+}
 SEARCHES: list[dict[str, Any]] = [
     DEHB,
+    PHASE_TREE,
     {"sampler": samplers.bohb(min_points=2), "policy": policies.hyperband(asynchronous=True), "max_steps": 9},
     {"sampler": samplers.bohb(min_points=2), "policy": policies.asha(), "max_steps": 9},
     FORKING,
@@ -69,6 +75,8 @@ def test_whatever_strikes_each_point_follows_from_what_was_known(
     assert (best.state, best.reached) == (TrialState.COMPLETED, 9)
     if search is DEHB:
         expect_steps_as_noted(cluster)
+    if search is PHASE_TREE:
+        expect_phases_as_noted(cluster)
 
 
 def expect_steps_as_noted(cluster: Cluster) -> None:
@@ -87,7 +95,26 @@ def expect_steps_as_noted(cluster: Cluster) -> None:
         assert trial.state is expected
 
 
-@pytest.mark.parametrize("search", SEARCHES, ids=["dehb", "bohb, hyperband", "bohb, asha", "fork_asha"])
+def expect_phases_as_noted(cluster: Cluster) -> None:
+    """Each trial ends where its phase does, but for one that goes on; it has its parent's values up to there."""
+    study = the_study(cluster)
+    ended = [trial for trial in study.trials.values() if trial.notes["step"] == 9]
+    assert sum(trial.reached > trial.notes["step"] for trial in study.trials.values()) == (0 if ended else 1)
+    for trial in study.trials.values():
+        assert trial.reached in (trial.notes["step"], 9)
+        assert trial.state is (TrialState.COMPLETED if trial.reached == 9 else TrialState.STOPPED)
+        if "parent" in trial.notes:
+            parent = study.trials[trial.notes["parent"]]
+            start = parent.notes["step"]
+            assert start < trial.reached
+            values = [[each.sequence.values(step) for step in range(start)] for each in (trial, parent)]
+            assert values[0] == values[1]
+    assert {(probe.fork or {})["at"] for probe in study.probes.values()} == {3}
+
+
+@pytest.mark.parametrize(
+    "search", SEARCHES, ids=["dehb", "phase_tree", "bohb, hyperband", "bohb, asha", "fork_asha"]
+)
 @pytest.mark.parametrize("seed", range(2))
 def test_a_restart_at_any_moment_wants_the_same_points_and_decides_the_same(
     search: dict[str, Any], seed: int

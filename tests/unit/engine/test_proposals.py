@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -38,7 +38,10 @@ from hippo_core.engine.events import (
 from hippo_core.engine.proposals import TRIES, PastTrial, ProposalTask
 from hippo_core.engine.states import RequestState, StudyState, TrialState
 from hippo_core.engine.views import study_view
+from hippo_core.policies import Values
+from hippo_core.probes import probe_of
 from hippo_core.program import Program
+from hippo_core.repeats import trial_of
 from hippo_core.study import Objective, StudySpec
 from tests.unit.engine import cluster as simulated
 from tests.unit.engine.cluster import SETTINGS, Cluster, alone
@@ -104,9 +107,17 @@ def seen_by_proposals(
     created: dict[int, TrialCreated] = {}
     closed: dict[int, list[RequestClosed]] = {}
     done: set[int] = set()
+    parted: dict[int, int] = {}  # by probe, the step from which on it parts from its trial
+    probes: dict[int, dict[int, Values]] = {}
     wanted: tuple[ProposalWanted, list[PastTrial]] | None = None
     for event in journal:
-        if isinstance(event, TrialStateChanged):
+        if isinstance(event, TrialCreated | TrialStateChanged | RequestClosed) and probe_of(event.trial):
+            if isinstance(event, TrialCreated):
+                assert event.fork is not None
+                parted[event.trial] = event.fork["at"]
+            elif isinstance(event, RequestClosed) and event.value is not None:
+                probes.setdefault(trial_of(event.trial), {})[parted[event.trial]] = (event.value,)
+        elif isinstance(event, TrialStateChanged):
             (done.add if event.state is TrialState.COMPLETED else done.discard)(event.trial)
         elif isinstance(event, RequestClosed):
             closed.setdefault(event.trial, []).append(event)
@@ -121,6 +132,7 @@ def seen_by_proposals(
                         each in event.pending,
                         event.max_steps,
                         done,
+                        dict(probes.get(each, {})),
                     )
                     for each in range(event.trial)
                 ],
@@ -138,6 +150,7 @@ def past_trial(
     pending: bool,
     max_steps: int | None,
     done: set[int],
+    probes: Mapping[int, Values],
 ) -> PastTrial:
     """A trial as its sampler saw it; its values are those of a trial that is trained alone."""
     every = study_spec.program.evaluate_every
@@ -166,6 +179,7 @@ def past_trial(
         values=values,
         reached=reached,
         sequence=sequence,
+        probes=probes,
     )
 
 
