@@ -10,6 +10,7 @@ _ELSEWHERE = {
     "dehb": "DEHB is a policy, which brings its own points: policy=policies.dehb(), and no sampler.",
     "fork_asha": "It is a policy, which brings its own points: policy=policies.fork_asha(), and no sampler.",
     "trie_asha": "Trie ASHA is a policy, which brings its own points: policy=policies.trie_asha(), and no sampler.",
+    "phase_tree": "It is a policy, which brings its own points: policy=policies.phase_tree(), and no sampler.",
 }
 
 #: Classes and words of Optuna, Ray Tune and others.

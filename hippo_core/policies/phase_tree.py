@@ -41,7 +41,7 @@ AS_THEY_ARE = "as they are"
 RATES = ("lr", "learning_rate")
 """What the learning rate is called."""
 
-SHORT = 27
+SHORT = 13
 """A probe is as long as a trial, divided by this, unless it is given."""
 
 EARLIEST = 1 / 3
@@ -237,7 +237,7 @@ class PhaseTree(Policy):
         at = max(self.trials[found.parent].seen, default=0)
         rank = f"rank {found.notes['rank']} of {found.notes['of']} at step {at}"
         if found.notes["drawn"] == AS_THEY_ARE:
-            return f"goes on as trial {found.parent}, {rank}, one of the best quarter there"
+            return f"goes on as trial {found.parent}, {rank}, one of the best third there"
         return (
             f"goes on from trial {found.parent}, {rank}, as number {found.notes['child']} that does; {drawn}"
         )
@@ -282,7 +282,7 @@ class PhaseTreeSpec(PolicySpec):
     """The phase tree.
 
     Attributes:
-        probe_steps: How long a probe is; None: 1/27 of a trial; 0: there are none.
+        probe_steps: How long a probe is; None: 1/13 of a trial; 0: there are none.
         probe_factor: By what the learning rate is multiplied in a probe.
         probe_hyperparameter: The learning rate's name; None: what is called lr or learning_rate.
     """
@@ -385,7 +385,7 @@ def phase_tree(
     study's best; the others end where their phase does, as *stopped*.
 
     Args:
-        probe_steps: How long a state is trained on to tell how good it is; None: 1/27 of max_steps; 0: not at all.
+        probe_steps: How long a state is trained on to tell how good it is; None: 1/13 of max_steps; 0: not at all.
         probe_factor: By what the learning rate is multiplied meanwhile.
         probe_hyperparameter: The name of the learning rate; None: what is called lr or learning_rate.
     """

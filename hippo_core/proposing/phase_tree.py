@@ -9,7 +9,7 @@ One more node:
 
 1. Its level is the one with the fewest nodes, of those whose level above has a node to go on from. As each node costs
    its phase only, and trunks are the dearest, levels with equal numbers of steps would have too few of them. The rung
-   of a long first phase is a level, too, with four times as many nodes: the best quarter goes on, as in successive
+   of a long first phase is a level, too, with three times as many nodes: the best third goes on, as in successive
    halving.
 2. Its parent is the node above with the least ``rank * (children + 1)``, so that the best has twice as many children as
    the second, and three times as many as the third. Nodes are ranked by their probes where they are probed, else by
@@ -46,7 +46,7 @@ from hippo_core.proposing.parzen import TreeParzen
 from hippo_core.space import Assignment
 from hippo_core.values import Scalar
 
-PER_KEPT = 4
+PER_KEPT = 3
 """Of how many nodes at a rung one goes on."""
 
 DIVERGED: Worth = (math.inf,)

@@ -14,6 +14,7 @@ class PhaseTree(Learning):
     word = "phase_tree"
     several_objectives = False
     brought = True
+    repeats = True
 
 
 def phase_tree() -> PhaseTree:

@@ -108,7 +108,7 @@ class Tree:
         found = []
         for level, nodes in enumerate(self.levels):
             if level == 0 or self.ranked(level - 1):
-                count = len(nodes) // 4 if level == 0 and self.has_rung else len(nodes)
+                count = len(nodes) // 3 if level == 0 and self.has_rung else len(nodes)
                 found.append((count, level))
         return [level for _, level in sorted(found)]
 

@@ -60,7 +60,7 @@ class TreeCaller(Caller):
             if isinstance(verdict, Probe):
                 key = verdict.trial, verdict.at
                 assert key not in self.asked_probes
-                assert verdict.factors == (("lr", 0.1),)
+                assert verdict.factors == (("lr", 0.3),)
                 self.asked_probes[key] = True
                 self.call("probing", verdict.trial, verdict.at, verdict.to)
             else:
