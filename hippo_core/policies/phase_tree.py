@@ -31,7 +31,7 @@ from hippo_core.policies.policy import (
     shown,
     worth,
 )
-from hippo_core.probes import Factors, check_names, in_words
+from hippo_core.probes import Factors, check_names
 from hippo_core.space import Space
 from hippo_core.values import Kind
 
@@ -179,8 +179,7 @@ class PhaseTree(Policy):
     def _probe(self, trial: int, at: int) -> Probe:
         found = self.trials[trial]
         to = min(at + self._spec.probe_length(found.max_steps, self._every), found.max_steps)
-        reason = f"to tell how good its state at step {at} is: {in_words(at, to, dict(self._factors))}"
-        return Probe(trial, at, to, self._factors, reason)
+        return Probe(trial, at, to, self._factors, f"to tell what can be made of its state at step {at}")
 
     def _is_probed(self, at: int, max_steps: int) -> bool:
         return bool(self._factors) and EARLIEST * max_steps <= at < max_steps
@@ -255,9 +254,8 @@ class PhaseTree(Policy):
         rank = 1 + known.index((own, trial))
         text = f"rank {rank} of {len(known)} at step {at}, {self._shown(own)}"
         if self._is_probed(at, found.max_steps):
-            return (
-                f"{text} by its probe at {in_words(at, at, dict(self._factors))}; {self._shown(raw)} itself"
-            )
+            changes = ", ".join(f"{name} x {factor:g}" for name, factor in self._factors)
+            return f"{text} by its probe at {changes}; {self._shown(raw)} itself"
         return text
 
     def _score(self, trial: int, at: int) -> Worth | None:

@@ -162,9 +162,10 @@ class Forest:
         return sorted(ready, key=self._filled)
 
     def _filled(self, level: int) -> int:
-        """How many nodes a level has; those of a rung count as those that are to go on from them."""
-        count = len(self.nodes[level])
-        return count // PER_KEPT if self.levels.is_rung(level) else count
+        """How many nodes a level has; of a rung, how many are to go on from those that are known there."""
+        if self.levels.is_rung(level):
+            return sum(node.score is not None for node in self.nodes[level]) // PER_KEPT
+        return len(self.nodes[level])
 
     def parents(self, level: int) -> list[tuple[int, Node | None]]:
         """From where a node of a level may go on, with ranks from 0, in the order in which it is to."""

@@ -92,7 +92,12 @@ class Tree:
                     diverged = past.state is TrialState.DIVERGED and end not in past.values
                     parent = past.notes.get("parent") if level == own else None
                     self.levels[level].append(
-                        {"trial": past.trial, "score": None if diverged else score, "parent": parent}
+                        {
+                            "trial": past.trial,
+                            "score": None if diverged else score,
+                            "parent": parent,
+                            "known": diverged or score is not None,
+                        }
                     )
 
     def children(self, level: int, trial: int) -> int:
@@ -108,7 +113,9 @@ class Tree:
         found = []
         for level, nodes in enumerate(self.levels):
             if level == 0 or self.ranked(level - 1):
-                count = len(nodes) // 3 if level == 0 and self.has_rung else len(nodes)
+                count = len(nodes)
+                if level == 0 and self.has_rung:
+                    count = sum(node["known"] for node in nodes) // 3
                 found.append((count, level))
         return [level for _, level in sorted(found)]
 
