@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hippo_core import outlook
-from hippo_core.policies import DehbSpec, FullSpec, PatienceSpec, PhaseTreeSpec
+from hippo_core.policies import DehbSpec, ForkAshaSpec, FullSpec, PatienceSpec, PhaseTreeSpec
+from hippo_core.policies.fork_asha import ENOUGH
 from hippo_core.policies.halving import HalvingSpec
 from hippo_core.policies.policy import round_up
 from hippo_core.space import EndOf
@@ -60,6 +61,8 @@ def _sampler_warnings(spec: StudySpec) -> tuple[str, ...]:
         return _dehb_warnings(spec, spec.policy)
     if isinstance(spec.policy, PhaseTreeSpec):
         return _phase_tree_warnings(spec, spec.policy)
+    if isinstance(spec.policy, ForkAshaSpec):
+        return _fork_warnings(spec, spec.policy)
     if not spec.sampler.learns or spec.sampler.outside or isinstance(spec.policy, FullSpec | PatienceSpec):
         return ()
     if spec.sampler.needs_rungs:
@@ -110,4 +113,17 @@ def _phase_tree_warnings(spec: StudySpec, policy: PhaseTreeSpec) -> tuple[str, .
     return (
         "phase_tree ranks states as they are, without probes: no hyper-parameter of all trials is called lr or "
         "learning_rate; probe_hyperparameter=... names what is to be multiplied",
+    )
+
+
+def _fork_warnings(spec: StudySpec, policy: ForkAshaSpec) -> tuple[str, ...]:
+    if not isinstance(spec.max_steps, int):
+        return ()
+    needed = policy.trials_before_forks(spec.max_steps, spec.program.evaluate_every)
+    if spec.max_trials > needed:
+        return ()
+    return (
+        f"max_trials={spec.max_trials} leaves no trials to fork: it takes about {needed} until {ENOUGH} have come to "
+        f"step {spec.max_steps}, as each rung from step {policy.min_steps} on promotes 1 of "
+        f"{policy.reduction_factor}; a larger min_steps has fewer rungs",
     )

@@ -18,9 +18,13 @@ from hippo_core.errors import InvalidStudy
 from hippo_core.phases import phases
 from hippo_core.policies.asha import Asha
 from hippo_core.policies.halving import PEERS, HalvingSpec, Rules
-from hippo_core.policies.policy import Extend, Policy
+from hippo_core.policies.ladder import rungs
+from hippo_core.policies.policy import Extend, Policy, round_up
 from hippo_core.samplers.random import Random
 from hippo_core.space import Space
+
+ENOUGH = 2
+"""So many trials have come to their end before forks are made."""
 
 EXAMPLES = 64
 """So many random points are looked at for a phase to fork at."""
@@ -117,6 +121,12 @@ class ForkAshaSpec(HalvingSpec):
             "Use policy=policies.asha() with sampler=samplers.tpe(); or draw for later steps, too, as "
             "schedules.piecewise([space.loguniform(1e-3, 1), space.loguniform(1e-3, 1)], milestones=[...]) does.",
         )
+
+    def trials_before_forks(self, max_steps: int, evaluate_every: int) -> int:
+        """How many trials it takes until enough of them have come to their end, each rung promoting its share."""
+        last = round_up(max_steps, evaluate_every)
+        steps = rungs(self.min_steps, self.reduction_factor, last, evaluate_every)
+        return int(ENOUGH * self.reduction_factor ** (len(steps) - 1))
 
     def to_json(self) -> dict[str, Any]:
         """``{"policy": "fork_asha", ...}``."""

@@ -34,6 +34,7 @@ from hippo_core.engine.proposals import PastTrial, ProposalTask
 from hippo_core.engine.states import TrialState
 from hippo_core.phases import Phase, first_steps, phases
 from hippo_core.policies import ForkAshaSpec
+from hippo_core.policies.fork_asha import ENOUGH
 from hippo_core.program import canonical_json
 from hippo_core.proposing.draws import Point, digest, generator
 from hippo_core.proposing.parzen import TreeParzen
@@ -44,9 +45,6 @@ from hippo_core.values import Scalar
 
 STARTUP = 10
 """So many trials are known before the model is asked."""
-
-ENOUGH = 2
-"""So many trials have come to their end before forks are made."""
 
 BASES = 0.15
 """So many of the trials that have come to their end are forked, two at least."""

@@ -128,3 +128,13 @@ def test_a_space_of_which_some_trials_have_a_later_phase_is_searched():
 def test_the_share_of_forks_is_below_one(share):
     with pytest.raises(InvalidStudy, match="from 0 to below 1"):
         policies.fork_asha(fork_share=share)
+
+
+def test_a_study_says_where_its_trials_are_too_few_to_fork():
+    """Rungs at 3 and 9: of nine trials one comes to the end, so that it takes 18 until two have."""
+    assert made(LATE, max_steps=27, max_trials=19, policy=policies.fork_asha(3)).warnings == ()
+    (warning,) = made(LATE, max_steps=27, max_trials=18, policy=policies.fork_asha(3)).warnings
+    assert warning == (
+        "max_trials=18 leaves no trials to fork: it takes about 18 until 2 have come to step 27, as each rung from "
+        "step 3 on promotes 1 of 3; a larger min_steps has fewer rungs"
+    )
