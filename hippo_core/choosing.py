@@ -19,6 +19,9 @@ from hippo_core.samplers import Sampler
 if TYPE_CHECKING:
     from hippo_core.study import StudySpec
 
+TRIALS_OF_A_PHASE = 8
+"""How many trials of each phase a phase tree needs for each slot: with fewer, most are begun before any is known."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:
@@ -85,7 +88,11 @@ def choose(spec: StudySpec, slots: int, before: StudySpec | None = None) -> Stud
 
 def by_slots(spec: StudySpec) -> list[tuple[int, StudySpec]]:
     """What is chosen for how many slots: for each choice, the least number of slots, and the study with it."""
-    return [(1, choose(spec, 1))]
+    found = [(1, choose(spec, 1))]
+    more = _slots_of_a_tree(spec, _Phases.of(spec)) + 1
+    if more > 1:
+        found.append((more, choose(spec, more)))
+    return [each for index, each in enumerate(found) if not index or each[1].policy != found[0][1].policy]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,11 +123,26 @@ class _Phases:
         return f"{_plural(self.later, 'later phase')} to fork at, for which {self.late} of {drawn} values are drawn"
 
 
+def _slots_of_a_tree(spec: StudySpec, phases: _Phases) -> int:
+    """For how many slots a phase tree has trials enough; 0: for none."""
+    if phases.later < 2 or phases.late < phases.early:
+        return 0
+    return spec.max_trials // (phases.later + 1) // TRIALS_OF_A_PHASE
+
+
 def _candidates(spec: StudySpec, slots: int) -> Iterator[tuple[PolicySpec | None, Sampler | None, str]]:
     """What may suit a study, the most saving first, and why; or why something does not."""
     phases = _Phases.of(spec)
     if spec.space.unlistable() is None:
         yield policies.trie_asha(), samplers.trie_asha(), "the space is finite"
+    if phases.later >= 2 and phases.late >= phases.early:
+        trials = spec.max_trials // (phases.later + 1)
+        if slots <= _slots_of_a_tree(spec, phases):
+            reason = f"{phases.words}, and about {trials} trials a phase for {_plural(slots, 'slot')}"
+            yield policies.phase_tree(), samplers.phase_tree(), reason
+        else:
+            few = f"about {trials} trials a phase are too few for phase_tree in {_plural(slots, 'slot')}"
+            yield None, None, few
     if phases.later:
         yield policies.fork_asha(), samplers.fork_asha(), phases.words
     else:

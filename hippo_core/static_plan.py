@@ -22,8 +22,8 @@ FEW = 1.05
 """A merge rate below which next to nothing is shared."""
 
 TO_FORK = (
-    "to share, take a search that forks where a later phase begins: policies.fork_asha(), or "
-    "policies.auto(), which chooses"
+    "to share, take a search that forks where a later phase begins: policies.fork_asha(), "
+    "policies.phase_tree(), or policies.auto(), which chooses"
 )
 
 TO_SHARE = (

@@ -288,6 +288,7 @@ class PhaseTreeSpec(PolicySpec):
     constrained: ClassVar[bool] = True
     raisable: ClassVar[bool] = False
     proposes: ClassVar[bool] = True
+    forks: ClassVar[bool] = True
 
     probe_steps: int | None
     probe_factor: float

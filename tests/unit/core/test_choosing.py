@@ -43,10 +43,25 @@ def test_where_there_is_nothing_to_fork_at_it_is_asha_with_tpe_and_says_so() -> 
 @pytest.mark.parametrize(
     ("entries", "slots", "changes", "policy", "words"),
     [
+        (
+            {"lr": parts(3)},
+            2,
+            {},
+            "phase_tree",
+            "2 later phases to fork at, for which 2 of 3 values are drawn, and about 21 trials a phase for 2 slots",
+        ),
+        (
+            {"lr": parts(3)},
+            3,
+            {},
+            "fork_asha",
+            "about 21 trials a phase are too few for phase_tree in 3 slots; 2 later",
+        ),
+        ({"lr": parts(3)}, 3, {"max_trials": 72}, "phase_tree", "about 24 trials a phase for 3 slots"),
         ({"lr": parts(3), "m": parts(1), "w": parts(1)}, 1, {}, "fork_asha", "2 later phases to fork at"),
         ({"lr": parts(2)}, 1, {}, "fork_asha", "1 later phase to fork at, for which 1 of 2 values are drawn"),
     ],
-    ids=["more early", "one later phase"],
+    ids=["tree", "many slots", "more trials", "more early", "one later phase"],
 )
 def test_phases_and_slots_decide(
     entries: Any, slots: int, changes: dict[str, Any], policy: str, words: str
@@ -73,6 +88,10 @@ def test_where_what_suits_does_not_fit_the_next_is_taken_and_it_is_said() -> Non
 
 
 def test_the_numbers_of_slots_at_which_another_is_chosen() -> None:
+    assert [(least, made.policy.name) for least, made in by_slots(auto({"lr": parts(3)}))] == [
+        (1, "phase_tree"),
+        (3, "fork_asha"),
+    ]
     assert [(least, made.policy.name) for least, made in by_slots(auto(FLAT))] == [(1, "asha")]
 
 
