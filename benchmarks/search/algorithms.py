@@ -136,6 +136,7 @@ ALGORITHMS: Mapping[str, Algorithm] = {
             samplers.fork_asha,
             fits=_has_phases,
         ),
+        hippo("phase_tree", lambda problem: policies.phase_tree(), samplers.phase_tree, fits=_has_phases),
         studied("auto", _auto, fits=_chooses_own),
         studied("pbt", _pbt, fits=lambda problem: problem.plain is not None),
         hippo("trie_asha", _trie_asha, samplers.trie_asha, fits=_is_finite),
