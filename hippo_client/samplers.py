@@ -7,6 +7,7 @@ __all__ = ["bohb", "cma_es", "gp", "grid", "nsga2", "nsga3", "optuna", "outside"
 
 _ELSEWHERE = {
     "auto": "The automatic choice is a policy, which brings its points: policy=policies.auto(), and no sampler.",
+    "greedy_phases": "It is a policy, which brings its own points: policy=policies.greedy_phases(), and no sampler.",
     "dehb": "DEHB is a policy, which brings its own points: policy=policies.dehb(), and no sampler.",
     "fork_asha": "It is a policy, which brings its own points: policy=policies.fork_asha(), and no sampler.",
     "trie_asha": "Trie ASHA is a policy, which brings its own points: policy=policies.trie_asha(), and no sampler.",

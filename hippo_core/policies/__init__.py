@@ -12,6 +12,7 @@ from hippo_core.policies.auto import AutoSpec, auto
 from hippo_core.policies.dehb import DehbSpec, dehb
 from hippo_core.policies.fork_asha import ForkAshaSpec, fork_asha
 from hippo_core.policies.full import FullSpec, full
+from hippo_core.policies.greedy_phases import GreedyPhasesSpec, greedy_phases
 from hippo_core.policies.hyperband import HyperbandSpec, hyperband
 from hippo_core.policies.manual import ManualSpec, manual
 from hippo_core.policies.median_stopping import median_stopping
@@ -46,6 +47,7 @@ __all__ = [
     "Fork",
     "ForkAshaSpec",
     "FullSpec",
+    "GreedyPhasesSpec",
     "HyperbandSpec",
     "ManualSpec",
     "OwnSpec",
@@ -70,6 +72,7 @@ __all__ = [
     "fork_asha",
     "from_json",
     "full",
+    "greedy_phases",
     "hyperband",
     "manual",
     "median_stopping",
@@ -95,6 +98,7 @@ POLICIES: Mapping[str, Any] = {
         dehb,
         fork_asha,
         phase_tree,
+        greedy_phases,
         pasha,
         pbt,
         pb2,

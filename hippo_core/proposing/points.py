@@ -8,9 +8,9 @@ from itertools import count, islice
 
 from hippo_core.engine.proposals import ProposalTask
 from hippo_core.errors import InvalidStudy
-from hippo_core.proposing import bohb, dehb, fork_asha, phase_tree, trie_asha
+from hippo_core.proposing import bohb, dehb, fork_asha, greedy_phases, phase_tree, trie_asha
 from hippo_core.proposing.draws import Exhausted, Point
-from hippo_core.samplers import Bohb, Dehb, ForkAsha, PhaseTree, TrieAsha
+from hippo_core.samplers import Bohb, Dehb, ForkAsha, GreedyPhases, PhaseTree, TrieAsha
 from hippo_core.space import Assignment
 
 TRIES = 1000
@@ -150,5 +150,7 @@ def _proposals(task: ProposalTask) -> Iterator[Point] | None:
             return fork_asha.proposals(task)
         case PhaseTree():
             return phase_tree.proposals(task)
+        case GreedyPhases():
+            return greedy_phases.proposals(task)
         case _:
             return None

@@ -13,6 +13,7 @@ from hippo_core.samplers.cma_es import CmaEs, cma_es
 from hippo_core.samplers.dehb import Dehb, dehb
 from hippo_core.samplers.fork_asha import ForkAsha, fork_asha
 from hippo_core.samplers.gp import Gp, gp
+from hippo_core.samplers.greedy_phases import GreedyPhases, greedy_phases
 from hippo_core.samplers.grid import Grid, grid
 from hippo_core.samplers.learning import Learning
 from hippo_core.samplers.nsga2 import Nsga2, nsga2
@@ -33,6 +34,7 @@ __all__ = [
     "Dehb",
     "ForkAsha",
     "Gp",
+    "GreedyPhases",
     "Grid",
     "Learning",
     "Nsga2",
@@ -52,6 +54,7 @@ __all__ = [
     "fork_asha",
     "from_json",
     "gp",
+    "greedy_phases",
     "grid",
     "nsga2",
     "nsga3",
@@ -71,6 +74,7 @@ SAMPLERS = {
     "tpe": tpe,
     "bohb": bohb,
     "dehb": dehb,
+    "greedy_phases": greedy_phases,
     "auto": auto,
     "fork_asha": fork_asha,
     "phase_tree": phase_tree,
