@@ -24,7 +24,7 @@ STARTS = (0, 4, 8)
 NAMES = ("lr/values/0", "lr/values/1", "lr/values/2")
 
 
-def spec(candidates: int = 3, probe_steps: int | None = 2, max_trials: int = 24) -> StudySpec:
+def spec(candidates: int = 3, probe_steps: int | None = 2, max_trials: int = 16) -> StudySpec:
     """Three phases of four steps, a learning rate for each; few values, so that there are ties."""
     rates = [space.choice([0.1, 0.2, 0.4]), space.loguniform(0.01, 1.0), space.uniform(0.1, 0.9)]
     return study_spec(
@@ -85,7 +85,7 @@ def expect_greedy(cluster: Cluster, candidates: int, probe_steps: int) -> None:
         assert trial.reached == (12 if trial.number in completed else trial.notes["step"])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     st.integers(0, 2**32),
     st.lists(
@@ -114,7 +114,7 @@ def test_whatever_strikes_the_best_of_each_phase_goes_on(
     cluster.run()
     study = study_of(cluster)
     assert study.state is StudyState.COMPLETED
-    assert len(study.trials) == 24
+    assert len(study.trials) == 16
     expect_as_trained_alone(cluster, "study")
     for created, task in seen_by_proposals(cluster.journal, made):
         assert (created.assignment, created.notes) == own_point(task)
