@@ -246,7 +246,7 @@ class GreedyPhasesSpec(PolicySpec):
             )
         return []
 
-    def check_search(self, space: Space, max_trials: int) -> None:
+    def check_search(self, space: Space, max_trials: int, max_steps: int | None, evaluate_every: int) -> None:
         """Something must be drawn for a later phase."""
         from hippo_core.samplers import Random
 

@@ -144,6 +144,8 @@ SPECS = [
     policies.hyperband(2, 4),
     policies.hyperband(asynchronous=True, compare="models"),
     policies.dehb(2, 4, 0.8, 0.9),
+    policies.greedy_phases(4),
+    policies.greedy_phases(4, 3),
     policies.fork_asha(2, 4, 0.3),
     policies.phase_tree(2, 0.5, "lr"),
     policies.pasha(1, 2),

@@ -154,7 +154,7 @@ def past_trial(
 ) -> PastTrial:
     """A trial as its sampler saw it; its values are those of a trial that is trained alone."""
     every = study_spec.program.evaluate_every
-    history = alone([study_spec.sequence(made.assignment).values(step) for step in range(9)], every)
+    history = alone([study_spec.sequence(made.assignment).values(step) for step in range(12)], every)
     values = {}
     for each in closed:
         step = each.reached if each.value is not None else (each.reached - 1) // every * every
