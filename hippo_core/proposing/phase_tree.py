@@ -7,10 +7,11 @@ the results. A trial without a note, a person's, is a node on each level.
 
 One more node:
 
-1. Its level is the one with the fewest nodes, of those whose level above has a node to go on from. As each node costs
-   its phase only, and trunks are the dearest, levels with equal numbers of steps would have too few of them. The rung
-   of a long first phase is a level, too, with three times as many nodes: the best third goes on, as in successive
-   halving.
+1. Its level is the last one that has fewer nodes than the level above has known ones; where there is none it is a new
+   trunk. So the levels have about equally many nodes, whatever their phases cost: with equally many steps there would
+   be too few trunks, the dearest. And with many trials under way nothing is built on the first few that are known: what
+   is under way counts on its own level, but not yet as a parent. The rung of a long first phase is a level, too, of
+   which a third is to go on, the best, as in successive halving.
 2. Its parent is the node above with the least ``rank * (children + 1)``, so that the best has twice as many children as
    the second, and three times as many as the third. Nodes are ranked by their probes where they are probed, else by
    their raw values; a node whose probe is under way is no parent yet.
@@ -52,7 +53,7 @@ PER_KEPT = 3
 DIVERGED: Worth = (math.inf,)
 """Worse than all that came to something."""
 
-FIRST = 5
+FIRST = 8
 """How many nodes of a level are drawn evenly, before there is a model."""
 
 EVENLY = 0.05
@@ -153,19 +154,19 @@ class Forest:
         return point, {"level": self.levels.last, "step": self.levels.ends[-1], "drawn": "evenly"}
 
     def open_levels(self) -> list[int]:
-        """The levels at which there may be a new node, the one with the fewest first; of equals the first."""
-        ready = [
-            level
-            for level in range(len(self.nodes))
-            if not level or any(node.is_parent for node in self.nodes[level - 1])
-        ]
-        return sorted(ready, key=self._filled)
+        """The levels at which there may be a new node, in the order in which they are looked at."""
+        ready = [level for level in range(1, len(self.nodes)) if self._known_parents(level)]
+        wanting = [level for level in reversed(ready) if len(self.nodes[level]) < self._places(level)]
+        return [*wanting, 0, *(level for level in ready if level not in wanting)]
 
-    def _filled(self, level: int) -> int:
-        """How many nodes a level has; of a rung, how many are to go on from those that are known there."""
-        if self.levels.is_rung(level):
-            return sum(node.score is not None for node in self.nodes[level]) // PER_KEPT
-        return len(self.nodes[level])
+    def _places(self, level: int) -> int:
+        """How many nodes a level has place for: as many as are known above, or as are to go on from the rung."""
+        if self.levels.is_rung(level - 1):
+            return sum(node.score is not None for node in self.nodes[level - 1]) // PER_KEPT
+        return self._known_parents(level)
+
+    def _known_parents(self, level: int) -> int:
+        return sum(node.is_parent for node in self.nodes[level - 1])
 
     def parents(self, level: int) -> list[tuple[int, Node | None]]:
         """From where a node of a level may go on, with ranks from 0, in the order in which it is to."""

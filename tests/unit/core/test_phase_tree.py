@@ -109,15 +109,16 @@ class Tree:
         return [trial for _, trial in sorted(known)]
 
     def expected_levels(self) -> list[int]:
-        """The open levels, the one that lacks most first."""
-        found = []
-        for level, nodes in enumerate(self.levels):
-            if level == 0 or self.ranked(level - 1):
-                count = len(nodes)
-                if level == 0 and self.has_rung:
-                    count = sum(node["known"] for node in nodes) // 3
-                found.append((count, level))
-        return [level for _, level in sorted(found)]
+        """The levels at which something may be drawn, in their order."""
+        first, later = [], []
+        for level in range(1, len(self.levels)):
+            known = len(self.ranked(level - 1))
+            if not known:
+                continue
+            if level == 1 and self.has_rung:
+                known = sum(node["known"] for node in self.levels[0]) // 3
+            (first if len(self.levels[level]) < known else later).append(level)
+        return [*sorted(first, reverse=True), 0, *later]
 
     def expected_parents(self, level: int) -> list[tuple[int, int, int]]:
         """Parent, rank and children, in the order in which they are to be gone on from."""

@@ -248,3 +248,17 @@ def test_a_budget_of_steps_ends_a_search_that_forks_and_is_not_overrun(budget: i
     assert study.state is StudyState.COMPLETED
     savings = study_view(cluster.engine, PROJECT, "study").savings
     assert budget - 9 < savings.steps_trained <= budget
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_phase_tree_keeps_to_its_budget_with_its_probes(seed: int) -> None:
+    """1. Three trials at a time, until the budget is spent. 2. Nothing is trained beyond it, by probes neither."""
+    budget = 60
+    ends = (endings.max_trained_steps(budget),)
+    cluster = running({"a": 2, "b": 1}, seed, max_trials=200, endings=ends, **PHASE_TREE)
+    cluster.run()
+    study = the_study(cluster)
+    assert study.state is StudyState.COMPLETED
+    assert study.probes
+    savings = study_view(cluster.engine, PROJECT, "study").savings
+    assert budget - 9 < savings.steps_trained - savings.steps_retrained <= budget
