@@ -182,7 +182,7 @@ class PhaseTree(Policy):
         return Probe(trial, at, to, self._factors, f"to tell what can be made of its state at step {at}")
 
     def _is_probed(self, at: int, max_steps: int) -> bool:
-        return bool(self._factors) and EARLIEST * max_steps <= at < max_steps
+        return self._spec.is_probed(at, max_steps, self._factors)
 
     def finish(self) -> list[Verdict]:
         """Where no trial has come to its end, the best at the furthest step goes on."""

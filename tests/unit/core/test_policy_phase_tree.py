@@ -11,6 +11,7 @@ from hippo_core.space import Space
 from tests.unit.core.policy_calls import Caller
 
 ENDS = (4, 8, 12)
+RUNG = 2
 SEARCHED = Space(
     {
         "lr": schedules.piecewise([space.loguniform(0.01, 1) for _ in ENDS], list(ENDS[:-1])),
@@ -36,7 +37,7 @@ class TreeCaller(Caller):
 
     def add(self, count, max_steps):
         for number in range(len(self.trials), len(self.trials) + count):
-            stops = ENDS
+            stops = (RUNG, *ENDS)
             if self.drawn.random() < 0.8:
                 level = self.drawn.randrange(3)
                 notes = {"level": level, "step": ENDS[level], "drawn": "evenly"}
@@ -60,7 +61,7 @@ class TreeCaller(Caller):
             if isinstance(verdict, Probe):
                 key = verdict.trial, verdict.at
                 assert key not in self.asked_probes
-                assert verdict.factors == (("lr", 0.3),)
+                assert (verdict.to, verdict.factors) == (verdict.at + 1, (("lr", 0.3),))
                 self.asked_probes[key] = True
                 self.call("probing", verdict.trial, verdict.at, verdict.to)
             else:
