@@ -27,10 +27,11 @@ TEMPLATE = "hippo_template"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Property tests try the same cases in every run; with ``--hypothesis-seed=N``, others."""
-    if config.getoption("--hypothesis-seed", default=None) is None:
-        hypothesis.settings.register_profile("same", derandomize=True)
-        hypothesis.settings.load_profile("same")
+    """Property tests try the same cases in every run; with ``--hypothesis-seed=N``, others. None is timed."""
+    same = config.getoption("--hypothesis-seed", default=None) is None
+    slow = [hypothesis.HealthCheck.too_slow]
+    hypothesis.settings.register_profile("hippo", derandomize=same, deadline=None, suppress_health_check=slow)
+    hypothesis.settings.load_profile("hippo")
 
 
 @pytest.fixture(scope="session")

@@ -28,7 +28,7 @@ from tests.integration.server.worker import Worker
 from tests.studies import program
 
 SPEC = spec().to_json()
-quick = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quick = settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 names = st.sampled_from(["study", "", "none", "../x", "x\0", "größer", "a" * 5000])
 numbers = st.sampled_from([0, 1, 3, 4, -1, 10**6, 2**31 - 1, -(2**31)])

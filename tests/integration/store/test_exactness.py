@@ -73,7 +73,7 @@ def exact_store(new_database: Callable[[str], str]) -> Any:
 
 
 @given(found=st.lists(rows, min_size=1, max_size=4), copied=st.booleans(), updated=st.booleans())
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_value_comes_back_as_it_was(
     exact_store: Store, found: list[dict[str, Any]], copied: bool, updated: bool
 ) -> None:

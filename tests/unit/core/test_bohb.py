@@ -122,7 +122,7 @@ def total(logs: Sequence[float]) -> float:
     return max(logs) + math.log(sum(math.exp(each - max(logs)) for each in logs))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.sampled_from(range(len(SPACES))),
     st.integers(1, 9),
@@ -215,7 +215,7 @@ def expected_split(search: Search, least: int, top: float) -> tuple[list[int], l
     return None
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.integers(0, 2**32),
     st.sampled_from(range(len(SPACES))),

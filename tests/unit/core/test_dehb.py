@@ -169,7 +169,7 @@ def decoded(entries: space.Space, names: list[str], vector: Vector) -> dict[str,
     return entries.decide(decide)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.integers(0, 2**32),
     st.sampled_from(range(len(SPACES))),

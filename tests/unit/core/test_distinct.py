@@ -88,7 +88,7 @@ def test_constraints_hold_for_what_is_listed_at_last() -> None:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 6), st.integers(0, 6), st.integers(1, 40))
 def test_equal_identities_are_equal_values(one: int, other: int, steps: int) -> None:
     made = study({"lr": space.choice(RATES)}, max_steps=steps)

@@ -136,7 +136,7 @@ def later(study_spec: StudySpec, point: Any) -> dict[str, int]:
     return {name: step for name, step in found.items() if 0 < step < 9}
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 2**32), st.sampled_from(range(len(SPACES))), st.booleans(), st.sampled_from([2, 1000]))
 def test_each_point_is_what_is_noted_and_the_likeliest_of_its_candidates(
     seed: int, which: int, maximize: bool, distinct: int

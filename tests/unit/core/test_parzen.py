@@ -111,7 +111,7 @@ def drawn_names(within: Space) -> set[str]:
     return {name for name, domain in within.domains.items() if domain.size != 1}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.sampled_from(SPACES), st.integers(0, 60), st.integers(0, 10**6), st.data())
 def test_a_density_is_the_mean_of_products_of_kernels(
     within: Space, count: int, seed: int, data: st.DataObject
@@ -155,7 +155,7 @@ def test_the_quantile_and_the_weights_are_optunas() -> None:
         assert list(weights_of(count)) == pytest.approx(list(default_weights(count)))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 40), st.integers(0, 10**6))
 def test_a_density_of_a_finite_conditional_space_is_one_in_all(count: int, seed: int) -> None:
     about = points(FINITE, count, seed)
@@ -225,7 +225,7 @@ def test_domains_that_a_density_is_not_of_are_drawn_evenly() -> None:
 # The model
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.sampled_from(SPACES), st.integers(0, 70), st.integers(0, 5), st.integers(1, 9), st.integers(0, 10**6)
 )

@@ -137,7 +137,7 @@ def drawn_upto(point: Any, names: set[str]) -> dict[str, Any]:
     return {name: value for name, value in point.items() if name in names}
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.integers(0, 2**32),
     st.sampled_from(range(len(SPACES))),

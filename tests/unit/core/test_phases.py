@@ -156,7 +156,7 @@ def spaces(draw):
         assume(False)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(spaces(), st.integers(0, 2**32))
 def test_no_draw_bears_on_an_earlier_step_than_said(built, seed):
     chance = random.Random(seed)
@@ -171,7 +171,7 @@ def test_no_draw_bears_on_an_earlier_step_than_said(built, seed):
             assert theirs is None or first_difference(mine, theirs) >= min(step, STEPS)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(spaces(), st.integers(0, 2**32))
 def test_what_bears_late_may_change_all_at_once(built, seed):
     """A fork at a step keeps what bears before and draws all else anew: it shares up to that step."""
@@ -187,7 +187,7 @@ def test_what_bears_late_may_change_all_at_once(built, seed):
             assert theirs is None or first_difference(mine, theirs) >= min(step, STEPS)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(strategies.grids())
 def test_points_of_a_grid_part_at_one_of_the_parting_steps(options):
     built = Space.from_json({name: {"domain": "choice", "options": each} for name, each in options.items()})

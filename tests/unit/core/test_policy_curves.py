@@ -59,7 +59,7 @@ class Judging(Caller):
         assert self.policy.judge(number) == verdict
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     specs(), st.booleans(), st.sampled_from([1, 1, 2]), st.sampled_from([4, 1000]), st.integers(0, 2), SEEDS
 )
@@ -94,7 +94,7 @@ def test_each_evaluation_is_judged_when_it_is_told_by_what_is_known_then(
     assert len(set(steps)) == len(steps)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.booleans(), st.integers(1, 4), st.sampled_from([0.25, 0.5]), st.integers(0, 1), SEEDS)
 def test_a_threshold_stops_the_same_trials_at_the_same_steps_in_whatever_order_they_come(
     maximize, first, bound, constraints, seed

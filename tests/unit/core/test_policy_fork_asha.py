@@ -42,7 +42,7 @@ class ForkingCaller(Caller):
             super().add(1, max_steps)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(ARGUMENTS, SEEDS)
 def test_promotions_are_those_of_asha_but_for_the_rungs_that_the_base_has_passed(arguments, seed):
     """After every call, in any order: what is wanted is a function of the record, and the same after a restart."""

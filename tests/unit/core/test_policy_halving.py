@@ -63,7 +63,7 @@ def made(name, arguments, most, compare):
     return policies.hyperband(**arguments, asynchronous=not waits, compare=compare), None, waits
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     POLICIES,
     ARGUMENTS,
@@ -97,7 +97,7 @@ def test_promotions_are_those_of_the_rungs_as_they_stand(
     caller.live(chosen, steps=70, look=look)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     ARGUMENTS,
     st.integers(1, 3),
@@ -163,7 +163,7 @@ def test_who_was_stopped_stays_so_when_limits_are_raised():
     assert caller.carry_out() == [(0, 27)]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(ARGUMENTS, st.integers(1, 60), st.sampled_from([3, 1000]), SEEDS)
 def test_asha_promotes_nobody_outside_the_best_part_of_its_rung(arguments, count, distinct, seed):
     """Whatever the order of arrival: at the moment of its promotion, a trial is in the best 1/reduction_factor."""
@@ -183,7 +183,7 @@ def test_asha_promotes_nobody_outside_the_best_part_of_its_rung(arguments, count
     assert all(trial.reached <= 30 for trial in caller.trials.values())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.sampled_from(["sha", "hyperband"]), ARGUMENTS, st.integers(1, 40), SEEDS)
 def test_the_order_of_arrival_decides_nothing_where_rungs_wait(name, arguments, count, seed):
     def outcome(order):

@@ -26,7 +26,7 @@ def noisy(seed, noise, digits):
     return values
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     ARGUMENTS,
     st.booleans(),

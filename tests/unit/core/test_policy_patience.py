@@ -22,7 +22,7 @@ def worth(seed, distinct):
     return values
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     ARGUMENTS,
     st.booleans(),
@@ -50,7 +50,7 @@ def test_each_trial_is_asked_for_what_its_patience_lasts(
     caller.live(chosen, steps=60, most=20, look=look)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(ARGUMENTS, st.integers(1, 12), SEEDS, SEEDS)
 def test_where_a_trial_ends_depends_on_nothing_but_its_curve(arguments, count, seed, order):
     """1. Trials that are answered in some order, with reports on the way or without. 2. Each alone. The same ends."""

@@ -69,7 +69,7 @@ def drawn(seed, count, dimensions):
     return [tuple(chosen.random() for _ in range(dimensions)) for _ in range(count)]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 12), st.integers(1, 3), st.integers(0, 3), SEEDS)
 def test_the_model_is_that_of_the_formulas(count, dimensions, pending, seed):
     chosen = random.Random(seed)
@@ -127,7 +127,7 @@ SEARCHED = {
 
 @pytest.mark.parametrize("name", [each for each in SEARCHED if each != "activation"])
 @given(st.floats(0, 1, exclude_max=True))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_value_s_place_gives_the_value_back(name, at):
     domain = space.Space(SEARCHED).domains[name]
     value = domain.draw(at)

@@ -110,7 +110,7 @@ def wanted(caller, probed_from):
     return steps, probes
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**32), st.booleans(), st.booleans())
 def test_each_trial_is_asked_for_where_it_is_judged_and_probed_there(seed, maximize, probes):
     """After every call, in any order: what is wanted is a function of the record, and the same after a restart."""

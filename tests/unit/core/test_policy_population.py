@@ -26,7 +26,7 @@ def worth(seed, distinct, bad=0.04):
     return values
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.integers(1, 4),
     st.sampled_from([0.05, 0.25, 0.4, 0.5]),
@@ -175,7 +175,7 @@ def numbers(seed):
 
 @pytest.mark.parametrize("name", [name for name, part in SEARCHED.items() if part != 64])
 @given(SEEDS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_what_is_explored_is_of_the_domain_and_near(name, seed):
     domain = space.Space(SEARCHED).domains[name]
     value = domain.draw(random.Random(seed).random())

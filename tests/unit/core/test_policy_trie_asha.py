@@ -27,7 +27,7 @@ class NotingCaller(Caller):
             super().add(1, max_steps)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, 2**32), st.booleans())
 def test_each_trial_is_asked_for_at_its_step_and_no_further(seed, maximize):
     """After every call, in any order: what is wanted is a function of the record, and the same after a restart."""

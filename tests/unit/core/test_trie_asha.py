@@ -139,7 +139,7 @@ class Oracle:
         return None
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     st.integers(0, 2**32),
     st.sampled_from(range(len(SPACES))),

@@ -281,7 +281,7 @@ def test_an_offer_that_comes_after_the_end_of_the_path_is_passed() -> None:
 FAULTS = ("kill_worker", "lose_worker", "kill_runner", "restart_server", "lose_checkpoint", "fail_save")
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(
     st.integers(0, 2**32),
     st.lists(

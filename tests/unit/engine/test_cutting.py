@@ -149,7 +149,7 @@ def test_asha_and_samplers_that_learn_keep_their_order_until_trials_end() -> Non
     assert not cuts(events)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     strategies.grids(),
     st.integers(4, 12),
@@ -190,7 +190,7 @@ def test_every_history_is_exact_however_often_paths_are_cut(seed: int, workers: 
     assert savings.steps_retrained == 0
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.integers(0, 2**32),
     st.lists(

@@ -546,7 +546,7 @@ def test_another_content_is_a_conflict_whose_hint_names_the_edit() -> None:
     assert "edit" not in refused.value.hint, "no edit can change the program"
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     st.integers(0, 2**32),
     st.lists(

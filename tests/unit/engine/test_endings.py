@@ -409,7 +409,7 @@ ENDINGS = st.one_of(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     st.integers(0, 2**32),
     ENDINGS,

@@ -54,7 +54,7 @@ def test_it_takes_the_place_of_the_point_that_a_sampler_is_asked_for() -> None:
     expect_as_trained_alone(cluster, "study")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.integers(0, 2**32),
     st.lists(

@@ -107,7 +107,7 @@ def test_all_known_at_the_start_train_each_distinct_prefix_once() -> None:
         expect_as_trained_alone(cluster, "study")
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     st.integers(0, 2**32),
     st.lists(

@@ -87,7 +87,7 @@ def expect_greedy(cluster: Cluster, candidates: int, probe_steps: int) -> None:
         assert trial.reached == (12 if trial.number in completed else trial.notes["step"])
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(
     st.integers(0, 2**32),
     st.lists(

@@ -62,7 +62,7 @@ def at_horizon(cluster: Cluster, horizon: int) -> list[Any]:
     return [trial for trial in study_of(cluster).trials.values() if trial.horizon == horizon]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.integers(0, 2**32),
     st.lists(st.integers(6, 40), min_size=1, max_size=4, unique=True),
@@ -125,7 +125,7 @@ def test_each_trial_is_the_one_of_a_study_of_its_length_alone() -> None:
     assert cluster.trained == trained
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.integers(0, 2**32),
     st.lists(

@@ -148,7 +148,7 @@ def test_initial_points_come_first_and_count() -> None:
     assert [trial.enqueued for trial in study.trials.values()] == [False, True, True]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.integers(0, 2**32),
     st.lists(
@@ -284,7 +284,7 @@ def test_the_first_steps_are_checked_and_rounded_up_to_an_evaluation() -> None:
 # Results
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.integers(0, 2**32),
     st.lists(st.tuples(st.integers(1, 30), st.sampled_from(["look", "restart_server"])), max_size=12),

@@ -93,7 +93,7 @@ def strike(cluster: Cluster, fault: str, worker: str) -> None:
     getattr(cluster, fault)(*([] if fault in alone else [worker]))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.integers(0, 2**32),
     st.lists(

@@ -85,7 +85,7 @@ def study_of(cluster: Cluster, name: str = "study") -> Study:
     return study
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     st.integers(0, 2**32),
     st.lists(

@@ -170,7 +170,7 @@ def test_a_fork_is_told_and_read_as_a_piecewise_schedule() -> None:
     assert study_of(alone).trials[0].value == best.value
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.integers(0, 2**32),
     st.lists(

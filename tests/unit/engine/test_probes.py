@@ -293,7 +293,7 @@ def test_integers_are_rounded_and_stay_above_zero() -> None:
     expect_probes_as_trained_alone(cluster)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.integers(0, 2**32),
     st.lists(
@@ -332,7 +332,7 @@ def test_after_any_faults_every_history_is_exact_and_restarts_change_no_verdict(
         assert len(study.probes) == len(study.trials) * repeats
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 2**32), st.sampled_from([scouts(), scouts(waits=True)]), st.sampled_from([1, 2]))
 def test_no_verdict_changes_over_commands_failures_and_divergence(
     seed: int, policy: PolicySpec, repeats: int

@@ -116,7 +116,7 @@ def tell(cluster: Cluster, command: Command) -> None:
         cluster.tell(command)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.integers(0, 2**32),
     st.lists(

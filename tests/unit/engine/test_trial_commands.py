@@ -142,7 +142,7 @@ def test_a_trial_at_rest_is_never_promoted_after_it() -> None:
     assert study.state is StudyState.COMPLETED
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     st.integers(0, 2**32),
     st.lists(

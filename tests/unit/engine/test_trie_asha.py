@@ -48,7 +48,7 @@ def test_all_points_of_the_space_are_trained_and_then_it_is_complete(workers: di
     expect_as_trained_alone(cluster, "study")
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(
     st.integers(0, 2**32),
     st.integers(20, 150),

@@ -40,7 +40,7 @@ paths = st.lists(
 
 
 @pytest.mark.parametrize("trainer", ["BatchNorm", "Scheduled", "IterationsAlone"])
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(paths=paths, new_host=st.sets(st.integers(0, 5), max_size=2))
 def test_any_walk_over_saved_states(
     trainer: str, paths: list[tuple[int, list[tuple[float, int]]]], new_host: set[int]

@@ -84,7 +84,7 @@ def test_a_path_saves_where_a_trial_goes_on_that_waits_at_a_rung() -> None:
     assert trained_again(found, {"falling": 0.0, "staying": 10.5}) == []
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(st.tuples(options, st.integers(0, 60)), min_size=2, max_size=4),
     st.sampled_from(POLICIES),

@@ -51,7 +51,7 @@ def simulated(trials: list[naive.Prefix], slots: int, price: naive.Price) -> Sim
     return simulate([spec], [Host(name="host", slots=slots)], costs=costs, settings=WHOLE_PATHS, checked=True)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(paths, st.integers(1, 3), prices)
 def test_times_and_accounts_are_those_of_a_simulation_tick_by_tick(
     trials: list[naive.Prefix], slots: int, price: naive.Price

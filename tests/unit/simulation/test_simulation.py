@@ -62,7 +62,7 @@ def expect_consistent(found: Simulated, there: list[Host]) -> None:
     assert found.path_bound_seconds <= found.lower_bound_seconds <= found.makespan_seconds
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(strategies.grids(), st.integers(1, 12), st.integers(1, 4), st.sampled_from([1, 3]))
 def test_a_grid_trains_its_distinct_prefixes_on_any_slots(
     options: dict[str, Any], steps: int, slots: int, evaluate_every: int
@@ -180,7 +180,7 @@ def test_what_a_lost_worker_had_saved_is_not_trained_again() -> None:
     expect_consistent(found, there)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.integers(0, 40), st.integers(1, 60)), min_size=1, max_size=3),
     st.sampled_from([policies.full(), policies.asha(min_steps=1, reduction_factor=3)]),
@@ -338,7 +338,7 @@ def test_a_random_search_on_continuous_values_shares_nothing() -> None:
     assert found.merge_rate == 1.0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.sampled_from(
         [

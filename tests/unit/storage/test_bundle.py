@@ -40,7 +40,7 @@ names = st.lists(
 ).map("/".join)  # fmt: skip
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(files=st.dictionaries(names, st.binary(max_size=50), max_size=6), chance=st.randoms())
 def test_a_folder_comes_back_as_it_was_and_its_digest_depends_on_nothing_else(
     files: dict[str, bytes], chance: random.Random, tmp_path_factory: pytest.TempPathFactory
@@ -298,7 +298,7 @@ def test_what_is_no_archive_is_refused(data: bytes, tmp_path: Path) -> None:
     refuse(data, tmp_path, "no archive of code")
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_damaged_archive_unpacks_whole_or_not_at_all(
     data: st.DataObject, tmp_path_factory: pytest.TempPathFactory

@@ -20,7 +20,6 @@ from tests.unit.storage.state_strategies import tensors
 pytestmark = pytest.mark.filterwarnings("ignore:ComplexHalf support is experimental")
 
 once_per_example = settings(
-    deadline=None,
     max_examples=60,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -160,7 +160,7 @@ def test_a_file_of_another_length_or_content_is_corrupt(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_bit_that_flips_is_seen_before_anything_is_loaded(
     kind: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
