@@ -28,6 +28,8 @@ class Row:
         regrets_alone: The same in steps of trials.
         test: The test loss of the trial with the lowest validation loss; the median.
         gain: How much lower the final loss is than the baseline's with the same seed, in per cent; the median.
+        better: In how many seeds the final loss is lower than the baseline's.
+        worse: In how many it is higher.
         p: Of Wilcoxon's signed rank test of these differences, two-sided.
         ratio: Steps of trials per step trained, the mean.
         full: How many trials of full length, the mean.
@@ -42,6 +44,8 @@ class Row:
     regrets_alone: tuple[float, ...]
     test: float
     gain: float
+    better: int
+    worse: int
     p: float
     ratio: float
     full: float
@@ -83,6 +87,8 @@ def compare(
         regrets_alone=tuple(_regret(found, best, part * budget, alone=True) for part in PARTS),
         test=median(each.loss_at(budget, test=True) for each in found),
         gain=median(100 * (1 - own / other) for own, other in zip(final, theirs, strict=True)),
+        better=sum(own < other for own, other in zip(final, theirs, strict=True)),
+        worse=sum(own > other for own, other in zip(final, theirs, strict=True)),
         p=signed_rank(final, theirs),
         ratio=sum(each.alone / each.trained for each in found) / len(found),
         full=sum(each.full for each in found) / len(found),

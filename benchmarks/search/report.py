@@ -118,15 +118,16 @@ def verdicts(tables: Sequence[tuple[Part, Sequence[Row]]]) -> list[str]:
         for row in table:
             if not ALGORITHMS[row.algorithm].own or row.algorithm == "pbt":
                 continue
-            word = "no different" if row.p >= SIGNIFICANT else "better" if row.gain > 0 else "WORSE"
+            word = "no different" if row.p >= SIGNIFICANT else "better" if row.better > row.worse else "WORSE"
             aim = AIMS.get((part.problem, part.slots))
             aimed = ""
             if aim is not None:
                 aimed = f"; aim {aim:.2f} {'met' if row.share <= aim else 'not met'}"
             share = f"{row.share:.2f}" if row.share <= 1 else "> 1"
+            seeds = f"lower in {row.better}, higher in {row.worse}, p = {row.p:.3f}"
             found.append(
                 f"{part.problem:<10} {part.slots:>2} in flight  {row.algorithm:<11} {word:<12} "
-                f"{row.gain:+.2f} % (p = {row.p:.3f}), share of B {share}, {row.arrived:.0%} of seeds{aimed}"
+                f"{row.gain:+.2f} % ({seeds}), share of B {share}, {row.arrived:.0%} of seeds{aimed}"
             )
     return found
 
