@@ -28,6 +28,7 @@ Metrics = Mapping[str, float | None]
 """By name; None: not finite."""
 
 MOST = 32
+NOT_FINITE = ("nan", "inf", "infinity")
 EXAMPLE = 'Write constraints=["latency_ms <= 10"].'
 GRAMMAR = (
     "Metrics, numbers, + - * / // %, parentheses and one <= or >= may stand in it; a metric whose name is no plain "
@@ -178,6 +179,9 @@ def _check(tree: ast.expr, found: dict[str, None], written: str) -> None:
     """Refuses what is not in the grammar; collects metrics."""
     name = _name(tree)
     match tree:
+        case ast.Name(id=word) if word.lower() in NOT_FINITE:
+            hint = f'A metric of that name stands in quotes: "{word!r}".'
+            raise _refused(written, f"has {word!r} in it, which is no finite number", hint)
         case _ if name is not None:
             found[name] = None
         case _ if _number(tree) is not None:
@@ -185,10 +189,29 @@ def _check(tree: ast.expr, found: dict[str, None], written: str) -> None:
         case ast.BinOp(left=left, op=op, right=right) if type(op) in ARITHMETIC:
             _check(left, found, written)
             _check(right, found, written)
+            if not _names_metrics(tree) and not _is_finite(tree):
+                shown = _as_written(tree, written)
+                raise _refused(written, f"has {shown!r} in it, which is no finite number")
         case ast.UnaryOp(op=ast.USub() | ast.UAdd(), operand=operand):
             _check(operand, found, written)
         case _:
-            raise _refused(written, f"has {ast.unparse(tree)!r} in it, which cannot stand there")
+            raise _refused(written, f"has {_as_written(tree, written)!r} in it, which cannot stand there")
+
+
+def _names_metrics(tree: ast.expr) -> bool:
+    return any(_name(each) is not None for each in ast.walk(tree) if isinstance(each, ast.expr))
+
+
+def _is_finite(tree: ast.expr) -> bool:
+    """Whether an expression without metrics is a finite number."""
+    try:
+        return math.isfinite(_value(tree, {}))
+    except (ZeroDivisionError, OverflowError):
+        return False
+
+
+def _as_written(tree: ast.expr, written: str) -> str:
+    return ast.get_source_segment(written, tree) or ast.unparse(tree)
 
 
 def _name(tree: ast.expr) -> str | None:

@@ -100,6 +100,7 @@ def test_a_bound_of_one_metric_is_known_as_such():
     assert MetricConstraint("0.9 <= accuracy").bound == Bound("accuracy", is_upper=False, value=0.9)
     assert MetricConstraint("a + b <= 10").bound is None
     assert MetricConstraint("a + b * a <= 10").metrics == ("a", "b")
+    assert MetricConstraint("'nan' + nan.share <= 10").metrics == ("nan", "nan.share")
 
 
 @pytest.mark.parametrize(
@@ -118,7 +119,11 @@ def test_a_bound_of_one_metric_is_known_as_such():
         (["max(a, b) <= 2"], "has 'max(a, b)' in it", "one <= or >="),
         (["a ** 2 <= 2"], "has 'a ** 2' in it", "one <= or >="),
         (["a <= True"], "has 'True' in it", "one <= or >="),
-        (["a <= 1e999"], "in it, which cannot stand there", "one <= or >="),
+        (["a <= 1e400"], "has '1e400' in it, which cannot stand there", "one <= or >="),
+        (["a <= 1/0"], "has '1/0' in it, which is no finite number", "one <= or >="),
+        (["a + 1e308 * 10 <= 2"], "has '1e308 * 10' in it, which is no finite number", "one <= or >="),
+        (["a <= nan"], "has 'nan' in it, which is no finite number", "stands in quotes: \"'nan'\""),
+        (["-Inf <= a"], "has 'Inf' in it, which is no finite number", "stands in quotes: \"'Inf'\""),
         (["top-5 <= 1", "top-5 <= 1 "], "is there twice", "Give it once."),
         ([f"a <= {bound}" for bound in range(33)], "there are 33", "at most 32"),
     ],
