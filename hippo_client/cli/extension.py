@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from hippo_client.results import study_state
@@ -17,11 +18,12 @@ def extension_in_words(before: study_pb2.Study, after: study_pb2.Study) -> str:
     if before.spec_json == after.spec_json:
         return f"The study {name} is so already; nothing to extend."
     if study_state(before) in ENDED_STUDY_STATES and state in ENDED_STUDY_STATES:
-        what = (
-            f"a change of its ending {after.ending}"
-            if after.ending
-            else "a larger --max-trials or --max-steps"
-        )
+        if after.ending:
+            what = f"a change of its ending {after.ending}"
+        elif json.loads(after.spec_json)["horizons"]:
+            what = "a larger --max-trials or a further --horizon"
+        else:
+            what = "a larger --max-trials or --max-steps"
         return f"The study {name} is changed and stays {state.value}; {what} takes it up again."
     if state is StudyState.PAUSED:
         return f"The study {name} is changed and stays paused; `hippo study resume {name}` takes it up again."
