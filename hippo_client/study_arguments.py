@@ -12,6 +12,7 @@ from typing import Any
 
 from hippo_core import policies, samplers
 from hippo_core.arguments import suggestion
+from hippo_core.domains import HORIZON
 from hippo_core.errors import InvalidStudy
 from hippo_core.own_policy import Policy
 from hippo_core.points import read_point
@@ -20,7 +21,7 @@ from hippo_core.program import Resources
 from hippo_core.samplers import Sampler
 from hippo_core.space import EndOf, Space
 from hippo_core.study import Objective
-from hippo_core.study_checks import sorted_horizons
+from hippo_core.study_checks import missing_horizons, sorted_horizons
 from hippo_core.values import Scalar
 
 DEFAULT_UNIT = "epoch"
@@ -173,6 +174,8 @@ def max_trials(given: Any, sampler: Sampler, space: Space, initial: int) -> int:
     count = sampler.count(space)
     if count is not None:
         return initial + count
+    if HORIZON in space.domains:
+        raise missing_horizons()
     domain = space.unlistable()
     because = (
         f"{domain.name!r} has too many values to list"

@@ -61,11 +61,7 @@ def horizons(spec: StudySpec) -> tuple[int, ...]:
     depends = HORIZON in spec.space.domains
     if not spec.horizons:
         if depends:
-            raise InvalidStudy(
-                "horizons",
-                "are missing: a schedules.wsd whose stable part is left out follows from them",
-                "Give horizons=[1000, 2000, 4000], or give wsd its stable part.",
-            )
+            raise missing_horizons()
         return ()
     found = sorted_horizons(spec.horizons)
     if not depends:
@@ -82,6 +78,15 @@ def horizons(spec: StudySpec) -> tuple[int, ...]:
             "Leave max_steps out: it follows from horizons.",
         )
     return found
+
+
+def missing_horizons() -> InvalidStudy:
+    """That a schedule follows from horizons, and there are none."""
+    return InvalidStudy(
+        "horizons",
+        "are missing: a schedules.wsd whose stable part is left out follows from them",
+        "Give horizons=[1000, 2000, 4000], or give wsd its stable part.",
+    )
 
 
 def sorted_horizons(given: Iterable[int]) -> tuple[int, ...]:
