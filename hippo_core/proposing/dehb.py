@@ -12,6 +12,9 @@ option stands for a part of a stretch, and evolution does not round.
 - Else points evolve: the parents of the first rung's are of its own subpopulation, those of a further rung's are the
   best of the rung below, as many as it evaluates itself; where there are fewer than three, others of any rung beside
   them. What leaves [0, 1] is drawn again.
+- In a finite space what is a trial on a rung already, or above it, does not evolve again while others are left: after
+  some copies a random one of those comes. With none left a rung's places are filled with copies, which train nothing,
+  until all points are trained to the end.
 - Evaluations run side by side (section 4.3): a bracket's rung waits until the one below has ended; until then the next
   bracket goes on or begins. A result takes its place at once, in whatever order results come.
 
@@ -25,7 +28,7 @@ first bracket's first rung while there are any.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Hashable, Iterator
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -42,12 +45,16 @@ from hippo_core.policies.dehb_brackets import DehbBrackets, Job
 from hippo_core.policies.policy import Worth
 from hippo_core.proposing.draws import Point, generator
 from hippo_core.proposing.places import place, value
+from hippo_core.space import Assignment
 
 Vector = tuple[float, ...]
 Originated = tuple[Vector, dict[str, Any]]
 """A vector, and what is noted of whom it came from: trials by their numbers among those drawn."""
 
 PARENTS = 3
+
+COPIES = 30
+"""After so many copies in a row of what was tried in a finite space, what is left of it is listed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +79,15 @@ class Evaluation:
 
 
 def proposals(task: ProposalTask) -> Iterator[Point]:
-    """The points that DEHB proposes for a trial, one after the other, as long as none can be trained."""
+    """The points that DEHB proposes for a trial, one after the other, as long as none can be trained.
+
+    None where the space is finite and all its points are trials to the end.
+    """
     evolution = Evolution(task)
     job = evolution.next_job()
-    step = evolution.brackets.ladder[evolution.brackets.level(job)]
+    level = evolution.brackets.level(job)
+    step = evolution.brackets.ladder[level]
+    tried, copies = evolution.tried(level), 0
     for attempt in count():
         promoted = None if attempt else evolution.promoted(job)
         vector, origin = evolution.vector(job, attempt) if promoted is None else promoted
@@ -85,7 +97,18 @@ def proposals(task: ProposalTask) -> Iterator[Point]:
             return value(domain, places[name_of(domain)])
 
         notes = {"bracket": job.bracket, "rung": job.rung, "step": step, "vector": list(vector)}
-        yield task.spec.space.decide(decide), {**notes, **origin}
+        point = task.spec.space.decide(decide)
+        if tried and promoted is None and task.spec.identity(point) in tried:
+            copies += 1
+            if copies < COPIES:
+                continue
+            left = evolution.left(tried)
+            if left:
+                point = left[int(uniform(task.spec.program.seed, task.trial, attempt, "left") * len(left))]
+                notes["vector"], origin = list(evolution.placed(task.trial, point)), {}
+            elif not evolution.left(evolution.tried(len(evolution.brackets.ladder) - 1)):
+                return
+        yield point, {**notes, **origin}
 
 
 class Evolution:
@@ -113,6 +136,22 @@ class Evolution:
         self.evaluations = self._evaluations()
         levels = range(len(self.brackets.ladder))
         self.members = [self._subpopulation(level) for level in levels]
+
+    def tried(self, level: int) -> set[Hashable]:
+        """What stands for the points that are trials on a level, or above it; none where the space is not finite."""
+        spec, step = self._task.spec, self.brackets.ladder[level]
+        if spec.space.unlistable() is not None:
+            return set()
+        return {
+            spec.identity(past.assignment)
+            for past in self._task.history
+            if past.notes.get("step", step) >= step and (past.assignment or not self.names)
+        }
+
+    def left(self, tried: Container[Hashable]) -> list[dict[str, Any]]:
+        """The points of a finite space that were not tried."""
+        identity = self._task.spec.identity
+        return [dict(each) for each in self._task.spec.space.assignments() if identity(each) not in tried]
 
     def next_job(self) -> Job:
         """The first job that waits for nothing, of the first bracket that has one."""
@@ -238,18 +277,16 @@ class Evolution:
             trial=past.trial,
             job=job,
             level=level,
-            vector=tuple(past.notes["vector"]) if past.notes else self._placed(past),
+            vector=tuple(past.notes["vector"]) if past.notes else self.placed(past.trial, past.assignment),
             cost=None if values is None else self._task.spec.worth(values),
             pending=values is None and past.state is TrialState.WAITING,
         )
 
-    def _placed(self, past: PastTrial) -> Vector:
-        """The vector of a point that a person gave; what it lacks is random."""
+    def placed(self, trial: int, point: Assignment) -> Vector:
+        """The vector of a point that did not evolve, as a person's; what it lacks is random."""
         domains = self._task.spec.space.domains
         return tuple(
-            place(domains[name], past.assignment[name])
-            if name in past.assignment
-            else uniform(self._seed, "given", past.trial, name)
+            place(domains[name], point[name]) if name in point else uniform(self._seed, "given", trial, name)
             for name in self.names
         )
 

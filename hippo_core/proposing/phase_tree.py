@@ -26,9 +26,9 @@ Values for the phases that follow are drawn evenly: nobody comes to them but by 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import count
+from itertools import chain, count
 from typing import Any
 
 import numpy as np
@@ -90,10 +90,16 @@ class Node:
 
 
 def proposals(task: ProposalTask) -> Iterator[Point]:
-    """The points that the phase tree proposes for a trial, one after the other, as long as none can be trained."""
+    """The points that the phase tree proposes for a trial, one after the other, as long as none can be trained.
+
+    None where the space is finite and all its points are trials to the end.
+    """
     forest = Forest(task)
     for attempt in count():
-        yield forest.grow(attempt)
+        found = forest.grow(attempt)
+        if found is None:
+            return
+        yield found
 
 
 class Forest:
@@ -129,8 +135,8 @@ class Forest:
             {self._key(node.point, level) for node in nodes} for level, nodes in enumerate(self.nodes)
         ]
 
-    def grow(self, attempt: int) -> Point:
-        """A new node.
+    def grow(self, attempt: int) -> Point | None:
+        """A new node; None: all points of the space are trials to the end.
 
         Args:
             attempt: Counts those before, which cannot be trained.
@@ -150,8 +156,9 @@ class Forest:
                             "child": parent.children + 1,
                         }
                     return point, notes
-        point = self._evenly({}, stream)
-        return point, {"level": self.levels.last, "step": self.levels.ends[-1], "drawn": "evenly"}
+        point = self._left(stream)
+        notes = {"level": self.levels.last, "step": self.levels.ends[-1], "drawn": "evenly"}
+        return None if point is None else (point, notes)
 
     def open_levels(self) -> list[int]:
         """The levels at which there may be a new node, in the order in which they are looked at."""
@@ -194,6 +201,17 @@ class Forest:
         model = TreeParzen(self._space, known, pending, self.levels.names[level])
         found = [point for point in model.draw(stream, CANDIDATES, kept) if self._is_new(point, level)]
         return (found[int(model.score(found).argmax())] if found else None), "by the model"
+
+    def _left(self, stream: np.random.Generator) -> dict[str, Scalar] | None:
+        """A point that is no trial to the end, where each level is full; None: a finite space has no more."""
+        identity = self._task.spec.identity
+        tried = {identity(node.point) for node in self.nodes[-1]}
+        drawn: Iterable[dict[str, Scalar]] = (self._evenly({}, stream) for _ in range(CANDIDATES))
+        if self._space.unlistable() is None:
+            drawn = chain(drawn, map(dict, self._space.assignments()))
+        return next(
+            (each for each in drawn if self._space.satisfied(each) and identity(each) not in tried), None
+        )
 
     def _known(self, level: int) -> list[tuple[Assignment, tuple[int, Worth]]]:
         """The nodes of a level as the model sees them; of a rung, those beyond it are better than the others."""

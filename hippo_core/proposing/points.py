@@ -55,8 +55,8 @@ def own_point(task: ProposalTask) -> Point | Exhausted | None:
     return first_trainable(task, found) if task.spec.sampler.repeats else first_unseen(task, found)
 
 
-def first_trainable(task: ProposalTask, proposals: Iterable[Point]) -> Point:
-    """The first of a sampler's proposals for a trial that can be trained.
+def first_trainable(task: ProposalTask, proposals: Iterable[Point]) -> Point | Exhausted:
+    """The first of a sampler's proposals for a trial that can be trained; there are none where the space has no more.
 
     Raises:
         InvalidStudy: None of many can; or the sampler notes too much.
@@ -67,6 +67,8 @@ def first_trainable(task: ProposalTask, proposals: Iterable[Point]) -> Point:
         if found is not None:
             return found
         reason = why
+    if not reason:
+        return _exhausted(task)
     raise InvalidStudy("sampler", f"{TRIES} proposals in a row cannot be trained; the last one: {reason}")
 
 
@@ -112,7 +114,12 @@ def unseen_point(task: ProposalTask, tried: Tried | None = None) -> Point | Exha
             return found
     if not finite:
         raise InvalidStudy("sampler", f"{TRIES} random points cannot be trained; the last one: {reason}")
-    return Exhausted(len({spec.identity(each) for each in spec.space.assignments()}))
+    return _exhausted(task)
+
+
+def _exhausted(task: ProposalTask) -> Exhausted:
+    """That all points of a finite space are tried, with how many it has."""
+    return Exhausted(len({task.spec.identity(each) for each in task.spec.space.assignments()}))
 
 
 def _places(task: ProposalTask) -> Iterator[int]:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from hippo_core import policies, samplers, schedules, space
 from hippo_core.engine.proposals import PastTrial
 from hippo_core.engine.states import TrialState
+from hippo_core.proposing import Exhausted, own_point
 from hippo_core.proposing.dehb import Evolution
 from hippo_core.study import Objective, StudySpec
 from tests.studies import study
@@ -335,9 +336,13 @@ def test_constraints_are_kept_by_drawing_again() -> None:
         search.end(search.history[-1], notes["step"], value=-point["x"])
 
 
-def test_a_space_without_domains_is_searched_too() -> None:
+def test_a_space_without_domains_is_one_point_which_is_trained_to_the_end() -> None:
     search = Search(spec({"x": 1.0}, 3, 2), Random(0))
-    for _ in range(12):
-        point, notes = search.propose()
-        assert point == {}
-        search.end(search.history[-1], notes["step"], value=0.0)
+    steps: list[int] = []
+    while (found := own_point(search.task)) != Exhausted(1):
+        assert isinstance(found, tuple)
+        assert found[0] == {}
+        search.add(*found)
+        steps.append(found[1]["step"])
+        search.end(search.history[-1], steps[-1], value=0.0)
+    assert search.spec.max_steps == steps[-1] > max(steps[:-1])

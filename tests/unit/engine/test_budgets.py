@@ -65,7 +65,7 @@ def asked_steps(study: Study) -> Steps:
     """All steps that lead to what a study has open, each once."""
     return {
         (trial.node.owner(step + 1).id, step)
-        for trial in study.all_members()
+        for trial in study.branches()
         if trial.node is not None and trial.target is not None
         for step in range(trial.target)
     }
