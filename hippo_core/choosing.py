@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from hippo_core import policies, samplers
 from hippo_core.errors import InvalidStudy
 from hippo_core.outlook import study_phases
 from hippo_core.policies import AutoSpec, PolicySpec
+from hippo_core.policies.phase_levels import PER_KEPT, levels_of
 from hippo_core.samplers import Sampler
 
 if TYPE_CHECKING:
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 
 TRIALS_OF_A_PHASE = 8
 """How many trials of each phase a phase tree needs for each slot: with fewer, most are begun before any is known."""
+
+SLOTS_OF_A_TREE = 2
+"""On how many slots a phase tree is better than ASHA that forks; with more in flight it is worse."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,9 +130,22 @@ class _Phases:
 
 def _slots_of_a_tree(spec: StudySpec, phases: _Phases) -> int:
     """For how many slots a phase tree has trials enough; 0: for none."""
-    if phases.later < 2 or phases.late < phases.early:
+    if spec.limit is None or phases.later < 2 or phases.late < phases.early:
         return 0
-    return spec.max_trials // (phases.later + 1) // TRIALS_OF_A_PHASE
+    return min(SLOTS_OF_A_TREE, spec.max_trials // (phases.later + 1) // TRIALS_OF_A_PHASE)
+
+
+def _steps_of_a_tree(spec: StudySpec) -> int:
+    """To about how many trained steps the trials of a phase tree come, with their probes."""
+    policy, every = policies.phase_tree(), spec.program.evaluate_every
+    assert spec.limit is not None
+    levels = levels_of(spec.space, spec.limit, every)
+    places = [PER_KEPT if levels.is_rung(level) else 1 for level in range(levels.last + 1)]
+    lengths = [end - start for start, end in pairwise((0, *levels.ends))]
+    factors, probe = policy.factors(spec.space), policy.probe_length(spec.limit, every)
+    probes = sum(policy.is_probed(end, spec.limit, factors) for end in levels.ends[:-1])
+    steps = sum(count * length for count, length in zip(places, lengths, strict=True)) + probes * probe
+    return round(spec.max_trials * steps / sum(places))
 
 
 def _candidates(spec: StudySpec, slots: int) -> Iterator[tuple[PolicySpec | None, Sampler | None, str]]:
@@ -135,11 +153,16 @@ def _candidates(spec: StudySpec, slots: int) -> Iterator[tuple[PolicySpec | None
     phases = _Phases.of(spec)
     if spec.space.unlistable() is None:
         yield policies.trie_asha(), samplers.trie_asha(), "the space is finite"
-    if phases.later >= 2 and phases.late >= phases.early:
+    if spec.limit is not None and phases.later >= 2 and phases.late >= phases.early:
         trials = spec.max_trials // (phases.later + 1)
         if slots <= _slots_of_a_tree(spec, phases):
-            reason = f"{phases.words}, and about {trials} trials a phase for {_plural(slots, 'slot')}"
+            reason = (
+                f"{phases.words}, and about {trials} trials a phase for {_plural(slots, 'slot')}; a trial is one phase "
+                f"of a schedule then, not a whole one: {spec.max_trials} come to about {_steps_of_a_tree(spec)} steps"
+            )
             yield policies.phase_tree(), samplers.phase_tree(), reason
+        elif slots > SLOTS_OF_A_TREE:
+            yield None, None, f"phase_tree is for 1 or 2 slots, not {slots}"
         else:
             few = f"about {trials} trials a phase are too few for phase_tree in {_plural(slots, 'slot')}"
             yield None, None, few

@@ -29,9 +29,11 @@ FEWEST = 1 / 8
 SHORTEST = 1 / 9
 """The shortest phase but for the last one, as a share of ``max_steps``."""
 
-
 RUNG = 1 / 9
 """Where the rung of the first phase is, as a share of ``max_steps``, if the phase is twice as long at least."""
+
+PER_KEPT = 3
+"""Of how many trunks at the rung one goes on."""
 
 
 @dataclass(frozen=True, slots=True)

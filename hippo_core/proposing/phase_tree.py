@@ -38,7 +38,7 @@ from hippo_core.drawing import name_of
 from hippo_core.engine.proposals import PastTrial, ProposalTask
 from hippo_core.engine.states import TrialState
 from hippo_core.policies import PhaseTreeSpec
-from hippo_core.policies.phase_levels import PhaseLevels, levels_of
+from hippo_core.policies.phase_levels import PER_KEPT, PhaseLevels, levels_of
 from hippo_core.policies.phase_tree import AS_THEY_ARE
 from hippo_core.policies.policy import Worth
 from hippo_core.program import canonical_json
@@ -46,9 +46,6 @@ from hippo_core.proposing.draws import Point, generator
 from hippo_core.proposing.parzen import TreeParzen
 from hippo_core.space import Assignment
 from hippo_core.values import Scalar
-
-PER_KEPT = 3
-"""Of how many nodes at a rung one goes on."""
 
 DIVERGED: Worth = (math.inf,)
 """Worse than all that came to something."""

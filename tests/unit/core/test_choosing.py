@@ -16,6 +16,7 @@ from hippo_core.errors import Conflict, InvalidStudy
 from hippo_core.static_plan import plan_studies
 from hippo_core.study import Objective, StudySpec
 from tests.studies import study
+from tests.unit.engine.cluster import Cluster
 
 FLAT = {"lr": schedules.cosine(space.loguniform(1e-3, 1.0), 0.0, 27)}
 
@@ -55,13 +56,26 @@ def test_where_there_is_nothing_to_fork_at_it_is_asha_with_tpe_and_says_so() -> 
             3,
             {},
             "fork_asha",
-            "about 21 trials a phase are too few for phase_tree in 3 slots; 2 later",
+            "phase_tree is for 1 or 2 slots, not 3; 2 later phases to fork at",
         ),
-        ({"lr": parts(3)}, 3, {"max_trials": 72}, "phase_tree", "about 24 trials a phase for 3 slots"),
+        (
+            {"lr": parts(3)},
+            2,
+            {"max_trials": 40},
+            "fork_asha",
+            "about 13 trials a phase are too few for phase_tree in 2 slots; 2 later",
+        ),
+        (
+            {"lr": parts(3)},
+            2,
+            {"max_trials": 600},
+            "phase_tree",
+            "a trial is one phase of a schedule then, not a whole one: 600 come to about 3700 steps",
+        ),
         ({"lr": parts(3), "m": parts(1), "w": parts(1)}, 1, {}, "fork_asha", "2 later phases to fork at"),
         ({"lr": parts(2)}, 1, {}, "fork_asha", "1 later phase to fork at, for which 1 of 2 values are drawn"),
     ],
-    ids=["tree", "many slots", "more trials", "more early", "one later phase"],
+    ids=["tree", "many slots", "few trials", "many trials", "more early", "one later phase"],
 )
 def test_phases_and_slots_decide(
     entries: Any, slots: int, changes: dict[str, Any], policy: str, words: str
@@ -70,6 +84,17 @@ def test_phases_and_slots_decide(
     assert (made.policy.name, made.sampler.to_json()["sampler"]) == (policy, policy)
     assert made.chosen is not None
     assert words in made.chosen.reason
+
+
+@pytest.mark.parametrize("trials", [64])
+def test_a_phase_tree_comes_to_about_as_many_steps_as_is_said(trials: int) -> None:
+    made = choose(auto({"lr": parts(3)}, max_trials=trials), 1)
+    assert made.chosen is not None
+    said = int(made.chosen.reason.split()[-2])
+    cluster = Cluster(0, {"a": 1})
+    cluster.tell(SubmitStudy(project="default", user="u", spec=made))
+    cluster.run()
+    assert said == pytest.approx(cluster.trained, rel=0.15)
 
 
 def test_a_finite_space_is_a_trie() -> None:
