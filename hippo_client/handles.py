@@ -282,6 +282,7 @@ class StudyHandle:
         """
         import json
 
+        from hippo_core.study_warnings import rounded_horizons
         from hippo_wire.v1 import study_pb2
 
         changed, further = checked_endings(endings), study_arguments.horizons(horizons)
@@ -298,7 +299,10 @@ class StudyHandle:
             endings_json=json.dumps([each.to_json() for each in changed]) if changed else "",
             horizons=further,
         )
-        return self._change(self._studies.ExtendStudy, request)
+        self._change(self._studies.ExtendStudy, request)
+        every = json.loads(self._message.spec_json)["program"]["evaluate_every"] if further else 1
+        self.warnings = rounded_horizons(further, every)
+        return self
 
     def edit(
         self,

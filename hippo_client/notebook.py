@@ -128,7 +128,7 @@ def study_html(spec: StudySpec) -> str:
         ("objective", goals),
         *((("constraints", "; ".join(content["constraints"])),) if spec.constraints else ()),
         ("trials", str(spec.max_trials)),
-        ("steps", f"{_words(content['horizons'] or content['max_steps'])} ({spec.program.unit})"),
+        ("steps", f"{_words(list(spec.lengths) or content['max_steps'])} ({spec.program.unit})"),
         ("sampler", _words(content["sampler"])),
         ("policy", _words(content["policy"])),
         *((f"space: {name}", _part(part)) for name, part in content["space"].items()),

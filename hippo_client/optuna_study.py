@@ -48,7 +48,7 @@ def convert(recording: Recording, storage: Any = None, name: str | None = None) 
         study.set_metric_names([each.metric for each in objectives])
     study.set_user_attr("hippo_study", recording.name)
     study.set_user_attr("hippo_state", recording.state)
-    parameters = _Parameters(recording.spec.space.domains, recording.spec.horizons)
+    parameters = _Parameters(recording.spec.space.domains, recording.spec.lengths)
     begun = (
         datetime.fromisoformat(recording.created).astimezone().replace(tzinfo=None)
     )  # local, as Optuna has it

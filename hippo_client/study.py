@@ -16,6 +16,7 @@ from hippo_core.endings import checked as checked_endings
 from hippo_core.errors import InvalidStudy
 from hippo_core.metric_constraints import checked as checked_constraints
 from hippo_core.policies import OwnSpec, PolicySpec
+from hippo_core.policies.policy import round_up
 from hippo_core.program import Program, Resources
 from hippo_core.samplers import Sampler
 from hippo_core.space import EndOf, Space
@@ -108,10 +109,6 @@ class Study:
         self.code_version = given.word(code_version, "code_version")
         searched = Space(space)
         lengths = given.horizons(horizons)
-        fixed = searched.at(lengths[-1]) if lengths else searched
-        how_far = given.policy(policy)
-        drawn = given.sampler(sampler, fixed, max_trials, how_far)
-        first = given.initial(initial, searched)
         # What is handed on as it was given is checked by the values that it becomes a part of.
         program = Program(
             trainer=self.trainer, code_digest="", kinds=searched.kinds,
@@ -119,6 +116,10 @@ class Study:
             options=options or {}, env=env or {}, data_version=data_version, seed=seed, unit=unit,
             deterministic=deterministic,
         )  # fmt: skip
+        fixed = searched.at(round_up(lengths[-1], program.evaluate_every)) if lengths else searched
+        how_far = given.policy(policy)
+        drawn = given.sampler(sampler, fixed, max_trials, how_far)
+        first = given.initial(initial, searched)
         self._spec = StudySpec(
             program=program, space=searched, sampler=drawn, policy=how_far,
             name=given.name(name, self.origin.file), objectives=given.objectives(maximize, minimize),
@@ -206,7 +207,7 @@ class Study:
         )
         steps = f"end of {spec.max_steps.name}" if isinstance(spec.max_steps, EndOf) else str(spec.max_steps)
         if spec.horizons:
-            steps = f"each of {', '.join(map(str, spec.horizons))}"
+            steps = f"each of {', '.join(map(str, spec.lengths))}"
         return f"<Study {spec.name!r}: {self.trainer}, {goals}, {spec.max_trials} trials to step {steps}>"
 
     def _repr_html_(self) -> str:

@@ -86,7 +86,8 @@ class StudySpec:
         constraints: What a state must keep to be feasible.
         repeats: How often each point is trained, with seeds of its own; it counts once in ``max_trials``.
         horizons: How long trials are, ascending: each point gives one for each, and counts once in ``max_trials``.
-            Their schedules follow from it, and ``max_steps`` is the last of them. Empty: trials end as ``max_steps``
+            Their schedules follow from it, and ``max_steps`` is the last of them. Rounded up as ``max_steps`` is: see
+            ``lengths``. Empty: trials end as ``max_steps``
             says.
         earlier: How many trials were drawn before the space or the sampler was edited last; no part of the content.
         chosen: How ``policies.auto()`` came to the sampler and the policy, where it did; no part of the content.
@@ -128,12 +129,17 @@ class StudySpec:
         return study_warnings.warnings(self)
 
     @property
+    def lengths(self) -> tuple[int, ...]:
+        """The horizons, as trials have them: multiples of ``evaluate_every``."""
+        return tuple(map(self.rounded_up, self.horizons))
+
+    @property
     def searched(self) -> StudySpec:
         """What a sampler searches: where there are horizons, the study of the longest one alone."""
         if not self.horizons:
             return self
         if not self._searched:
-            longest = self.horizons[-1]
+            longest = self.lengths[-1]
             self._searched.append(replace(self, space=self.space.at(longest), horizons=()))
         return self._searched[0]
 
@@ -151,11 +157,7 @@ class StudySpec:
             count = there - missing + (beside or {}).get(horizon, 0)
             return self.policy.build(maximize, self.program.evaluate_every, count)
 
-        policy = (
-            ByHorizon({self.rounded_up(each): build(each) for each in self.horizons})
-            if self.horizons
-            else build(0)
-        )
+        policy = ByHorizon({each: build(each) for each in self.lengths}) if self.horizons else build(0)
         policy.searches(self.searched.space, self.program.seed)
         policy.compares(tuple(objective.metric for objective in self.objectives))
         return policy
@@ -253,7 +255,7 @@ class StudySpec:
 
     def trials_of(self, point: Assignment) -> list[Assignment]:
         """What the trials of a point have: one, or with horizons one for each, ascending."""
-        return [{**point, HORIZON: each} for each in self.horizons] or [point]
+        return [{**point, HORIZON: each} for each in self.lengths] or [point]
 
     def numbers(self, count: int) -> range:
         """Which of the first ``count`` trials' points can be told from their numbers.
@@ -308,7 +310,7 @@ class StudySpec:
     def max_steps_of(self, assignment: Assignment) -> int:
         """How far a trial may be trained: a multiple of ``evaluate_every``."""
         if self.horizons:
-            return self.rounded_up(horizon_of(assignment))
+            return horizon_of(assignment)
         if isinstance(self.max_steps, int):
             return self.rounded_up(self.max_steps)
         return self.rounded_up(self.end_of(self.space.resolve(assignment)))
@@ -349,7 +351,7 @@ class StudySpec:
             if self.limit < earlier.limit:  # type: ignore[operator]
                 return False
             same = replace(same, max_steps=earlier.max_steps)
-        if self.horizons and earlier.horizons and set(self.horizons).issuperset(earlier.horizons):
+        if self.horizons and earlier.horizons and set(self.lengths).issuperset(earlier.lengths):
             same = replace(same, horizons=earlier.horizons, max_steps=earlier.max_steps)
         if self.max_trials < earlier.max_trials:
             return False
@@ -387,7 +389,8 @@ class StudySpec:
         if self.horizons:
             if max_steps not in (None, self.max_steps):
                 raise InvalidStudy("max_steps", "follows from horizons", "Add a horizon instead.")
-            further = study_checks.sorted_horizons((*self.horizons, *further))
+            added = (each for each in further if self.rounded_up(each) not in self.lengths)
+            further = study_checks.sorted_horizons((*self.horizons, *added))
             max_steps = further[-1]
         return replace(
             self,
@@ -475,6 +478,7 @@ class StudySpec:
         del content["bundle"], content["earlier"], content["chosen"]
         if self.limit is not None:
             content["max_steps"] = self.limit
+        content["horizons"] = list(self.lengths)
         return content
 
     def _stretches(self, name: str, part: Any) -> list[tuple[int, Law]]:

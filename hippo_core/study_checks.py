@@ -119,8 +119,8 @@ def _check_horizons(spec: StudySpec) -> None:
             f"{spec.policy.name} has one length for all trials, and the study has {len(spec.horizons)} horizons",
             "Use policies.asha() or policies.full(), or leave horizons out.",
         )
-    for each in spec.horizons:
-        spec.policy.check(spec.rounded_up(each), every)
+    for each in spec.lengths:
+        spec.policy.check(each, every)
     spec.searched  # noqa: B018 - made here, where it is checked
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from hippo_core import outlook
@@ -21,11 +22,9 @@ MOST_COUNTED = 10_000  #: so many points are counted, at most
 def warnings(spec: StudySpec) -> tuple[str, ...]:
     """What the person who submits should know, though it is no error."""
     every = spec.program.evaluate_every
-    found = []
+    found: list[str] = []
     if spec.horizons:
-        moved = [f"{each} -> {round_up(each, every)}" for each in spec.horizons if each % every]
-        if moved:
-            found.append(f"horizons are rounded up for evaluate_every={every}: {', '.join(moved)}")
+        found.extend(rounded_horizons(spec.horizons, every))
     elif isinstance(spec.max_steps, int) and spec.max_steps % every:
         rounded = round_up(spec.max_steps, every)
         found.append(f"max_steps={spec.max_steps} is rounded up to {rounded}, for evaluate_every={every}")
@@ -40,6 +39,12 @@ def warnings(spec: StudySpec) -> tuple[str, ...]:
             found.append(f"the ends of {name!r} are rounded up for evaluate_every={every}: {shown}")
     checked = spec.policy.check(spec.limit, every)
     return (*found, *_space_warnings(spec), *_sampler_warnings(spec), *checked, *outlook.warnings(spec))
+
+
+def rounded_horizons(horizons: Iterable[int], every: int) -> tuple[str, ...]:
+    """Which horizons are longer than they are given, since trials end where they are evaluated."""
+    moved = [f"{each} -> {round_up(each, every)}" for each in horizons if each % every]
+    return (f"horizons are rounded up for evaluate_every={every}: {', '.join(moved)}",) if moved else ()
 
 
 def _space_warnings(spec: StudySpec) -> tuple[str, ...]:

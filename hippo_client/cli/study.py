@@ -229,6 +229,7 @@ def extend(
     from hippo_client.cli import calls
     from hippo_client.cli.extension import extension_in_words
     from hippo_core import endings
+    from hippo_core.study_warnings import rounded_horizons
 
     given = {
         "timeout": timeout_hours,
@@ -246,6 +247,10 @@ def extend(
     with connect() as client:
         before = calls.get_study(client, name)
         extended = calls.extend(client, name, max_trials, max_steps, priority, endings_json, horizons)
+    if horizons:
+        every = json.loads(extended.spec_json)["program"]["evaluate_every"]
+        for warning in rounded_horizons(horizons, every):
+            say(f"Warning: {warning}.")
     words = extension_in_words(before, extended)
     if words:
         say(words)

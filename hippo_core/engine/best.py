@@ -26,7 +26,7 @@ def best_trials(study: Study) -> list[Trial]:
 def best_by_horizon(study: Study) -> dict[int, list[Trial]]:
     """The best trials of each horizon, ascending; nothing for one where none has a value."""
     found = {}
-    for horizon in study.spec.horizons:
+    for horizon in study.spec.lengths:
         best = _best_of(study, [trial for trial in study.trials.values() if trial.horizon == horizon])
         if best:
             found[horizon] = best

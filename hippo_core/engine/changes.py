@@ -170,10 +170,10 @@ def _check(study: Study, spec: StudySpec) -> None:
         )
     _check_kinds(before, spec)
     _check_pair(before, spec)
-    if not set(spec.horizons).issuperset(before.horizons) or bool(spec.horizons) != bool(before.horizons):
+    if not set(spec.lengths).issuperset(before.lengths) or bool(spec.horizons) != bool(before.horizons):
         raise InvalidStudy(
             "horizons",
-            f"are {list(spec.horizons)}, and the study's are {list(before.horizons)}: they can only be added to",
+            f"are {list(spec.lengths)}, and the study's are {list(before.lengths)}: they can only be added to",
             "Submit it as another study, under another name; what is equal is shared.",
         )
     if spec.repeats != before.repeats:
@@ -228,7 +228,7 @@ def _check_initial(study: Study, spec: StudySpec) -> None:
 
 def _hyperparameters(spec: StudySpec, point: Assignment, before: StudySpec) -> dict[str, Any]:
     """Those at a point, of the longest trial that it has in the study that is there."""
-    horizon = {HORIZON: before.horizons[-1]} if before.horizons else {}
+    horizon = {HORIZON: before.lengths[-1]} if before.horizons else {}
     return hyperparameters_of(spec.space, {**point, **horizon})
 
 
@@ -314,7 +314,7 @@ def change(decision: Decision, study: Study, spec: StudySpec) -> None:
 def _goes_further(study: Study, spec: StudySpec, points: bool) -> bool:
     """Whether there is more to train: trials, the given points among them, or steps."""
     before = study.spec
-    longer = spec.max_steps != before.max_steps or spec.horizons != before.horizons
+    longer = spec.max_steps != before.max_steps or spec.lengths != before.lengths
     return spec.max_trials > before.max_trials or longer or points
 
 

@@ -53,10 +53,10 @@ def _create(
 
 def create_further_horizons(decision: Decision, study: Study, before: StudySpec) -> None:
     """Creates the trials of the points that there are at the horizons that were added."""
-    further = [each for each in study.spec.horizons if each not in before.horizons]
+    further = [each for each in study.spec.lengths if each not in before.lengths]
     there = [trial for trial in study.trials.values() if trial.fork is None]
     for trial in there if further else ():
-        if trial.horizon != before.horizons[0] or trial.point is None:
+        if trial.horizon != before.lengths[0] or trial.point is None:
             continue
         for horizon in further:
             point = {**trial.point, HORIZON: horizon}

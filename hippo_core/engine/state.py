@@ -363,7 +363,7 @@ class Study:
 
     def is_learned_from(self, trial: Trial) -> bool:
         """Whether samplers and endings look at a trial: where there are horizons, at those of the longest."""
-        return not self.spec.horizons or trial.horizon == self.spec.horizons[-1]
+        return not self.spec.horizons or trial.horizon == self.spec.lengths[-1]
 
     @property
     def changes(self) -> int:

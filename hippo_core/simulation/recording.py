@@ -241,7 +241,7 @@ class Recording:
             self.spec.policy,
             self.spec.max_steps,
         )
-        first = self.spec.horizons[0] if self.spec.horizons else 0
+        first = self.spec.lengths[0] if self.spec.horizons else 0
         drawn = [
             trial
             for trial in self.trials

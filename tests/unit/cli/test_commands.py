@@ -484,18 +484,22 @@ def test_extend_says_so_where_nothing_follows(
     assert capsys.readouterr().err.strip() == words
 
 
-def test_extend_names_the_horizon_where_steps_follow_from_it(
+def test_extend_speaks_of_horizons_where_steps_follow_from_them(
     server: Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before, after = study_pb2.Study(), study_pb2.Study()
     before.CopyFrom(EDITABLE)
     before.state = study_pb2.STUDY_STATE_COMPLETED
     after.CopyFrom(before)
-    after.spec_json = json.dumps(json.loads(before.spec_json) | {"horizons": [4, 9]})
+    spec = json.loads(before.spec_json)
+    spec["program"]["evaluate_every"] = 3
+    after.spec_json = json.dumps(spec | {"horizons": [4, 9]})
     server.answers["GetStudy"] = study_pb2.GetStudyResponse(study=before)
     server.answers["ExtendStudy"] = study_pb2.ExtendStudyResponse(study=after)
     assert call(["study", "extend", "digits", "--horizon", "4"]) == 0
-    assert "a larger --max-trials or a further --horizon takes it up again." in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "Warning: horizons are rounded up for evaluate_every=3: 4 -> 6." in told
+    assert "a larger --max-trials or a further --horizon takes it up again." in told
 
 
 @pytest.mark.usefixtures("server")

@@ -94,9 +94,8 @@ def test_the_steps_trained_are_the_distinct_prefixes(
     assert planned.trials == points * len(horizons)
     assert planned.steps_with_sharing == view.savings.steps_trained
     assert planned.steps_without_sharing == view.savings.steps_without_sharing
-    assert [trial.horizon for trial in trial_views(cluster.engine, "default", "study")] == [
-        *horizons
-    ] * points
+    found = [trial.horizon for trial in trial_views(cluster.engine, "default", "study")]
+    assert found == sorted(rounded) * points
 
 
 def test_each_trial_is_the_one_of_a_study_of_its_length_alone() -> None:
@@ -331,6 +330,29 @@ def test_horizons_that_are_evaluated_at_one_step_are_refused() -> None:
         family((8, 13, 14), evaluate_every=4)
     rounded = family((8, 13), evaluate_every=4)
     assert any("horizons are rounded up for evaluate_every=4: 13 -> 16" in each for each in rounded.warnings)
+
+
+def test_a_horizon_that_is_rounded_up_is_the_rounded_one_everywhere() -> None:
+    """Decays end where trials do, when horizons are given as when they are added."""
+    cluster = Cluster(0, {"a": 1})
+    submit(cluster, family((7, 20), evaluate_every=2, max_trials=1))
+    cluster.run()
+    equal = family((8, 20), evaluate_every=2, max_trials=1)
+    found = cluster.tell(SubmitStudy(project="default", user="u", spec=equal))
+    assert isinstance(found, Submitted)
+    assert found.outcome == "unchanged"
+    cluster.tell(ExtendStudy(project="default", name="study", horizons=(5,)))
+    cluster.tell(ExtendStudy(project="default", name="study", horizons=(5, 7)))
+    cluster.run()
+    [study] = cluster.engine.state.studies.values()
+    assert study.spec.lengths == (6, 8, 20)
+    trials = sorted(study.trials.values(), key=lambda trial: trial.horizon)
+    assert [trial.horizon for trial in trials] == [6, 8, 20]
+    for trial in trials:
+        assert (trial.state, trial.max_steps) == (TrialState.COMPLETED, trial.horizon)
+        assert study.hyperparameters(trial)["lr"]["horizon"] == trial.horizon
+    view = study_view(cluster.engine, "default", "study")
+    assert [each.horizon for each in view.best_by_horizon] == [6, 8, 20]
 
 
 def test_horizons_can_only_be_added_to() -> None:
