@@ -223,15 +223,21 @@ def _happenings(story: TrialStory, told: Told, *, is_open: bool) -> Iterator[Hap
 
 
 def _values(story: TrialStory, leading: float | None, there: Metrics) -> str:
-    """What a request came to: all objectives, the first as its end has it, and whether that is feasible."""
+    """What a request came to: all objectives, the first as its end has it, and whether that is feasible.
+
+    Of repeats the means, once all have come there; the end of the request is the first one's, and has its value alone.
+    """
+    if story.spec.repeats > 1 and not there:
+        return "" if leading is None else f"repeat 0: {story.spec.objectives[0].metric} {leading:.6g}"
     first, *others = (objective.metric for objective in story.spec.objectives)
+    if story.spec.repeats > 1 and leading is not None:
+        leading = there.get(first)
     values = {first: leading, **{metric: there.get(metric) for metric in others}}
     found = ", ".join(f"{metric} {value:.6g}" for metric, value in values.items() if value is not None)
-    return (
-        f"{found}; {feasibility(story.spec.constraints, there)}"
-        if found and story.spec.constraints
-        else found
-    )
+    if not found:
+        return ""
+    told = f"mean of {story.spec.repeats} repeats: {found}" if story.spec.repeats > 1 else found
+    return f"{told}; {feasibility(story.spec.constraints, there)}" if story.spec.constraints else told
 
 
 def _creation(story: TrialStory, told: Told, event: TrialCreated) -> tuple[int | None, str, str]:

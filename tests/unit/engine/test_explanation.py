@@ -23,6 +23,7 @@ from hippo_core.engine.events import (
 from hippo_core.engine.explanation import Happening, Stretch, Told, Training, TrialStory, explain
 from hippo_core.engine.states import FailureClass, LeaseState, RequestState, TrialState
 from hippo_core.engine.user_words import AS_ASKED, EXTENDED, RETRIED, STOPPED
+from hippo_core.metric_constraints import MetricConstraint
 from hippo_core.study import Objective
 from tests.unit.engine.test_cluster import PIECES, spec
 
@@ -136,6 +137,22 @@ def test_of_several_objectives_all_are_told_that_are_known() -> None:
     assert lines(explain(replace(story(events), spec=two)))[1:] == [
         ("reached", 1, "accuracy 0.84, loss 2", "worker a"),
         ("reached", 3, "accuracy 0.9", "worker a"),
+    ]
+
+
+def test_of_repeats_the_means_are_told_once_all_have_come_there() -> None:
+    """1. At step 1 all have come. 2. At step 2 the first has come alone, with its own value."""
+    repeated = replace(SPEC, repeats=2, constraints=(MetricConstraint("cost <= 5"),))
+    events = [
+        CREATED,
+        told(12, closed(1, RequestState.REACHED, 1, 0.9)),
+        told(16, closed(2, RequestState.REACHED, 2, 0.95)),
+        told(17, closed(3, RequestState.CANCELLED, 2, None)),
+    ]
+    assert lines(explain(replace(story(events), spec=repeated)))[1:] == [
+        ("reached", 1, "mean of 2 repeats: accuracy 0.84; cost <= 5 violated: cost 7", "worker a"),
+        ("reached", 2, "repeat 0: accuracy 0.95", "worker a"),
+        ("request cancelled", 2, "", "worker a"),
     ]
 
 
