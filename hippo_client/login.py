@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from dataclasses import dataclass, field
@@ -85,7 +86,9 @@ def write_login(home: Home, login: Login) -> None:
 
 
 def forget_login(home: Home) -> Login | None:
-    """Forgets it; returns what it was."""
-    found = read_login(home)
+    """Forgets it; returns what it was, if that can be read."""
+    found = None
+    with contextlib.suppress(InvalidStudy):
+        found = read_login(home)
     login_file(home).unlink(missing_ok=True)
     return found

@@ -144,7 +144,7 @@ def main(
     proposal_seconds: float,
 ) -> None:
     """Hippo's server: keeps studies, hands out work, answers clients."""
-    _use_one_thread()
+    _prepare_libraries()
     from hippo_core.engine.decision import EngineSettings
     from hippo_server.settings import Settings
 
@@ -231,10 +231,11 @@ async def _serve(settings: object) -> None:
         raise server.driver.ended.result()
 
 
-def _use_one_thread() -> None:
+def _prepare_libraries() -> None:
     # The engine's matrices are small: threads of NumPy's libraries would only wait for each other.
     for name in ("MKL_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(name, "1")
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # handshakes that fail are their callers' errors
 
 
 def _set_title() -> None:

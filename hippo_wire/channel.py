@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import random
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from types import TracebackType
@@ -19,13 +20,14 @@ from typing import Any, Self, TypeVar
 
 import grpc
 
-from hippo_core.errors import HippoError, InvalidStudy, Unavailable
+from hippo_core.errors import HippoError, InvalidStudy, NotAllowed, Unavailable
 from hippo_wire.errors import answered, from_rpc_error
 from hippo_wire.tls import Trust, diagnosis
 from hippo_wire.v1.admin_pb2_grpc import AdminServiceStub
 from hippo_wire.v1.study_pb2_grpc import StudyServiceStub
 from hippo_wire.v1.worker_pb2_grpc import WorkerServiceStub
 
+HOST = re.compile(r"[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.%]+\]")
 CONTROL_SECONDS = 5.0
 UPLOAD_SECONDS = 60.0
 PIECE_BYTES = 1 << 20
@@ -44,7 +46,7 @@ def check_address(address: str, *, encrypted: bool = False) -> str:
         InvalidStudy: It is not; a token must not travel in clear text.
     """
     host, colon, port = address.rpartition(":")
-    if not colon or not host or not port.isdecimal() or not 0 < int(port) < 65536:
+    if not colon or not HOST.fullmatch(host) or not port.isdecimal() or not 0 < int(port) < 65536:
         raise InvalidStudy("server", f"{address!r} is not host:port", "Write e.g. 127.0.0.1:7440.")
     if not encrypted and not is_loopback(host):
         raise InvalidStudy(
@@ -98,6 +100,7 @@ class Connection:
 
     Raises:
         InvalidStudy: The address makes no sense.
+        NotAllowed: The token cannot be one.
     """
 
     def __init__(self, address: str, token: str, trust: Trust | None = None) -> None:
@@ -156,7 +159,7 @@ class _Calls(
 ):
     def __init__(self, address: str, token: str, trust: Trust | None) -> None:
         self._address = address
-        self._token = token
+        self._metadata = token_metadata(token)
         self._trust = trust
 
     def intercept_unary_unary(
@@ -198,7 +201,7 @@ class _Calls(
         return call
 
     def _details(self, details: Any, timeout: float | None) -> Any:
-        metadata = [*(details.metadata or ()), *token_metadata(self._token)]
+        metadata = [*(details.metadata or ()), *self._metadata]
         return details._replace(timeout=timeout, metadata=metadata)
 
 
@@ -212,6 +215,7 @@ class AsyncConnection:
 
     Raises:
         InvalidStudy: The address makes no sense.
+        NotAllowed: The token cannot be one.
     """
 
     def __init__(self, address: str, token: str, trust: Trust | None = None) -> None:
@@ -286,7 +290,13 @@ class AsyncConnection:
 
 
 def token_metadata(token: str) -> tuple[tuple[str, str], ...]:
-    """The metadata that carry a bearer token."""
+    """The metadata that carry a bearer token.
+
+    Raises:
+        NotAllowed: It cannot be one.
+    """
+    if not (token.isascii() and token.isprintable()):
+        raise NotAllowed("the token holds characters that no token has.", "Is it the right file?")
     return (("authorization", f"Bearer {token}"),)
 
 

@@ -10,9 +10,14 @@ from hippo_core.errors import NotAllowed
 from hippo_wire.channel import AsyncConnection
 from hippo_wire.secrets import new_secret, secret_hash
 from hippo_wire.v1 import worker_pb2
-from hippo_worker.settings import Endpoint
+from hippo_worker.settings import Endpoint, WorkerSettings
 
 JOIN_SECONDS = 60.0
+
+
+def own_token_file(settings: WorkerSettings) -> Path:
+    """Where the token of a worker that has joined is kept."""
+    return settings.data_folder / "worker.token"
 
 
 async def join(endpoint: Endpoint, worker: str, file: Path) -> Endpoint:
@@ -25,6 +30,7 @@ async def join(endpoint: Endpoint, worker: str, file: Path) -> Endpoint:
 
     Raises:
         NotAllowed: The file cannot be used, or as many workers have joined as may.
+        Conflict: A worker of that name is at work.
         Unavailable: The server was out of reach for a minute.
     """
     secret = _read(file)

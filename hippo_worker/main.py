@@ -92,10 +92,12 @@ def cli(
     """Trains what a Hippo server grants. SIGTERM lets it save, give back what it trains, and leave."""
     if context.invoked_subcommand is not None:
         return
-    from hippo_core.errors import HippoError
+    from hippo_core.errors import HippoError, InvalidStudy
     from hippo_wire.tls import read_trust
 
     try:
+        if token_file is not None and join_token_file is not None:
+            raise InvalidStudy("join-token-file", "is given beside --token-file", "Give one of them.")
         settings = _settings(
             _endpoint(server, server_file, join_token_file or token_file, read_trust(ca, cert, key)),
             join_token_file is not None,

@@ -13,7 +13,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hippo_core.errors import NotAllowed
 from hippo_worker.folder import held, sweep
+from hippo_worker.joining import join, own_token_file
 from hippo_worker.settings import ComingServer, WorkerSettings
 from hippo_worker.slots.spawner import Spawner
 from hippo_worker.slots.variables import base_environment
@@ -40,9 +42,23 @@ async def work(settings: WorkerSettings) -> None:
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, daemon.terminate)
-            await daemon.run()
+            await _run(daemon, settings)
         finally:
             spawner.close()
+
+
+async def _run(daemon: Daemon, settings: WorkerSettings) -> None:
+    """Runs the daemon; where the server does not take its token, the error says what to do about it."""
+    try:
+        await daemon.run()
+    except NotAllowed as error:
+        remedy = (
+            f"Its own token, in {own_token_file(settings)}, was revoked, or another worker has joined under its name. "
+            "Remove the file to join again."
+            if settings.joins
+            else "Give it a valid one of role worker: `hippo token create NAME --role worker`, and --token-file."
+        )
+        raise NotAllowed(error.message, remedy) from error
 
 
 async def _assemble(settings: WorkerSettings, spawner: Spawner, spool: Path) -> Daemon:
@@ -50,7 +66,6 @@ async def _assemble(settings: WorkerSettings, spawner: Spawner, spool: Path) -> 
     from hippo_worker.checkpoints import CheckpointCache
     from hippo_worker.daemon import Daemon
     from hippo_worker.environment import describe
-    from hippo_worker.joining import join
     from hippo_worker.publishing import Publisher
     from hippo_worker.supplies import Supplies
 
@@ -72,7 +87,7 @@ async def _assemble(settings: WorkerSettings, spawner: Spawner, spool: Path) -> 
     if isinstance(endpoint, ComingServer):
         endpoint = await endpoint.ready()
     if settings.joins:
-        endpoint = await join(endpoint, settings.name, settings.data_folder / "worker.token")
+        endpoint = await join(endpoint, settings.name, own_token_file(settings))
     return Daemon(settings, endpoint, socket.gethostname(), offer, supplies)
 
 

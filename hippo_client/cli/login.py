@@ -63,12 +63,14 @@ def login(
 def logout(as_json: bool) -> None:
     """Forget the server of `hippo login`, and the token for it."""
     from hippo_client.local import Home
-    from hippo_client.login import forget_login
+    from hippo_client.login import forget_login, login_file
 
-    found = forget_login(Home.at())
+    home = Home.at()
+    there = login_file(home).exists()
+    found = forget_login(home)
     if as_json:
         print_json({"server": None if found is None else found.server})
     elif found is None:
-        click.echo("You were not logged in.")
+        click.echo("A login that could not be read is forgotten." if there else "You were not logged in.")
     else:
         click.echo(f"Logged out of {found.server}. Its token stays valid: an administrator can revoke it.")

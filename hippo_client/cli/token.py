@@ -55,7 +55,9 @@ def _lifetime(context: click.Context, parameter: click.Parameter, text: str) -> 
     help="30m, 12h, 90d or never.",
 )
 @click.option(
-    "--uses", type=WholeNumber(1, 10_000), help="How many workers may join with it, of a join token."
+    "--uses",
+    type=WholeNumber(1, 10_000),
+    help="Of a join token: how many workers may join with it.  [default: 1]",
 )
 @json_option
 def create(
@@ -70,13 +72,14 @@ def create(
 
     secret = new_secret()
     until = None if expires is None else datetime.now(UTC) + expires
+    uses = 1 if role == "join" and uses is None else uses
     with connect() as client:
         made = token_json(calls.create_token(client, name, role, project or "", secret, until, uses))
     if as_json:
         print_json({**made, "secret": secret})
         return
     click.echo(secret)
-    say(f"{name} is {role} of the project {made['project']}, until {_day(made['expires_at'])}.")
+    say(f"{name} is {role} of the project {made['project']}, until {_minute(made['expires_at'])}.")
 
 
 @token.command("ls")
@@ -97,7 +100,7 @@ def list_all(as_json: bool) -> None:
             each["role"],
             each["project"],
             _day(each["created_at"]),
-            _day(each["expires_at"]),
+            _minute(each["expires_at"]),
             _state(each),
         )
         for each in tokens
@@ -140,6 +143,10 @@ def token_json(message: admin_pb2.Token) -> dict[str, Any]:
         "revoked_at": moment("revoke_time"),
         "uses_left": message.uses_left if message.HasField("uses_left") else None,
     }
+
+
+def _minute(moment: str | None) -> str:
+    return "never" if moment is None else f"{moment[:16].replace('T', ' ')} UTC"
 
 
 def _day(moment: str | None) -> str:

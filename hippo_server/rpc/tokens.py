@@ -10,7 +10,8 @@ import asyncio
 import re
 from datetime import UTC, datetime
 
-from hippo_core.errors import InvalidStudy, NotAllowed, NotFound
+from hippo_core.engine.states import WorkerState
+from hippo_core.errors import Conflict, InvalidStudy, NotAllowed, NotFound
 from hippo_server.auth.roles import Role
 from hippo_server.auth.tokens import Identity, TokenBook, worker_token_name
 from hippo_server.driver import Driver
@@ -22,6 +23,7 @@ from hippo_wire.v1 import admin_pb2, worker_pb2
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,99}")
 MOST_USES = 10_000
+PRESENT = (WorkerState.LIVE, WorkerState.DRAINING)
 
 
 class Tokens:
@@ -44,10 +46,11 @@ class Tokens:
         """
         for field, text in (("name", request.name), ("project", request.project or who.project)):
             if not NAME.fullmatch(text):
+                what = "token" if field == "name" else "project"
                 raise InvalidStudy(
                     field,
-                    f"{text!r} is no name of a {field}",
-                    "Use letters, digits, dots, dashes and @; at most 100.",
+                    f"a {what} cannot be called {text!r}",
+                    "Use letters, digits, dots, dashes, underscores and @; at most 100, the first a letter or digit.",
                 )
         project = request.project or who.project
         _require_reach(who, project)
@@ -61,9 +64,11 @@ class Tokens:
         if expires is not None and expires <= datetime.now(UTC):
             raise InvalidStudy("expires", "lies in the past")
         uses = request.uses if request.HasField("uses") else None
-        if (request.role == Role.JOIN) != (uses is not None):
+        if request.role == Role.JOIN and uses is None:
+            raise InvalidStudy("uses", "is missing: how many workers may join with the token")
+        if request.role != Role.JOIN and uses is not None:
             raise InvalidStudy(
-                "uses", "says how many workers may join: a token of role join has it, and no other"
+                "uses", f"says how many workers may join; with the role {request.role}, none may"
             )
         if uses is not None and not 0 < uses <= MOST_USES:
             raise InvalidStudy("uses", f"must be from 1 to {MOST_USES}, not {uses}")
@@ -102,11 +107,19 @@ class Tokens:
         Raises:
             InvalidStudy: The worker has no name that can be one.
             NotAllowed: As many workers have joined as may.
+            Conflict: A worker of that name is at work with a token of its own.
         """
-        name = worker_token_name(request.worker)
-        await asyncio.to_thread(
-            self._driver.store.join_pool, who.secret_hash, name, check_hash(request.secret_hash)
-        )
+        name, digest = worker_token_name(request.worker), check_hash(request.secret_hash)
+        known = self._driver.current().engine.state.workers.get(request.worker)
+        found = await asyncio.to_thread(self._driver.store.find_tokens)
+        if known is not None and known.state in PRESENT:
+            for each in found:
+                if each.name == name and each.revoked_at is None and each.secret_hash != digest:
+                    raise Conflict(
+                        f"a worker '{request.worker}' is at work on {known.host} with a token of its own.",
+                        "Give this one another --name; or end that one first.",
+                    )
+        await asyncio.to_thread(self._driver.store.join_pool, who.secret_hash, name, digest)
         await self._read_again()
 
     async def _read_again(self) -> None:

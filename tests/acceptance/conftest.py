@@ -111,11 +111,12 @@ class Pool:
         until(ready.exists, "a ready server")
 
     def start_worker(self, name: str, slots: int = 1, *options: str) -> None:
-        """Starts a worker with a data folder of its own."""
+        """Starts a worker with a data folder of its own, and the home's token unless it joins with another."""
+        token = ("--token-file", str(self.path / "server" / "worker.token"))
         self._start(
             name,
             "hippo_worker.main",
-            *("--server", self.address, "--token-file", str(self.path / "server" / "worker.token")),
+            *("--server", self.address, *(() if "--join-token-file" in options else token)),
             *("--name", name, "--slots", str(slots), "--data-dir", str(self.path / name), *options),
         )
 

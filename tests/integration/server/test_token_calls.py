@@ -165,15 +165,27 @@ def test_workers_join_as_often_as_allowed_and_each_as_itself(server, admin):
     register(server, second, "w2")
 
 
-def test_a_worker_that_joins_anew_takes_its_own_place(server, admin):
+def test_a_worker_that_joins_anew_takes_its_own_place_but_nobody_elses(server, admin):
     joining = make(admin, "pool", "join", uses=5)
-    first, second = new_secret(), new_secret()
+    first, second, third = new_secret(), new_secret(), new_secret()
     with server_call(server, joining) as connection:
-        for secret in (first, second):
+
+        def join(secret: str) -> None:
             connection.workers.JoinPool(
                 worker_pb2.JoinPoolRequest(worker="w1", secret_hash=secret_hash(secret))
             )
-    register(server, second, "w1")
+
+        join(first)
+        join(second)
+        register(server, second, "w1")
+        with pytest.raises(Conflict, match="a worker 'w1' is at work on h with a token of its own"):
+            join(third)
+        assert listed(admin)["pool"].uses_left == 3
+        join(second)
+        admin.admin.RevokeToken(admin_pb2.RevokeTokenRequest(name="worker/w1"))
+        join(third)
+    register(server, third, "w1")
+    second = first
     with pytest.raises(NotAllowed, match="a valid token"):
         register(server, first, "w1")
 

@@ -66,6 +66,8 @@ def test_a_file_that_holds_something_else_is_named(home, text):
     login_file(home).write_text(text)
     with pytest.raises(InvalidStudy, match="holds no login"):
         read_login(home)
+    assert forget_login(home) is None
+    assert not login_file(home).exists()
 
 
 @pytest.mark.parametrize(

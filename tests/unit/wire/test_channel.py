@@ -10,7 +10,7 @@ from itertools import islice
 import grpc
 import pytest
 
-from hippo_core.errors import Conflict, InvalidStudy, NotFound, Unavailable
+from hippo_core.errors import Conflict, InvalidStudy, NotAllowed, NotFound, Unavailable
 from hippo_wire.channel import AsyncConnection, Connection, check_address, pauses, pieces
 from hippo_wire.errors import to_wire
 from hippo_wire.v1 import admin_pb2, study_pb2, worker_pb2
@@ -161,7 +161,18 @@ def test_addresses_of_this_machine(address):
 
 
 @pytest.mark.parametrize(
-    "address", ["", ":1", "localhost", "localhost:", "localhost:0", "localhost:65536", "localhost:x", "1:2:3"]
+    "address",
+    [
+        "",
+        ":1",
+        "localhost",
+        "localhost:",
+        "localhost:0",
+        "localhost:65536",
+        "localhost:x",
+        "1:2:3",
+        "http://localhost:1",
+    ],
 )
 def test_what_is_no_address(address):
     with pytest.raises(InvalidStudy) as refused:
@@ -189,3 +200,15 @@ def test_pieces_are_small_and_whole():
     assert b"".join(found) == b"".join(data)
     assert max(map(len, found)) == 1 << 20
     assert list(pieces([])) == [b""]
+
+
+@pytest.mark.parametrize("token", ["h€llo", "a\nb", "\x00"])
+def test_what_can_be_no_token_is_told_before_anything_is_sent(token):
+    with pytest.raises(NotAllowed, match="no token has"):
+        Connection("127.0.0.1:1", token)
+    with pytest.raises(NotAllowed, match="no token has"):
+        asyncio.run(_connect(token))
+
+
+async def _connect(token):
+    return AsyncConnection("127.0.0.1:1", token)
