@@ -114,7 +114,7 @@ COMMENT ON VIEW stage_overview IS 'Nodes: what is trained, wanted, running and s
 
 CREATE VIEW worker_overview AS
 SELECT workers.name AS worker, workers.state, slots.slot, slots.device, slots.model,
-       studies.name AS study, leases.fence, progress.node, progress.step,
+       studies.name AS study, probed.trial AS probe_of, leases.fence, progress.node, progress.step,
        date_trunc('second', now() - leases.granted_at) AS running_for
 FROM workers
 LEFT JOIN slots ON slots.worker = workers.name
@@ -125,5 +125,16 @@ LEFT JOIN LATERAL (
     WHERE lease_stages.fence = leases.fence AND trained < stop
     ORDER BY ordinal LIMIT 1
 ) progress ON true
+LEFT JOIN LATERAL (
+    WITH RECURSIVE below AS (
+        SELECT progress.node AS node
+        UNION ALL
+        SELECT nodes.id FROM nodes JOIN below ON nodes.parent = below.node
+    )
+    SELECT CASE WHEN bool_and(requests.trial >> 48 > 0) THEN min(requests.trial & 4294967295) END AS trial
+    FROM below
+    JOIN requests ON requests.node = below.node AND requests.study = leases.study AND requests.state = 'open'
+) probed ON true
 ORDER BY workers.name, slots.slot;
-COMMENT ON VIEW worker_overview IS 'Slots of workers, and what they train.';
+COMMENT ON VIEW worker_overview IS
+    'Slots of workers, and what they train; where only probes need it, a trial whose probe it is.';

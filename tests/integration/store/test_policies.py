@@ -9,7 +9,7 @@ import pytest
 from hippo_core import policies
 from hippo_core.engine.commands import EditStudy, ExtendStudy, StopStudy
 from hippo_core.engine.engine import Engine
-from hippo_core.engine.views import study_view
+from hippo_core.engine.views import study_view, worker_views
 from hippo_server.store import Store
 from tests.integration.store.stored_cluster import StoredCluster
 from tests.probing import known, scouts
@@ -55,12 +55,31 @@ def test_repeats_come_back_from_the_rows_and_the_overviews_count_points(store: S
     assert repeats == [(number, [0, 1]) for number in range(12)]
 
 
+def expect_slots_as_told(cluster: StoredCluster, store: Store) -> set[int | None]:
+    """The overview tells whose probes slots train as the engine does; returns those trials."""
+    cluster.write()
+    told = {
+        (worker.name, slot.index): slot.probe_of
+        for worker in worker_views(cluster.engine)
+        for slot in worker.slots
+    }
+    with store._database.reading() as rows:
+        found = rows("SELECT worker, slot, probe_of FROM worker_overview")
+        assert {(worker, slot): probe_of for worker, slot, probe_of in found} == told
+    return set(told.values())
+
+
 def test_probes_come_back_from_the_rows_and_the_overviews_tell_them_from_trials(store: Store) -> None:
     """1. Probed trials with two repeats, whose worker dies. 2. The study is stopped and taken up. 3. Views agree."""
     with known():
         cluster = ComparingCluster(2, {"a": 2, "b": 1}, store, 5)
         submit(cluster, replace(spec(rates=PIECES[:2], policy=scouts()), repeats=2))
-        for moment in range(8):
+        probed: set[int | None] = set()
+        for _ in range(60):
+            cluster.act()
+            probed |= expect_slots_as_told(cluster, store)
+        assert len(probed) > 2
+        for moment in range(3, 8):
             for _ in range(20):
                 cluster.act()
             if moment == 3:
