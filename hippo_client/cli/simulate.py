@@ -225,7 +225,10 @@ def _print_best(study: SimulatedStudy, made_up: MadeUp) -> None:
     from hippo_client.cli.words import hyperparameter, number, plural
 
     by_number = {trial.trial: trial for trial in study.leaderboard}
-    for best in (by_number[trial] for trial in study.best_trials[:MOST_OF_FRONT]):
+    shown = [("Best", trial) for trial in study.best_trials[:MOST_OF_FRONT]]
+    if study.best_by_horizon:
+        shown = [(f"Best at horizon {horizon}", trial) for horizon, trial in study.best_by_horizon.items()]
+    for title, best in ((title, by_number[trial]) for title, trial in shown):
         written = ", ".join(f"{name}={hyperparameter(value)}" for name, value in best.hyperparameters.items())
         steps = made_up.get((study.study, best.trial), 0)
         remark = f" (the last {plural(steps, 'step')} made up)" if steps else ""
@@ -237,9 +240,9 @@ def _print_best(study: SimulatedStudy, made_up: MadeUp) -> None:
             f"{name} {number(each)}" if several else number(each) for name, each in best.metrics.items()
         )
         click.echo(
-            f"Best: trial {best.trial}, {', '.join(values)} at step {best.step}{feasible}{remark}: {written}"
+            f"{title}: trial {best.trial}, {', '.join(values)} at step {best.step}{feasible}{remark}: {written}"
         )
-    if len(study.best_trials) > MOST_OF_FRONT:
+    if not study.best_by_horizon and len(study.best_trials) > MOST_OF_FRONT:
         click.echo(f"and {len(study.best_trials) - MOST_OF_FRONT} more in the Pareto front")
 
 

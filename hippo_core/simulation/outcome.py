@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from hippo_core.endings import Terminator
-from hippo_core.engine.best import best_trials, evaluated, violation_of
+from hippo_core.engine.best import best_by_horizon, best_trials, evaluated, violation_of
 from hippo_core.engine.decision import EngineSettings
 from hippo_core.engine.events import Event
 from hippo_core.engine.probe_views import own_stretches, steps_in_probes
@@ -76,6 +76,7 @@ class SimulatedStudy:
         best_step: The step that it reached.
         best_value: Its first objective there.
         best_trials: The numbers of the Pareto front, where there are several objectives; else the best one's.
+        best_by_horizon: By horizon, where there are any, the best one's number of those that are so long.
         leaderboard: All trials, the best first: those that completed, then those that came furthest; of these by how
             much they violate constraints, then by the first objective.
     """
@@ -89,6 +90,7 @@ class SimulatedStudy:
     best_step: int | None
     best_value: float | None
     best_trials: tuple[int, ...]
+    best_by_horizon: Mapping[int, int]
     leaderboard: tuple[SimulatedTrial, ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -103,6 +105,9 @@ class SimulatedStudy:
             "steps_without_sharing": self.steps_without_sharing,
             "best": best[0] if best else None,
             "best_trials": best,
+            "best_by_horizon": {
+                str(horizon): by_number[number].to_json() for horizon, number in self.best_by_horizon.items()
+            },
             "leaderboard": [each.to_json() for each in self.leaderboard],
         }
 
@@ -378,6 +383,7 @@ def _study(study: Study) -> SimulatedStudy:
         best_step=best[0].reached if best else None,
         best_value=best[0].value if best else None,
         best_trials=tuple(trial.number for trial in best),
+        best_by_horizon={horizon: found[0].number for horizon, found in best_by_horizon(study).items()},
         leaderboard=tuple(
             SimulatedTrial(
                 trial=trial.number,

@@ -10,8 +10,10 @@ from xml.etree import ElementTree
 import pytest
 
 from hippo_client.cli.main import call
-from hippo_core import space
-from tests.studies import grid
+from hippo_client.cli.simulate import _print_best
+from hippo_core import schedules, space
+from hippo_core.simulation import Host, simulate
+from tests.studies import grid, study
 
 STUDY = """
 import hippo_client as hippo
@@ -311,3 +313,18 @@ def test_of_several_objectives_all_are_told_and_the_front(
         "Best: trial 1, accuracy 0.8, loss 2",
         "Best: trial 0, accuracy 0.5, loss 1",
     ]
+
+
+def test_of_several_horizons_the_best_of_each_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    rate = schedules.wsd(peak=space.loguniform(1e-3, 1.0), warmup=1, decay=1)
+    spec = study({"lr": rate}, horizons=(3, 6), max_steps=6, max_trials=8)
+    (found,) = simulate([spec], [Host(name="a", slots=1)]).studies
+    assert set(found.best_by_horizon) == {3, 6}
+    by_number = {trial.trial: trial for trial in found.leaderboard}
+    for horizon, number in found.best_by_horizon.items():
+        values = [each.value for each in found.leaderboard if each.step == horizon and each.value is not None]
+        assert by_number[number].step == horizon
+        assert by_number[number].value == max(values)
+    _print_best(found, {})
+    told = [line.split(":")[0] for line in capsys.readouterr().out.splitlines()]
+    assert told == ["Best at horizon 3", "Best at horizon 6"]
