@@ -94,6 +94,8 @@ def choose(spec: StudySpec, slots: int, before: StudySpec | None = None) -> Stud
 def by_slots(spec: StudySpec) -> list[tuple[int, StudySpec]]:
     """What is chosen for how many slots: for each choice, the least number of slots, and the study with it."""
     found = [(1, choose(spec, 1))]
+    if spec.horizons:
+        return found
     more = _slots_of_a_tree(spec, _Phases.of(spec)) + 1
     if more > 1:
         found.append((more, choose(spec, more)))
@@ -150,6 +152,10 @@ def _steps_of_a_tree(spec: StudySpec) -> int:
 
 def _candidates(spec: StudySpec, slots: int) -> Iterator[tuple[PolicySpec | None, Sampler | None, str]]:
     """What may suit a study, the most saving first, and why; or why something does not."""
+    if spec.horizons:
+        yield None, None, "there are horizons, and searches that fork have one length for all trials"
+        yield from _without_forks()
+        return
     phases = _Phases.of(spec)
     if spec.space.unlistable() is None:
         yield policies.trie_asha(), samplers.trie_asha(), "the space is finite"
@@ -170,6 +176,10 @@ def _candidates(spec: StudySpec, slots: int) -> Iterator[tuple[PolicySpec | None
         yield policies.fork_asha(), samplers.fork_asha(), phases.words
     else:
         yield None, None, "all that is drawn acts from step 0 on, so that there is no phase to fork at"
+    yield from _without_forks()
+
+
+def _without_forks() -> Iterator[tuple[PolicySpec, Sampler, str]]:
     yield policies.asha(), samplers.tpe(), "ASHA with the points of TPE"
     yield policies.full(), samplers.random(), "trains all to their end"
 

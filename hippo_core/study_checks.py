@@ -11,7 +11,7 @@ from hippo_core.arguments import suggestion
 from hippo_core.domains import HORIZON
 from hippo_core.endings import MaxTrainedSteps
 from hippo_core.errors import InvalidStudy
-from hippo_core.policies import PolicySpec
+from hippo_core.policies import AutoSpec, PolicySpec
 from hippo_core.policies.own import OwnSpec
 from hippo_core.policies.population import PopulationSpec
 from hippo_core.program import canonical_json, require_int
@@ -113,7 +113,8 @@ def _check_horizons(spec: StudySpec) -> None:
                 f"{one} and {other} are both evaluated at step {spec.rounded_up(one)}, for evaluate_every={every}",
                 "Leave one of them out.",
             )
-    if spec.policy.proposes or isinstance(spec.policy, PopulationSpec | OwnSpec):
+    one_length = spec.policy.proposes and not isinstance(spec.policy, AutoSpec)
+    if one_length or isinstance(spec.policy, PopulationSpec | OwnSpec):
         raise InvalidStudy(
             "policy",
             f"{spec.policy.name} has one length for all trials, and the study has {len(spec.horizons)} horizons",

@@ -41,6 +41,16 @@ def test_where_there_is_nothing_to_fork_at_it_is_asha_with_tpe_and_says_so() -> 
     )
 
 
+def test_with_horizons_it_is_asha_with_tpe_and_says_so() -> None:
+    entries = {"lr": schedules.wsd(space.choice([0.1, 0.2]), 2, decay=0.25)}
+    made = auto(entries, horizons=(8, 16, 24), max_steps=24)
+    chosen = choose(made, 2)
+    assert (chosen.policy, chosen.sampler) == (policies.asha(), samplers.tpe())
+    assert chosen.chosen is not None
+    assert "there are horizons" in chosen.chosen.reason
+    assert [least for least, _ in by_slots(made)] == [1]
+
+
 @pytest.mark.parametrize(
     ("entries", "slots", "changes", "policy", "words"),
     [
