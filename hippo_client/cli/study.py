@@ -80,6 +80,9 @@ def _best_words(study: study_pb2.Study) -> str:
         return front_words(len(front)) if front else "-"
     objective = Objective.of(study)
     best = objective.value(study.best_trial) if study.HasField("best_trial") else None
+    if best is None and study.best_by_horizon:
+        longest = study.best_by_horizon[-1]
+        return f"{objective.metric} {number(objective.value(longest))} at horizon {longest.horizon}"
     if best is None:
         return "-"
     return f"{objective.metric} {number(best)}{', infeasible' if none_feasible(study) else ''}"

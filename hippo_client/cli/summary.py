@@ -64,11 +64,11 @@ def _changes(study: study_pb2.Study) -> str:
 
 
 def _best(study: study_pb2.Study) -> str:
-    if not study.HasField("best_trial"):
-        return ""
     if study.best_by_horizon:
         told = [_told(f"Best at horizon {best.horizon}", best) for best in study.best_by_horizon]
         return "\n".join(told)
+    if not study.HasField("best_trial"):
+        return ""
     front = pareto_front(study)
     if front is not None:
         return "\n".join(_front(study, front))

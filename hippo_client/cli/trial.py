@@ -76,7 +76,7 @@ def best(name: str, as_json: bool) -> None:
 
     with connect() as client:
         study = calls.get_study(client, name)
-        if not study.HasField("best_trial"):
+        if not study.HasField("best_trial") and not study.best_by_horizon:
             raise NotFound(
                 f"{name} has no best trial: none has a value yet, or the study failed.",
                 f"`hippo study show {name}` tells its state.",

@@ -24,13 +24,16 @@ def best_trials(study: Study) -> list[Trial]:
 
 
 def best_by_horizon(study: Study) -> dict[int, list[Trial]]:
-    """The best trials of each horizon, ascending; nothing for one where none has a value."""
-    found = {}
-    for horizon in study.spec.lengths:
-        best = _best_of(study, [trial for trial in study.trials.values() if trial.horizon == horizon])
-        if best:
-            found[horizon] = best
-    return found
+    """The best completed trials of each horizon, ascending; nothing for one where none completed with a value.
+
+    What a longer trial gives on its trunk is not compared: its schedule has not been cooled down.
+    """
+    completed = [trial for trial in study.trials.values() if trial.state is TrialState.COMPLETED]
+    found = {
+        horizon: _best(study, [trial for trial in completed if trial.horizon == horizon])
+        for horizon in study.spec.lengths
+    }
+    return {horizon: best for horizon, best in found.items() if best}
 
 
 def _best_of(study: Study, trials: list[Trial]) -> list[Trial]:

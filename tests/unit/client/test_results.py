@@ -2,6 +2,7 @@
 
 import json
 
+from hippo_client.cli.study import _best_words
 from hippo_client.cli.summary import study_summary
 from hippo_client.results import (
     best_json,
@@ -49,6 +50,15 @@ def test_the_shape_of_a_study():
         "endings": [],
         "changes": [],
     }  # fmt: skip
+
+
+def test_the_best_at_a_horizon_is_told_though_the_longest_has_none():
+    best = messages.trial(3)
+    best.horizon = 10
+    told = messages.study(best_by_horizon=[best])
+    assert not told.HasField("best_trial")
+    assert "Best at horizon 10: trial 3 at step 3, accuracy 0.5" in study_summary(told)
+    assert _best_words(told) == "accuracy 0.5 at horizon 10"
 
 
 def test_what_was_chosen_is_told_in_words_and_as_json():

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hippo_core import policies, samplers, schedules, space
+from hippo_core import endings, policies, samplers, schedules, space
 from hippo_core.domains import HORIZON
 from hippo_core.engine.commands import (
     EditStudy,
@@ -122,6 +122,19 @@ def test_each_trial_is_the_one_of_a_study_of_its_length_alone() -> None:
         assert best is not None
         assert next(each for each in ours if each.horizon == horizon).metrics == best.metrics
     assert cluster.trained == trained
+
+
+@pytest.mark.parametrize("steps", [14, 20, 26, 32])
+def test_what_was_not_cooled_down_is_not_best_at_its_horizon(steps: int) -> None:
+    """1. The study's steps run out on the trunks. 2. Best at a horizon is one that completed, and has its value."""
+    cluster = Cluster(0, {"a": 1})
+    submit(cluster, family(endings=(endings.max_trained_steps(steps),)))
+    cluster.run()
+    completed = {trial.horizon for trial in study_of(cluster).trials.values() if trial.state == "completed"}
+    view = study_view(cluster.engine, "default", "study")
+    assert {best.horizon for best in view.best_by_horizon} == completed
+    assert {best.state for best in view.best_by_horizon} == {"completed"}
+    assert completed < set(HORIZONS)
 
 
 @settings(max_examples=60)
