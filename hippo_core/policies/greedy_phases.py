@@ -21,7 +21,7 @@ from typing import Any, ClassVar
 from hippo_core import arguments
 from hippo_core.arguments import worded
 from hippo_core.errors import InvalidStudy
-from hippo_core.phases import Phase, first_steps
+from hippo_core.phases import Phase, phases
 from hippo_core.policies.policy import (
     Extend,
     Policy,
@@ -33,7 +33,11 @@ from hippo_core.policies.policy import (
     shown,
     worth,
 )
+from hippo_core.samplers.random import Random
 from hippo_core.space import Space
+
+EXAMPLES = 64
+"""So many random points are looked at for a later phase."""
 
 PARTS = 3
 """Into how many parts a phase is divided, the first of which is its candidates' by default."""
@@ -248,14 +252,18 @@ class GreedyPhasesSpec(PolicySpec):
 
     def check_search(self, space: Space, max_trials: int, max_steps: int | None, evaluate_every: int) -> None:
         """Something must be drawn for a later phase."""
-        from hippo_core.samplers import Random
-
-        if not any(first_steps(space, Random().point(space, 0, 0)).values()):
-            raise InvalidStudy(
-                "policy",
-                "greedy_phases decides one phase after the other, and all that is drawn acts from step 0 on",
-                "Draw values for later parts, with schedules.piecewise say, or use policies.asha().",
-            )
+        examples = (Random().point(space, 0, number) for number in range(EXAMPLES))
+        if max_steps is None or any(
+            len(phases(space, point, max_steps, evaluate_every)) > 1 for point in examples
+        ):
+            return
+        raise InvalidStudy(
+            "policy",
+            "greedy_phases decides one phase after the other, and in this space all that is drawn bears on the first "
+            f"steps, of {max_steps}, at evaluate_every={evaluate_every}",
+            "Draw for later steps, too, as schedules.piecewise([space.loguniform(1e-3, 1), "
+            "space.loguniform(1e-3, 1)], milestones=[...]) does; or use policies.asha().",
+        )
 
     def to_json(self) -> dict[str, Any]:
         """``{"policy": "greedy_phases", ...}``."""

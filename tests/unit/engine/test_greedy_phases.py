@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,6 +14,7 @@ from hippo_core.engine.state import Study, Trial
 from hippo_core.engine.states import StudyState, TrialState
 from hippo_core.engine.views import trial_detail
 from hippo_core.errors import InvalidStudy
+from hippo_core.program import Program
 from hippo_core.proposing import own_point
 from hippo_core.study import StudySpec
 from tests.unit.engine.cluster import Cluster
@@ -21,6 +24,7 @@ from tests.unit.engine.test_proposals import PROJECT, seen_by_proposals
 from tests.unit.engine.test_proposals import spec as study_spec
 
 STARTS = (0, 4, 8)
+LATER = schedules.piecewise([space.loguniform(0.01, 1.0), space.loguniform(0.01, 1.0)], [6])
 NAMES = ("lr/values/0", "lr/values/1", "lr/values/2")
 
 
@@ -170,13 +174,30 @@ def test_it_says_whose_candidate_a_trial_is_and_how_it_compares() -> None:
     assert policy.standing(0) == "rank 2 of 2 at step 6 in phase 1 of lineage 0, 0.3"
 
 
-def test_a_space_without_later_draws_is_refused_and_peers_words_are_told_ours() -> None:
-    with pytest.raises(InvalidStudy, match="all that is drawn acts from step 0 on"):
+@pytest.mark.parametrize(
+    ("rate", "max_steps", "evaluate_every"),
+    [
+        (space.loguniform(0.01, 1.0), 12, 1),
+        (LATER, 1, 1),
+        (LATER, 18, 18),
+    ],
+    ids=["from the first step on", "one step", "one evaluation"],
+)
+def test_a_search_without_later_phases_is_refused(rate: Any, max_steps: int, evaluate_every: int) -> None:
+    searched = space.Space({"lr": rate})
+    with pytest.raises(InvalidStudy, match="bears on the first steps"):
         study_spec(
-            {"lr": space.loguniform(0.01, 1.0)},
-            sampler=samplers.from_json({"sampler": "greedy_phases"}),
+            {"lr": rate},
+            max_steps=max_steps,
+            sampler=samplers.greedy_phases(),
             policy=policies.greedy_phases(),
+            program=Program(
+                trainer="t:T", code_digest="c", kinds=searched.kinds, evaluate_every=evaluate_every
+            ),
         )
+
+
+def test_peers_words_are_told_ours() -> None:
     with pytest.raises(InvalidStudy) as error:
         policies.greedy_phases(num_candidates=3)  # type: ignore[call-arg]
     assert error.value.hint == "Use candidates."
