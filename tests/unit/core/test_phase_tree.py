@@ -17,6 +17,7 @@ from hippo_core.engine.states import TrialState
 from hippo_core.errors import InvalidStudy
 from hippo_core.policies.phase_levels import levels_of
 from hippo_core.program import Program
+from hippo_core.proposing import Exhausted, own_point
 from hippo_core.study import Objective, StudySpec
 from tests.unit.core.proposal_histories import Search
 
@@ -189,7 +190,14 @@ def test_each_trial_goes_on_from_where_the_tree_is_to_grow(
             continue
         tree = Tree(list(search.history), ends, probed, -1.0 if maximize else 1.0, not names[1])
         before = list(search.history)
-        point, notes = search.propose()
+        results = {spec.identity(before[node["trial"]].assignment) for node in tree.levels[-1]}
+        found = own_point(search.task)
+        if isinstance(found, Exhausted):
+            assert len(results) == found.points == 6
+            continue
+        point, notes = found
+        search.add(point, notes)
+        assert spec.identity(point) not in results or notes["level"] < len(ends) - 1
         assert spec.space.checked(point) == point
         assert notes["step"] == ends[notes["level"]]
         expect_place(tree, before, names, point, notes)
