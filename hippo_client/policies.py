@@ -70,6 +70,7 @@ _PEERS = {
     "PB2": "policies.pb2(...)",
     "FIFOScheduler": "policies.full()",
     "NopPruner": "policies.full()",
+    "autolrs": "policies.greedy_phases(), which is after AutoLRS",
 }
 
 __getattr__ = refuse_unknown("policies", __all__, elsewhere=_ELSEWHERE, peers=_PEERS)

@@ -39,4 +39,21 @@ __all__ = [
     "wsd",
 ]
 
-__getattr__ = refuse_unknown("schedules", __all__)
+#: Classes and words of PyTorch and others.
+_PEERS = {
+    "CosineAnnealingLR": "schedules.cosine(...)",
+    "CosineAnnealingWarmRestarts": "schedules.cosine_restarts(...)",
+    "StepLR": "schedules.step_decay(...)",
+    "MultiStepLR": "schedules.multistep(...)",
+    "ExponentialLR": "schedules.exponential(...)",
+    "LinearLR": "schedules.linear(...)",
+    "PolynomialLR": "schedules.polynomial(...)",
+    "OneCycleLR": "schedules.one_cycle(...)",
+    "CyclicLR": "schedules.cyclic(...)",
+    "ConstantLR": "schedules.constant(...)",
+    "LambdaLR": "schedules.from_function(...)",
+    "trapezoidal": "schedules.wsd(...)",
+    "cooldown": "schedules.wsd(...)",
+}
+
+__getattr__ = refuse_unknown("schedules", __all__, peers=_PEERS)

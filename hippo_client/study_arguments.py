@@ -162,6 +162,8 @@ def checked_policy(given: Any) -> PolicySpec:
             hint = f"Write policies.own({given.__name__})."
         elif callable(given):
             hint = f"Call it: policies.{getattr(given, '__name__', 'full')}(...)."
+        elif isinstance(given, str) and given in policies.__all__:
+            hint = f"Write policies.{given}()."
         raise InvalidStudy("policy", f"{given!r} is no policy.", hint)
     return given
 

@@ -26,10 +26,20 @@ def suggestion(word: str, known: Iterable[str], peers: Mapping[str, str] | None 
     names = list(known)
     if peers and word in peers:
         return f"Use {peers[word]}."
+    plain = {_plain(each): each for each in names}
+    theirs = {_plain(each): ours for each, ours in (peers or {}).items()}
+    if _plain(word) not in plain and _plain(word) in theirs:
+        return f"Use {theirs[_plain(word)]}."
     near = difflib.get_close_matches(word, names, n=1)
-    if near:
-        return f"Did you mean {near[0]!r}?"
+    same = plain.get(_plain(word)) or (near[0] if near else None)
+    if same:
+        return f"Did you mean {same!r}?"
     return f"Known are: {', '.join(names)}." if names else "There is none to give."
+
+
+def _plain(word: str) -> str:
+    """A word without regard to case and underscores: ``ForkASHA`` is ``fork_asha``."""
+    return word.replace("_", "").lower()
 
 
 def worded(label: str, peers: Mapping[str, str] | None = None) -> Callable[[Callable[P, R]], Callable[P, R]]:

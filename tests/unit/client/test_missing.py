@@ -25,6 +25,15 @@ from hippo_client.errors import InvalidStudy
         (policies, "MedianStoppingRule", r"Use policies.median_stopping\(\)"),
         (policies, "PopulationBasedTraining", r"Use policies.pbt\("),
         (policies, "PB2", r"Use policies.pb2\("),
+        (policies, "autolrs", r"Use policies.greedy_phases\(\)"),
+        (policies, "AutoLRS", r"Use policies.greedy_phases\(\)"),
+        (policies, "PBT", r"Did you mean .pbt.\?"),
+        (policies, "ForkASHA", r"Did you mean .fork_asha.\?"),
+        (schedules, "WSD", r"Did you mean .wsd.\?"),
+        (schedules, "CosineAnnealingLR", r"Use schedules.cosine\("),
+        (schedules, "StepLR", r"Use schedules.step_decay\("),
+        (schedules, "LambdaLR", r"Use schedules.from_function\("),
+        (schedules, "trapezoidal", r"Use schedules.wsd\("),
         (samplers, "TPESampler", r"Use samplers.tpe\(\)"),
         (samplers, "CmaEsSampler", r"Use samplers.cma_es\(\)"),
         (samplers, "nsgaii", r"Use samplers.nsga2\(\)"),
@@ -41,6 +50,12 @@ def test_what_is_named_instead_exists(module):
     for said in [*module._PEERS.values(), *module._ELSEWHERE.values()]:
         for where, name in re.findall(r"\b(policies|samplers)\.(\w+)", said):
             assert name in {"policies": policies, "samplers": samplers}[where].__all__
+
+
+def test_schedules_that_are_named_instead_exist():
+    for said in schedules._PEERS.values():
+        for name in re.findall(r"schedules\.(\w+)", said):
+            assert name in schedules.__all__
 
 
 def test_python_s_own_tools_get_what_they_expect():
