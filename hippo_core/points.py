@@ -7,12 +7,13 @@ it was forked: its schedules join the parent's with what was changed, and are no
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hippo_core.arguments import integer, number, scalar, suggestion
 from hippo_core.constraints import Constraint
-from hippo_core.domains import HORIZON, Choice, Domain, Horizon, Integer, Stepped
+from hippo_core.domains import HORIZON, Choice, Domain, Horizon, Integer, Stepped, part_to_json
 from hippo_core.drawing import Entries, name_of
 from hippo_core.errors import InvalidStudy
 from hippo_core.kinds import is_branching
@@ -218,7 +219,7 @@ def _read_schedule(part: Schedule, value: Part, place: str) -> Draws:
     ours = dict(part.children())
     theirs = dict(value.children()) if isinstance(value, Schedule) and value.kind == part.kind else None
     if theirs is None or ours.keys() != theirs.keys():
-        hint = _FORKED if isinstance(value, Schedule) else ""
+        hint = _FORKED if isinstance(value, Schedule) else f"Write it like {json.dumps(_example(part))}."
         raise InvalidStudy(place, f"{_shown(value)} is not a {part.kind} as in the space", hint)
     draws: Draws = {}
     for path, each in ours.items():
@@ -230,6 +231,17 @@ def _read_schedule(part: Schedule, value: Part, place: str) -> Draws:
             )
         _merge(draws, _read_part(each, theirs[path], place), place)
     return draws
+
+
+def _example(part: Any) -> Any:
+    """A value of a part of the space as JSON: the lowest number, the first option."""
+    if isinstance(part, Schedule):
+        return {"schedule": part.kind, **{name: _example(each) for name, each in part.arguments.items()}}
+    if isinstance(part, Choice):
+        return _example(part.options[0])
+    if isinstance(part, tuple | list):
+        return [_example(each) for each in part]
+    return getattr(part, "low") if hasattr(part, "low") else part_to_json(part)  # noqa: B009
 
 
 def _merge(draws: Draws, further: Mapping[str, Scalar], place: str) -> None:

@@ -151,6 +151,15 @@ def test_a_schedule_whose_fixed_part_is_another_is_told_what_to_write_there() ->
     read(searched, {"lr": schedules.piecewise([0.05, 0.5], milestones=[3])})
 
 
+def test_a_number_where_a_schedule_is_is_told_the_form_of_one_that_is_read() -> None:
+    searched = {"lr": schedules.piecewise([space.choice([0.5, 1.0]), space.uniform(0.25, 1)], [3])}
+    with pytest.raises(InvalidStudy) as caught:
+        read(searched, {"lr": 0.3})
+    told = '{"schedule": "piecewise", "values": [0.5, 0.25], "milestones": [3]}'
+    assert caught.value.hint == f"Write it like {told}."
+    read(searched, {"lr": json.loads(told)})
+
+
 @pytest.mark.parametrize(
     ("part", "words"),
     [
