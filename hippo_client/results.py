@@ -119,7 +119,7 @@ def feasibility(trial: study_pb2.Trial) -> str:
 
 
 def sharing_hint(study: study_pb2.Study) -> str:
-    """That next to nothing was shared in a study that is over, and the remedy; empty: there was, or it is no matter."""
+    """That next to nothing was shared in a study that is over, and where to look; empty: it is no matter."""
     savings = study.savings
     fresh = savings.steps_trained - savings.steps_retrained
     if fresh <= 0 or sum(study.trial_counts.values()) < FEWEST_TRIALS or not is_over(study):
@@ -127,10 +127,7 @@ def sharing_hint(study: study_pb2.Study) -> str:
     rate = savings.steps_without_sharing / fresh
     if rate >= FEW:
         return ""
-    return (
-        f"next to nothing was shared (merge rate {rate:.2f}): hippo plan says where trials part; policies.auto() "
-        "chooses a search that makes its own sharing where the space lets it"
-    )
+    return f"next to nothing was shared (merge rate {rate:.2f}): hippo plan says where trials part"
 
 
 def savings_json(savings: study_pb2.Savings) -> Json:
