@@ -7,11 +7,13 @@ Policies that stop trials early train fewer steps than are counted here, with an
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from hippo_core import outlook
+from hippo_core import outlook, policies, samplers
 from hippo_core.choosing import by_slots, choose
+from hippo_core.errors import InvalidStudy
 from hippo_core.outlook import StudyPhase, in_words, nothing_shared, study_phases, told_apart_by
 from hippo_core.plan import Node, Plan
 from hippo_core.policies import AutoSpec, FullSpec
@@ -21,10 +23,7 @@ from hippo_core.study import StudySpec
 FEW = 1.05
 """A merge rate below which next to nothing is shared."""
 
-TO_FORK = (
-    "to share, take a search that forks where a later phase begins: policies.fork_asha(), "
-    "policies.phase_tree(), or policies.auto(), which chooses"
-)
+TO_FORK = "take a search that forks where a later phase begins"
 
 TO_SHARE = (
     "let trials start alike: draw only what comes later, as in "
@@ -245,7 +244,24 @@ def _hints(
         apart = told_apart_by(spec)
         found.append(nothing_shared(apart) if apart else _what_is_apart(counts, splits))
         forked = any(phase.start for phase in phases)
-        found.append(f"{TO_FORK}; or {TO_SHARE}" if forked else f"to share, {TO_SHARE}")
+        searches = _accepted_searches(spec) if forked else []
+        forking = f"{TO_FORK}: {' or '.join(searches)}; or " if searches else ""
+        found.append(f"to share, {forking}{TO_SHARE}")
+    return found
+
+
+def _accepted_searches(spec: StudySpec) -> list[str]:
+    """The searches that fork which a study could take instead of its own; none where its own forks."""
+    if spec.policy.forks or spec.chosen is not None or isinstance(spec.policy, AutoSpec):
+        return []
+    found = []
+    for policy, sampler in (
+        (policies.fork_asha(), samplers.fork_asha()),
+        (policies.phase_tree(), samplers.phase_tree()),
+    ):
+        with suppress(InvalidStudy):
+            replace(spec, policy=policy, sampler=sampler, chosen=None)
+            found.append(f"policies.{policy.name}()")
     return found
 
 

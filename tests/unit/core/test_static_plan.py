@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import assume, given, settings
@@ -217,6 +218,15 @@ def test_a_trial_without_a_hyperparameter_differs_from_every_value():
 def test_hints(spec, words):
     hints = plan_studies([spec]).studies[0].hints
     assert any(words in hint for hint in hints), hints
+
+
+def test_only_searches_that_the_study_could_take_are_named():
+    plain = study({"lr": PARTS}, max_trials=8)
+    two = replace(plain, objectives=(*plain.objectives, replace(plain.objectives[0], metric="other")))
+    named = [
+        any("policies." in hint for hint in plan_studies([each]).studies[0].hints) for each in (plain, two)
+    ]
+    assert named == [True, False]
 
 
 @pytest.mark.parametrize(
