@@ -203,7 +203,7 @@ UNIFORM = {"lr": space.uniform(0.0, 1.0)}
         ({"sampler": samplers.random()}, "max_trials", "random has no end"),
         ({"sampler": "random"}, "sampler", r"Write e.g. samplers.grid\(\)"),
         ({"sampler": samplers.random, "max_trials": 1}, "sampler", r"Call it: samplers.random\(\)"),
-        ({"policy": "asha"}, "policy", r"Write policies.full\(\)"),
+        ({"policy": "asha"}, "policy", r"Write policies.asha\(\)"),
         ({"policy": policies.full}, "policy", r"Call it: policies.full"),
         ({"policy": policies.asha(min_steps=5, reduction_factor=3)}, "policy.min_steps", "must lie below max_steps"),
         ({"unit": "iteration"}, "evaluate_every", "must be given for unit='iteration'"),
