@@ -193,7 +193,12 @@ def horizons(given: Any) -> tuple[int, ...]:
     """How long trials are, ascending."""
     if isinstance(given, str | Mapping) or not isinstance(given, Iterable):
         raise InvalidStudy("horizons", f"{given!r} is not a list.", "Write horizons=[1000, 2000, 4000].")
-    return sorted_horizons(given)
+    listed = list(given)
+    found = sorted_horizons(listed)
+    twice = [each for each in found if listed.count(each) > 1]
+    if twice:
+        raise InvalidStudy("horizons", f"{twice[0]} is given twice")
+    return found
 
 
 def max_steps(given: Any, horizons: tuple[int, ...] = ()) -> int | EndOf:

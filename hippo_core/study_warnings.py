@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from hippo_core import outlook
-from hippo_core.policies import DehbSpec, ForkAshaSpec, FullSpec, PatienceSpec, PhaseTreeSpec
+from hippo_core.phases import phases
+from hippo_core.policies import (
+    DehbSpec,
+    ForkAshaSpec,
+    FullSpec,
+    GreedyPhasesSpec,
+    PatienceSpec,
+    PhaseTreeSpec,
+)
 from hippo_core.policies.fork_asha import ENOUGH
 from hippo_core.policies.halving import HalvingSpec
+from hippo_core.policies.phase_levels import levels_of
 from hippo_core.policies.policy import round_up
+from hippo_core.samplers import Random
 from hippo_core.space import EndOf
 
 if TYPE_CHECKING:
     from hippo_core.study import StudySpec
 
 SHOWN_ROUNDINGS = 4
+FEWEST_OF_A_LEVEL, GOOD_OF_A_LEVEL = 4, 8  #: trials of a phase tree for each step at which they are compared
 MOST_COUNTED = 10_000  #: so many points are counted, at most
 
 
@@ -66,6 +78,8 @@ def _sampler_warnings(spec: StudySpec) -> tuple[str, ...]:
         return _dehb_warnings(spec, spec.policy)
     if isinstance(spec.policy, PhaseTreeSpec):
         return _phase_tree_warnings(spec, spec.policy)
+    if isinstance(spec.policy, GreedyPhasesSpec):
+        return _greedy_warnings(spec, spec.policy)
     if isinstance(spec.policy, ForkAshaSpec):
         return _fork_warnings(spec, spec.policy)
     if not spec.sampler.learns or spec.sampler.outside or isinstance(spec.policy, FullSpec | PatienceSpec):
@@ -113,12 +127,50 @@ def _dehb_warnings(spec: StudySpec, policy: DehbSpec) -> tuple[str, ...]:
 
 
 def _phase_tree_warnings(spec: StudySpec, policy: PhaseTreeSpec) -> tuple[str, ...]:
-    if policy.factors(spec.space) or policy.probe_steps == 0:
+    found = []
+    if policy.probe_steps != 0 and not policy.factors(spec.space):
+        found.append(
+            "phase_tree ranks states as they are, without probes: no hyper-parameter of all trials is called lr or "
+            "learning_rate; probe_hyperparameter=... names what is to be multiplied"
+        )
+    limit, every = spec.limit, spec.program.evaluate_every
+    if limit is None:
+        return tuple(found)
+    ends = levels_of(spec.space, limit, every).ends
+    if spec.max_trials < FEWEST_OF_A_LEVEL * len(ends):
+        found.append(
+            f"max_trials={spec.max_trials} is few for phase_tree, whose trials are compared at {len(ends)} steps and "
+            f"end there: give {GOOD_OF_A_LEVEL * len(ends)} or more"
+        )
+    length, last = policy.probe_length(limit, every), limit - ends[-2]
+    if policy.probe_steps and length > last:
+        found.append(
+            f"probe_steps={policy.probe_steps} is longer than the last phase, {last} steps: a probe costs more than "
+            "what it is to foretell"
+        )
+    return tuple(found)
+
+
+def _greedy_warnings(spec: StudySpec, policy: GreedyPhasesSpec) -> tuple[str, ...]:
+    limit, every = spec.limit, spec.program.evaluate_every
+    if limit is None:
         return ()
-    return (
-        "phase_tree ranks states as they are, without probes: no hyper-parameter of all trials is called lr or "
-        "learning_rate; probe_hyperparameter=... names what is to be multiplied",
-    )
+    parts = phases(spec.space, Random().point(spec.space, spec.program.seed, 0), limit, every)
+    lineage = policy.candidates * len(parts)
+    found = []
+    if spec.max_trials < lineage:
+        found.append(
+            f"max_trials={spec.max_trials} is less than one lineage of greedy_phases, about {lineage} trials: "
+            f"{policy.candidates} candidates for each of {len(parts)} phases"
+        )
+    starts = [*(part.start for part in parts), limit]
+    longest = max(after - start for start, after in pairwise(starts))
+    if policy.probe_steps is not None and policy.probe_steps > longest:
+        found.append(
+            f"probe_steps={policy.probe_steps} is longer than any phase, {longest} steps at most: candidates are "
+            "trained through the whole of it before they are compared"
+        )
+    return tuple(found)
 
 
 def _fork_warnings(spec: StudySpec, policy: ForkAshaSpec) -> tuple[str, ...]:

@@ -199,6 +199,11 @@ UNIFORM = {"lr": space.uniform(0.0, 1.0)}
         ({"max_trials": 0}, "max_trials", "at least 1"),
         ({"searched": UNIFORM}, "max_trials", "'lr' has too many values to list"),
         ({"searched": {"lr": schedules.wsd(0.1, 2, decay=2)}}, "horizons", "its stable part"),
+        (
+            {"searched": {"lr": schedules.wsd(0.1, 2, decay=2)}, "max_steps": None, "horizons": [9, 9]},
+            "horizons",
+            "9 is given twice",
+        ),
         ({"searched": UNIFORM, "sampler": samplers.grid()}, "sampler", "space.choice"),
         ({"sampler": samplers.random()}, "max_trials", "random has no end"),
         ({"sampler": "random"}, "sampler", r"Write e.g. samplers.grid\(\)"),
