@@ -347,4 +347,11 @@ def kill_process(pid: int) -> None:
     """``kill -9``, and waits until it is gone."""
     process = psutil.Process(pid)
     os.kill(pid, signal.SIGKILL)
-    until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE, f"the end of {pid}")
+    until(lambda: _is_gone(process), f"the end of {pid}")
+
+
+def _is_gone(process: psutil.Process) -> bool:
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:  # it went between the two questions
+        return True

@@ -132,13 +132,13 @@ def test_a_terminator_that_hangs_holds_up_nothing_and_is_told(
     client = server.connect()
     upload(client)
     submit(client, spec(endings.terminator(min_trials=2), max_trials=300))
-    server.server.driver.proposers.seconds = 1.0
+    server.server.driver.proposers.seconds = 0.2
     worker = Worker(server.connect(server.token("worker")))
     with working(worker) as stream:
         worker.work(lambda: "failed 3 times" in study(client).endings[0], stream)
         words = study(client).endings[0]
         assert words.startswith(
-            "terminator regret_bound has failed 3 times: took longer than 1 s. It is asked no more"
+            "terminator regret_bound has failed 3 times: took longer than 0.2 s. It is asked no more"
         )
         counted = study(client).trial_counts["completed"]
         worker.work(lambda: study(client).trial_counts["completed"] > counted, stream)

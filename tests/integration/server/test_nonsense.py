@@ -173,7 +173,11 @@ def calls(draw: st.DrawFn) -> tuple[str, str, Message]:
         elif field.name == "max_steps":
             setattr(message, field.name, draw(st.sampled_from([-1, 0, 2, 3])))
         elif draw(st.booleans()):
-            setattr(message, field.name, draw(numbers if field.type == field.TYPE_INT32 else wide))
+            values = numbers if field.type == field.TYPE_INT32 else wide
+            if field.is_repeated:
+                getattr(message, field.name).extend(draw(st.lists(values, max_size=3)))
+            else:
+                setattr(message, field.name, draw(values))
     return service, method, message
 
 
