@@ -7,7 +7,6 @@ can be renewed while callers keep the ``ca.pem`` that they have.
 from __future__ import annotations
 
 import ipaddress
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from hippo_core.errors import InvalidStudy, NotAllowed
+from hippo_wire.private_file import write_private
 
 AUTHORITY_DAYS = 3650
 #: Clocks of others may be late.
@@ -153,16 +153,5 @@ def _write_pair(folder: Path, name: str, certificate: x509.Certificate, key: Key
     secret = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    _write(folder / f"{name}.key", secret, 0o600)
-    _write(folder / f"{name}.pem", certificate.public_bytes(serialization.Encoding.PEM), 0o644)
-
-
-def _write(path: Path, data: bytes, mode: int) -> None:
-    draft = path.with_name(f".{path.name}.new")
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    write_private(folder / f"{name}.key", secret)
+    write_private(folder / f"{name}.pem", certificate.public_bytes(serialization.Encoding.PEM), 0o644)

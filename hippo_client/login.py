@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,6 +67,8 @@ def write_login(home: Home, login: Login) -> None:
     Raises:
         NotAllowed: The home cannot be written.
     """
+    from hippo_wire.private_file import write_private
+
     home.create()
     file = login_file(home)
     trust = login.trust
@@ -77,12 +78,7 @@ def write_login(home: Home, login: Login) -> None:
         "trust": trust
         and {name: getattr(trust, name).decode() for name in ("authorities", "certificate", "key")},
     }
-    draft = file.with_suffix(".new")
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as opened:
-        json.dump(said, opened)
-    draft.replace(file)
+    write_private(file, json.dumps(said).encode())
 
 
 def forget_login(home: Home) -> Login | None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
 from hippo_core.errors import NotAllowed
 from hippo_wire.channel import AsyncConnection
+from hippo_wire.private_file import write_private
 from hippo_wire.secrets import new_secret, secret_hash
 from hippo_wire.v1 import worker_pb2
 from hippo_worker.settings import Endpoint, WorkerSettings
@@ -42,7 +42,7 @@ async def join(endpoint: Endpoint, worker: str, file: Path) -> Endpoint:
             await connection.call(connection.workers.JoinPool, request, timeout=JOIN_SECONDS)
         finally:
             await connection.close()
-        _write(file, secret)
+        write_private(file, f"{secret}\n".encode())
     return replace(endpoint, token=secret)
 
 
@@ -55,14 +55,3 @@ def _read(file: Path) -> str | None:
         raise NotAllowed(
             f"{file} cannot be read: {error.strerror}.", "It must be the worker's own file."
         ) from error
-
-
-def _write(file: Path, secret: str) -> None:
-    draft = file.with_suffix(".new")
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as opened:
-        opened.write(f"{secret}\n")
-        opened.flush()
-        os.fsync(opened.fileno())
-    draft.replace(file)

@@ -7,7 +7,6 @@ knowing the rest.
 from __future__ import annotations
 
 import hmac
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ from pathlib import Path
 from hippo_core.errors import InvalidStudy, NotAllowed
 from hippo_server.auth.roles import Role
 from hippo_server.store import Token
+from hippo_wire.private_file import write_private
 from hippo_wire.secrets import PREFIX, new_secret, secret_hash
 
 SCHEME = "Bearer "
@@ -113,14 +113,7 @@ def read_or_make(path: Path) -> str:
         secret = path.read_text().strip()
     except FileNotFoundError:
         secret = new_secret()
-        draft = path.with_name(f".{path.name}.new")
-        draft.unlink(missing_ok=True)
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(f"{secret}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
+        write_private(path, f"{secret}\n".encode())
         return secret
     if not secret.startswith(PREFIX) or len(secret) < 40:
         raise InvalidStudy(str(path), "holds no token", "Remove the file: a new token is made then.")
