@@ -226,6 +226,11 @@ class Arena(Pool):
         self.ledger = Ledger(self.rows, self.path / "storage", self.path / "one" / "spool")
 
     @property
+    def gate(self) -> Path:
+        """While this file is there, trainers stand at the steps of their option ``gate_steps``."""
+        return self.path / "gate"
+
+    @property
     def address(self) -> str:
         """Where workers find the server."""
         return self.to_workers.address

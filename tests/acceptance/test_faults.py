@@ -7,6 +7,7 @@ what a fault costs can be counted to the step.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import shutil
@@ -30,7 +31,8 @@ from tests.acceptance.oracle import GRID, bare, digest, distinct_prefixes, study
 
 STEPS, EVERY = 12, 3
 LONGER = [[*values, *[values[-1]] * (STEPS - len(values))] for values in GRID]
-SLOW = f"max_steps={STEPS}, checkpoint_every={EVERY}, options={{'pause': 0.05}}"
+#: Steps at which a trainer stands while the gate is there: each is followed by a save, and no path begins there.
+GATE_STEPS = [8, 11]
 
 Seen = dict[tuple[int, int], dict[str, Any]]
 
@@ -114,10 +116,16 @@ def go_through(
     expect_clean(arena.rows)
 
 
-def study(arena: Arena, name: str = "grid", extra: str = SLOW) -> Any:
+def slow(gate: Path, steps: int = STEPS) -> str:
+    """Arguments of a study whose steps take a moment, and wait at a gate."""
+    options = {"pause": 0.05, "gate": str(gate), "gate_steps": GATE_STEPS}
+    return f"max_steps={steps}, checkpoint_every={EVERY}, options={options}"
+
+
+def study(arena: Arena, name: str = "grid", steps: int = STEPS) -> Any:
     """The grid as a study whose steps take a moment."""
     file = arena.folder / f"{name}.py"
-    file.write_text(study_file("Dropout", name, extra))
+    file.write_text(study_file("Dropout", name, slow(arena.gate, steps)))
     return load(str(file))
 
 
@@ -181,9 +189,22 @@ def whole_and_not_reported(arena: Arena) -> None:
     until(arena.ledger.unknown, "a manifest that the server does not know")
 
 
-def between_saves(arena: Arena) -> None:
-    """A step is committed that no save covers yet."""
-    arena.happens("StepsTrained", where=f"(body->>'stop')::int %% {EVERY} = {EVERY - 1}")
+@contextlib.contextmanager
+def between_saves(arena: Arena) -> Iterator[None]:
+    """Inside, steps are committed that no save covers, and the trainer stands before the one that is saved next."""
+    trained = "max(s.trained) FILTER (WHERE s.trained > s.start)"
+    stands = (
+        "SELECT 1 FROM leases l JOIN lease_stages s USING (fence) WHERE l.ended_at IS NULL "
+        f"GROUP BY fence HAVING {trained} = ANY(%s)"
+    )
+    reached = arena.gate.with_suffix(".reached")
+    arena.gate.touch()
+    until(lambda: reached.exists() and arena.rows(stands, GATE_STEPS), "a trainer at the gate")
+    try:
+        yield
+    finally:
+        arena.gate.unlink()
+        reached.unlink()
 
 
 def granted_and_not_told(arena: Arena) -> None:
@@ -223,8 +244,8 @@ def server_after_a_save(arena: Arena) -> None:
 
 
 def server_between_saves(arena: Arena) -> None:
-    between_saves(arena)
-    arena.kill("server")
+    with between_saves(arena):
+        arena.kill("server")
     arena.start_server()
 
 
@@ -235,8 +256,8 @@ def server_between_grant_and_reply(arena: Arena) -> None:
 
 
 def server_during_its_restart(arena: Arena) -> None:
-    between_saves(arena)
-    arena.kill("server")
+    with between_saves(arena):
+        arena.kill("server")
     (term,) = arena.rows("SELECT term FROM leader")[0]
     arena.launch_server()
     until(lambda: arena.rows("SELECT term FROM leader")[0][0] > term, "a new term")
@@ -281,8 +302,8 @@ def test_a_killed_server(arena: Arena) -> None:
 
 
 def worker_between_saves(arena: Arena) -> None:
-    between_saves(arena)
-    arena.kill("one")
+    with between_saves(arena):
+        arena.kill("one")
     arena.start_worker("one")
 
 
@@ -352,8 +373,8 @@ def test_a_killed_worker(arena: Arena) -> None:
 
 
 def runner_between_saves(arena: Arena) -> None:
-    between_saves(arena)
-    arena.kill_runner()
+    with between_saves(arena):
+        arena.kill_runner()
 
 
 def runner_between_state_and_publishing(arena: Arena) -> None:
@@ -440,8 +461,8 @@ def postgres_between_manifest_and_commit(arena: Arena) -> None:
 
 
 def postgres_between_saves(arena: Arena) -> None:
-    between_saves(arena)
-    kill_process(arena.postmaster())
+    with between_saves(arena):
+        kill_process(arena.postmaster())
 
 
 def postgres_between_grant_and_reply(arena: Arena) -> None:
@@ -458,9 +479,9 @@ def postgres_backend_in_a_transaction(arena: Arena) -> None:
 
 
 def postgres_during_its_restart(arena: Arena) -> None:
-    between_saves(arena)
     first = arena.postmaster()
-    kill_process(first)
+    with between_saves(arena):
+        kill_process(first)
     until(lambda: (arena.path / "postgres/data/postmaster.pid").exists(), "a postmaster's file")
     until(lambda: _other_postmaster(arena, first), "another postmaster")
     kill_process(arena.postmaster())
@@ -510,8 +531,10 @@ def test_a_killed_postgres(embedded_arena: Arena) -> None:
 def test_a_terminated_worker_loses_nothing(arena: Arena) -> None:
     handle = arena.client().submit(study(arena))
     arena.start_worker("one")
-    between_saves(arena)
-    assert arena.end("one", signal.SIGTERM) == 0
+    with between_saves(arena):
+        arena.processes["one"].send_signal(signal.SIGTERM)
+        until(lambda: arena.rows("SELECT 1 FROM workers WHERE state = 'draining'"), "a draining worker")
+    assert arena.processes["one"].wait(60) == 0
     assert arena.rows("SELECT state FROM workers") == [("gone",)]
     assert {state for (state,) in arena.rows("SELECT state FROM leases")} <= {"completed", "released"}
     arena.start_worker("one")
@@ -555,9 +578,7 @@ def test_a_flipped_bit_is_found_before_it_is_loaded(arena: Arena) -> None:
     """1. A study ends at step 6. 2. One bit of one of its last states flips. 3. A longer study goes on from there:
     the state is known as lost, and training goes on from the nearest good one before it."""
     arena.start_worker("one")
-    arena.client().submit(study(arena, "short", SLOW.replace(f"max_steps={STEPS}", "max_steps=6"))).wait(
-        progress=False, timeout=120
-    )
+    arena.client().submit(study(arena, "short", steps=6)).wait(progress=False, timeout=120)
     arena.end("one")
     kept = arena.rows(
         "SELECT node, step, fence FROM checkpoints WHERE state = 'kept' AND step = 6 ORDER BY 1"
@@ -613,7 +634,7 @@ class LocalRun:
 @pytest.fixture
 def local_run(local: LocalHome) -> Iterator[LocalRun]:
     """A run in the middle of its study."""
-    local.write("grid.py", study_file("Dropout", "grid", SLOW))
+    local.write("grid.py", study_file("Dropout", "grid", slow(local.path / "gate")))
     with subprocess.Popen(
         [*COMMAND, "run", "grid.py", "--slots", "1"],
         cwd=local.folder,

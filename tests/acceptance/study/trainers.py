@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+from pathlib import Path
 from typing import Any
 
 import models
@@ -25,6 +26,8 @@ class Dropout(hippo.Trainer):
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.1)
         self.batch_size = 32
         self.pause = context.options.get("pause", 0.0)
+        self.gate = Path(context.options.get("gate", "no gate"))
+        self.gate_steps = context.options.get("gate_steps", [])
 
     def apply(self, hp: Any) -> None:
         for group in self.optimizer.param_groups:
@@ -33,6 +36,8 @@ class Dropout(hippo.Trainer):
 
     def train(self, step: int) -> dict[str, float]:
         threading.Event().wait(self.pause)
+        if step in self.gate_steps:
+            self.stand_at_gate()
         total = 0.0
         for inputs, labels in DataLoader(self.data, batch_size=self.batch_size, shuffle=True):
             self.optimizer.zero_grad()
@@ -41,6 +46,12 @@ class Dropout(hippo.Trainer):
             self.optimizer.step()
             total += loss.item()
         return {"train_loss": total}
+
+    def stand_at_gate(self) -> None:
+        """Trains no further while the gate is there, and says that it stands."""
+        while self.gate.exists():
+            self.gate.with_suffix(".reached").touch()
+            threading.Event().wait(0.01)
 
     def loss(self, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         return nn.functional.cross_entropy(self.model(inputs), labels)
