@@ -68,21 +68,39 @@ class StateError(HippoError):
         self.path = path
 
 
-def storage_error(error: OSError, doing: str, need_bytes: int | None = None) -> StorageError:
+def storage_error(
+    error: OSError, doing: str, need_bytes: int | None = None, free_bytes: int | None = None
+) -> StorageError:
     """Puts a system's error into words.
 
     Args:
         error: What the system said.
         doing: What was tried, with the path: ``writing /mnt/x``.
         need_bytes: How much was to be written, where known.
+        free_bytes: How much is free, where known.
     """
     reason = error.strerror or str(error) or type(error).__name__
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        need = "" if need_bytes is None else f" ({need_bytes} bytes were to be written)"
+    if is_full(error):
+        told = {"need": need_bytes, "free": free_bytes}
+        sizes = ", ".join(f"{word} {_in_units(size)}" for word, size in told.items() if size is not None)
         return StorageFull(
-            f"The storage is full: {doing}: {reason}{need}.",
+            f"The storage is full{f' ({sizes})' if sizes else ''}: {doing}: {reason}.",
             "Free space, or delete studies that are no longer needed; saving goes on by itself then.",
         )
     return StorageError(
         f"The storage failed: {doing}: {reason}.", "Look at the storage; saving is tried again."
     )
+
+
+def is_full(error: OSError) -> bool:
+    """Whether the system said that no space is left, or no quota."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def _in_units(size_bytes: int) -> str:
+    size, unit = float(size_bytes), "B"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if size < 1024:
+            break
+        size, unit = size / 1024, larger
+    return f"{size:.4g} {unit}"

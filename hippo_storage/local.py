@@ -14,6 +14,7 @@ writer's own folder still has everything that publishing anew needs.
 from __future__ import annotations
 
 import contextlib
+import stat
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -43,6 +44,7 @@ from hippo_storage.verify import (
     lacking,
     require_entry,
     verified,
+    wrong_length,
 )
 
 _ATTEMPTS = 5
@@ -75,7 +77,7 @@ class LocalStorage(Storage):
         with in_words(f"reading {folder}"):
             entries = spooled_files(folder)
         manifest = Manifest(location=location, files=entries, about=about)
-        with in_words(f"writing {self.root / location.path}", manifest.size_bytes):
+        with in_words(f"writing {self.root / location.path}", manifest.size_bytes, self.root):
             standing = self._standing(manifest)
             if standing is None:
                 self._publish_files(folder, manifest)
@@ -90,7 +92,7 @@ class LocalStorage(Storage):
         manifest = self.manifest(location, digest)
         source = self.root / location.path
         target = into.parent / f".{into.name}.{uuid.uuid4().hex}"
-        with in_words(f"fetching {source}", manifest.size_bytes):
+        with in_words(f"fetching {source}", manifest.size_bytes, into.parent):
             into.parent.mkdir(parents=True, exist_ok=True)
             try:
                 target.mkdir()
@@ -105,7 +107,8 @@ class LocalStorage(Storage):
         """See `Storage.read`."""
         manifest = self.manifest(location, digest)
         for name, entry in manifest.files.items():
-            path = self._plain_file(location, name)
+            with in_words(f"reading {self.root / location.path}"), lacking(location, name):
+                path = self._plain_file(location, name)
             with in_words(f"reading {path}"), lacking(location, name), path.open("rb", buffering=0) as file:
                 pieces = (bytes(chunk) for chunk in chunks(file))
                 for piece in verified(location, name, entry, pieces):
@@ -113,7 +116,8 @@ class LocalStorage(Storage):
 
     def manifest(self, location: CheckpointLocation, digest: str | None = None) -> Manifest:
         """See `Storage.manifest`."""
-        path = self.root / location.path / MANIFEST
+        with in_words(f"reading {self.root / location.path}"), lacking(location, MANIFEST):
+            path = self._plain_file(location, MANIFEST)
         with in_words(f"reading {path}"), lacking(location, MANIFEST), path.open("rb") as file:
             data = file.read(manifests.MAX_MANIFEST_BYTES)
         return manifests.decode(data, location, digest)
@@ -176,7 +180,7 @@ class LocalStorage(Storage):
             return
         temporary = self._temporary / uuid.uuid4().hex
         size_bytes = len(archive) if isinstance(archive, bytes) else None
-        with in_words(f"writing {final}", size_bytes):
+        with in_words(f"writing {final}", size_bytes, self.root):
             try:
                 if isinstance(archive, bytes):
                     self._files.write(temporary, archive)
@@ -286,18 +290,22 @@ class LocalStorage(Storage):
                 return
 
     def _fetch_file(self, location: CheckpointLocation, name: str, entry: FileEntry, folder: Path) -> None:
-        source, target = self._plain_file(location, name), folder / name
+        target = folder / name
         with lacking(location, name):
+            source = self._plain_file(location, name)
+            if source.stat().st_size != entry.size_bytes:
+                raise wrong_length(location, name, entry, source.stat().st_size)
             found = (
                 digest_of(target) if self._files.link(source, target) else self._files.copy(source, target)
             )
         require_entry(location, name, entry, target.stat().st_size, found)
 
     def _plain_file(self, location: CheckpointLocation, name: str) -> Path:
-        path = self.root / location.path / name
-        if path.is_symlink():
-            raise corrupt(location, name, "it is a link")
-        return path
+        """Where a file lies; what else there is by its name (a link, a pipe) is not opened."""
+        folder = self.root / location.path
+        if folder.is_symlink() or not stat.S_ISREG((folder / name).lstat().st_mode):
+            raise corrupt(location, name, "it is no plain file, e.g. a link")
+        return folder / name
 
     def _remove_empty_parents(self, folder: Path) -> None:
         for parent in folder.parents:

@@ -21,6 +21,7 @@ MANIFEST = "manifest.json"
 FORMAT = 1
 MAX_MANIFEST_BYTES = 4 << 20
 MAX_FILES = 4096
+MAX_CHECKPOINT_BYTES = 1 << 40  # a trial has one GPU; what claims more is no checkpoint
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -161,6 +162,8 @@ def decode(data: bytes, location: CheckpointLocation, digest: str | None = None)
         raise _corrupt(location, f"the manifest is that of {found}")
     if len(files) > MAX_FILES or not all(is_file_name(name) for name in files):
         raise _corrupt(location, "the manifest names unsafe paths, or too many files")
+    if manifest.size_bytes > MAX_CHECKPOINT_BYTES:
+        raise _corrupt(location, f"the manifest tells of {manifest.size_bytes} bytes, more than 1 TiB")
     return manifest
 
 

@@ -4,21 +4,27 @@ Objects are not renamed: an object is there, whole and durable, once its upload 
 are uploaded under their final names, and the manifest last, created only if none lies there. What has no
 manifest is no checkpoint, whatever else lies there; a sweep removes it once nobody needs it, never since it
 merely looks unfinished.
+
+What a store says is not believed where it is cheap to look: an upload's length is asked for before the manifest is
+written, and its bytes are hashed whenever they are read.
 """
 
 from __future__ import annotations
 
+import errno
 import shutil
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from blake3 import blake3
 
-from hippo_core.errors import InvalidStudy
+from hippo_core.errors import HippoError, InvalidStudy
 from hippo_storage import manifest as manifests
-from hippo_storage.errors import StorageError
+from hippo_storage.errors import CheckpointMissing, StorageError, storage_error
 from hippo_storage.files import CHUNK_BYTES, chunks, digest_of
 from hippo_storage.manifest import MANIFEST, CheckpointLocation, FileEntry, Manifest
 from hippo_storage.storage import (
@@ -31,7 +37,17 @@ from hippo_storage.storage import (
     require_same,
     spooled_files,
 )
-from hippo_storage.verify import bundle_corrupt, bundle_missing, in_words, lacking, verified
+from hippo_storage.verify import bundle_corrupt, bundle_missing, lacking, verified
+from hippo_storage.verify import in_words as system_in_words
+
+# HTTP's words for what decides between two writers of one key.
+_TAKEN = 412  # it lies there
+_BUSY = 409  # another is just writing it: who won is not known yet
+_FULL = 507
+_BUSY_PAUSES_SECONDS = (0.1, 0.3, 1.0)
+
+# botocore waits a minute for a connection, five times; then s3fs begins again. A publisher tries again by itself.
+_S3_PATIENCE = {"connect_timeout": 5, "read_timeout": 30, "retries": {"total_max_attempts": 1}}
 
 
 class ObjectStorage(Storage):
@@ -51,18 +67,22 @@ class ObjectStorage(Storage):
     @classmethod
     def open(cls, url: str) -> ObjectStorage:
         """Opens what fsspec knows by this address."""
+        scheme = url.partition("://")[0]
         try:
+            from fsspec.config import conf
             from fsspec.core import url_to_fs
         except ImportError as error:
             raise InvalidStudy(
                 "storage", "object stores need fsspec", "Install hippo-hpo[worker] or hippo-hpo[server]."
             ) from error
+        # Others write there too: a listing that was kept would hide what they did.
+        options: dict[str, Any] = {"use_listings_cache": False}
+        if scheme in ("s3", "s3a"):
+            options["config_kwargs"] = {**_S3_PATIENCE, **conf.get(scheme, {}).get("config_kwargs", {})}
         try:
-            # Others write there too: a listing that was kept would hide what they did.
-            filesystem, root = url_to_fs(url, use_listings_cache=False)
+            filesystem, root = url_to_fs(url, **options)
         except (ImportError, ValueError) as error:
             # The scheme only: an address may hold a password.
-            scheme = url.partition("://")[0]
             raise InvalidStudy(
                 "storage", f"{scheme}:// cannot be opened: {error}", "Install what it names."
             ) from error
@@ -72,7 +92,7 @@ class ObjectStorage(Storage):
         self, folder: Path, location: CheckpointLocation, about: Mapping[str, Any], *, keep: bool = False
     ) -> Published:
         """See `Storage.publish`."""
-        with in_words(f"reading {folder}"):
+        with system_in_words(f"reading {folder}"):
             entries = spooled_files(folder)
         manifest = Manifest(location=location, files=entries, about=about)
         with in_words(f"writing {self._key(location.path)}", manifest.size_bytes):
@@ -167,7 +187,7 @@ class ObjectStorage(Storage):
             found = blake3(archive).hexdigest() if isinstance(archive, bytes) else digest_of(archive)
             if found != digest:
                 raise bundle_corrupt(digest, found)
-            if self._filesystem.exists(key):
+            if self._is_there(key):
                 return
             if isinstance(archive, bytes):
                 self._filesystem.pipe_file(key, archive)
@@ -199,15 +219,33 @@ class ObjectStorage(Storage):
     def has_bundle(self, digest: str) -> bool:
         """See `Storage.has_bundle`."""
         with in_words(f"looking for {digest}"):
-            return bool(self._filesystem.exists(self._key(bundle_path(digest))))
+            return self._is_there(self._key(bundle_path(digest)))
 
     def _key(self, *parts: str) -> str:
         return "/".join((self._root, *parts))
 
+    def _is_there(self, key: str) -> bool:
+        """Whether there is such an object; fsspec's own ``exists`` takes a store that does not answer for a no."""
+        try:
+            self._filesystem.info(key)
+        except FileNotFoundError:
+            return False
+        return True
+
     def _standing(self, manifest: Manifest) -> Manifest | None:
-        if not self._filesystem.exists(self._key(manifest.location.path, MANIFEST)):
+        if not self._is_there(self._key(manifest.location.path, MANIFEST)):
             return None
-        found = self.manifest(manifest.location)
+        return self._found(manifest)
+
+    def _found(self, manifest: Manifest) -> Manifest:
+        """The manifest that lies where this one was to go, which is of the same files."""
+        try:
+            found = self.manifest(manifest.location)
+        except CheckpointMissing as error:
+            raise StorageError(
+                f"The store has a manifest of {manifest.location}, and does not give it out yet.",
+                "Saving is tried again.",
+            ) from error
         require_same(found, manifest)
         return found
 
@@ -223,17 +261,30 @@ class ObjectStorage(Storage):
                 f"{source} changed while it was published: blake3 {hasher.hexdigest()}, not {entry.digest}.",
                 "Look at that disk; the state is saved again later.",
             )
+        kept_bytes = self._filesystem.info(key)["size"]
+        if kept_bytes != entry.size_bytes:
+            raise StorageError(
+                f"The store kept {kept_bytes} of the {entry.size_bytes} bytes of {key}.",
+                "Saving is tried again.",
+            )
 
     def _put_manifest(self, manifest: Manifest) -> Manifest:
+        """Commits, and gives the manifest that lies there then: the first of equals."""
         key = self._key(manifest.location.path, MANIFEST)
-        try:
-            self._filesystem.pipe_file(key, manifest.encode(), mode="create")
-        except FileExistsError:
-            # An earlier attempt got through, although its answer was lost.
-            found = self.manifest(manifest.location)
-            require_same(found, manifest)
-            return found
-        return manifest
+        for pause in _BUSY_PAUSES_SECONDS:
+            try:
+                self._filesystem.pipe_file(key, manifest.encode(), mode="create")
+            except Exception as error:
+                status = _status(error)
+                if isinstance(error, FileExistsError) or status == _TAKEN:
+                    # An earlier attempt got through, although its answer was lost.
+                    return self._found(manifest)
+                if status != _BUSY:
+                    raise
+                time.sleep(pause)
+            else:
+                return manifest
+        raise StorageError(f"Another writer is busy with {key}.", "Saving is tried again.")
 
     def _verified(self, location: CheckpointLocation, name: str, entry: FileEntry) -> Iterator[bytes]:
         key = self._key(location.path, name)
@@ -252,3 +303,34 @@ class ObjectStorage(Storage):
             self._filesystem.rm_file(key)
         except FileNotFoundError:
             return  # removed by another, or never there: either way it is gone
+
+
+@contextmanager
+def in_words(doing: str, need_bytes: int | None = None) -> Iterator[None]:
+    """Turns whatever a store raises into errors of storage: its own errors are often none of the system's."""
+    try:
+        yield
+    except HippoError:
+        raise
+    except Exception as error:
+        if not isinstance(error, OSError) or _status(error) == _FULL:
+            code = errno.ENOSPC if _status(error) == _FULL else errno.EIO
+            raise storage_error(OSError(code, _words(error)), doing, need_bytes) from error
+        raise storage_error(error, doing, need_bytes) from error
+
+
+def _status(error: BaseException) -> int | None:
+    """The HTTP status that an error tells of; it, or what it was made from, has it in botocore's or gcsfs's way."""
+    for each in (error, error.__cause__):
+        response = getattr(each, "response", None)
+        if isinstance(response, dict):
+            status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        else:
+            status = getattr(each, "code", None)
+        if isinstance(status, int):
+            return status
+    return None
+
+
+def _words(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".rstrip(": .")

@@ -28,6 +28,7 @@ from hippo_storage.draft import DRAFT, read_draft
 from hippo_storage.errors import StorageError
 from hippo_storage.files import digest_of
 from hippo_storage.manifest import (
+    MAX_CHECKPOINT_BYTES,
     MAX_FILES,
     CheckpointLocation,
     FileEntry,
@@ -250,4 +251,6 @@ def spooled_files(folder: Path) -> dict[str, FileEntry]:
         found[path.name] = entry
     if len(found) > MAX_FILES:
         raise StorageError(f"{folder} holds {len(found)} files.", f"A checkpoint has at most {MAX_FILES}.")
+    if sum(entry.size_bytes for entry in found.values()) > MAX_CHECKPOINT_BYTES:
+        raise StorageError(f"{folder} holds more than 1 TiB.", "A checkpoint has at most so much.")
     return found

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from blake3 import blake3
 
 from hippo_core.errors import NotFound
-from hippo_storage.errors import BundleCorrupt, CheckpointCorrupt, CheckpointMissing, storage_error
+from hippo_storage.errors import BundleCorrupt, CheckpointCorrupt, CheckpointMissing, is_full, storage_error
 from hippo_storage.manifest import CheckpointLocation, FileEntry
 
 _FALL_BACK = "The nearest good one before it is used instead."
@@ -44,9 +46,16 @@ def require_entry(
 ) -> None:
     """Raises CheckpointCorrupt where a file has another length or digest than its manifest says."""
     if size_bytes != entry.size_bytes:
-        raise corrupt(location, name, f"it has {size_bytes} bytes or more, not {entry.size_bytes}")
+        raise wrong_length(location, name, entry, size_bytes)
     if digest != entry.digest:
         raise corrupt(location, name, f"its blake3 digest is {digest}, not {entry.digest}")
+
+
+def wrong_length(
+    location: CheckpointLocation, name: str, entry: FileEntry, size_bytes: int
+) -> CheckpointCorrupt:
+    """The error for a file of at least so many bytes, which are not as many as its manifest says."""
+    return corrupt(location, name, f"it has {size_bytes} bytes or more, not {entry.size_bytes}")
 
 
 def corrupt(location: CheckpointLocation, name: str, what: str) -> CheckpointCorrupt:
@@ -68,12 +77,22 @@ def bundle_corrupt(digest: str, found: str) -> BundleCorrupt:
 
 
 @contextmanager
-def in_words(doing: str, need_bytes: int | None = None) -> Iterator[None]:
-    """Turns the system's errors into those of storage, saying what was being done."""
+def in_words(doing: str, need_bytes: int | None = None, disk: Path | None = None) -> Iterator[None]:
+    """Turns the system's errors into those of storage, saying what was being done.
+
+    Args:
+        doing: What is tried, with the path.
+        need_bytes: How much is to be written, where known.
+        disk: A folder of the disk that is written to: where it is full, it is told how much is free.
+    """
     try:
         yield
     except OSError as error:
-        raise storage_error(error, doing, need_bytes) from error
+        free_bytes = None
+        if disk is not None and is_full(error):
+            with suppress(OSError):
+                free_bytes = shutil.disk_usage(disk).free
+        raise storage_error(error, doing, need_bytes, free_bytes) from error
 
 
 @contextmanager
