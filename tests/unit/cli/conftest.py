@@ -1,0 +1,53 @@
+"""The commands over a server whose answers are made by hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from hippo_client.cli import edit as edit_command
+from hippo_client.cli import study as study_commands
+from hippo_client.cli import trial as trial_commands
+from hippo_client.cli import worker as worker_commands
+from hippo_client.cli.main import call
+from tests.unit.cli.answers import Server
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Server:
+    fake = Server()
+
+    @contextmanager
+    def connect(**_: object) -> Iterator[Any]:
+        yield SimpleNamespace(connection=SimpleNamespace(studies=fake, admin=fake))
+
+    for module in (study_commands, edit_command, trial_commands, worker_commands):
+        monkeypatch.setattr(module, "connect", connect)
+    return fake
+
+
+@pytest.fixture
+def result(capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
+    """What a command prints with --json."""
+
+    def run(*arguments: str) -> Any:
+        assert call([*arguments, "--json"]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    return run
+
+
+@pytest.fixture
+def text(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """What a command prints for a person."""
+
+    def run(*arguments: str) -> str:
+        assert call(list(arguments)) == 0
+        return capsys.readouterr().out
+
+    return run

@@ -1,0 +1,143 @@
+"""``hippo study``: what is there, and what becomes of it."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import click
+import pytest
+
+from hippo_client.cli.main import call
+from hippo_core.errors import NotFound
+from hippo_wire.v1 import study_pb2
+from tests.unit.cli.answers import SCHEDULE, STUDY, Server
+
+
+@pytest.mark.usefixtures("server")
+def test_study_show_json_has_the_promised_shape(result: Callable[..., Any]) -> None:
+    shown = result("study", "show", "digits")
+    assert list(shown) == [
+        "study", "state", "trials", "best", "best_trials", "savings", "hint", "policy", "sampler", "chosen", "reason",
+        "ending", "endings", "changes",
+    ]  # fmt: skip
+    assert (shown["study"], shown["state"], shown["trials"]["completed"]) == ("digits", "completed", 1)
+    assert shown["best"] == {
+        "trial": 3,
+        "step": 27,
+        "metrics": {"accuracy": 0.9722},
+        "hyperparameters": {"lr": SCHEDULE, "batch_size": 32},
+    }
+    assert shown["best_trials"] == [shown["best"]]
+    assert set(shown["savings"]) == {
+        "steps_without_sharing",
+        "steps_trained",
+        "steps_retrained",
+        "steps_in_probes",
+        "merge_rate",
+        "seconds_trained",
+        "seconds_saved",
+    }
+    assert result("study", "ls") == [shown]
+
+
+@pytest.mark.usefixtures("server")
+def test_study_show_reads_well(text: Callable[..., str]) -> None:
+    assert text("study", "show", "digits").splitlines() == [
+        "Study digits completed: 2 trials, 1 completed, 1 stopped.",
+        "",
+        "Best: trial 3 at step 27, accuracy 0.9722",
+        "  lr          multistep(0.05, gamma=0.1, milestones=[9, 18])",
+        "  batch_size  32",
+        "",
+        "Sharing               with   without   saved",
+        "  steps                101       264     62%",
+        "  slot seconds        17.1      44.5     62%",
+        "  merge rate          2.61",
+        "  2 steps of them trained again",
+    ]
+
+
+@pytest.mark.usefixtures("server")
+def test_a_noun_alone_lists(text: Callable[..., str]) -> None:
+    assert text("study") == text("study", "ls")
+    assert text("study").splitlines() == [
+        "STUDY   STATE      COMPLETED  BEST             STEPS  SAVED",
+        "digits  completed        1/2  accuracy 0.9722    101    62%",
+    ]
+
+
+def test_show_tells_why_a_study_ended_and_how_far_its_other_endings_have_come(
+    server: Server, text: Callable[..., str]
+) -> None:
+    reached = "target 0.97 reached: trial 3 has accuracy 0.9722 at step 27"
+    ended = study_pb2.Study()
+    ended.CopyFrom(STUDY)
+    ended.reason, ended.ending = reached, "target"
+    ended.endings.extend(["timeout: ran 1 min 0 s of 2 h 0 min", reached])
+    server.answers["GetStudy"] = study_pb2.GetStudyResponse(study=ended)
+    lines = text("study", "show", "digits").splitlines()
+    assert lines[1:5] == [reached, "", "Endings", "  timeout: ran 1 min 0 s of 2 h 0 min"]
+
+
+def test_show_tells_how_a_study_was_changed(
+    server: Server, text: Callable[..., str], result: Callable[..., Any]
+) -> None:
+    changed = study_pb2.Study()
+    changed.CopyFrom(STUDY)
+    changed.changes.add(by="ada", differences=["priority: 0 -> 3"]).time.FromSeconds(86_400)
+    server.answers["GetStudy"] = study_pb2.GetStudyResponse(study=changed)
+    shown = text("study", "show", "digits")
+    assert re.search(r"Changed 1970-01-0[123] \d\d:\d\d by ada\n  priority: 0 -> 3", shown)
+    assert result("study", "show", "digits")["changes"] == [
+        {"at": "1970-01-02T00:00:00+00:00", "by": "ada", "differences": ["priority: 0 -> 3"]}
+    ]
+
+
+@pytest.mark.usefixtures("server")
+def test_delete_with_yes(result: Callable[..., Any]) -> None:
+    assert result("study", "delete", "digits", "--yes") == {"study": "digits", "trials_deleted": 2}
+
+
+def test_who_does_not_confirm_a_deletion_deletes_nothing_and_that_is_no_failure(
+    server: Server, monkeypatch: pytest.MonkeyPatch, text: Callable[..., str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr(click, "confirm", lambda *_, **__: False)
+    assert text("study", "delete", "digits") == "Nothing deleted.\n"
+    assert server.requests == [study_pb2.GetStudyRequest(name="digits")]
+
+
+def test_a_study_is_exported_as_it_comes(
+    text: Callable[..., str], server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = '{"hippo_study":1,"name":"digits"}\n'
+    assert text("study", "export", "digits") == document
+    assert server.requests == [study_pb2.ExportStudyRequest(name="digits")]
+    file = tmp_path / "digits.json"
+    assert text("study", "export", "digits", "--output", str(file)) == ""
+    assert file.read_text() == document
+    assert call(["study", "export", "digits", "--output", str(tmp_path / "nowhere" / "x")]) == 1
+    assert "No such file or directory" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("server")
+def test_the_stage_tree_as_text_json_and_svg(text: Callable[..., str], result: Callable[..., Any]) -> None:
+    assert "lr=0.005" in text("study", "tree", "digits")
+    assert text("study", "tree", "digits", "--svg").lstrip().startswith("<svg")
+    nodes = result("study", "tree", "digits")
+    assert [(node["node"], node["parent"], node["trials"]) for node in nodes] == [
+        (7, None, [0, 3]),
+        (8, 7, [3]),
+    ]
+
+
+def test_a_study_that_does_not_exist(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    server.answers["GetStudy"] = NotFound("There is no study x.", "Did you mean digits?")
+    assert call(["study", "show", "x"]) == 5
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", "Error: There is no study x.\nHint: Did you mean digits?\n")
