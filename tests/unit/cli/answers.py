@@ -11,17 +11,9 @@ from tests.studies import grid
 from tests.unit.cli.pictures import snapshot, trial
 
 SCHEDULE = {"schedule": "multistep", "initial": 0.05, "gamma": 0.1, "milestones": [9, 18]}
-
-
 BEST = trial(3, "completed", 27, 0.9722, {"lr": SCHEDULE, "batch_size": 32})
-
-
 OTHER = trial(0, "stopped", 3, 0.81, {"lr": 0.1, "batch_size": 64})
-
-
 STUDY = snapshot([OTHER, BEST], best=3, state=study_pb2.STUDY_STATE_COMPLETED).study
-
-
 DETAIL = study_pb2.GetTrialResponse(
     trial=BEST,
     history=[
@@ -34,8 +26,6 @@ DETAIL = study_pb2.GetTrialResponse(
         study_pb2.PathPart(node=8, start=9, stop=27),
     ],
 )
-
-
 EXPLANATION = study_pb2.ExplainTrialResponse(
     trial=BEST,
     events=[
@@ -43,8 +33,6 @@ EXPLANATION = study_pb2.ExplainTrialResponse(
         study_pb2.TrialEvent(event="requested", step=9, reason="enters at step 9", by="policy asha"),
     ],
 )
-
-
 WORKER = admin_pb2.Worker(
     name="w",
     host="h",
@@ -56,8 +44,6 @@ WORKER = admin_pb2.Worker(
     environment_json='{"torch": "2.13.0"}',
     labels={"room": "b"},
 )
-
-
 EDITABLE = study_pb2.Study(
     name="digits",
     state=study_pb2.STUDY_STATE_RUNNING,
