@@ -8,6 +8,7 @@ from hippo_core.errors import (
     NotAllowed,
     NotFound,
     Stale,
+    TooManyCalls,
     Unavailable,
 )
 
@@ -19,5 +20,6 @@ __all__ = [
     "NotAllowed",
     "NotFound",
     "Stale",
+    "TooManyCalls",
     "Unavailable",
 ]

@@ -9,6 +9,7 @@
     ├── NotAllowed            no token, a wrong one, or a role that does not suffice
     ├── Stale                 a fence or a term that no longer stands
     ├── Unavailable           the server or a part behind it cannot answer now; the only retryable one
+    │   └── TooManyCalls      the caller asks more than is allowed: says when to ask again
     └── InvariantViolated     the engine contradicts itself: a defect of Hippo, with the story that led to it
 """
 
@@ -85,6 +86,22 @@ class Unavailable(HippoError):
 
     code = "UNAVAILABLE"
     retryable = True
+
+
+class TooManyCalls(Unavailable):
+    """The caller asks more often, or for more at once, than is allowed.
+
+    Args:
+        message: Which limit, with its value.
+        retry_seconds: After how long asking again makes sense.
+        hint: What to do about it.
+    """
+
+    code = "TOO_MANY_CALLS"
+
+    def __init__(self, message: str, retry_seconds: float, hint: str = "") -> None:
+        super().__init__(message, hint)
+        self.retry_seconds = retry_seconds
 
 
 class InvariantViolated(HippoError):

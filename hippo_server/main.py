@@ -128,6 +128,22 @@ def default_home() -> Path:
     default=60.0,
     help="How long a sampler may take for one point.  [env: HIPPO_PROPOSAL_SECONDS]",
 )
+@click.option(
+    "--calls-per-second",
+    envvar="HIPPO_CALLS_PER_SECOND",
+    type=click.FloatRange(1.0),
+    default=50.0,
+    help="How many calls one token may make in the long run; workers as many as they need."
+    "  [env: HIPPO_CALLS_PER_SECOND]",
+)
+@click.option(
+    "--streams-per-user",
+    envvar="HIPPO_STREAMS_PER_USER",
+    type=click.IntRange(1),
+    default=100,
+    help="How many watched studies, downloads and uploads one token may have open."
+    "  [env: HIPPO_STREAMS_PER_USER]",
+)
 def main(
     home: Path,
     host: str,
@@ -142,10 +158,13 @@ def main(
     lease_seconds: float,
     orphan_seconds: float,
     proposal_seconds: float,
+    calls_per_second: float,
+    streams_per_user: int,
 ) -> None:
     """Hippo's server: keeps studies, hands out work, answers clients."""
     _prepare_libraries()
     from hippo_core.engine.decision import EngineSettings
+    from hippo_server.auth.limits import CallLimits
     from hippo_server.settings import Settings
 
     _set_title()
@@ -171,6 +190,7 @@ def main(
             tls=_tls_files(home, host, tls_cert, tls_key, tls_client_ca),
             database_url=database_url,
             proposal_seconds=proposal_seconds,
+            limits=CallLimits(calls_per_second=calls_per_second, streams=streams_per_user),
             engine=EngineSettings(
                 heartbeat_seconds=heartbeat_seconds,
                 lease_seconds=lease_seconds,

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from hippo_core.errors import InvalidStudy
 from hippo_server.audit import Audit
+from hippo_server.auth.limits import Door
 from hippo_server.auth.roles import Role
 from hippo_server.auth.tokens import TokenBook, read_or_make
 from hippo_server.databases import Database, EmbeddedDatabase, GivenDatabase
@@ -89,9 +90,12 @@ class Server:
             proposers=self.make_proposers(),
         )
         driver = self._driver
+        self._audit, door = Audit(lambda calls: driver.store.add_calls(calls)), Door(settings.limits)
+        self._auditing = asyncio.create_task(self._audit.keep_writing())
         # HTTP first: whoever waits for a slow start reads why at /readyz.
         self._http = HttpServer(
-            make_app(driver, certificates), None if certificates is None else certificates.context
+            make_app(driver, self._audit, door, certificates),
+            None if certificates is None else certificates.context,
         )
         http_port = await self._http.start(settings.host, settings.http_port)
         await driver.start()
@@ -100,15 +104,15 @@ class Server:
         await asyncio.to_thread(self._make_tokens, driver)
         logs = UserLogs(settings.lease_logs)
         bundles = Bundles(driver.storage, settings.folder / "uploads")
-        tokens, self._audit = Tokens(driver), Audit(driver.store.add_calls)
+        tokens = Tokens(driver)
         self._grpc = GrpcServer(
             driver,
             StudyService(driver, bundles, logs),
             WorkerService(driver, tokens, logs, driver.storage_address),
             AdminService(driver, tokens, await asyncio.to_thread(driver.store.version)),
             self._audit,
+            door,
         )
-        self._auditing = asyncio.create_task(self._audit.keep_writing())
         credentials = None if certificates is None else certificates.grpc_credentials()
         grpc_port = await self._grpc.start(settings.host, settings.grpc_port, credentials)
         self._following.append(asyncio.create_task(self._grpc.follow_health()))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hippo_core.engine.decision import EngineSettings
 from hippo_core.errors import InvalidStudy
+from hippo_server.auth.limits import CallLimits
 from hippo_server.tls import TlsFiles
 from hippo_wire.channel import is_loopback
 
@@ -31,6 +32,7 @@ class Settings:
         leader_lease_seconds: How long a leader that is not heard of is waited for.
         grace_seconds: How long calls may take that are being answered when the server is told to stop.
         tls: Its certificates; None: connections are not encrypted.
+        limits: What one caller may ask.
     """
 
     home: Path
@@ -45,6 +47,7 @@ class Settings:
     leader_lease_seconds: float = 15.0
     grace_seconds: float = 5.0
     tls: TlsFiles | None = None
+    limits: CallLimits = field(default_factory=CallLimits)
 
     def __post_init__(self) -> None:
         """Refuses to listen where anybody could read along."""

@@ -1,10 +1,10 @@
 """Channels to a server: the token, deadlines, retries and errors, so that no caller need think of them.
 
 Every call carries the bearer token. A unary call gets a deadline, ``CONTROL_SECONDS`` unless its caller
-gives another, and is tried again within it while the answer is UNAVAILABLE, after a random pause from zero to
-a bound that doubles (full jitter). That is safe for every method: reads change nothing, mutations carry a
-request id, log pieces an offset. An upload gets ``UPLOAD_SECONDS``; streams that the server sends have no
-deadline. Errors arrive as those of ``hippo_core.errors``.
+gives another, and is tried again within it: while the answer is UNAVAILABLE, after a random pause from zero to a bound
+that doubles (full jitter); where it is that the caller asks too often, after the time that the server names. That is
+safe for every method: reads change nothing, mutations carry a request id, log pieces an offset. An upload gets
+``UPLOAD_SECONDS``; streams that the server sends have no deadline. Errors arrive as those of ``hippo_core.errors``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any, Self, TypeVar
 
 import grpc
 
-from hippo_core.errors import HippoError, InvalidStudy, NotAllowed, Unavailable
+from hippo_core.errors import HippoError, InvalidStudy, NotAllowed, TooManyCalls, Unavailable
 from hippo_wire.errors import answered, from_rpc_error
 from hippo_wire.tls import Trust, diagnosis
 from hippo_wire.v1.admin_pb2_grpc import AdminServiceStub
@@ -174,9 +174,10 @@ class _Calls(
                 return call
             if not isinstance(error, grpc.RpcError):
                 raise error
-            if not _again(error) or time.monotonic() + pause >= deadline:
+            wait = _wait(error, pause)
+            if wait is None or time.monotonic() + wait >= deadline:
                 raise _explained(error, self._address, self._trust) from error
-            time.sleep(pause)
+            time.sleep(wait)
         raise AssertionError("pauses never end")
 
     def intercept_unary_stream(
@@ -253,9 +254,10 @@ class AsyncConnection:
             try:
                 return await method(request, timeout=left, metadata=self.metadata)
             except grpc.RpcError as error:
-                if not _again(error) or time.monotonic() + pause >= deadline:
+                wait = _wait(error, pause)
+                if wait is None or time.monotonic() + wait >= deadline:
                     raise await self._explained(error) from error
-            await asyncio.sleep(pause)
+            await asyncio.sleep(wait)
         raise AssertionError("pauses never end")
 
     async def stream(
@@ -319,9 +321,15 @@ def _explained(error: grpc.RpcError, address: str, trust: Trust | None) -> Hippo
     return found
 
 
-def _again(error: grpc.RpcError) -> bool:
+def _wait(error: grpc.RpcError, pause: float) -> float | None:
+    """Seconds to wait before a call is tried again that failed so; None: trying again does not help."""
     code = error.code() if isinstance(error, grpc.Call | grpc.aio.AioRpcError) else None
-    return code is grpc.StatusCode.UNAVAILABLE
+    if code is grpc.StatusCode.UNAVAILABLE:
+        return pause
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        found = from_rpc_error(error)
+        return found.retry_seconds + pause if isinstance(found, TooManyCalls) else None
+    return None
 
 
 __all__ = [

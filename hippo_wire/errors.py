@@ -1,8 +1,8 @@
 """Hippo's errors on the wire: a gRPC status with a ``google.rpc.ErrorInfo``, and back to the same error.
 
-The ``reason`` is the error's code, the ``domain`` is "hippo", the metadata hold the hint and the field. The
-metadata of a reply are limited by every HTTP/2 stack on the way, so that long texts are cut; nothing but
-words is lost.
+The ``reason`` is the error's code, the ``domain`` is "hippo", the metadata hold the hint, the field, and after how many
+seconds to ask again. The metadata of a reply are limited by every HTTP/2 stack on the way, so that long texts are cut;
+nothing but words is lost.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from hippo_core.errors import (
     NotAllowed,
     NotFound,
     Stale,
+    TooManyCalls,
     Unavailable,
 )
 
@@ -41,6 +42,7 @@ _STATUS: Mapping[str, grpc.StatusCode] = {
     NotAllowed.code: grpc.StatusCode.PERMISSION_DENIED,
     Stale.code: grpc.StatusCode.ABORTED,
     Unavailable.code: grpc.StatusCode.UNAVAILABLE,
+    TooManyCalls.code: grpc.StatusCode.RESOURCE_EXHAUSTED,
     InvariantViolated.code: grpc.StatusCode.INTERNAL,
 }
 _WITHOUT_REASON: Mapping[grpc.StatusCode, Callable[[str, str], HippoError]] = {
@@ -74,6 +76,8 @@ def to_wire(error: HippoError, *, unauthenticated: bool = False) -> WireError:
     if isinstance(error, InvalidStudy):
         metadata["field"] = _cut(error.field, LONGEST_FIELD)
         message = message.removeprefix(f"{error.field}: ")
+    if isinstance(error, TooManyCalls):
+        metadata["retry_seconds"] = f"{error.retry_seconds:.3f}"
     info = error_details_pb2.ErrorInfo(reason=error.code, domain=DOMAIN, metadata=metadata)
     number: int = code.value[0]
     status = status_pb2.Status(code=number, message=_cut(message, LONGEST_MESSAGE))
@@ -111,6 +115,8 @@ def from_rpc_error(error: grpc.RpcError, address: str = "") -> HippoError:
             return NotAllowed(message, hint)
         case Stale.code:
             return Stale(message, hint)
+        case TooManyCalls.code:
+            return TooManyCalls(message, float(info.metadata.get("retry_seconds", "0")), hint)
         case _ if code is grpc.StatusCode.UNAVAILABLE:
             return Unavailable(message, hint)
         case _:

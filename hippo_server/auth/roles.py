@@ -81,9 +81,6 @@ AUDITED = frozenset(
     if roles in (EDITORS, ADMINS, JOINERS) and "List" not in method
 )
 
-#: The one page of HTTP that shows data.
-METRICS_ROLES = EVERYBODY
-
 
 def least_words(allowed: frozenset[Role]) -> str:
     """Which role would do, in words."""

@@ -1,4 +1,4 @@
-"""The gate that every call passes: who asks, whether they may, with which deadline, and how errors leave.
+"""The gate that every call passes: who asks, how often, whether they may, with which deadline, and how errors leave.
 
 A method that the table of roles does not name is denied, so that a new one is closed until somebody decides.
 """
@@ -10,15 +10,17 @@ import contextlib
 import inspect
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextvars import ContextVar
 from typing import Any, NoReturn
 
 import grpc
+from google.protobuf.message import DecodeError, Message
 
-from hippo_core.errors import HippoError, InvalidStudy, NotAllowed
+from hippo_core.errors import HippoError, InvalidStudy, NotAllowed, TooManyCalls
 from hippo_server.audit import Audit
-from hippo_server.auth.roles import METHOD_ROLES, OPEN_METHODS, least_words
+from hippo_server.auth.limits import Door, stranger
+from hippo_server.auth.roles import METHOD_ROLES, OPEN_METHODS, Role, least_words
 from hippo_server.auth.tokens import Identity, Unauthenticated
 from hippo_server.driver import Driver
 from hippo_server.rpc.auditing import audited
@@ -32,6 +34,8 @@ LOOK_SECONDS = 2.0
 
 Handler = Any  # grpc.RpcMethodHandler, whose behaviours have no types
 Context = Any  # grpc.aio.ServicerContext; generated servicers expect a type of their own
+Behaviour = Callable[[Any, Context], Any]
+Parse = Callable[[bytes], Message]
 
 _caller: ContextVar[Identity | None] = ContextVar("caller", default=None)
 
@@ -46,15 +50,20 @@ def caller() -> Identity:
 class Gate(grpc.aio.ServerInterceptor):
     """Checks each call, and puts errors into the wire's form.
 
+    Who asks, and how often, is looked at before anything of a message is read; messages are parsed here, so that one
+    that is none is refused in words.
+
     Args:
         driver: Knows the tokens.
         audit: Hears of calls that change something, and of those that are refused.
+        door: Counts who asks how much.
     """
 
-    def __init__(self, driver: Driver, audit: Audit) -> None:
+    def __init__(self, driver: Driver, audit: Audit, door: Door) -> None:
         self._driver = driver
         self._metrics = driver.metrics
         self._audit = audit
+        self._door = door
 
     async def intercept_service(
         self,
@@ -63,62 +72,106 @@ class Gate(grpc.aio.ServerInterceptor):
     ) -> Handler:
         """Wraps a method's behaviour."""
         handler = await continuation(handler_call_details)
+        if handler is None:
+            return None
         method = handler_call_details.method
-        if handler is None or method in OPEN_METHODS:
-            return handler
+        who: Identity | None = None
+        if method not in OPEN_METHODS:
+            try:
+                who = self._identify(handler_call_details.invocation_metadata)
+            except Unauthenticated as error:
+                return self._refusing(method, error)
+        parse = handler.request_deserializer
         if handler.response_streaming:
             make = (
                 grpc.stream_stream_rpc_method_handler
                 if handler.request_streaming
                 else grpc.unary_stream_rpc_method_handler
             )
-            behaviour = self._streaming(method, handler.stream_stream or handler.unary_stream)
+            behaviour = self._streaming(method, who, parse, handler.stream_stream or handler.unary_stream)
         else:
             make = (
                 grpc.stream_unary_rpc_method_handler
                 if handler.request_streaming
                 else grpc.unary_unary_rpc_method_handler
             )
-            behaviour = self._unary(method, handler.stream_unary or handler.unary_unary)
-        return make(behaviour, handler.request_deserializer, handler.response_serializer)
+            behaviour = self._unary(method, who, parse, handler.stream_unary or handler.unary_unary)
+        return make(behaviour, None, handler.response_serializer)
 
-    def _unary(self, method: str, behaviour: Callable[..., Any]) -> Callable[..., Any]:
-        async def answer(request: Any, context: Context) -> Any:
-            began = time.perf_counter()
+    def _refusing(self, method: str, error: Unauthenticated) -> Handler:
+        """Refuses a stranger. A stream's behaviour, whatever the method is, since of streams nothing is read ahead."""
+
+        async def refuse(requests: object, context: Context) -> None:
+            found: HippoError = error
             try:
-                self._admit(method, context)
-                if context.time_remaining() is None:
-                    raise InvalidStudy("deadline", "the call has none", "Give each call a timeout.")
-                response = await behaviour(request, context)
+                self._door.call(stranger(context.peer()))
+            except TooManyCalls as too_many:
+                found = too_many
+            await self._refuse(method, None, context, found, None, None)
+
+        return grpc.stream_stream_rpc_method_handler(refuse)
+
+    def _unary(self, method: str, who: Identity | None, parse: Parse, behaviour: Behaviour) -> Behaviour:
+        async def answer(raw: Any, context: Context) -> Any:
+            began = time.perf_counter()
+            request = None
+            try:
+                with self._admitted(who, context, streams=not isinstance(raw, bytes)):
+                    request = _parsed(parse, raw)
+                    self._require_role(method, who)
+                    if who is not None and context.time_remaining() is None:
+                        raise InvalidStudy("deadline", "the call has none", "Give each call a timeout.")
+                    response = await behaviour(_required(request), context)
             except Exception as error:  # noqa: BLE001 - every error is put into words for the caller
-                await self._refuse(method, context, error, time.perf_counter() - began, request)
+                await self._refuse(method, who, context, error, time.perf_counter() - began, request)
             self._metrics.call(method, "OK", time.perf_counter() - began)
-            self._write_down(method, context, request, "OK")
+            self._write_down(method, who, context, request, "OK")
             return response
 
         return answer
 
-    def _streaming(self, method: str, behaviour: Callable[..., Any]) -> Callable[..., Any]:
-        async def answer(request: Any, context: Context) -> AsyncIterator[Any]:
+    def _streaming(self, method: str, who: Identity | None, parse: Parse, behaviour: Behaviour) -> Behaviour:
+        async def answer(raw: Any, context: Context) -> AsyncIterator[Any]:
+            request = None
             try:
-                self._admit(method, context)
-                async with self._while_known(context):
-                    responses = behaviour(request, context)
-                    try:
-                        async for response in responses:
-                            yield response
-                    finally:
-                        if inspect.isasyncgen(responses):
-                            await responses.aclose()
+                with self._admitted(who, context, streams=True):
+                    request = _parsed(parse, raw)
+                    self._require_role(method, who)
+                    async with self._while_known(who, context):
+                        responses = behaviour(_required(request), context)
+                        if inspect.iscoroutine(responses):
+                            await responses  # gRPC's own services write to the context
+                            return
+                        try:
+                            async for response in responses:
+                                yield response
+                        finally:
+                            if inspect.isasyncgen(responses):
+                                await responses.aclose()
             except Exception as error:  # noqa: BLE001 - every error is put into words for the caller
-                await self._refuse(method, context, error, None, request)
+                await self._refuse(method, who, context, error, None, request)
             self._metrics.call(method, "OK", None)
 
         return answer
 
+    @contextlib.contextmanager
+    def _admitted(self, who: Identity | None, context: Context, *, streams: bool) -> Iterator[None]:
+        """Counts a call, and a stream for as long as it is open. Workers are not counted."""
+        _caller.set(who)
+        if who is not None and who.role is Role.WORKER:
+            yield
+            return
+        counted = stranger(context.peer()) if who is None else f"token {who.user}"
+        self._door.call(counted)
+        with self._door.stream(counted) if streams else contextlib.nullcontext():
+            yield
+
     @contextlib.asynccontextmanager
-    async def _while_known(self, context: Context) -> AsyncIterator[None]:
+    async def _while_known(self, who: Identity | None, context: Context) -> AsyncIterator[None]:
         """Ends a stream whose token is no longer valid."""
+        if who is None:
+            yield
+            return
         answering = asyncio.current_task()
         assert answering is not None
         refused: list[Unauthenticated] = []
@@ -127,7 +180,7 @@ class Gate(grpc.aio.ServerInterceptor):
             while not refused:
                 await asyncio.sleep(LOOK_SECONDS)
                 try:
-                    self._identify(context)
+                    self._identify(context.invocation_metadata())
                 except Unauthenticated as error:
                     refused.append(error)
             answering.cancel()
@@ -143,29 +196,36 @@ class Gate(grpc.aio.ServerInterceptor):
         finally:
             looking.cancel()
 
-    def _identify(self, context: Context) -> Identity:
-        metadata = dict(context.invocation_metadata() or ())
-        return self._driver.tokens.identify(metadata.get("authorization"))
+    def _identify(self, metadata: Sequence[tuple[str, str | bytes]] | None) -> Identity:
+        values = [value for key, value in metadata or () if key == "authorization"]
+        if len(values) != 1 or not isinstance(values[0], str):
+            raise Unauthenticated
+        return self._driver.tokens.identify(values[0])
 
-    def _admit(self, method: str, context: Context) -> None:
-        _caller.set(None)
-        identity = self._identify(context)
-        _caller.set(identity)
+    def _require_role(self, method: str, who: Identity | None) -> None:
         allowed = METHOD_ROLES.get(method, frozenset())
-        if identity.role not in allowed:
+        if who is not None and who.role not in allowed:
             raise NotAllowed(
                 f"{method.rpartition('/')[2]} needs the role {least_words(allowed)};"
-                f" '{identity.user}' is {identity.role.value}.",
+                f" '{who.user}' is {who.role.value}.",
                 "Use another token.",
             )
 
-    def _write_down(self, method: str, context: Context, request: Any, result: str) -> None:
-        call = audited(method, context.peer(), _caller.get(), request, result)
+    def _write_down(
+        self, method: str, who: Identity | None, context: Context, request: object, result: str
+    ) -> None:
+        call = audited(method, context.peer(), who, request, result)
         if call is not None:
             self._audit.note(call)
 
     async def _refuse(
-        self, method: str, context: Context, error: Exception, seconds: float | None, request: Any
+        self,
+        method: str,
+        who: Identity | None,
+        context: Context,
+        error: Exception,
+        seconds: float | None,
+        request: object,
     ) -> NoReturn:
         if isinstance(error, grpc.aio.AbortError):
             raise error
@@ -173,8 +233,31 @@ class Gate(grpc.aio.ServerInterceptor):
             log.error("call_failed method=%s", method, exc_info=error)
             error = HippoError("the server failed at this call.", "Its log says more.")
         unknown = isinstance(error, Unauthenticated)
-        self._write_down(method, context, request, UNAUTHENTICATED if unknown else error.code)
+        self._write_down(method, who, context, request, UNAUTHENTICATED if unknown else error.code)
         wire = to_wire(error, unauthenticated=unknown)
         self._metrics.call(method, wire.code.name, seconds)
         await context.abort(wire.code, wire.details, wire.metadata)
         raise AssertionError("abort raises")
+
+
+def _parsed(parse: Parse, raw: Any) -> Any:
+    """A message, or the iterator of those that are streamed; None: the bytes are no message."""
+    if isinstance(raw, bytes):
+        try:
+            return parse(raw)
+        except DecodeError:
+            return None
+    return _each_parsed(parse, raw)
+
+
+async def _each_parsed(parse: Parse, raws: AsyncIterator[bytes]) -> AsyncIterator[Message]:
+    async for raw in raws:
+        yield _required(_parsed(parse, raw))
+
+
+def _required(request: Any) -> Any:
+    if request is None:
+        raise InvalidStudy(
+            "request", "its bytes are no message of this call", "Install the same version on both sides."
+        )
+    return request

@@ -10,6 +10,7 @@ from grpc_reflection.v1alpha._async import ReflectionServicer
 
 from hippo_core.errors import Conflict
 from hippo_server.audit import Audit
+from hippo_server.auth.limits import Door
 from hippo_server.driver import Driver
 from hippo_server.rpc.admin import AdminService
 from hippo_server.rpc.gate import Gate
@@ -23,10 +24,14 @@ SERVICES = (
     worker_pb2.DESCRIPTOR.services_by_name["WorkerService"].full_name,
     admin_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name,
 )
+LARGEST_HEADERS_BYTES = 16 << 10
 OPTIONS = (
     ("grpc.so_reuseport", 0),  # a second server on the port is an error, not a lottery
     ("grpc.max_receive_message_length", LARGEST_MESSAGE_BYTES),
     ("grpc.max_send_message_length", LARGEST_MESSAGE_BYTES),
+    ("grpc.max_metadata_size", LARGEST_HEADERS_BYTES),
+    ("grpc.absolute_max_metadata_size", LARGEST_HEADERS_BYTES),
+    ("grpc.server_handshake_timeout_ms", 10_000),
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
@@ -43,6 +48,7 @@ class GrpcServer:
         workers: The service for workers.
         admin: The service for administrators.
         audit: Hears of calls that change something, and of those that are refused.
+        door: Counts who asks how much.
     """
 
     def __init__(
@@ -52,11 +58,12 @@ class GrpcServer:
         workers: WorkerService,
         admin: AdminService,
         audit: Audit,
+        door: Door,
     ) -> None:
         self._driver = driver
         self._health = HealthServicer()
         self._server = grpc.aio.server(
-            interceptors=(Gate(driver, audit),), options=OPTIONS, maximum_concurrent_rpcs=2000
+            interceptors=(Gate(driver, audit, door),), options=OPTIONS, maximum_concurrent_rpcs=2000
         )
         study_pb2_grpc.add_StudyServiceServicer_to_server(studies, self._server)
         worker_pb2_grpc.add_WorkerServiceServicer_to_server(workers, self._server)

@@ -7,12 +7,19 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from hippo_core.errors import Conflict
+from hippo_server.web.gate import HEADERS
+
+HEAD_SECONDS = 10.0
+MOST_CONNECTIONS = 500
+LARGEST_HEAD_BYTES = 16 << 10
 
 
 class _Uvicorn(uvicorn.Server):
@@ -20,6 +27,51 @@ class _Uvicorn(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Leaves signals to the process, which stops everything in order."""
         yield
+
+
+class _Protocol(H11Protocol):
+    """HTTP on one connection, which has so many seconds to bring a request's head to its end."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._late: asyncio.TimerHandle | None = None
+        if len(self.connections) > MOST_CONNECTIONS:
+            self._answer_and_close(503, b"too many connections\n")
+        else:
+            self._expect_head()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._expect_nothing()
+        elif self._late is None:
+            self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._expect_nothing()
+        super().connection_lost(exc)
+
+    def send_400_response(self, msg: str) -> None:
+        self._answer_and_close(400, b"this is no HTTP request that can be answered\n")
+
+    def _expect_head(self) -> None:
+        self._late = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
+
+    def _expect_nothing(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+    def _answer_and_close(self, status: int, words: bytes) -> None:
+        head = {
+            **HEADERS,
+            "Content-Type": "text/plain",
+            "Content-Length": str(len(words)),
+            "Connection": "close",
+        }
+        lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *(f"{key}: {head[key]}" for key in head)]
+        self.transport.write("\r\n".join([*lines, "", ""]).encode("ascii") + words)
+        self.transport.close()
 
 
 class _Config(uvicorn.Config):
@@ -53,8 +105,8 @@ class HttpServer:
             ws="none",
             timeout_keep_alive=5,
             timeout_graceful_shutdown=2,
-            h11_max_incomplete_event_size=16 << 10,
-            limit_concurrency=200,
+            http=_Protocol,
+            h11_max_incomplete_event_size=LARGEST_HEAD_BYTES,
         )
         self._server = _Uvicorn(config)
         self._task: asyncio.Task[None] | None = None

@@ -13,6 +13,7 @@ import pytest
 
 from hippo_core.engine.decision import EngineSettings
 from hippo_core.study import StudySpec
+from hippo_server.auth.limits import CallLimits
 from hippo_server.proposals.processes import Proposers
 from hippo_server.server import Server
 from hippo_server.settings import Settings
@@ -27,6 +28,7 @@ from tests.studies import grid
 
 ARCHIVE = b"an archive of code"
 BUNDLE = blake3.blake3(ARCHIVE).hexdigest()
+UNLIMITED = CallLimits(calls_per_second=1e6, burst=1_000_000, streams=10_000)
 SETTINGS = EngineSettings(heartbeat_seconds=0.1, lease_seconds=30.0, orphan_seconds=5.0)
 
 
@@ -64,6 +66,7 @@ class RunningServer:
         leader_lease_seconds: How long its lead lasts without a renewal.
         grpc_port: Where it listens; 0: any free port.
         tls: Its certificates; None: nothing is encrypted.
+        limits: What one caller may ask; by default more than any test does.
     """
 
     def __init__(
@@ -76,9 +79,11 @@ class RunningServer:
         leader_lease_seconds: float = 10.0,
         make_proposers: Callable[[Settings], Proposers] | None = None,
         tls: TlsFiles | None = None,
+        limits: CallLimits = UNLIMITED,
     ) -> None:
         self.settings = Settings(
             tls=tls,
+            limits=limits,
             home=home,
             storage=str(home / "storage"),
             grpc_port=grpc_port,

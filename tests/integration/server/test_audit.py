@@ -56,7 +56,7 @@ def test_what_was_refused_is_there_with_whoever_asked(server, client):
         server.connect("hippo_wrong").studies.ListStudies(study_pb2.ListStudiesRequest())
     assert shown(calls(client, 4, denied=True)) == [
         ("viewer", "StopStudy", "study", "NOT_ALLOWED"),
-        ("", "StopStudy", "study", "UNAUTHENTICATED"),
+        ("", "StopStudy", "", "UNAUTHENTICATED"),
         ("worker", "StopStudy", "study", "NOT_ALLOWED"),
         ("", "ListStudies", "", "UNAUTHENTICATED"),
     ]

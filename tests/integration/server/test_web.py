@@ -2,56 +2,118 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import threading
 
 import httpx
 import pytest
 
 from hippo_core.errors import Unavailable
-from hippo_server.web.app import ROUTE_ROLES
+from hippo_server.web.app import make_pages
+from hippo_server.web.gate import HEADERS
+from hippo_wire.v1 import admin_pb2
 from tests.integration.server.conftest import submit
 from tests.integration.server.test_work import ended
 from tests.integration.server.worker import Worker, working
 from tests.waiting import until
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-ROLES = ("viewer", "editor", "admin", "worker")
-PATHS = ("/livez", "/readyz", "/metrics", "/", "/api", "/docs", "/metrics/", "//metrics", "/%2e%2e/livez")
+ROLES = ("viewer", "editor", "admin", "worker", "join")
+EVERYBODY = {"viewer", "editor", "admin", "worker"}
+#: Path and method to those who are let in; None: also strangers. HEAD goes with GET. What is not here does not exist.
+EXPECTED = {("/livez", "GET"): None, ("/readyz", "GET"): None, ("/metrics", "GET"): EVERYBODY}
+ELSEWHERE = ("/", "/api", "/docs", "/metrics/", "//metrics", "/%2e%2e/livez", "/METRICS")
 
 
 def expected(path, method, role):
-    if path not in {"/livez", "/readyz", "/metrics"}:
+    if path in ELSEWHERE:
         return 404
-    if method not in {"GET", "HEAD"}:
+    roles = EXPECTED.get((path, "GET" if method == "HEAD" else method), "none")
+    if roles == "none":
         return 405
-    if path == "/metrics" and role not in ROLES:
-        return 401
-    return 200
+    if roles is None or role in roles:
+        return 200
+    return 403 if role in ROLES else 401
+
+
+def test_the_table_names_exactly_the_pages_that_exist(server):
+    """S01. A new page has to be put into this table too."""
+    pages = make_pages(server.server.driver)
+    assert {(page.path, method): page.roles[method] for page in pages for method in page.roles} == EXPECTED
 
 
 def test_every_route_lets_in_those_of_the_table_and_nobody_else(server):
-    """S01. A new route has to be put into this table too."""
-    assert ROUTE_ROLES.keys() == {"/livez", "/readyz", "/metrics"}
+    """S01. Every path times every method times every token."""
     tokens = {role: server.token(role) for role in ROLES} | {"none": None, "wrong": "hippo_wrong"}
     server.new_token("last", "viewer")  # the server's book is as the database is
     with httpx.Client(base_url=server.url) as http:
-        for path in PATHS:
+        for path in (*dict.fromkeys(path for path, _ in EXPECTED), *ELSEWHERE):
             for method in METHODS:
                 for role, token in tokens.items():
                     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
                     answer = http.request(method, path, headers=headers)
                     assert answer.status_code == expected(path, method, role), (path, method, role)
-                    assert "default-src 'none'" in answer.headers["content-security-policy"]
-                    assert answer.headers["x-content-type-options"] == "nosniff"
+                    for name, value in HEADERS.items():
+                        assert answer.headers[name] == value, (path, method, role)
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.test", "127.0.0.1.evil.test", "localhost.evil.test:80", "[::2]:1", ""]
+    "host",
+    [
+        "evil.test",
+        "127.0.0.1.evil.test",
+        "localhost.evil.test:80",
+        "evil.test#localhost",
+        "[::2]:1",
+        "0.0.0.0",
+    ],
 )
 def test_a_foreign_host_is_refused(server, host):
     """S03. A browser that was tricked into asking sends the name that it was tricked with."""
-    for path in PATHS:
+    for path in ("/livez", "/metrics", "/"):
         assert httpx.get(server.url + path, headers={"Host": host}).status_code == 421
+
+
+@pytest.mark.parametrize("hosts", [[], [""], ["localhost", "localhost"], ["localhost", "evil.test"]])
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_a_request_names_one_host(server, hosts, version):
+    """S03. None, an empty one, and two are refused, though one of them be right."""
+    lines = [f"GET /livez HTTP/{version}", *(f"Host: {host}" for host in hosts), "Connection: close", "", ""]
+    answer = spoken(server, "\r\n".join(lines).encode())
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"content-security-policy: default-src 'none'" in answer.lower()
+
+
+def spoken(server, data: bytes) -> bytes:
+    """What the server says to these bytes until it closes the connection."""
+    host, port = server.server.http_address.rsplit(":", 1)
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
+        connection.sendall(data)
+        answer = b""
+        while piece := connection.recv(65536):
+            answer += piece
+    return answer
+
+
+def test_what_is_no_http_and_heads_that_are_too_large_are_refused(server):
+    """B26. The connection is closed, and the server goes on."""
+    large = b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * (1 << 20)
+    for data in (b"nonsense\r\n\r\n", b"\x16\x03\x01" * 100 + b"\r\n\r\n"):
+        assert spoken(server, data).startswith(b"HTTP/1.1 400 ")
+    with contextlib.suppress(ConnectionError):  # it is closed while the rest is on its way
+        assert spoken(server, large).startswith(b"HTTP/1.1 400 ")
+    assert httpx.get(server.url + "/livez").status_code == 200
+
+
+def test_a_refusal_for_who_asked_is_in_the_audit_log(server, client):
+    join = {"Authorization": f"Bearer {server.token('join')}"}
+    assert httpx.get(server.url + "/metrics", headers=join).status_code == 403
+    assert httpx.get(server.url + "/metrics").status_code == 401
+    request = admin_pb2.ListCallsRequest(denied=True)
+    until(lambda: len(client.admin.ListCalls(request).calls) == 2, "both refusals")
+    found = [(each.actor, each.method, each.result) for each in client.admin.ListCalls(request).calls]
+    assert found == [("", "GET /metrics", "UNAUTHENTICATED"), ("join", "GET /metrics", "NOT_ALLOWED")]
 
 
 @pytest.mark.parametrize("host", ["localhost", "localhost:1234", "127.0.0.1:80", "[::1]:80"])

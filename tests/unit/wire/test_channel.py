@@ -10,7 +10,7 @@ from itertools import islice
 import grpc
 import pytest
 
-from hippo_core.errors import Conflict, InvalidStudy, NotAllowed, NotFound, Unavailable
+from hippo_core.errors import Conflict, InvalidStudy, NotAllowed, NotFound, TooManyCalls, Unavailable
 from hippo_wire.channel import AsyncConnection, Connection, check_address, pauses, pieces
 from hippo_wire.errors import to_wire
 from hippo_wire.v1 import admin_pb2, study_pb2, worker_pb2
@@ -96,6 +96,18 @@ def test_unavailable_is_tried_again(script, connection):
     assert all(seconds <= 5.1 for _, _, seconds in script.calls)
 
 
+def test_who_asks_too_often_waits_as_it_is_told(script, connection):
+    script.refusals = [TooManyCalls("more than 50 calls a second.", 0.2)]
+    began = time.monotonic()
+    connection.admin.GetServer(admin_pb2.GetServerRequest())
+    assert len(script.calls) == 2
+    assert time.monotonic() - began >= 0.2
+    script.refusals = [TooManyCalls("more than 50 calls a second.", 60.0)]
+    with pytest.raises(TooManyCalls):
+        connection.admin.GetServer(admin_pb2.GetServerRequest(), timeout=1.0)
+    assert len(script.calls) == 3
+
+
 @pytest.mark.parametrize("error", [Conflict("no"), NotFound("no"), InvalidStudy("x", "no")])
 def test_nothing_else_is_tried_again(script, connection, error):
     script.refusals = [error]
@@ -133,7 +145,7 @@ def test_the_same_for_asyncio(script, address):
     async def talk() -> worker_pb2.WorkResponse:
         connection = AsyncConnection(address, "secret")
         try:
-            script.refusals = [Unavailable("busy")]
+            script.refusals = [Unavailable("busy"), TooManyCalls("more than 50 calls a second.", 0.01)]
             await connection.call(connection.admin.GetServer, admin_pb2.GetServerRequest())
             script.refusals = [Conflict("no")]
             with pytest.raises(Conflict):
@@ -151,7 +163,7 @@ def test_the_same_for_asyncio(script, address):
         yield worker_pb2.WorkRequest()
 
     assert asyncio.run(talk()) == worker_pb2.WorkResponse()
-    assert [name for name, _, _ in script.calls] == ["GetServer", "GetServer", "GetServer", "Work"]
+    assert [name for name, _, _ in script.calls] == ["GetServer"] * 4 + ["Work"]
     assert {metadata["authorization"] for _, metadata, _ in script.calls} == {"Bearer secret"}
 
 

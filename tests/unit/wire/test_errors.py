@@ -18,6 +18,7 @@ from hippo_core.errors import (
     NotAllowed,
     NotFound,
     Stale,
+    TooManyCalls,
     Unavailable,
 )
 from hippo_storage.errors import CheckpointCorrupt, StorageError
@@ -85,6 +86,13 @@ def test_an_invalid_study_keeps_its_field(travel, field, message, hint):
     assert code is grpc.StatusCode.INVALID_ARGUMENT
     assert isinstance(arrived, InvalidStudy)
     assert (arrived.field, arrived.message, arrived.hint) == (field, f"{field}: {message}", hint)
+
+
+def test_who_asks_too_often_is_told_for_how_long(travel):
+    code, arrived = travel(TooManyCalls("more than 50 calls a second.", 0.25, "Ask again."))
+    assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert isinstance(arrived, TooManyCalls)
+    assert (arrived.retry_seconds, arrived.hint, arrived.retryable) == (0.25, "Ask again.", True)
 
 
 def test_a_defect_keeps_its_story(travel):

@@ -1,0 +1,264 @@
+"""The gate that every HTTP request passes: for which host, from whose page, who asks, how often, whether they may.
+
+Nothing passes by default: a path without a page, or a method that a page does not name, does not exist. A page that
+shows data needs a bearer token, also on loopback, since a browser reaches that too:
+
+- ``Host`` must be one name of this server's. A browser that was tricked into asking (DNS rebinding) sends another.
+- ``Origin`` and ``Sec-Fetch-Site`` must be this server's own wherever a request changes something, and on streams,
+  which browsers open to any host without asking first. Which methods are safe is a list of two, not a list of the
+  others.
+
+Every answer carries the headers that keep browsers from making more of it than what it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import math
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Match, Route
+from starlette.types import Message, Receive, Scope, Send
+
+from hippo_core.errors import HippoError, NotAllowed, TooManyCalls
+from hippo_server.audit import Audit, cut
+from hippo_server.auth.limits import Door, stranger
+from hippo_server.auth.roles import Role, least_words
+from hippo_server.auth.tokens import Identity, TokenBook, Unauthenticated
+from hippo_server.store.audit import UNAUTHENTICATED, Call
+from hippo_server.tls import Certificates
+from hippo_wire.channel import is_loopback
+
+log = logging.getLogger(__name__)
+
+SAFE_METHODS = ("GET", "HEAD")
+LARGEST_BODY_BYTES = 1 << 20
+HEADERS: Mapping[str, str] = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+"""What every answer carries, unless its page says otherwise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """A path, and who may do what there.
+
+    Attributes:
+        path: As Starlette writes it: ``/studies/{name}``.
+        roles: For each method the roles that it lets in; None: everybody. HEAD goes with GET.
+        answer: Answers.
+        streams: Whether an answer goes on for as long as the caller listens.
+    """
+
+    path: str
+    roles: Mapping[str, frozenset[Role] | None]
+    answer: Callable[[Request], Awaitable[Response]]
+    streams: bool = False
+
+    def allowed(self, method: str) -> frozenset[Role] | None:
+        """The roles that a method lets in; None: everybody.
+
+        Raises:
+            KeyError: The page has no such method.
+        """
+        return self.roles["GET" if method == "HEAD" else method]
+
+
+class _Refused(Exception):
+    def __init__(self, status: int, error: HippoError, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(status)
+        self.status = status
+        self.error = error
+        self.headers = headers or {}
+
+
+class Gate:
+    """Pages, behind the gate.
+
+    Args:
+        pages: All there are.
+        tokens: The tokens that are known now.
+        door: Counts who asks how much.
+        audit: Hears of requests that are refused for who asked.
+        certificates: For whose names the server may be asked, beside this machine's own; None: for none.
+    """
+
+    def __init__(
+        self,
+        pages: Sequence[Page],
+        *,
+        tokens: Callable[[], TokenBook],
+        door: Door,
+        audit: Audit,
+        certificates: Certificates | None,
+    ) -> None:
+        self._pages = [(page, Route(page.path, page.answer, methods=list(page.roles))) for page in pages]
+        self._tokens = tokens
+        self._door = door
+        self._audit = audit
+        self._certificates = certificates
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers, or refuses."""
+        if scope["type"] != "http":
+            return
+        answering = _Answering(receive, send)
+        try:
+            await self._admit(scope, answering)
+        except _Refused as refused:
+            answer = _words(refused)
+        except Exception as error:
+            log.error("page_failed path=%s", cut(scope["path"]), exc_info=error)
+            failed = HippoError("the server failed at this request.", "Its log says more.")
+            answer = _words(_Refused(500, failed))
+        else:
+            return
+        if not answering.begun:
+            await answer(scope, receive, answering.send)
+
+    async def _admit(self, scope: Scope, answering: _Answering) -> None:
+        headers, method = Headers(scope=scope), scope["method"]
+        host = self._checked_host(headers)
+        page, route = self._found(scope)
+        if method not in SAFE_METHODS or (page is not None and page.streams):
+            _check_origin(headers, f"{scope['scheme']}://{host}")
+        who = self._identified(headers)
+        caller = stranger(_peer(scope)) if who is None else f"token {who.user}"
+        try:
+            self._door.call(caller)
+            if page is None or route is None:
+                raise _Refused(404, HippoError("there is no such page."))
+            self._require(scope, page, method, who)
+            with self._door.stream(caller) if page.streams else contextlib.nullcontext():
+                await route.handle(scope, answering.receive, answering.send)
+        except TooManyCalls as error:
+            raise _Refused(429, error, {"Retry-After": str(math.ceil(error.retry_seconds))}) from error
+
+    def _found(self, scope: Scope) -> tuple[Page, Route] | tuple[None, None]:
+        """The page of a path, whose parts the scope gets."""
+        for page, route in self._pages:
+            match, parts = route.matches(scope)
+            if match is not Match.NONE:
+                scope.update(parts)
+                return page, route
+        return None, None
+
+    def _checked_host(self, headers: Headers) -> str:
+        hosts = headers.getlist("host")
+        if len(hosts) != 1 or not hosts[0]:
+            raise _Refused(400, HippoError("a request names one host."))
+        name = _name(hosts[0]).lower()
+        names = () if self._certificates is None else self._certificates.names
+        if not (is_loopback(name) or name in names or f"*.{name.partition('.')[2]}" in names):
+            raise _Refused(421, HippoError("this server is asked for by another name."))
+        return hosts[0].lower()
+
+    def _identified(self, headers: Headers) -> Identity | None:
+        given = headers.getlist("authorization")
+        try:
+            return self._tokens().identify(given[0]) if len(given) == 1 else None
+        except Unauthenticated:
+            return None
+
+    def _require(self, scope: Scope, page: Page, method: str, who: Identity | None) -> None:
+        try:
+            allowed = page.allowed(method)
+        except KeyError:
+            methods = {*page.roles, *(("HEAD",) if "GET" in page.roles else ())}
+            error = HippoError(f"the page has no {cut(method)}.")
+            raise _Refused(405, error, {"Allow": ", ".join(sorted(methods))}) from None
+        if allowed is None or (who is not None and who.role in allowed):
+            return
+        error = (
+            Unauthenticated()
+            if who is None
+            else NotAllowed(f"this page needs the role {least_words(allowed)}.", "Use another token.")
+        )
+        self._write_down(scope, page, method, who)
+        if who is None:
+            raise _Refused(401, error, {"WWW-Authenticate": "Bearer"})
+        raise _Refused(403, error)
+
+    def _write_down(self, scope: Scope, page: Page, method: str, who: Identity | None) -> None:
+        self._audit.note(
+            Call(
+                at=datetime.now(UTC),
+                actor="" if who is None else who.user,
+                role="" if who is None else who.role.value,
+                project="" if who is None else who.project,
+                peer=cut(_peer(scope)),
+                method=cut(f"{method} {page.path}"),
+                subject="",
+                request_id="",
+                digest="",
+                result=UNAUTHENTICATED if who is None else NotAllowed.code,
+            )
+        )
+
+
+class _Answering:
+    """One answer: its headers are completed, and no more of the request is read than is allowed."""
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive = receive
+        self._send = send
+        self._size_bytes = 0
+        self.begun = False
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self._size_bytes += len(message.get("body", b""))
+        if self._size_bytes > LARGEST_BODY_BYTES:
+            error = HippoError(f"a request has at most {LARGEST_BODY_BYTES >> 20} MiB.")
+            raise _Refused(413, error, {"Connection": "close"})
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.begun = True
+            message.setdefault("headers", [])
+            headers = MutableHeaders(scope=message)
+            for name, value in HEADERS.items():
+                headers.setdefault(name, value)
+        await self._send(message)
+
+
+def _check_origin(headers: Headers, own: str) -> None:
+    sites, origins = headers.getlist("sec-fetch-site"), headers.getlist("origin")
+    same_site = all(site in ("same-origin", "none") for site in sites)
+    if not same_site or any(origin.lower() != own for origin in origins):
+        raise _Refused(403, NotAllowed("this request comes from another site's page."))
+
+
+def _name(host: str) -> str:
+    """A host header's name, without the port."""
+    if host.startswith("["):
+        return host.partition("]")[0].removeprefix("[")
+    return host.partition(":")[0]
+
+
+def _peer(scope: Scope) -> str:
+    """Where a request comes from, as gRPC writes it."""
+    host, port = scope.get("client") or ("", 0)
+    return f"ipv6:[{host}]:{port}" if ":" in host else f"ipv4:{host}:{port}"
+
+
+def _words(refused: _Refused) -> Response:
+    error = refused.error
+    return Response(
+        json.dumps({"error": {"code": error.code, "message": error.message, "hint": error.hint}}),
+        status_code=refused.status,
+        media_type=JSONResponse.media_type,
+        headers=dict(refused.headers),
+    )
