@@ -4,7 +4,8 @@ Publishing, in this order, each line durable before the next:
 
 1. every file gets a second name in ``temporary/<unique>/`` (a hard link), or is copied where that is impossible
 2. each file is fsynced, then that folder
-3. the folder is renamed to its final name, and the final name's folder is fsynced
+3. the folder is renamed to its final name, and every folder above it, up to the storage's own, is fsynced: one that
+   was there already may have been made a moment ago, by a writer whose own fsync is still to come, or never comes
 4. the manifest is written in the folder under another name, fsynced, renamed, and the folder fsynced
 
 Whatever dies between, the checkpoint has a manifest only if all it names is whole and durable, and the
@@ -69,6 +70,8 @@ class LocalStorage(Storage):
         with in_words(f"making {root}"):
             make_folders(self._files, self._temporary)
             make_folders(self._files, root / "bundles")
+            for folder in (root, root.parent):  # whoever made them may have died before its fsync
+                self._files.sync_folder(folder)
 
     def publish(
         self, folder: Path, location: CheckpointLocation, about: Mapping[str, Any], *, keep: bool = False
@@ -243,8 +246,9 @@ class LocalStorage(Storage):
             self.hook("folder synced")
             self._rename_into_place(temporary, final)
             self.hook("folder renamed")
-            self._files.sync_folder(final.parent)
-            self.hook("parent synced")
+            for parent in self._above(final):
+                self._files.sync_folder(parent)
+            self.hook("parents synced")
         except BaseException:
             self._files.remove_tree(temporary)
             self._files.remove_tree(final)
@@ -287,6 +291,13 @@ class LocalStorage(Storage):
                 if attempt == _ATTEMPTS:
                     raise
             else:
+                return
+
+    def _above(self, folder: Path) -> Iterator[Path]:
+        """The folders above one, up to the storage's own."""
+        for parent in folder.parents:
+            yield parent
+            if parent == self.root:
                 return
 
     def _fetch_file(self, location: CheckpointLocation, name: str, entry: FileEntry, folder: Path) -> None:

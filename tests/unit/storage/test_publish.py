@@ -22,7 +22,7 @@ EARLIER_FILES = {"state.msgpack": b"earlier", "tensors.safetensors": b"weights" 
 
 POINTS = [
     "file state.msgpack", "file synced state.msgpack", "file tensors.safetensors",
-    "file synced tensors.safetensors", "folder synced", "folder renamed", "parent synced", "manifest written",
+    "file synced tensors.safetensors", "folder synced", "folder renamed", "parents synced", "manifest written",
     "manifest synced", "manifest renamed", "manifest durable", "done",
 ]  # fmt: skip
 
@@ -210,13 +210,31 @@ def test_the_order_of_fsyncs(tmp_path: Path) -> None:
         ("sync_folder", temporary),
         *parents,
         ("rename", final),
-        ("sync_folder", final.parent),
+        *(("sync_folder", folder.parent) for folder in [final, *reversed(fresh)]),
         ("write", final / ".manifest.json"),
         ("sync", final / ".manifest.json"),
         ("rename", final / "manifest.json"),
         ("sync_folder", final),
         ("remove_tree", tmp_path / "spool"),
     ]
+
+
+def test_a_folder_that_another_writer_has_just_made_is_made_durable_by_who_publishes_in_it(
+    tmp_path: Path,
+) -> None:
+    """1. A writer makes the folders above its checkpoint, and dies before their fsync. 2. Another publishes there.
+    3. The power is lost: what the second was answered is there."""
+    earlier = spool(tmp_path / "earlier", EARLIER_FILES)
+    files = PowerLossFiles(tmp_path)
+    storage = LocalStorage(tmp_path / "storage", files)
+    above = (tmp_path / "storage" / LOCATION.path).parent
+    for folder in [*reversed(list(above.parents)[:3]), above]:
+        if not folder.exists():
+            files.make_folder(folder)
+    storage.publish(earlier, EARLIER, {}, keep=True)
+    for disk in files.after_power_loss():
+        for name, data in EARLIER_FILES.items():
+            assert disk.get(f"storage/{EARLIER.path}/{name}") == data
 
 
 def test_moving_takes_no_second_copy_of_the_bytes(tmp_path: Path) -> None:
