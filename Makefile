@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 PACKAGES := hippo_core hippo_wire hippo_storage hippo_server hippo_worker hippo_client migrations
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types imports proto-lint unit bench bench-search format clean
+.PHONY: help install demo test lint types imports proto-lint unit soak bench bench-search format clean
 
 help: ## Say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,10 @@ proto-lint: $(INSTALLED) ## The wire contract's style
 
 unit: $(INSTALLED) ## All tests, without the linters
 	$(BIN)/pytest -n 2 --dist loadfile
+
+SECONDS ?= 900
+soak: $(INSTALLED) ## Faults at random for long, in virtual time (SECONDS=900, or ARGUMENTS='--seeds 10000')
+	$(BIN)/python -m tests.simulation $(or $(ARGUMENTS),--random --seconds $(SECONDS))
 
 bench: $(INSTALLED) ## Speed, as ratios
 	$(BIN)/python -m benchmarks

@@ -1,0 +1,240 @@
+"""PostgreSQL as the server's shell sees it: transactions that are whole or not at all, and a row that says who leads.
+
+``MemoryDatabase`` is what is durable; ``MemoryStore`` is one server's way to it, with the interface of
+``hippo_server.store.Store``. Both keep the contract that ``test_store_contract.py`` proves on them and on PostgreSQL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from hippo_core.engine import fold
+from hippo_core.engine.events import Event
+from hippo_core.engine.fold_training import CheckpointEvent
+from hippo_core.engine.state import EngineState
+from hippo_core.errors import Conflict, Stale, Unavailable
+from hippo_server.store import Record, RequestAnswer, StudyTimes, Token
+from hippo_server.store.needed import NeededCheckpoints
+
+POLL_SECONDS = 0.1
+EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """An event as the journal has it, with the term that decided it and the command that it followed from."""
+
+    term: int
+    cause: str
+    event: Event
+
+
+@dataclass(slots=True, eq=False)
+class Session:
+    """A connection, as PostgreSQL sees it."""
+
+    alive: bool = True
+
+
+@dataclass(slots=True)
+class Leader:
+    """The leader's row."""
+
+    term: int
+    holder: str
+    expires_at: float
+    session: Session
+
+
+@dataclass(slots=True)
+class MemoryDatabase:
+    """What is durable.
+
+    Attributes:
+        now: The database's clock, seconds.
+        forgotten: Checkpoints that were dropped or lost, and whose files are gone.
+        down: Whether nobody reaches it.
+        checks_term: Whether a transaction checks the leader's term; a test of the simulation turns it off.
+        watchers: Told of each event as it is committed, before the state follows.
+    """
+
+    now: Callable[[], float]
+    leader: Leader | None = None
+    journal: list[Entry] = field(default_factory=list)
+    answers: dict[str, RequestAnswer] = field(default_factory=dict)
+    state: EngineState = field(default_factory=EngineState)
+    forgotten: set[tuple[int, int, int]] = field(default_factory=set)
+    down: bool = False
+    checks_term: bool = True
+    watchers: list[Callable[[Entry], None]] = field(default_factory=list)
+
+    def commit(self, records: Sequence[Record], term: int, lease_seconds: float) -> None:
+        """One transaction.
+
+        Raises:
+            Stale: Another server leads; nothing was written.
+        """
+        if self.checks_term and (self.leader is None or self.leader.term != term):
+            raise Stale(f"this server's term {term} is over: another server leads.")
+        if self.leader is not None:
+            self.leader.expires_at = self.now() + lease_seconds
+        for record in records:
+            for event in record.events:
+                entry = Entry(term=term, cause=record.cause, event=event)
+                for watch in self.watchers:
+                    watch(entry)
+                fold.apply(self.state, event)
+                self.journal.append(entry)
+            if record.answer is not None:
+                self.answers[record.answer.request_id] = record.answer
+
+
+class MemoryStore:
+    """One server's way to the database.
+
+    Args:
+        database: The database.
+        sleep: Waits, seconds.
+        before: Called before whatever is asked is done; may wait, or raise what a broken connection does.
+        after: Called with the name of what was done, before its result is told; likewise.
+    """
+
+    def __init__(
+        self,
+        database: MemoryDatabase,
+        sleep: Callable[[float], None],
+        before: Callable[[str], None] = lambda _: None,
+        after: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._database = database
+        self._sleep = sleep
+        self._before = before
+        self._after = after
+        self._session: Session | None = None
+        self._lease_seconds = 0.0
+
+    def lose_connection(self) -> None:
+        """The connection breaks, or the process ends."""
+        if self._session is not None:
+            self._session.alive = False
+            self._session = None
+
+    close = lose_connection
+
+    def _reach(self, what: str) -> None:
+        self._before(what)
+        if self._database.down:
+            self.lose_connection()
+            raise Unavailable("the database cannot be reached.", "It comes back.")
+
+    def _own_session(self) -> Session:
+        if self._session is None:
+            self._session = Session()
+        return self._session
+
+    def migrate(self) -> None:
+        self._reach("migrate")
+
+    def identity(self) -> str:
+        self._reach("identity")
+        return "database"
+
+    def lead(self, holder: str, lease_seconds: float) -> int:
+        """As ``Leadership.take``."""
+        self._lease_seconds = lease_seconds
+        database, deadline = self._database, self._database.now() + lease_seconds
+        while True:
+            self._reach("lead")
+            leader, session = database.leader, self._own_session()
+            gone = leader is None or not leader.session.alive or leader.session is session
+            if leader is None or gone or leader.expires_at <= database.now():
+                term = 1 if leader is None else leader.term + 1
+                database.leader = Leader(term, holder, database.now() + lease_seconds, session)
+                self._after("lead")
+                return term
+            if database.now() > deadline:
+                raise Conflict(f"another server leads on this database: {leader.holder}.")
+            self._sleep(POLL_SECONDS)
+
+    def renew(self, term: int) -> None:
+        self._reach("renew")
+        leader = self._database.leader
+        if leader is None or leader.term != term:
+            raise Stale(f"this server's term {term} is over: another server leads.")
+        leader.expires_at = self._database.now() + self._lease_seconds
+        leader.session = self._own_session()
+        self._after("renew")
+
+    def resign(self, term: int) -> None:
+        self._reach("resign")
+        leader = self._database.leader
+        if leader is not None and leader.term == term:
+            leader.expires_at = self._database.now()
+        self.lose_connection()
+
+    def write(self, records: Sequence[Record], term: int, batch: int) -> None:
+        self._reach("write")
+        self._database.commit(records, term, self._lease_seconds)
+        self._after("write")
+
+    def load(self) -> Iterator[Event]:
+        self._reach("load")
+        gone = self._database.forgotten
+        return iter(
+            [
+                entry.event
+                for entry in self._database.journal
+                if not (
+                    isinstance(entry.event, CheckpointEvent)
+                    and (entry.event.node, entry.event.step, entry.event.fence) in gone
+                )
+            ]
+        )
+
+    def answers(self) -> Iterator[RequestAnswer]:
+        self._reach("answers")
+        return iter(list(self._database.answers.values()))
+
+    def find_tokens(self) -> list[Token]:
+        self._reach("tokens")
+        return []
+
+    def study_times(self) -> dict[int, StudyTimes]:
+        self._reach("times")
+        return {study: StudyTimes(EPOCH, None, None) for study in self._database.state.studies}
+
+    def study_changes(self) -> dict[int, list[object]]:
+        self._reach("times")
+        return {}
+
+    def worker_times(self) -> dict[str, datetime]:
+        self._reach("times")
+        return dict.fromkeys(self._database.state.workers, EPOCH)
+
+    def forget_checkpoints(self, removed: Iterable[tuple[int, int, int]]) -> None:
+        self._reach("forget")
+        state = self._database.state
+        for place in removed:
+            # What a lease that stands has published is part of how it stands.
+            if place in state.dropped and place[2] not in state.leases:
+                del state.dropped[place]
+                self._database.forgotten.add(place)
+        self._after("forget")
+
+    def needed_checkpoints(self) -> NeededCheckpoints:
+        self._reach("needed")
+        state = self._database.state
+        kept = {
+            (node.id, step, fence)
+            for node in state.nodes.values()
+            for step, fences in node.checkpoints.items()
+            for fence in fences
+        }
+        starts = {lease.start for lease in state.leases.values() if lease.start is not None}
+        return NeededCheckpoints(
+            named=frozenset({*kept, *state.dropped, *starts}),
+            writing=frozenset(state.leases),
+            last_fence=state.last_fence,
+        )

@@ -1,0 +1,248 @@
+"""Servers in the simulation: the production driver and services on the simulated database, storage and network."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import json
+import random
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+
+from hippo_core.engine.decision import EngineSettings
+from hippo_core.errors import HippoError, Unavailable
+from hippo_core.study import StudySpec
+from hippo_server.driver import Driver
+from hippo_server.metrics import Metrics
+from hippo_server.proposals.messages import Message, point_message, task_of
+from hippo_server.rpc.bundles import Bundles
+from hippo_server.rpc.studies import StudyService
+from hippo_server.rpc.workers import WorkerService
+from hippo_server.store import Record
+from hippo_server.user_logs import UserLogs
+from tests.simulation.database import MemoryDatabase, MemoryStore
+from tests.simulation.network import Listener, Network
+from tests.simulation.virtual_time import CURRENT, Process, VirtualClock, VirtualLoop
+from tests.unit.engine.cluster import propose
+
+SETTINGS = EngineSettings(heartbeat_seconds=1.0, lease_seconds=6.0, orphan_seconds=20.0, backoff_seconds=0.2)
+LEADER_SECONDS = 3.0
+RESTART_SECONDS = 1.5
+
+
+class Trouble:
+    """How the database's connections break.
+
+    Attributes:
+        commits: What becomes of the next transactions: "before" and "after" break before and after COMMIT, "late"
+            breaks before it, and the transaction goes through a while after.
+        slowest: A statement takes up to so long, seconds.
+    """
+
+    def __init__(self) -> None:
+        self.commits: list[str] = []
+        self.slowest = 0.004
+
+
+class Store(MemoryStore):
+    """A server's store, whose connections break.
+
+    Args:
+        database: The database.
+        clock: Waits.
+        loop: In whose time.
+        chance: Decides how long things take.
+        trouble: How connections break.
+    """
+
+    def __init__(
+        self,
+        database: MemoryDatabase,
+        clock: VirtualClock,
+        loop: VirtualLoop,
+        chance: random.Random,
+        trouble: Trouble,
+    ) -> None:
+        def wait(what: str) -> None:
+            clock.sleep(chance.uniform(0.0005, trouble.slowest))
+
+        super().__init__(database, clock.sleep, wait, wait)
+        self._loop = loop
+        self._chance = chance
+        self._trouble = trouble
+
+    def write(self, records: list[Record], term: int, batch: int) -> None:  # type: ignore[override]
+        fault = self._trouble.commits.pop(0) if self._trouble.commits else ""
+        if not fault:
+            super().write(records, term, batch)
+            return
+        if fault == "after":
+            super().write(records, term, batch)
+        elif fault == "late":
+            late = partial(self._commit_late, records, term)
+            self._loop.call_later(self._chance.choice([0.05, 0.5, 4.0]), late, context=contextvars.Context())
+        self.lose_connection()
+        raise Unavailable("the connection to the database broke.", "It comes back.")
+
+    def _commit_late(self, records: list[Record], term: int) -> None:
+        # Whatever has become of the server: the statements had reached PostgreSQL.
+        if not self._database.down:
+            try:
+                self._database.commit(records, term, self._lease_seconds)
+            except HippoError:
+                return
+
+
+class GivenDatabase:
+    """A database that somebody else runs."""
+
+    def start(self) -> str:
+        return "postgresql://database"
+
+    def ensure(self) -> None:
+        pass
+
+    def running(self) -> bool:
+        return True
+
+    def stop(self) -> None:
+        pass
+
+
+class Proposers:
+    """Makes points as the processes of samplers do: a function of the task."""
+
+    async def check(self, spec: StudySpec) -> None:
+        pass
+
+    async def make(self, task: bytes) -> Message:
+        from hippo_core.proposing import own_point
+
+        await asyncio.sleep(0.05)
+        message = json.loads(task)
+        found = task_of(message, StudySpec.from_json(message["spec"]))
+        return json.loads(json.dumps(point_message(own_point(found) or (propose(found), {}))))
+
+    async def stop(self) -> None:
+        pass
+
+
+class ServerHost:
+    """A host that keeps a server running: one that ends, or dies, is started again.
+
+    Args:
+        name: The host's name.
+        loop: In whose time.
+        clock: Its clock.
+        network: Takes its calls.
+        database: The database.
+        trouble: How connections to it break.
+        storage: The shared storage's address.
+        folder: For what it keeps itself.
+        chance: Decides how long things take.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        loop: VirtualLoop,
+        clock: VirtualClock,
+        network: Network,
+        database: MemoryDatabase,
+        trouble: Trouble,
+        storage: str,
+        folder: Path,
+        chance: random.Random,
+    ) -> None:
+        self.name = name
+        self.process = Process(f"{name}.0")
+        self.process.alive = False
+        self.driver: Driver | None = None
+        self.wanted = True
+        self.skew = 0.0
+        self._loop = loop
+        self._clock = clock
+        self._network = network
+        self._database = database
+        self._trouble = trouble
+        self._storage = storage
+        self._folder = folder
+        self._chance = chance
+        self._lives = 0
+        self._nowhere = contextvars.Context()
+
+    def start(self) -> None:
+        """Begins a life."""
+        if self.process.alive or not self.wanted:
+            return
+        self._lives += 1
+        clock = self._chance.uniform(0.0, 1000.0)  # each boot has a monotonic clock of its own
+        self.process = Process(f"{self.name}.{self._lives}", self.skew, clock)
+        self.process.at_end.append(self._ended)
+        context = contextvars.Context()
+        context.run(CURRENT.set, self.process)
+        context.run(partial(self._loop.create_task, self._serve(self.process), context=context))
+
+    def _ended(self) -> None:
+        self.driver = None
+        delay = RESTART_SECONDS * self._chance.uniform(0.3, 1.0)
+        self._loop.call_later(delay, self.start, context=self._nowhere)
+
+    async def _serve(self, process: Process) -> None:
+        stores: list[Store] = []
+
+        def make_store(_: str) -> Store:
+            store = Store(self._database, self._clock, self._loop, self._chance, self._trouble)
+            process.at_end.append(store.lose_connection)
+            stores.append(store)
+            return store
+
+        make: Callable[..., Any] = Driver
+        driver: Driver = make(
+            make_store=make_store,
+            storage=self._storage,
+            database=GivenDatabase(),
+            settings=SETTINGS,
+            holder=process.name,
+            lease_seconds=LEADER_SECONDS,
+            metrics=Metrics(CollectorRegistry()),
+            proposers=Proposers(),
+        )
+        try:
+            await driver.start()
+        except HippoError:
+            self._loop.kill(process)
+            return
+        self.driver = driver
+        logs = UserLogs(self._folder / "logs")
+        studies = StudyService(driver, Bundles(driver.storage, self._folder / "uploads"), logs)
+        tokens: Any = None
+        workers = WorkerService(driver, tokens, logs, driver.storage_address)
+        names = ("SubmitStudy", "ExtendStudy", "StopStudy", "PauseStudy", "ResumeStudy", "StopTrial")
+        handlers = {name: getattr(studies, name) for name in (*names, "ExtendTrial", "ForkTrial")}
+        handlers |= {name: getattr(workers, name) for name in ("RegisterWorker", "Work", "AppendLog")}
+        listener = Listener(process, handlers)
+        self._network.listen(listener)
+        await driver.ended
+        self._network.leave(listener)
+        await driver.stop()
+        self._loop.kill(process)
+
+    async def _stop(self) -> None:
+        if self.driver is not None:
+            await self.driver.stop()
+        self._loop.kill(self.process)
+
+    def terminate(self) -> None:
+        """Ends the server in peace."""
+        if self.driver is None:
+            return
+        for listener in [each for each in self._network.listeners if each.process is self.process]:
+            self._network.leave(listener)
+        context = contextvars.Context()
+        context.run(CURRENT.set, self.process)
+        context.run(partial(self._loop.create_task, self._stop(), context=context))

@@ -1,0 +1,101 @@
+"""What production reads from the world outside, replaced for as long as a simulation runs: clocks, chance, threads."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import logging
+import random
+import sys
+import types
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from hippo_storage.storage import Storage
+from tests.simulation.virtual_time import VirtualClock, VirtualThreading
+
+CLOCKS = (
+    "hippo_server.answers",
+    "hippo_server.commits",
+    "hippo_server.driver",
+    "hippo_server.rpc.asking",
+    "hippo_server.rpc.studies",
+    "hippo_server.rpc.watching",
+    "hippo_server.sweeping",
+    "hippo_server.term",
+    "hippo_wire.channel",
+    "hippo_worker.connection",
+    "hippo_worker.hosting.loop",
+    "hippo_worker.publishing",
+)
+"""The modules that read the time, each as ``time.something()``."""
+
+SWEEP_SECONDS = 7.0
+POLL_SECONDS = 2.0
+
+
+class Memory:
+    """No process is killed for lack of memory."""
+
+    def happened(self) -> bool:
+        return False
+
+
+@contextlib.contextmanager
+def stand_ins(
+    clock: VirtualClock,
+    chance: random.Random,
+    open_storage: Callable[[str], Storage],
+    make_connection: Callable[..., Any],
+    engine: type[Any],
+) -> Iterator[None]:
+    """Replaces them.
+
+    Args:
+        clock: All clocks.
+        chance: All randomness.
+        open_storage: Opens the shared storage.
+        make_connection: Makes a worker's connection to its server.
+        engine: Makes the server's engine.
+    """
+    host = importlib.import_module("hippo_worker.hosting.host")
+    replaced: list[tuple[Any, str, Any]] = [
+        *((importlib.import_module(name), "time", clock) for name in CLOCKS),
+        (importlib.import_module("hippo_server.commits"), "threading", VirtualThreading),
+        (importlib.import_module("hippo_server.driver"), "DATABASE_POLL_SECONDS", POLL_SECONDS),
+        (importlib.import_module("hippo_server.driver"), "Engine", engine),
+        (importlib.import_module("hippo_server.sweeping"), "SWEEP_SECONDS", SWEEP_SECONDS),
+        (importlib.import_module("hippo_worker.connection"), "AsyncConnection", make_connection),
+        (importlib.import_module("hippo_worker.slots.conversation"), "OutOfMemoryKills", Memory),
+        (importlib.import_module("hippo_worker.hosting.loop"), "require_threads", lambda _: None),
+        (host, "capture_random_state", lambda _: {}),
+        (host, "restore_random_state", lambda _: None),
+        (
+            importlib.import_module("hippo_worker.runner.main"),
+            "os",
+            types.SimpleNamespace(chdir=lambda _: None),
+        ),
+        (Storage, "open", staticmethod(open_storage)),
+        (uuid, "uuid4", lambda: uuid.UUID(int=chance.getrandbits(128), version=4)),
+    ]
+    before = [(place, name, place.__dict__[name]) for place, name, _ in replaced]
+    state = random.getstate()
+    level = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    random.seed(chance.getrandbits(32))
+    hooks = sys.get_asyncgen_hooks()
+    # What a killed process was in the midst of is never finished.
+    sys.set_asyncgen_hooks(firstiter=None, finalizer=lambda _: None)
+    try:
+        for place, name, value in replaced:
+            setattr(place, name, value)
+        yield
+    finally:
+        for place, name, value in before:
+            setattr(place, name, value)
+        random.setstate(state)
+        sys.set_asyncgen_hooks(*hooks)
+        logging.disable(level)
+        asyncio._set_running_loop(None)

@@ -1,0 +1,345 @@
+"""Runners in virtual time: production's host, path loop and link round a trainer whose state is a digest.
+
+The state after a step is a digest of the state before it and of the step's values, and a metric is read off the state:
+one wrong value, one step left out or done twice, one wrong checkpoint anywhere gives other numbers. What is replaced
+is what a process is made of: socket, threads, user code, and the writing of tensors.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import json
+import random
+import types
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from hippo_storage.draft import write_draft
+from hippo_storage.files import digest_of
+from hippo_storage.manifest import FileEntry
+from hippo_worker.hosting.host import PathHost
+from hippo_worker.hosting.link import Instruction, OfferSavePoint, StopPath
+from hippo_worker.hosting.order import PathOrder, StartFrom
+from hippo_worker.hosting.saving import Destination
+from hippo_worker.runner import main as runner_main
+from hippo_worker.runner import messages
+from hippo_worker.runner.link import PathLink
+from hippo_worker.runner.settings import RunnerSettings
+from tests.simulation.virtual_time import CURRENT, BlockingThread, Process, VirtualClock, VirtualLoop
+from tests.unit.engine.cluster import initial, metric, next_state
+
+STATE_FILE = "state.json"
+WRITE_SECONDS = 0.02
+
+
+class Trainer:
+    """A trainer whose model is a digest."""
+
+    def __init__(self, clock: VirtualClock, step_seconds: float, seed: int) -> None:
+        self.clock = clock
+        self.step_seconds = step_seconds
+        self.model = initial(seed)
+        self.values: Mapping[str, Any] = {}
+
+    def train(self, step: int) -> None:
+        self.clock.sleep(self.step_seconds)
+        self.model = next_state(self.model, self.values)
+
+
+class Hosted:
+    """What the path loop has of a trainer."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        self.trainer = trainer
+
+    def can_serve(self, values: Mapping[str, Any]) -> bool:
+        return True
+
+    def serve(self, values: Mapping[str, Any]) -> None:
+        pass
+
+    def differs(self, values: Mapping[str, Any]) -> bool:
+        return dict(values) != dict(self.trainer.values)
+
+    def apply(self, values: Mapping[str, Any], step: int) -> None:
+        self.trainer.values = dict(values)
+
+    def evaluate(self) -> dict[str, float]:
+        return {"accuracy": metric(self.trainer.model)}
+
+    def state(self) -> str:
+        return self.trainer.model
+
+    def load(self, model: str) -> None:
+        self.trainer.model = model
+
+    def close(self) -> None:
+        pass
+
+
+class Code:
+    """Nothing is imported."""
+
+    def require_accounted(self) -> None:
+        pass
+
+
+class Saver:
+    """Writes a state a moment after it was captured, one at a time, as production's writer thread does."""
+
+    write_seconds = 0.0
+
+    def __init__(self, loop: VirtualLoop, clock: VirtualClock, disk_is_full: Callable[[], bool]) -> None:
+        self.busy = False
+        self._loop = loop
+        self._clock = clock
+        self._disk_is_full = disk_is_full
+
+    def save(self, make_state: Callable[[], Any], destination: Destination) -> float:
+        self.wait()
+        self.busy = True
+        self._loop.call_later(WRITE_SECONDS, self._write, make_state(), destination)
+        return 0.0
+
+    def wait(self) -> None:
+        while self.busy:
+            self._clock.sleep(WRITE_SECONDS / 2)
+
+    def close(self) -> None:
+        self.wait()
+
+    def _write(self, model: str, to: Destination) -> None:
+        self.busy = False
+        if self._disk_is_full():
+            to.link.save_failed(to.node, to.step, "no space left on the worker's disk", full=True)
+            return
+        to.folder.mkdir(parents=True, exist_ok=True)
+        write_state(to.folder, model)
+        to.link.checkpoint_written(to.node, to.step, to.folder, 0.0)
+
+
+def write_state(folder: Path, model: str) -> None:
+    """A checkpoint's files, with their digests beside them."""
+    path = folder / STATE_FILE
+    path.write_text(json.dumps({"model": model}))
+    write_draft(folder, {STATE_FILE: FileEntry(size_bytes=path.stat().st_size, digest=digest_of(path))})
+
+
+def read_state(data: bytes) -> str:
+    """The model of a checkpoint's file."""
+    model: str = json.loads(data)["model"]
+    return model
+
+
+class Host(PathHost):
+    """Production's host, without torch, imports and garbage collection."""
+
+    def __init__(self, saver: Saver, clock: VirtualClock, step_seconds: float) -> None:
+        super().__init__("cpu", 1)
+        self._saver = saver  # type: ignore[assignment]
+        self._clock = clock
+        self._step_seconds = step_seconds
+
+    def _require_served(self, order: PathOrder) -> None:
+        self._served = (order.program_key, str(order.code))
+
+    def _load(self, order: PathOrder) -> Code:  # type: ignore[override]
+        return Code()
+
+    def _make(self, order: PathOrder, code: Any) -> Hosted:  # type: ignore[override]
+        return Hosted(Trainer(self._clock, self._step_seconds, order.program.seed))
+
+    def _read(self, start: StartFrom) -> str:
+        assert start.folder is not None
+        return read_state((start.folder / STATE_FILE).read_bytes())
+
+    def _drop(self) -> None:
+        self._held = None
+
+
+class Wire:
+    """A runner's end of its socket; see ``hippo_worker.runner.link.Wire``."""
+
+    def __init__(self, tell: Callable[[messages.Message], None]) -> None:
+        self._tell = tell
+        self._orders: deque[messages.Run | None] = deque()
+        self._waiting: BlockingThread | None = None
+        self._paths: dict[int, PathLink] = {}
+        self._early: dict[int, list[Instruction]] = {}
+        self._closed = 0
+
+    def tell(self, message: messages.Message, *, now: bool = False) -> None:
+        self._tell(message)
+
+    def path(self, fence: int, on_stage: Callable[[int], None]) -> PathLink:
+        link = PathLink(self, fence, on_stage)  # type: ignore[arg-type]
+        self._paths[fence] = link
+        for instruction in self._early.pop(fence, []):
+            link.put(instruction)
+        return link
+
+    def close_path(self, fence: int) -> None:
+        self._paths.pop(fence, None)
+        self._closed = max(self._closed, fence)
+
+    def next_order(self) -> messages.Run | None:
+        """The next path; None: it is enough."""
+        while not self._orders:
+            self._waiting = BlockingThread.current()
+            assert self._waiting is not None
+            self._waiting.block()
+        return self._orders.popleft()
+
+    def take(self, message: messages.Message) -> None:
+        match message:
+            case messages.Run():
+                self._order(message)
+            case messages.Quit():
+                self._order(None)
+            case messages.Offer(fence=fence, node=node, step=step):
+                self._instruct(fence, OfferSavePoint(node=node, step=step))
+            case messages.Stop(fence=fence, save=save, reason=reason):
+                self._instruct(fence, StopPath(save=save, reason=reason))
+            case _:
+                raise AssertionError(f"a daemon does not say {message}")
+
+    def _order(self, run: messages.Run | None) -> None:
+        self._orders.append(run)
+        if self._waiting is not None:
+            thread, self._waiting = self._waiting, None
+            thread.resume_soon()
+
+    def _instruct(self, fence: int, instruction: Instruction) -> None:
+        link = self._paths.get(fence)
+        if link is not None:
+            link.put(instruction)
+        elif fence > self._closed:
+            self._early.setdefault(fence, []).append(instruction)
+
+
+class Runner:
+    """A runner's process, with the interface of ``hippo_worker.slots.process.RunnerProcess``.
+
+    Args:
+        loop: In whose time.
+        clock: Its clock.
+        process: Its process.
+        chance: How long its messages take.
+        step_seconds: How long a step takes.
+        disk_is_full: Whether it can write no state.
+    """
+
+    _last_pid = 0
+
+    def __init__(
+        self,
+        loop: VirtualLoop,
+        clock: VirtualClock,
+        process: Process,
+        chance: random.Random,
+        step_seconds: float,
+        disk_is_full: Callable[[], bool],
+    ) -> None:
+        Runner._last_pid += 1
+        self.pid = Runner._last_pid
+        self.process = process
+        self.ended: asyncio.Future[int] = loop.create_future()
+        self._loop = loop
+        self._clock = clock
+        self._chance = chance
+        self._step_seconds = step_seconds
+        self._disk_is_full = disk_is_full
+        self._said: deque[messages.Message | None] = deque()
+        self._awake: asyncio.Future[None] | None = None
+        self._arrives = 0.0
+        self._nowhere = contextvars.Context()
+        self._context = contextvars.Context()
+        self._context.run(CURRENT.set, process)
+        self._wire = Wire(self._say)
+        process.at_end.append(lambda: self._end(-9))
+        loop.call_soon(loop.start_thread, self._run, self._context, context=self._context)
+
+    # The runner's side.
+
+    def _run(self) -> None:
+        saver = Saver(self._loop, self._clock, self._disk_is_full)
+        host = Host(saver, self._clock, self._step_seconds)
+        capture: Any = types.SimpleNamespace(to_node=lambda *_: None, to_idle=lambda: None)
+        self._say(messages.Ready())
+        wire: Any = self._wire
+        while (order := self._wire.next_order()) is not None:
+            runner_main._train(host, wire, capture, order)
+        host.close()
+        self._end(0)
+
+    def _say(self, message: messages.Message | None) -> None:
+        # Frames come in order, whenever the daemon gets round to reading them.
+        self._arrives = max(self._arrives, self._loop.now + self._chance.uniform(0.0, 0.05))
+        self._loop.call_at(self._arrives, self._hear, message, context=self._nowhere)
+
+    def _hear(self, message: messages.Message | None) -> None:
+        self._said.append(message)
+        if self._awake is not None and not self._awake.done():
+            self._awake.set_result(None)
+
+    def _end(self, code: int) -> None:
+        if not self.ended.done():
+            self._say(None)
+            self._loop.call_later(0.01, self.has_ended, code, context=self._nowhere)
+
+    def has_ended(self, code: int) -> None:
+        if not self.ended.done():
+            self.ended.set_result(code)
+
+    # The daemon's side.
+
+    async def send(self, *said: messages.Message) -> None:
+        for message in said:
+            if self.process.alive:
+                copy = messages.from_plain(messages.to_plain(message))
+                self._loop.call_soon(self._wire.take, copy, context=self._context)
+
+    async def messages(self) -> AsyncIterator[messages.Message]:
+        while True:
+            while not self._said:
+                self._awake = self._loop.create_future()
+                await self._awake
+            message = self._said.popleft()
+            if message is None:
+                return
+            yield message
+
+    def kill(self) -> None:
+        self._loop.kill(self.process)
+
+    def close(self) -> None:
+        pass
+
+
+class Spawner:
+    """Starts runners; see ``hippo_worker.slots.spawner.Spawner``."""
+
+    def __init__(self, start: Callable[[], Runner]) -> None:
+        self._start = start
+
+    async def spawn(
+        self, settings: RunnerSettings, environment: Mapping[str, str], *, own_interpreter: bool
+    ) -> Runner:
+        await asyncio.sleep(0.1)
+        return self._start()
+
+    def close(self) -> None:
+        pass
+
+
+class Bundles:
+    """The trainer needs no code."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def obtain(self, storage: Any, digest: str) -> Path:
+        return self._folder

@@ -1,0 +1,147 @@
+"""Workers in the simulation: the production daemon, slots, publisher and cache, with runners in virtual time."""
+
+from __future__ import annotations
+
+import contextvars
+import itertools
+import random
+import shutil
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from hippo_core.engine.commands import SlotSpec
+from hippo_core.errors import HippoError
+from hippo_worker.checkpoints import CheckpointCache
+from hippo_worker.daemon import Daemon
+from hippo_worker.environment import Offer
+from hippo_worker.publishing import Patience, Publisher
+from hippo_worker.settings import Endpoint, WorkerSettings
+from hippo_worker.supplies import Supplies
+from tests.simulation.training import Bundles, Runner, Spawner
+from tests.simulation.virtual_time import CURRENT, Process, VirtualClock, VirtualLoop
+
+ENVIRONMENT = {"python": "3.11", "torch": "2", "cuda": None, "platform": "simulated"}
+RESTART_SECONDS = 1.0
+
+
+class WorkerHost:
+    """A host that keeps a worker running.
+
+    Args:
+        name: The worker's name.
+        slots: How many slots it has.
+        loop: In whose time.
+        clock: Its clock.
+        folder: Its disk.
+        chance: Decides how long things take.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        slots: int,
+        loop: VirtualLoop,
+        clock: VirtualClock,
+        folder: Path,
+        chance: random.Random,
+    ) -> None:
+        self.name = name
+        self.slots = slots
+        self.process = Process(f"{name}.0")
+        self.process.alive = False
+        self.runners: list[Runner] = []
+        self.daemon: Daemon | None = None
+        self.wanted = True
+        self.disk_is_full = False
+        self.skew = 0.0
+        self.folder = folder
+        self._loop = loop
+        self._clock = clock
+        self._chance = chance
+        self._lives = 0
+        self._nowhere = contextvars.Context()
+
+    def start(self) -> None:
+        """Begins a life."""
+        if self.process.alive or not self.wanted:
+            return
+        self._lives += 1
+        self.process = Process(f"{self.name}.{self._lives}", self.skew, self._chance.uniform(0.0, 1000.0))
+        self.process.at_end.append(self._ended)
+        context = contextvars.Context()
+        context.run(CURRENT.set, self.process)
+        context.run(partial(self._loop.create_task, self._work(self.process), context=context))
+
+    def _ended(self) -> None:
+        for runner in self.runners:
+            self._loop.kill(runner.process)
+        self.runners.clear()
+        self.daemon = None
+        self._loop.call_later(RESTART_SECONDS, self.start, context=self._nowhere)
+
+    async def _work(self, process: Process) -> None:
+        spool = self.folder / "spool"
+        shutil.rmtree(spool, ignore_errors=True)
+        spool.mkdir(parents=True)
+        cache = CheckpointCache(self.folder / "checkpoints", 1 << 20)
+        bundles: Any = Bundles(self.folder)
+        spawner: Any = Spawner(partial(self._start_runner, process))
+        supplies = Supplies(
+            spawner=spawner,
+            bundles=bundles,
+            checkpoints=cache,
+            publisher=Publisher(
+                cache, Patience(first_seconds=0.2, longest_seconds=2.0, silent_seconds=self._silent())
+            ),
+            spool=spool,
+            data_folder=self.folder,
+            variables={},
+        )
+        endpoint = Endpoint(server="127.0.0.1:7440", token="token")
+        settings = WorkerSettings(
+            endpoint=endpoint,
+            name=self.name,
+            slots=self.slots,
+            labels={},
+            data_folder=self.folder,
+            cache_bytes=1 << 20,
+        )
+        offer = Offer(
+            environment=dict(ENVIRONMENT),
+            slots=tuple(
+                SlotSpec(index=index, device="cpu", model="", cpus=1, gpus=0) for index in range(self.slots)
+            ),
+            gpus=("",) * self.slots,
+        )
+        self.daemon = Daemon(settings, endpoint, self.name, offer, supplies)
+        try:
+            await self.daemon.run()
+        except HippoError:
+            pass  # it says why, and its supervisor starts it again
+        except Exception as error:  # noqa: BLE001 - a defect, which the simulation reports
+            self._loop.errors.append(f"the daemon failed: {error!r}")
+        self._loop.kill(process)
+
+    def _silent(self) -> float:
+        return self._chance.choice([0.5, 3.0])
+
+    def _start_runner(self, process: Process) -> Runner:
+        inside = Process(f"{process.name}/{next(_numbers)}", clock=process.clock)
+        step_seconds = self._chance.choice([0.1, 0.3, 0.3, 0.8])
+        runner = Runner(
+            self._loop, self._clock, inside, self._chance, step_seconds, lambda: self.disk_is_full
+        )
+        self.runners = [each for each in self.runners if each.process.alive]
+        self.runners.append(runner)
+        return runner
+
+    def terminate(self) -> None:
+        """Ends the daemon in peace."""
+        if self.daemon is not None:
+            context = contextvars.Context()
+            context.run(CURRENT.set, self.process)
+            self._loop.call_soon(self.daemon.terminate, context=context)
+
+
+_numbers = itertools.count(1)
