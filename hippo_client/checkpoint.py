@@ -9,12 +9,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from hippo_client.request_ids import new_request_id
 from hippo_core.errors import HippoError
 
 if TYPE_CHECKING:
     from hippo_client.client import Client
     from hippo_storage.manifest import Manifest
-    from hippo_wire.v1 import study_pb2
+    from hippo_wire.channel import Connection
+    from hippo_wire.v1 import checkpoint_pb2, study_pb2
 
 
 class Checkpoint:
@@ -76,6 +78,32 @@ class Checkpoint:
             for path in received:
                 path.unlink(missing_ok=True)
             raise
+
+    def pin(self) -> Checkpoint:
+        """Keeps it, whatever the budgets say.
+
+        Raises:
+            NotFound: It is not kept any more.
+        """
+        from hippo_client.handles import CHANGE_SECONDS
+        from hippo_wire.v1 import checkpoint_pb2
+
+        request = checkpoint_pb2.PinCheckpointRequest(
+            request_id=new_request_id(), name=self.study, trial=self.trial, step=self.step
+        )
+        self._client.connection.checkpoints.PinCheckpoint(request, timeout=CHANGE_SECONDS)
+        return self
+
+    def unpin(self) -> Checkpoint:
+        """Lets its pin go; one that is not pinned stays as it is."""
+        from hippo_client.handles import CHANGE_SECONDS
+        from hippo_wire.v1 import checkpoint_pb2
+
+        request = checkpoint_pb2.UnpinCheckpointsRequest(
+            request_id=new_request_id(), name=self.study, trial=self.trial, step=self.step
+        )
+        self._client.connection.checkpoints.UnpinCheckpoints(request, timeout=CHANGE_SECONDS)
+        return self
 
     def _stream(self) -> Iterable[study_pb2.DownloadCheckpointResponse]:
         from hippo_wire.v1 import study_pb2
@@ -149,6 +177,40 @@ def _garbled(what: str) -> HippoError:
         f"The server did not send a checkpoint as expected: {what}.",
         "Install the same version on both sides.",
     )
+
+
+def kept_checkpoints(
+    connection: Connection, study: str
+) -> tuple[list[checkpoint_pb2.KeptCheckpoint], checkpoint_pb2.ListCheckpointsResponse]:
+    """All checkpoints of a study, and the last page of the answer, which tells of the budgets."""
+    from hippo_wire.v1 import checkpoint_pb2
+
+    found: list[checkpoint_pb2.KeptCheckpoint] = []
+    token = ""
+    while True:
+        page: checkpoint_pb2.ListCheckpointsResponse = connection.checkpoints.ListCheckpoints(
+            checkpoint_pb2.ListCheckpointsRequest(name=study, page_token=token)
+        )
+        found.extend(page.checkpoints)
+        token = page.next_page_token
+        if not token:
+            return found, page
+
+
+def checkpoint_json(kept: checkpoint_pb2.KeptCheckpoint) -> dict[str, Any]:
+    """A checkpoint as ``hippo checkpoint ls --json`` prints it."""
+    return {
+        "node": kept.node,
+        "step": kept.step,
+        "fence": kept.fence,
+        "bytes": kept.size_bytes,
+        "need": kept.need,
+        "reason": kept.reason,
+        "steps": kept.steps,
+        "seconds": kept.seconds,
+        "trials": list(kept.trials),
+        "trial_count": kept.trial_count,
+    }
 
 
 def find_checkpoint(

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hippo_client.request_ids import new_request_id
 from hippo_client.study_arguments import checked_policy, checked_sampler
 from hippo_core.arguments import suggestion
+from hippo_core.byte_sizes import parse_bytes
 from hippo_core.errors import InvalidStudy
+from hippo_core.retention import Keep
 
 if TYPE_CHECKING:
     from hippo_client.client import Client
@@ -19,7 +22,12 @@ if TYPE_CHECKING:
     from hippo_core.study import StudySpec
     from hippo_wire.v1 import study_pb2
 
-_CHECKS: Mapping[str, Callable[[Any], Any]] = {"sampler": checked_sampler, "policy": checked_policy}
+_CHECKS: Mapping[str, Callable[[Any], Any]] = {
+    "sampler": checked_sampler,
+    "policy": checked_policy,
+    "keep": Keep.parse,
+    "checkpoint_budget": partial(parse_bytes, field="checkpoint_budget"),
+}
 """Of those parts that a specification does not check itself."""
 
 

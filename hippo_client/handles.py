@@ -315,6 +315,8 @@ class StudyHandle:
         max_trials: int | None = None,
         max_steps: int | None = None,
         checkpoint_every: int | None = None,
+        keep: str | None = None,
+        checkpoint_budget: int | str | None = None,
         dry_run: bool = False,
     ) -> tuple[str, ...]:
         """Changes it while it runs, or afterwards: what it draws from, the policy, how it is carried out.
@@ -334,6 +336,8 @@ class StudyHandle:
             max_trials: How many trials it has in all; larger than before.
             max_steps: How far any one trial may be trained; larger than before.
             checkpoint_every: Save after so many steps.
+            keep: Which checkpoints stay whatever the budgets say: ``"best:3"``, ``"ends"``, ``"all"``.
+            checkpoint_budget: How much its checkpoints may hold, e.g. ``"20GiB"``.
             dry_run: Only tell what would change.
 
         Returns:
@@ -352,11 +356,22 @@ class StudyHandle:
             "max_trials": max_trials,
             "max_steps": max_steps,
             "checkpoint_every": checkpoint_every,
+            "keep": keep,
+            "checkpoint_budget": checkpoint_budget,
         }
         request = edit_request(self._client, self.refresh(), study, space, parts, dry_run=dry_run)
         answer = self._studies.EditStudy(request, timeout=CHANGE_SECONDS)
         self._message, self.warnings = answer.study, tuple(answer.warnings)
         return tuple(answer.differences)
+
+    def checkpoints(self) -> list[dict[str, Any]]:
+        """The checkpoints on the paths of its trials, as ``hippo checkpoint ls --json`` lists them.
+
+        ``need`` and ``reason`` say why each is kept; ``steps`` and ``seconds`` are what training it again would take.
+        """
+        from hippo_client.checkpoint import checkpoint_json, kept_checkpoints
+
+        return [checkpoint_json(each) for each in kept_checkpoints(self._client.connection, self.name)[0]]
 
     def retry(self) -> int:
         """Opens all failed trials again, but for those that a fork has replaced; ``warnings`` tells of these.

@@ -57,6 +57,7 @@ def study_json(study: study_pb2.Study) -> Json:
         "hint": sharing_hint(study) or None,
         **search_json(study),
         "reason": study.reason,
+        "over_budget": study.over_budget or None,
         "ending": study.ending or None,
         "endings": list(study.endings),
         "changes": [change_json(each) for each in study.changes],

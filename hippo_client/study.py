@@ -18,6 +18,7 @@ from hippo_core.metric_constraints import checked as checked_constraints
 from hippo_core.policies import OwnSpec, PolicySpec
 from hippo_core.policies.policy import round_up
 from hippo_core.program import Program, Resources
+from hippo_core.retention import Keep
 from hippo_core.samplers import Sampler
 from hippo_core.space import EndOf, Space
 from hippo_core.study import StudySpec
@@ -51,6 +52,11 @@ class Study:
         data_version: A word for the data that is trained on: another word, another program.
         deterministic: Whether torch is asked for deterministic algorithms.
         checkpoint_every: Save after so many steps; by default as often as the cost allows.
+        keep: Which checkpoints stay whatever the budgets say: the last states of the best trial (``"best"``), of the
+            three best (``"best:3"``), of every trial (``"ends"``), or all states (``"all"``).
+        checkpoint_budget: How much its checkpoints may hold, e.g. ``"20GiB"``; by default there is only the server's
+            budget for all studies. Beyond, those go that are cheapest to train again for their bytes, and least likely
+            to be needed.
         resources: What training one trial takes.
         priority: Studies with a higher one are trained first.
         initial: Points to try first, whatever the sampler: each a dict by hyper-parameter of values as a trial has
@@ -90,6 +96,8 @@ class Study:
         data_version: str = "",
         deterministic: bool = True,
         checkpoint_every: int | None = None,
+        keep: str = "best",
+        checkpoint_budget: int | str | None = None,
         resources: Resources | None = None,
         priority: int = 0,
         initial: Sequence[Mapping[str, Any]] = (),
@@ -127,7 +135,8 @@ class Study:
             max_steps=given.max_steps(max_steps, lengths), horizons=lengths,
             secrets=given.names(secrets, "secrets"), checkpoint_every=checkpoint_every, priority=priority,
             initial=first, endings=checked_endings(endings), constraints=checked_constraints(constraints),
-            repeats=repeats,
+            repeats=repeats, keep=Keep.parse(keep),
+            checkpoint_budget=given.size(checkpoint_budget, "checkpoint_budget"),
         )  # fmt: skip
 
     @property

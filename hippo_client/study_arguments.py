@@ -12,6 +12,7 @@ from typing import Any
 
 from hippo_core import policies, samplers
 from hippo_core.arguments import suggestion
+from hippo_core.byte_sizes import parse_bytes
 from hippo_core.domains import HORIZON
 from hippo_core.errors import InvalidStudy
 from hippo_core.own_policy import Policy
@@ -57,6 +58,11 @@ _PEERS = {
     "random_state": "seed",
     "environment": "env",
     "checkpoint_interval": "checkpoint_every",
+    "keep_checkpoints": "keep",
+    "keep_checkpoints_num": "keep",
+    "num_to_keep": "keep",
+    "save_top_k": "keep",
+    "max_checkpoint_bytes": "checkpoint_budget",
     "eval_every": "evaluate_every",
     "timeout": "endings=[endings.timeout(hours=...)]",
     "timeout_s": "endings=[endings.timeout(seconds=...)]",
@@ -81,7 +87,8 @@ _PEERS = {
 ARGUMENTS = (
     "trainer", "space", "maximize", "minimize", "max_trials", "max_steps", "horizons", "name", "sampler", "policy",
     "unit",
-    "evaluate_every", "seed", "repeats", "options", "data_version", "deterministic", "checkpoint_every", "resources",
+    "evaluate_every", "seed", "repeats", "options", "data_version", "deterministic", "checkpoint_every", "keep",
+    "checkpoint_budget", "resources",
     "priority", "initial", "endings", "constraints", "code", "code_version", "env", "secrets",
 )  # fmt: skip
 
@@ -273,3 +280,8 @@ def word(given: Any, field: str) -> str | None:
     if given is not None and (not isinstance(given, str) or not given):
         raise InvalidStudy(field, f"must be a word, not {given!r}.", 'Write e.g. "v3".')
     return given
+
+
+def size(given: Any, field: str) -> int | None:
+    """A number of bytes, or none."""
+    return None if given is None else parse_bytes(given, field)

@@ -31,6 +31,7 @@ from hippo_core.policies.by_horizon import ByHorizon
 from hippo_core.policies.policy import Worth, round_up, worth
 from hippo_core.program import Program, canonical_json, require_int
 from hippo_core.repeats import seed_schedule
+from hippo_core.retention import KEEP_BEST, Keep
 from hippo_core.samplers import Sampler
 from hippo_core.sequence import Sequence
 from hippo_core.space import Assignment, EndOf, Space
@@ -79,6 +80,8 @@ class StudySpec:
         program: What is trained.
         bundle: The digest of the code that travels to the workers; empty while only planning.
         checkpoint_every: Save at multiples of so many steps; None: as often as the cost allows.
+        keep: What stays of its checkpoints, whatever the budgets say.
+        checkpoint_budget: How many bytes its checkpoints may hold before some go; None: as many as the storage's.
         priority: Higher ones are trained first.
         secrets: Environment variables of the worker that the trainer may see.
         initial: The points of the first trials, whatever the sampler: what is drawn for each domain.
@@ -103,6 +106,8 @@ class StudySpec:
     program: Program
     bundle: str = ""
     checkpoint_every: int | None = None
+    keep: Keep = KEEP_BEST
+    checkpoint_budget: int | None = None
     priority: int = 0
     secrets: tuple[str, ...] = ()
     initial: tuple[Mapping[str, Scalar], ...] = ()
@@ -422,6 +427,8 @@ class StudySpec:
             ],
             "bundle": self.bundle,
             "checkpoint_every": self.checkpoint_every,
+            "keep": str(self.keep),
+            "checkpoint_budget": self.checkpoint_budget,
             "priority": self.priority,
             "secrets": list(self.secrets),
             "endings": [each.to_json() for each in self.endings],
@@ -571,6 +578,7 @@ READERS: Mapping[str, Callable[[Any], Any]] = {
     "sampler": samplers.from_json,
     "policy": policies.from_json,
     "program": Program.from_json,
+    "keep": Keep.parse,
     "secrets": _secrets,
     "initial": _initial,
     "endings": endings.from_json,

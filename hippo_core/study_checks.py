@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hippo_core import schedule_forms
 from hippo_core.arguments import suggestion
+from hippo_core.byte_sizes import parse_bytes
 from hippo_core.domains import HORIZON
 from hippo_core.endings import MaxTrainedSteps
 from hippo_core.errors import InvalidStudy
@@ -237,6 +238,9 @@ def _check_limits(spec: StudySpec) -> None:
         )
     if spec.checkpoint_every is not None:
         require_int(spec.checkpoint_every, "checkpoint_every", 1, "None saves as often as the cost allows.")
+    if spec.checkpoint_budget is not None:
+        require_int(spec.checkpoint_budget, "checkpoint_budget", 0, "None lets them grow with the storage's.")
+        parse_bytes(spec.checkpoint_budget, "checkpoint_budget")
     for field in ("checkpoint_every", "evaluate_every"):
         every = spec.checkpoint_every if field == "checkpoint_every" else spec.program.evaluate_every
         if every is not None and every > LARGEST_STEP:

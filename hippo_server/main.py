@@ -101,6 +101,15 @@ def default_home() -> Path:
     "  [env: HIPPO_STORAGE]",
 )
 @click.option(
+    "--checkpoint-budget",
+    envvar="HIPPO_CHECKPOINT_BUDGET",
+    metavar="SIZE",
+    default=None,
+    show_default="none",
+    help="How much all checkpoints may hold, as 500GiB; beyond, what is worth least goes."
+    "  [env: HIPPO_CHECKPOINT_BUDGET]",
+)
+@click.option(
     "--heartbeat-seconds",
     envvar="HIPPO_HEARTBEAT_SECONDS",
     type=click.FloatRange(0.01),
@@ -154,6 +163,7 @@ def main(
     tls_client_ca: Path | None,
     database_url: str | None,
     storage: str | None,
+    checkpoint_budget: str | None,
     heartbeat_seconds: float,
     lease_seconds: float,
     orphan_seconds: float,
@@ -163,6 +173,7 @@ def main(
 ) -> None:
     """Hippo's server: keeps studies, hands out work, answers clients."""
     _prepare_libraries()
+    from hippo_core.byte_sizes import parse_bytes
     from hippo_core.engine.decision import EngineSettings
     from hippo_server.auth.limits import CallLimits
     from hippo_server.settings import Settings
@@ -195,6 +206,9 @@ def main(
                 heartbeat_seconds=heartbeat_seconds,
                 lease_seconds=lease_seconds,
                 orphan_seconds=orphan_seconds,
+                checkpoint_budget=None
+                if checkpoint_budget is None
+                else parse_bytes(checkpoint_budget, "checkpoint_budget"),
             ),
         )
         asyncio.run(_serve(settings))

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 from hippo_core.engine import events as ev
 from hippo_core.engine.engine import Engine
 from hippo_core.engine.events import Event
+from hippo_core.engine.retention import STORAGE
 from hippo_core.engine.states import StudyState, TrialState, WorkerState
 from hippo_storage.storage import Swept
 
@@ -60,6 +61,15 @@ class Metrics:
         )
         self._checkpoint_bytes = Counter(
             "hippo_checkpoint_bytes_total", "Bytes of checkpoints published.", registry=registry
+        )
+        self._kept = Gauge(
+            "hippo_checkpoint_kept_bytes", "Bytes of checkpoints that are kept.", registry=registry
+        )
+        self._over_budget = Gauge(
+            "hippo_checkpoint_budgets_passed",
+            "Budgets for checkpoints that are passed, since all that is left is needed.",
+            ["of"],
+            registry=registry,
         )
         self._failures = Counter(
             "hippo_path_failures_total", "Failures of paths, by class.", ["failure"], registry=registry
@@ -145,6 +155,10 @@ class Metrics:
         self._slots.labels("busy").set(sum(slots))
         self._slots.labels("idle").set(len(slots) - sum(slots))
         self._leases.set(len(state.leases))
+        self._kept.set(state.kept_bytes)
+        passed = [number for number, budget in engine.volatile.budgets.items() if budget.over]
+        self._over_budget.labels("storage").set(passed.count(STORAGE))
+        self._over_budget.labels("study").set(len(passed) - passed.count(STORAGE))
 
 
 def _count(gauge: Gauge, states: Iterable[StudyState | TrialState | WorkerState], found: list[str]) -> None:

@@ -21,6 +21,7 @@ from hippo_server.metrics import Metrics
 from hippo_server.proposals.processes import Proposers
 from hippo_server.rpc.admin import AdminService
 from hippo_server.rpc.bundles import Bundles
+from hippo_server.rpc.retention import CheckpointService
 from hippo_server.rpc.serving import GrpcServer
 from hippo_server.rpc.studies import StudyService
 from hippo_server.rpc.tokens import Tokens
@@ -110,6 +111,7 @@ class Server:
             StudyService(driver, bundles, logs),
             WorkerService(driver, tokens, logs, driver.storage_address),
             AdminService(driver, tokens, await asyncio.to_thread(driver.store.version)),
+            CheckpointService(driver),
             self._audit,
             door,
         )

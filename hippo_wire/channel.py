@@ -24,6 +24,7 @@ from hippo_core.errors import HippoError, InvalidStudy, NotAllowed, TooManyCalls
 from hippo_wire.errors import answered, from_rpc_error
 from hippo_wire.tls import Trust, diagnosis
 from hippo_wire.v1.admin_pb2_grpc import AdminServiceStub
+from hippo_wire.v1.checkpoint_pb2_grpc import CheckpointServiceStub
 from hippo_wire.v1.study_pb2_grpc import StudyServiceStub
 from hippo_wire.v1.worker_pb2_grpc import WorkerServiceStub
 
@@ -114,6 +115,7 @@ class Connection:
         self.studies = StudyServiceStub(self.channel)
         self.workers = WorkerServiceStub(self.channel)
         self.admin = AdminServiceStub(self.channel)
+        self.checkpoints = CheckpointServiceStub(self.channel)
 
     def close(self) -> None:
         """Ends the connection and the calls on it."""

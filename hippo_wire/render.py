@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from google.protobuf import timestamp_pb2
 
+from hippo_core.engine.checkpoint_views import BudgetView, KeptView
 from hippo_core.engine.explanation import Happening
 from hippo_core.engine.probe_views import ProbeView
 from hippo_core.engine.trial_paths import CheckpointRef
@@ -21,7 +22,7 @@ from hippo_core.engine.views import (
 )
 from hippo_wire import enums
 from hippo_wire.convert import dump
-from hippo_wire.v1 import admin_pb2, study_pb2
+from hippo_wire.v1 import admin_pb2, checkpoint_pb2, study_pb2
 
 
 def timestamp(moment: datetime | None) -> timestamp_pb2.Timestamp | None:
@@ -61,6 +62,7 @@ def study(
         ending=view.ending,
         endings=view.endings,
         given_up=view.given_up,
+        over_budget=view.over_budget,
         change_count=view.changes,
         changes=[
             study_pb2.StudyChange(time=timestamp(at), by=by, differences=differences)
@@ -214,6 +216,29 @@ def _checkpoint(view: CheckpointRef) -> study_pb2.Checkpoint:
         fence=view.fence,
         size_bytes=view.size_bytes,
         begins_phase=view.begins_phase,
+    )
+
+
+def kept_checkpoint(view: KeptView) -> checkpoint_pb2.KeptCheckpoint:
+    """A checkpoint, and why it is kept."""
+    return checkpoint_pb2.KeptCheckpoint(
+        node=view.node,
+        step=view.step,
+        fence=view.fence,
+        size_bytes=view.size_bytes,
+        need=view.need,
+        reason=view.reason,
+        steps=view.steps,
+        seconds=view.seconds,
+        trials=view.trials,
+        trial_count=view.trial_count,
+    )
+
+
+def checkpoint_budget(view: BudgetView) -> checkpoint_pb2.CheckpointBudget:
+    """How a budget is used."""
+    return checkpoint_pb2.CheckpointBudget(
+        used_bytes=view.used_bytes, limit_bytes=view.limit_bytes, over=view.over
     )
 
 

@@ -154,6 +154,7 @@ def _settings(
     cache: str,
     gpu_memory_fraction: float | None,
 ) -> WorkerSettings:
+    from hippo_core.byte_sizes import parse_bytes
     from hippo_worker import settings
 
     return settings.WorkerSettings(
@@ -163,7 +164,7 @@ def _settings(
         slots=slots,
         labels=settings.parse_labels(labels),
         data_folder=(data_dir.expanduser() if data_dir else settings.default_data_folder()).absolute(),
-        cache_bytes=settings.parse_size(cache),
+        cache_bytes=parse_bytes(cache, "cache"),
         gpu_memory_fraction=gpu_memory_fraction,
     )
 

@@ -17,7 +17,6 @@ from hippo_wire.tls import Trust
 DEFAULT_SERVER = "127.0.0.1:7440"
 DEFAULT_CACHE = "4GiB"
 _POLL_SECONDS = 0.02
-_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,18 +122,6 @@ def default_data_folder() -> Path:
     import platformdirs
 
     return Path(platformdirs.user_data_dir("hippo")) / "worker"
-
-
-def parse_size(text: str) -> int:
-    """A number of bytes, as in ``500MB`` or ``4GiB``; units are powers of 1024.
-
-    Raises:
-        InvalidStudy: It is no such number.
-    """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", text.strip(), re.IGNORECASE)
-    if match is None:
-        raise InvalidStudy("cache", f"{text!r} is no number of bytes", "Write e.g. 4GiB.")
-    return int(float(match[1]) * _UNITS[match[2].upper()])
 
 
 def parse_labels(text: str) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hippo_client.client import Client, new_request_id
 from hippo_wire.secrets import secret_hash
-from hippo_wire.v1 import admin_pb2, study_pb2
+from hippo_wire.v1 import admin_pb2, checkpoint_pb2, study_pb2
 
 if TYPE_CHECKING:
     from hippo_wire.channel import Responses
@@ -198,6 +198,34 @@ def list_tokens(client: Client) -> list[admin_pb2.Token]:
 def revoke_token(client: Client, name: str) -> None:
     """End a token."""
     client.connection.admin.RevokeToken(admin_pb2.RevokeTokenRequest(name=name))
+
+
+def pin_checkpoint(
+    client: Client, name: str, trial: int | None, step: int | None
+) -> checkpoint_pb2.PinCheckpointResponse:
+    """Keep a checkpoint, whatever the budgets say."""
+    return client.connection.checkpoints.PinCheckpoint(
+        checkpoint_pb2.PinCheckpointRequest(request_id=new_request_id(), name=name, trial=trial, step=step)
+    )
+
+
+def unpin_checkpoints(client: Client, name: str, trial: int | None, step: int | None) -> int:
+    """Let pins of a study go; how many went."""
+    request = checkpoint_pb2.UnpinCheckpointsRequest(
+        request_id=new_request_id(), name=name, trial=trial, step=step
+    )
+    return client.connection.checkpoints.UnpinCheckpoints(request).pin_count
+
+
+def collect_checkpoints(
+    client: Client, name: str | None, to_bytes: int | None, *, dry_run: bool
+) -> checkpoint_pb2.CollectCheckpointsResponse:
+    """Let checkpoints go that nothing waits for, or tell which would."""
+    return client.connection.checkpoints.CollectCheckpoints(
+        checkpoint_pb2.CollectCheckpointsRequest(
+            request_id=new_request_id(), name=name or "", to_bytes=to_bytes, dry_run=dry_run
+        )
+    )
 
 
 def list_calls(client: Client, actor: str, limit: int, *, denied: bool) -> list[admin_pb2.AuditedCall]:

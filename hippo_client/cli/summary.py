@@ -46,7 +46,8 @@ def _headline(study: study_pb2.Study) -> str:
     if beside > 0:
         total = f"{total}, {beside} of them beside max_trials={spec['max_trials']}"
     headline = f"Study {study.name} {study_state(study).value}: {total}, {counts(by_state)}."
-    return "\n".join(filter(None, [headline, reason_words(study), choice_in_words(study)]))
+    over = f"Checkpoints {study.over_budget}." if study.over_budget else ""
+    return "\n".join(filter(None, [headline, reason_words(study), over, choice_in_words(study)]))
 
 
 def _endings(study: study_pb2.Study) -> str:

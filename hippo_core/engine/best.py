@@ -23,6 +23,25 @@ def best_trials(study: Study) -> list[Trial]:
     return _best_of(study, [trial for trial in study.trials.values() if study.is_learned_from(trial)])
 
 
+def ranked_trials(study: Study) -> list[Trial]:
+    """All trials with a value, the best first: those that completed, then those evaluated at the deepest steps."""
+    known = [
+        (trial, worth) for trial in study.trials.values() if (worth := worth_of(study, trial)) is not None
+    ]
+    return [
+        trial
+        for trial, _ in sorted(
+            known,
+            key=lambda each: (
+                each[0].state is not TrialState.COMPLETED,
+                0 if each[0].state is TrialState.COMPLETED else -evaluated(study, each[0])[0],
+                each[1],
+                each[0].number,
+            ),
+        )
+    ]
+
+
 def best_by_horizon(study: Study) -> dict[int, list[Trial]]:
     """The best completed trials of each horizon, ascending; nothing for one where none completed with a value.
 

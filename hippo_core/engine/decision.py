@@ -26,6 +26,7 @@ class EngineSettings:
         sharing: Whether trials share what they have in common. Without, each is trained alone: to compare with.
         cutting: Whether a running path yields its slot to a longer one, or to one of higher priority. Without, each
             runs to its leaf: to compare with.
+        checkpoint_budget: How many bytes all checkpoints may hold before some go; None: as many as come.
     """
 
     heartbeat_seconds: float = 5.0
@@ -39,6 +40,7 @@ class EngineSettings:
     user_retries: int = 1
     sharing: bool = True
     cutting: bool = True
+    checkpoint_budget: int | None = None
 
 
 @dataclass(slots=True)
@@ -67,6 +69,21 @@ class Overhead:
 
 
 @dataclass(slots=True)
+class Budget:
+    """How a budget for checkpoints is used.
+
+    Attributes:
+        used: How many bytes, at most; None: not counted yet.
+        grown: How many have come since it was looked at last.
+        over: By how much it is passed and what for, in words; empty: it is not.
+    """
+
+    used: int | None = None
+    grown: int = 0
+    over: str = ""
+
+
+@dataclass(slots=True)
 class Volatile:
     """What starts anew with a new leader: times."""
 
@@ -81,6 +98,8 @@ class Volatile:
     reopened: dict[int, None] = field(
         default_factory=dict
     )  #: studies whose budget of steps is to be compared with what is open
+    budgets: dict[int, Budget] = field(default_factory=dict)  #: of studies, and for 0 that of the storage
+    look_at_budgets: bool = True  #: a leader that begins may have been given others
     next_cut: float | None = None  #: when a running path may have to yield its slot
 
 

@@ -20,9 +20,11 @@ from hippo_core.engine import (
     forks,
     orders,
     outside,
+    pins,
     policy_answers,
     proposals,
     reports,
+    retention,
     running_time,
     studies,
     terminators,
@@ -30,6 +32,7 @@ from hippo_core.engine import (
 )
 from hippo_core.engine.commands import (
     AnswerPolicy,
+    CollectCheckpoints,
     Command,
     DeleteStudy,
     DrainWorker,
@@ -45,6 +48,7 @@ from hippo_core.engine.commands import (
     GiveJudgement,
     Heartbeat,
     PauseStudy,
+    PinCheckpoint,
     ProposeTrial,
     RegisterWorker,
     Report,
@@ -54,6 +58,7 @@ from hippo_core.engine.commands import (
     StopTrial,
     SubmitStudy,
     Tick,
+    UnpinCheckpoints,
     WorkerLeaves,
 )
 from hippo_core.engine.cutting import note_start
@@ -61,10 +66,12 @@ from hippo_core.engine.decision import Decision, EngineSettings, Volatile
 from hippo_core.engine.evaluations import tell_judged
 from hippo_core.engine.events import Event
 from hippo_core.engine.granting import schedule
+from hippo_core.engine.holdings import Holding
 from hippo_core.engine.settling import settle
 from hippo_core.engine.snapshot import snapshot
 from hippo_core.engine.state import EngineState
 from hippo_core.engine.states import FailureClass, WorkerState
+from hippo_core.engine.trial_paths import CheckpointRef
 
 Result = (
     studies.Submitted
@@ -73,6 +80,8 @@ Result = (
     | studies.TrialsRetried
     | workers.Registered
     | reports.Accepted
+    | CheckpointRef
+    | tuple[Holding, ...]
     | int
     | None
 )
@@ -149,15 +158,23 @@ class Engine:
         """
         decision = Decision(self.state, self.settings, self.volatile, now)
         result = self._dispatch(decision, command)
+        self._follow(decision)
+        retention.keep_within_budgets(decision)
+        self._follow(decision)
+        running_time.count(decision, last=isinstance(command, Tick) and command.last)
+        return Outcome(events=tuple(decision.events), result=result)
+
+    def _follow(self, decision: Decision) -> None:
+        """Lets all that follows from what was decided happen."""
+        state = self.state
         while True:
             settle(decision)
             schedule(decision)
             proposals.want(decision)
             outside.note_wants(decision)
             terminators.want(decision)
-            if not (self.state.touched_requests or self.state.touched_studies or self.state.touched_plans):
-                running_time.count(decision, last=isinstance(command, Tick) and command.last)
-                return Outcome(events=tuple(decision.events), result=result)
+            if not (state.touched_requests or state.touched_studies or state.touched_plans):
+                return
 
     def _dispatch(self, decision: Decision, command: Command) -> Result:
         match command:
@@ -183,6 +200,12 @@ class Engine:
                 return forks.fork_trial(decision, command)
             case EnqueueTrial():
                 return enqueueing.enqueue(decision, command)
+            case PinCheckpoint():
+                return pins.pin(decision, command)
+            case UnpinCheckpoints():
+                return pins.unpin(decision, command)
+            case CollectCheckpoints():
+                return retention.collect(decision, command)
             case DeleteStudy():
                 return studies.delete(decision, command)
             case ProposeTrial():

@@ -165,7 +165,9 @@ def clear_plan(decision: Decision, plan: PlanState) -> None:
     for node in plan.plan.nodes.values():
         kept = [(step, fence) for step, fences in node.checkpoints.items() for fence in fences]
         for step, fence in kept:
-            decision.emit(CheckpointDropped(node=node.id, step=step, fence=fence))
+            decision.emit(
+                CheckpointDropped(node=node.id, step=step, fence=fence, reason="its study was deleted")
+            )
 
 
 def _is_over(plan: PlanState) -> bool:

@@ -461,11 +461,30 @@ class CheckpointLost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointDropped:
-    """A checkpoint is needed by nobody any more; its files are to be removed."""
+    """A checkpoint is let go, and why; its files are to be removed."""
 
     node: int
     step: int
     fence: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointPinned:
+    """A user wants a state of a study kept, whatever the budgets say."""
+
+    study: int
+    node: int
+    step: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointUnpinned:
+    """The user wants it no more."""
+
+    study: int
+    node: int
+    step: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -548,6 +567,8 @@ Event = (
     | CheckpointPublished
     | CheckpointLost
     | CheckpointDropped
+    | CheckpointPinned
+    | CheckpointUnpinned
     | LeaseStateChanged
     | LeaseStopped
     | PathFailed

@@ -116,6 +116,8 @@ def apply(state: EngineState, event: ev.Event) -> None:
             fold_training.apply_lease(state, event)
         case ev.CheckpointPublished() | ev.CheckpointLost() | ev.CheckpointDropped():
             fold_training.apply_checkpoint(state, event)
+        case ev.CheckpointPinned() | ev.CheckpointUnpinned():
+            fold_training.apply_pin(state, event)
         case _:
             assert_never(event)
 
@@ -157,6 +159,7 @@ def _apply_study(state: EngineState, event: StudyEvent) -> None:
                 _remove_request(state, study, trial)
                 forget_parting(state, study, trial)
             forget_boundaries(state, study)
+            fold_training.forget_pins(state, study.id)
         case ev.StudyPlanned():
             study = state.studies[event.study]
             if study.plan:

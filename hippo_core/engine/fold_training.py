@@ -188,6 +188,23 @@ def _break_promise(state: EngineState, event: ev.PathFailed) -> None:
         lease.promises[saved] = Promise.BROKEN
 
 
+def apply_pin(state: EngineState, event: ev.CheckpointPinned | ev.CheckpointUnpinned) -> None:
+    """A study wants a state kept, or does no more."""
+    pinned = (event.node, event.step)
+    if isinstance(event, ev.CheckpointPinned):
+        state.pins.setdefault(pinned, {})[event.study] = None
+        return
+    state.pins[pinned].pop(event.study)
+    if not state.pins[pinned]:
+        del state.pins[pinned]
+
+
+def forget_pins(state: EngineState, study: int) -> None:
+    """A study is gone."""
+    for pinned in [pinned for pinned, studies in state.pins.items() if study in studies]:
+        apply_pin(state, ev.CheckpointUnpinned(study=study, node=pinned[0], step=pinned[1]))
+
+
 CheckpointEvent = ev.CheckpointPublished | ev.CheckpointLost | ev.CheckpointDropped
 
 
@@ -196,7 +213,10 @@ def apply_checkpoint(state: EngineState, event: CheckpointEvent) -> None:
     node = state.nodes[event.node]
     match event:
         case ev.CheckpointPublished():
-            node.checkpoints.setdefault(event.step, {})[event.fence] = Checkpoint(
+            copies = node.checkpoints.setdefault(event.step, {})
+            earlier = copies.get(event.fence)
+            state.kept_bytes += event.size_bytes - (0 if earlier is None else earlier.size_bytes)
+            copies[event.fence] = Checkpoint(
                 fence=event.fence, size_bytes=event.size_bytes, digest=event.digest
             )
             state.dropped.pop((event.node, event.step, event.fence), None)
@@ -211,7 +231,8 @@ def apply_checkpoint(state: EngineState, event: CheckpointEvent) -> None:
                 lease.extra_saves.append((event.node, event.step))
         case ev.CheckpointLost() | ev.CheckpointDropped():
             kept = node.checkpoints.get(event.step, {})
-            kept.pop(event.fence, None)
+            gone = kept.pop(event.fence, None)
+            state.kept_bytes -= 0 if gone is None else gone.size_bytes
             if not kept:
                 node.checkpoints.pop(event.step, None)
             state.dropped[event.node, event.step, event.fence] = node.plan

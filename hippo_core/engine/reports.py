@@ -237,10 +237,21 @@ def _take_checkpoint(decision: Decision, lease: Lease, item: PublishedReport) ->
             continue
         if every is not None and step % every == 0:
             continue  # its user asked for it: later trials may part there
+        if (number, step) in decision.state.pins or _keeps_all(decision, number):
+            continue
         node = decision.state.nodes[number]
         kept = node.checkpoints.get(step, {})
         if lease.fence in kept and step not in node.requests and not tree.starts_at(number, step):
-            decision.emit(CheckpointDropped(node=number, step=step, fence=lease.fence))
+            decision.emit(
+                CheckpointDropped(
+                    node=number, step=step, fence=lease.fence, reason="its path has saved again"
+                )
+            )
+
+
+def _keeps_all(decision: Decision, number: int) -> bool:
+    """Whether a study that waits for steps of a node keeps all states."""
+    return any(decision.state.studies[study].spec.keep.all for study in decision.state.nodes[number].open)
 
 
 def _end_fullness(decision: Decision, number: int) -> None:

@@ -444,6 +444,8 @@ class EngineState:
     workers: dict[str, Worker] = field(default_factory=dict)
     leases: dict[int, Lease] = field(default_factory=dict)  #: live ones
     dropped: dict[tuple[int, int, int], int] = field(default_factory=dict)  #: (node, step, fence) to plan
+    kept_bytes: int = 0  #: of all checkpoints
+    pins: dict[State, dict[int, None]] = field(default_factory=dict)  #: states that studies want kept
     active: dict[int, int] = field(default_factory=dict)  #: running studies and their priorities
     last_study: int = 0
     last_plan: int = 0

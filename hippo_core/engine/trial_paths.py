@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from hippo_core.engine.evaluations import progress
 from hippo_core.engine.state import EngineState, Study, Trial
+from hippo_core.engine.states import TrialState
+from hippo_core.errors import NotFound
 from hippo_core.phases import phases
 from hippo_core.plan import Node
 
@@ -61,6 +63,25 @@ def checkpoints_of(plan: int, trial: Trial, step: int) -> Iterator[CheckpointRef
                         size_bytes=kept.size_bytes,
                         begins_phase=each in starts,
                     )
+
+
+def find_checkpoint(study: Study, trial: Trial, step: int | None) -> CheckpointRef:
+    """The checkpoint of a trial's state; without a step that of a completed trial's end, else the last that is kept.
+
+    Raises:
+        NotFound: There is none; names the steps that are kept.
+    """
+    if step is None and trial.state is TrialState.COMPLETED:
+        step = trial.reached
+    kept = list(checkpoints_of(study.plan, trial, progress(trial)))
+    found = [each for each in kept if step is None or each.step == step]
+    if not found:
+        at = "" if step is None else f" at step {step}"
+        steps = ", ".join(str(each) for each in sorted({each.step for each in kept})) or "none"
+        raise NotFound(
+            f"trial {trial.number} of '{study.name}' has no checkpoint{at}.", f"Steps that are kept: {steps}."
+        )
+    return max(found, key=lambda each: (each.step, each.fence))
 
 
 def is_running(state: EngineState, study: Study, trial: Trial) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hippo_core.engine.best import best_by_horizon, best_trials
+from hippo_core.engine.checkpoint_views import over_budget
 from hippo_core.engine.endings import standing
 from hippo_core.engine.engine import Engine
 from hippo_core.engine.evaluations import progress
@@ -21,14 +22,21 @@ from hippo_core.engine.probe_views import (
     steps_in_probes,
 )
 from hippo_core.engine.probes import steps_of
+from hippo_core.engine.retention import STORAGE
 from hippo_core.engine.running_time import uncounted
 from hippo_core.engine.spread import evaluations, point_evaluations, step_of
 from hippo_core.engine.state import EngineState, Study, Trial
 from hippo_core.engine.states import StudyState, TrialState, WorkerState
-from hippo_core.engine.trial_paths import CheckpointRef, checkpoints_of, going_through, is_running, walk
+from hippo_core.engine.trial_paths import (
+    CheckpointRef,
+    checkpoints_of,
+    find_checkpoint,
+    going_through,
+    is_running,
+    walk,
+)
 from hippo_core.engine.user_words import PAUSED
 from hippo_core.engine.waiting import trials_waiting_reason, waiting_reason
-from hippo_core.errors import NotFound
 from hippo_core.lease import Lease, Stage
 from hippo_core.plan import Metrics, Node
 from hippo_core.repeats import seed_of, trial_of
@@ -92,6 +100,7 @@ class StudyView:
     slots_total: int
     waits_for_points: bool  #: whether its reason is that it wants points from outside
     given_up: bool  #: whether the server paused it, since its sampler or policy kept failing
+    over_budget: str  #: which budgets for checkpoints are passed, and what for; empty: none
 
     @property
     def best_trial(self) -> TrialView | None:
@@ -214,7 +223,15 @@ def study_view(engine: Engine, project: str, name: str, now: float | None = None
         now: The driver's monotonic time, up to which it has been running; None: when that was counted last.
     """
     study = find_study(engine.state, project, name)
-    return _study_view(engine.state, study, study.ran_seconds + uncounted(engine.volatile, study.id, now))
+    ran_seconds = study.ran_seconds + uncounted(engine.volatile, study.id, now)
+    return _study_view(engine.state, study, ran_seconds, _over_budget(engine, study))
+
+
+def _over_budget(engine: Engine, study: Study) -> str:
+    """Which budgets for checkpoints are passed that a study's count in."""
+    own, all_together = over_budget(engine, study.id), over_budget(engine, STORAGE)
+    storage = f"storage {all_together}" if all_together else ""
+    return "; ".join(words for words in (own, storage) if words)
 
 
 def trial_views(
@@ -404,16 +421,7 @@ def checkpoint_of(engine: Engine, project: str, name: str, number: int, step: in
         NotFound: There is none; names the steps that are kept.
     """
     study = find_study(engine.state, project, name)
-    trial = find_trial(study, number)
-    if step is None and trial.state is TrialState.COMPLETED:
-        step = trial.reached
-    kept = list(checkpoints_of(study.plan, trial, progress(trial)))
-    found = [each for each in kept if step is None or each.step == step]
-    if not found:
-        at = "" if step is None else f" at step {step}"
-        steps = ", ".join(str(each) for each in sorted({each.step for each in kept})) or "none"
-        raise NotFound(f"trial {number} of '{name}' has no checkpoint{at}.", f"Steps that are kept: {steps}.")
-    return max(found, key=lambda each: (each.step, each.fence))
+    return find_checkpoint(study, find_trial(study, number), step)
 
 
 def trial_path(engine: Engine, project: str, name: str, number: int) -> TrialPath:
@@ -465,7 +473,7 @@ def lease_parts(engine: Engine, project: str, name: str, number: int) -> tuple[i
     )
 
 
-def _study_view(state: EngineState, study: Study, ran_seconds: float) -> StudyView:
+def _study_view(state: EngineState, study: Study, ran_seconds: float, over: str) -> StudyView:
     counts: dict[str, int] = {}
     without = 0
     for trial in study.trials.values():
@@ -507,6 +515,7 @@ def _study_view(state: EngineState, study: Study, ran_seconds: float) -> StudyVi
         ),
         waits_for_points=reason == wants_in_words(study),
         given_up=study.state is StudyState.PAUSED and reason != PAUSED,
+        over_budget=over,
     )
 
 

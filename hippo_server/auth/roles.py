@@ -71,6 +71,10 @@ METHOD_ROLES: Mapping[str, frozenset[Role]] = {
     "/hippo.v1.AdminService/ListTokens": ADMINS,
     "/hippo.v1.AdminService/RevokeToken": ADMINS,
     "/hippo.v1.AdminService/ListCalls": ADMINS,
+    "/hippo.v1.CheckpointService/ListCheckpoints": VIEWERS,
+    "/hippo.v1.CheckpointService/PinCheckpoint": EDITORS,
+    "/hippo.v1.CheckpointService/UnpinCheckpoints": EDITORS,
+    "/hippo.v1.CheckpointService/CollectCheckpoints": EDITORS,
     REFLECTION: EVERYBODY,
 }
 

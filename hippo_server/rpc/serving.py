@@ -14,15 +14,26 @@ from hippo_server.auth.limits import Door
 from hippo_server.driver import Driver
 from hippo_server.rpc.admin import AdminService
 from hippo_server.rpc.gate import Gate
+from hippo_server.rpc.retention import CheckpointService
 from hippo_server.rpc.studies import StudyService
 from hippo_server.rpc.workers import WorkerService
 from hippo_wire.channel import LARGEST_MESSAGE_BYTES
-from hippo_wire.v1 import admin_pb2, admin_pb2_grpc, study_pb2, study_pb2_grpc, worker_pb2, worker_pb2_grpc
+from hippo_wire.v1 import (
+    admin_pb2,
+    admin_pb2_grpc,
+    checkpoint_pb2,
+    checkpoint_pb2_grpc,
+    study_pb2,
+    study_pb2_grpc,
+    worker_pb2,
+    worker_pb2_grpc,
+)
 
 SERVICES = (
     study_pb2.DESCRIPTOR.services_by_name["StudyService"].full_name,
     worker_pb2.DESCRIPTOR.services_by_name["WorkerService"].full_name,
     admin_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name,
+    checkpoint_pb2.DESCRIPTOR.services_by_name["CheckpointService"].full_name,
 )
 LARGEST_HEADERS_BYTES = 16 << 10
 OPTIONS = (
@@ -47,6 +58,7 @@ class GrpcServer:
         studies: The service for clients.
         workers: The service for workers.
         admin: The service for administrators.
+        checkpoints: The service for what is kept.
         audit: Hears of calls that change something, and of those that are refused.
         door: Counts who asks how much.
     """
@@ -57,6 +69,7 @@ class GrpcServer:
         studies: StudyService,
         workers: WorkerService,
         admin: AdminService,
+        checkpoints: CheckpointService,
         audit: Audit,
         door: Door,
     ) -> None:
@@ -68,6 +81,7 @@ class GrpcServer:
         study_pb2_grpc.add_StudyServiceServicer_to_server(studies, self._server)
         worker_pb2_grpc.add_WorkerServiceServicer_to_server(workers, self._server)
         admin_pb2_grpc.add_AdminServiceServicer_to_server(admin, self._server)
+        checkpoint_pb2_grpc.add_CheckpointServiceServicer_to_server(checkpoints, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         listed = (
             *SERVICES,

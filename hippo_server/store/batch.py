@@ -27,8 +27,8 @@ Key = tuple[Any, ...]
 KEPT_AS_THEY_ARE = frozenset({"projects", "programs"})
 
 #: Rows that take the place of an earlier one: a worker that comes back, a state that its writer saves again, a proposal
-#: that is wanted anew, a further failure of a policy.
-REPLACED = frozenset({"workers", "checkpoints", "proposals", "policy_failures"})
+#: that is wanted anew, a further failure of a policy, a state that is pinned again.
+REPLACED = frozenset({"workers", "checkpoints", "pins", "proposals", "policy_failures"})
 
 #: Updates find these rows otherwise than by their primary key.
 FOUND_BY: Mapping[str, tuple[str, ...]] = {"save_points": ("fence", "node", "step")}

@@ -29,6 +29,7 @@ def delete_study(cursor: Cursor, study: int, now: datetime) -> None:
         (now, study, study),
     )
     for table in (
+        "pins",
         "requests",
         "trial_limits",
         "trial_stops",

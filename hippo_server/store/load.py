@@ -35,6 +35,7 @@ def load(database: Database) -> Iterator[ev.Event]:
         yield from workers_and_leases(rows)
         yield from trained(rows)
         yield from failures(rows)
+        yield from _pins(rows)
         yield from _trials(rows)
         yield from _proposals(rows)
         yield from _policies(rows)
@@ -107,6 +108,13 @@ def _nodes(rows: Rows) -> Iterator[ev.Event]:
         "SELECT id, plan, parent, start, laws FROM nodes ORDER BY id"
     ):
         yield ev.NodeCreated(node=node, plan=plan, parent=parent, start=start, laws=laws)
+
+
+def _pins(rows: Rows) -> Iterator[ev.Event]:
+    for study, node, step in rows(
+        "SELECT study, node, step FROM pins WHERE pinned ORDER BY study, node, step"
+    ):
+        yield ev.CheckpointPinned(study=study, node=node, step=step)
 
 
 def _trials(rows: Rows) -> Iterator[ev.Event]:

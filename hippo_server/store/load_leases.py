@@ -145,7 +145,7 @@ def _published(rows: Rows, which: str) -> Iterator[Placed]:
         if state == "lost":
             yield published, ev.CheckpointLost(node=node, step=step, fence=fence, reason=reason)
         elif state == "dropped":
-            yield published, ev.CheckpointDropped(node=node, step=step, fence=fence)
+            yield published, ev.CheckpointDropped(node=node, step=step, fence=fence, reason=reason)
 
 
 def _trained_by(rows: Rows, which: str) -> Iterator[ev.Event]:

@@ -88,6 +88,10 @@ def add_event(batch: Batch, event: ev.Event, position: int) -> None:
             _metrics_recorded(batch, event)
         case ev.CheckpointPublished() | ev.CheckpointLost() | ev.CheckpointDropped():
             _add_checkpoint_event(batch, event, position)
+        case ev.CheckpointPinned():
+            batch.insert("pins", study=event.study, node=event.node, step=event.step, pinned=True)
+        case ev.CheckpointUnpinned():
+            batch.update("pins", event.study, event.node, event.step, pinned=False)
         case ev.PathFailed():
             _path_failed(batch, event, position)
         case ev.FailuresForgotten():
@@ -460,7 +464,7 @@ def _add_checkpoint_event(
             batch.update("checkpoints", *key, state=CheckpointState.LOST, reason=event.reason)
         case ev.CheckpointDropped():
             key = (event.node, event.step, event.fence)
-            batch.update("checkpoints", *key, state=CheckpointState.DROPPED)
+            batch.update("checkpoints", *key, state=CheckpointState.DROPPED, reason=event.reason)
         case _:
             assert_never(event)
 

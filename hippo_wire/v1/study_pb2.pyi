@@ -538,6 +538,7 @@ class Study(_message.Message):
     CHANGES_FIELD_NUMBER: _builtins.int
     GIVEN_UP_FIELD_NUMBER: _builtins.int
     BEST_BY_HORIZON_FIELD_NUMBER: _builtins.int
+    OVER_BUDGET_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name within the project."""
     project: _builtins.str
@@ -562,6 +563,8 @@ class Study(_message.Message):
     """How often it was extended or edited."""
     given_up: _builtins.bool
     """Whether the server paused it since its sampler or policy kept failing: it waits for a user."""
+    over_budget: _builtins.str
+    """Which budgets for checkpoints are passed, its own or the storage's, and what for; empty: none."""
     @_builtins.property
     def trial_counts(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """How many trials are in each state."""
@@ -622,10 +625,11 @@ class Study(_message.Message):
         changes: _abc.Iterable[Global___StudyChange] | None = ...,
         given_up: _builtins.bool = ...,
         best_by_horizon: _abc.Iterable[Global___Trial] | None = ...,
+        over_budget: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_best_trial", b"_best_trial", "_seconds_waiting", b"_seconds_waiting", "best_trial", b"best_trial", "create_time", b"create_time", "end_time", b"end_time", "savings", b"savings", "seconds_waiting", b"seconds_waiting"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_best_trial", b"_best_trial", "_seconds_waiting", b"_seconds_waiting", "best_by_horizon", b"best_by_horizon", "best_trial", b"best_trial", "best_trials", b"best_trials", "change_count", b"change_count", "changes", b"changes", "create_time", b"create_time", "end_time", b"end_time", "ending", b"ending", "endings", b"endings", "given_up", b"given_up", "name", b"name", "project", b"project", "reason", b"reason", "savings", b"savings", "seconds_waiting", b"seconds_waiting", "slots_busy", b"slots_busy", "slots_total", b"slots_total", "spec_json", b"spec_json", "state", b"state", "steps_waiting", b"steps_waiting", "trial_counts", b"trial_counts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_best_trial", b"_best_trial", "_seconds_waiting", b"_seconds_waiting", "best_by_horizon", b"best_by_horizon", "best_trial", b"best_trial", "best_trials", b"best_trials", "change_count", b"change_count", "changes", b"changes", "create_time", b"create_time", "end_time", b"end_time", "ending", b"ending", "endings", b"endings", "given_up", b"given_up", "name", b"name", "over_budget", b"over_budget", "project", b"project", "reason", b"reason", "savings", b"savings", "seconds_waiting", b"seconds_waiting", "slots_busy", b"slots_busy", "slots_total", b"slots_total", "spec_json", b"spec_json", "state", b"state", "steps_waiting", b"steps_waiting", "trial_counts", b"trial_counts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__best_trial: _TypeAlias = _typing.Literal["best_trial"]  # noqa: Y015
     _WhichOneofArgType__best_trial: _TypeAlias = _typing.Literal["_best_trial", b"_best_trial"]  # noqa: Y015

@@ -48,9 +48,24 @@ COMMENT ON COLUMN checkpoints.fence IS 'the lease that wrote it';
 COMMENT ON COLUMN checkpoints.size_bytes IS 'sum of the file sizes';
 COMMENT ON COLUMN checkpoints.digest IS 'blake3 of the manifest';
 COMMENT ON COLUMN checkpoints.state IS 'kept; lost or dropped: its files are to be removed';
-COMMENT ON COLUMN checkpoints.reason IS 'why it was lost';
+COMMENT ON COLUMN checkpoints.reason IS 'why it was lost or dropped';
 COMMENT ON COLUMN checkpoints.published IS 'journal id of its publication';
 COMMENT ON COLUMN checkpoints.published_at IS 'when it became durable';
+
+CREATE TABLE pins (
+    study bigint NOT NULL CONSTRAINT fk_pins_study REFERENCES studies,
+    node bigint NOT NULL CONSTRAINT fk_pins_node REFERENCES nodes,
+    step bigint NOT NULL,
+    pinned boolean NOT NULL,
+    pinned_at timestamptz DEFAULT now() NOT NULL,
+    CONSTRAINT pk_pins PRIMARY KEY (study, node, step)
+);
+COMMENT ON TABLE pins IS 'States that stay whatever the budgets for checkpoints, for users said so.';
+COMMENT ON COLUMN pins.study IS 'whose';
+COMMENT ON COLUMN pins.node IS 'node of the state';
+COMMENT ON COLUMN pins.step IS 'step of the state';
+COMMENT ON COLUMN pins.pinned IS 'false: it was, and is no more';
+COMMENT ON COLUMN pins.pinned_at IS 'when a user said so';
 
 CREATE TABLE failures (
     id bigint CONSTRAINT pk_failures PRIMARY KEY,

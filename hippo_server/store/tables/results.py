@@ -78,13 +78,24 @@ checkpoints = Table(
     Column("size_bytes", BigInteger, nullable=False, comment="sum of the file sizes"),
     Column("digest", Text, nullable=False, comment="blake3 of the manifest"),
     Column("state", Text, nullable=False, comment="kept; lost or dropped: its files are to be removed"),
-    words("reason", "why it was lost"),
+    words("reason", "why it was lost or dropped"),
     Column("published", BigInteger, nullable=False, comment="journal id of its publication"),
     moment("published_at", "when it became durable", now=True),
     one_of("state", CheckpointState),
     CheckConstraint("size_bytes >= 0", name="size_bytes"),
     Index("ix_checkpoints_removable", "node", postgresql_where=text("state <> 'kept'")),
     comment="Durable states, each in a folder of its writer's own.",
+)
+
+pins = Table(
+    "pins",
+    metadata,
+    Column("study", BigInteger, ForeignKey("studies.id"), primary_key=True, comment="whose"),
+    Column("node", BigInteger, ForeignKey("nodes.id"), primary_key=True, comment="node of the state"),
+    Column("step", BigInteger, primary_key=True, comment="step of the state"),
+    Column("pinned", Boolean, nullable=False, comment="false: it was, and is no more"),
+    moment("pinned_at", "when a user said so", now=True),
+    comment="States that stay whatever the budgets for checkpoints, for users said so.",
 )
 
 failures = Table(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hippo_core.engine.commands import Command
+from hippo_core.engine.decision import EngineSettings
 from hippo_core.engine.engine import Engine, Result
 from hippo_server.store import Record, Store
 from tests.unit.engine.cluster import SETTINGS, Cluster
@@ -18,15 +19,23 @@ class StoredCluster(Cluster):
         workers: Slots by worker.
         store: On a migrated database.
         commands: How many commands are written in one transaction.
+        settings: The engine's.
     """
 
-    def __init__(self, seed: int, workers: Mapping[str, int], store: Store, commands: int = 1) -> None:
+    def __init__(
+        self,
+        seed: int,
+        workers: Mapping[str, int],
+        store: Store,
+        commands: int = 1,
+        settings: EngineSettings = SETTINGS,
+    ) -> None:
         self.store = store
         self.commands = commands
         self.term = store.lead("test", 10.0)
         self.batch = 0
         self.waiting: list[Record] = []
-        super().__init__(seed, workers)
+        super().__init__(seed, workers, settings)
 
     def tell(self, command: Command) -> Result:
         before = len(self.journal)
@@ -49,7 +58,7 @@ class StoredCluster(Cluster):
     def expect_equal_from_rows(self) -> None:
         """An engine rebuilt from the rows equals the one that lived."""
         self.write()
-        rebuilt = Engine.restore(self.store.load(), SETTINGS, self.now)
+        rebuilt = Engine.restore(self.store.load(), self.settings, self.now)
         assert rebuilt.snapshot() == self.engine.snapshot()
 
     def restart_server(self) -> None:
@@ -57,6 +66,6 @@ class StoredCluster(Cluster):
         self.expect_equal_from_rows()
         self.term = self.store.lead("test", 10.0)
         self.batch = 0
-        self.engine = Engine.restore(self.store.load(), SETTINGS, self.now)
+        self.engine = Engine.restore(self.store.load(), self.settings, self.now)
         for name in self.workers:
             self.register(name)

@@ -11,6 +11,7 @@ import pytest
 
 from hippo_core import policies
 from hippo_core.engine.commands import (
+    CollectCheckpoints,
     Command,
     DeleteStudy,
     DrainWorker,
@@ -20,16 +21,19 @@ from hippo_core.engine.commands import (
     ExtendTrial,
     ForkTrial,
     PauseStudy,
+    PinCheckpoint,
     ResumeStudy,
     RetryTrials,
     StopStudy,
     StopTrial,
+    UnpinCheckpoints,
 )
 from hippo_core.engine.states import StudyState
 from hippo_core.engine.views import study_view
 from hippo_core.errors import HippoError
 from hippo_server.store import Store
 from tests.integration.store.stored_cluster import StoredCluster
+from tests.unit.engine.cluster import SETTINGS
 from tests.unit.engine.test_cluster import PIECES, POINTS, expect_as_trained_alone, spec, submit
 
 
@@ -50,7 +54,8 @@ def test_a_study_comes_back_at_any_moment(store: Store, commands: int) -> None:
 @pytest.mark.parametrize("seed", range(6))
 def test_all_commands_and_faults_come_back(store: Store, seed: int) -> None:
     """1. Studies, users' commands and faults in random order. 2. The server restarts from the rows now and then."""
-    cluster = StoredCluster(seed, {"a": 2, "b": 1}, store, 3)
+    settings = replace(SETTINGS, checkpoint_budget=8 if seed % 2 else None)
+    cluster = StoredCluster(seed, {"a": 2, "b": 1}, store, 3, settings)
     chosen = random.Random(seed)
     names = ["first", "second", "third"]
     commands: list[Callable[[str], Command]] = [
@@ -72,6 +77,10 @@ def test_all_commands_and_faults_come_back(store: Store, seed: int) -> None:
         lambda name: ExtendTrial(
             project="default", name=name, trial=chosen.randrange(6), to=chosen.randrange(1, 16)
         ),
+        lambda name: PinCheckpoint(project="default", name=name),
+        lambda name: PinCheckpoint(project="default", name=name, trial=chosen.randrange(8)),
+        lambda name: UnpinCheckpoints(project="default", name=name, trial=chosen.randrange(8)),
+        lambda name: CollectCheckpoints(project="default", name=name, to_bytes=chosen.randrange(5)),
         lambda name: DeleteStudy(project="default", name=name),
         lambda _: DrainWorker(worker="b"),
     ]
@@ -126,6 +135,24 @@ def test_training_ends_exactly_after_restarts_from_rows(store: Store) -> None:
         cluster.restart_server()
     cluster.run()
     expect_as_trained_alone(cluster, "study")
+
+
+def test_a_pin_comes_back_until_it_is_taken_back(store: Store) -> None:
+    """1. A state is pinned, unpinned, and pinned again. 2. Each time the rows tell. 3. Its study is deleted."""
+    cluster = StoredCluster(0, {"a": 1}, store)
+    submit(cluster, spec("kept", PIECES[:1]))
+    submit(cluster, spec("deleted", PIECES[:1]))
+    cluster.run()
+    for name in ("kept", "deleted", "kept"):
+        cluster.tell(PinCheckpoint(project="default", name=name, trial=0))
+        cluster.restart_server()
+        if name == "kept":
+            cluster.tell(UnpinCheckpoints(project="default", name=name))
+            cluster.restart_server()
+    assert len(cluster.engine.state.pins) == 1
+    cluster.tell(DeleteStudy(project="default", name="deleted"))
+    cluster.restart_server()
+    assert cluster.engine.state.pins == {}
 
 
 def test_numbers_are_never_given_twice_when_the_latest_study_is_deleted(store: Store) -> None:

@@ -136,11 +136,13 @@ class Cluster:
     Args:
         seed: Decides which of the possible actions comes next.
         workers: Slots by worker.
+        settings: The engine's.
     """
 
-    def __init__(self, seed: int, workers: Mapping[str, int]) -> None:
+    def __init__(self, seed: int, workers: Mapping[str, int], settings: EngineSettings = SETTINGS) -> None:
         self.random = random.Random(seed)
-        self.engine = Engine(SETTINGS)
+        self.settings = settings
+        self.engine = Engine(settings)
         self.journal: list[Event] = []
         self.now = 0.0
         self.storage: dict[tuple[int, int, int], str] = {}
@@ -158,10 +160,12 @@ class Cluster:
 
     def tell(self, command: Command) -> Result:
         """Gives the engine a command, and checks all invariants after it."""
+        pinned = dict(self.engine.state.pins)
         outcome = self.engine.handle(command, self.now)
         self.journal.extend(outcome.events)
         check(self.engine)
         self.expect_starts_kept(outcome.events)
+        self.expect_pins_kept(outcome.events, pinned)
         for name in self.workers:
             self.engine.directives(name)
         return outcome.result
@@ -174,6 +178,15 @@ class Cluster:
         for lease in self.engine.state.leases.values():
             if lease.training and lease.start is not None and lease.step == lease.start[1]:
                 assert lease.start not in dropped
+
+    def expect_pins_kept(self, events: tuple[Event, ...], pinned: Mapping[State, Any]) -> None:
+        """What is dropped is gone; what was pinned before, and still is, keeps a copy."""
+        nodes, pins = self.engine.state.nodes, self.engine.state.pins
+        for event in events:
+            if isinstance(event, CheckpointDropped):
+                state = (event.node, event.step)
+                self.storage.pop((*state, event.fence), None)
+                assert state not in pinned or state not in pins or event.step in nodes[event.node].checkpoints
 
     def register(self, name: str) -> None:
         worker = self.workers[name]
@@ -454,7 +467,7 @@ class Cluster:
         """The engine is dropped and rebuilt from its journal; workers present their leases again."""
         before = self.engine.snapshot()
         replayed = [journal.from_json(type(each).__name__, _through_json(each)) for each in self.journal]
-        self.engine = Engine.restore(replayed, SETTINGS, self.now)
+        self.engine = Engine.restore(replayed, self.settings, self.now)
         assert self.engine.snapshot() == before
         for name in self.workers:
             self.register(name)

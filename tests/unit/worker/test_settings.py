@@ -18,7 +18,6 @@ from hippo_worker.settings import (
     default_data_folder,
     default_name,
     parse_labels,
-    parse_size,
     read_token,
 )
 
@@ -33,20 +32,6 @@ def make(**changes: Any) -> WorkerSettings:
         "cache_bytes": 0,
     }
     return WorkerSettings(**{**values, **changes})
-
-
-@pytest.mark.parametrize(
-    ("text", "size"),
-    [("0", 0), ("123", 123), ("1K", 1024), ("1.5MiB", 3 << 19), ("4GiB", 4 << 30), ("2 tb", 2 << 40)],
-)
-def test_sizes(text: str, size: int) -> None:
-    assert parse_size(text) == size
-
-
-@pytest.mark.parametrize("text", ["", "-1", "4 GiBs", "four", "1e9"])
-def test_no_sizes(text: str) -> None:
-    with pytest.raises(InvalidStudy, match=r"^cache: .* Write e\.g\. 4GiB\.$"):
-        parse_size(text)
 
 
 def test_labels() -> None:
