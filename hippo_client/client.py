@@ -29,7 +29,8 @@ class Client:
     """Talks to one server. May be used from several threads, and as a context manager.
 
     Args:
-        server: ``host:port``; by default ``HIPPO_SERVER``, else that of ``hippo login``, else this machine's.
+        server: ``host:port``, or several with commas between where some stand by for another; by default
+            ``HIPPO_SERVER``, else that of ``hippo login``, else this machine's.
         token: By default ``HIPPO_TOKEN``, else what ``HIPPO_TOKEN_FILE`` holds, else that of ``hippo login``, else this
             machine's.
         ca: A PEM file with the authorities of the server's certificate, or ``"system"`` for those that this machine
@@ -53,7 +54,7 @@ class Client:
 
     @property
     def server(self) -> str:
-        """``host:port`` of the server."""
+        """``host:port`` of the server that is talked to now."""
         return self._connection.address
 
     @property

@@ -19,7 +19,7 @@ class Endpoint:
     """A server and the token for it; the token is in no text of it.
 
     Attributes:
-        server: ``host:port`` of gRPC.
+        server: ``host:port`` of gRPC, or several with commas between.
         token: The bearer token.
         trust: Whom to believe to be the server; None: nothing is encrypted.
     """
@@ -48,7 +48,7 @@ def find_endpoint(
     """
     from hippo_client.local import Home
     from hippo_client.login import read_login
-    from hippo_wire.channel import check_address
+    from hippo_wire.channel import check_addresses
     from hippo_wire.tls import read_trust
 
     home = Home.at()
@@ -68,7 +68,7 @@ def find_endpoint(
             "no server is named, and none runs on this machine.",
             "Start one with `hippo up`, or log in to one with `hippo login`, or set HIPPO_SERVER and HIPPO_TOKEN.",
         )
-    check_address(named, encrypted=trust is not None)
+    check_addresses(named, encrypted=trust is not None)
     if given is None:
         raise NotAllowed(
             f"no token for {named}.",

@@ -20,7 +20,7 @@ class Login:
     """A server, and how it is reached.
 
     Attributes:
-        server: ``host:port`` of gRPC.
+        server: ``host:port`` of gRPC, or several with commas between.
         token: The bearer token.
         trust: Whom to believe to be the server; None: nothing is encrypted.
     """

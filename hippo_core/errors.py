@@ -9,7 +9,8 @@
     ├── NotAllowed            no token, a wrong one, or a role that does not suffice
     ├── Stale                 a fence or a term that no longer stands
     ├── Unavailable           the server or a part behind it cannot answer now; the only retryable one
-    │   └── TooManyCalls      the caller asks more than is allowed: says when to ask again
+    │   ├── TooManyCalls      the caller asks more than is allowed: says when to ask again
+    │   └── Standby           another server leads: names it, and where it is
     └── InvariantViolated     the engine contradicts itself: a defect of Hippo, with the story that led to it
 """
 
@@ -102,6 +103,22 @@ class TooManyCalls(Unavailable):
     def __init__(self, message: str, retry_seconds: float, hint: str = "") -> None:
         super().__init__(message, hint)
         self.retry_seconds = retry_seconds
+
+
+class Standby(Unavailable):
+    """The server that was asked stands by; another one leads.
+
+    Args:
+        holder: Which one leads.
+        address: Where that one is, ``host:port``; empty: nobody knows.
+    """
+
+    code = "STANDBY"
+
+    def __init__(self, holder: str, address: str) -> None:
+        super().__init__(f"standby: {holder} leads.", f"Ask {address}." if address else "Ask that one.")
+        self.holder = holder
+        self.address = address
 
 
 class InvariantViolated(HippoError):

@@ -37,10 +37,13 @@ class GroupCommit:
         store: Only the writer's thread uses it from now on.
         term: The leader's term, which every transaction checks.
         metrics: Counts transactions.
-        on_commit: Told the position of the last record committed, before whoever waits for it.
+        on_commit: Told the position of the last record committed, before whoever waits for it; and when the
+            transaction began, monotonic seconds: this server led then, and need not lead by the time of the telling.
     """
 
-    def __init__(self, store: Store, term: int, metrics: Metrics, on_commit: Callable[[int], None]) -> None:
+    def __init__(
+        self, store: Store, term: int, metrics: Metrics, on_commit: Callable[[int, float], None]
+    ) -> None:
         self.position = 0  #: of the last record put
         self.failed: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
         self._store = store
@@ -128,7 +131,7 @@ class GroupCommit:
 
     def _commit(self, queue: Sequence[tuple[int, Sequence[Record]]]) -> bool:
         records = [record for _, submitted in queue for record in submitted]
-        began = time.perf_counter()
+        began = time.monotonic()
         try:
             self._store.write(records, self._term, self._batch + 1)
         except Exception as error:  # noqa: BLE001 - whatever it is, nobody knows what the database holds now
@@ -136,8 +139,8 @@ class GroupCommit:
             self._tell(self._fail, error)
             return False
         self._batch += 1
-        self._metrics.commit(len(queue), time.perf_counter() - began)
-        self._tell(self._succeed, queue[-1][0])
+        self._metrics.commit(len(queue), time.monotonic() - began)
+        self._tell(self._succeed, queue[-1][0], began)
         return True
 
     def _tell(self, function: Callable[..., None], *arguments: object) -> None:
@@ -146,9 +149,9 @@ class GroupCommit:
         except RuntimeError:  # the loop is closed: nobody listens any more
             log.debug("loop_closed")
 
-    def _succeed(self, position: int) -> None:
+    def _succeed(self, position: int, began: float) -> None:
         self._done = position
-        self._on_commit(position)
+        self._on_commit(position, began)
         while self._waiters and self._waiters[0][0] <= position:
             _settle(self._waiters.popleft()[1], None, None)
 

@@ -5,6 +5,10 @@ Where a commit fails, or nobody knows how it ended, or the engine contradicts it
 hear ``Unavailable``, and a new term begins with an engine rebuilt from the database's rows. Taking a new term is also
 what settles a commit that is still under way somewhere: either it comes before the take-over, and the rows show it, or
 its check of the term fails.
+
+Where another server leads, this one stands by: it has no term, refuses every call with that server's address, and tries
+to begin a term again and again. A leader that finds itself replaced is in no other state than one whose commit failed:
+its term is over, its engine gone, and the next term begins when it may. So it need not end to become a standby.
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ from functools import partial
 from hippo_core.engine.commands import Tick
 from hippo_core.engine.decision import EngineSettings
 from hippo_core.engine.engine import Engine
-from hippo_core.errors import Conflict, HippoError, InvariantViolated, Stale, Unavailable
+from hippo_core.errors import Conflict, HippoError, InvariantViolated, Standby, Unavailable
 from hippo_server.answers import Answers
 from hippo_server.auth.tokens import TokenBook
 from hippo_server.changes import Changes
@@ -41,6 +45,7 @@ log = logging.getLogger(__name__)
 
 LONGEST_PAUSE_SECONDS = 2.0
 DATABASE_POLL_SECONDS = 0.25
+STANDBY_POLL_SECONDS = 0.25
 
 
 class Driver:
@@ -80,6 +85,8 @@ class Driver:
         self.not_ready = "the server is starting"
         self.ended: asyncio.Future[HippoError] = asyncio.get_running_loop().create_future()
         self.closing = False
+        self.standby: Standby | None = None  #: says who leads, while another server does
+        self._address = ""
         self._make_store = make_store
         self._store: Store | None = None
         self._storage: Storage | None = None
@@ -92,26 +99,41 @@ class Driver:
         self._tasks: list[asyncio.Task[None]] = []
         self._lost = asyncio.Event()
 
-    async def start(self) -> None:
-        """Brings the database up to date, takes the lead and rebuilds the engine.
+    async def open(self) -> None:
+        """Brings the database up to date, and opens the storage.
 
         Raises:
-            Conflict: Another server leads, or the database is not for this version.
+            Conflict: The database is not for this version.
             InvalidStudy: The storage's address makes no sense.
             StorageError: The storage cannot be opened.
             Unavailable: The database cannot answer.
         """
         self.not_ready = "the server is starting: the database is not there yet"
         self._store = self._make_store(await asyncio.to_thread(self._database.start))
+        self._store.on_undone(self.metrics.undone)
         self.not_ready = "the server is starting: it brings the database up to date and reads it"
         await asyncio.to_thread(self._store.migrate)
         # Numbers begin at 1 in every database: what another one left in the storage is not to be met.
         identity = await asyncio.to_thread(self._store.identity)
         self.storage_address = f"{self.storage_address.removesuffix('/')}/{identity}"
         self._storage = await asyncio.to_thread(Storage.open, self.storage_address)
-        await self._begin()
-        sweeping = keep_swept(self.current, self._storage, self._store, self.metrics)
-        for duty in (self._renew(), self._watch_database(), self._recover(), sweeping):
+
+    async def start(self, address: str) -> None:
+        """Takes the lead and rebuilds the engine, or stands by where another server leads.
+
+        Args:
+            address: Where callers find this server, to be told by those that stand by.
+
+        Raises:
+            Unavailable: The database cannot answer.
+        """
+        self._address = address
+        try:
+            await self._begin()
+        except Standby as error:
+            self._stand_by(error)
+        sweeping = keep_swept(self.current, self.storage, self.store, self.metrics)
+        for duty in (self._renew(), self._watch_database(), self._keep_leading(), sweeping):
             self._keep_up(duty)
 
     @property
@@ -173,12 +195,23 @@ class Driver:
         """The term that lives.
 
         Raises:
+            Standby: Another server leads.
             Unavailable: None does just now.
         """
+        self.require_no_standby()
         if self._term is None or self.closing:
             raise Unavailable(f"{self.not_ready}.", "Try again in a moment.")
         self._term.require_lead()
         return self._term
+
+    def require_no_standby(self) -> None:
+        """Makes sure that no other server is known to lead.
+
+        Raises:
+            Standby: One is; the caller is to ask that one.
+        """
+        if self.standby is not None and not self.closing:
+            raise Standby(self.standby.holder, self.standby.address)
 
     @property
     def ready(self) -> bool:
@@ -198,23 +231,36 @@ class Driver:
         return await self._times.look_up(self.store)
 
     async def _begin(self) -> None:
-        """Takes a new term and rebuilds the engine from the rows."""
+        """Takes a new term and rebuilds the engine from the rows.
+
+        Raises:
+            Standby: Another server leads.
+            Unavailable: The database cannot answer.
+        """
         began = time.monotonic()
         store = self.store
+        number = await asyncio.to_thread(store.lead, self._holder, self._lease_seconds, self._address)
+        self.standby = None
+        self.not_ready = "the server is reading its state"
 
-        def restore() -> tuple[int, Engine, Answers, TokenBook, float]:
-            number = store.lead(self._holder, self._lease_seconds)
+        def restore() -> tuple[Engine, Answers, TokenBook]:
             engine = Engine.restore(store.load(), self.settings, time.monotonic())
-            answers, tokens = Answers(store.answers()), TokenBook(store.find_tokens())
-            heard = time.monotonic()
-            store.renew(number)  # reading may have taken longer than the lease
-            return number, engine, answers, tokens, heard
+            return engine, Answers(store.answers()), TokenBook(store.find_tokens())
 
-        number, engine, answers, self.tokens, heard = await asyncio.to_thread(restore)
+        restoring = asyncio.create_task(asyncio.to_thread(restore))
+        try:
+            # Reading may take longer than the lease.
+            while not restoring.done():
+                await asyncio.wait({restoring}, timeout=self._lease_seconds / 3.0)
+                heard = time.monotonic()
+                await asyncio.to_thread(store.renew, number)
+        finally:
+            await asyncio.wait({restoring})
+        engine, answers, self.tokens = restoring.result()
         term = Term(
             number=number,
             engine=engine,
-            commits=GroupCommit(store, number, self.metrics, lambda position: self._committed(position)),
+            commits=GroupCommit(store, number, self.metrics, self._committed),
             answers=answers,
             silence_seconds=self._lease_seconds * 2.0 / 3.0,
             heard=heard,
@@ -236,11 +282,11 @@ class Driver:
         _, record = term.decide(Tick(), "server", "Tick")
         term.put([record])
 
-    def _committed(self, position: int) -> None:
+    def _committed(self, position: int, began: float) -> None:
         term = self._term
         if term is None:
             return
-        term.heard = time.monotonic()
+        term.heard = max(term.heard, began)
         if 0 < term.retimed <= position:
             term.retimed = 0
             self._times.forget()
@@ -255,8 +301,6 @@ class Driver:
             self._term = None
             if not self.closing:
                 self.not_ready = f"the server is rebuilding its state: {error}"
-        if isinstance(error, Stale):  # another server leads
-            self._end_server(error)
         self._ending = term
         self._lost.set()
         term.proposals.set()
@@ -264,30 +308,43 @@ class Driver:
         for changes in (self.changes, self.orders, self.readiness):
             changes.notify()
 
-    async def _recover(self) -> None:
-        """Begins a new term whenever one is over."""
+    def _stand_by(self, error: Standby) -> None:
+        """Another server leads; this one is to go on as soon as that one has gone."""
+        self._lost.set()
+        if self.standby is None or str(self.standby) != str(error):
+            log.info("standing_by leader=%s address=%s", error.holder, error.address)
+            self.standby = error
+            self.not_ready = error.message.rstrip(".")
+            self.readiness.notify()
+
+    async def _keep_leading(self) -> None:
+        """Begins a new term whenever one is over, and whenever the server that leads has gone."""
+        waits = pauses()
         while True:
             await self._lost.wait()
-            ending = self._ending
-            if ending is None or self.ended.done():
+            if self.ended.done():
                 return
-            self.metrics.rebuild()
-            await ending.end()
-            for pause in pauses():
-                try:
-                    await asyncio.to_thread(self._database.ensure)
-                    # Our own session may still live: it must not keep us waiting for ourselves.
-                    await asyncio.to_thread(self.store.resign, ending.number)
-                    await self._begin()
-                    break
-                except (Conflict, InvariantViolated) as error:
-                    log.exception("recovery_impossible")
-                    self._end_server(error)
-                    return
-                except HippoError as error:
-                    self.not_ready = f"the database cannot be used: {str(error).rstrip('.')}"
-                    log.warning("recovery_failed error=%s", error)
-                await asyncio.sleep(min(pause, LONGEST_PAUSE_SECONDS))
+            if self._ending is not None:
+                self.metrics.rebuild()
+                await self._ending.end()
+                self._ending = None
+            try:
+                await asyncio.to_thread(self._database.ensure)
+                await self._begin()
+                waits = pauses()
+            except Standby as error:
+                self._stand_by(error)
+                waits = pauses()
+                await asyncio.sleep(STANDBY_POLL_SECONDS)
+            except (Conflict, InvariantViolated) as error:
+                log.exception("recovery_impossible")
+                self._end_server(error)
+                return
+            except HippoError as error:
+                self.standby = None
+                self.not_ready = f"the database cannot be used: {str(error).rstrip('.')}"
+                log.warning("recovery_failed error=%s", error)
+                await asyncio.sleep(min(next(waits), LONGEST_PAUSE_SECONDS))
 
     async def _renew(self) -> None:
         """Keeps the lead, and hears of tokens that were made or revoked."""
@@ -295,6 +352,9 @@ class Driver:
             await asyncio.sleep(self._lease_seconds / 3.0)
             term = self._term
             if term is None:
+                if self.standby is not None:
+                    with contextlib.suppress(HippoError):
+                        self.tokens = TokenBook(await asyncio.to_thread(self.store.find_tokens))
                 continue
             asked = time.monotonic()
             try:

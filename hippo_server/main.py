@@ -13,20 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hippo_core.errors import Conflict, HippoError, InvalidStudy, NotAllowed, Stale, Unavailable
+from hippo_core.errors import Conflict, HippoError, InvalidStudy, NotAllowed, Unavailable
 
 if TYPE_CHECKING:
     from hippo_server.tls import TlsFiles
 
-#: sysexits: 75 try again later, 78 a configuration that cannot be.
-EXIT_REPLACED = 75
+#: sysexits: a configuration that cannot be.
 EXIT_CONFIGURATION = 78
 EXITS: dict[type[HippoError], int] = {
     InvalidStudy: EXIT_CONFIGURATION,
     Unavailable: 3,
     NotAllowed: 4,
     Conflict: 6,
-    Stale: EXIT_REPLACED,
 }
 
 
@@ -62,6 +60,14 @@ def default_home() -> Path:
     type=click.IntRange(0, 65535),
     default=7441,
     help="Port of HTTP; 0: a free one.  [env: HIPPO_HTTP_PORT]",
+)
+@click.option(
+    "--advertise",
+    envvar="HIPPO_ADVERTISE",
+    default=None,
+    metavar="HOST:PORT",
+    show_default="--host, or this machine's name, and the port of gRPC",
+    help="Where callers find this server: told by servers that stand by.  [env: HIPPO_ADVERTISE]",
 )
 @click.option(
     "--tls-cert",
@@ -124,6 +130,14 @@ def default_home() -> Path:
     help="After how long without a renewal a lease is given to another slot.  [env: HIPPO_LEASE_SECONDS]",
 )
 @click.option(
+    "--leader-lease-seconds",
+    envvar="HIPPO_LEADER_LEASE_SECONDS",
+    type=click.FloatRange(0.3),
+    default=15.0,
+    help="After how long without a word from the server that leads one that stands by takes over."
+    "  [env: HIPPO_LEADER_LEASE_SECONDS]",
+)
+@click.option(
     "--orphan-seconds",
     envvar="HIPPO_ORPHAN_SECONDS",
     type=click.FloatRange(0.0),
@@ -158,6 +172,7 @@ def main(
     host: str,
     grpc_port: int,
     http_port: int,
+    advertise: str | None,
     tls_cert: Path | None,
     tls_key: Path | None,
     tls_client_ca: Path | None,
@@ -166,12 +181,16 @@ def main(
     checkpoint_budget: str | None,
     heartbeat_seconds: float,
     lease_seconds: float,
+    leader_lease_seconds: float,
     orphan_seconds: float,
     proposal_seconds: float,
     calls_per_second: float,
     streams_per_user: int,
 ) -> None:
-    """Hippo's server: keeps studies, hands out work, answers clients."""
+    """Hippo's server: keeps studies, hands out work, answers clients.
+
+    Several on one --database-url and one --storage, each with a --home of its own: one leads, the others stand by.
+    """
     _prepare_libraries()
     from hippo_core.byte_sizes import parse_bytes
     from hippo_core.engine.decision import EngineSettings
@@ -198,6 +217,8 @@ def main(
             host=host,
             grpc_port=grpc_port,
             http_port=http_port,
+            advertise=advertise,
+            leader_lease_seconds=leader_lease_seconds,
             tls=_tls_files(home, host, tls_cert, tls_key, tls_client_ca),
             database_url=database_url,
             proposal_seconds=proposal_seconds,
@@ -237,7 +258,7 @@ def _tls_files(
 
 
 async def _serve(settings: object) -> None:
-    """Serves until told to stop, or until another server leads."""
+    """Serves until told to stop."""
     from hippo_server.server import Server
     from hippo_server.settings import Settings
 

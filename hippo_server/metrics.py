@@ -52,6 +52,11 @@ class Metrics:
         self._rebuilds = Counter(
             "hippo_rebuilds_total", "How often the engine was rebuilt from the database.", registry=registry
         )
+        self._undone = Counter(
+            "hippo_database_retries_total",
+            "Transactions that were tried again, since the database undid them for another's sake.",
+            registry=registry,
+        )
         self._fenced = Counter(
             "hippo_fenced_writes_total", "Reports of leases that no longer stood.", registry=registry
         )
@@ -112,6 +117,10 @@ class Metrics:
     def rebuild(self) -> None:
         """The engine was rebuilt."""
         self._rebuilds.inc()
+
+    def undone(self) -> None:
+        """A transaction is tried again."""
+        self._undone.inc()
 
     def fenced(self) -> None:
         """A report of a lease that no longer stood was refused."""

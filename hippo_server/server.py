@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import logging
 import os
 import socket
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
@@ -17,6 +19,7 @@ from hippo_server.auth.roles import Role
 from hippo_server.auth.tokens import TokenBook, read_or_make
 from hippo_server.databases import Database, EmbeddedDatabase, GivenDatabase
 from hippo_server.driver import Driver
+from hippo_server.held_home import HeldHome
 from hippo_server.metrics import Metrics
 from hippo_server.proposals.processes import Proposers
 from hippo_server.rpc.admin import AdminService
@@ -36,6 +39,9 @@ from hippo_wire.secrets import secret_hash
 
 log = logging.getLogger(__name__)
 
+#: Hosts that stand for all addresses of a machine, and how it reaches itself at them.
+ANY_HOST = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+
 
 class Server:
     """All of a server, in one event loop.
@@ -52,6 +58,7 @@ class Server:
         self._driver: Driver | None = None
         self._grpc: GrpcServer | None = None
         self._http: HttpServer | None = None
+        self._home: HeldHome | None = None
         self._following: list[asyncio.Task[None]] = []
         self._audit: Audit | None = None
         self._auditing: asyncio.Task[None] | None = None
@@ -78,6 +85,8 @@ class Server:
         settings = self.settings
         certificates = None if settings.tls is None else Certificates(settings.tls)
         _make_folders(settings)
+        self._home = HeldHome(settings.home, settings.folder / "lock")
+        settings.address_file.unlink(missing_ok=True)  # what a server said that was killed is void
         url = settings.database_url
         self._database = EmbeddedDatabase(settings.home) if url is None else GivenDatabase(url)
         self._driver = Driver(
@@ -99,9 +108,7 @@ class Server:
             None if certificates is None else certificates.context,
         )
         http_port = await self._http.start(settings.host, settings.http_port)
-        await driver.start()
-        # The home is ours alone now: what a server said that was killed is void.
-        settings.address_file.unlink(missing_ok=True)
+        await driver.open()
         await asyncio.to_thread(self._make_tokens, driver)
         logs = UserLogs(settings.lease_logs)
         bundles = Bundles(driver.storage, settings.folder / "uploads")
@@ -117,6 +124,7 @@ class Server:
         )
         credentials = None if certificates is None else certificates.grpc_credentials()
         grpc_port = await self._grpc.start(settings.host, settings.grpc_port, credentials)
+        await driver.start(settings.advertise or _advertised(settings.host, grpc_port))
         self._following.append(asyncio.create_task(self._grpc.follow_health()))
         if certificates is not None:
             self._following.append(asyncio.create_task(certificates.follow()))
@@ -147,6 +155,8 @@ class Server:
             await asyncio.to_thread(self._database.stop)
         if self.grpc_address:
             self.settings.address_file.unlink(missing_ok=True)
+        if self._home is not None:
+            self._home.let_go()
 
     def make_store(self, url: str) -> Store:
         """The store; tests put their own in its place."""
@@ -163,9 +173,19 @@ class Server:
             (self.settings.worker_token_file, Role.WORKER),
         ):
             hashed = secret_hash(read_or_make(path))
-            if all(token.secret_hash != hashed for token in driver.store.find_tokens()):
-                driver.store.create_token(role.value, role.value, PROJECT, hashed, replace=True)
+            known = driver.store.find_tokens()
+            if all(token.secret_hash != hashed for token in known):
+                name = role.value
+                if self.settings.database_url is not None and any(each.name == name for each in known):
+                    name = f"{name}@{_home_name(self.settings.home)}"  # that one is another home's
+                driver.store.create_token(name, role.value, PROJECT, hashed, replace=True)
         driver.tokens = TokenBook(driver.store.find_tokens())
+
+
+def _home_name(home: Path) -> str:
+    """Tells a home from those of other servers on the same database: its host, and a digest of its path."""
+    digest = hashlib.sha256(str(home).encode()).hexdigest()
+    return f"{socket.gethostname()[:80]}-{digest[:6]}"
 
 
 def _make_folders(settings: Settings) -> None:
@@ -182,9 +202,14 @@ def _address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def _advertised(host: str, port: int) -> str:
+    """Where others find a server that listens at an address, unless it is told."""
+    return _address(socket.gethostname() if host in ANY_HOST else host, port)
+
+
 def _write_address(settings: Settings, grpc_port: int, http_port: int) -> None:
     """Says in the home how this machine reaches the server."""
-    here = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
+    here = ANY_HOST.get(settings.host, settings.host)
     said = {
         "grpc": _address(here, grpc_port),
         "http": _address(here, http_port),

@@ -9,7 +9,7 @@ from hippo_core.engine.decision import EngineSettings
 from hippo_core.errors import InvalidStudy
 from hippo_server.auth.limits import CallLimits
 from hippo_server.tls import TlsFiles
-from hippo_wire.channel import is_loopback
+from hippo_wire.channel import check_address, is_loopback
 
 PROJECT = "default"
 
@@ -29,6 +29,8 @@ class Settings:
         engine: The engine's times.
         proposal_seconds: How long a sampler may take for one point.
         proposal_memory_bytes: How much memory a process that makes points may hold.
+        advertise: Where callers find the server, ``host:port`` of gRPC, for those that ask another one; None: at
+            ``host``, or the machine's name where that stands for all addresses.
         leader_lease_seconds: How long a leader that is not heard of is waited for.
         grace_seconds: How long calls may take that are being answered when the server is told to stop.
         tls: Its certificates; None: connections are not encrypted.
@@ -44,13 +46,16 @@ class Settings:
     engine: EngineSettings = field(default_factory=EngineSettings)
     proposal_seconds: float = 60.0
     proposal_memory_bytes: int = 4 * 2**30
+    advertise: str | None = None
     leader_lease_seconds: float = 15.0
     grace_seconds: float = 5.0
     tls: TlsFiles | None = None
     limits: CallLimits = field(default_factory=CallLimits)
 
     def __post_init__(self) -> None:
-        """Refuses to listen where anybody could read along."""
+        """Refuses to listen where anybody could read along, and to name an address that is none."""
+        if self.advertise is not None:
+            check_address(self.advertise, encrypted=True, field="advertise")
         if self.tls is None and not is_loopback(self.host):
             raise InvalidStudy(
                 "host",

@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Callable
 
+from hippo_core.errors import Standby
 from hippo_server.commits import lost
 from hippo_server.metrics import Metrics
 from hippo_server.store import Store
@@ -35,6 +36,8 @@ async def keep_swept(lead: Callable[[], Term], storage: Storage, store: Store, m
         try:
             term = lead()
             swept = await asyncio.to_thread(_sweep, term, storage, store)
+        except Standby:
+            pass  # it is the leader's to do
         except Exception as error:  # noqa: BLE001 - whatever it is, rubbish that stays harms nobody for an hour
             log.warning("sweep_failed error=%r", error)
             metrics.swept(None)

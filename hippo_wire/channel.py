@@ -5,30 +5,32 @@ gives another, and is tried again within it: while the answer is UNAVAILABLE, af
 that doubles (full jitter); where it is that the caller asks too often, after the time that the server names. That is
 safe for every method: reads change nothing, mutations carry a request id, log pieces an offset. An upload gets
 ``UPLOAD_SECONDS``; streams that the server sends have no deadline. Errors arrive as those of ``hippo_core.errors``.
+
+Several servers may be named, of which one leads (``route.py``). An attempt may then take half of the time that is left,
+so that a server that has fallen silent does not use up all of it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import random
-import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import grpc
 
-from hippo_core.errors import HippoError, InvalidStudy, NotAllowed, TooManyCalls, Unavailable
+from hippo_core.errors import HippoError, NotAllowed, TooManyCalls, Unavailable
 from hippo_wire.errors import answered, from_rpc_error
+from hippo_wire.route import Route, check_address, check_addresses, is_loopback
 from hippo_wire.tls import Trust, diagnosis
 from hippo_wire.v1.admin_pb2_grpc import AdminServiceStub
 from hippo_wire.v1.checkpoint_pb2_grpc import CheckpointServiceStub
 from hippo_wire.v1.study_pb2_grpc import StudyServiceStub
 from hippo_wire.v1.worker_pb2_grpc import WorkerServiceStub
 
-HOST = re.compile(r"[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.%]+\]")
 CONTROL_SECONDS = 5.0
 UPLOAD_SECONDS = 60.0
 PIECE_BYTES = 1 << 20
@@ -38,34 +40,6 @@ LONGEST_PAUSE_SECONDS = 10.0
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
-
-
-def check_address(address: str, *, encrypted: bool = False) -> str:
-    """The address, if it is ``host:port``, and on this machine unless the connection is encrypted.
-
-    Raises:
-        InvalidStudy: It is not; a token must not travel in clear text.
-    """
-    host, colon, port = address.rpartition(":")
-    if not colon or not HOST.fullmatch(host) or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise InvalidStudy("server", f"{address!r} is not host:port", "Write e.g. 127.0.0.1:7440.")
-    if not encrypted and not is_loopback(host):
-        raise InvalidStudy(
-            "server",
-            f"{host!r} is another machine, and the token would travel in clear text",
-            "Set HIPPO_CA to the file ca.pem that `hippo certs init` made there, or to `system`.",
-        )
-    return address
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host's name or address is this machine's own."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def channel_options() -> list[tuple[str, int]]:
@@ -95,31 +69,37 @@ class Connection:
     """A connection for synchronous callers. Its stubs may be used from several threads.
 
     Args:
-        address: ``host:port``. Nothing is sent before the first call.
+        servers: ``host:port``, or several with commas between. Nothing is sent before the first call.
         token: The bearer token.
         trust: Whom to believe to be the server; None: nothing is encrypted.
 
     Raises:
-        InvalidStudy: The address makes no sense.
+        InvalidStudy: An address makes no sense.
         NotAllowed: The token cannot be one.
     """
 
-    def __init__(self, address: str, token: str, trust: Trust | None = None) -> None:
-        self.address = check_address(address, encrypted=trust is not None)
-        self._plain = (
-            grpc.insecure_channel(address, options=channel_options())
-            if trust is None
-            else grpc.secure_channel(address, trust.credentials(), options=channel_options())
-        )
-        self.channel = grpc.intercept_channel(self._plain, _Calls(address, token, trust))
+    def __init__(self, servers: str, token: str, trust: Trust | None = None) -> None:
+        def open_channel(address: str) -> grpc.Channel:
+            if trust is None:
+                return grpc.insecure_channel(address, options=channel_options())
+            return grpc.secure_channel(address, trust.credentials(), options=channel_options())
+
+        self._route = Route(servers, trust is not None, open_channel)
+        self.channel = grpc.intercept_channel(_Routed(self._route), _Calls(self._route, token, trust))
         self.studies = StudyServiceStub(self.channel)
         self.workers = WorkerServiceStub(self.channel)
         self.admin = AdminServiceStub(self.channel)
         self.checkpoints = CheckpointServiceStub(self.channel)
 
+    @property
+    def address(self) -> str:
+        """Where calls go now."""
+        return self._route.at
+
     def close(self) -> None:
         """Ends the connection and the calls on it."""
-        self._plain.close()
+        for channel in self._route.channels:
+            channel.close()
 
     def __enter__(self) -> Self:
         return self
@@ -136,21 +116,55 @@ class Connection:
 class Responses(Iterator[Response]):
     """What a server streams; errors arrive as those of ``hippo_core.errors``."""
 
-    def __init__(self, call: Any, address: str, trust: Trust | None) -> None:
+    def __init__(self, call: Any, explained: Callable[[grpc.RpcError], HippoError]) -> None:
         self._call = call
-        self._address = address
-        self._trust = trust
+        self._explained = explained
 
     def __next__(self) -> Response:
         try:
             response: Response = next(self._call)
         except grpc.RpcError as error:
-            raise _explained(error, self._address, self._trust) from error
+            raise self._explained(error) from error
         return response
 
     def cancel(self) -> None:
         """Ends the stream; may be called from any thread."""
         self._call.cancel()
+
+
+class _Routed(grpc.Channel):
+    """Each call is made on the channel to the server that calls go to by then."""
+
+    def __init__(self, route: Route[grpc.Channel]) -> None:
+        self._route = route
+
+    def unary_unary(self, *arguments: Any, **options: Any) -> Any:
+        return self._route.channel.unary_unary(*arguments, **options)
+
+    def unary_stream(self, *arguments: Any, **options: Any) -> Any:
+        return self._route.channel.unary_stream(*arguments, **options)
+
+    def stream_unary(self, *arguments: Any, **options: Any) -> Any:
+        return self._route.channel.stream_unary(*arguments, **options)
+
+    def stream_stream(self, *arguments: Any, **options: Any) -> Any:
+        return self._route.channel.stream_stream(*arguments, **options)
+
+    def subscribe(self, *arguments: Any, **options: Any) -> None:
+        self._route.channel.subscribe(*arguments, **options)
+
+    def unsubscribe(self, *arguments: Any, **options: Any) -> None:
+        self._route.channel.unsubscribe(*arguments, **options)
+
+    def close(self) -> None:
+        for channel in self._route.channels:
+            channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
+        self.close()
 
 
 class _Calls(
@@ -159,8 +173,8 @@ class _Calls(
     grpc.StreamUnaryClientInterceptor,
     grpc.StreamStreamClientInterceptor,
 ):
-    def __init__(self, address: str, token: str, trust: Trust | None) -> None:
-        self._address = address
+    def __init__(self, route: Route[grpc.Channel], token: str, trust: Trust | None) -> None:
+        self._route = route
         self._metadata = token_metadata(token)
         self._trust = trust
 
@@ -169,24 +183,27 @@ class _Calls(
     ) -> Any:
         deadline = time.monotonic() + (client_call_details.timeout or CONTROL_SECONDS)
         for pause in pauses():
-            left = max(0.001, deadline - time.monotonic())
+            left = _attempt_seconds(self._route, deadline)
+            address = self._route.at
             call = continuation(self._details(client_call_details, left), request)
             error = call.exception()
             if error is None:
                 return call
             if not isinstance(error, grpc.RpcError):
                 raise error
-            wait = _wait(error, pause)
+            wait = _wait(error, pause, self._route)
             if wait is None or time.monotonic() + wait >= deadline:
-                raise _explained(error, self._address, self._trust) from error
+                raise self._explain(address, error) from error
+            _leave(self._route, address, error)
             time.sleep(wait)
         raise AssertionError("pauses never end")
 
     def intercept_unary_stream(
         self, continuation: Callable[..., Any], client_call_details: Any, request: Any
     ) -> Any:
+        address = self._route.at
         call = continuation(self._details(client_call_details, client_call_details.timeout), request)
-        return Responses(call, self._address, self._trust)
+        return Responses(call, partial(self._explain, address))
 
     def intercept_stream_stream(
         self, continuation: Callable[..., Any], client_call_details: Any, request_iterator: Any
@@ -197,11 +214,17 @@ class _Calls(
         self, continuation: Callable[..., Any], client_call_details: Any, request_iterator: Any
     ) -> Any:
         timeout = client_call_details.timeout or UPLOAD_SECONDS
+        address = self._route.at
         call = continuation(self._details(client_call_details, timeout), request_iterator)
         error = call.exception()
         if isinstance(error, grpc.RpcError):
-            raise _explained(error, self._address, self._trust) from error
+            raise self._explain(address, error) from error
         return call
+
+    def _explain(self, address: str, error: grpc.RpcError) -> HippoError:
+        """What a failed call stands for; the next one goes to another server where that may help."""
+        _leave(self._route, address, error)
+        return _explained(error, address, self._trust)
 
     def _details(self, details: Any, timeout: float | None) -> Any:
         metadata = [*(details.metadata or ()), *self._metadata]
@@ -212,27 +235,37 @@ class AsyncConnection:
     """A connection for asyncio. To be made, used and closed in one event loop.
 
     Args:
-        address: ``host:port``.
+        servers: ``host:port``, or several with commas between.
         token: The bearer token.
         trust: Whom to believe to be the server; None: nothing is encrypted.
 
     Raises:
-        InvalidStudy: The address makes no sense.
+        InvalidStudy: An address makes no sense.
         NotAllowed: The token cannot be one.
     """
 
-    def __init__(self, address: str, token: str, trust: Trust | None = None) -> None:
-        self.address = check_address(address, encrypted=trust is not None)
+    def __init__(self, servers: str, token: str, trust: Trust | None = None) -> None:
+        def open_channel(address: str) -> grpc.aio.Channel:
+            if trust is None:
+                return grpc.aio.insecure_channel(address, options=channel_options())
+            return grpc.aio.secure_channel(address, trust.credentials(), options=channel_options())
+
         self.metadata = token_metadata(token)
         self._trust = trust
-        self.channel = (
-            grpc.aio.insecure_channel(address, options=channel_options())
-            if trust is None
-            else grpc.aio.secure_channel(address, trust.credentials(), options=channel_options())
-        )
-        self.studies = StudyServiceStub(self.channel)
-        self.workers = WorkerServiceStub(self.channel)
-        self.admin = AdminServiceStub(self.channel)
+        self._route = Route(servers, trust is not None, open_channel)
+        routed: Any = _RoutedAsync(self._route)
+        self.studies = StudyServiceStub(routed)
+        self.workers = WorkerServiceStub(routed)
+        self.admin = AdminServiceStub(routed)
+
+    @property
+    def address(self) -> str:
+        """Where calls go now."""
+        return self._route.at
+
+    def leave(self, error: HippoError) -> None:
+        """Goes on to another server, where there is one: what this one says is not to be listened to."""
+        self._route.leave(self._route.at, error)
 
     async def call(
         self,
@@ -252,13 +285,16 @@ class AsyncConnection:
         """
         deadline = time.monotonic() + timeout
         for pause in pauses():
-            left = max(0.001, deadline - time.monotonic())
+            address = self._route.at
             try:
-                return await method(request, timeout=left, metadata=self.metadata)
+                return await method(
+                    request, timeout=_attempt_seconds(self._route, deadline), metadata=self.metadata
+                )
             except grpc.RpcError as error:
-                wait = _wait(error, pause)
+                wait = _wait(error, pause, self._route)
                 if wait is None or time.monotonic() + wait >= deadline:
-                    raise await self._explained(error) from error
+                    raise await self._explained(address, error) from error
+                _leave(self._route, address, error)
             await asyncio.sleep(wait)
         raise AssertionError("pauses never end")
 
@@ -276,21 +312,42 @@ class AsyncConnection:
         Raises:
             HippoError: Why the stream broke; ``Unavailable`` where the server went away.
         """
+        address = self._route.at
         call = method(requests, metadata=self.metadata)
         try:
             async for response in call:
                 yield response
         except grpc.RpcError as error:
-            raise await self._explained(error) from error
+            raise await self._explained(address, error) from error
         finally:
             call.cancel()
 
-    async def _explained(self, error: grpc.RpcError) -> HippoError:
-        return await asyncio.to_thread(_explained, error, self.address, self._trust)
+    async def _explained(self, address: str, error: grpc.RpcError) -> HippoError:
+        _leave(self._route, address, error)
+        return await asyncio.to_thread(_explained, error, address, self._trust)
 
     async def close(self) -> None:
         """Ends the connection and the calls on it."""
-        await self.channel.close()
+        for channel in self._route.channels:
+            await channel.close()
+
+
+class _RoutedAsync:
+    """What stubs are made on: each call goes to the server that calls go to by then."""
+
+    def __init__(self, route: Route[grpc.aio.Channel]) -> None:
+        self._route = route
+
+    def __getattr__(self, kind: str) -> Callable[..., Callable[..., Any]]:
+        """``unary_unary`` and its like."""
+
+        def method(*arguments: Any, **options: Any) -> Callable[..., Any]:
+            def call(*given: Any, **more: Any) -> Any:
+                return getattr(self._route.channel, kind)(*arguments, **options)(*given, **more)
+
+            return call
+
+        return method
 
 
 def token_metadata(token: str) -> tuple[tuple[str, str], ...]:
@@ -323,10 +380,23 @@ def _explained(error: grpc.RpcError, address: str, trust: Trust | None) -> Hippo
     return found
 
 
-def _wait(error: grpc.RpcError, pause: float) -> float | None:
+def _leave(route: Route[Any], address: str, error: grpc.RpcError) -> None:
+    """Lets the next call go to another server where that may help."""
+    found = from_rpc_error(error, address)
+    if isinstance(found, Unavailable) and not isinstance(found, TooManyCalls):
+        route.leave(address, found)
+
+
+def _attempt_seconds(route: Route[Any], deadline: float) -> float:
+    left = max(0.001, deadline - time.monotonic())
+    return left / 2.0 if route.has_others() else left
+
+
+def _wait(error: grpc.RpcError, pause: float, route: Route[Any]) -> float | None:
     """Seconds to wait before a call is tried again that failed so; None: trying again does not help."""
     code = error.code() if isinstance(error, grpc.Call | grpc.aio.AioRpcError) else None
-    if code is grpc.StatusCode.UNAVAILABLE:
+    silent = code is grpc.StatusCode.DEADLINE_EXCEEDED and route.has_others()
+    if silent or code is grpc.StatusCode.UNAVAILABLE:
         return pause
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
         found = from_rpc_error(error)
@@ -344,6 +414,7 @@ __all__ = [
     "Responses",
     "channel_options",
     "check_address",
+    "check_addresses",
     "is_loopback",
     "pauses",
     "pieces",

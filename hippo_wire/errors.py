@@ -21,6 +21,7 @@ from hippo_core.errors import (
     NotAllowed,
     NotFound,
     Stale,
+    Standby,
     TooManyCalls,
     Unavailable,
 )
@@ -43,6 +44,7 @@ _STATUS: Mapping[str, grpc.StatusCode] = {
     Stale.code: grpc.StatusCode.ABORTED,
     Unavailable.code: grpc.StatusCode.UNAVAILABLE,
     TooManyCalls.code: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    Standby.code: grpc.StatusCode.UNAVAILABLE,
     InvariantViolated.code: grpc.StatusCode.INTERNAL,
 }
 _WITHOUT_REASON: Mapping[grpc.StatusCode, Callable[[str, str], HippoError]] = {
@@ -78,6 +80,9 @@ def to_wire(error: HippoError, *, unauthenticated: bool = False) -> WireError:
         message = message.removeprefix(f"{error.field}: ")
     if isinstance(error, TooManyCalls):
         metadata["retry_seconds"] = f"{error.retry_seconds:.3f}"
+    if isinstance(error, Standby):
+        metadata["holder"] = _cut(error.holder, LONGEST_FIELD)
+        metadata["address"] = _cut(error.address, LONGEST_FIELD)
     info = error_details_pb2.ErrorInfo(reason=error.code, domain=DOMAIN, metadata=metadata)
     number: int = code.value[0]
     status = status_pb2.Status(code=number, message=_cut(message, LONGEST_MESSAGE))
@@ -117,6 +122,8 @@ def from_rpc_error(error: grpc.RpcError, address: str = "") -> HippoError:
             return Stale(message, hint)
         case TooManyCalls.code:
             return TooManyCalls(message, float(info.metadata.get("retry_seconds", "0")), hint)
+        case Standby.code:
+            return Standby(info.metadata.get("holder", ""), info.metadata.get("address", ""))
         case _ if code is grpc.StatusCode.UNAVAILABLE:
             return Unavailable(message, hint)
         case _:

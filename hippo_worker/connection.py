@@ -226,9 +226,11 @@ class ServerConnection:
 
     def _check_term(self, term: int) -> None:
         if term < self._term:
-            raise Unavailable(
+            error = Unavailable(
                 f"A server of term {term} answered after one of term {self._term}.", "It leads no more."
             )
+            self._connection.leave(error)
+            raise error
         self._term = term
 
 

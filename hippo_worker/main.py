@@ -26,7 +26,7 @@ _EXIT_CODES = {"INVALID": 2, "UNAVAILABLE": 3, "NOT_ALLOWED": 4, "NOT_FOUND": 5,
     "--server",
     envvar="HIPPO_SERVER",
     default="127.0.0.1:7440",
-    help="host:port.",
+    help="host:port; several with commas between, where some stand by for another.",
 )
 @_option(
     "--server-file",

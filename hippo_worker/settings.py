@@ -66,7 +66,7 @@ class Endpoint:
     """A server, and how it knows the worker.
 
     Attributes:
-        server: ``host:port``.
+        server: ``host:port``, or several with commas between.
         token: The bearer token, of role ``worker``.
         trust: Whom to believe to be the server; None: nothing is encrypted.
     """

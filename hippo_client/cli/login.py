@@ -28,6 +28,8 @@ def login(
 
     Both are kept in the home, for you alone to read. HIPPO_SERVER and HIPPO_TOKEN still go before.
 
+    Where servers stand by for another, name them all: HOST:PORT,HOST:PORT.
+
     Example: hippo login head.example.org:7440 --ca ca.pem
     """
     from hippo_client.endpoint import read_token_file

@@ -210,6 +210,7 @@ class Gate(grpc.aio.ServerInterceptor):
                 f" '{who.user}' is {who.role.value}.",
                 "Use another token.",
             )
+        self._driver.require_no_standby()
 
     def _write_down(
         self, method: str, who: Identity | None, context: Context, request: object, result: str

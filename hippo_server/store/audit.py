@@ -61,8 +61,8 @@ _COLUMNS = "at, actor, role, project, peer, method, subject, request_id, digest,
 
 def add_calls(database: Database, calls: Sequence[Call]) -> None:
     """Adds calls, in one transaction."""
-    with database.transaction() as cursor:
-        execute_values(cursor, f"INSERT INTO audit ({_COLUMNS}) VALUES %s", [astuple(call) for call in calls])
+    rows = [astuple(call) for call in calls]
+    database.change(lambda cursor: execute_values(cursor, f"INSERT INTO audit ({_COLUMNS}) VALUES %s", rows))
 
 
 def find_calls(

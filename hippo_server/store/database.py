@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import random
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg2
 import sqlalchemy
@@ -20,19 +22,26 @@ if TYPE_CHECKING:
     from psycopg2.extensions import connection, cursor
 
 Rows = Callable[..., Iterator[tuple[Any, ...]]]
+T = TypeVar("T")
 
 OLDEST_VERSION = 14
 FETCH_ROWS = 5000
 
 #: A statement of ours takes milliseconds: one that does not has met a lock or a sick disk, and is better cut.
-SESSION_SETTINGS = {
+TRANSACTION_SETTINGS = {
     "synchronous_commit": "on",
     "statement_timeout": "10s",
     "lock_timeout": "2s",
     "idle_in_transaction_session_timeout": "5s",
     "timezone": "UTC",
-    "application_name": "hippo-server",
 }
+#: Said at the beginning of each transaction: what is said once to a session does not reach the next transaction
+#: where a pooler stands between (PgBouncer in transaction mode).
+PREAMBLE = "; ".join(f"SET LOCAL {name} = '{value}'" for name, value in TRANSACTION_SETTINGS.items())
+
+#: How often a transaction that PostgreSQL undid for another's sake is tried in all, and the first pause's bound.
+ATTEMPTS = 5
+FIRST_PAUSE_SECONDS = 0.02
 
 CONNECT_SECONDS = 5
 
@@ -43,6 +52,9 @@ TCP_SETTINGS = {
     "keepalives_count": 3,
     "tcp_user_timeout": 11_000,  # milliseconds
 }
+
+#: PostgreSQL undid the transaction for another's sake: nothing of it happened, and the next try may succeed.
+UNDONE = (errors.DeadlockDetected, errors.SerializationFailure)
 
 #: Errors that say nothing against what was asked: PostgreSQL could not do it now.
 PASSING = (
@@ -93,16 +105,15 @@ class Database:
 
     def __init__(self, text: str) -> None:
         self.url = parse_url(text)
-        options = " ".join(f"-c {name}={value}" for name, value in SESSION_SETTINGS.items())
-        given = self.url.query.get("options")
-        query = {name: value for name, value in self.url.query.items() if name != "options"}
+        self.on_undone: Callable[[], None] = lambda: None
+        """Told of each transaction that is tried again."""
         self._arguments = {
-            "options": f"{given} {options}" if given else options,
+            "application_name": "hippo-server",
             "connect_timeout": CONNECT_SECONDS,
             **TCP_SETTINGS,
         }
         self.engine = sqlalchemy.create_engine(
-            self.url.set(query=query),
+            self.url,
             connect_args=self._arguments,
             pool_size=2,
             max_overflow=2,
@@ -142,10 +153,7 @@ class Database:
             healthy = False
             try:
                 driver: connection = pooled.driver_connection  # type: ignore[assignment]
-                level = ISOLATION_LEVEL_REPEATABLE_READ if snapshot else ISOLATION_LEVEL_READ_COMMITTED
-                # Not False: an administrator's read-only default stands.
-                driver.set_session(isolation_level=level, readonly=True if snapshot else "default")
-                with driver.cursor() as opened:
+                with begun(driver, snapshot=snapshot) as opened:
                     yield opened
                 driver.commit()
                 healthy = True
@@ -154,6 +162,34 @@ class Database:
                     pooled.close()
                 else:  # closing it rolls back, whatever state it is in
                     pooled.invalidate()
+
+    def change(self, work: Callable[[cursor], T]) -> T:
+        """What ``work`` does and gives, in one transaction; see ``transaction`` and ``retried``."""
+
+        def once() -> T:
+            with self.transaction() as opened:
+                return work(opened)
+
+        return self.retried(once)
+
+    def retried(self, work: Callable[[], T]) -> T:
+        """What ``work`` gives, tried again where PostgreSQL undid its transaction for another's sake.
+
+        Args:
+            work: One transaction; raises what ``translated`` makes of errors.
+
+        Raises:
+            Unavailable: It was undone each time, or PostgreSQL could not do it now.
+        """
+        for attempt in itertools.count(1):
+            try:
+                return work()
+            except Unavailable as error:
+                if not isinstance(error.__cause__, UNDONE) or attempt == ATTEMPTS:
+                    raise
+            self.on_undone()
+            time.sleep(random.uniform(0.0, FIRST_PAUSE_SECONDS * 2**attempt))
+        raise AssertionError("attempts are counted without end")
 
     @contextmanager
     def reading(self) -> Iterator[Rows]:
@@ -194,6 +230,22 @@ class Database:
             f"the database {self.where} cannot answer now: {_first_line(error)}",
             "The server goes on by itself when the database is back.",
         )
+
+
+@contextmanager
+def begun(driver: connection, *, snapshot: bool = False) -> Iterator[cursor]:
+    """A cursor in a new transaction with our settings, to be ended by the caller.
+
+    Args:
+        driver: In no transaction.
+        snapshot: Read only, and all statements see the database as of the first.
+    """
+    level = ISOLATION_LEVEL_REPEATABLE_READ if snapshot else ISOLATION_LEVEL_READ_COMMITTED
+    # Not False: an administrator's read-only default stands.
+    driver.set_session(isolation_level=level, readonly=True if snapshot else "default")
+    with driver.cursor() as opened:
+        opened.execute(PREAMBLE)
+        yield opened
 
 
 def _first_line(error: BaseException | None) -> str:

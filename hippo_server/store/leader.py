@@ -2,8 +2,12 @@
 
 The term is what keeps two servers apart: each transaction checks it last, so whoever has been replaced cannot
 write. How long a new server waits before it takes over is therefore a matter of courtesy, not of safety: it waits for
-the row to lapse, or for the leader's session to be gone from PostgreSQL, whichever is first. A server that was
-killed is replaced at once, one that hangs or is cut off after its lease.
+the row to stand still for the leader's lease, or for the leader's session to be gone from PostgreSQL, whichever is
+first. A server that was killed is replaced at once, one that hangs or is cut off after its lease.
+
+No wall clock takes part, of no machine: the leader counts its renewals in the row, and whoever stands by measures on
+its own monotonic clock for how long the count has not changed. The session is looked at only where it is the leader's
+own: behind a pooler (PgBouncer) it is another's by the next transaction, and the lease alone counts.
 """
 
 from __future__ import annotations
@@ -11,81 +15,141 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
 
 import psycopg2
 from psycopg2.extensions import connection as Connection  # noqa: N812
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
-from hippo_core.errors import Conflict, Stale
-from hippo_server.store.database import Database
+from hippo_core.errors import Stale, Standby
+from hippo_server.store.database import Database, begun
 
-POLL_SECONDS = 0.1
+_LOOK = """
+    SELECT term, beat, holder, address, since, lease_seconds, session IS NOT NULL AND NOT EXISTS (
+        SELECT FROM pg_stat_activity
+        WHERE pid = session AND (backend_start IS NULL OR backend_start = session_began_at)
+    ) FROM leader
+"""
 
 _TAKE = """
-    INSERT INTO leader (id, term, batch, holder, expires_at, session, session_began_at)
-    SELECT 1, 1, 0, %(holder)s, now() + %(lease)s * interval '1 second', pid, backend_start
-    FROM pg_stat_activity WHERE pid = pg_backend_pid()
+    INSERT INTO leader
+        (id, term, beat, batch, holder, address, since, lease_seconds, session, session_began_at)
+    VALUES (1, 1, 0, 0, %(holder)s, %(address)s, now(), %(lease)s, %(session)s, %(began)s)
     ON CONFLICT (id) DO UPDATE
-    SET term = leader.term + 1, batch = 0, holder = excluded.holder, expires_at = excluded.expires_at,
+    SET term = leader.term + 1, beat = leader.beat + 1, batch = 0, holder = excluded.holder,
+        address = excluded.address, since = excluded.since, lease_seconds = excluded.lease_seconds,
         session = excluded.session, session_began_at = excluded.session_began_at
-    WHERE leader.expires_at <= now() OR NOT EXISTS (
-        SELECT FROM pg_stat_activity
-        WHERE pid = leader.session AND (backend_start IS NULL OR backend_start = leader.session_began_at)
-          AND pid <> pg_backend_pid()
-    )
+    WHERE leader.term = %(seen_term)s AND leader.beat = %(seen_beat)s
     RETURNING term
 """
 
 _RENEW = """
-    UPDATE leader
-    SET expires_at = now() + %(lease)s * interval '1 second', session = activity.pid,
-        session_began_at = activity.backend_start
-    FROM pg_stat_activity activity
-    WHERE leader.id = 1 AND leader.term = %(term)s AND activity.pid = pg_backend_pid()
+    UPDATE leader SET beat = beat + 1, session = %(session)s, session_began_at = %(began)s
+    WHERE id = 1 AND term = %(term)s
 """
 
 _CHECK = """
-    UPDATE leader SET batch = %(batch)s, expires_at = now() + %(lease)s * interval '1 second'
+    UPDATE leader SET batch = %(batch)s, beat = beat + 1, session = %(session)s, session_began_at = %(began)s
     WHERE id = 1 AND term = %(term)s
 """
 
 
-class Leadership:
-    """A server's claim to lead. Used from one thread.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leader:
+    """The row.
 
-    It holds a connection of its own, whose presence tells others that this server lives.
+    Attributes:
+        term: Grows with each take-over.
+        beat: Grows with each renewal.
+        holder: The server that leads, for people.
+        address: Where callers find it; empty: it has not said.
+        since: When it took the lead, for people.
+        lease_seconds: For how long the row may stand still; 0: the lead was let go.
+        gone: Whether its session in PostgreSQL has ended.
+    """
+
+    term: int
+    beat: int
+    holder: str
+    address: str
+    since: datetime
+    lease_seconds: float
+    gone: bool
+
+
+class Leadership:
+    """A server's claim to lead. Used from one thread, but for ``guard``.
+
+    It holds a connection of its own, on which the leader writes: no reader can keep it from renewing, and its
+    presence tells others that this server lives.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._connection: Connection | None = None
-        self._lease_seconds = 0.0
+        self._session: tuple[int | None, datetime | None] = (None, None)
+        self._term = 0
+        self._seen = (0, 0)  # term and beat, as the row last changed
+        self._seen_at = 0.0
 
-    def take(self, holder: str, lease_seconds: float) -> int:
-        """Takes the lead with a new term, waiting up to ``lease_seconds`` for an earlier leader to be gone.
+    def take(self, holder: str, address: str, lease_seconds: float) -> int:
+        """Takes the lead with a new term, if nobody else has it. Who leads already takes it again at once.
 
-        Who leads already, and takes it again after an error, need not wait.
+        To be called again and again: that the leader has fallen silent is seen by comparing what its row says now
+        with what it said before.
+
+        Args:
+            holder: This server, for people.
+            address: Where callers find it.
+            lease_seconds: How long others are to wait for it when they do not hear of it.
 
         Raises:
-            Conflict: Another server leads and renews.
+            Standby: Another server leads.
             Unavailable: The database cannot answer now.
         """
-        self._lease_seconds = lease_seconds
-        deadline = time.monotonic() + lease_seconds
         while True:
-            with self._session() as cursor:
-                cursor.execute(_TAKE, {"holder": holder, "lease": lease_seconds})
-                taken = cursor.fetchone()
-                if taken is not None:
-                    return int(taken[0])
-                cursor.execute("SELECT holder FROM leader")
+            with self.transaction() as cursor:
+                cursor.execute(_LOOK)
                 found = cursor.fetchone()
-            if time.monotonic() > deadline:
-                raise Conflict(
-                    f"another server leads on this database: {found[0] if found else 'unknown'}.",
-                    "Stop it first, or give this one a database of its own.",
+                if found is not None:
+                    self._require_free(_leader(found))
+                session, began = self._session
+                cursor.execute(
+                    _TAKE,
+                    {
+                        "holder": holder,
+                        "address": address,
+                        "lease": lease_seconds,
+                        "session": session,
+                        "began": began,
+                        "seen_term": self._seen[0],
+                        "seen_beat": self._seen[1],
+                    },
                 )
-            time.sleep(POLL_SECONDS)
+                taken = cursor.fetchone()
+            if taken is not None:
+                self._term = int(taken[0])
+                return self._term
+
+    def _require_free(self, leader: Leader) -> None:
+        now = time.monotonic()
+        if (leader.term, leader.beat) != self._seen:
+            self._seen, self._seen_at = (leader.term, leader.beat), now
+        lapsed = now - self._seen_at >= leader.lease_seconds
+        if not (lapsed or leader.gone or leader.term == self._term):
+            raise Standby(leader.holder, leader.address)
+
+    def look(self) -> Leader | None:
+        """Who leads, or led last; None: nobody has yet.
+
+        Raises:
+            Unavailable: The database cannot answer now.
+        """
+        with self._database.transaction() as cursor:
+            cursor.execute(_LOOK)
+            found = cursor.fetchone()
+        return None if found is None else _leader(found)
 
     def renew(self, term: int) -> None:
         """Keeps the lead for another lease.
@@ -94,8 +158,9 @@ class Leadership:
             Stale: Another server has taken it.
             Unavailable: The database cannot answer now.
         """
-        with self._session() as cursor:
-            cursor.execute(_RENEW, {"term": term, "lease": self._lease_seconds})
+        with self.transaction() as cursor:
+            session, began = self._session
+            cursor.execute(_RENEW, {"term": term, "session": session, "began": began})
             _expect_one(cursor, term)
 
     def check(self, cursor: Cursor, term: int, batch: int) -> None:
@@ -104,13 +169,25 @@ class Leadership:
         Raises:
             Stale: Another server has taken the lead.
         """
-        cursor.execute(_CHECK, {"term": term, "batch": batch, "lease": self._lease_seconds})
+        session, began = self._session
+        cursor.execute(_CHECK, {"term": term, "batch": batch, "session": session, "began": began})
         _expect_one(cursor, term)
+
+    def guard(self, cursor: Cursor) -> None:
+        """Makes sure that a server that has led still does, as the last statement of a transaction of any thread's.
+
+        Raises:
+            Stale: Another server has taken the lead.
+        """
+        if self._term:
+            cursor.execute("SELECT FROM leader WHERE id = 1 AND term = %s FOR SHARE", (self._term,))
+            _expect_one(cursor, self._term)
 
     def resign(self, term: int) -> None:
         """Lets the lead go, so that the next server need not wait; nothing happens where it is gone already."""
-        with self._session() as cursor:
-            cursor.execute("UPDATE leader SET expires_at = now() WHERE id = 1 AND term = %s", (term,))
+        with self.transaction() as cursor:
+            cursor.execute("UPDATE leader SET lease_seconds = 0 WHERE id = 1 AND term = %s", (term,))
+        self._term = 0
         self.close()
 
     def close(self) -> None:
@@ -121,29 +198,64 @@ class Leadership:
             self._connection = None
 
     @contextlib.contextmanager
-    def _session(self) -> Iterator[Cursor]:
-        """A cursor of the session, which is opened anew where it is lost."""
-        with self._database.translated():
-            if self._connection is not None and not _answers(self._connection):
-                self.close()
-            if self._connection is None:
-                self._connection = self._database.connect()
-                self._connection.autocommit = True
-            with self._connection.cursor() as cursor:
+    def transaction(self) -> Iterator[Cursor]:
+        """One transaction on the leader's own connection, which is opened anew where it is lost.
+
+        Raises:
+            Unavailable: As ``Database.transaction``.
+            InvariantViolated: As ``Database.transaction``.
+        """
+        with self._database.translated(), contextlib.ExitStack() as stack:
+            cursor = self._begin(stack)
+            healthy = False
+            try:
                 yield cursor
+                assert self._connection is not None
+                self._connection.commit()
+                healthy = True
+            finally:
+                if not healthy:  # closing it rolls back, whatever state it is in
+                    self.close()
+
+    def _begin(self, stack: contextlib.ExitStack) -> Cursor:
+        if self._connection is not None:
+            try:
+                return stack.enter_context(begun(self._connection))
+            except psycopg2.Error:  # it was lost while idle, and nothing has been asked of it
+                self.close()
+        self._connection = self._database.connect()
+        cursor = stack.enter_context(begun(self._connection))
+        self._session = _own_session(self._connection, cursor)
+        return cursor
 
 
-def _answers(connection: Connection) -> bool:
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-    except psycopg2.Error:
-        return False
-    return True
+def _own_session(connection: Connection, cursor: Cursor) -> tuple[int | None, datetime | None]:
+    """Process and beginning of the session in PostgreSQL, if it is this connection's for as long as that lasts.
+
+    A pooler tells its clients of processes that are none of PostgreSQL's.
+    """
+    cursor.execute("SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()")
+    found = cursor.fetchone()
+    return found if found is not None and found[0] == connection.info.backend_pid else (None, None)
+
+
+def _leader(row: tuple[object, ...]) -> Leader:
+    term, beat, holder, address, since, lease_seconds, gone = row
+    assert isinstance(term, int)
+    assert isinstance(beat, int)
+    assert isinstance(since, datetime)
+    assert isinstance(lease_seconds, float)
+    return Leader(
+        term=term,
+        beat=beat,
+        holder=str(holder),
+        address=str(address),
+        since=since,
+        lease_seconds=lease_seconds,
+        gone=bool(gone),
+    )
 
 
 def _expect_one(cursor: Cursor, term: int) -> None:
     if cursor.rowcount != 1:
-        raise Stale(
-            f"this server's term {term} is over: another server leads.", "Start it again as a standby."
-        )
+        raise Stale(f"this server's term {term} is over: another server leads.", "Ask that one.")

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
 from hippo_core.errors import Conflict
-from hippo_server.store.database import OLDEST_VERSION, Database
+from hippo_server.store.database import OLDEST_VERSION, PREAMBLE, Database
 
 
 def migrate(database: Database) -> None:
@@ -23,6 +23,7 @@ def migrate(database: Database) -> None:
         Unavailable: It cannot be reached, or a lock on its tables did not come free in time.
     """
     with database.translated(), database.engine.begin() as connection:
+        connection.execute(text(PREAMBLE))
         _check_server(connection)
         config = _config(connection)
         # For others' migrations to end, however long they take; the lock goes with the transaction.

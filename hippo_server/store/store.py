@@ -10,20 +10,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
-
-from psycopg2.extensions import TransactionRollbackError
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hippo_core.engine import journal
 from hippo_core.engine.events import Event, StudyDeleted
 from hippo_core.engine.explanation import Told, Training
-from hippo_core.errors import Unavailable
 from hippo_server.store import audit, tokens
 from hippo_server.store.audit import Audited, Call
 from hippo_server.store.batch import Batch, Open, OpenRequest
 from hippo_server.store.database import Database
 from hippo_server.store.deletion import delete_study, forget_checkpoints
-from hippo_server.store.leader import Leadership
+from hippo_server.store.leader import Leader, Leadership
 from hippo_server.store.load import load
 from hippo_server.store.migrate import migrate
 from hippo_server.store.needed import NeededCheckpoints, needed_checkpoints
@@ -35,10 +32,8 @@ from hippo_server.store.trial_story import probe_events, trained_in, trial_event
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
-#: How often a transaction that PostgreSQL undid for another's sake (deadlock, serialisation) is tried in all.
-ATTEMPTS = 5
-
 ANSWERS_KEPT = "1 day"
+T = TypeVar("T")
 
 StudyChange = tuple[datetime, str, tuple[str, ...]]
 """How a study was extended or edited: when its transaction began, the user, and lines for people."""
@@ -137,6 +132,10 @@ class Store:
         self._position: int | None = None
         self._open: Open | None = None
 
+    def on_undone(self, tell: Callable[[], None]) -> None:
+        """Has somebody told of each transaction that is tried again, since PostgreSQL undid it for another's sake."""
+        self._database.on_undone = tell
+
     def close(self) -> None:
         """Closes all connections."""
         self._leadership.close()
@@ -162,10 +161,18 @@ class Store:
             cursor.execute("SELECT value::text FROM identity")
             return str(_only(cursor))
 
-    def lead(self, holder: str, lease_seconds: float) -> int:
-        """Takes the lead with a new term; see ``Leadership.take``."""
+    def lead(self, holder: str, lease_seconds: float, address: str = "") -> int:
+        """Takes the lead with a new term; see ``Leadership.take``.
+
+        Raises:
+            Standby: Another server leads.
+        """
         self._forget()
-        return self._leadership.take(holder, lease_seconds)
+        return self._leadership.take(holder, address, lease_seconds)
+
+    def leader(self) -> Leader | None:
+        """Who leads, or led last; None: nobody has yet."""
+        return self._leadership.look()
 
     def renew(self, term: int) -> None:
         """Keeps the lead for another lease, and forgets answers older than a day.
@@ -174,7 +181,7 @@ class Store:
             Stale: Another server leads.
         """
         self._leadership.renew(term)
-        with self._database.transaction() as cursor:
+        with self._leadership.transaction() as cursor:
             cursor.execute(f"DELETE FROM request_answers WHERE at < now() - interval '{ANSWERS_KEPT}'")
 
     def resign(self, term: int) -> None:
@@ -201,21 +208,15 @@ class Store:
                 before the take-over or its check of the term fails.
             InvariantViolated: The events contradict the rows; nothing was written.
         """
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                self._write(records, term, batch)
-            except BaseException as error:
-                self._forget()
-                undone = isinstance(error, Unavailable) and isinstance(
-                    error.__cause__, TransactionRollbackError
-                )
-                if not undone or attempt == ATTEMPTS:
-                    raise
-            else:
-                return
+        try:
+            self._database.retried(lambda: self._write(records, term, batch))
+        except BaseException:
+            self._forget()
+            raise
 
     def _write(self, records: Sequence[Record], term: int, batch: int) -> None:
         position, opened = self._known()
+        self._forget()  # until this has committed: what follows changes what is known of open requests
         now = datetime.now(UTC)
         # All is worked out before the transaction begins, which PostgreSQL would cut if it were left idle.
         rows = Batch(now, opened)
@@ -232,16 +233,16 @@ class Store:
                     add_event(rows, event, position)
             if record.answer is not None:
                 _answer(rows, record.answer)
-        with self._database.transaction() as cursor:
+        with self._leadership.transaction() as cursor:
             for step in steps:
                 step(cursor)
             self._leadership.check(cursor, term, batch)
-        self._position = position
+        self._position, self._open = position, opened
 
     def _known(self) -> tuple[int, Open]:
         """The journal's last id, and the open requests."""
         if self._position is None or self._open is None:
-            with self._database.transaction(snapshot=True) as cursor:
+            with self._leadership.transaction() as cursor:
                 cursor.execute("SELECT coalesce(max(id), 0) FROM journal")
                 self._position = int(_only(cursor))
                 cursor.execute(
@@ -272,8 +273,8 @@ class Store:
 
     def forget_checkpoints(self, removed: Iterable[tuple[int, int, int]]) -> None:
         """Forgets dropped and lost checkpoints, each (node, step, fence), whose files have been removed."""
-        with self._database.transaction() as cursor:
-            forget_checkpoints(cursor, removed)
+        gone = list(removed)
+        self._change(lambda cursor: forget_checkpoints(cursor, gone))
 
     def needed_checkpoints(self) -> NeededCheckpoints:
         """Which checkpoints' files the rows need, or may yet; all others may go."""
@@ -375,15 +376,17 @@ class Store:
             Conflict: There is another token of that name that is valid, or of that secret.
             InvalidStudy: There is no such role.
         """
-        return tokens.create_token(
-            self._database,
-            name=name,
-            role=role,
-            project=project,
-            secret_hash=secret_hash,
-            expires_at=expires_at,
-            uses=uses,
-            replace=replace,
+        return self._change(
+            lambda cursor: tokens.create_token(
+                cursor,
+                name=name,
+                role=role,
+                project=project,
+                secret_hash=secret_hash,
+                expires_at=expires_at,
+                uses=uses,
+                replace=replace,
+            )
         )
 
     def join_pool(self, join_hash: str, name: str, secret_hash: str) -> Token:
@@ -397,7 +400,9 @@ class Store:
         Raises:
             NotAllowed: The join token has been used as often as it may be.
         """
-        return tokens.join_pool(self._database, join_hash=join_hash, name=name, secret_hash=secret_hash)
+        return self._change(
+            lambda cursor: tokens.join_pool(cursor, join_hash=join_hash, name=name, secret_hash=secret_hash)
+        )
 
     def find_tokens(self) -> list[Token]:
         """All tokens, oldest first, also those that are no longer valid."""
@@ -421,7 +426,17 @@ class Store:
         Raises:
             NotFound: There is no token of that name.
         """
-        tokens.revoke_token(self._database, name)
+        self._change(lambda cursor: tokens.revoke_token(cursor, name))
+
+    def _change(self, work: Callable[[Cursor], T]) -> T:
+        """A change that no engine decides, by a server that leads or has not led yet."""
+
+        def guarded(cursor: Cursor) -> T:
+            result = work(cursor)
+            self._leadership.guard(cursor)
+            return result
+
+        return self._database.change(guarded)
 
 
 def _journal(rows: Batch, position: int, term: int, batch: int, record: Record, event: Event) -> None:

@@ -43,7 +43,7 @@ _COLUMNS = "name, role, project, secret_hash, created_at, expires_at, revoked_at
 
 
 def create_token(
-    database: Database,
+    cursor: Cursor,
     *,
     name: str,
     role: str,
@@ -56,29 +56,27 @@ def create_token(
     """Makes a token; see ``Store.create_token``."""
     if role not in ROLES:
         raise InvalidStudy("role", f"'{role}' is not a role", f"Choose one of {', '.join(ROLES)}.")
-    with database.transaction() as cursor:
-        cursor.execute("INSERT INTO projects (name) VALUES (%s) ON CONFLICT DO NOTHING", (project,))
-        return _insert(cursor, name, role, project, secret_hash, expires_at, uses, replace=replace)
+    cursor.execute("INSERT INTO projects (name) VALUES (%s) ON CONFLICT DO NOTHING", (project,))
+    return _insert(cursor, name, role, project, secret_hash, expires_at, uses, replace=replace)
 
 
-def join_pool(database: Database, *, join_hash: str, name: str, secret_hash: str) -> Token:
+def join_pool(cursor: Cursor, *, join_hash: str, name: str, secret_hash: str) -> Token:
     """Makes a worker's token for one who has a join token; see ``Store.join_pool``."""
-    with database.transaction() as cursor:
-        cursor.execute(f"SELECT {_COLUMNS} FROM tokens WHERE secret_hash = %s", (secret_hash,))
-        known = cursor.fetchone()
-        if known is not None and known[:2] == (name, "worker"):
-            return _token(known)  # the answer to an earlier try was lost
-        cursor.execute(
-            "UPDATE tokens SET uses_left = uses_left - 1"
-            " WHERE secret_hash = %s AND role = 'join' AND uses_left > 0 RETURNING project",
-            (join_hash,),
+    cursor.execute(f"SELECT {_COLUMNS} FROM tokens WHERE secret_hash = %s", (secret_hash,))
+    known = cursor.fetchone()
+    if known is not None and known[:2] == (name, "worker"):
+        return _token(known)  # the answer to an earlier try was lost
+    cursor.execute(
+        "UPDATE tokens SET uses_left = uses_left - 1"
+        " WHERE secret_hash = %s AND role = 'join' AND uses_left > 0 RETURNING project",
+        (join_hash,),
+    )
+    found = cursor.fetchone()
+    if found is None:
+        raise NotAllowed(
+            "no more workers may join with this token.", "Make one: hippo token create NAME --role join."
         )
-        found = cursor.fetchone()
-        if found is None:
-            raise NotAllowed(
-                "no more workers may join with this token.", "Make one: hippo token create NAME --role join."
-            )
-        return _insert(cursor, name, "worker", found[0], secret_hash, None, None, replace=True)
+    return _insert(cursor, name, "worker", found[0], secret_hash, None, None, replace=True)
 
 
 def _insert(
@@ -129,12 +127,11 @@ def find_tokens(database: Database) -> list[Token]:
         return [_token(row) for row in cursor]
 
 
-def revoke_token(database: Database, name: str) -> None:
+def revoke_token(cursor: Cursor, name: str) -> None:
     """Revokes a token; see ``Store.revoke_token``."""
-    with database.transaction() as cursor:
-        cursor.execute("UPDATE tokens SET revoked_at = coalesce(revoked_at, now()) WHERE name = %s", (name,))
-        if not cursor.rowcount:
-            raise NotFound(f"there is no token '{name}'.")
+    cursor.execute("UPDATE tokens SET revoked_at = coalesce(revoked_at, now()) WHERE name = %s", (name,))
+    if not cursor.rowcount:
+        raise NotFound(f"there is no token '{name}'.")
 
 
 def _token(row: tuple[object, ...]) -> Token:

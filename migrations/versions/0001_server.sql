@@ -28,20 +28,26 @@ COMMENT ON COLUMN journal.trial IS 'the trial of that study, where it is about o
 CREATE TABLE leader (
     id smallint CONSTRAINT pk_leader PRIMARY KEY,
     term bigint NOT NULL,
+    beat bigint NOT NULL,
     batch bigint NOT NULL,
     holder text NOT NULL,
-    expires_at timestamptz DEFAULT now() NOT NULL,
-    session integer NOT NULL,
+    address text NOT NULL,
+    since timestamptz DEFAULT now() NOT NULL,
+    lease_seconds double precision NOT NULL,
+    session integer,
     session_began_at timestamptz,
     CONSTRAINT ck_leader_one_row CHECK (id = 1)
 );
 COMMENT ON TABLE leader IS 'Which server leads. Every transaction checks the term last.';
 COMMENT ON COLUMN leader.id IS 'always 1: there is one row';
 COMMENT ON COLUMN leader.term IS 'grows with each server that takes the lead';
+COMMENT ON COLUMN leader.beat IS 'grows with each renewal: a leader whose beat stands still for its lease is replaced';
 COMMENT ON COLUMN leader.batch IS 'the last transaction that this leader committed';
 COMMENT ON COLUMN leader.holder IS 'the server that leads';
-COMMENT ON COLUMN leader.expires_at IS 'until when, unless it renews';
-COMMENT ON COLUMN leader.session IS 'process id of its session in PostgreSQL';
+COMMENT ON COLUMN leader.address IS 'where callers find it';
+COMMENT ON COLUMN leader.since IS 'when it took the lead';
+COMMENT ON COLUMN leader.lease_seconds IS 'how long others wait for its next beat; 0: it has let the lead go';
+COMMENT ON COLUMN leader.session IS 'process id of its session in PostgreSQL; none: a pooler stands between';
 COMMENT ON COLUMN leader.session_began_at IS 'when that session began';
 
 CREATE TABLE identity (

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from hippo_core.engine import commands
-from hippo_core.errors import Conflict, HippoError, InvariantViolated, NotFound, Unavailable
+from hippo_core.errors import Conflict, HippoError, InvariantViolated, NotFound, Standby, Unavailable
 from hippo_server.answers import Asked
 from hippo_server.store import Store
 from hippo_wire.channel import token_metadata
@@ -23,6 +23,7 @@ from hippo_wire.v1.study_pb2_grpc import StudyServiceStub
 from tests.integration.server.conftest import RunningServer, spec, submit, upload
 from tests.integration.server.test_work import first_lease
 from tests.integration.server.worker import Worker, working
+from tests.integration.store.test_schema import execute
 from tests.waiting import until
 
 
@@ -263,23 +264,40 @@ def test_a_command_whose_answer_cannot_be_made_has_not_happened(failing, error):
     assert client.studies.PauseStudy(pause).study.state == study_pb2.STUDY_STATE_PAUSED
 
 
-def test_a_server_that_was_replaced_says_so_and_ends(server, database_url):
-    """Another server has taken the lead: this one's first write finds out, and it answers nothing more."""
+def test_a_server_that_was_replaced_stands_by_and_leads_again(server, database_url):
+    """Another server has taken the lead: this one's first write finds out, and nothing of its engine leaves it."""
     client = server.connect()
     upload(client)
+    submit(client, "1", name="before")
+    watching = client.studies.WatchStudy(study_pb2.WatchStudyRequest(name="before"))
+    next(watching)
     other = Store(database_url)
     term = server.server.driver.current().number
-    server.store.resign(term)
-    assert other.lead("other", 30.0) == term + 1
+    execute(database_url, "UPDATE leader SET lease_seconds = 0")
+    assert other.lead("other", 3600.0, "127.0.0.1:1") == term + 1
+    rows = execute(database_url, "SELECT max(id) FROM journal")
+    call = study_pb2.SubmitStudyRequest(request_id="2", spec_json=dump(spec().to_json()))
     with pytest.raises(Unavailable):
-        call_once(
-            server,
-            "SubmitStudy",
-            study_pb2.SubmitStudyRequest(request_id="1", spec_json=dump(spec().to_json())),
-        )
-    until(server.server.driver.ended.done, "the end of the server that was replaced")
+        call_once(server, "SubmitStudy", call)
+    until(lambda: server.server.driver.standby, "a server that stands by")
     with pytest.raises(Unavailable):
-        call_once(server, "GetStudy", study_pb2.GetStudyRequest(name="study"))
+        list(watching)
+    for method, request in (
+        ("SubmitStudy", call),
+        ("GetStudy", study_pb2.GetStudyRequest(name="before")),
+        ("ListStudies", study_pb2.ListStudiesRequest()),
+    ):
+        with pytest.raises(Standby) as refused:
+            call_once(server, method, request)
+        assert (refused.value.holder, refused.value.address) == ("other", "127.0.0.1:1")
+    ready = httpx.get(f"{server.url}/readyz")
+    assert (ready.status_code, ready.json()["reasons"]) == (503, ["standby: other leads"])
+    assert httpx.get(f"{server.url}/livez").status_code == 200
+    assert execute(database_url, "SELECT max(id) FROM journal") == rows
+    other.resign(term + 1)
+    until(lambda: server.server.driver.ready, "the lead")
+    found = server.connect().studies.GetStudy(study_pb2.GetStudyRequest(name="before")).study
+    assert found.name == "before"
     other.close()
 
 
