@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from hippo_core.errors import Standby
+from hippo_core.errors import Unavailable
 from hippo_server.commits import lost
 from hippo_server.metrics import Metrics
 from hippo_server.store import Store
@@ -19,12 +19,13 @@ from hippo_server.term import Term
 from hippo_storage.storage import CheckpointLocation, Storage, Swept
 
 SWEEP_SECONDS = 3600.0
+IDLE_SECONDS = 5.0  #: how often a server that does not lead looks whether it does
 
 log = logging.getLogger(__name__)
 
 
 async def keep_swept(lead: Callable[[], Term], storage: Storage, store: Store, metrics: Metrics) -> None:
-    """Sweeps at once and then every hour, for as long as the server lives.
+    """Sweeps at once and then every hour, for as long as the server leads.
 
     Args:
         lead: The term that lives; raises where this server does not lead just now.
@@ -35,9 +36,11 @@ async def keep_swept(lead: Callable[[], Term], storage: Storage, store: Store, m
     while True:
         try:
             term = lead()
+        except Unavailable:  # another server leads, or none does just now
+            await asyncio.sleep(IDLE_SECONDS)
+            continue
+        try:
             swept = await asyncio.to_thread(_sweep, term, storage, store)
-        except Standby:
-            pass  # it is the leader's to do
         except Exception as error:  # noqa: BLE001 - whatever it is, rubbish that stays harms nobody for an hour
             log.warning("sweep_failed error=%r", error)
             metrics.swept(None)

@@ -67,6 +67,7 @@ class RunningServer:
         grpc_port: Where it listens; 0: any free port.
         tls: Its certificates; None: nothing is encrypted.
         limits: What one caller may ask; by default more than any test does.
+        storage: Its storage; None: a folder in its home.
     """
 
     def __init__(
@@ -80,12 +81,13 @@ class RunningServer:
         make_proposers: Callable[[Settings], Proposers] | None = None,
         tls: TlsFiles | None = None,
         limits: CallLimits = UNLIMITED,
+        storage: str | None = None,
     ) -> None:
         self.settings = Settings(
             tls=tls,
             limits=limits,
             home=home,
-            storage=str(home / "storage"),
+            storage=storage or str(home / "storage"),
             grpc_port=grpc_port,
             http_port=0,
             database_url=database_url,

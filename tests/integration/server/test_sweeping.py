@@ -11,13 +11,13 @@ import httpx
 import pytest
 
 from hippo_core.engine import commands
-from hippo_core.errors import Conflict, Unavailable
+from hippo_core.errors import Unavailable
 from hippo_server import sweeping
 from hippo_storage.errors import StorageError
 from hippo_storage.local import LocalStorage
 from hippo_storage.storage import CheckpointLocation, Storage, Swept
 from hippo_wire.v1 import study_pb2
-from tests.integration.server.conftest import submit, upload
+from tests.integration.server.conftest import RunningServer, submit, upload
 from tests.integration.server.test_work import first_lease
 from tests.integration.server.worker import Worker, working
 from tests.waiting import until
@@ -141,18 +141,21 @@ def test_it_sweeps_again_and_again(start_server, monkeypatch):
     until(lambda: not leftover.exists(), "the removal of what is old")
 
 
-def test_a_standby_never_sweeps(start_server):
+def test_a_standby_sweeps_once_it_leads(start_server, database_url, tmp_path, monkeypatch):
+    monkeypatch.setattr(sweeping, "IDLE_SECONDS", 0.1)
     leader = start_server()
     until(lambda: counted(leader, "sweeps", "done"), "the leader's sweep")
-    leftover = storage_of(leader) / "temporary" / ("0" * 32)
-    leftover.write_bytes(b"half a bundle")
-    age(leftover)
-    with pytest.raises(Conflict, match="another server leads"):
-        start_server(leader_lease_seconds=1.0)
-    assert leftover.exists()
-    leader.stop()
-    start_server()
-    until(lambda: not leftover.exists(), "the sweep of the next leader")
+    standby = RunningServer(tmp_path / "other", database_url, storage=leader.settings.storage)
+    try:
+        leftover = storage_of(leader) / "temporary" / ("0" * 32)
+        leftover.write_bytes(b"half a bundle")
+        age(leftover)
+        assert standby.server.driver.standby is not None
+        leader.stop()
+        until(lambda: not leftover.exists(), "the sweep of the next leader")
+        assert counted(standby, "sweeps", "failed") == 0.0
+    finally:
+        standby.stop()
 
 
 @pytest.mark.parametrize("error", [StorageError("the disk is away"), RuntimeError("a plugin's own error")])
