@@ -71,6 +71,11 @@ def levels_of(space: Space, max_steps: int, evaluate_every: int) -> PhaseLevels:
         max_steps: How far trials are trained, a multiple of ``evaluate_every``.
         evaluate_every: Phases end at its multiples.
     """
+    key = f"phase levels {max_steps} {evaluate_every}"
+    return space.remembered(key, lambda: _levels_of(space, max_steps, evaluate_every))
+
+
+def _levels_of(space: Space, max_steps: int, evaluate_every: int) -> PhaseLevels:
     earliest: dict[str, int] = {}
     having: Counter[str] = Counter()
     for example in range(EXAMPLES):

@@ -48,9 +48,9 @@ RECENT = 25
 erf = np.frompyfunc(math.erf, 1, 1)
 
 
-def good_count(known: int) -> int:
-    """How many of the points that are known are good: a tenth, rounded up, and 25 at most."""
-    return min(math.ceil(GOOD_SHARE * known), MOST_GOOD)
+def good_count(known: int, share: float = GOOD_SHARE) -> int:
+    """How many of the points that are known are good: a share of them, rounded up, and 25 at most."""
+    return min(math.ceil(share * known), MOST_GOOD)
 
 
 def weights_of(count: int) -> Array:
@@ -69,6 +69,7 @@ class TreeParzen:
             outside the space, and have domains that it lacks.
         pending: Points of which nothing is known yet.
         names: The domains that the model is of; None: all. The others are drawn evenly, and do not count.
+        good_share: How many of the points are good; gamma, of the points that are known.
 
     Attributes:
         good: l.
@@ -81,9 +82,10 @@ class TreeParzen:
         data: Sequence[tuple[Assignment, Any]],
         pending: Sequence[Assignment] = (),
         names: Collection[str] | None = None,
+        good_share: float = GOOD_SHARE,
     ) -> None:
         ranked = sorted(range(len(data)), key=lambda index: data[index][1])
-        good = set(ranked[: good_count(len(data))])
+        good = set(ranked[: good_count(len(data), good_share)])
         others = [point for index, (point, _) in enumerate(data) if index not in good]
         self.good = Density(space, [data[index][0] for index in sorted(good)], names)
         self.others = Density(space, [*others, *pending], names)

@@ -15,10 +15,11 @@ One more node:
 2. Its parent is the node above with the least ``rank * (children + 1)``, so that the best has twice as many children as
    the second, and three times as many as the third. Nodes are ranked by their probes where they are probed, else by
    their raw values; a node whose probe is under way is no parent yet.
-3. For the phase, values are drawn from the model of the nodes on the level (``parzen``) over all that is drawn up to
-   there, given the parent's values; of several draws the likeliest to be good is taken. The first few, and now and then
-   one, are drawn evenly. Nodes that are under way are in the model as others, and count as children and as nodes. Of
-   trunks those that came beyond the rung are better than the others, whatever they came to.
+3. For the phase, values are drawn from the model of the nodes on the level (``parzen``) over what is drawn for that
+   phase alone: what is good there is much the same wherever it goes on from, and of fewer values a few nodes tell more.
+   Of several draws the likeliest to be good is taken. The first few, and now and then one, are drawn evenly. Nodes that
+   are under way are in the model as others, and count as children and as nodes. Of trunks those that came beyond the
+   rung are better than the others, whatever they came to.
 
 Values for the phases that follow are drawn evenly: nobody comes to them but by a child, whose values are its own.
 """
@@ -58,6 +59,9 @@ EVENLY = 0.05
 
 CANDIDATES = 24
 """How many draws the model chooses from."""
+
+GOOD_SHARE = 0.25
+"""How many nodes of a level are good, to the model: more than a tenth, as a level has few."""
 
 
 @dataclass(slots=True)
@@ -195,7 +199,8 @@ class Forest:
             drawn = (self._evenly(kept, stream) for _ in range(CANDIDATES))
             return next((point for point in drawn if self._is_new(point, level)), None), "evenly"
         pending = [node.point for node in self.nodes[level] if node.score is None and node.under_way]
-        model = TreeParzen(self._space, known, pending, self.levels.names[level])
+        names = self.levels.names[level] - kept.keys()
+        model = TreeParzen(self._space, known, pending, names, GOOD_SHARE)
         found = [point for point in model.draw(stream, CANDIDATES, kept) if self._is_new(point, level)]
         return (found[int(model.score(found).argmax())] if found else None), "by the model"
 
