@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 TRIALS_OF_A_PHASE = 8
 """How many trials of each phase a phase tree needs for each slot: with fewer, most are begun before any is known."""
 
-SLOTS_OF_A_TREE = 2
-"""On how many slots a phase tree is better than ASHA that forks; with more in flight it is worse."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:
@@ -134,7 +131,7 @@ def _slots_of_a_tree(spec: StudySpec, phases: _Phases) -> int:
     """For how many slots a phase tree has trials enough; 0: for none."""
     if spec.limit is None or phases.later < 2 or phases.late < phases.early:
         return 0
-    return min(SLOTS_OF_A_TREE, spec.max_trials // (phases.later + 1) // TRIALS_OF_A_PHASE)
+    return spec.max_trials // (phases.later + 1) // TRIALS_OF_A_PHASE
 
 
 def _steps_of_a_tree(spec: StudySpec) -> int:
@@ -167,8 +164,6 @@ def _candidates(spec: StudySpec, slots: int) -> Iterator[tuple[PolicySpec | None
                 f"of a schedule then, not a whole one: {spec.max_trials} come to about {_steps_of_a_tree(spec)} steps"
             )
             yield policies.phase_tree(), samplers.phase_tree(), reason
-        elif slots > SLOTS_OF_A_TREE:
-            yield None, None, f"phase_tree is for 1 or 2 slots, not {slots}"
         else:
             few = f"about {trials} trials a phase are too few for phase_tree in {_plural(slots, 'slot')}"
             yield None, None, few

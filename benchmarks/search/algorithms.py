@@ -137,6 +137,12 @@ ALGORITHMS: Mapping[str, Algorithm] = {
             fits=_has_phases,
         ),
         hippo("phase_tree", lambda problem: policies.phase_tree(), samplers.phase_tree, fits=_has_phases),
+        hippo(
+            "greedy_phases",
+            lambda problem: policies.greedy_phases(),
+            samplers.greedy_phases,
+            fits=_has_phases,
+        ),
         studied("auto", _auto, fits=_chooses_own),
         studied("pbt", _pbt, fits=lambda problem: problem.plain is not None),
         hippo("trie_asha", _trie_asha, samplers.trie_asha, fits=_is_finite),

@@ -26,7 +26,7 @@ from benchmarks.search.runs import is_known, run
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 SMALL = ("S1", "S2", "S3", "S4")
 LARGER = ("mnist", "characters")
-LARGER_ALGORITHMS = ("tpe", "asha_tpe", "fork_asha", "phase_tree")
+LARGER_ALGORITHMS = ("random", "tpe", "asha_tpe", "fork_asha", "phase_tree")
 AIMS = {("S1", 1): 0.30, ("S4", 1): 0.30, ("S1", 8): 0.45, ("S4", 8): 0.45}
 """The share of the budget for the baseline's quality that Hippo's searches aim at, by problem and number in flight."""
 SIGNIFICANT = 0.05

@@ -66,7 +66,14 @@ def test_with_horizons_it_is_asha_with_tpe_and_says_so() -> None:
             3,
             {},
             "fork_asha",
-            "phase_tree is for 1 or 2 slots, not 3; 2 later phases to fork at",
+            "about 21 trials a phase are too few for phase_tree in 3 slots; 2 later phases to fork at",
+        ),
+        (
+            {"lr": parts(3)},
+            8,
+            {"max_trials": 192},
+            "phase_tree",
+            "about 64 trials a phase for 8 slots; a trial is one phase",
         ),
         (
             {"lr": parts(3)},
@@ -85,7 +92,15 @@ def test_with_horizons_it_is_asha_with_tpe_and_says_so() -> None:
         ({"lr": parts(3), "m": parts(1), "w": parts(1)}, 1, {}, "fork_asha", "2 later phases to fork at"),
         ({"lr": parts(2)}, 1, {}, "fork_asha", "1 later phase to fork at, for which 1 of 2 values are drawn"),
     ],
-    ids=["tree", "many slots", "few trials", "many trials", "more early", "one later phase"],
+    ids=[
+        "tree",
+        "many slots",
+        "many slots and trials",
+        "few trials",
+        "many trials",
+        "more early",
+        "one later phase",
+    ],
 )
 def test_phases_and_slots_decide(
     entries: Any, slots: int, changes: dict[str, Any], policy: str, words: str
