@@ -36,6 +36,7 @@ class Lease:
         index: The stage that the committed position lies in.
         step: The committed position: all steps of the path below it are committed.
         promises: By state, in the order in which they were made.
+        blocked: Why the storage holds up its saves; empty: it does not.
     """
 
     fence: int
@@ -56,6 +57,7 @@ class Lease:
     stopping: bool = False
     stop_saves: bool = False
     stop_reason: str = ""
+    blocked: str = ""
     reason: str = ""
 
     def __post_init__(self) -> None:

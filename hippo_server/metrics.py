@@ -76,6 +76,14 @@ class Metrics:
             ["of"],
             registry=registry,
         )
+        self._lost = Counter(
+            "hippo_checkpoints_lost_total",
+            "Checkpoints that were found corrupt or missing when they were to be loaded.",
+            ["what"],
+            registry=registry,
+        )
+        for what in ("corrupt", "missing"):
+            self._lost.labels(what)  # an alert on its increase needs the 0 before the first
         self._failures = Counter(
             "hippo_path_failures_total", "Failures of paths, by class.", ["failure"], registry=registry
         )
@@ -96,6 +104,9 @@ class Metrics:
         self._workers = Gauge("hippo_workers", "Workers, by state.", ["state"], registry=registry)
         self._slots = Gauge("hippo_slots", "Slots of live workers.", ["state"], registry=registry)
         self._leases = Gauge("hippo_leases", "Leases that stand.", registry=registry)
+        self._blocked = Gauge(
+            "hippo_leases_blocked", "Leases whose saves the storage holds up.", registry=registry
+        )
         self._ready = Gauge("hippo_ready", "1 while calls can be answered, else 0.", registry=registry)
 
     def call(self, method: str, code: str, seconds: float | None) -> None:
@@ -138,6 +149,8 @@ class Metrics:
                 self._step_seconds.labels("evaluation").inc(event.evaluate_seconds)
             elif isinstance(event, ev.CheckpointPublished):
                 self._checkpoint_bytes.inc(event.size_bytes)
+            elif isinstance(event, ev.CheckpointLost):
+                self._lost.labels(event.reason.partition(":")[0]).inc()
             elif isinstance(event, ev.PathFailed):
                 self._failures.labels(event.failure.value).inc()
 
@@ -168,6 +181,7 @@ class Metrics:
         passed = [number for number, budget in engine.volatile.budgets.items() if budget.over]
         self._over_budget.labels("storage").set(passed.count(STORAGE))
         self._over_budget.labels("study").set(len(passed) - passed.count(STORAGE))
+        self._blocked.set(sum(bool(lease.blocked) for lease in state.leases.values()))
 
 
 def _count(gauge: Gauge, states: Iterable[StudyState | TrialState | WorkerState], found: list[str]) -> None:

@@ -21,6 +21,7 @@ from hippo_core.engine.commands import (
     ReleasedReport,
     Report,
     ReportItem,
+    SaveBlockedReport,
     SaveFailedReport,
     SlotSpec,
     StepsReport,
@@ -195,6 +196,8 @@ def _item_to_proto(item: ReportItem) -> worker_pb2.ReportItem:
             return worker_pb2.ReportItem(unusable=worker_pb2.CheckpointUnusable(**_fields(item)))
         case SaveFailedReport():
             return worker_pb2.ReportItem(save_failed=worker_pb2.SaveFailed(**_fields(item)))
+        case SaveBlockedReport():
+            return worker_pb2.ReportItem(save_blocked=worker_pb2.SaveBlocked(**_fields(item)))
         case AnsweredReport():
             answered = worker_pb2.OfferAnswered(
                 save_point=worker_pb2.SavePoint(node=item.node, step=item.step), will=item.will
@@ -272,6 +275,10 @@ def _save_failed(message: worker_pb2.SaveFailed) -> SaveFailedReport:
     return SaveFailedReport(node=message.node, step=message.step, reason=message.reason, full=message.full)
 
 
+def _save_blocked(message: worker_pb2.SaveBlocked) -> SaveBlockedReport:
+    return SaveBlockedReport(node=message.node, step=message.step, reason=message.reason)
+
+
 def _answered(message: worker_pb2.OfferAnswered) -> AnsweredReport:
     return AnsweredReport(node=message.save_point.node, step=message.save_point.step, will=message.will)
 
@@ -300,6 +307,7 @@ _ITEMS: Mapping[str, Callable[[Any], ReportItem]] = {
     "published": _published,
     "unusable": _unusable,
     "save_failed": _save_failed,
+    "save_blocked": _save_blocked,
     "answered": _answered,
     "trained": _trained,
     "failed": _failed,

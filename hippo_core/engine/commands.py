@@ -407,6 +407,21 @@ class SaveFailedReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SaveBlockedReport:
+    """A save is held up, for a while already, and is still tried.
+
+    Attributes:
+        node: The node that trained the step before it.
+        step: The state's step.
+        reason: What the storage says, in words.
+    """
+
+    node: int
+    step: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AnsweredReport:
     """An offered save point will be saved, or was passed."""
 
@@ -454,6 +469,7 @@ ReportItem = (
     | PublishedReport
     | UnusableReport
     | SaveFailedReport
+    | SaveBlockedReport
     | AnsweredReport
     | TrainedReport
     | FailedReport

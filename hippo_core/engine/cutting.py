@@ -31,11 +31,11 @@ import math
 from collections.abc import Container
 
 from hippo_core.engine.decision import Course, Decision, Overhead
-from hippo_core.engine.environments import suits
+from hippo_core.engine.environments import suits, takers
 from hippo_core.engine.evaluations import open_below
 from hippo_core.engine.events import LeaseStopped
 from hippo_core.engine.state import EngineState, PlanState, Study
-from hippo_core.engine.states import LeaseState, WorkerState
+from hippo_core.engine.states import LeaseState
 from hippo_core.lease import Lease
 from hippo_core.plan import Node
 from hippo_core.tree import Candidate
@@ -213,11 +213,12 @@ def _yielding(decision: Decision, plan: PlanState, priority: int, *, mixed: bool
         if each.tree.seconds > 0 and each.id not in volatile.full
     }
     found = []
+    taking = {worker.name: worker for worker in takers(state)}
     for lease in state.leases.values():
         if lease.state is not LeaseState.TRAINING or lease.plan not in margins:
             continue
-        worker = state.workers[lease.worker]
-        if worker.state is not WorkerState.LIVE:
+        worker = taking.get(lease.worker)
+        if worker is None:
             continue
         own = _priority(state, lease) if mixed else priority
         is_other = lease.plan != plan.id

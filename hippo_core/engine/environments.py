@@ -90,6 +90,16 @@ def offered(state: EngineState, resources: Resources) -> list[str]:
     return list(found)
 
 
+def takers(state: EngineState) -> list[Worker]:
+    """The workers that are granted leases, by name: those that live, but for those that cannot save what they train."""
+    blocked = {lease.worker for lease in state.leases.values() if lease.blocked}
+    return [
+        worker
+        for name, worker in sorted(state.workers.items())
+        if worker.state is WorkerState.LIVE and name not in blocked
+    ]
+
+
 def choose_plan(decision: Decision, study: Study) -> int:
     """The plan of a study that no lease has bound: in an environment that is there; else the newest; else a new one."""
     state = decision.state

@@ -497,6 +497,14 @@ class LeaseStateChanged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseBlocked:
+    """The storage holds up a lease's saves, which its worker goes on trying; without a reason: no longer."""
+
+    fence: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseStopped:
     """A running path was told to end at the next step, saving there or not."""
 
@@ -570,6 +578,7 @@ Event = (
     | CheckpointPinned
     | CheckpointUnpinned
     | LeaseStateChanged
+    | LeaseBlocked
     | LeaseStopped
     | PathFailed
     | FailuresForgotten

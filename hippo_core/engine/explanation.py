@@ -10,7 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from hippo_core.engine.events import (
+    CheckpointLost,
     Event,
+    LeaseBlocked,
     PathFailed,
     ProposalFailed,
     ProposalWanted,
@@ -128,8 +130,8 @@ class TrialStory:
         spec: Its specification.
         names: Names of studies by number; those of deleted ones are missing.
         path: The trial's path, root-most first.
-        told: The trial's own events, the creation of those that it was forked from, one from another, and the failures
-            on its path, by position.
+        told: The trial's own events, the creation of those that it was forked from, one from another, and what befell
+            its path: failures, lost checkpoints, saves that the storage held up; by position.
         trained: What leases have trained of the nodes of its path.
         measured: The metrics on its path, by step.
         probes: Its probes, in order.
@@ -165,12 +167,19 @@ def _own(story: TrialStory) -> Iterator[Placed]:
         event = told.event
         if isinstance(event, PathFailed) and (waits_for is None or event.step >= waits_for):
             continue
+        if isinstance(event, CheckpointLost) and not _goes_through(story, event.node, event.step):
+            continue
         for happening in _happenings(story, told, is_open=waits_for is not None):
             yield (told.position, 0), happening
         if isinstance(event, RequestOpened):
             waits_for = event.step
         elif isinstance(event, RequestClosed):
             waits_for = None
+
+
+def _goes_through(story: TrialStory, node: int, step: int) -> bool:
+    """Whether a state lies on a trial's path."""
+    return any(stretch.node == node and stretch.start < step <= stretch.stop for stretch in story.path)
 
 
 def _happenings(story: TrialStory, told: Told, *, is_open: bool) -> Iterator[Happening]:
@@ -218,6 +227,12 @@ def _happenings(story: TrialStory, told: Told, *, is_open: bool) -> Iterator[Hap
         case PathFailed():
             again = f"{event.failure.value} failure {event.count} in a row: {event.message}"
             yield happening("failure", event.step, again, f"worker {told.actor}")
+        case CheckpointLost():
+            lost = f"{event.reason.rstrip('.')}; what follows is trained again from the nearest good one"
+            yield happening("checkpoint lost", event.step, lost, f"worker {told.actor}")
+        case LeaseBlocked():
+            word = "blocked" if event.reason else "saved again"
+            yield happening(word, None, event.reason and f"storage: {event.reason}", f"worker {told.actor}")
         case _:
             raise AssertionError(f"{type(event).__name__} is not of a trial")
 

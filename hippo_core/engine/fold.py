@@ -108,6 +108,7 @@ def apply(state: EngineState, event: ev.Event) -> None:
         case (
             ev.LeaseGranted()
             | ev.LeaseStateChanged()
+            | ev.LeaseBlocked()
             | ev.LeaseStopped()
             | ev.SavePointOffered()
             | ev.SavePointAnswered()

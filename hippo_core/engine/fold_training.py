@@ -55,6 +55,7 @@ def apply_worker(state: EngineState, event: WorkerEvent) -> None:
 LeaseEvent = (
     ev.LeaseGranted
     | ev.LeaseStateChanged
+    | ev.LeaseBlocked
     | ev.LeaseStopped
     | ev.SavePointOffered
     | ev.SavePointAnswered
@@ -72,6 +73,8 @@ def apply_lease(state: EngineState, event: LeaseEvent) -> None:
     match event:
         case ev.LeaseStateChanged():
             _change_lease(state, lease, event)
+        case ev.LeaseBlocked():
+            lease.blocked = event.reason
         case ev.LeaseStopped():
             lease.stopping, lease.stop_saves, lease.stop_reason = True, event.save, event.reason
         case ev.SavePointOffered():

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from hippo_core.engine.cutting import cut_paths, note_start
 from hippo_core.engine.decision import Decision
-from hippo_core.engine.environments import bind_plan, environment_of, rebind_studies, suits
+from hippo_core.engine.environments import bind_plan, environment_of, rebind_studies, suits, takers
 from hippo_core.engine.events import LeaseGranted, LeaseStopped, SavePointOffered, StudyPlanned
 from hippo_core.engine.state import EngineState, PlanState, Slot, Worker
-from hippo_core.engine.states import StudyState, WorkerState
+from hippo_core.engine.states import StudyState
 from hippo_core.lease import Lease, State
 from hippo_core.plan import Node
 from hippo_core.tree import Candidate, Path
@@ -108,10 +108,7 @@ def _choose(state: EngineState, held: Container[int]) -> _Choice | None:
     free = [plan for plan in state.plans.values() if plan.id not in held]
     tops = {plan.id: top for plan in free if (top := plan.tree.best()) is not None}
     best: _Choice | None = None
-    for name in sorted(state.workers):
-        worker = state.workers[name]
-        if worker.state is not WorkerState.LIVE:
-            continue
+    for worker in takers(state):
         for slot in worker.slots.values():
             if slot.fence is not None or not (tops or slot.holds):
                 continue
@@ -144,8 +141,7 @@ def idle_slots_for(state: EngineState, plan: PlanState) -> int:
     """How many slots idle that could train the plan."""
     return sum(
         slot.fence is None and suits(state, plan, worker, slot)
-        for worker in state.workers.values()
-        if worker.state is WorkerState.LIVE
+        for worker in takers(state)
         for slot in worker.slots.values()
     )
 

@@ -14,6 +14,7 @@ from hippo_core.engine.commands import (
     ReleasedReport,
     Report,
     ReportItem,
+    SaveBlockedReport,
     SaveFailedReport,
     StepsReport,
     TrainedReport,
@@ -27,6 +28,7 @@ from hippo_core.engine.events import (
     CheckpointLost,
     CheckpointPublished,
     FailuresForgotten,
+    LeaseBlocked,
     LeaseStateChanged,
     MetricsRecorded,
     NodeNotReproducible,
@@ -122,6 +124,9 @@ def _take(
             _answer(decision, lease, item.node, item.step, will=False)
             failure = FailureClass.STORAGE if item.full else FailureClass.INFRASTRUCTURE
             _count_failure(decision, lease, failure, item.node, item.step, item.reason, "")
+        case SaveBlockedReport():
+            if item.reason != lease.blocked:
+                decision.emit(LeaseBlocked(fence=lease.fence, reason=item.reason))
         case TrainedReport() | FailedReport() | ReleasedReport():
             return
         case _:
@@ -214,6 +219,8 @@ def _finite(metrics: object) -> Metrics:
 
 def _take_checkpoint(decision: Decision, lease: Lease, item: PublishedReport) -> None:
     earlier = list(lease.extra_saves)
+    if lease.blocked:
+        decision.emit(LeaseBlocked(fence=lease.fence, reason=""))
     note_save(decision, lease, item.blocked_seconds)
     decision.emit(
         CheckpointPublished(
@@ -278,7 +285,7 @@ def _end(decision: Decision, lease: Lease, item: ReportItem) -> None:
         case PublishedReport() | SaveFailedReport() | AnsweredReport():
             if lease.state is LeaseState.SAVING and not lease.pending():
                 _change(decision, lease, LeaseState.COMPLETED, "")
-        case StepsReport() | MetricsReport() | UnusableReport():
+        case StepsReport() | MetricsReport() | UnusableReport() | SaveBlockedReport():
             return
         case _:
             assert_never(item)

@@ -129,4 +129,5 @@ def _lease(lease: Lease) -> tuple[object, ...]:
         lease.report,
         {state: promise.value for state, promise in sorted(lease.promises.items())},
         (lease.stopping, lease.stop_saves, lease.stop_reason),
+        lease.blocked,
     )

@@ -24,6 +24,8 @@ def waiting_reason(state: EngineState, study: Study) -> str:
         return policy_in_words(study) if live or study.policy_failures else NO_WORKER
     if study.proposal is not None and (study.proposal.failures or not study.open):
         return proposal_in_words(study)
+    if blocked := _blocked_reason(state, study):
+        return blocked
     message = _latest_failure(study)
     if message:
         return f"being tried again after a failure: {message}"
@@ -70,6 +72,14 @@ def _unserved_reason(state: EngineState, study: Study) -> str:
             f"no worker has its environment {plan.environment}; there are {', '.join(offers)}. "
             "Start a worker with it, or submit the study under another name to train anew"
         )
+    return ""
+
+
+def _blocked_reason(state: EngineState, study: Study) -> str:
+    """What the storage says of saves that it holds up; empty where it does not."""
+    for lease in state.leases.values():
+        if lease.plan == study.plan and lease.blocked:
+            return f"blocked: storage: worker {lease.worker}: {lease.blocked}"
     return ""
 
 

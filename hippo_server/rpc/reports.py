@@ -25,6 +25,7 @@ def check_report(lease: Lease, report: commands.Report) -> None:
                 | commands.PublishedReport()
                 | commands.AnsweredReport()
                 | commands.SaveFailedReport()
+                | commands.SaveBlockedReport()
             ):
                 # They may come before the steps that lead to them, which are told in larger pieces.
                 position.require_on_path(item.node, item.step)

@@ -64,12 +64,14 @@ def _leases(rows: Rows, which: str) -> Iterator[ev.Event]:
         yield grant
         yield from map(itemgetter(1), sorted(_saves(rows, grant.fence), key=itemgetter(0)))
         yield from _trained_by(rows, f"fence = {grant.fence:d}")
-        for state, reason, report, stop_saves, stop_reason in rows(
-            "SELECT state, reason, report, stop_saves, stop_reason FROM leases WHERE fence = %s",
+        for state, reason, report, blocked, stop_saves, stop_reason in rows(
+            "SELECT state, reason, report, blocked, stop_saves, stop_reason FROM leases WHERE fence = %s",
             grant.fence,
         ):
             if report:
                 yield ev.ReportAccepted(fence=grant.fence, number=report)
+            if blocked:
+                yield ev.LeaseBlocked(fence=grant.fence, reason=blocked)
             if stop_saves is not None:
                 yield ev.LeaseStopped(fence=grant.fence, save=stop_saves, reason=stop_reason)
             if (state, reason) != (LeaseState.TRAINING, ""):

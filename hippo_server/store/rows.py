@@ -76,6 +76,7 @@ def add_event(batch: Batch, event: ev.Event, position: int) -> None:
         case (
             ev.LeaseGranted()
             | ev.LeaseStateChanged()
+            | ev.LeaseBlocked()
             | ev.LeaseStopped()
             | ev.ReportAccepted()
             | ev.SavePointOffered()
@@ -338,6 +339,7 @@ def _worker_registered(batch: Batch, event: ev.WorkerRegistered, position: int) 
 LeaseEvent = (
     ev.LeaseGranted
     | ev.LeaseStateChanged
+    | ev.LeaseBlocked
     | ev.LeaseStopped
     | ev.ReportAccepted
     | ev.SavePointOffered
@@ -352,6 +354,8 @@ def _add_lease_event(batch: Batch, event: LeaseEvent, position: int) -> None:
         case ev.LeaseStateChanged():
             ended_at = None if event.state in LIVE_LEASE_STATES else batch.now
             batch.update("leases", event.fence, state=event.state, reason=event.reason, ended_at=ended_at)
+        case ev.LeaseBlocked():
+            batch.update("leases", event.fence, blocked=event.reason)
         case ev.LeaseStopped():
             batch.update("leases", event.fence, stop_saves=event.save, stop_reason=event.reason)
         case ev.ReportAccepted():

@@ -19,7 +19,9 @@ ENTRY = "SELECT id, at, cause, actor, event, body FROM journal"
 def trial_events(
     database: Database, study: int, trial: int, nodes: Iterable[int], ancestors: Iterable[int]
 ) -> list[Told]:
-    """A trial's events, the creation of its ancestors, and the failures of its path since it was created, in order."""
+    """A trial's events and the creation of its ancestors, in order, with what befell its path since it was created:
+    failures, lost checkpoints, saves that the storage held up.
+    """
     with database.reading() as rows:
         own = list(_told(rows, f"{ENTRY} WHERE study = %s AND trial = %s ORDER BY id", study, trial))
         created = own[0].position if own else 0
@@ -29,13 +31,26 @@ def trial_events(
             list(nodes),
             created,
         )
+        states = _told(
+            rows,
+            f"""
+            {ENTRY} WHERE event IN ('CheckpointLost', 'LeaseBlocked') AND id > %s AND (
+                (body->>'node')::bigint = ANY(%s) OR event = 'LeaseBlocked' AND (body->>'fence')::bigint IN (
+                    SELECT fence FROM lease_stages WHERE node = ANY(%s)
+                )
+            ) ORDER BY id
+            """,
+            created,
+            list(nodes),
+            list(nodes),
+        )
         before = _told(
             rows,
             f"{ENTRY} WHERE study = %s AND trial = ANY(%s) AND event = 'TrialCreated' ORDER BY id",
             study,
             list(ancestors),
         )
-        return list(heapq.merge(before, own, failed, key=lambda told: told.position))
+        return list(heapq.merge(before, own, failed, states, key=lambda told: told.position))
 
 
 def probe_events(database: Database, study: int, probes: Iterable[int]) -> list[Told]:

@@ -714,6 +714,36 @@ class SaveFailed(_message.Message):
 Global___SaveFailed: _TypeAlias = SaveFailed  # noqa: Y015
 
 @_typing.final
+class SaveBlocked(_message.Message):
+    """A save that the storage holds up for a while already; it is still tried."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_FIELD_NUMBER: _builtins.int
+    STEP_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    node: _builtins.int
+    """The node that trained the step before it."""
+    step: _builtins.int
+    """The state's step."""
+    reason: _builtins.str
+    """What the storage says, in words."""
+    def __init__(
+        self,
+        *,
+        node: _builtins.int = ...,
+        step: _builtins.int = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["node", b"node", "reason", b"reason", "step", b"step"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SaveBlocked: _TypeAlias = SaveBlocked  # noqa: Y015
+
+@_typing.final
 class OfferAnswered(_message.Message):
     """The answer to an offered save point."""
 
@@ -835,6 +865,7 @@ class ReportItem(_message.Message):
     TRAINED_FIELD_NUMBER: _builtins.int
     FAILED_FIELD_NUMBER: _builtins.int
     RELEASED_FIELD_NUMBER: _builtins.int
+    SAVE_BLOCKED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def steps(self) -> Global___StepsTrained:
         """Steps were trained."""
@@ -871,6 +902,10 @@ class ReportItem(_message.Message):
     def released(self) -> Global___PathReleased:
         """The path was given back."""
 
+    @_builtins.property
+    def save_blocked(self) -> Global___SaveBlocked:
+        """A save is held up."""
+
     def __init__(
         self,
         *,
@@ -883,12 +918,13 @@ class ReportItem(_message.Message):
         trained: Global___PathTrained | None = ...,
         failed: Global___PathFailed | None = ...,
         released: Global___PathReleased | None = ...,
+        save_blocked: Global___SaveBlocked | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["answered", b"answered", "failed", b"failed", "item", b"item", "metrics", b"metrics", "published", b"published", "released", b"released", "save_failed", b"save_failed", "steps", b"steps", "trained", b"trained", "unusable", b"unusable"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answered", b"answered", "failed", b"failed", "item", b"item", "metrics", b"metrics", "published", b"published", "released", b"released", "save_blocked", b"save_blocked", "save_failed", b"save_failed", "steps", b"steps", "trained", b"trained", "unusable", b"unusable"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered", b"answered", "failed", b"failed", "item", b"item", "metrics", b"metrics", "published", b"published", "released", b"released", "save_failed", b"save_failed", "steps", b"steps", "trained", b"trained", "unusable", b"unusable"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered", b"answered", "failed", b"failed", "item", b"item", "metrics", b"metrics", "published", b"published", "released", b"released", "save_blocked", b"save_blocked", "save_failed", b"save_failed", "steps", b"steps", "trained", b"trained", "unusable", b"unusable"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_item: _TypeAlias = _typing.Literal["steps", "metrics", "published", "unusable", "save_failed", "answered", "trained", "failed", "released"]  # noqa: Y015
+    _WhichOneofReturnType_item: _TypeAlias = _typing.Literal["steps", "metrics", "published", "unusable", "save_failed", "answered", "trained", "failed", "released", "save_blocked"]  # noqa: Y015
     _WhichOneofArgType_item: _TypeAlias = _typing.Literal["item", b"item"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_item) -> _WhichOneofReturnType_item | None: ...
 

@@ -56,6 +56,7 @@ CREATE TABLE leases (
     report bigint DEFAULT 0 NOT NULL,
     stop_saves boolean,
     stop_reason text DEFAULT '' NOT NULL,
+    blocked text DEFAULT '' NOT NULL,
     granted bigint NOT NULL,
     granted_at timestamptz DEFAULT now() NOT NULL,
     ended_at timestamptz,
@@ -83,6 +84,7 @@ COMMENT ON COLUMN leases.reason IS 'why it is in this state';
 COMMENT ON COLUMN leases.report IS 'number of the last report taken in';
 COMMENT ON COLUMN leases.stop_saves IS 'told to end at the next step: saving there or not; none: not told';
 COMMENT ON COLUMN leases.stop_reason IS 'why it was told to end';
+COMMENT ON COLUMN leases.blocked IS 'why the storage held up its saves when it was last heard of; empty: it did not';
 COMMENT ON COLUMN leases.granted IS 'journal id of its grant';
 COMMENT ON COLUMN leases.granted_at IS 'when it was granted';
 COMMENT ON COLUMN leases.ended_at IS 'when it ended';

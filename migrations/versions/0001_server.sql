@@ -13,6 +13,7 @@ CREATE TABLE journal (
     trial bigint
 );
 CREATE INDEX ix_journal_trial ON journal (study, trial) WHERE trial IS NOT NULL;
+CREATE INDEX ix_journal_states ON journal (id) WHERE event IN ('CheckpointLost', 'LeaseBlocked');
 COMMENT ON TABLE journal IS 'Every event, in order, with its cause.';
 COMMENT ON COLUMN journal.id IS 'order of what happened, without gaps';
 COMMENT ON COLUMN journal.at IS 'when its transaction began';

@@ -82,6 +82,7 @@ leases = Table(
         "stop_saves", Boolean, comment="told to end at the next step: saving there or not; none: not told"
     ),
     words("stop_reason", "why it was told to end"),
+    words("blocked", "why the storage held up its saves when it was last heard of; empty: it did not"),
     Column("granted", BigInteger, nullable=False, comment="journal id of its grant"),
     moment("granted_at", "when it was granted", now=True),
     moment("ended_at", "when it ended"),

@@ -44,6 +44,8 @@ journal = Table(
     Column("study", BigInteger, comment="the study that it is about, where it is about one"),
     Column("trial", BigInteger, comment="the trial of that study, where it is about one"),
     Index("ix_journal_trial", "study", "trial", postgresql_where=text("trial IS NOT NULL")),
+    # What befalls a path's states is rare: an explanation looks through all of it.
+    Index("ix_journal_states", "id", postgresql_where=text("event IN ('CheckpointLost', 'LeaseBlocked')")),
     comment="Every event, in order, with its cause.",
 )
 

@@ -222,6 +222,7 @@ ITEMS: dict[str, tuple[type[Message], dict[str, st.SearchStrategy]]] = {
         {"node": nodes, "step": steps, "size_bytes": sizes, "digest": digests},
     ),
     "unusable": (worker_pb2.CheckpointUnusable, {"node": nodes, "step": steps, "fence": wide}),
+    "save_blocked": (worker_pb2.SaveBlocked, {"node": nodes, "step": steps}),
     "save_failed": (worker_pb2.SaveFailed, {"node": nodes, "step": steps}),
     "answered": (worker_pb2.SavePoint, {"node": nodes, "step": steps}),
     "failed": (worker_pb2.PathFailed, {"node": nodes, "step": steps, "failure": st.integers(0, 6)}),

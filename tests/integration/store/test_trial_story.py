@@ -8,6 +8,10 @@ import pytest
 
 from hippo_core import policies
 from hippo_core.engine.events import (
+    CheckpointLost,
+    Event,
+    LeaseBlocked,
+    LeaseGranted,
     PathFailed,
     RequestClosed,
     RequestOpened,
@@ -60,6 +64,8 @@ def cluster(request: pytest.FixtureRequest, store: Store) -> StoredCluster:
         for _ in range(20):
             made.act()
         chosen.choice([made.fail_training, made.kill_worker, made.kill_runner, made.lose_worker])("a")
+        made.hold_up_save("b")
+        made.lose_checkpoint()
         if moment == 3:
             submit(made, spec("second", PIECES, policy=policy))
         if moment % 3 == 2:
@@ -67,6 +73,13 @@ def cluster(request: pytest.FixtureRequest, store: Store) -> StoredCluster:
     made.run()
     made.write()
     return made
+
+
+def befalls(event: Event, nodes: set[int], fences: set[int]) -> bool:
+    """Whether an event is what befell a path of these nodes, or the leases that train them."""
+    if isinstance(event, LeaseBlocked):
+        return event.fence in fences
+    return isinstance(event, PathFailed | CheckpointLost) and event.node in nodes
 
 
 def test_a_trial_s_events_are_all_of_its_own_and_the_failures_on_its_path(cluster: StoredCluster) -> None:
@@ -79,11 +92,16 @@ def test_a_trial_s_events_are_all_of_its_own_and_the_failures_on_its_path(cluste
                 for place, event in enumerate(cluster.journal)
                 if isinstance(event, TrialCreated) and (event.study, event.trial) == (story.study, number)
             )
+            through = {
+                event.fence
+                for event in cluster.journal
+                if isinstance(event, LeaseGranted) and nodes & {node for node, _, _ in event.stages}
+            }
             expected = [
                 (place + 1, event)
                 for place, event in enumerate(cluster.journal)
                 if (isinstance(event, OF_TRIALS) and (event.study, event.trial) == (story.study, number))
-                or (isinstance(event, PathFailed) and event.node in nodes and place > created)
+                or (place > created and befalls(event, nodes, through))
             ]
             assert [(told.position, told.event) for told in story.told] == expected
 

@@ -29,6 +29,7 @@ from hippo_core.engine.commands import (
     RegisterWorker,
     ReleasedReport,
     Report,
+    SaveBlockedReport,
     SaveFailedReport,
     SlotSpec,
     Tick,
@@ -461,6 +462,14 @@ class Cluster:
                 running.tell(
                     SaveFailedReport(node=state[0], step=state[1], reason="disk full", full=state[1] % 2 == 0)
                 )
+                return
+
+    def hold_up_save(self, name: str) -> None:
+        """A state waits to be published for longer than is waited in silence."""
+        for running in self.workers[name].running.values():
+            if running.spool:
+                node, step = next(iter(running.spool))
+                running.tell(SaveBlockedReport(node=node, step=step, reason="no answer"))
                 return
 
     def restart_server(self) -> None:

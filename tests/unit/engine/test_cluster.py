@@ -278,7 +278,15 @@ def test_an_offer_that_comes_after_the_end_of_the_path_is_passed() -> None:
     assert not all(event.will for event in cluster.journal if isinstance(event, SavePointAnswered))
 
 
-FAULTS = ("kill_worker", "lose_worker", "kill_runner", "restart_server", "lose_checkpoint", "fail_save")
+FAULTS = (
+    "kill_worker",
+    "lose_worker",
+    "kill_runner",
+    "restart_server",
+    "lose_checkpoint",
+    "fail_save",
+    "hold_up_save",
+)
 
 
 @settings(max_examples=120)

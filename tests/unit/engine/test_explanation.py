@@ -8,7 +8,9 @@ import pytest
 
 from hippo_core import policies
 from hippo_core.engine.events import (
+    CheckpointLost,
     Event,
+    LeaseBlocked,
     PathFailed,
     ProposalFailed,
     ProposalWanted,
@@ -198,6 +200,30 @@ def test_steps_of_a_deleted_study_are_told_as_such() -> None:
         "for a study that was deleted"
         in lines(explain(story([CREATED], path, (trained(12, 1, 0, 3, study=9),))))[1][2]
     )
+
+
+def test_what_befalls_the_states_of_a_path_is_told() -> None:
+    """A lost checkpoint beyond the trial's own part of a node is another's."""
+    path = (Stretch(node=2, start=0, stop=6, others={}),)
+    events = [
+        CREATED,
+        told(11, LeaseBlocked(fence=7, reason="The storage failed: no answer.")),
+        told(12, LeaseBlocked(fence=7, reason="")),
+        told(
+            13, CheckpointLost(node=2, step=3, fence=7, reason="corrupt: a: its blake3 digest is 1, not 2.")
+        ),
+        told(14, CheckpointLost(node=2, step=9, fence=7, reason="missing: a lacks.")),
+    ]
+    assert lines(explain(story(events, path)))[1:] == [
+        ("blocked", None, "storage: The storage failed: no answer.", "worker a"),
+        ("saved again", None, "", "worker a"),
+        (
+            "checkpoint lost",
+            3,
+            "corrupt: a: its blake3 digest is 1, not 2; what follows is trained again from the nearest good one",
+            "worker a",
+        ),
+    ]
 
 
 def test_failures_are_the_trial_s_only_while_it_waits_for_the_step() -> None:

@@ -53,6 +53,7 @@ items = st.one_of(
         total_seconds=seconds,
     ),
     values(co.UnusableReport, node=whole, step=whole, fence=whole, missing=st.booleans(), reason=words),
+    values(co.SaveBlockedReport, node=whole, step=whole, reason=words),
     values(co.SaveFailedReport, node=whole, step=whole, reason=words, full=st.booleans()),
     values(co.AnsweredReport, node=whole, step=whole, will=st.booleans()),
     values(co.TrainedReport),

@@ -1,0 +1,146 @@
+"""A storage that holds up a worker's saves: it trains on and is given nothing else, until a save gets through."""
+
+from __future__ import annotations
+
+from hippo_core import policies, samplers, space
+from hippo_core.engine.commands import SaveBlockedReport, SaveFailedReport, SubmitStudy
+from hippo_core.engine.events import LeaseBlocked, LeaseGranted, PathFailed
+from hippo_core.engine.states import StudyState
+from hippo_core.engine.views import study_view
+from hippo_core.program import Program
+from hippo_core.study import Objective, StudySpec
+from tests.unit.engine.cluster import Cluster, Running, SimulatedWorker
+
+WORDS = "The storage failed: writing checkpoints: no answer."
+BLOCKED = f"blocked: storage: worker a: {WORDS}"
+
+
+def submit(cluster: Cluster) -> None:
+    """Four trials that share nothing, each saved after every third step."""
+    searched = space.Space({"lr": space.choice([0.1, 0.2, 0.3, 0.4])})
+    spec = StudySpec(
+        name="study",
+        space=searched,
+        objectives=(Objective(metric="accuracy", maximize=True),),
+        max_trials=4,
+        max_steps=9,
+        sampler=samplers.grid(),
+        policy=policies.full(),
+        program=Program(trainer="t:T", code_digest="c", seed=0, evaluate_every=1, kinds=searched.kinds),
+        checkpoint_every=3,
+    )
+    cluster.tell(SubmitStudy(project="default", user="u", spec=spec))
+
+
+def running(cluster: Cluster, name: str) -> tuple[SimulatedWorker, list[Running]]:
+    """What a worker trains now."""
+    worker = cluster.workers[name]
+    cluster.receive(worker)
+    return worker, [each for each in worker.running.values() if not each.done]
+
+
+def train_to_a_save(cluster: Cluster, worker: SimulatedWorker, path: Running) -> tuple[int, int]:
+    """Trains until a state waits to be published, and gives it."""
+    while not path.spool:
+        cluster.train(worker, path)
+    cluster.report(worker, path)
+    return next(iter(path.spool))
+
+
+def hold_up(cluster: Cluster, worker: SimulatedWorker, path: Running, state: tuple[int, int]) -> None:
+    """Says that a save is held up."""
+    path.tell(SaveBlockedReport(node=state[0], step=state[1], reason=WORDS))
+    cluster.report(worker, path)
+
+
+def reason(cluster: Cluster) -> str:
+    return study_view(cluster.engine, "default", "study").reason
+
+
+def expect_nothing_trained_again(cluster: Cluster) -> None:
+    study = cluster.engine.state.study_named("default", "study")
+    assert study is not None
+    assert study.state is StudyState.COMPLETED
+    assert (study.steps_trained, study.steps_retrained) == (4 * 9, 0)
+
+
+def granted_to(cluster: Cluster, name: str) -> int:
+    return sum(isinstance(event, LeaseGranted) and event.worker == name for event in cluster.journal)
+
+
+def test_a_worker_that_cannot_save_trains_on_and_is_granted_nothing_until_a_save_gets_through() -> None:
+    cluster = Cluster(0, {"a": 2})
+    submit(cluster)
+    worker, (path, other) = running(cluster, "a")
+    state = train_to_a_save(cluster, worker, path)
+    hold_up(cluster, worker, path, state)
+    assert reason(cluster) == BLOCKED
+    while not path.done:
+        cluster.train(worker, path)
+    while not other.done:
+        cluster.train(worker, other)
+    for each in (path, other):
+        cluster.report(worker, each)
+    assert granted_to(cluster, "a") == 2, "its slots are free, and other trials wait"
+    assert not any(isinstance(event, PathFailed) for event in cluster.journal)
+    cluster.publish(path)
+    cluster.report(worker, path)
+    assert reason(cluster) == ""
+    assert granted_to(cluster, "a") == 4
+    cluster.run()
+    expect_nothing_trained_again(cluster)
+
+
+def test_other_workers_go_on() -> None:
+    cluster = Cluster(0, {"a": 1, "b": 1})
+    submit(cluster)
+    worker, (path,) = running(cluster, "a")
+    hold_up(cluster, worker, path, train_to_a_save(cluster, worker, path))
+    assert reason(cluster) == BLOCKED
+    while not path.done:
+        cluster.train(worker, path)
+    cluster.report(worker, path)
+    other, (theirs,) = running(cluster, "b")
+    while not theirs.done:
+        cluster.train(other, theirs)
+    cluster.report(other, theirs)
+    assert granted_to(cluster, "a") == 1
+    assert granted_to(cluster, "b") == 2
+
+
+def test_the_same_words_are_told_once_and_others_again() -> None:
+    cluster = Cluster(0, {"a": 1})
+    submit(cluster)
+    worker, (path,) = running(cluster, "a")
+    state = train_to_a_save(cluster, worker, path)
+    for _ in range(3):
+        hold_up(cluster, worker, path, state)
+    path.tell(SaveBlockedReport(node=state[0], step=state[1], reason="The storage is full."))
+    cluster.report(worker, path)
+    told = [event.reason for event in cluster.journal if isinstance(event, LeaseBlocked)]
+    assert told == [WORDS, "The storage is full."]
+
+
+def test_a_save_that_is_given_up_leaves_the_worker_blocked_while_its_lease_stands() -> None:
+    """Others may train for what waited for the state; this worker has still nothing to save to."""
+    cluster = Cluster(0, {"a": 1, "b": 1})
+    submit(cluster)
+    worker, (path,) = running(cluster, "a")
+    state = train_to_a_save(cluster, worker, path)
+    hold_up(cluster, worker, path, state)
+    path.tell(SaveFailedReport(node=state[0], step=state[1], reason=WORDS))
+    cluster.report(worker, path)
+    assert reason(cluster) == BLOCKED
+    assert cluster.engine.state.leases[path.order.fence].blocked == WORDS
+
+
+def test_a_rebuilt_server_knows_who_is_blocked() -> None:
+    cluster = Cluster(0, {"a": 2})
+    submit(cluster)
+    worker, (path, _) = running(cluster, "a")
+    state = train_to_a_save(cluster, worker, path)
+    hold_up(cluster, worker, path, state)
+    cluster.restart_server()
+    assert reason(cluster) == BLOCKED
+    cluster.run()
+    expect_nothing_trained_again(cluster)
