@@ -24,6 +24,7 @@ from hippo_worker.environment import Offer
 from hippo_worker.lease import Lease
 from hippo_worker.logs import LogShipper
 from hippo_worker.policies.hosts import PolicyHosts
+from hippo_worker.publishing import Patience
 from hippo_worker.reports import Outbox
 from hippo_worker.settings import Endpoint, WorkerSettings
 from hippo_worker.slots.slot import Slot
@@ -137,6 +138,7 @@ class Daemon:
         """Takes over what the server says of storage, times and leases."""
         self._lease_seconds = response.lease_seconds
         self._orphan_seconds = response.orphan_seconds
+        self._supplies.publisher.patience = Patience.of(response.lease_seconds, response.orphan_seconds)
         if response.storage != self._storage_address:
             self._supplies.storage = await asyncio.to_thread(Storage.open, response.storage)
             self._storage_address = response.storage

@@ -1,8 +1,10 @@
 """Makes what runners wrote durable: one thread for all slots, each lease's states in the order of their steps.
 
 A state counts for the server only when its checkpoint is durable in the shared storage, so the report follows the
-storage. A storage that fails is tried again, each time after twice as long. When that has taken too long to wait in
-silence the server is told, in the storage's words, and may plan without it; it is still tried while there is a use.
+storage. A storage that fails is tried again, each time after twice as long; one that hangs is waited for, on the one
+thread. What takes too long to wait in silence is told to the server, in the storage's words: it grants this worker
+nothing else then, and waits for the state. Only when that is hopeless, or the path is to end, is the save said to have
+failed, so that the server plans without it; it is still tried while there is a use.
 """
 
 from __future__ import annotations
@@ -12,20 +14,29 @@ import logging
 import shutil
 import time
 from collections.abc import AsyncIterator, Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hippo_core.engine.commands import PublishedReport, SaveFailedReport, TrainedReport
+from hippo_core.engine.commands import (
+    PublishedReport,
+    SaveBlockedReport,
+    SaveFailedReport,
+    TrainedReport,
+)
 from hippo_storage.errors import StorageError, StorageFull
 from hippo_storage.manifest import CheckpointLocation
 from hippo_storage.storage import Published, Storage
 from hippo_worker.checkpoints import CheckpointCache
 from hippo_worker.lease import Lease
+from hippo_worker.lone_thread import LoneThread
 from hippo_worker.runner.messages import Written
 
 logger = logging.getLogger(__name__)
+
+LOOK_SECONDS = 1.0  #: how often an attempt in progress is looked at
+SLOW_BYTES_A_SECOND = 10 << 20  #: what a storage that works takes in, at the least
+CLOSE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,12 +46,26 @@ class Patience:
     Attributes:
         first_seconds: Before the second attempt; twice as long before each further one.
         longest_seconds: At most so long between two attempts.
-        silent_seconds: After so long the server is told that the save failed.
+        silent_seconds: After so long the server is told that the storage holds the save up.
+        given_up_seconds: After so long, that the save failed. Of a path that is to end: after ``silent_seconds``.
+        slow_seconds: An attempt that is under way for so long, and longer than its bytes explain, hangs; only then are
+            the times above counted.
     """
 
     first_seconds: float = 0.5
     longest_seconds: float = 30.0
     silent_seconds: float = 10.0
+    given_up_seconds: float = 600.0
+    slow_seconds: float = 60.0
+
+    @classmethod
+    def of(cls, lease_seconds: float, orphan_seconds: float) -> Patience:
+        """What suits a server's times."""
+        return cls(
+            silent_seconds=lease_seconds / 3,
+            given_up_seconds=orphan_seconds,
+            slow_seconds=2 * lease_seconds,
+        )
 
 
 class Publisher:
@@ -53,8 +78,8 @@ class Publisher:
 
     def __init__(self, cache: CheckpointCache, patience: Patience | None = None) -> None:
         self._cache = cache
-        self._patience = patience or Patience()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="hippo-publish")
+        self.patience = patience or Patience()
+        self._thread = LoneThread("hippo-publish")
         self._tasks: set[asyncio.Task[None]] = set()
 
     def publish(self, storage: Storage, lease: Lease, written: Written) -> None:
@@ -73,11 +98,11 @@ class Publisher:
             await asyncio.wait(self._tasks)
 
     async def close(self) -> None:
-        """Waits for the attempt in progress and begins no other."""
+        """Waits for the attempt in progress, unless that hangs, and begins no other."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._thread.shutdown(cancel_futures=True)
+        await self._thread.close(CLOSE_SECONDS)
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -122,42 +147,50 @@ class Publisher:
 
     async def _attempts(self, storage: Storage, lease: Lease, written: Written) -> Published | None:
         """Tries until it succeeds or has no use any more."""
-        state = (written.node, written.step)
-        began, told = time.monotonic(), False
+        teller, began = _Teller(lease, written, self.patience), time.monotonic()
         async for _ in self._pauses(lease):
             try:
-                return await asyncio.get_running_loop().run_in_executor(
-                    self._thread, self._once, storage, lease.order.plan, written
-                )
+                return await self._attempt(storage, lease, written, teller)
             except StorageError as error:
+                state = (written.node, written.step)
                 logger.warning(
                     "publishing failed", extra={"fence": lease.fence, "state": state, "why": str(error)}
                 )
-                final = not error.retryable
-                if not told and (final or time.monotonic() - began >= self._patience.silent_seconds):
-                    told = True
-                    lease.say(
-                        SaveFailedReport(
-                            node=written.node,
-                            step=written.step,
-                            reason=str(error),
-                            full=isinstance(error, StorageFull),
-                        )
-                    )
-                    lease.save_ends(state, kept=False)
-                if final or (told and _is_useless(lease, written)):
+                if not teller.goes_on(error, time.monotonic() - began):
                     return None
         return None
 
+    async def _attempt(
+        self, storage: Storage, lease: Lease, written: Written, teller: _Teller
+    ) -> Published | None:
+        """Tries once, and tells when that takes long. None: it hangs, and is of no use any more."""
+        began = time.monotonic()
+        slow = self.patience.slow_seconds + await asyncio.to_thread(_size, written) / SLOW_BYTES_A_SECOND
+        attempt = self._thread.call(self._once, storage, lease.order.plan, written)
+        dropped = asyncio.create_task(lease.dropped.wait())
+        either: set[asyncio.Future[Any]] = {attempt, dropped}
+        try:
+            while True:
+                look = min(LOOK_SECONDS, max(slow, 0.01))
+                await asyncio.wait(either, timeout=look, return_when=asyncio.FIRST_COMPLETED)
+                if attempt.done():
+                    return attempt.result()
+                hung = time.monotonic() - began - slow
+                if dropped.done() or (hung >= 0 and not teller.goes_on(_no_answer(written), hung)):
+                    return None
+        finally:
+            attempt.cancel()
+            dropped.cancel()
+
     async def _pauses(self, lease: Lease) -> AsyncIterator[None]:
         """One item for each attempt, until the lease is dropped."""
-        pause = self._patience.first_seconds
+        pause = self.patience.first_seconds
         while not lease.dropped.is_set():
             yield
             try:
                 await asyncio.wait_for(lease.dropped.wait(), pause)
             except TimeoutError:
-                pause = min(2 * pause, self._patience.longest_seconds)
+                pause = min(2 * pause, self.patience.longest_seconds)
 
     def _once(self, storage: Storage, plan: int, written: Written) -> Published:
         location = CheckpointLocation(plan=plan, node=written.node, step=written.step, fence=written.fence)
@@ -175,6 +208,57 @@ class Publisher:
             # It is durable; only a later start has to fetch it.
             logger.warning("checkpoint is not cached", extra={"location": str(location), "why": str(error)})
         return published
+
+
+class _Teller:
+    """What the server is told of a save that does not succeed.
+
+    Args:
+        lease: Whose state it is.
+        written: The state.
+        patience: When what is told.
+    """
+
+    def __init__(self, lease: Lease, written: Written, patience: Patience) -> None:
+        self._lease = lease
+        self._written = written
+        self._patience = patience
+        self._told: type[StorageError] | None = None
+        self._given_up = False
+
+    def goes_on(self, error: StorageError, waited: float) -> bool:
+        """Tells what it is time to tell of an error, after so many seconds of it; whether to try on."""
+        lease, written, patience = self._lease, self._written, self._patience
+        if error.retryable and waited >= patience.silent_seconds and self._told is not type(error):
+            # In other words only where the trouble is another: how much is free changes at every attempt.
+            self._told = type(error)
+            lease.say(SaveBlockedReport(node=written.node, step=written.step, reason=str(error)))
+        limit = patience.given_up_seconds if lease.stop is None else patience.silent_seconds
+        if not self._given_up and (not error.retryable or waited >= limit):
+            self._given_up = True
+            lease.say(
+                SaveFailedReport(
+                    node=written.node,
+                    step=written.step,
+                    reason=str(error),
+                    full=isinstance(error, StorageFull),
+                )
+            )
+            lease.save_ends((written.node, written.step), kept=False)
+        if self._told is not None and lease.is_superseded((written.node, written.step)):
+            return False
+        return error.retryable and not (self._given_up and _is_useless(lease, written))
+
+
+def _size(written: Written) -> int:
+    return sum(path.stat().st_size for path in Path(written.folder).iterdir())
+
+
+def _no_answer(written: Written) -> StorageError:
+    return StorageError(
+        f"The storage does not answer: publishing step {written.step} of node {written.node} hangs.",
+        "Look at the storage; the state is published when it answers.",
+    )
 
 
 def _is_useless(lease: Lease, written: Written) -> bool:

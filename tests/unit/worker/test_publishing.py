@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hippo_core.engine.commands import PublishedReport, SaveFailedReport, TrainedReport
+from hippo_core.engine.commands import PublishedReport, SaveBlockedReport, SaveFailedReport, TrainedReport
 from hippo_storage.errors import StorageError, StorageFull
 from hippo_storage.local import LocalStorage
 from hippo_storage.manifest import CheckpointLocation
@@ -16,23 +17,31 @@ from hippo_storage.storage import Published
 from hippo_worker.checkpoints import CheckpointCache
 from hippo_worker.lease import Lease
 from hippo_worker.publishing import Patience, Publisher
-from hippo_worker.runner.messages import Written
+from hippo_worker.runner.messages import Stop, Written
 from tests.unit.worker.orders import make_lease, said
+from tests.waiting import until_in_loop
 
-IMPATIENT = Patience(first_seconds=0.001, longest_seconds=0.01, silent_seconds=0.0)
+IMPATIENT = Patience(first_seconds=0.001, longest_seconds=0.01, silent_seconds=0.0, given_up_seconds=0.0)
+TALKATIVE = Patience(first_seconds=0.001, longest_seconds=0.01, silent_seconds=0.0)
+QUICK = Patience(first_seconds=0.001, longest_seconds=0.01, silent_seconds=0.0, slow_seconds=0.0)
 
 
 class FailingStorage(LocalStorage):
-    """Fails as often as it is told to."""
+    """Fails as often as it is told to, and hangs while it is told to."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
         self.failures: list[Exception] = []
         self.published: list[tuple[int, int]] = []
+        self.answers = threading.Event()
+        self.answers.set()
+        self.entered: list[threading.Thread] = []
 
     def publish(
         self, folder: Path, location: CheckpointLocation, about: Mapping[str, Any], *, keep: bool = False
     ) -> Published:
+        self.entered.append(threading.current_thread())
+        self.answers.wait()
         if self.failures:
             raise self.failures.pop(0)
         self.published.append((location.node, location.step))
@@ -113,10 +122,12 @@ async def test_a_full_storage_is_told_in_its_words_and_the_save_still_comes_whil
     publisher.publish(storage, lease, write(tmp_path, 2, 5))
     await publisher.idle()
     items = said(lease)
-    assert items[0] == SaveFailedReport(
-        node=1, step=3, reason="The storage is full: /x. Free space.", full=True
-    )
-    assert [type(item) for item in items] == [SaveFailedReport, SaveFailedReport, PublishedReport]
+    words = "The storage is full: /x. Free space."
+    assert items[:2] == [
+        SaveBlockedReport(node=1, step=3, reason=words),
+        SaveFailedReport(node=1, step=3, reason=words, full=True),
+    ]
+    assert [type(item) for item in items[2:]] == [SaveBlockedReport, SaveFailedReport, PublishedReport]
     assert storage.published == [(2, 5)], "the earlier state gave way to the later one"
 
 
@@ -201,3 +212,114 @@ async def test_states_that_nobody_waits_for_are_left_out_when_the_storage_is_slo
         publisher.publish(storage, lease, write(tmp_path, node, step))
     await lease.until_settled()
     assert saves(lease) == [("PublishedReport", 3), ("PublishedReport", 5)]
+
+
+def told(lease: Lease) -> list[str]:
+    """What was said of saves, without its words."""
+    return [type(item).__name__ for item in said(lease)]
+
+
+async def test_a_save_that_is_held_up_is_told_once_and_is_not_given_up(
+    storage: FailingStorage, make_publisher: Any, tmp_path: Path
+) -> None:
+    """The server waits for it, so that nothing is trained again when the storage comes back."""
+    lease, publisher = make_lease(), make_publisher(TALKATIVE)
+    storage.failures = [StorageError("no answer")] * 4
+    publisher.publish(storage, lease, write(tmp_path, 2, 5))
+    await publisher.idle()
+    items = said(lease)
+    assert items[0] == SaveBlockedReport(node=2, step=5, reason="no answer")
+    assert [type(item) for item in items] == [SaveBlockedReport, PublishedReport]
+
+
+async def test_another_trouble_is_told_in_its_own_words(
+    storage: FailingStorage, make_publisher: Any, tmp_path: Path
+) -> None:
+    lease, publisher = make_lease(), make_publisher(TALKATIVE)
+    storage.failures = [
+        StorageError("no answer"),
+        StorageFull("full, free 3 B"),
+        StorageFull("full, free 4 B"),
+    ]
+    publisher.publish(storage, lease, write(tmp_path, 2, 5))
+    await publisher.idle()
+    assert [item.reason for item in said(lease) if isinstance(item, SaveBlockedReport)] == [
+        "no answer",
+        "full, free 3 B",
+    ]
+    assert storage.published == [(2, 5)]
+
+
+async def test_a_path_that_is_to_end_does_not_wait_for_a_storage_that_is_held_up(
+    storage: FailingStorage, make_publisher: Any, tmp_path: Path
+) -> None:
+    """As where the worker drains: it has so long to leave, and others can train."""
+    lease, publisher = make_lease(save_points=()), make_publisher(TALKATIVE)
+    storage.failures = [StorageError("no answer")] * 1000
+    lease.stop = Stop(fence=7, save=True, reason="drain")
+    publisher.publish(storage, lease, write(tmp_path, 2, 5))
+    await lease.until_settled()
+    assert told(lease) == ["SaveBlockedReport", "SaveFailedReport"]
+    lease.drop()
+    await publisher.idle()
+
+
+async def test_states_that_are_superseded_give_way_while_the_storage_is_held_up(
+    storage: FailingStorage, make_publisher: Any, tmp_path: Path
+) -> None:
+    """They would fill the disk that runners write to."""
+    lease, publisher = make_lease(), make_publisher(TALKATIVE)
+    storage.failures = [StorageError("no answer")] * 2
+    for node, step in ((1, 1), (1, 2), (2, 5)):
+        publisher.publish(storage, lease, write(tmp_path, node, step))
+    await publisher.idle()
+    assert storage.published == [(2, 5)]
+    assert not list((tmp_path / "spool").iterdir())
+
+
+async def test_a_storage_that_hangs_is_told_and_holds_one_thread(
+    storage: FailingStorage, make_publisher: Any, tmp_path: Path
+) -> None:
+    first, second, publisher = make_lease(), make_lease(), make_publisher(QUICK)
+    storage.answers.clear()
+    publisher.publish(storage, first, write(tmp_path / "1", 2, 5))
+    publisher.publish(storage, second, write(tmp_path / "2", 2, 5))
+    await until_in_loop(lambda: first.outbox.in_flight or not first.outbox.empty, "what is told")
+    await until_in_loop(lambda: not second.outbox.empty, "what is told of the other")
+    (blocked,) = said(first)
+    assert isinstance(blocked, SaveBlockedReport)
+    assert "The storage does not answer: publishing step 5 of node 2 hangs." in blocked.reason
+    assert told(second) == ["SaveBlockedReport"]
+    assert len(storage.entered) == 1
+    storage.answers.set()
+    await publisher.idle()
+    assert told(first)[-1] == told(second)[-1] == "PublishedReport"
+    assert len(set(storage.entered)) == 1
+
+
+async def test_a_storage_that_hangs_keeps_neither_a_path_nor_the_worker_from_ending(
+    storage: FailingStorage, make_publisher: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hippo_worker.publishing.CLOSE_SECONDS", 0.01)
+    lease, publisher = make_lease(save_points=()), make_publisher(QUICK)
+    storage.answers.clear()
+    lease.stop = Stop(fence=7, save=True, reason="drain")
+    publisher.publish(storage, lease, write(tmp_path, 2, 5))
+    await lease.until_settled()
+    assert told(lease) == ["SaveBlockedReport", "SaveFailedReport"]
+    await publisher.close()
+    assert storage.entered[0].daemon, "the interpreter does not wait for it"
+    storage.answers.set()
+
+
+async def test_a_dropped_lease_does_not_wait_for_a_storage_that_hangs(
+    storage: FailingStorage, make_publisher: Any, tmp_path: Path
+) -> None:
+    lease, publisher = make_lease(), make_publisher(Patience())
+    storage.answers.clear()
+    publisher.publish(storage, lease, write(tmp_path, 2, 5))
+    await until_in_loop(lambda: storage.entered, "the call that hangs")
+    lease.drop()
+    await publisher.idle()
+    assert said(lease) == []
+    storage.answers.set()

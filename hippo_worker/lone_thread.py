@@ -1,0 +1,75 @@
+"""One blocking call after the other, on a thread that nothing waits for at the end.
+
+A storage may hang for ever, in a call that no signal ends. A pool of threads would fill up with such calls, and the
+interpreter would wait for them when the process is to end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class LoneThread:
+    """A thread that carries out calls in order.
+
+    Args:
+        name: The thread's name.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._latest: asyncio.Future[Any] | None = None
+
+    def call(self, function: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
+        """Calls a function when it is its turn. What is cancelled before that is not called."""
+        loop = asyncio.get_running_loop()
+        outcome: asyncio.Future[T] = loop.create_future()
+
+        def carry_out() -> None:
+            if outcome.cancelled():
+                return
+            try:
+                result = function(*arguments)
+            except BaseException as error:  # noqa: BLE001 - whoever asked for it gets it
+                _tell(loop, outcome, outcome.set_exception, error)
+            else:
+                _tell(loop, outcome, outcome.set_result, result)
+
+        self._calls.put(carry_out)
+        self._latest = outcome
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
+            self._thread.start()
+        return outcome
+
+    async def close(self, seconds: float) -> None:
+        """Waits for the calls that were asked for, but for so long only; one that hangs is left behind."""
+        if self._latest is not None and not self._latest.cancelled():
+            await asyncio.wait({self._latest}, timeout=seconds)
+
+    def _work(self) -> None:
+        while True:
+            self._calls.get()()
+
+
+def _tell(
+    loop: asyncio.AbstractEventLoop,
+    outcome: asyncio.Future[Any],
+    setter: Callable[[Any], None],
+    value: object,
+) -> None:
+    def tell() -> None:
+        if not outcome.done():
+            setter(value)
+
+    with contextlib.suppress(RuntimeError):  # the loop has ended, and with it whoever asked
+        loop.call_soon_threadsafe(tell)
