@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -24,7 +25,16 @@ class S3Server:
     """
 
     address: str
+    _process: subprocess.Popen[bytes]
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    def stop(self) -> None:
+        """Stops it where it stands: it takes connections, and does not answer."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Lets it go on."""
+        self._process.send_signal(signal.SIGCONT)
 
     @property
     def variables(self) -> dict[str, str]:
@@ -73,7 +83,7 @@ def s3_server(folder: Path) -> Iterator[S3Server]:
             lambda: re.search(r"Running on (http://127\.0\.0\.1:\d+)", log.read_text()), "an S3 server"
         )
         assert found is not None
-        yield S3Server(address=found[1])
+        yield S3Server(address=found[1], _process=process)
     finally:
         process.kill()
         process.wait()

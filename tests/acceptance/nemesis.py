@@ -37,6 +37,7 @@ class Proxy:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._open = {"requests": threading.Event(), "replies": threading.Event()}
         self._sockets: list[socket.socket] = []
+        self._refuses = False
         self.release()
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -63,6 +64,15 @@ class Proxy:
                 each.shutdown(socket.SHUT_RDWR)
         self.release()
 
+    def refuse(self) -> None:
+        """Breaks all connections, and lets no new one through until ``accept``."""
+        self._refuses = True
+        self.cut()
+
+    def accept(self) -> None:
+        """Lets connections through again."""
+        self._refuses = False
+
     def close(self) -> None:
         """Ends it."""
         self._listener.close()
@@ -74,6 +84,9 @@ class Proxy:
                 caller, _ = self._listener.accept()
             except OSError:
                 return
+            if self._refuses:
+                caller.close()
+                continue
             try:
                 host, port = self._target().split(":")
                 server = socket.create_connection((host, int(port)), timeout=5)
@@ -209,8 +222,12 @@ class Ledger:
 
 @dataclass
 class Arena(Pool):
-    """A pool whose callers speak through proxies; ``database`` is empty where the server brings its own."""
+    """A pool whose callers speak through proxies; ``database`` is empty where the server brings its own.
 
+    ``storage`` is an address; empty: a folder of the home.
+    """
+
+    storage: str = ""
     embedded: bool = field(init=False)
     to_workers: Proxy = field(init=False)
     to_clients: Proxy = field(init=False)
@@ -248,6 +265,7 @@ class Arena(Pool):
             "hippo_server.main",
             *("--home", str(self.path), *given, "--grpc-port", "0", "--http-port", "0"),
             *("--heartbeat-seconds", "0.2", "--lease-seconds", "3"),
+            *(("--storage", self.storage) if self.storage else ()),
         )
 
     def start_server(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -261,7 +262,13 @@ def test_a_full_disk_is_told_and_nothing_is_taken_for_saved(local: LocalHome, tm
         until((local.path / "server" / "server.json").exists, "a server")
         with local.client() as client:
             until(lambda: client.studies(), "the study")
-            until(lambda: "full" in client.study("first").reason, "a reason that names the full storage", 90)
+            told = r"blocked: storage: worker .*: The storage is full \(need [\d.]+ KiB, free [\d.]+ K?i?B\): writing "
+            until(
+                lambda: re.match(told, client.study("first").reason),
+                "a reason that names the full storage",
+                90,
+            )
+            assert list(storage.glob("*/temporary/*")) == []
         subprocess.run(["mount", "-o", "remount,size=64m", storage], check=True)
         out, _ = run.communicate(timeout=120)
         assert run.returncode == 0
