@@ -8,20 +8,18 @@ regular files only, names that stay below the folder, each once, and no more tha
 from __future__ import annotations
 
 import io
-import shutil
 import stat
 import struct
 import uuid
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from blake3 import blake3
 
 from hippo_core.errors import InvalidStudy
-from hippo_storage.files import CHUNK_BYTES
+from hippo_storage.files import DurableFiles, no_hook
 from hippo_storage.layout import MAX_BYTES, MAX_FILES, SourceFile, collect, is_safe_name
 from hippo_storage.verify import bundle_corrupt, in_words
 
@@ -70,13 +68,22 @@ def build(folder: Path, code: Sequence[Path] = (), exclude: Sequence[Path] = ())
     return Bundle(digest=blake3(data).hexdigest(), archive=data, files=tuple(sources))
 
 
-def unpack(archive: Path | bytes, into: Path, digest: str | None = None) -> None:
-    """Unpacks an archive into a folder, which appears whole or not at all.
+def unpack(
+    archive: Path | bytes,
+    into: Path,
+    digest: str | None = None,
+    *,
+    files: DurableFiles | None = None,
+    hook: Callable[[str], None] = no_hook,
+) -> None:
+    """Unpacks an archive into a folder, which appears whole or not at all, also after a loss of power.
 
     Args:
         archive: The archive, or its file.
         into: The folder to make; it must not exist, or be empty.
         digest: What the archive must hash to, where known.
+        files: What carries out file operations.
+        hook: Called at the named points of unpacking.
 
     Raises:
         BundleCorrupt: It has another digest.
@@ -84,21 +91,32 @@ def unpack(archive: Path | bytes, into: Path, digest: str | None = None) -> None
         StorageError: The disk failed.
     """
     temporary = into.parent / f".{into.name}.{uuid.uuid4().hex}"
-    with in_words(f"unpacking code into {into}"):
+    files = files or DurableFiles()
+    with in_words(f"unpacking code into {into}", disk=into.parent):
         data = _contents(archive, digest)
         into.parent.mkdir(parents=True, exist_ok=True)
         try:
             with zipfile.ZipFile(io.BytesIO(data)) as opened:
                 _check(opened)
-                temporary.mkdir()
+                files.make_folder(temporary)
+                folders = {temporary: None}
                 for entry in opened.infolist():
-                    _unpack_file(opened, entry, temporary)
-            temporary.rename(into)
+                    path = temporary / entry.filename
+                    _make_folders(files, path.parent, folders)
+                    files.write(path, opened.read(entry))
+                    path.chmod(0o755 if (entry.external_attr >> 16) & stat.S_IXUSR else 0o644)
+                    files.sync(path)
+                    hook(f"unpacked {entry.filename}")
+            for folder in folders:
+                files.sync_folder(folder)
+            hook("unpacked")
+            files.rename(temporary, into)
+            hook("renamed")
+            files.sync_folder(into.parent)
         except _DAMAGED as error:
             raise _refused(f"it is no archive of code ({error})") from error
         finally:
-            if temporary.exists():
-                shutil.rmtree(temporary)
+            files.remove_tree(temporary)
 
 
 def _entry(name: str, source: SourceFile) -> zipfile.ZipInfo:
@@ -146,18 +164,12 @@ def _check(archive: zipfile.ZipFile) -> None:
         raise _refused(f"{both[0]} is both a file and a folder")
 
 
-def _unpack_file(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path) -> None:
-    path = folder / entry.filename
-    path.parent.mkdir(parents=True, exist_ok=True)
-    executable = (entry.external_attr >> 16) & stat.S_IXUSR
-    with archive.open(entry) as source, path.open("xb") as target:
-        _copy(source, target)
-    path.chmod(0o755 if executable else 0o644)
-
-
-def _copy(source: IO[bytes], target: IO[bytes]) -> None:
-    while piece := source.read(CHUNK_BYTES):
-        target.write(piece)
+def _make_folders(files: DurableFiles, folder: Path, made: dict[Path, None]) -> None:
+    """Makes a folder and what lacks above it, and notes them."""
+    if folder not in made:
+        _make_folders(files, folder.parent, made)
+        files.make_folder(folder)
+        made[folder] = None
 
 
 def _refused(reason: str) -> InvalidStudy:

@@ -25,6 +25,10 @@ _NO_LINK = frozenset(
 )
 
 
+def no_hook(point: str) -> None:
+    """Passes every named point."""
+
+
 class DurableFiles:
     """Operations on the local file system.
 

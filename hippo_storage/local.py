@@ -25,7 +25,7 @@ from blake3 import blake3
 
 from hippo_storage import manifest as manifests
 from hippo_storage.errors import StorageError
-from hippo_storage.files import DurableFiles, chunks, digest_of, make_folders
+from hippo_storage.files import DurableFiles, chunks, digest_of, make_folders, no_hook
 from hippo_storage.manifest import MANIFEST, CheckpointLocation, FileEntry, Manifest
 from hippo_storage.storage import (
     LEFTOVER_SECONDS,
@@ -33,7 +33,6 @@ from hippo_storage.storage import (
     Storage,
     Swept,
     bundle_path,
-    no_hook,
     require_same,
     spooled_files,
 )
@@ -57,7 +56,7 @@ class LocalStorage(Storage):
     Args:
         root: The folder; it is made if it lacks.
         files: What carries out file operations.
-        hook: Called at the named points of publishing.
+        hook: Called at the named points of what it does.
     """
 
     def __init__(
@@ -101,7 +100,9 @@ class LocalStorage(Storage):
                 target.mkdir()
                 for name, entry in manifest.files.items():
                     self._fetch_file(location, name, entry, target)
+                    self.hook(f"fetched {name}")
                 target.rename(into)
+                self.hook("fetched")
             except BaseException:
                 self._files.remove_tree(target)
                 raise
@@ -133,10 +134,14 @@ class LocalStorage(Storage):
                 return
             if (folder / MANIFEST).exists():
                 self._files.unlink(folder / MANIFEST)
+                self.hook("manifest removed")
                 # What has no manifest is no checkpoint: only when that is durable may bytes go.
                 self._files.sync_folder(folder)
+                self.hook("removal durable")
             self._files.remove_tree(folder)
+            self.hook("files removed")
             self._remove_empty_parents(folder)
+            self.hook("removed")
 
     def sweep(
         self,
@@ -192,9 +197,13 @@ class LocalStorage(Storage):
                     found = self._files.copy(archive, temporary)
                 if found != digest:
                     raise bundle_corrupt(digest, found)
+                self.hook("bundle written")
                 self._files.sync(temporary)
+                self.hook("bundle synced")
                 self._files.rename(temporary, final)
+                self.hook("bundle renamed")
                 self._files.sync_folder(final.parent)
+                self.hook("bundle durable")
             finally:
                 self._files.unlink(temporary)
 

@@ -25,7 +25,7 @@ from blake3 import blake3
 from hippo_core.errors import HippoError, InvalidStudy
 from hippo_storage import manifest as manifests
 from hippo_storage.errors import CheckpointMissing, StorageError, storage_error
-from hippo_storage.files import CHUNK_BYTES, chunks, digest_of
+from hippo_storage.files import CHUNK_BYTES, chunks, digest_of, no_hook
 from hippo_storage.manifest import MANIFEST, CheckpointLocation, FileEntry, Manifest
 from hippo_storage.storage import (
     LEFTOVER_SECONDS,
@@ -33,7 +33,6 @@ from hippo_storage.storage import (
     Storage,
     Swept,
     bundle_path,
-    no_hook,
     require_same,
     spooled_files,
 )
@@ -56,7 +55,7 @@ class ObjectStorage(Storage):
     Args:
         filesystem: An fsspec file system, without a cache of listings.
         root: The prefix of all keys, e.g. ``bucket/hippo``.
-        hook: Called at the named points of publishing.
+        hook: Called at the named points of what it does.
     """
 
     def __init__(self, filesystem: Any, root: str, hook: Callable[[str], None] = no_hook) -> None:
@@ -119,7 +118,9 @@ class ObjectStorage(Storage):
                     with (temporary / name).open("xb") as file:
                         for piece in self._verified(location, name, entry):
                             file.write(piece)
+                    self.hook(f"fetched {name}")
                 temporary.rename(into)
+                self.hook("fetched")
             except BaseException:
                 shutil.rmtree(temporary)
                 raise
@@ -148,8 +149,10 @@ class ObjectStorage(Storage):
         key = self._key(location.path)
         with in_words(f"removing {key}"):
             self._remove_if_there(self._key(location.path, MANIFEST))
+            self.hook("manifest removed")
             for each in sorted(self._filesystem.find(key)):
                 self._remove_if_there(each)
+                self.hook(f"removed {each.rpartition('/')[2]}")
 
     def sweep(
         self,
@@ -194,6 +197,7 @@ class ObjectStorage(Storage):
             else:
                 entry = FileEntry(size_bytes=archive.stat().st_size, digest=digest)
                 self._upload(archive, key, entry)
+            self.hook("bundle durable")
 
     def get_bundle(self, digest: str, into: Path) -> None:
         """See `Storage.get_bundle`."""

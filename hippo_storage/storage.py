@@ -26,7 +26,7 @@ from urllib.parse import unquote, urlsplit
 from hippo_core.errors import InvalidStudy
 from hippo_storage.draft import DRAFT, read_draft
 from hippo_storage.errors import StorageError
-from hippo_storage.files import digest_of
+from hippo_storage.files import digest_of, no_hook
 from hippo_storage.manifest import (
     MAX_CHECKPOINT_BYTES,
     MAX_FILES,
@@ -68,14 +68,10 @@ class Swept:
     failures: tuple[StorageError, ...] = ()
 
 
-def no_hook(point: str) -> None:
-    """Passes every named point."""
-
-
 class Storage(ABC):
     """Checkpoints and bundles as files.
 
-    The `hook` is called at the named points of publishing; tests let it fail or end the process there.
+    The `hook` is called at the named points of all that writes; tests let it fail or end the process there.
     """
 
     def __init__(self, hook: Callable[[str], None] = no_hook) -> None:

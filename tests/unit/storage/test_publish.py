@@ -2,41 +2,25 @@
 
 import errno
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from hippo_storage.draft import HashingWriter, write_draft
+from hippo_storage.bundle import unpack
 from hippo_storage.errors import CheckpointMissing, StorageError, StorageFull
 from hippo_storage.local import LocalStorage
 from hippo_storage.manifest import CheckpointLocation
-from hippo_storage.storage import Swept
+from tests.unit.storage.crashes import (
+    ARCHIVE,
+    ARCHIVE_DIGEST,
+    EARLIER,
+    EARLIER_FILES,
+    FILES,
+    LOCATION,
+    OPERATIONS,
+    spool,
+)
 from tests.unit.storage.disks import FailingFiles, PowerLossFiles, RecordingFiles, UnlinkableFiles
-from tests.unit.storage.publisher import DIED, LOCATION
-
-FILES = {"state.msgpack": b"\x81structure", "tensors.safetensors": bytes(range(256)) * 5000}
-EARLIER = CheckpointLocation(plan=1, node=2, step=20, fence=7)
-EARLIER_FILES = {"state.msgpack": b"earlier", "tensors.safetensors": b"weights" * 100}
-
-POINTS = [
-    "file state.msgpack", "file synced state.msgpack", "file tensors.safetensors",
-    "file synced tensors.safetensors", "folder synced", "folder renamed", "parents synced", "manifest written",
-    "manifest synced", "manifest renamed", "manifest durable", "done",
-]  # fmt: skip
-
-
-def spool(folder: Path, contents: dict[str, bytes]) -> Path:
-    """Files as `hippo_storage.state.write` leaves them."""
-    folder.mkdir()
-    entries = {}
-    for name, data in contents.items():
-        with HashingWriter(folder / name) as file:
-            file.write(data)
-        entries[name] = file.entry
-    write_draft(folder, entries)
-    return folder
 
 
 def content(storage: LocalStorage, location: CheckpointLocation, into: Path) -> dict[str, bytes]:
@@ -54,62 +38,6 @@ def assert_whole_or_missing(storage: LocalStorage, into: Path) -> bool:
         storage.fetch(LOCATION, into)
     assert not into.exists()
     return False
-
-
-def test_the_named_points_are_all_that_there_are(tmp_path: Path) -> None:
-    seen: list[str] = []
-    storage = LocalStorage(tmp_path / "storage", hook=seen.append)
-    storage.publish(spool(tmp_path / "spool", FILES), LOCATION, {})
-    assert seen == POINTS
-
-
-@pytest.mark.parametrize("point", POINTS)
-def test_a_process_that_dies_anywhere_leaves_old_or_new_and_publishing_again_succeeds(
-    point: str, tmp_path: Path
-) -> None:
-    root, folder = tmp_path / "storage", spool(tmp_path / "spool", FILES)
-    LocalStorage(root).publish(spool(tmp_path / "earlier", EARLIER_FILES), EARLIER, {})
-    script = [sys.executable, "-m", "tests.unit.storage.publisher", str(root), str(folder), point]
-    assert subprocess.run(script, cwd=Path(__file__).parents[3], check=False).returncode == DIED
-
-    storage = LocalStorage(root)
-    is_there = assert_whole_or_missing(storage, tmp_path / "after")
-    assert is_there == (POINTS.index(point) >= POINTS.index("manifest renamed"))
-    assert content(storage, EARLIER, tmp_path / "earlier-after") == EARLIER_FILES
-
-    if point != "done":
-        storage.publish(folder, LOCATION, {"unit": "epoch"})
-    assert content(storage, LOCATION, tmp_path / "again") == FILES
-    assert not folder.exists()
-
-
-@pytest.mark.parametrize("lives", [True, False])
-@pytest.mark.parametrize("point", POINTS)
-def test_what_a_dead_writer_left_is_swept_when_it_is_old_unless_its_lease_lives(
-    point: str, lives: bool, tmp_path: Path
-) -> None:
-    """The lease may live though the process died: another one may publish the state yet, or report it."""
-    root, folder = tmp_path / "storage", spool(tmp_path / "spool", FILES)
-    LocalStorage(root).publish(spool(tmp_path / "earlier", EARLIER_FILES), EARLIER, {})
-    script = [sys.executable, "-m", "tests.unit.storage.publisher", str(root), str(folder), point]
-    assert subprocess.run(script, cwd=Path(__file__).parents[3], check=False).returncode == DIED
-    storage = LocalStorage(root)
-    now = max(path.stat().st_mtime for path in root.rglob("*"))
-    before = set(root.rglob("*"))
-
-    def needed(location: CheckpointLocation) -> bool:
-        return location == EARLIER or (lives and location == LOCATION)
-
-    assert storage.sweep(needed, now + 3599) == Swept(removed=0), (
-        "its writer may not know that its lease is lost"
-    )
-    assert storage.sweep(needed, now + 3601) == Swept(removed=0 if lives else 1)
-    assert content(storage, EARLIER, tmp_path / "earlier-after") == EARLIER_FILES
-    if lives:
-        assert set(root.rglob("*")) == before
-        return
-    assert list((root / "temporary").iterdir()) == []
-    assert set((root / "checkpoints").glob("*/*/*/*")) == {root / EARLIER.path}
 
 
 def healthy_operations(base: Path, links: bool) -> list[tuple[str, Path]]:
@@ -235,6 +163,57 @@ def test_a_folder_that_another_writer_has_just_made_is_made_durable_by_who_publi
     for disk in files.after_power_loss():
         for name, data in EARLIER_FILES.items():
             assert disk.get(f"storage/{EARLIER.path}/{name}") == data
+
+
+def test_the_order_of_a_removal(tmp_path: Path) -> None:
+    """No byte goes before it is durable that the checkpoint is none."""
+    LocalStorage(tmp_path / "storage").publish(spool(tmp_path / "spool", FILES), LOCATION, {})
+    files = RecordingFiles()
+    storage = LocalStorage(tmp_path / "storage", files)
+    files.operations.clear()
+    storage.remove(LOCATION)
+    final = tmp_path / "storage" / LOCATION.path
+    assert files.operations == [
+        ("unlink", final / "manifest.json"),
+        ("sync_folder", final),
+        ("remove_tree", final),
+    ]
+
+
+def test_the_order_of_keeping_a_bundle(tmp_path: Path) -> None:
+    files = RecordingFiles()
+    storage = LocalStorage(tmp_path / "storage", files)
+    files.operations.clear()
+    storage.put_bundle(ARCHIVE_DIGEST, ARCHIVE)
+    temporary, final = files.operations[0][1], tmp_path / "storage" / "bundles" / ARCHIVE_DIGEST
+    assert files.operations == [
+        ("write", temporary),
+        ("sync", temporary),
+        ("rename", final),
+        ("sync_folder", final.parent),
+        ("unlink", temporary),
+    ]
+
+
+def test_the_order_of_unpacking(tmp_path: Path) -> None:
+    """All of it is durable before the folder has its name: what a worker finds by that, it uses."""
+    OPERATIONS["unpack a bundle"].prepare(tmp_path)
+    files = RecordingFiles()
+    final = tmp_path / "bundles" / "digest"
+    unpack(tmp_path / "archive", final, files=files)
+    temporary = files.operations[0][1]
+    assert files.operations == [
+        ("make_folder", temporary),
+        ("make_folder", temporary / "inner"),
+        ("write", temporary / "inner" / "model.py"),
+        ("sync", temporary / "inner" / "model.py"),
+        ("write", temporary / "trainer.py"),
+        ("sync", temporary / "trainer.py"),
+        ("sync_folder", temporary),
+        ("sync_folder", temporary / "inner"),
+        ("rename", final),
+        ("sync_folder", final.parent),
+    ]
 
 
 def test_moving_takes_no_second_copy_of_the_bytes(tmp_path: Path) -> None:
