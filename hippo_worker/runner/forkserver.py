@@ -33,6 +33,7 @@ from hippo_worker.runner import main as runner
 from hippo_worker.runner.finishing import finish
 from hippo_worker.runner.messages import FrameReader, frame
 from hippo_worker.runner.settings import PolicySettings, RunnerSettings
+from hippo_worker.runner.stack import DUMP_SIGNAL
 from hippo_worker.titles import set_title
 
 #: What runs in a fork.
@@ -42,6 +43,7 @@ STARTS: Mapping[str, Callable[[socket.socket, dict[str, Any]], int]] = {
 }
 _PR_SET_PDEATHSIG = 1
 _OUT_OF_MEMORY_SCORE = 500
+_RSS_UNIT = 1 if sys.platform == "darwin" else 1024  #: of a process's resources, in bytes
 _RECEIVE_BYTES = 1 << 16
 
 
@@ -93,6 +95,10 @@ class Forkserver:
                 case ["kill", pid]:
                     if pid in self._runners:
                         _kill_group(pid)
+                case ["dump", pid]:
+                    if pid in self._runners:
+                        with contextlib.suppress(ProcessLookupError, PermissionError):
+                            os.kill(pid, DUMP_SIGNAL)
                 case ["probe"]:
                     self._answer("probed", _in_child(describe_devices))
                 case _:
@@ -141,9 +147,9 @@ class Forkserver:
             if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
                 continue
             _kill_group(pid)
-            _, status = os.waitpid(pid, 0)
+            _, status, usage = os.wait4(pid, 0)
             self._runners.discard(pid)
-            self._answer("ended", pid, os.waitstatus_to_exitcode(status))
+            self._answer("ended", pid, os.waitstatus_to_exitcode(status), usage.ru_maxrss * _RSS_UNIT)
         return True
 
     def _answer(self, *answer: Any) -> None:

@@ -23,6 +23,7 @@ from hippo_worker.runner.capture import Capture
 from hippo_worker.runner.finishing import finish
 from hippo_worker.runner.link import Wire
 from hippo_worker.runner.settings import RunnerSettings
+from hippo_worker.runner.stack import answer_dumps
 from hippo_worker.titles import set_title
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def run(connection: socket.socket, settings: RunnerSettings) -> int:
     """Trains paths until the daemon says that it is enough, or the device has failed. Returns the exit status."""
     capture = Capture(settings.folder / "runner.log")
     faulthandler.enable()
+    answer_dumps(settings.folder)
     set_title(f"hippo-runner slot {settings.slot}")
     from hippo_worker.hosting.host import PathHost  # with torch, which a fork has already
 

@@ -30,6 +30,7 @@ from hippo_worker.lease import Ending, Lease
 from hippo_worker.memory import OutOfMemoryKills
 from hippo_worker.runner import messages
 from hippo_worker.slots.process import Death, RunnerProcess, death
+from hippo_worker.slots.stalls import StallWatch, dumped
 from hippo_worker.supplies import Supplies
 
 logger = logging.getLogger(__name__)
@@ -50,18 +51,27 @@ class Conversation:
         process: The runner.
         folder: Its own folder, removed at its end.
         supplies: What its slot draws on.
+        memory: Tells kills for lack of memory from others.
     """
 
-    def __init__(self, process: RunnerProcess, folder: Path, supplies: Supplies) -> None:
+    def __init__(
+        self,
+        process: RunnerProcess,
+        folder: Path,
+        supplies: Supplies,
+        memory: OutOfMemoryKills | None = None,
+    ) -> None:
         self.process = process
         self.holds: tuple[int, int] | None = None  #: the state that it has in memory
         self._folder = folder
         self._supplies = supplies
-        self._memory = OutOfMemoryKills()
+        self._memory = memory or OutOfMemoryKills()
         self._leases: dict[int, Lease] = {}
         self._training: Lease | None = None
         self._begun = False
         self._ending: asyncio.Future[Ending] | None = None
+        self._verdict: Death | None = None  # why it is killed by its worker
+        self._watch = StallWatch()
         self._listener = asyncio.create_task(self._listen(), name=f"runner {process.pid}")
 
     @property
@@ -80,12 +90,17 @@ class Conversation:
         self._leases[lease.fence] = self._training = lease
         self._ending = asyncio.get_running_loop().create_future()
         self.holds, self._begun = None, False
+        self._watch.begins()
         if self._listener.done():
             self._died(death(self.process.ended.result(), out_of_memory=False))
         logs = self._supplies.logs_folder(lease.fence)
         await self.process.send(messages.Run(order_json=json.dumps(order.to_plain()), logs=str(logs)))
         waited: set[asyncio.Future[Any]] = {self._ending, self._listener}
-        await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+        watching = asyncio.create_task(self._end_if_stalled(lease))
+        try:
+            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            watching.cancel()
         if not self._ending.done():
             # The listener tells the end of every path before its own, unless there is a mistake in it.
             error = self._listener.exception()
@@ -93,6 +108,28 @@ class Conversation:
                 f"The worker failed at what its runner said: {error!r}.", "Look at its log."
             ) from error
         return self._ending.result()
+
+    async def _end_if_stalled(self, lease: Lease) -> None:
+        """Kills the runner once its path has stood still for too long, with its stacks for people to read."""
+        patience = await self._watch.stalled(lease.order.stall_seconds)
+        stacks = ""
+        if self._begun:
+            self.process.dump()
+            stacks = await dumped(self._folder)
+        node, step = lease.position
+        logger.warning("path stalled", extra={"fence": lease.fence, "node": node, "step": step})
+        if stacks:
+            log = self._supplies.logs_folder(lease.fence) / f"{node}.log"
+            await asyncio.to_thread(_append, log, f"\nstalled at step {step}, here:\n{stacks}")
+        self._verdict = Death(
+            failure=FailureClass.STALLED,
+            message=(
+                f"stalled at step {step}: no step for {patience:.4g} s. The stacks of its threads are in its log. "
+                "Where a step may take that long, start hippo-server with larger --stall-seconds."
+            ),
+            traceback=stacks,
+        )
+        self.process.kill()
 
     async def quit(self) -> None:
         """Ends a runner in peace: its saves are written first."""
@@ -121,6 +158,7 @@ class Conversation:
             )
         else:
             why = await self._why_silent()
+        why = self._verdict or why
         self.process.close()
         self._died(why)
         await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
@@ -148,11 +186,13 @@ class Conversation:
                 failure=FailureClass.USER,
                 message="The trainer closed the runner's connection to its worker; it closes only what it opened.",
             )
-        return death(code, self._memory.happened())
+        return death(code, self._memory.happened(), self.process.peak_bytes)
 
     def _take(self, lease: Lease, message: messages.Message) -> None:
         match message:
             case messages.Steps(node=node, start=start, stop=stop):
+                if lease is self._training:
+                    self._watch.moved()
                 lease.say(
                     StepsReport(
                         node=node,
@@ -183,6 +223,7 @@ class Conversation:
                 lease.say(AnsweredReport(node=node, step=step, will=will))
             case messages.Begun():
                 self._begun = True
+                self._watch.begins()
             case messages.Settled():
                 lease.no_more_saves()
             case messages.Trained(holds=holds):
@@ -238,15 +279,26 @@ class Conversation:
             FailedReport(
                 failure=why.failure,
                 message=why.message,
-                traceback="" if why.failure is FailureClass.INFRASTRUCTURE else self._printed(lease, node),
+                traceback=self._traceback(why, lease, node),
                 node=node,
                 step=step,
             )
         )
 
-    def _printed(self, lease: Lease, node: int) -> str:
-        """The last of what a path printed: after a crash of native code, the stack by Python's fault handler."""
+    def _traceback(self, why: Death, lease: Lease, node: int) -> str:
+        """Where it died: after a crash of native code the last that was printed is the fault handler's stack."""
+        if why.traceback is not None:
+            return why.traceback
+        if why.failure is FailureClass.INFRASTRUCTURE:
+            return ""
         return _tail(self._supplies.logs_folder(lease.fence) / f"{node}.log")
+
+
+def _append(path: Path, text: str) -> None:
+    """Adds to what a path printed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as file:
+        file.write(text.encode())
 
 
 def _tail(path: Path) -> str:

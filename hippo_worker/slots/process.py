@@ -23,15 +23,16 @@ class RunnerProcess:
     Args:
         pid: Its process, the leader of a session and group of its own.
         connection: The daemon's end of its socket.
-        kill: Kills its group, if it has not ended.
+        tell: Asks its parent to "kill" its group, or to let it "dump" its stacks, if it has not ended.
     """
 
-    def __init__(self, pid: int, connection: socket.socket, kill: Callable[[], None]) -> None:
+    def __init__(self, pid: int, connection: socket.socket, tell: Callable[[str], None]) -> None:
         self.pid = pid
         self.ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         connection.setblocking(False)
         self._connection = connection
-        self._kill = kill
+        self.peak_bytes = 0  #: the most memory that it held, once it has ended
+        self._tell = tell
         self._closed = False
         self._sending = asyncio.Lock()
 
@@ -72,16 +73,21 @@ class RunnerProcess:
 
     def kill(self) -> None:
         """Kills it with everything that it has started; its end is told by ``ended``."""
-        self._kill()
+        self._tell("kill")
+
+    def dump(self) -> None:
+        """Lets it write where its threads are, see ``hippo_worker.runner.stack``; only once it has begun a path."""
+        self._tell("dump")
 
     def close(self) -> None:
         """Closes the daemon's end of the socket."""
         self._closed = True
         self._connection.close()
 
-    def has_ended(self, code: int) -> None:
+    def has_ended(self, code: int, peak_bytes: int = 0) -> None:
         """To be called by the one who learns of it."""
         if not self.ended.done():
+            self.peak_bytes = peak_bytes
             self.ended.set_result(code)
 
 
@@ -91,14 +97,16 @@ class Death:
 
     failure: FailureClass
     message: str
+    traceback: str | None = None  #: None: the last of what it printed tells more
 
 
-def death(code: int, out_of_memory: bool) -> Death:
+def death(code: int, out_of_memory: bool, peak_bytes: int = 0) -> Death:
     """Whose fault an unexpected end is, in words.
 
     Args:
         code: The exit code, a signal as its negative number.
         out_of_memory: Whether the kernel counted a kill for lack of memory meanwhile.
+        peak_bytes: The most memory that it held; 0: not known.
     """
     if code >= 0:
         return Death(
@@ -110,7 +118,8 @@ def death(code: int, out_of_memory: bool) -> Death:
         return Death(
             failure=FailureClass.MEMORY,
             message=(
-                f"The runner was killed by {name}: the host's memory was used up. Give the trainer less to hold "
+                f"Out of memory: the runner was killed by {name}, as the host's memory was used up"
+                f"{f'; it held {peak_bytes / 2**30:.2f} GiB' if peak_bytes else ''}. Give the trainer less to hold "
                 "(a smaller batch, fewer DataLoader workers), or the worker fewer slots."
             ),
         )

@@ -44,7 +44,7 @@ class Spawner:
         self._devices: asyncio.Future[list[str]] | None = None
         self._asked: dict[int, asyncio.Future[int]] = {}
         self._runners: dict[int, RunnerProcess] = {}
-        self._early: dict[int, int] = {}
+        self._early: dict[int, tuple[int, int]] = {}
 
     async def torch(self) -> dict[str, Any]:
         """The torch that runners use, as ``torch`` and ``cuda``.
@@ -96,10 +96,10 @@ class Spawner:
             raise
         finally:
             del self._asked[number]
-        runner = RunnerProcess(pid, ours, lambda: self._kill(pid))
+        runner = RunnerProcess(pid, ours, lambda request: self._tell(pid, request))
         self._runners[pid] = runner
         if pid in self._early:  # it ended before this task came to run again
-            self._runner_ended(pid, self._early.pop(pid))
+            self._runner_ended(pid, *self._early.pop(pid))
         return runner
 
     def close(self) -> None:
@@ -177,17 +177,17 @@ class Spawner:
                     self._devices.set_result(models)
             case ["spawned", number, pid]:
                 self._asked[number].set_result(pid)
-            case ["ended", pid, code]:
-                self._runner_ended(pid, code)
+            case ["ended", pid, code, peak_bytes]:
+                self._runner_ended(pid, code, peak_bytes)
             case _:
                 raise AssertionError(f"a forkserver does not say {answer!r}")
 
-    def _runner_ended(self, pid: int, code: int) -> None:
+    def _runner_ended(self, pid: int, code: int, peak_bytes: int) -> None:
         runner = self._runners.pop(pid, None)
         if runner is None:
-            self._early[pid] = code
+            self._early[pid] = code, peak_bytes
         else:
-            runner.has_ended(code)
+            runner.has_ended(code, peak_bytes)
 
     def _server_ended(self) -> None:
         """Its runners died with it; what they had started is ended here."""
@@ -211,9 +211,9 @@ class Spawner:
             self._control.close()
         self._server = self._control = None
 
-    def _kill(self, pid: int) -> None:
+    def _tell(self, pid: int, request: str) -> None:
         if pid in self._runners:
-            self._outgoing.put_nowait((frame(["kill", pid]), None))
+            self._outgoing.put_nowait((frame([request, pid]), None))
 
     async def _say(
         self, control: socket.socket, outgoing: asyncio.Queue[tuple[bytes, socket.socket | None]]

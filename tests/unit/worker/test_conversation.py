@@ -17,10 +17,12 @@ from hippo_storage.manifest import CheckpointLocation
 from hippo_storage.storage import Storage
 from hippo_worker.checkpoints import CheckpointCache
 from hippo_worker.lease import Lease
+from hippo_worker.memory import OutOfMemoryKills
 from hippo_worker.publishing import Publisher
 from hippo_worker.runner import messages
 from hippo_worker.slots.conversation import Conversation
 from hippo_worker.slots.process import RunnerProcess
+from hippo_worker.slots.stalls import STALL_STEPS, StallWatch
 from hippo_worker.supplies import Supplies, path_order
 from tests.unit.worker.orders import make_lease, said
 
@@ -29,6 +31,9 @@ class Runner:
     """Plays a runner at the other end of the socket."""
 
     def __init__(self, folder: Path) -> None:
+        self.asked: list[str] = []
+        self.folder = folder / "runner"
+        self.folder.mkdir()
         self._ours, theirs = socket.socketpair()
         self._ours.setblocking(False)
         self._reader = messages.FrameReader()
@@ -43,11 +48,19 @@ class Runner:
             variables={},
         )
         self.process = RunnerProcess(1, theirs, self.end)
-        self.conversation = Conversation(self.process, folder / "runner", self.supplies)
+        self.kills = folder / "memory.events"
+        self.kills.write_text("oom_kill 0\n")
+        self.conversation = Conversation(
+            self.process, self.folder, self.supplies, OutOfMemoryKills((self.kills,))
+        )
 
-    def end(self) -> None:
-        self._ours.close()
-        self.process.has_ended(-signal.SIGKILL)
+    def end(self, request: str = "kill") -> None:
+        self.asked.append(request)
+        if request == "kill":
+            self._ours.close()
+            self.process.has_ended(-signal.SIGKILL, 3 << 30)
+        else:
+            (self.folder / "stacks").write_text("Thread 1: in train")
 
     async def order(self) -> None:
         """Waits until it is told to train."""
@@ -135,3 +148,46 @@ async def test_a_runner_that_is_not_understood_fails_its_path_as_infrastructure(
     assert ending.failure is FailureClass.INFRASTRUCTURE
     assert "failed at what its runner said" in ending.message
     assert not runner.conversation.alive
+
+
+@pytest.mark.parametrize(("counted", "failure"), [(1, FailureClass.MEMORY), (0, FailureClass.INFRASTRUCTURE)])
+async def test_a_kill_is_one_for_lack_of_memory_where_the_kernel_counted_one(
+    runner: Runner, counted: int, failure: FailureClass
+) -> None:
+    lease = make_lease()
+    training = await runner.train(lease)
+    runner.kills.write_text(f"oom_kill {counted}\n")
+    runner.end()
+    ending = await asyncio.wait_for(training, 20.0)
+    assert isinstance(ending, FailedReport)
+    assert ending.failure is failure
+    assert ("it held 3.00 GiB" in ending.message) == bool(counted)
+
+
+async def test_a_path_that_stands_still_is_ended_with_its_stacks(runner: Runner) -> None:
+    """
+    1. a path trains a step, and then none for longer than the stall time-out
+    2. its runner is asked for its stacks, and killed; the failure has them, and so has the path's log
+    """
+    lease = make_lease(stall_seconds=0.1)
+    training = await runner.train(lease)
+    await runner.say(
+        messages.Steps(fence=7, node=1, start=0, stop=1, train_seconds=0.1, evaluate_seconds=0.0)
+    )
+    ending = await asyncio.wait_for(training, 20.0)
+    assert runner.asked[:2] == ["dump", "kill"]
+    assert isinstance(ending, FailedReport)
+    assert ending.failure is FailureClass.STALLED
+    assert ending.message.startswith("stalled at step 1: no step for 0.1 s")
+    assert (ending.node, ending.step) == (1, 1)
+    assert ending.traceback == "Thread 1: in train"
+    assert "Thread 1: in train" in (runner.supplies.logs_folder(7) / "1.log").read_text()
+
+
+async def test_a_path_whose_steps_are_slow_is_given_many_times_the_slowest() -> None:
+    """1. Steps come 0.2 s apart. 2. With a time-out of a millisecond the path is stuck after 10 times 0.2 s only."""
+    watch = StallWatch()
+    watch.moved()
+    await asyncio.sleep(0.2)
+    watch.moved()
+    assert await asyncio.wait_for(watch.stalled(0.001), 20.0) >= STALL_STEPS * 0.2

@@ -45,7 +45,7 @@ def test_a_kill_for_lack_of_memory_is_told_with_advice() -> None:
 def test_kills_for_lack_of_memory_are_counted_from_when_one_last_looked(tmp_path: Path) -> None:
     events = tmp_path / "memory.events"
     events.write_text("low 0\noom 5\noom_kill 2\noom_group_kill 0\n")
-    kills = OutOfMemoryKills(tmp_path)
+    kills = OutOfMemoryKills((tmp_path / "lacking", events))
     assert not kills.happened()
     events.write_text("low 0\noom 6\noom_kill 3\noom_group_kill 0\n")
     assert kills.happened()
@@ -53,7 +53,10 @@ def test_kills_for_lack_of_memory_are_counted_from_when_one_last_looked(tmp_path
 
 
 def test_where_nobody_counts_there_are_no_such_kills(tmp_path: Path) -> None:
-    assert not OutOfMemoryKills(tmp_path / "lacking").happened()
+    kills = OutOfMemoryKills((tmp_path / "lacking",))
+    assert not kills.happened()
+    (tmp_path / "lacking").write_text("oom_kill 0\n")
+    assert not kills.happened()
 
 
 def test_only_listed_variables_pass() -> None:
