@@ -35,6 +35,9 @@ class Failures:
     step: int  #: the furthest step at which it failed
     counts: dict[str, int] = field(default_factory=dict)
     message: str = ""  #: of the latest one
+    deaths: dict[str, int] = field(
+        default_factory=dict
+    )  #: by worker that died: the step, none committed since
 
 
 @dataclass(slots=True, eq=False)

@@ -145,6 +145,14 @@ def default_home() -> Path:
     help="How long a worker that has lost the server trains on.  [env: HIPPO_ORPHAN_SECONDS]",
 )
 @click.option(
+    "--stall-seconds",
+    envvar="HIPPO_STALL_SECONDS",
+    type=click.FloatRange(0.0, min_open=True),
+    default=1800.0,
+    help="After how long without a step a path is taken to be stuck, where steps are not known to take longer."
+    "  [env: HIPPO_STALL_SECONDS]",
+)
+@click.option(
     "--proposal-seconds",
     envvar="HIPPO_PROPOSAL_SECONDS",
     type=click.FloatRange(0.0, min_open=True),
@@ -183,6 +191,7 @@ def main(
     lease_seconds: float,
     leader_lease_seconds: float,
     orphan_seconds: float,
+    stall_seconds: float,
     proposal_seconds: float,
     calls_per_second: float,
     streams_per_user: int,
@@ -230,6 +239,7 @@ def main(
                 checkpoint_budget=None
                 if checkpoint_budget is None
                 else parse_bytes(checkpoint_budget, "checkpoint_budget"),
+                stall_seconds=stall_seconds,
             ),
         )
         asyncio.run(_serve(settings))

@@ -356,6 +356,7 @@ def lease_to_proto(order: LeaseOrder) -> worker_pb2.Lease:
         checkpoint_every=order.checkpoint_every,
         secrets=order.secrets,
         objectives=order.objectives,
+        stall_seconds=order.stall_seconds,
     )
     if order.start is not None:
         node, step, fence = order.start
@@ -397,6 +398,7 @@ def lease_from_proto(message: worker_pb2.Lease) -> LeaseOrder:
         checkpoint_every=message.checkpoint_every if message.HasField("checkpoint_every") else None,
         secrets=tuple(message.secrets),
         objectives=tuple(message.objectives),
+        stall_seconds=message.stall_seconds,
         start_digest="" if start is None else start.digest,
     )
 

@@ -22,7 +22,9 @@ class EngineSettings:
         full_seconds: The first pause of a plan for whose states no space was left; it doubles with each further one.
         full_limit_seconds: The longest such pause.
         count_seconds: How often it is written for how long studies have been running.
-        user_retries: How often a failure of user code, or of memory, is tried again.
+        user_retries: How often a failure of user code, of memory, or a stall is tried again.
+        poison_workers: How many workers have to die at one step for it to be quarantined.
+        stall_seconds: After how long without a step a path is taken to be stuck, where steps are not known to be slow.
         sharing: Whether trials share what they have in common. Without, each is trained alone: to compare with.
         cutting: Whether a running path yields its slot to a longer one, or to one of higher priority. Without, each
             runs to its leaf: to compare with.
@@ -38,6 +40,8 @@ class EngineSettings:
     full_limit_seconds: float = 60.0
     count_seconds: float = 15.0
     user_retries: int = 1
+    poison_workers: int = 3
+    stall_seconds: float = 1800.0
     sharing: bool = True
     cutting: bool = True
     checkpoint_budget: int | None = None

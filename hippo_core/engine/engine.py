@@ -256,7 +256,7 @@ class Engine:
 
     def directives(self, worker: str) -> orders.Directives:
         """What a worker ought to know now."""
-        return orders.directives(self.state, worker)
+        return orders.directives(self.state, worker, self.settings.stall_seconds)
 
     def wanted(self) -> tuple[orders.Wanted, ...]:
         """Work for the driver, until it says that it is done."""

@@ -515,7 +515,10 @@ class LeaseStopped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PathFailed:
-    """Training failed at ``step`` of ``node``. ``count`` is how often this class failed there without progress."""
+    """Training failed at ``step`` of ``node``. ``count`` is how often this class failed there without progress.
+
+    ``died`` is the worker that died while it trained, where that is what happened.
+    """
 
     fence: int
     node: int
@@ -524,6 +527,7 @@ class PathFailed:
     count: int
     message: str
     traceback: str
+    died: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

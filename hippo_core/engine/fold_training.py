@@ -10,6 +10,7 @@ from hippo_core.engine.states import (
     ENDED_STUDY_STATES,
     LEASE_TRANSITIONS,
     LIVE_LEASE_STATES,
+    FailureClass,
     LeaseState,
     WorkerState,
 )
@@ -174,13 +175,24 @@ def apply_training(state: EngineState, event: TrainingEvent) -> None:
             node.failures.message = event.message
             _break_promise(state, event)
             node.failures.counts[event.failure.value] = event.count
+            if event.died:
+                _note_death(node.failures, event)
+            if event.failure is FailureClass.MEMORY:
+                state.cramped[node.id] = None
         case ev.FailuresForgotten():
             node.failures = None
+            state.cramped.pop(node.id, None)
             tree.blocked.discard(node.id)
             tree.mark(node.id)
         case _:
             assert_never(event)
     state.touched_plans[node.plan] = None
+
+
+def _note_death(failures: Failures, event: ev.PathFailed) -> None:
+    """A worker died; deaths at an earlier step count no more, as others have trained beyond it since."""
+    failures.deaths = {worker: step for worker, step in failures.deaths.items() if step >= event.step}
+    failures.deaths[event.died] = event.step
 
 
 def _break_promise(state: EngineState, event: ev.PathFailed) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
 
+from hippo_core.engine.alone import Top, is_alone, room, tops
 from hippo_core.engine.cutting import cut_paths, note_start
 from hippo_core.engine.decision import Decision
 from hippo_core.engine.environments import bind_plan, environment_of, rebind_studies, suits, takers
@@ -29,9 +30,11 @@ def schedule(decision: Decision) -> None:
         _bring_in_line(decision, plan)
     while True:
         held = _held(decision)
-        choice = _choose(state, held)
+        found = list(tops(state, [plan for plan in state.plans.values() if plan.id not in held]))
+        choice = _choose(state, held, found)
         if choice is None:
-            cut_paths(decision, held)
+            # A path that waits to train alone gains nothing by another slot.
+            cut_paths(decision, held.union(top.plan.id for top in found if top.alone))
             return
         if not _grant(decision, choice):
             return
@@ -98,31 +101,38 @@ def _held(decision: Decision) -> set[int]:
     return trying.union(volatile.held)
 
 
-def _choose(state: EngineState, held: Container[int]) -> _Choice | None:
+def _choose(state: EngineState, held: Container[int], found: list[Top]) -> _Choice | None:
     """The best that any idle slot can take; the first of equals, in order of worker, slot and plan.
 
     Args:
         state: Not changed.
         held: Plans of which nothing is taken.
+        found: The first ready ranges of the others.
     """
-    free = [plan for plan in state.plans.values() if plan.id not in held]
-    tops = {plan.id: top for plan in free if (top := plan.tree.best()) is not None}
+    rooms = room(state, found) if state.cramped else None
     best: _Choice | None = None
     for worker in takers(state):
         for slot in worker.slots.values():
-            if slot.fence is not None or not (tops or slot.holds):
+            if slot.fence is not None or not (found or slot.holds):
                 continue
-            for choice in _options(state, tops, worker, slot, held):
-                if best is None or choice.rank > best.rank:
+            for choice in _options(state, found, worker, slot, held):
+                if best is not None and choice.rank <= best.rank:
+                    continue
+                if rooms is None or rooms.takes(worker.host, alone=_is_alone(state, choice)):
                     best = choice
     return best
 
 
+def _is_alone(state: EngineState, choice: _Choice) -> bool:
+    candidate = choice.candidate
+    return is_alone(state, choice.plan.tree.path(candidate.node, candidate.base).stages)
+
+
 def _options(
-    state: EngineState, tops: dict[int, Candidate], worker: Worker, slot: Slot, held: Container[int]
+    state: EngineState, found: list[Top], worker: Worker, slot: Slot, held: Container[int]
 ) -> Iterator[_Choice]:
-    for number, candidate in tops.items():
-        plan = state.plans[number]
+    for top in found:
+        plan, candidate = top.plan, top.candidate
         if suits(state, plan, worker, slot):
             in_memory = slot.holds is not None and slot.holds == _base_state(plan, candidate)
             yield _Choice(candidate, plan, worker, slot, in_memory)
@@ -131,9 +141,9 @@ def _options(
     plan = state.plans[state.nodes[slot.holds[0]].plan]
     if plan.id in held:
         return
-    found = list(plan.tree.continuations(slot.holds))
-    if found and _kept_or_promised(state, slot.holds) and suits(state, plan, worker, slot):
-        for candidate in found:
+    following = list(plan.tree.continuations(slot.holds))
+    if following and _kept_or_promised(state, slot.holds) and suits(state, plan, worker, slot):
+        for candidate in following:
             yield _Choice(candidate, plan, worker, slot, True)
 
 

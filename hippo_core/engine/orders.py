@@ -17,6 +17,8 @@ from hippo_core.program import Program
 from hippo_core.repeats import hyperparameter_laws, seed_in, with_seed
 from hippo_core.sequence import Laws
 
+STALL_STEPS = 10.0  #: a path is stuck no sooner than after so many times what a step takes in the mean
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoveCheckpoint:
@@ -59,6 +61,7 @@ class LeaseOrder:
     checkpoint_every: int | None
     secrets: tuple[str, ...]
     objectives: tuple[str, ...]
+    stall_seconds: float = 1800.0  #: after so long without a step it is taken to be stuck
     start_digest: str = ""  #: of the manifest of the checkpoint to start from; empty: only in memory so far
 
 
@@ -72,8 +75,14 @@ class Directives:
     drain: bool = False
 
 
-def directives(state: EngineState, name: str) -> Directives:
-    """What a worker ought to know now; the shell sends what it has not yet sent on this connection."""
+def directives(state: EngineState, name: str, stall_seconds: float) -> Directives:
+    """What a worker ought to know now; the shell sends what it has not yet sent on this connection.
+
+    Args:
+        state: Not changed.
+        name: The worker.
+        stall_seconds: After how long without a step a path is stuck, where steps are not known to be slow.
+    """
     worker = state.workers.get(name)
     if worker is None:
         return Directives()
@@ -83,7 +92,7 @@ def directives(state: EngineState, name: str) -> Directives:
         if lease.worker == name and lease.incarnation == worker.incarnation and lease.training
     ]
     return Directives(
-        leases=tuple(order(state, lease) for lease in leases),
+        leases=tuple(order(state, lease, stall_seconds) for lease in leases),
         offers=tuple(
             (lease.fence, node, step)
             for lease in leases
@@ -95,8 +104,8 @@ def directives(state: EngineState, name: str) -> Directives:
     )
 
 
-def order(state: EngineState, lease: Lease) -> LeaseOrder:
-    """What the slot of a lease in training is to do."""
+def order(state: EngineState, lease: Lease, stall_seconds: float) -> LeaseOrder:
+    """What the slot of a lease in training is to do; ``stall_seconds`` as in ``directives``."""
     plan = state.plans[lease.plan]
     study = state.studies.get(lease.study)
     if study is None:
@@ -123,6 +132,9 @@ def order(state: EngineState, lease: Lease) -> LeaseOrder:
         checkpoint_every=spec.checkpoint_every,
         secrets=spec.secrets,
         objectives=tuple(each.metric for each in spec.observed),
+        stall_seconds=max(
+            stall_seconds, STALL_STEPS * plan.tree.mean_step_seconds() if plan.tree.steps else 0.0
+        ),
         start_digest=_digest_of_start(state, lease),
     )
 

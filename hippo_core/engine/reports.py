@@ -32,14 +32,14 @@ from hippo_core.engine.events import (
     LeaseStateChanged,
     MetricsRecorded,
     NodeNotReproducible,
-    PathFailed,
     ReportAccepted,
     SavePointAnswered,
     StepsTrained,
     StudyCredited,
 )
+from hippo_core.engine.failures import count_failure, fail_path, forget_if_passed
 from hippo_core.engine.judging import judge_reported
-from hippo_core.engine.requests import check_objectives, close_diverged, close_reached, fail_through
+from hippo_core.engine.requests import check_objectives, close_diverged, close_reached
 from hippo_core.engine.state import Study
 from hippo_core.engine.states import FailureClass, LeaseState
 from hippo_core.errors import Stale, Unavailable
@@ -123,7 +123,7 @@ def _take(
         case SaveFailedReport():
             _answer(decision, lease, item.node, item.step, will=False)
             failure = FailureClass.STORAGE if item.full else FailureClass.INFRASTRUCTURE
-            _count_failure(decision, lease, failure, item.node, item.step, item.reason, "")
+            count_failure(decision, lease, failure, item.node, item.step, item.reason, "")
         case SaveBlockedReport():
             if item.reason != lease.blocked:
                 decision.emit(LeaseBlocked(fence=lease.fence, reason=item.reason))
@@ -165,13 +165,7 @@ def _take_steps(decision: Decision, lease: Lease, item: StepsReport) -> None:
                 seconds=seconds * count / total,
             )
         )
-    lasting = {FailureClass.USER.value, FailureClass.MEMORY.value, FailureClass.STORAGE.value}
-    if (
-        node.failures is not None
-        and node.trained > node.failures.step
-        and not lasting.intersection(node.failures.counts)
-    ):
-        decision.emit(FailuresForgotten(node=node.id))
+    forget_if_passed(decision, node)
 
 
 def _credits(decision: Decision, lease: Lease, node: Node, item: StepsReport) -> list[tuple[Study, int]]:
@@ -279,7 +273,8 @@ def _end(decision: Decision, lease: Lease, item: ReportItem) -> None:
             state = LeaseState.SAVING if lease.pending() else LeaseState.COMPLETED
             _change(decision, lease, state, "")
         case FailedReport():
-            _fail(decision, lease, item)
+            _change(decision, lease, LeaseState.FAILED, item.message)
+            fail_path(decision, lease, item)
         case ReleasedReport():
             _change(decision, lease, LeaseState.RELEASED, item.reason)
         case PublishedReport() | SaveFailedReport() | AnsweredReport():
@@ -296,64 +291,6 @@ def _pass_unanswered(decision: Decision, lease: Lease) -> None:
     for (node, step), promise in list(lease.promises.items()):
         if promise is Promise.OFFERED:
             decision.emit(SavePointAnswered(fence=lease.fence, node=node, step=step, will=False))
-
-
-def _fail(decision: Decision, lease: Lease, item: FailedReport) -> None:
-    node = decision.state.nodes[item.node]
-    _change(decision, lease, LeaseState.FAILED, item.message)
-    count = _count_failure(decision, lease, item.failure, item.node, item.step, item.message, item.traceback)
-    final = item.failure is FailureClass.INVALID or (
-        item.failure in {FailureClass.USER, FailureClass.MEMORY} and count > decision.settings.user_retries
-    )
-    if final:
-        fail_through(decision, node, item.step, item.message)
-        decision.emit(FailuresForgotten(node=node.id))
-
-
-def _count_failure(
-    decision: Decision,
-    lease: Lease,
-    failure: FailureClass,
-    number: int,
-    step: int,
-    message: str,
-    traceback: str,
-) -> int:
-    """Notes a failure, and holds the node back a while where it was the infrastructure's."""
-    node = decision.state.nodes[number]
-    known = node.failures.counts if node.failures is not None else {}
-    count = known.get(failure.value, 0) + 1
-    decision.emit(
-        PathFailed(
-            fence=lease.fence,
-            node=number,
-            step=step,
-            failure=failure,
-            count=count,
-            message=message,
-            traceback=traceback,
-        )
-    )
-    if failure is FailureClass.INFRASTRUCTURE:
-        settings = decision.settings
-        pause = min(settings.backoff_limit_seconds, settings.backoff_seconds * 2.0 ** min(count - 1, 30))
-        tree = decision.state.plans[node.plan].tree
-        for held_back in (number, lease.stages[0][0]):
-            decision.volatile.unblock[held_back] = decision.now + pause
-            tree.blocked.add(held_back)
-    elif failure is FailureClass.STORAGE:
-        _hold(decision, node.plan)
-    return count
-
-
-def _hold(decision: Decision, plan: int) -> None:
-    """Lets no path of the plan begin for a while: what it would train could not be saved either."""
-    volatile, settings = decision.volatile, decision.settings
-    if plan in volatile.held:
-        return
-    volatile.full[plan] = volatile.full.get(plan, 0) + 1
-    pause = settings.full_seconds * 2.0 ** min(volatile.full[plan] - 1, 30)
-    volatile.held[plan] = decision.now + min(settings.full_limit_seconds, pause)
 
 
 def _change(decision: Decision, lease: Lease, state: LeaseState, reason: str) -> None:

@@ -114,8 +114,26 @@ def close_what_is_known(decision: Decision, study: Study, trial: Trial) -> None:
                 if any(name in metrics and metrics[name] is None for name in names):
                     diverge(decision, study, trial, each, step)
                     return
+        why = quarantine_in_words(decision, each)
+        if why and each.failures is not None:
+            step = max(each.failures.deaths.values())
+            if step < target and each is node.owner(step + 1):
+                fail(decision, study, trial, why)
+                return
     if node.trained >= target and target in node.metrics and not _is_promised(decision, node, target):
         _close_reached_one(decision, study, trial)
+
+
+def quarantine_in_words(decision: Decision, node: Node) -> str:
+    """Why no further worker is given a node; empty: it is not quarantined."""
+    if node.failures is None or len(node.failures.deaths) < decision.settings.poison_workers:
+        return ""
+    step = max(node.failures.deaths.values())
+    workers = ", ".join(sorted(node.failures.deaths))
+    return (
+        f"quarantined: {len(node.failures.deaths)} workers died one after the other at step {step} ({workers}), "
+        "which is taken to have killed them. Look at their hosts and logs; a retry lifts the quarantine."
+    )
 
 
 def close_reached(decision: Decision, node: Node, lease: Lease) -> None:
@@ -181,14 +199,6 @@ def diverge(decision: Decision, study: Study, trial: Trial, node: Node, step: in
     _end_point(
         decision, study, trial, TrialState.DIVERGED, f"{', '.join(names)} is not finite at step {step}"
     )
-
-
-def fail_through(decision: Decision, node: Node, step: int, reason: str) -> None:
-    """Fails every open trial that needs ``step`` of ``node`` trained."""
-    for number in sorted(decision.state.plans[node.plan].studies):
-        study = decision.state.studies[number]
-        for trial in through(study, node, step + 1):
-            fail(decision, study, trial, reason)
 
 
 def fail(decision: Decision, study: Study, trial: Trial, reason: str) -> None:

@@ -98,7 +98,11 @@ def _node(node: Node) -> dict[str, object]:
         "not_reproducible": node.not_reproducible,
         "failures": None
         if node.failures is None
-        else (node.failures.step, dict(sorted(node.failures.counts.items()))),
+        else (
+            node.failures.step,
+            dict(sorted(node.failures.counts.items())),
+            dict(sorted(node.failures.deaths.items())),
+        ),
     }
 
 

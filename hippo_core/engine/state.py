@@ -447,6 +447,7 @@ class EngineState:
     kept_bytes: int = 0  #: of all checkpoints
     pins: dict[State, dict[int, None]] = field(default_factory=dict)  #: states that studies want kept
     active: dict[int, int] = field(default_factory=dict)  #: running studies and their priorities
+    cramped: dict[int, None] = field(default_factory=dict)  #: nodes whose next try is to be alone on its host
     last_study: int = 0
     last_plan: int = 0
     last_node: int = 0

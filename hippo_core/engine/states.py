@@ -70,6 +70,7 @@ class FailureClass(StrEnum):
     INVALID = "invalid"
     MEMORY = "memory"
     STORAGE = "storage"  #: nowhere to save a state: no space is left
+    STALLED = "stalled"  #: no step for longer than any takes
 
 
 STUDY_TRANSITIONS: Mapping[StudyState, frozenset[StudyState]] = {

@@ -27,7 +27,7 @@ def waiting_reason(state: EngineState, study: Study) -> str:
     if blocked := _blocked_reason(state, study):
         return blocked
     message = _latest_failure(study)
-    if message:
+    if message and not _unserved_reason(state, study):
         return f"being tried again after a failure: {message}"
     unserved = _unserved_reason(state, study) if study.open else ""
     if unserved or study.wants_points:

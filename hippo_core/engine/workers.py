@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from hippo_core.engine.commands import DrainWorker, Heartbeat, RegisterWorker, WorkerLeaves
 from hippo_core.engine.decision import Decision
 from hippo_core.engine.events import LeaseStateChanged, WorkerRegistered, WorkerStateChanged
+from hippo_core.engine.failures import note_death
 from hippo_core.engine.state import Worker
 from hippo_core.engine.states import LeaseState, WorkerState
 from hippo_core.errors import NotFound, Stale
@@ -29,9 +30,13 @@ def register(decision: Decision, command: RegisterWorker) -> Registered:
         for lease in _leases_of(decision, command.worker)
         if lease.incarnation == command.incarnation and lease.fence in held
     }
+    died = []
     for lease in _leases_of(decision, command.worker):
-        if lease.fence not in standing:
-            _end(decision, lease, LeaseState.RELEASED, "the worker came back without it")
+        if lease.fence in standing:
+            continue
+        if lease.training and lease.incarnation != command.incarnation:
+            died.append(lease)
+        _end(decision, lease, LeaseState.RELEASED, "the worker came back without it")
     decision.emit(
         WorkerRegistered(
             worker=command.worker,
@@ -48,6 +53,8 @@ def register(decision: Decision, command: RegisterWorker) -> Registered:
             WorkerStateChanged(worker=worker.name, state=WorkerState.DRAINING, reason="asked to drain")
         )
     _renew(decision, command.worker)
+    for lease in died:
+        note_death(decision, lease, "it died, and was started again")
     return Registered(revoked=tuple(sorted(held - standing)))
 
 
@@ -109,10 +116,14 @@ def expire(decision: Decision) -> None:
 def _give_up(
     decision: Decision, worker: Worker, lease_state: LeaseState, state: WorkerState, reason: str
 ) -> None:
-    for lease in _leases_of(decision, worker.name):
+    leases = _leases_of(decision, worker.name)
+    died = [lease for lease in leases if lease.training and state is WorkerState.LOST]
+    for lease in leases:
         _end(decision, lease, lease_state, f"worker {worker.name}: {reason}")
     decision.emit(WorkerStateChanged(worker=worker.name, state=state, reason=reason))
     decision.volatile.worker_deadlines.pop(worker.name, None)
+    for lease in died:
+        note_death(decision, lease, reason)
 
 
 def _incarnation(decision: Decision, name: str, incarnation: str) -> Worker:

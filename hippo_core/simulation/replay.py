@@ -314,7 +314,7 @@ class _Replay:
         lease = self._engine.state.leases.get(event.fence)
         if lease is None:
             return
-        found = order(self._engine.state, lease)
+        found = order(self._engine.state, lease, self._engine.settings.stall_seconds)
         model = (
             self._response.begin(found.program.seed) if found.start is None else self._storage[found.start]
         )

@@ -116,6 +116,7 @@ class Simulator:
         self._checked = checked
         self._resources = Resources()
         self._timeout: float | None = None  # the next one that is on the agenda
+        self._pause: float | None = None
         self._coming = 0  # studies that are still to be submitted
         self._cut_at: int | None = None  # when the engine is to look for one
         self._news: deque[Event] = deque()
@@ -218,6 +219,10 @@ class Simulator:
         if timeout is not None and timeout != self._timeout:
             self._timeout = timeout
             self.agenda.at(max(ticks(timeout), self.agenda.now), Turn.COMES, self._hear)
+        pause = min(self.engine.volatile.unblock.values(), default=None)
+        if pause is not None and pause != self._pause:
+            self._pause = pause
+            self.agenda.at(max(math.ceil(pause * TICKS), self.agenda.now) + 1, Turn.COMES, self._hear)
         if self._checked:
             check(self.engine)
         self._await_cut()
@@ -297,7 +302,7 @@ class Simulator:
         lease = state.leases.get(event.fence)
         if lease is None or event.worker not in self._hosts:
             return
-        found = order(state, lease)
+        found = order(state, lease, self.engine.settings.stall_seconds)
         slot = self._slots[event.worker, event.slot]
         model, loaded = self._model(found, slot)
         path = TimedPath(

@@ -188,9 +188,9 @@ def trained(rows: Rows) -> Iterator[ev.Event]:
 
 def failures(rows: Rows) -> Iterator[ev.Event]:
     """The failures that count still."""
-    for fence, node, step, failure, count, message, traceback in rows(
+    for fence, node, step, failure, count, message, traceback, died in rows(
         """
-        SELECT fence, node, step, failure, count, message, traceback FROM failures
+        SELECT fence, node, step, failure, count, message, traceback, died FROM failures
         WHERE NOT forgotten ORDER BY id
         """
     ):
@@ -202,4 +202,5 @@ def failures(rows: Rows) -> Iterator[ev.Event]:
             count=count,
             message=message,
             traceback=traceback,
+            died=died,
         )

@@ -484,4 +484,5 @@ def _path_failed(batch: Batch, event: ev.PathFailed, position: int) -> None:
         count=event.count,
         message=event.message,
         traceback=event.traceback,
+        died=event.died,
     )

@@ -61,6 +61,8 @@ class _FailureClassEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FailureC
     """Out of memory: retried once."""
     FAILURE_CLASS_STORAGE: _FailureClass.ValueType  # 5
     """No space is left to save states: never charged to the trial."""
+    FAILURE_CLASS_STALLED: _FailureClass.ValueType  # 6
+    """No step for longer than any takes: retried once."""
 
 class FailureClass(_FailureClass, metaclass=_FailureClassEnumTypeWrapper):
     """Whose fault a failure is."""
@@ -77,6 +79,8 @@ FAILURE_CLASS_MEMORY: FailureClass.ValueType  # 4
 """Out of memory: retried once."""
 FAILURE_CLASS_STORAGE: FailureClass.ValueType  # 5
 """No space is left to save states: never charged to the trial."""
+FAILURE_CLASS_STALLED: FailureClass.ValueType  # 6
+"""No step for longer than any takes: retried once."""
 Global___FailureClass: _TypeAlias = FailureClass  # noqa: Y015
 
 @_typing.final
@@ -399,6 +403,7 @@ class Lease(_message.Message):
     SECRETS_FIELD_NUMBER: _builtins.int
     PLAN_FIELD_NUMBER: _builtins.int
     OBJECTIVES_FIELD_NUMBER: _builtins.int
+    STALL_SECONDS_FIELD_NUMBER: _builtins.int
     fence: _builtins.int
     """Its fence, which every write on its behalf carries."""
     slot: _builtins.int
@@ -415,6 +420,8 @@ class Lease(_message.Message):
     """Save every so many steps; absent: as the cost allows."""
     plan: _builtins.int
     """The plan, for folders and logs."""
+    stall_seconds: _builtins.float
+    """After how long without a step the path is taken to be stuck."""
     @_builtins.property
     def start(self) -> Global___StartState:
         """Where to start; absent: from step 0."""
@@ -451,10 +458,11 @@ class Lease(_message.Message):
         secrets: _abc.Iterable[_builtins.str] | None = ...,
         plan: _builtins.int = ...,
         objectives: _abc.Iterable[_builtins.str] | None = ...,
+        stall_seconds: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_checkpoint_every", b"_checkpoint_every", "_start", b"_start", "checkpoint_every", b"checkpoint_every", "start", b"start"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_checkpoint_every", b"_checkpoint_every", "_start", b"_start", "bundle", b"bundle", "checkpoint_every", b"checkpoint_every", "fence", b"fence", "objectives", b"objectives", "plan", b"plan", "program_json", b"program_json", "program_key", b"program_key", "save_points", b"save_points", "secrets", b"secrets", "setup_laws_json", b"setup_laws_json", "slot", b"slot", "stages", b"stages", "start", b"start"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_checkpoint_every", b"_checkpoint_every", "_start", b"_start", "bundle", b"bundle", "checkpoint_every", b"checkpoint_every", "fence", b"fence", "objectives", b"objectives", "plan", b"plan", "program_json", b"program_json", "program_key", b"program_key", "save_points", b"save_points", "secrets", b"secrets", "setup_laws_json", b"setup_laws_json", "slot", b"slot", "stages", b"stages", "stall_seconds", b"stall_seconds", "start", b"start"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__checkpoint_every: _TypeAlias = _typing.Literal["checkpoint_every"]  # noqa: Y015
     _WhichOneofArgType__checkpoint_every: _TypeAlias = _typing.Literal["_checkpoint_every", b"_checkpoint_every"]  # noqa: Y015

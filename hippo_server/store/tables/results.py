@@ -105,12 +105,15 @@ failures = Table(
     Column("node", BigInteger, ForeignKey("nodes.id"), nullable=False, comment="where"),
     Column("step", BigInteger, nullable=False, comment="the step that was being trained"),
     Column("fence", BigInteger, ForeignKey("leases.fence"), nullable=False, comment="in which lease"),
-    Column("failure", Text, nullable=False, comment="infrastructure, user, invalid, memory or storage"),
+    Column(
+        "failure", Text, nullable=False, comment="infrastructure, user, invalid, memory, storage or stalled"
+    ),
     Column(
         "count", BigInteger, nullable=False, comment="how often this class has failed there without progress"
     ),
     Column("message", Text, nullable=False, comment="one line, with the remedy"),
     Column("traceback", Text, nullable=False, comment="of the user's code; may be empty"),
+    words("died", "the worker that died of it; empty: none did"),
     Column("forgotten", Boolean, nullable=False, server_default=text("false"), comment="it no longer counts"),
     moment("at", "when", now=True),
     one_of("failure", FailureClass),

@@ -236,6 +236,9 @@ class Cluster:
             self.next_heartbeat = self.now + SETTINGS.heartbeat_seconds
             for worker in self.workers.values():
                 self.tell(Heartbeat(worker=worker.name, incarnation=str(worker.incarnation)))
+        deadline = self.engine.next_deadline()
+        if deadline is not None and deadline <= self.now:
+            self.tell(Tick())
         kind, name, fence = self.random.choice(list(self.actions()))
         if not name:
             getattr(self, kind)(fence)
@@ -434,8 +437,8 @@ class Cluster:
                 )
                 return
 
-    def fail_training(self, name: str) -> None:
-        """The trainer raises in the step that comes next, or in the evaluation after it."""
+    def fail_training(self, name: str, failure: FailureClass = FailureClass.USER) -> None:
+        """The trainer raises in the step that comes next, or in the evaluation after it; or it fails otherwise."""
         worker = self.workers[name]
         for running in worker.running.values():
             if not running.done:
@@ -444,7 +447,7 @@ class Cluster:
                 worker.memory.pop(running.order.slot, None)
                 running.end(
                     FailedReport(
-                        failure=FailureClass.USER,
+                        failure=failure,
                         message="ValueError: no",
                         traceback="",
                         node=stage.node,
@@ -452,6 +455,14 @@ class Cluster:
                     )
                 )
                 return
+
+    def run_out_of_memory(self, name: str) -> None:
+        """There is no memory for the step that comes next."""
+        self.fail_training(name, FailureClass.MEMORY)
+
+    def stall(self, name: str) -> None:
+        """The step that comes next does not end, and its runner is killed for that."""
+        self.fail_training(name, FailureClass.STALLED)
 
     def fail_save(self, name: str) -> None:
         """A state that waits to be published is lost."""
@@ -494,11 +505,8 @@ class Cluster:
             if not self.engine.state.active:
                 return
             self.act()
-            deadline = self.engine.next_deadline()
             pauses = [*self.engine.volatile.unblock.values(), *self.engine.volatile.held.values()]
-            if deadline is not None and deadline <= self.now:
-                self.tell(Tick())
-            elif not any(worker.running for worker in self.workers.values()) and pauses:
+            if not any(worker.running for worker in self.workers.values()) and pauses:
                 self.now = max(self.now, min(pauses))
                 for worker in self.workers.values():
                     self.tell(Heartbeat(worker=worker.name, incarnation=str(worker.incarnation)))

@@ -1,0 +1,232 @@
+"""What failures lead to: another try, alone on its host, or none; and a step that kills workers is quarantined."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hippo_core.engine.commands import RetryTrials, SubmitStudy, Tick
+from hippo_core.engine.events import LeaseGranted, PathFailed
+from hippo_core.engine.state import Trial
+from hippo_core.engine.states import FailureClass, StudyState, TrialState
+from hippo_core.engine.views import study_view
+from tests.unit.engine.cluster import Cluster
+from tests.unit.engine.test_cluster import PIECES, expect_as_trained_alone, spec, submit
+
+THREE = {"a": 1, "b": 1, "c": 1}
+
+
+def trials(cluster: Cluster) -> list[Trial]:
+    study = cluster.engine.state.study_named("default", "study")
+    assert study is not None
+    return list(study.trials.values())
+
+
+def until_granted(cluster: Cluster) -> str:
+    """The worker that trains next."""
+    while not cluster.engine.state.leases:
+        cluster.act()
+    lease = next(iter(cluster.engine.state.leases.values()))
+    while lease.fence not in cluster.workers[lease.worker].running:
+        cluster.act()
+    return lease.worker
+
+
+def failures(cluster: Cluster) -> list[PathFailed]:
+    return [event for event in cluster.journal if isinstance(event, PathFailed)]
+
+
+def silence(cluster: Cluster, name: str) -> None:
+    """A worker dies and is never heard of again."""
+    cluster.workers[name].running.clear()
+    cluster.lose_worker(name)
+    del cluster.workers[name]
+
+
+def poisoned(cluster: Cluster) -> list[str]:
+    """Three workers die one after the other on one path, before a step of it is committed; the worker's names."""
+    submit(cluster, spec(rates=[0.1], max_steps=3))
+    died = []
+    while len(died) < 3:
+        lease = min(cluster.engine.state.leases.values(), key=lambda each: each.stages[0][0], default=None)
+        if lease is None or lease.stages[0][0] != 1:
+            cluster.now += 0.1
+            cluster.tell(Tick())
+            continue
+        died.append(lease.worker)
+        silence(cluster, lease.worker)
+    return died
+
+
+def test_a_step_on_which_three_workers_died_is_quarantined() -> None:
+    """
+    1. three workers die one after the other on a node of which no step is ever committed
+    2. its trials fail, with the step and the workers for a reason; a trial that comes later and needs it fails at once
+    3. a user's retry lifts the quarantine; the next worker trains the study to its end
+    """
+    cluster = Cluster(0, {"a": 1, "b": 1, "c": 1, "d": 1})
+    died = poisoned(cluster)
+    assert len(set(died)) == 3
+    failed = [trial for trial in trials(cluster) if trial.state is TrialState.FAILED]
+    assert failed
+    for trial in failed:
+        assert trial.reason.startswith("quarantined: 3 workers died one after the other at step 0 (")
+        assert all(name in trial.reason for name in died)
+    submit(cluster, spec("later", rates=[0.1], max_steps=3))
+    later = cluster.engine.state.study_named("default", "later")
+    assert later is not None
+    assert sum(trial.state is TrialState.FAILED for trial in later.trials.values()) == len(failed)
+    cluster.restart_server()
+    submit(cluster, spec("latest", rates=[0.1], max_steps=3))
+    latest = cluster.engine.state.study_named("default", "latest")
+    assert latest is not None
+    assert sum(trial.state is TrialState.FAILED for trial in latest.trials.values()) == len(failed)
+    cluster.run()
+    for name in ("study", "later", "latest"):
+        cluster.tell(RetryTrials(project="default", name=name))
+    cluster.run()
+    for name in ("study", "later", "latest"):
+        assert set(study_view(cluster.engine, "default", name).trial_counts) == {"completed"}
+        expect_as_trained_alone(cluster, name)
+
+
+def test_lives_of_one_worker_are_no_different_workers() -> None:
+    """One worker dies five times on its path and is started again each time; then it trains to the end."""
+    cluster = Cluster(0, {"a": 1})
+    submit(cluster, spec(rates=[0.1], max_steps=3))
+    for _ in range(5):
+        until_granted(cluster)
+        cluster.kill_worker("a")
+    cluster.run()
+    assert [event.died for event in failures(cluster)] == ["a"] * 5
+    assert study_view(cluster.engine, "default", "study").state is StudyState.COMPLETED
+
+
+def test_a_step_committed_between_deaths_clears_the_suspicion() -> None:
+    """1. Two workers die at step 0. 2. A third commits a step and dies. 3. Nobody is quarantined."""
+    cluster = Cluster(0, {"a": 1, "b": 1, "c": 1, "d": 1})
+    submit(cluster, spec(rates=[0.1], max_steps=9))
+
+    def first() -> Any:
+        return next(
+            (lease for lease in cluster.engine.state.leases.values() if lease.stages[0][0] == 1), None
+        )
+
+    for died in range(3):
+        while (lease := first()) is None or (died == 2 and lease.step == 0):
+            cluster.act()
+        silence(cluster, lease.worker)
+    assert not any(trial.state is TrialState.FAILED for trial in trials(cluster))
+    cluster.run()
+    expect_as_trained_alone(cluster, "study")
+
+
+@pytest.mark.parametrize("failure", [FailureClass.USER, FailureClass.STALLED, FailureClass.MEMORY])
+def test_what_is_charged_is_tried_once_more(failure: FailureClass) -> None:
+    """The first failure costs a try; the second one, at the same step, ends the trials that need it, and says so."""
+    cluster = Cluster(0, {"a": 1})
+    submit(cluster, spec(rates=[0.1], max_steps=3))
+    for _ in range(2):
+        until_granted(cluster)
+        cluster.fail_training("a", failure)
+        while any(running.done for running in cluster.workers["a"].running.values()):
+            cluster.act()
+    assert [event.count for event in failures(cluster)] == [1, 2]
+    failed = [trial for trial in trials(cluster) if trial.state is TrialState.FAILED]
+    assert failed
+    assert all("It failed 2 times" in trial.reason for trial in failed)
+    cluster.run()
+    expect_as_trained_alone(cluster, "study")
+
+
+def test_after_a_lack_of_memory_a_path_is_tried_alone_on_its_host() -> None:
+    """
+    1. the two slots of each of two hosts train; a path of the first host runs out of memory
+    2. it is granted again only while no other slot of its host trains, and none is granted beside it until it has saved
+    3. all ends as without
+    """
+    for seed in range(10):
+        cluster = Cluster(seed, {"a": 2, "b": 2})
+        submit(cluster, spec(rates=PIECES[:3], checkpoint_every=2))
+        for _ in range(20):
+            cluster.act()
+        cluster.run_out_of_memory("a")
+        while cluster.engine.state.active:
+            before = len(cluster.journal)
+            cluster.act()
+            expect_alone(cluster, before)
+        assert [event.failure for event in failures(cluster)] == [FailureClass.MEMORY]
+        assert set(study_view(cluster.engine, "default", "study").trial_counts) == {"completed"}
+        expect_as_trained_alone(cluster, "study")
+
+
+def expect_alone(cluster: Cluster, since: int) -> None:
+    """No path was granted beside one that is to be alone, nor was such a one beside others."""
+    state = cluster.engine.state
+    for event in cluster.journal[since:]:
+        if not isinstance(event, LeaseGranted) or event.fence not in state.leases:
+            continue
+        beside = [
+            lease
+            for lease in state.leases.values()
+            if lease.training and lease.worker == event.worker and lease.fence != event.fence
+        ]
+        cramped = [
+            any(number in state.cramped for number, _, _ in lease.stages[lease.index :])
+            for lease in (state.leases[event.fence], *beside)
+        ]
+        assert not (beside and any(cramped))
+
+
+def test_a_lack_of_memory_names_the_batch_size() -> None:
+    cluster = Cluster(0, {"a": 1})
+    submit(cluster, spec(rates=[0.1], max_steps=3))
+    for _ in range(2):
+        until_granted(cluster)
+        cluster.run_out_of_memory("a")
+        while any(running.done for running in cluster.workers["a"].running.values()):
+            cluster.act()
+    reasons = [trial.reason for trial in trials(cluster) if trial.state is TrialState.FAILED]
+    assert reasons
+    assert all("Its batch is " in reason and "alone on its host" in reason for reason in reasons)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, 2**32),
+    st.lists(
+        st.tuples(
+            st.integers(1, 60),
+            st.sampled_from(
+                ("kill_worker", "lose_worker", "kill_runner", "restart_server", "run_out_of_memory", "stall")
+            ),
+            st.sampled_from(sorted(THREE)),
+        ),
+        max_size=10,
+    ),
+)
+def test_after_any_failures_histories_are_exact_and_a_retry_completes_what_failed(
+    seed: int, faults: list[tuple[int, str, str]]
+) -> None:
+    """Trials may fail of it; what they reached is exact, a rebuilt engine is equal, and a retry trains the rest."""
+    cluster = Cluster(seed, THREE)
+    cluster.tell(SubmitStudy(project="default", user="u", spec=spec(rates=PIECES[:2])))
+    for wait, fault, name in faults:
+        for _ in range(wait):
+            if cluster.engine.state.active:
+                cluster.act()
+        if fault == "restart_server":
+            cluster.restart_server()
+        else:
+            getattr(cluster, fault)(name)
+    cluster.run()
+    expect_as_trained_alone(cluster, "study")
+    cluster.restart_server()
+    cluster.tell(RetryTrials(project="default", name="study"))
+    cluster.run()
+    assert set(study_view(cluster.engine, "default", "study").trial_counts) == {"completed"}
+    expect_as_trained_alone(cluster, "study")
+    assert not cluster.engine.state.cramped
