@@ -68,8 +68,9 @@ class Study:
             ``["latency_ms <= 10", "memory <= 2e9"]``. What is feasible is better than what is not.
         code: Further folders with code, relative to the study file.
         code_version: A word of yours for the version of the code, in place of the digest of its files.
-        env: Environment variables for the trainer.
-        secrets: Names of environment variables of the workers that the trainer may see.
+        env: Environment variables for the trainer. They are kept with the study: secrets are refused here.
+        secrets: Names of the workers' secrets that the trainer gets as environment variables. Their values are in a
+            file of each worker's, and are kept nowhere else.
 
     Raises:
         InvalidStudy: An argument is wrong; names it and the remedy.

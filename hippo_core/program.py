@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from hippo_core.errors import InvalidStudy
+from hippo_core.secret_words import refuse_secrets
 from hippo_core.values import Kind
 
 TRAINER = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
@@ -147,6 +148,8 @@ class Program:
             raise InvalidStudy("deterministic", f"must be True or False, not {self.deterministic!r}")
         object.__setattr__(self, "options", _plain_options(self.options))
         object.__setattr__(self, "env", _plain_env(self.env))
+        refuse_secrets(self.options, "options")
+        refuse_secrets(self.env, "env")
         kinds = {name: Kind(kind) for name, kind in sorted(self.kinds.items())}
         object.__setattr__(self, "kinds", kinds)
         content = self.to_json()

@@ -83,7 +83,7 @@ class StudySpec:
         keep: What stays of its checkpoints, whatever the budgets say.
         checkpoint_budget: How many bytes its checkpoints may hold before some go; None: as many as the storage's.
         priority: Higher ones are trained first.
-        secrets: Environment variables of the worker that the trainer may see.
+        secrets: Names of the worker's secrets that the trainer gets as environment variables.
         initial: The points of the first trials, whatever the sampler: what is drawn for each domain.
         endings: What ends it before all its trials have come to their end, in their order.
         constraints: What a state must keep to be feasible.

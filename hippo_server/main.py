@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 import signal
 import sys
 from dataclasses import replace
@@ -308,7 +309,9 @@ def _set_title() -> None:
     os.environ["SPT_NOENV"] = "1"
     import setproctitle
 
-    setproctitle.setproctitle(f"hippo-server {' '.join(sys.argv[1:])}".rstrip())
+    # The title is written over the arguments, which every user of the machine can read.
+    shown = re.sub(r"(://[^/\s:@]*):[^/\s@]+@", r"\1:***@", " ".join(sys.argv[1:]))
+    setproctitle.setproctitle(f"hippo-server {shown}".rstrip())
 
 
 if __name__ == "__main__":

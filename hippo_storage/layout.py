@@ -2,7 +2,7 @@
 
 Regular files only: a link may point anywhere. `.gitignore` and `.hippoignore` files are honoured in every folder,
 the latter last, so that it can take back what the former ignores. What is never wanted elsewhere stays out whatever
-they say: version control, environments, caches, keys, `.env*`, and any home of Hippo, which holds tokens.
+they say: version control, environments, caches, keys, `.env*`, `*.env`, and any home of Hippo, which holds tokens.
 
 Folders given as `code` are added: one with an `__init__.py` is a package and keeps its name; the files of any other
 lie beside the study file, so that what it holds is imported as if it were there.
@@ -35,8 +35,8 @@ _FOLDERS = (
     ".gcloud", ".kube", ".docker", ".env*",
 )  # fmt: skip
 _FILES = (
-    ".git", ".env*", "*.pyc", "*.pyo", ".DS_Store", "*.pem", "*.key", "*.p12", "*.pfx", "*.jks", "*.kdbx", "*.ppk",
-    "*.token", "id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*", ".netrc", "_netrc", ".pypirc", ".npmrc",
+    ".git", ".env*", "*.env", "*.pyc", "*.pyo", ".DS_Store", "*.pem", "*.key", "*.p12", "*.pfx", "*.jks", "*.kdbx",
+    "*.ppk", "*.token", "id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*", ".netrc", "_netrc", ".pypirc", ".npmrc",
     ".pgpass", ".git-credentials", ".htpasswd", "*.swp",
 )  # fmt: skip
 # A folder that holds one of these is an environment, a cache, or a home of Hippo.

@@ -1,7 +1,8 @@
 """Ships what user code printed to the server, piece by piece, while it is being printed.
 
 A piece carries its offset, so that one sent twice is written over itself. What does not reach the server now waits in
-its file. A lease may print so much; beyond that its file is kept short, and a notice says so.
+its file. Secrets are replaced by asterisks; bytes that may be the beginning of one wait for what follows. A lease may
+print so much; beyond that its file is kept short, and a notice says so.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hippo_core.errors import HippoError
+from hippo_worker.secrets import NOTHING, Redaction
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +33,7 @@ class _Watched:
     """The log files of a lease, and how much of each the server has."""
 
     folder: Path
+    redaction: Redaction
     shipped: dict[int, int] = field(default_factory=dict)
     finished: bool = False
     full: bool = False
@@ -50,9 +53,9 @@ class LogShipper:
         self._leases: dict[int, _Watched] = {}
         self._shipping = asyncio.Lock()
 
-    def watch(self, fence: int, folder: Path) -> None:
-        """Ships what appears in the files ``<node>.log`` of a folder."""
-        self._leases[fence] = _Watched(folder=folder)
+    def watch(self, fence: int, folder: Path, redaction: Redaction = NOTHING) -> None:
+        """Ships what appears in the files ``<node>.log`` of a folder, without secrets."""
+        self._leases[fence] = _Watched(folder=folder, redaction=redaction)
 
     def finish(self, fence: int) -> None:
         """Nothing more will appear; what is there is shipped, and the folder removed."""
@@ -71,7 +74,7 @@ class LogShipper:
             for fence, watched in list(self._leases.items()):
                 finished = watched.finished
                 try:
-                    await self._ship_lease(fence, watched)
+                    await self._ship_lease(fence, watched, finished)
                 except HippoError as error:
                     if error.retryable:
                         return
@@ -81,23 +84,34 @@ class LogShipper:
                     del self._leases[fence]
                     shutil.rmtree(watched.folder, ignore_errors=True)
 
-    async def _ship_lease(self, fence: int, watched: _Watched) -> None:
+    async def _ship_lease(self, fence: int, watched: _Watched, finished: bool) -> None:
         for path in sorted(watched.folder.glob("*.log")):
             node = int(path.stem)
             while not watched.full:
                 offset = watched.shipped.get(node, 0)
                 room = self._limit_bytes - sum(watched.shipped.values())
-                data = _read(path, offset, min(PIECE_BYTES, max(1, room)))
+                data = _without_secrets(path, offset, watched.redaction, finished)
                 if not data:
                     break
                 if room <= 0:
                     watched.full = True
                     data = _NOTICE % (self._limit_bytes >> 20)
+                elif len(data) > room:
+                    data = data[:room]
                 await self._append(fence, node, offset, data)
                 watched.shipped[node] = offset + len(data)
             if watched.full:
                 # Its writers append, so what they print next begins the file anew.
                 os.truncate(path, 0)
+
+
+def _without_secrets(path: Path, offset: int, redaction: Redaction, finished: bool) -> bytes:
+    """The next piece of a log; empty: there is none yet."""
+    margin = redaction.margin
+    data = _read(path, offset, PIECE_BYTES + margin)
+    before = _read(path, max(0, offset - margin), min(offset, margin))
+    last = finished and len(data) < PIECE_BYTES + margin
+    return redaction.piece(before, data, last=last)[:PIECE_BYTES]
 
 
 def _read(path: Path, offset: int, count: int) -> bytes:

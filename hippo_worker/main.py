@@ -72,6 +72,12 @@ _EXIT_CODES = {"INVALID": 2, "UNAVAILABLE": 3, "NOT_ALLOWED": 4, "NOT_FOUND": 5,
     type=float,
     help="How much of its GPU's memory a slot may take, up to 1, where workers share one; by default all.",
 )
+@_option(
+    "--secrets-file",
+    envvar="HIPPO_SECRETS_FILE",
+    type=click.Path(path_type=Path),
+    help="NAME=value lines, for studies that name them as secrets; by default `secrets.env` in the data folder.",
+)
 @click.pass_context
 def cli(
     context: click.Context,
@@ -88,6 +94,7 @@ def cli(
     data_dir: Path | None,
     cache: str,
     gpu_memory_fraction: float | None,
+    secrets_file: Path | None,
 ) -> None:
     """Trains what a Hippo server grants. SIGTERM lets it save, give back what it trains, and leave."""
     if context.invoked_subcommand is not None:
@@ -107,6 +114,7 @@ def cli(
             data_dir,
             cache,
             gpu_memory_fraction,
+            secrets_file,
         )
         _work(settings)
     except HippoError as error:
@@ -153,6 +161,7 @@ def _settings(
     data_dir: Path | None,
     cache: str,
     gpu_memory_fraction: float | None,
+    secrets_file: Path | None,
 ) -> WorkerSettings:
     from hippo_core.byte_sizes import parse_bytes
     from hippo_worker import settings
@@ -166,6 +175,7 @@ def _settings(
         data_folder=(data_dir.expanduser() if data_dir else settings.default_data_folder()).absolute(),
         cache_bytes=parse_bytes(cache, "cache"),
         gpu_memory_fraction=gpu_memory_fraction,
+        secrets_file=secrets_file.expanduser().absolute() if secrets_file else None,
     )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from hippo_core.errors import InvalidStudy, NotAllowed
 from hippo_wire.tls import Trust
+from hippo_worker.secrets import DEFAULT_NAME, Secrets
 
 DEFAULT_SERVER = "127.0.0.1:7440"
 DEFAULT_CACHE = "4GiB"
@@ -31,6 +32,7 @@ class WorkerSettings:
         data_folder: For caches, spool and trainers' data; one worker's alone.
         cache_bytes: How much of recent checkpoints is kept there.
         gpu_memory_fraction: How much of its GPU's memory each slot may take, above 0 and up to 1; None: all there is.
+        secrets_file: The worker's secrets; None: ``secrets.env`` in the data folder, where there is one.
         joins: Whether the endpoint's token is one to join with, for one of the worker's own.
     """
 
@@ -42,6 +44,7 @@ class WorkerSettings:
     cache_bytes: int
     gpu_memory_fraction: float | None = None
     joins: bool = False
+    secrets_file: Path | None = None
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", self.name):
@@ -59,6 +62,13 @@ class WorkerSettings:
                 f"{fraction:g} is no part of a GPU's memory",
                 "Give a number above 0, at most 1: 0.5 where two workers share a GPU.",
             )
+        if self.secrets_file is not None and not self.secrets_file.exists():
+            raise InvalidStudy("secrets-file", f"{self.secrets_file} does not exist")
+
+    @property
+    def secrets(self) -> Secrets:
+        """The worker's secrets."""
+        return Secrets(self.secrets_file or self.data_folder / DEFAULT_NAME)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

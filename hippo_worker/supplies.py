@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from hippo_worker.checkpoints import CheckpointCache
 from hippo_worker.hosting.order import PathOrder, StageOrder, StartFrom
 from hippo_worker.lease import Lease
 from hippo_worker.publishing import Publisher
+from hippo_worker.secrets import Secrets
 from hippo_worker.slots.spawner import Spawner
 
 
@@ -30,7 +30,7 @@ class Supplies:
         publisher: Makes states durable.
         spool: Where runners write; emptied at start-up.
         data_folder: For trainers' data, as ``context.data_dir``.
-        variables: The worker's own environment, which secrets are taken from.
+        secrets: What trainers get of the worker's secrets.
         gpu_memory_fraction: How much of its GPU's memory each runner may take; None: all there is.
         storage: The shared storage; known once the worker has registered.
     """
@@ -41,7 +41,7 @@ class Supplies:
     publisher: Publisher
     spool: Path
     data_folder: Path
-    variables: Mapping[str, str]
+    secrets: Secrets
     gpu_memory_fraction: float | None = None
     storage: Storage | None = None
 

@@ -31,6 +31,7 @@ async def work(settings: WorkerSettings) -> None:
         HippoError: It cannot begin, or could not end in peace.
     """
     log_to_stderr()
+    settings.secrets.read()  # a file that cannot be used is told at once, not by the first study
     with held(settings.data_folder):
         spool = sweep(settings.data_folder)
         spawner = Spawner(base_environment(os.environ, settings.data_folder))
@@ -79,7 +80,7 @@ async def _assemble(settings: WorkerSettings, spawner: Spawner, spool: Path) -> 
         publisher=Publisher(checkpoints),
         spool=spool,
         data_folder=data_folder,
-        variables=dict(os.environ),
+        secrets=settings.secrets,
         gpu_memory_fraction=settings.gpu_memory_fraction,
     )
     offer = await describe(spawner, settings.slots)

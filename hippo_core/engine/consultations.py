@@ -59,7 +59,7 @@ class PolicyQuestion:
         context: What it knows of the study from the beginning.
         bundle: The code that it comes with.
         env: Environment variables for its process.
-        secrets: Names of variables that its process takes from the worker's.
+        secrets: Names of the worker's secrets that its process gets.
         known: How many rounds it must have been told already.
         rounds: Those that follow; the last one is the one that is asked.
     """

@@ -24,8 +24,8 @@ from hippo_worker.memory import OutOfMemoryKills
 from hippo_worker.policies.main import LOG
 from hippo_worker.runner.messages import frame
 from hippo_worker.runner.settings import PolicySettings
+from hippo_worker.secrets import Redaction
 from hippo_worker.slots.process import RunnerProcess, death
-from hippo_worker.slots.variables import program_environment
 from hippo_worker.supplies import Supplies
 
 logger = logging.getLogger(__name__)
@@ -50,6 +50,7 @@ class _Host:
 
     process: RunnerProcess
     folder: Path
+    redaction: Redaction
     memory: OutOfMemoryKills = field(default_factory=OutOfMemoryKills)
     told: int = 0  #: how many rounds
     shown: int = 0  #: how much of what it printed
@@ -65,9 +66,9 @@ class _Host:
                         case ["told"]:
                             self.told += 1
                         case ["decided", str() as verdicts]:
-                            return verdicts
+                            return self.redaction.text(verdicts)
                         case ["failed", str() as words]:
-                            raise Failed(words)
+                            raise Failed(self.redaction.text(words))
                         case None:
                             raise await self._died()
                         case other:
@@ -92,7 +93,7 @@ class _Host:
             end = file.seek(0, 2)
             start, self.shown = max(self.shown, end - SHOWN_BYTES), end
             file.seek(start)
-            return file.read(end - start).decode(errors="replace")
+            return self.redaction.all(file.read(end - start)).decode(errors="replace")
         return ""
 
     async def end(self) -> None:
@@ -191,7 +192,7 @@ class PolicyHosts:
         return verdicts
 
     async def _new(self, question: worker_pb2.PolicyQuestion) -> _Host:
-        environment = program_environment(question.env, question.secrets, self._supplies.variables)
+        secrets = self._supplies.secrets.chosen(question.secrets)
         code = await self._supplies.code(question.bundle)
         folder = self._supplies.spool / "policies" / str(next(self._numbers))
         folder.mkdir(parents=True)
@@ -206,7 +207,7 @@ class PolicyHosts:
         spawning = asyncio.ensure_future(
             self._supplies.spawner.spawn(
                 settings,
-                {**environment, "CUDA_VISIBLE_DEVICES": ""},
+                {**question.env, **secrets, "CUDA_VISIBLE_DEVICES": ""},
                 # What a study sets for its libraries, they read when they are loaded.
                 own_interpreter=bool(question.env),
             )
@@ -217,7 +218,7 @@ class PolicyHosts:
             spawning.add_done_callback(_kill_it)
             raise
         logger.info("policy started", extra={"study": question.study, "pid": process.pid})
-        return _Host(process, folder)
+        return _Host(process, folder, Redaction(secrets))
 
     def _show(self, host: _Host, study: int) -> None:
         printed = host.printed()

@@ -29,6 +29,7 @@ from hippo_worker.hosting.order import PathOrder
 from hippo_worker.lease import Ending, Lease
 from hippo_worker.memory import OutOfMemoryKills
 from hippo_worker.runner import messages
+from hippo_worker.secrets import NOTHING, Redaction
 from hippo_worker.slots.process import Death, RunnerProcess, death
 from hippo_worker.slots.stalls import StallWatch, dumped
 from hippo_worker.supplies import Supplies
@@ -52,6 +53,7 @@ class Conversation:
         folder: Its own folder, removed at its end.
         supplies: What its slot draws on.
         memory: Tells kills for lack of memory from others.
+        redaction: Hides the secrets that it was given in what it says.
     """
 
     def __init__(
@@ -60,11 +62,13 @@ class Conversation:
         folder: Path,
         supplies: Supplies,
         memory: OutOfMemoryKills | None = None,
+        redaction: Redaction = NOTHING,
     ) -> None:
         self.process = process
         self.holds: tuple[int, int] | None = None  #: the state that it has in memory
         self._folder = folder
         self._supplies = supplies
+        self._redaction = redaction
         self._memory = memory or OutOfMemoryKills()
         self._leases: dict[int, Lease] = {}
         self._training: Lease | None = None
@@ -217,6 +221,7 @@ class Conversation:
             case messages.NotWritten(node=node, step=step, reason=reason, full=full):
                 if full:
                     self._supplies.publisher.make_room()
+                reason = self._redaction.text(reason)
                 lease.say(SaveFailedReport(node=node, step=step, reason=reason, full=full))
                 lease.save_ends((node, step), kept=False)
             case messages.Answered(node=node, step=step, will=will):
@@ -236,8 +241,8 @@ class Conversation:
                 self._end(
                     FailedReport(
                         failure=FailureClass(message.failure),
-                        message=message.message,
-                        traceback=message.traceback,
+                        message=self._redaction.text(message.message),
+                        traceback=self._redaction.text(message.traceback),
                         node=node,
                         step=step,
                     )
@@ -258,7 +263,7 @@ class Conversation:
                 other.lost_saves(f"{why.message} It had not written the state yet.")
         if lease is None or not self._begun:
             # What it printed outside of paths is nobody's log; a broken installation shows itself there.
-            printed = _tail(self._folder / "runner.log")
+            printed = self._redaction.text(_tail(self._folder / "runner.log"))
             code = self.process.ended.result()
             logger.info("runner ended", extra={"pid": self.process.pid, "code": code, "printed": printed})
         if lease is None:
@@ -288,10 +293,10 @@ class Conversation:
     def _traceback(self, why: Death, lease: Lease, node: int) -> str:
         """Where it died: after a crash of native code the last that was printed is the fault handler's stack."""
         if why.traceback is not None:
-            return why.traceback
+            return self._redaction.text(why.traceback)
         if why.failure is FailureClass.INFRASTRUCTURE:
             return ""
-        return _tail(self._supplies.logs_folder(lease.fence) / f"{node}.log")
+        return self._redaction.text(_tail(self._supplies.logs_folder(lease.fence) / f"{node}.log"))
 
 
 def _append(path: Path, text: str) -> None:

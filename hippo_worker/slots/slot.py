@@ -24,8 +24,8 @@ from hippo_worker.lease import Ending, Lease
 from hippo_worker.logs import LogShipper
 from hippo_worker.runner import messages
 from hippo_worker.runner.settings import RunnerSettings
+from hippo_worker.secrets import Redaction
 from hippo_worker.slots.conversation import Conversation, NotBegun
-from hippo_worker.slots.variables import program_environment
 from hippo_worker.supplies import Supplies, location_of_start, path_order
 
 logger = logging.getLogger(__name__)
@@ -136,17 +136,18 @@ class Slot:
         for _ in range(RUNNERS_A_PATH):
             if lease.stop is not None or lease.dropped.is_set():
                 return _not_wanted(lease)
-            environment = program_environment(order.program.env, order.secrets, self._supplies.variables)
+            secrets = self._supplies.secrets.chosen(order.secrets)
+            environment, redaction = {**order.program.env, **secrets}, Redaction(secrets)
             code = await self._supplies.code(order.bundle)
             await self._let_go_unless(_key(order, environment))
             start = await self._start(lease, pinned)
             if self._runner is None:
-                self._runner = await self._new_runner(order.program, environment)
+                self._runner = await self._new_runner(order.program, environment, redaction)
                 self._key = _key(order, environment)
             if lease.stop is not None or lease.dropped.is_set():  # meanwhile
                 return _not_wanted(lease)
             self._supplies.states_folder(lease.fence).mkdir(parents=True, exist_ok=True)
-            self._logs.watch(lease.fence, self._supplies.logs_folder(lease.fence))
+            self._logs.watch(lease.fence, self._supplies.logs_folder(lease.fence), redaction)
             self._told = lease  # now it is the runner who answers; what comes before its order waits there
             path = path_order(lease, self._supplies, code=code, start=start)
             try:
@@ -192,7 +193,9 @@ class Slot:
         runner, self._runner = self._runner, None
         await runner.quit()
 
-    async def _new_runner(self, program: Program, environment: dict[str, str]) -> Conversation:
+    async def _new_runner(
+        self, program: Program, environment: dict[str, str], redaction: Redaction
+    ) -> Conversation:
         folder = self._supplies.spool / "runners" / f"{self.spec.index}-{next(self._numbers)}"
         folder.mkdir(parents=True)
         settings = RunnerSettings(
@@ -209,7 +212,7 @@ class Slot:
             own_interpreter=bool(program.env),
         )
         logger.info("runner started", extra={"slot": self.spec.index, "pid": process.pid})
-        return Conversation(process, folder, self._supplies)
+        return Conversation(process, folder, self._supplies, redaction=redaction)
 
 
 def _key(order: LeaseOrder, environment: dict[str, str]) -> RunnerKey:

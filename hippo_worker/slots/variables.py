@@ -1,15 +1,13 @@
 """Which environment variables the processes that run user code are born with: a list of what may pass.
 
 Not a list of what may not: a credential that nobody thought of stays with the daemon. What a study needs beside
-these it names in ``env`` (values of its own) or ``secrets`` (names of variables of the worker).
+these it names in ``env`` (values of its own) or ``secrets`` (names of the worker's secrets).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-
-from hippo_core.errors import InvalidStudy
 
 MARK = "HIPPO_WORKER_FOLDER"  #: names the data folder of the daemon that a process belongs to
 
@@ -63,27 +61,3 @@ def base_environment(worker: Mapping[str, str], folder: Path) -> dict[str, str]:
         if name in _PASSED or name.startswith(_PASSED_PREFIXES)
     }
     return {**passed, **_FIXED, MARK: str(folder)}
-
-
-def program_environment(
-    env: Mapping[str, str], secrets: Iterable[str], worker: Mapping[str, str]
-) -> dict[str, str]:
-    """What a study adds: its ``env``, and the worker's values of the variables that ``secrets`` names.
-
-    Raises:
-        InvalidStudy: A secret is a variable of Hippo's own, or the worker does not have it.
-    """
-    added = dict(env)
-    for name in secrets:
-        if name.startswith("HIPPO_"):
-            raise InvalidStudy(
-                "secrets", f"{name} is Hippo's own and is not handed to trainers.", "Take it out of the list."
-            )
-        if name not in worker:
-            raise InvalidStudy(
-                "secrets",
-                f"{name} is not set in the worker's environment.",
-                f"Start hippo-worker with {name} set, or take it out of the list.",
-            )
-        added[name] = worker[name]
-    return added

@@ -24,6 +24,7 @@ from hippo_core.values import Kind
 from hippo_storage.bundle import build
 from hippo_storage.storage import Storage
 from hippo_worker.folder import leftovers
+from hippo_worker.secrets import Secrets
 from tests.integration.worker.scripted_server import TOKEN, ScriptedServer, Told
 from tests.waiting import until_in_loop as until
 
@@ -33,8 +34,17 @@ CANARIES = {
     "AWS_SECRET_ACCESS_KEY": "canary-secret",
     "GOOGLE_APPLICATION_CREDENTIALS": "/canary/credentials.json",
     "HIPPO_DATABASE_URL": "postgresql://canary",
-    "MY_API_KEY": "canary-api",
 }
+SECRET = "canary-api"
+
+
+def write_secrets(folder: Path) -> Secrets:
+    """A worker's secrets."""
+    folder.mkdir(exist_ok=True)
+    file = folder / "secrets.env"
+    file.write_text(f"MY_API_KEY={SECRET}\n")
+    file.chmod(0o600)
+    return Secrets(file)
 
 
 class Worker:
@@ -42,6 +52,7 @@ class Worker:
 
     def __init__(self, folder: Path, arguments: list[str], variables: Mapping[str, str]) -> None:
         self.folder = folder
+        write_secrets(folder)
         self.log = folder.parent / f"{folder.name}.log"
         self._file = self.log.open("ab")
         self.process = subprocess.Popen(
@@ -180,7 +191,7 @@ class Bench:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def bench(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bench]:
-    """The shared worker; some secrets are in its environment. The module fails if the protocol was broken."""
+    """The shared worker; some credentials are in its environment. The module fails if the protocol was broken."""
     folder = tmp_path_factory.mktemp("bench")
     scripted = ScriptedServer(str(folder / "storage"))
     await scripted.start()

@@ -65,7 +65,11 @@ async def test_a_trainer_has_the_programs_threads_and_stands_beside_its_code(ben
 @on_the_bench
 @pytest.mark.parametrize(
     ("secret", "words"),
-    [("LACKING_KEY", "is not set in the worker's environment"), ("HIPPO_TOKEN", "is Hippo's own")],
+    [
+        ("LACKING_KEY", "is not among the worker's secrets"),
+        ("AWS_SECRET_ACCESS_KEY", "is not among the worker's secrets"),
+        ("HIPPO_TOKEN", "is Hippo's own"),
+    ],
 )
 async def test_a_secret_that_cannot_be_handed_out_fails_the_path_in_words(
     bench: Bench, secret: str, words: str

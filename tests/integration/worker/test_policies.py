@@ -26,7 +26,7 @@ from hippo_worker.policies import hosts as hosts_module
 from hippo_worker.policies.hosts import PolicyHosts
 from hippo_worker.slots.spawner import Spawner
 from hippo_worker.slots.variables import base_environment
-from tests.integration.worker.conftest import CANARIES
+from tests.integration.worker.conftest import SECRET, write_secrets
 from tests.waiting import until_in_loop as until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -43,7 +43,7 @@ class Desk:
         self.answers: dict[int, worker_pb2.PolicyAnswer] = {}
         self.code = folder / "code"
         supplies: Any = SimpleNamespace(
-            spawner=spawner, spool=folder / "spool", variables={**os.environ, **CANARIES}, code=self._code
+            spawner=spawner, spool=folder / "spool", secrets=write_secrets(folder), code=self._code
         )
         self.hosts = PolicyHosts(supplies, self._take)
         self.numbers = itertools.count(1)
@@ -230,7 +230,10 @@ async def test_what_belongs_to_another_connection_is_dropped(desk: Desk) -> None
 
 async def test_its_code_or_a_secret_that_is_lacking(desk: Desk) -> None:
     assert (await desk.ask("Good", BEGIN, bundle="other")).lost == "there is no such bundle"
-    assert "NOBODYS_SECRET is not set" in (await desk.ask("Good", BEGIN, secrets=("NOBODYS_SECRET",))).failed
+    assert (
+        "NOBODYS_SECRET is not among the worker's secrets"
+        in (await desk.ask("Good", BEGIN, secrets=("NOBODYS_SECRET",))).failed
+    )
 
 
 @pytest.mark.parametrize("env", [{}, {"OWN": "yes"}])
@@ -240,11 +243,11 @@ async def test_it_sees_no_gpu_and_of_the_workers_variables_what_its_study_names(
     (found,) = await desk.decided("Telling", BEGIN, env=env, secrets=("MY_API_KEY",))
     facts = json.loads(found[2])
     assert facts["environment"]["CUDA_VISIBLE_DEVICES"] == ""
-    assert facts["environment"]["MY_API_KEY"] == "canary-api"
+    assert facts["environment"]["MY_API_KEY"] == "*" * len(SECRET), "it had it, and cannot tell it"
     assert facts["environment"].get("OWN") == env.get("OWN")
     assert facts["folder"] == str(desk.code)
     assert facts["title"].startswith("hippo-runner policy of study 1")
-    for secret in ("canary-secret", "canary-key", "postgresql://canary"):
+    for secret in (SECRET, "canary-secret", "canary-key", "postgresql://canary"):
         assert secret not in found[2]
 
 

@@ -20,6 +20,7 @@ from hippo_worker.lease import Lease
 from hippo_worker.memory import OutOfMemoryKills
 from hippo_worker.publishing import Publisher
 from hippo_worker.runner import messages
+from hippo_worker.secrets import Secrets
 from hippo_worker.slots.conversation import Conversation
 from hippo_worker.slots.process import RunnerProcess
 from hippo_worker.slots.stalls import STALL_STEPS, StallWatch
@@ -45,7 +46,7 @@ class Runner:
             publisher=Publisher(checkpoints),
             spool=folder / "spool",
             data_folder=folder,
-            variables={},
+            secrets=Secrets(folder / "secrets.env"),
         )
         self.process = RunnerProcess(1, theirs, self.end)
         self.kills = folder / "memory.events"
