@@ -16,6 +16,7 @@ from hippo_worker.checkpoints import CheckpointCache
 from hippo_worker.daemon import Daemon
 from hippo_worker.environment import Offer
 from hippo_worker.publishing import Patience, Publisher
+from hippo_worker.secrets import Secrets
 from hippo_worker.settings import Endpoint, WorkerSettings
 from hippo_worker.supplies import Supplies
 from tests.simulation.training import Bundles, Runner, Spawner
@@ -96,7 +97,7 @@ class WorkerHost:
             ),
             spool=spool,
             data_folder=self.folder,
-            variables={},
+            secrets=Secrets(self.folder / "secrets.env"),
         )
         endpoint = Endpoint(server="127.0.0.1:7440", token="token")
         settings = WorkerSettings(
