@@ -3,11 +3,13 @@
 from hippo_core.errors import (
     Conflict,
     HippoError,
+    Incompatible,
     InvalidStudy,
     InvariantViolated,
     NotAllowed,
     NotFound,
     Stale,
+    Standby,
     TooManyCalls,
     Unavailable,
 )
@@ -15,11 +17,13 @@ from hippo_core.errors import (
 __all__ = [
     "Conflict",
     "HippoError",
+    "Incompatible",
     "InvalidStudy",
     "InvariantViolated",
     "NotAllowed",
     "NotFound",
     "Stale",
+    "Standby",
     "TooManyCalls",
     "Unavailable",
 ]

@@ -7,6 +7,7 @@
     ├── NotFound              what is named does not exist
     ├── Conflict              it exists with other content, or is in a state that forbids the call
     ├── NotAllowed            no token, a wrong one, or a role that does not suffice
+    ├── Incompatible          caller and server are of versions that do not work together: says which to install
     ├── Stale                 a fence or a term that no longer stands
     ├── Unavailable           the server or a part behind it cannot answer now; the only retryable one
     │   ├── TooManyCalls      the caller asks more than is allowed: says when to ask again
@@ -74,6 +75,12 @@ class NotAllowed(HippoError):
     """No token, a wrong one, or a role that does not suffice."""
 
     code = "NOT_ALLOWED"
+
+
+class Incompatible(HippoError):
+    """Caller and server are of versions that do not work together."""
+
+    code = "INCOMPATIBLE"
 
 
 class Stale(HippoError):

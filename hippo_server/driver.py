@@ -34,12 +34,13 @@ from hippo_server.policies.consulting import consult_policies
 from hippo_server.proposals.making import make_what_is_wanted
 from hippo_server.proposals.processes import Proposers
 from hippo_server.removal import remove_files
-from hippo_server.store import Store
+from hippo_server.store import StandbyServer, Store
 from hippo_server.sweeping import keep_swept
 from hippo_server.term import Term
 from hippo_server.times import Times, TimesBook
 from hippo_storage.storage import Storage
 from hippo_wire.channel import pauses
+from hippo_wire.versions import own_version
 
 log = logging.getLogger(__name__)
 
@@ -187,6 +188,9 @@ class Driver:
             await term.end()
             with contextlib.suppress(HippoError):  # the lead lapses by itself
                 await asyncio.to_thread(self.store.resign, term.number)
+        elif self.standby is not None:
+            with contextlib.suppress(HippoError):
+                await asyncio.to_thread(self.store.stand_by_no_more, self._holder)
         await self.proposers.stop()
         if self._store is not None:
             await asyncio.to_thread(self._store.close)
@@ -240,7 +244,9 @@ class Driver:
         began = time.monotonic()
         store = self.store
         number = await asyncio.to_thread(store.lead, self._holder, self._lease_seconds, self._address)
-        self.standby = None
+        if self.standby is not None:
+            await asyncio.to_thread(store.stand_by_no_more, self._holder)
+            self.standby = None
         self.not_ready = "the server is reading its state"
 
         def restore() -> tuple[Engine, Answers, TokenBook]:
@@ -308,6 +314,9 @@ class Driver:
         for changes in (self.changes, self.orders, self.readiness):
             changes.notify()
 
+    def _as_standby(self) -> StandbyServer:
+        return StandbyServer(holder=self._holder, address=self._address, version=own_version())
+
     def _stand_by(self, error: Standby) -> None:
         """Another server leads; this one is to go on as soon as that one has gone."""
         self._lost.set()
@@ -354,6 +363,7 @@ class Driver:
             if term is None:
                 if self.standby is not None:
                     with contextlib.suppress(HippoError):
+                        await asyncio.to_thread(self.store.stand_by, self._as_standby())
                         self.tokens = TokenBook(await asyncio.to_thread(self.store.find_tokens))
                 continue
             asked = time.monotonic()

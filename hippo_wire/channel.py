@@ -1,9 +1,9 @@
 """Channels to a server: the token, deadlines, retries and errors, so that no caller need think of them.
 
-Every call carries the bearer token. A unary call gets a deadline, ``CONTROL_SECONDS`` unless its caller
-gives another, and is tried again within it: while the answer is UNAVAILABLE, after a random pause from zero to a bound
-that doubles (full jitter); where it is that the caller asks too often, after the time that the server names. That is
-safe for every method: reads change nothing, mutations carry a request id, log pieces an offset. An upload gets
+Every call carries the bearer token and the caller's version. A unary call gets a deadline, ``CONTROL_SECONDS`` unless
+its caller gives another, and is tried again within it: while the answer is UNAVAILABLE, after a random pause from zero
+to a bound that doubles (full jitter); where it is that the caller asks too often, after the time that the server names.
+That is safe for every method: reads change nothing, mutations carry a request id, log pieces an offset. An upload gets
 ``UPLOAD_SECONDS``; streams that the server sends have no deadline. Errors arrive as those of ``hippo_core.errors``.
 
 Several servers may be named, of which one leads (``route.py``). An attempt may then take half of the time that is left,
@@ -30,6 +30,7 @@ from hippo_wire.v1.admin_pb2_grpc import AdminServiceStub
 from hippo_wire.v1.checkpoint_pb2_grpc import CheckpointServiceStub
 from hippo_wire.v1.study_pb2_grpc import StudyServiceStub
 from hippo_wire.v1.worker_pb2_grpc import WorkerServiceStub
+from hippo_wire.versions import HEADER, own_version
 
 CONTROL_SECONDS = 5.0
 UPLOAD_SECONDS = 60.0
@@ -175,7 +176,7 @@ class _Calls(
 ):
     def __init__(self, route: Route[grpc.Channel], token: str, trust: Trust | None) -> None:
         self._route = route
-        self._metadata = token_metadata(token)
+        self._metadata = (*token_metadata(token), (HEADER, own_version()))
         self._trust = trust
 
     def intercept_unary_unary(
@@ -250,7 +251,7 @@ class AsyncConnection:
                 return grpc.aio.insecure_channel(address, options=channel_options())
             return grpc.aio.secure_channel(address, trust.credentials(), options=channel_options())
 
-        self.metadata = token_metadata(token)
+        self.metadata = (*token_metadata(token), (HEADER, own_version()))
         self._trust = trust
         self._route = Route(servers, trust is not None, open_channel)
         routed: Any = _RoutedAsync(self._route)

@@ -16,6 +16,7 @@ from google.rpc import error_details_pb2, status_pb2
 from hippo_core.errors import (
     Conflict,
     HippoError,
+    Incompatible,
     InvalidStudy,
     InvariantViolated,
     NotAllowed,
@@ -41,6 +42,7 @@ _STATUS: Mapping[str, grpc.StatusCode] = {
     NotFound.code: grpc.StatusCode.NOT_FOUND,
     Conflict.code: grpc.StatusCode.ALREADY_EXISTS,
     NotAllowed.code: grpc.StatusCode.PERMISSION_DENIED,
+    Incompatible.code: grpc.StatusCode.FAILED_PRECONDITION,
     Stale.code: grpc.StatusCode.ABORTED,
     Unavailable.code: grpc.StatusCode.UNAVAILABLE,
     TooManyCalls.code: grpc.StatusCode.RESOURCE_EXHAUSTED,
@@ -118,6 +120,8 @@ def from_rpc_error(error: grpc.RpcError, address: str = "") -> HippoError:
             return Conflict(message, hint)
         case NotAllowed.code:
             return NotAllowed(message, hint)
+        case Incompatible.code:
+            return Incompatible(message, hint)
         case Stale.code:
             return Stale(message, hint)
         case TooManyCalls.code:

@@ -16,7 +16,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Protocol
 
 from hippo_core.engine.commands import RegisterWorker, Report
-from hippo_core.errors import HippoError, InvalidStudy, NotAllowed, Stale, Unavailable
+from hippo_core.errors import HippoError, Incompatible, InvalidStudy, NotAllowed, Stale, Unavailable
 from hippo_wire import convert
 from hippo_wire.channel import AsyncConnection, pauses
 from hippo_wire.v1 import worker_pb2
@@ -107,6 +107,7 @@ class ServerConnection:
         Raises:
             NotAllowed: The token is not taken.
             InvalidStudy: The server does not take the worker as it is.
+            Incompatible: The server is of a version that the worker does not work with.
             Stale: Another daemon has taken the worker's name over.
         """
         waits = pauses()
@@ -128,7 +129,7 @@ class ServerConnection:
                         "another daemon registers under this worker's name.",
                         "Give each its own with --name, and its own --data-dir.",
                     ) from error
-            except (NotAllowed, InvalidStudy):
+            except (NotAllowed, InvalidStudy, Incompatible):
                 raise
             except HippoError as error:
                 # The server's, or the storage's: no reason to end the paths that train here.

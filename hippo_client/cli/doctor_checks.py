@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC
 from pathlib import Path
 
 from hippo_client.local.home import Home
@@ -246,8 +247,13 @@ def server_reachable(home: Home) -> Finding:
             else "`hippo down`, then try again."
         )
         return Finding(check="server", ok=False, found=error.message, fix=fix)
+    since = about.lead_time.ToDatetime(UTC).astimezone().strftime("%Y-%m-%d %H:%M")
+    others = ", ".join(f"{each.holder} at {each.address}" for each in about.standbys)
     return Finding(
-        check="server", ok=True, found=f"{named or 'local'}: version {about.version}, role {about.role}"
+        check="server",
+        ok=True,
+        found=f"{named or 'local'}: version {about.version}, role {about.role}; {about.holder} leads since {since}, "
+        + (f"and there stand by: {others}" if others else "and no server stands by"),
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from importlib.metadata import version
 
 from hippo_core.engine import views
 from hippo_core.engine.commands import DrainWorker
@@ -17,6 +16,7 @@ from hippo_server.settings import PROJECT
 from hippo_server.store.audit import Audited
 from hippo_wire import render
 from hippo_wire.v1 import admin_pb2, admin_pb2_grpc
+from hippo_wire.versions import own_version
 
 
 class AdminService(admin_pb2_grpc.AdminServiceServicer):
@@ -37,14 +37,22 @@ class AdminService(admin_pb2_grpc.AdminServiceServicer):
         self, request: admin_pb2.GetServerRequest, context: Context
     ) -> admin_pb2.GetServerResponse:
         """Says who asks, and which server answers."""
-        who = caller()
+        who, store = caller(), self._driver.store
+        term = self._driver.current().number
+        leader, standbys = await asyncio.to_thread(lambda: (store.leader(), store.standbys()))
         return admin_pb2.GetServerResponse(
-            version=version("hippo-hpo"),
-            term=self._driver.current().number,
+            version=own_version(),
+            term=term,
             user=who.user,
             role=who.role.value,
             project=who.project,
             database_version=self._database_version,
+            holder="" if leader is None else leader.holder,
+            lead_time=None if leader is None else render.timestamp(leader.since),
+            standbys=[
+                admin_pb2.StandbyServer(holder=each.holder, address=each.address, version=each.version)
+                for each in standbys
+            ],
         )
 
     async def ListWorkers(  # noqa: N802

@@ -26,6 +26,7 @@ from hippo_server.driver import Driver
 from hippo_server.rpc.auditing import audited
 from hippo_server.store.audit import UNAUTHENTICATED
 from hippo_wire.errors import to_wire
+from hippo_wire.versions import HEADER, check_caller, own_version
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +62,7 @@ class Gate(grpc.aio.ServerInterceptor):
 
     def __init__(self, driver: Driver, audit: Audit, door: Door) -> None:
         self._driver = driver
+        self._version = own_version()
         self._metrics = driver.metrics
         self._audit = audit
         self._door = door
@@ -118,7 +120,7 @@ class Gate(grpc.aio.ServerInterceptor):
             try:
                 with self._admitted(who, context, streams=not isinstance(raw, bytes)):
                     request = _parsed(parse, raw)
-                    self._require_role(method, who)
+                    self._require_role(method, who, context)
                     if who is not None and context.time_remaining() is None:
                         raise InvalidStudy("deadline", "the call has none", "Give each call a timeout.")
                     response = await behaviour(_required(request), context)
@@ -136,7 +138,7 @@ class Gate(grpc.aio.ServerInterceptor):
             try:
                 with self._admitted(who, context, streams=True):
                     request = _parsed(parse, raw)
-                    self._require_role(method, who)
+                    self._require_role(method, who, context)
                     async with self._while_known(who, context):
                         responses = behaviour(_required(request), context)
                         if inspect.iscoroutine(responses):
@@ -202,15 +204,22 @@ class Gate(grpc.aio.ServerInterceptor):
             raise Unauthenticated
         return self._driver.tokens.identify(values[0])
 
-    def _require_role(self, method: str, who: Identity | None) -> None:
+    def _require_role(self, method: str, who: Identity | None, context: Context) -> None:
+        """Lets in who may call a method, with a version that fits, while no other server leads."""
+        if who is None:  # what shows no data is open to all, and to those who look whether this server leads
+            return
         allowed = METHOD_ROLES.get(method, frozenset())
-        if who is not None and who.role not in allowed:
+        if who.role not in allowed:
             raise NotAllowed(
                 f"{method.rpartition('/')[2]} needs the role {least_words(allowed)};"
                 f" '{who.user}' is {who.role.value}.",
                 "Use another token.",
             )
         self._driver.require_no_standby()
+        part = "worker" if who.role in (Role.WORKER, Role.JOIN) else "client"
+        for key, value in context.invocation_metadata() or ():
+            if key == HEADER:
+                check_caller(part, str(value), self._version)
 
     def _write_down(
         self, method: str, who: Identity | None, context: Context, request: object, result: str

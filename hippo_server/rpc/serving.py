@@ -127,9 +127,9 @@ class GrpcServer:
         """Keeps health up to date, until cancelled."""
         with self._driver.readiness.listen() as changed:
             while True:
-                await changed.wait()
                 changed.clear()
                 await self.show_health()
+                await changed.wait()
 
     async def leave(self) -> None:
         """Tells health checks that the server goes."""

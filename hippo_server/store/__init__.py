@@ -1,6 +1,16 @@
 """The durable state: tables in PostgreSQL, written by one leader and read back as events."""
 
+from hippo_server.store.standbys import StandbyServer
 from hippo_server.store.store import JournalEntry, Record, RequestAnswer, Store, StudyChange, StudyTimes
 from hippo_server.store.tokens import Token
 
-__all__ = ["JournalEntry", "Record", "RequestAnswer", "Store", "StudyChange", "StudyTimes", "Token"]
+__all__ = [
+    "JournalEntry",
+    "Record",
+    "RequestAnswer",
+    "StandbyServer",
+    "Store",
+    "StudyChange",
+    "StudyTimes",
+    "Token",
+]

@@ -16,7 +16,7 @@ from psycopg2.extensions import ISOLATION_LEVEL_READ_COMMITTED, ISOLATION_LEVEL_
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 
-from hippo_core.errors import HippoError, InvalidStudy, InvariantViolated, Unavailable
+from hippo_core.errors import HippoError, InvalidStudy, InvariantViolated, TooManyCalls, Unavailable
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection, cursor
@@ -219,7 +219,7 @@ class Database:
                 raise self._unavailable(error.orig) from error
             raise InvariantViolated(f"the database refused a statement: {_first_line(error.orig)}") from error
         except sqlalchemy.exc.TimeoutError as error:
-            raise Unavailable("all connections to the database are busy.", "Try again.") from error
+            raise TooManyCalls("all connections to the database are busy.", 1.0, "Try again.") from error
         except psycopg2.Error as error:
             if _passes(error):
                 raise self._unavailable(error) from error

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from hippo_core.engine import journal
 from hippo_core.engine.events import Event, StudyDeleted
 from hippo_core.engine.explanation import Told, Training
-from hippo_server.store import audit, tokens
+from hippo_server.store import audit, standbys, tokens
 from hippo_server.store.audit import Audited, Call
 from hippo_server.store.batch import Batch, Open, OpenRequest
 from hippo_server.store.database import Database
@@ -26,6 +26,7 @@ from hippo_server.store.migrate import migrate
 from hippo_server.store.needed import NeededCheckpoints, needed_checkpoints
 from hippo_server.store.recording import stretches, study_arrivals
 from hippo_server.store.rows import add_event
+from hippo_server.store.standbys import StandbyServer
 from hippo_server.store.tokens import Token
 from hippo_server.store.trial_story import probe_events, trained_in, trial_events
 
@@ -173,6 +174,19 @@ class Store:
     def leader(self) -> Leader | None:
         """Who leads, or led last; None: nobody has yet."""
         return self._leadership.look()
+
+    def standbys(self) -> list[StandbyServer]:
+        """The servers that have stood by within the last minute."""
+        with self._database.transaction() as cursor:
+            return standbys.find_standbys(cursor)
+
+    def stand_by(self, server: StandbyServer) -> None:
+        """Says that a server stands by, for people."""
+        self._database.change(lambda cursor: standbys.stand_by(cursor, server))
+
+    def stand_by_no_more(self, holder: str) -> None:
+        """Says that a server does not stand by: it leads, or has ended."""
+        self._database.change(lambda cursor: standbys.stand_by_no_more(cursor, holder))
 
     def renew(self, term: int) -> None:
         """Keeps the lead for another lease, and forgets answers older than a day.

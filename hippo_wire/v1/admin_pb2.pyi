@@ -81,6 +81,9 @@ class GetServerResponse(_message.Message):
     ROLE_FIELD_NUMBER: _builtins.int
     PROJECT_FIELD_NUMBER: _builtins.int
     DATABASE_VERSION_FIELD_NUMBER: _builtins.int
+    HOLDER_FIELD_NUMBER: _builtins.int
+    LEAD_TIME_FIELD_NUMBER: _builtins.int
+    STANDBYS_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     """The server's version."""
     term: _builtins.int
@@ -93,6 +96,16 @@ class GetServerResponse(_message.Message):
     """The asker's project."""
     database_version: _builtins.str
     """PostgreSQL's version."""
+    holder: _builtins.str
+    """The server that answers, which leads."""
+    @_builtins.property
+    def lead_time(self) -> _timestamp_pb2.Timestamp:
+        """When it took the lead."""
+
+    @_builtins.property
+    def standbys(self) -> _containers.RepeatedCompositeFieldContainer[Global___StandbyServer]:
+        """The servers that stood by within the last minute."""
+
     def __init__(
         self,
         *,
@@ -102,14 +115,47 @@ class GetServerResponse(_message.Message):
         role: _builtins.str = ...,
         project: _builtins.str = ...,
         database_version: _builtins.str = ...,
+        holder: _builtins.str = ...,
+        lead_time: _timestamp_pb2.Timestamp | None = ...,
+        standbys: _abc.Iterable[Global___StandbyServer] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["lead_time", b"lead_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["database_version", b"database_version", "project", b"project", "role", b"role", "term", b"term", "user", b"user", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["database_version", b"database_version", "holder", b"holder", "lead_time", b"lead_time", "project", b"project", "role", b"role", "standbys", b"standbys", "term", b"term", "user", b"user", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetServerResponse: _TypeAlias = GetServerResponse  # noqa: Y015
+
+@_typing.final
+class StandbyServer(_message.Message):
+    """A server that stands by."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HOLDER_FIELD_NUMBER: _builtins.int
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    holder: _builtins.str
+    """Which one."""
+    address: _builtins.str
+    """Where callers find it, host:port."""
+    version: _builtins.str
+    """Its version."""
+    def __init__(
+        self,
+        *,
+        holder: _builtins.str = ...,
+        address: _builtins.str = ...,
+        version: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "holder", b"holder", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StandbyServer: _TypeAlias = StandbyServer  # noqa: Y015
 
 @_typing.final
 class SlotStatus(_message.Message):

@@ -51,6 +51,18 @@ COMMENT ON COLUMN leader.lease_seconds IS 'how long others wait for its next bea
 COMMENT ON COLUMN leader.session IS 'process id of its session in PostgreSQL; none: a pooler stands between';
 COMMENT ON COLUMN leader.session_began_at IS 'when that session began';
 
+CREATE TABLE standbys (
+    holder text CONSTRAINT pk_standbys PRIMARY KEY,
+    address text NOT NULL,
+    version text NOT NULL,
+    seen_at timestamptz DEFAULT now() NOT NULL
+);
+COMMENT ON TABLE standbys IS 'Servers that stand by, or did. For people: no decision looks at it.';
+COMMENT ON COLUMN standbys.holder IS 'the server';
+COMMENT ON COLUMN standbys.address IS 'where callers find it';
+COMMENT ON COLUMN standbys.version IS 'its version';
+COMMENT ON COLUMN standbys.seen_at IS 'when it last said so';
+
 CREATE TABLE identity (
     id smallint CONSTRAINT pk_identity PRIMARY KEY,
     value uuid DEFAULT gen_random_uuid() NOT NULL,

@@ -80,6 +80,16 @@ leader = Table(
     comment="Which server leads. Every transaction checks the term last.",
 )
 
+standbys = Table(
+    "standbys",
+    metadata,
+    Column("holder", Text, primary_key=True, comment="the server"),
+    Column("address", Text, nullable=False, comment="where callers find it"),
+    Column("version", Text, nullable=False, comment="its version"),
+    moment("seen_at", "when it last said so", now=True),
+    comment="Servers that stand by, or did. For people: no decision looks at it.",
+)
+
 identity = Table(
     "identity",
     metadata,

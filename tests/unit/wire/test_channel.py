@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -10,10 +11,11 @@ from itertools import islice
 import grpc
 import pytest
 
-from hippo_core.errors import Conflict, InvalidStudy, NotAllowed, NotFound, TooManyCalls, Unavailable
+from hippo_core.errors import Conflict, InvalidStudy, NotAllowed, NotFound, Standby, TooManyCalls, Unavailable
 from hippo_wire.channel import AsyncConnection, Connection, check_address, pauses, pieces
 from hippo_wire.errors import to_wire
 from hippo_wire.v1 import admin_pb2, study_pb2, worker_pb2
+from hippo_wire.versions import own_version
 
 
 class Script(grpc.GenericRpcHandler):
@@ -64,6 +66,13 @@ def address(script):
 
 
 @pytest.fixture
+def silent():
+    """An address that takes connections and never answers, as a stopped process does."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.fixture
 def connection(address):
     with Connection(address, "secret") as connection:
         yield connection
@@ -83,6 +92,7 @@ def test_every_kind_of_call_carries_the_token_and_a_deadline_where_it_ends(scrip
         "Work",
     ]
     assert {metadata["authorization"] for _, metadata, _ in script.calls} == {"Bearer secret"}
+    assert {metadata["hippo-version"] for _, metadata, _ in script.calls} == {own_version()}
     limits = [seconds for _, _, seconds in script.calls]
     for found, expected in zip(limits[:3], (5.0, 1.0, 60.0), strict=True):
         assert expected - 1.0 < found <= expected + 0.1  # gRPC rounds up
@@ -165,6 +175,38 @@ def test_the_same_for_asyncio(script, address):
     assert asyncio.run(talk()) == worker_pb2.WorkResponse()
     assert [name for name, _, _ in script.calls] == ["GetServer"] * 4 + ["Work"]
     assert {metadata["authorization"] for _, metadata, _ in script.calls} == {"Bearer secret"}
+
+
+def test_of_several_servers_the_one_that_answers_is_found(script, address, silent):
+    """One is not there, one has fallen silent; each costs a part of the deadline, and not all of it."""
+    for servers in (f"127.0.0.1:1,{address}", f"{silent},{address}"):
+        with Connection(servers, "secret") as connection:
+            connection.admin.GetServer(admin_pb2.GetServerRequest())
+            assert connection.address == address
+    assert len(script.calls) == 2
+
+
+def test_a_standbys_word_is_followed_by_calls_and_streams(script, address):
+    script.refusals = [Standby("other", "127.0.0.1:1")]
+    with Connection(f"127.0.0.1:1,{address}", "secret") as connection:
+        connection.admin.GetServer(admin_pb2.GetServerRequest())  # to the one away, and back, and so on
+        assert connection.address == address
+        script.refusals = [Standby("other", "127.0.0.1:1")]
+        with pytest.raises(Standby):
+            list(connection.studies.WatchStudy(study_pb2.WatchStudyRequest()))
+        assert connection.address == "127.0.0.1:1"
+
+
+def test_of_several_servers_for_asyncio(script, address, silent):
+    async def talk() -> str:
+        connection = AsyncConnection(f"127.0.0.1:1,{silent},{address}", "secret")
+        try:
+            await connection.call(connection.admin.GetServer, admin_pb2.GetServerRequest())
+            return connection.address
+        finally:
+            await connection.close()
+
+    assert asyncio.run(talk()) == address
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:7440", "localhost:1", "[::1]:65535", "127.9.9.9:80"])
