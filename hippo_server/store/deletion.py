@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from psycopg2.extras import execute_values
 
+from hippo_server.store.load_leases import LIVE
+
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
@@ -43,12 +45,16 @@ def delete_study(cursor: Cursor, study: int, now: datetime) -> None:
 
 
 def forget_checkpoints(cursor: Cursor, removed: Iterable[tuple[int, int, int]]) -> None:
-    """Deletes the rows of dropped and lost checkpoints, each (node, step, fence), whose files are gone."""
+    """Deletes the rows of dropped and lost checkpoints, each (node, step, fence), whose files are gone.
+
+    Those of a lease that stands stay: they say which of its promises it has kept. The next leader asks again.
+    """
     execute_values(
         cursor,
-        """
+        f"""
         DELETE FROM checkpoints c USING (VALUES %s) AS v (node, step, fence)
         WHERE c.node = v.node AND c.step = v.step AND c.fence = v.fence AND c.state <> 'kept'
+          AND NOT EXISTS (SELECT FROM leases l WHERE l.fence = c.fence AND l.state IN {LIVE})
         """,
         list(removed),
     )

@@ -46,6 +46,7 @@ class Leader:
     holder: str
     expires_at: float
     session: Session
+    took_at: float
 
 
 @dataclass(slots=True)
@@ -147,14 +148,14 @@ class MemoryStore:
         database, deadline = self._database, self._database.now() + lease_seconds
         while True:
             self._reach("lead")
-            leader, session = database.leader, self._own_session()
+            leader, session, now = database.leader, self._own_session(), database.now()
             gone = leader is None or not leader.session.alive or leader.session is session
-            if leader is None or gone or leader.expires_at <= database.now():
+            if leader is None or gone or leader.expires_at <= now:
                 term = 1 if leader is None else leader.term + 1
-                database.leader = Leader(term, holder, database.now() + lease_seconds, session)
+                database.leader = Leader(term, holder, now + lease_seconds, session, now)
                 self._after("lead")
                 return term
-            if database.now() > deadline:
+            if now > deadline:
                 raise Conflict(f"another server leads on this database: {leader.holder}.")
             self._sleep(POLL_SECONDS)
 

@@ -111,6 +111,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, help="run as many as come to an end in so many seconds")
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--random", action="store_true", help="begin at a seed that nobody has seen")
+    parser.add_argument("--stop", action="store_true", help="stop at the first that fails")
     given = parser.parse_args()
     if given.random:
         given.first = random.SystemRandom().randrange(10_000, 2**40)
@@ -129,6 +130,8 @@ def main() -> None:
         if verdict.violations:
             bad += 1
             print(verdict, flush=True)  # noqa: T201
+            if given.stop:
+                break
         seed += 1
         if seed % 50 == 0:
             gc.collect()

@@ -12,11 +12,13 @@ from hippo_core.engine import events as ev
 from hippo_core.engine.commands import Command
 from hippo_core.engine.engine import Engine
 from hippo_core.engine.events import Event
+from hippo_core.engine.states import LeaseState
 from hippo_core.errors import HippoError
 from hippo_core.plan import Node
 from hippo_storage.manifest import MANIFEST, CheckpointLocation
 from hippo_wire.v1 import worker_pb2
 from tests.simulation.database import Entry, MemoryDatabase
+from tests.simulation.servers import SETTINGS
 from tests.simulation.training import STATE_FILE, read_state
 from tests.simulation.virtual_time import VirtualLoop
 from tests.unit.engine.cluster import initial, metric, next_state
@@ -104,6 +106,10 @@ class Witness:
                 for lease in state.leases.values():
                     if lease.training and lease.start == (node, step, fence) and lease.step == step:
                         self.report(f"I8: lease {lease.fence} is to load {lease.start}, which is dropped")
+            case ev.LeaseStateChanged(fence=fence, state=LeaseState.EXPIRED):
+                leader = self.database.leader
+                if leader is not None and self.loop.now < leader.took_at + SETTINGS.lease_seconds:
+                    self.report(f"I5: lease {fence} expired, and its leader has led for less than a lease")
             case ev.NodeNotReproducible():
                 self.report(f"I9: {event}")
             case _:
