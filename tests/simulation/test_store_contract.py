@@ -189,8 +189,8 @@ def drop(cluster: WrittenCluster, place: tuple[int, int, int]) -> None:
 
 
 def test_checkpoints_that_are_gone_are_forgotten_and_others_are_needed(place: Place) -> None:
-    """1. A study ends. 2. One of its states is dropped: its files are needed still, to be removed. 3. They are gone, and
-    forgotten: nobody needs them. 4. To forget what is kept does nothing."""
+    """1. A study ends. 2. One of its states is dropped: its files are needed still, to be removed. 3. They are gone,
+    and forgotten: nobody needs them. 4. To forget what is kept does nothing."""
     cluster = WrittenCluster(place.store())
     submit(cluster, spec(rates=PIECES[:2]))
     cluster.run()
