@@ -14,11 +14,10 @@ from hippo_core.engine import fold
 from hippo_core.engine.events import Event
 from hippo_core.engine.fold_training import CheckpointEvent
 from hippo_core.engine.state import EngineState
-from hippo_core.errors import Conflict, Stale, Unavailable
+from hippo_core.errors import Stale, Standby, Unavailable
 from hippo_server.store import Record, RequestAnswer, StudyTimes, Token
 from hippo_server.store.needed import NeededCheckpoints
 
-POLL_SECONDS = 0.1
 EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
 
 
@@ -40,11 +39,13 @@ class Session:
 
 @dataclass(slots=True)
 class Leader:
-    """The leader's row."""
+    """The leader's row; see ``hippo_server.store.leader``."""
 
     term: int
+    beat: int
     holder: str
-    expires_at: float
+    address: str
+    lease_seconds: float
     session: Session
     took_at: float
 
@@ -71,16 +72,24 @@ class MemoryDatabase:
     checks_term: bool = True
     watchers: list[Callable[[Entry], None]] = field(default_factory=list)
 
-    def commit(self, records: Sequence[Record], term: int, lease_seconds: float) -> None:
+    def beat(self, term: int, session: Session) -> None:
+        """The leader is heard of.
+
+        Raises:
+            Stale: Another server leads.
+        """
+        if self.leader is None or (self.checks_term and self.leader.term != term):
+            raise Stale(f"this server's term {term} is over: another server leads.")
+        self.leader.beat += 1
+        self.leader.session = session
+
+    def commit(self, records: Sequence[Record], term: int, session: Session) -> None:
         """One transaction.
 
         Raises:
             Stale: Another server leads; nothing was written.
         """
-        if self.checks_term and (self.leader is None or self.leader.term != term):
-            raise Stale(f"this server's term {term} is over: another server leads.")
-        if self.leader is not None:
-            self.leader.expires_at = self.now() + lease_seconds
+        self.beat(term, session)
         for record in records:
             for event in record.events:
                 entry = Entry(term=term, cause=record.cause, event=event)
@@ -97,7 +106,6 @@ class MemoryStore:
 
     Args:
         database: The database.
-        sleep: Waits, seconds.
         before: Called before whatever is asked is done; may wait, or raise what a broken connection does.
         after: Called with the name of what was done, before its result is told; likewise.
     """
@@ -105,16 +113,16 @@ class MemoryStore:
     def __init__(
         self,
         database: MemoryDatabase,
-        sleep: Callable[[float], None],
         before: Callable[[str], None] = lambda _: None,
         after: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._database = database
-        self._sleep = sleep
         self._before = before
         self._after = after
         self._session: Session | None = None
-        self._lease_seconds = 0.0
+        self._term = 0
+        self._seen = (0, 0)
+        self._seen_at = 0.0
 
     def lose_connection(self) -> None:
         """The connection breaks, or the process ends."""
@@ -142,42 +150,41 @@ class MemoryStore:
         self._reach("identity")
         return "database"
 
-    def lead(self, holder: str, lease_seconds: float) -> int:
+    def on_undone(self, tell: Callable[[], None]) -> None:
+        pass
+
+    def lead(self, holder: str, lease_seconds: float, address: str = "") -> int:
         """As ``Leadership.take``."""
-        self._lease_seconds = lease_seconds
-        database, deadline = self._database, self._database.now() + lease_seconds
-        while True:
-            self._reach("lead")
-            leader, session, now = database.leader, self._own_session(), database.now()
-            gone = leader is None or not leader.session.alive or leader.session is session
-            if leader is None or gone or leader.expires_at <= now:
-                term = 1 if leader is None else leader.term + 1
-                database.leader = Leader(term, holder, now + lease_seconds, session, now)
-                self._after("lead")
-                return term
-            if now > deadline:
-                raise Conflict(f"another server leads on this database: {leader.holder}.")
-            self._sleep(POLL_SECONDS)
+        self._reach("lead")
+        leader, now = self._database.leader, self._database.now()
+        if leader is not None:
+            if (leader.term, leader.beat) != self._seen:
+                self._seen, self._seen_at = (leader.term, leader.beat), now
+            lapsed = now - self._seen_at >= leader.lease_seconds
+            if not (lapsed or not leader.session.alive or leader.term == self._term):
+                raise Standby(leader.holder, leader.address)
+        self._term, beat = (1, 0) if leader is None else (leader.term + 1, leader.beat + 1)
+        session = self._own_session()
+        self._database.leader = Leader(self._term, beat, holder, address, lease_seconds, session, now)
+        self._after("lead")
+        return self._term
 
     def renew(self, term: int) -> None:
         self._reach("renew")
-        leader = self._database.leader
-        if leader is None or leader.term != term:
-            raise Stale(f"this server's term {term} is over: another server leads.")
-        leader.expires_at = self._database.now() + self._lease_seconds
-        leader.session = self._own_session()
+        self._database.beat(term, self._own_session())
         self._after("renew")
 
     def resign(self, term: int) -> None:
         self._reach("resign")
         leader = self._database.leader
         if leader is not None and leader.term == term:
-            leader.expires_at = self._database.now()
+            leader.lease_seconds = 0.0
+        self._term = 0
         self.lose_connection()
 
     def write(self, records: Sequence[Record], term: int, batch: int) -> None:
         self._reach("write")
-        self._database.commit(records, term, self._lease_seconds)
+        self._database.commit(records, term, self._own_session())
         self._after("write")
 
     def load(self) -> Iterator[Event]:
@@ -216,7 +223,9 @@ class MemoryStore:
 
     def forget_checkpoints(self, removed: Iterable[tuple[int, int, int]]) -> None:
         self._reach("forget")
-        state = self._database.state
+        state, leader = self._database.state, self._database.leader
+        if self._term and (leader is None or leader.term != self._term):
+            raise Stale(f"this server's term {self._term} is over: another server leads.")
         for place in removed:
             # What a lease that stands has published is part of how it stands.
             if place in state.dropped and place[2] not in state.leases:

@@ -1,6 +1,6 @@
 """gRPC between simulated processes: calls and streams that are late, lost, done twice or cut, in virtual time.
 
-The client's side is ``AsyncConnection`` itself, with its deadlines and retries; only the stubs below it are replaced.
+The client's side is ``AsyncConnection`` itself, with its deadlines, retries and routes; only channels are replaced.
 Messages are serialised on their way. The server's side calls the servicers as the gate does.
 """
 
@@ -21,8 +21,11 @@ from hippo_core.errors import HippoError
 from hippo_server.auth.roles import Role
 from hippo_server.auth.tokens import Identity
 from hippo_server.rpc import gate
-from hippo_wire.channel import AsyncConnection
+from hippo_wire.channel import AsyncConnection, _leave, _RoutedAsync
 from hippo_wire.errors import from_rpc_error, to_wire
+from hippo_wire.route import Route
+from hippo_wire.v1.study_pb2_grpc import StudyServiceStub
+from hippo_wire.v1.worker_pb2_grpc import WorkerServiceStub
 from tests.simulation.virtual_time import CURRENT, Process, VirtualLoop
 
 KEEPALIVE_SECONDS = 20.0
@@ -50,11 +53,15 @@ class Listener:
 
     Attributes:
         process: Whose.
+        address: Where it listens.
+        admit: Raises where no call is taken.
         handlers: By method.
-        calls: Those that are being answered on streams.
+        streams: Those that are open.
     """
 
     process: Process
+    address: str
+    admit: Callable[[], None]
     handlers: dict[str, Callable[..., Any]]
     streams: list[Stream] = field(default_factory=list)
 
@@ -85,9 +92,9 @@ class Network:
         """Something happens in the network, whatever becomes of the processes."""
         self.loop.call_later(delay, callback, *args, context=self._nowhere)
 
-    def route(self) -> Listener | None:
-        """Some server that takes calls."""
-        return self.chance.choice(self.listeners) if self.listeners else None
+    def listener(self, address: str) -> Listener | None:
+        """The server that takes calls at an address."""
+        return next((each for each in self.listeners if each.address == address), None)
 
     def latency(self, peer: str) -> float:
         """How long a message takes; one to or from a peer that is cut off waits until it is not."""
@@ -109,12 +116,20 @@ class Network:
         for stream in list(listener.streams):
             stream.break_off()
 
-    async def call(self, peer: str, identity: Identity, method: str, request: Any, timeout: float) -> Any:  # noqa: ASYNC109
+    async def call(
+        self,
+        address: str,
+        peer: str,
+        identity: Identity,
+        method: str,
+        request: Any,
+        timeout: float,  # noqa: ASYNC109
+    ) -> Any:
         """One call, as a stub makes it."""
         loop = self.loop
         reply: asyncio.Future[Any] = loop.create_future()
         tasks: list[asyncio.Task[None]] = []
-        listener = self.route()
+        listener = self.listener(address)
 
         def resolve(value: Any, error: Exception | None) -> None:
             if not reply.done():
@@ -168,6 +183,7 @@ class Network:
     ) -> None:
         gate._caller.set(identity)
         try:
+            listener.admit()
             response = await listener.handlers[method](request, None)
         except asyncio.CancelledError:
             return
@@ -241,6 +257,7 @@ class Stream:
 
     Args:
         network: Carries it.
+        address: Where to.
         peer: The worker's name.
         identity: Who it is.
         method: What is called.
@@ -248,14 +265,20 @@ class Stream:
     """
 
     def __init__(
-        self, network: Network, peer: str, identity: Identity, method: str, requests: AsyncIterator[Any]
+        self,
+        network: Network,
+        address: str,
+        peer: str,
+        identity: Identity,
+        method: str,
+        requests: AsyncIterator[Any],
     ) -> None:
         self.peer = peer
         self._network = network
         self._up, self._down = Pipe(network, peer), Pipe(network, peer)
         self._answering: asyncio.Task[None] | None = None
         self._sending: asyncio.Task[None] | None = None
-        self.listener = network.route()
+        self.listener = network.listener(address)
         self._process = CURRENT.get()
         self._process.at_end.append(self._client_is_gone)
         if self.listener is None:
@@ -292,6 +315,7 @@ class Stream:
         gate._caller.set(identity)
         responses = listener.handlers[method](self._up.receive(), None)
         try:
+            listener.admit()
             async for response in responses:
                 self._down.send(type(response).FromString(response.SerializeToString()))
             self._down.send(END)
@@ -346,43 +370,62 @@ class Stream:
             self.listener.streams.remove(self)
 
 
-class Stub:
-    """The stub of a service."""
+class Channel:
+    """A channel to one address, as stubs are made on it.
 
-    def __init__(self, network: Network, peer: str, identity: Identity) -> None:
+    Args:
+        network: Carries what is called.
+        address: Where to.
+        peer: The name of who calls.
+        identity: Who that is.
+    """
+
+    def __init__(self, network: Network, address: str, peer: str, identity: Identity) -> None:
         self._network = network
+        self._address = address
         self._peer = peer
         self._identity = identity
 
-    def __getattr__(self, method: str) -> Callable[..., Any]:
-        if method == "Work":
-            return lambda requests, metadata: Stream(
-                self._network, self._peer, self._identity, method, requests
-            )
-
+    def unary_unary(self, path: str, *_: Any, **__: Any) -> Callable[..., Any]:
         async def call(request: Any, timeout: float, metadata: Any) -> Any:  # noqa: ASYNC109
-            return await self._network.call(self._peer, self._identity, method, request, timeout)
+            method = path.rpartition("/")[2]
+            return await self._network.call(
+                self._address, self._peer, self._identity, method, request, timeout
+            )
 
         return call
 
+    def stream_stream(self, path: str, *_: Any, **__: Any) -> Callable[..., Any]:
+        method = path.rpartition("/")[2]
+        return lambda requests, metadata: Stream(
+            self._network, self._address, self._peer, self._identity, method, requests
+        )
+
+    unary_stream = stream_unary = unary_unary
+
+    async def close(self) -> None:
+        pass
+
 
 class SimulatedConnection(AsyncConnection):
-    """The production connection on stubs that reach into the simulated network.
+    """The production connection on channels of the simulated network.
 
     Args:
         network: The network.
         peer: The name of who calls.
         role: What they are.
+        servers: Addresses, with commas between.
     """
 
-    def __init__(self, network: Network, peer: str, role: Role) -> None:
-        self.address = "server:7440"
-        self.metadata = ()
+    def __init__(self, network: Network, peer: str, role: Role, servers: str) -> None:
         identity = Identity(user=peer, role=role, project="default", secret_hash=peer)
-        self.workers = self.studies = Stub(network, peer, identity)  # type: ignore[assignment]
+        self.metadata = ()
+        self._trust = None
+        self._route = Route(servers, False, lambda address: Channel(network, address, peer, identity))
+        routed: Any = _RoutedAsync(self._route)
+        self.studies = StudyServiceStub(routed)
+        self.workers = WorkerServiceStub(routed)
 
-    async def _explained(self, error: grpc.RpcError) -> HippoError:
-        return from_rpc_error(error, self.address)
-
-    async def close(self) -> None:
-        pass
+    async def _explained(self, address: str, error: grpc.RpcError) -> HippoError:
+        _leave(self._route, address, error)
+        return from_rpc_error(error, address)

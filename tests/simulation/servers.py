@@ -24,7 +24,7 @@ from hippo_server.rpc.studies import StudyService
 from hippo_server.rpc.workers import WorkerService
 from hippo_server.store import Record
 from hippo_server.user_logs import UserLogs
-from tests.simulation.database import MemoryDatabase, MemoryStore
+from tests.simulation.database import MemoryDatabase, MemoryStore, Session
 from tests.simulation.network import Listener, Network
 from tests.simulation.virtual_time import CURRENT, Process, VirtualClock, VirtualLoop
 from tests.unit.engine.cluster import propose
@@ -70,7 +70,7 @@ class Store(MemoryStore):
         def wait(what: str) -> None:
             clock.sleep(chance.uniform(0.0005, trouble.slowest))
 
-        super().__init__(database, clock.sleep, wait, wait)
+        super().__init__(database, wait, wait)
         self._loop = loop
         self._chance = chance
         self._trouble = trouble
@@ -83,16 +83,16 @@ class Store(MemoryStore):
         if fault == "after":
             super().write(records, term, batch)
         elif fault == "late":
-            late = partial(self._commit_late, records, term)
+            late = partial(self._commit_late, records, term, Session(alive=False))
             self._loop.call_later(self._chance.choice([0.05, 0.5, 4.0]), late, context=contextvars.Context())
         self.lose_connection()
         raise Unavailable("the connection to the database broke.", "It comes back.")
 
-    def _commit_late(self, records: list[Record], term: int) -> None:
+    def _commit_late(self, records: list[Record], term: int, session: Session) -> None:
         # Whatever has become of the server: the statements had reached PostgreSQL.
         if not self._database.down:
             try:
-                self._database.commit(records, term, self._lease_seconds)
+                self._database.commit(records, term, session)
             except HippoError:
                 return
 
@@ -136,6 +136,7 @@ class ServerHost:
 
     Args:
         name: The host's name.
+        address: Where it is called.
         loop: In whose time.
         clock: Its clock.
         network: Takes its calls.
@@ -149,6 +150,7 @@ class ServerHost:
     def __init__(
         self,
         name: str,
+        address: str,
         loop: VirtualLoop,
         clock: VirtualClock,
         network: Network,
@@ -159,6 +161,7 @@ class ServerHost:
         chance: random.Random,
     ) -> None:
         self.name = name
+        self.address = address
         self.process = Process(f"{name}.0")
         self.process.alive = False
         self.driver: Driver | None = None
@@ -212,25 +215,28 @@ class ServerHost:
             metrics=Metrics(CollectorRegistry()),
             proposers=Proposers(),
         )
+        self.driver = driver
         try:
-            await driver.start()
+            await driver.open()
+            listener = Listener(process, self.address, driver.require_no_standby, self._handlers(driver))
+            self._network.listen(listener)
+            await driver.start(self.address)
         except HippoError:
             self._loop.kill(process)
             return
-        self.driver = driver
+        await driver.ended
+        self._network.leave(listener)
+        await driver.stop()
+        self._loop.kill(process)
+
+    def _handlers(self, driver: Driver) -> dict[str, Callable[..., Any]]:
         logs = UserLogs(self._folder / "logs")
         studies = StudyService(driver, Bundles(driver.storage, self._folder / "uploads"), logs)
         tokens: Any = None
         workers = WorkerService(driver, tokens, logs, driver.storage_address)
         names = ("SubmitStudy", "ExtendStudy", "StopStudy", "PauseStudy", "ResumeStudy", "StopTrial")
         handlers = {name: getattr(studies, name) for name in (*names, "ExtendTrial", "ForkTrial")}
-        handlers |= {name: getattr(workers, name) for name in ("RegisterWorker", "Work", "AppendLog")}
-        listener = Listener(process, handlers)
-        self._network.listen(listener)
-        await driver.ended
-        self._network.leave(listener)
-        await driver.stop()
-        self._loop.kill(process)
+        return handlers | {name: getattr(workers, name) for name in ("RegisterWorker", "Work", "AppendLog")}
 
     async def _stop(self) -> None:
         if self.driver is not None:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from hippo_storage.storage import Storage
-from tests.simulation.virtual_time import VirtualClock, VirtualThreading
+from tests.simulation.virtual_time import VirtualClock, VirtualQueues, VirtualThreading
 
 CLOCKS = (
     "hippo_server.answers",
@@ -29,6 +29,7 @@ CLOCKS = (
     "hippo_worker.connection",
     "hippo_worker.hosting.loop",
     "hippo_worker.publishing",
+    "hippo_worker.slots.stalls",
 )
 """The modules that read the time, each as ``time.something()``."""
 
@@ -64,9 +65,12 @@ def stand_ins(
     replaced: list[tuple[Any, str, Any]] = [
         *((importlib.import_module(name), "time", clock) for name in CLOCKS),
         (importlib.import_module("hippo_server.commits"), "threading", VirtualThreading),
+        (importlib.import_module("hippo_worker.lone_thread"), "threading", VirtualThreading),
+        (importlib.import_module("hippo_worker.lone_thread"), "queue", VirtualQueues),
         (importlib.import_module("hippo_server.driver"), "DATABASE_POLL_SECONDS", POLL_SECONDS),
         (importlib.import_module("hippo_server.driver"), "Engine", engine),
         (importlib.import_module("hippo_server.sweeping"), "SWEEP_SECONDS", SWEEP_SECONDS),
+        (importlib.import_module("hippo_server.sweeping"), "IDLE_SECONDS", POLL_SECONDS),
         (importlib.import_module("hippo_worker.connection"), "AsyncConnection", make_connection),
         (importlib.import_module("hippo_worker.slots.conversation"), "OutOfMemoryKills", Memory),
         (importlib.import_module("hippo_worker.hosting.loop"), "require_threads", lambda _: None),

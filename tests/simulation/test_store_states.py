@@ -72,8 +72,8 @@ class Stores(RuleBasedStateMachine):
         url, database = type(self).url(), MemoryDatabase(now=lambda: 0.0)
         self.cluster = Recorded(seed)
         # A leader and its rival on each: PostgreSQL first, its stand-in second.
-        self.leading: tuple[Any, Any] = (Store(url), MemoryStore(database, lambda _: None))
-        self.waiting: tuple[Any, Any] = (Store(url), MemoryStore(database, lambda _: None))
+        self.leading: tuple[Any, Any] = (Store(url), MemoryStore(database))
+        self.waiting: tuple[Any, Any] = (Store(url), MemoryStore(database))
         self.batch, self.requests = 0, 0
         self.term = self._both(lambda store: store.lead("one", 600.0))
         self._write()

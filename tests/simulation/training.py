@@ -28,7 +28,7 @@ from hippo_worker.runner import main as runner_main
 from hippo_worker.runner import messages
 from hippo_worker.runner.link import PathLink
 from hippo_worker.runner.settings import RunnerSettings
-from tests.simulation.virtual_time import CURRENT, BlockingThread, Process, VirtualClock, VirtualLoop
+from tests.simulation.virtual_time import CURRENT, Process, VirtualClock, VirtualLoop, VirtualQueue
 from tests.unit.engine.cluster import initial, metric, next_state
 
 STATE_FILE = "state.json"
@@ -165,8 +165,7 @@ class Wire:
 
     def __init__(self, tell: Callable[[messages.Message], None]) -> None:
         self._tell = tell
-        self._orders: deque[messages.Run | None] = deque()
-        self._waiting: BlockingThread | None = None
+        self.orders = VirtualQueue()
         self._paths: dict[int, PathLink] = {}
         self._early: dict[int, list[Instruction]] = {}
         self._closed = 0
@@ -185,32 +184,18 @@ class Wire:
         self._paths.pop(fence, None)
         self._closed = max(self._closed, fence)
 
-    def next_order(self) -> messages.Run | None:
-        """The next path; None: it is enough."""
-        while not self._orders:
-            self._waiting = BlockingThread.current()
-            assert self._waiting is not None
-            self._waiting.block()
-        return self._orders.popleft()
-
     def take(self, message: messages.Message) -> None:
         match message:
             case messages.Run():
-                self._order(message)
+                self.orders.put(message)
             case messages.Quit():
-                self._order(None)
+                self.orders.put(None)
             case messages.Offer(fence=fence, node=node, step=step):
                 self._instruct(fence, OfferSavePoint(node=node, step=step))
             case messages.Stop(fence=fence, save=save, reason=reason):
                 self._instruct(fence, StopPath(save=save, reason=reason))
             case _:
                 raise AssertionError(f"a daemon does not say {message}")
-
-    def _order(self, run: messages.Run | None) -> None:
-        self._orders.append(run)
-        if self._waiting is not None:
-            thread, self._waiting = self._waiting, None
-            thread.resume_soon()
 
     def _instruct(self, fence: int, instruction: Instruction) -> None:
         link = self._paths.get(fence)
@@ -246,6 +231,7 @@ class Runner:
         Runner._last_pid += 1
         self.pid = Runner._last_pid
         self.process = process
+        self.peak_bytes = 0
         self.ended: asyncio.Future[int] = loop.create_future()
         self._loop = loop
         self._clock = clock
@@ -270,7 +256,7 @@ class Runner:
         capture: Any = types.SimpleNamespace(to_node=lambda *_: None, to_idle=lambda: None)
         self._say(messages.Ready())
         wire: Any = self._wire
-        while (order := self._wire.next_order()) is not None:
+        while (order := self._wire.orders.get()) is not None:
             runner_main._train(host, wire, capture, order)
         host.close()
         self._end(0)
@@ -314,6 +300,9 @@ class Runner:
 
     def kill(self) -> None:
         self._loop.kill(self.process)
+
+    def dump(self) -> None:
+        pass
 
     def close(self) -> None:
         pass

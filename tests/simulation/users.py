@@ -98,6 +98,7 @@ class Users:
         network: Carries what they ask.
         chance: Decides what they do.
         bundle: Their code.
+        servers: Whom they call.
         report: Told what must not be.
     """
 
@@ -107,6 +108,7 @@ class Users:
         network: Network,
         chance: random.Random,
         bundle: str,
+        servers: str,
         report: Callable[[str], None],
     ) -> None:
         self.process = Process("user")
@@ -120,7 +122,7 @@ class Users:
         self._report = report
         self._context = contextvars.Context()
         self._context.run(CURRENT.set, self.process)
-        self._connection = self._context.run(SimulatedConnection, network, "user", Role.EDITOR)
+        self._connection = self._context.run(SimulatedConnection, network, "user", Role.EDITOR, servers)
 
     def act(self) -> None:
         """A user does something."""

@@ -451,3 +451,30 @@ class VirtualThreading:
 
     Thread = VirtualThread
     Condition = VirtualCondition
+
+
+class VirtualQueue:
+    """Stands in for ``queue.SimpleQueue`` with one reader."""
+
+    def __init__(self) -> None:
+        self._items: deque[Any] = deque()
+        self._reader: BlockingThread | None = None
+
+    def put(self, item: Any) -> None:
+        self._items.append(item)
+        if self._reader is not None:
+            reader, self._reader = self._reader, None
+            reader.resume_soon()
+
+    def get(self) -> Any:
+        while not self._items:
+            self._reader = BlockingThread.current()
+            assert self._reader is not None
+            self._reader.block()
+        return self._items.popleft()
+
+
+class VirtualQueues:
+    """Stands in for the module ``queue``."""
+
+    SimpleQueue = VirtualQueue

@@ -118,12 +118,16 @@ class World:
         bundle = blake3(ARCHIVE).hexdigest()
         self.storage.put_bundle(bundle, ARCHIVE)
         address = str(self.folder / "shared")
-        for number in range(chance.choice([1, 1, 2, 2, 3])):
+        addresses = [f"127.0.0.1:{7440 + number}" for number in range(chance.choice([1, 1, 2, 2, 3]))]
+        # Who is told of one server only learns of the others from it.
+        self.callable_at = ",".join(chance.choice([addresses, addresses[:1]]))
+        for number, listens in enumerate(addresses):
             folder = self.folder / f"server-{number}"
             folder.mkdir()
             self.servers.append(
                 ServerHost(
                     f"server-{number}",
+                    listens,
                     self.loop,
                     self.clock,
                     self.network,
@@ -140,7 +144,12 @@ class World:
             slots, own = chance.choice([1, 1, 2]), random.Random(chance.getrandbits(64))
             self.workers.append(WorkerHost(f"worker-{number}", slots, self.loop, self.clock, folder, own))
         self.users = Users(
-            self.loop, self.network, random.Random(chance.getrandbits(64)), bundle, self.witness.report
+            self.loop,
+            self.network,
+            random.Random(chance.getrandbits(64)),
+            bundle,
+            ",".join(addresses),
+            self.witness.report,
         )
         self.network.delivered = self.witness.delivered
         self.nemesis = Nemesis(self, random.Random(chance.getrandbits(64)))
@@ -158,7 +167,7 @@ class World:
 
     def _connect(self, *_: Any) -> SimulatedConnection:
         name = CURRENT.get().name.rpartition(".")[0]
-        return SimulatedConnection(self.network, name, Role.WORKER)
+        return SimulatedConnection(self.network, name, Role.WORKER, self.callable_at)
 
     def _make_engine(self) -> type[Engine]:
         witness = self.witness
