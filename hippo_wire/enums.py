@@ -38,6 +38,7 @@ FAILURE_CLASSES = {
     FailureClass.INVALID: worker_pb2.FAILURE_CLASS_INVALID,
     FailureClass.MEMORY: worker_pb2.FAILURE_CLASS_MEMORY,
     FailureClass.STORAGE: worker_pb2.FAILURE_CLASS_STORAGE,
+    FailureClass.PROGRAM: worker_pb2.FAILURE_CLASS_PROGRAM,
     FailureClass.STALLED: worker_pb2.FAILURE_CLASS_STALLED,
 }
 DEVICE_KINDS = {"cpu": worker_pb2.DEVICE_KIND_CPU, "cuda": worker_pb2.DEVICE_KIND_CUDA}

@@ -3,7 +3,8 @@
 Whose fault a failure is decides. *Infrastructure* (a runner killed from outside, a worker that died, a broken slot,
 a state that could not be stored) is never charged to a trial: its node is tried again after a pause that grows with
 each failure there. *User* errors, *stalls* and *out of memory* are tried ``user_retries`` times, the last one alone on
-its host; then the trials that need the step fail. What is *invalid* fails at once.
+its host; then the trials that need the step fail. What is *invalid* fails at once. Where the *program* cannot be
+loaded, and nothing of a study was trained before, the study fails with all its trials: no values would help.
 
 A step at which different workers die one after the other is *poison*: it is taken to have killed them. Its node is
 quarantined: the trials that need the step fail, those that come later too, until a user retries one of them.
@@ -14,7 +15,7 @@ from __future__ import annotations
 from hippo_core.engine.commands import FailedReport
 from hippo_core.engine.decision import Decision
 from hippo_core.engine.events import FailuresForgotten, PathFailed
-from hippo_core.engine.requests import fail, quarantine_in_words, through
+from hippo_core.engine.requests import fail, fail_study, quarantine_in_words, through
 from hippo_core.engine.state import Study, Trial
 from hippo_core.engine.states import FailureClass
 from hippo_core.lease import Lease
@@ -31,7 +32,9 @@ def fail_path(decision: Decision, lease: Lease, item: FailedReport) -> None:
     node = decision.state.nodes[item.node]
     count = count_failure(decision, lease, item.failure, item.node, item.step, item.message, item.traceback)
     spent = item.failure in CHARGED and count > decision.settings.user_retries
-    if item.failure is FailureClass.INVALID or spent:
+    if item.failure is FailureClass.PROGRAM:
+        _fail_untrained(decision, node, item.message)
+    if item.failure in {FailureClass.INVALID, FailureClass.PROGRAM} or spent:
         tries = f" It failed {count} times" if item.failure in CHARGED and count > 1 else ""
         if tries and item.failure is FailureClass.MEMORY:
             tries += ", the last time alone on its host"
@@ -39,6 +42,14 @@ def fail_path(decision: Decision, lease: Lease, item: FailedReport) -> None:
             advice = _batch_advice(trial, item.step) if item.failure is FailureClass.MEMORY else ""
             fail(decision, study, trial, f"{item.message}{f'{tries}.' if tries else ''}{advice}")
         decision.emit(FailuresForgotten(node=node.id))
+
+
+def _fail_untrained(decision: Decision, node: Node, reason: str) -> None:
+    """Fails the studies of a node's program of which nothing was trained."""
+    for number in sorted(decision.state.plans[node.plan].studies):
+        study = decision.state.studies[number]
+        if study.open and not any(trial.reached for trial in study.all_members()):
+            fail_study(decision, study, reason)
 
 
 def note_death(decision: Decision, lease: Lease, reason: str) -> None:

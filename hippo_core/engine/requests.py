@@ -201,6 +201,14 @@ def diverge(decision: Decision, study: Study, trial: Trial, node: Node, step: in
     )
 
 
+def fail_study(decision: Decision, study: Study, reason: str) -> None:
+    """Fails a study with all its open trials, for one reason."""
+    for number in sorted(study.open):
+        fail(decision, study, study.member(number), reason)
+    if study.state is not StudyState.FAILED:
+        decision.emit(StudyStateChanged(study=study.id, state=StudyState.FAILED, reason=reason))
+
+
 def fail(decision: Decision, study: Study, trial: Trial, reason: str) -> None:
     """Ends an open trial as failed, and with it the other repeats of its point."""
     if trial.target is None:
@@ -248,10 +256,7 @@ def objectives_reported(decision: Decision, study: Study, metrics: Metrics) -> b
         f"the study {uses}, but the trainer's evaluate() reported: {reported}{meant} "
         f"Change {change} in the study, or let evaluate() report '{name}'."
     )
-    for number in sorted(study.open):
-        fail(decision, study, study.member(number), reason)
-    if study.state is not StudyState.FAILED:
-        decision.emit(StudyStateChanged(study=study.id, state=StudyState.FAILED, reason=reason))
+    fail_study(decision, study, reason)
     return False
 
 

@@ -68,6 +68,7 @@ class FailureClass(StrEnum):
     INFRASTRUCTURE = "infrastructure"
     USER = "user"
     INVALID = "invalid"
+    PROGRAM = "program"  #: invalid whatever the values: the trainer cannot be loaded
     MEMORY = "memory"
     STORAGE = "storage"  #: nowhere to save a state: no space is left
     STALLED = "stalled"  #: no step for longer than any takes

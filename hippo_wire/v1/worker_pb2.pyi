@@ -63,6 +63,8 @@ class _FailureClassEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FailureC
     """No space is left to save states: never charged to the trial."""
     FAILURE_CLASS_STALLED: _FailureClass.ValueType  # 6
     """No step for longer than any takes: retried once."""
+    FAILURE_CLASS_PROGRAM: _FailureClass.ValueType  # 7
+    """The trainer cannot be loaded, which no other values can help."""
 
 class FailureClass(_FailureClass, metaclass=_FailureClassEnumTypeWrapper):
     """Whose fault a failure is."""
@@ -81,6 +83,8 @@ FAILURE_CLASS_STORAGE: FailureClass.ValueType  # 5
 """No space is left to save states: never charged to the trial."""
 FAILURE_CLASS_STALLED: FailureClass.ValueType  # 6
 """No step for longer than any takes: retried once."""
+FAILURE_CLASS_PROGRAM: FailureClass.ValueType  # 7
+"""The trainer cannot be loaded, which no other values can help."""
 Global___FailureClass: _TypeAlias = FailureClass  # noqa: Y015
 
 @_typing.final

@@ -205,9 +205,9 @@ class PathHost:
 
     def _explain(self, error: TrainerFailed, order: PathOrder, node: int, step: int) -> Failed:
         words = explain(error.error, order.code.resolve())
-        return Failed(
-            failure=words.failure, message=words.message, traceback=words.traceback, node=node, step=step
-        )
+        is_loaded = self._code is not None or words.failure is not FailureClass.INVALID
+        failure = words.failure if is_loaded else FailureClass.PROGRAM
+        return Failed(failure=failure, message=words.message, traceback=words.traceback, node=node, step=step)
 
     def _drop(self) -> None:
         """Lets go of the trainer, and of the memory that it took on the device."""

@@ -79,7 +79,7 @@ CREATE TABLE failures (
     died text DEFAULT '' NOT NULL,
     forgotten boolean DEFAULT false NOT NULL,
     at timestamptz DEFAULT now() NOT NULL,
-    CONSTRAINT ck_failures_failure CHECK (failure IN ('infrastructure', 'user', 'invalid', 'memory', 'storage', 'stalled'))
+    CONSTRAINT ck_failures_failure CHECK (failure IN ('infrastructure', 'user', 'invalid', 'program', 'memory', 'storage', 'stalled'))
 );
 CREATE INDEX ix_failures_node ON failures (node);
 CREATE INDEX ix_failures_counting ON failures (node) WHERE NOT forgotten;
@@ -88,7 +88,7 @@ COMMENT ON COLUMN failures.id IS 'journal id';
 COMMENT ON COLUMN failures.node IS 'where';
 COMMENT ON COLUMN failures.step IS 'the step that was being trained';
 COMMENT ON COLUMN failures.fence IS 'in which lease';
-COMMENT ON COLUMN failures.failure IS 'infrastructure, user, invalid, memory, storage or stalled';
+COMMENT ON COLUMN failures.failure IS 'infrastructure, user, invalid, program, memory, storage or stalled';
 COMMENT ON COLUMN failures.count IS 'how often this class has failed there without progress';
 COMMENT ON COLUMN failures.message IS 'one line, with the remedy';
 COMMENT ON COLUMN failures.traceback IS 'of the user''s code; may be empty';

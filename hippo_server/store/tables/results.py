@@ -106,7 +106,10 @@ failures = Table(
     Column("step", BigInteger, nullable=False, comment="the step that was being trained"),
     Column("fence", BigInteger, ForeignKey("leases.fence"), nullable=False, comment="in which lease"),
     Column(
-        "failure", Text, nullable=False, comment="infrastructure, user, invalid, memory, storage or stalled"
+        "failure",
+        Text,
+        nullable=False,
+        comment="infrastructure, user, invalid, program, memory, storage or stalled",
     ),
     Column(
         "count", BigInteger, nullable=False, comment="how often this class has failed there without progress"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hippo_core import samplers
 from hippo_core.engine.commands import RetryTrials, SubmitStudy, Tick
 from hippo_core.engine.events import LeaseGranted, PathFailed
 from hippo_core.engine.state import Trial
@@ -59,6 +61,38 @@ def poisoned(cluster: Cluster) -> list[str]:
         died.append(lease.worker)
         silence(cluster, lease.worker)
     return died
+
+
+def test_a_trainer_that_cannot_be_loaded_fails_its_studies_once() -> None:
+    """
+    1. two studies of one program: one has its trials, one proposes them; nothing was trained
+    2. a worker cannot load the trainer: both fail for that, with all their trials, and no path is tried again
+    """
+    cluster = Cluster(0, {"a": 1})
+    submit(cluster, spec(rates=[0.1, 0.2, 0.3]))
+    searching = replace(spec(), name="search", sampler=samplers.tpe())
+    submit(cluster, searching)
+    cluster.fail_training(until_granted(cluster), FailureClass.PROGRAM)
+    cluster.run()
+    assert len(failures(cluster)) == 1
+    for name in ("study", "search"):
+        view = study_view(cluster.engine, "default", name)
+        assert (view.state, view.reason) == (StudyState.FAILED, "ValueError: no")
+        study = cluster.engine.state.study_named("default", name)
+        assert study is not None
+        assert {trial.state for trial in study.trials.values()} <= {TrialState.FAILED}
+    assert not cluster.engine.wanted()
+
+
+def test_where_something_was_trained_only_the_trials_fail_that_could_not_be_loaded() -> None:
+    cluster = Cluster(0, {"a": 1})
+    submit(cluster, spec(rates=[0.1, 0.2], max_steps=3))
+    while not any(trial.reached for trial in trials(cluster)):
+        cluster.act()
+    cluster.fail_training(until_granted(cluster), FailureClass.PROGRAM)
+    cluster.run()
+    assert {trial.state for trial in trials(cluster)} == {TrialState.COMPLETED, TrialState.FAILED}
+    assert study_view(cluster.engine, "default", "study").state is StudyState.COMPLETED
 
 
 def test_a_step_on_which_three_workers_died_is_quarantined() -> None:

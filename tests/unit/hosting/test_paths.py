@@ -412,7 +412,7 @@ def test_a_class_that_is_no_trainer_is_refused_before_training(
     name: str, host: PathHost, tmp_path: Path
 ) -> None:
     found = fail(host, order(tmp_path, name))
-    assert found.failure is FailureClass.INVALID
+    assert found.failure is FailureClass.PROGRAM
     assert INVALID[name] in found.message
 
 
@@ -431,13 +431,13 @@ def test_a_module_that_cannot_be_imported_is_told_with_file_and_line(
     (tmp_path / f"import_{number}.py").write_text(text)
     made = make_order(tmp_path, f"import_{number}:Trainer", CONSTANT, [(1, 0, 1)], code=tmp_path)
     found = fail(host, made)
-    assert found.failure is FailureClass.INVALID
+    assert found.failure is FailureClass.PROGRAM
     assert words.format(n=number) in found.message
 
 
 def test_a_trainer_outside_the_bundle_is_refused(host: PathHost, tmp_path: Path) -> None:
     found = fail(host, make_order(tmp_path, "statistics:Trainer", CONSTANT, [(1, 0, 1)]))
-    assert found.failure is FailureClass.INVALID
+    assert found.failure is FailureClass.PROGRAM
     assert "not a file of the study's folder" in found.message
 
 
