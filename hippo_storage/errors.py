@@ -85,7 +85,7 @@ def storage_error(
         sizes = ", ".join(f"{word} {_in_units(size)}" for word, size in told.items() if size is not None)
         return StorageFull(
             f"The storage is full{f' ({sizes})' if sizes else ''}: {doing}: {reason}.",
-            "Free space, or delete studies that are no longer needed; saving goes on by itself then.",
+            "Free space: `hippo checkpoint gc` lets go what nobody waits for. Saving goes on by itself then.",
         )
     return StorageError(
         f"The storage failed: {doing}: {reason}.", "Look at the storage; saving is tried again."

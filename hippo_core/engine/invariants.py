@@ -173,6 +173,22 @@ def plans_without_studies_hold_nothing(state: EngineState) -> Iterator[str]:
             yield f"plan {plan.id} has no study, but checkpoints of nodes {kept} and leases {leases}"
 
 
+def checkpoints_are_counted(state: EngineState) -> Iterator[str]:
+    """The bytes of all checkpoints are known, and no state is pinned by a study that is gone."""
+    found = sum(
+        kept.size_bytes
+        for node in state.nodes.values()
+        for copies in node.checkpoints.values()
+        for kept in copies.values()
+    )
+    if found != state.kept_bytes:
+        yield f"checkpoints hold {found} bytes, {state.kept_bytes} are counted"
+    for pinned, studies in state.pins.items():
+        gone = [study for study in studies if study not in state.studies]
+        if gone or not studies:
+            yield f"the state {pinned} is pinned by studies {list(studies)}, of which {gone} are gone"
+
+
 def nothing_is_granted_after_an_ending(state: EngineState) -> Iterator[str]:
     """A study that has ended since an ending held waits for nothing."""
     for study in state.studies.values():
@@ -222,6 +238,7 @@ INVARIANTS: tuple[Callable[[EngineState], Iterator[str]], ...] = (
     every_request_has_a_way,
     plans_without_studies_hold_nothing,
     proposals_are_for_the_next_trial,
+    checkpoints_are_counted,
     nothing_is_granted_after_an_ending,
     budgets_hold,
 )

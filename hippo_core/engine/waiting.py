@@ -8,8 +8,9 @@ from hippo_core.engine.outside import wants_in_words
 from hippo_core.engine.policy_answers import policy_in_words
 from hippo_core.engine.proposals import proposal_in_words
 from hippo_core.engine.state import EngineState, Study
-from hippo_core.engine.states import StudyState, TrialState, WorkerState
+from hippo_core.engine.states import FailureClass, StudyState, TrialState, WorkerState
 from hippo_core.engine.terminators import failure_in_words
+from hippo_core.plan import Failures
 
 #: What everything waits for while nothing can train.
 NO_WORKER = "no worker is there"
@@ -26,9 +27,10 @@ def waiting_reason(state: EngineState, study: Study) -> str:
         return proposal_in_words(study)
     if blocked := _blocked_reason(state, study):
         return blocked
-    message = _latest_failure(study)
-    if message and not _unserved_reason(state, study):
-        return f"being tried again after a failure: {message}"
+    failures = _latest_failures(study)
+    if failures is not None and not _unserved_reason(state, study):
+        full = FailureClass.STORAGE.value in failures.counts
+        return f"{'blocked' if full else 'being tried again after a failure'}: {failures.message}"
     unserved = _unserved_reason(state, study) if study.open else ""
     if unserved or study.wants_points:
         return unserved or wants_in_words(study)
@@ -83,13 +85,13 @@ def _blocked_reason(state: EngineState, study: Study) -> str:
     return ""
 
 
-def _latest_failure(study: Study) -> str:
-    """The message of a failure on the way of an open trial that has not been overcome."""
+def _latest_failures(study: Study) -> Failures | None:
+    """The failures on the way of an open trial that has not been overcome."""
     for number in study.open:
         leaf = study.member(number).node
         if leaf is None:
             continue
         for node in leaf.ancestry():
             if node.failures is not None:
-                return node.failures.message
-    return ""
+                return node.failures
+    return None

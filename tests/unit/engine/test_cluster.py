@@ -365,7 +365,7 @@ def test_a_full_storage_holds_a_study_back_for_longer_each_time_and_is_told_unti
 
     for pause in (5.0, 10.0, 20.0, 40.0, 60.0, 60.0):
         save_nothing_for_lack_of_space(cluster)
-        assert "The storage is full." in reason()
+        assert reason() == "blocked: The storage is full."
         let_time_pass(cluster, pause - 0.1)
         assert not cluster.engine.state.leases
         let_time_pass(cluster, 0.1)

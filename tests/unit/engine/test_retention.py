@@ -11,6 +11,7 @@ from hippo_core import policies
 from hippo_core.engine.commands import (
     CollectCheckpoints,
     DeleteStudy,
+    EditStudy,
     PauseStudy,
     PinCheckpoint,
     ResumeStudy,
@@ -22,7 +23,7 @@ from hippo_core.engine.retention import STORAGE, collectable
 from hippo_core.engine.states import StudyState
 from hippo_core.engine.views import study_view, trial_views
 from hippo_core.errors import NotFound
-from hippo_core.retention import Keep, Need
+from hippo_core.retention import Held, Keep, Need, first_to_go
 from tests.unit.engine.cluster import SETTINGS, Cluster
 from tests.unit.engine.test_cluster import expect_as_trained_alone, spec, submit
 from tests.unit.engine.test_policies import study_of
@@ -125,8 +126,6 @@ def test_faults_pins_and_budgets_together(seed: int) -> None:
                 cluster.restart_server()
             case _:
                 cluster.lose_worker("b")
-        state = cluster.engine.state
-        assert state.kept_bytes == len(kept(cluster))
     cluster.run()
     for name in ("first", "second"):
         assert study_view(cluster.engine, "default", name).state is StudyState.COMPLETED
@@ -264,3 +263,50 @@ def test_what_is_worth_least_goes_first_until_the_word_is_kept() -> None:
     cluster.tell(CollectCheckpoints(project="default", name="study", to_bytes=count - 4))
     assert len(kept(cluster)) == count - 4
     assert {each.place for each in order[:4]}.isdisjoint(kept(cluster))
+
+
+def test_an_edit_to_a_smaller_budget_holds_at_once() -> None:
+    cluster = cluster_of(0, None)
+    made = spec(policy=SHA)
+    submit(cluster, made)
+    cluster.run()
+    assert len(kept(cluster)) > 3
+    cluster.tell(EditStudy(project="default", name="study", spec=replace(made, checkpoint_budget=3)))
+    assert len(kept(cluster)) <= 3
+    assert study_of(cluster).state is StudyState.COMPLETED
+    assert cluster.engine.volatile.budgets[1].over == ""
+
+
+def test_a_server_that_is_started_with_a_budget_keeps_to_it_at_once() -> None:
+    cluster = cluster_of(0, None)
+    submit(cluster, spec(policy=SHA))
+    cluster.run()
+    cluster.settings = replace(SETTINGS, checkpoint_budget=2)
+    cluster.restart_server()
+    assert len(kept(cluster)) <= 2
+
+
+def test_a_state_that_was_saved_twice_loses_a_copy_first() -> None:
+    """Once it is there again, the second copy saves nobody anything."""
+    held = [
+        Held(ancestor=None, seconds=9.0, size_bytes=1, need=Need.KEPT),
+        Held(ancestor=0, seconds=0.0, size_bytes=1, need=Need.NOBODY),
+        Held(ancestor=0, seconds=0.1, size_bytes=1, need=Need.NOBODY),
+    ]
+    assert first_to_go(held, 1) == [1]
+    cluster = cluster_of(0, None)
+    submit(cluster, spec(policy=SHA))
+    cluster.run()
+    node = next(node for node in cluster.engine.state.nodes.values() if node.checkpoints)
+    step, copies = next(iter(node.checkpoints.items()))
+    first = max(copies)
+    fence = first + 1000
+    cluster.engine.apply(
+        CheckpointPublished(fence=fence, node=node.id, step=step, size_bytes=1, digest="d" * 64)
+    )
+    state = cluster.engine.state
+    (holdings,) = (Holdings(state, plan) for plan in state.plans.values())
+    found = {each.fence: each for each in holdings.all if (each.node, each.step) == (node.id, step)}
+    earlier = found.pop(first)
+    assert (earlier.need, earlier.seconds, earlier.steps) == (Need.NOBODY, 0.0, 0)
+    assert found[fence].steps > 0
