@@ -31,6 +31,7 @@ class Lease:
 
     Attributes:
         fence: Its number, which every write on its behalf carries.
+        user: Whose turn it was.
         stages: Root-most first, each beginning where the one before ends.
         start: Node, step and fence of the state to start from; None: step 0.
         index: The stage that the committed position lies in.
@@ -45,6 +46,7 @@ class Lease:
     slot: int
     plan: int
     study: int
+    user: str
     stages: tuple[Stage, ...]
     start: tuple[int, int, int] | None
     in_memory: bool

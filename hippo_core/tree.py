@@ -10,7 +10,9 @@ States at which somebody may come to part or fork are needed by nobody, but save
 
 A range's ``remaining`` is the longest way from its base down to a leaf, in estimated seconds, and what is ``ahead`` of
 it is what policies are sure to ask for beyond; the ready range with the longest of both is leased first, after
-priority (critical path first; Hu 1961, level algorithm), and with it the whole path.
+priority (critical path first; Hu 1961, level algorithm), and with it the whole path. Where several users wait, each
+has an order of ready ranges of its own, those that lead to states that its studies need, and a path goes down to one
+of these.
 
 A change marks nodes; ``refresh`` computes marked nodes anew, latest start first, and goes on to the parent only where
 what the parent sees has changed. The cost is that of what changed, not of the tree.
@@ -19,7 +21,7 @@ what the parent sees has changed. The cost is that of what changed, not of the t
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from hippo_core.lease import Lease, Stage, State
@@ -38,6 +40,7 @@ class Range:
     priority: int
     remaining: float
     ahead: float  #: what is sure to be asked for beyond that way's end, in seconds
+    users: frozenset[str]  #: who needs any of the states that it leads to
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,7 @@ class StageTree:
     Args:
         plan: The plan.
         active: Running studies and their priorities; shared with the engine, which calls ``mark`` after a change.
+        owners: The users of running studies; shared likewise.
     """
 
     __slots__ = (
@@ -104,6 +108,8 @@ class StageTree:
         "_heap",
         "_needy",
         "_own",
+        "_turns",
+        "_users",
         "_versions",
         "_weight",
         "active",
@@ -113,6 +119,7 @@ class StageTree:
         "leases",
         "offers",
         "outlooks",
+        "owners",
         "partings",
         "plan",
         "seconds",
@@ -120,9 +127,10 @@ class StageTree:
         "work",
     )
 
-    def __init__(self, plan: Plan, active: dict[int, int]) -> None:
+    def __init__(self, plan: Plan, active: Mapping[int, int], owners: Mapping[int, str]) -> None:
         self.plan = plan
         self.active = active
+        self.owners = owners
         self.outlooks: dict[int, Outlook] = {}
         self.leases: dict[int, dict[int, Lease]] = {}  # by node, then fence: live ones
         self.blocked: set[int] = set()
@@ -143,6 +151,8 @@ class StageTree:
         ] = {}  # by node and start: children that need that state
         self._dirty: dict[int, None] = {}
         self._heap: list[_Entry] = []
+        self._turns: dict[str, list[_Entry]] | None = None  # by user; None: nobody has asked yet
+        self._users: dict[frozenset[str], frozenset[str]] = {}  # each once
         self._versions: dict[int, int] = {}
         self._weight = 0.0
 
@@ -249,25 +259,48 @@ class StageTree:
                 queued.add(node.parent.id)
                 heapq.heappush(queue, (-node.parent.start, node.parent.id))
 
-    def best(self) -> Candidate | None:
-        """The ready range of the highest priority and, among those, the longest remaining path."""
-        while self._heap:
-            entry = self._heap[0]
+    def best(self, user: str | None = None) -> Candidate | None:
+        """The ready range of the highest priority and, among those, the longest remaining path; a user's, or of all."""
+        heap = self._heap_of(user)
+        while heap:
+            entry = heap[0]
             if self._stands(entry):
                 return _candidate(entry)
-            heapq.heappop(self._heap)
+            heapq.heappop(heap)
         return None
 
-    def ready_at(self, place: int) -> Candidate | None:
+    def ready_at(self, place: int, user: str | None = None) -> Candidate | None:
         """The ready range at a place, from 1, in the order in which they are leased; None: there are fewer."""
+        found = self.first_ready(place, user)
+        return found[-1] if len(found) == place else None
+
+    def first_ready(self, count: int, user: str | None = None) -> list[Candidate]:
+        """The first so many ready ranges in the order in which they are leased."""
+        heap = self._heap_of(user)
         taken: list[_Entry] = []
-        while self._heap and len(taken) < place:
-            entry = heapq.heappop(self._heap)
+        while heap and len(taken) < count:
+            entry = heapq.heappop(heap)
             if self._stands(entry):
                 taken.append(entry)
         for entry in taken:
-            heapq.heappush(self._heap, entry)
-        return _candidate(taken[-1]) if len(taken) == place else None
+            heapq.heappush(heap, entry)
+        return [_candidate(entry) for entry in taken]
+
+    def _heap_of(self, user: str | None) -> list[_Entry]:
+        """The order of a user's ranges, kept from the first time on that somebody asks for one; or that of all."""
+        if user is None:
+            return self._heap
+        if self._turns is None:
+            self._turns = {}
+            for node, found in self.steps_to_run():
+                if self.ready(node, found):
+                    self._push(node, found)
+        return self._turns.setdefault(user, [])
+
+    def users_of(self, candidate: Candidate) -> frozenset[str]:
+        """Who needs what a range leads to."""
+        ranges = self.outlooks[candidate.node].ranges
+        return next(found.users for found in ranges if found.base == candidate.base)
 
     def _stands(self, entry: _Entry) -> bool:
         return self._versions.get(entry[2]) == entry[4] and entry[2] not in self.blocked
@@ -290,14 +323,14 @@ class StageTree:
             return found.base in node.checkpoints
         return node.start == 0 or (node.parent is not None and node.start in node.parent.checkpoints)
 
-    def path(self, number: int, base: int) -> Path:
-        """The path from a base down to the leaf that is farthest away."""
+    def path(self, number: int, base: int, user: str | None = None) -> Path:
+        """The path from a base down to the leaf that is farthest away; to a user's, if one is named."""
         stages: list[Stage] = []
         save_points: list[State] = []
         node = self.plan.nodes[number]
         while True:
             found = next(each for each in self.outlooks[node.id].ranges if each.base == base)
-            leave, child = self._longest(node, found)
+            leave, child = self._longest(node, found, user)
             stages.append((node.id, base, leave))
             wanted = {
                 point for point in found.points if self._requested(node, point) or self._needy_at(node, point)
@@ -357,10 +390,9 @@ class StageTree:
         self._own[node.id] = own
         for found in after.ranges:
             if self.ready(node, found):
-                length = found.remaining + found.ahead
-                heapq.heappush(
-                    self._heap, (-found.priority, -length, node.id, found.base, version, found.ahead)
-                )
+                heapq.heappush(self._heap, self._entry(node, found))
+                if self._turns is not None:
+                    self._push(node, found)
         if after.wanted != before.wanted:
             self.astir[node.id] = None
         wants = bool(after.wanted)
@@ -370,6 +402,16 @@ class StageTree:
         if node.parent is not None:
             self._note_child(node, needs=now is not None)
         return True
+
+    def _entry(self, node: Node, found: Range) -> _Entry:
+        length = found.remaining + found.ahead
+        return -found.priority, -length, node.id, found.base, self._versions[node.id], found.ahead
+
+    def _push(self, node: Node, found: Range) -> None:
+        """Lists a ready range in the order of everybody who needs it."""
+        assert self._turns is not None
+        for user in found.users:
+            heapq.heappush(self._turns.setdefault(user, []), self._entry(node, found))
 
     def _note_child(self, node: Node, needs: bool) -> None:
         assert node.parent is not None
@@ -432,51 +474,64 @@ class StageTree:
         seconds = self.step_seconds(node)
         length = remaining = ahead = 0.0
         priority: int | None = None
+        users: frozenset[str] = frozenset()
         for point in points:
-            below, beyond, urgency = self._beyond(node, point)
+            below, beyond, urgency, theirs = self._beyond(node, point)
+            if not theirs <= users:
+                users |= theirs
             here = (point - base) * seconds + below
             if here + beyond > length:
                 length, remaining, ahead = here + beyond, here, beyond
             priority = urgency if priority is None else max(priority, urgency)
-        return Range(base, points, priority or 0, remaining, ahead)
+        return Range(base, points, priority or 0, remaining, ahead, self._users.setdefault(users, users))
 
-    def _beyond(self, node: Node, point: int) -> tuple[float, float, int]:
-        """The longest way on from a state below the node, what lies ahead of it, and the highest priority there."""
+    def _beyond(self, node: Node, point: int) -> tuple[float, float, int, frozenset[str]]:
+        """The longest way on from a state below the node, what lies ahead of it, the highest priority there, and whose.
+
+        Whose: of all who wait there.
+        """
         remaining, ahead = 0.0, self.seconds_ahead(node, point)
-        priorities = [self.active[study] for study, _ in node.requests.get(point, {}) if study in self.active]
+        studies = {study for study, _ in node.requests.get(point, ()) if study in self.active}
+        priorities = [self.active[study] for study in studies]
+        users = frozenset([self.owners[study] for study in studies])
         for number in self._needy_at(node, point):
             found = self.outlooks[number].from_start(self.plan.nodes[number])
             if found is not None:
                 if found.remaining + found.ahead > remaining + ahead:
                     remaining, ahead = found.remaining, found.ahead
                 priorities.append(found.priority)
-        return remaining, ahead, max(priorities, default=0)
+                if not found.users <= users:
+                    users |= found.users
+        return remaining, ahead, max(priorities, default=0), users
 
     def seconds_ahead(self, node: Node, point: int) -> float:
         """What running studies that wait for a state are sure to ask for beyond it."""
         steps = [steps for (study, _), steps in node.requests.get(point, {}).items() if study in self.active]
         return max(steps, default=0) * self.step_seconds(node)
 
-    def _longest(self, node: Node, found: Range) -> tuple[int, Node | None]:
-        """Where the longest path leaves a range, and for which child; None: it ends there."""
+    def _longest(self, node: Node, found: Range, user: str | None) -> tuple[int, Node | None]:
+        """Where the longest path leaves a range, and for which child; None: it ends there. A user's path, or any."""
         seconds = self.step_seconds(node)
         best = (-1.0, 0, 0)
-        leave: tuple[int, Node | None] = (found.points[-1], None)
-        for point in found.points:
+        points = found.points
+        if user is not None:
+            points = tuple(point for point in points if user in self._beyond(node, point)[3])
+        leave: tuple[int, Node | None] = (points[-1], None)
+        for point in points:
             own = (point - found.base) * seconds
             options: list[tuple[float, Node | None]] = []
             ahead = self.seconds_ahead(node, point)
-            if point == found.points[-1] or ahead:
+            if point == points[-1] or ahead:
                 options.append((own + ahead, None))
             for number in self._needy_at(node, point):
                 child = self.plan.nodes[number]
                 start = self.outlooks[number].from_start(child)
-                if start is not None:
+                if start is not None and (user is None or user in start.users):
                     options.append((own + start.remaining + start.ahead, child))
             for length, option in options:
                 rank = (length, 1 if option is not None else 0, -(option.id if option is not None else 0))
                 if rank > best:
-                    best, leave = rank, (found.points[-1] if option is None else point, option)
+                    best, leave = rank, (points[-1] if option is None else point, option)
         return leave
 
     def _requested(self, node: Node, step: int) -> bool:

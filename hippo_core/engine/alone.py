@@ -12,16 +12,18 @@ from dataclasses import dataclass
 from hippo_core.engine.environments import suits
 from hippo_core.engine.state import EngineState, PlanState
 from hippo_core.engine.states import WorkerState
+from hippo_core.engine.turns import Turns
 from hippo_core.lease import Stage
 from hippo_core.tree import Candidate
 
 
 @dataclass(frozen=True, slots=True)
 class Top:
-    """The first of a plan's ready ranges."""
+    """The first of a plan's ready ranges; or of a user's, where there are several."""
 
     plan: PlanState
     candidate: Candidate
+    user: str | None  #: None: there is only one
     alone: bool  #: whether its path is to train alone on its host
 
     @property
@@ -48,24 +50,32 @@ def is_alone(state: EngineState, stages: Iterable[Stage]) -> bool:
     return bool(state.cramped) and any(number in state.cramped for number, _, _ in stages)
 
 
-def tops(state: EngineState, plans: Iterable[PlanState]) -> Iterator[Top]:
-    """Of each plan the first ready range; where it is to train alone, the first of the others too."""
+def tops(state: EngineState, plans: Iterable[PlanState], turns: Turns) -> Iterator[Top]:
+    """Of each plan the first ready range of everybody who may take a slot.
+
+    Where it is to train alone, the first of the others too.
+    """
     cramped = {state.nodes[number].plan for number in state.cramped}
     for plan in plans:
-        best = plan.tree.best()
-        if best is None:
-            continue
-        if plan.id not in cramped:
-            yield Top(plan, best, alone=False)
-            continue
-        seen: set[bool] = set()
-        place = 1
-        while len(seen) < 2 and (candidate := plan.tree.ready_at(place)) is not None:
-            alone = is_alone(state, plan.tree.path(candidate.node, candidate.base).stages)
-            if alone not in seen:
-                seen.add(alone)
-                yield Top(plan, candidate, alone=alone)
-            place += 1
+        for user in turns.users_in(plan):
+            best = plan.tree.best(user)
+            if best is None or (user is not None and not turns.may_take((plan.project, user))):
+                continue
+            if plan.id in cramped:
+                yield from _tops_of_both_kinds(state, plan, user)
+            else:
+                yield Top(plan, best, user, alone=False)
+
+
+def _tops_of_both_kinds(state: EngineState, plan: PlanState, user: str | None) -> Iterator[Top]:
+    seen: set[bool] = set()
+    place = 1
+    while len(seen) < 2 and (candidate := plan.tree.ready_at(place, user)) is not None:
+        alone = is_alone(state, plan.tree.path(candidate.node, candidate.base, user).stages)
+        if alone not in seen:
+            seen.add(alone)
+            yield Top(plan, candidate, user, alone=alone)
+        place += 1
 
 
 def room(state: EngineState, found: Iterable[Top]) -> Room:

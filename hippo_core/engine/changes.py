@@ -30,6 +30,7 @@ from hippo_core.engine.events import (
 from hippo_core.engine.lookup import find_study
 from hippo_core.engine.points import continued, drawn_otherwise, further_points, tried_points
 from hippo_core.engine.proposals import renew
+from hippo_core.engine.quotas import require_room
 from hippo_core.engine.requests import close_request, open_request
 from hippo_core.engine.state import EngineState, Study
 from hippo_core.engine.states import (
@@ -290,6 +291,14 @@ def change(decision: Decision, study: Study, spec: StudySpec) -> None:
     taken_up = _takes_up(study, spec, bool(points))
     if taken_up:
         require_none(study, spec)
+    require_room(
+        decision.state,
+        study.project,
+        study.user,
+        studies=int(ended and taken_up),
+        trials=len(points) * max(1, len(spec.horizons)) * spec.repeats,
+        priority=spec.priority if spec.priority != before.priority else None,
+    )
     if another_policy:
         _release_trials(decision, study)
     decision.emit(StudyChanged(study=study.id, spec=spec.to_json(), differences=_lines(spec, before)))

@@ -20,6 +20,35 @@ Metrics = Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CreateProject:
+    """Open a project, unless it is there."""
+
+    project: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteProject:
+    """Forget a project that has no studies."""
+
+    project: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeAccount:
+    """Give a project, or a user of it, another weight or other limits.
+
+    Attributes:
+        project: The project.
+        user: The user; empty: the project itself.
+        changes: Fields of an ``Allowance`` and their values; what is not named stays.
+    """
+
+    project: str
+    user: str
+    changes: Json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SubmitStudy:
     """Create the study, find the equal one, or extend it."""
 
@@ -500,7 +529,10 @@ class Tick:
 
 
 Command = (
-    SubmitStudy
+    CreateProject
+    | DeleteProject
+    | ChangeAccount
+    | SubmitStudy
     | PauseStudy
     | ResumeStudy
     | StopStudy

@@ -19,7 +19,8 @@ the study goes on from there to its last step. So the rungs on which most depend
 
 Lengths are compared within one plan. Between plans, and within one, a path of higher priority takes the slot of one of
 lower priority that has more than the margin left. Plans of one priority leave each other's paths alone: a program
-whose steps are slow would starve the others.
+whose steps are slow would starve the others. Where there are several users, lengths are compared among the paths of
+each; what goes from one to another is a matter of their turns (``hippo_core.engine.takeovers``).
 
 How far a path has come between two reports is estimated from the time that has passed. These estimates, and what saves
 and starts were seen to cost, are volatile; a cut is right at any moment, and only its use depends on them.
@@ -30,73 +31,21 @@ from __future__ import annotations
 import math
 from collections.abc import Container
 
-from hippo_core.engine.decision import Course, Decision, Overhead
+from hippo_core.engine.courses import margin, next_step, waiting_priority
+from hippo_core.engine.decision import Course, Decision
 from hippo_core.engine.environments import suits, takers
 from hippo_core.engine.evaluations import open_below
 from hippo_core.engine.events import LeaseStopped
 from hippo_core.engine.state import EngineState, PlanState, Study
 from hippo_core.engine.states import LeaseState
+from hippo_core.engine.takeovers import take_over
+from hippo_core.engine.turns import Turns, owner_of
 from hippo_core.lease import Lease
-from hippo_core.plan import Node
 from hippo_core.tree import Candidate
 
-MARGIN_COSTS = 2.0  #: a cut has to gain so many times what it costs
 LAXITY_SHARE = 0.5  #: so much of the time that a path can wait, it does
-WEIGHT = 0.25  #: of the latest save or start among all that were seen
 LONGER = "yields its slot to a longer path"
 OUTRANKED = "yields its slot to a path of higher priority"
-
-
-def seconds_left(state: EngineState, lease: Lease) -> float:
-    """What a path has yet to train beyond its committed position, in estimated seconds."""
-    tree = state.plans[lease.plan].tree
-    left, position = 0.0, lease.step
-    for number, _, stop in lease.stages[lease.index :]:
-        left += (stop - position) * tree.step_seconds(state.nodes[number])
-        position = stop
-    return left
-
-
-def _seconds_ahead(state: EngineState, lease: Lease) -> float:
-    node, step = lease.end
-    return state.plans[lease.plan].tree.seconds_ahead(state.nodes[node], step)
-
-
-def note_start(decision: Decision, lease: Lease) -> None:
-    """A path begins, or its new leader first hears of it."""
-    overhead = decision.volatile.overheads.get(lease.plan, Overhead())
-    decision.volatile.courses[lease.worker, lease.slot] = Course(
-        fence=lease.fence,
-        began=decision.now,
-        ends=decision.now + overhead.start + seconds_left(decision.state, lease),
-        ahead=_seconds_ahead(decision.state, lease),
-    )
-
-
-def note_progress(decision: Decision, lease: Lease, seconds: float, *, first: bool) -> None:
-    """Steps of a path were reported.
-
-    Args:
-        decision: The steps are committed.
-        lease: The path's.
-        seconds: What they took.
-        first: Whether they are the path's first: what passed before them is what its start took.
-    """
-    course = decision.volatile.courses.get((lease.worker, lease.slot))
-    if course is None or course.fence != lease.fence:
-        return
-    if first:
-        overhead = decision.volatile.overheads.setdefault(lease.plan, Overhead())
-        spent = max(0.0, decision.now - course.began - seconds)
-        overhead.start += WEIGHT * (spent - overhead.start) if overhead.start else spent
-    course.ends = decision.now + seconds_left(decision.state, lease)
-    course.ahead = _seconds_ahead(decision.state, lease)
-
-
-def note_save(decision: Decision, lease: Lease, seconds: float) -> None:
-    """A save of a path kept its slot from training for so many seconds."""
-    overhead = decision.volatile.overheads.setdefault(lease.plan, Overhead())
-    overhead.save += WEIGHT * (seconds - overhead.save) if overhead.save else seconds
 
 
 _Running = tuple[int, float, int, Lease, Course, float]
@@ -119,14 +68,18 @@ def cut_paths(decision: Decision, held: Container[int]) -> None:
     if not decision.settings.cutting:
         return
     mixed = len(set(state.active.values())) > 1
+    turns = Turns(decision)
     for plan in state.plans.values():
         if plan.id in held:
             continue
-        first = plan.tree.best()
-        if first is None or not (mixed or _may_be_levelled(decision, plan, first)):
-            continue
-        while first is not None and _cut_one(decision, plan, first, mixed=mixed):
-            first = plan.tree.best()
+        for user in turns.users_in(plan):
+            first = plan.tree.best(user)
+            if first is None or not (mixed or _may_be_levelled(decision, plan, first)):
+                continue
+            while first is not None and _cut_one(decision, plan, first, user, mixed=mixed):
+                first = plan.tree.best(user)
+    if not turns.alone:
+        _look_at(decision, take_over(decision, Turns(decision), held))
 
 
 def _may_be_levelled(decision: Decision, plan: PlanState, first: Candidate) -> bool:
@@ -153,22 +106,23 @@ def _look_at(decision: Decision, time: float) -> None:
         volatile.next_cut = time if volatile.next_cut is None else min(time, volatile.next_cut)
 
 
-def _cut_one(decision: Decision, plan: PlanState, first: Candidate, *, mixed: bool) -> bool:
+def _cut_one(decision: Decision, plan: PlanState, first: Candidate, user: str | None, *, mixed: bool) -> bool:
     """Cuts a path for one of a plan where one is to be cut now.
 
     Args:
         decision: Nothing more can be granted.
         plan: The plan.
-        first: The first of its ready paths.
+        first: The first of its ready paths; or of those of a user.
+        user: Whose it is, where there are several.
         mixed: Whether priorities differ.
     """
     tree, now = plan.tree, decision.now
-    paths = _yielding(decision, plan, first.priority, mixed=mixed)
+    paths = _yielding(decision, plan, first.priority, user, mixed=mixed)
     # What yields already, or ends soon, has its slot for the first of those that wait.
     staying = [each for each in paths if each[4].ends - now > each[5] and not each[3].stopping]
     if not staying:
         return False
-    top = tree.ready_at(len(paths) - len(staying) + 1)
+    top = tree.ready_at(len(paths) - len(staying) + 1, user)
     if top is None:
         return False
     priority, _, fence, *_ = min(staying)
@@ -179,10 +133,10 @@ def _cut_one(decision: Decision, plan: PlanState, first: Candidate, *, mixed: bo
     laxity = max(0.0, work / len(paths) - top.remaining)
     while staying:
         path = min(staying)
-        priority, end, fence, lease, course, margin = path
+        priority, end, fence, lease, course, least = path
         if priority > top.priority:
             return False
-        due = max(course.began, end - top.length + LAXITY_SHARE * laxity) + margin
+        due = max(course.began, end - top.length + LAXITY_SHARE * laxity) + least
         if due > now:
             _look_at(decision, due)
             return False
@@ -193,22 +147,19 @@ def _cut_one(decision: Decision, plan: PlanState, first: Candidate, *, mixed: bo
     return False
 
 
-def _margin(decision: Decision, plan: PlanState) -> float:
-    """What a cut of one of a plan's paths has to gain, in seconds.
+def _yielding(
+    decision: Decision, plan: PlanState, priority: int, user: str | None, *, mixed: bool
+) -> list[_Running]:
+    """The paths in training that may yield to one of a plan: the plan's own, and others of lower priority.
 
-    A save that was not seen yet is taken to cost what a start does.
+    Where there are several users, those of others yield to a user's only as their turns come: but for lower priority.
+    Somebody who may have no further slot has only own paths yield.
     """
-    overhead = decision.volatile.overheads.get(plan.id, Overhead())
-    cost = overhead.start + (overhead.save or overhead.start)
-    return MARGIN_COSTS * cost + plan.tree.mean_step_seconds()
-
-
-def _yielding(decision: Decision, plan: PlanState, priority: int, *, mixed: bool) -> list[_Running]:
-    """The paths in training that may yield to one of a plan: the plan's own, and others of lower priority."""
     state, volatile = decision.state, decision.volatile
+    limited = not Turns(decision).may_take((plan.project, user)) if user is not None else False
     # Before a step is measured nobody knows how long a path is; without space a cut could not save.
     margins = {
-        each.id: _margin(decision, each)
+        each.id: margin(decision, each.id)
         for each in (state.plans.values() if mixed else [plan])
         if each.tree.seconds > 0 and each.id not in volatile.full
     }
@@ -220,8 +171,11 @@ def _yielding(decision: Decision, plan: PlanState, priority: int, *, mixed: bool
         worker = taking.get(lease.worker)
         if worker is None:
             continue
-        own = _priority(state, lease) if mixed else priority
-        is_other = lease.plan != plan.id
+        own = waiting_priority(state, lease) if mixed else priority
+        theirs = user is not None and owner_of(state, lease) != (plan.project, user)
+        is_other = lease.plan != plan.id or theirs
+        if theirs and limited:
+            continue
         if is_other and (own >= priority or not suits(state, plan, worker, worker.slots[lease.slot])):
             continue
         course = volatile.courses[lease.worker, lease.slot]
@@ -229,23 +183,12 @@ def _yielding(decision: Decision, plan: PlanState, priority: int, *, mixed: bool
     return found
 
 
-def _priority(state: EngineState, lease: Lease) -> int:
-    """The highest priority of what waits for the steps that a path has yet to train."""
-    node, position = _next_step(state, lease)
-    waiting = [
-        state.active[study]
-        for study, step in node.furthest().items()
-        if study in state.active and step > position
-    ]
-    return max(waiting, default=min(state.active.values(), default=0))
-
-
 def _is_awaited(state: EngineState, lease: Lease) -> bool:
     """Whether a study decides by when trials that need the path's steps arrive.
 
     A sampler that learns does, and a policy that does not wait for all; but not by those that are done there.
     """
-    node, _ = _next_step(state, lease)
+    node, _ = next_step(state, lease)
     for number in node.open:
         study = state.studies[number]
         if not _may_wait(study):
@@ -264,11 +207,3 @@ def _ends_there(study: Study, number: int) -> bool:
     """Whether a trial's open request is for its last step; a probe's is not, as its trial may go on after it."""
     trial = study.member(number)
     return trial.target is not None and trial.target >= trial.limit and not trial.probe
-
-
-def _next_step(state: EngineState, lease: Lease) -> tuple[Node, int]:
-    """The step that a path trains next, as far as is known, and its node."""
-    index = lease.index
-    if lease.step >= lease.stages[index][2] and index + 1 < len(lease.stages):
-        index += 1
-    return state.nodes[lease.stages[index][0]], lease.step

@@ -22,12 +22,16 @@ class EngineSettings:
         full_seconds: The first pause of a plan for whose states no space was left; it doubles with each further one.
         full_limit_seconds: The longest such pause.
         count_seconds: How often it is written for how long studies have been running.
+        turn_seconds: For how long a slot counts, in advance, against a user who is given it. Where several want slots,
+            none that is taken over is taken back sooner.
+        credit_seconds: How many slot seconds, for a weight of 1, somebody may catch up who wanted less than others for a
+            while.
         user_retries: How often a failure of user code, of memory, or a stall is tried again.
         poison_workers: How many workers have to die at one step for it to be quarantined.
         stall_seconds: After how long without a step a path is taken to be stuck, where steps are not known to be slow.
         sharing: Whether trials share what they have in common. Without, each is trained alone: to compare with.
-        cutting: Whether a running path yields its slot to a longer one, or to one of higher priority. Without, each
-            runs to its leaf: to compare with.
+        cutting: Whether a running path yields its slot to a longer one, to one of higher priority, or to one of another
+            user. Without, each runs to its leaf: to compare with.
         checkpoint_budget: How many bytes all checkpoints may hold before some go; None: as many as come.
     """
 
@@ -39,6 +43,8 @@ class EngineSettings:
     full_seconds: float = 5.0
     full_limit_seconds: float = 60.0
     count_seconds: float = 15.0
+    turn_seconds: float = 60.0
+    credit_seconds: float = 3600.0
     user_retries: int = 1
     poison_workers: int = 3
     stall_seconds: float = 1800.0
@@ -104,6 +110,9 @@ class Volatile:
     )  #: studies whose budget of steps is to be compared with what is open
     budgets: dict[int, Budget] = field(default_factory=dict)  #: of studies, and for 0 that of the storage
     look_at_budgets: bool = True  #: a leader that begins may have been given others
+    present: dict[tuple[str, str], None] = field(
+        default_factory=dict
+    )  #: users with something to train, by project
     next_cut: float | None = None  #: when a running path may have to yield its slot
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Self, assert_never
 
 from hippo_core.engine import (
+    accounts,
     changes,
     consultations,
     enqueueing,
@@ -32,8 +33,11 @@ from hippo_core.engine import (
 )
 from hippo_core.engine.commands import (
     AnswerPolicy,
+    ChangeAccount,
     CollectCheckpoints,
     Command,
+    CreateProject,
+    DeleteProject,
     DeleteStudy,
     DrainWorker,
     EditStudy,
@@ -61,17 +65,19 @@ from hippo_core.engine.commands import (
     UnpinCheckpoints,
     WorkerLeaves,
 )
-from hippo_core.engine.cutting import note_start
+from hippo_core.engine.courses import note_start
 from hippo_core.engine.decision import Decision, EngineSettings, Volatile
 from hippo_core.engine.evaluations import tell_judged
 from hippo_core.engine.events import Event
 from hippo_core.engine.granting import schedule
 from hippo_core.engine.holdings import Holding
+from hippo_core.engine.quotas import pause_what_is_used_up
 from hippo_core.engine.settling import settle
 from hippo_core.engine.snapshot import snapshot
 from hippo_core.engine.state import EngineState
 from hippo_core.engine.states import FailureClass, WorkerState
 from hippo_core.engine.trial_paths import CheckpointRef
+from hippo_core.engine.turns import present
 
 Result = (
     studies.Submitted
@@ -128,6 +134,7 @@ class Engine:
         state.touched_plans.update(dict.fromkeys(state.plans))
         self.volatile.reopened.update(dict.fromkeys(state.studies))
         running_time.begin(state, self.volatile, now)
+        self.volatile.present = present(state)
         for worker in state.workers.values():
             if worker.state in {WorkerState.LIVE, WorkerState.DRAINING}:
                 self.volatile.worker_deadlines[worker.name] = now + self.settings.lease_seconds
@@ -169,6 +176,7 @@ class Engine:
         state = self.state
         while True:
             settle(decision)
+            pause_what_is_used_up(decision)
             schedule(decision)
             proposals.want(decision)
             outside.note_wants(decision)
@@ -178,6 +186,12 @@ class Engine:
 
     def _dispatch(self, decision: Decision, command: Command) -> Result:
         match command:
+            case CreateProject():
+                return accounts.create_project(decision, command)
+            case DeleteProject():
+                accounts.delete_project(decision, command)
+            case ChangeAccount():
+                accounts.change_account(decision, command)
             case SubmitStudy():
                 return studies.submit(decision, command)
             case PauseStudy():

@@ -8,6 +8,7 @@ from hippo_core.engine.decision import Decision
 from hippo_core.engine.endings import require_search
 from hippo_core.engine.events import StudyStateChanged
 from hippo_core.engine.lookup import find_study
+from hippo_core.engine.quotas import require_room_in
 from hippo_core.engine.state import Study, Trial
 from hippo_core.engine.states import ENDED_STUDY_STATES, StudyState
 from hippo_core.errors import Conflict, InvalidStudy
@@ -36,6 +37,7 @@ def enqueue(decision: Decision, command: EnqueueTrial) -> int:
     require_search(study)
     if study.spec.sampler.learns:
         _require_room(study)
+    require_room_in(decision.state, study, trials=study.spec.repeats * max(1, len(study.spec.horizons)))
     number = len(study.trials)
     notes = {"ask": command.ask} if command.ask else {}
     create_point(decision, study, point, notes, enqueued=True)

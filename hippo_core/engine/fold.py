@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from hippo_core.engine import events as ev
-from hippo_core.engine import fold_endings, fold_training
+from hippo_core.engine import fold_accounts, fold_endings, fold_training
 from hippo_core.engine.boundaries import forget_boundaries, note_boundaries
 from hippo_core.engine.evaluations import (
     AT_REST,
@@ -87,6 +87,8 @@ def apply(state: EngineState, event: ev.Event) -> None:
             | ev.JudgementFailed()
         ):
             fold_endings.apply_ending(state, event)
+        case ev.AccountOpened() | ev.AccountChanged() | ev.TurnsBegun() | ev.ProjectDeleted():
+            fold_accounts.apply_account(state, event)
         case ev.PlanCreated() | ev.PlanBound() | ev.NodeCreated():
             _apply_plan(state, event)
         case (
@@ -144,9 +146,10 @@ def _apply_study(state: EngineState, event: StudyEvent) -> None:
             follow(STUDY_TRANSITIONS, study.state, event.state)
             study.state, study.reason = event.state, event.reason
             if event.state is StudyState.RUNNING:
-                state.active[study.id] = study.spec.priority
+                state.active[study.id], state.owners[study.id] = study.spec.priority, study.user
             else:
                 state.active.pop(study.id, None)
+                state.owners.pop(study.id, None)
                 study.wants_points = False
             _mark_requests(state, study)
             state.touched_studies[study.id] = None
@@ -154,6 +157,7 @@ def _apply_study(state: EngineState, event: StudyEvent) -> None:
             study = state.studies.pop(event.study)
             del state.names[study.project, study.name]
             state.active.pop(study.id, None)
+            state.owners.pop(study.id, None)
             state.plans[study.plan].studies.pop(study.id, None)
             state.touched_studies.pop(study.id, None)
             for trial in study.branches():
@@ -168,12 +172,17 @@ def _apply_study(state: EngineState, event: StudyEvent) -> None:
             study.plan, study.bound = event.plan, event.bound
             state.plans[event.plan].studies[study.id] = None
         case ev.StudyCredited():
-            study = state.studies[event.study]
-            study.steps_trained += event.steps_trained
-            study.steps_retrained += event.steps_retrained
-            study.seconds += event.seconds
-            if study.spec.endings:
-                state.touched_studies[study.id] = None
+            fold_accounts.bill(state, event)
+            credited = state.studies.get(event.study)
+            if credited is None:
+                return
+            credited.steps_trained += event.steps_trained
+            credited.steps_retrained += event.steps_retrained
+            credited.seconds += event.seconds
+            credited.billed += event.billed
+            credited.billed_gpus += event.billed_gpus
+            if credited.spec.endings:
+                state.touched_studies[credited.id] = None
         case _:
             assert_never(event)
 
@@ -190,7 +199,7 @@ def _submit(state: EngineState, event: ev.StudySubmitted) -> None:
         policy=spec.build_policy(),
     )
     state.names[event.project, event.name] = event.study
-    state.active[event.study] = spec.priority
+    state.active[event.study], state.owners[event.study] = spec.priority, event.user
     state.last_study = max(state.last_study, event.study)
     state.touched_studies[event.study] = None
 
@@ -234,7 +243,7 @@ def _apply_plan(state: EngineState, event: PlanEvent) -> None:
                 program_key=event.program_key,
                 environment=event.environment,
                 plan=plan,
-                tree=StageTree(plan, state.active),
+                tree=StageTree(plan, state.active, state.owners),
             )
             state.last_plan = max(state.last_plan, event.plan)
         case ev.PlanBound():

@@ -100,6 +100,7 @@ def _grant(state: EngineState, event: ev.LeaseGranted) -> None:
         slot=event.slot,
         plan=event.plan,
         study=event.study,
+        user=event.user,
         stages=event.stages,
         start=event.start,
         in_memory=event.in_memory,
@@ -226,11 +227,13 @@ CheckpointEvent = ev.CheckpointPublished | ev.CheckpointLost | ev.CheckpointDrop
 def apply_checkpoint(state: EngineState, event: CheckpointEvent) -> None:
     """A checkpoint came or went."""
     node = state.nodes[event.node]
+    project = state.plans[node.plan].project
+    kept_bytes = state.checkpoint_bytes.get(project, 0)
     match event:
         case ev.CheckpointPublished():
             copies = node.checkpoints.setdefault(event.step, {})
             earlier = copies.get(event.fence)
-            state.kept_bytes += event.size_bytes - (0 if earlier is None else earlier.size_bytes)
+            kept_bytes += event.size_bytes - (0 if earlier is None else earlier.size_bytes)
             copies[event.fence] = Checkpoint(
                 fence=event.fence, size_bytes=event.size_bytes, digest=event.digest
             )
@@ -247,11 +250,12 @@ def apply_checkpoint(state: EngineState, event: CheckpointEvent) -> None:
         case ev.CheckpointLost() | ev.CheckpointDropped():
             kept = node.checkpoints.get(event.step, {})
             gone = kept.pop(event.fence, None)
-            state.kept_bytes -= 0 if gone is None else gone.size_bytes
+            kept_bytes -= 0 if gone is None else gone.size_bytes
             if not kept:
                 node.checkpoints.pop(event.step, None)
             state.dropped[event.node, event.step, event.fence] = node.plan
         case _:
             assert_never(event)
+    state.checkpoint_bytes[project] = kept_bytes
     state.tree_of(node).mark_state(event.node, event.step)
     state.touched_plans[node.plan] = None

@@ -12,6 +12,7 @@ from hippo_core.engine.endings import require_search
 from hippo_core.engine.events import StudyStateChanged, TrialCreated
 from hippo_core.engine.lookup import find_study, find_trial
 from hippo_core.engine.proposals import renew
+from hippo_core.engine.quotas import require_room_in
 from hippo_core.engine.state import Study, Trial
 from hippo_core.engine.states import ENDED_STUDY_STATES, StudyState
 from hippo_core.errors import InvalidStudy
@@ -41,6 +42,7 @@ def fork_trial(decision: Decision, command: ForkTrial) -> int:
         step, name = unfit
         value = sequence.values(step)[name]
         raise InvalidStudy(f"hyperparameters[{name!r}]", f"is {value} at step {step}, and must be finite")
+    require_room_in(decision.state, study, trials=study.spec.repeats)
     number = len(study.trials)
     create_trial(
         decision,

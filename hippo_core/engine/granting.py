@@ -9,12 +9,14 @@ from collections.abc import Container, Iterator
 from dataclasses import dataclass
 
 from hippo_core.engine.alone import Top, is_alone, room, tops
-from hippo_core.engine.cutting import cut_paths, note_start
+from hippo_core.engine.courses import note_start
+from hippo_core.engine.cutting import cut_paths
 from hippo_core.engine.decision import Decision
 from hippo_core.engine.environments import bind_plan, environment_of, rebind_studies, suits, takers
 from hippo_core.engine.events import LeaseGranted, LeaseStopped, SavePointOffered, StudyPlanned
 from hippo_core.engine.state import EngineState, PlanState, Slot, Worker
 from hippo_core.engine.states import StudyState
+from hippo_core.engine.turns import NOBODY_ELSE, Turn, Turns, begin_turns
 from hippo_core.lease import Lease, State
 from hippo_core.plan import Node
 from hippo_core.tree import Candidate, Path
@@ -28,10 +30,12 @@ def schedule(decision: Decision) -> None:
         plan = state.plans[next(iter(state.touched_plans))]
         del state.touched_plans[plan.id]
         _bring_in_line(decision, plan)
+    begin_turns(decision)
     while True:
         held = _held(decision)
-        found = list(tops(state, [plan for plan in state.plans.values() if plan.id not in held]))
-        choice = _choose(state, held, found)
+        turns = Turns(decision)
+        found = list(tops(state, [plan for plan in state.plans.values() if plan.id not in held], turns))
+        choice = _choose(state, turns, held, found)
         if choice is None:
             # A path that waits to train alone gains nothing by another slot.
             cut_paths(decision, held.union(top.plan.id for top in found if top.alone))
@@ -87,11 +91,14 @@ class _Choice:
     worker: Worker
     slot: Slot
     in_memory: bool
+    user: str | None  #: whose turn it is; None: there is only one
+    turn: Turn
 
     @property
-    def rank(self) -> tuple[int, float, bool]:
-        """Priority, then the longest remaining path; at equal cost what continues a state in memory."""
-        return self.candidate.priority, self.candidate.length, self.in_memory
+    def rank(self) -> tuple[int, float, float, float, bool]:
+        """Priority, whose turn it is, then the longest remaining path; at equal cost what goes on in memory."""
+        project, user = self.turn
+        return self.candidate.priority, -project, -user, self.candidate.length, self.in_memory
 
 
 def _held(decision: Decision) -> set[int]:
@@ -101,11 +108,12 @@ def _held(decision: Decision) -> set[int]:
     return trying.union(volatile.held)
 
 
-def _choose(state: EngineState, held: Container[int], found: list[Top]) -> _Choice | None:
+def _choose(state: EngineState, turns: Turns, held: Container[int], found: list[Top]) -> _Choice | None:
     """The best that any idle slot can take; the first of equals, in order of worker, slot and plan.
 
     Args:
         state: Not changed.
+        turns: As of now.
         held: Plans of which nothing is taken.
         found: The first ready ranges of the others.
     """
@@ -115,7 +123,7 @@ def _choose(state: EngineState, held: Container[int], found: list[Top]) -> _Choi
         for slot in worker.slots.values():
             if slot.fence is not None or not (found or slot.holds):
                 continue
-            for choice in _options(state, found, worker, slot, held):
+            for choice in _options(state, turns, found, worker, slot, held):
                 if best is not None and choice.rank <= best.rank:
                     continue
                 if rooms is None or rooms.takes(worker.host, alone=_is_alone(state, choice)):
@@ -125,17 +133,23 @@ def _choose(state: EngineState, held: Container[int], found: list[Top]) -> _Choi
 
 def _is_alone(state: EngineState, choice: _Choice) -> bool:
     candidate = choice.candidate
-    return is_alone(state, choice.plan.tree.path(candidate.node, candidate.base).stages)
+    return is_alone(state, choice.plan.tree.path(candidate.node, candidate.base, choice.user).stages)
 
 
 def _options(
-    state: EngineState, found: list[Top], worker: Worker, slot: Slot, held: Container[int]
+    state: EngineState,
+    turns: Turns,
+    found: list[Top],
+    worker: Worker,
+    slot: Slot,
+    held: Container[int],
 ) -> Iterator[_Choice]:
     for top in found:
-        plan, candidate = top.plan, top.candidate
+        plan, candidate, user = top.plan, top.candidate, top.user
         if suits(state, plan, worker, slot):
             in_memory = slot.holds is not None and slot.holds == _base_state(plan, candidate)
-            yield _Choice(candidate, plan, worker, slot, in_memory)
+            turn = NOBODY_ELSE if user is None else turns.turn((plan.project, user))
+            yield _Choice(candidate, plan, worker, slot, in_memory, user, turn)
     if slot.holds is None:
         return
     plan = state.plans[state.nodes[slot.holds[0]].plan]
@@ -144,7 +158,12 @@ def _options(
     following = list(plan.tree.continuations(slot.holds))
     if following and _kept_or_promised(state, slot.holds) and suits(state, plan, worker, slot):
         for candidate in following:
-            yield _Choice(candidate, plan, worker, slot, True)
+            for user in turns.users_in(plan):
+                if user is None:
+                    yield _Choice(candidate, plan, worker, slot, True, None, NOBODY_ELSE)
+                elif user in plan.tree.users_of(candidate) and turns.may_take((plan.project, user)):
+                    turn = turns.turn((plan.project, user))
+                    yield _Choice(candidate, plan, worker, slot, True, user, turn)
 
 
 def idle_slots_for(state: EngineState, plan: PlanState) -> int:
@@ -173,8 +192,8 @@ def _grant(decision: Decision, choice: _Choice) -> bool:
         bound = bind_plan(decision, plan, environment_of(worker, slot, resources))
         if bound is not plan:
             return False
-    path = plan.tree.path(choice.candidate.node, choice.candidate.base)
-    study = _study_of(state, plan, path)
+    path = plan.tree.path(choice.candidate.node, choice.candidate.base, choice.user)
+    study = _study_of(state, plan, path, choice.user)
     base = _base_state(plan, choice.candidate)
     start = None if base is None else (*base, _fence_of(state, plan, base))
     decision.emit(
@@ -185,6 +204,7 @@ def _grant(decision: Decision, choice: _Choice) -> bool:
             slot=slot.index,
             plan=plan.id,
             study=study,
+            user=state.studies[study].user,
             stages=path.stages,
             start=start,
             in_memory=choice.in_memory,
@@ -198,12 +218,13 @@ def _grant(decision: Decision, choice: _Choice) -> bool:
     return True
 
 
-def _study_of(state: EngineState, plan: PlanState, path: Path) -> int:
-    """The study that the path is leased for: the one of highest priority that waits for its end."""
+def _study_of(state: EngineState, plan: PlanState, path: Path, user: str | None) -> int:
+    """The study that the path is leased for: the one of highest priority that waits for its end; a user's, if given."""
     number, _, stop = path.stages[-1]
-    waiting = [study for study, _ in plan.plan.nodes[number].requests.get(stop, {}) if study in state.active]
+    owners = {study: owner for study, owner in state.owners.items() if user in {None, owner}}
+    waiting = [study for study, _ in plan.plan.nodes[number].requests.get(stop, {}) if study in owners]
     if not waiting:
-        waiting = [study for study in plan.plan.nodes[number].open if study in state.active]
+        waiting = [study for study in plan.plan.nodes[number].open if study in owners]
     return max(waiting, key=lambda study: (state.active[study], -study))
 
 

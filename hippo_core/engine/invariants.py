@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from hippo_core.endings import MaxTrainedSteps
 from hippo_core.engine.budget import trains, used_steps
 from hippo_core.engine.engine import Engine
+from hippo_core.engine.quotas import crowded
 from hippo_core.engine.state import EngineState
 from hippo_core.engine.states import (
     ENDED_STUDY_STATES,
@@ -202,12 +203,15 @@ def proposals_are_for_the_next_trial(state: EngineState) -> Iterator[str]:
         wanted = study.proposal
         if study.spec.sampler.outside:
             has_room = study.id in state.active and study.unproposed and not study.ending
+            has_room = has_room and not crowded(state, study)
             if wanted is not None or (study.wants_points and not has_room):
                 yield f"study {study.id} wants what it cannot have"
             if has_room and not (study.open or study.short or study.wants_points):
                 yield f"study {study.id} has nothing to do and trials left, and wants no point"
         elif wanted is None:
             if study.id in state.active and study.unproposed and not study.open and not study.ending:
+                if crowded(state, study):
+                    continue
                 if study.spec.ending(MaxTrainedSteps) and trains(state, study):
                     continue  # what fits is known when its paths have let go
                 yield f"study {study.id} has nothing to do, and trials left"

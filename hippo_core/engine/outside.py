@@ -12,7 +12,9 @@ from collections.abc import Container
 from hippo_core.engine.decision import Decision
 from hippo_core.engine.events import PointsWanted
 from hippo_core.engine.granting import idle_slots_for
+from hippo_core.engine.quotas import crowded
 from hippo_core.engine.state import EngineState, Study
+from hippo_core.engine.turns import limited, slots_in_use
 
 
 def note_wants(decision: Decision) -> None:
@@ -36,10 +38,13 @@ def points_wanted(state: EngineState, study: Study, full: Container[int]) -> int
     """
     if study.id not in state.active or study.ending or study.short or not study.spec.sampler.outside:
         return 0
+    if crowded(state, study):
+        return 0
     plan = state.plans[study.plan]
     # While something waits to be tried again, idle slots are no reason: a sick host would get all trials made.
     held_back = plan.tree.blocked or plan.id in full
-    idle = 0 if held_back else idle_slots_for(state, plan)
+    full_up = limited(state, (study.project, study.user), slots_in_use(state))
+    idle = 0 if held_back or full_up else idle_slots_for(state, plan)
     return min(study.unproposed, max(idle, 0 if study.open else 1))
 
 

@@ -18,8 +18,10 @@ from hippo_core.engine.creation import create_point
 from hippo_core.engine.decision import Decision
 from hippo_core.engine.events import ProposalFailed, ProposalWanted, SpaceExhausted, StudyStateChanged
 from hippo_core.engine.granting import idle_slots_for
-from hippo_core.engine.state import Closing, EngineState, Judgement, Proposal, Study, Trial
+from hippo_core.engine.quotas import crowded
+from hippo_core.engine.state import Closing, EngineState, Judgement, PlanState, Proposal, Study, Trial
 from hippo_core.engine.states import RequestState, StudyState, TrialState
+from hippo_core.engine.turns import Turns
 from hippo_core.errors import InvalidStudy
 from hippo_core.policies.policy import Values, round_up
 from hippo_core.probes import probe_of
@@ -85,17 +87,29 @@ class ProposalTask:
 def want(decision: Decision) -> None:
     """Wants a point for each study that has trials left, and a slot that would idle or nothing else to do."""
     state = decision.state
+    turns: Turns | None = None
     for number in state.active:
         study = state.studies[number]
         if study.proposal is not None or not study.unproposed or study.ending or study.spec.sampler.outside:
             continue
-        if study.short:
+        if study.short or crowded(state, study):
             continue
+        turns = turns or Turns(decision)
         plan = state.plans[study.plan]
         # While something waits to be tried again, idle slots are no reason: a sick host would get all trials proposed.
         held_back = plan.tree.blocked or plan.id in decision.volatile.full
-        if not study.open or (not held_back and idle_slots_for(state, plan)):
+        if not study.open or (not held_back and _finds_a_slot(state, turns, study, plan)):
             decision.emit(_wanted(state, study))
+
+
+def _finds_a_slot(state: EngineState, turns: Turns, study: Study, plan: PlanState) -> bool:
+    """Whether a study could train one more trial at once: in a slot that idles, or that its user may take over."""
+    owner = study.project, study.user
+    if not turns.may_take(owner):
+        return False
+    if idle_slots_for(state, plan):
+        return True
+    return turns.has_claim(owner) and plan.tree.best(study.user) is None
 
 
 def _wanted(state: EngineState, study: Study) -> ProposalWanted:

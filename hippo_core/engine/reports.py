@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import assert_never
 
+from hippo_core.billing import MICROSECONDS, divide
 from hippo_core.engine.commands import (
     AnsweredReport,
     FailedReport,
@@ -20,7 +21,7 @@ from hippo_core.engine.commands import (
     TrainedReport,
     UnusableReport,
 )
-from hippo_core.engine.cutting import note_progress, note_save
+from hippo_core.engine.courses import note_progress, note_save
 from hippo_core.engine.decision import Decision
 from hippo_core.engine.endings import end_if_reached
 from hippo_core.engine.events import (
@@ -40,8 +41,8 @@ from hippo_core.engine.events import (
 from hippo_core.engine.failures import count_failure, fail_path, forget_if_passed
 from hippo_core.engine.judging import judge_reported
 from hippo_core.engine.requests import check_objectives, close_diverged, close_reached
-from hippo_core.engine.state import Study
 from hippo_core.engine.states import FailureClass, LeaseState
+from hippo_core.engine.turns import moves_on
 from hippo_core.errors import Stale, Unavailable
 from hippo_core.lease import Lease, Promise
 from hippo_core.plan import Metrics, Node
@@ -144,8 +145,8 @@ def _take_steps(decision: Decision, lease: Lease, item: StepsReport) -> None:
     new = max(0, item.stop - max(node.trained, item.start))
     total = item.stop - item.start
     again = total - new
-    seconds = item.train_seconds + item.evaluate_seconds
     credits = _credits(decision, lease, node, item)
+    bills = _bills(decision, lease, node, item)
     decision.emit(
         StepsTrained(
             fence=lease.fence,
@@ -156,29 +157,60 @@ def _take_steps(decision: Decision, lease: Lease, item: StepsReport) -> None:
             evaluate_seconds=item.evaluate_seconds,
         )
     )
-    for study, count in credits:
-        decision.emit(
-            StudyCredited(
-                study=study.id,
-                steps_trained=count,
-                steps_retrained=min(again, count),
-                seconds=seconds * count / total,
-            )
-        )
+    for study in sorted({*credits, *bills}):
+        _credit(decision, lease, item, study, again, credits.get(study, 0), bills.get(study, 0))
     forget_if_passed(decision, node)
 
 
-def _credits(decision: Decision, lease: Lease, node: Node, item: StepsReport) -> list[tuple[Study, int]]:
+def _credits(decision: Decision, lease: Lease, node: Node, item: StepsReport) -> dict[int, int]:
     """How many of the steps each study had open; where none had, they count for the study of the lease."""
     furthest = node.furthest()
-    found = []
+    found = {}
     for number in sorted(furthest):
         count = min(item.stop, furthest[number]) - item.start
         if count > 0:
-            found.append((decision.state.studies[number], count))
+            found[number] = count
     if not found and lease.study in decision.state.studies:
-        found.append((decision.state.studies[lease.study], item.stop - item.start))
+        found[lease.study] = item.stop - item.start
     return found
+
+
+def _bills(decision: Decision, lease: Lease, node: Node, item: StepsReport) -> dict[int, int]:
+    """What the steps cost each study, in microseconds of the slot."""
+    furthest = node.furthest()
+    return divide(
+        round((item.train_seconds + item.evaluate_seconds) * MICROSECONDS),
+        item.start,
+        item.stop,
+        furthest,
+        {number: decision.state.studies[number].user for number in furthest},
+        lease.study,
+    )
+
+
+def _credit(
+    decision: Decision, lease: Lease, item: StepsReport, number: int, again: int, count: int, billed: int
+) -> None:
+    """Counts steps for a study, so many of which were trained ``again``, and bills its user and its project."""
+    state, settings = decision.state, decision.settings
+    study = state.studies.get(number)
+    project = state.plans[lease.plan].project
+    user = lease.user if study is None else study.user
+    seconds = item.train_seconds + item.evaluate_seconds
+    decision.emit(
+        StudyCredited(
+            study=number,
+            project=project,
+            user=user,
+            steps_trained=count,
+            steps_retrained=min(again, count),
+            seconds=seconds * count / (item.stop - item.start),
+            billed=billed,
+            billed_gpus=billed * state.workers[lease.worker].slots[lease.slot].gpus,
+            passed=moves_on(state, (project, user), billed, settings),
+            project_passed=moves_on(state, (project, ""), billed, settings),
+        )
+    )
 
 
 def _take_metrics(decision: Decision, lease: Lease, item: MetricsReport) -> bool:

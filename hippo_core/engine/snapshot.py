@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hippo_core.engine.state import EngineState, Study, Trial, Worker
+from hippo_core.engine.state import Account, EngineState, Study, Trial, Worker
 from hippo_core.lease import Lease
 from hippo_core.plan import Node
 
@@ -12,6 +12,8 @@ SECOND_DIGITS = 6
 def snapshot(state: EngineState) -> dict[str, object]:
     """What must survive a restart. What a runner holds in memory, deadlines and the story need not."""
     return {
+        "accounts": {key: _account(state.accounts[key]) for key in sorted(state.accounts)},
+        "checkpoint_bytes": {name: size for name, size in sorted(state.checkpoint_bytes.items()) if size},
         "studies": {study.id: _study(study) for study in state.studies.values()},
         "plans": {
             plan.id: (plan.project, plan.program_key, plan.environment, sorted(plan.studies))
@@ -20,10 +22,13 @@ def snapshot(state: EngineState) -> dict[str, object]:
         "nodes": {node.id: _node(node) for node in state.nodes.values()},
         "workers": {worker.name: _worker(worker) for worker in state.workers.values()},
         "leases": {lease.fence: _lease(lease) for lease in state.leases.values()},
-        "kept_bytes": state.kept_bytes,
         "pins": {pinned: sorted(state.pins[pinned]) for pinned in sorted(state.pins)},
         "last": (state.last_study, state.last_plan, state.last_node, state.last_fence, state.last_sequence),
     }
+
+
+def _account(account: Account) -> tuple[object, ...]:
+    return (account.allowance.to_json(), account.billed, account.billed_gpus, account.passed)
 
 
 def _study(study: Study) -> dict[str, object]:
@@ -44,6 +49,7 @@ def _study(study: Study) -> dict[str, object]:
         "judgement": study.judgement,
         "changed": ([spec.to_json() for spec in study.former], study.spaces),
         "trained": (study.steps_trained, study.steps_retrained, round(study.seconds, SECOND_DIGITS)),
+        "billed": (study.billed, study.billed_gpus),
         "trials": {trial.number: _trial(study, trial) for trial in study.branches()},
     }
 
@@ -125,6 +131,7 @@ def _lease(lease: Lease) -> tuple[object, ...]:
         lease.slot,
         lease.plan,
         lease.study,
+        lease.user,
         lease.stages,
         lease.start,
         lease.in_memory,

@@ -12,6 +12,7 @@ from functools import partial
 from itertools import count, takewhile
 from typing import Any
 
+from hippo_core.allowance import Allowance
 from hippo_core.endings import Ending
 from hippo_core.engine.events import Event, TrialCreated
 from hippo_core.engine.states import RequestState, StudyState, TrialState, WorkerState
@@ -305,6 +306,8 @@ class Study:
     steps_trained: int = 0
     steps_retrained: int = 0
     seconds: float = 0.0
+    billed: int = 0  #: microseconds of slots
+    billed_gpus: int = 0  #: microseconds of GPUs
 
     def member(self, number: int) -> Trial:
         """The trial, the repeat of one, or the probe of that number."""
@@ -393,6 +396,18 @@ class Study:
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
+class Account:
+    """What a project, or a user of one, may use, and has been billed."""
+
+    project: str
+    user: str  #: empty: the project itself
+    allowance: Allowance = field(default_factory=Allowance)
+    billed: int = 0  #: microseconds of slots
+    billed_gpus: int = 0  #: microseconds of GPUs
+    passed: int = 0  #: how far its turns have moved on, in microseconds of a weight of 1
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
 class PlanState:
     """A search plan with its stage tree."""
 
@@ -444,10 +459,15 @@ class EngineState:
     workers: dict[str, Worker] = field(default_factory=dict)
     leases: dict[int, Lease] = field(default_factory=dict)  #: live ones
     dropped: dict[tuple[int, int, int], int] = field(default_factory=dict)  #: (node, step, fence) to plan
-    kept_bytes: int = 0  #: of all checkpoints
     pins: dict[State, dict[int, None]] = field(default_factory=dict)  #: states that studies want kept
     active: dict[int, int] = field(default_factory=dict)  #: running studies and their priorities
     cramped: dict[int, None] = field(default_factory=dict)  #: nodes whose next try is to be alone on its host
+    owners: dict[int, str] = field(default_factory=dict)  #: the users of running studies
+    accounts: dict[tuple[str, str], Account] = field(default_factory=dict)  #: by project and user
+    foremost: dict[str, int] = field(
+        default_factory=dict
+    )  #: by project: how far the turns of its foremost user are; with an empty name, those of the foremost project
+    checkpoint_bytes: dict[str, int] = field(default_factory=dict)  #: by project: of what is kept
     last_study: int = 0
     last_plan: int = 0
     last_node: int = 0
@@ -462,6 +482,11 @@ class EngineState:
     )  #: opened: perhaps trained already
     touched_plans: dict[int, None] = field(default_factory=dict)
     touched_nodes: dict[int, None] = field(default_factory=dict)  #: trained or evaluated
+
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes of all checkpoints that are kept."""
+        return sum(self.checkpoint_bytes.values())
 
     def tree_of(self, node: Node) -> StageTree:
         """The stage tree that a node is planned in."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from hippo_core.choosing import choose
+from hippo_core.engine.accounts import open_accounts
 from hippo_core.engine.budget import Room
 from hippo_core.engine.changes import change, create_trials
 from hippo_core.engine.commands import (
@@ -34,6 +35,7 @@ from hippo_core.engine.lookup import find_study, find_trial
 from hippo_core.engine.points import continued, drawn_otherwise, further_points
 from hippo_core.engine.policy_answers import forgive
 from hippo_core.engine.proposals import renew_failed
+from hippo_core.engine.quotas import require_room, require_room_in, require_seconds, trials_of
 from hippo_core.engine.requests import open_request
 from hippo_core.engine.state import Study, Trial
 from hippo_core.engine.states import ENDED_STUDY_STATES, StudyState, TrialState
@@ -130,6 +132,15 @@ def _remedy(spec: StudySpec, before: StudySpec) -> str:
 def _create(decision: Decision, command: SubmitStudy) -> Submitted:
     spec = replace(command.spec, earlier=0) if command.spec.earlier else command.spec
     number = decision.state.last_study + 1
+    require_room(
+        decision.state,
+        command.project,
+        command.user,
+        studies=1,
+        trials=trials_of(spec),
+        priority=spec.priority,
+    )
+    open_accounts(decision, command.project, command.user)
     decision.emit(
         StudySubmitted(
             study=number,
@@ -159,6 +170,7 @@ def pause(decision: Decision, command: PauseStudy) -> None:
 def resume(decision: Decision, command: ResumeStudy) -> None:
     """Takes a paused study up again."""
     study = find_study(decision.state, command.project, command.name)
+    require_seconds(decision.state, study.project, study.user)
     renew_failed(decision, study)
     forgive(decision, study)
     if study.state is StudyState.RUNNING:
@@ -203,6 +215,7 @@ def retry(decision: Decision, command: RetryTrials) -> TrialsRetried:
     warnings = (f"{left_out} failed {were} not retried",) if left_out else ()
     if not failed:
         return TrialsRetried(count=0, warnings=warnings)
+    require_room_in(decision.state, study, trials=len(again))
     if study.state in ENDED_STUDY_STATES:
         decision.emit(StudyStateChanged(study=study.id, state=StudyState.RUNNING, reason=""))
     for trial in again:
@@ -285,6 +298,7 @@ def extend_trial(decision: Decision, command: ExtendTrial) -> TrialExtended:
             f"Raise endings.max_trained_steps first (hippo study extend {study.name} --max-trained-steps)."
         )
         raise Conflict(f"{room.short}.", remedy)
+    require_room_in(decision.state, study)
     for each in short:
         decision.emit(TrialWanted(study=study.id, trial=each.number, step=to))
     if study.state in ENDED_STUDY_STATES:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
+from hippo_core.allowance import Allowance
 from hippo_core.endings import Terminator
 from hippo_core.engine.best import best_by_horizon, best_trials, evaluated, violation_of
 from hippo_core.engine.decision import EngineSettings
@@ -26,7 +27,7 @@ from hippo_core.simulation.costs import Clockwork, Costs, Host, seconds
 from hippo_core.simulation.power_law import PowerLaw
 from hippo_core.simulation.recorded import RecordedMetrics
 from hippo_core.simulation.response import Response
-from hippo_core.simulation.simulator import Proposals, Simulator
+from hippo_core.simulation.simulator import USER, Proposals, Simulator
 from hippo_core.simulation.usage import Activity, Span, most_slots
 from hippo_core.study import Objective, StudySpec
 
@@ -201,6 +202,8 @@ def simulate(
     proposals: Proposals | None = None,
     watch: Callable[[Event], None] | None = None,
     checked: bool = False,
+    users: Sequence[str] | None = None,
+    allowances: Mapping[str, Allowance] | None = None,
 ) -> Simulated:
     """Runs the production engine in virtual time until all studies have ended.
 
@@ -217,6 +220,8 @@ def simulate(
             points stand in.
         watch: Is shown every event of the engine, in order.
         checked: Checks all invariants after every command, which is slow.
+        users: Who submits each study; by default the same for all.
+        allowances: By user, a weight and limits.
 
     Raises:
         InvalidStudy: The arguments do not fit each other, the response does not know what is trained, or the
@@ -237,8 +242,11 @@ def simulate(
         watch=watch,
         checked=checked,
     )
-    for spec, at_seconds in zip(studies, arrivals or [0.0] * len(studies), strict=True):
-        simulator.submit(spec, at_seconds)
+    for user, allowance in (allowances or {}).items():
+        simulator.allow(user, allowance)
+    submitted = zip(studies, arrivals or [0.0] * len(studies), users or [USER] * len(studies), strict=True)
+    for spec, at_seconds, user in submitted:
+        simulator.submit(spec, at_seconds, user)
     simulator.run()
     return _outcome(simulator, hosts, Clockwork(costs))
 

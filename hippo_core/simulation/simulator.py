@@ -18,8 +18,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from hippo_core.allowance import Allowance
 from hippo_core.engine.commands import (
+    ChangeAccount,
     Command,
+    CreateProject,
     EnqueueTrial,
     ExhaustSpace,
     Heartbeat,
@@ -129,11 +132,16 @@ class Simulator:
 
     # What is to happen
 
-    def submit(self, spec: StudySpec, at_seconds: float = 0.0) -> None:
-        """A study is submitted at a time."""
+    def allow(self, user: str, allowance: Allowance) -> None:
+        """Gives a user a weight and limits, before anything happens."""
+        self._tell(CreateProject(project=PROJECT))
+        self._tell(ChangeAccount(project=PROJECT, user=user, changes=allowance.to_json()))
+
+    def submit(self, spec: StudySpec, at_seconds: float = 0.0, user: str = USER) -> None:
+        """A study is submitted by somebody at a time."""
         self._resources = _widest(self._resources, spec)
         self._coming += 1
-        self.agenda.at(ticks(at_seconds), Turn.COMES, partial(self._submit, spec))
+        self.agenda.at(ticks(at_seconds), Turn.COMES, partial(self._submit, spec, user))
 
     def run(self) -> None:
         """Lets everything happen until the last study has ended.
@@ -160,9 +168,9 @@ class Simulator:
 
     # Studies and workers
 
-    def _submit(self, spec: StudySpec) -> None:
+    def _submit(self, spec: StudySpec, user: str) -> None:
         self._coming -= 1
-        self._tell(SubmitStudy(project=PROJECT, user=USER, spec=spec))
+        self._tell(SubmitStudy(project=PROJECT, user=user, spec=spec))
 
     def _join(self, host: Host) -> None:
         self._hosts[host.name] = host

@@ -30,6 +30,9 @@ KEPT_AS_THEY_ARE = frozenset({"projects", "programs"})
 #: that is wanted anew, a further failure of a policy, a state that is pinned again.
 REPLACED = frozenset({"workers", "checkpoints", "pins", "proposals", "policy_failures"})
 
+#: Rows that are added to one that is there.
+ADDED = frozenset({"bills"})
+
 #: Updates find these rows otherwise than by their primary key.
 FOUND_BY: Mapping[str, tuple[str, ...]] = {"save_points": ("fence", "node", "step")}
 
@@ -99,6 +102,17 @@ class Batch:
         row = {**DEFAULTS[table], **dict.fromkeys(MOMENTS[table], self.now), **columns}
         self._inserts[table][tuple(row[name] for name in KEYS[table])] = row
 
+    def add(self, table: str, **columns: Any) -> None:
+        """Adds a row's numbers to those of the row of its key, if there is one."""
+        assert table in ADDED
+        row = self._inserts[table].get(tuple(columns[name] for name in KEYS[table]))
+        if row is None:
+            self.insert(table, **columns)
+            return
+        for name, value in columns.items():
+            if name not in KEYS[table]:
+                row[name] += value
+
     def keep(self, table: str, **columns: Any) -> None:
         """Adds a row unless it is there."""
         assert table in KEPT_AS_THEY_ARE
@@ -167,6 +181,12 @@ class Batch:
         elif table.name in REPLACED:
             keys = KEYS[table.name]
             changed = ", ".join(f"{name} = excluded.{name}" for name in rows[0] if name not in keys)
+            conflict = f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {changed}"
+        elif table.name in ADDED:
+            keys = KEYS[table.name]
+            changed = ", ".join(
+                f"{name} = {table.name}.{name} + excluded.{name}" for name in rows[0] if name not in keys
+            )
             conflict = f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {changed}"
         sql.insert(cursor, table, rows, conflict)
 

@@ -44,6 +44,11 @@ def delete_study(cursor: Cursor, study: int, now: datetime) -> None:
         cursor.execute(f"DELETE FROM {table} WHERE study = %s", (study,))
 
 
+def delete_project(cursor: Cursor, project: str) -> None:
+    """Deletes a project's account and those of its users. Its studies' rows stay, and so do their bills."""
+    cursor.execute("DELETE FROM accounts WHERE project = %s", (project,))
+
+
 def forget_checkpoints(cursor: Cursor, removed: Iterable[tuple[int, int, int]]) -> None:
     """Deletes the rows of dropped and lost checkpoints, each (node, step, fence), whose files are gone.
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator
 from operator import itemgetter
+from typing import Any
 
 from hippo_core.engine import events as ev
 from hippo_core.engine.journal import from_json
@@ -23,10 +24,14 @@ from hippo_server.store.load_leases import failures, last_fence, trained, worker
 
 Placed = tuple[int, ev.Event]
 
+#: None that there is: of what is told of an account alone.
+NO_STUDY = 0
+
 
 def load(database: Database) -> Iterator[ev.Event]:
     """The rows of a database as events, as of one moment."""
     with database.reading() as rows:
+        yield from _accounts(rows)
         yield from _plans(rows)
         yield from _deleted_studies(rows)
         yield from _studies(rows)
@@ -39,8 +44,53 @@ def load(database: Database) -> Iterator[ev.Event]:
         yield from _trials(rows)
         yield from _proposals(rows)
         yield from _policies(rows)
+        yield from _bills(rows)
         yield from _states(rows)
         yield from _endings(rows)
+
+
+def _accounts(rows: Rows) -> Iterator[ev.Event]:
+    for project, user, allowance in rows(
+        "SELECT project, name, allowance FROM accounts ORDER BY project, name"
+    ):
+        yield ev.AccountOpened(project=project, user=user)
+        yield ev.AccountChanged(project=project, user=user, allowance=allowance)
+
+
+def _bills(rows: Rows) -> Iterator[ev.Event]:
+    """What studies were billed, then of each user what it was billed for deleted ones; and whose turn it is."""
+    for study, project, user, billed, billed_gpus in rows(
+        """
+        SELECT study, project, submitted_by, sum(slot_microseconds)::bigint, sum(gpu_microseconds)::bigint
+        FROM bills JOIN studies ON studies.id = study
+        WHERE deleted_at IS NULL GROUP BY study, project, submitted_by ORDER BY study
+        """
+    ):
+        yield _credited(study, project, user, billed=billed, billed_gpus=billed_gpus)
+    for project, user, billed, billed_gpus, passed in rows(
+        """
+        SELECT a.project, name, billed - coalesce(slots, 0), billed_gpus - coalesce(gpus, 0), passed
+        FROM accounts a LEFT JOIN (
+            SELECT project, submitted_by, sum(slot_microseconds)::bigint slots, sum(gpu_microseconds)::bigint gpus
+            FROM bills JOIN studies ON studies.id = study
+            WHERE deleted_at IS NULL GROUP BY project, submitted_by
+        ) told ON told.project = a.project AND submitted_by = name
+        ORDER BY project, name
+        """
+    ):
+        if user:
+            yield _credited(NO_STUDY, project, user, billed=billed, billed_gpus=billed_gpus, passed=passed)
+        elif passed:
+            yield _credited(NO_STUDY, project, user, project_passed=passed)
+
+
+def _credited(study: int, project: str, user: str, **columns: Any) -> ev.StudyCredited:
+    nothing = dict.fromkeys(
+        ("steps_trained", "steps_retrained", "billed", "billed_gpus", "passed", "project_passed"), 0
+    )
+    return ev.StudyCredited(
+        **{"study": study, "project": project, "user": user, "seconds": 0.0, **nothing, **columns}
+    )
 
 
 def _plans(rows: Rows) -> Iterator[ev.Event]:
@@ -264,18 +314,25 @@ def _states(rows: Rows) -> Iterator[ev.Event]:
         ran_seconds,
         exhausted,
         wants_points,
+        project,
+        user,
     ) in rows(
         """
         SELECT id, state, reason, steps_trained, steps_retrained, seconds, ran_seconds, exhausted,
-               points_wanted_at IS NOT NULL FROM studies
+               points_wanted_at IS NOT NULL, project, submitted_by FROM studies
         WHERE deleted_at IS NULL ORDER BY id
         """
     ):
         if ran_seconds:
             yield ev.StudyRan(study=study, seconds=ran_seconds)
         if trained_steps or seconds:
-            yield ev.StudyCredited(
-                study=study, steps_trained=trained_steps, steps_retrained=retrained_steps, seconds=seconds
+            yield _credited(
+                study,
+                project,
+                user,
+                steps_trained=trained_steps,
+                steps_retrained=retrained_steps,
+                seconds=seconds,
             )
         if exhausted:
             yield ev.SpaceExhausted(study=study, points=exhausted)

@@ -86,6 +86,7 @@ def _grants(rows: Rows, which: str) -> Iterator[ev.LeaseGranted]:
         slot,
         plan,
         study,
+        user,
         start_node,
         start_step,
         start_fence,
@@ -94,7 +95,8 @@ def _grants(rows: Rows, which: str) -> Iterator[ev.LeaseGranted]:
         save_points,
     ) in rows(
         f"""
-        SELECT fence, worker, incarnation, slot, plan, study, start_node, start_step, start_fence, in_memory,
+        SELECT fence, worker, incarnation, slot, plan, study,
+               (SELECT submitted_by FROM studies WHERE id = study), start_node, start_step, start_fence, in_memory,
                (SELECT json_agg(json_build_array(s.node, s.start, s.stop) ORDER BY s.ordinal)
                 FROM lease_stages s WHERE s.fence = l.fence),
                (SELECT json_agg(json_build_array(p.node, p.step) ORDER BY p.ordinal)
@@ -109,6 +111,7 @@ def _grants(rows: Rows, which: str) -> Iterator[ev.LeaseGranted]:
             slot=slot,
             plan=plan,
             study=study,
+            user=user,
             stages=tuple((node, start, stop) for node, start, stop in stages),
             start=None if start_node is None else (start_node, start_step, start_fence),
             in_memory=in_memory,

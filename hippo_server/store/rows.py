@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
+from hippo_core.allowance import Allowance
 from hippo_core.engine import events as ev
 from hippo_core.engine.journal import to_json
 from hippo_core.engine.states import (
@@ -23,6 +24,8 @@ from hippo_server.store.tables import CheckpointState
 def add_event(batch: Batch, event: ev.Event, position: int) -> None:
     """Adds what an event changes to a batch. A deleted study is no matter of a batch: see ``deletion``."""
     match event:
+        case ev.AccountOpened() | ev.AccountChanged() | ev.TurnsBegun() | ev.ProjectDeleted():
+            _add_account_event(batch, event)
         case ev.StudySubmitted():
             _study_submitted(batch, event, position)
         case ev.StudyChanged():
@@ -101,8 +104,27 @@ def add_event(batch: Batch, event: ev.Event, position: int) -> None:
             assert_never(event)
 
 
+AccountEvent = ev.AccountOpened | ev.AccountChanged | ev.TurnsBegun | ev.ProjectDeleted
+
+
+def _add_account_event(batch: Batch, event: AccountEvent) -> None:
+    match event:
+        case ev.AccountOpened():
+            batch.keep("projects", name=event.project)
+            batch.insert("accounts", project=event.project, name=event.user, allowance=Allowance().to_json())
+        case ev.AccountChanged():
+            batch.update("accounts", event.project, event.user, allowance=event.allowance)
+        case ev.TurnsBegun():
+            for user, passed in ((event.user, event.passed), ("", event.project_passed)):
+                if passed:
+                    batch.update("accounts", event.project, user, how="add", passed=passed)
+        case ev.ProjectDeleted():
+            raise TypeError("a deletion is written by itself")
+        case _:
+            assert_never(event)
+
+
 def _study_submitted(batch: Batch, event: ev.StudySubmitted, position: int) -> None:
-    batch.keep("projects", name=event.project)
     batch.keep("programs", key=event.program_key, program=event.spec["program"])
     batch.insert(
         "studies",
@@ -138,6 +160,26 @@ def _study_credited(batch: Batch, event: ev.StudyCredited) -> None:
         steps_retrained=event.steps_retrained,
         seconds=event.seconds,
     )
+    if event.billed:
+        hour = batch.now.replace(minute=0, second=0, microsecond=0)
+        batch.add(
+            "bills",
+            study=event.study,
+            hour=hour,
+            slot_microseconds=event.billed,
+            gpu_microseconds=event.billed_gpus,
+        )
+    for user, passed in ((event.user, event.passed), ("", event.project_passed)):
+        if event.billed or passed:
+            batch.update(
+                "accounts",
+                event.project,
+                user,
+                how="add",
+                billed=event.billed,
+                billed_gpus=event.billed_gpus,
+                passed=passed,
+            )
 
 
 EndingEvent = (

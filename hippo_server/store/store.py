@@ -13,13 +13,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hippo_core.engine import journal
-from hippo_core.engine.events import Event, StudyDeleted
+from hippo_core.engine.events import Event, ProjectDeleted, StudyDeleted
 from hippo_core.engine.explanation import Told, Training
 from hippo_server.store import audit, standbys, tokens
 from hippo_server.store.audit import Audited, Call
 from hippo_server.store.batch import Batch, Open, OpenRequest
 from hippo_server.store.database import Database
-from hippo_server.store.deletion import delete_study, forget_checkpoints
+from hippo_server.store.deletion import delete_project, delete_study, forget_checkpoints
 from hippo_server.store.leader import Leader, Leadership
 from hippo_server.store.load import load
 from hippo_server.store.migrate import migrate
@@ -243,6 +243,9 @@ class Store:
                     _forget_requests(opened, event.study)
                     rows = Batch(now, opened)
                     steps += [partial(delete_study, study=event.study, now=now), rows.flush]
+                elif isinstance(event, ProjectDeleted):
+                    rows = Batch(now, opened)
+                    steps += [partial(delete_project, project=event.project), rows.flush]
                 else:
                     add_event(rows, event, position)
             if record.answer is not None:

@@ -9,7 +9,7 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
-GROUPS = ("plans", "studies", "leases", "results", "server")
+GROUPS = ("plans", "studies", "accounts", "leases", "results", "server")
 
 
 def upgrade() -> None:

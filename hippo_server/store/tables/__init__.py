@@ -9,9 +9,19 @@ Numbers that order what happened (``created``, ``opened``, ...) are ids of the j
 their order gives events in the order in which they came.
 """
 
-from hippo_server.store.tables import leases, plans, results, server, studies
+from hippo_server.store.tables import accounts, leases, plans, results, server, studies
 from hippo_server.store.tables.columns import metadata
 from hippo_server.store.tables.results import CheckpointState
 from hippo_server.store.tables.server import ROLES
 
-__all__ = ["ROLES", "CheckpointState", "leases", "metadata", "plans", "results", "server", "studies"]
+__all__ = [
+    "ROLES",
+    "CheckpointState",
+    "accounts",
+    "leases",
+    "metadata",
+    "plans",
+    "results",
+    "server",
+    "studies",
+]

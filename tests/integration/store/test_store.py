@@ -76,7 +76,7 @@ def test_a_batch_that_fails_leaves_nothing(store: Store, database_url: str) -> N
 
 def test_a_change_of_a_row_that_is_not_there_is_refused(store: Store) -> None:
     term = store.lead("one", 5.0)
-    missing = ev.StudyCredited(study=7, steps_trained=1, steps_retrained=0, seconds=0.5)
+    missing = ev.StudyRan(study=7, seconds=0.5)
     with pytest.raises(InvariantViolated, match="1 of 1 rows to change are not in studies"):
         store.write([record((missing,))], term, 1)
 
@@ -96,6 +96,7 @@ def test_a_batch_of_any_size_is_written_whole(store: Store, size: int) -> None:
             slot=0,
             plan=plan,
             study=1,
+            user="ada",
             stages=((node, 0, size),),
             start=None,
             in_memory=False,

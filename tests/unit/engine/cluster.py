@@ -52,7 +52,14 @@ from hippo_core.proposing import Exhausted, own_point
 from hippo_core.simulation.path import SimulatedPath
 
 INITIAL = "initial"
-SETTINGS = EngineSettings(heartbeat_seconds=1.0, lease_seconds=6.0, orphan_seconds=20.0, backoff_seconds=0.5)
+SETTINGS = EngineSettings(
+    heartbeat_seconds=1.0,
+    lease_seconds=6.0,
+    orphan_seconds=20.0,
+    backoff_seconds=0.5,
+    turn_seconds=0.05,
+    credit_seconds=1.0,
+)
 State = tuple[int, int]
 
 

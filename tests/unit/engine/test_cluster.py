@@ -81,13 +81,13 @@ def submit(cluster: Cluster, study: StudySpec) -> None:
     cluster.tell(SubmitStudy(project="default", user="u", spec=study))
 
 
-def expect_as_trained_alone(cluster: Cluster, name: str) -> None:
+def expect_as_trained_alone(cluster: Cluster, name: str, project: str = "default") -> None:
     """Every trial's history is what it would have been, trained alone."""
-    study = cluster.engine.state.study_named("default", name)
+    study = cluster.engine.state.study_named(project, name)
     assert study is not None
     every, seed = study.spec.program.evaluate_every, study.spec.program.seed
     for number in study.trials:
-        detail = trial_detail(cluster.engine, "default", name, number)
+        detail = trial_detail(cluster.engine, project, name, number)
         expected = alone(list(detail.values), every, seed)
         if detail.repeats:
             repeats = [expect_repeat_as_trained_alone(study, number, each) for each in detail.repeats]

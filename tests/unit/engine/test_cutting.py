@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hippo_core import policies, samplers, space
-from hippo_core.engine import cutting
+from hippo_core.engine import courses, cutting
 from hippo_core.engine.cutting import LONGER, OUTRANKED
 from hippo_core.engine.decision import EngineSettings
 from hippo_core.engine.events import Event, LeaseGranted, LeaseStateChanged, LeaseStopped
@@ -37,7 +37,7 @@ from tests.unit.engine.test_cluster import (
 def cuts_that_cost_nothing() -> Iterator[None]:
     """Paths yield whenever another is longer by a step, however soon they end anyway."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(cutting, "MARGIN_COSTS", 0.0)
+        patched.setattr(courses, "MARGIN_COSTS", 0.0)
         patched.setattr(cutting, "LAXITY_SHARE", 0.0)
         yield
 

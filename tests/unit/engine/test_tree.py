@@ -108,6 +108,7 @@ def lease(world: World, index: int, step: int) -> None:
         slot=0,
         plan=1,
         study=1,
+        user="ada",
         stages=path.stages,
         start=None,
         in_memory=False,
@@ -132,7 +133,7 @@ changes = st.lists(
 def world_of(found: list[list[int]]) -> World:
     plan = Plan(1)
     leaves = [plan.insert(sequence(values), STEPS) for values in found]
-    return World(plan, StageTree(plan, {1: 0}), leaves, leases=[])
+    return World(plan, StageTree(plan, {1: 0}, {1: "ada"}), leaves, leases=[])
 
 
 @settings(max_examples=300)
@@ -145,7 +146,7 @@ def test_a_tree_kept_by_change_equals_one_built_anew(
         assert callable(change)
         change(world, index, step)
         world.tree.refresh()
-        anew = StageTree(world.plan, {1: 0})
+        anew = StageTree(world.plan, {1: 0}, {1: "ada"})
         for each in world.leases or []:
             anew.add_lease(each)
         for number in world.plan.nodes:
