@@ -24,8 +24,7 @@ class EngineSettings:
         count_seconds: How often it is written for how long studies have been running.
         turn_seconds: For how long a slot counts, in advance, against a user who is given it. Where several want slots,
             none that is taken over is taken back sooner.
-        credit_seconds: How many slot seconds, for a weight of 1, somebody may catch up who wanted less than others for a
-            while.
+        credit_seconds: How many slot seconds, for a weight of 1, somebody may catch up who wanted less for a while.
         user_retries: How often a failure of user code, of memory, or a stall is tried again.
         poison_workers: How many workers have to die at one step for it to be quarantined.
         stall_seconds: After how long without a step a path is taken to be stuck, where steps are not known to be slow.
