@@ -11,8 +11,11 @@ import pytest
 
 from hippo_core import policies
 from hippo_core.engine.commands import (
+    ChangeAccount,
     CollectCheckpoints,
     Command,
+    CreateProject,
+    DeleteProject,
     DeleteStudy,
     DrainWorker,
     EditStudy,
@@ -26,8 +29,10 @@ from hippo_core.engine.commands import (
     RetryTrials,
     StopStudy,
     StopTrial,
+    SubmitStudy,
     UnpinCheckpoints,
 )
+from hippo_core.engine.events import StepsTrained
 from hippo_core.engine.states import StudyState
 from hippo_core.engine.views import study_view
 from hippo_core.errors import HippoError
@@ -168,3 +173,39 @@ def test_numbers_are_never_given_twice_when_the_latest_study_is_deleted(store: S
     cluster.run()
     cluster.expect_equal_from_rows()
     assert cluster.engine.state.studies[3].steps_trained > 0, "what was trained went with its last study"
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_users_of_several_projects_their_bills_and_turns_come_back(store: Store, seed: int) -> None:
+    """1. Three users submit, with weights and limits. 2. A study is deleted, a project forgotten and made anew.
+    3. At many moments the rows give the engine that lived; what is billed is what was trained."""
+    cluster = StoredCluster(seed, {"a": 2, "b": 1}, store, 5)
+    owners = [("default", "ada"), ("default", "bo"), ("other", "cy")]
+    for number, (project, user) in enumerate(owners):
+        cluster.tell(CreateProject(project=project))
+        cluster.tell(ChangeAccount(project=project, user="", changes={"weight": 2.0, "max_slots": 2}))
+        cluster.tell(ChangeAccount(project=project, user=user, changes={"weight": number + 0.5}))
+        submitted = spec(f"{user}s", PIECES[number : number + 3])
+        cluster.tell(SubmitStudy(project=project, user=user, spec=submitted))
+    for _ in range(12):
+        for _ in range(40):
+            if cluster.engine.state.active:
+                cluster.act()
+        cluster.expect_equal_from_rows()
+    cluster.run()
+    cluster.tell(DeleteStudy(project="other", name="cys"))
+    cluster.expect_equal_from_rows()
+    cluster.tell(DeleteProject(project="other"))
+    cluster.expect_equal_from_rows()
+    cluster.tell(SubmitStudy(project="other", user="cy", spec=spec("cys")))
+    cluster.tell(DeleteStudy(project="default", name="bos"))
+    cluster.run()
+    cluster.restart_server()
+    trained = sum(
+        round((each.train_seconds + each.evaluate_seconds) * 1_000_000)
+        for each in cluster.journal
+        if isinstance(each, StepsTrained)
+    )
+    with store._database.transaction() as cursor:
+        cursor.execute("SELECT sum(slot_microseconds) FROM bills")
+        assert cursor.fetchone() == (trained,)
