@@ -103,6 +103,9 @@ class Metrics:
         self._trials = Gauge("hippo_trials", "Trials, by state.", ["state"], registry=registry)
         self._workers = Gauge("hippo_workers", "Workers, by state.", ["state"], registry=registry)
         self._slots = Gauge("hippo_slots", "Slots of live workers.", ["state"], registry=registry)
+        self._quarantined = Gauge(
+            "hippo_quarantined_nodes", "Nodes that workers died on, and are given to none.", registry=registry
+        )
         self._leases = Gauge("hippo_leases", "Leases that stand.", registry=registry)
         self._blocked = Gauge(
             "hippo_leases_blocked", "Leases whose saves the storage holds up.", registry=registry
@@ -174,8 +177,18 @@ class Metrics:
         _count(self._workers, WorkerState, [worker.state.value for worker in state.workers.values()])
         live = [worker for worker in state.workers.values() if worker.state is WorkerState.LIVE]
         slots = [slot.fence is not None for worker in live for slot in worker.slots.values()]
+        cordoned = sum(
+            slot.fence is None and not slot.idle for worker in live for slot in worker.slots.values()
+        )
         self._slots.labels("busy").set(sum(slots))
-        self._slots.labels("idle").set(len(slots) - sum(slots))
+        self._slots.labels("cordoned").set(cordoned)
+        self._slots.labels("idle").set(len(slots) - sum(slots) - cordoned)
+        self._quarantined.set(
+            sum(
+                node.failures is not None and len(node.failures.deaths) >= engine.settings.poison_workers
+                for node in state.nodes.values()
+            )
+        )
         self._leases.set(len(state.leases))
         self._kept.set(state.kept_bytes)
         passed = [number for number, budget in engine.volatile.budgets.items() if budget.over]

@@ -184,6 +184,7 @@ def worker(view: WorkerView, registered: datetime | None) -> admin_pb2.Worker:
                 study=slot.study,
                 step=slot.step,
                 probe_of=slot.probe_of,
+                cordoned=slot.cordoned,
             )
             for slot in view.slots
         ],

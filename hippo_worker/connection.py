@@ -58,6 +58,10 @@ class Desk(Protocol):
         """Answers of users' own policies to questions of this stream."""
         ...
 
+    def take_health(self) -> list[worker_pb2.SlotHealth]:
+        """What checks of slots' devices came to and was not said yet."""
+        ...
+
     @property
     def in_flight(self) -> int:
         """How many reports were sent and are not acknowledged."""
@@ -208,7 +212,16 @@ class ServerConnection:
             if time.monotonic() - beat >= self._heartbeat_seconds:
                 beat, request.heartbeat = time.monotonic(), True
             request.policy_answers.extend(self._desk.take_answers())
-            if request.reports or request.policy_answers or request.draining or request.heartbeat:
+            request.slot_health.extend(self._desk.take_health())
+            if any(
+                (
+                    request.reports,
+                    request.policy_answers,
+                    request.slot_health,
+                    request.draining,
+                    request.heartbeat,
+                )
+            ):
                 self._rearm(stream)
                 yield request
                 continue

@@ -10,16 +10,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import shutil
+import time
 import uuid
 from collections import deque
 
-from hippo_core.engine.commands import HeldLease, RegisterWorker, Report
+from hippo_core.engine.commands import HeldLease, RegisterWorker, Report, SlotSpec
 from hippo_core.errors import Unavailable
 from hippo_storage.storage import Storage
 from hippo_wire import convert
 from hippo_wire.v1 import worker_pb2
-from hippo_worker.connection import ServerConnection
+from hippo_worker.connection import LEAVE_SECONDS, ServerConnection
 from hippo_worker.environment import Offer
 from hippo_worker.lease import Lease
 from hippo_worker.logs import LogShipper
@@ -27,6 +29,7 @@ from hippo_worker.policies.hosts import PolicyHosts
 from hippo_worker.publishing import Patience
 from hippo_worker.reports import Outbox
 from hippo_worker.settings import Endpoint, WorkerSettings
+from hippo_worker.slots.health import GPU_CHECK, HealthCheck
 from hippo_worker.slots.slot import Slot
 from hippo_worker.supplies import Supplies
 
@@ -59,6 +62,8 @@ class Daemon:
         self._leases: dict[int, Lease] = {}
         self._over: deque[int] = deque(maxlen=REMEMBERED_FENCES)
         self._draining = False
+        self._drain_until = math.inf
+        self.abandoned = False  #: leases were left to the server as they were
         self._now = asyncio.Event()
         self._storage_address = ""
         self._lease_seconds = 30.0
@@ -67,8 +72,13 @@ class Daemon:
         self._logs = LogShipper(self.connection.append_log)
         self._policies = PolicyHosts(supplies, self._say_of_policy)
         self._answers: list[worker_pb2.PolicyAnswer] = []  # of policies, for the server
+        self._health: dict[
+            int, worker_pb2.SlotHealth
+        ] = {}  # of slots' devices, by slot, to be said to the server
+        self._last_health: dict[int, worker_pb2.SlotHealth] = {}
         self._slots = [
-            Slot(spec, gpu, supplies, self._logs) for spec, gpu in zip(offer.slots, offer.gpus, strict=True)
+            Slot(spec, gpu, supplies, self._logs, self._health_check(spec, gpu), self._say_of_health)
+            for spec, gpu in zip(offer.slots, offer.gpus, strict=True)
         ]
 
     async def run(self) -> None:
@@ -83,6 +93,9 @@ class Daemon:
             asyncio.create_task(self._logs.run(), name="logs"),
             *(asyncio.create_task(slot.run(), name=f"slot {slot.spec.index}") for slot in self._slots),
         ]
+        checks = [
+            asyncio.create_task(slot.watch_health(self._settings.health_seconds)) for slot in self._slots
+        ]
         try:
             # Only the connection ends in peace; any other part that ends does so by an error.
             await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
@@ -92,9 +105,9 @@ class Daemon:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._logs.ship(), LAST_LOGS_SECONDS)
         finally:
-            for part in parts:
+            for part in (*parts, *checks):
                 part.cancel()
-            await asyncio.gather(*parts, return_exceptions=True)
+            await asyncio.gather(*parts, *checks, return_exceptions=True)
             await self._policies.forget()
             await self._supplies.publisher.close()
             self._supplies.spawner.close()
@@ -113,6 +126,7 @@ class Daemon:
             return
         logger.info("draining", extra={"why": reason})
         self._draining = True
+        self._drain_until = time.monotonic() + self._settings.drain_seconds
         for lease in list(self._leases.values()):
             await self._slot(lease).stop(lease, save=True, reason=reason)
         self.connection.wake()
@@ -144,6 +158,7 @@ class Daemon:
             self._storage_address = response.storage
         await self._policies.forget()  # the server asks anew
         self._answers.clear()
+        self._health.update(self._last_health)  # the last may have been lost with the stream
         logger.info("registered", extra={"worker": self._settings.name, "term": response.term})
         for fence in response.revoked:
             await self._drop(fence)
@@ -188,6 +203,11 @@ class Daemon:
         taken, self._answers = self._answers, []
         return taken
 
+    def take_health(self) -> list[worker_pb2.SlotHealth]:
+        """What checks of slots' devices came to, to be said."""
+        taken, self._health = list(self._health.values()), {}
+        return taken
+
     @property
     def in_flight(self) -> int:
         """How many reports were sent and are not acknowledged."""
@@ -200,12 +220,29 @@ class Daemon:
 
     @property
     def done(self) -> bool:
-        """Whether a draining worker has nothing left to say."""
+        """Whether a draining worker has nothing left to say, or says no more."""
         self._forget_over()
-        return self._draining and not self._leases
+        return self._draining and (self.abandoned or not self._leases)
 
     def _say_of_policy(self, answer: worker_pb2.PolicyAnswer) -> None:
         self._answers.append(answer)
+        self.connection.wake()
+
+    def _health_check(self, spec: SlotSpec, gpu: str) -> HealthCheck | None:
+        command = self._settings.health_check
+        if command is None and spec.device != "cuda":
+            return None
+        variables = {
+            **self._supplies.spawner.environment,
+            "CUDA_VISIBLE_DEVICES": gpu,
+            "HIPPO_SLOT": str(spec.index),
+        }
+        return HealthCheck(GPU_CHECK if command is None else ("/bin/sh", "-c", command), variables)
+
+    def _say_of_health(self, slot: int, reason: str) -> None:
+        logger.warning("device checked", extra={"slot": slot, "why": reason or "in order again"})
+        said = worker_pb2.SlotHealth(slot=slot, failed=bool(reason), reason=reason)
+        self._health[slot] = self._last_health[slot] = said
         self.connection.wake()
 
     # Leases.
@@ -243,16 +280,23 @@ class Daemon:
         shutil.rmtree(self._supplies.states_folder(fence), ignore_errors=True)
 
     async def _guard(self) -> None:
-        """Ends what has been without a server for too long.
+        """Ends what has been without a server, or has been draining, for too long.
 
         Raises:
-            Unavailable: A draining worker cannot say what it gave back, or was told to end at once.
+            Unavailable: A draining worker cannot say what it gave back, or that it leaves.
         """
         while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._now.wait(), LOOK_SECONDS)
-            if self._now.is_set():
-                raise Unavailable("The worker was told to end at once.", "Its leases expire at the server.")
+            if self._now.is_set() or time.monotonic() >= self._drain_until:
+                # The server takes back what is not said to have ended as soon as it hears that the worker leaves.
+                logger.warning("leaving at once", extra={"leases": sorted(self._leases)})
+                self.abandoned = True
+                self.connection.wake()
+                await asyncio.sleep(LEAVE_SECONDS)
+                raise Unavailable(
+                    "The worker ended without telling the server.", "Its leases expire at the server."
+                )
             silent = self.connection.silent_seconds
             if self._draining and silent > self._lease_seconds:
                 raise Unavailable(

@@ -6,6 +6,7 @@ Exit codes: 0 drained and left, 1 failed, 2 usage, 3 server unreachable, 4 not a
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,6 +79,25 @@ _EXIT_CODES = {"INVALID": 2, "UNAVAILABLE": 3, "NOT_ALLOWED": 4, "NOT_FOUND": 5,
     type=click.Path(path_type=Path),
     help="NAME=value lines, for studies that name them as secrets; by default `secrets.env` in the data folder.",
 )
+@_option(
+    "--health-check",
+    envvar="HIPPO_HEALTH_CHECK",
+    help="Shell command that ends with 0 where the device of slot $HIPPO_SLOT is in order; by default GPUs are asked.",
+)
+@_option(
+    "--health-seconds",
+    envvar="HIPPO_HEALTH_SECONDS",
+    type=click.FloatRange(0.05),
+    default=60.0,
+    help="How often an idle slot's device is checked.",
+)
+@_option(
+    "--drain-seconds",
+    envvar="HIPPO_DRAIN_SECONDS",
+    type=click.FloatRange(0.0),
+    default=120.0,
+    help="How long paths may take to save when the worker is told to end; then they are given back unsaved.",
+)
 @click.pass_context
 def cli(
     context: click.Context,
@@ -95,6 +115,9 @@ def cli(
     cache: str,
     gpu_memory_fraction: float | None,
     secrets_file: Path | None,
+    health_check: str | None,
+    health_seconds: float,
+    drain_seconds: float,
 ) -> None:
     """Trains what a Hippo server grants. SIGTERM lets it save, give back what it trains, and leave."""
     if context.invoked_subcommand is not None:
@@ -116,7 +139,14 @@ def cli(
             gpu_memory_fraction,
             secrets_file,
         )
-        _work(settings)
+        _work(
+            replace(
+                settings,
+                health_check=health_check,
+                health_seconds=health_seconds,
+                drain_seconds=drain_seconds,
+            )
+        )
     except HippoError as error:
         raise SystemExit(_fail(error)) from None
 

@@ -33,6 +33,11 @@ class WorkerSettings:
         cache_bytes: How much of recent checkpoints is kept there.
         gpu_memory_fraction: How much of its GPU's memory each slot may take, above 0 and up to 1; None: all there is.
         secrets_file: The worker's secrets; None: ``secrets.env`` in the data folder, where there is one.
+        health_check: A shell command that tells by its exit code whether a slot's device is in order; None: GPUs are
+            asked by their driver, and cores not at all.
+        health_seconds: How often an idle or a broken slot is checked.
+        drain_seconds: How long a worker that is told to end waits for its paths to save; what they have not saved by
+            then is given back unsaved.
         joins: Whether the endpoint's token is one to join with, for one of the worker's own.
     """
 
@@ -43,6 +48,9 @@ class WorkerSettings:
     data_folder: Path
     cache_bytes: int
     gpu_memory_fraction: float | None = None
+    health_check: str | None = None
+    health_seconds: float = 60.0
+    drain_seconds: float = 120.0
     joins: bool = False
     secrets_file: Path | None = None
 

@@ -46,6 +46,10 @@ async def work(settings: WorkerSettings) -> None:
             await _run(daemon, settings)
         finally:
             spawner.close()
+        if daemon.abandoned:
+            # A thread may stand in a storage that does not answer, and would be waited for.
+            logging.shutdown()
+            os._exit(0)
 
 
 async def _run(daemon: Daemon, settings: WorkerSettings) -> None:

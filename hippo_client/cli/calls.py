@@ -165,6 +165,20 @@ def drain_worker(client: Client, worker: str) -> admin_pb2.Worker:
     return client.connection.admin.DrainWorker(request).worker
 
 
+def cordon_worker(client: Client, worker: str, slot: int | None, reason: str) -> admin_pb2.Worker:
+    """Grant slots of a worker nothing more; no slot: all of them."""
+    request = admin_pb2.CordonWorkerRequest(
+        request_id=new_request_id(), worker=worker, slot=slot, reason=reason
+    )
+    return client.connection.admin.CordonWorker(request).worker
+
+
+def uncordon_worker(client: Client, worker: str, slot: int | None) -> admin_pb2.Worker:
+    """Let slots of a worker be granted paths again; no slot: all of them."""
+    request = admin_pb2.UncordonWorkerRequest(request_id=new_request_id(), worker=worker, slot=slot)
+    return client.connection.admin.UncordonWorker(request).worker
+
+
 def get_server(client: Client) -> admin_pb2.GetServerResponse:
     """Which server answers, and who asks."""
     return client.connection.admin.GetServer(admin_pb2.GetServerRequest())

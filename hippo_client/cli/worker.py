@@ -1,4 +1,4 @@
-"""``hippo worker``: list and drain workers."""
+"""``hippo worker``: list workers, cordon their slots, drain them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.group(cls=NounGroup, missing_verb="ls")
 def worker() -> None:
-    """List and drain workers."""
+    """List workers, cordon their slots, drain them."""
 
 
 @worker.command("ls")
@@ -36,7 +36,7 @@ def list_all(as_json: bool) -> None:
     rows = []
     for each in workers:
         for slot in each["slots"]:
-            doing = _doing(slot) if slot["study"] else "idle"
+            doing = _doing(slot)
             rows.append(
                 (each["worker"], each["host"], each["state"], str(slot["index"]), slot["model"], doing)
             )
@@ -63,7 +63,76 @@ def drain(name: str, as_json: bool) -> None:
     say(f"It saves what it trains and leaves; {again} starts it again.")
 
 
+slot_option = click.option("--slot", type=click.IntRange(0), default=None, help="Only this one of its slots.")
+
+
+@worker.command()
+@name_argument
+@slot_option
+@click.option("--reason", default="", help="Why, for those who list the workers.")
+@json_option
+def cordon(name: str, slot: int | None, reason: str, as_json: bool) -> None:
+    """Give a worker, or one of its slots, nothing more to train.
+
+    What trains there goes on to its end; `hippo worker drain` has it saved and given back at once.
+    """
+    from hippo_client.cli import calls
+
+    with connect() as client:
+        _print_cordons(worker_json(calls.cordon_worker(client, name, slot, reason)), as_json)
+
+
+@worker.command()
+@name_argument
+@slot_option
+@json_option
+def uncordon(name: str, slot: int | None, as_json: bool) -> None:
+    """Let a worker, or one of its slots, be used again, whoever has cordoned it."""
+    from hippo_client.cli import calls
+
+    with connect() as client:
+        _print_cordons(worker_json(calls.uncordon_worker(client, name, slot)), as_json)
+
+
+@worker.command()
+@name_argument
+@json_option
+def show(name: str, as_json: bool) -> None:
+    """Show a worker: its environment, and what each of its slots does."""
+    from hippo_client.cli import calls
+    from hippo_core.errors import NotFound
+
+    with connect() as client:
+        found = [worker_json(each) for each in calls.list_workers(client) if each.name == name]
+    if not found:
+        raise NotFound(f"there is no worker '{name}'.", "`hippo worker ls` lists the workers.")
+    if as_json:
+        print_json(found[0])
+        return
+    click.echo(f"{name} on {found[0]['host']}: {found[0]['state']}")
+    for word, value in {**found[0]["environment"], **found[0]["labels"]}.items():
+        click.echo(f"  {word}: {value}")
+    for slot in found[0]["slots"]:
+        click.echo(f"  slot {slot['index']} ({slot['model'] or slot['device']}): {_doing(slot)}")
+
+
+def _print_cordons(changed: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(changed)
+        return
+    for slot in changed["slots"]:
+        click.echo(f"slot {slot['index']} of {changed['worker']}: {_doing(slot)}")
+
+
 def _doing(slot: dict[str, Any]) -> str:
+    """What a slot does, in words."""
+    cordoned = f"cordoned: {slot['cordoned']}" if slot["cordoned"] else ""
+    if slot["study"]:
+        return "; ".join(filter(None, [_training(slot), cordoned]))
+    return cordoned or "idle"
+
+
+def _training(slot: dict[str, Any]) -> str:
     probed = slot["probe_of"]
     what = slot["study"] if probed is None else f"{slot['study']}, a probe of trial {probed},"
     return f"{what} at step {slot['step']}"
@@ -85,6 +154,7 @@ def worker_json(message: admin_pb2.Worker) -> dict[str, Any]:
                 "study": slot.study or None,
                 "step": slot.step,
                 "probe_of": slot.probe_of if slot.HasField("probe_of") else None,
+                "cordoned": slot.cordoned or None,
                 "fence": slot.fence if slot.HasField("fence") else None,
             }
             for slot in message.slots

@@ -99,7 +99,10 @@ def room(state: EngineState, found: Iterable[Top]) -> Room:
             worker.host
             for worker in there
             if worker.state is WorkerState.LIVE
-            and any(suits(state, waiting.plan, worker, slot) for slot in worker.slots.values())
+            and any(
+                not slot.cordoned and suits(state, waiting.plan, worker, slot)
+                for slot in worker.slots.values()
+            )
         }
         kept = min(fitting - closed, key=lambda host: (counts[host], host), default=None)
     return Room(frozenset(host for host, count in counts.items() if count), frozenset(closed), kept)

@@ -373,6 +373,34 @@ class DrainWorker:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CordonSlots:
+    """Grant a slot of a worker nothing more, or all of its slots; what trains there goes on."""
+
+    worker: str
+    slot: int | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UncordonSlots:
+    """Let a slot of a worker be granted paths again, or all of its slots."""
+
+    worker: str
+    slot: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportHealth:
+    """The worker has checked the device of a slot: it failed, for this reason in words, or is in order."""
+
+    worker: str
+    incarnation: str
+    slot: int
+    failed: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerLeaves:
     """The worker has ended all leases and goes."""
 
@@ -557,6 +585,9 @@ Command = (
     | RegisterWorker
     | Heartbeat
     | DrainWorker
+    | CordonSlots
+    | UncordonSlots
+    | ReportHealth
     | WorkerLeaves
     | Report
     | Tick

@@ -16,6 +16,7 @@ from hippo_core.engine import (
     accounts,
     changes,
     consultations,
+    cordons,
     enqueueing,
     fold,
     forks,
@@ -36,6 +37,7 @@ from hippo_core.engine.commands import (
     ChangeAccount,
     CollectCheckpoints,
     Command,
+    CordonSlots,
     CreateProject,
     DeleteProject,
     DeleteStudy,
@@ -56,12 +58,14 @@ from hippo_core.engine.commands import (
     ProposeTrial,
     RegisterWorker,
     Report,
+    ReportHealth,
     ResumeStudy,
     RetryTrials,
     StopStudy,
     StopTrial,
     SubmitStudy,
     Tick,
+    UncordonSlots,
     UnpinCheckpoints,
     WorkerLeaves,
 )
@@ -242,6 +246,12 @@ class Engine:
                 workers.heartbeat(decision, command)
             case DrainWorker():
                 workers.drain(decision, command)
+            case CordonSlots():
+                cordons.cordon(decision, command)
+            case UncordonSlots():
+                cordons.uncordon(decision, command)
+            case ReportHealth():
+                cordons.report_health(decision, command)
             case WorkerLeaves():
                 workers.leave(decision, command)
             case Report():

@@ -387,6 +387,24 @@ class WorkerStateChanged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SlotCordoned:
+    """A slot is granted nothing more, by a user's word or since its device failed its health check."""
+
+    worker: str
+    slot: int
+    reason: str
+    by_user: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotUncordoned:
+    """A slot may be granted paths again."""
+
+    worker: str
+    slot: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseGranted:
     """A path was granted to a slot.
 
@@ -621,6 +639,8 @@ Event = (
     | RequestClosed
     | WorkerRegistered
     | WorkerStateChanged
+    | SlotCordoned
+    | SlotUncordoned
     | LeaseGranted
     | SavePointOffered
     | SavePointAnswered

@@ -121,7 +121,7 @@ def _choose(state: EngineState, turns: Turns, held: Container[int], found: list[
     best: _Choice | None = None
     for worker in takers(state):
         for slot in worker.slots.values():
-            if slot.fence is not None or not (found or slot.holds):
+            if not slot.idle or not (found or slot.holds):
                 continue
             for choice in _options(state, turns, found, worker, slot, held):
                 if best is not None and choice.rank <= best.rank:
@@ -169,7 +169,7 @@ def _options(
 def idle_slots_for(state: EngineState, plan: PlanState) -> int:
     """How many slots idle that could train the plan."""
     return sum(
-        slot.fence is None and suits(state, plan, worker, slot)
+        slot.idle and suits(state, plan, worker, slot)
         for worker in takers(state)
         for slot in worker.slots.values()
     )

@@ -118,7 +118,10 @@ def _worker(worker: Worker) -> dict[str, object]:
         "environment": dict(worker.environment),
         "labels": dict(worker.labels),
         "slots": {
-            slot.index: (slot.device, slot.model, slot.cpus, slot.gpus, slot.fence)
+            slot.index: (
+                *(slot.device, slot.model, slot.cpus, slot.gpus, slot.fence),
+                *(slot.cordoned, slot.cordoned_by_user),
+            )
             for slot in worker.slots.values()
         },
     }

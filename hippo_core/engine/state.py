@@ -431,6 +431,13 @@ class Slot:
     gpus: int
     fence: int | None = None  #: the lease that trains in it
     holds: State | None = None  #: the state that its runner keeps in memory
+    cordoned: str = ""  #: why it is granted nothing; empty: it is granted paths
+    cordoned_by_user: bool = False
+
+    @property
+    def idle(self) -> bool:
+        """Whether it may be granted a path."""
+        return self.fence is None and not self.cordoned
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

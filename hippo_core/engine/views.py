@@ -199,6 +199,7 @@ class SlotView:
     study: str
     step: int
     probe_of: int | None  #: of which trial of the study it trains a probe
+    cordoned: str = ""  #: why it is granted nothing; empty: it is granted paths
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -399,6 +400,7 @@ def worker_views(engine: Engine) -> tuple[WorkerView, ...]:
                     study="" if study is None else study.name,
                     step=0 if lease is None else lease.step,
                     probe_of=None if lease is None else probed_by(state, lease),
+                    cordoned=slot.cordoned,
                 )
             )
         views.append(

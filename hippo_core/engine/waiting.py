@@ -68,6 +68,12 @@ def _unserved_reason(state: EngineState, study: Study) -> str:
         cpus, gpus = max(slot.cpus for _, slot in slots), max(slot.gpus for _, slot in slots)
         asked = f"cpus {resources.cpus}, gpus {resources.gpus if resources.gpus is not None else 'any'}"
         return f"no slot fits: the study asks for {asked}; the largest slot has cpus {cpus}, gpus {gpus}"
+    if all(slot.cordoned for _, slot in fitting):
+        worker, slot = fitting[0]
+        return (
+            f"every slot that fits is cordoned; slot {slot.index} of {worker.name}: {slot.cordoned}. "
+            "hippo worker uncordon lets them be used again"
+        )
     offers = sorted({environment_of(worker, slot, resources) for worker, slot in fitting})
     if plan.environment and plan.environment not in offers:
         return (

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import asdict, dataclass
 
 from hippo_core.engine.commands import DrainWorker, Heartbeat, RegisterWorker, WorkerLeaves
+from hippo_core.engine.cordons import cordon_again, known_worker, lasting_cordons
 from hippo_core.engine.decision import Decision
 from hippo_core.engine.events import LeaseStateChanged, WorkerRegistered, WorkerStateChanged
 from hippo_core.engine.failures import note_death
 from hippo_core.engine.state import Worker
 from hippo_core.engine.states import LeaseState, WorkerState
-from hippo_core.errors import NotFound, Stale
+from hippo_core.errors import Stale
 from hippo_core.lease import Lease
 
 
@@ -37,6 +37,7 @@ def register(decision: Decision, command: RegisterWorker) -> Registered:
         if lease.training and lease.incarnation != command.incarnation:
             died.append(lease)
         _end(decision, lease, LeaseState.RELEASED, "the worker came back without it")
+    cordoned = lasting_cordons(decision.state.workers.get(command.worker), command.incarnation)
     decision.emit(
         WorkerRegistered(
             worker=command.worker,
@@ -48,6 +49,7 @@ def register(decision: Decision, command: RegisterWorker) -> Registered:
         )
     )
     worker = decision.state.workers[command.worker]
+    cordon_again(decision, worker, cordoned)
     if worker.draining:
         decision.emit(
             WorkerStateChanged(worker=worker.name, state=WorkerState.DRAINING, reason="asked to drain")
@@ -69,12 +71,7 @@ def heartbeat(decision: Decision, command: Heartbeat) -> None:
 
 def drain(decision: Decision, command: DrainWorker) -> None:
     """Grants a worker no further leases, and lets it leave."""
-    worker = decision.state.workers.get(command.worker)
-    if worker is None or worker.state is WorkerState.GONE:
-        known = sorted(decision.state.workers)
-        near = difflib.get_close_matches(command.worker, known, n=1)
-        hint = f"Did you mean '{near[0]}'?" if near else "hippo worker ls lists the workers."
-        raise NotFound(f"there is no worker '{command.worker}'.", hint)
+    worker = known_worker(decision, command.worker)
     if worker.state is not WorkerState.DRAINING:
         decision.emit(
             WorkerStateChanged(worker=worker.name, state=WorkerState.DRAINING, reason="asked to drain")

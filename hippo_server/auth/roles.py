@@ -67,6 +67,8 @@ METHOD_ROLES: Mapping[str, frozenset[Role]] = {
     "/hippo.v1.AdminService/GetServer": EVERYBODY,
     "/hippo.v1.AdminService/ListWorkers": VIEWERS,
     "/hippo.v1.AdminService/DrainWorker": ADMINS,
+    "/hippo.v1.AdminService/CordonWorker": ADMINS,
+    "/hippo.v1.AdminService/UncordonWorker": ADMINS,
     "/hippo.v1.AdminService/CreateToken": ADMINS,
     "/hippo.v1.AdminService/ListTokens": ADMINS,
     "/hippo.v1.AdminService/RevokeToken": ADMINS,

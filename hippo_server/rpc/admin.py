@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any, TypeVar
 
 from hippo_core.engine import views
-from hippo_core.engine.commands import DrainWorker
+from hippo_core.engine.commands import CordonSlots, DrainWorker, UncordonSlots
 from hippo_core.engine.engine import Engine, Result
 from hippo_server.answers import asked
 from hippo_server.driver import Driver
@@ -17,6 +18,14 @@ from hippo_server.store.audit import Audited
 from hippo_wire import render
 from hippo_wire.v1 import admin_pb2, admin_pb2_grpc
 from hippo_wire.versions import own_version
+
+WorkerCommand = DrainWorker | CordonSlots | UncordonSlots
+Answer = TypeVar(
+    "Answer",
+    admin_pb2.DrainWorkerResponse,
+    admin_pb2.CordonWorkerResponse,
+    admin_pb2.UncordonWorkerResponse,
+)
 
 
 class AdminService(admin_pb2_grpc.AdminServiceServicer):
@@ -69,17 +78,25 @@ class AdminService(admin_pb2_grpc.AdminServiceServicer):
         self, request: admin_pb2.DrainWorkerRequest, context: Context
     ) -> admin_pb2.DrainWorkerResponse:
         """Lets a worker save, release its leases and leave."""
-        who, times = caller(), await self._driver.times()
+        command = DrainWorker(worker=request.worker)
+        return await self._change_worker(command, "DrainWorker", request, admin_pb2.DrainWorkerResponse)
 
-        def answer(engine: Engine, result: Result) -> bytes:
-            found = next(each for each in views.worker_views(engine) if each.name == request.worker)
-            message = render.worker(found, times.workers.get(found.name))
-            return admin_pb2.DrainWorkerResponse(worker=message).SerializeToString()
+    async def CordonWorker(  # noqa: N802
+        self, request: admin_pb2.CordonWorkerRequest, context: Context
+    ) -> admin_pb2.CordonWorkerResponse:
+        """Grants slots of a worker nothing more."""
+        slot = request.slot if request.HasField("slot") else None
+        command = CordonSlots(worker=request.worker, slot=slot, reason=request.reason)
+        return await self._change_worker(command, "CordonWorker", request, admin_pb2.CordonWorkerResponse)
 
-        given = await self._driver.current().change(
-            DrainWorker(worker=request.worker), who.user, asked("DrainWorker", request, who), answer
+    async def UncordonWorker(  # noqa: N802
+        self, request: admin_pb2.UncordonWorkerRequest, context: Context
+    ) -> admin_pb2.UncordonWorkerResponse:
+        """Lets slots of a worker be granted paths again."""
+        command = UncordonSlots(
+            worker=request.worker, slot=request.slot if request.HasField("slot") else None
         )
-        return admin_pb2.DrainWorkerResponse.FromString(given)
+        return await self._change_worker(command, "UncordonWorker", request, admin_pb2.UncordonWorkerResponse)
 
     async def CreateToken(  # noqa: N802
         self, request: admin_pb2.CreateTokenRequest, context: Context
@@ -117,6 +134,27 @@ class AdminService(admin_pb2_grpc.AdminServiceServicer):
             calls=[_call(each) for each in found[:size]],
             next_page_token=str(found[size - 1].id) if len(found) > size else "",
         )
+
+    async def _change_worker(
+        self,
+        command: WorkerCommand,
+        method: str,
+        request: Any,
+        response: type[Answer],
+    ) -> Answer:
+        """Changes a worker, and shows it as it is after that."""
+        who, times = caller(), await self._driver.times()
+
+        def answer(engine: Engine, result: Result) -> bytes:
+            found = next(each for each in views.worker_views(engine) if each.name == command.worker)
+            message: Any = response(worker=render.worker(found, times.workers.get(found.name)))
+            given: bytes = message.SerializeToString()
+            return given
+
+        given = await self._driver.current().change(command, who.user, asked(method, request, who), answer)
+        made: Any = response
+        parsed: Answer = made.FromString(given)
+        return parsed
 
 
 def _call(found: Audited) -> admin_pb2.AuditedCall:

@@ -138,6 +138,8 @@ class Batch:
         self._workers[name] = None
         for key in [key for key in self._inserts["slots"] if key[0] == name]:
             del self._inserts["slots"][key]
+        for key in [key for key in self._updates["slots"] if key[0] == name]:
+            del self._updates["slots"][key]
         for slot in slots:
             self.insert("slots", worker=name, **slot)
 

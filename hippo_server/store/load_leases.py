@@ -31,9 +31,17 @@ def workers_and_leases(rows: Rows) -> Iterator[ev.Event]:
     foreign = "EXISTS (SELECT FROM workers w WHERE w.name = l.worker AND w.incarnation <> l.incarnation)"
     yield from _leases(rows, f"l.state IN {LIVE} AND {foreign}")
     slots: dict[str, list[dict[str, Any]]] = {}
-    for worker, index, device, model, cpus, gpus in rows(
-        "SELECT worker, slot, device, model, cpus, gpus FROM slots ORDER BY worker, slot"
+    cordoned: dict[str, list[ev.SlotCordoned]] = {}
+    for worker, index, device, model, cpus, gpus, why, by_user in rows(
+        """
+        SELECT worker, slot, device, model, cpus, gpus, cordoned, cordoned_by_user FROM slots
+        ORDER BY worker, slot
+        """
     ):
+        if why:
+            cordoned.setdefault(worker, []).append(
+                ev.SlotCordoned(worker=worker, slot=index, reason=why, by_user=by_user)
+            )
         slots.setdefault(worker, []).append(
             {"index": index, "device": device, "model": model, "cpus": cpus, "gpus": gpus}
         )
@@ -52,6 +60,7 @@ def workers_and_leases(rows: Rows) -> Iterator[ev.Event]:
             environment=environment,
             labels=labels,
         )
+        yield from cordoned.get(worker, ())
         if (state, reason) != (WorkerState.LIVE, ""):
             changed.append(ev.WorkerStateChanged(worker=worker, state=WorkerState(state), reason=reason))
     yield from _leases(rows, f"l.state IN {LIVE} AND NOT {foreign}")

@@ -76,6 +76,11 @@ def add_event(batch: Batch, event: ev.Event, position: int) -> None:
             _worker_registered(batch, event, position)
         case ev.WorkerStateChanged():
             batch.update("workers", event.worker, state=event.state, reason=event.reason)
+        case ev.SlotCordoned():
+            key = (event.worker, event.slot)
+            batch.update("slots", *key, cordoned=event.reason, cordoned_by_user=event.by_user)
+        case ev.SlotUncordoned():
+            batch.update("slots", event.worker, event.slot, cordoned="", cordoned_by_user=False)
         case (
             ev.LeaseGranted()
             | ev.LeaseStateChanged()

@@ -50,6 +50,16 @@ class AdminServiceStub:
                 request_serializer=hippo__wire_dot_v1_dot_admin__pb2.DrainWorkerRequest.SerializeToString,
                 response_deserializer=hippo__wire_dot_v1_dot_admin__pb2.DrainWorkerResponse.FromString,
                 _registered_method=True)
+        self.CordonWorker = channel.unary_unary(
+                '/hippo.v1.AdminService/CordonWorker',
+                request_serializer=hippo__wire_dot_v1_dot_admin__pb2.CordonWorkerRequest.SerializeToString,
+                response_deserializer=hippo__wire_dot_v1_dot_admin__pb2.CordonWorkerResponse.FromString,
+                _registered_method=True)
+        self.UncordonWorker = channel.unary_unary(
+                '/hippo.v1.AdminService/UncordonWorker',
+                request_serializer=hippo__wire_dot_v1_dot_admin__pb2.UncordonWorkerRequest.SerializeToString,
+                response_deserializer=hippo__wire_dot_v1_dot_admin__pb2.UncordonWorkerResponse.FromString,
+                _registered_method=True)
         self.CreateToken = channel.unary_unary(
                 '/hippo.v1.AdminService/CreateToken',
                 request_serializer=hippo__wire_dot_v1_dot_admin__pb2.CreateTokenRequest.SerializeToString,
@@ -92,6 +102,20 @@ class AdminServiceServicer:
 
     def DrainWorker(self, request, context):
         """Lets a worker save, release its leases and leave.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CordonWorker(self, request, context):
+        """Grants slots of a worker nothing more; what trains there goes on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UncordonWorker(self, request, context):
+        """Lets slots of a worker be granted paths again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -142,6 +166,16 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.DrainWorker,
                     request_deserializer=hippo__wire_dot_v1_dot_admin__pb2.DrainWorkerRequest.FromString,
                     response_serializer=hippo__wire_dot_v1_dot_admin__pb2.DrainWorkerResponse.SerializeToString,
+            ),
+            'CordonWorker': grpc.unary_unary_rpc_method_handler(
+                    servicer.CordonWorker,
+                    request_deserializer=hippo__wire_dot_v1_dot_admin__pb2.CordonWorkerRequest.FromString,
+                    response_serializer=hippo__wire_dot_v1_dot_admin__pb2.CordonWorkerResponse.SerializeToString,
+            ),
+            'UncordonWorker': grpc.unary_unary_rpc_method_handler(
+                    servicer.UncordonWorker,
+                    request_deserializer=hippo__wire_dot_v1_dot_admin__pb2.UncordonWorkerRequest.FromString,
+                    response_serializer=hippo__wire_dot_v1_dot_admin__pb2.UncordonWorkerResponse.SerializeToString,
             ),
             'CreateToken': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateToken,
@@ -246,6 +280,60 @@ class AdminService:
             '/hippo.v1.AdminService/DrainWorker',
             hippo__wire_dot_v1_dot_admin__pb2.DrainWorkerRequest.SerializeToString,
             hippo__wire_dot_v1_dot_admin__pb2.DrainWorkerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CordonWorker(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hippo.v1.AdminService/CordonWorker',
+            hippo__wire_dot_v1_dot_admin__pb2.CordonWorkerRequest.SerializeToString,
+            hippo__wire_dot_v1_dot_admin__pb2.CordonWorkerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UncordonWorker(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hippo.v1.AdminService/UncordonWorker',
+            hippo__wire_dot_v1_dot_admin__pb2.UncordonWorkerRequest.SerializeToString,
+            hippo__wire_dot_v1_dot_admin__pb2.UncordonWorkerResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -39,6 +39,10 @@ class AdminServiceStub:
     """Lists workers with their slots."""
     DrainWorker: _grpc.UnaryUnaryMultiCallable[_admin_pb2.DrainWorkerRequest, _admin_pb2.DrainWorkerResponse]
     """Lets a worker save, release its leases and leave."""
+    CordonWorker: _grpc.UnaryUnaryMultiCallable[_admin_pb2.CordonWorkerRequest, _admin_pb2.CordonWorkerResponse]
+    """Grants slots of a worker nothing more; what trains there goes on."""
+    UncordonWorker: _grpc.UnaryUnaryMultiCallable[_admin_pb2.UncordonWorkerRequest, _admin_pb2.UncordonWorkerResponse]
+    """Lets slots of a worker be granted paths again."""
     CreateToken: _grpc.UnaryUnaryMultiCallable[_admin_pb2.CreateTokenRequest, _admin_pb2.CreateTokenResponse]
     """Makes a token, whose secret only its maker knows."""
     ListTokens: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ListTokensRequest, _admin_pb2.ListTokensResponse]
@@ -59,6 +63,10 @@ class AdminServiceAsyncStub(AdminServiceStub):
     """Lists workers with their slots."""
     DrainWorker: _aio.UnaryUnaryMultiCallable[_admin_pb2.DrainWorkerRequest, _admin_pb2.DrainWorkerResponse]  # type: ignore[assignment]
     """Lets a worker save, release its leases and leave."""
+    CordonWorker: _aio.UnaryUnaryMultiCallable[_admin_pb2.CordonWorkerRequest, _admin_pb2.CordonWorkerResponse]  # type: ignore[assignment]
+    """Grants slots of a worker nothing more; what trains there goes on."""
+    UncordonWorker: _aio.UnaryUnaryMultiCallable[_admin_pb2.UncordonWorkerRequest, _admin_pb2.UncordonWorkerResponse]  # type: ignore[assignment]
+    """Lets slots of a worker be granted paths again."""
     CreateToken: _aio.UnaryUnaryMultiCallable[_admin_pb2.CreateTokenRequest, _admin_pb2.CreateTokenResponse]  # type: ignore[assignment]
     """Makes a token, whose secret only its maker knows."""
     ListTokens: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListTokensRequest, _admin_pb2.ListTokensResponse]  # type: ignore[assignment]
@@ -94,6 +102,22 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_pb2.DrainWorkerResponse, _abc.Awaitable[_admin_pb2.DrainWorkerResponse]]:
         """Lets a worker save, release its leases and leave."""
+
+    @_abc_1.abstractmethod
+    def CordonWorker(
+        self,
+        request: _admin_pb2.CordonWorkerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.CordonWorkerResponse, _abc.Awaitable[_admin_pb2.CordonWorkerResponse]]:
+        """Grants slots of a worker nothing more; what trains there goes on."""
+
+    @_abc_1.abstractmethod
+    def UncordonWorker(
+        self,
+        request: _admin_pb2.UncordonWorkerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.UncordonWorkerResponse, _abc.Awaitable[_admin_pb2.UncordonWorkerResponse]]:
+        """Lets slots of a worker be granted paths again."""
 
     @_abc_1.abstractmethod
     def CreateToken(

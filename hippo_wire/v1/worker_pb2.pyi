@@ -1109,6 +1109,7 @@ class WorkRequest(_message.Message):
     DRAINING_FIELD_NUMBER: _builtins.int
     LEAVING_FIELD_NUMBER: _builtins.int
     POLICY_ANSWERS_FIELD_NUMBER: _builtins.int
+    SLOT_HEALTH_FIELD_NUMBER: _builtins.int
     worker: _builtins.str
     """In the first message: who."""
     incarnation: _builtins.str
@@ -1127,6 +1128,10 @@ class WorkRequest(_message.Message):
     def policy_answers(self) -> _containers.RepeatedCompositeFieldContainer[Global___PolicyAnswer]:
         """Answers to questions of this stream."""
 
+    @_builtins.property
+    def slot_health(self) -> _containers.RepeatedCompositeFieldContainer[Global___SlotHealth]:
+        """What health checks of slots' devices came to; a repetition changes nothing."""
+
     def __init__(
         self,
         *,
@@ -1137,14 +1142,45 @@ class WorkRequest(_message.Message):
         draining: _builtins.bool = ...,
         leaving: _builtins.bool = ...,
         policy_answers: _abc.Iterable[Global___PolicyAnswer] | None = ...,
+        slot_health: _abc.Iterable[Global___SlotHealth] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["draining", b"draining", "heartbeat", b"heartbeat", "incarnation", b"incarnation", "leaving", b"leaving", "policy_answers", b"policy_answers", "reports", b"reports", "worker", b"worker"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["draining", b"draining", "heartbeat", b"heartbeat", "incarnation", b"incarnation", "leaving", b"leaving", "policy_answers", b"policy_answers", "reports", b"reports", "slot_health", b"slot_health", "worker", b"worker"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___WorkRequest: _TypeAlias = WorkRequest  # noqa: Y015
+
+@_typing.final
+class SlotHealth(_message.Message):
+    """What the health check of a slot's device came to."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SLOT_FIELD_NUMBER: _builtins.int
+    FAILED_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    slot: _builtins.int
+    """The slot."""
+    failed: _builtins.bool
+    """Whether the device failed it."""
+    reason: _builtins.str
+    """Why, in words."""
+    def __init__(
+        self,
+        *,
+        slot: _builtins.int = ...,
+        failed: _builtins.bool = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failed", b"failed", "reason", b"reason", "slot", b"slot"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SlotHealth: _TypeAlias = SlotHealth  # noqa: Y015
 
 @_typing.final
 class ReportAcknowledged(_message.Message):

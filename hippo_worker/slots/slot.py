@@ -10,6 +10,7 @@ import asyncio
 import itertools
 import logging
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from hippo_worker.runner import messages
 from hippo_worker.runner.settings import RunnerSettings
 from hippo_worker.secrets import Redaction
 from hippo_worker.slots.conversation import Conversation, NotBegun
+from hippo_worker.slots.health import HealthCheck
 from hippo_worker.supplies import Supplies, location_of_start, path_order
 
 logger = logging.getLogger(__name__)
@@ -51,9 +53,19 @@ class Slot:
         gpu: Its GPU as ``CUDA_VISIBLE_DEVICES`` names it; empty: it trains on processor cores.
         supplies: What it draws on.
         logs: Ships what user code prints.
+        health: Checks its device; None: nothing does.
+        on_health: Called with what a check came to where it failed, and where it succeeds after that.
     """
 
-    def __init__(self, spec: SlotSpec, gpu: str, supplies: Supplies, logs: LogShipper) -> None:
+    def __init__(
+        self,
+        spec: SlotSpec,
+        gpu: str,
+        supplies: Supplies,
+        logs: LogShipper,
+        health: HealthCheck | None = None,
+        on_health: Callable[[int, str], None] = lambda slot, reason: None,
+    ) -> None:
         self.spec = spec
         self._gpu = gpu
         self._supplies = supplies
@@ -64,6 +76,10 @@ class Slot:
         self._key: RunnerKey | None = None
         self._runner: Conversation | None = None
         self._told: Lease | None = None  # the lease whose path the runner was told to train
+        self._health = health
+        self._on_health = on_health
+        self._is_broken = False
+        self._is_training = False
 
     # What the daemon tells.
 
@@ -111,8 +127,51 @@ class Slot:
             if self._runner is not None:
                 await self._runner.kill()
 
+    async def watch_health(self, seconds: float) -> None:
+        """Checks its device every so many seconds while it idles, or is known to be broken; until it is cancelled."""
+        while self._health is not None:
+            if self._is_broken or not self._is_training:
+                await self._look_at_health(self._health)
+            await asyncio.sleep(seconds)
+
+    async def _look_at_health(self, health: HealthCheck) -> str:
+        """Checks its device, and tells what has changed; a failure again and again. Gives what is wrong."""
+        reason = await health.failure()
+        if reason or self._is_broken:
+            self._on_health(self.spec.index, reason)
+        self._is_broken = bool(reason)
+        return reason
+
+    async def _blamed(self, ending: Ending) -> Ending:
+        """The end of a path, which is nobody's fault where its device is broken; its runner goes then."""
+        if (
+            self._health is None
+            or not isinstance(ending, FailedReport)
+            or ending.failure is FailureClass.INVALID
+        ):
+            return ending
+        reason = await self._look_at_health(self._health)
+        if not reason:
+            return ending
+        if self._runner is not None:
+            await self._runner.kill()
+        return FailedReport(
+            failure=FailureClass.INFRASTRUCTURE,
+            message=f"The device of slot {self.spec.index} failed its health check: {reason}. {ending.message}",
+            traceback=ending.traceback,
+            node=ending.node,
+            step=ending.step,
+        )
+
     async def _train(self, lease: Lease) -> None:
         """Brings a lease to its end, whatever that is."""
+        self._is_training = True
+        try:
+            await self._bring_to_its_end(lease)
+        finally:
+            self._is_training = False
+
+    async def _bring_to_its_end(self, lease: Lease) -> None:
         pinned: list[Path] = []
         try:
             ending = await self._outcome(lease, pinned)
@@ -128,7 +187,7 @@ class Slot:
             # The server takes nothing in after such an end, so what was saved is published first.
             await lease.until_settled()
         self._told = None
-        lease.say_end(ending)
+        lease.say_end(await self._blamed(ending))
 
     async def _outcome(self, lease: Lease, pinned: list[Path]) -> Ending:
         """Trains a path; what it pins in the cache is noted in ``pinned``."""

@@ -33,7 +33,7 @@ class Spawner:
     """
 
     def __init__(self, environment: Mapping[str, str]) -> None:
-        self._environment = dict(environment)
+        self.environment = dict(environment)
         self._server: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._outgoing: asyncio.Queue[tuple[bytes, socket.socket | None]] = asyncio.Queue()
@@ -130,7 +130,7 @@ class Spawner:
         with theirs:
             self._server = subprocess.Popen(
                 [sys.executable, "-P", "-m", "hippo_worker.runner.forkserver", str(theirs.fileno())],
-                env=self._environment,
+                env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),

@@ -30,6 +30,8 @@ CREATE TABLE slots (
     model text NOT NULL,
     cpus integer NOT NULL,
     gpus integer NOT NULL,
+    cordoned text DEFAULT '' NOT NULL,
+    cordoned_by_user boolean DEFAULT false NOT NULL,
     CONSTRAINT pk_slots PRIMARY KEY (worker, slot)
 );
 COMMENT ON TABLE slots IS 'Places that train one path at a time.';
@@ -39,6 +41,8 @@ COMMENT ON COLUMN slots.device IS 'cpu or cuda';
 COMMENT ON COLUMN slots.model IS 'of the accelerator or processor';
 COMMENT ON COLUMN slots.cpus IS 'cores that it may use';
 COMMENT ON COLUMN slots.gpus IS 'GPUs that it holds';
+COMMENT ON COLUMN slots.cordoned IS 'why it is granted nothing; empty: it is granted paths';
+COMMENT ON COLUMN slots.cordoned_by_user IS 'by a user, not by its worker';
 
 CREATE TABLE leases (
     fence bigint CONSTRAINT pk_leases PRIMARY KEY,

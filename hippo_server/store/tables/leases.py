@@ -45,6 +45,14 @@ slots = Table(
     Column("model", Text, nullable=False, comment="of the accelerator or processor"),
     Column("cpus", Integer, nullable=False, comment="cores that it may use"),
     Column("gpus", Integer, nullable=False, comment="GPUs that it holds"),
+    words("cordoned", "why it is granted nothing; empty: it is granted paths"),
+    Column(
+        "cordoned_by_user",
+        Boolean,
+        nullable=False,
+        server_default=text("false"),
+        comment="by a user, not by its worker",
+    ),
     comment="Places that train one path at a time.",
 )
 

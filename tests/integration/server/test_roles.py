@@ -40,7 +40,15 @@ EXPECTED = {
     ADMIN + "ListWorkers": VIEWERS,
     **{
         ADMIN + name: {"admin"}
-        for name in ("DrainWorker", "CreateToken", "ListTokens", "RevokeToken", "ListCalls")
+        for name in (
+            "DrainWorker",
+            "CordonWorker",
+            "UncordonWorker",
+            "CreateToken",
+            "ListTokens",
+            "RevokeToken",
+            "ListCalls",
+        )
     },
     WORKERS + "JoinPool": {"join"},
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": VIEWERS | {"worker"},

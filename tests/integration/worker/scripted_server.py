@@ -89,6 +89,7 @@ class ScriptedServer(worker_pb2_grpc.WorkerServiceServicer):
         self.streams = 0
         self.left = False
         self.draining = False
+        self.health: list[tuple[int, bool, str]] = []  #: of slots, as they were told
         self.silent = False  #: takes reports in without acknowledging them
         self.deaf = False  #: throws away what it is sent
         self.revoked_at_registration: list[int] = []
@@ -226,6 +227,7 @@ class ScriptedServer(worker_pb2_grpc.WorkerServiceServicer):
             first = False
             self.heartbeats += request.heartbeat
             self.draining = self.draining or request.draining
+            self.health += [(each.slot, each.failed, each.reason) for each in request.slot_health]
             acknowledged = [self._take(report) for report in request.reports]
             if request.leaving:
                 self.left = True

@@ -42,14 +42,29 @@ async def test_sigterm_saves_gives_back_and_leaves(
 async def test_a_second_sigterm_ends_at_once(
     server: ScriptedServer, start_worker: StartWorker, bundle: str
 ) -> None:
-    """The runner stands in a step that never ends; nothing of it survives."""
+    """The runner stands in a step that never ends; the worker leaves without it, and nothing of it survives."""
     worker = start_worker()
     told = await server.grant(make_lease(bundle, 1, program=make_program(options={"gate": 2})))
     await worker.until_at_gate()
     worker.process.send_signal(signal.SIGTERM)
     await server.until(lambda: server.draining)
     worker.process.send_signal(signal.SIGTERM)
-    assert await worker.ended() == 3
+    assert await worker.ended() == 0
+    assert server.left
+    assert not told.ended
+    await worker.until_nothing_is_left()
+
+
+async def test_a_drain_lasts_no_longer_than_its_grace(
+    server: ScriptedServer, start_worker: StartWorker, bundle: str
+) -> None:
+    """The runner stands in a step that does not end within the grace: it is left to the server as it is."""
+    worker = start_worker("--drain-seconds", "0.2")
+    told = await server.grant(make_lease(bundle, 1, program=make_program(options={"gate": 2})))
+    await worker.until_at_gate()
+    worker.process.send_signal(signal.SIGTERM)
+    assert await worker.ended() == 0
+    assert server.left
     assert not told.ended
     await worker.until_nothing_is_left()
 

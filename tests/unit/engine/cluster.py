@@ -21,6 +21,7 @@ from hippo_core.engine import journal
 from hippo_core.engine.commands import (
     AnswerPolicy,
     Command,
+    CordonSlots,
     ExhaustSpace,
     FailedReport,
     Heartbeat,
@@ -29,11 +30,13 @@ from hippo_core.engine.commands import (
     RegisterWorker,
     ReleasedReport,
     Report,
+    ReportHealth,
     SaveBlockedReport,
     SaveFailedReport,
     SlotSpec,
     Tick,
     TrainedReport,
+    UncordonSlots,
     UnusableReport,
 )
 from hippo_core.engine.consultations import ConsultPolicy, PolicyQuestion
@@ -462,6 +465,35 @@ class Cluster:
                     )
                 )
                 return
+
+    def fail_health(self, name: str) -> None:
+        """The device of a worker's first slot fails its health check, and with it what trains there."""
+        self.kill_runner(name)
+        self.say_of_health(name, failed=True)
+
+    def recover(self, name: str) -> None:
+        """The device is in order again."""
+        self.say_of_health(name, failed=False)
+
+    def say_of_health(self, name: str, *, failed: bool) -> None:
+        """Says what the health check of a worker's first slot came to."""
+        self.tell(
+            ReportHealth(
+                worker=name,
+                incarnation=str(self.workers[name].incarnation),
+                slot=0,
+                failed=failed,
+                reason="no CUDA device" if failed else "",
+            )
+        )
+
+    def cordon(self, name: str) -> None:
+        """A user cordons all slots of a worker."""
+        self.tell(CordonSlots(worker=name))
+
+    def uncordon(self, name: str) -> None:
+        """A user lets them be used again."""
+        self.tell(UncordonSlots(worker=name))
 
     def run_out_of_memory(self, name: str) -> None:
         """There is no memory for the step that comes next."""

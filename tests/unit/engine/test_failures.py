@@ -18,6 +18,10 @@ from hippo_core.engine.views import study_view
 from tests.unit.engine.cluster import Cluster
 from tests.unit.engine.test_cluster import PIECES, expect_as_trained_alone, spec, submit
 
+FAULTS = (
+    *("kill_worker", "lose_worker", "kill_runner", "restart_server", "run_out_of_memory", "stall"),
+    *("fail_health", "recover", "cordon", "uncordon"),
+)
 THREE = {"a": 1, "b": 1, "c": 1}
 
 
@@ -234,9 +238,7 @@ def test_a_lack_of_memory_names_the_batch_size() -> None:
     st.lists(
         st.tuples(
             st.integers(1, 60),
-            st.sampled_from(
-                ("kill_worker", "lose_worker", "kill_runner", "restart_server", "run_out_of_memory", "stall")
-            ),
+            st.sampled_from(FAULTS),
             st.sampled_from(sorted(THREE)),
         ),
         max_size=10,
@@ -256,6 +258,8 @@ def test_after_any_failures_histories_are_exact_and_a_retry_completes_what_faile
             cluster.restart_server()
         else:
             getattr(cluster, fault)(name)
+    for name in THREE:
+        cluster.uncordon(name)
     cluster.run()
     expect_as_trained_alone(cluster, "study")
     cluster.restart_server()

@@ -1,0 +1,66 @@
+"""Whether a slot's device is in order, by a command: so that a broken GPU costs no trial its tries.
+
+The command is asked now and then while the slot idles, and whenever a path fails there, before the failure is told. Two
+failures in a row count; one may be a hiccup of a driver.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import Mapping, Sequence
+
+TRIES = 2
+PATIENCE_SECONDS = 60.0  #: a command that takes longer has failed
+OUTPUT_LETTERS = 300
+
+#: How a GPU is asked: by its driver, without torch.
+GPU_CHECK = (sys.executable, "-P", "-m", "hippo_worker.slots.gpu_check")
+
+
+class HealthCheck:
+    """Asks a command about the device of a slot.
+
+    Args:
+        command: Ends with 0 where the device is in order; else the last line that it prints says what is wrong.
+        variables: Its environment.
+    """
+
+    def __init__(self, command: Sequence[str], variables: Mapping[str, str]) -> None:
+        self._command = tuple(command)
+        self._variables = dict(variables)
+
+    async def failure(self) -> str:
+        """What is wrong with the device; empty: nothing."""
+        reason = ""
+        for _ in range(TRIES):
+            reason = await self._ask()
+            if not reason:
+                return ""
+        return reason
+
+    async def _ask(self) -> str:
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *self._command,
+                env=self._variables,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except OSError as error:
+            return f"{self._command[0]} cannot be started: {error.strerror}"
+        try:
+            output, _ = await asyncio.wait_for(process.communicate(), PATIENCE_SECONDS)
+        except TimeoutError:
+            return f"no answer for {PATIENCE_SECONDS:.0f} s"
+        finally:
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+        if process.returncode == 0:
+            return ""
+        lines = output.decode(errors="replace").strip().splitlines()
+        return lines[-1][:OUTPUT_LETTERS] if lines else f"exit code {process.returncode}"
