@@ -15,7 +15,7 @@ from hippo_core.engine.events import Event
 from hippo_core.engine.fold_training import CheckpointEvent
 from hippo_core.engine.state import EngineState
 from hippo_core.errors import Stale, Standby, Unavailable
-from hippo_server.store import Record, RequestAnswer, StudyTimes, Token
+from hippo_server.store import Record, RequestAnswer, StandbyServer, StudyTimes, Token
 from hippo_server.store.needed import NeededCheckpoints
 
 EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
@@ -57,6 +57,7 @@ class MemoryDatabase:
     Attributes:
         now: The database's clock, seconds.
         forgotten: Checkpoints that were dropped or lost, and whose files are gone.
+        standbys: Servers that stand by.
         down: Whether nobody reaches it.
         checks_term: Whether a transaction checks the leader's term; a test of the simulation turns it off.
         watchers: Told of each event as it is committed, before the state follows.
@@ -68,6 +69,7 @@ class MemoryDatabase:
     answers: dict[str, RequestAnswer] = field(default_factory=dict)
     state: EngineState = field(default_factory=EngineState)
     forgotten: set[tuple[int, int, int]] = field(default_factory=set)
+    standbys: dict[str, StandbyServer] = field(default_factory=dict)
     down: bool = False
     checks_term: bool = True
     watchers: list[Callable[[Entry], None]] = field(default_factory=list)
@@ -186,6 +188,18 @@ class MemoryStore:
         self._reach("write")
         self._database.commit(records, term, self._own_session())
         self._after("write")
+
+    def stand_by(self, server: StandbyServer) -> None:
+        self._reach("standbys")
+        self._database.standbys[server.holder] = server
+
+    def stand_by_no_more(self, holder: str) -> None:
+        self._reach("standbys")
+        self._database.standbys.pop(holder, None)
+
+    def standbys(self) -> list[StandbyServer]:
+        self._reach("standbys")
+        return sorted(self._database.standbys.values(), key=lambda each: each.holder)
 
     def load(self) -> Iterator[Event]:
         self._reach("load")

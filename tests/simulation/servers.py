@@ -14,7 +14,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from hippo_core.engine.decision import EngineSettings
-from hippo_core.errors import HippoError, Unavailable
+from hippo_core.errors import HippoError, InvariantViolated, Unavailable
 from hippo_core.study import StudySpec
 from hippo_server.driver import Driver
 from hippo_server.metrics import Metrics
@@ -224,10 +224,11 @@ class ServerHost:
         except HippoError:
             self._loop.kill(process)
             return
-        await driver.ended
+        error = await driver.ended
+        if isinstance(error, InvariantViolated):
+            self._loop.errors.append(f"{process.name} failed: {error}")
         self._network.leave(listener)
-        await driver.stop()
-        self._loop.kill(process)
+        await self._stop()
 
     def _handlers(self, driver: Driver) -> dict[str, Callable[..., Any]]:
         logs = UserLogs(self._folder / "logs")
@@ -239,8 +240,11 @@ class ServerHost:
         return handlers | {name: getattr(workers, name) for name in ("RegisterWorker", "Work", "AppendLog")}
 
     async def _stop(self) -> None:
-        if self.driver is not None:
-            await self.driver.stop()
+        try:
+            if self.driver is not None:
+                await self.driver.stop()
+        except Exception as error:  # noqa: BLE001 - a defect, which the simulation reports
+            self._loop.errors.append(f"{self.process.name} failed to stop: {error!r}")
         self._loop.kill(self.process)
 
     def terminate(self) -> None:

@@ -12,7 +12,7 @@ from hippo_core.engine.commands import SubmitStudy
 from hippo_core.engine.engine import Engine
 from hippo_core.engine.events import CheckpointDropped, Event
 from hippo_core.errors import Stale, Standby
-from hippo_server.store import Record, RequestAnswer, Store
+from hippo_server.store import Record, RequestAnswer, StandbyServer, Store
 from tests.simulation.database import MemoryDatabase, MemoryStore
 from tests.unit.engine.cluster import SETTINGS, Cluster
 from tests.unit.engine.test_cluster import PIECES, spec, submit
@@ -150,6 +150,16 @@ def test_events_and_answers_come_back_to_whoever_leads_next(place: Place) -> Non
         ("r1", b"r1"),
         ("r2", b"r2"),
     ]
+
+
+def test_who_stands_by_is_told_until_it_does_no_more(place: Place) -> None:
+    store = place.store()
+    servers = [StandbyServer(holder=name, address="a", version="1") for name in ("one", "two")]
+    for server in (*servers, servers[0]):
+        store.stand_by(server)
+    assert store.standbys() == servers
+    store.stand_by_no_more("one")
+    assert store.standbys() == servers[1:]
 
 
 class WrittenCluster(Cluster):
