@@ -509,6 +509,17 @@ def test_a_storage_that_cannot_be_made_says_so(tmp_path: Path) -> None:
         LocalStorage(tmp_path / "file" / "storage")
 
 
+def test_what_is_configured_for_s3_goes_before_our_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    from fsspec.config import conf
+
+    monkeypatch.setitem(conf, "s3", {"config_kwargs": {"read_timeout": 120}, "key": "someone"})
+    storage = Storage.open("s3://bucket/configured")
+    assert isinstance(storage, ObjectStorage)
+    assert storage._filesystem.key == "someone"
+    assert storage._filesystem.config_kwargs["read_timeout"] == 120
+    assert storage._filesystem.config_kwargs["connect_timeout"] == 5
+
+
 def test_an_address_with_a_password_is_not_repeated() -> None:
     with pytest.raises(InvalidStudy) as caught:
         Storage.open("nonsense://user:secret@host/x")
