@@ -50,6 +50,7 @@ class Lease:
         self.order = order
         self.outbox = outbox
         self.dropped = asyncio.Event()
+        self.unwanted = asyncio.Event()  #: it was stopped or dropped
         self.stop: Stop | None = None
         self.ending: Ending | None = None
         self.publishing = (
@@ -124,8 +125,14 @@ class Lease:
     def drop(self) -> None:
         """The lease no longer stands."""
         self.dropped.set()
+        self.unwanted.set()
         self._settled.set()
         self._on_change()
+
+    def end_early(self, stop: Stop) -> None:
+        """The path is to end at its next step."""
+        self.stop = stop
+        self.unwanted.set()
 
     def save_begins(self, state: State) -> None:
         """The files of a state are written; it is to be published."""

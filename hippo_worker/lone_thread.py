@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import queue
 import threading
+from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class LoneThread:
-    """A thread that carries out calls in order.
+    """Carries out calls in order, on a thread that lives while there are any.
 
     Args:
         name: The thread's name.
@@ -25,8 +25,9 @@ class LoneThread:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+        self._calls: deque[Callable[[], None]] = deque()
+        self._works = False
         self._latest: asyncio.Future[Any] | None = None
 
     def call(self, function: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
@@ -44,11 +45,12 @@ class LoneThread:
             else:
                 _tell(loop, outcome, outcome.set_result, result)
 
-        self._calls.put(carry_out)
+        with self._lock:
+            if not self._works:
+                threading.Thread(target=self._work, name=self._name, daemon=True).start()
+            self._works = True
+            self._calls.append(carry_out)
         self._latest = outcome
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
-            self._thread.start()
         return outcome
 
     async def close(self, seconds: float) -> None:
@@ -58,7 +60,12 @@ class LoneThread:
 
     def _work(self) -> None:
         while True:
-            self._calls.get()()
+            with self._lock:
+                if not self._calls:
+                    self._works = False
+                    return
+                carry_out = self._calls.popleft()
+            carry_out()
 
 
 def _tell(

@@ -68,10 +68,6 @@ class Supplies:
         """The folder of a bundle."""
         return await asyncio.to_thread(self.bundles.obtain, self.shared, digest)
 
-    async def checkpoint(self, location: CheckpointLocation, digest: str) -> Path:
-        """A folder with a checkpoint's files, to be given back; see ``CheckpointCache.obtain``."""
-        return await asyncio.to_thread(self.checkpoints.obtain, self.shared, location, digest)
-
 
 def location_of_start(order: LeaseOrder) -> CheckpointLocation | None:
     """Where the checkpoint lies that a lease starts from; None at step 0."""

@@ -28,6 +28,7 @@ from hippo_worker.runner.settings import RunnerSettings
 from hippo_worker.secrets import Redaction
 from hippo_worker.slots.conversation import Conversation, NotBegun
 from hippo_worker.slots.health import HealthCheck
+from hippo_worker.slots.loading import Loader, NotWanted
 from hippo_worker.supplies import Supplies, location_of_start, path_order
 
 logger = logging.getLogger(__name__)
@@ -69,6 +70,7 @@ class Slot:
         self.spec = spec
         self._gpu = gpu
         self._supplies = supplies
+        self._loader = Loader(spec.index, supplies)
         self._logs = logs
         self._waiting: deque[Lease] = deque()
         self._arrived = asyncio.Event()
@@ -101,12 +103,13 @@ class Slot:
         """Ends a path at its next step, or gives it back if it has not begun."""
         if lease.ending is not None or lease.stop is not None:
             return
-        lease.stop = messages.Stop(fence=lease.fence, save=save, reason=reason)
+        stop = messages.Stop(fence=lease.fence, save=save, reason=reason)
+        lease.end_early(stop)
         if lease in self._waiting:
             self._waiting.remove(lease)
             lease.say_end(_not_wanted(lease))
         elif lease is self._told and self._runner is not None:
-            await self._runner.process.send(lease.stop)
+            await self._runner.process.send(stop)
 
     async def drop(self, lease: Lease) -> None:
         """The lease no longer stands: its path ends, asked at first so that the runner stays warm."""
@@ -197,9 +200,12 @@ class Slot:
                 return _not_wanted(lease)
             secrets = self._supplies.secrets.chosen(order.secrets)
             environment, redaction = {**order.program.env, **secrets}, Redaction(secrets)
-            code = await self._supplies.code(order.bundle)
-            await self._let_go_unless(_key(order, environment))
-            start = await self._start(lease, pinned)
+            try:
+                code = await self._loader.code(lease)
+                await self._let_go_unless(_key(order, environment))
+                start = await self._start(lease, pinned)
+            except NotWanted:
+                return _not_wanted(lease)
             if self._runner is None:
                 self._runner = await self._new_runner(order.program, environment, redaction)
                 self._key = _key(order, environment)
@@ -220,7 +226,7 @@ class Slot:
         location = location_of_start(lease.order)
         if location is None or self._in_memory(lease):
             return None
-        folder = await self._supplies.checkpoint(location, lease.order.start_digest)
+        folder = await self._loader.checkpoint(lease, location)
         pinned.append(folder)
         return folder
 
