@@ -94,6 +94,7 @@ def test_all_commands_and_faults_come_back(store: Store, seed: int) -> None:
         lambda: cluster.lose_worker("b"),
         lambda: cluster.kill_runner("a"),
         cluster.lose_checkpoint,
+        lambda: cluster.hold_up_save("a"),
         lambda: cluster.register("b"),
     ]
     for name in names:

@@ -134,12 +134,17 @@ def test_a_save_that_is_given_up_leaves_the_worker_blocked_while_its_lease_stand
     assert cluster.engine.state.leases[path.order.fence].blocked == WORDS
 
 
-def test_a_rebuilt_server_knows_who_is_blocked() -> None:
+def blocked_cluster() -> Cluster:
+    """A worker with two paths, of which one is held up."""
     cluster = Cluster(0, {"a": 2})
     submit(cluster)
     worker, (path, _) = running(cluster, "a")
-    state = train_to_a_save(cluster, worker, path)
-    hold_up(cluster, worker, path, state)
+    hold_up(cluster, worker, path, train_to_a_save(cluster, worker, path))
+    return cluster
+
+
+def test_a_rebuilt_server_knows_who_is_blocked() -> None:
+    cluster = blocked_cluster()
     cluster.restart_server()
     assert reason(cluster) == BLOCKED
     cluster.run()
