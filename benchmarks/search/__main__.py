@@ -34,14 +34,14 @@ def show(problem: Problem, slots: int, quality: float, rows: Sequence[Row]) -> N
     )
     at = " ".join(f"{f'B/{round(1 / part)}' if part < 1 else 'B':>5}" for part in PARTS)
     print(
-        f"{'':<22} {'share of B':>10} {'seeds':>5} | {'regret %':>8} at {at} | {'gain %':>6} {'p':>6} | {'test':>6} | "
-        f"{'trial steps: share':>18} {'regret':>6} | {'ratio':>5} {'full':>5}"
+        f"{'':<22} {'share of B':>10} {'in seeds':>10} | {'regret %':>8} at {at} | {'gain %':>6} {'p':>6} | "
+        f"{'test':>6} | {'trial steps: share':>18} {'regret':>6} | {'ratio':>5} {'full':>5}"
     )
     for row in rows:
         regrets = " ".join(f"{each:5.1f}" for each in row.regrets)
         print(
-            f"{row.algorithm:<22} {_share(row.share):>10} {row.arrived:>5.0%} | {'':>8}    {regrets} | "
-            f"{row.gain:>6.2f} {row.p:>6.3f} | {row.test:>6.4f} | {_share(row.share_alone):>18} "
+            f"{row.algorithm:<22} {_share(row.share):>10} {f'{row.arrived:.0%} of {row.seeds}':>10} | "
+            f"{'':>8}    {regrets} | {row.gain:>6.2f} {row.p:>6.3f} | {row.test:>6.4f} | {_share(row.share_alone):>18} "
             f"{row.regrets_alone[-1]:>6.1f} | {row.ratio:>5.2f} {row.full:>5.0f}",
             flush=True,
         )

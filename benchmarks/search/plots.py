@@ -26,13 +26,16 @@ def regret(found: Mapping[tuple[str, str, int, int], Progress], file: Path) -> N
         problem = PROBLEMS[name]
         best = problem.memo.lowest(problem.max_steps)
         steps = np.linspace(0, problem.budget, POINTS)
+        counts = []
         for number, algorithm in enumerate(algorithms):
             runs = [each for key, each in found.items() if (*key[:2], key[3]) == (name, algorithm, slots)]
             if not runs:
                 continue
+            counts.append(len(runs))
             line = [100 * (median(each.loss_at(at) for each in runs) / best - 1) for at in steps]
             axis.plot(steps, line, PEERS.get(algorithm, OWN), color=f"C{number}", label=algorithm)
-        axis.set_title(f"{name}, {slots} in flight, {len(runs)} seeds")
+        seeds = "-".join(map(str, sorted({min(counts), max(counts)})))
+        axis.set_title(f"{name}, {slots} in flight, {seeds} seeds")
         axis.set_xlabel("trained steps")
         axis.set_ylabel("regret, % (median)")
         axis.set_ylim(0, HIGHEST)

@@ -1,6 +1,7 @@
 """``make bench-search``: all searches on all problems, as tables, plots and JSON in ``benchmarks/results``.
 
-It goes on where it was interrupted: what was run before is on disk. ``--quick`` takes a few minutes.
+It goes on where it was interrupted: what was run before is on disk. ``--quick`` takes a few minutes. ``--known`` runs
+nothing, and shows what is there, for the seeds that were run; a seed is compared with the baseline's same seed.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ def search(key: Key) -> Progress:
 
 def run_all(keys: Sequence[Key], jobs: int) -> None:
     """Runs what was not run before, in some processes."""
-    missing = [key for key in keys if not is_known(PROBLEMS[key[0]], ALGORITHMS[key[1]], *key[2:])]
+    missing = [key for key in keys if not is_done(key)]
     began = time.monotonic()
     with ProcessPoolExecutor(jobs) as pool:
         running = {pool.submit(search, key): key for key in missing}
@@ -102,13 +103,25 @@ def run_all(keys: Sequence[Key], jobs: int) -> None:
     print(file=sys.stderr)
 
 
+def is_done(key: Key) -> bool:
+    return is_known(PROBLEMS[key[0]], ALGORITHMS[key[1]], *key[2:])
+
+
 def rows(part: Part) -> tuple[float, list[Row]]:
-    """The quality to come to, and the table."""
+    """The quality to come to, and the table of what was run."""
     problem = PROBLEMS[part.problem]
-    found = {name: [search(key) for key in part.searches() if key[1] == name] for name in part.algorithms}
-    baseline = found[BASELINE]
-    quality = median(each.loss_at(problem.budget) for each in baseline)
-    return quality, [compare(problem, found[name], baseline, quality, name) for name in part.algorithms]
+    found = {key[1:3]: search(key) for key in part.searches() if is_done(key)}
+    baseline = {seed: progress for (name, seed), progress in found.items() if name == BASELINE}
+    quality = median(each.loss_at(problem.budget) for each in baseline.values())
+    table = []
+    for name in part.algorithms:
+        own = {
+            seed: progress for (each, seed), progress in found.items() if each == name and seed in baseline
+        }
+        if own:
+            theirs = [baseline[seed] for seed in own]
+            table.append(compare(problem, list(own.values()), theirs, quality, name))
+    return quality, table
 
 
 def verdicts(tables: Sequence[tuple[Part, Sequence[Row]]]) -> list[str]:
@@ -136,10 +149,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.search.report", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="3 seeds, S1 and S4, 1 and 8 in flight")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
+    parser.add_argument("--known", action="store_true", help="run nothing, show what was run")
     parser.add_argument("--only", nargs="*", choices=list(PROBLEMS), default=list(PROBLEMS), help="problems")
     chosen = parser.parse_args()
     parts = [each for each in plan(chosen.quick) if each.problem in chosen.only]
-    run_all([key for part in parts for key in part.searches()], chosen.jobs)
+    if chosen.known:
+        parts = [part for part in parts if any(map(is_done, part.searches()))]
+    else:
+        run_all([key for part in parts for key in part.searches()], chosen.jobs)
     tables = []
     for part in parts:
         quality, table = rows(part)
@@ -158,7 +175,7 @@ def keep(tables: Sequence[tuple[Part, Sequence[Row]]]) -> None:
     name = RESULTS / f"search-{time.strftime('%Y%m%d-%H%M%S')}"
     kept = [{**asdict(part), "rows": [asdict(row) for row in table]} for part, table in tables]
     name.with_suffix(".json").write_text(json.dumps(kept, indent=1))
-    found = {key: search(key) for part, _ in tables for key in part.searches()}
+    found = {key: search(key) for part, _ in tables for key in part.searches() if is_done(key)}
     plots.regret(found, name.with_name(f"{name.name}-regret.png"))
     plots.in_flight(tables, name.with_name(f"{name.name}-in-flight.png"))
     print(f"kept in {name}.json, with plots beside it")
