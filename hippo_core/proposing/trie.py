@@ -95,9 +95,10 @@ def _made(spec: StudySpec, limit: int, ladder: tuple[int, ...]) -> Trie:
     sequences: list[Sequence] = []
     known: dict[Hashable, int] = {}
     numbers: dict[Hashable, int] = {}
+    right = spec.space.always_valid() and isinstance(spec.max_steps, int)  # else some cannot be trained
     for assignment in spec.space.assignments():
         try:
-            point = spec.checked_point(assignment)
+            point = assignment if right else spec.checked_point(assignment)
         except InvalidStudy:
             continue
         sequence = spec.sequence(point)
