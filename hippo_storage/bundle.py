@@ -29,6 +29,8 @@ MAX_ARCHIVE_BYTES = MAX_BYTES + (16 << 20)
 _DAMAGED = (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError, RuntimeError, struct.error)
 _TIME = (1980, 1, 1, 0, 0, 0)
 _UNIX = 3
+# The end of an archive without a comment: of what is in it, length and place of the directory.
+_END = struct.Struct("<12sII2x")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +98,7 @@ def unpack(
         data = _contents(archive, digest)
         into.parent.mkdir(parents=True, exist_ok=True)
         try:
+            _check_count(data)
             with zipfile.ZipFile(io.BytesIO(data)) as opened:
                 _check(opened)
                 files.make_folder(temporary)
@@ -135,6 +138,15 @@ def _contents(archive: Path | bytes, digest: str | None) -> bytes:
     if digest is not None and (found := blake3(data).hexdigest()) != digest:
         raise bundle_corrupt(digest, found)
     return data
+
+
+def _check_count(data: bytes) -> None:
+    """Refuses too many entries before they are read: each takes a kilobyte of memory and more."""
+    end = data[-_END.size :]
+    if len(end) == _END.size and end.startswith(b"PK\x05\x06"):
+        _, size_bytes, start = _END.unpack(end)
+        if data.count(b"PK\x01\x02", start, start + size_bytes) > MAX_FILES:
+            raise _refused(f"it has more than {MAX_FILES} files")
 
 
 def _check(archive: zipfile.ZipFile) -> None:

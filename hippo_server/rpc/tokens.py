@@ -60,6 +60,11 @@ class Tokens:
                 f"{request.role!r} is no role",
                 f"Choose one of {', '.join(role.value for role in Role)}.",
             )
+        if request.role in (Role.WORKER, Role.JOIN) and project != PROJECT:
+            raise NotAllowed(
+                f"workers train for all projects: their tokens are those of the project {PROJECT}, not of {project}.",
+                f"Let an administrator of the project {PROJECT} make it.",
+            )
         expires = request.expire_time.ToDatetime(UTC) if request.HasField("expire_time") else None
         if expires is not None and expires <= datetime.now(UTC):
             raise InvalidStudy("expires", "lies in the past")
