@@ -191,6 +191,7 @@ def worker(view: WorkerView, registered: datetime | None) -> admin_pb2.Worker:
         environment_json=dump(dict(view.environment)),
         labels=dict(view.labels),
         register_time=timestamp(registered),
+        blocked=view.blocked,
     )
 
 

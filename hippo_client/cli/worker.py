@@ -36,7 +36,7 @@ def list_all(as_json: bool) -> None:
     rows = []
     for each in workers:
         for slot in each["slots"]:
-            doing = _doing(slot)
+            doing = _doing(slot, each["blocked"])
             rows.append(
                 (each["worker"], each["host"], each["state"], str(slot["index"]), slot["model"], doing)
             )
@@ -113,7 +113,9 @@ def show(name: str, as_json: bool) -> None:
     for word, value in {**found[0]["environment"], **found[0]["labels"]}.items():
         click.echo(f"  {word}: {value}")
     for slot in found[0]["slots"]:
-        click.echo(f"  slot {slot['index']} ({slot['model'] or slot['device']}): {_doing(slot)}")
+        click.echo(
+            f"  slot {slot['index']} ({slot['model'] or slot['device']}): {_doing(slot, found[0]['blocked'])}"
+        )
 
 
 def _print_cordons(changed: dict[str, Any], as_json: bool) -> None:
@@ -124,12 +126,14 @@ def _print_cordons(changed: dict[str, Any], as_json: bool) -> None:
         click.echo(f"slot {slot['index']} of {changed['worker']}: {_doing(slot)}")
 
 
-def _doing(slot: dict[str, Any]) -> str:
-    """What a slot does, in words."""
-    cordoned = f"cordoned: {slot['cordoned']}" if slot["cordoned"] else ""
-    if slot["study"]:
-        return "; ".join(filter(None, [_training(slot), cordoned]))
-    return cordoned or "idle"
+def _doing(slot: dict[str, Any], blocked: str | None = None) -> str:
+    """What a slot does, in words, and why it is granted nothing more."""
+    words = [
+        _training(slot) if slot["study"] else "",
+        f"cordoned: {slot['cordoned']}" if slot["cordoned"] else "",
+        f"blocked: storage: {blocked}" if blocked else "",
+    ]
+    return "; ".join(filter(None, words)) or "idle"
 
 
 def _training(slot: dict[str, Any]) -> str:
@@ -161,4 +165,5 @@ def worker_json(message: admin_pb2.Worker) -> dict[str, Any]:
         ],
         "environment": json.loads(message.environment_json or "{}"),
         "labels": dict(sorted(message.labels.items())),
+        "blocked": message.blocked or None,
     }

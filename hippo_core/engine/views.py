@@ -212,6 +212,7 @@ class WorkerView:
     slots: tuple[SlotView, ...]
     environment: Mapping[str, Any]
     labels: Mapping[str, str]
+    blocked: str = ""  #: what the storage says of saves that it holds up; empty: it holds up none
 
 
 def study_view(engine: Engine, project: str, name: str, now: float | None = None) -> StudyView:
@@ -384,6 +385,7 @@ def _tree_node(
 def worker_views(engine: Engine) -> tuple[WorkerView, ...]:
     """All workers, by name."""
     state = engine.state
+    blocked = {lease.worker: lease.blocked for lease in state.leases.values() if lease.blocked}
     views = []
     for name in sorted(state.workers):
         worker = state.workers[name]
@@ -411,6 +413,7 @@ def worker_views(engine: Engine) -> tuple[WorkerView, ...]:
                 slots=tuple(slots),
                 environment=worker.environment,
                 labels=worker.labels,
+                blocked=blocked.get(name, ""),
             )
         )
     return tuple(views)

@@ -247,6 +247,7 @@ class Worker(_message.Message):
     ENVIRONMENT_JSON_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
     REGISTER_TIME_FIELD_NUMBER: _builtins.int
+    BLOCKED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name."""
     host: _builtins.str
@@ -255,6 +256,8 @@ class Worker(_message.Message):
     """Its state."""
     environment_json: _builtins.str
     """JSON object: python, torch, cuda, platform."""
+    blocked: _builtins.str
+    """What the storage says of saves of its that it holds up: it is granted nothing. Empty: it holds up none."""
     @_builtins.property
     def slots(self) -> _containers.RepeatedCompositeFieldContainer[Global___SlotStatus]:
         """Its slots."""
@@ -277,10 +280,11 @@ class Worker(_message.Message):
         environment_json: _builtins.str = ...,
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         register_time: _timestamp_pb2.Timestamp | None = ...,
+        blocked: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["register_time", b"register_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["environment_json", b"environment_json", "host", b"host", "labels", b"labels", "name", b"name", "register_time", b"register_time", "slots", b"slots", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocked", b"blocked", "environment_json", b"environment_json", "host", b"host", "labels", b"labels", "name", b"name", "register_time", b"register_time", "slots", b"slots", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -9,6 +9,8 @@ import pytest
 
 from hippo_client.cli import worker as worker_commands
 from hippo_client.cli.main import call
+from hippo_wire.v1 import admin_pb2
+from tests.unit.cli.answers import WORKER, Server
 
 
 @pytest.mark.usefixtures("server")
@@ -30,3 +32,16 @@ def test_worker_ls_and_drain(
         monkeypatch.setattr(worker_commands, "is_elsewhere", lambda home, answer=elsewhere: answer)
         assert call(["worker", "drain", "w"]) == 0
         assert capsys.readouterr().err == f"It saves what it trains and leaves; {again} starts it again.\n"
+
+
+def test_a_worker_whose_saves_the_storage_holds_up_says_so(
+    server: Server, text: Callable[..., str], result: Callable[..., Any]
+) -> None:
+    worker = admin_pb2.Worker()
+    worker.CopyFrom(WORKER)
+    worker.blocked = "The storage is full (need 3 MiB, free 1 MiB)."
+    server.answers["ListWorkers"] = admin_pb2.ListWorkersResponse(workers=[worker])
+    assert result("worker", "ls")[0]["blocked"] == worker.blocked
+    shown = text("worker", "show", "w")
+    assert f"digits at step 9; blocked: storage: {worker.blocked}" in shown
+    assert f"): blocked: storage: {worker.blocked}" in shown

@@ -6,7 +6,7 @@ from hippo_core import policies, samplers, space
 from hippo_core.engine.commands import SaveBlockedReport, SaveFailedReport, SubmitStudy
 from hippo_core.engine.events import LeaseBlocked, LeaseGranted, PathFailed
 from hippo_core.engine.states import StudyState
-from hippo_core.engine.views import study_view
+from hippo_core.engine.views import study_view, worker_views
 from hippo_core.program import Program
 from hippo_core.study import Objective, StudySpec
 from tests.unit.engine.cluster import Cluster, Running, SimulatedWorker
@@ -75,6 +75,7 @@ def test_a_worker_that_cannot_save_trains_on_and_is_granted_nothing_until_a_save
     state = train_to_a_save(cluster, worker, path)
     hold_up(cluster, worker, path, state)
     assert reason(cluster) == BLOCKED
+    assert [view.blocked for view in worker_views(cluster.engine)] == [WORDS]
     while not path.done:
         cluster.train(worker, path)
     while not other.done:
