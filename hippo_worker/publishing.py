@@ -62,6 +62,7 @@ class Patience:
     def of(cls, lease_seconds: float, orphan_seconds: float) -> Patience:
         """What suits a server's times."""
         return cls(
+            longest_seconds=lease_seconds,
             silent_seconds=lease_seconds / 3,
             given_up_seconds=orphan_seconds,
             slow_seconds=2 * lease_seconds,
