@@ -170,8 +170,8 @@ class Engine:
         decision = Decision(self.state, self.settings, self.volatile, now)
         result = self._dispatch(decision, command)
         self._follow(decision)
-        retention.keep_within_budgets(decision)
-        self._follow(decision)
+        if retention.keep_within_budgets(decision):
+            self._follow(decision)
         running_time.count(decision, last=isinstance(command, Tick) and command.last)
         return Outcome(events=tuple(decision.events), result=result)
 

@@ -98,8 +98,13 @@ def _is_gone_on_from(state: EngineState, node: Node, step: int) -> bool:
 # Budgets
 
 
-def keep_within_budgets(decision: Decision) -> None:
-    """Lets checkpoints go where a budget is passed; to be called once everything else is decided."""
+def keep_within_budgets(decision: Decision) -> bool:
+    """Lets checkpoints go where a budget is passed; to be called once everything else is decided.
+
+    Returns:
+        Whether any went.
+    """
+    before = len(decision.events)
     published = [event for event in decision.events if isinstance(event, CheckpointPublished)]
     state, volatile = decision.state, decision.volatile
     lets_go = volatile.look_at_budgets or any(
@@ -107,7 +112,7 @@ def keep_within_budgets(decision: Decision) -> None:
         for event in decision.events
     )
     if not (published or lets_go):
-        return
+        return False
     volatile.look_at_budgets = False
     plans = state.plans if lets_go else dict.fromkeys(state.nodes[event.node].plan for event in published)
     for plan in sorted(plans):
@@ -115,15 +120,16 @@ def keep_within_budgets(decision: Decision) -> None:
         for number in list(state.plans[plan].studies):
             _keep_study(decision, state.studies[number], came, look=lets_go)
     limit = decision.settings.checkpoint_budget
-    if limit is None:
-        return
-    storage = volatile.budgets.setdefault(STORAGE, Budget())
-    storage.grown += sum(event.size_bytes for event in published)
-    storage.used = state.kept_bytes
-    if _is_due(storage, limit, look=lets_go):
-        scope = of_storage(state)
-        scope.let_go(decision, scope.first_to_go(limit - limit // FREE_SHARE), "the budget of the storage")
-        _note(storage, scope, limit)
+    if limit is not None:
+        storage = volatile.budgets.setdefault(STORAGE, Budget())
+        storage.grown += sum(event.size_bytes for event in published)
+        storage.used = state.kept_bytes
+        if _is_due(storage, limit, look=lets_go):
+            scope = of_storage(state)
+            going = scope.first_to_go(limit - limit // FREE_SHARE)
+            scope.let_go(decision, going, "the budget of the storage")
+            _note(storage, scope, limit)
+    return len(decision.events) > before
 
 
 def _keep_study(decision: Decision, study: Study, came: int, *, look: bool) -> None:

@@ -286,6 +286,8 @@ def test_an_edited_grid_is_tried_whole(client, service):
 
 def test_a_dry_run_tells_and_changes_nothing(run, service):
     assert run.edit(priority=3, dry_run=True) == ("priority: 0 -> 3",)
+    kept = run.edit(keep="best:2", checkpoint_budget="1KiB", dry_run=True)
+    assert kept == ("checkpoint_budget: null -> 1024", 'keep: "best" -> "best:2"')
     assert service.changes == []
 
 

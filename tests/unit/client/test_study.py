@@ -53,6 +53,7 @@ def test_all_else_has_defaults():
     assert (program.options, program.env, program.deterministic) == ({}, {}, True)
     assert program.resources == hippo.Resources(cpus=1, gpus=None, accelerator=None)
     assert (spec.checkpoint_every, spec.priority, spec.secrets, spec.bundle) == (None, 0, (), "")
+    assert (str(spec.keep), spec.checkpoint_budget) == ("best", None)
     # There is no module named trainer beside this file.
     assert program.code_digest == f"missing:{Path(__file__).parent}"
 
@@ -227,6 +228,11 @@ UNIFORM = {"lr": space.uniform(0.0, 1.0)}
         ({"secrets": 3}, "secrets", "neither a name nor a list"),
         ({"deterministic": "yes"}, "deterministic", "must be True or False"),
         ({"checkpoint_every": 0}, "checkpoint_every", "at least 1"),
+        ({"keep": "last"}, "keep", """'last' is not known. Write "best", "best:3", "ends" or "all"."""),
+        ({"keep": 3}, "keep", "3 is not known"),
+        ({"checkpoint_budget": "lots"}, "checkpoint_budget", "'lots' is no number of bytes. Write e.g. 4GiB"),
+        ({"checkpoint_budget": -1}, "checkpoint_budget", "must be from 0 to"),
+        ({"save_top_k": 3}, "save_top_k", "Use keep."),
         ({"resources": {"gpus": 1}}, "resources", r"Write hippo.Resources"),
         ({"priority": 1.5}, "priority", "must be an int"),
         ({"code": "../src"}, "code", r"Write code=\['../src'\]"),

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hippo_core import policies, samplers, schedules, space
 from hippo_core.errors import InvalidStudy
 from hippo_core.program import Program, Resources
+from hippo_core.retention import Keep
 from hippo_core.space import Space
 from hippo_core.study import Objective, StudySpec
 from hippo_core.values import Kind
@@ -37,6 +38,8 @@ def test_a_study_with_everything_survives_json():
         max_steps=space.end_of("lr"),
         policy=policies.asha(min_steps=2, reduction_factor=4),
         checkpoint_every=3,
+        keep=Keep(best=3),
+        checkpoint_budget=2**40,
         priority=-2,
         secrets=("TOKEN",),
         bundle="abc",
@@ -235,6 +238,8 @@ def growing(gamma, **changes):
         (lambda: study({"lr": 0.1}, name="x" * 300), "name", "longer than 200"),
         (lambda: study({"lr": 0.1}, priority=0.5), "priority", "must be an int"),
         (lambda: study({"lr": 0.1}, checkpoint_every=0), "checkpoint_every", "at least 1"),
+        (lambda: study({"lr": 0.1}, checkpoint_budget=-1), "checkpoint_budget", "at least 0"),
+        (lambda: study({"lr": 0.1}, checkpoint_budget=2**63), "checkpoint_budget", "must be from 0 to"),
         (lambda: study({"lr": 0.1}, checkpoint_every=2**41), "checkpoint_every", "must be at most"),
         (
             lambda: study({"lr": 0.1}, program_changes={"evaluate_every": 2**41}),
@@ -276,6 +281,8 @@ def test_wrong_studies_name_the_field_and_the_remedy(call, field, words):
             "policy",
             "program",
             "checkpoint_every",
+            "keep",
+            "checkpoint_budget",
             "priority",
             "secrets",
         ]
