@@ -17,7 +17,7 @@ from hippo_core.engine.commands import (
     ResumeStudy,
     UnpinCheckpoints,
 )
-from hippo_core.engine.events import CheckpointDropped, CheckpointPublished
+from hippo_core.engine.events import CheckpointDropped, CheckpointLost, CheckpointPublished
 from hippo_core.engine.holdings import Holdings
 from hippo_core.engine.retention import STORAGE, collectable
 from hippo_core.engine.states import StudyState
@@ -56,6 +56,11 @@ def needs(cluster: Cluster) -> dict[tuple[int, int], Need]:
     }
 
 
+def expect_no_start_lost(cluster: Cluster) -> None:
+    """I8. Whatever a path was to start from was there when its worker came for it, however late."""
+    assert not any(isinstance(event, CheckpointLost) for event in cluster.journal)
+
+
 def outcome(cluster: Cluster, name: str = "study") -> list[Any]:
     return [
         (each.number, each.state, each.step, each.metrics, each.reason)
@@ -92,6 +97,7 @@ def test_promotions_and_forks_go_on_from_states_that_were_evicted(seed: int) -> 
         cluster = cluster_of(seed, 2)
         submit(cluster, searched)
         cluster.run()
+        expect_no_start_lost(cluster)
         expect_as_trained_alone(cluster, "study")
         retrained += study_of(cluster).steps_retrained
     assert retrained > 0
@@ -127,6 +133,7 @@ def test_faults_pins_and_budgets_together(seed: int) -> None:
             case _:
                 cluster.lose_worker("b")
     cluster.run()
+    expect_no_start_lost(cluster)
     for name in ("first", "second"):
         assert study_view(cluster.engine, "default", name).state is StudyState.COMPLETED
         expect_as_trained_alone(cluster, name)
