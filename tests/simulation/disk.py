@@ -32,6 +32,17 @@ class FaultyFiles(PowerLossFiles):
     def _is_shared(self, path: Path) -> bool:
         return path.is_relative_to(self._base)
 
+    def _folder(self, path: Path) -> FolderNode:
+        """A folder of the model; one that others made beside these operations is taken to be durable."""
+        node = self._root
+        for part in path.relative_to(self._base).parts:
+            inner = node.now.get(part)
+            if inner is None:
+                inner = node.now[part] = node.durable[part] = FolderNode()
+            assert isinstance(inner, FolderNode)
+            node = inner
+        return node
+
     def _touch(self, *paths: Path) -> None:
         now = self._wall()
         for path in paths:
@@ -71,7 +82,10 @@ class FaultyFiles(PowerLossFiles):
 
     def sync_folder(self, folder: Path) -> None:
         self._before("sync_folder")
-        super().sync_folder(folder)
+        if self._is_shared(folder):
+            super().sync_folder(folder)
+        else:
+            super(PowerLossFiles, self).sync_folder(folder)
 
     def rename(self, source: Path, target: Path) -> None:
         self._before("rename")
@@ -87,6 +101,8 @@ class FaultyFiles(PowerLossFiles):
 
     def remove_tree(self, folder: Path) -> None:
         if self._is_shared(folder):
+            if folder.exists():
+                self._folder(folder)
             super().remove_tree(folder)
         else:
             super(PowerLossFiles, self).remove_tree(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,18 @@ from fsspec.implementations.local import LocalFileSystem
 from hippo_storage.local import LocalStorage
 from hippo_storage.objects import ObjectStorage
 from hippo_storage.storage import Storage
+from tests.simulation.disk import FaultyFiles
 from tests.unit.storage.disks import UnlinkableFiles
 from tests.unit.storage.lying import LyingStore
 
-KINDS = ["folder", "folder without links", "objects in a folder", "objects in memory", "S3"]
+KINDS = [
+    "folder",
+    "folder without links",
+    "folder in simulations",
+    "objects in a folder",
+    "objects in memory",
+    "S3",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +81,11 @@ def make(kind: str, folder: Path) -> Kept:
             return Kept(LocalStorage(folder), on_disk, str(folder))
         case "folder without links":
             return Kept(LocalStorage(folder, UnlinkableFiles()), on_disk, str(folder))
+        case "folder in simulations":
+            folder.mkdir()
+            return Kept(
+                LocalStorage(folder, FaultyFiles(folder, lambda _: None, time.time)), on_disk, str(folder)
+            )
         case "objects in a folder":
             folder.mkdir()
             return Kept(ObjectStorage(DirFileSystem(str(folder), on_disk), ""), on_disk, str(folder))
