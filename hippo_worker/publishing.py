@@ -28,7 +28,7 @@ from hippo_storage.errors import StorageError, StorageFull
 from hippo_storage.manifest import CheckpointLocation
 from hippo_storage.storage import Published, Storage
 from hippo_worker.checkpoints import CheckpointCache
-from hippo_worker.lease import Lease
+from hippo_worker.lease import Lease, State
 from hippo_worker.lone_thread import LoneThread
 from hippo_worker.runner.messages import Written
 
@@ -82,11 +82,14 @@ class Publisher:
         self.patience = patience or Patience()
         self._thread = LoneThread("hippo-publish")
         self._tasks: set[asyncio.Task[None]] = set()
+        self._waiting: dict[Lease, dict[State, Path]] = {}  #: folders of states that wait for their turn
 
     def publish(self, storage: Storage, lease: Lease, written: Written) -> None:
         """Publishes a state in the background, and lets the lease say what came of it."""
         state = (written.node, written.step)
         lease.save_begins(state)
+        self._leave_out_superseded(lease)
+        self._waiting.setdefault(lease, {})[state] = Path(written.folder)
         self._begin(self._publish(storage, lease, written))
 
     def make_room(self) -> None:
@@ -119,6 +122,8 @@ class Publisher:
         began = time.monotonic()
         published = None
         async with lease.publishing:
+            if not self._has_waited(lease, state):
+                return
             if not lease.dropped.is_set() and not lease.is_superseded(state):
                 published = await self._attempts_or_none(storage, lease, written)
                 if published is not None:
@@ -134,6 +139,23 @@ class Publisher:
                     )
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
             lease.save_ends(state, kept=published is not None)
+
+    def _leave_out_superseded(self, lease: Lease) -> None:
+        """Lets go of states that have become useless while they waited: behind a storage that hangs they would fill
+        the disk that runners write to.
+        """
+        waiting = self._waiting.get(lease, {})
+        for state in [state for state in waiting if lease.is_superseded(state)]:
+            self._begin(asyncio.to_thread(shutil.rmtree, waiting.pop(state), ignore_errors=True))
+            lease.save_ends(state, kept=False)
+
+    def _has_waited(self, lease: Lease, state: State) -> bool:
+        """Notes that a state's turn has come; False: it was left out."""
+        waiting = self._waiting.get(lease, {})
+        found = waiting.pop(state, None) is not None
+        if not waiting:
+            self._waiting.pop(lease, None)
+        return found
 
     async def _attempts_or_none(self, storage: Storage, lease: Lease, written: Written) -> Published | None:
         """Whatever else breaks down costs this state, and not the lease, which would wait for it for ever."""

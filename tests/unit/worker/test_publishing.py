@@ -297,6 +297,25 @@ async def test_a_storage_that_hangs_is_told_and_holds_one_thread(
     assert len(set(storage.entered)) == 1
 
 
+async def test_behind_a_storage_that_hangs_only_what_is_needed_waits_on_the_disk(
+    storage: FailingStorage, make_publisher: Any, tmp_path: Path
+) -> None:
+    lease, publisher = make_lease(), make_publisher(Patience())
+    storage.answers.clear()
+    publisher.publish(storage, lease, write(tmp_path, 1, 1))
+    await until_in_loop(lambda: storage.entered, "the call that hangs")
+    for node, step in ((1, 2), (1, 3), (2, 4), (2, 5)):
+        publisher.publish(storage, lease, write(tmp_path, node, step))
+    await until_in_loop(
+        lambda: {path.name for path in (tmp_path / "spool").iterdir()} == {"1-1", "1-3", "2-5"},
+        "the end of what is superseded; the fork and the end of the path are waited for",
+    )
+    storage.answers.set()
+    await publisher.idle()
+    assert storage.published == [(1, 1), (1, 3), (2, 5)]
+    assert not list((tmp_path / "spool").iterdir())
+
+
 async def test_a_storage_that_hangs_keeps_neither_a_path_nor_the_worker_from_ending(
     storage: FailingStorage, make_publisher: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
