@@ -55,7 +55,7 @@ def _execute(file: Path) -> dict[str, object]:
     module.__file__ = str(path)
     with loading(path), _own_modules(module, path.parent), redirect_stdout(sys.stderr):
         try:
-            exec(code, module.__dict__)
+            exec(code, module.__dict__)  # noqa: S102 - a study file is a program
         except InvalidStudy as error:
             raise _located(error, file, path) from error
         except HippoError:

@@ -156,6 +156,8 @@ class Decoder:
             ValueError, KeyError, IndexError, TypeError: It is not what an encoder writes.
         """
         if type(value) is not list:
+            if type(value) is not int and type(value) not in _AS_THEY_ARE:
+                raise ValueError(f"a {type(value).__name__} in the data")
             return value
         tag, *rest = value
         if tag in ("list", "tuple", "set", "frozenset"):

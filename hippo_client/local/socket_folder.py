@@ -92,7 +92,7 @@ def check_owner(folder: Path) -> None:
 
 
 def _parents() -> list[Path]:
-    return list(dict.fromkeys((Path(tempfile.gettempdir()), Path("/tmp"))))
+    return list(dict.fromkeys((Path(tempfile.gettempdir()), Path("/tmp"))))  # noqa: S108 - a folder of one's own is made there
 
 
 def _make(folder: Path) -> int:

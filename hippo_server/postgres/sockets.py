@@ -32,7 +32,7 @@ def socket_folder(home: Path) -> Path:
     digest = hashlib.blake2b(os.fsencode(home.resolve()), digest_size=6).hexdigest()
     # Not as supervisors name the folders of their own sockets: they take an empty one for deserted.
     name = f"hippo-db-{os.geteuid()}-{digest}"
-    candidates = dict.fromkeys((tempfile.gettempdir(), "/tmp"))
+    candidates = dict.fromkeys((tempfile.gettempdir(), "/tmp"))  # noqa: S108 - a folder of one's own is made there
     for parent in candidates:
         folder = Path(parent).resolve() / name
         if len(os.fsencode(folder / SOCKET)) <= LONGEST_PATH:
