@@ -293,7 +293,7 @@ class Arena(Pool):
     def runner(self) -> int:
         """The process of the one runner."""
         children = psutil.Process(self.processes["one"].pid).children(recursive=True)
-        (found,) = [each.pid for each in children if "hippo-runner" in " ".join(each.cmdline())]
+        (found,) = [each.pid for each in children if _is_runner(each)]
         return found
 
     def postmaster(self) -> int:
@@ -371,6 +371,13 @@ def kill_process(pid: int) -> None:
     process = psutil.Process(pid)
     os.kill(pid, signal.SIGKILL)
     until(lambda: _is_gone(process), f"the end of {pid}")
+
+
+def _is_runner(process: psutil.Process) -> bool:
+    try:
+        return "hippo-runner" in " ".join(process.cmdline())
+    except psutil.NoSuchProcess:  # it went between the two looks
+        return False
 
 
 def _is_gone(process: psutil.Process) -> bool:

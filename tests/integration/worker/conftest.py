@@ -72,7 +72,7 @@ class Worker:
         return [
             process
             for process in psutil.Process(self.process.pid).children(recursive=True)
-            if process.name().startswith("hippo-runner") or "hippo-runner" in " ".join(process.cmdline())
+            if _is_runner(process)
         ]
 
     async def ended(self) -> int:
@@ -239,3 +239,10 @@ def make_lease(bundle: str, fence: int, *, program: Program | None = None, **cha
 def stage(node: int, start: int, stop: int, lr: float = 0.1) -> StageOrder:
     """Steps of a node at one learning rate."""
     return StageOrder(node=node, start=start, stop=stop, laws=Laws.from_json({"lr": lr}))
+
+
+def _is_runner(process: psutil.Process) -> bool:
+    try:
+        return process.name().startswith("hippo-runner") or "hippo-runner" in " ".join(process.cmdline())
+    except psutil.NoSuchProcess:  # it went between the two looks
+        return False
