@@ -10,6 +10,7 @@ from hippo_core.engine.proposals import proposal_in_words
 from hippo_core.engine.state import EngineState, Study
 from hippo_core.engine.states import FailureClass, StudyState, TrialState, WorkerState
 from hippo_core.engine.terminators import failure_in_words
+from hippo_core.lease import Lease
 from hippo_core.plan import Failures
 
 #: What everything waits for while nothing can train.
@@ -74,6 +75,9 @@ def _unserved_reason(state: EngineState, study: Study) -> str:
             f"every slot that fits is cordoned; slot {slot.index} of {worker.name}: {slot.cordoned}. "
             "hippo worker uncordon lets them be used again"
         )
+    blocked = {lease.worker: lease for lease in state.leases.values() if lease.blocked}
+    if all(worker.name in blocked for worker, _ in fitting):
+        return _blocked(blocked[fitting[0][0].name])
     offers = sorted({environment_of(worker, slot, resources) for worker, slot in fitting})
     if plan.environment and plan.environment not in offers:
         return (
@@ -87,8 +91,12 @@ def _blocked_reason(state: EngineState, study: Study) -> str:
     """What the storage says of saves that it holds up; empty where it does not."""
     for lease in state.leases.values():
         if lease.plan == study.plan and lease.blocked:
-            return f"blocked: storage: worker {lease.worker}: {lease.blocked}"
+            return _blocked(lease)
     return ""
+
+
+def _blocked(lease: Lease) -> str:
+    return f"blocked: storage: worker {lease.worker}: {lease.blocked}"
 
 
 def _latest_failures(study: Study) -> Failures | None:

@@ -15,18 +15,18 @@ WORDS = "The storage failed: writing checkpoints: no answer."
 BLOCKED = f"blocked: storage: worker a: {WORDS}"
 
 
-def submit(cluster: Cluster) -> None:
+def submit(cluster: Cluster, name: str = "study", seed: int = 0) -> None:
     """Four trials that share nothing, each saved after every third step."""
     searched = space.Space({"lr": space.choice([0.1, 0.2, 0.3, 0.4])})
     spec = StudySpec(
-        name="study",
+        name=name,
         space=searched,
         objectives=(Objective(metric="accuracy", maximize=True),),
         max_trials=4,
         max_steps=9,
         sampler=samplers.grid(),
         policy=policies.full(),
-        program=Program(trainer="t:T", code_digest="c", seed=0, evaluate_every=1, kinds=searched.kinds),
+        program=Program(trainer="t:T", code_digest="c", seed=seed, evaluate_every=1, kinds=searched.kinds),
         checkpoint_every=3,
     )
     cluster.tell(SubmitStudy(project="default", user="u", spec=spec))
@@ -133,6 +133,17 @@ def test_a_save_that_is_given_up_leaves_the_worker_blocked_while_its_lease_stand
     cluster.report(worker, path)
     assert reason(cluster) == BLOCKED
     assert cluster.engine.state.leases[path.order.fence].blocked == WORDS
+
+
+def test_a_study_that_only_blocked_workers_could_train_says_so() -> None:
+    cluster = Cluster(0, {"a": 1})
+    submit(cluster)
+    worker, (path,) = running(cluster, "a")
+    hold_up(cluster, worker, path, train_to_a_save(cluster, worker, path))
+    submit(cluster, "other", seed=1)
+    assert study_view(cluster.engine, "default", "other").reason == BLOCKED
+    cluster.run()
+    assert study_view(cluster.engine, "default", "other").state is StudyState.COMPLETED
 
 
 def blocked_cluster() -> Cluster:
