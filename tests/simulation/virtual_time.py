@@ -421,11 +421,8 @@ class VirtualThread:
             thread.resume_soon()
 
 
-class VirtualCondition:
-    """Stands in for ``threading.Condition``: who holds the baton holds the lock."""
-
-    def __init__(self) -> None:
-        self._waiting: list[BlockingThread] = []
+class VirtualLock:
+    """Stands in for ``threading.Lock``: who holds the baton holds the lock, and does not block while it does."""
 
     def __enter__(self) -> Self:
         return self
@@ -434,6 +431,13 @@ class VirtualCondition:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         pass
+
+
+class VirtualCondition(VirtualLock):
+    """Stands in for ``threading.Condition``."""
+
+    def __init__(self) -> None:
+        self._waiting: list[BlockingThread] = []
 
     def wait(self) -> None:
         thread = BlockingThread.current()
@@ -449,6 +453,7 @@ class VirtualCondition:
 class VirtualThreading:
     """Stands in for the module ``threading`` where a thread of the shell's own works."""
 
+    Lock = VirtualLock
     Thread = VirtualThread
     Condition = VirtualCondition
 
@@ -472,9 +477,3 @@ class VirtualQueue:
             assert self._reader is not None
             self._reader.block()
         return self._items.popleft()
-
-
-class VirtualQueues:
-    """Stands in for the module ``queue``."""
-
-    SimpleQueue = VirtualQueue
