@@ -43,6 +43,7 @@ unit: $(INSTALLED) ## All tests, without the linters
 SECONDS ?= 900
 soak: $(INSTALLED) ## Faults at random for long, in virtual time (SECONDS=900, or ARGUMENTS='--seeds 10000')
 	$(BIN)/python -m tests.simulation $(or $(ARGUMENTS),--random --seconds $(SECONDS))
+	$(BIN)/pytest -n 0 -m soak
 
 bench: $(INSTALLED) ## Speed, as ratios
 	$(BIN)/python -m benchmarks

@@ -138,7 +138,7 @@ def _refusal(plain: socket.socket, host: str, address: str, trust: Trust) -> tup
     if trust.certificate:
         return (
             f"the server at {address} does not take the certificate that it is shown.",
-            "It takes its own CA's only.",
+            "It takes those of its own CA that have not run out; `hippo certs init` makes them anew.",
         )
     return (
         f"the server at {address} ends the connection: it asks callers for a certificate.",

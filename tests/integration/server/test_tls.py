@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import ssl
 
 import httpx
@@ -137,6 +138,20 @@ def test_a_server_that_asks_for_certificates(start_server, files, certs, trust, 
         httpx.get(f"https://{server.server.http_address}/livez", verify=context)
     context.load_cert_chain(certs / "client.pem", certs / "client.key")
     assert httpx.get(f"https://{server.server.http_address}/livez", verify=context).status_code == 200
+
+
+def test_a_callers_certificate_that_has_run_out_is_refused(start_server, files, certs, trust, tmp_path):
+    """S12. Though it is of the right authority; and of another's key nothing is believed at all."""
+    server = start_server(
+        tls=TlsFiles(certificate=files.certificate, key=files.key, client_authorities=certs / "ca.pem")
+    )
+    shutil.copytree(certs, tmp_path / "earlier")
+    earlier = make_certificates(tmp_path / "earlier", [], 0).folder
+    expired = read_trust(certs / "ca.pem", earlier / "client.pem", earlier / "client.key")
+    found = refusal(server, expired)
+    assert "does not take the certificate" in found.message
+    assert "run out" in found.hint
+    assert ask(server, read_trust(certs / "ca.pem", certs / "client.pem", certs / "client.key")) == "admin"
 
 
 def test_renewed_certificates_are_in_force_without_a_restart(start_server, files, certs, trust, monkeypatch):
