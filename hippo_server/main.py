@@ -139,6 +139,14 @@ def default_home() -> Path:
     "  [env: HIPPO_LEADER_LEASE_SECONDS]",
 )
 @click.option(
+    "--accept-timeline",
+    envvar="HIPPO_ACCEPT_TIMELINE",
+    type=click.IntRange(1),
+    default=None,
+    help="Lead though the database has failed over to this timeline, and may have lost what was committed last."
+    "  [env: HIPPO_ACCEPT_TIMELINE]",
+)
+@click.option(
     "--orphan-seconds",
     envvar="HIPPO_ORPHAN_SECONDS",
     type=click.FloatRange(0.0),
@@ -191,6 +199,7 @@ def main(
     heartbeat_seconds: float,
     lease_seconds: float,
     leader_lease_seconds: float,
+    accept_timeline: int | None,
     orphan_seconds: float,
     stall_seconds: float,
     proposal_seconds: float,
@@ -229,6 +238,7 @@ def main(
             http_port=http_port,
             advertise=advertise,
             leader_lease_seconds=leader_lease_seconds,
+            accepted_timeline=accept_timeline,
             tls=_tls_files(home, host, tls_cert, tls_key, tls_client_ca),
             database_url=database_url,
             proposal_seconds=proposal_seconds,

@@ -160,7 +160,7 @@ class Server:
 
     def make_store(self, url: str) -> Store:
         """The store; tests put their own in its place."""
-        return Store(url)
+        return Store(url, self.settings.accepted_timeline)
 
     def make_proposers(self) -> Proposers:
         """What makes points; tests put their own in its place."""

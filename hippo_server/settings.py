@@ -32,6 +32,7 @@ class Settings:
         advertise: Where callers find the server, ``host:port`` of gRPC, for those that ask another one; None: at
             ``host``, or the machine's name where that stands for all addresses.
         leader_lease_seconds: How long a leader that is not heard of is waited for.
+        accepted_timeline: PostgreSQL's timeline in which what a fail-over lost is to be lost; None: none.
         grace_seconds: How long calls may take that are being answered when the server is told to stop.
         tls: Its certificates; None: connections are not encrypted.
         limits: What one caller may ask.
@@ -48,6 +49,7 @@ class Settings:
     proposal_memory_bytes: int = 4 * 2**30
     advertise: str | None = None
     leader_lease_seconds: float = 15.0
+    accepted_timeline: int | None = None
     grace_seconds: float = 5.0
     tls: TlsFiles | None = None
     limits: CallLimits = field(default_factory=CallLimits)

@@ -581,6 +581,13 @@ class LeaseStopped:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FencesSkipped:
+    """Fences up to this one are never granted: they may have been, in a history that the database has lost."""
+
+    fence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PathFailed:
     """Training failed at ``step`` of ``node``. ``count`` is how often this class failed there without progress.
 
@@ -659,4 +666,5 @@ Event = (
     | LeaseStopped
     | PathFailed
     | FailuresForgotten
+    | FencesSkipped
 )

@@ -117,6 +117,8 @@ def apply(state: EngineState, event: ev.Event) -> None:
             | ev.ReportAccepted()
         ):
             fold_training.apply_lease(state, event)
+        case ev.FencesSkipped():
+            state.last_fence = max(state.last_fence, event.fence)
         case ev.CheckpointPublished() | ev.CheckpointLost() | ev.CheckpointDropped():
             fold_training.apply_checkpoint(state, event)
         case ev.CheckpointPinned() | ev.CheckpointUnpinned():

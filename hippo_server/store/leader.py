@@ -5,6 +5,11 @@ write. How long a new server waits before it takes over is therefore a matter of
 the row to stand still for the leader's lease, or for the leader's session to be gone from PostgreSQL, whichever is
 first. A server that was killed is replaced at once, one that hangs or is cut off after its lease.
 
+A database that has failed over to a replica may lack what was committed last. Two things tell: the count of renewals is
+lower than one that this server knows, which proves it; or PostgreSQL's timeline is another than the last leader's, and
+this server was not that leader, so that it cannot know. Then nobody leads until an administrator says that it is to be
+so, and numbers that may have been given out in the history that is lost are passed over.
+
 No wall clock takes part, of no machine: the leader counts its renewals in the row, and whoever stands by measures on
 its own monotonic clock for how long the count has not changed. The session is looked at only where it is the leader's
 own: behind a pooler (PgBouncer) it is another's by the next transaction, and the lease alone counts.
@@ -22,11 +27,15 @@ import psycopg2
 from psycopg2.extensions import connection as Connection  # noqa: N812
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
-from hippo_core.errors import Stale, Standby
+from hippo_core.errors import InvariantViolated, Stale, Standby, Unavailable
 from hippo_server.store.database import Database, begun
 
+#: So many terms and fences are passed over where what was committed last is lost: more than any replica lags behind.
+SKIPPED_TERMS = 1_000_000
+SKIPPED_FENCES = 1_000_000_000
+
 _LOOK = """
-    SELECT term, beat, holder, address, since, lease_seconds, session IS NOT NULL AND NOT EXISTS (
+    SELECT term, beat, holder, address, since, lease_seconds, timeline, session IS NOT NULL AND NOT EXISTS (
         SELECT FROM pg_stat_activity
         WHERE pid = session AND (backend_start IS NULL OR backend_start = session_began_at)
     ) FROM leader
@@ -34,11 +43,12 @@ _LOOK = """
 
 _TAKE = """
     INSERT INTO leader
-        (id, term, beat, batch, holder, address, since, lease_seconds, session, session_began_at)
-    VALUES (1, 1, 0, 0, %(holder)s, %(address)s, now(), %(lease)s, %(session)s, %(began)s)
+        (id, term, beat, batch, holder, address, since, lease_seconds, timeline, session, session_began_at)
+    VALUES (1, 1, 0, 0, %(holder)s, %(address)s, now(), %(lease)s, %(timeline)s, %(session)s, %(began)s)
     ON CONFLICT (id) DO UPDATE
-    SET term = leader.term + 1, beat = leader.beat + 1, batch = 0, holder = excluded.holder,
+    SET term = leader.term + 1 + %(skipped)s, beat = leader.beat + 1, batch = 0, holder = excluded.holder,
         address = excluded.address, since = excluded.since, lease_seconds = excluded.lease_seconds,
+        timeline = CASE WHEN %(skipped)s = 0 THEN excluded.timeline ELSE leader.timeline END,
         session = excluded.session, session_began_at = excluded.session_began_at
     WHERE leader.term = %(seen_term)s AND leader.beat = %(seen_beat)s
     RETURNING term
@@ -47,12 +57,17 @@ _TAKE = """
 _RENEW = """
     UPDATE leader SET beat = beat + 1, session = %(session)s, session_began_at = %(began)s
     WHERE id = 1 AND term = %(term)s
+    RETURNING beat
 """
 
 _CHECK = """
     UPDATE leader SET batch = %(batch)s, beat = beat + 1, session = %(session)s, session_began_at = %(began)s
     WHERE id = 1 AND term = %(term)s
+    RETURNING beat
 """
+
+# Of the history that is written now: what pg_control_checkpoint tells is that of the last checkpoint.
+_TIMELINE = "SELECT ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +81,7 @@ class Leader:
         address: Where callers find it; empty: it has not said.
         since: When it took the lead, for people.
         lease_seconds: For how long the row may stand still; 0: the lead was let go.
+        timeline: PostgreSQL's when it took the lead; None: it does not tell.
         gone: Whether its session in PostgreSQL has ended.
     """
 
@@ -75,6 +91,7 @@ class Leader:
     address: str
     since: datetime
     lease_seconds: float
+    timeline: int | None
     gone: bool
 
 
@@ -83,10 +100,19 @@ class Leadership:
 
     It holds a connection of its own, on which the leader writes: no reader can keep it from renewing, and its
     presence tells others that this server lives.
+
+    Args:
+        database: Where the row is.
+        accepted_timeline: PostgreSQL's timeline in which what was lost is to be lost; None: none.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, accepted_timeline: int | None = None) -> None:
         self._database = database
+        self._accepted_timeline = accepted_timeline
+        self.skipping = False
+        """Whether what was committed last is lost, and fences are to be passed over before any is granted."""
+        self._beat = 0  # the highest that is known to be committed
+        self._unsure_beat = 0
         self._connection: Connection | None = None
         self._session: tuple[int | None, datetime | None] = (None, None)
         self._term = 0
@@ -106,13 +132,16 @@ class Leadership:
 
         Raises:
             Standby: Another server leads.
-            Unavailable: The database cannot answer now.
+            Unavailable: The database cannot answer now, or may have lost what was committed last.
         """
         while True:
+            timeline = self._timeline()
             with self.transaction() as cursor:
                 cursor.execute(_LOOK)
                 found = cursor.fetchone()
+                self.skipping = False
                 if found is not None:
+                    self._require_history(_leader(found), timeline)
                     self._require_free(_leader(found))
                 session, began = self._session
                 cursor.execute(
@@ -121,6 +150,8 @@ class Leadership:
                         "holder": holder,
                         "address": address,
                         "lease": lease_seconds,
+                        "timeline": timeline,
+                        "skipped": SKIPPED_TERMS if self.skipping else 0,
                         "session": session,
                         "began": began,
                         "seen_term": self._seen[0],
@@ -129,13 +160,51 @@ class Leadership:
                 )
                 taken = cursor.fetchone()
             if taken is not None:
-                self._term = int(taken[0])
-                return self._term
+                if not self.skipping:
+                    self._term = int(taken[0])
+                return int(taken[0])
+
+    def _timeline(self) -> int | None:
+        """PostgreSQL's timeline; None where it does not tell, as some services' do not."""
+        with contextlib.suppress(InvariantViolated), self._database.transaction() as cursor:
+            cursor.execute(_TIMELINE)
+            found = cursor.fetchone()
+            return None if found is None else int(found[0])
+        return None
+
+    def _require_history(self, leader: Leader, timeline: int | None) -> None:
+        """Makes sure that nothing is lost that was committed, or that it is to be so.
+
+        Raises:
+            Unavailable: It may be lost.
+        """
+        lost = leader.beat < self._beat
+        known = not lost and leader.term == self._term  # our own term, with all that we have committed
+        if not lost and (known or None in (leader.timeline, timeline) or leader.timeline == timeline):
+            return
+        if timeline is not None and timeline == self._accepted_timeline:
+            self.skipping, self._beat = True, 0
+            return
+        raise Unavailable(
+            f"the database {'lacks' if lost else 'may lack'} what was committed last: its history is another one"
+            f" now, timeline {timeline}.",
+            "Go back to the database that has it; or, where it is lost for good, start one server with"
+            f" --accept-timeline {timeline}.",
+        )
+
+    def adopt_timeline(self, cursor: Cursor) -> None:
+        """Notes the timeline as the leader's own, in the transaction that passes fences over."""
+        cursor.execute("UPDATE leader SET timeline = %s WHERE id = 1", (self._accepted_timeline,))
+
+    def have_skipped(self, term: int) -> None:
+        """The fences are passed over: the term goes on as any."""
+        self._term, self.skipping = term, False
 
     def _require_free(self, leader: Leader) -> None:
         now = time.monotonic()
         if (leader.term, leader.beat) != self._seen:
             self._seen, self._seen_at = (leader.term, leader.beat), now
+            self._beat = max(self._beat, leader.beat)
         lapsed = now - self._seen_at >= leader.lease_seconds
         if not (lapsed or leader.gone or leader.term == self._term):
             raise Standby(leader.holder, leader.address)
@@ -162,6 +231,7 @@ class Leadership:
             session, began = self._session
             cursor.execute(_RENEW, {"term": term, "session": session, "began": began})
             _expect_one(cursor, term)
+            self._note_beat(cursor)
 
     def check(self, cursor: Cursor, term: int, batch: int) -> None:
         """Makes sure that this server still leads, as the last statement of a transaction, and notes the batch.
@@ -172,6 +242,12 @@ class Leadership:
         session, began = self._session
         cursor.execute(_CHECK, {"term": term, "batch": batch, "session": session, "began": began})
         _expect_one(cursor, term)
+        self._note_beat(cursor)
+
+    def _note_beat(self, cursor: Cursor) -> None:
+        found = cursor.fetchone()
+        assert found is not None
+        self._unsure_beat = found[0]
 
     def guard(self, cursor: Cursor) -> None:
         """Makes sure that a server that has led still does, as the last statement of a transaction of any thread's.
@@ -213,7 +289,9 @@ class Leadership:
                 assert self._connection is not None
                 self._connection.commit()
                 healthy = True
+                self._beat = max(self._beat, self._unsure_beat)
             finally:
+                self._unsure_beat = 0
                 if not healthy:  # closing it rolls back, whatever state it is in
                     self.close()
 
@@ -240,11 +318,12 @@ def _own_session(connection: Connection, cursor: Cursor) -> tuple[int | None, da
 
 
 def _leader(row: tuple[object, ...]) -> Leader:
-    term, beat, holder, address, since, lease_seconds, gone = row
+    term, beat, holder, address, since, lease_seconds, timeline, gone = row
     assert isinstance(term, int)
     assert isinstance(beat, int)
     assert isinstance(since, datetime)
     assert isinstance(lease_seconds, float)
+    assert timeline is None or isinstance(timeline, int)
     return Leader(
         term=term,
         beat=beat,
@@ -252,6 +331,7 @@ def _leader(row: tuple[object, ...]) -> Leader:
         address=str(address),
         since=since,
         lease_seconds=lease_seconds,
+        timeline=timeline,
         gone=bool(gone),
     )
 

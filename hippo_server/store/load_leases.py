@@ -19,7 +19,11 @@ LIVE = "('training', 'saving')"
 
 
 def last_fence(rows: Rows) -> Iterator[ev.Event]:
-    """The latest lease if it has ended, told before there are workers whose slots it might seem to hold."""
+    """The latest lease if it has ended, told before there are workers whose slots it might seem to hold; and what has
+    been skipped.
+    """
+    for (skipped,) in rows("SELECT skipped_fences FROM identity WHERE skipped_fences > 0"):
+        yield ev.FencesSkipped(fence=skipped)
     for fence, state, reason in rows("SELECT fence, state, reason FROM leases ORDER BY fence DESC LIMIT 1"):
         if LeaseState(state) not in LIVE_LEASE_STATES:
             yield from _grants(rows, f"l.fence = {fence:d}")

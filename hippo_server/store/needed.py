@@ -45,5 +45,7 @@ def needed_checkpoints(database: Database) -> NeededCheckpoints:
                 )
             ),
             writing=frozenset(fence for (fence,) in rows(f"SELECT fence FROM leases WHERE state IN {LIVE}")),
-            last_fence=next(rows("SELECT coalesce(max(fence), 0) FROM leases"))[0],
+            last_fence=next(
+                rows("SELECT greatest((SELECT max(fence) FROM leases), skipped_fences) FROM identity")
+            )[0],
         )

@@ -91,6 +91,8 @@ def add_event(batch: Batch, event: ev.Event, position: int) -> None:
             | ev.SavePointAnswered()
         ):
             _add_lease_event(batch, event, position)
+        case ev.FencesSkipped():
+            batch.update("identity", 1, skipped_fences=event.fence)
         case ev.StepsTrained():
             _steps_trained(batch, event)
         case ev.MetricsRecorded():

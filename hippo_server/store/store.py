@@ -13,14 +13,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hippo_core.engine import journal
-from hippo_core.engine.events import Event, ProjectDeleted, StudyDeleted
+from hippo_core.engine.events import Event, FencesSkipped, LeaseStateChanged, ProjectDeleted, StudyDeleted
 from hippo_core.engine.explanation import Told, Training
+from hippo_core.engine.states import LeaseState
 from hippo_server.store import audit, standbys, tokens
 from hippo_server.store.audit import Audited, Call
 from hippo_server.store.batch import Batch, Open, OpenRequest
 from hippo_server.store.database import Database
 from hippo_server.store.deletion import delete_project, delete_study, forget_checkpoints
-from hippo_server.store.leader import Leader, Leadership
+from hippo_server.store.leader import SKIPPED_FENCES, Leader, Leadership
 from hippo_server.store.load import load
 from hippo_server.store.migrate import migrate
 from hippo_server.store.needed import NeededCheckpoints, needed_checkpoints
@@ -121,14 +122,15 @@ class Store:
 
     Args:
         url: The database's address, as SQLAlchemy or libpq writes it.
+        accepted_timeline: PostgreSQL's timeline in which what was lost is to be lost; None: none.
 
     Raises:
         InvalidStudy: It is not an address of PostgreSQL.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, accepted_timeline: int | None = None) -> None:
         self._database = Database(url)
-        self._leadership = Leadership(self._database)
+        self._leadership = Leadership(self._database, accepted_timeline)
         # What the rows say, as far as this leader's own writes go on from them; None: to be read first.
         self._position: int | None = None
         self._open: Open | None = None
@@ -169,7 +171,31 @@ class Store:
             Standby: Another server leads.
         """
         self._forget()
-        return self._leadership.take(holder, address, lease_seconds)
+        term = self._leadership.take(holder, address, lease_seconds)
+        if self._leadership.skipping:
+            self._pass_over(term)
+        return term
+
+    def _pass_over(self, term: int) -> None:
+        """Where what was committed last is lost: ends all leases, and grants no fence that may have been granted then.
+
+        What a worker reports of a lease goes on from reports that are lost, too.
+        """
+        with self._leadership.transaction() as cursor:
+            cursor.execute("SELECT greatest((SELECT max(fence) FROM leases), skipped_fences) FROM identity")
+            last = int(_only(cursor))
+            cursor.execute("SELECT fence FROM leases WHERE ended_at IS NULL ORDER BY fence")
+            standing = [fence for (fence,) in cursor.fetchall()]
+        events: list[Event] = [
+            LeaseStateChanged(
+                fence=fence, state=LeaseState.EXPIRED, reason="the database lost what came last"
+            )
+            for fence in standing
+        ]
+        events.append(FencesSkipped(fence=last + SKIPPED_FENCES))
+        record = Record(cause="LossAccepted", events=tuple(events), answer=None, actor="server")
+        self._write([record], term, 0, self._leadership.adopt_timeline)
+        self._leadership.have_skipped(term)
 
     def leader(self) -> Leader | None:
         """Who leads, or led last; None: nobody has yet."""
@@ -228,7 +254,13 @@ class Store:
             self._forget()
             raise
 
-    def _write(self, records: Sequence[Record], term: int, batch: int) -> None:
+    def _write(
+        self,
+        records: Sequence[Record],
+        term: int,
+        batch: int,
+        besides: Callable[[Cursor], None] = lambda cursor: None,
+    ) -> None:
         position, opened = self._known()
         self._forget()  # until this has committed: what follows changes what is known of open requests
         now = datetime.now(UTC)
@@ -253,6 +285,7 @@ class Store:
         with self._leadership.transaction() as cursor:
             for step in steps:
                 step(cursor)
+            besides(cursor)
             self._leadership.check(cursor, term, batch)
         self._position, self._open = position, opened
 

@@ -35,6 +35,7 @@ CREATE TABLE leader (
     address text NOT NULL,
     since timestamptz DEFAULT now() NOT NULL,
     lease_seconds double precision NOT NULL,
+    timeline bigint,
     session integer,
     session_began_at timestamptz,
     CONSTRAINT ck_leader_one_row CHECK (id = 1)
@@ -48,6 +49,7 @@ COMMENT ON COLUMN leader.holder IS 'the server that leads';
 COMMENT ON COLUMN leader.address IS 'where callers find it';
 COMMENT ON COLUMN leader.since IS 'when it took the lead';
 COMMENT ON COLUMN leader.lease_seconds IS 'how long others wait for its next beat; 0: it has let the lead go';
+COMMENT ON COLUMN leader.timeline IS 'of PostgreSQL''s history when it took the lead; none: it does not tell';
 COMMENT ON COLUMN leader.session IS 'process id of its session in PostgreSQL; none: a pooler stands between';
 COMMENT ON COLUMN leader.session_began_at IS 'when that session began';
 
@@ -66,12 +68,15 @@ COMMENT ON COLUMN standbys.seen_at IS 'when it last said so';
 CREATE TABLE identity (
     id smallint CONSTRAINT pk_identity PRIMARY KEY,
     value uuid DEFAULT gen_random_uuid() NOT NULL,
+    skipped_fences bigint DEFAULT 0 NOT NULL,
     CONSTRAINT ck_identity_one_row CHECK (id = 1)
 );
 COMMENT ON TABLE identity IS
     'Tells this database from every other, whose numbers of plans, nodes and leases are the same.';
 COMMENT ON COLUMN identity.id IS 'always 1: there is one row';
 COMMENT ON COLUMN identity.value IS 'made with the database; the name of its folder in the storage';
+COMMENT ON COLUMN identity.skipped_fences IS
+    'fences up to this one are not granted: they may have been, in a history that was lost';
 INSERT INTO identity (id) VALUES (1);
 
 CREATE TABLE request_answers (

@@ -71,6 +71,11 @@ leader = Table(
         comment="how long others wait for its next beat; 0: it has let the lead go",
     ),
     Column(
+        "timeline",
+        BigInteger,
+        comment="of PostgreSQL's history when it took the lead; none: it does not tell",
+    ),
+    Column(
         "session",
         Integer,
         comment="process id of its session in PostgreSQL; none: a pooler stands between",
@@ -100,6 +105,13 @@ identity = Table(
         nullable=False,
         server_default=text("gen_random_uuid()"),
         comment="made with the database; the name of its folder in the storage",
+    ),
+    Column(
+        "skipped_fences",
+        BigInteger,
+        nullable=False,
+        server_default=text("0"),
+        comment="fences up to this one are not granted: they may have been, in a history that was lost",
     ),
     CheckConstraint("id = 1", name="one_row"),
     comment="Tells this database from every other, whose numbers of plans, nodes and leases are the same.",
