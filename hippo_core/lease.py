@@ -77,6 +77,11 @@ class Lease:
         return self.state is LeaseState.TRAINING
 
     @property
+    def is_trained(self) -> bool:
+        """Whether all steps of its path are committed."""
+        return self.index == len(self.stages) - 1 and self.step >= self.stages[-1][2]
+
+    @property
     def end(self) -> State:
         """The state at the end of its path."""
         node, _, stop = self.stages[-1]

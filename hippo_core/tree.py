@@ -171,7 +171,10 @@ class StageTree:
     def add_lease(self, lease: Lease) -> None:
         """A lease began."""
         for number, _, _ in lease.stages:
-            self.leases.setdefault(number, {})[lease.fence] = lease
+            holders = self.leases.setdefault(number, {})
+            holders[lease.fence] = lease
+            if next(reversed(holders)) < max(holders):  # one that was taken back
+                self.leases[number] = dict(sorted(holders.items()))
         self.mark_lease(lease)
 
     def remove_lease(self, lease: Lease) -> None:

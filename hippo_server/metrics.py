@@ -106,6 +106,9 @@ class Metrics:
         self._quarantined = Gauge(
             "hippo_quarantined_nodes", "Nodes that workers died on, and are given to none.", registry=registry
         )
+        self._orphans = Gauge(
+            "hippo_orphaned_leases", "Leases whose worker is not heard of.", registry=registry
+        )
         self._leases = Gauge("hippo_leases", "Leases that stand.", registry=registry)
         self._blocked = Gauge(
             "hippo_leases_blocked", "Leases whose saves the storage holds up.", registry=registry
@@ -190,6 +193,7 @@ class Metrics:
             )
         )
         self._leases.set(len(state.leases))
+        self._orphans.set(len(state.orphans))
         self._kept.set(state.kept_bytes)
         passed = [number for number, budget in engine.volatile.budgets.items() if budget.over]
         self._over_budget.labels("storage").set(passed.count(STORAGE))

@@ -167,7 +167,7 @@ def move_study(decision: Decision, study: Study, plan: int) -> None:
 
 def clear_plan(decision: Decision, plan: PlanState) -> None:
     """Ends what runs in a plan that no study has any more, and drops its checkpoints."""
-    for lease in list(decision.state.leases.values()):
+    for lease in [*decision.state.leases.values(), *decision.state.orphans.values()]:
         if lease.plan == plan.id:
             decision.emit(
                 LeaseStateChanged(fence=lease.fence, state=LeaseState.REVOKED, reason="its study was deleted")

@@ -75,7 +75,7 @@ def apply_lease(state: EngineState, event: LeaseEvent) -> None:
     if isinstance(event, ev.LeaseGranted):
         _grant(state, event)
         return
-    lease = state.leases[event.fence]
+    lease = state.leases.get(event.fence) or state.orphans[event.fence]
     tree = state.plans[lease.plan].tree
     match event:
         case ev.LeaseStateChanged():
@@ -123,6 +123,7 @@ def _grant(state: EngineState, event: ev.LeaseGranted) -> None:
 
 def _change_lease(state: EngineState, lease: Lease, event: ev.LeaseStateChanged) -> None:
     follow(LEASE_TRANSITIONS, lease.state, event.state)
+    was_orphan = lease.state is LeaseState.ORPHANED
     trained = lease.training and event.state in {LeaseState.SAVING, LeaseState.COMPLETED}
     lease.state, lease.reason = event.state, event.reason
     worker = state.workers.get(lease.worker)
@@ -137,11 +138,29 @@ def _change_lease(state: EngineState, lease: Lease, event: ev.LeaseStateChanged)
     if study is not None and study.short and not lease.training:
         state.touched_studies[study.id] = None  # what it would have trained is not charged
     tree = state.plans[lease.plan].tree
-    if event.state in LIVE_LEASE_STATES:
+    if was_orphan:
+        del state.orphans[lease.fence]
+    if event.state in LIVE_LEASE_STATES and was_orphan:
+        _take_back(state, lease)
+    elif event.state in LIVE_LEASE_STATES:
         tree.mark_lease(lease)
-    else:
+    elif not was_orphan:
         tree.remove_lease(lease)
         del state.leases[lease.fence]
+        if event.state is LeaseState.ORPHANED:
+            state.orphans[lease.fence] = lease
+
+
+def _take_back(state: EngineState, lease: Lease) -> None:
+    """An orphan goes on; leases stay in the order of their fences, as an engine has them that is rebuilt."""
+    state.leases = dict(sorted({**state.leases, lease.fence: lease}.items()))
+    tree = state.plans[lease.plan].tree
+    tree.add_lease(lease)
+    for number, _, _ in lease.stages:
+        tree.astir[number] = None  # perhaps nobody needs its steps any more
+    if lease.training:
+        slot = state.workers[lease.worker].slots[lease.slot]
+        slot.fence, slot.holds = lease.fence, None
 
 
 TrainingEvent = (

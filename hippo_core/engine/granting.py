@@ -14,6 +14,7 @@ from hippo_core.engine.cutting import cut_paths
 from hippo_core.engine.decision import Decision
 from hippo_core.engine.environments import bind_plan, environment_of, rebind_studies, suits, takers
 from hippo_core.engine.events import LeaseGranted, LeaseStopped, SavePointOffered, StudyPlanned
+from hippo_core.engine.orphans import end_orphans
 from hippo_core.engine.state import EngineState, PlanState, Slot, Worker
 from hippo_core.engine.states import StudyState
 from hippo_core.engine.turns import NOBODY_ELSE, Turn, Turns, begin_turns
@@ -40,7 +41,8 @@ def schedule(decision: Decision) -> None:
             # A path that waits to train alone gains nothing by another slot.
             cut_paths(decision, held.union(top.plan.id for top in found if top.alone))
             return
-        if not _grant(decision, choice):
+        path = choice.plan.tree.path(choice.candidate.node, choice.candidate.base)
+        if not end_orphans(decision, choice.plan.id, path.stages) and not _grant(decision, choice):
             return
         for number in list(state.touched_plans):
             del state.touched_plans[number]

@@ -114,6 +114,14 @@ def slots_and_leases_agree(state: EngineState) -> Iterator[str]:
             yield f"lease {lease.fence} trains in a slot that holds {owner.slots[lease.slot].fence}"
 
 
+def orphans_have_lost_their_worker(state: EngineState) -> Iterator[str]:
+    """An orphaned lease is of the last life of a worker that is not heard of."""
+    for lease in state.orphans.values():
+        worker = state.workers.get(lease.worker)
+        if worker is None or worker.state is not WorkerState.LOST or worker.incarnation != lease.incarnation:
+            yield f"lease {lease.fence} is orphaned, but its worker {lease.worker} is not lost"
+
+
 def fences_grow(state: EngineState) -> Iterator[str]:
     """No live lease has a fence above the last one given."""
     for fence in state.leases:
@@ -236,6 +244,7 @@ INVARIANTS: tuple[Callable[[EngineState], Iterator[str]], ...] = (
     open_requests_are_not_trained,
     nodes_nest,
     slots_and_leases_agree,
+    orphans_have_lost_their_worker,
     fences_grow,
     leases_lie_on_paths,
     ended_training_owes_no_answer,

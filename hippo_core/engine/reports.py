@@ -43,6 +43,7 @@ from hippo_core.engine.judging import judge_reported
 from hippo_core.engine.requests import check_objectives, close_diverged, close_reached
 from hippo_core.engine.states import FailureClass, LeaseState
 from hippo_core.engine.turns import moves_on
+from hippo_core.engine.workers import welcome_back
 from hippo_core.errors import Stale, Unavailable
 from hippo_core.lease import Lease, Promise
 from hippo_core.plan import Metrics, Node
@@ -58,6 +59,11 @@ class Accepted:
 
 def report(decision: Decision, command: Report) -> Accepted:
     """Takes a report in, once."""
+    orphaned = decision.state.orphans.get(command.fence)
+    if orphaned is not None and orphaned.incarnation == command.incarnation:
+        worker = decision.state.workers.get(command.worker)
+        if worker is not None and worker.incarnation == command.incarnation:
+            welcome_back(decision, worker)
     lease = decision.state.leases.get(command.fence)
     if lease is None or lease.worker != command.worker or lease.incarnation != command.incarnation:
         raise Stale(f"the lease {command.fence} no longer stands.", "Its work is to be dropped.")

@@ -22,6 +22,7 @@ def snapshot(state: EngineState) -> dict[str, object]:
         "nodes": {node.id: _node(node) for node in state.nodes.values()},
         "workers": {worker.name: _worker(worker) for worker in state.workers.values()},
         "leases": {lease.fence: _lease(lease) for lease in state.leases.values()},
+        "orphans": {fence: _lease(state.orphans[fence]) for fence in sorted(state.orphans)},
         "pins": {pinned: sorted(state.pins[pinned]) for pinned in sorted(state.pins)},
         "last": (state.last_study, state.last_plan, state.last_node, state.last_fence, state.last_sequence),
     }

@@ -465,6 +465,7 @@ class EngineState:
     nodes: dict[int, Node] = field(default_factory=dict)
     workers: dict[str, Worker] = field(default_factory=dict)
     leases: dict[int, Lease] = field(default_factory=dict)  #: live ones
+    orphans: dict[int, Lease] = field(default_factory=dict)  #: those whose worker is not heard of
     dropped: dict[tuple[int, int, int], int] = field(default_factory=dict)  #: (node, step, fence) to plan
     pins: dict[State, dict[int, None]] = field(default_factory=dict)  #: states that studies want kept
     active: dict[int, int] = field(default_factory=dict)  #: running studies and their priorities

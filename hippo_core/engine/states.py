@@ -42,10 +42,15 @@ class RequestState(StrEnum):
 
 
 class LeaseState(StrEnum):
-    """The life of a lease. ``SAVING``: all steps are trained, the slot is free, checkpoints are on their way."""
+    """The life of a lease.
+
+    ``SAVING``: all steps are trained, the slot is free, checkpoints are on their way. ``ORPHANED``: its worker is not
+    heard of; it goes on if the worker returns before another slot takes its work.
+    """
 
     TRAINING = "training"
     SAVING = "saving"
+    ORPHANED = "orphaned"
     COMPLETED = "completed"
     RELEASED = "released"
     FAILED = "failed"
@@ -108,7 +113,7 @@ LEASE_TRANSITIONS: Mapping[LeaseState, frozenset[LeaseState]] = {
             LeaseState.COMPLETED,
             LeaseState.RELEASED,
             LeaseState.FAILED,
-            LeaseState.EXPIRED,
+            LeaseState.ORPHANED,
             LeaseState.REVOKED,
         }
     ),
@@ -117,6 +122,15 @@ LEASE_TRANSITIONS: Mapping[LeaseState, frozenset[LeaseState]] = {
             LeaseState.COMPLETED,
             LeaseState.RELEASED,
             LeaseState.FAILED,
+            LeaseState.ORPHANED,
+            LeaseState.REVOKED,
+        }
+    ),
+    LeaseState.ORPHANED: frozenset(
+        {
+            LeaseState.TRAINING,
+            LeaseState.SAVING,
+            LeaseState.RELEASED,
             LeaseState.EXPIRED,
             LeaseState.REVOKED,
         }
@@ -129,6 +143,8 @@ LEASE_TRANSITIONS: Mapping[LeaseState, frozenset[LeaseState]] = {
 }
 
 LIVE_LEASE_STATES = frozenset({LeaseState.TRAINING, LeaseState.SAVING})
+#: Those that may have reports still to come.
+STANDING_LEASE_STATES = LIVE_LEASE_STATES | {LeaseState.ORPHANED}
 ENDED_STUDY_STATES = frozenset({StudyState.STOPPED, StudyState.COMPLETED, StudyState.FAILED})
 ENDED_TRIAL_STATES = frozenset(
     {TrialState.COMPLETED, TrialState.STOPPED, TrialState.DIVERGED, TrialState.FAILED}

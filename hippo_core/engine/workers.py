@@ -9,6 +9,7 @@ from hippo_core.engine.cordons import cordon_again, known_worker, lasting_cordon
 from hippo_core.engine.decision import Decision
 from hippo_core.engine.events import LeaseStateChanged, WorkerRegistered, WorkerStateChanged
 from hippo_core.engine.failures import note_death
+from hippo_core.engine.orphans import adopt, orphan, orphans_of
 from hippo_core.engine.state import Worker
 from hippo_core.engine.states import LeaseState, WorkerState
 from hippo_core.errors import Stale
@@ -25,16 +26,18 @@ class Registered:
 def register(decision: Decision, command: RegisterWorker) -> Registered:
     """Makes a worker known; what it does not hold any more is released."""
     held = {lease.fence for lease in command.leases}
+    orphans = orphans_of(decision.state, command.worker)
+    before = [*_leases_of(decision, command.worker), *orphans]
     standing = {
-        lease.fence
-        for lease in _leases_of(decision, command.worker)
-        if lease.incarnation == command.incarnation and lease.fence in held
+        lease.fence for lease in before if lease.incarnation == command.incarnation and lease.fence in held
     }
     died = []
-    for lease in _leases_of(decision, command.worker):
+    for lease in before:
         if lease.fence in standing:
             continue
-        if lease.training and lease.incarnation != command.incarnation:
+        if (lease.training or (lease in orphans and not lease.is_trained)) and (
+            lease.incarnation != command.incarnation
+        ):
             died.append(lease)
         _end(decision, lease, LeaseState.RELEASED, "the worker came back without it")
     cordoned = lasting_cordons(decision.state.workers.get(command.worker), command.incarnation)
@@ -54,6 +57,9 @@ def register(decision: Decision, command: RegisterWorker) -> Registered:
         decision.emit(
             WorkerStateChanged(worker=worker.name, state=WorkerState.DRAINING, reason="asked to drain")
         )
+    for lease in orphans:
+        if lease.fence in standing:
+            adopt(decision, lease)
     _renew(decision, command.worker)
     for lease in died:
         note_death(decision, lease, "it died, and was started again")
@@ -64,9 +70,16 @@ def heartbeat(decision: Decision, command: Heartbeat) -> None:
     """Renews all leases of a worker."""
     worker = _incarnation(decision, command.worker, command.incarnation)
     if worker.state is WorkerState.LOST:
-        state = WorkerState.DRAINING if worker.draining else WorkerState.LIVE
-        decision.emit(WorkerStateChanged(worker=worker.name, state=state, reason=""))
+        welcome_back(decision, worker)
     _renew(decision, worker.name)
+
+
+def welcome_back(decision: Decision, worker: Worker) -> None:
+    """A worker that was given up is heard of again: what nobody has taken over meanwhile it goes on with."""
+    state = WorkerState.DRAINING if worker.draining else WorkerState.LIVE
+    decision.emit(WorkerStateChanged(worker=worker.name, state=state, reason=""))
+    for lease in orphans_of(decision.state, worker.name):
+        adopt(decision, lease)
 
 
 def drain(decision: Decision, command: DrainWorker) -> None:
@@ -81,7 +94,9 @@ def drain(decision: Decision, command: DrainWorker) -> None:
 def leave(decision: Decision, command: WorkerLeaves) -> None:
     """A worker goes; what it still held is released."""
     worker = _incarnation(decision, command.worker, command.incarnation)
-    _give_up(decision, worker, LeaseState.RELEASED, WorkerState.GONE, "it left")
+    for lease in [*_leases_of(decision, worker.name), *orphans_of(decision.state, worker.name)]:
+        _end(decision, lease, LeaseState.RELEASED, f"worker {worker.name}: it left")
+    _part_from(decision, worker, WorkerState.GONE, "it left")
 
 
 def expire(decision: Decision) -> None:
@@ -89,13 +104,11 @@ def expire(decision: Decision) -> None:
     volatile = decision.volatile
     for name in sorted(volatile.worker_deadlines):
         if volatile.worker_deadlines[name] <= decision.now:
-            _give_up(
-                decision,
-                decision.state.workers[name],
-                LeaseState.EXPIRED,
-                WorkerState.LOST,
-                f"not heard of for {decision.settings.lease_seconds:g} s",
-            )
+            worker = decision.state.workers[name]
+            reason = f"not heard of for {decision.settings.lease_seconds:g} s"
+            for lease in _leases_of(decision, name):
+                orphan(decision, lease, f"worker {name}: {reason}")
+            _part_from(decision, worker, WorkerState.LOST, reason)
     for number in sorted(volatile.unblock):
         if volatile.unblock[number] <= decision.now:
             del volatile.unblock[number]
@@ -110,17 +123,9 @@ def expire(decision: Decision) -> None:
             decision.state.touched_plans[plan] = None
 
 
-def _give_up(
-    decision: Decision, worker: Worker, lease_state: LeaseState, state: WorkerState, reason: str
-) -> None:
-    leases = _leases_of(decision, worker.name)
-    died = [lease for lease in leases if lease.training and state is WorkerState.LOST]
-    for lease in leases:
-        _end(decision, lease, lease_state, f"worker {worker.name}: {reason}")
+def _part_from(decision: Decision, worker: Worker, state: WorkerState, reason: str) -> None:
     decision.emit(WorkerStateChanged(worker=worker.name, state=state, reason=reason))
     decision.volatile.worker_deadlines.pop(worker.name, None)
-    for lease in died:
-        note_death(decision, lease, reason)
 
 
 def _incarnation(decision: Decision, name: str, incarnation: str) -> Worker:

@@ -206,7 +206,7 @@ class WorkStream:
         records.append(record)
         self._acknowledged[report.fence] = accepted.number
         if (
-            report.fence not in term.engine.state.leases
+            report.fence not in term.engine.state.leases and report.fence not in term.engine.state.orphans
         ):  # it ended by this report: nobody need tell the worker
             self._leases.pop(report.fence, None)
 
@@ -214,7 +214,10 @@ class WorkStream:
         """What the worker has not heard on this connection; None: nothing."""
         directives = self._term.engine.directives(self._worker)
         fresh = self._fresh(directives)
-        for fence in [fence for fence in self._leases if fence not in self._term.engine.state.leases]:
+        state = self._term.engine.state
+        for fence in [
+            fence for fence in self._leases if fence not in state.leases and fence not in state.orphans
+        ]:
             del self._leases[fence]
             self._revoked[fence] = None
         for lease in fresh.leases:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from psycopg2.extras import execute_values
 
-from hippo_server.store.load_leases import LIVE
+from hippo_server.store.load_leases import STANDING
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor  # noqa: N812
@@ -59,7 +59,7 @@ def forget_checkpoints(cursor: Cursor, removed: Iterable[tuple[int, int, int]]) 
         f"""
         DELETE FROM checkpoints c USING (VALUES %s) AS v (node, step, fence)
         WHERE c.node = v.node AND c.step = v.step AND c.fence = v.fence AND c.state <> 'kept'
-          AND NOT EXISTS (SELECT FROM leases l WHERE l.fence = c.fence AND l.state IN {LIVE})
+          AND NOT EXISTS (SELECT FROM leases l WHERE l.fence = c.fence AND l.state IN {STANDING})
         """,
         list(removed),
     )

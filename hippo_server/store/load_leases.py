@@ -7,7 +7,7 @@ from operator import itemgetter
 from typing import Any
 
 from hippo_core.engine import events as ev
-from hippo_core.engine.states import LIVE_LEASE_STATES, FailureClass, LeaseState, WorkerState
+from hippo_core.engine.states import STANDING_LEASE_STATES, FailureClass, LeaseState, WorkerState
 from hippo_server.store.database import Rows
 
 Placed = tuple[int, ev.Event]
@@ -15,7 +15,7 @@ Placed = tuple[int, ev.Event]
 #: A row that does not say in which lease it came to be; nothing follows from it.
 NO_FENCE = 0
 
-LIVE = "('training', 'saving')"
+STANDING = "('training', 'saving', 'orphaned')"
 
 
 def last_fence(rows: Rows) -> Iterator[ev.Event]:
@@ -25,7 +25,7 @@ def last_fence(rows: Rows) -> Iterator[ev.Event]:
     for (skipped,) in rows("SELECT skipped_fences FROM identity WHERE skipped_fences > 0"):
         yield ev.FencesSkipped(fence=skipped)
     for fence, state, reason in rows("SELECT fence, state, reason FROM leases ORDER BY fence DESC LIMIT 1"):
-        if LeaseState(state) not in LIVE_LEASE_STATES:
+        if LeaseState(state) not in STANDING_LEASE_STATES:
             yield from _grants(rows, f"l.fence = {fence:d}")
             yield ev.LeaseStateChanged(fence=fence, state=LeaseState(state), reason=reason)
 
@@ -33,7 +33,7 @@ def last_fence(rows: Rows) -> Iterator[ev.Event]:
 def workers_and_leases(rows: Rows) -> Iterator[ev.Event]:
     """Workers, and the leases that stand. One of an earlier incarnation holds no slot, so it comes first."""
     foreign = "EXISTS (SELECT FROM workers w WHERE w.name = l.worker AND w.incarnation <> l.incarnation)"
-    yield from _leases(rows, f"l.state IN {LIVE} AND {foreign}")
+    yield from _leases(rows, f"l.state IN {STANDING} AND {foreign}")
     slots: dict[str, list[dict[str, Any]]] = {}
     cordoned: dict[str, list[ev.SlotCordoned]] = {}
     for worker, index, device, model, cpus, gpus, why, by_user in rows(
@@ -67,7 +67,7 @@ def workers_and_leases(rows: Rows) -> Iterator[ev.Event]:
         yield from cordoned.get(worker, ())
         if (state, reason) != (WorkerState.LIVE, ""):
             changed.append(ev.WorkerStateChanged(worker=worker, state=WorkerState(state), reason=reason))
-    yield from _leases(rows, f"l.state IN {LIVE} AND NOT {foreign}")
+    yield from _leases(rows, f"l.state IN {STANDING} AND NOT {foreign}")
     yield from changed
 
 
@@ -185,7 +185,7 @@ def _trained_by(rows: Rows, which: str) -> Iterator[ev.Event]:
 
 def trained(rows: Rows) -> Iterator[ev.Event]:
     """What was trained by leases that have ended, and all that was measured."""
-    ended = f"fence IN (SELECT fence FROM leases WHERE state NOT IN {LIVE})"
+    ended = f"fence IN (SELECT fence FROM leases WHERE state NOT IN {STANDING})"
     yield from _trained_by(rows, ended)
     yield from map(itemgetter(1), _published(rows, ended))
     for node, step, fence, metrics in rows(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hippo_server.store.database import Database
-from hippo_server.store.load_leases import LIVE
+from hippo_server.store.load_leases import STANDING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,11 +40,13 @@ def needed_checkpoints(database: Database) -> NeededCheckpoints:
                     f"""
                     SELECT node, step, fence FROM checkpoints
                     UNION SELECT start_node, start_step, start_fence FROM leases
-                    WHERE start_node IS NOT NULL AND state IN {LIVE}
+                    WHERE start_node IS NOT NULL AND state IN {STANDING}
                     """
                 )
             ),
-            writing=frozenset(fence for (fence,) in rows(f"SELECT fence FROM leases WHERE state IN {LIVE}")),
+            writing=frozenset(
+                fence for (fence,) in rows(f"SELECT fence FROM leases WHERE state IN {STANDING}")
+            ),
             last_fence=next(
                 rows("SELECT greatest((SELECT max(fence) FROM leases), skipped_fences) FROM identity")
             )[0],

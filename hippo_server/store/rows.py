@@ -12,7 +12,7 @@ from hippo_core.engine import events as ev
 from hippo_core.engine.journal import to_json
 from hippo_core.engine.states import (
     ENDED_STUDY_STATES,
-    LIVE_LEASE_STATES,
+    STANDING_LEASE_STATES,
     RequestState,
     TrialState,
     WorkerState,
@@ -401,7 +401,7 @@ def _add_lease_event(batch: Batch, event: LeaseEvent, position: int) -> None:
         case ev.LeaseGranted():
             _lease_granted(batch, event, position)
         case ev.LeaseStateChanged():
-            ended_at = None if event.state in LIVE_LEASE_STATES else batch.now
+            ended_at = None if event.state in STANDING_LEASE_STATES else batch.now
             batch.update("leases", event.fence, state=event.state, reason=event.reason, ended_at=ended_at)
         case ev.LeaseBlocked():
             batch.update("leases", event.fence, blocked=event.reason)

@@ -68,7 +68,7 @@ CREATE TABLE leases (
         (start_node IS NULL) = (start_step IS NULL) AND (start_node IS NULL) = (start_fence IS NULL)
     ),
     CONSTRAINT ck_leases_state CHECK (
-        state IN ('training', 'saving', 'completed', 'released', 'failed', 'expired', 'revoked')
+        state IN ('training', 'saving', 'orphaned', 'completed', 'released', 'failed', 'expired', 'revoked')
     )
 );
 CREATE UNIQUE INDEX uq_leases_slot ON leases (worker, slot) WHERE state = 'training';
@@ -83,7 +83,7 @@ COMMENT ON COLUMN leases.start_node IS 'node of the state to start from; none: s
 COMMENT ON COLUMN leases.start_step IS 'step of that state';
 COMMENT ON COLUMN leases.start_fence IS 'fence of that checkpoint''s writer';
 COMMENT ON COLUMN leases.in_memory IS 'whether the slot held that state in memory';
-COMMENT ON COLUMN leases.state IS 'training, saving, completed, released, failed, expired or revoked';
+COMMENT ON COLUMN leases.state IS 'training, saving, orphaned, completed, released, failed, expired or revoked';
 COMMENT ON COLUMN leases.reason IS 'why it is in this state';
 COMMENT ON COLUMN leases.report IS 'number of the last report taken in';
 COMMENT ON COLUMN leases.stop_saves IS 'told to end at the next step: saving there or not; none: not told';

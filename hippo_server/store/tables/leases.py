@@ -82,7 +82,7 @@ leases = Table(
         "state",
         Text,
         nullable=False,
-        comment="training, saving, completed, released, failed, expired or revoked",
+        comment="training, saving, orphaned, completed, released, failed, expired or revoked",
     ),
     words("reason", "why it is in this state"),
     count("report", "number of the last report taken in"),

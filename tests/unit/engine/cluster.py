@@ -524,12 +524,16 @@ class Cluster:
 
     def restart_server(self) -> None:
         """The engine is dropped and rebuilt from its journal; workers present their leases again."""
+        self.restart_server_without_workers()
+        for name in self.workers:
+            self.register(name)
+
+    def restart_server_without_workers(self) -> None:
+        """The engine is dropped and rebuilt from its journal."""
         before = self.engine.snapshot()
         replayed = [journal.from_json(type(each).__name__, _through_json(each)) for each in self.journal]
         self.engine = Engine.restore(replayed, self.settings, self.now)
         assert self.engine.snapshot() == before
-        for name in self.workers:
-            self.register(name)
 
     def lose_checkpoint(self) -> None:
         """A checkpoint vanishes from the storage."""

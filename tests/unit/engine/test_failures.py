@@ -53,7 +53,10 @@ def silence(cluster: Cluster, name: str) -> None:
 
 
 def poisoned(cluster: Cluster) -> list[str]:
-    """Three workers die one after the other on one path, before a step of it is committed; the worker's names."""
+    """Three workers die one after the other on one path, before a step of it is committed; the fourth is to be next.
+
+    Gives the names of those that died.
+    """
     submit(cluster, spec(rates=[0.1], max_steps=3))
     died = []
     while len(died) < 3:
@@ -64,6 +67,8 @@ def poisoned(cluster: Cluster) -> list[str]:
             continue
         died.append(lease.worker)
         silence(cluster, lease.worker)
+    while not any(trial.state is TrialState.FAILED for trial in trials(cluster)):
+        cluster.act()
     return died
 
 
