@@ -27,6 +27,8 @@ def last_fence(rows: Rows) -> Iterator[ev.Event]:
     for fence, state, reason in rows("SELECT fence, state, reason FROM leases ORDER BY fence DESC LIMIT 1"):
         if LeaseState(state) not in STANDING_LEASE_STATES:
             yield from _grants(rows, f"l.fence = {fence:d}")
+            if LeaseState(state) is LeaseState.EXPIRED:
+                yield ev.LeaseStateChanged(fence=fence, state=LeaseState.ORPHANED, reason=reason)
             yield ev.LeaseStateChanged(fence=fence, state=LeaseState(state), reason=reason)
 
 

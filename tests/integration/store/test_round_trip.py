@@ -14,6 +14,7 @@ from hippo_core.engine.commands import (
     ChangeAccount,
     CollectCheckpoints,
     Command,
+    CordonSlots,
     CreateProject,
     DeleteProject,
     DeleteStudy,
@@ -30,6 +31,7 @@ from hippo_core.engine.commands import (
     StopStudy,
     StopTrial,
     SubmitStudy,
+    UncordonSlots,
     UnpinCheckpoints,
 )
 from hippo_core.engine.events import StepsTrained
@@ -88,11 +90,18 @@ def test_all_commands_and_faults_come_back(store: Store, seed: int) -> None:
         lambda name: CollectCheckpoints(project="default", name=name, to_bytes=chosen.randrange(5)),
         lambda name: DeleteStudy(project="default", name=name),
         lambda _: DrainWorker(worker="b"),
+        lambda _: CordonSlots(worker=chosen.choice("ab"), slot=0, reason="a fan"),
+        lambda _: UncordonSlots(worker=chosen.choice("ab")),
     ]
     faults = [
         lambda: cluster.kill_worker("a"),
         lambda: cluster.lose_worker("b"),
+        lambda: cluster.lose_worker("a"),
         lambda: cluster.kill_runner("a"),
+        lambda: cluster.run_out_of_memory("a"),
+        lambda: cluster.stall("a"),
+        lambda: cluster.fail_health("a"),
+        lambda: cluster.recover("a"),
         cluster.lose_checkpoint,
         lambda: cluster.hold_up_save("a"),
         lambda: cluster.register("b"),
