@@ -189,6 +189,8 @@ def _without_reason(code: grpc.StatusCode, details: str, address: str) -> HippoE
             return Unavailable(f"{server} did not answer in time.", "Look at its log, or try again.")
         case grpc.StatusCode.CANCELLED:
             return Unavailable(f"the call to {server} was cancelled.", "Try again.")
+        case grpc.StatusCode.RESOURCE_EXHAUSTED if details.startswith("Concurrent RPC limit"):
+            return TooManyCalls(f"{server} answers as many calls as it can.", 1.0, "Try again.")
         case grpc.StatusCode.INVALID_ARGUMENT | grpc.StatusCode.RESOURCE_EXHAUSTED:
             return InvalidStudy("request", details)
         case grpc.StatusCode.UNIMPLEMENTED:

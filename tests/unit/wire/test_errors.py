@@ -146,3 +146,10 @@ def test_what_grpc_itself_says_becomes_one_of_ours(code, kind):
     found = from_rpc_error(error, "127.0.0.1:1")
     assert type(found) is kind
     assert found.message
+
+
+def test_a_server_that_is_full_may_be_asked_again():
+    details = "Concurrent RPC limit exceeded!"
+    code = grpc.StatusCode.RESOURCE_EXHAUSTED
+    error = grpc.aio.AioRpcError(code, grpc.aio.Metadata(), grpc.aio.Metadata(), details=details)
+    assert isinstance(from_rpc_error(error, "127.0.0.1:1"), TooManyCalls)
