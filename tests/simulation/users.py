@@ -22,6 +22,7 @@ from hippo_wire.v1 import study_pb2
 from tests.simulation.network import Network, SimulatedConnection
 from tests.simulation.virtual_time import CURRENT, Process, VirtualLoop
 
+STATE_BYTES = 45  #: of a state of the simulated trainer
 RATES = [
     0.1,
     schedules.piecewise([0.1, 0.01], [2]),
@@ -77,6 +78,7 @@ def make_spec(chance: random.Random, name: str, bundle: str) -> StudySpec:
             kinds=searched.kinds,
         ),
         checkpoint_every=chance.choice([None, 1, 2]),
+        checkpoint_budget=chance.choice([None, None, 2 * STATE_BYTES, 5 * STATE_BYTES]),
         bundle=bundle,
     )
 
