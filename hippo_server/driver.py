@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Coroutine
 from functools import partial
 
-from hippo_core.engine.commands import Tick
+from hippo_core.engine.commands import CreateProject, Tick
 from hippo_core.engine.decision import EngineSettings
 from hippo_core.engine.engine import Engine
 from hippo_core.errors import Conflict, HippoError, InvariantViolated, Standby, Unavailable
@@ -34,6 +34,7 @@ from hippo_server.policies.consulting import consult_policies
 from hippo_server.proposals.making import make_what_is_wanted
 from hippo_server.proposals.processes import Proposers
 from hippo_server.removal import remove_files
+from hippo_server.settings import PROJECT
 from hippo_server.store import StandbyServer, Store
 from hippo_server.sweeping import keep_swept
 from hippo_server.term import Term
@@ -285,8 +286,9 @@ class Driver:
         self._keep_up(consult_policies(term))
         log.info("term_began term=%d seconds=%.3f", number, time.monotonic() - began)
         # What was due while nobody led, and what the restored state asks for, is decided now.
-        _, record = term.decide(Tick(), "server", "Tick")
-        term.put([record])
+        for command in (CreateProject(project=PROJECT), Tick()):
+            _, record = term.decide(command, "server", type(command).__name__)
+            term.put([record])
 
     def _committed(self, position: int, began: float) -> None:
         term = self._term

@@ -22,6 +22,7 @@ from hippo_server.driver import Driver
 from hippo_server.held_home import HeldHome
 from hippo_server.metrics import Metrics
 from hippo_server.proposals.processes import Proposers
+from hippo_server.rpc.accounts import AccountService
 from hippo_server.rpc.admin import AdminService
 from hippo_server.rpc.bundles import Bundles
 from hippo_server.rpc.retention import CheckpointService
@@ -119,6 +120,7 @@ class Server:
             WorkerService(driver, tokens, logs, driver.storage_address),
             AdminService(driver, tokens, await asyncio.to_thread(driver.store.version)),
             CheckpointService(driver),
+            AccountService(driver),
             self._audit,
             door,
         )

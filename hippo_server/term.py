@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from hippo_core.engine import events as ev
-from hippo_core.engine.commands import Command, Tick
+from hippo_core.engine.commands import Command, CreateProject, Tick
 from hippo_core.engine.engine import Engine, Result
 from hippo_core.errors import HippoError, InvariantViolated, Unavailable
 from hippo_server.answers import Answers, Asked
@@ -171,6 +171,12 @@ class Term:
         self.put([Record(cause=record.cause, events=record.events, answer=answer, actor=record.actor)])
         await self.settled()
         return answer.answer
+
+    async def open_project(self, project: str, actor: str) -> None:
+        """Makes sure that a project is there."""
+        _, record = self.decide(CreateProject(project=project), actor, "CreateProject")
+        self.put([record])
+        await self.settled()
 
     async def read(self, look: Callable[[Engine], T]) -> T:
         """What ``look`` sees, once all of it is committed.

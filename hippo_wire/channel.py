@@ -26,6 +26,7 @@ from hippo_core.errors import HippoError, NotAllowed, TooManyCalls, Unavailable
 from hippo_wire.errors import answered, from_rpc_error
 from hippo_wire.route import Route, check_address, check_addresses, is_loopback
 from hippo_wire.tls import Trust, diagnosis
+from hippo_wire.v1.account_pb2_grpc import AccountServiceStub
 from hippo_wire.v1.admin_pb2_grpc import AdminServiceStub
 from hippo_wire.v1.checkpoint_pb2_grpc import CheckpointServiceStub
 from hippo_wire.v1.study_pb2_grpc import StudyServiceStub
@@ -90,6 +91,7 @@ class Connection:
         self.studies = StudyServiceStub(self.channel)
         self.workers = WorkerServiceStub(self.channel)
         self.admin = AdminServiceStub(self.channel)
+        self.accounts = AccountServiceStub(self.channel)
         self.checkpoints = CheckpointServiceStub(self.channel)
 
     @property
@@ -258,6 +260,7 @@ class AsyncConnection:
         self.studies = StudyServiceStub(routed)
         self.workers = WorkerServiceStub(routed)
         self.admin = AdminServiceStub(routed)
+        self.accounts = AccountServiceStub(routed)
 
     @property
     def address(self) -> str:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from google.protobuf import timestamp_pb2
 
+from hippo_core.engine.account_views import AccountView
 from hippo_core.engine.checkpoint_views import BudgetView, KeptView
 from hippo_core.engine.explanation import Happening
 from hippo_core.engine.probe_views import ProbeView
@@ -22,7 +23,7 @@ from hippo_core.engine.views import (
 )
 from hippo_wire import enums
 from hippo_wire.convert import dump
-from hippo_wire.v1 import admin_pb2, checkpoint_pb2, study_pb2
+from hippo_wire.v1 import account_pb2, admin_pb2, checkpoint_pb2, study_pb2
 
 
 def timestamp(moment: datetime | None) -> timestamp_pb2.Timestamp | None:
@@ -169,8 +170,24 @@ def tree_node(view: TreeNodeView) -> study_pb2.StageTreeNode:
     )
 
 
-def worker(view: WorkerView, registered: datetime | None) -> admin_pb2.Worker:
-    """A worker; when it registered is the driver's."""
+def account(view: AccountView) -> account_pb2.Account:
+    """A project, or a user of one."""
+    return account_pb2.Account(
+        project=view.project,
+        user=view.user,
+        allowance_json=dump(dict(view.allowance)),
+        slot_microseconds=view.billed,
+        gpu_microseconds=view.billed_gpus,
+        study_count=view.studies,
+        open_trial_count=view.open_trials,
+        slot_count=view.slots,
+        checkpoint_bytes=view.checkpoint_bytes,
+        waits=view.waits,
+    )
+
+
+def worker(view: WorkerView, registered: datetime | None, project: str | None) -> admin_pb2.Worker:
+    """A worker, as those of a project see it, or all; when it registered is the driver's."""
     return admin_pb2.Worker(
         name=view.name,
         host=view.host,
@@ -181,7 +198,8 @@ def worker(view: WorkerView, registered: datetime | None) -> admin_pb2.Worker:
                 device=slot.device,
                 model=slot.model,
                 fence=slot.fence,
-                study=slot.study,
+                study=slot.study if project in {None, slot.project} else "",
+                user=slot.user if project in {None, slot.project} else "",
                 step=slot.step,
                 probe_of=slot.probe_of,
                 cordoned=slot.cordoned,

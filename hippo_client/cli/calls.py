@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hippo_client.client import Client, new_request_id
 from hippo_wire.secrets import secret_hash
-from hippo_wire.v1 import admin_pb2, checkpoint_pb2, study_pb2
+from hippo_wire.v1 import account_pb2, admin_pb2, checkpoint_pb2, study_pb2
 
 if TYPE_CHECKING:
     from hippo_wire.channel import Responses
@@ -177,6 +177,44 @@ def uncordon_worker(client: Client, worker: str, slot: int | None) -> admin_pb2.
     """Let slots of a worker be granted paths again; no slot: all of them."""
     request = admin_pb2.UncordonWorkerRequest(request_id=new_request_id(), worker=worker, slot=slot)
     return client.connection.admin.UncordonWorker(request).worker
+
+
+def list_projects(client: Client) -> list[account_pb2.Account]:
+    """The projects that the asker may see, by name."""
+    return list(client.connection.accounts.ListProjects(account_pb2.ListProjectsRequest()).accounts)
+
+
+def create_project(client: Client, name: str) -> account_pb2.CreateProjectResponse:
+    """Open a project."""
+    request = account_pb2.CreateProjectRequest(request_id=new_request_id(), project=name)
+    return client.connection.accounts.CreateProject(request)
+
+
+def delete_project(client: Client, name: str) -> None:
+    """Forget a project."""
+    request = account_pb2.DeleteProjectRequest(request_id=new_request_id(), project=name)
+    client.connection.accounts.DeleteProject(request)
+
+
+def list_users(client: Client, project: str) -> list[account_pb2.Account]:
+    """The users of a project, by name; an empty one is the asker's."""
+    return list(client.connection.accounts.ListUsers(account_pb2.ListUsersRequest(project=project)).accounts)
+
+
+def edit_account(client: Client, project: str, user: str, changes_json: str) -> account_pb2.Account:
+    """Give a project, or a user of it, another weight or other limits."""
+    request = account_pb2.EditAccountRequest(
+        request_id=new_request_id(), project=project, user=user, changes_json=changes_json
+    )
+    return client.connection.accounts.EditAccount(request).account
+
+
+def list_bills(client: Client, since: datetime | None) -> list[account_pb2.Bill]:
+    """What studies were billed."""
+    request = account_pb2.ListBillsRequest()
+    if since is not None:
+        request.since_time.FromDatetime(since)
+    return list(client.connection.accounts.ListBills(request).bills)
 
 
 def get_server(client: Client) -> admin_pb2.GetServerResponse:

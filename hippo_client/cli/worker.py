@@ -129,7 +129,7 @@ def _print_cordons(changed: dict[str, Any], as_json: bool) -> None:
 def _doing(slot: dict[str, Any], blocked: str | None = None) -> str:
     """What a slot does, in words, and why it is granted nothing more."""
     words = [
-        _training(slot) if slot["study"] else "",
+        _training(slot) if slot["fence"] is not None else "",
         f"cordoned: {slot['cordoned']}" if slot["cordoned"] else "",
         f"blocked: storage: {blocked}" if blocked else "",
     ]
@@ -137,9 +137,12 @@ def _doing(slot: dict[str, Any], blocked: str | None = None) -> str:
 
 
 def _training(slot: dict[str, Any]) -> str:
+    if not slot["study"]:
+        return "trains for another project"
     probed = slot["probe_of"]
     what = slot["study"] if probed is None else f"{slot['study']}, a probe of trial {probed},"
-    return f"{what} at step {slot['step']}"
+    whose = f", for {slot['user']}" if slot["user"] else ""
+    return f"{what} at step {slot['step']}{whose}"
 
 
 def worker_json(message: admin_pb2.Worker) -> dict[str, Any]:
@@ -156,6 +159,7 @@ def worker_json(message: admin_pb2.Worker) -> dict[str, Any]:
                 "device": slot.device,
                 "model": slot.model,
                 "study": slot.study or None,
+                "user": slot.user or None,
                 "step": slot.step,
                 "probe_of": slot.probe_of if slot.HasField("probe_of") else None,
                 "cordoned": slot.cordoned or None,

@@ -30,12 +30,15 @@ def _accounts(state: EngineState, project: str, user: str) -> Iterator[tuple[Acc
             yield account, words, remedy
 
 
-def _studies(state: EngineState, account: Account) -> Iterator[Study]:
-    """The studies of a user or a project that have not ended."""
-    for study in state.studies.values():
-        is_theirs = study.project == account.project and account.user in {"", study.user}
-        if is_theirs and study.state not in ENDED_STUDY_STATES:
-            yield study
+def open_studies(state: EngineState, account: Account) -> list[Study]:
+    """The studies of a user or a project that run or are paused."""
+    return [
+        study
+        for study in state.studies.values()
+        if study.project == account.project
+        and account.user in {"", study.user}
+        and study.state not in ENDED_STUDY_STATES
+    ]
 
 
 def trials_of(spec: StudySpec) -> int:
@@ -69,7 +72,7 @@ def require_room(
         limits = account.allowance
         ask = f"or have an administrator raise it ({edit}"
         if studies and limits.max_studies is not None:
-            there = sum(1 for _ in _studies(state, account))
+            there = len(open_studies(state, account))
             if there + studies > limits.max_studies:
                 raise Conflict(
                     f"{who} has {there} studies that run or are paused, and may have {limits.max_studies}.",
@@ -134,7 +137,7 @@ def used_up(state: EngineState, project: str, user: str) -> tuple[str, str] | No
 
 def open_trials(state: EngineState, account: Account) -> int:
     """How many trials of a user or a project wait to be trained, or are; repeats and probes counted."""
-    return sum(len(study.open) for study in _studies(state, account))
+    return sum(len(study.open) for study in open_studies(state, account))
 
 
 def crowded(state: EngineState, study: Study) -> str:

@@ -196,7 +196,9 @@ class SlotView:
     device: str
     model: str
     fence: int | None
+    project: str  #: empty: it is idle
     study: str
+    user: str  #: whose turn it is
     step: int
     probe_of: int | None  #: of which trial of the study it trains a probe
     cordoned: str = ""  #: why it is granted nothing; empty: it is granted paths
@@ -399,7 +401,9 @@ def worker_views(engine: Engine) -> tuple[WorkerView, ...]:
                     device=slot.device,
                     model=slot.model,
                     fence=slot.fence,
+                    project="" if lease is None else state.plans[lease.plan].project,
                     study="" if study is None else study.name,
+                    user="" if lease is None else lease.user,
                     step=0 if lease is None else lease.step,
                     probe_of=None if lease is None else probed_by(state, lease),
                     cordoned=slot.cordoned,

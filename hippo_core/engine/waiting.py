@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hippo_core.engine.account_views import turn_in_words
 from hippo_core.engine.consultations import awaits_answer
 from hippo_core.engine.environments import environment_of, fits
 from hippo_core.engine.outside import wants_in_words
@@ -32,7 +33,7 @@ def waiting_reason(state: EngineState, study: Study) -> str:
     if failures is not None and not _unserved_reason(state, study):
         full = FailureClass.STORAGE.value in failures.counts
         return f"{'blocked' if full else 'being tried again after a failure'}: {failures.message}"
-    unserved = _unserved_reason(state, study) if study.open else ""
+    unserved = (_unserved_reason(state, study) if study.open else "") or turn_in_words(state, study)
     if unserved or study.wants_points:
         return unserved or wants_in_words(study)
     return failure_in_words(study) or ("" if study.open else _resting_reason(study))
@@ -51,7 +52,9 @@ def trials_waiting_reason(state: EngineState, study: Study) -> str:
     """Why those trials of a study wait that wait; empty where they wait for their turn."""
     if study.state is StudyState.PAUSED:
         return "the study is paused"
-    return _unserved_reason(state, study) if study.state is StudyState.RUNNING and study.open else ""
+    if study.state is not StudyState.RUNNING or not study.open:
+        return ""
+    return _unserved_reason(state, study) or turn_in_words(state, study)
 
 
 def _unserved_reason(state: EngineState, study: Study) -> str:

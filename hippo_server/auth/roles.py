@@ -27,6 +27,9 @@ EDITORS = ADMINS | {Role.EDITOR}
 VIEWERS = EDITORS | {Role.VIEWER}
 EVERYBODY = VIEWERS | WORKERS
 
+#: Who reads, submits or manages, and so is a user.
+PEOPLE = frozenset({Role.VIEWER, Role.EDITOR, Role.ADMIN})
+
 REFLECTION = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
 
 #: Answered without a token: they show no data.
@@ -64,6 +67,12 @@ METHOD_ROLES: Mapping[str, frozenset[Role]] = {
     "/hippo.v1.WorkerService/RegisterWorker": WORKERS,
     "/hippo.v1.WorkerService/Work": WORKERS,
     "/hippo.v1.WorkerService/AppendLog": WORKERS,
+    "/hippo.v1.AccountService/CreateProject": ADMINS,
+    "/hippo.v1.AccountService/ListProjects": VIEWERS,
+    "/hippo.v1.AccountService/DeleteProject": ADMINS,
+    "/hippo.v1.AccountService/ListUsers": VIEWERS,
+    "/hippo.v1.AccountService/EditAccount": ADMINS,
+    "/hippo.v1.AccountService/ListBills": VIEWERS,
     "/hippo.v1.AdminService/GetServer": EVERYBODY,
     "/hippo.v1.AdminService/ListWorkers": VIEWERS,
     "/hippo.v1.AdminService/DrainWorker": ADMINS,

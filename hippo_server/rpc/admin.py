@@ -9,6 +9,8 @@ from hippo_core.engine import views
 from hippo_core.engine.commands import CordonSlots, DrainWorker, UncordonSlots
 from hippo_core.engine.engine import Engine, Result
 from hippo_server.answers import asked
+from hippo_server.auth.roles import Role
+from hippo_server.auth.tokens import Identity
 from hippo_server.driver import Driver
 from hippo_server.rpc.gate import Context, caller
 from hippo_server.rpc.paging import page_position, page_size
@@ -67,11 +69,12 @@ class AdminService(admin_pb2_grpc.AdminServiceServicer):
     async def ListWorkers(  # noqa: N802
         self, request: admin_pb2.ListWorkersRequest, context: Context
     ) -> admin_pb2.ListWorkersResponse:
-        """Lists workers with their slots."""
+        """Lists workers with their slots; what those train is told of the asker's project, or of all."""
+        project = _project_seen(caller())
         found = await self._driver.current().read(views.worker_views)
         times = await self._driver.times()
         return admin_pb2.ListWorkersResponse(
-            workers=[render.worker(each, times.workers.get(each.name)) for each in found]
+            workers=[render.worker(each, times.workers.get(each.name), project) for each in found]
         )
 
     async def DrainWorker(  # noqa: N802
@@ -124,7 +127,7 @@ class AdminService(admin_pb2_grpc.AdminServiceServicer):
         who, size = caller(), page_size(request.page_size, 100, 1000)
         found = await asyncio.to_thread(
             self._driver.store.find_calls,
-            project=None if who.project == PROJECT else who.project,
+            project=_project_seen(who),
             actor=request.actor or None,
             denied=request.denied,
             before=page_position(request.page_token),
@@ -147,7 +150,9 @@ class AdminService(admin_pb2_grpc.AdminServiceServicer):
 
         def answer(engine: Engine, result: Result) -> bytes:
             found = next(each for each in views.worker_views(engine) if each.name == command.worker)
-            message: Any = response(worker=render.worker(found, times.workers.get(found.name)))
+            message: Any = response(
+                worker=render.worker(found, times.workers.get(found.name), _project_seen(who))
+            )
             given: bytes = message.SerializeToString()
             return given
 
@@ -155,6 +160,11 @@ class AdminService(admin_pb2_grpc.AdminServiceServicer):
         made: Any = response
         parsed: Answer = made.FromString(given)
         return parsed
+
+
+def _project_seen(who: Identity) -> str | None:
+    """Of which project somebody is told; None: of all, as an administrator of the project default is."""
+    return None if who.project == PROJECT and who.role is Role.ADMIN else who.project
 
 
 def _call(found: Audited) -> admin_pb2.AuditedCall:

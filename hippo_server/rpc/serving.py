@@ -12,6 +12,7 @@ from hippo_core.errors import Conflict
 from hippo_server.audit import Audit
 from hippo_server.auth.limits import Door
 from hippo_server.driver import Driver
+from hippo_server.rpc.accounts import AccountService
 from hippo_server.rpc.admin import AdminService
 from hippo_server.rpc.gate import Gate
 from hippo_server.rpc.retention import CheckpointService
@@ -19,6 +20,8 @@ from hippo_server.rpc.studies import StudyService
 from hippo_server.rpc.workers import WorkerService
 from hippo_wire.channel import LARGEST_MESSAGE_BYTES
 from hippo_wire.v1 import (
+    account_pb2,
+    account_pb2_grpc,
     admin_pb2,
     admin_pb2_grpc,
     checkpoint_pb2,
@@ -34,6 +37,7 @@ SERVICES = (
     worker_pb2.DESCRIPTOR.services_by_name["WorkerService"].full_name,
     admin_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name,
     checkpoint_pb2.DESCRIPTOR.services_by_name["CheckpointService"].full_name,
+    account_pb2.DESCRIPTOR.services_by_name["AccountService"].full_name,
 )
 LARGEST_HEADERS_BYTES = 16 << 10
 OPTIONS = (
@@ -59,6 +63,7 @@ class GrpcServer:
         workers: The service for workers.
         admin: The service for administrators.
         checkpoints: The service for what is kept.
+        accounts: The service for projects, users and bills.
         audit: Hears of calls that change something, and of those that are refused.
         door: Counts who asks how much.
     """
@@ -70,6 +75,7 @@ class GrpcServer:
         workers: WorkerService,
         admin: AdminService,
         checkpoints: CheckpointService,
+        accounts: AccountService,
         audit: Audit,
         door: Door,
     ) -> None:
@@ -82,6 +88,7 @@ class GrpcServer:
         worker_pb2_grpc.add_WorkerServiceServicer_to_server(workers, self._server)
         admin_pb2_grpc.add_AdminServiceServicer_to_server(admin, self._server)
         checkpoint_pb2_grpc.add_CheckpointServiceServicer_to_server(checkpoints, self._server)
+        account_pb2_grpc.add_AccountServiceServicer_to_server(accounts, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         listed = (
             *SERVICES,

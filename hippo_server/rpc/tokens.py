@@ -44,14 +44,8 @@ class Tokens:
             NotAllowed: It would be valid in a project that is not the asker's.
             Conflict: There is one of that name.
         """
-        for field, text in (("name", request.name), ("project", request.project or who.project)):
-            if not NAME.fullmatch(text):
-                what = "token" if field == "name" else "project"
-                raise InvalidStudy(
-                    field,
-                    f"a {what} cannot be called {text!r}",
-                    "Use letters, digits, dots, dashes, underscores and @; at most 100, the first a letter or digit.",
-                )
+        require_name("token", request.name)
+        require_name("project", request.project or who.project)
         project = request.project or who.project
         _require_reach(who, project)
         if request.role not in set(Role):
@@ -77,6 +71,7 @@ class Tokens:
             )
         if uses is not None and not 0 < uses <= MOST_USES:
             raise InvalidStudy("uses", f"must be from 1 to {MOST_USES}, not {uses}")
+        await self._driver.current().open_project(project, who.user)
         made = await asyncio.to_thread(
             self._driver.store.create_token,
             request.name,
@@ -129,6 +124,20 @@ class Tokens:
 
     async def _read_again(self) -> None:
         self._driver.tokens = TokenBook(await asyncio.to_thread(self._driver.store.find_tokens))
+
+
+def require_name(what: str, text: str) -> None:
+    """Makes sure that a token or a project can be called so.
+
+    Raises:
+        InvalidStudy: It cannot.
+    """
+    if not NAME.fullmatch(text):
+        raise InvalidStudy(
+            "name" if what == "token" else what,
+            f"a {what} cannot be called {text!r}",
+            "Use letters, digits, dots, dashes, underscores and @; at most 100, the first a letter or digit.",
+        )
 
 
 def _reaches(who: Identity, project: str) -> bool:

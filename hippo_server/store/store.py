@@ -19,6 +19,7 @@ from hippo_core.engine.states import LeaseState
 from hippo_server.store import audit, standbys, tokens
 from hippo_server.store.audit import Audited, Call
 from hippo_server.store.batch import Batch, Open, OpenRequest
+from hippo_server.store.bills import Bill, find_bills
 from hippo_server.store.database import Database
 from hippo_server.store.deletion import delete_project, delete_study, forget_checkpoints
 from hippo_server.store.leader import SKIPPED_FENCES, Leader, Leadership
@@ -469,6 +470,15 @@ class Store:
         return audit.find_calls(
             self._database, project=project, actor=actor, denied=denied, before=before, limit=limit
         )
+
+    def find_bills(self, project: str | None, since: datetime | None) -> list[Bill]:
+        """What studies were billed, deleted ones too, in the order in which they came.
+
+        Args:
+            project: Whose; None: of all.
+            since: From the hour of which on; None: from the beginning.
+        """
+        return find_bills(self._database, project, since)
 
     def revoke_token(self, name: str) -> None:
         """Revokes a token; it stays listed.

@@ -171,6 +171,7 @@ class SlotStatus(_message.Message):
     STEP_FIELD_NUMBER: _builtins.int
     PROBE_OF_FIELD_NUMBER: _builtins.int
     CORDONED_FIELD_NUMBER: _builtins.int
+    USER_FIELD_NUMBER: _builtins.int
     index: _builtins.int
     """From 0, within the worker."""
     device: _builtins.str
@@ -180,13 +181,15 @@ class SlotStatus(_message.Message):
     fence: _builtins.int
     """The lease that it trains; absent: idle."""
     study: _builtins.str
-    """The study it trains for; empty: idle."""
+    """The study it trains for; empty: idle, or it is of a project in which the asker has no part."""
     step: _builtins.int
     """The step that it has committed."""
     probe_of: _builtins.int
     """The trial of that study of which it trains a probe; absent: it trains no probe."""
     cordoned: _builtins.str
     """Why it is granted nothing; empty: it is granted paths."""
+    user: _builtins.str
+    """Who submitted the study, and whose turn it is; empty as study is."""
     def __init__(
         self,
         *,
@@ -198,10 +201,11 @@ class SlotStatus(_message.Message):
         step: _builtins.int = ...,
         probe_of: _builtins.int | None = ...,
         cordoned: _builtins.str = ...,
+        user: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_fence", b"_fence", "_probe_of", b"_probe_of", "fence", b"fence", "probe_of", b"probe_of"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_fence", b"_fence", "_probe_of", b"_probe_of", "cordoned", b"cordoned", "device", b"device", "fence", b"fence", "index", b"index", "model", b"model", "probe_of", b"probe_of", "step", b"step", "study", b"study"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_fence", b"_fence", "_probe_of", b"_probe_of", "cordoned", b"cordoned", "device", b"device", "fence", b"fence", "index", b"index", "model", b"model", "probe_of", b"probe_of", "step", b"step", "study", b"study", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__fence: _TypeAlias = _typing.Literal["fence"]  # noqa: Y015
     _WhichOneofArgType__fence: _TypeAlias = _typing.Literal["_fence", b"_fence"]  # noqa: Y015

@@ -10,13 +10,13 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
 from hippo_server.auth.roles import METHOD_ROLES, OPEN_METHODS
-from hippo_wire.v1 import admin_pb2, checkpoint_pb2, study_pb2, worker_pb2
+from hippo_wire.v1 import account_pb2, admin_pb2, checkpoint_pb2, study_pb2, worker_pb2
 
 VIEWERS = {"viewer", "editor", "admin"}
 EDITORS = {"editor", "admin"}
-STUDIES, WORKERS, ADMIN, CHECKPOINTS = (
+STUDIES, WORKERS, ADMIN, CHECKPOINTS, ACCOUNTS = (
     f"/hippo.v1.{service}/"
-    for service in ("StudyService", "WorkerService", "AdminService", "CheckpointService")
+    for service in ("StudyService", "WorkerService", "AdminService", "CheckpointService", "AccountService")
 )
 #: Written out a second time, so that a change of the table is a change of this one.
 READ = (
@@ -33,6 +33,8 @@ EXPECTED = {
     **{STUDIES + name: EDITORS for name in CHANGE.split()},
     CHECKPOINTS + "ListCheckpoints": VIEWERS,
     **{CHECKPOINTS + name: EDITORS for name in ("PinCheckpoint", "UnpinCheckpoints", "CollectCheckpoints")},
+    **{ACCOUNTS + name: VIEWERS for name in ("ListProjects", "ListUsers", "ListBills")},
+    **{ACCOUNTS + name: {"admin"} for name in ("CreateProject", "DeleteProject", "EditAccount")},
     STUDIES + "FindBundle": EDITORS | {"worker"},
     STUDIES + "DownloadBundle": EDITORS | {"worker"},
     **{WORKERS + name: {"worker"} for name in ("RegisterWorker", "Work", "AppendLog")},
@@ -55,7 +57,7 @@ EXPECTED = {
     "/grpc.health.v1.Health/Check": None,
     "/grpc.health.v1.Health/Watch": None,
 }
-FILES = (study_pb2, worker_pb2, admin_pb2, checkpoint_pb2, health_pb2, reflection_pb2)
+FILES = (account_pb2, study_pb2, worker_pb2, admin_pb2, checkpoint_pb2, health_pb2, reflection_pb2)
 METHODS = {
     f"/{service.full_name}/{method.name}": method
     for file in FILES

@@ -1,0 +1,239 @@
+"""``hippo project`` and ``hippo user``: who may use how much of the pool."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from hippo_client.cli.connection import connect
+from hippo_client.cli.lazy import NounGroup
+from hippo_client.cli.study import json_option
+from hippo_client.cli.terminal import print_json, say
+
+if TYPE_CHECKING:
+    from hippo_wire.v1 import account_pb2
+
+HOUR = 3600.0
+MICROSECONDS = 1_000_000
+
+#: By option: the field of an allowance, and how its words on the command line are read.
+LIMITS = {
+    "max_studies": int,
+    "max_open_trials": int,
+    "max_slots": int,
+    "max_slot_hours": float,
+    "max_priority": int,
+    "max_checkpoint_bytes": int,
+}
+
+Command = TypeVar("Command", bound=Callable[..., None])
+
+
+@click.group(cls=NounGroup, missing_verb="ls")
+def project() -> None:
+    """Make, list and delete projects, and say what each may use."""
+
+
+@click.group(cls=NounGroup, missing_verb="ls")
+def user() -> None:
+    """List the users of a project, and say what each may use."""
+
+
+def _limit(name: str) -> Callable[[click.Context, click.Parameter, str | None], Any]:
+    def read(context: click.Context, parameter: click.Parameter, text: str | None) -> Any:
+        if text is None or text == "none":
+            return text
+        try:
+            return LIMITS[name](text)
+        except ValueError:
+            kind = "a number" if LIMITS[name] is float else "a whole number"
+            raise click.BadParameter(f"{text!r} is neither {kind} nor none.") from None
+
+    return read
+
+
+def _limit_options(*, of_project: bool) -> Callable[[Command], Command]:
+    helps = {
+        "max_studies": "Studies that run or are paused.",
+        "max_open_trials": "Trials of those that wait to be trained, or are.",
+        "max_slots": "Slots at once; what is more waits.",
+        "max_slot_hours": "Slot hours billed in all; then studies pause.",
+        "max_priority": "The highest priority of a study.",
+        "max_checkpoint_bytes": "Bytes of checkpoints that are kept; then nothing further begins.",
+    }
+
+    def add(command: Command) -> Command:
+        for name in reversed(helps):
+            if name != "max_checkpoint_bytes" or of_project:
+                option = f"--{name.replace('_', '-')}"
+                command = click.option(
+                    option, name, metavar="NUMBER|none", callback=_limit(name), help=helps[name]
+                )(command)
+        return click.option(
+            "--weight", type=float, help="How much of the pool it gets, against the weights of others."
+        )(command)
+
+    return add
+
+
+def _changes(given: dict[str, Any]) -> dict[str, Any]:
+    """What is to change, as an allowance has it."""
+    changes = {name: None if value == "none" else value for name, value in given.items() if value is not None}
+    if "max_slot_hours" in changes:
+        hours = changes.pop("max_slot_hours")
+        changes["max_slot_seconds"] = None if hours is None else hours * HOUR
+    if not changes:
+        raise click.UsageError("Say what is to change: --weight or one of the limits.")
+    return changes
+
+
+@project.command("ls")
+@json_option
+def list_projects(as_json: bool) -> None:
+    """List the projects that you may see."""
+    from hippo_client.cli import calls
+
+    with connect() as client:
+        found = [account_json(each) for each in calls.list_projects(client)]
+    _print_accounts(found, "project", as_json=as_json)
+
+
+@project.command()
+@click.argument("name")
+@json_option
+def create(name: str, as_json: bool) -> None:
+    """Make a project; its tokens are made with `hippo token create --project`.
+
+    Example: hippo project create vision
+    """
+    from hippo_client.cli import calls
+
+    with connect() as client:
+        made = calls.create_project(client, name)
+    if as_json:
+        print_json(account_json(made.account))
+        return
+    click.echo(f"The project {name} is there{'.' if made.created else ' already.'}")
+    say(f"Somebody who is to use it needs a token: hippo token create NAME --role editor --project {name}")
+
+
+@project.command("edit")
+@click.argument("name")
+@_limit_options(of_project=True)
+@json_option
+def edit_project(name: str, as_json: bool, **given: Any) -> None:
+    """Give a project another weight or other limits; what is not named stays, `none` takes a limit away.
+
+    Example: hippo project edit vision --weight 2 --max-slots 8 --max-slot-hours 500
+    """
+    _edit(name, "", given, as_json=as_json)
+
+
+@project.command()
+@click.argument("name")
+@json_option
+def delete(name: str, as_json: bool) -> None:
+    """Forget a project that has no studies and no valid tokens. What it was billed is kept."""
+    from hippo_client.cli import calls
+
+    with connect() as client:
+        calls.delete_project(client, name)
+    if as_json:
+        print_json({"deleted": name})
+    else:
+        click.echo(f"The project {name} is deleted.")
+
+
+@user.command("ls")
+@click.option("--project", "project_name", default="", help="Of which project; by default of yours.")
+@json_option
+def list_users(project_name: str, as_json: bool) -> None:
+    """List the users of a project: what they have, what they may have, and what they wait for."""
+    from hippo_client.cli import calls
+
+    with connect() as client:
+        found = [account_json(each) for each in calls.list_users(client, project_name)]
+    _print_accounts(found, "user", as_json=as_json)
+
+
+@user.command("edit")
+@click.argument("name")
+@click.option("--project", "project_name", default="", help="Of which project; by default of yours.")
+@_limit_options(of_project=False)
+@json_option
+def edit_user(name: str, project_name: str, as_json: bool, **given: Any) -> None:
+    """Give a user another weight or other limits; what is not named stays, `none` takes a limit away.
+
+    Example: hippo user edit ada --max-studies 50 --max-open-trials 10000 --max-slots 4
+    """
+    _edit(project_name, name, given, as_json=as_json)
+
+
+def _edit(project_name: str, user_name: str, given: dict[str, Any], *, as_json: bool) -> None:
+    from hippo_client.cli import calls
+
+    changes = _changes(given)
+    with connect() as client:
+        found = account_json(calls.edit_account(client, project_name, user_name, json.dumps(changes)))
+    _print_accounts([found], "user" if user_name else "project", as_json=as_json)
+
+
+def _print_accounts(found: list[dict[str, Any]], kind: str, *, as_json: bool) -> None:
+    from hippo_client.cli.tables import columns_of, print_table
+
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        (
+            each[kind],
+            f"{each['weight']:g}",
+            _of(each["slots"], each["max_slots"]),
+            _of(each["studies"], each["max_studies"]),
+            _of(each["open_trials"], each["max_open_trials"]),
+            _of(round(each["slot_hours"], 2), each["max_slot_hours"]),
+            "" if each["max_priority"] is None else str(each["max_priority"]),
+            each["waits"],
+        )
+        for each in found
+    ]
+    headings = (
+        kind.upper(),
+        "WEIGHT",
+        "SLOTS",
+        "STUDIES",
+        "OPEN TRIALS",
+        "SLOT HOURS",
+        "MAX PRIORITY",
+        "WAITS",
+    )
+    right = ("WEIGHT", "SLOTS", "STUDIES", "OPEN TRIALS", "SLOT HOURS", "MAX PRIORITY")
+    print_table(
+        columns_of(headings, rows, right=right, cuttable=(kind.upper(), "WAITS")), "--json shows them"
+    )
+
+
+def _of(value: float, most: float | None) -> str:
+    return f"{value:g}" if most is None else f"{value:g} of {most:g}"
+
+
+def account_json(message: account_pb2.Account) -> dict[str, Any]:
+    """The account as ``hippo project ls --json`` and ``hippo user ls --json`` print it."""
+    allowance = json.loads(message.allowance_json)
+    seconds = allowance.pop("max_slot_seconds")
+    return {
+        "project": message.project,
+        "user": message.user or None,
+        **allowance,
+        "max_slot_hours": None if seconds is None else seconds / HOUR,
+        "slots": message.slot_count,
+        "studies": message.study_count,
+        "open_trials": message.open_trial_count,
+        "slot_hours": message.slot_microseconds / MICROSECONDS / HOUR,
+        "gpu_hours": message.gpu_microseconds / MICROSECONDS / HOUR,
+        "checkpoint_bytes": None if message.user else message.checkpoint_bytes,
+        "waits": message.waits,
+    }
