@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
+from hippo_core.billing import MICROSECONDS
 from hippo_core.engine import events as ev
 from hippo_core.engine.engine import Engine
 from hippo_core.engine.events import Event
@@ -63,6 +64,12 @@ class Metrics:
         self._steps = Counter("hippo_steps_trained_total", "Steps trained.", registry=registry)
         self._step_seconds = Counter(
             "hippo_slot_seconds_total", "Slot seconds of trained steps.", ["kind"], registry=registry
+        )
+        self._billed = Counter(
+            "hippo_billed_seconds_total",
+            "Seconds of slots, and of their GPUs, that were billed.",
+            ["kind"],
+            registry=registry,
         )
         self._checkpoint_bytes = Counter(
             "hippo_checkpoint_bytes_total", "Bytes of checkpoints published.", registry=registry
@@ -153,6 +160,9 @@ class Metrics:
                 self._steps.inc(event.stop - event.start)
                 self._step_seconds.labels("training").inc(event.train_seconds)
                 self._step_seconds.labels("evaluation").inc(event.evaluate_seconds)
+            elif isinstance(event, ev.StudyCredited):
+                self._billed.labels("slot").inc(event.billed / MICROSECONDS)
+                self._billed.labels("gpu").inc(event.billed_gpus / MICROSECONDS)
             elif isinstance(event, ev.CheckpointPublished):
                 self._checkpoint_bytes.inc(event.size_bytes)
             elif isinstance(event, ev.CheckpointLost):
