@@ -98,7 +98,8 @@ def _share_in_words(state: EngineState, owner: Owner, slots: dict[Owner, int]) -
     limit = limited(state, owner, slots)
     if limit:
         return limit
-    total = sum(len(worker.slots) for worker in state.workers.values() if worker.state is WorkerState.LIVE)
+    live = (worker for worker in state.workers.values() if worker.state is WorkerState.LIVE)
+    total = sum(not slot.cordoned for worker in live for slot in worker.slots.values())
     there = present(state)
     in_use = sum(count for (_, user), count in slots.items() if not user)
     if len(there) < 2 or owner not in there or in_use < total:

@@ -169,7 +169,7 @@ def _yielding(
         if lease.state is not LeaseState.TRAINING or lease.plan not in margins:
             continue
         worker = taking.get(lease.worker)
-        if worker is None:
+        if worker is None or worker.slots[lease.slot].cordoned:
             continue
         own = waiting_priority(state, lease) if mixed else priority
         theirs = user is not None and owner_of(state, lease) != (plan.project, user)
