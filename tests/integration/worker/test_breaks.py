@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 import grpc
 import pytest
@@ -209,3 +212,26 @@ async def test_a_lease_said_again_is_trained_once(
     await server.until_over(2)
     assert told.steps == following.steps == [0, 1, 2, 3]
     assert len(told.of(TrainedReport)) == 1
+
+
+async def test_a_storage_that_hangs_costs_no_heartbeat(
+    server: ScriptedServer, start_worker: StartWorker, bundle: str, tmp_path: Path
+) -> None:
+    """
+    1. the storage does not answer when the worker fetches the code: reading it never ends, without an error
+    2. heartbeats go on as before, and the lease is held
+    3. the storage answers: the path is trained to its end under the same lease
+    """
+    (archive,) = [each for each in (tmp_path / "storage").rglob(f"*{bundle}*") if each.is_file()]
+    data = archive.read_bytes()
+    archive.unlink()
+    os.mkfifo(archive)
+    start_worker()
+    told = await server.grant_when_connected(make_lease(bundle, 1), streams=1)
+    beats = server.heartbeats
+    await server.until(lambda: server.heartbeats >= beats + 10, "heartbeats")
+    assert told.items == []
+    answered = asyncio.to_thread(archive.write_bytes, data)
+    await asyncio.wait_for(answered, 60)
+    await server.until_over(1)
+    assert told.steps == [0, 1, 2, 3]
