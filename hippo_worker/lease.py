@@ -50,7 +50,7 @@ class Lease:
         self.order = order
         self.outbox = outbox
         self.dropped = asyncio.Event()
-        self.unwanted = asyncio.Event()  #: it was stopped or dropped
+        self.unwanted = asyncio.Event()  #: it was told to end, or dropped
         self.stop: Stop | None = None
         self.ending: Ending | None = None
         self.publishing = (

@@ -47,7 +47,7 @@ class Patience:
         first_seconds: Before the second attempt; twice as long before each further one.
         longest_seconds: At most so long between two attempts.
         silent_seconds: After so long the server is told that the storage holds the save up.
-        given_up_seconds: After so long, that the save failed. Of a path that is to end: after ``silent_seconds``.
+        given_up_seconds: After so long, that the save failed. Of a path that was told to end: after ``silent_seconds``.
         slow_seconds: An attempt that is under way for so long, and longer than its bytes explain, hangs; only then are
             the times above counted.
     """
@@ -256,7 +256,7 @@ class _Teller:
             # In other words only where the trouble is another: how much is free changes at every attempt.
             self._told = type(error)
             lease.say(SaveBlockedReport(node=written.node, step=written.step, reason=str(error)))
-        limit = patience.given_up_seconds if lease.stop is None else patience.silent_seconds
+        limit = patience.silent_seconds if lease.unwanted.is_set() else patience.given_up_seconds
         if not self._given_up and (not error.retryable or waited >= limit):
             self._given_up = True
             lease.say(

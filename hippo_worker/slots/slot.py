@@ -101,6 +101,7 @@ class Slot:
 
     async def stop(self, lease: Lease, save: bool, reason: str) -> None:
         """Ends a path at its next step, or gives it back if it has not begun."""
+        lease.unwanted.set()  # of one that has ended, too: what it waits for is its saves
         if lease.ending is not None or lease.stop is not None:
             return
         stop = messages.Stop(fence=lease.fence, save=save, reason=reason)

@@ -94,6 +94,33 @@ def test_a_study_on_s3_through_a_storage_that_is_cut_off_and_hangs(
         to_s3.close()
 
 
+@pytest.mark.soak
+def test_a_worker_drains_while_its_storage_hangs(
+    tmp_path: Path, empty_database_url: str, own_s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """1. The store hangs: a save of a path is under way, and the start of the next one. 2. The worker is told to end:
+    it gives both back and leaves in peace. 3. Another one trains what was not saved, and nothing counts as failed."""
+    arena = make_arena(tmp_path, empty_database_url, f"s3://{own_s3.new_bucket()}/hippo")
+    try:
+        for name, value in own_s3.variables.items():
+            monkeypatch.setenv(name, value)
+        arena.start_server()
+        arena.start_worker("one", 1, *WITHOUT_CACHE)
+        handle = arena.client().submit(study(arena))
+        arena.happens("CheckpointPublished", after=0)
+        own_s3.stop()
+        arena.happens("LeaseBlocked", after=0)
+        assert arena.end("one") == 0
+        own_s3.go_on()
+        arena.start_worker("two", 2)
+        handle.wait(progress=False, timeout=120)
+        expect_as_alone(arena.rows, handle)
+        expect_clean(arena.rows)
+    finally:
+        own_s3.go_on()
+        arena.close()
+
+
 def of(blocked: dict[str, Any]) -> str:
     return f"(body->>'fence')::int = {blocked['fence']}"
 

@@ -256,12 +256,27 @@ async def test_a_path_that_is_to_end_does_not_wait_for_a_storage_that_is_held_up
     """As where the worker drains: it has so long to leave, and others can train."""
     lease, publisher = make_lease(save_points=()), make_publisher(TALKATIVE)
     storage.failures = [StorageError("no answer")] * 1000
-    lease.stop = Stop(fence=7, save=True, reason="drain")
+    lease.end_early(Stop(fence=7, save=True, reason="drain"))
     publisher.publish(storage, lease, write(tmp_path, 2, 5))
     await lease.until_settled()
     assert told(lease) == ["SaveBlockedReport", "SaveFailedReport"]
     lease.drop()
     await publisher.idle()
+
+
+async def test_the_saves_of_a_trained_path_do_not_keep_a_worker_from_draining(
+    storage: FailingStorage, make_publisher: Any, tmp_path: Path
+) -> None:
+    lease, publisher = make_lease(save_points=()), make_publisher(TALKATIVE)
+    storage.failures = [StorageError("no answer")] * 1000
+    publisher.publish(storage, lease, write(tmp_path, 2, 5))
+    lease.say_end(TrainedReport())
+    await until_in_loop(lambda: len(storage.failures) < 999, "several attempts")
+    assert not lease.settled, "the server waits for it"
+    lease.unwanted.set()
+    await lease.until_settled()
+    await publisher.idle()
+    assert told(lease) == ["TrainedReport", "SaveBlockedReport", "SaveFailedReport"]
 
 
 async def test_states_that_are_superseded_give_way_while_the_storage_is_held_up(
@@ -322,7 +337,7 @@ async def test_a_storage_that_hangs_keeps_neither_a_path_nor_the_worker_from_end
     monkeypatch.setattr("hippo_worker.publishing.CLOSE_SECONDS", 0.01)
     lease, publisher = make_lease(save_points=()), make_publisher(QUICK)
     storage.answers.clear()
-    lease.stop = Stop(fence=7, save=True, reason="drain")
+    lease.end_early(Stop(fence=7, save=True, reason="drain"))
     publisher.publish(storage, lease, write(tmp_path, 2, 5))
     await lease.until_settled()
     assert told(lease) == ["SaveBlockedReport", "SaveFailedReport"]
