@@ -91,7 +91,7 @@ def test_a_worker_is_told_of_the_seed_and_of_no_further_hyperparameter() -> None
     seeds = set()
     while cluster.engine.state.active:
         for lease in cluster.engine.state.leases.values():
-            told = order(cluster.engine.state, lease)
+            told = order(cluster.engine.state, lease, 1.0)
             laws = [told.setup_laws, *(stage.laws for stage in told.stages)]
             assert {name for each in laws for name in each.names} == {"batch", "lr", "m"}
             assert (
