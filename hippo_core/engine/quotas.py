@@ -43,7 +43,7 @@ def open_studies(state: EngineState, account: Account) -> list[Study]:
 
 def trials_of(spec: StudySpec) -> int:
     """How many trials a study makes when it is submitted."""
-    return spec.known_trials * max(1, len(spec.horizons)) * spec.repeats
+    return spec.known_trials * _trials_of_a_point(spec)
 
 
 def require_room(
@@ -136,16 +136,26 @@ def used_up(state: EngineState, project: str, user: str) -> tuple[str, str] | No
 
 
 def open_trials(state: EngineState, account: Account) -> int:
-    """How many trials of a user or a project wait to be trained, or are; repeats and probes counted."""
-    return sum(len(study.open) for study in open_studies(state, account))
+    """How many trials of a user or a project are open, or are being proposed; each repeat counts."""
+    return sum(
+        len(study.open) + (study.proposal is not None) * _trials_of_a_point(study.spec)
+        for study in open_studies(state, account)
+    )
+
+
+def _trials_of_a_point(spec: StudySpec) -> int:
+    return max(1, len(spec.horizons)) * spec.repeats
 
 
 def crowded(state: EngineState, study: Study) -> str:
     """Why a study is to have no further trial for now, in words; empty: it may."""
     for account, who, _ in _accounts(state, study.project, study.user):
         most = account.allowance.max_open_trials
-        if most is not None and open_trials(state, account) >= most:
-            return f"{who} has {most} open trials, and may have no more (max_open_trials)"
+        if most is None:
+            continue
+        there = open_trials(state, account)
+        if there + _trials_of_a_point(study.spec) > most:
+            return f"{who} has {there} open trials, and may have {most} (max_open_trials)"
     return ""
 
 

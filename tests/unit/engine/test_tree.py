@@ -12,7 +12,7 @@ from hippo_core.laws import make
 from hippo_core.lease import Lease, Promise
 from hippo_core.plan import Checkpoint, Node, Plan
 from hippo_core.sequence import Sequence
-from hippo_core.tree import EMPTY, StageTree
+from hippo_core.tree import EMPTY, Range, StageTree
 from hippo_core.values import Kind
 
 STEPS = 6
@@ -202,3 +202,59 @@ def path_seconds(world: World, stages: tuple[tuple[int, int, int], ...]) -> floa
     return sum(
         (stop - start) * world.tree.step_seconds(world.plan.nodes[number]) for number, start, stop in stages
     )
+
+
+@settings(max_examples=300)
+@given(paths, changes, st.lists(st.sampled_from(["ada", "bo"]), min_size=8, max_size=8))
+def test_each_user_has_the_order_of_what_its_studies_need(
+    found: list[list[int]], made: list[tuple[object, int, int]], whose: list[str]
+) -> None:
+    """1. Trials of two users share nodes. 2. Whatever changes, the first for a user is the longest of the ranges that
+    lead to a state that it needs. 3. Its path ends at such a state."""
+    plan = Plan(1)
+    leaves = [plan.insert(sequence(values), STEPS) for values in found]
+    studies = {"ada": 1, "bo": 2}
+    owners = {number: user for user, number in studies.items()}
+    tree = StageTree(plan, {1: 0, 2: 0}, owners)
+    world = World(plan, tree, leaves, leases=[])
+    for change, index, step in made:
+        if change is request:
+            node = leaves[index % len(leaves)].owner(step)
+            node.requests.setdefault(step, {})[studies[whose[index]], index] = 0
+            tree.mark(node.id)
+        elif change in (save, lose):
+            assert callable(change)
+            change(world, index, step)
+        tree.refresh()
+        for user in studies:
+            ready = [
+                (each, users)
+                for node, outlook in tree.steps_to_run()
+                if tree.ready(node, outlook)
+                for each, users in [((node.id, outlook.base), needing(plan, tree, node, outlook, owners))]
+            ]
+            theirs = [each for each, users in ready if user in users]
+            best = tree.best(user)
+            assert (best is None) == (not theirs)
+            if best is None:
+                continue
+            assert (best.node, best.base) in theirs
+            longest = max(
+                outlook.remaining + outlook.ahead
+                for node, outlook in tree.steps_to_run()
+                if (node.id, outlook.base) in theirs
+            )
+            assert best.length == longest
+            number, _, stop = tree.path(best.node, best.base, user).stages[-1]
+            assert user in {owners[study] for study, _ in plan.nodes[number].requests[stop]}
+
+
+def needing(plan: Plan, tree: StageTree, node: Node, found: Range, owners: dict[int, str]) -> set[str]:
+    """Who needs a state that a range leads to, itself or through nodes that begin there: all looked at."""
+    users = {owners[study] for point in found.points for study, _ in node.requests.get(point, {})}
+    for child in plan.nodes.values():
+        if child.parent is node and child.start in found.points and child.id in tree.outlooks:
+            start = tree.outlooks[child.id].from_start(child)
+            if start is not None:
+                users |= needing(plan, tree, child, start, owners)
+    return users
