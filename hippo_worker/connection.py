@@ -18,7 +18,7 @@ from typing import Protocol
 from hippo_core.engine.commands import RegisterWorker, Report
 from hippo_core.errors import HippoError, Incompatible, InvalidStudy, NotAllowed, Stale, Unavailable
 from hippo_wire import convert
-from hippo_wire.channel import AsyncConnection, pauses
+from hippo_wire.channel import CONTROL_SECONDS, AsyncConnection, pauses
 from hippo_wire.v1 import worker_pb2
 from hippo_worker.settings import Endpoint
 
@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 MAX_IN_FLIGHT = 16  #: reports; with more unacknowledged, what happens meanwhile is gathered into larger ones
 MAX_REPORTS = 64  #: of a message
 LEAVE_SECONDS = 5.0
+#: A server that begins to lead waits a lease's time for its workers: they try so many times within it.
+AGAIN_SHARE = 4.0
 USURPED_SECONDS = 60.0
 USURPED_COUNT = 3
 
@@ -140,7 +142,7 @@ class ServerConnection:
                 logger.exception("conversation with the server broke down", extra={"why": str(error)})
             else:
                 return
-            await asyncio.sleep(next(waits))
+            await asyncio.sleep(min(next(waits), self._patience_seconds / AGAIN_SHARE))
 
     async def append_log(self, fence: int, node: int, offset: int, data: bytes) -> None:
         """Appends what user code printed."""
@@ -157,7 +159,11 @@ class ServerConnection:
         while held is None or self._desk.registration().leases != held.leases:
             held = self._desk.registration()
             request = convert.register_to_proto(held, uuid.uuid4().hex)
-            response = await self._connection.call(self._connection.workers.RegisterWorker, request)
+            response = await self._connection.call(
+                self._connection.workers.RegisterWorker,
+                request,
+                timeout=min(CONTROL_SECONDS, max(1.0, self._patience_seconds / AGAIN_SHARE)),
+            )
             self._check_term(response.term)
         self._heartbeat_seconds = response.heartbeat_seconds
         self._patience_seconds = response.lease_seconds
