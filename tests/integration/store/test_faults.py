@@ -174,15 +174,43 @@ class Undone(Store):
 
 def test_a_transaction_undone_for_anothers_sake_is_tried_again(database_url: str) -> None:
     store = Undone(database_url)
+    told: list[None] = []
+    store.on_undone(lambda: told.append(None))
     term = store.lead("one", 60.0)
     store.undone = 4
     store.write([record(submission())], term, 1)
+    assert len(told) == 4
     assert execute(database_url, "SELECT batch FROM leader") == [(1,)]
     store.undone = 5
     with pytest.raises(Unavailable, match="deadlock detected"):
         store.write([record(change())], term, 2)
     assert execute(database_url, "SELECT batch FROM leader") == [(1,)]
     store.close()
+
+
+@pytest.mark.parametrize("error", [errors.DeadlockDetected, errors.SerializationFailure])
+def test_a_change_of_tokens_undone_for_anothers_sake_is_tried_again(
+    store: Store, database_url: str, error: type[psycopg2.Error]
+) -> None:
+    """As PostgreSQL tells it: by the SQLSTATE, which a trigger raises until it was met twice."""
+    code = {errors.DeadlockDetected: "40P01", errors.SerializationFailure: "40001"}[error]
+    execute(
+        database_url,
+        f"""
+        CREATE SEQUENCE met;
+        CREATE FUNCTION undo() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            IF nextval('met') <= 2 THEN RAISE EXCEPTION 'undone' USING ERRCODE = '{code}'; END IF;
+            RETURN NEW;
+        END
+        $$;
+        CREATE TRIGGER undo BEFORE INSERT ON tokens FOR EACH ROW EXECUTE FUNCTION undo();
+        """,
+    )
+    told: list[None] = []
+    store.on_undone(lambda: told.append(None))
+    assert store.create_token("ada", "editor", "default", "aa").name == "ada"
+    assert len(told) == 2
 
 
 def test_a_read_only_database_is_unavailable_until_it_is_writable(store: Store, database_url: str) -> None:
