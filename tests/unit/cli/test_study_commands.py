@@ -23,7 +23,7 @@ def test_study_show_json_has_the_promised_shape(result: Callable[..., Any]) -> N
     shown = result("study", "show", "digits")
     assert list(shown) == [
         "study", "state", "trials", "best", "best_trials", "savings", "hint", "policy", "sampler", "chosen", "reason",
-        "ending", "endings", "changes",
+        "over_budget", "ending", "endings", "changes",
     ]  # fmt: skip
     assert (shown["study"], shown["state"], shown["trials"]["completed"]) == ("digits", "completed", 1)
     assert shown["best"] == {
