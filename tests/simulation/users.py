@@ -78,7 +78,7 @@ def make_spec(chance: random.Random, name: str, bundle: str) -> StudySpec:
             kinds=searched.kinds,
         ),
         checkpoint_every=chance.choice([None, 1, 2]),
-        checkpoint_budget=chance.choice([None, None, 2 * STATE_BYTES, 5 * STATE_BYTES]),
+        checkpoint_budget=chance.choice([None, STATE_BYTES, 2 * STATE_BYTES]),
         bundle=bundle,
     )
 
