@@ -236,7 +236,11 @@ class World:
                     path.write_bytes(path.read_bytes()[: self.chance.randrange(20)])
 
     def _cached(self, worker: WorkerHost) -> Iterator[Path]:
-        yield from sorted((worker.folder / "checkpoints").glob(f"*/{STATE_FILE}"))
+        """Files of its cache, but for those that a path is just being started from: they have been verified."""
+        in_use = {} if worker.daemon is None else worker.daemon._supplies.checkpoints._pins
+        for path in sorted((worker.folder / "checkpoints").glob(f"*/{STATE_FILE}")):
+            if not in_use.get(path.parent.name):
+                yield path
 
     def spoil_checkpoint(self) -> str:
         """A published checkpoint loses bytes, or vanishes."""
