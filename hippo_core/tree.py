@@ -59,6 +59,7 @@ class Outlook:
 
 
 EMPTY = Outlook((), (), ())
+NOBODY: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -477,11 +478,11 @@ class StageTree:
         seconds = self.step_seconds(node)
         length = remaining = ahead = 0.0
         priority: int | None = None
-        users: frozenset[str] = frozenset()
+        users = NOBODY
         for point in points:
             below, beyond, urgency, theirs = self._beyond(node, point)
-            if not theirs <= users:
-                users |= theirs
+            if theirs is not users and not theirs <= users:
+                users = users | theirs if users else theirs
             here = (point - base) * seconds + below
             if here + beyond > length:
                 length, remaining, ahead = here + beyond, here, beyond
@@ -494,17 +495,20 @@ class StageTree:
         Whose: of all who wait there.
         """
         remaining, ahead = 0.0, self.seconds_ahead(node, point)
-        studies = {study for study, _ in node.requests.get(point, ()) if study in self.active}
-        priorities = [self.active[study] for study in studies]
-        users = frozenset([self.owners[study] for study in studies])
+        users, priorities = NOBODY, []
+        if point in node.requests:
+            studies = {study for study, _ in node.requests[point] if study in self.active}
+            priorities = [self.active[study] for study in studies]
+            users = frozenset([self.owners[study] for study in studies])
+            users = self._users.setdefault(users, users)
         for number in self._needy_at(node, point):
             found = self.outlooks[number].from_start(self.plan.nodes[number])
             if found is not None:
                 if found.remaining + found.ahead > remaining + ahead:
                     remaining, ahead = found.remaining, found.ahead
                 priorities.append(found.priority)
-                if not found.users <= users:
-                    users |= found.users
+                if found.users is not users and not found.users <= users:
+                    users = users | found.users if users else found.users
         return remaining, ahead, max(priorities, default=0), users
 
     def seconds_ahead(self, node: Node, point: int) -> float:

@@ -151,8 +151,9 @@ def _take_steps(decision: Decision, lease: Lease, item: StepsReport) -> None:
     new = max(0, item.stop - max(node.trained, item.start))
     total = item.stop - item.start
     again = total - new
-    credits = _credits(decision, lease, node, item)
-    bills = _bills(decision, lease, node, item)
+    furthest = node.furthest()
+    credits = _credits(decision, lease, furthest, item)
+    bills = _bills(decision, lease, furthest, item)
     decision.emit(
         StepsTrained(
             fence=lease.fence,
@@ -168,9 +169,8 @@ def _take_steps(decision: Decision, lease: Lease, item: StepsReport) -> None:
     forget_if_passed(decision, node)
 
 
-def _credits(decision: Decision, lease: Lease, node: Node, item: StepsReport) -> dict[int, int]:
+def _credits(decision: Decision, lease: Lease, furthest: dict[int, int], item: StepsReport) -> dict[int, int]:
     """How many of the steps each study had open; where none had, they count for the study of the lease."""
-    furthest = node.furthest()
     found = {}
     for number in sorted(furthest):
         count = min(item.stop, furthest[number]) - item.start
@@ -181,9 +181,8 @@ def _credits(decision: Decision, lease: Lease, node: Node, item: StepsReport) ->
     return found
 
 
-def _bills(decision: Decision, lease: Lease, node: Node, item: StepsReport) -> dict[int, int]:
+def _bills(decision: Decision, lease: Lease, furthest: dict[int, int], item: StepsReport) -> dict[int, int]:
     """What the steps cost each study, in microseconds of the slot."""
-    furthest = node.furthest()
     return divide(
         round((item.train_seconds + item.evaluate_seconds) * MICROSECONDS),
         item.start,

@@ -111,6 +111,8 @@ class Turns:
         self.in_use = 0  #: slots
         self.slots: dict[Owner, int] = {}  #: of paths that are not told to end
         self._unbilled: dict[Owner, float] = {}
+        if self.alone and not self.limits:
+            return  # nobody asks
         for lease in state.leases.values():
             if not lease.training:
                 continue
