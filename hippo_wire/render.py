@@ -11,6 +11,7 @@ from hippo_core.engine.account_views import AccountView
 from hippo_core.engine.checkpoint_views import BudgetView, KeptView
 from hippo_core.engine.explanation import Happening
 from hippo_core.engine.probe_views import ProbeView
+from hippo_core.engine.programs import ProgramView
 from hippo_core.engine.trial_paths import CheckpointRef
 from hippo_core.engine.views import (
     EvaluationView,
@@ -252,6 +253,20 @@ def kept_checkpoint(view: KeptView) -> checkpoint_pb2.KeptCheckpoint:
         seconds=view.seconds,
         trials=view.trials,
         trial_count=view.trial_count,
+    )
+
+
+def program(view: ProgramView) -> study_pb2.KnownProgram:
+    """A program in one environment."""
+    return study_pb2.KnownProgram(
+        key=view.key,
+        trainer=view.trainer,
+        environment_json=view.environment,
+        studies=view.studies,
+        open_studies=view.open_studies,
+        node_count=view.nodes,
+        checkpoint_count=view.checkpoints,
+        checkpoint_bytes=view.checkpoint_bytes,
     )
 
 

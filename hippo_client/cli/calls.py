@@ -154,6 +154,17 @@ def delete(client: Client, name: str) -> int:
     return client.connection.studies.DeleteStudy(request).trial_count
 
 
+def list_programs(client: Client) -> list[study_pb2.KnownProgram]:
+    """The programs that the project has studies of, by key."""
+    return list(client.connection.studies.ListPrograms(study_pb2.ListProgramsRequest()).programs)
+
+
+def forget_program(client: Client, key: str) -> int:
+    """Forget a program; how many studies went."""
+    request = study_pb2.ForgetProgramRequest(request_id=new_request_id(), key=key)
+    return client.connection.studies.ForgetProgram(request).study_count
+
+
 def list_workers(client: Client) -> list[admin_pb2.Worker]:
     """All workers, by name."""
     return list(client.connection.admin.ListWorkers(admin_pb2.ListWorkersRequest()).workers)

@@ -25,6 +25,7 @@ _AT = "hippo_client.cli."
         "study": (_AT + "study:study", "List, show, watch and steer studies."),
         "trial": (_AT + "trial:trial", "List, show, explain and steer trials, the best one, their logs."),
         "checkpoint": (_AT + "checkpoint:checkpoint", "List, fetch and pin checkpoints, and let some go."),
+        "program": (_AT + "program:program", "List and forget programs, with all that was trained of them."),
         "worker": (_AT + "worker:worker", "List and drain workers."),
         "login": (_AT + "login:login", "Use a server elsewhere from now on."),
         "logout": (_AT + "login:logout", "Forget it, and the token for it."),

@@ -227,6 +227,19 @@ class DeleteStudy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ForgetProgram:
+    """Forget a program whose studies have all ended: those studies, and all that was trained of it.
+
+    Attributes:
+        project: The project.
+        key: The program's key, or as much of its beginning as no other has.
+    """
+
+    project: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProposeTrial:
     """Create the trial whose point was wanted. One that is not wanted, or no more, changes nothing.
 
@@ -575,6 +588,7 @@ Command = (
     | UnpinCheckpoints
     | CollectCheckpoints
     | DeleteStudy
+    | ForgetProgram
     | ProposeTrial
     | FailProposal
     | ExhaustSpace

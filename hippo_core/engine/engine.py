@@ -24,6 +24,7 @@ from hippo_core.engine import (
     outside,
     pins,
     policy_answers,
+    programs,
     proposals,
     reports,
     retention,
@@ -50,6 +51,7 @@ from hippo_core.engine.commands import (
     FailJudgement,
     FailPolicy,
     FailProposal,
+    ForgetProgram,
     ForkTrial,
     GiveJudgement,
     Heartbeat,
@@ -226,6 +228,8 @@ class Engine:
                 return retention.collect(decision, command)
             case DeleteStudy():
                 return studies.delete(decision, command)
+            case ForgetProgram():
+                return programs.forget_program(decision, command)
             case ProposeTrial():
                 proposals.propose(decision, command)
             case FailProposal():

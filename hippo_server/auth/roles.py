@@ -53,6 +53,8 @@ METHOD_ROLES: Mapping[str, frozenset[Role]] = {
     "/hippo.v1.StudyService/AskPoints": EDITORS,
     "/hippo.v1.StudyService/ListResults": VIEWERS,
     "/hippo.v1.StudyService/DeleteStudy": EDITORS,
+    "/hippo.v1.StudyService/ListPrograms": VIEWERS,
+    "/hippo.v1.StudyService/ForgetProgram": EDITORS,
     "/hippo.v1.StudyService/ListTrials": VIEWERS,
     "/hippo.v1.StudyService/GetTrial": VIEWERS,
     "/hippo.v1.StudyService/ExplainTrial": VIEWERS,

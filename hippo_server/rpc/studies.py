@@ -20,6 +20,7 @@ from hippo_core.engine.commands import (
     EnqueueTrial,
     ExtendStudy,
     ExtendTrial,
+    ForgetProgram,
     ForkTrial,
     PauseStudy,
     ResumeStudy,
@@ -31,6 +32,7 @@ from hippo_core.engine.commands import (
 from hippo_core.engine.engine import Engine, Result
 from hippo_core.engine.explanation import TrialStory, explain
 from hippo_core.engine.lookup import find_study
+from hippo_core.engine.programs import program_views
 from hippo_core.engine.studies import Submitted, TrialExtended, TrialsRetried
 from hippo_core.engine.trial_paths import CheckpointRef
 from hippo_core.probes import number_of
@@ -307,6 +309,32 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
             answer,
         )
         return study_pb2.DeleteStudyResponse.FromString(given)
+
+    async def ListPrograms(  # noqa: N802
+        self, request: study_pb2.ListProgramsRequest, context: Context
+    ) -> study_pb2.ListProgramsResponse:
+        """Lists the programs that the project has studies of."""
+        project = caller().project
+        found = await self._driver.current().read(lambda engine: program_views(engine.state, project))
+        return study_pb2.ListProgramsResponse(programs=[render.program(each) for each in found])
+
+    async def ForgetProgram(  # noqa: N802
+        self, request: study_pb2.ForgetProgramRequest, context: Context
+    ) -> study_pb2.ForgetProgramResponse:
+        """Forgets a program whose studies have all ended."""
+        who = caller()
+
+        def answer(engine: Engine, result: Result) -> bytes:
+            assert isinstance(result, int)
+            return study_pb2.ForgetProgramResponse(study_count=result).SerializeToString()
+
+        given = await self._driver.current().change(
+            ForgetProgram(project=who.project, key=request.key),
+            who.user,
+            asked("ForgetProgram", request, who),
+            answer,
+        )
+        return study_pb2.ForgetProgramResponse.FromString(given)
 
     async def ListTrials(  # noqa: N802
         self, request: study_pb2.ListTrialsRequest, context: Context

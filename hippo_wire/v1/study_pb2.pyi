@@ -1652,6 +1652,149 @@ class DeleteStudyResponse(_message.Message):
 Global___DeleteStudyResponse: _TypeAlias = DeleteStudyResponse  # noqa: Y015
 
 @_typing.final
+class KnownProgram(_message.Message):
+    """A program in one environment."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    TRAINER_FIELD_NUMBER: _builtins.int
+    ENVIRONMENT_JSON_FIELD_NUMBER: _builtins.int
+    STUDIES_FIELD_NUMBER: _builtins.int
+    OPEN_STUDIES_FIELD_NUMBER: _builtins.int
+    NODE_COUNT_FIELD_NUMBER: _builtins.int
+    CHECKPOINT_COUNT_FIELD_NUMBER: _builtins.int
+    CHECKPOINT_BYTES_FIELD_NUMBER: _builtins.int
+    key: _builtins.str
+    """Its key."""
+    trainer: _builtins.str
+    """What is trained, as module:attribute."""
+    environment_json: _builtins.str
+    """What decides bits, as canonical JSON; empty: no lease has bound it yet."""
+    node_count: _builtins.int
+    """Nodes of its plan."""
+    checkpoint_count: _builtins.int
+    """Checkpoints that are kept."""
+    checkpoint_bytes: _builtins.int
+    """Sum of their sizes."""
+    @_builtins.property
+    def studies(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of its studies, in order of submission."""
+
+    @_builtins.property
+    def open_studies(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of those that have not ended."""
+
+    def __init__(
+        self,
+        *,
+        key: _builtins.str = ...,
+        trainer: _builtins.str = ...,
+        environment_json: _builtins.str = ...,
+        studies: _abc.Iterable[_builtins.str] | None = ...,
+        open_studies: _abc.Iterable[_builtins.str] | None = ...,
+        node_count: _builtins.int = ...,
+        checkpoint_count: _builtins.int = ...,
+        checkpoint_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint_bytes", b"checkpoint_bytes", "checkpoint_count", b"checkpoint_count", "environment_json", b"environment_json", "key", b"key", "node_count", b"node_count", "open_studies", b"open_studies", "studies", b"studies", "trainer", b"trainer"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KnownProgram: _TypeAlias = KnownProgram  # noqa: Y015
+
+@_typing.final
+class ListProgramsRequest(_message.Message):
+    """Request of ListPrograms."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListProgramsRequest: _TypeAlias = ListProgramsRequest  # noqa: Y015
+
+@_typing.final
+class ListProgramsResponse(_message.Message):
+    """Response of ListPrograms."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROGRAMS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def programs(self) -> _containers.RepeatedCompositeFieldContainer[Global___KnownProgram]:
+        """By key."""
+
+    def __init__(
+        self,
+        *,
+        programs: _abc.Iterable[Global___KnownProgram] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["programs", b"programs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListProgramsResponse: _TypeAlias = ListProgramsResponse  # noqa: Y015
+
+@_typing.final
+class ForgetProgramRequest(_message.Message):
+    """Request of ForgetProgram."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Made by the client; a repeat gets the first answer."""
+    key: _builtins.str
+    """The program's key, or as much of its beginning as no other has."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        key: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ForgetProgramRequest: _TypeAlias = ForgetProgramRequest  # noqa: Y015
+
+@_typing.final
+class ForgetProgramResponse(_message.Message):
+    """Response of ForgetProgram."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STUDY_COUNT_FIELD_NUMBER: _builtins.int
+    study_count: _builtins.int
+    """How many studies went."""
+    def __init__(
+        self,
+        *,
+        study_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["study_count", b"study_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ForgetProgramResponse: _TypeAlias = ForgetProgramResponse  # noqa: Y015
+
+@_typing.final
 class ListTrialsRequest(_message.Message):
     """Request of ListTrials."""
 

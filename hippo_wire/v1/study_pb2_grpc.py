@@ -120,6 +120,16 @@ class StudyServiceStub:
                 request_serializer=hippo__wire_dot_v1_dot_study__pb2.DeleteStudyRequest.SerializeToString,
                 response_deserializer=hippo__wire_dot_v1_dot_study__pb2.DeleteStudyResponse.FromString,
                 _registered_method=True)
+        self.ListPrograms = channel.unary_unary(
+                '/hippo.v1.StudyService/ListPrograms',
+                request_serializer=hippo__wire_dot_v1_dot_study__pb2.ListProgramsRequest.SerializeToString,
+                response_deserializer=hippo__wire_dot_v1_dot_study__pb2.ListProgramsResponse.FromString,
+                _registered_method=True)
+        self.ForgetProgram = channel.unary_unary(
+                '/hippo.v1.StudyService/ForgetProgram',
+                request_serializer=hippo__wire_dot_v1_dot_study__pb2.ForgetProgramRequest.SerializeToString,
+                response_deserializer=hippo__wire_dot_v1_dot_study__pb2.ForgetProgramResponse.FromString,
+                _registered_method=True)
         self.ListTrials = channel.unary_unary(
                 '/hippo.v1.StudyService/ListTrials',
                 request_serializer=hippo__wire_dot_v1_dot_study__pb2.ListTrialsRequest.SerializeToString,
@@ -295,6 +305,20 @@ class StudyServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListPrograms(self, request, context):
+        """Lists the programs that the project has studies of.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ForgetProgram(self, request, context):
+        """Forgets a program whose studies have all ended, with those studies and its checkpoints.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListTrials(self, request, context):
         """Lists the trials of a study by number.
         """
@@ -452,6 +476,16 @@ def add_StudyServiceServicer_to_server(servicer, server):
                     servicer.DeleteStudy,
                     request_deserializer=hippo__wire_dot_v1_dot_study__pb2.DeleteStudyRequest.FromString,
                     response_serializer=hippo__wire_dot_v1_dot_study__pb2.DeleteStudyResponse.SerializeToString,
+            ),
+            'ListPrograms': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPrograms,
+                    request_deserializer=hippo__wire_dot_v1_dot_study__pb2.ListProgramsRequest.FromString,
+                    response_serializer=hippo__wire_dot_v1_dot_study__pb2.ListProgramsResponse.SerializeToString,
+            ),
+            'ForgetProgram': grpc.unary_unary_rpc_method_handler(
+                    servicer.ForgetProgram,
+                    request_deserializer=hippo__wire_dot_v1_dot_study__pb2.ForgetProgramRequest.FromString,
+                    response_serializer=hippo__wire_dot_v1_dot_study__pb2.ForgetProgramResponse.SerializeToString,
             ),
             'ListTrials': grpc.unary_unary_rpc_method_handler(
                     servicer.ListTrials,
@@ -964,6 +998,60 @@ class StudyService:
             '/hippo.v1.StudyService/DeleteStudy',
             hippo__wire_dot_v1_dot_study__pb2.DeleteStudyRequest.SerializeToString,
             hippo__wire_dot_v1_dot_study__pb2.DeleteStudyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPrograms(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hippo.v1.StudyService/ListPrograms',
+            hippo__wire_dot_v1_dot_study__pb2.ListProgramsRequest.SerializeToString,
+            hippo__wire_dot_v1_dot_study__pb2.ListProgramsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ForgetProgram(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hippo.v1.StudyService/ForgetProgram',
+            hippo__wire_dot_v1_dot_study__pb2.ForgetProgramRequest.SerializeToString,
+            hippo__wire_dot_v1_dot_study__pb2.ForgetProgramResponse.FromString,
             options,
             channel_credentials,
             insecure,

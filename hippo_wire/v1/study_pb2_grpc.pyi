@@ -67,6 +67,10 @@ class StudyServiceStub:
     """Lists the trials of which something new is known, and may wait until there are any."""
     DeleteStudy: _grpc.UnaryUnaryMultiCallable[_study_pb2.DeleteStudyRequest, _study_pb2.DeleteStudyResponse]
     """Deletes a study that has ended or is paused. What was trained stays while its program has other studies."""
+    ListPrograms: _grpc.UnaryUnaryMultiCallable[_study_pb2.ListProgramsRequest, _study_pb2.ListProgramsResponse]
+    """Lists the programs that the project has studies of."""
+    ForgetProgram: _grpc.UnaryUnaryMultiCallable[_study_pb2.ForgetProgramRequest, _study_pb2.ForgetProgramResponse]
+    """Forgets a program whose studies have all ended, with those studies and its checkpoints."""
     ListTrials: _grpc.UnaryUnaryMultiCallable[_study_pb2.ListTrialsRequest, _study_pb2.ListTrialsResponse]
     """Lists the trials of a study by number."""
     GetTrial: _grpc.UnaryUnaryMultiCallable[_study_pb2.GetTrialRequest, _study_pb2.GetTrialResponse]
@@ -127,6 +131,10 @@ class StudyServiceAsyncStub(StudyServiceStub):
     """Lists the trials of which something new is known, and may wait until there are any."""
     DeleteStudy: _aio.UnaryUnaryMultiCallable[_study_pb2.DeleteStudyRequest, _study_pb2.DeleteStudyResponse]  # type: ignore[assignment]
     """Deletes a study that has ended or is paused. What was trained stays while its program has other studies."""
+    ListPrograms: _aio.UnaryUnaryMultiCallable[_study_pb2.ListProgramsRequest, _study_pb2.ListProgramsResponse]  # type: ignore[assignment]
+    """Lists the programs that the project has studies of."""
+    ForgetProgram: _aio.UnaryUnaryMultiCallable[_study_pb2.ForgetProgramRequest, _study_pb2.ForgetProgramResponse]  # type: ignore[assignment]
+    """Forgets a program whose studies have all ended, with those studies and its checkpoints."""
     ListTrials: _aio.UnaryUnaryMultiCallable[_study_pb2.ListTrialsRequest, _study_pb2.ListTrialsResponse]  # type: ignore[assignment]
     """Lists the trials of a study by number."""
     GetTrial: _aio.UnaryUnaryMultiCallable[_study_pb2.GetTrialRequest, _study_pb2.GetTrialResponse]  # type: ignore[assignment]
@@ -286,6 +294,22 @@ class StudyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_study_pb2.DeleteStudyResponse, _abc.Awaitable[_study_pb2.DeleteStudyResponse]]:
         """Deletes a study that has ended or is paused. What was trained stays while its program has other studies."""
+
+    @_abc_1.abstractmethod
+    def ListPrograms(
+        self,
+        request: _study_pb2.ListProgramsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_study_pb2.ListProgramsResponse, _abc.Awaitable[_study_pb2.ListProgramsResponse]]:
+        """Lists the programs that the project has studies of."""
+
+    @_abc_1.abstractmethod
+    def ForgetProgram(
+        self,
+        request: _study_pb2.ForgetProgramRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_study_pb2.ForgetProgramResponse, _abc.Awaitable[_study_pb2.ForgetProgramResponse]]:
+        """Forgets a program whose studies have all ended, with those studies and its checkpoints."""
 
     @_abc_1.abstractmethod
     def ListTrials(

@@ -21,12 +21,12 @@ STUDIES, WORKERS, ADMIN, CHECKPOINTS, ACCOUNTS = (
 #: Written out a second time, so that a change of the table is a change of this one.
 READ = (
     "GetStudy ListStudies WatchStudy ListTrials ListResults GetTrial ExplainTrial GetStageTree ExportStudy "
-    "ReadTrialLog "
+    "ReadTrialLog ListPrograms "
     "DownloadCheckpoint"
 )
 CHANGE = (
     "SubmitStudy PauseStudy ResumeStudy StopStudy ExtendStudy EditStudy RetryTrials DeleteStudy UploadBundle StopTrial "
-    "ExtendTrial ForkTrial EnqueueTrial AskPoints"
+    "ExtendTrial ForkTrial EnqueueTrial AskPoints ForgetProgram"
 )
 EXPECTED = {
     **{STUDIES + name: VIEWERS for name in READ.split()},

@@ -23,6 +23,7 @@ from hippo_core.engine.commands import (
     EnqueueTrial,
     ExtendStudy,
     ExtendTrial,
+    ForgetProgram,
     ForkTrial,
     PauseStudy,
     PinCheckpoint,
@@ -58,6 +59,12 @@ def test_a_study_comes_back_at_any_moment(store: Store, commands: int) -> None:
     assert study_view(cluster.engine, "default", "study").state is StudyState.COMPLETED
 
 
+def key_of(cluster: StoredCluster, name: str) -> str:
+    """The key of a study's program; that of none where there is no such study."""
+    study = cluster.engine.state.study_named("default", name)
+    return "none" if study is None else study.program_key
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_all_commands_and_faults_come_back(store: Store, seed: int) -> None:
     """1. Studies, users' commands and faults in random order. 2. The server restarts from the rows now and then."""
@@ -89,6 +96,7 @@ def test_all_commands_and_faults_come_back(store: Store, seed: int) -> None:
         lambda name: UnpinCheckpoints(project="default", name=name, trial=chosen.randrange(8)),
         lambda name: CollectCheckpoints(project="default", name=name, to_bytes=chosen.randrange(5)),
         lambda name: DeleteStudy(project="default", name=name),
+        lambda name: ForgetProgram(project="default", key=key_of(cluster, name)),
         lambda _: DrainWorker(worker="b"),
         lambda _: CordonSlots(worker=chosen.choice("ab"), slot=0, reason="a fan"),
         lambda _: UncordonSlots(worker=chosen.choice("ab")),
