@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from hippo_core.study import StudySpec
 
 TRIALS_OF_A_PHASE = 8
-"""How many trials of each phase a phase tree needs for each slot: with fewer, most are begun before any is known."""
+"""How many trials of each phase a phase tree needs: before, it has no model."""
+
+TRIALS_OF_A_SLOT = 2
+"""How many trials of each phase it needs for each slot: with fewer, most are begun before any is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +134,8 @@ def _slots_of_a_tree(spec: StudySpec, phases: _Phases) -> int:
     """For how many slots a phase tree has trials enough; 0: for none."""
     if spec.limit is None or phases.later < 2 or phases.late < phases.early:
         return 0
-    return spec.max_trials // (phases.later + 1) // TRIALS_OF_A_PHASE
+    trials = spec.max_trials // (phases.later + 1)
+    return trials // TRIALS_OF_A_SLOT if trials >= TRIALS_OF_A_PHASE else 0
 
 
 def _steps_of_a_tree(spec: StudySpec) -> int:

@@ -90,7 +90,7 @@ def compare(
         better=sum(own < other for own, other in zip(final, theirs, strict=True)),
         worse=sum(own > other for own, other in zip(final, theirs, strict=True)),
         p=signed_rank(final, theirs),
-        ratio=sum(each.alone / each.trained for each in found) / len(found),
+        ratio=sum(each.alone / max(1, each.trained) for each in found) / len(found),
         full=sum(each.full for each in found) / len(found),
     )
 

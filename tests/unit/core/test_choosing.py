@@ -63,24 +63,24 @@ def test_with_horizons_it_is_asha_with_tpe_and_says_so() -> None:
         ),
         (
             {"lr": parts(3)},
-            3,
+            11,
             {},
             "fork_asha",
-            "about 21 trials a phase are too few for phase_tree in 3 slots; 2 later phases to fork at",
+            "about 21 trials a phase are too few for phase_tree in 11 slots; 2 later phases to fork at",
         ),
         (
             {"lr": parts(3)},
-            8,
+            32,
             {"max_trials": 192},
             "phase_tree",
-            "about 64 trials a phase for 8 slots; a trial is one phase",
+            "about 64 trials a phase for 32 slots; a trial is one phase",
         ),
         (
             {"lr": parts(3)},
             2,
-            {"max_trials": 40},
+            {"max_trials": 22},
             "fork_asha",
-            "about 13 trials a phase are too few for phase_tree in 2 slots; 2 later",
+            "about 7 trials a phase are too few for phase_tree in 2 slots; 2 later",
         ),
         (
             {"lr": parts(3)},
@@ -140,7 +140,7 @@ def test_where_what_suits_does_not_fit_the_next_is_taken_and_it_is_said() -> Non
 def test_the_numbers_of_slots_at_which_another_is_chosen() -> None:
     assert [(least, made.policy.name) for least, made in by_slots(auto({"lr": parts(3)}))] == [
         (1, "phase_tree"),
-        (3, "fork_asha"),
+        (11, "fork_asha"),
     ]
     assert [(least, made.policy.name) for least, made in by_slots(auto(FLAT))] == [(1, "asha")]
 
