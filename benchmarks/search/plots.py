@@ -38,6 +38,7 @@ def regret(found: Mapping[tuple[str, str, int, int], Progress], file: Path) -> N
         axis.set_title(f"{name}, {slots} in flight, {seeds} seeds")
         axis.set_xlabel("trained steps")
         axis.set_ylabel("regret, % (median)")
+        axis.set_xlim(0, problem.budget)
         axis.set_ylim(0, HIGHEST)
     _save(figure, axes, file)
 
