@@ -296,5 +296,28 @@ def test_the_model_finds_what_is_good_for_a_phase() -> None:
     assert sum(value < 0.05 for value in late[len(late) // 2 :]) > len(late) // 4
 
 
+def test_what_is_drawn_for_a_phase_does_not_depend_on_what_came_before() -> None:
+    """In a history with the same scores and late draws, but other early ones, the late draw of a child is the same."""
+    early, late = (space.uniform(0.0, 1.0, name=name) for name in ("early", "late"))
+    search = Search(made({"lr": schedules.piecewise([early, late], [5])}), Random(0))
+    compared = 0
+    for number in range(80):
+        other = [
+            replace(past, assignment={**past.assignment, "early": past.assignment["early"] ** 2})
+            for past in search.history
+        ]
+        found = own_point(replace(search.task, history=tuple(other)))
+        point, notes = search.propose()
+        past = search.history[-1]
+        assert not isinstance(found, Exhausted)
+        assert found[1] == notes
+        if notes["drawn"] == "by the model" and notes["level"] == 1:
+            assert found[0]["late"] == point["late"]
+            assert found[0]["early"] != point["early"]
+            compared += 1
+        search.end(past, notes["step"], value=float(number * 7 % 31))
+    assert compared > 20
+
+
 def policies_probed(spec: StudySpec) -> set[int]:
     return {end for end in levels_of(spec.space, LENGTH, 1).ends if LENGTH / 3 <= end < LENGTH}
