@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import re
 import signal
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,7 @@ import click
 from hippo_core.errors import Conflict, HippoError, InvalidStudy, NotAllowed, Unavailable
 
 if TYPE_CHECKING:
+    from hippo_server.backup import Place
     from hippo_server.tls import TlsFiles
 
 #: sysexits: a configuration that cannot be.
@@ -36,7 +39,11 @@ def default_home() -> Path:
     return platformdirs.user_data_path("hippo", appauthor=False)
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.group(
+    invoke_without_command=True,
+    subcommand_metavar="[backup|restore]",
+    context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
+)
 @click.option(
     "--home",
     envvar="HIPPO_HOME",
@@ -184,7 +191,9 @@ def default_home() -> Path:
     help="How many watched studies, downloads and uploads one token may have open."
     "  [env: HIPPO_STREAMS_PER_USER]",
 )
+@click.pass_context
 def main(
+    context: click.Context,
     home: Path,
     host: str,
     grpc_port: int,
@@ -211,6 +220,9 @@ def main(
     Several on one --database-url and one --storage, each with a --home of its own: one leads, the others stand by.
     """
     _prepare_libraries()
+    if context.invoked_subcommand is not None:
+        context.obj = (home.expanduser().absolute(), database_url, storage)
+        return
     from hippo_core.byte_sizes import parse_bytes
     from hippo_core.engine.decision import EngineSettings
     from hippo_server.auth.limits import CallLimits
@@ -223,7 +235,7 @@ def main(
     for library in ("alembic", "uvicorn"):
         logging.getLogger(library).setLevel(logging.WARNING)
     home = home.expanduser().absolute()
-    try:
+    with _errors_told():
         if heartbeat_seconds * 2 > lease_seconds:
             raise InvalidStudy(
                 "lease_seconds",
@@ -254,6 +266,72 @@ def main(
             ),
         )
         asyncio.run(_serve(settings))
+
+
+@main.command()
+@click.option(
+    "--to",
+    "folder",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="A new folder, or an earlier backup.",
+)
+@click.pass_obj
+def backup(where: tuple[Path, str | None, str | None], folder: Path) -> None:
+    """Copy database and storage into a folder; the server may run meanwhile.
+
+    The options that say where these are come before the word: hippo-server --home HOME backup --to FOLDER.
+    """
+    from hippo_server.backup import back_up
+
+    place = _place(where)
+    with _errors_told():
+        copied = back_up(place, folder.expanduser().absolute())
+    click.echo(
+        f"{folder} holds the database, and {_files(copied.files, copied.size_bytes)} more of the storage."
+    )
+    if not copied.storage:
+        click.echo(
+            f"The storage {place.storage} is not copied: it is no folder. Keep it by its own means.", err=True
+        )
+
+
+@main.command()
+@click.option("--from", "folder", required=True, type=click.Path(path_type=Path), help="The backup.")
+@click.pass_obj
+def restore(where: tuple[Path, str | None, str | None], folder: Path) -> None:
+    """Put a backup into an empty database and a storage, before a server starts there.
+
+    What was trained after the backup is trained again, from the checkpoints that it holds, and counted.
+    """
+    from hippo_server import backup as backups
+
+    place = _place(where)
+    with _errors_told():
+        copied = backups.restore(place, folder.expanduser().absolute())
+    click.echo(f"The database is restored, and {_files(copied.files, copied.size_bytes)} of the storage.")
+    if not copied.storage:
+        click.echo(f"The storage {place.storage} is as it was: it is no folder.", err=True)
+
+
+def _place(where: tuple[Path, str | None, str | None]) -> Place:
+    from hippo_server.backup import Place
+
+    home, database_url, storage = where
+    return Place(home=home, database_url=database_url, storage=storage or str(home / "storage"))
+
+
+def _files(count: int, size_bytes: int) -> str:
+    from hippo_core.byte_sizes import bytes_in_words
+
+    return f"{count} file{'' if count == 1 else 's'} ({bytes_in_words(size_bytes)})"
+
+
+@contextlib.contextmanager
+def _errors_told() -> Iterator[None]:
+    """Says what went wrong, and exits with its code."""
+    try:
+        yield
     except HippoError as error:
         click.echo(f"error[{error.code}]: {error}", err=True)
         exits = (number for kind, number in EXITS.items() if isinstance(error, kind))

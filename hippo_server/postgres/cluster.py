@@ -127,6 +127,24 @@ def postmaster(data: Path) -> int | None:
     return abs(int(first)) if first.strip().lstrip("-").isdigit() else None
 
 
+def sockets_of(data: Path) -> str | None:
+    """The folder of sockets at which a postmaster takes connections; None: none does."""
+    try:
+        lines = (data / "postmaster.pid").read_text().split("\n")
+    except FileNotFoundError:
+        return None
+    number = postmaster(data)
+    if number is None or len(lines) <= 7 or lines[7].strip() != "ready":
+        return None
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return None
+    except PermissionError:
+        pass  # another user's
+    return lines[4]
+
+
 def users_of(data: Path) -> list[int]:
     """Processes that work in the data folder: PostgreSQL's have it as their current folder. Linux only."""
     if sys.platform != "linux":
