@@ -177,6 +177,11 @@ def idle_slots_for(state: EngineState, plan: PlanState) -> int:
     )
 
 
+def slots_for(state: EngineState, plan: PlanState) -> int:
+    """How many slots could train the plan, idle or not."""
+    return sum(suits(state, plan, worker, slot) for worker in takers(state) for slot in worker.slots.values())
+
+
 def _base_state(plan: PlanState, candidate: Candidate) -> State | None:
     """The state that a range begins at; None: step 0."""
     node = plan.plan.nodes[candidate.node]

@@ -17,7 +17,7 @@ from hippo_core.engine.commands import ExhaustSpace, FailProposal, ProposeTrial
 from hippo_core.engine.creation import create_point
 from hippo_core.engine.decision import Decision
 from hippo_core.engine.events import ProposalFailed, ProposalWanted, SpaceExhausted, StudyStateChanged
-from hippo_core.engine.granting import idle_slots_for
+from hippo_core.engine.granting import idle_slots_for, slots_for
 from hippo_core.engine.quotas import crowded
 from hippo_core.engine.state import Closing, EngineState, Judgement, PlanState, Proposal, Study, Trial
 from hippo_core.engine.states import RequestState, StudyState, TrialState
@@ -29,6 +29,7 @@ from hippo_core.space import Assignment
 from hippo_core.study import StudySpec
 
 TRIES = 3
+WAITING_PER_SLOT = 2  #: so many trials are open at most, for each slot, while further ones are proposed
 LONGEST_REASON = 500
 
 
@@ -108,7 +109,8 @@ def _finds_a_slot(state: EngineState, turns: Turns, study: Study, plan: PlanStat
     if not turns.may_take(owner):
         return False
     if idle_slots_for(state, plan):
-        return True
+        # What is open and finds no slot waits for a prefix in training, as a new trial may come to do, too.
+        return len(study.open) < WAITING_PER_SLOT * slots_for(state, plan)
     return turns.has_claim(owner) and plan.tree.best(study.user) is None
 
 

@@ -271,6 +271,19 @@ def test_as_many_are_proposed_as_slots_idle_each_seeing_those_before() -> None:
     assert len(the_study(cluster).open) == len(cluster.engine.state.leases) == 3
 
 
+def test_idle_slots_get_no_endless_trials_that_wait_for_one_prefix() -> None:
+    """1. All trials share their first three steps; one slot of four trains these. 2. Of further trials come no more
+    than twice as many as there are slots, which all learn nothing from each other. 3. All ends."""
+    shared = {"lr": schedules.piecewise([0.1, space.loguniform(1e-3, 1e-1)], [3])}
+    cluster = running({"a": 4}, searched=shared, max_trials=30)
+    while cluster.proposals_wanted():
+        cluster.propose(the_study(cluster).id)
+    assert len(cluster.engine.state.leases) == 1
+    assert len(the_study(cluster).open) == 8
+    cluster.run()
+    assert study_view(cluster.engine, PROJECT, "study").trial_counts == {"completed": 30}
+
+
 def test_without_a_worker_one_trial_is_proposed_and_waits() -> None:
     cluster = running({})
     assert study_view(cluster.engine, PROJECT, "study").reason == "the sampler tpe is proposing trial 0"
