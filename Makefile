@@ -41,8 +41,9 @@ unit: $(INSTALLED) ## All tests, without the linters
 	$(BIN)/pytest -n 2 --dist loadfile
 
 SECONDS ?= 900
-soak: $(INSTALLED) ## Faults at random for long, in virtual time (SECONDS=900, or ARGUMENTS='--seeds 10000')
+soak: $(INSTALLED) ## Faults at random for long: SECONDS=900 in virtual time (or ARGUMENTS='--seeds 10000'), as long on processes
 	$(BIN)/python -m tests.simulation $(or $(ARGUMENTS),--random --seconds $(SECONDS))
+	$(BIN)/python -m tests.acceptance.soak --seconds $(SECONDS)
 	$(BIN)/pytest -n 0 -m soak
 
 bench: $(INSTALLED) ## Speed, as ratios

@@ -224,10 +224,12 @@ class Ledger:
 class Arena(Pool):
     """A pool whose callers speak through proxies; ``database`` is empty where the server brings its own.
 
-    ``storage`` is an address; empty: a folder of the home.
+    ``storage`` is an address; empty: a folder of the home. A change of ``work_lease_seconds`` holds from the next start
+    of the server on.
     """
 
     storage: str = ""
+    work_lease_seconds: float = 3.0
     embedded: bool = field(init=False)
     to_workers: Proxy = field(init=False)
     to_clients: Proxy = field(init=False)
@@ -264,7 +266,7 @@ class Arena(Pool):
             "server",
             "hippo_server.main",
             *("--home", str(self.path), *given, "--grpc-port", "0", "--http-port", "0"),
-            *("--heartbeat-seconds", "0.2", "--lease-seconds", "3"),
+            *("--heartbeat-seconds", "0.2", "--lease-seconds", str(self.work_lease_seconds)),
             *(("--storage", self.storage) if self.storage else ()),
         )
 
