@@ -251,6 +251,7 @@ class Driver:
         self.not_ready = "the server is reading its state"
 
         def restore() -> tuple[Engine, Answers, TokenBook]:
+            store.forget_results()  # before they are read: no engine asks for them
             engine = Engine.restore(store.load(), self.settings, time.monotonic())
             return engine, Answers(store.answers()), TokenBook(store.find_tokens())
 

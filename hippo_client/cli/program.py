@@ -68,7 +68,7 @@ def forget(key: str, yes: bool, as_json: bool) -> None:
     """Forget a program, with its studies and all that was trained of it, in every environment.
 
     PROGRAM is its key, or the beginning of it. All its studies must have ended. They are deleted, and
-    the checkpoints go; what was billed is kept. An equal study that is submitted later is trained anew.
+    their results and checkpoints go; what was billed is kept. An equal study that is submitted later is trained anew.
     """
     from hippo_client.cli import calls
     from hippo_core.byte_sizes import bytes_in_words

@@ -1,4 +1,4 @@
-"""What is taken out of the rows: deleted studies, and checkpoints whose files are gone."""
+"""What is taken out of the rows: deleted studies, checkpoints whose files are gone, metrics that nobody can see."""
 
 from __future__ import annotations
 
@@ -47,6 +47,28 @@ def delete_study(cursor: Cursor, study: int, now: datetime) -> None:
 def delete_project(cursor: Cursor, project: str) -> None:
     """Deletes a project's account and those of its users. Its studies' rows stay, and so do their bills."""
     cursor.execute("DELETE FROM accounts WHERE project = %s", (project,))
+
+
+def forget_results(cursor: Cursor) -> None:
+    """Deletes what was measured, and what failed, in plans that are over: bound ones without a study or a lease.
+
+    Nodes and leases stay, so that their numbers are not given again. A study that has moved to another plan may have
+    trials that are read in the one it left.
+    """
+    cursor.execute(
+        f"""
+        SELECT id FROM plans p
+        WHERE environment <> ''
+          AND NOT EXISTS (SELECT FROM studies s WHERE s.plan = p.id AND s.deleted_at IS NULL)
+          AND NOT EXISTS (SELECT FROM leases l WHERE l.plan = p.id AND l.state IN {STANDING})
+          AND NOT EXISTS (SELECT FROM requests r JOIN nodes n ON n.id = r.node WHERE n.plan = p.id)
+        """
+    )
+    over = [plan for (plan,) in cursor.fetchall()]
+    for table in ("metrics", "training_metrics", "failures"):
+        cursor.execute(
+            f"DELETE FROM {table} t USING nodes n WHERE n.id = t.node AND n.plan = ANY(%s)", (over,)
+        )
 
 
 def forget_checkpoints(cursor: Cursor, removed: Iterable[tuple[int, int, int]]) -> None:

@@ -21,7 +21,7 @@ from hippo_server.store.audit import Audited, Call
 from hippo_server.store.batch import Batch, Open, OpenRequest
 from hippo_server.store.bills import Bill, find_bills
 from hippo_server.store.database import Database
-from hippo_server.store.deletion import delete_project, delete_study, forget_checkpoints
+from hippo_server.store.deletion import delete_project, delete_study, forget_checkpoints, forget_results
 from hippo_server.store.leader import SKIPPED_FENCES, Leader, Leadership
 from hippo_server.store.load import load
 from hippo_server.store.migrate import migrate
@@ -326,6 +326,10 @@ class Store:
         """Forgets dropped and lost checkpoints, each (node, step, fence), whose files have been removed."""
         gone = list(removed)
         self._change(lambda cursor: forget_checkpoints(cursor, gone))
+
+    def forget_results(self) -> None:
+        """Forgets what was measured in plans that are over: those whose last study was deleted."""
+        self._change(forget_results)
 
     def needed_checkpoints(self) -> NeededCheckpoints:
         """Which checkpoints' files the rows need, or may yet; all others may go."""

@@ -247,6 +247,9 @@ class MemoryStore:
                 self._database.forgotten.add(place)
         self._after("forget")
 
+    def forget_results(self) -> None:
+        """Nothing: results that no study can reach take no part in what is decided."""
+
     def needed_checkpoints(self) -> NeededCheckpoints:
         self._reach("needed")
         state = self._database.state

@@ -330,6 +330,35 @@ def test_checkpoints_whose_files_are_removed_are_forgotten(store: Store, databas
     store.forget_checkpoints([])
 
 
+def test_results_go_with_the_last_study_of_their_program_and_no_others(
+    store: Store, database_url: str
+) -> None:
+    """1. Two studies of one program, one of another. 2. While one of the two is there all stays. 3. With the second
+    one theirs go, and only theirs; an equal study is trained anew."""
+    cluster = StoredCluster(4, {"a": 1}, store)
+    for name, seed in (("first", 0), ("second", 0), ("other", 7)):
+        submit(cluster, spec(name, rates=PIECES[:2], seed=seed))
+    cluster.run()
+    study = cluster.engine.state.study_named("default", "first")
+    assert study is not None
+    count = f"SELECT count(*) FROM metrics JOIN nodes ON nodes.id = node WHERE plan {{}} {study.plan}"
+    own, others = (execute(database_url, count.format(which)) for which in ("=", "<>"))
+    cluster.tell(DeleteStudy(project="default", name="first"))
+    cluster.write()
+    store.forget_results()
+    cluster.expect_equal_from_rows()
+    assert [execute(database_url, count.format(which)) for which in ("=", "<>")] == [own, others]
+    cluster.tell(DeleteStudy(project="default", name="second"))
+    cluster.write()
+    store.forget_results()
+    gone, stay = (execute(database_url, count.format(which)) for which in ("=", "<>"))
+    assert stay == others
+    assert own != gone == [(0,)]
+    cluster.engine = Engine.restore(store.load(), cluster.settings, cluster.now)
+    assert not any(node.metrics for node in cluster.engine.state.nodes.values() if node.plan == study.plan)
+    cluster.expect_equal_from_rows()
+
+
 # Constraints: what must not be is refused by the database itself
 
 
