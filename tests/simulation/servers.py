@@ -29,7 +29,15 @@ from tests.simulation.network import Listener, Network
 from tests.simulation.virtual_time import CURRENT, Process, VirtualClock, VirtualLoop
 from tests.unit.engine.cluster import propose
 
-SETTINGS = EngineSettings(heartbeat_seconds=1.0, lease_seconds=6.0, orphan_seconds=20.0, backoff_seconds=0.2)
+#: No step kills its worker here: that many die one after the other at the same one is the nemesis' doing.
+NEVER_POISON = 1_000
+SETTINGS = EngineSettings(
+    heartbeat_seconds=1.0,
+    lease_seconds=6.0,
+    orphan_seconds=20.0,
+    backoff_seconds=0.2,
+    poison_workers=NEVER_POISON,
+)
 LEADER_SECONDS = 3.0
 RESTART_SECONDS = 1.5
 

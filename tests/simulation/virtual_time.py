@@ -362,6 +362,8 @@ class BlockingThread:
                 return
             except BaseException as error:  # noqa: BLE001 - there is nobody else to tell
                 self._loop.errors.append(f"a thread failed: {error!r}")
+            if self._over:  # what it did took Gone for an error of its own
+                return
             self._loop.rest(self)
             self._back.release()
 
