@@ -1,0 +1,85 @@
+"""Search plans and their nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanCreated:
+    """A search plan was made; ``environment`` is empty until the first lease binds it."""
+
+    plan: int
+    project: str
+    program_key: str
+    environment: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanBound:
+    """The plan's environment was settled by its first lease."""
+
+    plan: int
+    environment: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyPlanned:
+    """A study's trials belong to this plan; ``bound`` from the first lease on."""
+
+    study: int
+    plan: int
+    bound: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeCreated:
+    """A node was added below ``parent``, or as a root."""
+
+    node: int
+    plan: int
+    parent: int | None
+    start: int
+    laws: Json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricsRecorded:
+    """The metrics of a state; a non-finite value is None. Without an evaluation ``metrics`` is None."""
+
+    fence: int
+    node: int
+    step: int
+    metrics: Mapping[str, float | None] | None
+    training: Mapping[str, float | None] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeNotReproducible:
+    """A step trained again gave other metrics; the first ones stand."""
+
+    fence: int
+    node: int
+    step: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailuresForgotten:
+    """A node's failures no longer count: it made progress, or a user asked to try again."""
+
+    node: int
+
+
+PlanEvent = (
+    PlanCreated
+    | PlanBound
+    | StudyPlanned
+    | NodeCreated
+    | MetricsRecorded
+    | NodeNotReproducible
+    | FailuresForgotten
+)
