@@ -12,16 +12,11 @@ from hippo_core.engine.checkpoint_views import BudgetView, KeptView
 from hippo_core.engine.explanation import Happening
 from hippo_core.engine.probe_views import ProbeView
 from hippo_core.engine.programs import ProgramView
+from hippo_core.engine.study_views import SavingsView, StudyView
+from hippo_core.engine.tree_views import TreeNodeView
 from hippo_core.engine.trial_paths import CheckpointRef
-from hippo_core.engine.views import (
-    EvaluationView,
-    SavingsView,
-    StudyView,
-    TreeNodeView,
-    TrialDetail,
-    TrialView,
-    WorkerView,
-)
+from hippo_core.engine.trial_views import EvaluationView, TrialDetail, TrialView
+from hippo_core.engine.worker_views import WorkerView
 from hippo_wire import enums
 from hippo_wire.convert import dump
 from hippo_wire.v1 import account_pb2, admin_pb2, checkpoint_pb2, study_pb2

@@ -10,7 +10,7 @@ import asyncio
 import time
 from datetime import UTC, datetime
 
-from hippo_core.engine import views
+from hippo_core.engine import study_views
 from hippo_core.engine.account_views import account_view, projects, seconds_saved, users
 from hippo_core.engine.accounts import find_project
 from hippo_core.engine.commands import ChangeAccount, Command, CreateProject, DeleteProject
@@ -144,7 +144,7 @@ class AccountService(account_pb2_grpc.AccountServiceServicer):
         def look(engine: Engine) -> dict[int, float]:
             found = {}
             for study in engine.state.studies.values() if since is None else ():
-                savings = views.study_view(engine, study.project, study.name, time.monotonic()).savings
+                savings = study_views.study_view(engine, study.project, study.name, time.monotonic()).savings
                 found[study.id] = seconds_saved(study, savings.seconds_trained + savings.seconds_saved)
             return found
 

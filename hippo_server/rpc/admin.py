@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, TypeVar
 
-from hippo_core.engine import views
+from hippo_core.engine import worker_views
 from hippo_core.engine.commands import CordonSlots, DrainWorker, UncordonSlots
 from hippo_core.engine.engine import Engine, Result
 from hippo_server.answers import asked
@@ -71,7 +71,7 @@ class AdminService(admin_pb2_grpc.AdminServiceServicer):
     ) -> admin_pb2.ListWorkersResponse:
         """Lists workers with their slots; what those train is told of the asker's project, or of all."""
         project = _project_seen(caller())
-        found = await self._driver.current().read(views.worker_views)
+        found = await self._driver.current().read(worker_views.worker_views)
         times = await self._driver.times()
         return admin_pb2.ListWorkersResponse(
             workers=[render.worker(each, times.workers.get(each.name), project) for each in found]
@@ -149,7 +149,7 @@ class AdminService(admin_pb2_grpc.AdminServiceServicer):
         who, times = caller(), await self._driver.times()
 
         def answer(engine: Engine, result: Result) -> bytes:
-            found = next(each for each in views.worker_views(engine) if each.name == command.worker)
+            found = next(each for each in worker_views.worker_views(engine) if each.name == command.worker)
             message: Any = response(
                 worker=render.worker(found, times.workers.get(found.name), _project_seen(who))
             )

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from hippo_core.engine import views
+from hippo_core.engine import trial_views
 from hippo_core.engine.engine import Engine
 from hippo_core.engine.lookup import find_study
 from hippo_core.engine.states import ENDED_STUDY_STATES
@@ -72,7 +72,7 @@ async def list_results(
     """
 
     def look(engine: Engine) -> study_pb2.ListResultsResponse | None:
-        found, mark = views.trials_since(engine, project, request.name, request.since, size)
+        found, mark = trial_views.trials_since(engine, project, request.name, request.since, size)
         ended = find_study(engine.state, project, request.name).state in ENDED_STUDY_STATES
         if not found and not ended:
             return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC
 
-from hippo_core.engine.views import StudyView
+from hippo_core.engine.study_views import StudyView
 from hippo_server.times import Times
 from hippo_wire import render
 from hippo_wire.v1 import study_pb2

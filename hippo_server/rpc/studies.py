@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 
 from hippo_core import endings
 from hippo_core.endings import Terminator
-from hippo_core.engine import views
+from hippo_core.engine import study_views, tree_views, trial_views
 from hippo_core.engine.changes import Edited, preview
 from hippo_core.engine.commands import (
     Command,
@@ -91,7 +91,7 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
         """Reads one study."""
         project = caller().project
         view = await self._driver.current().read(
-            lambda engine: views.study_view(engine, project, request.name, time.monotonic())
+            lambda engine: study_views.study_view(engine, project, request.name, time.monotonic())
         )
         return study_pb2.GetStudyResponse(study=rendered(view, await self._driver.times()))
 
@@ -102,13 +102,15 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
         project, size = caller().project, page_size(request.page_size, 100, 1000)
         before = page_position(request.page_token)
 
-        def look(engine: Engine) -> list[views.StudyView]:
+        def look(engine: Engine) -> list[study_views.StudyView]:
             names = [
                 study.name
                 for study in sorted(engine.state.studies.values(), key=lambda study: -study.id)
                 if study.project == project and (before is None or study.id < before)
             ]
-            return [views.study_view(engine, project, name, time.monotonic()) for name in names[: size + 1]]
+            return [
+                study_views.study_view(engine, project, name, time.monotonic()) for name in names[: size + 1]
+            ]
 
         found, times = await self._driver.current().read(look), await self._driver.times()
         return study_pb2.ListStudiesResponse(
@@ -194,7 +196,7 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
         found, view = await self._driver.current().read(
             lambda engine: (
                 preview(engine.state, command),
-                views.study_view(engine, command.project, request.name, time.monotonic()),
+                study_views.study_view(engine, command.project, request.name, time.monotonic()),
             )
         )
         return answer(found, rendered(view, await self._driver.times()))
@@ -343,7 +345,7 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
         project, size = caller().project, page_size(request.page_size, 1000, 10_000)
         first = page_position(request.page_token) or 0
         found = await self._driver.current().read(
-            lambda engine: views.trial_views(engine, project, request.name, first, size + 1)
+            lambda engine: trial_views.trial_views(engine, project, request.name, first, size + 1)
         )
         return study_pb2.ListTrialsResponse(
             trials=[render.trial(view) for view in found[:size]],
@@ -357,7 +359,7 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
         project = caller().project
         return await self._driver.current().read(
             lambda engine: render.trial_detail(
-                views.trial_detail(engine, project, request.name, request.trial)
+                trial_views.trial_detail(engine, project, request.name, request.trial)
             )
         )
 
@@ -367,7 +369,7 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
         """Tells what happened to a trial and why."""
         project, store = caller().project, self._driver.store
         path = await self._driver.current().read(
-            lambda engine: views.trial_path(engine, project, request.name, request.trial)
+            lambda engine: trial_views.trial_path(engine, project, request.name, request.trial)
         )
         nodes = [stretch.node for stretch in path.path]
         told = await asyncio.to_thread(store.trial_events, path.study, request.trial, nodes, path.ancestors)
@@ -396,7 +398,7 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
         """Reads the study's part of the search plan."""
         project = caller().project
         nodes = await self._driver.current().read(
-            lambda engine: views.stage_tree(engine, project, request.name)
+            lambda engine: tree_views.stage_tree(engine, project, request.name)
         )
         return study_pb2.GetStageTreeResponse(nodes=[render.tree_node(node) for node in nodes])
 
@@ -414,7 +416,7 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
         """Reads what user code printed while the trial's path was trained."""
         project = caller().project
         nodes = await self._driver.current().read(
-            lambda engine: views.lease_parts(engine, project, request.name, request.trial)
+            lambda engine: trial_views.lease_parts(engine, project, request.name, request.trial)
         )
         async for node, fence, text in self._logs.read(nodes):
             yield study_pb2.ReadTrialLogResponse(node=node, fence=fence, text=text)
@@ -445,7 +447,7 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
         project, step = caller().project, request.step if request.HasField("step") else None
 
         def look(engine: Engine) -> tuple[CheckpointRef, str]:
-            ref = views.checkpoint_of(engine, project, request.name, request.trial, step)
+            ref = trial_views.checkpoint_of(engine, project, request.name, request.trial, step)
             return ref, engine.state.nodes[ref.node].checkpoints[ref.step][ref.fence].digest
 
         found, digest = await self._driver.current().read(look)
@@ -466,7 +468,7 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
         def make(engine: Engine, result: Result) -> bytes:
             shown = result if number is None else number
             assert isinstance(shown, int)
-            [view] = views.trial_views(engine, who.project, request.name, shown, 1)
+            [view] = trial_views.trial_views(engine, who.project, request.name, shown, 1)
             return answer(result, render.trial(view)).SerializeToString()
 
         method = type(command).__name__
@@ -490,7 +492,7 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
         who, times = caller(), await self._driver.times()
 
         def make(engine: Engine, result: Result) -> bytes:
-            view = views.study_view(engine, who.project, name, time.monotonic())
+            view = study_views.study_view(engine, who.project, name, time.monotonic())
             return answer(result, rendered(view, times)).SerializeToString()
 
         method = type(command).__name__

@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 
-from hippo_core.engine import views
+from hippo_core.engine import study_views, trial_views
 from hippo_core.engine.states import ENDED_STUDY_STATES
 from hippo_core.errors import Unavailable
 from hippo_server.driver import Driver
@@ -32,13 +32,13 @@ async def watch(driver: Driver, project: str, name: str) -> AsyncIterator[study_
     """
     term = driver.current()
     sent_study: study_pb2.Study | None = None
-    sent_trials: dict[int, views.TrialView] = {}
+    sent_trials: dict[int, trial_views.TrialView] = {}
     with driver.changes.listen() as changed:
         while True:
             changed.clear()
             began = time.perf_counter()
-            view = views.study_view(term.engine, project, name, time.monotonic())
-            trials = views.trial_views(term.engine, project, name)
+            view = study_views.study_view(term.engine, project, name, time.monotonic())
+            trials = trial_views.trial_views(term.engine, project, name)
             fresh = [trial for trial in trials if sent_trials.get(trial.number) != trial]
             cost = time.perf_counter() - began
             await term.settled()

@@ -8,7 +8,7 @@ import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2
 
-from hippo_core.engine import views
+from hippo_core.engine import trial_views
 from hippo_core.errors import Conflict, InvalidStudy, NotFound
 from hippo_wire.convert import dump
 from hippo_wire.errors import DETAILS_KEY
@@ -127,13 +127,13 @@ def test_a_page_of_trials_costs_no_more_than_its_own_trials(client, monkeypatch)
     """Only those on it are looked at, and the one after them, which tells that there is another page."""
     submit(client, space={"lr": [number / 100 for number in range(1, 21)]})
     seen = []
-    view = views._trial_view
+    view = trial_views.view_of_trial
 
     def count(state, study, trial, waiting):
         seen.append(trial.number)
         return view(state, study, trial, waiting)
 
-    monkeypatch.setattr(views, "_trial_view", count)
+    monkeypatch.setattr(trial_views, "view_of_trial", count)
     numbers, token = [], ""
     while True:
         page = client.studies.ListTrials(

@@ -9,7 +9,8 @@ import pytest
 from hippo_core import policies
 from hippo_core.engine.commands import EditStudy, ExtendStudy, StopStudy
 from hippo_core.engine.engine import Engine
-from hippo_core.engine.views import study_view, worker_views
+from hippo_core.engine.study_views import study_view
+from hippo_core.engine.worker_views import worker_views
 from hippo_server.store import Store
 from tests.integration.store.stored_cluster import StoredCluster
 from tests.probing import known, scouts

@@ -37,7 +37,7 @@ from hippo_core.engine.commands import (
 )
 from hippo_core.engine.events import StepsTrained
 from hippo_core.engine.states import StudyState
-from hippo_core.engine.views import study_view
+from hippo_core.engine.study_views import study_view
 from hippo_core.errors import HippoError
 from hippo_server.store import Store
 from tests.integration.store.stored_cluster import StoredCluster

@@ -15,7 +15,8 @@ from hippo_core.engine import events as ev
 from hippo_core.engine.commands import DeleteStudy, SubmitStudy
 from hippo_core.engine.decision import EngineSettings
 from hippo_core.engine.engine import Engine
-from hippo_core.engine.views import study_view, trial_views
+from hippo_core.engine.study_views import study_view
+from hippo_core.engine.trial_views import trial_views
 from hippo_core.errors import Conflict, InvalidStudy, InvariantViolated, NotFound, Stale, Standby, Unavailable
 from hippo_server.store import Record, RequestAnswer, Store
 from tests.integration.store.stored_cluster import StoredCluster

@@ -6,7 +6,8 @@ from hippo_core import policies, samplers, space
 from hippo_core.engine.commands import SaveBlockedReport, SaveFailedReport, SubmitStudy
 from hippo_core.engine.events import LeaseBlocked, LeaseGranted, PathFailed
 from hippo_core.engine.states import StudyState
-from hippo_core.engine.views import study_view, worker_views
+from hippo_core.engine.study_views import study_view
+from hippo_core.engine.worker_views import worker_views
 from hippo_core.program import Program
 from hippo_core.study import Objective, StudySpec
 from tests.unit.engine.cluster import Cluster, Running, SimulatedWorker

@@ -19,7 +19,7 @@ from hippo_core.engine.engine import Engine
 from hippo_core.engine.events import StepsTrained
 from hippo_core.engine.state import Study
 from hippo_core.engine.states import StudyState, TrialState
-from hippo_core.engine.views import study_view
+from hippo_core.engine.study_views import study_view
 from hippo_core.errors import Conflict, InvalidStudy
 from hippo_core.policies.own import OwnSpec
 from hippo_core.study import StudySpec

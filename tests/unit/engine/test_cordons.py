@@ -7,7 +7,8 @@ import pytest
 from hippo_core.engine.commands import CordonSlots, ReportHealth, UncordonSlots
 from hippo_core.engine.events import LeaseGranted
 from hippo_core.engine.states import StudyState
-from hippo_core.engine.views import study_view, worker_views
+from hippo_core.engine.study_views import study_view
+from hippo_core.engine.worker_views import worker_views
 from hippo_core.errors import NotFound, Stale
 from tests.unit.engine.cluster import Cluster
 from tests.unit.engine.test_cluster import expect_as_trained_alone, spec, submit

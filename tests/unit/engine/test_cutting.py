@@ -16,7 +16,7 @@ from hippo_core.engine.cutting import LONGER, OUTRANKED
 from hippo_core.engine.decision import EngineSettings
 from hippo_core.engine.events import Event, LeaseGranted, LeaseStateChanged, LeaseStopped
 from hippo_core.engine.states import LeaseState, StudyState
-from hippo_core.engine.views import study_view
+from hippo_core.engine.study_views import study_view
 from hippo_core.simulation import Costs, Host, Simulated, simulate
 from hippo_core.study import StudySpec
 from tests import oracle, strategies

@@ -25,7 +25,8 @@ from hippo_core.engine.commands import (
 from hippo_core.engine.events import StudyChanged
 from hippo_core.engine.states import StudyState, TrialState
 from hippo_core.engine.studies import Submitted
-from hippo_core.engine.views import study_view, trial_views
+from hippo_core.engine.study_views import study_view
+from hippo_core.engine.trial_views import trial_views
 from hippo_core.errors import Conflict, InvalidStudy
 from hippo_core.policies.own import OwnSpec
 from hippo_core.sequence import Sequence

@@ -14,7 +14,8 @@ from hippo_core import policies, samplers, schedules, space
 from hippo_core.domains import part_to_json
 from hippo_core.engine.commands import ExtendStudy, ForkTrial, StopStudy
 from hippo_core.engine.states import StudyState, TrialState
-from hippo_core.engine.views import study_view, trial_views
+from hippo_core.engine.study_views import study_view
+from hippo_core.engine.trial_views import trial_views
 from hippo_core.errors import InvalidStudy, NotFound
 from hippo_core.program import Program
 from hippo_core.study import StudySpec

@@ -22,7 +22,8 @@ from hippo_core.engine.commands import (
 from hippo_core.engine.proposals import task
 from hippo_core.engine.states import StudyState, TrialState
 from hippo_core.engine.studies import Submitted
-from hippo_core.engine.views import study_view, trial_views
+from hippo_core.engine.study_views import study_view
+from hippo_core.engine.trial_views import trial_views
 from hippo_core.errors import InvalidStudy
 from hippo_core.program import Program
 from hippo_core.static_plan import plan_studies

@@ -15,7 +15,8 @@ from hippo_core import endings, policies, samplers, space
 from hippo_core.engine.commands import EditStudy, SubmitStudy
 from hippo_core.engine.consultations import ConsultPolicy
 from hippo_core.engine.states import StudyState, TrialState
-from hippo_core.engine.views import StudyView, TrialView, study_view, trial_detail, trial_views
+from hippo_core.engine.study_views import StudyView, study_view
+from hippo_core.engine.trial_views import TrialView, trial_detail, trial_views
 from hippo_core.errors import Conflict
 from hippo_core.study import Objective, StudySpec
 from tests.own_policies import Asha

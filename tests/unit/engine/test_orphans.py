@@ -7,7 +7,7 @@ import pytest
 from hippo_core.engine.commands import Heartbeat, Tick
 from hippo_core.engine.events import LeaseStateChanged
 from hippo_core.engine.states import LeaseState, StudyState
-from hippo_core.engine.views import study_view
+from hippo_core.engine.study_views import study_view
 from tests.unit.engine.cluster import SETTINGS, Cluster
 from tests.unit.engine.test_cluster import expect_as_trained_alone, spec, submit
 

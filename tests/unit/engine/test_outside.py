@@ -24,7 +24,8 @@ from hippo_core.engine.commands import (
 from hippo_core.engine.events import PointsWanted, TrialCreated
 from hippo_core.engine.state import Study
 from hippo_core.engine.states import ENDED_TRIAL_STATES, StudyState, TrialState
-from hippo_core.engine.views import study_view, trials_since
+from hippo_core.engine.study_views import study_view
+from hippo_core.engine.trial_views import trials_since
 from hippo_core.errors import Conflict, InvalidStudy
 from tests.unit.engine.test_cluster import FAULTS, expect_as_trained_alone
 from tests.unit.engine.test_policies import HALVING, WATCHING, ComparingCluster, study_of

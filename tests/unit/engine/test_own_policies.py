@@ -30,7 +30,7 @@ from hippo_core.engine.consultations import TRIES, ConsultPolicy
 from hippo_core.engine.engine import Engine
 from hippo_core.engine.events import PolicyAnswered
 from hippo_core.engine.states import StudyState, TrialState
-from hippo_core.engine.views import study_view
+from hippo_core.engine.study_views import study_view
 from hippo_core.errors import HippoError
 from hippo_core.own_policy import Policy
 from hippo_core.policies import Extend, Stop, Verdict

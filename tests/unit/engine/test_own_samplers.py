@@ -15,7 +15,7 @@ from hippo_core.engine.commands import ExtendStudy, ForkTrial, SubmitStudy
 from hippo_core.engine.engine import Engine
 from hippo_core.engine.events import RequestOpened
 from hippo_core.engine.states import StudyState, TrialState
-from hippo_core.engine.views import study_view
+from hippo_core.engine.study_views import study_view
 from hippo_core.errors import InvalidStudy
 from hippo_core.proposing import own_point
 from tests.unit.engine.cluster import SETTINGS, Cluster

@@ -45,7 +45,7 @@ from hippo_core.engine.events import (
 )
 from hippo_core.engine.state import Study
 from hippo_core.engine.states import RequestState, StudyState, TrialState
-from hippo_core.engine.views import study_view
+from hippo_core.engine.study_views import study_view
 from hippo_core.errors import HippoError
 from hippo_core.study import Objective
 from tests.unit.engine import cluster as cluster_module

@@ -37,7 +37,7 @@ from hippo_core.engine.events import (
 )
 from hippo_core.engine.proposals import TRIES, PastTrial, ProposalTask
 from hippo_core.engine.states import RequestState, StudyState, TrialState
-from hippo_core.engine.views import study_view
+from hippo_core.engine.study_views import study_view
 from hippo_core.policies import Values
 from hippo_core.probes import probe_of
 from hippo_core.program import Program

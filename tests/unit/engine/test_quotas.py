@@ -23,8 +23,8 @@ from hippo_core.engine.commands import (
 from hippo_core.engine.engine import Result
 from hippo_core.engine.quotas import open_trials
 from hippo_core.engine.states import StudyState
+from hippo_core.engine.study_views import study_view
 from hippo_core.engine.turns import slots_in_use
-from hippo_core.engine.views import study_view
 from hippo_core.errors import Conflict, NotFound
 from tests.studies import study
 from tests.unit.engine.cluster import Cluster

@@ -21,7 +21,8 @@ from hippo_core.engine.events import CheckpointDropped, CheckpointLost, Checkpoi
 from hippo_core.engine.holdings import Holdings
 from hippo_core.engine.retention import STORAGE, collectable
 from hippo_core.engine.states import StudyState
-from hippo_core.engine.views import study_view, trial_views
+from hippo_core.engine.study_views import study_view
+from hippo_core.engine.trial_views import trial_views
 from hippo_core.errors import NotFound
 from hippo_core.retention import Held, Keep, Need, first_to_go
 from tests.unit.engine.cluster import SETTINGS, Cluster

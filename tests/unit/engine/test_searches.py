@@ -18,7 +18,7 @@ from hippo_core.engine import journal
 from hippo_core.engine.commands import SubmitStudy
 from hippo_core.engine.engine import Engine
 from hippo_core.engine.states import StudyState, TrialState
-from hippo_core.engine.views import study_view
+from hippo_core.engine.study_views import study_view
 from hippo_core.policies import PolicySpec
 from hippo_core.proposing import own_point
 from hippo_core.study import StudySpec

@@ -11,7 +11,8 @@ from hippo_core.engine.commands import ExtendStudy, ExtendTrial, RetryTrials, St
 from hippo_core.engine.events import LeaseStopped
 from hippo_core.engine.states import StudyState, TrialState
 from hippo_core.engine.studies import TrialExtended
-from hippo_core.engine.views import study_view, trial_views
+from hippo_core.engine.study_views import study_view
+from hippo_core.engine.trial_views import trial_views
 from hippo_core.errors import Conflict, InvalidStudy, NotFound
 from hippo_core.policies.threshold_stopping import ThresholdStoppingSpec
 from tests.unit.engine.cluster import Cluster

@@ -1,0 +1,301 @@
+"""What people see of trials: read-only values whose fields are those of the wire messages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hippo_core.engine.engine import Engine
+from hippo_core.engine.evaluations import progress
+from hippo_core.engine.explanation import Stretch
+from hippo_core.engine.lookup import find_study, find_trial
+from hippo_core.engine.probe_views import (
+    ProbeView,
+    probe_views,
+)
+from hippo_core.engine.spread import evaluations, point_evaluations, step_of
+from hippo_core.engine.state import EngineState, Study, Trial
+from hippo_core.engine.states import TrialState
+from hippo_core.engine.trial_paths import (
+    CheckpointRef,
+    checkpoints_of,
+    find_checkpoint,
+    going_through,
+    is_running,
+    walk,
+)
+from hippo_core.engine.waiting import trials_waiting_reason
+from hippo_core.plan import Metrics
+from hippo_core.repeats import seed_of
+from hippo_core.study import StudySpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialView:
+    """A trial as listed."""
+
+    number: int
+    state: TrialState
+    step: int
+    max_steps: int
+    metrics: Metrics  #: of its repeats the means
+    spread: Metrics  #: of its repeats the standard deviations; empty without repeats
+    violation: (
+        float | None
+    )  #: of the study's constraints there, in all; None: there are none, or it has no value
+    hyperparameters: Mapping[str, Any]
+    horizon: int | None  #: how long it is among its study's horizons
+    parent: int | None  #: the trial that it was forked from
+    forked_at: int | None  #: the step from which on it may differ from that
+    instead_of: int | None  #: the trial whose place it took, where its policy forked it
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationView:
+    """The metrics of a state."""
+
+    step: int
+    metrics: Metrics
+    spread: Metrics = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepeatView:
+    """One repeat of a trial."""
+
+    repeat: int
+    seed: int
+    state: TrialState
+    step: int
+    history: tuple[EvaluationView, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathPartView:
+    """A stretch of a trial's path."""
+
+    node: int
+    start: int
+    stop: int
+    trial_count: int
+    not_reproducible: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialDetail:
+    """One trial, with all that is known of it."""
+
+    trial: TrialView
+    history: tuple[EvaluationView, ...]
+    training: tuple[EvaluationView, ...]
+    values: tuple[Mapping[str, Any], ...]
+    path: tuple[PathPartView, ...]
+    checkpoints: tuple[CheckpointRef, ...]
+    program_key: str
+    environment: str
+    repeats: tuple[RepeatView, ...]  #: empty without repeats
+    probes: tuple[ProbeView, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialPath:
+    """One trial with its path, and the studies whose trials may share it."""
+
+    study: int
+    spec: StudySpec
+    names: Mapping[int, str]
+    path: tuple[Stretch, ...]
+    ancestors: tuple[int, ...]  #: the trials that it was forked from, one from another
+    measured: Mapping[int, Metrics]  #: by step
+    trial: TrialView
+    probes: tuple[ProbeView, ...]
+
+
+def trial_views(
+    engine: Engine, project: str, name: str, first: int = 0, count: int | None = None
+) -> tuple[TrialView, ...]:
+    """The trials of a study by number, from ``first`` on: all, or at most ``count``."""
+    study = find_study(engine.state, project, name)
+    # Trials are numbered from 0 without gaps.
+    numbers = range(len(study.trials))[first : None if count is None else first + count]
+    waiting = trials_waiting_reason(engine.state, study)
+    return tuple(view_of_trial(engine.state, study, study.trials[number], waiting) for number in numbers)
+
+
+def trials_since(
+    engine: Engine, project: str, name: str, mark: int, count: int
+) -> tuple[tuple[TrialView, ...], int]:
+    """The trials of which something new is known since a mark, in the order in which it came; at most ``count``.
+
+    New is that a trial came to the step that was asked of it, or ended on its way there. With it comes the mark for the
+    next time, which stays good over restarts; 0 is that of the beginning.
+    """
+    study = find_study(engine.state, project, name)
+    news = sorted(
+        (trial for trial in study.trials.values() if trial.closed > mark), key=lambda trial: trial.closed
+    )
+    found, waiting = news[:count], trials_waiting_reason(engine.state, study)
+    views = tuple(view_of_trial(engine.state, study, trial, waiting) for trial in found)
+    return views, found[-1].closed if found else mark
+
+
+def trial_detail(engine: Engine, project: str, name: str, number: int) -> TrialDetail:
+    """One trial with its history, values and path."""
+    study = find_study(engine.state, project, name)
+    trial = find_trial(study, number)
+    step = step_of(study, trial)
+    plan = engine.state.plans[study.plan]
+    return TrialDetail(
+        trial=view_of_trial(engine.state, study, trial, trials_waiting_reason(engine.state, study)),
+        history=tuple(
+            EvaluationView(step=each, metrics=metrics, spread=spread)
+            for each, metrics, spread in point_evaluations(study, trial, step)
+        ),
+        training=tuple(
+            EvaluationView(step=each, metrics=node.training[each])
+            for node, start, stop in walk(trial, step)
+            for each in sorted(node.training)
+            if start < each <= stop
+        ),
+        values=tuple(trial.sequence.values(each) for each in range(step)),
+        path=tuple(
+            PathPartView(
+                node=node.id,
+                start=start,
+                stop=stop,
+                trial_count=sum(1 for each in going_through(study, node, start + 1)),
+                not_reproducible=node.not_reproducible,
+            )
+            for node, start, stop in walk(trial, trial.target or trial.reached)
+        ),
+        checkpoints=tuple(checkpoints_of(plan.id, trial, step)),
+        program_key=study.program_key,
+        environment=plan.environment,
+        repeats=_repeats(engine.state, study, trial),
+        probes=probe_views(engine.state, study, trial),
+    )
+
+
+def _repeats(state: EngineState, study: Study, trial: Trial) -> tuple[RepeatView, ...]:
+    members = study.members(trial.number)
+    if len(members) == 1:
+        return ()
+    return tuple(
+        RepeatView(
+            repeat=member.repeat,
+            seed=seed_of(study.spec.program.seed, member.repeat),
+            state=TrialState.RUNNING if is_running(state, study, member) else member.state,
+            step=progress(member),
+            history=tuple(
+                EvaluationView(step=step, metrics=dict(metrics))
+                for step, metrics in evaluations(member, progress(member)).items()
+            ),
+        )
+        for member in members
+    )
+
+
+def checkpoint_of(engine: Engine, project: str, name: str, number: int, step: int | None) -> CheckpointRef:
+    """The checkpoint of a trial's state; the last that is kept, where no step is given.
+
+    Raises:
+        NotFound: There is none; names the steps that are kept.
+    """
+    study = find_study(engine.state, project, name)
+    return find_checkpoint(study, find_trial(study, number), step)
+
+
+def trial_path(engine: Engine, project: str, name: str, number: int) -> TrialPath:
+    """A trial's path, with what an explanation needs to know of it and of those who share it."""
+    study = find_study(engine.state, project, name)
+    trial = find_trial(study, number)
+    sharing = [engine.state.studies[each] for each in sorted(engine.state.plans[study.plan].studies)]
+    parts = []
+    for node, start, stop in walk(trial, trial.target or trial.reached):
+        counts = {}
+        for other in (study, *(each for each in sharing if each is not study)):
+            there = sum(1 for _ in going_through(other, node, start + 1)) - (other is study)
+            if there > 0 and other.project == project:
+                counts[other.name] = there
+        parts.append(Stretch(node=node.id, start=start, stop=stop, others=counts))
+    return TrialPath(
+        study=study.id,
+        spec=study.spec,
+        names={each.id: each.name for each in engine.state.studies.values() if each.project == project},
+        path=tuple(parts),
+        ancestors=_ancestors(study, trial),
+        measured={
+            step: metrics for step, metrics, _ in point_evaluations(study, trial, step_of(study, trial))
+        },
+        trial=view_of_trial(engine.state, study, trial, trials_waiting_reason(engine.state, study)),
+        probes=probe_views(engine.state, study, trial),
+    )
+
+
+def _ancestors(study: Study, trial: Trial) -> tuple[int, ...]:
+    found = []
+    while trial.fork is not None:
+        trial = study.trials[trial.fork["trial"]]
+        found.append(trial.number)
+    return tuple(found)
+
+
+def lease_parts(engine: Engine, project: str, name: str, number: int) -> tuple[int, ...]:
+    """The nodes on a trial's path, root-most first: their logs are the trial's.
+
+    A trial that failed or was stopped has tried a step beyond what it has reached.
+    """
+    study = find_study(engine.state, project, name)
+    trial = find_trial(study, number)
+    return tuple(
+        node.id
+        for member in study.members(trial.number)
+        for node, _, _ in walk(member, member.target or member.reached + 1)
+    )
+
+
+def shown_state(state: EngineState, study: Study, trial: Trial) -> TrialState:
+    """A trial's state; people are told apart whether one that waits is being trained."""
+    running = any(is_running(state, study, member) for member in study.members(trial.number))
+    return TrialState.RUNNING if running else trial.state
+
+
+def view_of_trial(state: EngineState, study: Study, trial: Trial, waiting: str) -> TrialView:
+    """A trial as listed; ``waiting`` is why those of its study wait that wait."""
+    step, shown = step_of(study, trial), shown_state(state, study, trial)
+    metrics, spread = _metrics(study, trial, step)
+    return TrialView(
+        number=trial.number,
+        state=shown,
+        step=step,
+        max_steps=trial.limit,
+        metrics=metrics,
+        spread=spread,
+        violation=_violation(study, metrics),
+        hyperparameters=study.hyperparameters(trial),
+        horizon=trial.horizon or None,
+        parent=None if trial.fork is None else trial.fork["trial"],
+        forked_at=None if trial.fork is None else trial.fork["at"],
+        instead_of=None if trial.fork is None else trial.fork.get("instead_of"),
+        reason=trial.reason or (waiting if shown is TrialState.WAITING else ""),
+    )
+
+
+def _violation(study: Study, metrics: Metrics) -> float | None:
+    values = study.spec.values(metrics) if study.spec.constraints else None
+    return None if values is None else study.spec.worth(values)[0]
+
+
+def _metrics(study: Study, trial: Trial, step: int) -> tuple[Metrics, Metrics]:
+    """The metrics of the last evaluation up to a step, and their spread over repeats."""
+    if study.repeats:
+        found = list(point_evaluations(study, trial, step))
+        return found[-1][1:] if found else ({}, {})
+    metrics: Metrics = {}
+    for node, start, stop in walk(trial, step):
+        evaluated = [each for each in node.metrics if start < each <= stop]
+        if evaluated:
+            metrics = node.metrics[max(evaluated)]
+    return metrics, {}
