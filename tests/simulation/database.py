@@ -242,7 +242,7 @@ class MemoryStore:
             raise Stale(f"this server's term {self._term} is over: another server leads.")
         for place in removed:
             # What a lease that stands has published is part of how it stands.
-            if place in state.dropped and place[2] not in state.leases:
+            if place in state.dropped and place[2] not in {**state.leases, **state.orphans}:
                 del state.dropped[place]
                 self._database.forgotten.add(place)
         self._after("forget")
@@ -259,9 +259,10 @@ class MemoryStore:
             for step, fences in node.checkpoints.items()
             for fence in fences
         }
-        starts = {lease.start for lease in state.leases.values() if lease.start is not None}
+        standing = {**state.leases, **state.orphans}
+        starts = {lease.start for lease in standing.values() if lease.start is not None}
         return NeededCheckpoints(
             named=frozenset({*kept, *state.dropped, *starts}),
-            writing=frozenset(state.leases),
+            writing=frozenset(standing),
             last_fence=state.last_fence,
         )

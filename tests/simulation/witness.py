@@ -106,10 +106,10 @@ class Witness:
                 for lease in state.leases.values():
                     if lease.training and lease.start == (node, step, fence) and lease.step == step:
                         self.report(f"I8: lease {lease.fence} is to load {lease.start}, which is dropped")
-            case ev.LeaseStateChanged(fence=fence, state=LeaseState.EXPIRED):
+            case ev.LeaseStateChanged(fence=fence, state=LeaseState.ORPHANED):
                 leader = self.database.leader
                 if leader is not None and self.loop.now < leader.took_at + SETTINGS.lease_seconds:
-                    self.report(f"I5: lease {fence} expired, and its leader has led for less than a lease")
+                    self.report(f"I5: lease {fence} is taken for an orphan within its leader's first lease")
             case ev.NodeNotReproducible():
                 self.report(f"I9: {event}")
             case _:
