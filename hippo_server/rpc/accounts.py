@@ -16,7 +16,7 @@ from hippo_core.engine.accounts import find_project
 from hippo_core.engine.commands import ChangeAccount, Command, CreateProject, DeleteProject
 from hippo_core.engine.engine import Engine, Result
 from hippo_core.engine.state import EngineState
-from hippo_core.errors import Conflict, NotAllowed, NotFound
+from hippo_core.errors import Conflict, InvalidStudy, NotAllowed, NotFound
 from hippo_server.answers import asked
 from hippo_server.auth.roles import PEOPLE, Role
 from hippo_server.auth.tokens import Identity
@@ -139,7 +139,14 @@ class AccountService(account_pb2_grpc.AccountServiceServicer):
     ) -> account_pb2.ListBillsResponse:
         """Lists what studies were billed: those of the asker's project; of all, for the project default."""
         who, term = caller(), self._driver.current()
-        since = request.since_time.ToDatetime(UTC) if request.HasField("since_time") else None
+        since = None
+        if request.HasField("since_time"):
+            try:
+                since = request.since_time.ToDatetime(UTC)
+            except (ValueError, OverflowError) as error:
+                raise InvalidStudy(
+                    "since_time", f"is no time: {error}.", "Give seconds from 1970 on."
+                ) from error
 
         def look(engine: Engine) -> dict[int, float]:
             found = {}

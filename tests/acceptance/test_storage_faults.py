@@ -12,7 +12,7 @@ import pytest
 
 from tests.acceptance.conftest import STUDY_FOLDER, until
 from tests.acceptance.nemesis import Arena, Proxy
-from tests.acceptance.test_faults import EVERY, expect_as_alone, expect_clean, study
+from tests.acceptance.test_faults import EVERY, between_saves, expect_as_alone, expect_clean, study
 from tests.s3 import S3Server, s3_server
 
 WITHOUT_CACHE = ("--cache", "0")  # every start is fetched from the storage
@@ -63,8 +63,9 @@ def test_a_study_on_s3_through_a_storage_that_is_cut_off_and_hangs(
         arena.happens("CheckpointPublished", after=0)
         assert not [name for name in psutil.Process(arena.runner()).environ() if name.startswith("AWS_")]
 
-        to_s3.refuse()
-        mark = arena.now()
+        with between_saves(arena):  # with nothing to load, so that saves alone meet the cut
+            to_s3.refuse()
+            mark = arena.now()
         blocked = arena.happens("LeaseBlocked", after=mark)
         assert handle.refresh().reason.startswith(
             "blocked: storage: worker one: The storage failed: writing "
@@ -73,8 +74,9 @@ def test_a_study_on_s3_through_a_storage_that_is_cut_off_and_hangs(
         to_s3.accept()
         arena.happens("LeaseBlocked", after=mark, where=f"body->>'reason' = '' AND {of(blocked)}")
 
-        mark = arena.now()
-        own_s3.stop()
+        with between_saves(arena):
+            mark = arena.now()
+            own_s3.stop()
         blocked = arena.happens("LeaseBlocked", after=mark, where="body->>'reason' <> ''")
         assert "The storage does not answer: publishing step " in blocked["reason"]
         expect_trained_on(arena, blocked["fence"])

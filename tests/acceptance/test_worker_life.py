@@ -100,6 +100,7 @@ def test_a_stalled_path_is_retried_once_and_its_stacks_are_kept(impatient_pool: 
     assert impatient_pool.processes["one"].poll() is None
 
 
+@pytest.mark.soak
 def test_a_step_that_kills_three_workers_is_quarantined(pool: Pool) -> None:
     """
     1. a trainer kills one worker after the other in its step 2

@@ -175,5 +175,5 @@ def test_postgresql_and_its_stand_in_hold_the_same(
 
     run_state_machine_as_test(
         Machine,
-        settings=settings(max_examples=12, stateful_step_count=20, suppress_health_check=list(HealthCheck)),
+        settings=settings(max_examples=4, stateful_step_count=20, suppress_health_check=list(HealthCheck)),
     )

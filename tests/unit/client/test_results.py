@@ -46,6 +46,7 @@ def test_the_shape_of_a_study():
         "sampler": "grid",
         "chosen": None,
         "reason": "",
+        "over_budget": None,
         "ending": None,
         "endings": [],
         "changes": [],
