@@ -51,6 +51,7 @@ study = hippo.Study(
     maximize="accuracy",
     max_steps=4,
     checkpoint_every=1,
+    options={{"order": {str(pool.path / "order")!r}}},
 )
 """
     )
@@ -100,7 +101,6 @@ def test_a_stalled_path_is_retried_once_and_its_stacks_are_kept(impatient_pool: 
     assert impatient_pool.processes["one"].poll() is None
 
 
-@pytest.mark.soak
 def test_a_step_that_kills_three_workers_is_quarantined(pool: Pool) -> None:
     """
     1. a trainer kills one worker after the other in its step 2
@@ -110,7 +110,15 @@ def test_a_step_that_kills_three_workers_is_quarantined(pool: Pool) -> None:
         pool.start_worker(name)
     live = "SELECT count(*) FROM workers WHERE state = 'live'"
     until(lambda: pool.query(live) == [(3,)], "three workers")
-    handle = submit(pool, "Poison")
+    handle, order = submit(pool, "Poison"), pool.path / "order"
+    # Each is killed when all before the step is saved: what another had to train again would be progress since.
+    saved = "SELECT 1 FROM checkpoints WHERE step = 2 AND state = 'kept'"
+    until(lambda: pool.query(saved), "a state before the step")
+    granted = "SELECT fence FROM leases WHERE state = 'training' ORDER BY fence DESC LIMIT 1"
+    for number in range(3):
+        until(lambda number=number: pool.query(granted) == [(number + 1,)], "a lease")
+        order.touch()
+        until(lambda: not order.exists(), "a trainer that kills its worker")
     until(lambda: pool.query(live) == [(0,)], "the end of all three")
     pool.processes.pop("one").wait(60)
     pool.start_worker("one")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -41,9 +42,16 @@ class Stuck(Sound):
 
 
 class Poison(Sound):
-    """Kills its worker: the parent of the process that it was forked from."""
+    """Kills its worker, the parent of the process that it was forked from, when it is told to by a file."""
+
+    def setup(self, context: hippo.Context) -> None:
+        super().setup(context)
+        self.order = Path(context.options["order"])
 
     def fail(self) -> None:
+        while not self.order.exists():
+            threading.Event().wait(0.01)
+        self.order.unlink()
         forkserver = psutil.Process().parent()
         assert forkserver is not None
         worker = forkserver.parent()
