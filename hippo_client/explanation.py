@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from hippo_client import results
+from hippo_wire import json_shapes
 
 if TYPE_CHECKING:
     from hippo_wire.v1 import study_pb2
@@ -83,7 +83,7 @@ class Explanation(Sequence[TrialEvent]):
 
     def _lines(self) -> Iterator[str]:
         trial = self._trial
-        state = results.trial_state(trial).value
+        state = json_shapes.trial_state(trial).value
         yield f"Trial {trial.number} of {self._study}: {state} at step {trial.step} of {trial.max_steps}"
         yield from _wrapped(trial.reason)
         for each in self._events:

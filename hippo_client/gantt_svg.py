@@ -12,8 +12,8 @@ from dataclasses import replace
 from html import escape
 from typing import TYPE_CHECKING
 
-from hippo_client.cli.words import plural
 from hippo_core.simulation import Activity
+from hippo_core.words import plural
 
 if TYPE_CHECKING:
     from hippo_core.simulation import Host, Simulated, Span

@@ -7,13 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hippo_client import results, study_arguments
+from hippo_client import study_arguments
 from hippo_client.request_ids import new_request_id
 from hippo_client.trial import Trial
 from hippo_core.endings import Ending
 from hippo_core.endings import checked as checked_endings
 from hippo_core.engine.states import StudyState
 from hippo_core.errors import HippoError, InvalidStudy
+from hippo_wire import json_shapes
 
 if TYPE_CHECKING:
     import optuna
@@ -67,7 +68,7 @@ class StudyHandle:
     @property
     def state(self) -> StudyState:
         """``running``, ``paused``, ``stopped``, ``completed`` or ``failed``; compares equal to these words."""
-        return results.study_state(self.refresh())
+        return json_shapes.study_state(self.refresh())
 
     @property
     def reason(self) -> str:
@@ -229,7 +230,7 @@ class StudyHandle:
 
     def savings(self) -> dict[str, Any]:
         """What sharing saved: steps without sharing, trained and retrained, merge rate, seconds."""
-        return results.savings_json(self.refresh().savings)
+        return json_shapes.savings_json(self.refresh().savings)
 
     def pause(self) -> StudyHandle:
         """Grants it no further slots; what runs for it alone is saved and released."""
@@ -522,7 +523,7 @@ class StudyHandle:
 
     def to_json(self) -> dict[str, Any]:
         """The study as ``hippo study show --json`` prints it."""
-        return results.study_json(self.refresh())
+        return json_shapes.study_json(self.refresh())
 
     def refresh(self) -> study_pb2.Study:
         """Asks the server for it.
@@ -574,7 +575,7 @@ class StudyHandle:
                 return
 
     def __repr__(self) -> str:
-        told = results.study_json(self._message)
+        told = json_shapes.study_json(self._message)
         counts = ", ".join(f"{count} {state}" for state, count in told["trials"].items() if count)
         return f"<StudyHandle {self.name!r}: {told['state']}; trials: {counts or 'none'}>"
 
@@ -585,7 +586,7 @@ class StudyHandle:
 
 
 def _row(trial: Trial) -> dict[str, Any]:
-    from hippo_client.cli.words import hyperparameter
+    from hippo_core.words import hyperparameter
 
     written = {
         name: hyperparameter(value) if isinstance(value, dict | list) else value

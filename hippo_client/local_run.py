@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from hippo_client.client import Client
 from hippo_client.handles import StudyHandle
 from hippo_client.origin import refuse_while_loading
-from hippo_client.results import study_state
 from hippo_client.showing import choose_progress
 from hippo_client.submission import Submission, prepare
 from hippo_client.watching import GIVE_UP_SECONDS
 from hippo_core.engine.states import StudyState
 from hippo_core.errors import InvalidStudy, Unavailable
 from hippo_core.policies import AutoSpec
+from hippo_wire.json_shapes import study_state
 
 if TYPE_CHECKING:
     from hippo_client.local import Attachment

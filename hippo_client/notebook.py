@@ -15,10 +15,10 @@ from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from hippo_client import results
 from hippo_client.cli.picture import saved_fraction
-from hippo_client.cli.words import hyperparameter, measured
 from hippo_core.engine.states import ENDED_STUDY_STATES, ENDED_TRIAL_STATES, TrialState
+from hippo_core.words import hyperparameter, measured
+from hippo_wire import json_shapes
 
 if TYPE_CHECKING:
     from hippo_client.watching import StudySnapshot
@@ -95,7 +95,7 @@ class NotebookProgress:
     def submitted(self, study: study_pb2.Study, outcome: str, warnings: Sequence[str]) -> None:
         """Keep the warnings on show."""
         self._notice = ""
-        self._warnings = tuple(filter(None, [results.choice_in_words(study), *warnings]))
+        self._warnings = tuple(filter(None, [json_shapes.choice_in_words(study), *warnings]))
 
     def show(self, snapshot: StudySnapshot) -> None:
         """Draw the table, at most twice a second; the last one is drawn at the end."""
@@ -144,12 +144,12 @@ def handle_html(study: study_pb2.Study, trials: Sequence[study_pb2.Trial] = ()) 
 
 def trial_html(trial: study_pb2.Trial) -> str:
     """One trial."""
-    told = results.trial_json(trial)
+    told = json_shapes.trial_json(trial)
     rows = [
         ("trial", str(told["trial"])),
         ("state", f"{told['state']}: {trial.reason}" if trial.reason else told["state"]),
         ("step", f"{told['step']} of {trial.max_steps}"),
-        *((("constraints", feasible),) if (feasible := results.feasibility(trial)) else ()),
+        *((("constraints", feasible),) if (feasible := json_shapes.feasibility(trial)) else ()),
         *(
             (name, measured(value, told.get("spread", {}).get(name)))
             for name, value in told["metrics"].items()
@@ -160,7 +160,7 @@ def trial_html(trial: study_pb2.Trial) -> str:
 
 
 def _summary(study: study_pb2.Study) -> list[tuple[str, str]]:
-    told = results.study_json(study)
+    told = json_shapes.study_json(study)
     counts = ", ".join(f"{count} {state}" for state, count in told["trials"].items() if count)
     rows = [
         ("study", told["study"]),
@@ -168,11 +168,11 @@ def _summary(study: study_pb2.Study) -> list[tuple[str, str]]:
         ("trials", counts or "none"),
         ("steps", _steps(study)),
     ]
-    if results.study_state(study) not in ENDED_STUDY_STATES:
+    if json_shapes.study_state(study) not in ENDED_STUDY_STATES:
         rows.append(("slots busy", f"{study.slots_busy} of {study.slots_total}"))
     for best, message in zip(told["best_trials"][:_SHOWN_TRIALS], study.best_trials, strict=False):
         spread = best.get("spread", {})
-        feasible = results.feasibility(message)
+        feasible = json_shapes.feasibility(message)
         metrics = ", ".join(
             f"{name} {measured(value, spread.get(name))}" for name, value in best["metrics"].items()
         )
@@ -195,7 +195,7 @@ def _foremost(study: study_pb2.Study, trials: Iterable[study_pb2.Trial]) -> list
     best = study.best_trial.number if study.HasField("best_trial") else None
 
     def rank(trial: study_pb2.Trial) -> tuple[int, int, int]:
-        state = results.trial_state(trial)
+        state = json_shapes.trial_state(trial)
         if trial.number == best:
             order = 0
         elif state is TrialState.RUNNING:
@@ -208,7 +208,7 @@ def _foremost(study: study_pb2.Study, trials: Iterable[study_pb2.Trial]) -> list
 
 
 def _trials_table(trials: Sequence[study_pb2.Trial]) -> str:
-    told = [results.trial_json(trial) for trial in trials]
+    told = [json_shapes.trial_json(trial) for trial in trials]
     metrics = list(dict.fromkeys(name for each in told for name in each["metrics"]))
     names = list(dict.fromkeys(name for each in told for name in each["hyperparameters"]))
     head = "".join(f"<th>{_cell(name)}</th>" for name in ("trial", "state", "step", *metrics, *names))

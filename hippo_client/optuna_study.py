@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from hippo_client.cli.words import exact_hyperparameter, hyperparameter
 from hippo_core.domains import Choice, Domain, Horizon, Integer, Stepped, Uniform, part_to_json
 from hippo_core.engine.states import TrialState
 from hippo_core.errors import Conflict, HippoError
 from hippo_core.simulation.recording import RecordedTrial, Recording
+from hippo_core.words import exact_hyperparameter, hyperparameter
 
 if TYPE_CHECKING:
     import optuna

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from hippo_client.results import metrics_json
+from hippo_wire.json_shapes import metrics_json
 
 if TYPE_CHECKING:
     from hippo_wire.v1 import study_pb2

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from hippo_client import results
 from hippo_client.checkpoint import Checkpoint, find_checkpoint
 from hippo_client.request_ids import new_request_id
 from hippo_core.engine.states import TrialState
 from hippo_core.errors import InvalidStudy
+from hippo_wire import json_shapes
 
 if TYPE_CHECKING:
     from hippo_client.client import Client
@@ -41,7 +41,7 @@ class Trial:
     @property
     def state(self) -> TrialState:
         """``waiting``, ``running``, ``paused``, ``completed``, ``stopped``, ``diverged`` or ``failed``."""
-        return results.trial_state(self._message)
+        return json_shapes.trial_state(self._message)
 
     @property
     def reason(self) -> str:
@@ -93,12 +93,12 @@ class Trial:
     @property
     def metrics(self) -> dict[str, float | None]:
         """Its last evaluation's metrics by name; None for one that is not finite."""
-        return results.metrics_json(self._message.metrics)
+        return json_shapes.metrics_json(self._message.metrics)
 
     @property
     def spread(self) -> dict[str, float | None]:
         """By name, the sample standard deviation of its repeats, whose means ``metrics`` has; empty without."""
-        return results.metrics_json(self._message.spread)
+        return json_shapes.metrics_json(self._message.spread)
 
     @property
     def violation(self) -> float | None:
@@ -106,7 +106,7 @@ class Trial:
 
         None: the study has no constraints, or nothing is known yet.
         """
-        return results.violation(self._message)
+        return json_shapes.violation(self._message)
 
     @property
     def feasible(self) -> bool | None:
@@ -115,7 +115,7 @@ class Trial:
 
     def repeats(self) -> list[dict[str, Any]]:
         """Its repeats, each by itself; none without: ``[{"repeat", "seed", "state", "step", "history"}, ...]``."""
-        return results.repeats_json(self._detail().repeats)
+        return json_shapes.repeats_json(self._detail().repeats)
 
     def probes(self) -> list[dict[str, Any]]:
         """Short branches that told its policy how good its states are; they are no trials, and changed nothing of it.
@@ -124,7 +124,7 @@ class Trial:
         on the values of the step before were held, those named in ``factors`` multiplied, up to step ``to``, at which
         the ``metrics`` are.
         """
-        return results.probes_json(self._detail().probes)
+        return json_shapes.probes_json(self._detail().probes)
 
     @property
     def hyperparameters(self) -> dict[str, Any]:
@@ -149,7 +149,7 @@ class Trial:
 
     def history(self) -> list[dict[str, Any]]:
         """Its evaluations by step: ``[{"step": 1, "metrics": {...}}, ...]``."""
-        return results.history_json(self._detail().history)
+        return json_shapes.history_json(self._detail().history)
 
     def checkpoint(self, step: int | None = None) -> Checkpoint:
         """Its state at a step, as kept in the server's storage.
@@ -161,7 +161,7 @@ class Trial:
             NotFound: None is kept, or none of that step.
         """
         detail = self._detail()
-        if step is None and results.trial_state(detail.trial) is TrialState.COMPLETED:
+        if step is None and json_shapes.trial_state(detail.trial) is TrialState.COMPLETED:
             step = detail.trial.step
         return find_checkpoint(self._client, self.study, self.number, detail.checkpoints, step)
 
@@ -253,7 +253,9 @@ class Trial:
 
     def to_json(self, detail: bool = False) -> dict[str, Any]:
         """The trial as ``hippo trial ls --json`` prints it; with ``detail`` as ``trial show --json`` does."""
-        return results.trial_detail_json(self._detail()) if detail else results.trial_json(self._message)
+        return (
+            json_shapes.trial_detail_json(self._detail()) if detail else json_shapes.trial_json(self._message)
+        )
 
     def _detail(self) -> study_pb2.GetTrialResponse:
         return self._detail_of(self.number)
@@ -266,7 +268,7 @@ class Trial:
         )
 
     def __repr__(self) -> str:
-        from hippo_client.cli.words import hyperparameter, measured
+        from hippo_core.words import hyperparameter, measured
 
         spread = self.spread
         metrics = " ".join(

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
-from hippo_client.results import is_over
 from hippo_core.errors import Unavailable
+from hippo_wire.json_shapes import is_over
 
 if TYPE_CHECKING:
     from hippo_wire.channel import Responses

@@ -12,12 +12,12 @@ from hippo_client.cli.connection import connect
 from hippo_client.cli.lazy import NounGroup
 from hippo_client.cli.study import json_option
 from hippo_client.cli.terminal import print_json, say
+from hippo_wire.admin_shapes import account_json
 
 if TYPE_CHECKING:
-    from hippo_wire.v1 import account_pb2
+    pass
 
 HOUR = 3600.0
-MICROSECONDS = 1_000_000
 
 #: By option: the field of an allowance, and how its words on the command line are read.
 LIMITS = {
@@ -218,22 +218,3 @@ def _print_accounts(found: list[dict[str, Any]], kind: str, *, as_json: bool) ->
 
 def _of(value: float, most: float | None) -> str:
     return f"{value:g}" if most is None else f"{value:g} of {most:g}"
-
-
-def account_json(message: account_pb2.Account) -> dict[str, Any]:
-    """The account as ``hippo project ls --json`` and ``hippo user ls --json`` print it."""
-    allowance = json.loads(message.allowance_json)
-    seconds = allowance.pop("max_slot_seconds")
-    return {
-        "project": message.project,
-        "user": message.user or None,
-        **allowance,
-        "max_slot_hours": None if seconds is None else seconds / HOUR,
-        "slots": message.slot_count,
-        "studies": message.study_count,
-        "open_trials": message.open_trial_count,
-        "slot_hours": message.slot_microseconds / MICROSECONDS / HOUR,
-        "gpu_hours": message.gpu_microseconds / MICROSECONDS / HOUR,
-        "checkpoint_bytes": None if message.user else message.checkpoint_bytes,
-        "waits": message.waits,
-    }

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,9 +10,10 @@ from hippo_client.cli.connection import connect
 from hippo_client.cli.study import json_option
 from hippo_client.cli.terminal import print_json
 from hippo_client.cli.whole_number import WholeNumber
+from hippo_wire.admin_shapes import call_json
 
 if TYPE_CHECKING:
-    from hippo_wire.v1 import admin_pb2
+    pass
 
 
 @click.command()
@@ -49,20 +49,3 @@ def audit(limit: int, actor: str, denied: bool, as_json: bool) -> None:
     ]
     headings = ("AT (UTC)", "TOKEN", "ASKED", "ABOUT", "RESULT", "FROM")
     print_table(columns_of(headings, rows, cuttable=("TOKEN", "ABOUT", "FROM")), "--json shows them")
-
-
-def call_json(message: admin_pb2.AuditedCall) -> dict[str, Any]:
-    """The call as ``hippo audit --json`` prints it."""
-    return {
-        "id": message.id,
-        "at": message.answer_time.ToDatetime(UTC).isoformat(),
-        "token": message.actor,
-        "role": message.role,
-        "project": message.project,
-        "peer": message.peer,
-        "method": message.method,
-        "subject": message.subject,
-        "request_id": message.request_id,
-        "digest": message.digest,
-        "result": message.result,
-    }

@@ -27,8 +27,8 @@ def edit_study(
     from hippo_client.cli import calls
     from hippo_client.cli.study_files import load
     from hippo_client.handles import StudyHandle
-    from hippo_client.results import study_state
     from hippo_core.engine.states import ENDED_STUDY_STATES, StudyState
+    from hippo_wire.json_shapes import study_state
 
     if study_file is None and priority is None:
         raise click.UsageError("Nothing to change: give a study file, or --priority.")

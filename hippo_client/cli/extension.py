@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from hippo_client.results import study_state
 from hippo_core.engine.states import ENDED_STUDY_STATES, StudyState
+from hippo_wire.json_shapes import study_state
 
 if TYPE_CHECKING:
     from hippo_wire.v1 import study_pb2

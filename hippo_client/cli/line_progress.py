@@ -19,9 +19,9 @@ from hippo_client.cli.picture import (
     pareto_front,
     reason_words,
 )
-from hippo_client.cli.words import counts, duration, number, plural
-from hippo_client.results import choice_in_words, feasibility, study_state, trial_state
 from hippo_core.engine.states import ENDED_TRIAL_STATES, StudyState, TrialState
+from hippo_core.words import counts, duration, number, plural
+from hippo_wire.json_shapes import choice_in_words, feasibility, study_state, trial_state
 
 if TYPE_CHECKING:
     from hippo_client.watching import StudySnapshot

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hippo_client.cli.connection import named_server
-from hippo_client.cli.words import short_hyperparameter
-from hippo_client.results import metrics_json, study_state, trial_state, violation
 from hippo_core.engine.states import StudyState, TrialState
 from hippo_core.engine.waiting import NO_WORKER
+from hippo_core.words import short_hyperparameter
+from hippo_wire.json_shapes import metrics_json, study_state, trial_state, violation
 
 if TYPE_CHECKING:
     from hippo_client.watching import StudySnapshot

@@ -188,7 +188,7 @@ def _ratios(found: Simulated, alone: Simulated) -> dict[str, float | None]:
 
 def _print(found: Simulated, alone: Simulated | None, made_up: MadeUp | None) -> None:
     from hippo_client.cli.tables import columns_of, print_table
-    from hippo_client.cli.words import plural
+    from hippo_core.words import plural
 
     outcomes = [found] if alone is None else [found, alone]
     headings = ["", "HIPPO"] if alone is None else ["", "HIPPO", "TRIAL-BASED", "RATIO"]
@@ -222,7 +222,7 @@ def _print(found: Simulated, alone: Simulated | None, made_up: MadeUp | None) ->
 def _print_best(study: SimulatedStudy, made_up: MadeUp) -> None:
     """The best trial, or the front: worth knowing where the metrics are real."""
     from hippo_client.cli.summary import MOST_OF_FRONT
-    from hippo_client.cli.words import hyperparameter, number, plural
+    from hippo_core.words import hyperparameter, number, plural
 
     by_number = {trial.trial: trial for trial in study.leaderboard}
     shown = [("Best", trial) for trial in study.best_trials[:MOST_OF_FRONT]]

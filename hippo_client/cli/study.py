@@ -14,8 +14,8 @@ from hippo_client.cli.connection import connect
 from hippo_client.cli.lazy import NounGroup
 from hippo_client.cli.terminal import print_json, say
 from hippo_client.cli.whole_number import WholeNumber
-from hippo_client.cli.words import number, percent, plural
 from hippo_core.engine.states import StudyState
+from hippo_core.words import number, percent, plural
 
 if TYPE_CHECKING:
     from hippo_client.client import Client
@@ -46,7 +46,7 @@ def list_all(as_json: bool) -> None:
     from hippo_client.cli import calls
     from hippo_client.cli.picture import saved_fraction
     from hippo_client.cli.tables import columns_of, print_table
-    from hippo_client.results import study_json, study_state
+    from hippo_wire.json_shapes import study_json, study_state
 
     with connect() as client:
         studies = calls.list_studies(client)
@@ -120,8 +120,8 @@ def tree(name: str, svg: bool, as_json: bool) -> None:
     """Show the study's stage tree: what is trained once, and where trials part."""
     from hippo_client.cli import calls
     from hippo_client.cli.terminal import width
-    from hippo_client.results import stage_tree_json
     from hippo_client.stage_tree import StageTree, TreeNode
+    from hippo_wire.json_shapes import stage_tree_json
 
     if svg and as_json:
         raise click.UsageError("--svg and --json exclude each other.")
@@ -296,7 +296,7 @@ def edit(
 def fork(name: str, trial: int, at: int, given: tuple[str, ...], as_json: bool) -> None:
     """Make a trial that goes as another up to a step, and has other hyper-parameters from there on."""
     from hippo_client.cli import calls
-    from hippo_client.results import trial_json
+    from hippo_wire.json_shapes import trial_json
 
     with connect() as client:
         made = calls.fork(client, name, trial, at, json.dumps(dict(map(_assignment, given)))).trial
@@ -319,7 +319,7 @@ def fork(name: str, trial: int, at: int, given: tuple[str, ...], as_json: bool) 
 def enqueue(name: str, given: tuple[str, ...], as_json: bool) -> None:
     """Make a trial at a point of one's own, whatever the sampler."""
     from hippo_client.cli import calls
-    from hippo_client.results import trial_json
+    from hippo_wire.json_shapes import trial_json
 
     with connect() as client:
         made = calls.enqueue(client, name, json.dumps(dict(map(_assignment, given)))).trial
@@ -383,7 +383,7 @@ def delete(name: str, yes: bool, as_json: bool) -> None:
 def _steer(name: str, verb: str, change: Callable[[Client, str], study_pb2.Study], as_json: bool) -> None:
     """Change a study's state, and say so where there was nothing to change, which is no error."""
     from hippo_client.cli import calls
-    from hippo_client.results import study_state
+    from hippo_wire.json_shapes import study_state
 
     with connect() as client:
         before = study_state(calls.get_study(client, name))
@@ -395,7 +395,7 @@ def _steer(name: str, verb: str, change: Callable[[Client, str], study_pb2.Study
 
 def _print(message: study_pb2.Study, as_json: bool) -> None:
     from hippo_client.cli.summary import study_summary
-    from hippo_client.results import study_json
+    from hippo_wire.json_shapes import study_json
 
     if as_json:
         print_json(study_json(message))

@@ -22,8 +22,8 @@ def submit(study_file: str, watch: bool, as_json: bool) -> int:
     from hippo_client.cli.study_files import load
     from hippo_client.cli.summary import study_summary
     from hippo_client.cli.watching import follow
-    from hippo_client.results import study_json
     from hippo_client.submission import prepare
+    from hippo_wire.json_shapes import study_json
 
     submission = prepare(load(study_file))
     with connect(worker=True) as client:

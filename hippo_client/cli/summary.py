@@ -8,9 +8,9 @@ from datetime import UTC
 from typing import TYPE_CHECKING
 
 from hippo_client.cli.picture import Objective, none_feasible, pareto_front, reason_words, saved_fraction
-from hippo_client.cli.words import counts, hyperparameter, measured, percent, plural
-from hippo_client.results import choice_in_words, feasibility, metrics_json, sharing_hint, study_state
 from hippo_core.engine.states import TrialState
+from hippo_core.words import counts, hyperparameter, measured, percent, plural
+from hippo_wire.json_shapes import choice_in_words, feasibility, metrics_json, sharing_hint, study_state
 
 if TYPE_CHECKING:
     from hippo_wire.v1 import study_pb2

@@ -13,11 +13,10 @@ from hippo_client.cli.lazy import NounGroup
 from hippo_client.cli.study import json_option
 from hippo_client.cli.terminal import print_json, say
 from hippo_client.cli.whole_number import WholeNumber
+from hippo_wire.admin_shapes import token_json
 
 if TYPE_CHECKING:
-    from google.protobuf.timestamp_pb2 import Timestamp
-
-    from hippo_wire.v1 import admin_pb2
+    pass
 
 ROLES = ("viewer", "editor", "admin", "worker", "join")
 UNITS = {"m": "minutes", "h": "hours", "d": "days"}
@@ -125,24 +124,6 @@ def revoke(name: str, as_json: bool) -> None:
         print_json({"revoked": name})
     else:
         click.echo(f"The token {name} is revoked.")
-
-
-def token_json(message: admin_pb2.Token) -> dict[str, Any]:
-    """The token as ``hippo token ls --json`` prints it."""
-
-    def moment(field: str) -> str | None:
-        found: Timestamp = getattr(message, field)
-        return found.ToDatetime(UTC).isoformat() if message.HasField(field) else None  # type: ignore[arg-type]
-
-    return {
-        "token": message.name,
-        "role": message.role,
-        "project": message.project,
-        "created_at": moment("create_time"),
-        "expires_at": moment("expire_time"),
-        "revoked_at": moment("revoke_time"),
-        "uses_left": message.uses_left if message.HasField("uses_left") else None,
-    }
 
 
 def _minute(moment: str | None) -> str:

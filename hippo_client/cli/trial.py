@@ -12,8 +12,8 @@ from hippo_client.cli.lazy import NounGroup
 from hippo_client.cli.study import json_option, name_argument
 from hippo_client.cli.terminal import is_read_by_a_person, print_json, say
 from hippo_client.cli.whole_number import WholeNumber
-from hippo_client.cli.words import measured, number
 from hippo_core.errors import NotFound
+from hippo_core.words import measured, number
 
 if TYPE_CHECKING:
     from hippo_wire.v1 import study_pb2
@@ -34,7 +34,7 @@ def list_all(name: str, as_json: bool) -> None:
     from hippo_client.cli import calls
     from hippo_client.cli.tables import print_table
     from hippo_client.cli.trial_table import trial_columns
-    from hippo_client.results import trial_json
+    from hippo_wire.json_shapes import trial_json
 
     with connect() as client:
         study = calls.get_study(client, name)
@@ -55,7 +55,7 @@ def list_all(name: str, as_json: bool) -> None:
 def show(name: str, number: int, as_json: bool) -> None:
     """Show a trial: its hyper-parameters, its metrics by step, its path through the stage tree."""
     from hippo_client.cli import calls
-    from hippo_client.results import trial_detail_json
+    from hippo_wire.json_shapes import trial_detail_json
 
     with connect() as client:
         detail = calls.get_trial(client, name, number)
@@ -72,7 +72,7 @@ def best(name: str, as_json: bool) -> None:
     """Show a study's best trial; with several objectives the Pareto front, with several horizons the best of each."""
     from hippo_client.cli import calls
     from hippo_client.cli.picture import pareto_front
-    from hippo_client.results import trial_json
+    from hippo_wire.json_shapes import trial_json
 
     with connect() as client:
         study = calls.get_study(client, name)
@@ -97,7 +97,7 @@ def _print_front(
 ) -> None:
     from hippo_client.cli.tables import print_table
     from hippo_client.cli.trial_table import trial_columns
-    from hippo_client.results import trial_json
+    from hippo_wire.json_shapes import trial_json
 
     if as_json:
         print_json({word: [trial_json(each) for each in front]})
@@ -155,7 +155,7 @@ def logs(name: str, number: int, as_json: bool) -> None:
 def retry(name: str, number: int, as_json: bool) -> None:
     """Open a failed trial again."""
     from hippo_client.cli import calls
-    from hippo_client.results import trial_json
+    from hippo_wire.json_shapes import trial_json
 
     with connect() as client:
         calls.retry(client, name, number)
@@ -174,7 +174,7 @@ def retry(name: str, number: int, as_json: bool) -> None:
 def extend(name: str, number: int, to: int, as_json: bool) -> None:
     """Train a trial further, whatever its limit and its policy say."""
     from hippo_client.cli import calls
-    from hippo_client.results import trial_json
+    from hippo_wire.json_shapes import trial_json
 
     with connect() as client:
         answer = calls.extend_trial(client, name, number, to)
@@ -200,7 +200,7 @@ def extend(name: str, number: int, to: int, as_json: bool) -> None:
 def stop(name: str, number: int, as_json: bool) -> None:
     """End a trial, whether it is being trained or rests."""
     from hippo_client.cli import calls
-    from hippo_client.results import trial_json, trial_state
+    from hippo_wire.json_shapes import trial_json, trial_state
 
     with connect() as client:
         answer = calls.stop_trial(client, name, number)
@@ -217,8 +217,8 @@ def stop(name: str, number: int, as_json: bool) -> None:
 def _print_detail(detail: study_pb2.GetTrialResponse) -> None:
     from hippo_client.cli.summary import trial_lines
     from hippo_client.cli.tables import columns_of, print_table
-    from hippo_client.cli.words import probe_line
-    from hippo_client.results import feasibility, history_json, probes_json, trial_state
+    from hippo_core.words import probe_line
+    from hippo_wire.json_shapes import feasibility, history_json, probes_json, trial_state
 
     shown = detail.trial
     reached = f"step {shown.step} of {shown.max_steps}"
@@ -265,7 +265,7 @@ def _print_detail(detail: study_pb2.GetTrialResponse) -> None:
 
 def _print_repeats(detail: study_pb2.GetTrialResponse) -> None:
     from hippo_client.cli.tables import columns_of, print_table
-    from hippo_client.results import repeats_json
+    from hippo_wire.json_shapes import repeats_json
 
     repeats = repeats_json(detail.repeats)
     last = [each["history"][-1]["metrics"] if each["history"] else {} for each in repeats]

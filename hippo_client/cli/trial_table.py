@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from hippo_client.cli.picture import count_variations
 from hippo_client.cli.tables import Column
-from hippo_client.cli.words import exact_hyperparameter, measured, short_hyperparameter
-from hippo_client.results import metrics_json, trial_state, violation
+from hippo_core.words import exact_hyperparameter, measured, short_hyperparameter
+from hippo_wire.json_shapes import metrics_json, trial_state, violation
 
 if TYPE_CHECKING:
     from hippo_wire.v1 import study_pb2

@@ -17,8 +17,8 @@ from hippo_client.cli.failures import ExitCode
 from hippo_client.cli.study import json_option, name_argument
 from hippo_client.cli.terminal import print_json, say
 from hippo_client.cli.whole_number import WholeNumber
-from hippo_client.cli.words import plural
 from hippo_core.errors import Conflict
+from hippo_core.words import plural
 
 if TYPE_CHECKING:
     from hippo_client.client import Client
@@ -52,8 +52,8 @@ def verify(name: str, number: int, as_json: bool) -> int:
 def _request(client: Client, name: str, number: int, folder: Path) -> dict[str, Any]:
     """What the worker's program needs to know, with code and checkpoint fetched into the folder."""
     from hippo_client.cli import calls
-    from hippo_client.results import history_json
     from hippo_storage.bundle import unpack
+    from hippo_wire.json_shapes import history_json
 
     spec = json.loads(calls.get_study(client, name).spec_json)
     detail = calls.get_trial(client, name, number)

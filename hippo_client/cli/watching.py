@@ -11,8 +11,8 @@ from hippo_client.cli.connection import with_server
 from hippo_client.cli.failures import ExitCode
 from hippo_client.cli.summary import study_summary
 from hippo_client.cli.terminal import print_json, progress, say
-from hippo_client.results import study_json, study_state
 from hippo_core.engine.states import StudyState, TrialState
+from hippo_wire.json_shapes import study_json, study_state
 
 if TYPE_CHECKING:
     from hippo_client.cli.connection import Notices

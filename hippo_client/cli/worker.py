@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,9 +10,10 @@ from hippo_client.cli.connection import connect, is_elsewhere
 from hippo_client.cli.lazy import NounGroup
 from hippo_client.cli.study import json_option, name_argument
 from hippo_client.cli.terminal import print_json, say
+from hippo_wire.admin_shapes import worker_json
 
 if TYPE_CHECKING:
-    from hippo_wire.v1 import admin_pb2
+    pass
 
 
 @click.group(cls=NounGroup, missing_verb="ls")
@@ -143,31 +143,3 @@ def _training(slot: dict[str, Any]) -> str:
     what = slot["study"] if probed is None else f"{slot['study']}, a probe of trial {probed},"
     whose = f", for {slot['user']}" if slot["user"] else ""
     return f"{what} at step {slot['step']}{whose}"
-
-
-def worker_json(message: admin_pb2.Worker) -> dict[str, Any]:
-    """The worker as ``hippo worker ls --json`` prints it."""
-    from hippo_wire.enums import worker_state
-
-    return {
-        "worker": message.name,
-        "host": message.host,
-        "state": worker_state(message.state).value,
-        "slots": [
-            {
-                "index": slot.index,
-                "device": slot.device,
-                "model": slot.model,
-                "study": slot.study or None,
-                "user": slot.user or None,
-                "step": slot.step,
-                "probe_of": slot.probe_of if slot.HasField("probe_of") else None,
-                "cordoned": slot.cordoned or None,
-                "fence": slot.fence if slot.HasField("fence") else None,
-            }
-            for slot in message.slots
-        ],
-        "environment": json.loads(message.environment_json or "{}"),
-        "labels": dict(sorted(message.labels.items())),
-        "blocked": message.blocked or None,
-    }

@@ -1,4 +1,4 @@
-"""The JSON shapes of studies and trials, made of the server's messages.
+"""The JSON shapes of studies and trials, made of the server's messages: of commands, the SDK and the HTTP API.
 
 These shapes are a promise to scripts: names and nesting change only together with the documentation. A metric
 that is not a finite number is null.

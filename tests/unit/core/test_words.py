@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from hippo_client.cli.words import (
+from hippo_core.words import (
     counts,
     duration,
     exact_hyperparameter,

@@ -4,7 +4,7 @@ import json
 
 from hippo_client.cli.study import _best_words
 from hippo_client.cli.summary import study_summary
-from hippo_client.results import (
+from hippo_wire.json_shapes import (
     best_json,
     choice_in_words,
     probes_json,

@@ -1,0 +1,101 @@
+"""The JSON shapes of workers, tokens, accounts and the audit log, made of the server's messages.
+
+What the commands print with ``--json``, and what ``/api`` answers.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC
+from typing import TYPE_CHECKING, Any
+
+from hippo_core.billing import MICROSECONDS
+
+if TYPE_CHECKING:
+    from google.protobuf.timestamp_pb2 import Timestamp
+
+    from hippo_wire.v1 import account_pb2, admin_pb2
+
+HOUR = 3600.0
+
+
+def worker_json(message: admin_pb2.Worker) -> dict[str, Any]:
+    """The worker as ``hippo worker ls --json`` prints it."""
+    from hippo_wire.enums import worker_state
+
+    return {
+        "worker": message.name,
+        "host": message.host,
+        "state": worker_state(message.state).value,
+        "slots": [
+            {
+                "index": slot.index,
+                "device": slot.device,
+                "model": slot.model,
+                "study": slot.study or None,
+                "user": slot.user or None,
+                "step": slot.step,
+                "probe_of": slot.probe_of if slot.HasField("probe_of") else None,
+                "cordoned": slot.cordoned or None,
+                "fence": slot.fence if slot.HasField("fence") else None,
+            }
+            for slot in message.slots
+        ],
+        "environment": json.loads(message.environment_json or "{}"),
+        "labels": dict(sorted(message.labels.items())),
+        "blocked": message.blocked or None,
+    }
+
+
+def token_json(message: admin_pb2.Token) -> dict[str, Any]:
+    """The token as ``hippo token ls --json`` prints it."""
+
+    def moment(field: str) -> str | None:
+        found: Timestamp = getattr(message, field)
+        return found.ToDatetime(UTC).isoformat() if message.HasField(field) else None  # type: ignore[arg-type]
+
+    return {
+        "token": message.name,
+        "role": message.role,
+        "project": message.project,
+        "created_at": moment("create_time"),
+        "expires_at": moment("expire_time"),
+        "revoked_at": moment("revoke_time"),
+        "uses_left": message.uses_left if message.HasField("uses_left") else None,
+    }
+
+
+def call_json(message: admin_pb2.AuditedCall) -> dict[str, Any]:
+    """The call as ``hippo audit --json`` prints it."""
+    return {
+        "id": message.id,
+        "at": message.answer_time.ToDatetime(UTC).isoformat(),
+        "token": message.actor,
+        "role": message.role,
+        "project": message.project,
+        "peer": message.peer,
+        "method": message.method,
+        "subject": message.subject,
+        "request_id": message.request_id,
+        "digest": message.digest,
+        "result": message.result,
+    }
+
+
+def account_json(message: account_pb2.Account) -> dict[str, Any]:
+    """The account as ``hippo project ls --json`` and ``hippo user ls --json`` print it."""
+    allowance = json.loads(message.allowance_json)
+    seconds = allowance.pop("max_slot_seconds")
+    return {
+        "project": message.project,
+        "user": message.user or None,
+        **allowance,
+        "max_slot_hours": None if seconds is None else seconds / HOUR,
+        "slots": message.slot_count,
+        "studies": message.study_count,
+        "open_trials": message.open_trial_count,
+        "slot_hours": message.slot_microseconds / MICROSECONDS / HOUR,
+        "gpu_hours": message.gpu_microseconds / MICROSECONDS / HOUR,
+        "checkpoint_bytes": None if message.user else message.checkpoint_bytes,
+        "waits": message.waits,
+    }
