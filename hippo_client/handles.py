@@ -179,13 +179,13 @@ class StudyHandle:
 
     def stage_tree(self) -> StageTree:
         """The study's part of the search plan: what is trained once for which trials."""
-        from hippo_client.stage_tree import StageTree, TreeNode
+        from hippo_client.stage_tree import StageTree, tree_node
         from hippo_wire.v1 import study_pb2
 
         response: study_pb2.GetStageTreeResponse = self._studies.GetStageTree(
             study_pb2.GetStageTreeRequest(name=self.name)
         )
-        return StageTree(TreeNode.from_proto(node) for node in response.nodes)
+        return StageTree(tree_node(node) for node in response.nodes)
 
     def export(self, file: str | Path | None = None) -> Recording:
         """All that is known of it, as a document of its own: what was searched, what came of it, when and at what cost.

@@ -262,7 +262,12 @@ def stage_tree_json(nodes: Iterable[study_pb2.StageTreeNode]) -> list[Json]:
             "probes": list(node.probes),
             "metrics": metrics_json(node.metrics),
             "checkpoints": list(node.checkpoints),
-            "running": node.running,
+            "ends": dict(sorted(node.ends.items())),
+            "state": node.state,
+            "reason": node.reason,
+            "seconds": node.seconds,
+            "steps_saved": node.steps_saved,
+            "critical": node.critical,
             "not_reproducible": node.not_reproducible,
         }
         for node in nodes

@@ -13,10 +13,10 @@ from hippo_core.engine.explanation import Happening
 from hippo_core.engine.probe_views import ProbeView
 from hippo_core.engine.programs import ProgramView
 from hippo_core.engine.study_views import SavingsView, StudyView
-from hippo_core.engine.tree_views import TreeNodeView
 from hippo_core.engine.trial_paths import CheckpointRef
 from hippo_core.engine.trial_views import EvaluationView, TrialDetail, TrialView
 from hippo_core.engine.worker_views import WorkerView
+from hippo_core.tree_node import TreeNode
 from hippo_wire import enums
 from hippo_wire.convert import dump
 from hippo_wire.v1 import account_pb2, admin_pb2, checkpoint_pb2, study_pb2
@@ -147,7 +147,7 @@ def trial_event(happening: Happening) -> study_pb2.TrialEvent:
     )
 
 
-def tree_node(view: TreeNodeView) -> study_pb2.StageTreeNode:
+def tree_node(view: TreeNode) -> study_pb2.StageTreeNode:
     """A node of the search plan."""
     return study_pb2.StageTreeNode(
         node=view.node,
@@ -158,10 +158,15 @@ def tree_node(view: TreeNodeView) -> study_pb2.StageTreeNode:
         values_json=dump(dict(view.values)),
         trials=view.trials,
         ending=view.ending,
+        ends=view.ends,
         probes=view.probes,
         metrics=_metrics(view.metrics),
         checkpoints=view.checkpoints,
-        running=view.running,
+        state=view.state.value,
+        reason=view.reason,
+        seconds=view.seconds,
+        steps_saved=view.steps_saved,
+        critical=view.critical,
         not_reproducible=view.not_reproducible,
     )
 

@@ -120,7 +120,7 @@ def tree(name: str, svg: bool, as_json: bool) -> None:
     """Show the study's stage tree: what is trained once, and where trials part."""
     from hippo_client.cli import calls
     from hippo_client.cli.terminal import width
-    from hippo_client.stage_tree import StageTree, TreeNode
+    from hippo_client.stage_tree import StageTree, tree_node
     from hippo_wire.json_shapes import stage_tree_json
 
     if svg and as_json:
@@ -130,7 +130,7 @@ def tree(name: str, svg: bool, as_json: bool) -> None:
     if as_json:
         print_json(stage_tree_json(nodes))
         return
-    drawn = StageTree(TreeNode.from_proto(node) for node in nodes)
+    drawn = StageTree(tree_node(node) for node in nodes)
     click.echo(drawn.to_svg() if svg else drawn.to_text(width()))
 
 

@@ -41,6 +41,20 @@ class RequestState(StrEnum):
     CANCELLED = "cancelled"
 
 
+class NodeState(StrEnum):
+    """How far the training of a node is, as far as a study asks for it.
+
+    ``GRANTED``: a slot that trains before it on its path comes to it. ``READY``: what it begins at is there, and it
+    may be granted. ``WAITING``: it may not.
+    """
+
+    TRAINED = "trained"
+    RUNNING = "running"
+    GRANTED = "granted"
+    READY = "ready"
+    WAITING = "waiting"
+
+
 class LeaseState(StrEnum):
     """The life of a lease.
 

@@ -2152,6 +2152,26 @@ class StageTreeNode(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class EndsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     NODE_FIELD_NUMBER: _builtins.int
     PARENT_FIELD_NUMBER: _builtins.int
     START_FIELD_NUMBER: _builtins.int
@@ -2162,9 +2182,14 @@ class StageTreeNode(_message.Message):
     ENDING_FIELD_NUMBER: _builtins.int
     METRICS_FIELD_NUMBER: _builtins.int
     CHECKPOINTS_FIELD_NUMBER: _builtins.int
-    RUNNING_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
     NOT_REPRODUCIBLE_FIELD_NUMBER: _builtins.int
     PROBES_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    SECONDS_FIELD_NUMBER: _builtins.int
+    STEPS_SAVED_FIELD_NUMBER: _builtins.int
+    CRITICAL_FIELD_NUMBER: _builtins.int
+    ENDS_FIELD_NUMBER: _builtins.int
     node: _builtins.int
     """The node."""
     parent: _builtins.int
@@ -2177,10 +2202,18 @@ class StageTreeNode(_message.Message):
     """Trained so far, as a state's step."""
     values_json: _builtins.str
     """JSON object: the values at its first step."""
-    running: _builtins.bool
-    """Whether a lease trains in it now."""
+    state: _builtins.str
+    """How far its training is: trained, running, granted, ready or waiting."""
     not_reproducible: _builtins.bool
     """A retrained step of it gave other metrics."""
+    reason: _builtins.str
+    """What it waits for, in words; empty unless it is granted, ready or waiting."""
+    seconds: _builtins.float
+    """Slot seconds of all its training."""
+    steps_saved: _builtins.int
+    """What the study's trials came to in it, less what was trained for that, in steps."""
+    critical: _builtins.bool
+    """Whether the longest way to the end of the study's open trials leads through it."""
     @_builtins.property
     def trials(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Numbers of the study's trials that go through it."""
@@ -2201,6 +2234,10 @@ class StageTreeNode(_message.Message):
     def probes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Numbers of the study's trials whose probes go through it, where they have parted from their trials."""
 
+    @_builtins.property
+    def ends(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """How many of the study's trials end in it, by their state."""
+
     def __init__(
         self,
         *,
@@ -2214,13 +2251,18 @@ class StageTreeNode(_message.Message):
         ending: _abc.Iterable[_builtins.int] | None = ...,
         metrics: _abc.Iterable[Global___Metric] | None = ...,
         checkpoints: _abc.Iterable[_builtins.int] | None = ...,
-        running: _builtins.bool = ...,
+        state: _builtins.str = ...,
         not_reproducible: _builtins.bool = ...,
         probes: _abc.Iterable[_builtins.int] | None = ...,
+        reason: _builtins.str = ...,
+        seconds: _builtins.float = ...,
+        steps_saved: _builtins.int = ...,
+        critical: _builtins.bool = ...,
+        ends: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_parent", b"_parent", "parent", b"parent"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_parent", b"_parent", "checkpoints", b"checkpoints", "ending", b"ending", "metrics", b"metrics", "node", b"node", "not_reproducible", b"not_reproducible", "parent", b"parent", "probes", b"probes", "running", b"running", "start", b"start", "stop", b"stop", "trained", b"trained", "trials", b"trials", "values_json", b"values_json"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_parent", b"_parent", "checkpoints", b"checkpoints", "critical", b"critical", "ending", b"ending", "ends", b"ends", "metrics", b"metrics", "node", b"node", "not_reproducible", b"not_reproducible", "parent", b"parent", "probes", b"probes", "reason", b"reason", "seconds", b"seconds", "start", b"start", "state", b"state", "steps_saved", b"steps_saved", "stop", b"stop", "trained", b"trained", "trials", b"trials", "values_json", b"values_json"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__parent: _TypeAlias = _typing.Literal["parent"]  # noqa: Y015
     _WhichOneofArgType__parent: _TypeAlias = _typing.Literal["_parent", b"_parent"]  # noqa: Y015

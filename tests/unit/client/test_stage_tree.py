@@ -5,14 +5,16 @@ from xml.etree import ElementTree
 
 import pytest
 
-from hippo_client.stage_tree import StageTree, TreeNode
+from hippo_client.stage_tree import StageTree, tree_node
+from hippo_core.engine.states import NodeState
+from hippo_core.tree_node import TreeNode
 from hippo_wire.v1 import study_pb2
 
 
 def node(number, parent, start, stop, trials, trained=0, **values):
     changes = {
         name: values.pop(name)
-        for name in ("running", "not_reproducible", "metrics", "probes")
+        for name in ("state", "not_reproducible", "metrics", "probes", "ends", "reason", "critical")
         if name in values
     }
     return TreeNode(
@@ -30,7 +32,7 @@ def node(number, parent, start, stop, trials, trained=0, **values):
 TREE = StageTree(
     [
         node(1, None, 0, 9, (0, 1, 2), trained=9, lr=0.1, batch_size=32),
-        node(2, 1, 9, 27, (0,), trained=18, lr=0.01, batch_size=32, running=True),
+        node(2, 1, 9, 27, (0,), trained=18, lr=0.01, batch_size=32, state=NodeState.RUNNING),
         node(3, 1, 9, 18, (1, 2), lr=0.02, batch_size=32),
         node(4, 3, 12, 27, (2,), lr=0.02, batch_size=128, not_reproducible=True),
         node(5, 3, 18, 27, (1,), lr=0.002, batch_size=32),
@@ -108,7 +110,12 @@ def test_a_deep_tree_is_no_problem():
 def bars(svg):
     space = "{http://www.w3.org/2000/svg}"
     return [
-        (float(rect.get("x")), float(rect.get("y")), float(rect.get("width")), rect.get("fill"))
+        (
+            float(rect.get("x")),
+            float(rect.get("y")) + float(rect.get("height")) / 2,
+            float(rect.get("width")),
+            rect.get("class"),
+        )
         for rect in ElementTree.fromstring(svg).iter(f"{space}rect")
     ]
 
@@ -139,15 +146,59 @@ def test_a_drawing_escapes_what_users_chose():
     assert tree._repr_html_() == tree.to_svg()
 
 
+def test_a_drawing_tells_states_by_shape_and_ends_by_marks():
+    tree = StageTree(
+        [
+            node(1, None, 0, 9, (0, 1, 2, 3), trained=9, state=NodeState.TRAINED, lr=0.1),
+            node(2, 1, 9, 18, (0,), trained=12, state=NodeState.RUNNING, critical=True, lr=0.2),
+            node(3, 1, 9, 18, (1,), state=NodeState.READY, reason="waits for a free slot", lr=0.3),
+            node(4, 1, 9, 12, (2, 3), trained=12, ends={"stopped": 2}, metrics={"accuracy": 0.91}, lr=0.4),
+        ]
+    )
+    svg = tree.to_svg(metric="accuracy")
+    assert sorted(classes for *_, classes in bars(svg)) == [
+        "rest ready",
+        "rest running",
+        "trained",
+        "trained",
+        "trained",
+    ]
+    words = [
+        "".join(each.itertext())
+        for each in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")
+    ]
+    assert "0.91 ■2" in words
+    assert "4 trials · lr=0.1" in words
+    assert any("waits for a free slot" in each for each in svg.split("<title>"))
+    assert svg.count('class="node critical"') == 1
+
+
 def test_a_node_is_read_from_a_message():
     message = study_pb2.StageTreeNode(
-        node=4, parent=0, start=1, stop=3, trained=2, values_json='{"lr": 0.5}', trials=[1, 2], running=True
+        node=4,
+        parent=0,
+        start=1,
+        stop=3,
+        trained=2,
+        values_json='{"lr": 0.5}',
+        trials=[1, 2],
+        state="running",
+        ends={"stopped": 1},
+        seconds=1.5,
+        steps_saved=7,
+        critical=True,
     )
-    read = TreeNode.from_proto(message)
-    assert (read.node, read.parent, read.values, read.trials, read.running) == (
-        4,
-        0,
-        {"lr": 0.5},
-        (1, 2),
-        True,
+    assert tree_node(message) == TreeNode(
+        node=4,
+        parent=0,
+        start=1,
+        stop=3,
+        trained=2,
+        values={"lr": 0.5},
+        trials=(1, 2),
+        state=NodeState.RUNNING,
+        ends={"stopped": 1},
+        seconds=1.5,
+        steps_saved=7,
+        critical=True,
     )

@@ -147,10 +147,22 @@ def test_the_shape_of_a_probe():
 
 def test_the_shape_of_a_stage_tree():
     node = study_pb2.StageTreeNode(
-        node=1, start=0, stop=3, trained=2, values_json='{"lr": 0.1}', trials=[0], probes=[4]
+        node=1,
+        start=0,
+        stop=3,
+        trained=2,
+        values_json='{"lr": 0.1}',
+        trials=[0],
+        probes=[4],
+        state="ready",
+        reason="waits for a free slot",
+        ends={"waiting": 1},
+        steps_saved=2,
     )
     told = stage_tree_json([node])
     assert (told[0]["trials"], told[0]["probes"]) == ([0], [4])
+    assert (told[0]["state"], told[0]["reason"]) == ("ready", "waits for a free slot")
+    assert (told[0]["ends"], told[0]["steps_saved"]) == ({"waiting": 1}, 2)
     assert told[0]["parent"] is None
     assert told[0]["values"] == {"lr": 0.1}
 

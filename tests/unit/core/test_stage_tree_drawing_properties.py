@@ -1,4 +1,4 @@
-"""Drawings of random trees: nothing lies on top of anything else."""
+"""Drawings of random trees: nothing lies on top of anything else, and what is folded is counted."""
 
 from itertools import pairwise
 from xml.etree import ElementTree
@@ -6,7 +6,9 @@ from xml.etree import ElementTree
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hippo_client.stage_tree import StageTree, TreeNode
+from hippo_client.stage_tree import StageTree
+from hippo_core.engine.states import NodeState
+from hippo_core.tree_node import TreeNode
 
 SPACE = "{http://www.w3.org/2000/svg}"
 
@@ -20,6 +22,7 @@ def trees(draw):
         start = 0 if parent is None else draw(st.integers(parent.start + 1, parent.stop))
         stop = start + draw(st.integers(1, 30))
         trained = draw(st.integers(start, stop))
+        state = draw(st.sampled_from(NodeState)) if trained < stop else NodeState.TRAINED
         nodes.append(
             TreeNode(
                 node=number,
@@ -28,7 +31,8 @@ def trees(draw):
                 stop=stop,
                 trained=trained,
                 values={"lr": number},
-                trials=(number,),
+                trials=tuple(range(draw(st.integers(0, 9 if parent is None else len(parent.trials))))),
+                state=state,
             )
         )
     return StageTree(nodes)
@@ -39,10 +43,12 @@ def drawn(tree):
     root = ElementTree.fromstring(tree.to_svg(3000))
     bars = []
     for rect in root.iter(f"{SPACE}rect"):
-        x, y, width = (float(rect.get(name)) for name in ("x", "y", "width"))
-        bars.append((y, x, x + width))
+        x, y, width, height = (float(rect.get(name)) for name in ("x", "y", "width", "height"))
+        bars.append((round(y + height / 2), x, x + width))
     connectors = []
     for path in root.iter(f"{SPACE}path"):
+        if path.get("class") != "joint":
+            continue
         start, _, bottom = path.get("d").removeprefix("M").partition("V")
         x, top = start.split()
         connectors.append((float(x), float(top), float(bottom)))
@@ -66,7 +72,7 @@ def test_no_connector_crosses_a_bar(tree):
     bars, connectors = drawn(tree)
     for x, top, bottom in connectors:
         for y, start, end in bars:
-            if top + 1 < y + 4 < bottom - 1:
+            if top + 1 < y < bottom - 1:
                 assert not start + 0.2 < x < end - 0.2
 
 
@@ -83,3 +89,28 @@ def test_what_is_left_out_is_counted(tree, most):
     hidden = len(tree) - most
     assert len(lines) == 1 + min(len(tree), most) + (hidden > 0)
     assert (lines[-1] == f"and {hidden} more nodes") == (hidden > 0)
+
+
+@given(trees(), st.integers(1, 25))
+def test_what_is_folded_hangs_on_what_is_drawn_and_is_counted(tree, limit):
+    """1. A part is connected to its roots. 2. Drawn and folded nodes are all. 3. What runs is drawn."""
+    part, folded = tree.largest(limit)
+    drawn = {node.node for node in part}
+    assert all(node.parent is None or node.parent in drawn for node in part)
+    missing_roots = [root for root in tree.roots if root.node not in drawn]
+    hidden = sum(1 for root in missing_roots for _ in tree.below(root))
+    assert len(part) + sum(each.nodes for each in folded.values()) + hidden == len(tree)
+    assert all(node.node in drawn for node in tree if node.state is NodeState.RUNNING)
+    running = {each.node for node in tree if node.state is NodeState.RUNNING for each in tree.path(node)}
+    assert len(part) <= max(limit, len(running))
+
+
+@given(trees(), st.integers(1, 25))
+def test_what_most_trials_go_through_is_drawn(tree, limit):
+    """What is folded has no more trials than what is drawn, but for what leads to what runs."""
+    part, _ = tree.largest(limit)
+    drawn = {node.node for node in part}
+    to_running = {each.node for node in tree if node.state is NodeState.RUNNING for each in tree.path(node)}
+    edge = [node for node in tree if node.node not in drawn and (node.parent is None or node.parent in drawn)]
+    chosen = [len(node.trials) for node in part if node.node not in to_running]
+    assert all(len(node.trials) <= min(chosen) for node in edge if chosen)

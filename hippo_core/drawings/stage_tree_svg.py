@@ -1,0 +1,231 @@
+"""A stage tree as SVG: time runs to the right, a branch leaves its parent's band where the values part.
+
+A band is as thick as many trials go through it, on a logarithmic scale. Its state is told by colour and by shape:
+what is trained is filled, what is being trained is hatched, what may be trained has a solid edge, what waits a dashed
+one. What becomes of the trials that end in it stands at its end. All text is escaped; there are no scripts, no styles
+in attributes, and no outside references, so that a page under a strict policy can hold it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from html import escape
+from math import log2
+
+from hippo_core.drawings.tree_shape import Folded, Placed, TreeShape, short
+from hippo_core.tree_node import TreeNode
+
+_LINE = 26
+_MARGIN = 12
+_RIGHT = 132  #: room for what stands at the end of a band
+_TOP = 30
+_CHARACTER = 5.8
+_THINNEST, _THICKEST = 4.0, 11.0
+ENDS: Mapping[str, str] = {
+    "completed": "✓",
+    "stopped": "■",
+    "paused": "‖",
+    "diverged": "▲",
+    "failed": "✕",
+}
+"""The mark of each state in which trials end or rest."""
+
+STYLE = """
+.hippo-tree text{fill:#777;font:9.5px ui-monospace,monospace}
+.hippo-tree .grid{stroke:#8883}
+.hippo-tree .joint{stroke:#8a949c;fill:none}
+.hippo-tree .trained{fill:#2a7f62}
+.hippo-tree .running{fill:url(#tree-hatch);stroke:#d9932f}
+.hippo-tree .hatch{stroke:#d9932f;stroke-width:3}
+.hippo-tree .granted,.hippo-tree .ready{fill:#d9932f22;stroke:#d9932f}
+.hippo-tree .waiting{fill:none;stroke:#8a949c;stroke-dasharray:3 2}
+.hippo-tree .critical .rest{stroke-width:2}
+.hippo-tree .failed,.hippo-tree .diverged{fill:#b3261e}
+.hippo-tree .dim{opacity:.3}
+"""
+"""For a drawing that stands alone; a page has its own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawing:
+    """How a tree is drawn.
+
+    Attributes:
+        width: In pixels; the height follows.
+        metric: Which metric stands at the end of a band; empty: none.
+        folded: What hangs on nodes and is not drawn.
+        lit: The nodes to bring out; empty: all alike.
+        link: Where a node's band leads, with the number in place of ``{}``; empty: nowhere.
+        unfold: Where what is folded is shown, likewise.
+        alone: Whether it brings its own style.
+    """
+
+    width: int = 900
+    metric: str = ""
+    folded: Mapping[int, Folded] = field(default_factory=dict)
+    lit: Collection[int] = ()
+    link: str = ""
+    unfold: str = ""
+    alone: bool = True
+
+
+def draw(tree: TreeShape, drawing: Drawing) -> str:
+    """The tree as an SVG element."""
+    placed = list(tree.placed())
+    height = _TOP + _LINE * (1 + max((each.line for each in placed), default=0)) + _MARGIN
+    canvas = _Canvas(tree, drawing)
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="hippo-tree" viewBox="0 0 {drawing.width} {height}" '
+        f'width="{drawing.width}" height="{height}" role="group" aria-label="stage tree">',
+        f"<style>{STYLE}</style>" if drawing.alone else "",
+        '<defs><pattern id="tree-hatch" width="6" height="6" patternUnits="userSpaceOnUse" '
+        'patternTransform="rotate(45)"><path class="hatch" d="M0 0V6" /></pattern></defs>',
+        *canvas.axis(height),
+        *(part for each in placed for part in canvas.branch(each)),
+        "</svg>",
+    ]
+    return "\n".join(filter(None, parts))
+
+
+class _Canvas:
+    def __init__(self, tree: TreeShape, drawing: Drawing) -> None:
+        self.tree = tree
+        self.drawing = drawing
+        self.first = tree.first_step
+        self.end = drawing.width - _RIGHT
+        self.scale = (self.end - _MARGIN) / max(1, tree.last_step - self.first)
+        self.most = max((len(node.trials) for node in tree), default=1)
+
+    def x(self, step: int) -> float:
+        return _MARGIN + (step - self.first) * self.scale
+
+    def thickness(self, node: TreeNode) -> float:
+        share = log2(1 + len(node.trials)) / log2(1 + max(1, self.most))
+        return _THINNEST + (_THICKEST - _THINNEST) * share
+
+    def axis(self, height: int) -> Iterator[str]:
+        last = self.tree.last_step
+        wished = max(1, (last - self.first) // 10)
+        magnitude = 10 ** (len(str(wished)) - 1)
+        every = next(factor * magnitude for factor in (1, 2, 5, 10) if factor * magnitude >= wished)
+        for step in range(-(-self.first // every) * every, last + 1, every):
+            x = self.x(step)
+            yield f'<path class="grid" d="M{x:.1f} 16V{height - _MARGIN}" />'
+            yield f'<text x="{x:.1f}" y="12" text-anchor="middle">{step}</text>'
+
+    def branch(self, placed: Placed) -> Iterator[str]:
+        node = placed.node
+        x, end = self.x(node.start), self.x(node.stop)
+        middle = _TOP + _LINE * placed.line + _LINE - _THICKEST / 2
+        thickness = self.thickness(node)
+        yield f'<g class="{self._classes(node)}" data-node="{node.node}" data-parent="{_number(node.parent)}">'
+        if placed.parent_line is not None:
+            top = _TOP + _LINE * placed.parent_line + _LINE - _THICKEST / 2
+            yield f'<path class="joint" d="M{x:.1f} {top:.1f}V{middle:.1f}" />'
+        label = self.tree.label(node)
+        told = f"<title>{escape(told_of(node, label))}</title>"
+        if self.drawing.link:
+            href = escape(self.drawing.link.format(node.node))
+            yield f'<a href="{href}" aria-label="{escape(told_of(node, label))}">'
+        yield told
+        trained = self.x(min(max(node.trained, node.start), node.stop))
+        if trained > x:
+            yield _band(x, trained, middle, thickness, "trained")
+        if end > trained:
+            yield _band(trained, end, middle, thickness, f"rest {escape(node.state)}")
+        yield from self._words(node, label, x, end, middle)
+        if self.drawing.link:
+            yield "</a>"
+        yield from self._end(node, end, middle)
+        yield "</g>"
+
+    def _classes(self, node: TreeNode) -> str:
+        lit = self.drawing.lit
+        words = ["node"]
+        if node.critical:
+            words.append("critical")
+        if lit:
+            words.append("lit" if node.node in lit else "dim")
+        return " ".join(words)
+
+    def _words(self, node: TreeNode, label: str, x: float, end: float, middle: float) -> Iterator[str]:
+        """What stands above a band. Nothing follows a leaf on its line: its words may go on beyond a short band."""
+        room = int(((end if self.tree.children(node) else self.end) - x) / _CHARACTER)
+        if room < 4:
+            return
+        text = f"{through(node)} · {label}" if label else through(node)
+        text = text if len(text) <= room else text[: room - 1] + "…"
+        yield f'<text x="{x + 2:.1f}" y="{middle - _THICKEST / 2 - 3:.1f}">{escape(text)}</text>'
+
+    def _end(self, node: TreeNode, end: float, middle: float) -> Iterator[str]:
+        """What stands after a band: the metric at its end, what becomes of its trials, and what is folded."""
+        if any(child.start == node.stop for child in self.tree.children(node)):
+            return
+        x, y = end + 5, middle + 3.5
+        words = []
+        value = node.metrics.get(self.drawing.metric)
+        if value is not None:
+            words.append(f"<tspan>{escape(short(value))}</tspan>")
+        for state, count in node.ends.items():
+            if state in ENDS:
+                many = f"{count}" if count > 1 else ""
+                words.append(f'<tspan class="{escape(state)}">{ENDS[state]}{many}</tspan>')
+        if node.not_reproducible:
+            words.append('<tspan class="failed">≠</tspan>')
+        if words:
+            yield f'<text x="{x:.1f}" y="{y:.1f}">{" ".join(words)}</text>'
+        folded = self.drawing.folded.get(node.node)
+        if folded is not None:
+            text = f"+{folded.nodes}"
+            told = f"{_count(folded.nodes, 'more node')} with {_count(folded.trials, 'trial')} below"
+            at = x + _CHARACTER * 14
+            words_of = f'<text class="fold" x="{at:.1f}" y="{y:.1f}"><title>{told}</title>{text}</text>'
+            href = escape(self.drawing.unfold.format(node.node))
+            yield f'<a href="{href}" aria-label="{told}">{words_of}</a>' if self.drawing.unfold else words_of
+
+
+def _band(x: float, end: float, middle: float, thickness: float, classes: str) -> str:
+    width = max(1.0, end - x - 1)
+    return (
+        f'<rect class="{classes}" x="{x:.1f}" y="{middle - thickness / 2:.1f}" width="{width:.1f}" '
+        f'height="{thickness:.1f}" rx="2" />'
+    )
+
+
+def _number(value: int | None) -> str:
+    return "" if value is None else str(value)
+
+
+def _count(count: int, word: str) -> str:
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
+
+
+def _some(numbers: Collection[int]) -> str:
+    shown = ", ".join(str(each) for each, _ in zip(numbers, range(20), strict=False))
+    return f"{shown}…" if len(numbers) > 20 else shown
+
+
+def through(node: TreeNode) -> str:
+    """Who goes through a node, in few words."""
+    if not node.trials and node.probes:
+        return f"probe of {node.probes[0]}" if len(node.probes) == 1 else f"{len(node.probes)} probes"
+    return f"trial {node.trials[0]}" if len(node.trials) == 1 else f"{len(node.trials)} trials"
+
+
+def told_of(node: TreeNode, label: str) -> str:
+    """All of a node in lines."""
+    trained = max(node.trained, node.start)
+    lines = [
+        f"node {node.node}: steps {node.start} to {node.stop}, trained to {trained}, {node.state}",
+        label,
+        f"{_count(len(node.trials), 'trial')}: {_some(node.trials)}" if node.trials else "",
+        f"probes of trials {_some(node.probes)}" if node.probes else "",
+        node.reason,
+        "on the critical path" if node.critical else "",
+        f"{_count(node.steps_saved, 'step')} saved by sharing" if node.steps_saved else "",
+        f"{node.seconds:.1f} s of training" if node.seconds else "",
+        *(f"{name}: {short(value)}" for name, value in node.metrics.items()),
+        "not reproducible: a step trained again gave other metrics" if node.not_reproducible else "",
+    ]
+    return "\n".join(filter(None, lines))

@@ -1,0 +1,164 @@
+"""The shape of a stage tree: who hangs on whom, on which line each node is drawn, and what is folded away."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from hippo_core.engine.states import NodeState
+from hippo_core.tree_node import TreeNode
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """What hangs on a node and is not drawn."""
+
+    nodes: int
+    trials: int
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A node on its line; ``parent_line`` is None at a root."""
+
+    node: TreeNode
+    line: int
+    parent_line: int | None
+
+
+class TreeShape:
+    """A study's part of the search plan.
+
+    Args:
+        nodes: Its nodes, parents before children. A node whose parent is not among them is a root.
+    """
+
+    def __init__(self, nodes: Iterable[TreeNode]) -> None:
+        self.nodes = tuple(nodes)
+        self.by_number = {node.node: node for node in self.nodes}
+        self._children: dict[int | None, list[TreeNode]] = {}
+        for node in self.nodes:
+            parent = node.parent if node.parent in self.by_number else None
+            self._children.setdefault(parent, []).append(node)
+        for children in self._children.values():
+            children.sort(key=lambda child: (child.start, child.node))
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+    def __iter__(self) -> Iterator[TreeNode]:
+        return iter(self.nodes)
+
+    @property
+    def roots(self) -> Sequence[TreeNode]:
+        """Nodes without a parent."""
+        return self._children.get(None, [])
+
+    @property
+    def first_step(self) -> int:
+        """The first step of any node."""
+        return min((node.start for node in self.nodes), default=0)
+
+    @property
+    def last_step(self) -> int:
+        """One past the last step of any node; 1 where there is none."""
+        return max((node.stop for node in self.nodes), default=1)
+
+    def children(self, node: TreeNode) -> Sequence[TreeNode]:
+        """The nodes that leave this one, the earliest first."""
+        return self._children.get(node.node, [])
+
+    def below(self, node: TreeNode) -> Iterator[TreeNode]:
+        """A node and all that hangs on it, parents before children."""
+        stack = [node]
+        while stack:
+            each = stack.pop()
+            yield each
+            stack += reversed(self.children(each))
+
+    def path(self, node: TreeNode) -> tuple[TreeNode, ...]:
+        """The nodes from a root to this one."""
+        nodes = [node]
+        while nodes[-1].parent is not None and nodes[-1].parent in self.by_number:
+            nodes.append(self.by_number[nodes[-1].parent])
+        return tuple(reversed(nodes))
+
+    def label(self, node: TreeNode) -> str:
+        """What sets the node apart: values that differ from its parent's, or between roots."""
+        parent = None if node.parent is None else self.by_number.get(node.parent)
+        others = (
+            [parent.values]
+            if parent is not None
+            else [each.values for each in self.roots if each is not node]
+        )
+        apart = {
+            name: value
+            for name, value in node.values.items()
+            if not others or any(name not in other or other[name] != value for other in others)
+        }
+        # A smooth schedule may have the same value at both starts by chance.
+        return " ".join(f"{name}={short(value)}" for name, value in (apart or node.values).items())
+
+    def largest(self, limit: int) -> tuple[TreeShape, Mapping[int, Folded]]:
+        """A part of the tree that is connected to its roots, and what was left out.
+
+        What is being trained comes first, with all above it, then whatever most trials go through.
+
+        Args:
+            limit: How many nodes at most, beyond what is being trained.
+
+        Returns:
+            The part, and what hangs on each of its nodes that was left out.
+        """
+        if len(self.nodes) <= limit:
+            return self, {}
+        kept = {
+            each.node for node in self.nodes if node.state is NodeState.RUNNING for each in self.path(node)
+        }
+        waiting = [(-len(node.trials), node.start, node.node) for node in self.roots]
+        heapq.heapify(waiting)
+        while waiting:
+            number = heapq.heappop(waiting)[2]
+            if number not in kept and len(kept) >= limit:
+                continue
+            kept.add(number)
+            for child in self.children(self.by_number[number]):
+                heapq.heappush(waiting, (-len(child.trials), child.start, child.node))
+        return TreeShape(node for node in self.nodes if node.node in kept), {
+            number: folded for number in kept if (folded := self._folded(self.by_number[number], kept)).nodes
+        }
+
+    def _folded(self, node: TreeNode, kept: set[int]) -> Folded:
+        hidden = [
+            each for child in self.children(node) if child.node not in kept for each in self.below(child)
+        ]
+        return Folded(len(hidden), len({trial for each in hidden for trial in each.trials}))
+
+    def placed(self) -> Iterator[Placed]:
+        """All nodes, each on a line, from 0.
+
+        The first branch that continues a bar at its end stays on the bar's line; the others go below it, the latest
+        nearest, so that no connector crosses a bar.
+        """
+        free = 0
+        # Last in, first out: what is drawn nearest is pushed last. None: on the next free line.
+        stack: list[tuple[TreeNode, int | None, int | None]] = [
+            (root, None, None) for root in reversed(self.roots)
+        ]
+        while stack:
+            node, line, parent_line = stack.pop()
+            if line is None:
+                line, free = free, free + 1
+            yield Placed(node, line, parent_line)
+            children = self.children(node)
+            onward = next((child for child in children if child.start == node.stop), None)
+            # children come earliest first, so the latest is pushed last and gets the nearest line
+            stack += [(child, None, line) for child in children if child is not onward]
+            if onward is not None:
+                stack.append((onward, line, None))
+
+
+def short(value: object) -> str:
+    """A value in few characters."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,151 @@
+"""A study's stage tree as people see it, at every moment of random runs, against what the engine then does."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+
+from hippo_core import policies
+from hippo_core.engine.commands import PauseStudy
+from hippo_core.engine.events import LeaseGranted, PathFailed
+from hippo_core.engine.states import NodeState
+from hippo_core.engine.tree_views import stage_tree
+from hippo_core.tree_node import TreeNode
+from tests.unit.engine.cluster import Cluster, SimulatedWorker
+from tests.unit.engine.test_cluster import distinct_prefixes, spec, submit
+
+POLICIES = [policies.full(), policies.asha(min_steps=1, reduction_factor=3)]
+
+
+def look(cluster: Cluster) -> dict[int, TreeNode]:
+    return {node.node: node for node in stage_tree(cluster.engine, "default", "study")}
+
+
+def join(cluster: Cluster, name: str) -> None:
+    """A worker with one slot comes."""
+    cluster.workers[name] = SimulatedWorker(name, 1)
+    cluster.register(name)
+
+
+def way(nodes: dict[int, TreeNode], node: TreeNode, to: int) -> int:
+    """The steps left to train on the way to a state."""
+    above = 0 if node.parent is None else way(nodes, nodes[node.parent], node.start)
+    return above + max(0, to - max(node.start, node.trained))
+
+
+def training_now(cluster: Cluster) -> set[int]:
+    return {lease.stages[lease.index][0] for lease in cluster.engine.state.leases.values() if lease.training}
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.name)
+@pytest.mark.parametrize("seed", range(6))
+def test_states_are_what_slots_do_and_what_they_may_be_granted(seed: int, policy: policies.Policy) -> None:
+    """1. What runs is what a lease trains. 2. A slot that comes is granted what was ready, if any was."""
+    cluster = Cluster(seed, {"a": 1})
+    submit(cluster, spec(policy=policy))
+    seen: set[NodeState] = set()
+    moments = 0
+    while cluster.engine.state.active:
+        nodes = look(cluster)
+        running = {number for number, node in nodes.items() if node.state is NodeState.RUNNING}
+        assert running == training_now(cluster)
+        done = {number for number, node in nodes.items() if node.state is NodeState.TRAINED}
+        assert done == {
+            number for number, node in nodes.items() if node.trained == node.stop and number not in running
+        }
+        quiet = {NodeState.RUNNING, NodeState.TRAINED}
+        assert all(bool(node.reason) == (node.state not in quiet) for node in nodes.values())
+        seen.update(node.state for node in nodes.values())
+        moments += 1
+        if moments % 60 == 0 and moments < 600:
+            ready = {number for number, node in nodes.items() if node.state is NodeState.READY}
+            known = len(cluster.journal)
+            join(cluster, f"w{moments}")
+            granted = {
+                event.stages[0][0] for event in cluster.journal[known:] if isinstance(event, LeaseGranted)
+            }
+            assert granted <= ready
+            assert bool(granted) == bool(ready)
+        cluster.act()
+    assert seen >= set(NodeState) - {NodeState.WAITING}  # where slots train down to leaves, few wait
+    assert {node.state for node in look(cluster).values()} == {NodeState.TRAINED}
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.name)
+@pytest.mark.parametrize("seed", range(6))
+def test_what_sharing_saved_adds_up_over_the_nodes(seed: int, policy: policies.Policy) -> None:
+    """At any moment: what all trials came to, less the distinct prefixes among that, found by brute force."""
+    cluster = Cluster(seed, {"a": 2})
+    submit(cluster, spec(policy=policy))
+    moments = 0
+    while cluster.engine.state.active:
+        cluster.act()
+        moments += 1
+        if moments % 25 == 0 or not cluster.engine.state.active:
+            study = cluster.engine.state.study_named("default", "study")
+            assert study is not None
+            came = sum(trial.reached for trial in study.trials.values())
+            nodes = look(cluster).values()
+            if all(trial.target is None for trial in study.trials.values()):
+                assert sum(node.steps_saved for node in nodes) == came - distinct_prefixes(cluster, "study")
+            assert sum(node.stop - node.start for node in nodes) >= distinct_prefixes(cluster, "study")
+    study = cluster.engine.state.study_named("default", "study")
+    assert study is not None
+    ends = [node.ends for node in look(cluster).values()]
+    counted: dict[str, int] = {}
+    for each in ends:
+        for state, count in each.items():
+            counted[state] = counted.get(state, 0) + count
+    states = [trial.state.value for trial in study.trials.values()]
+    assert counted == {state: states.count(state) for state in set(states)}
+    assert sum(node.steps_saved for node in look(cluster).values()) == sum(
+        trial.reached for trial in study.trials.values()
+    ) - distinct_prefixes(cluster, "study")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_critical_path_is_the_longest_way_that_a_trial_has_to_go(seed: int) -> None:
+    """1. Its nodes hang on each other and have steps left. 2. No trial has more steps left than it has."""
+    cluster = Cluster(seed, {"a": 2})
+    submit(cluster, spec())
+    while cluster.engine.state.active:
+        nodes = look(cluster)
+        critical = [node for node in nodes.values() if node.critical]
+        for upper, lower in pairwise(critical):
+            assert lower.parent == upper.node
+        longest = max(way(nodes, node, node.stop) for node in nodes.values())
+        assert bool(critical) == (longest > 0)
+        if critical:
+            assert way(nodes, critical[-1], critical[-1].stop) == longest  # all steps cost alike here
+        cluster.act()
+
+
+def test_why_a_node_waits_is_told_in_words() -> None:
+    """1. Nobody is there. 2. A parent is trained. 3. A failure holds it back. 4. The study is paused."""
+    cluster = Cluster(0, {})
+    submit(cluster, spec())
+    assert {node.reason for node in look(cluster).values() if node.parent is None} == {"no worker is there"}
+    join(cluster, "a")
+    while not any(node.state is NodeState.RUNNING for node in look(cluster).values()):
+        cluster.act()
+    nodes = look(cluster)
+    waiting = [node for node in nodes.values() if node.state is NodeState.WAITING]
+    assert waiting
+    for node in waiting:
+        assert node.reason == f"waits for node {node.parent} to come to step {node.start}"
+    granted = [node for node in nodes.values() if node.state is NodeState.GRANTED]
+    assert {node.reason for node in granted} <= {"slot 0 of worker a comes to it"}
+    cluster.receive(cluster.workers["a"])
+    cluster.fail_training("a")
+    for running in list(cluster.workers["a"].running.values()):
+        cluster.report(cluster.workers["a"], running)
+    (failed,) = [event.node for event in cluster.journal if isinstance(event, PathFailed)]
+    again = "being tried again after a failure: ValueError: no"
+    assert look(cluster)[failed].reason == again
+    cluster.tell(PauseStudy(project="default", name="study"))
+    assert all(
+        "the study is paused" in node.reason or "tried again" in node.reason
+        for node in look(cluster).values()
+        if node.state is NodeState.WAITING
+    )
