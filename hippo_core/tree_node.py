@@ -28,7 +28,7 @@ class TreeNode:
         metrics: Of its last evaluated state.
         checkpoints: States with a checkpoint.
         state: trained, running, granted (a slot comes to it), ready (it may be granted) or waiting.
-        reason: What it waits for, in words.
+        reason: What it waits for, or is being tried again after, in words.
         seconds: Slot seconds of all its training.
         steps_saved: What the study's trials came to in it, less what was trained for that.
         critical: Whether the longest way to the end of the study's open trials leads through it.

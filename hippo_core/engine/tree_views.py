@@ -116,15 +116,15 @@ def _tree_node(node: Node, traffic: _Traffic, tree: StageTree, critical: bool, w
 
 def _state(node: Node, stop: int, tree: StageTree, waiting: str) -> tuple[NodeState, str]:
     """How far the training of a node is, and what it waits for, in words."""
+    again = f"being tried again after a failure: {node.failures.message}" if node.failures is not None else ""
     leases = [lease for lease in tree.leases.get(node.id, {}).values() if lease.training]
     if any(lease.stages[lease.index][0] == node.id for lease in leases):
-        return NodeState.RUNNING, ""
+        return NodeState.RUNNING, again
     if node.trained >= stop:
         return NodeState.TRAINED, ""
     for lease in leases:
         if lease.will_reach(node.id, node.trained + 1):
             return NodeState.GRANTED, f"slot {lease.slot} of worker {lease.worker} comes to it"
-    again = f"being tried again after a failure: {node.failures.message}" if node.failures is not None else ""
     outlook = tree.outlooks.get(node.id)
     ranges = [] if outlook is None else [each for each in outlook.ranges if each.points[-1] > node.trained]
     if not ranges or node.id in tree.blocked:

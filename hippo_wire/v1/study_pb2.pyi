@@ -2207,7 +2207,7 @@ class StageTreeNode(_message.Message):
     not_reproducible: _builtins.bool
     """A retrained step of it gave other metrics."""
     reason: _builtins.str
-    """What it waits for, in words; empty unless it is granted, ready or waiting."""
+    """What it waits for, or is being tried again after, in words; may be empty."""
     seconds: _builtins.float
     """Slot seconds of all its training."""
     steps_saved: _builtins.int
