@@ -189,8 +189,12 @@ def test_a_table_has_a_row_for_each_trial(run):
 
 def test_the_stage_tree_is_that_of_the_server(run, service):
     service.trees["digits"] = [
-        study_pb2.StageTreeNode(node=1, start=0, stop=3, trained=3, values_json='{"lr": 0.1}', trials=[0, 1]),
-        study_pb2.StageTreeNode(node=2, parent=1, start=3, stop=9, values_json='{"lr": 0.2}', trials=[1]),
+        study_pb2.StageTreeNode(
+            state="waiting", node=1, start=0, stop=3, trained=3, values_json='{"lr": 0.1}', trials=[0, 1]
+        ),
+        study_pb2.StageTreeNode(
+            state="waiting", node=2, parent=1, start=3, stop=9, values_json='{"lr": 0.2}', trials=[1]
+        ),
     ]
     tree = run.stage_tree()
     assert [(node.node, node.parent) for node in tree] == [(1, None), (2, 1)]
