@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 from hippo_core.billing import MICROSECONDS
 from hippo_core.engine import events as ev
 from hippo_core.engine.engine import Engine
+from hippo_core.engine.environments import blocked_workers
 from hippo_core.engine.events import Event
 from hippo_core.engine.retention import STORAGE
 from hippo_core.engine.states import StudyState, TrialState, WorkerState
@@ -118,7 +119,9 @@ class Metrics:
         )
         self._leases = Gauge("hippo_leases", "Leases that stand.", registry=registry)
         self._blocked = Gauge(
-            "hippo_leases_blocked", "Leases whose saves the storage holds up.", registry=registry
+            "hippo_workers_blocked",
+            "Workers that cannot read their storage, or save to it.",
+            registry=registry,
         )
         self._ready = Gauge("hippo_ready", "1 while calls can be answered, else 0.", registry=registry)
 
@@ -208,7 +211,7 @@ class Metrics:
         passed = [number for number, budget in engine.volatile.budgets.items() if budget.over]
         self._over_budget.labels("storage").set(passed.count(STORAGE))
         self._over_budget.labels("study").set(len(passed) - passed.count(STORAGE))
-        self._blocked.set(sum(bool(lease.blocked) for lease in state.leases.values()))
+        self._blocked.set(len(blocked_workers(state)))
 
 
 def _count(gauge: Gauge, states: Iterable[StudyState | TrialState | WorkerState], found: list[str]) -> None:

@@ -87,9 +87,7 @@ def storage_error(
             f"The storage is full{f' ({sizes})' if sizes else ''}: {doing}: {reason}.",
             "Free space: `hippo checkpoint gc` lets go what nobody waits for. Saving goes on by itself then.",
         )
-    return StorageError(
-        f"The storage failed: {doing}: {reason}.", "Look at the storage; saving is tried again."
-    )
+    return StorageError(f"The storage failed: {doing}: {reason}.", "Look at the storage; it is tried again.")
 
 
 def is_full(error: OSError) -> bool:

@@ -13,6 +13,7 @@ import shutil
 import threading
 import uuid
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 from hippo_storage.draft import DRAFT
@@ -59,7 +60,13 @@ class CheckpointCache:
         (folder / DRAFT).unlink(missing_ok=True)
         self._enter(manifest, folder)
 
-    def obtain(self, storage: Storage, location: CheckpointLocation, digest: str = "") -> Path:
+    def obtain(
+        self,
+        storage: Storage,
+        location: CheckpointLocation,
+        digest: str = "",
+        on_size: Callable[[int], None] = lambda size_bytes: None,
+    ) -> Path:
         """A folder with the checkpoint's verified files, which stays until it is given back. Blocks.
 
         Args:
@@ -67,6 +74,7 @@ class CheckpointCache:
             location: Where it lies there.
             digest: The manifest's, as it was recorded: nothing else is given. Empty: none was recorded when this
                 was asked for, so that the storage is asked which checkpoint lies there.
+            on_size: Called with its bytes before they are fetched.
 
         Raises:
             CheckpointMissing: The storage has none.
@@ -77,7 +85,7 @@ class CheckpointCache:
         with self._lock:
             self._pins[digest] += 1
         try:
-            return self._verified(location, digest) or self._fetched(storage, location, digest)
+            return self._verified(location, digest) or self._fetched(storage, location, digest, on_size)
         except BaseException:
             self.give_back(self._root / digest)
             raise
@@ -116,9 +124,12 @@ class CheckpointCache:
             return None
         return folder
 
-    def _fetched(self, storage: Storage, location: CheckpointLocation, digest: str) -> Path:
+    def _fetched(
+        self, storage: Storage, location: CheckpointLocation, digest: str, on_size: Callable[[int], None]
+    ) -> Path:
         folder = self._root / f".{digest}.{uuid.uuid4().hex}"
         manifest = storage.manifest(location, digest)
+        on_size(manifest.size_bytes)
         storage.fetch(location, folder, digest)
         return self._enter(manifest, folder)
 

@@ -64,6 +64,10 @@ class Desk(Protocol):
         """What checks of slots' devices came to and was not said yet."""
         ...
 
+    def take_storage_failure(self) -> str | None:
+        """What the storage said when it was last read, where that was not said yet."""
+        ...
+
     @property
     def in_flight(self) -> int:
         """How many reports were sent and are not acknowledged."""
@@ -219,11 +223,14 @@ class ServerConnection:
                 beat, request.heartbeat = time.monotonic(), True
             request.policy_answers.extend(self._desk.take_answers())
             request.slot_health.extend(self._desk.take_health())
+            if (storage_failure := self._desk.take_storage_failure()) is not None:
+                request.storage_failure = storage_failure
             if any(
                 (
                     request.reports,
                     request.policy_answers,
                     request.slot_health,
+                    storage_failure is not None,
                     request.draining,
                     request.heartbeat,
                 )

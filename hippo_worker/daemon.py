@@ -76,8 +76,19 @@ class Daemon:
             int, worker_pb2.SlotHealth
         ] = {}  # of slots' devices, by slot, to be said to the server
         self._last_health: dict[int, worker_pb2.SlotHealth] = {}
+        self._unread: dict[int, str] = {}  # by slot: what the storage says, which it cannot read
+        self._last_storage_failure: str | None = None
+        self._storage_failure: str | None = None  # to be said to the server
         self._slots = [
-            Slot(spec, gpu, supplies, self._logs, self._health_check(spec, gpu), self._say_of_health)
+            Slot(
+                spec,
+                gpu,
+                supplies,
+                self._logs,
+                self._health_check(spec, gpu),
+                self._say_of_health,
+                self._say_of_storage,
+            )
             for spec, gpu in zip(offer.slots, offer.gpus, strict=True)
         ]
 
@@ -158,7 +169,9 @@ class Daemon:
             self._storage_address = response.storage
         await self._policies.forget()  # the server asks anew
         self._answers.clear()
-        self._health.update(self._last_health)  # the last may have been lost with the stream
+        # What was said last may have been lost with the stream.
+        self._health.update(self._last_health)
+        self._storage_failure = self._last_storage_failure
         logger.info("registered", extra={"worker": self._settings.name, "term": response.term})
         for fence in response.revoked:
             await self._drop(fence)
@@ -208,6 +221,11 @@ class Daemon:
         taken, self._health = list(self._health.values()), {}
         return taken
 
+    def take_storage_failure(self) -> str | None:
+        """What the storage said when it was last read, to be said; None: nothing new."""
+        taken, self._storage_failure = self._storage_failure, None
+        return taken
+
     @property
     def in_flight(self) -> int:
         """How many reports were sent and are not acknowledged."""
@@ -243,6 +261,15 @@ class Daemon:
         logger.warning("device checked", extra={"slot": slot, "why": reason or "in order again"})
         said = worker_pb2.SlotHealth(slot=slot, failed=bool(reason), reason=reason)
         self._health[slot] = self._last_health[slot] = said
+        self.connection.wake()
+
+    def _say_of_storage(self, slot: int, failure: str) -> None:
+        """A slot could not read the storage, or can again: the worker can where all its slots can."""
+        logger.warning("storage read", extra={"slot": slot, "why": failure or "it answers again"})
+        self._unread.pop(slot, None)
+        if failure:
+            self._unread[slot] = failure
+        self._storage_failure = self._last_storage_failure = next(iter(self._unread.values()), "")
         self.connection.wake()
 
     # Leases.

@@ -61,6 +61,7 @@ from hippo_core.engine.commands import (
     RegisterWorker,
     Report,
     ReportHealth,
+    ReportStorage,
     ResumeStudy,
     RetryTrials,
     StopStudy,
@@ -256,6 +257,8 @@ class Engine:
                 cordons.uncordon(decision, command)
             case ReportHealth():
                 cordons.report_health(decision, command)
+            case ReportStorage():
+                workers.report_storage(decision, command)
             case WorkerLeaves():
                 workers.leave(decision, command)
             case Report():

@@ -90,9 +90,15 @@ def offered(state: EngineState, resources: Resources) -> list[str]:
     return list(found)
 
 
+def blocked_workers(state: EngineState) -> dict[str, str]:
+    """The workers that cannot read their storage, or save what they train, and what it says."""
+    unread = {name: worker.blocked for name, worker in sorted(state.workers.items()) if worker.blocked}
+    return unread | {lease.worker: lease.blocked for lease in state.leases.values() if lease.blocked}
+
+
 def takers(state: EngineState) -> list[Worker]:
-    """The workers that are granted leases, by name: those that live, but for those that cannot save what they train."""
-    blocked = {lease.worker for lease in state.leases.values() if lease.blocked}
+    """The workers that are granted leases, by name: those that live, and that their storage does not block."""
+    blocked = blocked_workers(state)
     return [
         worker
         for name, worker in sorted(state.workers.items())
@@ -186,6 +192,7 @@ def _is_over(plan: PlanState) -> bool:
 
 __all__ = [
     "bind_plan",
+    "blocked_workers",
     "choose_plan",
     "clear_plan",
     "environment_of",

@@ -105,7 +105,13 @@ def apply(state: EngineState, event: ev.Event) -> None:
             _apply_proposal(state, event)
         case ev.PolicyAnswered() | ev.PolicyFailed() | ev.PolicyForgiven():
             _apply_policy(state, event)
-        case ev.WorkerRegistered() | ev.WorkerStateChanged() | ev.SlotCordoned() | ev.SlotUncordoned():
+        case (
+            ev.WorkerRegistered()
+            | ev.WorkerStateChanged()
+            | ev.WorkerBlocked()
+            | ev.SlotCordoned()
+            | ev.SlotUncordoned()
+        ):
             fold_training.apply_worker(state, event)
         case (
             ev.LeaseGranted()

@@ -18,7 +18,9 @@ from hippo_core.engine.transitions import follow
 from hippo_core.lease import Lease, Promise
 from hippo_core.plan import Checkpoint, Failures
 
-WorkerEvent = ev.WorkerRegistered | ev.WorkerStateChanged | ev.SlotCordoned | ev.SlotUncordoned
+WorkerEvent = (
+    ev.WorkerRegistered | ev.WorkerStateChanged | ev.WorkerBlocked | ev.SlotCordoned | ev.SlotUncordoned
+)
 
 
 def apply_worker(state: EngineState, event: WorkerEvent) -> None:
@@ -49,6 +51,8 @@ def apply_worker(state: EngineState, event: WorkerEvent) -> None:
             if event.state in {WorkerState.LOST, WorkerState.GONE}:
                 for slot in worker.slots.values():
                     slot.holds = None
+        case ev.WorkerBlocked():
+            state.workers[event.worker].blocked = event.reason
         case ev.SlotCordoned():
             slot = state.workers[event.worker].slots[event.slot]
             slot.cordoned, slot.cordoned_by_user = event.reason, event.by_user

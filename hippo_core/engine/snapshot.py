@@ -115,7 +115,7 @@ def _node(node: Node) -> dict[str, object]:
 
 def _worker(worker: Worker) -> dict[str, object]:
     return {
-        "who": (worker.incarnation, worker.host, worker.state.value, worker.reason),
+        "who": (worker.incarnation, worker.host, worker.state.value, worker.reason, worker.blocked),
         "environment": dict(worker.environment),
         "labels": dict(worker.labels),
         "slots": {

@@ -453,6 +453,7 @@ class Worker:
     state: WorkerState = WorkerState.LIVE
     reason: str = ""
     draining: bool = False  #: this life of it was asked to drain, whatever has happened since
+    blocked: str = ""  #: what the storage says, which it cannot read; empty: it can
 
 
 @dataclass(slots=True, eq=False)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from hippo_core.engine.account_views import turn_in_words
 from hippo_core.engine.consultations import awaits_answer
-from hippo_core.engine.environments import environment_of, fits
+from hippo_core.engine.environments import blocked_workers, environment_of, fits, suits
 from hippo_core.engine.outside import wants_in_words
 from hippo_core.engine.policy_answers import policy_in_words
 from hippo_core.engine.proposals import proposal_in_words
 from hippo_core.engine.state import EngineState, Study
 from hippo_core.engine.states import FailureClass, StudyState, TrialState, WorkerState
 from hippo_core.engine.terminators import failure_in_words
-from hippo_core.lease import Lease
 from hippo_core.plan import Failures
 
 #: What everything waits for while nothing can train.
@@ -78,9 +77,10 @@ def _unserved_reason(state: EngineState, study: Study) -> str:
             f"every slot that fits is cordoned; slot {slot.index} of {worker.name}: {slot.cordoned}. "
             "hippo worker uncordon lets them be used again"
         )
-    blocked = {lease.worker: lease for lease in state.leases.values() if lease.blocked}
+    blocked = blocked_workers(state)
     if all(worker.name in blocked for worker, _ in fitting):
-        return _blocked(blocked[fitting[0][0].name])
+        name = fitting[0][0].name
+        return _blocked(name, blocked[name])
     offers = sorted({environment_of(worker, slot, resources) for worker, slot in fitting})
     if plan.environment and plan.environment not in offers:
         return (
@@ -91,15 +91,20 @@ def _unserved_reason(state: EngineState, study: Study) -> str:
 
 
 def _blocked_reason(state: EngineState, study: Study) -> str:
-    """What the storage says of saves that it holds up; empty where it does not."""
+    """What the storage says that holds up a study's saves, or keeps a worker from training it; empty: neither."""
     for lease in state.leases.values():
         if lease.plan == study.plan and lease.blocked:
-            return _blocked(lease)
+            return _blocked(lease.worker, lease.blocked)
+    plan = state.plans[study.plan]
+    for name, worker in sorted(state.workers.items()):
+        could = worker.blocked and worker.state is WorkerState.LIVE and study.open
+        if could and any(suits(state, plan, worker, slot) for slot in worker.slots.values()):
+            return _blocked(name, worker.blocked)
     return ""
 
 
-def _blocked(lease: Lease) -> str:
-    return f"blocked: storage: worker {lease.worker}: {lease.blocked}"
+def _blocked(worker: str, why: str) -> str:
+    return f"blocked: storage: worker {worker}: {why}"
 
 
 def _latest_failures(study: Study) -> Failures | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hippo_core.engine.engine import Engine
+from hippo_core.engine.environments import blocked_workers
 from hippo_core.engine.probe_views import (
     probed_by,
 )
@@ -39,13 +40,13 @@ class WorkerView:
     slots: tuple[SlotView, ...]
     environment: Mapping[str, Any]
     labels: Mapping[str, str]
-    blocked: str = ""  #: what the storage says of saves that it holds up; empty: it holds up none
+    blocked: str = ""  #: what the storage says, which it cannot read or save to; empty: it can
 
 
 def worker_views(engine: Engine) -> tuple[WorkerView, ...]:
     """All workers, by name."""
     state = engine.state
-    blocked = {lease.worker: lease.blocked for lease in state.leases.values() if lease.blocked}
+    blocked = blocked_workers(state)
     views = []
     for name in sorted(state.workers):
         worker = state.workers[name]

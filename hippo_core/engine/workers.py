@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-from hippo_core.engine.commands import DrainWorker, Heartbeat, RegisterWorker, WorkerLeaves
+from hippo_core.engine.commands import (
+    DrainWorker,
+    Heartbeat,
+    RegisterWorker,
+    ReportStorage,
+    WorkerLeaves,
+)
 from hippo_core.engine.cordons import cordon_again, known_worker, lasting_cordons
 from hippo_core.engine.decision import Decision
-from hippo_core.engine.events import LeaseStateChanged, WorkerRegistered, WorkerStateChanged
+from hippo_core.engine.events import (
+    LeaseStateChanged,
+    WorkerBlocked,
+    WorkerRegistered,
+    WorkerStateChanged,
+)
 from hippo_core.engine.failures import note_death
 from hippo_core.engine.orphans import adopt, orphan, orphans_of
 from hippo_core.engine.state import Worker
@@ -40,7 +51,8 @@ def register(decision: Decision, command: RegisterWorker) -> Registered:
         ):
             died.append(lease)
         _end(decision, lease, LeaseState.RELEASED, "the worker came back without it")
-    cordoned = lasting_cordons(decision.state.workers.get(command.worker), command.incarnation)
+    earlier = decision.state.workers.get(command.worker)
+    cordoned = lasting_cordons(earlier, command.incarnation)
     decision.emit(
         WorkerRegistered(
             worker=command.worker,
@@ -53,6 +65,8 @@ def register(decision: Decision, command: RegisterWorker) -> Registered:
     )
     worker = decision.state.workers[command.worker]
     cordon_again(decision, worker, cordoned)
+    if earlier is not None and earlier.incarnation == command.incarnation and earlier.blocked:
+        decision.emit(WorkerBlocked(worker=worker.name, reason=earlier.blocked))
     if worker.draining:
         decision.emit(
             WorkerStateChanged(worker=worker.name, state=WorkerState.DRAINING, reason="asked to drain")
@@ -72,6 +86,13 @@ def heartbeat(decision: Decision, command: Heartbeat) -> None:
     if worker.state is WorkerState.LOST:
         welcome_back(decision, worker)
     _renew(decision, worker.name)
+
+
+def report_storage(decision: Decision, command: ReportStorage) -> None:
+    """A worker has tried to read its storage; said again in whatever words, it changes nothing."""
+    worker = _incarnation(decision, command.worker, command.incarnation)
+    if bool(command.failure) != bool(worker.blocked):
+        decision.emit(WorkerBlocked(worker=worker.name, reason=command.failure))
 
 
 def welcome_back(decision: Decision, worker: Worker) -> None:

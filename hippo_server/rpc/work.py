@@ -27,7 +27,7 @@ from hippo_wire.v1 import worker_pb2
 
 #: So many messages are decided ahead of their commit; then the worker is held back by the stream's flow control.
 MOST_AHEAD = 64
-MOST_WORDS = 500  #: letters of a health check's reason
+MOST_WORDS = 500  #: letters of what a worker says of its devices and its storage
 
 
 class WorkStream:
@@ -157,7 +157,7 @@ class WorkStream:
         try:
             if request.heartbeat:
                 self._decide(commands.Heartbeat(worker=self._worker, incarnation=self._incarnation), records)
-            # Before the failure of what trained there, so that the slot is not granted the next path.
+            # Before the failure of what trained there, or could not begin, so that it is not granted the next path.
             for health in request.slot_health:
                 report = commands.ReportHealth(
                     worker=self._worker,
@@ -167,6 +167,13 @@ class WorkStream:
                     reason=health.reason[:MOST_WORDS],
                 )
                 self._decide(report, records)
+            if request.HasField("storage_failure"):
+                tried = commands.ReportStorage(
+                    worker=self._worker,
+                    incarnation=self._incarnation,
+                    failure=request.storage_failure[:MOST_WORDS],
+                )
+                self._decide(tried, records)
             for message in request.reports:
                 self._report(
                     term, convert.report_from_proto(message, self._worker, self._incarnation), records

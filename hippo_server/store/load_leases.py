@@ -52,9 +52,9 @@ def workers_and_leases(rows: Rows) -> Iterator[ev.Event]:
             {"index": index, "device": device, "model": model, "cpus": cpus, "gpus": gpus}
         )
     changed = []
-    for worker, incarnation, host, environment, labels, state, reason in rows(
+    for worker, incarnation, host, environment, labels, state, reason, blocked in rows(
         """
-        SELECT name, incarnation, host, environment, labels, state, reason
+        SELECT name, incarnation, host, environment, labels, state, reason, blocked
         FROM workers ORDER BY registered
         """
     ):
@@ -67,6 +67,8 @@ def workers_and_leases(rows: Rows) -> Iterator[ev.Event]:
             labels=labels,
         )
         yield from cordoned.get(worker, ())
+        if blocked:
+            yield ev.WorkerBlocked(worker=worker, reason=blocked)
         if (state, reason) != (WorkerState.LIVE, ""):
             changed.append(ev.WorkerStateChanged(worker=worker, state=WorkerState(state), reason=reason))
     yield from _leases(rows, f"l.state IN {STANDING} AND NOT {foreign}")

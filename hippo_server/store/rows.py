@@ -76,6 +76,8 @@ def add_event(batch: Batch, event: ev.Event, position: int) -> None:
             _worker_registered(batch, event, position)
         case ev.WorkerStateChanged():
             batch.update("workers", event.worker, state=event.state, reason=event.reason)
+        case ev.WorkerBlocked():
+            batch.update("workers", event.worker, blocked=event.reason)
         case ev.SlotCordoned():
             key = (event.worker, event.slot)
             batch.update("slots", *key, cordoned=event.reason, cordoned_by_user=event.by_user)
@@ -376,6 +378,7 @@ def _worker_registered(batch: Batch, event: ev.WorkerRegistered, position: int) 
         "environment": event.environment,
         "labels": event.labels,
         "state": WorkerState.LIVE,
+        "blocked": "",
         "registered": position,
     }
     slots = [

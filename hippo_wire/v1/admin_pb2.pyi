@@ -261,7 +261,7 @@ class Worker(_message.Message):
     environment_json: _builtins.str
     """JSON object: python, torch, cuda, platform."""
     blocked: _builtins.str
-    """What the storage says of saves of its that it holds up: it is granted nothing. Empty: it holds up none."""
+    """What the storage says, which it cannot read or save to: it is granted nothing. Empty: it can."""
     @_builtins.property
     def slots(self) -> _containers.RepeatedCompositeFieldContainer[Global___SlotStatus]:
         """Its slots."""

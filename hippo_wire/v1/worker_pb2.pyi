@@ -1110,6 +1110,7 @@ class WorkRequest(_message.Message):
     LEAVING_FIELD_NUMBER: _builtins.int
     POLICY_ANSWERS_FIELD_NUMBER: _builtins.int
     SLOT_HEALTH_FIELD_NUMBER: _builtins.int
+    STORAGE_FAILURE_FIELD_NUMBER: _builtins.int
     worker: _builtins.str
     """In the first message: who."""
     incarnation: _builtins.str
@@ -1120,6 +1121,10 @@ class WorkRequest(_message.Message):
     """The worker drains: no further leases."""
     leaving: _builtins.bool
     """The worker leaves; sent when all its leases have ended."""
+    storage_failure: _builtins.str
+    """What the storage said when the worker last tried to read it, in words: it is granted nothing then. Empty: it
+    answers again. Absent: as was last said. A repetition changes nothing.
+    """
     @_builtins.property
     def reports(self) -> _containers.RepeatedCompositeFieldContainer[Global___Report]:
         """Reports of any of its leases."""
@@ -1143,12 +1148,15 @@ class WorkRequest(_message.Message):
         leaving: _builtins.bool = ...,
         policy_answers: _abc.Iterable[Global___PolicyAnswer] | None = ...,
         slot_health: _abc.Iterable[Global___SlotHealth] | None = ...,
+        storage_failure: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_storage_failure", b"_storage_failure", "storage_failure", b"storage_failure"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["draining", b"draining", "heartbeat", b"heartbeat", "incarnation", b"incarnation", "leaving", b"leaving", "policy_answers", b"policy_answers", "reports", b"reports", "slot_health", b"slot_health", "worker", b"worker"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_storage_failure", b"_storage_failure", "draining", b"draining", "heartbeat", b"heartbeat", "incarnation", b"incarnation", "leaving", b"leaving", "policy_answers", b"policy_answers", "reports", b"reports", "slot_health", b"slot_health", "storage_failure", b"storage_failure", "worker", b"worker"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__storage_failure: _TypeAlias = _typing.Literal["storage_failure"]  # noqa: Y015
+    _WhichOneofArgType__storage_failure: _TypeAlias = _typing.Literal["_storage_failure", b"_storage_failure"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__storage_failure) -> _WhichOneofReturnType__storage_failure | None: ...
 
 Global___WorkRequest: _TypeAlias = WorkRequest  # noqa: Y015
 

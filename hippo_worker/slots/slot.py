@@ -56,6 +56,7 @@ class Slot:
         logs: Ships what user code prints.
         health: Checks its device; None: nothing does.
         on_health: Called with what a check came to where it failed, and where it succeeds after that.
+        on_storage: Called with what the storage says when it cannot be read, and without words when it can again.
     """
 
     def __init__(
@@ -66,11 +67,12 @@ class Slot:
         logs: LogShipper,
         health: HealthCheck | None = None,
         on_health: Callable[[int, str], None] = lambda slot, reason: None,
+        on_storage: Callable[[int, str], None] = lambda slot, failure: None,
     ) -> None:
         self.spec = spec
         self._gpu = gpu
         self._supplies = supplies
-        self._loader = Loader(spec.index, supplies)
+        self._loader = Loader(spec.index, supplies, on_storage)
         self._logs = logs
         self._waiting: deque[Lease] = deque()
         self._arrived = asyncio.Event()
@@ -128,6 +130,7 @@ class Slot:
                     await self._arrived.wait()
                 await self._train(self._waiting.popleft())
         finally:
+            self._loader.close()
             if self._runner is not None:
                 await self._runner.kill()
 

@@ -8,6 +8,7 @@ CREATE TABLE workers (
     labels json NOT NULL,
     state text NOT NULL,
     reason text DEFAULT '' NOT NULL,
+    blocked text DEFAULT '' NOT NULL,
     registered bigint NOT NULL,
     registered_at timestamptz DEFAULT now() NOT NULL,
     CONSTRAINT ck_workers_state CHECK (state IN ('live', 'draining', 'lost', 'gone'))
@@ -20,6 +21,7 @@ COMMENT ON COLUMN workers.environment IS 'python, torch, cuda, platform';
 COMMENT ON COLUMN workers.labels IS 'labels for people';
 COMMENT ON COLUMN workers.state IS 'live, draining, lost or gone';
 COMMENT ON COLUMN workers.reason IS 'why it is in this state';
+COMMENT ON COLUMN workers.blocked IS 'what the storage says, which it cannot read; empty: it can';
 COMMENT ON COLUMN workers.registered IS 'journal id of its latest registration';
 COMMENT ON COLUMN workers.registered_at IS 'when it last registered';
 

@@ -29,6 +29,7 @@ CLOCKS = (
     "hippo_worker.connection",
     "hippo_worker.hosting.loop",
     "hippo_worker.publishing",
+    "hippo_worker.slots.loading",
     "hippo_worker.slots.stalls",
 )
 """The modules that read the time, each as ``time.something()``."""

@@ -85,6 +85,15 @@ class ReportHealth:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReportStorage:
+    """The worker has tried to read its storage: what that says, in words; empty: it answers again."""
+
+    worker: str
+    incarnation: str
+    failure: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerLeaves:
     """The worker has ended all leases and goes."""
 
@@ -93,5 +102,12 @@ class WorkerLeaves:
 
 
 WorkerCommand = (
-    RegisterWorker | Heartbeat | DrainWorker | CordonSlots | UncordonSlots | ReportHealth | WorkerLeaves
+    RegisterWorker
+    | Heartbeat
+    | DrainWorker
+    | CordonSlots
+    | UncordonSlots
+    | ReportHealth
+    | ReportStorage
+    | WorkerLeaves
 )

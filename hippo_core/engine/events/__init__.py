@@ -82,6 +82,7 @@ from hippo_core.engine.events.trials import (
 from hippo_core.engine.events.workers import (
     SlotCordoned,
     SlotUncordoned,
+    WorkerBlocked,
     WorkerEvent,
     WorkerRegistered,
     WorkerStateChanged,
@@ -153,6 +154,7 @@ __all__ = [
     "TrialStopped",
     "TrialWanted",
     "TurnsBegun",
+    "WorkerBlocked",
     "WorkerRegistered",
     "WorkerStateChanged",
 ]

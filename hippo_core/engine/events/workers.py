@@ -52,4 +52,12 @@ class SlotUncordoned:
     slot: int
 
 
-WorkerEvent = WorkerRegistered | WorkerStateChanged | SlotCordoned | SlotUncordoned
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerBlocked:
+    """A worker cannot read its storage, and is granted nothing; without a reason: it can again."""
+
+    worker: str
+    reason: str
+
+
+WorkerEvent = WorkerRegistered | WorkerStateChanged | WorkerBlocked | SlotCordoned | SlotUncordoned

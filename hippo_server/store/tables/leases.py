@@ -30,6 +30,7 @@ workers = Table(
     Column("labels", JSON, nullable=False, comment="labels for people"),
     Column("state", Text, nullable=False, comment="live, draining, lost or gone"),
     words("reason", "why it is in this state"),
+    words("blocked", "what the storage says, which it cannot read; empty: it can"),
     Column("registered", BigInteger, nullable=False, comment="journal id of its latest registration"),
     moment("registered_at", "when it last registered", now=True),
     one_of("state", WorkerState),

@@ -110,6 +110,8 @@ def test_all_commands_and_faults_come_back(store: Store, seed: int) -> None:
         lambda: cluster.stall("a"),
         lambda: cluster.fail_health("a"),
         lambda: cluster.recover("a"),
+        lambda: cluster.lose_storage("a"),
+        lambda: cluster.find_storage("a"),
         cluster.lose_checkpoint,
         lambda: cluster.hold_up_save("a"),
         lambda: cluster.register("b"),

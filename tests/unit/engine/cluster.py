@@ -31,6 +31,7 @@ from hippo_core.engine.commands import (
     ReleasedReport,
     Report,
     ReportHealth,
+    ReportStorage,
     SaveBlockedReport,
     SaveFailedReport,
     SlotSpec,
@@ -474,6 +475,20 @@ class Cluster:
     def recover(self, name: str) -> None:
         """The device is in order again."""
         self.say_of_health(name, failed=False)
+
+    def lose_storage(self, name: str) -> None:
+        """A worker cannot load what a path of it starts from."""
+        self.say_of_storage(name, "no answer")
+        self.kill_runner(name)
+
+    def find_storage(self, name: str) -> None:
+        """Its storage answers again."""
+        self.say_of_storage(name, "")
+
+    def say_of_storage(self, name: str, failure: str) -> None:
+        """Says what the storage said when a worker tried to read it."""
+        incarnation = str(self.workers[name].incarnation)
+        self.tell(ReportStorage(worker=name, incarnation=incarnation, failure=failure))
 
     def say_of_health(self, name: str, *, failed: bool) -> None:
         """Says what the health check of a worker's first slot came to."""

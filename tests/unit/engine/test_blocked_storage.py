@@ -1,13 +1,16 @@
-"""A storage that holds up a worker's saves: it trains on and is given nothing else, until a save gets through."""
+"""A storage that a worker cannot save to, or cannot read: it is given nothing else until that goes again."""
 
 from __future__ import annotations
 
+import pytest
+
 from hippo_core import policies, samplers, space
-from hippo_core.engine.commands import SaveBlockedReport, SaveFailedReport, SubmitStudy
-from hippo_core.engine.events import LeaseBlocked, LeaseGranted, PathFailed
+from hippo_core.engine.commands import ReportStorage, SaveBlockedReport, SaveFailedReport, SubmitStudy
+from hippo_core.engine.events import LeaseBlocked, LeaseGranted, PathFailed, WorkerBlocked
 from hippo_core.engine.states import StudyState
 from hippo_core.engine.study_views import study_view
 from hippo_core.engine.worker_views import worker_views
+from hippo_core.errors import Stale
 from hippo_core.program import Program
 from hippo_core.study import Objective, StudySpec
 from tests.unit.engine.cluster import Cluster, Running, SimulatedWorker
@@ -162,3 +165,56 @@ def test_a_rebuilt_server_knows_who_is_blocked() -> None:
     assert reason(cluster) == BLOCKED
     cluster.run()
     expect_nothing_trained_again(cluster)
+
+
+def unread(cluster: Cluster) -> list[str]:
+    """What is told of workers that cannot read, one after the other."""
+    return [event.reason for event in cluster.journal if isinstance(event, WorkerBlocked)]
+
+
+def test_a_worker_that_cannot_read_is_granted_nothing_until_it_can() -> None:
+    """1. A path cannot be loaded. 2. It is tried no more there; that is no trial's fault. 3. The storage answers."""
+    cluster = Cluster(0, {"a": 2})
+    submit(cluster)
+    running(cluster, "a")
+    cluster.say_of_storage("a", WORDS)
+    cluster.kill_runner("a")
+    worker, (other,) = running(cluster, "a")
+    while not other.done:
+        cluster.train(worker, other)
+    for path in list(worker.running.values()):
+        cluster.report(worker, path)
+    assert granted_to(cluster, "a") == 2, "its slots are free, and paths wait"
+    assert reason(cluster) == BLOCKED
+    assert [view.blocked for view in worker_views(cluster.engine)] == [WORDS]
+    cluster.restart_server()
+    assert reason(cluster) == BLOCKED, "it is the same life of the worker"
+    assert granted_to(cluster, "a") == 2
+    cluster.find_storage("a")
+    assert granted_to(cluster, "a") > 2
+    assert [view.blocked for view in worker_views(cluster.engine)] == [""]
+    cluster.run()
+    expect_nothing_trained_again(cluster)
+
+
+def test_other_workers_load_what_one_cannot_read() -> None:
+    cluster = Cluster(0, {"a": 1, "b": 1})
+    submit(cluster)
+    running(cluster, "a")
+    cluster.say_of_storage("a", WORDS)
+    cluster.kill_runner("a")
+    cluster.run()
+    expect_nothing_trained_again(cluster)
+    assert granted_to(cluster, "a") == 1
+
+
+def test_what_is_said_again_of_a_storage_changes_nothing_and_another_life_begins_anew() -> None:
+    cluster = Cluster(0, {"a": 1})
+    for words in ("", WORDS, "The storage is full.", "", ""):
+        cluster.say_of_storage("a", words)
+    assert unread(cluster) == [WORDS, ""]
+    cluster.say_of_storage("a", WORDS)
+    cluster.kill_worker("a")
+    assert [view.blocked for view in worker_views(cluster.engine)] == [""]
+    with pytest.raises(Stale, match="not registered"):
+        cluster.tell(ReportStorage(worker="a", incarnation="1", failure=WORDS))

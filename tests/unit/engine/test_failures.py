@@ -20,7 +20,7 @@ from tests.unit.engine.test_cluster import PIECES, expect_as_trained_alone, spec
 
 FAULTS = (
     *("kill_worker", "lose_worker", "kill_runner", "restart_server", "run_out_of_memory", "stall"),
-    *("fail_health", "recover", "cordon", "uncordon"),
+    *("fail_health", "recover", "cordon", "uncordon", "lose_storage", "find_storage"),
 )
 THREE = {"a": 1, "b": 1, "c": 1}
 
@@ -265,6 +265,7 @@ def test_after_any_failures_histories_are_exact_and_a_retry_completes_what_faile
             getattr(cluster, fault)(name)
     for name in THREE:
         cluster.uncordon(name)
+        cluster.find_storage(name)
     cluster.run()
     expect_as_trained_alone(cluster, "study")
     cluster.restart_server()

@@ -22,12 +22,15 @@ def test_lost_checkpoints_are_counted_by_what_befell_them_and_from_nought() -> N
     assert (lost("corrupt"), lost("missing")) == (2.0, 1.0)
 
 
-def test_leases_that_the_storage_holds_up_are_told_while_it_does() -> None:
+def test_workers_that_the_storage_blocks_are_told_while_it_does() -> None:
     registry = CollectorRegistry()
     metrics = Metrics(registry)
     cluster = blocked_cluster()
     metrics.look_at(cluster.engine)
-    assert registry.get_sample_value("hippo_leases_blocked") == 1.0
+    assert registry.get_sample_value("hippo_workers_blocked") == 1.0
     cluster.run()
     metrics.look_at(cluster.engine)
-    assert registry.get_sample_value("hippo_leases_blocked") == 0.0
+    assert registry.get_sample_value("hippo_workers_blocked") == 0.0
+    cluster.say_of_storage("a", "no answer")
+    metrics.look_at(cluster.engine)
+    assert registry.get_sample_value("hippo_workers_blocked") == 1.0
