@@ -9,7 +9,7 @@ from hippo_core.drawings.stage_tree_svg import Drawing, draw
 from hippo_core.drawings.stage_tree_text import to_text
 from hippo_core.drawings.tree_shape import TreeShape
 from hippo_core.engine.states import NodeState
-from hippo_core.tree_node import TreeNode
+from hippo_core.tree_node import TreeNode, TrialEnds
 from hippo_wire.json_shapes import metrics_json
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def tree_node(message: study_pb2.StageTreeNode) -> TreeNode:
         values=json.loads(message.values_json),
         trials=tuple(message.trials),
         ending=tuple(message.ending),
-        ends=dict(sorted(message.ends.items())),
+        ends=tuple(TrialEnds(each.step, each.state, each.count) for each in message.ends),
         probes=tuple(message.probes),
         metrics=metrics_json(message.metrics),
         checkpoints=tuple(message.checkpoints),

@@ -10,6 +10,15 @@ from hippo_core.engine.states import NodeState
 from hippo_core.plan import Metrics
 
 
+@dataclass(frozen=True, slots=True)
+class TrialEnds:
+    """How many trials in some state end in a node, or rest there, at a step."""
+
+    step: int
+    state: str
+    count: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TreeNode:
     """A node of the search plan, as far as a study's trials need it.
@@ -23,7 +32,7 @@ class TreeNode:
         values: The values at its first step, by name.
         trials: The study's trials that go through it.
         ending: Those that end in it.
-        ends: How many of those are in which state.
+        ends: How many of those end where, in which state; by step.
         probes: The trials whose probes go through it, where they have parted from them.
         metrics: Of its last evaluated state.
         checkpoints: States with a checkpoint.
@@ -43,7 +52,7 @@ class TreeNode:
     values: Mapping[str, Any]
     trials: tuple[int, ...]
     ending: tuple[int, ...] = ()
-    ends: Mapping[str, int] = field(default_factory=dict)
+    ends: tuple[TrialEnds, ...] = ()
     probes: tuple[int, ...] = ()
     metrics: Metrics = field(default_factory=dict)
     checkpoints: tuple[int, ...] = ()

@@ -262,7 +262,7 @@ def stage_tree_json(nodes: Iterable[study_pb2.StageTreeNode]) -> list[Json]:
             "probes": list(node.probes),
             "metrics": metrics_json(node.metrics),
             "checkpoints": list(node.checkpoints),
-            "ends": dict(sorted(node.ends.items())),
+            "ends": [{"step": each.step, "state": each.state, "count": each.count} for each in node.ends],
             "state": node.state,
             "reason": node.reason,
             "seconds": node.seconds,

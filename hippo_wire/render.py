@@ -158,7 +158,7 @@ def tree_node(view: TreeNode) -> study_pb2.StageTreeNode:
         values_json=dump(dict(view.values)),
         trials=view.trials,
         ending=view.ending,
-        ends=view.ends,
+        ends=[study_pb2.TrialEnds(step=each.step, state=each.state, count=each.count) for each in view.ends],
         probes=view.probes,
         metrics=_metrics(view.metrics),
         checkpoints=view.checkpoints,

@@ -2,7 +2,7 @@
 
 A band is as thick as many trials go through it, on a logarithmic scale. Its state is told by colour and by shape:
 what is trained is filled, what is being trained is hatched, what may be trained has a solid edge, what waits a dashed
-one. What becomes of the trials that end in it stands at its end. All text is escaped; there are no scripts, no styles
+one. What becomes of trials stands where they end. All text is escaped; there are no scripts, no styles
 in attributes, and no outside references, so that a page under a strict policy can hold it.
 """
 
@@ -14,7 +14,7 @@ from html import escape
 from math import log2
 
 from hippo_core.drawings.tree_shape import Folded, Placed, TreeShape, short
-from hippo_core.tree_node import TreeNode
+from hippo_core.tree_node import TreeNode, TrialEnds
 
 _LINE = 26
 _MARGIN = 12
@@ -135,6 +135,7 @@ class _Canvas:
         if end > trained:
             yield _band(trained, end, middle, thickness, f"rest {escape(node.state)}")
         yield from self._words(node, label, x, end, middle)
+        yield from self._ends_within(node, middle)
         if self.drawing.link:
             yield "</a>"
         yield from self._end(node, end, middle)
@@ -158,6 +159,15 @@ class _Canvas:
         text = text if len(text) <= room else text[: room - 1] + "…"
         yield f'<text x="{x + 2:.1f}" y="{middle - _THICKEST / 2 - 3:.1f}">{escape(text)}</text>'
 
+    def _ends_within(self, node: TreeNode, middle: float) -> Iterator[str]:
+        """Where trials end, or rest, that others go beyond."""
+        for step in sorted({each.step for each in node.ends if each.step < node.stop}):
+            marks = [_mark(each) for each in node.ends if each.step == step and each.state in ENDS]
+            x, y = self.x(step), middle + _THICKEST / 2
+            if marks:
+                yield f'<path class="joint" d="M{x:.1f} {middle - _THICKEST / 2:.1f}V{y + 2:.1f}" />'
+                yield f'<text x="{x + 3:.1f}" y="{y + 8:.1f}">{" ".join(marks)}</text>'
+
     def _end(self, node: TreeNode, end: float, middle: float) -> Iterator[str]:
         """What stands after a band: the metric at its end, what becomes of its trials, and what is folded."""
         if any(child.start == node.stop for child in self.tree.children(node)):
@@ -167,10 +177,7 @@ class _Canvas:
         value = node.metrics.get(self.drawing.metric)
         if value is not None:
             words.append(f"<tspan>{escape(short(value))}</tspan>")
-        for state, count in node.ends.items():
-            if state in ENDS:
-                many = f"{count}" if count > 1 else ""
-                words.append(f'<tspan class="{escape(state)}">{ENDS[state]}{many}</tspan>')
+        words += [_mark(each) for each in node.ends if each.step == node.stop and each.state in ENDS]
         if node.not_reproducible:
             words.append('<tspan class="failed">≠</tspan>')
         if words:
@@ -191,6 +198,11 @@ def _band(x: float, end: float, middle: float, thickness: float, classes: str) -
         f'<rect class="{classes}" x="{x:.1f}" y="{middle - thickness / 2:.1f}" width="{width:.1f}" '
         f'height="{thickness:.1f}" rx="2" />'
     )
+
+
+def _mark(ends: TrialEnds) -> str:
+    many = f"{ends.count}" if ends.count > 1 else ""
+    return f'<tspan class="{escape(ends.state)}">{ENDS[ends.state]}{many}</tspan>'
 
 
 def _number(value: int | None) -> str:

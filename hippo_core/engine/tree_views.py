@@ -18,7 +18,7 @@ from hippo_core.engine.waiting import trials_waiting_reason
 from hippo_core.plan import Node
 from hippo_core.repeats import trial_of
 from hippo_core.tree import StageTree
-from hippo_core.tree_node import TreeNode
+from hippo_core.tree_node import TreeNode, TrialEnds
 
 WAITS_FOR_A_SLOT = "waits for a free slot"
 
@@ -30,7 +30,7 @@ class _Traffic:
     stop: int = 0
     trials: list[int] = field(default_factory=list)
     ending: list[int] = field(default_factory=list)
-    ends: Counter[str] = field(default_factory=Counter)
+    ends: Counter[tuple[int, str]] = field(default_factory=Counter)
     probes: list[int] = field(default_factory=list)
     came: int = 0  #: steps that its trials came to, each counted for itself
     furthest: int = 0
@@ -54,7 +54,7 @@ def _traffic(state: EngineState, study: Study) -> dict[int, _Traffic]:
     found: dict[int, _Traffic] = {}
     for trial in sorted(study.all_members(), key=lambda each: (trial_of(each.number), each.number)):
         number, reached = trial_of(trial.number), progress(trial)
-        last: _Traffic | None = None
+        last, stop = None, 0
         for node, start, stop in walk(trial, trial.target or trial.reached):
             last = found.setdefault(node.id, _Traffic())
             last.stop = max(last.stop, stop)
@@ -64,7 +64,7 @@ def _traffic(state: EngineState, study: Study) -> dict[int, _Traffic]:
             last.furthest = max(last.furthest, here)
         if last is not None:
             last.ending.append(number)
-            last.ends[shown_state(state, study, study.trials[number]).value] += 1
+            last.ends[stop, shown_state(state, study, study.trials[number]).value] += 1
     for probe in sorted(study.probes.values(), key=lambda each: (trial_of(each.number), each.number)):
         for node, _, stop in own_stretches(probe, probe.target or probe.reached):
             there = found.setdefault(node.id, _Traffic())
@@ -101,7 +101,7 @@ def _tree_node(node: Node, traffic: _Traffic, tree: StageTree, critical: bool, w
         values=node.laws.values(node.start),
         trials=tuple(traffic.trials),
         ending=tuple(traffic.ending),
-        ends=dict(sorted(traffic.ends.items())),
+        ends=tuple(TrialEnds(*place, count) for place, count in sorted(traffic.ends.items())),
         probes=tuple(traffic.probes),
         metrics={} if last is None else node.metrics[last],
         checkpoints=tuple(sorted(node.checkpoints)),

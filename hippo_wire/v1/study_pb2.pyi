@@ -2147,30 +2147,40 @@ class GetStageTreeRequest(_message.Message):
 Global___GetStageTreeRequest: _TypeAlias = GetStageTreeRequest  # noqa: Y015
 
 @_typing.final
+class TrialEnds(_message.Message):
+    """How many trials in some state end in a node, or rest there, at a step."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STEP_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    step: _builtins.int
+    """The step."""
+    state: _builtins.str
+    """The state of the trials, in a word."""
+    count: _builtins.int
+    """How many there are."""
+    def __init__(
+        self,
+        *,
+        step: _builtins.int = ...,
+        state: _builtins.str = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "state", b"state", "step", b"step"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TrialEnds: _TypeAlias = TrialEnds  # noqa: Y015
+
+@_typing.final
 class StageTreeNode(_message.Message):
     """A node of the search plan, as far as a study's trials need it."""
 
     DESCRIPTOR: _descriptor.Descriptor
-
-    @_typing.final
-    class EndsEntry(_message.Message):
-        DESCRIPTOR: _descriptor.Descriptor
-
-        KEY_FIELD_NUMBER: _builtins.int
-        VALUE_FIELD_NUMBER: _builtins.int
-        key: _builtins.str
-        value: _builtins.int
-        def __init__(
-            self,
-            *,
-            key: _builtins.str = ...,
-            value: _builtins.int = ...,
-        ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
-        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-        def WhichOneof(self, oneof_group: _Never) -> None: ...
 
     NODE_FIELD_NUMBER: _builtins.int
     PARENT_FIELD_NUMBER: _builtins.int
@@ -2235,8 +2245,8 @@ class StageTreeNode(_message.Message):
         """Numbers of the study's trials whose probes go through it, where they have parted from their trials."""
 
     @_builtins.property
-    def ends(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
-        """How many of the study's trials end in it, by their state."""
+    def ends(self) -> _containers.RepeatedCompositeFieldContainer[Global___TrialEnds]:
+        """Where the study's trials end in it, or rest, by step and state."""
 
     def __init__(
         self,
@@ -2258,7 +2268,7 @@ class StageTreeNode(_message.Message):
         seconds: _builtins.float = ...,
         steps_saved: _builtins.int = ...,
         critical: _builtins.bool = ...,
-        ends: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        ends: _abc.Iterable[Global___TrialEnds] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_parent", b"_parent", "parent", b"parent"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...

@@ -7,7 +7,7 @@ import pytest
 
 from hippo_client.stage_tree import StageTree, tree_node
 from hippo_core.engine.states import NodeState
-from hippo_core.tree_node import TreeNode
+from hippo_core.tree_node import TreeNode, TrialEnds
 from hippo_wire.v1 import study_pb2
 
 
@@ -152,7 +152,17 @@ def test_a_drawing_tells_states_by_shape_and_ends_by_marks():
             node(1, None, 0, 9, (0, 1, 2, 3), trained=9, state=NodeState.TRAINED, lr=0.1),
             node(2, 1, 9, 18, (0,), trained=12, state=NodeState.RUNNING, critical=True, lr=0.2),
             node(3, 1, 9, 18, (1,), state=NodeState.READY, reason="waits for a free slot", lr=0.3),
-            node(4, 1, 9, 12, (2, 3), trained=12, ends={"stopped": 2}, metrics={"accuracy": 0.91}, lr=0.4),
+            node(
+                4,
+                1,
+                9,
+                12,
+                (2, 3),
+                trained=12,
+                ends=(TrialEnds(12, "stopped", 2),),
+                metrics={"accuracy": 0.91},
+                lr=0.4,
+            ),
         ]
     )
     svg = tree.to_svg(metric="accuracy")
@@ -183,7 +193,7 @@ def test_a_node_is_read_from_a_message():
         values_json='{"lr": 0.5}',
         trials=[1, 2],
         state="running",
-        ends={"stopped": 1},
+        ends=[study_pb2.TrialEnds(step=3, state="stopped", count=1)],
         seconds=1.5,
         steps_saved=7,
         critical=True,
@@ -197,7 +207,7 @@ def test_a_node_is_read_from_a_message():
         values={"lr": 0.5},
         trials=(1, 2),
         state=NodeState.RUNNING,
-        ends={"stopped": 1},
+        ends=(TrialEnds(3, "stopped", 1),),
         seconds=1.5,
         steps_saved=7,
         critical=True,

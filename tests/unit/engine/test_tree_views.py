@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import pairwise
 
 import pytest
@@ -92,13 +93,12 @@ def test_what_sharing_saved_adds_up_over_the_nodes(seed: int, policy: policies.P
             assert sum(node.stop - node.start for node in nodes) >= distinct_prefixes(cluster, "study")
     study = cluster.engine.state.study_named("default", "study")
     assert study is not None
-    ends = [node.ends for node in look(cluster).values()]
-    counted: dict[str, int] = {}
-    for each in ends:
-        for state, count in each.items():
-            counted[state] = counted.get(state, 0) + count
-    states = [trial.state.value for trial in study.trials.values()]
-    assert counted == {state: states.count(state) for state in set(states)}
+    ends = [(each.step, each.state, each.count) for node in look(cluster).values() for each in node.ends]
+    trials = Counter((trial.reached, trial.state.value) for trial in study.trials.values())
+    assert sum(count for *_, count in ends) == trials.total()
+    assert {
+        place: sum(count for *other, count in ends if tuple(other) == place) for place in trials
+    } == trials
     assert sum(node.steps_saved for node in look(cluster).values()) == sum(
         trial.reached for trial in study.trials.values()
     ) - distinct_prefixes(cluster, "study")

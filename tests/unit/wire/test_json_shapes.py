@@ -156,13 +156,13 @@ def test_the_shape_of_a_stage_tree():
         probes=[4],
         state="ready",
         reason="waits for a free slot",
-        ends={"waiting": 1},
+        ends=[study_pb2.TrialEnds(step=3, state="waiting", count=1)],
         steps_saved=2,
     )
     told = stage_tree_json([node])
     assert (told[0]["trials"], told[0]["probes"]) == ([0], [4])
     assert (told[0]["state"], told[0]["reason"]) == ("ready", "waits for a free slot")
-    assert (told[0]["ends"], told[0]["steps_saved"]) == ({"waiting": 1}, 2)
+    assert (told[0]["ends"], told[0]["steps_saved"]) == ([{"step": 3, "state": "waiting", "count": 1}], 2)
     assert told[0]["parent"] is None
     assert told[0]["values"] == {"lr": 0.1}
 
