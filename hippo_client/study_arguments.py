@@ -6,6 +6,7 @@ What passes here unseen, a negative number of steps say, the values check that a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,13 @@ from hippo_core.arguments import suggestion
 from hippo_core.byte_sizes import parse_bytes
 from hippo_core.domains import HORIZON
 from hippo_core.errors import InvalidStudy
+from hippo_core.names import FORM, LONGEST_NAME, NAME
 from hippo_core.own_policy import Policy
 from hippo_core.points import read_point
 from hippo_core.policies import PolicySpec
 from hippo_core.program import Resources
 from hippo_core.samplers import Sampler
+from hippo_core.samplers.grid import LARGEST, Grid
 from hippo_core.space import EndOf, Space
 from hippo_core.study import Objective
 from hippo_core.study_checks import missing_horizons, sorted_horizons
@@ -28,7 +31,7 @@ from hippo_core.values import Scalar
 DEFAULT_UNIT = "epoch"
 # What other systems call them.
 _PEERS = {
-    "metric": "maximize, or minimize",
+    "metric": "maximize= or minimize= with the metric's name",
     "mode": "maximize, or minimize",
     "direction": "maximize, or minimize",
     "directions": "maximize, and minimize",
@@ -117,7 +120,7 @@ def objectives(maximize: Any, minimize: Any) -> tuple[Objective, ...]:
         raise InvalidStudy(
             "maximize",
             "no objective is given.",
-            'Give maximize= or minimize= a metric of evaluate(), e.g. "loss".',
+            'Give maximize="accuracy", minimize="loss", or minimize=["loss", "size"]: metrics of evaluate().',
         )
     return tuple(found)
 
@@ -185,6 +188,14 @@ def max_trials(given: Any, sampler: Sampler, space: Space, initial: int) -> int:
         return initial + count
     if HORIZON in space.domains:
         raise missing_horizons()
+    if isinstance(sampler, Grid):
+        found = space.product()
+        points = f"more than {LARGEST:,}" if found is None or space.constraints else f"{found:,}"
+        raise InvalidStudy(
+            "space",
+            f"grid has {points} points (limit {LARGEST:,}).",
+            "List fewer values, or give max_trials= and sampler=samplers.random().",
+        )
     domain = space.unlistable()
     because = (
         f"{domain.name!r} has too many values to list"
@@ -254,6 +265,13 @@ def name(given: Any, file: Path | None) -> str:
         return name
     if file is None:
         raise InvalidStudy("name", "must be given where there is no study file.", 'Give name="...".')
+    if not NAME.fullmatch(file.stem):
+        near = (
+            re.sub(r"[^A-Za-z0-9._-]+", "-", file.stem, flags=re.ASCII).strip("._-")[:LONGEST_NAME] or "study"
+        )
+        raise InvalidStudy(
+            "name", f"the file's, {file.stem!r}, cannot be a study's ({FORM}).", f'Give name="{near}".'
+        )
     return file.stem
 
 

@@ -23,6 +23,7 @@ from hippo_core.errors import HippoError, InvalidStudy
 
 # No module of this name exists, so that a study file called random.py hides nothing while it is executed.
 _MODULE_NAME = "__hippo_study__"
+LARGEST_BYTES = 2**20
 
 
 def load(reference: str | Path) -> Study:
@@ -67,11 +68,18 @@ def _execute(file: Path) -> dict[str, object]:
 
 def _compile(file: Path, path: Path) -> CodeType:
     try:
-        source = path.read_bytes()
+        with path.open("rb") as opened:
+            source = opened.read(LARGEST_BYTES + 1)
     except OSError as error:
         raise InvalidStudy(
             str(file), f"cannot be read: {error.strerror}.", "Give the path of a study file."
         ) from error
+    if len(source) > LARGEST_BYTES:
+        raise InvalidStudy(
+            str(file),
+            "file over 1 MiB.",
+            "Give the path of a study file; data belong into files that the trainer reads.",
+        )
     try:
         return compile(source, str(path), "exec", dont_inherit=True)
     except (SyntaxError, ValueError) as error:  # a null byte is either, as the version of Python has it

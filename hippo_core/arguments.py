@@ -34,6 +34,9 @@ def suggestion(word: str, known: Iterable[str], peers: Mapping[str, str] | None 
     same = plain.get(_plain(word)) or (near[0] if near else None)
     if same:
         return f"Did you mean {same!r}?"
+    theirs_near = difflib.get_close_matches(word, peers or {}, n=1)
+    if peers and theirs_near:
+        return f"Did you mean {theirs_near[0]!r}? Use {peers[theirs_near[0]]}."
     return f"Known are: {', '.join(names)}." if names else "There is none to give."
 
 

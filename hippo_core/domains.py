@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
 from hippo_core import arguments
@@ -75,11 +76,13 @@ class Choice(Domain):
     Attributes:
         options: Values, schedules, domains; or all of them dicts.
         type: What the values are handed out as: FLOAT, INT, or None: as follows from what is written.
+        merged: The options that were written more than once, for a warning. They are no part of the domain.
     """
 
     word = "choice"
     options: tuple[Any, ...]
     type: Kind | None = None
+    merged: tuple[Any, ...] = field(default=(), compare=False)
 
     @property
     def size(self) -> int | None:
@@ -100,8 +103,8 @@ class Choice(Domain):
 
     def to_json(self) -> dict[str, Any]:
         """The options, and the type if one was given."""
-        json: dict[str, Any] = {"domain": "choice", "options": part_to_json(self.options), "name": self.name}
-        return json if self.type is None else {**json, "type": self.type.value}
+        written = {"domain": "choice", "options": part_to_json(self.options), "name": self.name}
+        return written if self.type is None else {**written, "type": self.type.value}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,8 +118,8 @@ class Uniform(NumericDomain):
 
     @property
     def size(self) -> int | None:
-        """One value where the bounds are equal, else not to be listed."""
-        return 1 if self.low == self.high else None
+        """Not to be listed."""
+        return None
 
     @property
     def kind(self) -> Kind:
@@ -124,8 +127,8 @@ class Uniform(NumericDomain):
         return Kind.FLOAT
 
     def item(self, index: int) -> Scalar:
-        """Its only value."""
-        return normalise_float(self.low)
+        """There is none to be listed."""
+        raise TypeError("a continuous domain cannot be listed")
 
     def draw(self, uniform: float) -> Scalar:
         """A float with 12 significant digits."""
@@ -292,7 +295,8 @@ def choice(options: Sequence[Any], type: type | None = None, name: str | None = 
     """One of several options.
 
     Args:
-        options: Values, schedules or domains; or dicts, each a sub-space whose names are joined with a dot.
+        options: Values, schedules or domains; or dicts, each a sub-space whose names are joined with a dot. What is
+            written twice is one option, and a warning; 1, 1.0 and True are three.
         type: ``float`` hands out every number as a float, ``int`` allows only ints. By default it follows
         from all
             that is written for the hyper-parameter.
@@ -306,17 +310,40 @@ def choice(options: Sequence[Any], type: type | None = None, name: str | None = 
             f"{where}.options", f"must be a list, not {options!r}", "Write space.choice([...])."
         )
     if not options:
-        raise InvalidStudy(f"{where}.options", "must not be empty")
+        raise InvalidStudy(f"{where}.options", "must not be empty", "Write space.choice([...]).")
     kinds = {None: None, float: Kind.FLOAT, int: Kind.INT}
     if type not in kinds:
         raise InvalidStudy(f"{where}.type", f"must be float or int, not {type!r}", "Leave it out otherwise.")
-    return Choice(options=tuple(options), type=kinds[type], name=_name(name, where))
+    distinct, merged = _merged(options)
+    return Choice(options=distinct, type=kinds[type], name=_name(name, where), merged=merged)
+
+
+def _merged(options: Sequence[Any]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """The options without those that equal an earlier one as written, and these."""
+    seen: set[str] = set()
+    distinct: list[Any] = []
+    twice: list[Any] = []
+    for option in options:
+        try:
+            # Their JSON tells 1, 1.0 and true apart.
+            written = json.dumps(part_to_json(option), sort_keys=True)
+        except (TypeError, ValueError, RecursionError):  # no value: the space refuses it in words
+            distinct.append(option)
+            continue
+        (twice if written in seen else distinct).append(option)
+        seen.add(written)
+    return tuple(distinct), tuple(twice)
 
 
 def _bounds(low: Any, high: Any, where: str) -> tuple[float, float]:
     least, most = arguments.number(low, f"{where}.low"), arguments.number(high, f"{where}.high")
-    if least > most:
-        raise InvalidStudy(f"{where}.high", f"must be at least low, {least}, not {most}")
+    if least >= most:
+        remedy = (
+            "Write a plain number for a single value."
+            if least == most
+            else f"Write {where}({most}, {least})."
+        )
+        raise InvalidStudy(f"{where}.high", f"must be above low, {least}, not {most}", remedy)
     if not math.isfinite(most - least):
         raise InvalidStudy(f"{where}.high", f"is too far from low, {least}: {most}")
     return least, most
@@ -334,7 +361,11 @@ def loguniform(low: float, high: float, name: str | None = None) -> Uniform:
     """Floats from ``low``, which is above 0, to ``high``, whose logarithms are equally likely."""
     least, most = _bounds(low, high, "space.loguniform")
     if least <= 0:
-        raise InvalidStudy("space.loguniform.low", f"must be above 0, not {least}")
+        raise InvalidStudy(
+            "space.loguniform.low",
+            f"must be above 0, not {least}",
+            "Give a low above 0, or use space.uniform.",
+        )
     return Uniform(low=least, high=most, log=True, name=_name(name, "space.loguniform"))
 
 
@@ -344,7 +375,13 @@ def quniform(low: float, high: float, q: float, name: str | None = None) -> Step
     least, most = _bounds(low, high, "space.quniform")
     step = arguments.number(q, "space.quniform.q")
     if step <= 0:
-        raise InvalidStudy("space.quniform.q", f"must be above 0, not {step}")
+        raise InvalidStudy("space.quniform.q", f"must be above 0, not {step}", "Give a step above 0.")
+    if step > (most - least) * (1 + 1e-12):
+        raise InvalidStudy(
+            "space.quniform.q",
+            f"{step} is more than the span from low, {least}, to high, {most}",
+            "Give a smaller step, or write a plain number for a single value.",
+        )
     if (most - least) / step > 2**53:
         raise InvalidStudy("space.quniform.q", f"{step} is too small", "Use space.uniform(low, high).")
     return Stepped(low=least, high=most, q=step, name=_name(name, "space.quniform"))
@@ -354,7 +391,9 @@ def _int_bounds(low: Any, high: Any, where: str, least: int | None) -> tuple[int
     first = arguments.integer(low, f"{where}.low", least)
     last = arguments.integer(high, f"{where}.high")
     if first > last:
-        raise InvalidStudy(f"{where}.high", f"must be at least low, {first}, not {last}")
+        raise InvalidStudy(
+            f"{where}.high", f"must be at least low, {first}, not {last}", f"Write {where}({last}, {first})."
+        )
     if last - first >= 2**53:
         raise InvalidStudy(f"{where}.high", f"is too far from low, {first}: {last}")
     return first, last

@@ -220,6 +220,8 @@ def _plain_options(options: Any) -> dict[str, Any]:
         raise InvalidStudy("options", f"must be a dict, not {options!r}", hint)
     try:
         plain = _json.loads(canonical_json(dict(options)))
+    except RecursionError:
+        raise InvalidStudy("options", "are nested too deep, or within themselves", hint) from None
     except (TypeError, ValueError) as error:
         raise InvalidStudy("options", f"cannot be written as JSON: {error}", hint) from None
     if "\\u0000" in canonical_json(plain):

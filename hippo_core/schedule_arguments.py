@@ -14,6 +14,7 @@ from hippo_core.values import Kind
 Check = Callable[[Any, str], Any]
 Arguments = Mapping[str, Any]
 
+SHOWN_BESIDE = 4  #: entries of a list on each side of one that is wrong
 _FIRST_MILESTONE = (
     "Leave it out: a milestone is the first step of what comes next, and step 0 has its value already."
 )
@@ -79,25 +80,38 @@ def listed(value: Any, where: str) -> tuple[Any, ...]:
 
 def milestones(value: Any, where: str) -> tuple[Any, ...]:
     """A list of steps from 1 on."""
-    found = []
-    for each in listed(value, where):
+    found: list[Any] = []
+    steps = listed(value, where)
+    for index, each in enumerate(steps):
         if not isinstance(each, Domain):
-            each = arguments.integer(each, where)
+            each = arguments.integer(each, f"{where}[{index}]")
             if each < 1:
-                raise InvalidStudy(where, f"must be steps from 1 on, not {each}", _FIRST_MILESTONE)
+                raise InvalidStudy(
+                    where, f"must be steps from 1 on, not {each}: {_marked(steps, index)}", _FIRST_MILESTONE
+                )
         found.append(each)
     return tuple(found)
+
+
+def _marked(steps: Sequence[Any], index: int) -> str:
+    """A list in which one entry is marked, with its neighbours where it is long."""
+    first, last = max(index - SHOWN_BESIDE, 0), index + SHOWN_BESIDE + 1
+    shown = [f">{each!r}<" if at == index else repr(each) for at, each in enumerate(steps)][first:last]
+    before, after = ["..."] if first else [], ["..."] if last < len(steps) else []
+    return f"[{', '.join([*before, *shown, *after])}]"
 
 
 def increasing(kind: str, found: Arguments) -> None:
     """That the milestones increase."""
     steps = found["milestones"]
-    for before, after in pairwise(steps):
+    for index, (before, after) in enumerate(pairwise(steps), start=1):
         if before >= after:
             raise InvalidStudy(
                 f"schedules.{kind}.milestones",
-                f"must increase, but {after} follows {before}",
-                f"Write {sorted(set(steps))}.",
+                f"must increase, but {after} follows {before}: {_marked(steps, index)}",
+                f"Write {sorted(set(steps))}."
+                if len(steps) <= 2 * SHOWN_BESIDE
+                else "List each once, in order.",
             )
 
 

@@ -41,6 +41,10 @@ _KEYS = {
     ("private", "key"),
     ("auth", "key"),
     ("account", "key"),
+    ("wandb", "key"),
+    ("comet", "key"),
+    ("neptune", "key"),
+    ("openai", "key"),
 }
 _TOKENS = {"token", "apikey", "pat", "bearer"}
 _OPAQUE = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])[A-Za-z0-9_\-+/=.~]{16,}")

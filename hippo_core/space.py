@@ -6,7 +6,8 @@ A space is kept in canonical form: nested dicts are flattened to names joined wi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, Self, TypeVar
@@ -37,6 +38,7 @@ from hippo_core.values import Kind, Scalar
 
 Assignment = Mapping[str, Scalar]
 T = TypeVar("T")
+DEEPEST = 64  #: dicts, choices and schedules within one another
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +88,7 @@ class Space:
         """Flattens, names and checks."""
         if not isinstance(self.entries, Mapping):
             raise InvalidStudy("space", f"must be a dict by name, not {self.entries!r}")
+        _require_shallow(self.entries)
         entries, domains = read_space(self.entries)
         object.__setattr__(self, "entries", entries)
         object.__setattr__(self, "domains", domains)
@@ -119,6 +122,12 @@ class Space:
     def unlistable(self) -> Domain | None:
         """A domain that has too many values to list, if there is one: then the space is not finite."""
         return next((each for _, each in sorted(self.domains.items()) if each.size is None), None)
+
+    def product(self) -> int | None:
+        """Of a finite space, the number of assignments, constraints apart; None: it depends on what is drawn."""
+        if len(self.unconditional()) != len(self.domains):
+            return None
+        return math.prod(domain.size or 0 for domain in self.domains.values())
 
     def has_at_most(self, most: int) -> bool:
         """Whether a finite space has no more than so many assignments, constraints apart."""
@@ -216,6 +225,25 @@ class Space:
             InvalidStudy: A draw is missing or impossible, or a schedule refuses what was drawn for it.
         """
         return resolve(self.entries, lambda domain: _decided(domain, assignment))
+
+
+def _require_shallow(entries: Mapping[Any, Any]) -> None:
+    """Refuses a space that is nested so deep that whatever walks it would run out of stack."""
+    todo: list[tuple[Any, int]] = [(entries, 0)]
+    while todo:
+        part, depth = todo.pop()
+        if depth > DEEPEST:
+            raise InvalidStudy("space", f"is nested more than {DEEPEST} deep", "Nest it less.")
+        within: Iterable[Any] = ()
+        if isinstance(part, Mapping):
+            within = part.values()
+        elif isinstance(part, list | tuple):
+            within = part
+        elif isinstance(part, Choice):
+            within = part.options
+        elif isinstance(part, Schedule):
+            within = (each for _, each in part.children())
+        todo.extend((each, depth + 1) for each in within if not isinstance(each, int | float | str))
 
 
 def _decided(domain: Domain, assignment: Assignment) -> Scalar:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hippo_core import schedule_forms
 from hippo_core.arguments import suggestion
@@ -12,6 +12,7 @@ from hippo_core.byte_sizes import parse_bytes
 from hippo_core.domains import HORIZON
 from hippo_core.endings import MaxTrainedSteps
 from hippo_core.errors import InvalidStudy
+from hippo_core.names import require_name
 from hippo_core.policies import AutoSpec, PolicySpec
 from hippo_core.policies.own import OwnSpec
 from hippo_core.policies.population import PopulationSpec
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 LARGEST_STEP = 2**40
 MOST_TRIALS = 1_000_000  # they are all made when the study is submitted
-LONGEST_NAME = 200
 EXAMPLES = 256  #: how many random points are looked at where the sampler's own are not known yet
 
 
@@ -36,7 +36,7 @@ def check_parts(spec: StudySpec) -> None:
     Raises:
         InvalidStudy: One is, or does not.
     """
-    _check_name(spec.name)
+    require_name(spec.name)
     _check_objectives(spec.objectives)
     _check_endings(spec)
     _check_constraints(spec)
@@ -124,15 +124,6 @@ def _check_horizons(spec: StudySpec) -> None:
     for each in spec.lengths:
         spec.policy.check(each, every)
     spec.searched  # noqa: B018 - made here, where it is checked
-
-
-def _check_name(name: Any) -> None:
-    if not isinstance(name, str) or not name or not name.isprintable() or "/" in name or name != name.strip():
-        raise InvalidStudy(
-            "name", f"{name!r} is not a study's name", "Use text without '/' and outer spaces."
-        )
-    if len(name) > LONGEST_NAME:
-        raise InvalidStudy("name", f"is longer than {LONGEST_NAME} characters")
 
 
 def _check_objectives(objectives: tuple[Objective, ...]) -> None:

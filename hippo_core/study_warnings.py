@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from hippo_core import outlook
+from hippo_core.domains import Choice, part_to_json
 from hippo_core.phases import phases
 from hippo_core.policies import (
     DehbSpec,
@@ -50,13 +51,29 @@ def warnings(spec: StudySpec) -> tuple[str, ...]:
             name = spec.max_steps.name
             found.append(f"the ends of {name!r} are rounded up for evaluate_every={every}: {shown}")
     checked = spec.policy.check(spec.limit, every)
-    return (*found, *_space_warnings(spec), *_sampler_warnings(spec), *checked, *outlook.warnings(spec))
+    return (
+        *found,
+        *_merged_options(spec),
+        *_space_warnings(spec),
+        *_sampler_warnings(spec),
+        *checked,
+        *outlook.warnings(spec),
+    )
 
 
 def rounded_horizons(horizons: Iterable[int], every: int) -> tuple[str, ...]:
     """Which horizons are longer than they are given, since trials end where they are evaluated."""
     moved = [f"{each} -> {round_up(each, every)}" for each in horizons if each % every]
     return (f"horizons are rounded up for evaluate_every={every}: {', '.join(moved)}",) if moved else ()
+
+
+def _merged_options(spec: StudySpec) -> Iterator[str]:
+    """That options were written more than once."""
+    for name, domain in sorted(spec.space.domains.items()):
+        if isinstance(domain, Choice) and domain.merged:
+            shown = ", ".join(str(part_to_json(each)) for each in domain.merged[:SHOWN_ROUNDINGS])
+            more = ", ..." if domain.merged[SHOWN_ROUNDINGS:] else ""
+            yield f"space[{name!r}]: written more than once, and tried once: {shown}{more}"
 
 
 def _space_warnings(spec: StudySpec) -> tuple[str, ...]:

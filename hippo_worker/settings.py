@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hippo_core.errors import InvalidStudy, NotAllowed
+from hippo_core.names import LONGEST_NAME, require_name
 from hippo_wire.tls import Trust
 from hippo_worker.secrets import DEFAULT_NAME, Secrets
 
@@ -55,12 +56,7 @@ class WorkerSettings:
     secrets_file: Path | None = None
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", self.name):
-            raise InvalidStudy(
-                "name",
-                f"{self.name!r} is no worker's name",
-                "Use letters, digits, dots, dashes; at most 100.",
-            )
+        require_name(self.name)
         if self.slots is not None and self.slots < 1:
             raise InvalidStudy("slots", f"{self.slots} is too few", "Give at least 1.")
         fraction = self.gpu_memory_fraction
@@ -129,7 +125,7 @@ class ComingServer:
 
 def default_name() -> str:
     """The host's name, with what a worker's name cannot hold replaced."""
-    return re.sub(r"[^A-Za-z0-9_.-]", "-", socket.gethostname()).lstrip(".-")[:100] or "worker"
+    return re.sub(r"[^A-Za-z0-9_.-]", "-", socket.gethostname()).lstrip("_.-")[:LONGEST_NAME] or "worker"
 
 
 def default_data_folder() -> Path:

@@ -1,5 +1,7 @@
 """Generators of schedules, spaces and studies, valid by construction."""
 
+import json
+
 from hypothesis import strategies as st
 
 NUMBERS = st.sampled_from([0.1, 0.01, 0.05, 1e-3, 1.0, 2.0, 0.3, 0.0, -0.5, 1 / 3])
@@ -103,13 +105,16 @@ def categorical():
     )
 
 
-def options():
-    """What a grid chooses from, for one name."""
-    return st.one_of(
-        st.lists(schedules(), min_size=1, max_size=3),
-        st.lists(categorical(), min_size=1, max_size=3),
-        st.lists(st.sampled_from([16, 32, 64]), min_size=1, max_size=3),
-    )
+def written(part):
+    """A part of a space as a text, which is equal for what is written alike."""
+    return json.dumps(part, sort_keys=True)
+
+
+def options(**size):
+    """What a grid chooses from, for one name; nothing is written twice, as that is one option."""
+    size = {"min_size": 1, "max_size": 3, "unique_by": written} | size
+    parts = (schedules(), categorical(), st.sampled_from([16, 32, 64]))
+    return st.one_of(*(st.lists(each, **size) for each in parts))
 
 
 def grids():

@@ -36,6 +36,9 @@ class Grid(Sampler):
             InvalidStudy: The space is not finite, or constraints leave none.
         """
         _require_finite(space)
+        product = space.product()
+        if product is not None and product > LARGEST and not space.constraints:
+            return None
         count = sum(1 for _ in islice(space.assignments(), LARGEST + 1))
         if not count:
             raise InvalidStudy("space", "no point of the grid satisfies the constraints", "Loosen them.")

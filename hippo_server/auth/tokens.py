@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from hippo_core.errors import InvalidStudy, NotAllowed
+from hippo_core.names import require_name
 from hippo_server.auth.roles import Role
 from hippo_server.store import Token
 from hippo_wire.private_file import write_private
@@ -67,8 +68,7 @@ def worker_token_name(worker: str) -> str:
     Raises:
         InvalidStudy: The worker's name cannot be one.
     """
-    if not 0 < len(worker) <= 100 or not worker.isprintable():
-        raise InvalidStudy("worker", f"{worker!r} is no worker's name")
+    require_name(worker, "worker")
     return JOINED + worker
 
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from hippo_core.engine.engine import Engine, Result
 from hippo_core.engine.workers import Registered
 from hippo_core.errors import InvalidStudy
+from hippo_core.names import require_name
 from hippo_server.answers import asked
 from hippo_server.driver import Driver
 from hippo_server.rpc.gate import Context, caller
@@ -46,6 +47,7 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
     ) -> worker_pb2.RegisterWorkerResponse:
         """Makes the worker known and settles which of its leases still stand."""
         caller().require_worker(request.worker)
+        require_name(request.worker, "worker")
         command = convert.register_from_proto(request)
         settings = self._driver.settings
 

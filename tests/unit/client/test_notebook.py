@@ -54,7 +54,7 @@ def test_a_study_shows_what_it_searches():
         {"lr": space.choice([schedules.cosine(0.1, 0.0, period=9), 0.1]), EVIL: EVIL, "momentum": 0.9},
         maximize=EVIL,
         max_steps=9,
-        name=EVIL,
+        name="plain",
     )
     texts = plain(study._repr_html_())
     assert EVIL in texts

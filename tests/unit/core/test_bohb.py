@@ -33,7 +33,7 @@ SPACES: list[dict[str, Any]] = [
         "k": space.logint(1, 512),
         "q": space.quniform(0, 1, 0.25),
         "o": space.choice([{"name": "sgd", "momentum": space.uniform(0, 1)}, {"name": "adam"}]),
-        "one": space.uniform(2, 2),
+        "one": space.integer(2, 2),
         "rule": space.constraint("k < 400"),
     },
 ]
@@ -144,7 +144,7 @@ def test_a_density_is_the_mean_of_products_of_kernels(
 
 def test_the_density_of_a_conditional_space_is_one_in_all() -> None:
     """Summed over the options, and integrated over the number that only one of them has."""
-    study_spec = spec({"o": space.choice([{"m": space.uniform(0, 1)}, {}, {}])})
+    study_spec = spec({"o": space.choice([{"m": space.uniform(0, 1)}, {"n": 1}, {"n": 2}])})
     about = [{"o": 0, "o/0.m": 0.05}, {"o": 0, "o/0.m": 0.4}, {"o": 1}, {"o": 2}, {"o": 1}]
     found = Density(study_spec.space, about, 1e-3)
     cells = 4000
@@ -157,7 +157,7 @@ def test_the_density_of_a_conditional_space_is_one_in_all() -> None:
 @pytest.mark.parametrize("factor", [1.0, 3.0])
 def test_draws_are_from_the_density_with_wider_kernels(factor: float) -> None:
     """20000 draws, counted in cells, against the mass of each cell; the stream is always the same."""
-    study_spec = spec({"o": space.choice([{"m": space.uniform(0, 1)}, {}, {}])})
+    study_spec = spec({"o": space.choice([{"m": space.uniform(0, 1)}, {"n": 1}, {"n": 2}])})
     about = [{"o": 0, "o/0.m": 0.1}, {"o": 0, "o/0.m": 0.35}, {"o": 1}, {"o": 1}, {"o": 1}]
     found = Density(study_spec.space, about, 0.1)
     stream = np.random.Generator(np.random.PCG64(7))

@@ -17,7 +17,7 @@ from tests.studies import study
 
 RATES = [
     0.1,
-    schedules.constant(0.1),
+    schedules.piecewise([0.1, 0.1], milestones=[2]),
     schedules.piecewise([0.1, 0.1], milestones=[4]),
     schedules.piecewise([0.1, 0.2], milestones=[30]),
     schedules.multistep(0.1, gamma=0.1, milestones=[5]),

@@ -31,7 +31,7 @@ PLAIN = Space(
         "k": space.logint(1, 64),
         "q": space.quniform(0, 1, 0.25),
         "c": space.choice(["a", "b", "c"]),
-        "one": space.uniform(2, 2),
+        "one": space.integer(2, 2),
     }
 )
 FINITE = Space(
@@ -164,7 +164,7 @@ def test_a_density_of_a_finite_conditional_space_is_one_in_all(count: int, seed:
 
 
 def test_a_density_with_a_number_that_only_some_points_have_is_one_in_all() -> None:
-    within = Space({"o": space.choice([{"m": space.uniform(0, 1)}, {}, {}])})
+    within = Space({"o": space.choice([{"m": space.uniform(0, 1)}, {"n": 1}, {"n": 2}])})
     about: list[Point] = [{"o": 0, "o/0.m": 0.05}, {"o": 0, "o/0.m": 0.4}, {"o": 1}, {"o": 2}, {"o": 1}]
     found, cells = Density(within, about), 4000
     inside = np.exp(found.log([{"o": 0, "o/0.m": (cell + 0.5) / cells} for cell in range(cells)])).mean()

@@ -170,7 +170,7 @@ def test_kinds_and_the_values_handed_out(part, kind, values):
         space.integer(-3, 5),
         space.logint(1, 1000),
         space.choice(["a", "b", "c"]),
-        space.uniform(2, 2),
+        space.integer(2, 2),
     ],
 )
 @given(uniform=UNIFORMS)
@@ -188,7 +188,7 @@ def test_draws_lie_in_their_domain(domain, uniform):
         (space.logint(1, 3), [1, 2, 3]),
         (space.quniform(0, 0.3, 0.1), [0.0, 0.1, 0.2, 0.3]),
         (space.quniform(0, 0.35, 0.1), [0.0, 0.1, 0.2, 0.3]),
-        (space.uniform(2, 2), [2.0]),
+        (space.integer(2, 2), [2]),
         (space.uniform(2, 3), None),
         (space.loguniform(2, 3), None),
     ],
@@ -286,7 +286,7 @@ RECORDED = [
         (lambda: space.choice("abc"), "space.choice.options", "must be a list"),
         (lambda: space.choice(values=[1]), "space.choice", "Use options"),
         (lambda: space.choice([1], type=str), "space.choice.type", "float or int"),
-        (lambda: space.uniform(2, 1), "space.uniform.high", "at least low"),
+        (lambda: space.uniform(2, 1), "space.uniform.high", "above low, 2.0, not 1.0"),
         (lambda: space.uniform(lower=1, upper=2), "space.uniform", "Use low"),
         (lambda: space.uniform(0, float("nan")), "space.uniform.high", "not finite"),
         (lambda: space.loguniform(0, 1), "space.loguniform.low", "above 0"),
@@ -314,6 +314,14 @@ def test_an_assignment_that_cannot_be_drawn_is_refused():
     for wrong in ({"lr": 2, "n": 1}, {"lr": 0}, {"lr": 0, "n": 1.5}, {"lr": True, "n": 1}):
         with pytest.raises(InvalidStudy, match="cannot be drawn"):
             built.resolve(wrong)
+
+
+@given(strategies.options(unique_by=None, max_size=6))
+def test_what_is_written_twice_is_one_option_and_a_warning(options):
+    spec = grid_of_options({"x": options}, max_trials=1, max_steps=1)
+    distinct = {strategies.written(option) for option in options}
+    assert spec.space.domains["x"].size == len(distinct)
+    assert any("written more than once" in each for each in spec.warnings) == (len(distinct) < len(options))
 
 
 @given(strategies.grids())

@@ -28,7 +28,12 @@ def test_the_steps_are_the_number_of_distinct_value_prefixes(options, steps):
 
 
 @given(
-    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 9), st.integers(0, 5)), min_size=1, max_size=6),
+    st.lists(
+        st.tuples(st.integers(0, 3), st.integers(0, 9), st.integers(0, 5)),
+        min_size=1,
+        max_size=6,
+        unique=True,
+    ),
     st.integers(1, 4),
 )
 def test_trials_of_different_lengths_are_counted_to_their_ends(shapes, every):

@@ -177,9 +177,9 @@ def test_a_difference_deep_in_a_list_is_shown_alone():
 
 def test_a_difference_within_a_long_list_is_shown_at_its_place():
     options = [schedules.exponential(0.1, 1 - index / 8) for index in range(8)]
-    changed = [*options[:5], schedules.exponential(0.1, 0.5), *options[6:]]
+    changed = [*options[:5], schedules.exponential(0.1, 0.3), *options[6:]]
     lines = grid({"lr": space.choice(changed)}).differences(grid({"lr": space.choice(options)}))
-    assert lines == ["space.lr.options.5.gamma: 0.375 -> 0.5"]
+    assert lines == ["space.lr.options.5.gamma: 0.375 -> 0.3"]
 
 
 def test_an_int_and_a_float_are_different_content():
@@ -233,9 +233,9 @@ def growing(gamma, **changes):
             "named twice",
         ),
         (lambda: Objective(metric=3, maximize=True), "objective", "metric's name"),
-        (lambda: study({"lr": 0.1}, name=""), "name", "not a study's name"),
-        (lambda: study({"lr": 0.1}, name="a/b"), "name", "without '/'"),
-        (lambda: study({"lr": 0.1}, name="x" * 300), "name", "longer than 200"),
+        (lambda: study({"lr": 0.1}, name=""), "name", "not ''"),
+        (lambda: study({"lr": 0.1}, name="a/b"), "name", "not 'a/b'. Use letters"),
+        (lambda: study({"lr": 0.1}, name="x" * 300), "name", "(302 characters)"),
         (lambda: study({"lr": 0.1}, priority=0.5), "priority", "must be an int"),
         (lambda: study({"lr": 0.1}, checkpoint_every=0), "checkpoint_every", "at least 1"),
         (lambda: study({"lr": 0.1}, checkpoint_budget=-1), "checkpoint_budget", "at least 0"),

@@ -28,7 +28,7 @@ EVERYTHING = {
     "n": space.integer(1, 20),
     "k": space.logint(1, 4096),
     "q": space.quniform(0, 1, 0.1),
-    "one": space.uniform(2, 2),
+    "one": space.integer(2, 2),
     "c": space.choice(["a", "b", "c"]),
     "o": space.choice([{"name": "sgd", "momentum": space.uniform(0, 1)}, {"name": "adam"}]),
     "rule": space.constraint("x + n < 20"),

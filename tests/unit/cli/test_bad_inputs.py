@@ -1,0 +1,277 @@
+"""Bad study files and command lines: one clear error each, in the SDK and from the command, and no server is reached.
+
+The numbers are those of the list of forty bad inputs. Study files are Python, so that four do not arise or differ: a
+duplicate key (B03) and a number that is read as text (B04, where only the check of the type remains) are YAML's, as are
+an alias bomb (of B13, where size and depth remain) and places written as ``$.metrc`` (B02). What needs a server is in
+tests/integration/server/test_bad_inputs.py, what needs a worker in tests/acceptance/test_bad_input.py, versions (B40)
+in tests/unit/wire/test_versions.py, checkpoints (B36 to B38) in tests/unit/storage.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from hippo_client import study_file
+from hippo_client.cli.main import call
+from hippo_core.errors import InvalidStudy
+
+HEAD = "import hippo_client as hippo\nfrom hippo_client import policies, samplers, schedules, space\n"
+REST = 'minimize="loss", max_steps=3'
+COLUMNS, LINES = 80, 3
+
+STUDIES = {
+    "B02 an argument misspelt": (
+        f'{{"lr": 0.1}}, metrc="a", {REST}',
+        "metrc",
+        ["Did you mean 'metric'", "minimize="],
+    ),
+    "B02 an argument nearly right": (
+        f'{{"lr": 0.1}}, max_trial=3, {REST}',
+        "max_trial",
+        ["Did you mean 'max_trials'"],
+    ),
+    "B04 text for a number": (
+        f'{{"lr": space.uniform("abc", 1)}}, {REST}',
+        "space.uniform.low",
+        ["number", "'abc'"],
+    ),
+    "B05 no objective": ('{"lr": 0.1}, max_steps=3', "maximize", ['maximize="accuracy"', 'minimize="loss"']),
+    "B06 maximise": ('{"lr": 0.1}, maximise="a", max_steps=3', "maximise", ["Use maximize."]),
+    "B06 metric": ('{"lr": 0.1}, metric="a", max_steps=3', "metric", ["maximize=", "minimize="]),
+    "B06 mode": ('{"lr": 0.1}, mode="max", max_steps=3', "mode", ["maximize", "minimize"]),
+    "B06 direction": ('{"lr": 0.1}, direction="a", max_steps=3', "direction", ["maximize", "minimize"]),
+    "B07 low above high": (
+        f'{{"lr": space.uniform(0.5, 0.1)}}, {REST}',
+        "space.uniform.high",
+        ["0.5", "(0.1, 0.5)"],
+    ),
+    "B07 low is high": (
+        f'{{"lr": space.uniform(0.3, 0.3)}}, {REST}',
+        "space.uniform.high",
+        ["above low", "0.3"],
+    ),
+    "B07 ints": (
+        f'{{"n": space.integer(5, 1)}}, {REST}',
+        "space.integer.high",
+        ["at least low, 5", "(1, 5)"],
+    ),
+    "B07 log of zero": (f'{{"lr": space.loguniform(0, 1)}}, {REST}', "space.loguniform.low", ["above 0"]),
+    "B07 a step above the span": (
+        f'{{"lr": space.quniform(0, 0.1, 0.5)}}, {REST}',
+        "space.quniform.q",
+        ["0.5", "0.1", "span"],
+    ),
+    "B08 no options": (f'{{"lr": space.choice([])}}, {REST}', "space.choice.options", ["empty"]),
+    "B08 an object": (
+        f'{{"lr": space.choice([object])}}, {REST}',
+        "space['lr']",
+        ["is a type", "Values are"],
+    ),
+    "B08 partly dicts": (f'{{"lr": space.choice([1, {{}}])}}, {REST}', "space['lr']", ["partly dicts", "{}"]),
+    "B09 a continuous grid": (
+        f'{{"lr": space.uniform(0, 1)}}, sampler=samplers.grid(), {REST}',
+        "sampler",
+        ["'lr'", "space.choice"],
+    ),
+    "B09 a huge grid": (
+        f'{{f"a{{i}}": space.integer(1, 10) for i in range(9)}}, {REST}',
+        "space",
+        ["grid has 1,000,000,000 points (limit 1,000,000)", "max_trials="],
+    ),
+    "B09 a huge grid with branches": (
+        f'{{**{{f"a{{i}}": space.integer(1, 10) for i in range(9)}}, "b": space.choice([{{}}, {{"c": '
+        f"space.integer(1, 2)}}])}}, {REST}",
+        "space",
+        ["grid has more than 1,000,000 points", "max_trials="],
+    ),
+    "B10 a milestone below the one before": (
+        f'{{"lr": schedules.multistep(0.1, gamma=0.1, milestones=[9, 3])}}, {REST}',
+        "schedules.multistep.milestones",
+        ["[9, >3<]", "Write [3, 9]."],
+    ),
+    "B10 milestone 0": (
+        f'{{"lr": schedules.piecewise([1, 2, 3], milestones=[0, 3])}}, {REST}',
+        "schedules.piecewise.milestones",
+        ["[>0<, 3]", "Leave it out"],
+    ),
+    "B10 one of many milestones": (
+        f'{{"lr": schedules.multistep(1.0, gamma=0.5, milestones=[*range(1, 99), 7])}}, {REST}',
+        "schedules.multistep.milestones",
+        ["[..., 95, 96, 97, 98, >7<]", "in order"],
+    ),
+    "B10 values and milestones": (
+        f'{{"lr": schedules.piecewise([1, 2, 3], milestones=[1])}}, {REST}',
+        "schedules.piecewise.values",
+        ["2, not 3"],
+    ),
+    "B12 a secret in the environment": (
+        f'{{"lr": 0.1}}, env={{"WANDB_API_KEY": "{"a1" * 20}"}}, {REST}',
+        "env['WANDB_API_KEY']",
+        ["looks like a secret", "secrets="],
+    ),
+    "B12 a secret among the options": (
+        f'{{"lr": 0.1}}, options={{"wandb_key": "{"a1" * 20}"}}, {REST}',
+        "options['wandb_key']",
+        ["looks like a secret", "secrets="],
+    ),
+    "B13 a deep space": (
+        f'__import__("functools").reduce(lambda inner, _: {{"a": inner}}, range(1000), {{"b": 1}}), {REST}',
+        "space",
+        ["64 deep"],
+    ),
+    "B13 deep options": (
+        f'{{"lr": 0.1}}, options=__import__("functools").reduce(lambda inner, _: {{"a": inner}}, range(20000), {{}}), '
+        f"{REST}",
+        "options",
+        ["too deep"],
+    ),
+    "B16 a path": (
+        f'{{"lr": 0.1}}, name="../x", {REST}',
+        "name",
+        ["[A-Za-z0-9][A-Za-z0-9._-]{0,127}", "'../x'"],
+    ),
+    "B16 a NUL": (f'{{"lr": 0.1}}, name="a\\0b", {REST}', "name", ["[A-Za-z0-9._-]{0,127}", "\\x00"]),
+    "B16 300 characters": (
+        f'{{"lr": 0.1}}, name="a" * 300, {REST}',
+        "name",
+        ["[A-Za-z0-9._-]{0,127}", "aaa..."],
+    ),
+    "B16 an emoji": (
+        f'{{"lr": 0.1}}, name="\N{GRINNING FACE}", {REST}',
+        "name",
+        ["[A-Za-z0-9._-]{0,127}", "\\U0001f600"],
+    ),
+    "B16 a newline at the end": (
+        f'{{"lr": 0.1}}, name="a\\n", {REST}',
+        "name",
+        ["[A-Za-z0-9._-]{0,127}", "\\n"],
+    ),
+    "B21 a function": (f'{{"lr": len}}, {REST}', "space['lr']", ["builtin_function", "Values are"]),
+    "B21 a list": (f'{{"lr": [0.1, 0.2]}}, {REST}', "space['lr']", ["list", "space.choice"]),
+    "B21 an option of the trainer": (
+        f'{{"lr": 0.1}}, options={{"f": print}}, {REST}',
+        "options",
+        ["plain data"],
+    ),
+}
+
+
+def write(folder: Path, arguments: str, name: str = "study.py") -> str:
+    (folder / name).write_text(f'{HEAD}study = hippo.Study("trainers:Any", {arguments})\n')
+    return str(folder / name)
+
+
+def lines(text: str) -> int:
+    return sum(-(-len(line) // COLUMNS) for line in text.splitlines())
+
+
+@pytest.fixture(autouse=True)
+def no_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks for a server fails: there is none, and none can be started."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HIPPO_HOME", "/dev/null/home")
+    monkeypatch.delenv("HIPPO_SERVER", raising=False)
+
+
+@pytest.mark.parametrize("case", STUDIES)
+def test_a_bad_study_names_the_field_and_the_remedy(
+    case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """1. In the SDK: field, words, file and line. 2. From the command: the same, code and exit code. 3. It is short."""
+    arguments, field, words = STUDIES[case]
+    file = write(tmp_path, arguments)
+    with pytest.raises(InvalidStudy) as refused:
+        study_file.load(file)
+    assert refused.value.field == field
+    assert refused.value.hint
+    for word in [*words, f"{file}:3"]:
+        assert word in str(refused.value)
+    for command in ("plan", "run", "submit"):
+        assert call([command, "study.py", "--json"]) == 2
+        told = capsys.readouterr()
+        assert told.out == ""
+        error = json.loads(told.err)["error"]
+        assert (error["code"], error["hint"]) == ("INVALID", refused.value.hint)
+        assert error["message"] == refused.value.message.replace(file, "study.py")
+    assert call(["plan", "study.py"]) == 2
+    said = capsys.readouterr().err
+    assert "Traceback" not in said
+    message, hint = said.splitlines()
+    assert lines(message) <= LINES
+    assert lines(hint) <= LINES
+
+
+FILES = {
+    "B01 a syntax error": (b"study = (\n1 2)\n", ["study.py:2", "syntax"]),
+    "B01 a NUL": (b"study = 1\0\n", ["study.py", "null byte"]),
+    "B13 a huge file": (b"#" * 50_000_000, ["study.py", "file over 1 MiB"]),
+    "no study": (b"x = 1\n", ["study.py", "defines no Study"]),
+}
+
+
+@pytest.mark.parametrize("case", FILES)
+def test_a_bad_file_is_refused(case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content, words = FILES[case]
+    (tmp_path / "study.py").write_bytes(content)
+    assert call(["plan", "study.py", "--json"]) == 2
+    error = json.loads(capsys.readouterr().err)["error"]
+    assert error["hint"]
+    for word in words:
+        assert word in error["message"]
+
+
+def test_a_file_whose_name_cannot_be_a_studys_asks_for_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path, f'{{"lr": 0.1}}, {REST}', "_my study.py")
+    assert call(["plan", "_my study.py"]) == 2
+    assert 'Give name="my-study".' in capsys.readouterr().err
+    write(tmp_path, f'{{"lr": 0.1}}, name="my-study", {REST}', "_my study.py")
+    assert call(["plan", "_my study.py"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "left", "merged"),
+    [
+        ("[0.1, 0.1, 0.2]", 2, ["0.1"]),
+        ("[1, 1.0, True, '1', None]", 5, []),
+        ("[1, True, 1, True, 'a', 'a']", 3, ["1", "True", "a"]),
+        ("[{'a': 1, 'b': 2}, {'b': 2, 'a': 1}, {'a': 2}]", 2, ["{'b': 2, 'a': 1}"]),
+        ("[schedules.exponential(1.0, 0.5), schedules.exponential(1.0, 0.5)]", 1, ["exponential"]),
+        ("[(1, 2), (1, 2), (1, 2.0)]", 2, ["[1, 2]"]),
+    ],
+)
+def test_an_option_that_is_written_twice_is_merged_with_a_warning(
+    tmp_path: Path, options: str, left: int, merged: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """B08: as it is written: 1, 1.0 and True are three."""
+    file = write(tmp_path, f'{{"lr": space.choice({options})}}, name="s", {REST}')
+    study = study_file.load(file)
+    assert len(study.spec().space.domains["lr"].options) == left
+    told = [each for each in study.warnings if "written more than once" in each]
+    assert len(told) == bool(merged)
+    for word in merged:
+        assert word in told[0]
+    assert call(["plan", file]) == 0
+    out = capsys.readouterr()
+    assert ("written more than once" in out.out + out.err) is bool(merged)
+
+
+COMMANDS = {
+    "B27 a command misspelt": (["studdy", "ls"], "No such command 'studdy'", "study"),
+    "B27 a verb misspelt": (["study", "shwo", "x"], "No such command 'shwo'", "show"),
+}
+
+
+@pytest.mark.parametrize("case", COMMANDS)
+def test_a_command_misspelt_is_answered_with_the_nearest(
+    case: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments, said, near = COMMANDS[case]
+    assert call(arguments) == 2
+    told = capsys.readouterr().err
+    assert said.lower() in told.lower()
+    assert f"did you mean '{near}'?" in told.lower()
