@@ -73,13 +73,14 @@ def upload(connection: Connection, bundle: Bundle) -> None:
     Raises:
         InvalidStudy: The server does not take it.
     """
+    from hippo_wire.channel import Upload
     from hippo_wire.v1 import study_pb2
 
     found: study_pb2.FindBundleResponse = connection.studies.FindBundle(
         study_pb2.FindBundleRequest(digest=bundle.digest)
     )
     if not found.found:
-        connection.studies.UploadBundle(_pieces(bundle), timeout=UPLOAD_SECONDS)
+        connection.studies.UploadBundle(Upload(lambda: _pieces(bundle)), timeout=UPLOAD_SECONDS)
 
 
 def _pieces(bundle: Bundle) -> Iterator[study_pb2.UploadBundleRequest]:

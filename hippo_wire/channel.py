@@ -4,7 +4,9 @@ Every call carries the bearer token and the caller's version. A unary call gets 
 its caller gives another, and is tried again within it: while the answer is UNAVAILABLE, after a random pause from zero
 to a bound that doubles (full jitter); where it is that the caller asks too often, after the time that the server names.
 That is safe for every method: reads change nothing, mutations carry a request id, log pieces an offset. An upload gets
-``UPLOAD_SECONDS``; streams that the server sends have no deadline. Errors arrive as those of ``hippo_core.errors``.
+``UPLOAD_SECONDS``; streams that the server sends have no deadline. Both are tried again only where the caller asks too
+often: a stream before its first message has come, for as long as ``CONTROL_SECONDS``; an upload from its beginning, if
+its requests say how (``Upload``). Errors arrive as those of ``hippo_core.errors``.
 
 Several servers may be named, of which one leads (``route.py``). An attempt may then take half of the time that is left,
 so that a server that has fallen silent does not use up all of it.
@@ -14,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from functools import partial
@@ -116,22 +119,63 @@ class Connection:
         self.close()
 
 
-class Responses(Iterator[Response]):
-    """What a server streams; errors arrive as those of ``hippo_core.errors``."""
+class Upload(Iterator[Request]):
+    """Requests to stream that can be sent again from their beginning.
 
-    def __init__(self, call: Any, explained: Callable[[grpc.RpcError], HippoError]) -> None:
-        self._call = call
+    Args:
+        begin: Gives all of them, each time anew.
+    """
+
+    def __init__(self, begin: Callable[[], Iterator[Request]]) -> None:
+        self.begin = begin
+        self._requests = begin()
+
+    def __next__(self) -> Request:
+        return next(self._requests)
+
+
+class Responses(Iterator[Response]):
+    """What a server streams; errors arrive as those of ``hippo_core.errors``.
+
+    Args:
+        ask: Asks for the stream. It is asked for again while the server says, before its first message, that the
+            caller asks too often.
+        explained: What a failed call stands for.
+        patience: For how many seconds it may be asked for again.
+    """
+
+    def __init__(
+        self,
+        ask: Callable[[], Any],
+        explained: Callable[[grpc.RpcError], HippoError],
+        patience: float = CONTROL_SECONDS,
+    ) -> None:
+        self._ask = ask
         self._explained = explained
+        self._deadline = time.monotonic() + patience
+        self._pauses = pauses()
+        self._begun = False
+        self._cancelled = threading.Event()
+        self._call = ask()
 
     def __next__(self) -> Response:
-        try:
-            response: Response = next(self._call)
-        except grpc.RpcError as error:
-            raise self._explained(error) from error
-        return response
+        while True:
+            try:
+                response: Response = next(self._call)
+            except grpc.RpcError as error:
+                wait = None if self._begun else _turn(error, next(self._pauses))
+                if wait is None or time.monotonic() + wait >= self._deadline or self._cancelled.wait(wait):
+                    raise self._explained(error) from error
+                self._call = self._ask()
+                if self._cancelled.is_set():
+                    self._call.cancel()
+                continue
+            self._begun = True
+            return response
 
     def cancel(self) -> None:
         """Ends the stream; may be called from any thread."""
+        self._cancelled.set()
         self._call.cancel()
 
 
@@ -205,24 +249,35 @@ class _Calls(
         self, continuation: Callable[..., Any], client_call_details: Any, request: Any
     ) -> Any:
         address = self._route.at
-        call = continuation(self._details(client_call_details, client_call_details.timeout), request)
-        return Responses(call, partial(self._explain, address))
+        details = self._details(client_call_details, client_call_details.timeout)
+        return Responses(lambda: continuation(details, request), partial(self._explain, address))
 
     def intercept_stream_stream(
         self, continuation: Callable[..., Any], client_call_details: Any, request_iterator: Any
     ) -> Any:
-        return self.intercept_unary_stream(continuation, client_call_details, request_iterator)
+        address = self._route.at
+        details = self._details(client_call_details, client_call_details.timeout)
+        call = continuation(details, request_iterator)
+        return Responses(lambda: call, partial(self._explain, address), patience=0.0)
 
     def intercept_stream_unary(
         self, continuation: Callable[..., Any], client_call_details: Any, request_iterator: Any
     ) -> Any:
-        timeout = client_call_details.timeout or UPLOAD_SECONDS
-        address = self._route.at
-        call = continuation(self._details(client_call_details, timeout), request_iterator)
-        error = call.exception()
-        if isinstance(error, grpc.RpcError):
-            raise self._explain(address, error) from error
-        return call
+        deadline = time.monotonic() + (client_call_details.timeout or UPLOAD_SECONDS)
+        requests = request_iterator
+        for pause in pauses():
+            address = self._route.at
+            left = max(0.001, deadline - time.monotonic())
+            call = continuation(self._details(client_call_details, left), requests)
+            error = call.exception()
+            if not isinstance(error, grpc.RpcError):
+                return call
+            wait = _turn(error, pause) if isinstance(request_iterator, Upload) else None
+            if wait is None or time.monotonic() + wait >= deadline:
+                raise self._explain(address, error) from error
+            time.sleep(wait)
+            requests = request_iterator.begin()
+        raise AssertionError("pauses never end")
 
     def _explain(self, address: str, error: grpc.RpcError) -> HippoError:
         """What a failed call stands for; the next one goes to another server where that may help."""
@@ -402,10 +457,13 @@ def _wait(error: grpc.RpcError, pause: float, route: Route[Any]) -> float | None
     silent = code is grpc.StatusCode.DEADLINE_EXCEEDED and route.has_others()
     if silent or code is grpc.StatusCode.UNAVAILABLE:
         return pause
-    if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
-        found = from_rpc_error(error)
-        return found.retry_seconds + pause if isinstance(found, TooManyCalls) else None
-    return None
+    return _turn(error, pause)
+
+
+def _turn(error: grpc.RpcError, pause: float) -> float | None:
+    """Seconds after which a caller that asks too often may ask again; None: the call failed in another way."""
+    found = from_rpc_error(error)
+    return found.retry_seconds + pause if isinstance(found, TooManyCalls) else None
 
 
 __all__ = [
@@ -416,6 +474,7 @@ __all__ = [
     "AsyncConnection",
     "Connection",
     "Responses",
+    "Upload",
     "channel_options",
     "check_address",
     "check_addresses",

@@ -1,16 +1,18 @@
 """Hippo's errors on the wire: a gRPC status with a ``google.rpc.ErrorInfo``, and back to the same error.
 
-The ``reason`` is the error's code, the ``domain`` is "hippo", the metadata hold the hint, the field, and after how many
-seconds to ask again. The metadata of a reply are limited by every HTTP/2 stack on the way, so that long texts are cut;
-nothing but words is lost.
+The ``reason`` is the error's code, the ``domain`` is "hippo", the metadata hold the hint and the field. After how long
+to ask again is a ``google.rpc.RetryInfo`` beside it. The metadata of a reply are limited by every HTTP/2 stack on the
+way, so that long texts are cut; nothing but words is lost.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import grpc
+from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
 from hippo_core.errors import (
@@ -26,6 +28,8 @@ from hippo_core.errors import (
     TooManyCalls,
     Unavailable,
 )
+
+Detail = TypeVar("Detail", bound=Message)
 
 DOMAIN = "hippo"
 DETAILS_KEY = "grpc-status-details-bin"
@@ -80,8 +84,6 @@ def to_wire(error: HippoError, *, unauthenticated: bool = False) -> WireError:
     if isinstance(error, InvalidStudy):
         metadata["field"] = _cut(error.field, LONGEST_FIELD)
         message = message.removeprefix(f"{error.field}: ")
-    if isinstance(error, TooManyCalls):
-        metadata["retry_seconds"] = f"{error.retry_seconds:.3f}"
     if isinstance(error, Standby):
         metadata["holder"] = _cut(error.holder, LONGEST_FIELD)
         metadata["address"] = _cut(error.address, LONGEST_FIELD)
@@ -89,6 +91,10 @@ def to_wire(error: HippoError, *, unauthenticated: bool = False) -> WireError:
     number: int = code.value[0]
     status = status_pb2.Status(code=number, message=_cut(message, LONGEST_MESSAGE))
     status.details.add().Pack(info)
+    if isinstance(error, TooManyCalls):
+        again = error_details_pb2.RetryInfo()
+        again.retry_delay.FromNanoseconds(round(error.retry_seconds * 1e9))
+        status.details.add().Pack(again)
     return WireError(
         code=code,
         details=_cut(error.message, LONGEST_DETAILS),
@@ -104,10 +110,11 @@ def from_rpc_error(error: grpc.RpcError, address: str = "") -> HippoError:
         address: Whom it was to reach, for the words.
     """
     code, details = _code_of(error), _details_of(error)
-    found = _info_of(error)
-    if found is None:
+    status = _status_sent(error)
+    info = _detail(status, error_details_pb2.ErrorInfo)
+    if status is None or info is None or info.domain != DOMAIN:
         return _without_reason(code, details, address)
-    message, info = found
+    message = status.message
     hint = info.metadata.get("hint", "")
     match info.reason:
         case InvalidStudy.code:
@@ -125,7 +132,8 @@ def from_rpc_error(error: grpc.RpcError, address: str = "") -> HippoError:
         case Stale.code:
             return Stale(message, hint)
         case TooManyCalls.code:
-            return TooManyCalls(message, float(info.metadata.get("retry_seconds", "0")), hint)
+            again = _detail(status, error_details_pb2.RetryInfo)
+            return TooManyCalls(message, again.retry_delay.ToNanoseconds() / 1e9 if again else 0.0, hint)
         case Standby.code:
             return Standby(info.metadata.get("holder", ""), info.metadata.get("address", ""))
         case _ if code is grpc.StatusCode.UNAVAILABLE:
@@ -136,7 +144,8 @@ def from_rpc_error(error: grpc.RpcError, address: str = "") -> HippoError:
 
 def answered(error: grpc.RpcError) -> bool:
     """Whether it was the server that said why a call failed."""
-    return _info_of(error) is not None
+    info = _detail(_status_sent(error), error_details_pb2.ErrorInfo)
+    return info is not None and info.domain == DOMAIN
 
 
 def _status_of(error: HippoError) -> grpc.StatusCode:
@@ -164,17 +173,21 @@ def _details_of(error: grpc.RpcError) -> str:
     return words if isinstance(words, str) else str(error)
 
 
-def _info_of(error: grpc.RpcError) -> tuple[str, error_details_pb2.ErrorInfo] | None:
-    if not isinstance(error, grpc.Call | grpc.aio.AioRpcError):
-        return None
-    for key, value in error.trailing_metadata() or ():
-        if key != DETAILS_KEY or not isinstance(value, bytes):
-            continue
-        status = status_pb2.Status.FromString(value)
-        for packed in status.details:
-            info = error_details_pb2.ErrorInfo()
-            if packed.Unpack(info) and info.domain == DOMAIN:
-                return status.message, info
+def _status_sent(error: grpc.RpcError) -> status_pb2.Status | None:
+    """What the server put into the trailing metadata."""
+    if isinstance(error, grpc.Call | grpc.aio.AioRpcError):
+        for key, value in error.trailing_metadata() or ():
+            if key == DETAILS_KEY and isinstance(value, bytes):
+                return status_pb2.Status.FromString(value)
+    return None
+
+
+def _detail(status: status_pb2.Status | None, kind: type[Detail]) -> Detail | None:
+    """The first of a kind among a status's details."""
+    found = kind()
+    for packed in () if status is None else status.details:
+        if packed.Unpack(found):
+            return found
     return None
 
 

@@ -19,7 +19,7 @@ from hippo_server.server import Server
 from hippo_server.settings import Settings
 from hippo_server.store import Store
 from hippo_server.tls import TlsFiles
-from hippo_wire.channel import Connection
+from hippo_wire.channel import Connection, Upload
 from hippo_wire.convert import dump
 from hippo_wire.secrets import new_secret, secret_hash
 from hippo_wire.tls import Trust
@@ -210,7 +210,7 @@ def client(server: RunningServer) -> Connection:
 def upload(connection: Connection, archive: bytes = ARCHIVE) -> None:
     digest = blake3.blake3(archive).hexdigest()
     request = study_pb2.UploadBundleRequest(digest=digest, data=archive)
-    connection.studies.UploadBundle(iter([request]))
+    connection.studies.UploadBundle(Upload(lambda: iter([request])))
 
 
 def spec(name: str = "study", **changes: object) -> StudySpec:

@@ -12,10 +12,11 @@ import grpc
 import pytest
 
 from hippo_core.errors import Conflict, InvalidStudy, NotAllowed, NotFound, Standby, TooManyCalls, Unavailable
-from hippo_wire.channel import AsyncConnection, Connection, check_address, pauses, pieces
+from hippo_wire.channel import AsyncConnection, Connection, Upload, check_address, pauses, pieces
 from hippo_wire.errors import to_wire
 from hippo_wire.v1 import admin_pb2, study_pb2, worker_pb2
 from hippo_wire.versions import own_version
+from tests.waiting import until
 
 
 class Script(grpc.GenericRpcHandler):
@@ -23,6 +24,8 @@ class Script(grpc.GenericRpcHandler):
 
     def __init__(self) -> None:
         self.refusals: list[Exception] = []
+        self.at_the_door = False
+        self.uploaded: list[list[bytes]] = []
         self.calls: list[tuple[str, dict[str, str], float | None]] = []
 
     def service(self, details):
@@ -38,13 +41,21 @@ class Script(grpc.GenericRpcHandler):
             admit(context)
             return b""
 
-        def stream(request, context):
-            yield b""
+        def upload(requests, context):
             admit(context)
+            self.uploaded.append(list(requests))
+            return b""
+
+        def stream(request, context):
+            if self.at_the_door:
+                admit(context)
+            yield b""
+            if not self.at_the_door:
+                admit(context)
 
         kinds = {
             "WatchStudy": grpc.unary_stream_rpc_method_handler(stream),
-            "UploadBundle": grpc.stream_unary_rpc_method_handler(unary),
+            "UploadBundle": grpc.stream_unary_rpc_method_handler(upload),
             "Work": grpc.stream_stream_rpc_method_handler(stream),
         }
         name = details.method.rpartition("/")[2]
@@ -126,10 +137,74 @@ def test_nothing_else_is_tried_again(script, connection, error):
     assert len(script.calls) == 1
 
 
-def test_an_upload_is_not_sent_twice(script, connection):
+def requests():
+    """More than what gRPC sends before the server reads."""
+    for number in range(100):
+        yield study_pb2.UploadBundleRequest(digest=str(number), data=b"\0" * 100_000)
+
+
+BUSY = TooManyCalls("more than 50 calls a second.", 0.05)
+
+
+def test_an_upload_that_is_refused_at_the_door_is_sent_from_its_beginning(script, connection):
+    script.refusals = [BUSY, BUSY]
+    connection.studies.UploadBundle(Upload(requests))
+    assert len(script.calls) == 3
+    ((*arrived,),) = script.uploaded
+    assert arrived == [each.SerializeToString() for each in requests()]
+
+
+@pytest.mark.parametrize(
+    ("refusal", "upload"),
+    [(Unavailable("busy"), Upload(requests)), (BUSY, requests())],
+    ids=["broken", "once"],
+)
+def test_no_other_upload_is_sent_twice(script, connection, refusal, upload):
+    script.refusals = [refusal]
+    with pytest.raises(type(refusal)):
+        connection.studies.UploadBundle(upload)
+    assert len(script.calls) == 1
+
+
+def test_an_upload_waits_within_its_deadline(script, connection):
+    script.refusals = [TooManyCalls("more than 50 calls a second.", 60.0)]
+    with pytest.raises(TooManyCalls):
+        connection.studies.UploadBundle(Upload(requests), timeout=1.0)
+    assert len(script.calls) == 1
+
+
+def test_a_stream_that_is_refused_at_the_door_is_asked_for_again(script, connection):
+    script.at_the_door = True
+    script.refusals = [BUSY, BUSY]
+    assert len(list(connection.studies.WatchStudy(study_pb2.WatchStudyRequest()))) == 1
+    assert len(script.calls) == 3
+    script.refusals = [TooManyCalls("more than 100 streams at once.", 60.0)]
+    with pytest.raises(TooManyCalls):
+        list(connection.studies.WatchStudy(study_pb2.WatchStudyRequest()))
     script.refusals = [Unavailable("busy")]
     with pytest.raises(Unavailable):
-        connection.studies.UploadBundle(iter([study_pb2.UploadBundleRequest()]))
+        list(connection.studies.WatchStudy(study_pb2.WatchStudyRequest()))
+    assert len(script.calls) == 5
+
+
+def test_a_stream_that_has_begun_is_not_begun_again(script, connection):
+    script.refusals = [BUSY]
+    stream = connection.studies.WatchStudy(study_pb2.WatchStudyRequest())
+    next(stream)
+    with pytest.raises(TooManyCalls):
+        next(stream)
+    assert len(script.calls) == 1
+
+
+def test_a_stream_is_cancelled_while_it_waits_for_its_turn(script, connection):
+    script.at_the_door = True
+    script.refusals = [TooManyCalls("more than 50 calls a second.", 4.5)]
+    stream = connection.studies.WatchStudy(study_pb2.WatchStudyRequest())
+    with ThreadPoolExecutor(1) as reader:
+        ended = reader.submit(list, stream)
+        until(lambda: script.calls, "the refusal")
+        stream.cancel()
+        assert isinstance(ended.exception(), TooManyCalls | Unavailable)
     assert len(script.calls) == 1
 
 

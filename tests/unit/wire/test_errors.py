@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import string
 from collections.abc import Iterator
+from datetime import timedelta
 
 import grpc
 import pytest
+from google.rpc import error_details_pb2, status_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -93,6 +95,14 @@ def test_who_asks_too_often_is_told_for_how_long(travel):
     assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert isinstance(arrived, TooManyCalls)
     assert (arrived.retry_seconds, arrived.hint, arrived.retryable) == (0.25, "Ask again.", True)
+
+
+def test_for_how_long_is_told_in_the_standard_way():
+    """A RetryInfo, which libraries in other languages know."""
+    ((_, packed),) = to_wire(TooManyCalls("more than 50 calls a second.", 0.25)).metadata
+    again = error_details_pb2.RetryInfo()
+    assert status_pb2.Status.FromString(packed).details[1].Unpack(again)
+    assert again.retry_delay.ToTimedelta() == timedelta(seconds=0.25)
 
 
 def test_a_defect_keeps_its_story(travel):
