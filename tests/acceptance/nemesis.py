@@ -19,6 +19,7 @@ import psycopg2
 
 from hippo_client import Client
 from tests.acceptance.conftest import Pool, _plain, until
+from tests.processes import family, is_gone
 
 # libpq tells of a lost connection as an error of no class; a wrong statement is one of a class.
 LOST = (psycopg2.OperationalError, psycopg2.InterfaceError, psycopg2.DatabaseError)
@@ -294,9 +295,8 @@ class Arena(Pool):
 
     def runner(self) -> int:
         """The process of the one runner."""
-        children = psutil.Process(self.processes["one"].pid).children(recursive=True)
-        (found,) = [each.pid for each in children if _is_runner(each)]
-        return found
+        (found,) = family(self.processes["one"].pid, "hippo-runner")
+        return found.pid
 
     def postmaster(self) -> int:
         """The process of the server's PostgreSQL."""
@@ -372,18 +372,4 @@ def kill_process(pid: int) -> None:
     """``kill -9``, and waits until it is gone."""
     process = psutil.Process(pid)
     os.kill(pid, signal.SIGKILL)
-    until(lambda: _is_gone(process), f"the end of {pid}")
-
-
-def _is_runner(process: psutil.Process) -> bool:
-    try:
-        return "hippo-runner" in " ".join(process.cmdline())
-    except psutil.NoSuchProcess:  # it went between the two looks
-        return False
-
-
-def _is_gone(process: psutil.Process) -> bool:
-    try:
-        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:  # it went between the two questions
-        return True
+    until(lambda: is_gone(process), f"the end of {pid}")

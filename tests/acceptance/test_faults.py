@@ -28,6 +28,7 @@ from hippo_core.study import StudySpec
 from tests.acceptance.conftest import COMMAND, STUDY_FOLDER, LocalHome, environment, until
 from tests.acceptance.nemesis import Arena, Ledger, Rows, embedded_url, kill_process
 from tests.acceptance.oracle import GRID, bare, digest, distinct_prefixes, study_file
+from tests.processes import command_line
 
 STEPS, EVERY = 12, 3
 LONGER = [[*values, *[values[-1]] * (STEPS - len(values))] for values in GRID]
@@ -671,7 +672,7 @@ def test_run_again_after_the_supervisor_was_killed(local_run: LocalRun) -> None:
     (supervisor,) = [
         each
         for each in psutil.process_iter()
-        if "hippo_client.local.supervisor" in (line := _command_line(each)) and home in line
+        if "hippo_client.local.supervisor" in (line := command_line(each)) and home in line
     ]
     family = supervisor.children(recursive=True)
     kill_process(supervisor.pid)
@@ -679,10 +680,3 @@ def test_run_again_after_the_supervisor_was_killed(local_run: LocalRun) -> None:
     local_run.ledger.note_saves()
     local_run.process.kill()
     local_run.again()
-
-
-def _command_line(process: psutil.Process) -> list[str]:
-    try:
-        return process.cmdline()
-    except psutil.Error:
-        return []

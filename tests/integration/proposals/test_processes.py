@@ -22,6 +22,7 @@ from hippo_core.study import StudySpec
 from hippo_server.proposals import processes
 from hippo_server.proposals.messages import encode, task_message
 from hippo_server.proposals.processes import ProposalFailed, Proposers
+from tests.processes import is_gone
 from tests.studies import study
 from tests.waiting import until
 
@@ -213,4 +214,4 @@ def test_it_ends_with_the_server_also_in_the_midst_of_a_task(tmp_path: Path) -> 
         child = psutil.Process(int(process.stdout.readline()))
         process.kill()
         process.wait()
-        until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, "its end")
+        until(lambda: is_gone(child), "its end")

@@ -35,6 +35,7 @@ from tests import own_policies
 from tests.integration.server.conftest import SETTINGS, RunningServer, upload
 from tests.integration.server.conftest import spec as make_spec
 from tests.integration.server.worker import Worker
+from tests.processes import family
 from tests.waiting import until
 
 ASHA = policies.own("own_policies:Asha", {"reduction_factor": 2})
@@ -378,9 +379,9 @@ def test_a_real_worker_whose_policys_process_is_killed_decides_as_asha(
     killed: set[int] = set()
 
     def kill() -> bool:
-        for process in psutil.Process(worker_process.pid).children(recursive=True):
-            with contextlib.suppress(psutil.Error):
-                if process.pid not in killed and "policy of study" in " ".join(process.cmdline()):
+        for process in family(worker_process.pid, "policy of study"):
+            if process.pid not in killed:
+                with contextlib.suppress(psutil.NoSuchProcess):
                     process.kill()
                     killed.add(process.pid)
         return len(killed) >= 3 or study(client).state == study_pb2.STUDY_STATE_COMPLETED

@@ -26,6 +26,7 @@ from hippo_storage.storage import Storage
 from hippo_worker.folder import leftovers
 from hippo_worker.secrets import Secrets
 from tests.integration.worker.scripted_server import TOKEN, ScriptedServer, Told
+from tests.processes import family
 from tests.waiting import until_in_loop as until
 
 PATIENCE_SECONDS = 90.0
@@ -69,11 +70,7 @@ class Worker:
 
     def runners(self) -> list[psutil.Process]:
         """Its live runners."""
-        return [
-            process
-            for process in psutil.Process(self.process.pid).children(recursive=True)
-            if _is_runner(process)
-        ]
+        return family(self.process.pid, "hippo-runner")
 
     async def ended(self) -> int:
         """Waits for its end; gives the exit code."""
@@ -129,7 +126,7 @@ async def server(storage: Storage, tmp_path: Path) -> AsyncIterator[ScriptedServ
     scripted = ScriptedServer(str(tmp_path / "storage"))
     await scripted.start()
     yield scripted
-    await scripted.stop()
+    await scripted.close()
     assert scripted.broken == []
 
 
@@ -200,7 +197,7 @@ async def bench(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bench
     yield Bench(scripted, worker, Storage.open(str(folder / "storage")), folder)
     worker.end()
     await worker.until_nothing_is_left()
-    await scripted.stop()
+    await scripted.close()
     assert scripted.broken == []
 
 
@@ -239,10 +236,3 @@ def make_lease(bundle: str, fence: int, *, program: Program | None = None, **cha
 def stage(node: int, start: int, stop: int, lr: float = 0.1) -> StageOrder:
     """Steps of a node at one learning rate."""
     return StageOrder(node=node, start=start, stop=stop, laws=Laws.from_json({"lr": lr}))
-
-
-def _is_runner(process: psutil.Process) -> bool:
-    try:
-        return process.name().startswith("hippo-runner") or "hippo-runner" in " ".join(process.cmdline())
-    except psutil.NoSuchProcess:  # it went between the two looks
-        return False

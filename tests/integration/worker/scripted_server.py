@@ -8,6 +8,7 @@ registrations are as the contract says. What is wrong is collected in ``broken``
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -69,7 +70,7 @@ class Told:
 
 
 class ScriptedServer(worker_pb2_grpc.WorkerServiceServicer):
-    """The worker service, played by a test.
+    """The worker service, played by a test. To be closed.
 
     Args:
         storage: The shared storage's address.
@@ -98,19 +99,28 @@ class ScriptedServer(worker_pb2_grpc.WorkerServiceServicer):
         self._outgoing: asyncio.Queue[worker_pb2.WorkResponse | None] | None = None
         self._breaks_with = grpc.StatusCode.UNAVAILABLE
         self._server: grpc.aio.Server | None = None
-        self.port = 0
+        # Held while nobody listens: no connection may be given the port as its own meanwhile. gRPC shares it.
+        self._port = socket.socket()
+        self._port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        self._port.bind(("127.0.0.1", 0))
+        self.port: int = self._port.getsockname()[1]
 
     async def start(self) -> None:
         """Listens; after a stop on the same port again."""
         self._server = grpc.aio.server()
         worker_pb2_grpc.add_WorkerServiceServicer_to_server(self, self._server)
-        self.port = self._server.add_insecure_port(f"127.0.0.1:{self.port}")
+        self._server.add_insecure_port(f"127.0.0.1:{self.port}")
         await self._server.start()
 
     async def stop(self) -> None:
         """Ends at once, as a server that died."""
         assert self._server is not None
         await self._server.stop(None)
+
+    async def close(self) -> None:
+        """Stops, for good."""
+        await self.stop()
+        self._port.close()
 
     # What the script says.
 

@@ -22,13 +22,12 @@ async def test_sigterm_saves_gives_back_and_leaves(
     3. the other is given back without training; then the worker says that it leaves, and exits with 0
     """
     worker = start_worker()
-    gated = make_program(options={"gate": 2})
+    gated = make_program(options={"told": 2})
     first = await server.grant(make_lease(bundle, 1, program=gated))
     second = await server.grant(make_lease(bundle, 2, program=gated))
-    await worker.until_at_gate()
+    await worker.until_at_gate("told")
     worker.process.send_signal(signal.SIGTERM)
     await server.until(lambda: server.draining)
-    (worker.data / "gate").touch()
     assert await worker.ended() == 0
     assert server.left
     assert first.steps == [0, 1, 2]
@@ -73,7 +72,7 @@ async def test_the_server_can_ask_a_worker_to_drain(
     server: ScriptedServer, start_worker: StartWorker, bundle: str
 ) -> None:
     worker = start_worker()
-    told = await server.grant(make_lease(bundle, 1, program=make_program(options={"gate": 2})))
+    told = await server.grant(make_lease(bundle, 1, program=make_program(options={"gate": 2, "told": 2})))
     await worker.until_at_gate()
     await server.say(worker_pb2.WorkResponse(drain=True))
     await server.until(lambda: server.draining)
@@ -112,11 +111,10 @@ async def test_a_drain_in_a_break_is_said_on_the_next_stream(
     server: ScriptedServer, start_worker: StartWorker, bundle: str
 ) -> None:
     worker = start_worker()
-    told = await server.grant(make_lease(bundle, 1, program=make_program(options={"gate": 2})))
-    await worker.until_at_gate()
+    told = await server.grant(make_lease(bundle, 1, program=make_program(options={"told": 2})))
+    await worker.until_at_gate("told")
     await server.stop()
     worker.process.send_signal(signal.SIGTERM)
-    (worker.data / "gate").touch()
     await until(lambda: list(worker.folder.glob("checkpoints/*.manifest")), "the state that the drain saves")
     await server.start()
     assert await worker.ended() == 0

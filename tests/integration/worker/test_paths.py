@@ -162,12 +162,10 @@ async def test_an_offer_to_a_path_that_waits_for_its_slot_is_answered_by_the_dae
 @pytest.mark.parametrize("save", [True, False])
 async def test_a_stopped_path_saves_if_it_is_to_and_is_given_back(bench: Bench, save: bool) -> None:
     gate = bench.gate()
-    order = bench.lease(make_program(options={"gate": 2, "file": gate}))
+    order = bench.lease(make_program(options={"told": 2, "file": gate}))
     told = await bench.server.grant(order)
     await bench.worker.until_at_gate(gate)
     await bench.server.stop_path(order.fence, save, "nobody needs it")
-    await bench.train(bench.lease(slot=1))
-    bench.worker.open_gate(gate)
     await bench.server.until_over(order.fence)
     (released,) = told.of(ReleasedReport)
     assert "nobody needs it" in released.reason

@@ -27,6 +27,7 @@ from hippo_worker.policies.hosts import PolicyHosts
 from hippo_worker.slots.spawner import Spawner
 from hippo_worker.slots.variables import base_environment
 from tests.integration.worker.conftest import SECRET, write_secrets
+from tests.processes import family
 from tests.waiting import until_in_loop as until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -100,11 +101,7 @@ class Desk:
 
 def processes() -> list[psutil.Process]:
     """The policies' processes that live."""
-    return [
-        each
-        for each in psutil.Process().children(recursive=True)
-        if each.status() != psutil.STATUS_ZOMBIE and "hippo-runner policy" in " ".join(each.cmdline())
-    ]
+    return family(os.getpid(), "hippo-runner policy")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
