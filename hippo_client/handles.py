@@ -13,7 +13,7 @@ from hippo_client.trial import Trial
 from hippo_core.endings import Ending
 from hippo_core.endings import checked as checked_endings
 from hippo_core.engine.states import StudyState
-from hippo_core.errors import HippoError, InvalidStudy
+from hippo_core.errors import InvalidStudy
 from hippo_wire import json_shapes
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from hippo_client.client import Client
+    from hippo_client.result_tables import Style
     from hippo_client.stage_tree import StageTree
     from hippo_client.study import Study
     from hippo_client.watching import Progress, StudySnapshot
@@ -163,19 +164,41 @@ class StudyHandle:
                 if last is not None:
                     shown.show(last)
 
-    def dataframe(self) -> pd.DataFrame:
-        """The trials as a pandas table: number, state, step, then metrics and hyper-parameters by name.
+    def dataframe(self, style: Style = "optuna") -> pd.DataFrame:
+        """The trials as a pandas table, a row each, by number; columns are typed, also where there is no trial.
 
-        Of repeats the metrics are means, and ``NAME_spread`` is the standard deviation. Where the study has
-        constraints, ``feasible`` and ``violation`` say whether they hold, and by how much they are violated.
+        Args:
+            style: ``"optuna"``: the columns of ``optuna.Study.trials_dataframe()`` (``params_*`` is what was drawn,
+                ``user_attrs_*`` are the metrics beside the objectives), then ``hippo_*``, of which
+                ``hippo_gpu_seconds`` is for how long slots trained the trial's steps, and
+                ``hippo_shared_gpu_seconds`` the part of it that other trials of the study have in common with it.
+                ``"plain"``: state, step, metrics and hyper-parameters by their names, schedules as in a study file.
+                ``"mlflow"``: the columns of ``mlflow.search_runs()``.
 
-        Schedules are written as in a study file.
+                Of repeats metrics are means; spreads (standard deviations) have columns of their own. Where the study
+                has constraints, so has what they are violated by.
+
+        Raises:
+            InvalidStudy: There is no such style.
+            HippoError: pandas is not installed.
         """
-        try:
-            import pandas
-        except ImportError as error:
-            raise HippoError("dataframe() needs pandas.", "pip install pandas") from error
-        return pandas.DataFrame([_row(trial) for trial in self.trials()])
+        from hippo_client.exporting.frame import frame
+        from hippo_client.result_tables import trials_table
+
+        return frame(trials_table(self.export(), style), "dataframe()")
+
+    def history(self) -> pd.DataFrame:
+        """The evaluations of all trials as a pandas table: ``trial, step, metric, value, time``, a row each metric.
+
+        Time is when the state was there, in UTC, also where another trial trained it. Of repeats values are means.
+
+        Raises:
+            HippoError: pandas is not installed.
+        """
+        from hippo_client.exporting.frame import frame
+        from hippo_client.result_tables import history_table
+
+        return frame(history_table(self.export()), "history()")
 
     def stage_tree(self) -> StageTree:
         """The study's part of the search plan: what is trained once for which trials."""
@@ -206,15 +229,18 @@ class StudyHandle:
     def to_optuna(self, storage: Any = None, name: str | None = None) -> optuna.Study:
         """It as an ``optuna.Study``, for Optuna's plots and importances.
 
-        Hippo does not bring what these need beside Optuna: ``pip install plotly scikit-learn``.
+        ``pip install 'hippo-hpo[plots]'`` brings what these need; :mod:`hippo_client.plots` draws them for a study.
 
         Parameters are what was drawn, by the names of the domains; an option of a choice that is a schedule or a
         sub-space has its text for a value. Trials that completed are COMPLETE, stopped ones PRUNED, failed and diverged
-        ones FAIL, all others RUNNING. Evaluations are intermediate values, where there is one objective. Trials that
-        users forked are left out: nothing was drawn for them; those that a policy forked have what was drawn last. User
-        attributes tell the rest: ``hippo_trial``, ``hippo_state``, ``hippo_reason``, ``hippo_steps``, ``hippo_fork``,
-        ``hippo_metrics``, ``hippo_hyperparameters``. What constraints come to is where Optuna's samplers, plots and
-        ``best_trial`` look for it.
+        ones FAIL, those of which nothing is trained WAITING, all others RUNNING. Evaluations are intermediate values,
+        where there is one objective. A trial began when its first step was trained, or, where another one had trained
+        it, when it was made. Trials that users forked are left out: nothing was drawn for them; those that a policy
+        forked have what was drawn last. User attributes tell the rest: ``hippo_trial`` (its number here),
+        ``hippo_state``, ``hippo_reason``, ``hippo_steps``, ``hippo_stage_path`` (node, start, stop),
+        ``hippo_gpu_seconds``, ``hippo_shared_gpu_seconds``, ``hippo_checkpoint`` (the last step that one is kept of),
+        ``hippo_fork``, ``hippo_metrics``, ``hippo_hyperparameters``. What constraints come to is where Optuna's
+        samplers, plots and ``best_trial`` look for it.
 
         Args:
             storage: Where Optuna is to keep it, e.g. ``"sqlite:///studies.db"``; by default in memory.
@@ -583,18 +609,3 @@ class StudyHandle:
         from hippo_client.notebook import handle_html
 
         return handle_html(self._message)
-
-
-def _row(trial: Trial) -> dict[str, Any]:
-    from hippo_core.words import hyperparameter
-
-    written = {
-        name: hyperparameter(value) if isinstance(value, dict | list) else value
-        for name, value in trial.hyperparameters.items()
-    }
-    spread = {f"{name}_spread": value for name, value in trial.spread.items()}
-    row: dict[str, Any] = {"trial": trial.number, "state": trial.state.value, "step": trial.step}
-    if trial.horizon is not None:
-        row["horizon"] = trial.horizon
-    feasible = {} if trial.violation is None else {"feasible": trial.feasible, "violation": trial.violation}
-    return {**row, **trial.metrics, **feasible, **spread, **written}

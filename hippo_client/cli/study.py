@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from hippo_client.cli.connection import connect
+from hippo_client.cli.export import export
 from hippo_client.cli.lazy import NounGroup
 from hippo_client.cli.terminal import print_json, say
 from hippo_client.cli.whole_number import WholeNumber
@@ -134,31 +134,7 @@ def tree(name: str, svg: bool, as_json: bool) -> None:
     click.echo(drawn.to_svg() if svg else drawn.to_text(width()))
 
 
-@study.command()
-@name_argument
-@click.option(
-    "--output",
-    type=click.Path(dir_okay=False, writable=True, path_type=Path),
-    help="Write it into this file.",
-)
-def export(name: str, output: Path | None) -> None:
-    """Print all that is known of a study as one JSON document.
-
-    What was searched, what came of it, when and at what cost. `hippo simulate --recorded FILE` tries out on it what
-    another policy, or other slots, would have come to.
-    """
-    from hippo_client.recordings import read_export
-
-    with connect() as client:
-        document = read_export(client.connection, name)
-    if output is None:
-        click.echo(document, nl=False)
-        return
-    try:
-        output.write_bytes(document)
-    except OSError as error:
-        raise click.FileError(str(output), error.strerror) from error
-    say(f"Written: {output}")
+study.add_command(export)
 
 
 @study.command()

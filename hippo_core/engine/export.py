@@ -14,8 +14,9 @@ from hippo_core.engine.decision import Overhead
 from hippo_core.engine.engine import Engine
 from hippo_core.engine.evaluations import progress
 from hippo_core.engine.lookup import find_study
+from hippo_core.engine.spread import point_evaluations, step_of
 from hippo_core.engine.state import Study, Trial
-from hippo_core.engine.states import RequestState
+from hippo_core.engine.states import LeaseState, RequestState
 from hippo_core.engine.trial_paths import walk
 from hippo_core.probes import probe_of
 from hippo_core.repeats import trial_of
@@ -55,6 +56,7 @@ class TrainedStretch:
     """What a lease has trained of a node.
 
     Attributes:
+        fence: The lease.
         node: The node.
         start: The first step.
         stop: One past the last.
@@ -62,11 +64,33 @@ class TrainedStretch:
         evaluate_seconds: What their evaluations took.
     """
 
+    fence: int
     node: int
     start: int
     stop: int
     train_seconds: float
     evaluate_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrantedLease:
+    """A lease that was to train something of a study, whosever it was.
+
+    Attributes:
+        fence: Its number.
+        worker: To whom it was granted.
+        slot: Which of its slots.
+        state: Its state.
+        granted: When it was granted, seconds since 1970 in UTC.
+        ended: When it ended; None: it has not.
+    """
+
+    fence: int
+    worker: str
+    slot: int
+    state: LeaseState
+    granted: float
+    ended: float | None
 
 
 def study_record(engine: Engine, project: str, name: str) -> tuple[int, int, Json]:
@@ -137,6 +161,7 @@ def training(stretches: Iterable[TrainedStretch]) -> list[Json]:
     """What was trained of which node, and how long it took."""
     return [
         {
+            "fence": each.fence,
             "node": each.node,
             "start": each.start,
             "stop": each.stop,
@@ -144,6 +169,26 @@ def training(stretches: Iterable[TrainedStretch]) -> list[Json]:
             "evaluate_seconds": each.evaluate_seconds,
         }
         for each in stretches
+    ]
+
+
+def leases(granted: Iterable[GrantedLease], began: float) -> list[Json]:
+    """Which slots trained when, in seconds since a study's submission; below 0: before it.
+
+    Args:
+        granted: The leases.
+        began: When the study was submitted, seconds since 1970 in UTC.
+    """
+    return [
+        {
+            "fence": each.fence,
+            "worker": each.worker,
+            "slot": each.slot,
+            "state": each.state.value,
+            "granted": round(each.granted - began, 6),
+            "ended": None if each.ended is None else round(each.ended - began, 6),
+        }
+        for each in granted
     ]
 
 
@@ -160,7 +205,20 @@ def _trial(study: Study, trial: Trial) -> Json:
         "fork": None if trial.fork is None else {"trial": trial.fork["trial"], "at": trial.fork["at"]},
         "by_user": by_user,
         **_trained(trial),
+        **_over_repeats(study, trial),
         "probes": [_probe(probe) for probe in study.probes_of(trial.number)],
+    }
+
+
+def _over_repeats(study: Study, trial: Trial) -> Json:
+    """What the repeats of a trial came to together; nothing without repeats."""
+    if study.spec.repeats == 1:
+        return {}
+    evaluations = point_evaluations(study, trial, step_of(study, trial))
+    return {
+        "over_repeats": [
+            {"step": step, "metrics": metrics, "spread": spread} for step, metrics, spread in evaluations
+        ]
     }
 
 
@@ -192,4 +250,10 @@ def _trained(trial: Trial) -> Json:
             if start < each <= stop
         ],
         "path": [[node.id, start, stop] for node, start, stop in path],
+        "checkpoints": [
+            each
+            for node, start, stop in path
+            for each in sorted(node.checkpoints)
+            if start < each <= stop and node.checkpoints[each]
+        ],
     }

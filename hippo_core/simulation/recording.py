@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 
 from hippo_core.domains import HORIZON
 from hippo_core.engine.export import VERSION
-from hippo_core.engine.states import RequestState, TrialState
+from hippo_core.engine.states import LeaseState, RequestState, TrialState
 from hippo_core.errors import InvalidStudy
 from hippo_core.proposing import Point
 from hippo_core.sequence import Sequence
@@ -71,6 +71,9 @@ class RecordedTrial:
         by_user: Whether a user added it.
         path: The stretches of its path: (node, start, stop).
         probes: Its probes, in order.
+        means: What its repeats came to together, by step; without repeats its history.
+        spread: Their sample standard deviations, by step; without repeats nothing.
+        checkpoints: The states on its path of which one is kept.
     """
 
     number: int
@@ -87,6 +90,9 @@ class RecordedTrial:
     by_user: bool
     path: tuple[tuple[int, int, int], ...]
     probes: tuple[RecordedProbe, ...]
+    means: Mapping[int, Mapping[str, float | None]]
+    spread: Mapping[int, Mapping[str, float | None]]
+    checkpoints: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +121,27 @@ class Arrival:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedLease:
+    """A lease that was to train something on the path of a trial, whosever it was.
+
+    Attributes:
+        fence: Its number.
+        worker: To whom it was granted.
+        slot: Which of its slots.
+        state: Its state.
+        granted: When, in seconds since the study's submission; below 0: before it.
+        ended: When it ended; None: it had not.
+    """
+
+    fence: int
+    worker: str
+    slot: int
+    state: LeaseState
+    granted: float
+    ended: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:
     """A study as ``hippo study export`` writes it.
 
@@ -129,7 +156,9 @@ class Recording:
         save_seconds: For how long a save kept a slot from training, on average; None: not seen, since the server began.
         start_seconds: How long a slot took from a path's grant to its first step, on average; None: not seen.
         trials: By number.
-        training: By node, what leases trained of it, in order: (start, stop, seconds of steps, of evaluations).
+        training: By node, what leases trained of it, in order: (start, stop, seconds of steps, of evaluations, fence).
+        leases: By their numbers.
+        creations: By trial, when it was made, in seconds since the submission.
         arrivals: In order.
     """
 
@@ -143,7 +172,9 @@ class Recording:
     save_seconds: float | None
     start_seconds: float | None
     trials: tuple[RecordedTrial, ...]
-    training: Mapping[int, tuple[tuple[int, int, float, float], ...]]
+    training: Mapping[int, tuple[tuple[int, int, float, float, int], ...]]
+    leases: Mapping[int, RecordedLease]
+    creations: Mapping[int, float]
     arrivals: tuple[Arrival, ...]
 
     @classmethod
@@ -160,10 +191,16 @@ class Recording:
                 "Write one with hippo study export NAME --output FILE.",
             )
         try:
-            training: dict[int, list[tuple[int, int, float, float]]] = {}
+            training: dict[int, list[tuple[int, int, float, float, int]]] = {}
             for each in json["training"]:
                 training.setdefault(int(each["node"]), []).append(
-                    (int(each["start"]), int(each["stop"]), *map(float, _seconds(each)))  # type: ignore[arg-type]
+                    (
+                        int(each["start"]),
+                        int(each["stop"]),
+                        float(each["train_seconds"]),
+                        float(each["evaluate_seconds"]),
+                        int(each["fence"]),
+                    )
                 )
             return cls(
                 name=str(json["name"]),
@@ -177,6 +214,8 @@ class Recording:
                 start_seconds=_optional(json["start_seconds"]),
                 trials=tuple(map(_trial, json["trials"])),
                 training={node: tuple(stretches) for node, stretches in training.items()},
+                leases={each["fence"]: _lease(each) for each in json["leases"]},
+                creations={int(trial): float(seconds) for trial, seconds in json["creations"]},
                 arrivals=tuple(map(_arrival, json["arrivals"])),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -289,7 +328,7 @@ class Recording:
 
     def _times(self, node: int, step: int, every: int) -> tuple[float, float | None] | None:
         """What a step took, and what its evaluation did where there was one: the means of the first lease's stretch."""
-        for start, stop, train, evaluate in self.training.get(node, ()):
+        for start, stop, train, evaluate, _ in self.training.get(node, ()):
             if start <= step < stop:
                 evaluations = stop // every - start // every
                 evaluated = (step + 1) % every == 0
@@ -337,12 +376,9 @@ def _optional(json: Any) -> float | None:
     return None if json is None else float(json)
 
 
-def _seconds(json: Mapping[str, Any]) -> tuple[Any, Any]:
-    return json["train_seconds"], json["evaluate_seconds"]
-
-
 def _trial(json: Mapping[str, Any]) -> RecordedTrial:
     fork = json["fork"] or {"trial": None, "at": None}
+    over_repeats = json.get("over_repeats")
     return RecordedTrial(
         number=int(json["trial"]),
         state=TrialState(json["state"]),
@@ -358,6 +394,9 @@ def _trial(json: Mapping[str, Any]) -> RecordedTrial:
         by_user=bool(json["by_user"]),
         path=_path(json["path"]),
         probes=tuple(map(_probe, json["probes"])),
+        means=_history(json["history"] if over_repeats is None else over_repeats),
+        checkpoints=tuple(map(int, json["checkpoints"])),
+        spread={int(each["step"]): dict(each["spread"]) for each in over_repeats or ()},
     )
 
 
@@ -381,6 +420,17 @@ def _history(json: Iterable[Mapping[str, Any]]) -> dict[int, dict[str, float | N
 
 def _path(json: Iterable[Any]) -> tuple[tuple[int, int, int], ...]:
     return tuple((int(node), int(start), int(stop)) for node, start, stop in json)
+
+
+def _lease(json: Mapping[str, Any]) -> RecordedLease:
+    return RecordedLease(
+        fence=int(json["fence"]),
+        worker=str(json["worker"]),
+        slot=int(json["slot"]),
+        state=LeaseState(json["state"]),
+        granted=float(json["granted"]),
+        ended=_optional(json["ended"]),
+    )
 
 
 def _arrival(json: Mapping[str, Any]) -> Arrival:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from hippo_core.engine import export
@@ -36,11 +36,15 @@ async def export_study(driver: Driver, project: str, name: str) -> AsyncIterator
         yield _lines(records, first=first == 0)
     yield b'],"training":['
     yield _lines(await asyncio.to_thread(store.stretches, list(nodes)), first=True)
+    yield b'],"leases":['
+    yield _lines(await asyncio.to_thread(store.node_leases, study, list(nodes)), first=True)
+    yield b'],"creations":['
+    yield _lines(await asyncio.to_thread(store.trial_creations, study), first=True)
     yield b'],"arrivals":['
     yield _lines(await asyncio.to_thread(store.study_arrivals, study), first=True)
     yield b"\n]}\n"
 
 
-def _lines(records: list[dict[str, Any]], *, first: bool) -> bytes:
+def _lines(records: Sequence[Any], *, first: bool) -> bytes:
     text = ",".join(f"\n{dump(record)}" for record in records)
     return (text if first or not text else f",{text}").encode()

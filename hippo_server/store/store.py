@@ -26,7 +26,7 @@ from hippo_server.store.leader import SKIPPED_FENCES, Leader, Leadership
 from hippo_server.store.load import load
 from hippo_server.store.migrate import migrate
 from hippo_server.store.needed import NeededCheckpoints, needed_checkpoints
-from hippo_server.store.recording import stretches, study_arrivals
+from hippo_server.store.recording import node_leases, stretches, study_arrivals, trial_creations
 from hippo_server.store.rows import add_event
 from hippo_server.store.standbys import StandbyServer
 from hippo_server.store.tokens import Token
@@ -375,6 +375,14 @@ class Store:
     def stretches(self, nodes: Iterable[int]) -> list[dict[str, Any]]:
         """What leases have trained of nodes, and how long it took."""
         return stretches(self._database, nodes)
+
+    def node_leases(self, study: int, nodes: Iterable[int]) -> list[dict[str, Any]]:
+        """Which slots were to train something of nodes, and when, counted from a study's submission."""
+        return node_leases(self._database, study, nodes)
+
+    def trial_creations(self, study: int) -> list[tuple[int, float]]:
+        """When each trial of a study was made, in seconds since its submission."""
+        return trial_creations(self._database, study)
 
     def study_times(self) -> dict[int, StudyTimes]:
         """When things happened to each study."""

@@ -69,7 +69,7 @@ def test_the_best_is_the_best_that_is_feasible(run):
     assert "accuracy 0.701; latency_ms <= 10 violated: latency_ms 14" in story
     assert "infeasible by 0.4" in story
     assert "accuracy 0.509; feasible" in str(best.explain())
-    table = found.dataframe()
+    table = found.dataframe(style="plain")
     assert list(table["feasible"]) == [trial.feasible for trial in trials]
     assert found.to_optuna().best_trial.number == best.number
     again = simulation.simulate(recorded=found.export(), slots=1).studies[0]

@@ -71,7 +71,7 @@ def test_a_family_of_cool_downs_shares_its_trunk_bit_for_bit(home: Home, tmp_pat
     assert after["steps_retrained"] == 0
     assert after["steps_trained"] - savings["steps_trained"] == 2 * (80 - 48)
     assert list(run.best_by_horizon) == [20, 40, 60, 80]
-    assert set(run.dataframe()["horizon"]) == {20, 40, 60, 80}
+    assert set(run.dataframe(style="plain")["horizon"]) == {20, 40, 60, 80}
     assert len(run.to_optuna().trials) == 8
 
 

@@ -156,13 +156,14 @@ def record(tmp_path: Path) -> Path:
         {
             "trial": number, "state": "completed", "reason": "", "step": steps, "max_steps": 4,
             "hyperparameters": {"lr": rate}, "assignment": {"lr": number}, "fork": None, "notes": {}, "by_user": False,
-            "path": [[number, 0, steps]], "probes": [],
+            "path": [[number, 0, steps]], "checkpoints": [], "probes": [],
             "history": [{"step": step, "metrics": {"accuracy": rate * step}} for step in range(1, steps + 1)],
         }
         for number, (rate, steps) in enumerate(zip(RATES, (4, 4, 2), strict=True))
     ]  # fmt: skip
     training = [
         {
+            "fence": 1,
             "node": node,
             "start": 0,
             "stop": steps,
@@ -175,7 +176,7 @@ def record(tmp_path: Path) -> Path:
         "hippo_study": 1, "name": "recorded", "state": "completed", "reason": "", "ending": "", "changes": 0,
         "spec": spec.to_json(),
         "environment": "", "created": "2026-01-02T03:04:05+00:00", "save_seconds": None, "start_seconds": None,
-        "trials": trials, "training": training,
+        "trials": trials, "training": training, "leases": [], "creations": [],
         "arrivals": [],
     }  # fmt: skip
     file = tmp_path / "recorded.json"

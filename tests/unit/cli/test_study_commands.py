@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from hippo_client.cli.main import call
 from hippo_core.errors import NotFound
 from hippo_wire.v1 import study_pb2
 from tests.unit.cli.answers import SCHEDULE, STUDY, Server
+from tests.unit.client import recorded
 
 
 @pytest.mark.usefixtures("server")
@@ -123,6 +125,33 @@ def test_a_study_is_exported_as_it_comes(
     assert file.read_text() == document
     assert call(["study", "export", "digits", "--output", str(tmp_path / "nowhere" / "x")]) == 1
     assert "No such file or directory" in capsys.readouterr().err
+
+
+def test_a_study_is_exported_in_the_formats_of_others(
+    text: Callable[..., str], server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = json.dumps(recorded.document()).encode()
+    server.answers["ExportStudy"] = [study_pb2.ExportStudyResponse(data=data)]
+    trials = text("study", "export", "shared", "--format", "csv")
+    assert trials.splitlines()[0].startswith(
+        "number,value,datetime_start,datetime_complete,duration,params_lr,"
+    )
+    plain = text("study", "export", "shared", "--format", "csv", "--style", "plain")
+    assert plain.splitlines()[0] == "trial,state,step,accuracy,loss,lr,width"
+    history = text("study", "export", "shared", "--format", "csv", "--table", "history")
+    assert history.splitlines()[1] == "0,1,accuracy,0.1,2026-01-02 03:04:16.500000+00:00"
+    (tmp_path / "file").touch()
+    for layout, name in (("parquet", "x.parquet"), ("optuna", "x.db"), ("tensorboard", "runs")):
+        assert call(["study", "export", "shared", "--format", layout]) == 2
+        assert f"--format {layout} needs --output" in capsys.readouterr().err
+        assert text("study", "export", "shared", "--format", layout, "-o", str(tmp_path / name)) == ""
+        assert (tmp_path / name).exists()
+        assert call(["study", "export", "shared", "--format", layout, "-o", f"{tmp_path}/file/x"]) == 1
+        assert "Not a directory" in capsys.readouterr().err
+    assert call(["study", "export", "shared", "--table", "history"]) == 2
+    assert (
+        call(["study", "export", "shared", "--format", "csv", "--table", "history", "--style", "plain"]) == 2
+    )
 
 
 @pytest.mark.usefixtures("server")

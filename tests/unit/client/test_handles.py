@@ -14,7 +14,7 @@ from hippo_core.engine.states import StudyState, TrialState
 from hippo_core.study import StudySpec
 from hippo_wire.v1 import study_pb2
 from tests.studies import grid
-from tests.unit.client import messages
+from tests.unit.client import messages, recorded
 
 
 @pytest.fixture
@@ -178,13 +178,12 @@ def test_savings_are_those_of_the_server(run):
     }  # fmt: skip
 
 
-def test_a_table_has_a_row_for_each_trial(run):
-    pandas = pytest.importorskip("pandas")
-    table = run.dataframe()
-    assert list(table.columns) == ["trial", "state", "step", "accuracy", "lr", "momentum"]
-    assert list(table["state"]) == ["completed", "diverged", "waiting"]
-    assert table["lr"][0] == "cosine(0.1, 0, period=9)"
-    assert pandas.isna(table["accuracy"][1])
+def test_tables_are_made_of_the_export(run, service):
+    pytest.importorskip("pandas")
+    service.exports["digits"] = json.dumps(recorded.document()).encode()
+    assert list(run.dataframe()["hippo_state"]) == ["completed", "stopped", "waiting"]
+    assert list(run.dataframe(style="plain")["lr"])[1:] == ["piecewise([0.1, 0.02], milestones=[2])", 0.5]
+    assert list(run.history().columns) == ["trial", "step", "metric", "value", "time"]
 
 
 def test_the_stage_tree_is_that_of_the_server(run, service):
@@ -479,7 +478,7 @@ def test_an_export_is_written_as_it_comes_and_read(run, service, tmp_path):
         "hippo_study": 1, "name": "digits", "state": "running", "reason": "", "ending": "", "changes": 0,
         "spec": spec.to_json(),
         "environment": "", "created": "2026-01-02T03:04:05+00:00", "save_seconds": None, "start_seconds": None,
-        "trials": [], "training": [], "arrivals": [],
+        "trials": [], "training": [], "leases": [], "creations": [], "arrivals": [],
     }  # fmt: skip
     service.exports["digits"] = json.dumps(content).encode()
     file = tmp_path / "digits.json"

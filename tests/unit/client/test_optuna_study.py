@@ -7,7 +7,8 @@ import pytest
 
 from hippo_client import schedules, space
 from hippo_client.errors import Conflict, HippoError
-from hippo_client.optuna_study import convert, labels
+from hippo_client.optuna_study import convert
+from hippo_client.optuna_words import labels
 from hippo_core.simulation import Recording
 from hippo_core.study import Objective
 from tests.studies import study
@@ -47,7 +48,7 @@ def recording(states, objectives=(ACCURACY,), searched=SPACE, steps=4):
                 "trial": number, "state": state, "reason": f"because of {number}", "step": reached,
                 "max_steps": steps, "hyperparameters": spec.hyperparameters(spec.point(number)),
                 "assignment": dict(spec.point(number)), "fork": None, "notes": {},
-                "by_user": False, "history": history, "path": [], "probes": [],
+                "by_user": False, "history": history, "path": [], "checkpoints": [], "probes": [],
             }
         )  # fmt: skip
     arrivals = [
@@ -67,7 +68,7 @@ def recording(states, objectives=(ACCURACY,), searched=SPACE, steps=4):
         "hippo_study": 1, "name": "recorded", "state": "running", "reason": "", "ending": "", "changes": 0,
         "spec": spec.to_json(),
         "environment": "", "created": "2026-01-02T03:04:05+00:00", "save_seconds": None, "start_seconds": None,
-        "trials": trials, "training": [],
+        "trials": trials, "training": [], "leases": [], "creations": [],
         "arrivals": arrivals,
     }  # fmt: skip
 
@@ -90,7 +91,7 @@ def test_what_constraints_come_to_is_where_optuna_looks_for_it():
 def test_states_values_and_evaluations():
     found = converted(["completed", "stopped", "failed", "diverged", "waiting", "paused"])
     assert [trial.state for trial in found.trials] == [
-        State.COMPLETE, State.PRUNED, State.FAIL, State.FAIL, State.RUNNING, State.RUNNING,
+        State.COMPLETE, State.PRUNED, State.FAIL, State.FAIL, State.WAITING, State.RUNNING,
     ]  # fmt: skip
     assert [trial.values for trial in found.trials] == [[0.4], [1.2], None, None, None, None]
     assert found.trials[0].intermediate_values == {1: 0.1, 2: 0.2, 3: 0.3, 4: 0.4}
@@ -104,6 +105,10 @@ def test_states_values_and_evaluations():
         "hippo_state": "stopped",
         "hippo_reason": "because of 1",
         "hippo_steps": 2,
+        "hippo_stage_path": [],
+        "hippo_gpu_seconds": 0.0,
+        "hippo_shared_gpu_seconds": 0.0,
+        "hippo_checkpoint": None,
         "hippo_fork": None,
         "hippo_metrics": {"accuracy": 1.2, "loss": -1.2, "size": 5.0},
         "hippo_hyperparameters": recording(["waiting"] * 2)["trials"][1]["hyperparameters"],
@@ -208,7 +213,7 @@ def test_without_optuna_the_remedy_is_told(monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(HippoError, match="needs Optuna") as caught:
         converted(["completed"])
-    assert caught.value.hint == "pip install optuna"
+    assert caught.value.hint == "pip install 'hippo-hpo[plots]'"
 
 
 def test_a_study_of_optuna_s_learns_from_it():

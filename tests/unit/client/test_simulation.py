@@ -125,7 +125,7 @@ def test_a_record_and_another_response_exclude_each_other():
         name="one", state="completed", ending="", changes=0, spec=study("one", 0.1).spec(), environment="",
         created="", trials=(),
         save_seconds=None, start_seconds=None,
-        training={}, arrivals=(),
+        training={}, leases={}, creations={}, arrivals=(),
     )  # fmt: skip
     with pytest.raises(hippo.errors.InvalidStudy, match="response: is the record's already"):
         simulation.simulate(study("one", 0.1), recorded=recorded, response=response)

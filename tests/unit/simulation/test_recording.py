@@ -53,6 +53,7 @@ def document(recorded: StudySpec, reached: dict[int, int], **changes: Any) -> An
                     for each in range(1, step + 1)
                 ],
                 "path": [[0, 0, 3], [1, 3, step]] if forks else [[number, 0, step]],
+                "checkpoints": [],
                 "probes": [],
             }
         )
@@ -60,7 +61,7 @@ def document(recorded: StudySpec, reached: dict[int, int], **changes: Any) -> An
         "hippo_study": 1, "name": "recorded", "state": "completed", "reason": "", "ending": "", "changes": 0,
         "spec": recorded.to_json(),
         "environment": "", "created": "2026-01-02T03:04:05+00:00", "save_seconds": None, "start_seconds": None,
-        "trials": trials, "training": [], "arrivals": [], **changes,
+        "trials": trials, "training": [], "leases": [], "creations": [], "arrivals": [], **changes,
     }  # fmt: skip
 
 
@@ -68,7 +69,14 @@ ALL = {0: STEPS, 1: STEPS, 2: STEPS}
 
 
 def stretch(node: int, start: int, stop: int, train: float, evaluate: float) -> dict[str, Any]:
-    return {"node": node, "start": start, "stop": stop, "train_seconds": train, "evaluate_seconds": evaluate}
+    return {
+        "fence": 1,
+        "node": node,
+        "start": start,
+        "stop": stop,
+        "train_seconds": train,
+        "evaluate_seconds": evaluate,
+    }
 
 
 def test_steps_take_what_they_took_under_the_same_values() -> None:
@@ -190,7 +198,7 @@ def test_a_sampler_that_learns_proposes_what_it_proposed() -> None:
             {
                 "trial": number, "state": "completed", "reason": "", "step": STEPS, "max_steps": STEPS,
                 "hyperparameters": {"lr": rate}, "assignment": {"lr": rate}, "fork": None, "notes": {},
-                "by_user": False, "path": [], "probes": [],
+                "by_user": False, "path": [], "checkpoints": [], "probes": [],
                 "history": [
                     {"step": each, "metrics": {"accuracy": accuracy([{"lr": rate}] * each)}}
                     for each in range(1, STEPS + 1)

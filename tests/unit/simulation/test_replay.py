@@ -65,6 +65,8 @@ class Recorded(Cluster):
             "created": "2026-01-02T03:04:05+00:00",
             "trials": export.trial_records(self.engine, "default", "study", range(count)),
             "training": [],
+            "leases": [],
+            "creations": [],
             "arrivals": export.arrivals(closed, opened, 0.0),
         }
         return json.loads(json.dumps(document))

@@ -1,0 +1,76 @@
+"""When what was trained for whom, from an export."""
+
+from __future__ import annotations
+
+import pytest
+
+from hippo_client.timeline import Timeline
+from hippo_core.simulation import Recording
+from tests.unit.client import recorded
+
+
+@pytest.fixture
+def study() -> Recording:
+    return recorded.recording(recorded.document())
+
+
+def test_stretches_lie_one_after_the_other_within_their_lease(study: Recording) -> None:
+    found = Timeline(study).stretches
+    assert [(each.node, each.lease.slot, each.begin, each.end) for each in found] == [
+        (1, 0, 10.5, 12.5),
+        (2, 0, 12.5, 14.5),
+        (3, 1, 13.5, 14.5),
+    ]
+
+
+def test_what_took_longer_than_its_lease_is_fitted_into_it() -> None:
+    leases = [{**each, "ended": each["granted"] + 2.0} for each in recorded.document()["leases"]]
+    found = Timeline(recorded.recording(recorded.document(leases=leases))).stretches
+    assert [(each.begin, each.end) for each in found] == [(10.0, 11.0), (11.0, 12.0), (13.5, 14.5)]
+
+
+def test_a_trial_begins_with_its_first_step_or_when_it_is_made(study: Recording) -> None:
+    timeline = Timeline(study)
+    assert [timeline.begun(trial) for trial in study.trials] == [10.5, 10.5, 20.0]
+    assert [timeline.ended(trial) for trial in study.trials] == [15.0, 15.0, None]
+    assert [timeline.moment(study.trials[2], step) for step in (1, 2, 3, 4)] == [11.5, 12.5, 13.5, None]
+
+
+def test_what_a_trial_took_and_what_of_it_others_have_too(study: Recording) -> None:
+    timeline = Timeline(study)
+    assert [timeline.seconds(trial) for trial in study.trials] == [(4.0, 3.0), (3.0, 2.0), (3.0, 3.0)]
+
+
+def test_savings_grow_with_what_is_trained_and_jump_where_a_trial_finds_its_steps_trained(
+    study: Recording,
+) -> None:
+    found = Timeline(study).savings()
+    at = dict(zip(found.seconds, zip(found.trained, found.alone, strict=True), strict=True))
+    assert at == {
+        0.0: (0.0, 0.0),
+        10.5: (0.0, 0.0),
+        12.5: (2.0, 4.0),
+        13.5: (3.0, 5.0),
+        14.5: (5.0, 7.0),
+        15.0: (5.0, 7.0),
+        20.0: (5.0, 10.0),
+    }
+    assert found.alone[-1] == sum(trial.step for trial in study.trials)
+
+
+def test_steps_trained_twice_count_once_for_the_trials() -> None:
+    content = recorded.document()
+    again = {**content["training"][0], "fence": 3}
+    lease = {**content["leases"][0], "fence": 3, "granted": 30.0, "ended": 35.0}
+    found = Timeline(
+        recorded.recording(
+            {**content, "training": [*content["training"], again], "leases": [*content["leases"], lease]}
+        )
+    ).savings()
+    assert (found.trained[-1], found.alone[-1]) == (7.0, 10.0)
+
+
+def test_a_study_without_trials_has_no_times() -> None:
+    found = Timeline(recorded.recording(recorded.empty()))
+    assert (found.stretches, found.end) == ((), 0.0)
+    assert found.savings().trained == found.savings().alone == (0.0,)
