@@ -15,10 +15,10 @@ from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from hippo_client.cli.picture import saved_fraction
 from hippo_core.engine.states import ENDED_STUDY_STATES, ENDED_TRIAL_STATES, TrialState
 from hippo_core.words import hyperparameter, measured
 from hippo_wire import json_shapes
+from hippo_wire.summaries import saved_fraction
 
 if TYPE_CHECKING:
     from hippo_client.watching import StudySnapshot

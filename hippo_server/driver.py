@@ -25,17 +25,19 @@ from hippo_core.engine.decision import EngineSettings
 from hippo_core.engine.engine import Engine
 from hippo_core.errors import Conflict, HippoError, InvariantViolated, Standby, Unavailable
 from hippo_server.answers import Answers
+from hippo_server.auth.sessions import Sessions
 from hippo_server.auth.tokens import TokenBook
 from hippo_server.changes import Changes
 from hippo_server.commits import GroupCommit
 from hippo_server.databases import Database
 from hippo_server.metrics import Metrics
+from hippo_server.news import News
 from hippo_server.policies.consulting import consult_policies
 from hippo_server.proposals.making import make_what_is_wanted
 from hippo_server.proposals.processes import Proposers
 from hippo_server.removal import remove_files
 from hippo_server.settings import PROJECT
-from hippo_server.store import StandbyServer, Store
+from hippo_server.store import Session, StandbyServer, Store
 from hippo_server.sweeping import keep_swept
 from hippo_server.term import Term
 from hippo_server.times import Times, TimesBook
@@ -84,6 +86,7 @@ class Driver:
         self.orders = Changes()  #: what workers ought to know
         self.readiness = Changes()  #: whether calls can be answered
         self.tokens = TokenBook(())
+        self.sessions = Sessions()
         self.not_ready = "the server is starting"
         self.ended: asyncio.Future[HippoError] = asyncio.get_running_loop().create_future()
         self.closing = False
@@ -250,10 +253,10 @@ class Driver:
             self.standby = None
         self.not_ready = "the server is reading its state"
 
-        def restore() -> tuple[Engine, Answers, TokenBook]:
+        def restore() -> tuple[Engine, Answers, TokenBook, list[Session]]:
             store.forget_results()  # before they are read: no engine asks for them
             engine = Engine.restore(store.load(), self.settings, time.monotonic())
-            return engine, Answers(store.answers()), TokenBook(store.find_tokens())
+            return engine, Answers(store.answers()), TokenBook(store.find_tokens()), store.find_sessions()
 
         restoring = asyncio.create_task(asyncio.to_thread(restore))
         try:
@@ -264,7 +267,8 @@ class Driver:
                 await asyncio.to_thread(store.renew, number)
         finally:
             await asyncio.wait({restoring})
-        engine, answers, self.tokens = restoring.result()
+        engine, answers, self.tokens, sessions = restoring.result()
+        self.sessions.adopt(sessions)
         term = Term(
             number=number,
             engine=engine,
@@ -273,7 +277,7 @@ class Driver:
             silence_seconds=self._lease_seconds * 2.0 / 3.0,
             heard=heard,
             metrics=self.metrics,
-            changes=self.changes,
+            news=News(self.changes),
             orders=self.orders,
             give_up=self._give_up,
         )
@@ -368,6 +372,7 @@ class Driver:
                     with contextlib.suppress(HippoError):
                         await asyncio.to_thread(self.store.stand_by, self._as_standby())
                         self.tokens = TokenBook(await asyncio.to_thread(self.store.find_tokens))
+                        self.sessions.adopt(await asyncio.to_thread(self.store.find_sessions))
                 continue
             asked = time.monotonic()
             try:

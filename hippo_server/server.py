@@ -35,7 +35,9 @@ from hippo_server.store import Store
 from hippo_server.tls import Certificates
 from hippo_server.user_logs import UserLogs
 from hippo_server.web.app import make_app
+from hippo_server.web.calls import Calls
 from hippo_server.web.serving import HttpServer
+from hippo_server.web.site import Site
 from hippo_wire.secrets import secret_hash
 
 log = logging.getLogger(__name__)
@@ -103,9 +105,10 @@ class Server:
         driver = self._driver
         self._audit, door = Audit(lambda calls: driver.store.add_calls(calls)), Door(settings.limits)
         self._auditing = asyncio.create_task(self._audit.keep_writing())
+        calls = Calls(driver, self._audit)
         # HTTP first: whoever waits for a slow start reads why at /readyz.
         self._http = HttpServer(
-            make_app(driver, self._audit, door, certificates),
+            make_app(Site(driver, calls), self._audit, door, certificates),
             None if certificates is None else certificates.context,
         )
         http_port = await self._http.start(settings.host, settings.http_port)
@@ -114,13 +117,23 @@ class Server:
         logs = UserLogs(settings.lease_logs)
         bundles = Bundles(driver.storage, settings.folder / "uploads")
         tokens = Tokens(driver)
-        self._grpc = GrpcServer(
-            driver,
+        studies, checkpoints, accounts = (
             StudyService(driver, bundles, logs),
-            WorkerService(driver, tokens, logs, driver.storage_address),
-            AdminService(driver, tokens, await asyncio.to_thread(driver.store.version)),
             CheckpointService(driver),
             AccountService(driver),
+        )
+        version = await asyncio.to_thread(driver.store.version)
+        admin = AdminService(driver, tokens, version, http_port)
+        calls.serve(
+            StudyService=studies, CheckpointService=checkpoints, AccountService=accounts, AdminService=admin
+        )
+        self._grpc = GrpcServer(
+            driver,
+            studies,
+            WorkerService(driver, tokens, logs, driver.storage_address),
+            admin,
+            checkpoints,
+            accounts,
             self._audit,
             door,
         )

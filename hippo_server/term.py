@@ -23,6 +23,7 @@ from hippo_server.answers import Answers, Asked
 from hippo_server.changes import Changes
 from hippo_server.commits import GroupCommit, lost
 from hippo_server.metrics import Metrics
+from hippo_server.news import News
 from hippo_server.policies.consultants import Consultants
 from hippo_server.store import Record, RequestAnswer
 
@@ -70,7 +71,7 @@ class Term:
             may take the lead then.
         heard: When the database last confirmed the lead, monotonic seconds.
         metrics: Counts what happens.
-        changes: Told of anything that happens.
+        news: Told of anything that happens, and of whom.
         orders: Told of what workers ought to know.
         give_up: Ends the term, and says why.
         over: What its engine says counts no more.
@@ -88,7 +89,7 @@ class Term:
     silence_seconds: float
     heard: float
     metrics: Metrics
-    changes: Changes
+    news: News
     orders: Changes
     give_up: Callable[[Term, Exception], None]
     over: bool = False
@@ -244,7 +245,7 @@ class Term:
     def _tell(self, events: Sequence[ev.Event]) -> None:
         if not events:
             return
-        self.changes.notify()
+        self.news.happened(self.engine.state, events)
         self.consultations.set()
         if any(isinstance(event, _ORDERS) for event in events):
             self.orders.notify()

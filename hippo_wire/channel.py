@@ -89,6 +89,7 @@ class Connection:
                 return grpc.insecure_channel(address, options=channel_options())
             return grpc.secure_channel(address, trust.credentials(), options=channel_options())
 
+        self.encrypted = trust is not None
         self._route = Route(servers, trust is not None, open_channel)
         self.channel = grpc.intercept_channel(_Routed(self._route), _Calls(self._route, token, trust))
         self.studies = StudyServiceStub(self.channel)

@@ -233,6 +233,12 @@ def get_server(client: Client) -> admin_pb2.GetServerResponse:
     return client.connection.admin.GetServer(admin_pb2.GetServerRequest())
 
 
+def create_login_link(client: Client, secret: str) -> admin_pb2.CreateLoginLinkResponse:
+    """Make a link known that logs a browser in; only the digest of its secret is sent."""
+    request = admin_pb2.CreateLoginLinkRequest(secret_hash=secret_hash(secret))
+    return client.connection.admin.CreateLoginLink(request)
+
+
 def download_bundle(client: Client, digest: str) -> bytes:
     """The archive of a study's code."""
     stream: Responses[study_pb2.DownloadBundleResponse] = client.connection.studies.DownloadBundle(  # type: ignore[assignment]

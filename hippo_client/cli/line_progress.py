@@ -9,19 +9,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from hippo_client.cli.live_progress import best_words, sharing_words, taken_up
-from hippo_client.cli.picture import (
-    WORKER_STARTS_SECONDS,
-    Objective,
-    Picture,
-    draw,
-    front_words,
-    needs_worker,
-    pareto_front,
-    reason_words,
-)
+from hippo_client.cli.picture import WORKER_STARTS_SECONDS, Picture, draw, needs_worker, reason_words
 from hippo_core.engine.states import ENDED_TRIAL_STATES, StudyState, TrialState
 from hippo_core.words import counts, duration, number, plural
 from hippo_wire.json_shapes import choice_in_words, feasibility, study_state, trial_state
+from hippo_wire.summaries import Objective, front_words, pareto_front
 
 if TYPE_CHECKING:
     from hippo_client.watching import StudySnapshot

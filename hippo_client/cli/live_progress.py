@@ -14,11 +14,12 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from hippo_client.cli.picture import WORKER_STARTS_SECONDS, Picture, draw, front_words
+from hippo_client.cli.picture import WORKER_STARTS_SECONDS, Picture, draw
 from hippo_client.cli.tables import GAP, READABLE, fit
 from hippo_core.engine.states import StudyState, TrialState
 from hippo_core.words import counts, duration, number, percent, plural
 from hippo_wire.json_shapes import choice_in_words, feasibility, study_state
+from hippo_wire.summaries import front_words
 
 if TYPE_CHECKING:
     from hippo_client.watching import StudySnapshot

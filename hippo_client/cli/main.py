@@ -21,6 +21,7 @@ _AT = "hippo_client.cli."
         "run": (_AT + "run:run", "Train a study on this machine, with live progress."),
         "plan": (_AT + "plan:plan", "Say what sharing will save, before anything is spent."),
         "simulate": (_AT + "simulate:simulate", "Say how long it will take, in virtual time."),
+        "open": (_AT + "open:open_page", "Open the dashboard in a browser."),
         "submit": (_AT + "submit:submit", "Hand a study to the server."),
         "study": (_AT + "study:study", "List, show, watch and steer studies."),
         "trial": (_AT + "trial:trial", "List, show, explain and steer trials, the best one, their logs."),

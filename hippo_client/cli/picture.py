@@ -12,7 +12,8 @@ from hippo_client.cli.connection import named_server
 from hippo_core.engine.states import StudyState, TrialState
 from hippo_core.engine.waiting import NO_WORKER
 from hippo_core.words import short_hyperparameter
-from hippo_wire.json_shapes import metrics_json, study_state, trial_state, violation
+from hippo_wire.json_shapes import study_state, trial_state
+from hippo_wire.summaries import Objective, pareto_front, saved_fraction, seconds_left
 
 if TYPE_CHECKING:
     from hippo_client.watching import StudySnapshot
@@ -35,36 +36,6 @@ _COUNTED = (
     TrialState.DIVERGED,
     TrialState.FAILED,
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Objective:
-    """Something that the study optimises."""
-
-    metric: str
-    maximize: bool
-
-    @classmethod
-    def of(cls, study: study_pb2.Study) -> Objective:
-        """The study's first."""
-        return cls.all_of(study)[0]
-
-    @classmethod
-    def all_of(cls, study: study_pb2.Study) -> tuple[Objective, ...]:
-        """All of the study's."""
-        given = json.loads(study.spec_json)["objectives"]
-        return tuple(cls(metric=each["metric"], maximize=each["maximize"]) for each in given)
-
-    def value(self, trial: study_pb2.Trial) -> float | None:
-        """The trial's value, where it has a finite one."""
-        return metrics_json(trial.metrics).get(self.metric)
-
-    def rank(self, trial: study_pb2.Trial) -> tuple[bool, float, float, int]:
-        """What to sort by so that the best comes first; deeper ones first among equals is not asked for here."""
-        value = self.value(trial)
-        if value is None:
-            return (True, 0.0, 0.0, trial.number)
-        return (False, violation(trial) or 0.0, -value if self.maximize else value, trial.number)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,18 +85,6 @@ class Picture:
     rows_left_out: int
 
 
-def saved_fraction(study: study_pb2.Study) -> float | None:
-    """What part of the steps that a study's trials reached sharing saved.
-
-    None where no trial reached any, and for a study that failed: there, steps that are not trained for every trial
-    spare nobody anything, as none of them came to its end.
-    """
-    without = study.savings.steps_without_sharing
-    if without == 0 or study_state(study) is StudyState.FAILED:
-        return None
-    return max(0.0, 1.0 - study.savings.steps_trained / without)
-
-
 def draw(snapshot: StudySnapshot) -> Picture:
     """The picture of a snapshot."""
     study = snapshot.study
@@ -149,7 +108,7 @@ def draw(snapshot: StudySnapshot) -> Picture:
         steps_trained=study.savings.steps_trained,
         steps_without_sharing=study.savings.steps_without_sharing,
         saved_fraction=saved_fraction(study),
-        seconds_left=_seconds_left(study),
+        seconds_left=seconds_left(study),
         slots_busy=study.slots_busy,
         slots_total=study.slots_total,
         parameter_names=names,
@@ -157,21 +116,6 @@ def draw(snapshot: StudySnapshot) -> Picture:
         rows=tuple(_row(trial, objective, names, leading) for trial in shown),
         rows_left_out=len(snapshot.trials) - len(shown),
     )
-
-
-def pareto_front(study: study_pb2.Study) -> Sequence[study_pb2.Trial] | None:
-    """The trials that no other one beats in every objective, by the first; None: the study has one objective."""
-    return list(study.best_trials) if len(Objective.all_of(study)) > 1 else None
-
-
-def front_words(count: int) -> str:
-    """``6 in the front``."""
-    return f"{count} in the front"
-
-
-def none_feasible(study: study_pb2.Study) -> bool:
-    """Whether even the best trial violates the study's constraints."""
-    return study.HasField("best_trial") and bool(violation(study.best_trial))
 
 
 def reason_words(study: study_pb2.Study) -> str:
@@ -231,12 +175,3 @@ def _row(trial: study_pb2.Trial, objective: Objective, names: Sequence[str], lea
         parameters=tuple(short_hyperparameter(values[name]) if name in values else "" for name in names),
         best=trial.number in leading,
     )
-
-
-def _seconds_left(study: study_pb2.Study) -> float | None:
-    """An estimate; None where nothing is being trained, for then it may take for ever."""
-    if study_state(study) is not StudyState.RUNNING or not study.HasField("seconds_waiting"):
-        return None
-    if not study.slots_busy:
-        return None
-    return study.seconds_waiting / max(study.slots_total, 1)

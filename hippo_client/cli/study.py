@@ -15,7 +15,7 @@ from hippo_client.cli.lazy import NounGroup
 from hippo_client.cli.terminal import print_json, say
 from hippo_client.cli.whole_number import WholeNumber
 from hippo_core.engine.states import StudyState
-from hippo_core.words import number, percent, plural
+from hippo_core.words import percent, plural
 
 if TYPE_CHECKING:
     from hippo_client.client import Client
@@ -44,9 +44,9 @@ def study() -> None:
 def list_all(as_json: bool) -> None:
     """List the studies, newest first."""
     from hippo_client.cli import calls
-    from hippo_client.cli.picture import saved_fraction
     from hippo_client.cli.tables import columns_of, print_table
     from hippo_wire.json_shapes import study_json, study_state
+    from hippo_wire.summaries import best_words, saved_fraction
 
     with connect() as client:
         studies = calls.list_studies(client)
@@ -61,7 +61,7 @@ def list_all(as_json: bool) -> None:
                 each.name,
                 study_state(each).value,
                 f"{each.trial_counts.get('completed', 0)}/{sum(each.trial_counts.values())}",
-                _best_words(each),
+                best_words(each),
                 str(each.savings.steps_trained),
                 "-" if saved is None else percent(saved),
             )
@@ -69,23 +69,6 @@ def list_all(as_json: bool) -> None:
     headings = ("STUDY", "STATE", "COMPLETED", "BEST", "STEPS", "SAVED")
     right, cuttable = ("COMPLETED", "STEPS", "SAVED"), ("STUDY", "BEST")
     print_table(columns_of(headings, rows, right=right, cuttable=cuttable), "--json shows them")
-
-
-def _best_words(study: study_pb2.Study) -> str:
-    """The best value; with several objectives how many trials are in the front."""
-    from hippo_client.cli.picture import Objective, front_words, none_feasible, pareto_front
-
-    front = pareto_front(study)
-    if front is not None:
-        return front_words(len(front)) if front else "-"
-    objective = Objective.of(study)
-    best = objective.value(study.best_trial) if study.HasField("best_trial") else None
-    if best is None and study.best_by_horizon:
-        longest = study.best_by_horizon[-1]
-        return f"{objective.metric} {number(objective.value(longest))} at horizon {longest.horizon}"
-    if best is None:
-        return "-"
-    return f"{objective.metric} {number(best)}{', infeasible' if none_feasible(study) else ''}"
 
 
 @study.command()

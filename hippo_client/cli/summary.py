@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC
 from typing import TYPE_CHECKING
 
-from hippo_client.cli.picture import Objective, none_feasible, pareto_front, reason_words, saved_fraction
+from hippo_client.cli.picture import reason_words
 from hippo_core.engine.states import TrialState
 from hippo_core.words import counts, hyperparameter, measured, percent, plural
 from hippo_wire.json_shapes import choice_in_words, feasibility, metrics_json, sharing_hint, study_state
+from hippo_wire.summaries import Objective, none_feasible, pareto_front, saved_fraction
 
 if TYPE_CHECKING:
     from hippo_wire.v1 import study_pb2

@@ -71,8 +71,8 @@ def show(name: str, number: int, as_json: bool) -> None:
 def best(name: str, as_json: bool) -> None:
     """Show a study's best trial; with several objectives the Pareto front, with several horizons the best of each."""
     from hippo_client.cli import calls
-    from hippo_client.cli.picture import pareto_front
     from hippo_wire.json_shapes import trial_json
+    from hippo_wire.summaries import pareto_front
 
     with connect() as client:
         study = calls.get_study(client, name)

@@ -84,6 +84,7 @@ METHOD_ROLES: Mapping[str, frozenset[Role]] = {
     "/hippo.v1.AdminService/ListTokens": ADMINS,
     "/hippo.v1.AdminService/RevokeToken": ADMINS,
     "/hippo.v1.AdminService/ListCalls": ADMINS,
+    "/hippo.v1.AdminService/CreateLoginLink": VIEWERS,
     "/hippo.v1.CheckpointService/ListCheckpoints": VIEWERS,
     "/hippo.v1.CheckpointService/PinCheckpoint": EDITORS,
     "/hippo.v1.CheckpointService/UnpinCheckpoints": EDITORS,
@@ -95,7 +96,7 @@ METHOD_ROLES: Mapping[str, frozenset[Role]] = {
 AUDITED = frozenset(
     method
     for method, roles in METHOD_ROLES.items()
-    if roles in (EDITORS, ADMINS, JOINERS) and "List" not in method
+    if (roles in (EDITORS, ADMINS, JOINERS) and "List" not in method) or "Login" in method
 )
 
 

@@ -90,7 +90,14 @@ class TokenBook:
         """
         if authorization is None or not authorization.startswith(SCHEME):
             raise Unauthenticated
-        presented = secret_hash(authorization.removeprefix(SCHEME).strip())
+        return self.holder(secret_hash(authorization.removeprefix(SCHEME).strip()), now)
+
+    def holder(self, presented: str, now: datetime | None = None) -> Identity:
+        """Who holds the token of whose secret this is the digest.
+
+        Raises:
+            Unauthenticated: There is no valid token of that digest.
+        """
         token = self._tokens.get(presented)
         if token is None or not hmac.compare_digest(token.secret_hash, presented):
             raise Unauthenticated

@@ -18,6 +18,7 @@ from hippo_server.rpc.tokens import Tokens
 from hippo_server.settings import PROJECT
 from hippo_server.store.audit import Audited
 from hippo_wire import render
+from hippo_wire.secrets import check_hash
 from hippo_wire.v1 import admin_pb2, admin_pb2_grpc
 from hippo_wire.versions import own_version
 
@@ -37,12 +38,14 @@ class AdminService(admin_pb2_grpc.AdminServiceServicer):
         driver: Decides.
         tokens: Makes and ends tokens.
         database_version: PostgreSQL's.
+        http_port: Where browsers find the server.
     """
 
-    def __init__(self, driver: Driver, tokens: Tokens, database_version: str) -> None:
+    def __init__(self, driver: Driver, tokens: Tokens, database_version: str, http_port: int) -> None:
         self._driver = driver
         self._tokens = tokens
         self._database_version = database_version
+        self._http_port = http_port
 
     async def GetServer(  # noqa: N802
         self, request: admin_pb2.GetServerRequest, context: Context
@@ -136,6 +139,15 @@ class AdminService(admin_pb2_grpc.AdminServiceServicer):
         return admin_pb2.ListCallsResponse(
             calls=[_call(each) for each in found[:size]],
             next_page_token=str(found[size - 1].id) if len(found) > size else "",
+        )
+
+    async def CreateLoginLink(  # noqa: N802
+        self, request: admin_pb2.CreateLoginLinkRequest, context: Context
+    ) -> admin_pb2.CreateLoginLinkResponse:
+        """Makes a link known that logs a browser in."""
+        expires_at = self._driver.sessions.offer(check_hash(request.secret_hash), caller().secret_hash)
+        return admin_pb2.CreateLoginLinkResponse(
+            expire_time=render.timestamp(expires_at), http_port=self._http_port
         )
 
     async def _change_worker(

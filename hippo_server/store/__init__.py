@@ -1,5 +1,6 @@
 """The durable state: tables in PostgreSQL, written by one leader and read back as events."""
 
+from hippo_server.store.sessions import Session
 from hippo_server.store.standbys import StandbyServer
 from hippo_server.store.store import JournalEntry, Record, RequestAnswer, Store, StudyChange, StudyTimes
 from hippo_server.store.tokens import Token
@@ -8,6 +9,7 @@ __all__ = [
     "JournalEntry",
     "Record",
     "RequestAnswer",
+    "Session",
     "StandbyServer",
     "Store",
     "StudyChange",

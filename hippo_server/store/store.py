@@ -16,7 +16,7 @@ from hippo_core.engine import journal
 from hippo_core.engine.events import Event, FencesSkipped, LeaseStateChanged, ProjectDeleted, StudyDeleted
 from hippo_core.engine.explanation import Told, Training
 from hippo_core.engine.states import LeaseState
-from hippo_server.store import audit, standbys, tokens
+from hippo_server.store import audit, sessions, standbys, tokens
 from hippo_server.store.audit import Audited, Call
 from hippo_server.store.batch import Batch, Open, OpenRequest
 from hippo_server.store.bills import Bill, find_bills
@@ -28,6 +28,7 @@ from hippo_server.store.migrate import migrate
 from hippo_server.store.needed import NeededCheckpoints, needed_checkpoints
 from hippo_server.store.recording import node_leases, stretches, study_arrivals, trial_creations
 from hippo_server.store.rows import add_event
+from hippo_server.store.sessions import Session
 from hippo_server.store.standbys import StandbyServer
 from hippo_server.store.tokens import Token
 from hippo_server.store.trial_story import probe_events, trained_in, trial_events
@@ -470,6 +471,18 @@ class Store:
     def find_tokens(self) -> list[Token]:
         """All tokens, oldest first, also those that are no longer valid."""
         return tokens.find_tokens(self._database)
+
+    def begin_session(self, session: Session) -> None:
+        """Keeps that a browser is logged in; it is forgotten with its token."""
+        self._change(lambda cursor: sessions.begin_session(cursor, session))
+
+    def end_session(self, secret_hash: str) -> None:
+        """Forgets that a browser was logged in."""
+        self._change(lambda cursor: sessions.end_session(cursor, secret_hash))
+
+    def find_sessions(self) -> list[Session]:
+        """The browsers that are logged in."""
+        return sessions.find_sessions(self._database)
 
     def add_calls(self, calls: Sequence[Call]) -> None:
         """Adds calls to the audit log."""

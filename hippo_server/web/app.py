@@ -1,4 +1,4 @@
-"""The pages of a server: whether it lives, whether it is ready, and what it counts."""
+"""All pages of a server: the dashboard's, and for programs whether it lives, is ready, and what it counts."""
 
 from __future__ import annotations
 
@@ -12,19 +12,21 @@ from hippo_core.errors import Unavailable
 from hippo_server.audit import Audit
 from hippo_server.auth.limits import Door
 from hippo_server.auth.roles import EVERYBODY
-from hippo_server.driver import Driver
 from hippo_server.tls import Certificates
+from hippo_server.web import configuration, live, login, static_files, studies, study
 from hippo_server.web.gate import Gate, Page
+from hippo_server.web.site import Site
 
 OPEN = None
 
 
-def make_pages(driver: Driver) -> tuple[Page, ...]:
+def make_pages(site: Site) -> tuple[Page, ...]:
     """All pages there are.
 
     Args:
-        driver: Answers.
+        site: Renders those for people, and knows what answers.
     """
+    driver = site.driver
 
     async def livez(request: Request) -> Response:
         return PlainTextResponse("ok\n")
@@ -45,18 +47,30 @@ def make_pages(driver: Driver) -> tuple[Page, ...]:
         Page(path="/livez", roles={"GET": OPEN}, answer=livez),
         Page(path="/readyz", roles={"GET": OPEN}, answer=readyz),
         Page(path="/metrics", roles={"GET": EVERYBODY}, answer=metrics),
+        *static_files.pages(),
+        *login.pages(site),
+        *live.pages(driver),
+        *studies.pages(site),
+        *study.pages(site),
+        *configuration.pages(site),
     )
 
 
-def make_app(driver: Driver, audit: Audit, door: Door, certificates: Certificates | None = None) -> Gate:
+def make_app(site: Site, audit: Audit, door: Door, certificates: Certificates | None = None) -> Gate:
     """The application of a server.
 
     Args:
-        driver: Answers.
+        site: Renders the pages, and knows what answers.
         audit: Hears of requests that are refused for who asked.
         door: Counts who asks how much.
         certificates: For whose names it may be asked, beside this machine's own; None: for none.
     """
     return Gate(
-        make_pages(driver), tokens=lambda: driver.tokens, door=door, audit=audit, certificates=certificates
+        make_pages(site),
+        tokens=lambda: site.driver.tokens,
+        door=door,
+        audit=audit,
+        certificates=certificates,
+        sessions=site.driver.sessions,
+        refuse=site.refuse,
     )

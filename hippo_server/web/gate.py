@@ -1,7 +1,8 @@
 """The gate that every HTTP request passes: for which host, from whose page, who asks, how often, whether they may.
 
 Nothing passes by default: a path without a page, or a method that a page does not name, does not exist. A page that
-shows data needs a bearer token, also on loopback, since a browser reaches that too:
+shows data needs a bearer token, or the cookie of a browser that is logged in, also on loopback, since any browser
+reaches that too:
 
 - ``Host`` must be one name of this server's. A browser that was tricked into asking (DNS rebinding) sends another.
 - ``Origin`` and ``Sec-Fetch-Site`` must be this server's own wherever a request changes something, and on streams,
@@ -13,7 +14,7 @@ Every answer carries the headers that keep browsers from making more of it than 
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
 import json
 import logging
 import math
@@ -22,21 +23,35 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import Request
+from starlette.requests import Request, cookie_parser
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Match, Route
 from starlette.types import Message, Receive, Scope, Send
 
-from hippo_core.errors import HippoError, NotAllowed, TooManyCalls
+from hippo_core.errors import (
+    Conflict,
+    HippoError,
+    Incompatible,
+    InvalidStudy,
+    NotAllowed,
+    NotFound,
+    Stale,
+    TooManyCalls,
+    Unavailable,
+)
 from hippo_server.audit import Audit, cut
 from hippo_server.auth.limits import Door, stranger
 from hippo_server.auth.roles import Role, least_words
+from hippo_server.auth.sessions import Sessions
 from hippo_server.auth.tokens import Identity, TokenBook, Unauthenticated
 from hippo_server.store.audit import UNAUTHENTICATED, Call
 from hippo_server.tls import Certificates
 from hippo_wire.channel import is_loopback
 
 log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 2.0
+"""How often it is looked whether who listens to a stream may still do so."""
 
 SAFE_METHODS = ("GET", "HEAD")
 LARGEST_BODY_BYTES = 1 << 20
@@ -48,6 +63,40 @@ HEADERS: Mapping[str, str] = {
     "X-Content-Type-Options": "nosniff",
 }
 """What every answer carries, unless its page says otherwise."""
+
+STATUS: Mapping[type[HippoError], int] = {
+    InvalidStudy: 400,
+    NotAllowed: 403,
+    NotFound: 404,
+    Conflict: 409,
+    Incompatible: 409,
+    Stale: 409,
+    TooManyCalls: 429,
+    Unavailable: 503,
+}
+
+
+def status_of(error: HippoError) -> int:
+    """How HTTP calls an error of a page."""
+    return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
+
+
+def cookie_name(host: str) -> str:
+    """What the cookie of a server is called: by its port, since browsers keep cookies of a host's ports together."""
+    return f"hippo-{_port(host) or 'session'}"
+
+
+def caller(request: Request) -> Identity:
+    """Who asks for a page that is not open to all."""
+    who = request.scope["hippo.caller"]
+    assert isinstance(who, Identity), "the gate lets nobody in whom it does not know"
+    return who
+
+
+def peer(scope: Scope) -> str:
+    """Where a request comes from, as gRPC writes it."""
+    host, port = scope.get("client") or ("", 0)
+    return f"ipv6:[{host}]:{port}" if ":" in host else f"ipv4:{host}:{port}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,12 +124,51 @@ class Page:
         return self.roles["GET" if method == "HEAD" else method]
 
 
+def by_method(
+    **answers: Callable[[Request], Awaitable[Response]],
+) -> Callable[[Request], Awaitable[Response]]:
+    """What answers a page whose methods are answered differently: ``by_method(GET=show, POST=change)``."""
+
+    async def answer(request: Request) -> Response:
+        return await answers["GET" if request.method == "HEAD" else request.method](request)
+
+    return answer
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a request is not answered.
+
+    Attributes:
+        status: HTTP's.
+        error: In words.
+        headers: What the answer carries beside.
+    """
+
+    status: int
+    error: HippoError
+    headers: Mapping[str, str]
+
+
 class _Refused(Exception):
     def __init__(self, status: int, error: HippoError, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(status)
-        self.status = status
-        self.error = error
-        self.headers = headers or {}
+        self.refusal = Refusal(status, error, headers or {})
+
+
+def error_json(refusal: Refusal) -> Response:
+    """A refusal for programs."""
+    error = refusal.error
+    return Response(
+        json.dumps({"error": {"code": error.code, "message": error.message, "hint": error.hint}}),
+        status_code=refusal.status,
+        media_type=JSONResponse.media_type,
+        headers=dict(refusal.headers),
+    )
+
+
+def _as_json(request: Request, refusal: Refusal) -> Response:
+    return error_json(refusal)
 
 
 class Gate:
@@ -92,6 +180,8 @@ class Gate:
         door: Counts who asks how much.
         audit: Hears of requests that are refused for who asked.
         certificates: For whose names the server may be asked, beside this machine's own; None: for none.
+        sessions: The browsers that are logged in.
+        refuse: Puts a refusal into words, for who asks.
     """
 
     def __init__(
@@ -102,12 +192,16 @@ class Gate:
         door: Door,
         audit: Audit,
         certificates: Certificates | None,
+        sessions: Sessions,
+        refuse: Callable[[Request, Refusal], Response] = _as_json,
     ) -> None:
         self._pages = [(page, Route(page.path, page.answer, methods=list(page.roles))) for page in pages]
         self._tokens = tokens
         self._door = door
         self._audit = audit
         self._certificates = certificates
+        self._sessions = sessions
+        self._refuse = refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers, or refuses."""
@@ -117,14 +211,17 @@ class Gate:
         try:
             await self._admit(scope, answering)
         except _Refused as refused:
-            answer = _words(refused)
+            refusal = refused.refusal
+        except HippoError as error:
+            refusal = Refusal(status_of(error), error, {})
         except Exception as error:
             log.error("page_failed path=%s", cut(scope["path"]), exc_info=error)
             failed = HippoError("the server failed at this request.", "Its log says more.")
-            answer = _words(_Refused(500, failed))
+            refusal = Refusal(500, failed, {})
         else:
             return
         if not answering.begun:
+            answer = self._refuse(Request(scope, receive), refusal)
             await answer(scope, receive, answering.send)
 
     async def _admit(self, scope: Scope, answering: _Answering) -> None:
@@ -133,15 +230,19 @@ class Gate:
         page, route = self._found(scope)
         if method not in SAFE_METHODS or (page is not None and page.streams):
             _check_origin(headers, f"{scope['scheme']}://{host}")
-        who = self._identified(headers)
-        caller = stranger(_peer(scope)) if who is None else f"token {who.user}"
+        who = scope["hippo.caller"] = self._identified(headers, host)
+        counted = stranger(peer(scope)) if who is None else f"token {who.user}"
         try:
-            self._door.call(caller)
+            self._door.call(counted)
             if page is None or route is None:
-                raise _Refused(404, HippoError("there is no such page."))
+                raise _Refused(404, NotFound("there is no such page.", "The start page lists what there is."))
             self._require(scope, page, method, who)
-            with self._door.stream(caller) if page.streams else contextlib.nullcontext():
+            if not page.streams:
                 await route.handle(scope, answering.receive, answering.send)
+                return
+            with self._door.stream(counted):
+                answer = route.handle(scope, answering.receive, answering.send)
+                await self._while_known(answer, headers, host, who)
         except TooManyCalls as error:
             raise _Refused(429, error, {"Retry-After": str(math.ceil(error.retry_seconds))}) from error
 
@@ -164,12 +265,34 @@ class Gate:
             raise _Refused(421, HippoError("this server is asked for by another name."))
         return hosts[0].lower()
 
-    def _identified(self, headers: Headers) -> Identity | None:
+    def _identified(self, headers: Headers, host: str) -> Identity | None:
         given = headers.getlist("authorization")
         try:
-            return self._tokens().identify(given[0]) if len(given) == 1 else None
+            if given:
+                return self._tokens().identify(given[0]) if len(given) == 1 else None
+            cookies = [cookie_parser(each) for each in headers.getlist("cookie")]
+            found = [each[cookie_name(host)] for each in cookies if cookie_name(host) in each]
+            token = self._sessions.token(found[0]) if len(found) == 1 else None
+            return None if token is None else self._tokens().holder(token)
         except Unauthenticated:
             return None
+
+    async def _while_known(
+        self, answer: Awaitable[None], headers: Headers, host: str, who: Identity | None
+    ) -> None:
+        """Lets a stream go on for as long as who listens is who they were."""
+        answering = asyncio.ensure_future(answer)
+        try:
+            while True:
+                done, _ = await asyncio.wait({answering}, timeout=LOOK_SECONDS)
+                if done:
+                    answering.result()
+                    return
+                if self._identified(headers, host) != who:
+                    raise _Refused(401, Unauthenticated())
+        finally:
+            answering.cancel()
+            await asyncio.wait({answering})
 
     def _require(self, scope: Scope, page: Page, method: str, who: Identity | None) -> None:
         try:
@@ -197,7 +320,7 @@ class Gate:
                 actor="" if who is None else who.user,
                 role="" if who is None else who.role.value,
                 project="" if who is None else who.project,
-                peer=cut(_peer(scope)),
+                peer=cut(peer(scope)),
                 method=cut(f"{method} {page.path}"),
                 subject="",
                 request_id="",
@@ -248,17 +371,6 @@ def _name(host: str) -> str:
     return host.partition(":")[0]
 
 
-def _peer(scope: Scope) -> str:
-    """Where a request comes from, as gRPC writes it."""
-    host, port = scope.get("client") or ("", 0)
-    return f"ipv6:[{host}]:{port}" if ":" in host else f"ipv4:{host}:{port}"
-
-
-def _words(refused: _Refused) -> Response:
-    error = refused.error
-    return Response(
-        json.dumps({"error": {"code": error.code, "message": error.message, "hint": error.hint}}),
-        status_code=refused.status,
-        media_type=JSONResponse.media_type,
-        headers=dict(refused.headers),
-    )
+def _port(host: str) -> str:
+    """A host header's port, where it has one."""
+    return host.removeprefix(f"[{_name(host)}]").removeprefix(_name(host)).removeprefix(":")

@@ -830,3 +830,53 @@ class ListCallsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListCallsResponse: _TypeAlias = ListCallsResponse  # noqa: Y015
+
+@_typing.final
+class CreateLoginLinkRequest(_message.Message):
+    """Request of CreateLoginLink."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SECRET_HASH_FIELD_NUMBER: _builtins.int
+    secret_hash: _builtins.str
+    """SHA-256 of the link's secret, in hexadecimal digits. The secret itself is never sent."""
+    def __init__(
+        self,
+        *,
+        secret_hash: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["secret_hash", b"secret_hash"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateLoginLinkRequest: _TypeAlias = CreateLoginLinkRequest  # noqa: Y015
+
+@_typing.final
+class CreateLoginLinkResponse(_message.Message):
+    """Response of CreateLoginLink."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    HTTP_PORT_FIELD_NUMBER: _builtins.int
+    http_port: _builtins.int
+    """The server's port for browsers."""
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """Until when it is good."""
+
+    def __init__(
+        self,
+        *,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        http_port: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "http_port", b"http_port"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateLoginLinkResponse: _TypeAlias = CreateLoginLinkResponse  # noqa: Y015

@@ -75,6 +75,11 @@ class AdminServiceStub:
                 request_serializer=hippo__wire_dot_v1_dot_admin__pb2.RevokeTokenRequest.SerializeToString,
                 response_deserializer=hippo__wire_dot_v1_dot_admin__pb2.RevokeTokenResponse.FromString,
                 _registered_method=True)
+        self.CreateLoginLink = channel.unary_unary(
+                '/hippo.v1.AdminService/CreateLoginLink',
+                request_serializer=hippo__wire_dot_v1_dot_admin__pb2.CreateLoginLinkRequest.SerializeToString,
+                response_deserializer=hippo__wire_dot_v1_dot_admin__pb2.CreateLoginLinkResponse.FromString,
+                _registered_method=True)
         self.ListCalls = channel.unary_unary(
                 '/hippo.v1.AdminService/ListCalls',
                 request_serializer=hippo__wire_dot_v1_dot_admin__pb2.ListCallsRequest.SerializeToString,
@@ -142,6 +147,13 @@ class AdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateLoginLink(self, request, context):
+        """Makes a link known that logs a browser in, once, with what the asker's token may.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListCalls(self, request, context):
         """Lists calls that changed something, and calls that were refused for who asked.
         """
@@ -191,6 +203,11 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.RevokeToken,
                     request_deserializer=hippo__wire_dot_v1_dot_admin__pb2.RevokeTokenRequest.FromString,
                     response_serializer=hippo__wire_dot_v1_dot_admin__pb2.RevokeTokenResponse.SerializeToString,
+            ),
+            'CreateLoginLink': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateLoginLink,
+                    request_deserializer=hippo__wire_dot_v1_dot_admin__pb2.CreateLoginLinkRequest.FromString,
+                    response_serializer=hippo__wire_dot_v1_dot_admin__pb2.CreateLoginLinkResponse.SerializeToString,
             ),
             'ListCalls': grpc.unary_unary_rpc_method_handler(
                     servicer.ListCalls,
@@ -415,6 +432,33 @@ class AdminService:
             '/hippo.v1.AdminService/RevokeToken',
             hippo__wire_dot_v1_dot_admin__pb2.RevokeTokenRequest.SerializeToString,
             hippo__wire_dot_v1_dot_admin__pb2.RevokeTokenResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateLoginLink(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hippo.v1.AdminService/CreateLoginLink',
+            hippo__wire_dot_v1_dot_admin__pb2.CreateLoginLinkRequest.SerializeToString,
+            hippo__wire_dot_v1_dot_admin__pb2.CreateLoginLinkResponse.FromString,
             options,
             channel_credentials,
             insecure,

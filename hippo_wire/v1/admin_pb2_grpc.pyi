@@ -49,6 +49,8 @@ class AdminServiceStub:
     """Lists tokens, without their secrets."""
     RevokeToken: _grpc.UnaryUnaryMultiCallable[_admin_pb2.RevokeTokenRequest, _admin_pb2.RevokeTokenResponse]
     """Ends a token; calls and streams with it are refused within seconds."""
+    CreateLoginLink: _grpc.UnaryUnaryMultiCallable[_admin_pb2.CreateLoginLinkRequest, _admin_pb2.CreateLoginLinkResponse]
+    """Makes a link known that logs a browser in, once, with what the asker's token may."""
     ListCalls: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ListCallsRequest, _admin_pb2.ListCallsResponse]
     """Lists calls that changed something, and calls that were refused for who asked."""
 
@@ -73,6 +75,8 @@ class AdminServiceAsyncStub(AdminServiceStub):
     """Lists tokens, without their secrets."""
     RevokeToken: _aio.UnaryUnaryMultiCallable[_admin_pb2.RevokeTokenRequest, _admin_pb2.RevokeTokenResponse]  # type: ignore[assignment]
     """Ends a token; calls and streams with it are refused within seconds."""
+    CreateLoginLink: _aio.UnaryUnaryMultiCallable[_admin_pb2.CreateLoginLinkRequest, _admin_pb2.CreateLoginLinkResponse]  # type: ignore[assignment]
+    """Makes a link known that logs a browser in, once, with what the asker's token may."""
     ListCalls: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListCallsRequest, _admin_pb2.ListCallsResponse]  # type: ignore[assignment]
     """Lists calls that changed something, and calls that were refused for who asked."""
 
@@ -142,6 +146,14 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_pb2.RevokeTokenResponse, _abc.Awaitable[_admin_pb2.RevokeTokenResponse]]:
         """Ends a token; calls and streams with it are refused within seconds."""
+
+    @_abc_1.abstractmethod
+    def CreateLoginLink(
+        self,
+        request: _admin_pb2.CreateLoginLinkRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.CreateLoginLinkResponse, _abc.Awaitable[_admin_pb2.CreateLoginLinkResponse]]:
+        """Makes a link known that logs a browser in, once, with what the asker's token may."""
 
     @_abc_1.abstractmethod
     def ListCalls(

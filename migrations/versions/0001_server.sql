@@ -117,6 +117,19 @@ COMMENT ON COLUMN tokens.expires_at IS 'from when on it is refused; none: never'
 COMMENT ON COLUMN tokens.revoked_at IS 'when it was revoked';
 COMMENT ON COLUMN tokens.uses_left IS 'of a join token: how many workers may still join with it';
 
+CREATE TABLE sessions (
+    secret_hash text CONSTRAINT pk_sessions PRIMARY KEY,
+    token text NOT NULL CONSTRAINT fk_sessions_token REFERENCES tokens (secret_hash) ON DELETE CASCADE,
+    created_at timestamptz DEFAULT now() NOT NULL,
+    expires_at timestamptz NOT NULL
+);
+CREATE INDEX ix_sessions_token ON sessions (token);
+COMMENT ON TABLE sessions IS 'Browsers that are logged in.';
+COMMENT ON COLUMN sessions.secret_hash IS 'digest of the cookie, which is not kept';
+COMMENT ON COLUMN sessions.token IS 'digest of the token on whose behalf it acts, and with which it ends';
+COMMENT ON COLUMN sessions.created_at IS 'when it began';
+COMMENT ON COLUMN sessions.expires_at IS 'from when on it is refused';
+
 CREATE TABLE audit (
     id bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT pk_audit PRIMARY KEY,
     at timestamptz DEFAULT now() NOT NULL,

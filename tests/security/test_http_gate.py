@@ -13,6 +13,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from hippo_server.auth.limits import CallLimits, Door
 from hippo_server.auth.roles import EDITORS, VIEWERS
+from hippo_server.auth.sessions import Sessions
 from hippo_server.auth.tokens import TokenBook
 from hippo_server.store.audit import Call
 from hippo_server.web.gate import HEADERS, LARGEST_BODY_BYTES, Gate, Page
@@ -60,7 +61,11 @@ class Written:
 
 
 def make_gate(
-    pages: Sequence[Page], book: TokenBook, limits: CallLimits | None = None, audit: Written | None = None
+    pages: Sequence[Page],
+    book: TokenBook,
+    limits: CallLimits | None = None,
+    audit: Written | None = None,
+    sessions: Sessions | None = None,
 ) -> Gate:
     return Gate(
         pages,
@@ -68,6 +73,7 @@ def make_gate(
         door=Door(limits or CallLimits(), clock=lambda: 0.0),
         audit=audit or Written(),  # type: ignore[arg-type]
         certificates=None,
+        sessions=sessions or Sessions(),
     )
 
 

@@ -223,6 +223,10 @@ class MemoryStore:
         self._reach("tokens")
         return []
 
+    def find_sessions(self) -> list[object]:
+        self._reach("sessions")
+        return []
+
     def study_times(self) -> dict[int, StudyTimes]:
         self._reach("times")
         return {study: StudyTimes(EPOCH, None, None) for study in self._database.state.studies}

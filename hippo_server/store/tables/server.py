@@ -7,6 +7,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    DateTime,
     Double,
     ForeignKey,
     Identity,
@@ -149,6 +150,23 @@ tokens = Table(
     Column("uses_left", Integer, comment="of a join token: how many workers may still join with it"),
     one_of("role", ROLES),
     comment="Who may do what.",
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("secret_hash", Text, primary_key=True, comment="digest of the cookie, which is not kept"),
+    Column(
+        "token",
+        Text,
+        ForeignKey("tokens.secret_hash", ondelete="CASCADE"),
+        nullable=False,
+        index=True,
+        comment="digest of the token on whose behalf it acts, and with which it ends",
+    ),
+    moment("created_at", "when it began", now=True),
+    Column("expires_at", DateTime(timezone=True), nullable=False, comment="from when on it is refused"),
+    comment="Browsers that are logged in.",
 )
 
 audit = Table(

@@ -40,6 +40,7 @@ EXPECTED = {
     **{WORKERS + name: {"worker"} for name in ("RegisterWorker", "Work", "AppendLog")},
     ADMIN + "GetServer": VIEWERS | {"worker"},
     ADMIN + "ListWorkers": VIEWERS,
+    ADMIN + "CreateLoginLink": VIEWERS,
     **{
         ADMIN + name: {"admin"}
         for name in (

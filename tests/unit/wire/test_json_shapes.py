@@ -2,7 +2,6 @@
 
 import json
 
-from hippo_client.cli.study import _best_words
 from hippo_client.cli.summary import study_summary
 from hippo_wire.json_shapes import (
     best_json,
@@ -13,6 +12,7 @@ from hippo_wire.json_shapes import (
     trial_detail_json,
     trial_json,
 )
+from hippo_wire.summaries import best_words
 from hippo_wire.v1 import study_pb2
 from tests.unit.client import messages
 
@@ -59,7 +59,7 @@ def test_the_best_at_a_horizon_is_told_though_the_longest_has_none():
     told = messages.study(best_by_horizon=[best])
     assert not told.HasField("best_trial")
     assert "Best at horizon 10: trial 3 at step 3, accuracy 0.5" in study_summary(told)
-    assert _best_words(told) == "accuracy 0.5 at horizon 10"
+    assert best_words(told) == "accuracy 0.5 at horizon 10"
 
 
 def test_what_was_chosen_is_told_in_words_and_as_json():

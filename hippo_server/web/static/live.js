@@ -1,0 +1,136 @@
+// Keeps what is shown up to date. The server says which subjects changed (a study, the workers, ...); each element with
+// `data-live` is then fetched again, as the fragment of this page that its id names, and put in place of what it was.
+import { localise } from "./times.js";
+
+const POLL_MILLISECONDS = 5000;
+const LOST_MILLISECONDS = 3000;
+const REST_FACTOR = 4; // between two fetches at least so many times what the last one took
+
+/** Follows the changes of this page's subject, where it has one. */
+export function followChanges() {
+  const subject = document.body.dataset.subject;
+  const shown = document.querySelectorAll("[data-live]");
+  if (!subject || !shown.length) return;
+  const sign = new Sign(document.getElementById("live"));
+  const refresh = refresher(sign);
+  const source = new EventSource("/live");
+  let polling = 0;
+
+  source.addEventListener("changed", (event) => {
+    if (JSON.parse(event.data).includes(subject)) refresh();
+  });
+  source.addEventListener("reset", refresh);
+  source.addEventListener("open", () => {
+    clearInterval(polling);
+    polling = 0;
+    sign.live();
+  });
+  source.addEventListener("error", () => {
+    sign.lost(source.readyState === EventSource.CLOSED);
+    polling ||= setInterval(refresh, POLL_MILLISECONDS);
+  });
+  addEventListener("pagehide", () => source.close());
+  addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
+}
+
+class Sign {
+  constructor(element) {
+    this.element = element;
+    this.timer = 0;
+  }
+
+  live() {
+    clearTimeout(this.timer);
+    this.timer = 0;
+    this.show("Live", false);
+  }
+
+  lost(forGood) {
+    const words = forGood ? "Not live: looks every 5 s" : "Connection lost: trying again";
+    this.timer ||= setTimeout(() => this.show(words, true), forGood ? 0 : LOST_MILLISECONDS);
+  }
+
+  loggedOut() {
+    clearTimeout(this.timer);
+    this.show("Logged out: run hippo open", true);
+  }
+
+  show(words, lost) {
+    this.element.hidden = false;
+    this.element.classList.toggle("lost", lost);
+    if (this.element.textContent !== words) this.element.textContent = words;
+  }
+}
+
+/** What fetches all fragments again: at most one round at a time, and one more where something changed meanwhile. */
+function refresher(sign) {
+  const known = new Map();
+  let busy = false;
+  let again = false;
+  return async function refresh() {
+    if (busy) { again = true; return; }
+    busy = true;
+    do {
+      again = false;
+      const began = performance.now();
+      for (const element of document.querySelectorAll("[data-live]")) {
+        if (!await fetchAgain(element, known, sign)) break;
+      }
+      await new Promise((resolve) => setTimeout(resolve, REST_FACTOR * (performance.now() - began)));
+    } while (again);
+    busy = false;
+  };
+}
+
+async function fetchAgain(element, known, sign) {
+  const address = new URL(location.href);
+  address.hash = "";
+  address.searchParams.set("fragment", element.id);
+  let answer;
+  try {
+    answer = await fetch(address, { headers: { Accept: "text/html" } });
+  } catch {
+    return false; // the connection is lost, which the stream tells, too
+  }
+  if (answer.status === 401) { sign.loggedOut(); return false; }
+  if (!answer.ok) return false;
+  const text = await answer.text();
+  if (known.get(element.id) !== text && !isBeingUsed(element)) {
+    known.set(element.id, text);
+    replace(element, text);
+  }
+  return true;
+}
+
+/** Whether somebody writes into it, whose words would be lost. */
+function isBeingUsed(element) {
+  return element.contains(document.activeElement) && document.activeElement.matches("input, select, textarea");
+}
+
+/** Puts a fragment in place of what is shown; focus, what is unfolded and how far tables are scrolled stay. */
+function replace(element, text) {
+  const made = new DOMParser().parseFromString(text, "text/html");
+  const focused = element.contains(document.activeElement) ? placeOf(element, document.activeElement) : null;
+  const scrolled = [...element.querySelectorAll(".wide")].map((each) => each.scrollLeft);
+  const unfolded = [...element.querySelectorAll("details")].map((each) => each.open);
+  element.replaceChildren(...document.adoptNode(made.body).childNodes);
+  localise(element);
+  element.querySelectorAll(".wide").forEach((each, index) => { each.scrollLeft = scrolled[index] ?? 0; });
+  element.querySelectorAll("details").forEach((each, index) => { each.open = unfolded[index] ?? each.open; });
+  if (focused) find(element, focused)?.focus({ preventScroll: true });
+  element.dispatchEvent(new CustomEvent("hippo:replaced", { bubbles: true }));
+}
+
+const FOCUSABLE = "a[href], button, input, select, textarea, summary, [tabindex]";
+
+function placeOf(element, focused) {
+  const href = focused.getAttribute("href");
+  const index = [...element.querySelectorAll(FOCUSABLE)].indexOf(focused);
+  return { id: focused.id, href, index };
+}
+
+function find(element, { id, href, index }) {
+  if (id) return element.querySelector(`#${CSS.escape(id)}`);
+  if (href) return element.querySelector(`a[href="${CSS.escape(href)}"]`);
+  return element.querySelectorAll(FOCUSABLE)[index];
+}
