@@ -42,6 +42,8 @@ PREAMBLE = "; ".join(f"SET LOCAL {name} = '{value}'" for name, value in TRANSACT
 #: How often a transaction that PostgreSQL undid for another's sake is tried in all, and the first pause's bound.
 ATTEMPTS = 5
 FIRST_PAUSE_SECONDS = 0.02
+#: No try begins later: a caller waits 5 s, and a leader that cannot renew is silent after 10 s.
+RETRIED_SECONDS = 3.0
 
 CONNECT_SECONDS = 5
 
@@ -53,8 +55,11 @@ TCP_SETTINGS = {
     "tcp_user_timeout": 11_000,  # milliseconds
 }
 
-#: PostgreSQL undid the transaction for another's sake: nothing of it happened, and the next try may succeed.
-UNDONE = (errors.DeadlockDetected, errors.SerializationFailure)
+#: PostgreSQL undid the transaction for another's sake (40P01, 40001, 55P03): nothing of it happened, and the next try
+#: may succeed. Not so where a session was ended (57P01 and its like) or lost: that may have met a COMMIT that has
+#: happened, so that the leader drops its engine and takes a new term, which settles it. Nor where a statement took too
+#: long (57014), which it would again.
+UNDONE = (errors.DeadlockDetected, errors.SerializationFailure, errors.LockNotAvailable)
 
 #: Errors that say nothing against what was asked: PostgreSQL could not do it now.
 PASSING = (
@@ -173,7 +178,7 @@ class Database:
         return self.retried(once)
 
     def retried(self, work: Callable[[], T]) -> T:
-        """What ``work`` gives, tried again where PostgreSQL undid its transaction for another's sake.
+        """What ``work`` gives, tried again where PostgreSQL undid its transaction for another's sake, for some seconds.
 
         Args:
             work: One transaction; raises what ``translated`` makes of errors.
@@ -181,11 +186,13 @@ class Database:
         Raises:
             Unavailable: It was undone each time, or PostgreSQL could not do it now.
         """
+        began = time.monotonic()
         for attempt in itertools.count(1):
             try:
                 return work()
             except Unavailable as error:
-                if not isinstance(error.__cause__, UNDONE) or attempt == ATTEMPTS:
+                late = attempt == ATTEMPTS or time.monotonic() - began > RETRIED_SECONDS
+                if late or not isinstance(error.__cause__, UNDONE):
                     raise
             self.on_undone()
             time.sleep(random.uniform(0.0, FIRST_PAUSE_SECONDS * 2**attempt))

@@ -222,7 +222,10 @@ class Store:
         Raises:
             Stale: Another server leads.
         """
-        self._leadership.renew(term)
+        self._database.retried(lambda: self._leadership.renew(term))
+        self._database.retried(self._forget_answers)
+
+    def _forget_answers(self) -> None:
         with self._leadership.transaction() as cursor:
             cursor.execute(f"DELETE FROM request_answers WHERE at < now() - interval '{ANSWERS_KEPT}'")
 

@@ -12,6 +12,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from blake3 import blake3
+
 from tests.unit.storage.disks import FileNode, FolderNode, PowerLossFiles
 
 
@@ -22,12 +24,18 @@ class FaultyFiles(PowerLossFiles):
         root: The shared storage's folder.
         before: Called before each operation, with its word; may wait, raise, or never return.
         wall: The wall clock, for the times of files.
+
+    Attributes:
+        far: Whether other folders are on other disks, so that files are copied from there and to there.
+        receive: Makes of a shared file's bytes what arrives of them elsewhere.
     """
 
     def __init__(self, root: Path, before: Callable[[str], None], wall: Callable[[], float]) -> None:
         super().__init__(root)
         self._before = before
         self._wall = wall
+        self.far = False
+        self.receive: Callable[[Path, bytes], bytes] = lambda path, data: data
 
     def _is_shared(self, path: Path) -> bool:
         return path.is_relative_to(self._base)
@@ -62,13 +70,17 @@ class FaultyFiles(PowerLossFiles):
     def copy(self, source: Path, target: Path) -> str:
         self._before("copy")
         if not self._is_shared(target):
-            return super(PowerLossFiles, self).copy(source, target)
+            data = self.receive(source, source.read_bytes())
+            target.write_bytes(data)
+            return blake3(data).hexdigest()
         digest = super().copy(source, target)
         self._touch(target, target.parent)
         return digest
 
     def link(self, source: Path, target: Path) -> bool:
         self._before("link")
+        if self.far and self._is_shared(source) != self._is_shared(target):
+            return False
         done = super(PowerLossFiles, self).link(source, target)
         if done and self._is_shared(target):
             known = self._file(source) if self._is_shared(source) else FileNode(source.read_bytes())

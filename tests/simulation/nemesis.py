@@ -30,6 +30,7 @@ class Nemesis:
             self.freeze_server,
             self.freeze_server,
             self.stop_server,
+            self.suspend_server,
             self.kill_worker,
             self.kill_worker,
             self.freeze_worker,
@@ -43,6 +44,7 @@ class Nemesis:
             self.break_streams,
             self.bad_network,
             self.bad_network,
+            self.echo_leader,
             self.lose_database,
             self.break_commit,
             self.break_commit,
@@ -50,6 +52,7 @@ class Nemesis:
             self.slow_database,
             self.break_storage,
             self.fill_storage,
+            self.lie_in_storage,
             self.fill_disk,
             self.die_at_a_file,
             self.die_at_a_file,
@@ -89,6 +92,11 @@ class Nemesis:
         server = self.chance.choice(self.world.servers)
         server.terminate()
         return server.process.name
+
+    def suspend_server(self) -> str:
+        server, seconds = self.chance.choice(self.world.servers), self.chance.choice([2.0, 4.0, 9.0])
+        self.world.suspend(server.process, seconds)
+        return f"{server.process.name} {seconds}"
 
     def kill_worker(self) -> str:
         worker = self.chance.choice(self.world.workers)
@@ -170,6 +178,11 @@ class Nemesis:
         self._for(seconds, clear)
         return f"{weather} {seconds:.1f}"
 
+    def echo_leader(self) -> str:
+        """A term ends, and what was said in it arrives once more after what is said in the next one."""
+        self.world.network.echoes_until = self.world.loop.now + 15.0
+        return self.break_commit()
+
     def lose_database(self) -> str:
         seconds = self.chance.choice([0.2, 2.0, 8.0])
         self.world.database.down = True
@@ -200,6 +213,9 @@ class Nemesis:
 
     def fill_storage(self) -> str:
         return self._storage_fails("full", self.chance.uniform(0.5, 6.0))
+
+    def lie_in_storage(self) -> str:
+        return self._storage_fails("lying", self.chance.uniform(0.5, 6.0))
 
     def _storage_fails(self, how: str, seconds: float) -> str:
         self.world.disk.trouble = how

@@ -85,6 +85,8 @@ class Network:
         self.listeners: list[Listener] = []
         self.streams: list[Stream] = []
         self.cut_until: dict[str, float] = {}  #: by the name of a worker or client
+        self.echoes_until = 0.0  #: what earlier leaders said last comes after what a later one says
+        self._words: dict[str, dict[int, Any]] = {}  #: by worker and term, what it was told last
         self.delivered: Callable[[str, Any], None] = lambda *_: None  #: told what reaches workers
         self._nowhere = contextvars.Context()
 
@@ -94,7 +96,15 @@ class Network:
 
     def listener(self, address: str) -> Listener | None:
         """The server that takes calls at an address."""
-        return next((each for each in self.listeners if each.address == address), None)
+        found = next((each for each in self.listeners if each.address == address), None)
+        return None if found is None or found.process.suspended_at is not None else found
+
+    def earlier_words(self, peer: str, message: Any) -> Any:
+        """What a leader before this message's said to a worker last, once; None where nothing of that is left."""
+        known = self._words.setdefault(peer, {})
+        known[message.term] = message
+        terms = [term for term in known if term < message.term]
+        return known.pop(max(terms)) if terms and self.loop.now < self.echoes_until else None
 
     def latency(self, peer: str) -> float:
         """How long a message takes; one to or from a peer that is cut off waits until it is not."""
@@ -115,6 +125,11 @@ class Network:
             self.listeners.remove(listener)
         for stream in list(listener.streams):
             stream.break_off()
+
+    def lose(self, process: Process) -> None:
+        """A machine is gone from the network: what is on its way to it never arrives."""
+        for stream in [each for each in self.streams if each.listener and each.listener.process is process]:
+            stream.lose_listener()
 
     async def call(
         self,
@@ -299,6 +314,9 @@ class Stream:
         async for message in self._down.receive():
             self._network.delivered(self.peer, message)
             yield message
+            earlier = self._network.earlier_words(self.peer, message)
+            if earlier is not None:
+                yield earlier
 
     async def _send(self, requests: AsyncIterator[Any]) -> None:
         try:
@@ -346,6 +364,15 @@ class Stream:
         network.later(network.latency(self.peer), self._down.break_off, error)
         self._down.broken = True
         self._leave(network.chance.choice([0.01, 0.3, 3.0]))
+
+    def lose_listener(self) -> None:
+        """The server's machine is gone: the client learns of it in its own time."""
+        self._up.broken = True
+        if self._answering is not None:
+            self._answering.cancel()
+        error = failed(grpc.StatusCode.UNAVAILABLE, "keepalive timed out")
+        self._network.later(self._network.chance.choice([0.5, 3.0, 6.0]), self._down.break_off, error)
+        self._forget()
 
     def cancel(self) -> None:
         """The client wants no more of it."""

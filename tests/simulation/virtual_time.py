@@ -40,6 +40,7 @@ class Process:
         self.clock = clock
         self.alive = True
         self.frozen_until = 0.0
+        self.suspended_at: float | None = None  #: since when its clock and its timers stand still as well
         self.held: list[asyncio.Handle] = []
         self.dies_after: int | None = None  #: so many operations on files from now
         self.at_end: list[Callable[[], None]] = []
@@ -247,10 +248,37 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         # What became ready meanwhile goes on in its order, as if it had become ready then.
         self.call_later(seconds, self._thaw, process, context=contextvars.Context())
 
+    def suspend(self, process: Process, seconds: float) -> None:
+        """Stops a process with its whole machine, as a virtual one is: its monotonic clock does not go on either."""
+        if process.suspended_at is None:
+            process.suspended_at = self.now
+        self.freeze(process, seconds)
+
     def _thaw(self, process: Process) -> None:
         if process.frozen_until <= self.now:
             held, process.held = process.held, []
+            if process.suspended_at is not None:
+                held = self._wake_late(process, held, self.now - process.suspended_at)
+                process.suspended_at = None
             self._ready.extendleft(reversed(held))
+
+    def _wake_late(self, process: Process, held: list[asyncio.Handle], slept: float) -> list[asyncio.Handle]:
+        """Sets a process's clock and timers back by the time that it knows nothing of; gives what is due."""
+        process.clock -= slept
+        mine = [
+            handle
+            for _, _, handle in self._timers
+            if handle._context.get(CURRENT, OUTSIDE) is process and not handle._cancelled
+        ]
+        kept = [entry for entry in self._timers if entry[2]._context.get(CURRENT, OUTSIDE) is not process]
+        mine += [handle for handle in held if isinstance(handle, asyncio.TimerHandle)]
+        for handle in sorted(mine, key=lambda handle: handle._when):
+            self._sequence += 1
+            handle._when += slept
+            kept.append((handle._when, self._sequence, handle))
+        heapq.heapify(kept)
+        self._timers[:] = kept  # in place: the loop that runs holds on to it
+        return [handle for handle in held if not isinstance(handle, asyncio.TimerHandle)]
 
     def kill(self, process: Process) -> None:
         """Ends a process as SIGKILL does."""

@@ -142,6 +142,11 @@ class Witness:
             if lease.fence > state.last_fence:
                 self.report(f"I1: {worker} is granted lease {lease.fence}, which is not committed")
 
+    def listens(self, worker: str, term: int, earlier: int) -> None:
+        """A worker takes in what a server says, after it has heard one of a term before."""
+        if term < earlier:
+            self.report(f"I3: {worker} listens to term {term} after term {earlier}")
+
     # Files.
 
     def removes(self, location: CheckpointLocation) -> None:

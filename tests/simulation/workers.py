@@ -6,12 +6,14 @@ import contextvars
 import itertools
 import random
 import shutil
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hippo_core.engine.commands import SlotSpec
 from hippo_core.errors import HippoError
+from hippo_wire.v1 import worker_pb2
 from hippo_worker.checkpoints import CheckpointCache
 from hippo_worker.daemon import Daemon
 from hippo_worker.environment import Offer
@@ -26,6 +28,25 @@ ENVIRONMENT = {"python": "3.11", "torch": "2", "cuda": None, "platform": "simula
 RESTART_SECONDS = 1.0
 
 
+class ListenedDaemon(Daemon):
+    """Production's, which tells whose words it takes in."""
+
+    listens: Callable[[str, int, int], None]
+    term = 0
+
+    async def registered(self, response: worker_pb2.RegisterWorkerResponse) -> None:
+        self._hear(response.term)
+        await super().registered(response)
+
+    async def receive(self, response: worker_pb2.WorkResponse) -> None:
+        self._hear(response.term)
+        await super().receive(response)
+
+    def _hear(self, term: int) -> None:
+        self.listens(self._settings.name, term, self.term)
+        self.term = max(self.term, term)
+
+
 class WorkerHost:
     """A host that keeps a worker running.
 
@@ -36,6 +57,7 @@ class WorkerHost:
         clock: Its clock.
         folder: Its disk.
         chance: Decides how long things take.
+        listens: Told whose words its worker takes in: the worker's name, the server's term, the highest term before.
     """
 
     def __init__(
@@ -46,6 +68,7 @@ class WorkerHost:
         clock: VirtualClock,
         folder: Path,
         chance: random.Random,
+        listens: Callable[[str, int, int], None],
     ) -> None:
         self.name = name
         self.slots = slots
@@ -60,6 +83,7 @@ class WorkerHost:
         self._loop = loop
         self._clock = clock
         self._chance = chance
+        self._listens = listens
         self._lives = 0
         self._nowhere = contextvars.Context()
 
@@ -115,7 +139,8 @@ class WorkerHost:
             ),
             gpus=("",) * self.slots,
         )
-        self.daemon = Daemon(settings, endpoint, self.name, offer, supplies)
+        self.daemon = ListenedDaemon(settings, endpoint, self.name, offer, supplies)
+        self.daemon.listens = self._listens
         try:
             await self.daemon.run()
         except HippoError:

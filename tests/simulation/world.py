@@ -22,7 +22,7 @@ from hippo_core.engine.invariants import check
 from hippo_core.errors import HippoError
 from hippo_server.auth.roles import Role
 from hippo_storage.local import LocalStorage
-from hippo_storage.manifest import CheckpointLocation
+from hippo_storage.manifest import MANIFEST, CheckpointLocation, FileEntry, Manifest
 from hippo_storage.storage import Storage, Swept
 from tests.simulation.database import MemoryDatabase
 from tests.simulation.disk import FaultyFiles
@@ -52,7 +52,7 @@ class Disk:
     """How the shared storage is.
 
     Attributes:
-        trouble: "broken" or "full"; empty: it works.
+        trouble: "broken", "full" or "lying"; empty: it works.
     """
 
     trouble = ""
@@ -100,6 +100,8 @@ class World:
         self.folder = Path(tempfile.mkdtemp(prefix="hippo-simulation-", dir=where))
         (self.folder / "shared").mkdir()
         self.files = FaultyFiles(self.folder / "shared", self._before_file, lambda: BEGAN + self.loop.now)
+        self.files.receive = self._received
+        self.files.far = self.chance.random() < 0.5
         self._file_chance = random.Random(self.chance.getrandbits(64))
         self.loop.delay = lambda: self._file_chance.uniform(0.0, 0.01)
         self.servers: list[ServerHost] = []
@@ -142,7 +144,11 @@ class World:
             folder = self.folder / f"worker-{number}"
             folder.mkdir()
             slots, own = chance.choice([1, 1, 2]), random.Random(chance.getrandbits(64))
-            self.workers.append(WorkerHost(f"worker-{number}", slots, self.loop, self.clock, folder, own))
+            self.workers.append(
+                WorkerHost(
+                    f"worker-{number}", slots, self.loop, self.clock, folder, own, self.witness.listens
+                )
+            )
         self.users = Users(
             self.loop,
             self.network,
@@ -216,12 +222,28 @@ class World:
         if self._file_chance.random() < 0.1:
             self.clock.sleep(self._file_chance.choice([0.01, 0.2]))
 
+    def _received(self, path: Path, data: bytes) -> bytes:
+        """What arrives of a shared file: where the storage lies, other bytes or fewer."""
+        if self.disk.trouble != "lying" or self._file_chance.random() < 0.3:
+            return data
+        location = CheckpointLocation.parse("/".join(path.parts[-5:-1]))
+        if location is not None:  # who was lied to takes it for lost
+            self.witness.spoiled.add((location.node, location.step, location.fence))
+        return self._file_chance.choice([_changed(data), data[:-1]])
+
     # What the nemesis does to more than one.
 
     def freeze(self, process: Process, seconds: float) -> None:
         """Stops a process for a while."""
         if process.alive:
             self.loop.freeze(process, seconds)
+            self.repairs.append(lambda: self.loop.freeze(process, 0.0))
+
+    def suspend(self, process: Process, seconds: float) -> None:
+        """Stops a process's whole machine for a while."""
+        if process.alive:
+            self.network.lose(process)
+            self.loop.suspend(process, seconds)
             self.repairs.append(lambda: self.loop.freeze(process, 0.0))
 
     def lose_power(self) -> None:
@@ -258,12 +280,22 @@ class World:
         path = folder / STATE_FILE
         if not path.exists():
             return "none"
-        how = self.chance.choice(["removed", "cut", "changed"])
+        how = self.chance.choice(["removed", "cut", "changed", "another"])
         data = path.read_bytes()
-        if how == "removed":
-            self.files.remove_tree(folder)
-        else:
-            self.files.overwrite(path, data[:-1] if how == "cut" else _changed(data))
+        match how:
+            case "removed":
+                self.files.remove_tree(folder)
+            case "cut":
+                self.files.overwrite(path, data[:-1])
+            case "changed":
+                self.files.overwrite(path, _changed(data))
+            case "another" if (folder / MANIFEST).exists():
+                # Whole in itself, as from a backup of another day.
+                other = _changed(data)
+                entry = FileEntry(size_bytes=len(other), digest=blake3(other).hexdigest())
+                manifest = Manifest(location=location, files={STATE_FILE: entry}, about={})
+                self.files.overwrite(path, other)
+                self.files.overwrite(folder / MANIFEST, manifest.encode())
         return f"{location} {how}"
 
     def spoil_cache(self) -> str:
@@ -281,6 +313,7 @@ class World:
         """No fault comes any more, and everything is repaired."""
         self.calm = True
         self.network.cut_until.clear()
+        self.network.echoes_until = 0.0
         self.trouble.commits.clear()
         for repair in self.repairs:
             repair()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from hippo_core.engine.events import Event, StudyStateChanged
 from hippo_core.engine.states import StudyState
 from hippo_core.errors import Unavailable
 from hippo_server.postgres import EmbeddedPostgres
-from hippo_server.store import Store
+from hippo_server.store import Store, database
 from hippo_server.store.database import Database
 from tests.integration.store.stored_cluster import StoredCluster
 from tests.integration.store.test_schema import execute
@@ -145,18 +144,82 @@ def test_a_connection_cut_within_a_transaction_is_unavailable(store: Store, data
     database.close()
 
 
-def test_a_lock_that_others_hold_is_waited_for_briefly(store: Store, database_url: str) -> None:
-    term = store.lead("one", 60.0)
+@pytest.fixture
+def lock(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], Callable[[], None]]]:
+    """Takes a lock on all that a leader writes, in a session of somebody else's, and gives what lets it go. Locks are
+    waited for shortly.
+    """
     other = psycopg2.connect(database_url.replace("+psycopg2", ""))
-    with other.cursor() as cursor:
-        cursor.execute("LOCK TABLE studies IN ACCESS EXCLUSIVE MODE")
-        began = time.monotonic()
-        with pytest.raises(Unavailable, match="lock timeout"):
-            store.write([record(submission())], term, 1)
-        assert time.monotonic() - began < 8.0
-    other.rollback()
+
+    def take() -> Callable[[], None]:
+        monkeypatch.setattr(database, "PREAMBLE", f"{database.PREAMBLE}; SET LOCAL lock_timeout = '50ms'")
+        with other.cursor() as cursor:
+            cursor.execute("LOCK TABLE studies, leader, request_answers IN ACCESS EXCLUSIVE MODE")
+        return other.rollback
+
+    yield take
     other.close()
+
+
+@pytest.mark.parametrize("what", ["a batch", "its lead"])
+def test_what_meets_a_lock_of_anothers_is_tried_again(
+    store: Store, database_url: str, lock: Callable[[], Callable[[], None]], what: str
+) -> None:
+    """1. Somebody holds a lock when the leader writes, or renews. 2. It waits in vain. 3. The lock goes. 4. The same
+    transaction succeeds, in the same term, and once.
+    """
+    term = store.lead("one", 60.0)
+    let_go = lock()
+    told: list[None] = []
+
+    def undone() -> None:
+        told.append(None)
+        let_go()
+
+    store.on_undone(undone)
+    if what == "a batch":
+        store.write([record(submission())], term, 1)
+        assert execute(database_url, "SELECT name FROM studies") == [("study",)]
+    else:
+        store.renew(term)
+    assert len(told) == 1
+    assert execute(database_url, "SELECT term, batch FROM leader") == [(term, 1 if what == "a batch" else 0)]
+
+
+def test_a_lock_that_stays_is_told_of(
+    store: Store, database_url: str, lock: Callable[[], Callable[[], None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The leader steps down then: what it said is lost to nobody, since it was acknowledged to nobody."""
+    term = store.lead("one", 60.0)
+    monkeypatch.setattr(database, "RETRIED_SECONDS", 0.1)
+    let_go = lock()
+    told: list[None] = []
+    store.on_undone(lambda: told.append(None))
+    with pytest.raises(Unavailable, match="lock timeout"):
+        store.write([record(submission())], term, 1)
+    assert told
+    let_go()
+    assert execute(database_url, "SELECT name FROM studies") == []
     store.write([record(submission())], term, 1)
+
+
+def test_a_session_that_was_ended_is_not_gone_on_with(store: Store, database_url: str) -> None:
+    """An administrator ends the leader's session within its transaction: nobody knows of a COMMIT then, so nothing is
+    tried again in that term.
+    """
+    told: list[None] = []
+    store.on_undone(lambda: told.append(None))
+
+    def write() -> None:
+        with store._leadership.transaction() as cursor:
+            cursor.execute("SELECT 1")
+            cut(database_url)
+            cursor.execute("SELECT 1")
+
+    store.lead("one", 60.0)
+    with pytest.raises(Unavailable, match="cannot answer now"):
+        store._database.retried(write)
+    assert not told
 
 
 class Undone(Store):
