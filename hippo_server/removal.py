@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Collection
 
 from hippo_core.engine.orders import RemoveCheckpoint
 from hippo_core.errors import Unavailable
@@ -13,6 +14,7 @@ from hippo_storage.errors import StorageError
 from hippo_storage.storage import CheckpointLocation, Storage
 
 RETRY_SECONDS = 30.0
+MOST_FAILURES = 3  #: after so many in a row the storage is left alone for a while
 
 log = logging.getLogger(__name__)
 
@@ -20,27 +22,50 @@ log = logging.getLogger(__name__)
 async def remove_files(term: Term, storage: Storage, store: Store) -> None:
     """Removes whatever the engine wants gone, until the term is over.
 
-    First the files, then the rows: what is cut short between the two is removed again, which is no error.
+    First the files, then the rows, then the engine is told: what is cut short in between is removed again, which is no
+    error. What cannot be removed holds up nothing else, and is tried again after a while.
     """
     term.removals.set()
+    failed: set[RemoveCheckpoint] = set()
     while not term.over:
         await term.removals.wait()
         term.removals.clear()
         wanted = [each for each in term.engine.wanted() if isinstance(each, RemoveCheckpoint)]
+        wanted.sort(key=failed.__contains__)  # what failed comes last
+        failed = set()
         if not wanted:
             continue
         try:
             await term.settled()
-            for each in wanted:
-                location = CheckpointLocation(
-                    plan=each.plan, node=each.node, step=each.step, fence=each.fence
-                )
-                await asyncio.to_thread(storage.remove, location)
-                term.engine.removed(each)
-            gone = [(each.node, each.step, each.fence) for each in wanted]
-            await asyncio.to_thread(store.forget_checkpoints, gone)
-        except StorageError as error:
-            log.warning("removal_failed error=%s", error)
+            gone, failed = await asyncio.to_thread(_remove, storage, wanted)
+            keys = [(each.node, each.step, each.fence) for each in gone]
+            await asyncio.to_thread(store.forget_checkpoints, keys)
+            term.removed(gone)
+        except Unavailable as error:  # the database, or nobody knows who leads
+            log.warning("removal_not_noted error=%s", error)
+            failed.update(wanted)
+        if failed:
             asyncio.get_running_loop().call_later(RETRY_SECONDS, term.removals.set)
-        except Unavailable:
-            return  # the term is over; the next one finds the same rows
+
+
+def _remove(
+    storage: Storage, wanted: Collection[RemoveCheckpoint]
+) -> tuple[list[RemoveCheckpoint], set[RemoveCheckpoint]]:
+    """Removes files; gives what is gone, and what could not be removed. Blocks."""
+    gone: list[RemoveCheckpoint] = []
+    failed: set[RemoveCheckpoint] = set()
+    in_a_row = 0
+    for each in wanted:
+        if in_a_row == MOST_FAILURES:
+            break
+        location = CheckpointLocation(plan=each.plan, node=each.node, step=each.step, fence=each.fence)
+        try:
+            storage.remove(location)
+        except StorageError as error:
+            log.warning("removal_failed location=%s error=%s", location, error)
+            failed.add(each)
+            in_a_row += 1
+        else:
+            gone.append(each)
+            in_a_row = 0
+    return gone, failed

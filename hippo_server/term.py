@@ -11,13 +11,14 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from hippo_core.engine import events as ev
 from hippo_core.engine.commands import Command, CreateProject, Tick
 from hippo_core.engine.engine import Engine, Result
+from hippo_core.engine.orders import RemoveCheckpoint
 from hippo_core.errors import HippoError, InvariantViolated, Unavailable
 from hippo_server.answers import Answers, Asked
 from hippo_server.changes import Changes
@@ -222,6 +223,11 @@ class Term:
         with contextlib.suppress(InvariantViolated):  # the term is over then, and a new one begins
             _, record = self.decide(Tick(last=last), "server", "Tick")
             self.put([record])
+
+    def removed(self, done: Iterable[RemoveCheckpoint]) -> None:
+        """The files of checkpoints are gone, and their rows are forgotten."""
+        self.engine.removed(done)
+        self._set_timer()
 
     async def end(self) -> None:
         """Writes what was decided, and decides nothing more."""

@@ -18,6 +18,7 @@ import contextlib
 import stat
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -54,21 +55,34 @@ class LocalStorage(Storage):
     """Checkpoints and bundles in a folder.
 
     Args:
-        root: The folder; it is made if it lacks.
+        root: The folder.
         files: What carries out file operations.
         hook: Called at the named points of what it does.
+        make: Make the folder if it lacks. Else that is a failure of the storage, whenever something is asked of it:
+            where a folder is not mounted, nothing is missing.
     """
 
     def __init__(
-        self, root: Path, files: DurableFiles | None = None, hook: Callable[[str], None] = no_hook
+        self,
+        root: Path,
+        files: DurableFiles | None = None,
+        hook: Callable[[str], None] = no_hook,
+        *,
+        make: bool = True,
     ) -> None:
         super().__init__(hook)
         self.root = root
         self._files = files or DurableFiles()
         self._temporary = root / "temporary"
+        self._bundles = root / "bundles"
+        if make:
+            self._make()
+
+    def _make(self) -> None:
+        root = self.root
         with in_words(f"making {root}"):
             make_folders(self._files, self._temporary)
-            make_folders(self._files, root / "bundles")
+            make_folders(self._files, self._bundles)
             for folder in (root, root.parent):  # whoever made them may have died before its fsync
                 self._files.sync_folder(folder)
 
@@ -80,6 +94,7 @@ class LocalStorage(Storage):
             entries = spooled_files(folder)
         manifest = Manifest(location=location, files=entries, about=about)
         with in_words(f"writing {self.root / location.path}", manifest.size_bytes, self.root):
+            self._require_there()
             standing = self._standing(manifest)
             if standing is None:
                 self._publish_files(folder, manifest)
@@ -111,18 +126,22 @@ class LocalStorage(Storage):
         """See `Storage.read`."""
         manifest = self.manifest(location, digest)
         for name, entry in manifest.files.items():
-            with in_words(f"reading {self.root / location.path}"), lacking(location, name):
+            with in_words(f"reading {self.root / location.path}"), self._lacking(location, name):
                 path = self._plain_file(location, name)
-            with in_words(f"reading {path}"), lacking(location, name), path.open("rb", buffering=0) as file:
+            with (
+                in_words(f"reading {path}"),
+                self._lacking(location, name),
+                path.open("rb", buffering=0) as file,
+            ):
                 pieces = (bytes(chunk) for chunk in chunks(file))
                 for piece in verified(location, name, entry, pieces):
                     yield name, piece
 
     def manifest(self, location: CheckpointLocation, digest: str | None = None) -> Manifest:
         """See `Storage.manifest`."""
-        with in_words(f"reading {self.root / location.path}"), lacking(location, MANIFEST):
+        with in_words(f"reading {self.root / location.path}"), self._lacking(location, MANIFEST):
             path = self._plain_file(location, MANIFEST)
-        with in_words(f"reading {path}"), lacking(location, MANIFEST), path.open("rb") as file:
+        with in_words(f"reading {path}"), self._lacking(location, MANIFEST), path.open("rb") as file:
             data = file.read(manifests.MAX_MANIFEST_BYTES)
         return manifests.decode(data, location, digest)
 
@@ -131,6 +150,7 @@ class LocalStorage(Storage):
         folder = self.root / location.path
         with in_words(f"removing {folder}"):
             if not folder.is_dir():
+                self._require_there()
                 return
             if (folder / MANIFEST).exists():
                 self._files.unlink(folder / MANIFEST)
@@ -213,6 +233,7 @@ class LocalStorage(Storage):
         temporary = into.parent / f".{into.name}.{uuid.uuid4().hex}"
         with in_words(f"fetching {source}"):
             if not source.exists():
+                self._require_there()
                 raise bundle_missing(digest)
             into.parent.mkdir(parents=True, exist_ok=True)
             try:
@@ -226,7 +247,32 @@ class LocalStorage(Storage):
     def has_bundle(self, digest: str) -> bool:
         """See `Storage.has_bundle`."""
         with in_words(f"looking for {digest}"):
-            return (self.root / bundle_path(digest)).exists()
+            if (self.root / bundle_path(digest)).exists():
+                return True
+            self._require_there()
+            return False
+
+    @contextmanager
+    def _lacking(self, location: CheckpointLocation, name: str) -> Iterator[None]:
+        """A file that is not found is a checkpoint that is missing, unless all is."""
+        with lacking(location, name):
+            try:
+                yield
+            except FileNotFoundError:
+                self._require_there()
+                raise
+
+    def _require_there(self) -> None:
+        """Whoever made the storage made a folder in it: without that another folder is seen in its place, or none.
+
+        Raises:
+            StorageError: So it is.
+        """
+        if not self._bundles.is_dir():
+            raise StorageError(
+                f"The storage's folder {self.root} is not there.",
+                "Is it mounted on this host? What waits for it goes on when it is there again.",
+            )
 
     def _standing(self, manifest: Manifest) -> Manifest | None:
         """The manifest of these very files, if it lies there; an incomplete attempt is cleared away."""
@@ -311,7 +357,7 @@ class LocalStorage(Storage):
 
     def _fetch_file(self, location: CheckpointLocation, name: str, entry: FileEntry, folder: Path) -> None:
         target = folder / name
-        with lacking(location, name):
+        with self._lacking(location, name):
             source = self._plain_file(location, name)
             if source.stat().st_size != entry.size_bytes:
                 raise wrong_length(location, name, entry, source.stat().st_size)

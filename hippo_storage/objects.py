@@ -64,7 +64,7 @@ class ObjectStorage(Storage):
         self._root = root.rstrip("/")
 
     @classmethod
-    def open(cls, url: str) -> ObjectStorage:
+    def connect(cls, url: str) -> ObjectStorage:
         """Opens what fsspec knows by this address."""
         scheme = url.partition("://")[0]
         try:

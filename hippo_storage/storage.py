@@ -78,8 +78,12 @@ class Storage(ABC):
         self.hook = hook
 
     @classmethod
-    def open(cls, url: str) -> Storage:
+    def open(cls, url: str, *, make: bool = True) -> Storage:
         """Opens a storage: a folder's path, ``file:///folder``, or what fsspec knows, as ``s3://bucket/prefix``.
+
+        Args:
+            url: Its address.
+            make: Make a folder that lacks. Else everything that is asked of it fails until it is there.
 
         Raises:
             InvalidStudy: The address makes no sense, or what it needs is not installed.
@@ -91,17 +95,17 @@ class Storage(ABC):
         if not url or "\0" in url:
             raise InvalidStudy("storage", f"{url!r} is no address of a storage", "Give a folder or a URL.")
         if not scheme:
-            return LocalStorage(Path(url).expanduser().absolute())
+            return LocalStorage(Path(url).expanduser().absolute(), make=make)
         if scheme == "file":
             parts = urlsplit(url)
             if parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
                 raise InvalidStudy(
                     "storage", f"{url!r} names no folder of this machine", "Write file:///the/folder."
                 )
-            return LocalStorage(Path(unquote(parts.path)))
+            return LocalStorage(Path(unquote(parts.path)), make=make)
         from hippo_storage.objects import ObjectStorage
 
-        return ObjectStorage.open(url)
+        return ObjectStorage.connect(url)
 
     @abstractmethod
     def publish(

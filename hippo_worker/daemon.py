@@ -165,7 +165,8 @@ class Daemon:
         self._orphan_seconds = response.orphan_seconds
         self._supplies.publisher.patience = Patience.of(response.lease_seconds, response.orphan_seconds)
         if response.storage != self._storage_address:
-            self._supplies.storage = await asyncio.to_thread(Storage.open, response.storage)
+            # The server has made it: where it is not seen, it is not mounted.
+            self._supplies.storage = await asyncio.to_thread(Storage.open, response.storage, make=False)
             self._storage_address = response.storage
         await self._policies.forget()  # the server asks anew
         self._answers.clear()

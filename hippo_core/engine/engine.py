@@ -8,6 +8,7 @@ drops the engine and rebuilds it from rows.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self, assert_never
@@ -311,9 +312,15 @@ class Engine:
         """How many points a study wants from outside now."""
         return outside.points_wanted(self.state, self.state.studies[study], self.volatile.full)
 
-    def removed(self, done: orders.RemoveCheckpoint) -> None:
-        """The files of a checkpoint are gone."""
-        self.state.dropped.pop((done.node, done.step, done.fence), None)
+    def removed(self, done: Iterable[orders.RemoveCheckpoint]) -> None:
+        """The files of checkpoints are gone. What waits for space in the storage is due to try again then.
+
+        What a running path lets go makes none: it has saved as much in its place.
+        """
+        for each in done:
+            self.state.dropped.pop((each.node, each.step, each.fence), None)
+            if each.fence not in self.state.leases:
+                self.volatile.held = dict.fromkeys(self.volatile.held, -math.inf)
 
     def snapshot(self) -> dict[str, object]:
         """The durable state in canonical form: equal for an engine that lived and one rebuilt from its rows."""

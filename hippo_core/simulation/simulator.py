@@ -276,9 +276,8 @@ class Simulator:
             case CheckpointDropped() | CheckpointLost():
                 self._storage.pop((event.node, event.step, event.fence), None)
                 plan = self.engine.state.nodes[event.node].plan
-                self.engine.removed(
-                    RemoveCheckpoint(plan=plan, node=event.node, step=event.step, fence=event.fence)
-                )
+                done = RemoveCheckpoint(plan=plan, node=event.node, step=event.step, fence=event.fence)
+                self.engine.removed([done])
             case _:
                 return
 

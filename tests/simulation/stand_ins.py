@@ -49,7 +49,7 @@ class Memory:
 def stand_ins(
     clock: VirtualClock,
     chance: random.Random,
-    open_storage: Callable[[str], Storage],
+    open_storage: Callable[..., Storage],
     make_connection: Callable[..., Any],
     engine: type[Any],
 ) -> Iterator[None]:

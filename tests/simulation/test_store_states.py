@@ -123,8 +123,8 @@ class Stores(RuleBasedStateMachine):
             return
         for each in wanted:
             self.cluster.storage.pop((each.node, each.step, each.fence), None)
-            self.cluster.engine.removed(each)
         self._both(lambda store: store.forget_checkpoints(gone))
+        self.cluster.engine.removed(wanted)
 
     @rule()
     def answer(self) -> None:

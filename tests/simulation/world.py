@@ -166,8 +166,8 @@ class World:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def _open_storage(self, url: str) -> Storage:
-        storage = SharedStorage(Path(url), self.files)
+    def _open_storage(self, url: str, *, make: bool = True) -> Storage:
+        storage = SharedStorage(Path(url), self.files, make=make)
         storage.witness = self.witness
         return storage
 

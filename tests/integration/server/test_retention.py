@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import threading
+from pathlib import Path
+
+import psycopg2
 import pytest
 
-from hippo_core.errors import Conflict, InvalidStudy, NotFound
+from hippo_core.engine import commands
+from hippo_core.errors import Conflict, InvalidStudy, NotFound, Unavailable
+from hippo_core.retention import Keep
+from hippo_server import removal
+from hippo_server.store import Store
+from hippo_storage.errors import StorageError
+from hippo_storage.local import LocalStorage
+from hippo_storage.storage import CheckpointLocation, Storage
 from hippo_wire.v1 import checkpoint_pb2, study_pb2
 from tests.integration.server.conftest import submit
-from tests.integration.server.worker import Worker
+from tests.integration.server.test_sweeping import published
+from tests.integration.server.test_work import first_lease
+from tests.integration.server.worker import Worker, working
 from tests.waiting import until
 
 
@@ -89,8 +102,6 @@ def test_a_pin_stays_through_a_collection_and_a_repeat_gets_the_first_answer(ser
 
 def test_a_budget_that_is_passed_is_told(server, client):
     """A study that keeps all its ends, and may hold nothing."""
-    from hippo_core.retention import Keep
-
     submit(client, keep=Keep(ends=True), checkpoint_budget=1)
     worker = Worker(server.connect(server.token("worker")))
     worker.register()
@@ -106,3 +117,96 @@ def test_a_budget_that_is_passed_is_told(server, client):
     registry = server.server.driver.metrics.registry
     assert registry.get_sample_value("hippo_checkpoint_budgets_passed", {"of": "study"}) == 1.0
     assert registry.get_sample_value("hippo_checkpoint_kept_bytes") == 12.0
+
+
+def unremoved(database_url):
+    """The rows of checkpoints whose files are to go."""
+    with psycopg2.connect(database_url.replace("+psycopg2", "")) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT node, step FROM checkpoints WHERE state <> 'kept' ORDER BY 1, 2")
+        return cursor.fetchall()
+
+
+@pytest.mark.usefixtures("trained")
+def test_what_cannot_be_removed_holds_up_nothing_else_and_goes_in_the_end(client, database_url, monkeypatch):
+    """1. One folder of several cannot be removed, and the database fails to note the rest once. 2. All but that one is
+    forgotten. 3. It can be removed: it goes, without another word."""
+    monkeypatch.setattr(removal, "RETRY_SECONDS", 0.05)
+    mended, refused, remove, forget = threading.Event(), [], LocalStorage.remove, Store.forget_checkpoints
+    failures = [Unavailable("the database does not answer.")]
+
+    def remove_most(self, location):
+        refused.append((location.node, location.step))
+        if refused[0] == refused[-1] and not mended.is_set():
+            raise StorageError("The storage failed: removing: permission denied.")
+        remove(self, location)
+
+    def forget_later(self, gone):
+        if failures:
+            raise failures.pop()
+        forget(self, gone)
+
+    monkeypatch.setattr(LocalStorage, "remove", remove_most)
+    monkeypatch.setattr(Store, "forget_checkpoints", forget_later)
+    assert collect(client, "g", name="study", to_bytes=0).checkpoint_count > 1
+    until(lambda: len(refused) > 1 and unremoved(database_url) == [refused[0]], "the removal of all but one")
+    mended.set()
+    until(lambda: unremoved(database_url) == [], "the removal of that one")
+
+
+def test_a_state_that_is_to_go_is_not_granted_and_one_that_is_granted_does_not_go(
+    server, client, tmp_path, monkeypatch
+):
+    """1. A study has ended, and of its states that at step 1 is let go; its removal waits at a gate. 2. A trial is
+    forked there: its path begins, not from step 1, whose files are there yet. 3. It saves step 1 anew and is given
+    back; the next path starts there. 4. All is let go that may: step 1, which the path has yet to load, stays."""
+    gate, remove = threading.Event(), LocalStorage.remove
+
+    def remove_later(self, location):
+        assert gate.wait(60)
+        remove(self, location)
+
+    monkeypatch.setattr(LocalStorage, "remove", remove_later)
+    submit(client, space={"lr": [0.1]}, checkpoint_every=1)
+    root = Path(server.server.driver.storage_address)
+    worker = Worker(server.connect(server.token("worker")))
+
+    def train(order, step):
+        """Trains a step of the first node, and saves there; gives where."""
+        node = order.stages[0].node
+        place = CheckpointLocation(plan=order.plan, node=node, step=step, fence=order.fence)
+        worker.report(
+            order.fence,
+            commands.StepsReport(
+                node=node, start=step - 1, stop=step, train_seconds=0.1, evaluate_seconds=0.0
+            ),
+            commands.MetricsReport(
+                node=node, step=step, metrics={"accuracy": 0.5}, training={}, evaluated=True
+            ),
+            published(root, place, tmp_path / f"{order.fence}-{step}"),
+        )
+        return place
+
+    with working(worker) as stream:
+        order = first_lease(worker, stream)
+        going, _, _ = (train(order, step) for step in (1, 2, 3))
+        worker.report(order.fence, commands.TrainedReport())
+        while not (worker.settled() and ended(client)):
+            worker.note(next(stream))
+        gone = collect(client, "g", name="study", to_bytes=0).checkpoints
+        assert [each.step for each in gone] == [1, 2]
+        fork = study_pb2.ForkTrialRequest(
+            request_id="f", name="study", trial=0, at=1, hyperparameters_json='{"lr": 0.2}'
+        )
+        client.studies.ForkTrial(fork)
+        order = first_lease(worker, stream)
+        assert (root / going.path / "state.msgpack").exists()
+        assert order.start is None
+        kept = train(order, 1)
+        worker.report(order.fence, commands.ReleasedReport(reason="drained"))
+        following = first_lease(worker, stream)
+        assert following.start == (kept.node, 1, kept.fence)
+        assert collect(client, "h", name="study", to_bytes=0).checkpoint_count == 0
+        gate.set()
+        until(lambda: not server.server.driver.current().engine.wanted(), "the removal of the files")
+        assert [(root / place.path).exists() for place in (going, kept)] == [False, True]
+        assert Storage.open(str(root)).manifest(kept, following.start_digest).files

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from statistics import fmean, stdev
 from typing import Any
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from hippo_core import policies, samplers, schedules, space
 from hippo_core.engine.commands import (
+    CollectCheckpoints,
     DeleteStudy,
     DrainWorker,
     ExtendStudy,
@@ -353,6 +355,50 @@ def let_time_pass(cluster: Cluster, seconds: float) -> None:
         for worker in cluster.workers.values():
             cluster.tell(Heartbeat(worker=worker.name, incarnation=str(worker.incarnation)))
         cluster.tell(Tick())
+
+
+def test_what_is_removed_from_a_full_storage_lets_a_study_go_on_at_once() -> None:
+    """1. A study is held back, for a long time already. 2. What another study left is let go. 3. Once the files are
+    gone a path begins; if there is still no space, the next pause is longer yet."""
+    cluster = Cluster(0, {"a": 1})
+    submit(cluster, spec("other", rates=[0.3], seed=1))
+    cluster.run()
+    submit(cluster, spec(checkpoint_every=3))
+    for pause in (5.0, 10.0):
+        save_nothing_for_lack_of_space(cluster)
+        let_time_pass(cluster, pause)
+    save_nothing_for_lack_of_space(cluster)
+    cluster.tell(CollectCheckpoints(project="default", name="other", to_bytes=0))
+    cluster.tell(Tick())
+    assert not cluster.engine.state.leases, "the files are there still"
+    gone = [each for each in cluster.engine.wanted() if isinstance(each, RemoveCheckpoint)]
+    assert gone
+    cluster.engine.removed(gone)
+    deadline = cluster.engine.next_deadline()
+    assert deadline is not None
+    assert deadline <= cluster.now
+    cluster.tell(Tick())
+    assert cluster.engine.state.leases
+    save_nothing_for_lack_of_space(cluster)
+    let_time_pass(cluster, 39.5)
+    assert not cluster.engine.state.leases
+    let_time_pass(cluster, 1.0)
+    assert cluster.engine.state.leases
+    cluster.run()
+    expect_as_trained_alone(cluster, "study")
+
+
+def test_what_a_running_path_lets_go_makes_no_space() -> None:
+    """It has saved as much in its place."""
+    cluster = Cluster(0, {"a": 1, "b": 1})
+    submit(cluster, spec(checkpoint_every=3))
+    save_nothing_for_lack_of_space(cluster)
+    (running,) = cluster.engine.state.leases
+    pause = cluster.engine.next_deadline()
+    cluster.engine.removed([RemoveCheckpoint(plan=1, node=1, step=3, fence=running)])
+    assert cluster.engine.next_deadline() == pause
+    cluster.engine.removed([RemoveCheckpoint(plan=1, node=1, step=3, fence=running + 1)])
+    assert cluster.engine.next_deadline() == -math.inf
 
 
 def test_a_full_storage_holds_a_study_back_for_longer_each_time_and_is_told_until_a_state_is_saved() -> None:

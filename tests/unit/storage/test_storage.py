@@ -1,7 +1,7 @@
 """What every storage promises, whatever lies below it: one suite for all kinds."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -395,6 +395,38 @@ def test_a_manifest_that_names_an_unsafe_path_opens_nothing(kept: Kept, tmp_path
         storage.fetch(LOCATION, tmp_path / "into")
     with pytest.raises(CheckpointCorrupt, match="unsafe paths"):
         streamed(storage)
+
+
+def test_where_a_folder_is_not_mounted_nothing_is_missing_and_nothing_is_written(tmp_path: Path) -> None:
+    """1. What others have made is not seen: everything asked of it fails, and may be tried again. 2. It is seen."""
+    made = LocalStorage(tmp_path / "mounted")
+    made.publish(spool(tmp_path / "spool"), LOCATION, {})
+    archive = b"archive"
+    digest = blake3(archive).hexdigest()
+    made.put_bundle(digest, archive)
+    mount_point = tmp_path / "storage"
+    mount_point.mkdir()
+    storage = Storage.open(str(mount_point), make=False)
+    spooled = spool(tmp_path / "spool")
+    asked: list[Callable[[], object]] = [
+        lambda: storage.manifest(LOCATION),
+        lambda: storage.fetch(LOCATION, tmp_path / "into"),
+        lambda: streamed(storage),
+        lambda: storage.publish(spooled, LOCATION, {}),
+        lambda: storage.remove(LOCATION),
+        lambda: storage.get_bundle(digest, tmp_path / "archive"),
+        lambda: storage.has_bundle(digest),
+        lambda: storage.put_bundle(digest, archive),
+    ]
+    for ask in asked:
+        with pytest.raises(StorageError) as error:
+            ask()
+        assert error.value.retryable
+    assert list(mount_point.iterdir()) == []
+    mount_point.rmdir()
+    (tmp_path / "mounted").rename(mount_point)
+    for ask in asked:
+        ask()
 
 
 @pytest.mark.parametrize("name", ["state.msgpack", "manifest.json", "."])
