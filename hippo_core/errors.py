@@ -17,8 +17,15 @@
 
 from __future__ import annotations
 
+PAGE = "docs/reference/errors.md"
 _ENDS = (".", "!", "?", ":", "\n")
 """After which a message needs no full stop before its hint."""
+
+
+def error_json(code: str, message: str, hint: str) -> dict[str, dict[str, str]]:
+    """An error as commands and HTTP write it; ``docs`` is where its code is explained."""
+    docs = f"{PAGE}#{code.lower()}"
+    return {"error": {"code": code, "message": message, "hint": hint, "docs": docs}}
 
 
 class HippoError(Exception):
@@ -36,6 +43,10 @@ class HippoError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+    def to_json(self) -> dict[str, dict[str, str]]:
+        """The error as commands and HTTP write it."""
+        return error_json(self.code, self.message, self.hint)
 
     def __str__(self) -> str:
         if not self.hint:

@@ -53,6 +53,8 @@ _STATUS: Mapping[str, grpc.StatusCode] = {
     Standby.code: grpc.StatusCode.UNAVAILABLE,
     InvariantViolated.code: grpc.StatusCode.INTERNAL,
 }
+_LOST = frozenset({"CHECKPOINT_MISSING", "CHECKPOINT_CORRUPT", "BUNDLE_CORRUPT", "STATE"})
+"""Codes of the storage, which the wire does not know, that say that bytes are gone or are not what they were."""
 _WITHOUT_REASON: Mapping[grpc.StatusCode, Callable[[str, str], HippoError]] = {
     grpc.StatusCode.NOT_FOUND: NotFound,
     grpc.StatusCode.ALREADY_EXISTS: Conflict,
@@ -136,10 +138,11 @@ def from_rpc_error(error: grpc.RpcError, address: str = "") -> HippoError:
             return TooManyCalls(message, again.retry_delay.ToNanoseconds() / 1e9 if again else 0.0, hint)
         case Standby.code:
             return Standby(info.metadata.get("holder", ""), info.metadata.get("address", ""))
-        case _ if code is grpc.StatusCode.UNAVAILABLE:
-            return Unavailable(message, hint)
         case _:
-            return _WITHOUT_REASON.get(code, HippoError)(message, hint)
+            unavailable = code is grpc.StatusCode.UNAVAILABLE
+            other = (Unavailable if unavailable else _WITHOUT_REASON.get(code, HippoError))(message, hint)
+            other.code = info.reason  # of a class that is known to the server alone
+            return other
 
 
 def answered(error: grpc.RpcError) -> bool:
@@ -152,8 +155,9 @@ def _status_of(error: HippoError) -> grpc.StatusCode:
     known = _STATUS.get(error.code)
     if known is not None:
         return known
-    # Errors of a storage behind the server, and of whatever comes later.
-    return grpc.StatusCode.UNAVAILABLE if error.retryable else grpc.StatusCode.DATA_LOSS
+    if error.code in _LOST:
+        return grpc.StatusCode.DATA_LOSS
+    return grpc.StatusCode.UNAVAILABLE if error.retryable else grpc.StatusCode.INTERNAL
 
 
 def _cut(text: str, length: int) -> str:
@@ -196,8 +200,14 @@ def _without_reason(code: grpc.StatusCode, details: str, address: str) -> HippoE
     server = f"the server {address}" if address else "the server"
     match code:
         case grpc.StatusCode.UNAVAILABLE:
+            if "http1.x server" in details:
+                return Unavailable(
+                    f"{server} speaks HTTP, not gRPC.", "Give its gRPC port, which is 7440 unless set."
+                )
             said = details.rpartition(": ")[2] or "no connection"
-            return Unavailable(f"cannot reach {server}: {said}.", "Is hippo-server running there?")
+            return Unavailable(
+                f"cannot reach {server}: {said}.", "Is hippo-server running there, and HIPPO_SERVER right?"
+            )
         case grpc.StatusCode.DEADLINE_EXCEEDED:
             return Unavailable(f"{server} did not answer in time.", "Look at its log, or try again.")
         case grpc.StatusCode.CANCELLED:

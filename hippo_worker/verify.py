@@ -55,7 +55,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         result = _verify(Request.from_json(json.loads(arguments.request.read_text())), answers)
     except HippoError as error:
-        _print({"error": {"code": error.code, "message": error.message, "hint": error.hint}}, answers)
+        _print(error.to_json(), answers)
         return 2
     _print(result, answers)
     return 0 if result["passed"] else 1

@@ -8,7 +8,15 @@ from enum import IntEnum
 
 import click
 
-from hippo_core.errors import Conflict, HippoError, InvalidStudy, NotAllowed, NotFound, Unavailable
+from hippo_core.errors import (
+    Conflict,
+    HippoError,
+    InvalidStudy,
+    NotAllowed,
+    NotFound,
+    Unavailable,
+    error_json,
+)
 
 
 class ExitCode(IntEnum):
@@ -41,9 +49,9 @@ def exit_code(error: HippoError) -> ExitCode:
 def report(error: HippoError, as_json: bool) -> ExitCode:
     """Tell a person, or a script, what went wrong."""
     if as_json:
-        _write_json(error.code, error.message, error.hint)
+        click.echo(json.dumps(error.to_json()), err=True)
     else:
-        click.echo(f"Error: {error.message}", err=True)
+        click.echo(f"Error: {error.message.rstrip()}", err=True)
         if error.hint:
             click.echo(f"Hint: {error.hint}", err=True)
     return exit_code(error)
@@ -56,7 +64,7 @@ def report_usage(error: click.ClickException, as_json: bool) -> ExitCode:
     if as_json:
         context = getattr(error, "ctx", None)
         hint = f"Try '{context.command_path} --help'." if context is not None else ""
-        _write_json("USAGE", error.format_message(), hint)
+        click.echo(json.dumps(error_json("USAGE", error.format_message(), hint)), err=True)
     else:
         error.show()
     return ExitCode.USAGE if isinstance(error, click.UsageError) else ExitCode.FAILED
@@ -71,7 +79,3 @@ def report_unwritable(error: OSError, as_json: bool) -> ExitCode:
 def is_about_output(error: OSError) -> bool:
     """Whether an error of the system comes from writing to where standard output leads: it names no file."""
     return error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF)
-
-
-def _write_json(code: str, message: str, hint: str) -> None:
-    click.echo(json.dumps({"error": {"code": code, "message": message, "hint": hint}}), err=True)

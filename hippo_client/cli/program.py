@@ -73,15 +73,15 @@ def forget(key: str, yes: bool, as_json: bool) -> None:
     from hippo_client.cli import calls
     from hippo_core.byte_sizes import bytes_in_words
 
-    if not yes and not sys.stdin.isatty():
-        raise click.UsageError(f"Forgetting {key!r} needs --yes where nobody can be asked.")
     with connect() as client:
         known = [each for each in calls.list_programs(client) if key and each.key.startswith(key)]
         whole = _only(known, key)
         studies = _studies(sum(len(each.studies) for each in known))
         size = bytes_in_words(sum(each.checkpoint_bytes for each in known))
-        asked = f"Forget the program {whole[:SHOWN]} ({known[0].trainer}) with {studies} and {size} of checkpoints?"
-        sure = yes or click.confirm(asked, err=True)
+        going = f"the program {whole[:SHOWN]} ({known[0].trainer}) with {studies} and {size} of checkpoints"
+        if not yes and not sys.stdin.isatty():
+            raise click.UsageError(f"Forgetting {going} needs --yes where nobody can be asked.")
+        sure = yes or click.confirm(f"Forget {going}?", err=True)
         forgotten = calls.forget_program(client, whole) if sure else 0
     if as_json:
         print_json({"program": whole, "studies_deleted": forgotten})

@@ -325,11 +325,11 @@ def delete(name: str, yes: bool, as_json: bool) -> None:
     """
     from hippo_client.cli import calls
 
-    if not yes and not sys.stdin.isatty():
-        raise click.UsageError(f"Deleting {name!r} needs --yes where nobody can be asked.")
     with connect() as client:
-        count = sum(calls.get_study(client, name).trial_counts.values())
-        sure = yes or click.confirm(f"Delete the study {name} with {plural(count, 'trial')}?", err=True)
+        going = "" if yes else _going(client, name)
+        if not yes and not sys.stdin.isatty():
+            raise click.UsageError(f"Deleting {name} with {going} needs --yes where nobody can be asked.")
+        sure = yes or click.confirm(f"Delete the study {name} with {going}?", err=True)
         deleted = calls.delete(client, name) if sure else 0
     if as_json:
         print_json({"study": name, "trials_deleted": deleted})
@@ -337,6 +337,17 @@ def delete(name: str, yes: bool, as_json: bool) -> None:
         click.echo("Nothing deleted.")
     else:
         click.echo(f"Deleted {name} with {plural(deleted, 'trial')}.")
+
+
+def _going(client: Client, name: str) -> str:
+    """What would go with a study, in words."""
+    from hippo_client.cli import calls
+    from hippo_core.byte_sizes import bytes_in_words
+
+    trials = plural(sum(calls.get_study(client, name).trial_counts.values()), "trial")
+    alone = [each for each in calls.list_programs(client) if list(each.studies) == [name]]
+    size = sum(each.checkpoint_bytes for each in alone)
+    return f"{trials} and {bytes_in_words(size)} of checkpoints" if alone else trials
 
 
 def _steer(name: str, verb: str, change: Callable[[Client, str], study_pb2.Study], as_json: bool) -> None:

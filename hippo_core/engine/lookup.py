@@ -31,6 +31,7 @@ def find_trial(study: Study, number: int) -> Trial:
     """
     if number not in study.trials:
         raise NotFound(
-            f"study '{study.name}' has no trial {number}; it has {len(study.trials)} trials, from 0."
+            f"study '{study.name}' has no trial {number}; it has {len(study.trials)} trials, from 0.",
+            f"hippo trial ls {study.name} lists them.",
         )
     return study.trials[number]

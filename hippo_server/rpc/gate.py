@@ -216,9 +216,9 @@ class Gate(grpc.aio.ServerInterceptor):
         allowed = METHOD_ROLES.get(method, frozenset())
         if who.role not in allowed:
             raise NotAllowed(
-                f"{method.rpartition('/')[2]} needs the role {least_words(allowed)};"
+                f"{method.rpartition('/')[2]} needs the role {least_words(allowed)} in the project {who.project};"
                 f" '{who.user}' is {who.role.value}.",
-                "Use another token.",
+                "Ask an administrator of it, or use another token.",
             )
         self._driver.require_no_standby()
         part = "worker" if who.role in (Role.WORKER, Role.JOIN) else "client"

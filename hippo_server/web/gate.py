@@ -160,7 +160,7 @@ def error_json(refusal: Refusal) -> Response:
     """A refusal for programs."""
     error = refusal.error
     return Response(
-        json.dumps({"error": {"code": error.code, "message": error.message, "hint": error.hint}}),
+        json.dumps(error.to_json()),
         status_code=refusal.status,
         media_type=JSONResponse.media_type,
         headers=dict(refusal.headers),

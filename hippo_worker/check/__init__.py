@@ -42,7 +42,7 @@ def main(argv: Sequence[str], zygotes: Zygotes | None = None) -> int:
     try:
         return _check(arguments.spec, arguments.code, arguments.set, own)
     except HippoError as error:
-        _print({"error": {"code": error.code, "message": error.message, "hint": error.hint}})
+        _print(error.to_json())
         return 2
     finally:
         if zygotes is None:

@@ -106,6 +106,7 @@ class Server:
                 ]
             ),
             "ListWorkers": admin_pb2.ListWorkersResponse(workers=[WORKER]),
+            "ListPrograms": study_pb2.ListProgramsResponse(),
             "DrainWorker": admin_pb2.DrainWorkerResponse(worker=WORKER),
         }
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hippo_client.cli.failures import exit_code
-from hippo_core.errors import HippoError, InvalidStudy, InvariantViolated, Standby, TooManyCalls
+from hippo_core.errors import HippoError, InvalidStudy, InvariantViolated, Standby, TooManyCalls, error_json
 from hippo_storage.errors import StateError
 from hippo_wire.errors import to_wire
 
@@ -90,6 +90,15 @@ def test_each_code_has_its_own_paragraph(name: str) -> None:
     found = re.search(rf"^## {ROWS[name][0]}\n\n(\w.+)$", text, re.MULTILINE)
     assert found is not None
     assert f"`{name}`" in text
+
+
+@pytest.mark.parametrize("code", [row[0] for row in ROWS.values()] + ["USAGE"])
+def test_an_error_names_its_place_on_the_page(code: str) -> None:
+    """The anchor is that of a heading, as GitHub and MkDocs make it."""
+    file, _, anchor = error_json(code, "", "")["error"]["docs"].partition("#")
+    assert PAGE.parents[2] / file == PAGE
+    headings = re.findall(r"^## (\w+)$", PAGE.read_text(), re.MULTILINE)
+    assert anchor in [heading.lower() for heading in headings]
 
 
 def test_all_classes_are_named() -> None:

@@ -134,7 +134,7 @@ def test_usage_errors_are_json_where_json_is_asked_for(capsys: pytest.CaptureFix
     out, err = capsys.readouterr()
     assert out == ""
     error = json.loads(err)["error"]
-    assert (error["code"], set(error)) == ("USAGE", {"code", "message", "hint"})
+    assert (error["code"], set(error)) == ("USAGE", {"code", "message", "hint", "docs"})
 
 
 @pytest.mark.parametrize(
@@ -160,10 +160,10 @@ def test_errors_tell_what_and_what_to_do(capsys: pytest.CaptureFixture[str]) -> 
     assert capsys.readouterr().err == "Error: max_steps: is 0.\nHint: Give at least 1.\n"
     assert failures.report(error, as_json=True) == 2
     assert json.loads(capsys.readouterr().err) == {
-        "error": {"code": "INVALID", "message": "max_steps: is 0.", "hint": "Give at least 1."}
+        "error": {
+            "code": "INVALID",
+            "message": "max_steps: is 0.",
+            "hint": "Give at least 1.",
+            "docs": "docs/reference/errors.md#invalid",
+        }
     }
-
-
-def test_delete_off_a_terminal_needs_yes(capsys: pytest.CaptureFixture[str]) -> None:
-    assert call(["study", "delete", "digits"]) == 2
-    assert "--yes" in capsys.readouterr().err

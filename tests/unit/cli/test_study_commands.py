@@ -111,7 +111,22 @@ def test_who_does_not_confirm_a_deletion_deletes_nothing_and_that_is_no_failure(
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: True))
     monkeypatch.setattr(click, "confirm", lambda *_, **__: False)
     assert text("study", "delete", "digits") == "Nothing deleted.\n"
-    assert server.requests == [study_pb2.GetStudyRequest(name="digits")]
+    assert server.requests == [study_pb2.GetStudyRequest(name="digits"), study_pb2.ListProgramsRequest()]
+
+
+@pytest.mark.parametrize(
+    ("studies", "going"),
+    [(["digits"], "2 trials and 3.0 KiB of checkpoints"), (["digits", "more"], "2 trials")],
+)
+def test_a_deletion_where_nobody_can_be_asked_says_what_would_go_and_does_nothing(
+    server: Server, capsys: pytest.CaptureFixture[str], studies: list[str], going: str
+) -> None:
+    """Checkpoints go with the last study of their program."""
+    known = study_pb2.KnownProgram(key="ab", studies=studies, checkpoint_bytes=3072)
+    server.answers["ListPrograms"] = study_pb2.ListProgramsResponse(programs=[known])
+    assert call(["study", "delete", "digits"]) == 2
+    assert f"Deleting digits with {going} needs --yes where nobody can be asked." in capsys.readouterr().err
+    assert server.requests == [study_pb2.GetStudyRequest(name="digits"), study_pb2.ListProgramsRequest()]
 
 
 def test_a_study_is_exported_as_it_comes(

@@ -121,9 +121,9 @@ def test_who_is_not_known_is_told_apart_from_who_may_not(travel):
 def test_errors_of_the_storage_say_whether_to_try_again(travel):
     code, arrived = travel(StorageError("the disk is away", "Mount it."))
     assert (code, type(arrived)) == (grpc.StatusCode.UNAVAILABLE, Unavailable)
-    assert arrived.hint == "Mount it."
+    assert (arrived.code, arrived.hint) == ("STORAGE", "Mount it.")
     code, arrived = travel(CheckpointCorrupt("a byte differs"))
-    assert (code, arrived.retryable) == (grpc.StatusCode.DATA_LOSS, False)
+    assert (code, arrived.code, arrived.retryable) == (grpc.StatusCode.DATA_LOSS, "CHECKPOINT_CORRUPT", False)
     assert arrived.message == "a byte differs"
 
 
