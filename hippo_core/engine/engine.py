@@ -21,6 +21,7 @@ from hippo_core.engine import (
     enqueueing,
     fold,
     forks,
+    importing,
     orders,
     outside,
     pins,
@@ -56,8 +57,10 @@ from hippo_core.engine.commands import (
     ForkTrial,
     GiveJudgement,
     Heartbeat,
+    ImportStudy,
     PauseStudy,
     PinCheckpoint,
+    PlaceArchive,
     ProposeTrial,
     RegisterWorker,
     Report,
@@ -73,6 +76,7 @@ from hippo_core.engine.commands import (
     UnpinCheckpoints,
     WorkerLeaves,
 )
+from hippo_core.engine.commands.archives import Place
 from hippo_core.engine.courses import note_start
 from hippo_core.engine.decision import Decision, EngineSettings, Volatile
 from hippo_core.engine.evaluations import tell_judged
@@ -89,6 +93,8 @@ from hippo_core.engine.turns import present
 
 Result = (
     studies.Submitted
+    | Place
+    | importing.Imported
     | changes.Edited
     | studies.TrialExtended
     | studies.TrialsRetried
@@ -230,6 +236,10 @@ class Engine:
                 return retention.collect(decision, command)
             case DeleteStudy():
                 return studies.delete(decision, command)
+            case PlaceArchive():
+                return importing.place_archive(decision, command)
+            case ImportStudy():
+                return importing.import_study(decision, command)
             case ForgetProgram():
                 return programs.forget_program(decision, command)
             case ProposeTrial():

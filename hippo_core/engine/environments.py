@@ -112,7 +112,7 @@ def choose_plan(decision: Decision, study: Study) -> int:
     plans = [
         plan
         for plan in state.plans.values()
-        if plan.project == study.project and plan.program_key == study.program_key and not _is_over(plan)
+        if plan.project == study.project and plan.program_key == study.program_key and not is_over(plan)
     ]
     environments = offered(state, study.spec.program.resources)
     for environment in environments:
@@ -152,7 +152,7 @@ def bind_plan(decision: Decision, plan: PlanState, environment: str) -> PlanStat
     """Settles a plan's environment; where another plan has it already, the studies move there."""
     for other in decision.state.plans.values():
         same = other.project == plan.project and other.program_key == plan.program_key
-        if same and other.environment == environment and not _is_over(other):
+        if same and other.environment == environment and not is_over(other):
             for number in list(plan.studies):
                 move_study(decision, decision.state.studies[number], other.id)
             return other
@@ -186,7 +186,8 @@ def clear_plan(decision: Decision, plan: PlanState) -> None:
             )
 
 
-def _is_over(plan: PlanState) -> bool:
+def is_over(plan: PlanState) -> bool:
+    """Whether a plan has been trained in, and has no study any more."""
     return bool(plan.environment) and not plan.studies
 
 
@@ -197,6 +198,7 @@ __all__ = [
     "clear_plan",
     "environment_of",
     "fits",
+    "is_over",
     "move_study",
     "offered",
     "rebind_studies",

@@ -7,10 +7,10 @@ the story that led there.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from hippo_core.endings import MaxTrainedSteps
 from hippo_core.engine.budget import trains, used_steps
-from hippo_core.engine.engine import Engine
 from hippo_core.engine.quotas import crowded
 from hippo_core.engine.state import EngineState
 from hippo_core.engine.states import (
@@ -22,6 +22,9 @@ from hippo_core.engine.states import (
 )
 from hippo_core.errors import InvariantViolated
 from hippo_core.lease import Promise
+
+if TYPE_CHECKING:
+    from hippo_core.engine.engine import Engine
 
 
 def requests_and_trials_agree(state: EngineState) -> Iterator[str]:

@@ -22,7 +22,7 @@ from hippo_core.engine.running_time import uncounted
 from hippo_core.engine.state import EngineState, Study
 from hippo_core.engine.states import StudyState, WorkerState
 from hippo_core.engine.trial_views import TrialView, shown_state, view_of_trial
-from hippo_core.engine.user_words import PAUSED
+from hippo_core.engine.user_words import IMPORTED, PAUSED
 from hippo_core.engine.waiting import trials_waiting_reason, waiting_reason
 from hippo_core.lease import Lease, Stage
 
@@ -133,7 +133,7 @@ def _study_view(state: EngineState, study: Study, ran_seconds: float, over: str)
             len(worker.slots) for worker in state.workers.values() if worker.state is WorkerState.LIVE
         ),
         waits_for_points=reason == wants_in_words(study),
-        given_up=study.state is StudyState.PAUSED and reason != PAUSED,
+        given_up=study.state is StudyState.PAUSED and reason not in {PAUSED, IMPORTED},
         over_budget=over,
     )
 

@@ -8,6 +8,7 @@ TAKEN_UP = "taken up again: the study was extended"
 STUDY_STOPPED = "the study was stopped by a user"
 STOPPED = "stopped by a user"
 PAUSED = "paused by a user"
+IMPORTED = "imported: it goes on when it is resumed"
 POLICY_EDITED = "its policy was edited"
 EXTENDED = f"trained further, {AS_ASKED}"
 

@@ -18,14 +18,18 @@ from typing import Any
 from hippo_core.engine import events as ev
 from hippo_core.engine.journal import from_json
 from hippo_core.engine.states import RequestState, StudyState, TrialState
+from hippo_core.errors import Conflict
 from hippo_core.study import StudySpec
 from hippo_server.store.database import Database, Rows
-from hippo_server.store.load_leases import failures, last_fence, trained, workers_and_leases
+from hippo_server.store.load_leases import among, failures, last_fence, results, trained, workers_and_leases
 
 Placed = tuple[int, ev.Event]
 
 #: None that there is: of what is told of an account alone.
 NO_STUDY = 0
+
+#: Which rows are meant where nothing else is said.
+ALL = "true"
 
 
 def load(database: Database) -> Iterator[ev.Event]:
@@ -47,6 +51,48 @@ def load(database: Database) -> Iterator[ev.Event]:
         yield from _bills(rows)
         yield from _states(rows)
         yield from _endings(rows)
+
+
+def load_study(database: Database, study: int) -> Iterator[ev.Event]:
+    """The rows of one study, and of what was trained on the paths of its trials, as of one moment.
+
+    In the order of ``load``. Of checkpoints those that are kept; nothing of leases, workers and failures.
+
+    Raises:
+        Conflict: Its trials were trained in several environments.
+    """
+    one, its = f"id = {study:d}", f"study = {study:d}"
+    with database.reading() as rows:
+        found = [
+            node
+            for (node,) in rows(
+                f"""
+                WITH RECURSIVE path AS (
+                    SELECT node FROM requests WHERE {its}
+                    UNION
+                    SELECT parent FROM nodes JOIN path ON nodes.id = path.node WHERE parent IS NOT NULL
+                )
+                SELECT node FROM path ORDER BY node
+                """
+            )
+        ]
+        nodes = among("id", found)
+        plans = list(rows(f"SELECT plan FROM studies WHERE {one} UNION SELECT plan FROM nodes WHERE {nodes}"))
+        if len(plans) != 1:
+            raise Conflict(
+                "the study's trials were trained in several environments, and do not fit into one archive.",
+                "Export its results without --archive.",
+            )
+        yield from _plans(rows, f"id = {plans[0][0]:d}")
+        yield from _studies(rows, one)
+        yield from _nodes(rows, nodes)
+        yield from results(rows, found)
+        yield from _pins(rows, f"{its} AND {among('node', found)}")
+        yield from _trials(rows, its)
+        yield from _proposals(rows, its)
+        yield from _policies(rows, its)
+        yield from _states(rows, its, one)
+        yield from _endings(rows, one)
 
 
 def _accounts(rows: Rows) -> Iterator[ev.Event]:
@@ -93,9 +139,9 @@ def _credited(study: int, project: str, user: str, **columns: Any) -> ev.StudyCr
     )
 
 
-def _plans(rows: Rows) -> Iterator[ev.Event]:
+def _plans(rows: Rows, which: str = ALL) -> Iterator[ev.Event]:
     for plan, project, program, environment in rows(
-        "SELECT id, project, program, environment FROM plans ORDER BY id"
+        f"SELECT id, project, program, environment FROM plans WHERE {which} ORDER BY id"
     ):
         yield ev.PlanCreated(plan=plan, project=project, program_key=program, environment=environment)
 
@@ -133,62 +179,63 @@ def _deleted_studies(rows: Rows) -> Iterator[ev.Event]:
         yield ev.StudyDeleted(study=study)
 
 
-def _studies(rows: Rows) -> Iterator[ev.Event]:
+def _studies(rows: Rows, which: str = ALL) -> Iterator[ev.Event]:
     for study, project, user, name, program, spec in rows(
-        """
+        f"""
         SELECT DISTINCT ON (id) id, project, submitted_by, name, program, study_specs.spec
         FROM studies JOIN study_specs ON study_specs.study = id
-        WHERE deleted_at IS NULL ORDER BY id, since
+        WHERE deleted_at IS NULL AND {which} ORDER BY id, since
         """
     ):
         yield ev.StudySubmitted(
             study=study, project=project, user=user, name=name, program_key=program, spec=spec
         )
     for study, plan, bound in rows(
-        """
+        f"""
         SELECT id, plan, bound FROM studies
-        WHERE deleted_at IS NULL AND plan IS NOT NULL ORDER BY planned
+        WHERE deleted_at IS NULL AND plan IS NOT NULL AND {which} ORDER BY planned
         """
     ):
         yield ev.StudyPlanned(study=study, plan=plan, bound=bound)
 
 
-def _nodes(rows: Rows) -> Iterator[ev.Event]:
+def _nodes(rows: Rows, which: str = ALL) -> Iterator[ev.Event]:
     for node, plan, parent, start, laws in rows(
-        "SELECT id, plan, parent, start, laws FROM nodes ORDER BY id"
+        f"SELECT id, plan, parent, start, laws FROM nodes WHERE {which} ORDER BY id"
     ):
         yield ev.NodeCreated(node=node, plan=plan, parent=parent, start=start, laws=laws)
 
 
-def _pins(rows: Rows) -> Iterator[ev.Event]:
+def _pins(rows: Rows, which: str = ALL) -> Iterator[ev.Event]:
     for study, node, step in rows(
-        "SELECT study, node, step FROM pins WHERE pinned ORDER BY study, node, step"
+        f"SELECT study, node, step FROM pins WHERE pinned AND {which} ORDER BY study, node, step"
     ):
         yield ev.CheckpointPinned(study=study, node=node, step=step)
 
 
-def _trials(rows: Rows) -> Iterator[ev.Event]:
+def _trials(rows: Rows, which: str = ALL) -> Iterator[ev.Event]:
     """Changes of studies, trials, limits, users' stops and requests, all merged by their places in the journal."""
-    streams = (_changed(rows), _created(rows), _limited(rows), _stopped(rows), _opened(rows), _closed(rows))
+    kinds = (_changed, _created, _limited, _stopped, _opened, _closed)
+    streams = [kind(rows, which) for kind in kinds]
     yield from map(itemgetter(1), heapq.merge(*streams, key=itemgetter(0)))
 
 
-def _changed(rows: Rows) -> Iterator[Placed]:
+def _changed(rows: Rows, which: str) -> Iterator[Placed]:
     for since, study, spec, differences in rows(
-        """
+        f"""
         SELECT since, study, spec, differences FROM study_specs later
-        WHERE EXISTS (SELECT FROM study_specs s WHERE s.study = later.study AND s.since < later.since)
+        WHERE EXISTS (SELECT FROM study_specs s WHERE s.study = later.study AND s.since < later.since) AND {which}
         ORDER BY since
         """
     ):
         yield since, ev.StudyChanged(study=study, spec=spec, differences=tuple(differences))
 
 
-def _created(rows: Rows) -> Iterator[Placed]:
+def _created(rows: Rows, which: str) -> Iterator[Placed]:
     for created, study, trial, assignment, max_steps, notes, fork, enqueued in rows(
-        """
+        f"""
         SELECT created, study, number, assignment, first_max_steps, notes, fork, enqueued
-        FROM trials ORDER BY created
+        FROM trials WHERE {which} ORDER BY created
         """
     ):
         yield (
@@ -205,30 +252,32 @@ def _created(rows: Rows) -> Iterator[Placed]:
         )
 
 
-def _limited(rows: Rows) -> Iterator[Placed]:
+def _limited(rows: Rows, which: str) -> Iterator[Placed]:
     for raised, study, trial, max_steps in rows(
-        "SELECT raised, study, trial, max_steps FROM trial_limits ORDER BY raised"
+        f"SELECT raised, study, trial, max_steps FROM trial_limits WHERE {which} ORDER BY raised"
     ):
         yield raised, ev.TrialLimited(study=study, trial=trial, max_steps=max_steps)
 
 
-def _stopped(rows: Rows) -> Iterator[Placed]:
-    for stopped, study, trial in rows("SELECT stopped, study, trial FROM trial_stops ORDER BY stopped"):
+def _stopped(rows: Rows, which: str) -> Iterator[Placed]:
+    for stopped, study, trial in rows(
+        f"SELECT stopped, study, trial FROM trial_stops WHERE {which} ORDER BY stopped"
+    ):
         yield stopped, ev.TrialStopped(study=study, trial=trial)
 
 
-def _opened(rows: Rows) -> Iterator[Placed]:
+def _opened(rows: Rows, which: str) -> Iterator[Placed]:
     for opened, study, trial, step, node, by_user in rows(
-        "SELECT opened, study, trial, step, node, by_user FROM requests ORDER BY opened"
+        f"SELECT opened, study, trial, step, node, by_user FROM requests WHERE {which} ORDER BY opened"
     ):
         yield opened, ev.RequestOpened(study=study, trial=trial, step=step, node=node, by_user=by_user)
 
 
-def _closed(rows: Rows) -> Iterator[Placed]:
+def _closed(rows: Rows, which: str) -> Iterator[Placed]:
     for closed, sequence, study, trial, step, state, reached, value in rows(
-        """
+        f"""
         SELECT closed, sequence, study, trial, step, state, reached, value FROM requests
-        WHERE sequence IS NOT NULL ORDER BY closed
+        WHERE sequence IS NOT NULL AND {which} ORDER BY closed
         """
     ):
         yield (
@@ -245,12 +294,12 @@ def _closed(rows: Rows) -> Iterator[Placed]:
         )
 
 
-def _proposals(rows: Rows) -> Iterator[ev.Event]:
+def _proposals(rows: Rows, which: str = ALL) -> Iterator[ev.Event]:
     """The points that are still waited for."""
     for study, trial, sequence, pending, max_steps, failed, reason in rows(
-        """
+        f"""
         SELECT study, trial, sequence, pending, max_steps, failures, reason FROM proposals p
-        WHERE NOT EXISTS (SELECT FROM trials t WHERE t.study = p.study AND t.number = p.trial)
+        WHERE NOT EXISTS (SELECT FROM trials t WHERE t.study = p.study AND t.number = p.trial) AND {which}
         ORDER BY study
         """
     ):
@@ -261,16 +310,19 @@ def _proposals(rows: Rows) -> Iterator[ev.Event]:
             yield ev.ProposalFailed(study=study, trial=trial, failures=failed, reason=reason)
 
 
-def _policies(rows: Rows) -> Iterator[ev.Event]:
+def _policies(rows: Rows, which: str = ALL) -> Iterator[ev.Event]:
     """What users' own policies have answered, and how often they have failed since."""
     for study, number, mark, max_trials, finish in rows(
-        "SELECT study, number, mark, max_trials, finish FROM policy_answers ORDER BY study, number"
+        f"""
+        SELECT study, number, mark, max_trials, finish FROM policy_answers
+        WHERE {which} ORDER BY study, number
+        """
     ):
         yield ev.PolicyAnswered(study=study, number=number, mark=mark, max_trials=max_trials, finish=finish)
     for study, number, failed, reason in rows(
-        """
+        f"""
         SELECT study, number, failures, reason FROM policy_failures f
-        WHERE failures > 0
+        WHERE failures > 0 AND {which}
           AND NOT EXISTS (SELECT FROM policy_answers a WHERE a.study = f.study AND a.number = f.number)
         ORDER BY study
         """
@@ -278,29 +330,35 @@ def _policies(rows: Rows) -> Iterator[ev.Event]:
         yield ev.PolicyFailed(study=study, number=number, failures=failed, reason=reason)
 
 
-def _endings(rows: Rows) -> Iterator[ev.Event]:
+def _endings(rows: Rows, which: str = ALL) -> Iterator[ev.Event]:
     for study, asked, judged in rows(
-        "SELECT id, asked, judged FROM studies WHERE deleted_at IS NULL AND asked IS NOT NULL ORDER BY id"
+        f"""
+        SELECT id, asked, judged FROM studies
+        WHERE deleted_at IS NULL AND asked IS NOT NULL AND {which} ORDER BY id
+        """
     ):
         yield from_json("JudgementWanted", {"study": study, **asked})
         if judged is not None:
             kind = "JudgementGiven" if "ends" in judged else "JudgementFailed"
             yield from_json(kind, {"study": study, **judged})
     for study, ending, reason in rows(
-        "SELECT id, ending, ending_reason FROM studies WHERE deleted_at IS NULL AND ending <> '' ORDER BY id"
+        f"""
+        SELECT id, ending, ending_reason FROM studies
+        WHERE deleted_at IS NULL AND ending <> '' AND {which} ORDER BY id
+        """
     ):
         yield ev.EndingHeld(study=study, ending=ending, reason=reason)
 
 
-def _states(rows: Rows) -> Iterator[ev.Event]:
+def _states(rows: Rows, of_trials: str = ALL, which: str = ALL) -> Iterator[ev.Event]:
     for study, trial, wanted in rows(
-        "SELECT study, number, wanted FROM trials WHERE wanted > 0 ORDER BY study, number"
+        f"SELECT study, number, wanted FROM trials WHERE wanted > 0 AND {of_trials} ORDER BY study, number"
     ):
         yield ev.TrialWanted(study=study, trial=trial, step=wanted)
     for study, trial, state, reason in rows(
-        """
+        f"""
         SELECT study, number, state, reason FROM trials
-        WHERE state <> 'waiting' OR reason <> '' ORDER BY study, number
+        WHERE (state <> 'waiting' OR reason <> '') AND {of_trials} ORDER BY study, number
         """
     ):
         yield ev.TrialStateChanged(study=study, trial=trial, state=TrialState(state), reason=reason)
@@ -317,10 +375,10 @@ def _states(rows: Rows) -> Iterator[ev.Event]:
         project,
         user,
     ) in rows(
-        """
+        f"""
         SELECT id, state, reason, steps_trained, steps_retrained, seconds, ran_seconds, exhausted,
                points_wanted_at IS NOT NULL, project, submitted_by FROM studies
-        WHERE deleted_at IS NULL ORDER BY id
+        WHERE deleted_at IS NULL AND {which} ORDER BY id
         """
     ):
         if ran_seconds:

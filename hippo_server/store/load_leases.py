@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from operator import itemgetter
 from typing import Any
 
@@ -112,7 +112,7 @@ def _grants(rows: Rows, which: str) -> Iterator[ev.LeaseGranted]:
         save_points,
     ) in rows(
         f"""
-        SELECT fence, worker, incarnation, slot, plan, study,
+        SELECT fence, coalesce(worker, ''), incarnation, slot, plan, study,
                (SELECT submitted_by FROM studies WHERE id = study), start_node, start_step, start_fence, in_memory,
                (SELECT json_agg(json_build_array(s.node, s.start, s.stop) ORDER BY s.ordinal)
                 FROM lease_stages s WHERE s.fence = l.fence),
@@ -192,16 +192,33 @@ def trained(rows: Rows) -> Iterator[ev.Event]:
     ended = f"fence IN (SELECT fence FROM leases WHERE state NOT IN {STANDING})"
     yield from _trained_by(rows, ended)
     yield from map(itemgetter(1), _published(rows, ended))
+    yield from _measured(rows, "true", "true")
+
+
+def results(rows: Rows, nodes: Iterable[int]) -> Iterator[ev.Event]:
+    """What was trained of nodes, whoever has and may still, what is kept of it, and all that was measured."""
+    which, themselves = among("node", nodes), among("id", nodes)
+    yield from _trained_by(rows, which)
+    yield from map(itemgetter(1), _published(rows, f"state = 'kept' AND {which}"))
+    yield from _measured(rows, which, themselves)
+
+
+def among(column: str, numbers: Iterable[int]) -> str:
+    """The condition that a column holds one of some numbers."""
+    return f"{column} = ANY(ARRAY[{','.join(f'{number:d}' for number in numbers)}]::bigint[])"
+
+
+def _measured(rows: Rows, which: str, nodes: str) -> Iterator[ev.Event]:
     for node, step, fence, metrics in rows(
-        "SELECT node, step, fence, metrics FROM metrics ORDER BY node, step"
+        f"SELECT node, step, fence, metrics FROM metrics WHERE {which} ORDER BY node, step"
     ):
         yield ev.MetricsRecorded(fence=fence, node=node, step=step, metrics=metrics, training=None)
     for node, step, fence, training in rows(
-        "SELECT node, step, fence, metrics FROM training_metrics ORDER BY node, step"
+        f"SELECT node, step, fence, metrics FROM training_metrics WHERE {which} ORDER BY node, step"
     ):
         yield ev.MetricsRecorded(fence=fence, node=node, step=step, metrics=None, training=training)
     for node, step in rows(
-        "SELECT id, not_reproducible FROM nodes WHERE not_reproducible IS NOT NULL ORDER BY id"
+        f"SELECT id, not_reproducible FROM nodes WHERE not_reproducible IS NOT NULL AND {nodes} ORDER BY id"
     ):
         yield ev.NodeNotReproducible(fence=NO_FENCE, node=node, step=step)
 

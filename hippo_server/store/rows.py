@@ -440,7 +440,7 @@ def _lease_granted(batch: Batch, event: ev.LeaseGranted, position: int) -> None:
     batch.insert(
         "leases",
         fence=event.fence,
-        worker=event.worker,
+        worker=event.worker or None,
         incarnation=event.incarnation,
         slot=event.slot,
         plan=event.plan,

@@ -23,7 +23,7 @@ from hippo_server.store.bills import Bill, find_bills
 from hippo_server.store.database import Database
 from hippo_server.store.deletion import delete_project, delete_study, forget_checkpoints, forget_results
 from hippo_server.store.leader import SKIPPED_FENCES, Leader, Leadership
-from hippo_server.store.load import load
+from hippo_server.store.load import load, load_study
 from hippo_server.store.migrate import migrate
 from hippo_server.store.needed import NeededCheckpoints, needed_checkpoints
 from hippo_server.store.recording import node_leases, stretches, study_arrivals, trial_creations
@@ -237,6 +237,14 @@ class Store:
         """The rows as events, in an order that ``Engine.apply`` accepts."""
         self._forget()
         return load(self._database)
+
+    def study_events(self, study: int) -> list[Event]:
+        """The rows of one study as the events of an archive; see ``hippo_core.engine.archive``.
+
+        Raises:
+            Conflict: Its trials were trained in several environments.
+        """
+        return list(load_study(self._database, study))
 
     def write(self, records: Sequence[Record], term: int, batch: int) -> None:
         """Makes durable what a batch of commands came to, all or nothing.

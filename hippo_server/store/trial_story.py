@@ -94,7 +94,7 @@ def trained_in(database: Database, nodes: Iterable[int]) -> list[Training]:
             )
             for position, at, fence, worker, slot, study, node, start, trained, state, reason in rows(
                 """
-                SELECT granted, granted_at, fence, worker, slot, study, node, start, trained, state,
+                SELECT granted, granted_at, fence, coalesce(worker, ''), slot, study, node, start, trained, state,
                        coalesce(nullif(stop_reason, ''), reason)
                 FROM lease_stages JOIN leases USING (fence)
                 WHERE node = ANY(%s) AND trained > start

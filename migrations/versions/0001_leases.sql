@@ -48,7 +48,7 @@ COMMENT ON COLUMN slots.cordoned_by_user IS 'by a user, not by its worker';
 
 CREATE TABLE leases (
     fence bigint CONSTRAINT pk_leases PRIMARY KEY,
-    worker text NOT NULL CONSTRAINT fk_leases_worker REFERENCES workers,
+    worker text CONSTRAINT fk_leases_worker REFERENCES workers,
     incarnation text NOT NULL,
     slot integer NOT NULL,
     plan bigint NOT NULL CONSTRAINT fk_leases_plan REFERENCES plans,
@@ -76,7 +76,7 @@ CREATE TABLE leases (
 CREATE UNIQUE INDEX uq_leases_slot ON leases (worker, slot) WHERE state = 'training';
 COMMENT ON TABLE leases IS 'Paths granted to slots.';
 COMMENT ON COLUMN leases.fence IS 'its number, which only grows';
-COMMENT ON COLUMN leases.worker IS 'to whom';
+COMMENT ON COLUMN leases.worker IS 'to whom; none: an import brought what was trained elsewhere';
 COMMENT ON COLUMN leases.incarnation IS 'which life of the worker';
 COMMENT ON COLUMN leases.slot IS 'which of its slots';
 COMMENT ON COLUMN leases.plan IS 'of which plan';

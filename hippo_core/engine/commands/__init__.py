@@ -19,6 +19,7 @@ from hippo_core.engine.commands.answers import (
     GiveJudgement,
     ProposeTrial,
 )
+from hippo_core.engine.commands.archives import ArchiveCommand, ImportStudy, PlaceArchive
 from hippo_core.engine.commands.kept import (
     CollectCheckpoints,
     ForgetProgram,
@@ -82,6 +83,7 @@ class Tick:
 Command = (
     AccountCommand
     | StudyCommand
+    | ArchiveCommand
     | TrialCommand
     | KeptCommand
     | AnswerCommand
@@ -115,9 +117,11 @@ __all__ = [
     "GiveJudgement",
     "Heartbeat",
     "HeldLease",
+    "ImportStudy",
     "MetricsReport",
     "PauseStudy",
     "PinCheckpoint",
+    "PlaceArchive",
     "ProposeTrial",
     "PublishedReport",
     "RegisterWorker",

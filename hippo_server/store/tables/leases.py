@@ -63,7 +63,12 @@ leases = Table(
     Column(
         "fence", BigInteger, primary_key=True, autoincrement=False, comment="its number, which only grows"
     ),
-    Column("worker", Text, ForeignKey("workers.name"), nullable=False, comment="to whom"),
+    Column(
+        "worker",
+        Text,
+        ForeignKey("workers.name"),
+        comment="to whom; none: an import brought what was trained elsewhere",
+    ),
     Column("incarnation", Text, nullable=False, comment="which life of the worker"),
     Column("slot", Integer, nullable=False, comment="which of its slots"),
     Column("plan", BigInteger, ForeignKey("plans.id"), nullable=False, comment="of which plan"),
