@@ -53,11 +53,14 @@ async def keep_swept(lead: Callable[[], Term], storage: Storage, store: Store, m
 
 
 def _sweep(term: Term, storage: Storage, store: Store) -> Swept:
+    importing = frozenset(term.importing)  # before the rows are read, which have what is imported meanwhile
     needed = store.needed_checkpoints()
 
     def is_needed(location: CheckpointLocation) -> bool:
         if term.over:
             raise lost()
+        if location.fence in importing:
+            return True
         return needed.holds(location.node, location.step, location.fence)
 
     return storage.sweep(is_needed, time.time())

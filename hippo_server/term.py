@@ -81,6 +81,7 @@ class Term:
         proposals: Set when studies may want points or judgements, or want them no more.
         consultations: Set when studies may want their own policies asked, or want it no more.
         consultants: The workers that can be asked.
+        importing: The fences under which imports that are under way write.
     """
 
     number: int
@@ -99,6 +100,7 @@ class Term:
     proposals: asyncio.Event = field(default_factory=asyncio.Event)
     consultations: asyncio.Event = field(default_factory=asyncio.Event)
     consultants: Consultants = field(default_factory=Consultants)
+    importing: set[int] = field(default_factory=set)
     _timer: asyncio.TimerHandle | None = None
 
     def decide(self, command: Command, actor: str, cause: str) -> tuple[Result, Record]:
@@ -176,9 +178,18 @@ class Term:
 
     async def open_project(self, project: str, actor: str) -> None:
         """Makes sure that a project is there."""
-        _, record = self.decide(CreateProject(project=project), actor, "CreateProject")
-        self.put([record])
+        self.carry_out(CreateProject(project=project), actor)
         await self.settled()
+
+    def carry_out(self, command: Command, actor: str) -> Result:
+        """Decides a command that no request id is about; its result is not to be told before ``settled()``.
+
+        Raises:
+            HippoError: The command is refused.
+        """
+        result, record = self.decide(command, actor, type(command).__name__)
+        self.put([record])
+        return result
 
     async def read(self, look: Callable[[Engine], T]) -> T:
         """What ``look`` sees, once all of it is committed.

@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 @click.option(
     "--format",
     "layout",
-    type=click.Choice(["json", "csv", "parquet", "optuna", "tensorboard"]),
+    type=click.Choice(["json", "csv", "parquet", "optuna", "tensorboard", "archive"]),
     default="json",
     help="json (the default): all that is known, for `hippo simulate --recorded`. csv, parquet: a table. "
-    "optuna: a storage of Optuna's. tensorboard: a run for each trial, and HParams.",
+    "optuna: a storage of Optuna's. tensorboard: a run for each trial, and HParams. archive: the study itself, for "
+    "`hippo study import` on another server.",
 )
 @click.option(
     "--table",
@@ -42,7 +43,10 @@ if TYPE_CHECKING:
     metavar="PATH",
     help="Write it into this file; of tensorboard a folder; of optuna a URL, too.",
 )
-def export(name: str, layout: str, table: str | None, style: str | None, output: str | None) -> None:
+@click.option("--checkpoints", is_flag=True, help="Of an archive: with the checkpoints that are kept.")
+def export(
+    name: str, layout: str, table: str | None, style: str | None, output: str | None, checkpoints: bool
+) -> None:
     """Write a study in a format of one's choice.
 
     JSON and CSV are printed where no --output is given. A storage of Optuna's is an SQLite database where the name of
@@ -54,8 +58,13 @@ def export(name: str, layout: str, table: str | None, style: str | None, output:
         raise click.UsageError("--style is for --table trials.")
     if output is None and layout not in ("json", "csv"):
         raise click.UsageError(f"--format {layout} needs --output.")
-    document = _read(name)
+    if checkpoints and layout != "archive":
+        raise click.UsageError("--checkpoints is for --format archive.")
     try:
+        if layout == "archive":
+            _write_archive(name, Path(str(output)), checkpoints=checkpoints)
+            return
+        document = _read(name)
         if layout == "json":
             _give(document, output)
         elif layout == "csv":
@@ -78,6 +87,15 @@ def export(name: str, layout: str, table: str | None, style: str | None, output:
             say(f"Written: {plural(count, 'run')}; `tensorboard --logdir {output}` shows them")
     except OSError as error:
         raise click.FileError(str(output), error.strerror) from error
+
+
+def _write_archive(name: str, path: Path, *, checkpoints: bool) -> None:
+    from hippo_client.archives import write_archive
+
+    with connect() as client:
+        written = write_archive(client.connection, name, path, checkpoints=checkpoints)
+    states = f", with {plural(written.checkpoints, 'checkpoint')}" if written.checkpoints else ""
+    say(f"Written: {path} ({written.size_bytes / 2**20:.1f} MiB{states})")
 
 
 def _read(name: str) -> bytes:

@@ -120,6 +120,21 @@ def tree(name: str, svg: bool, as_json: bool) -> None:
 study.add_command(export)
 
 
+@study.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--name", help="What the study is to be called here; by default as it was.")
+@json_option
+def import_file(file: Path, name: str | None, as_json: bool) -> None:
+    """Take a study in that `hippo study export --format archive` wrote on another server.
+
+    It is here what it was there, with what was trained of it. One that ran comes paused: `resume` goes on.
+    """
+    from hippo_client.cli.importing import import_study
+
+    with connect() as client:
+        _print(import_study(client, file, name), as_json)
+
+
 @study.command()
 @name_argument
 @json_option

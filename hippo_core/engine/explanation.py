@@ -334,9 +334,15 @@ def _trained(story: TrialStory) -> Iterator[Placed]:
                     event="trained",
                     step=stop,
                     reason="; ".join(words),
-                    by=f"worker {training.worker}, slot {training.slot}, lease {training.fence}",
+                    by=_by(training),
                 ),
             )
+
+
+def _by(training: Training) -> str:
+    if not training.worker:
+        return "an import, which brought what was trained elsewhere"
+    return f"worker {training.worker}, slot {training.slot}, lease {training.fence}"
 
 
 def _for_whom(story: TrialStory, training: Training, created: int) -> str:

@@ -56,6 +56,7 @@ def place_archive(decision: Decision, command: PlaceArchive) -> Place:
     _require_welcome(state, command.project, command.user, archive)
     if not archive.checkpoints:
         return Place(plan=0, fence=0, nodes={})
+    open_accounts(decision, command.project, command.user)
     plan = _plan_of(decision, command.project, archive)
     places = place_nodes(decision, plan, archive)
     wanted = {each: places.owner(each) for each in sorted(archive.checkpoints)}
@@ -176,6 +177,7 @@ def _plan_of(decision: Decision, project: str, archive: Archive) -> int:
             project=project,
             program_key=archive.study.program_key,
             environment=archive.environment,
+            program=archive.study.spec.program.to_json(),
         )
     )
     return number

@@ -60,6 +60,8 @@ METHOD_ROLES: Mapping[str, frozenset[Role]] = {
     "/hippo.v1.StudyService/ExplainTrial": VIEWERS,
     "/hippo.v1.StudyService/GetStageTree": VIEWERS,
     "/hippo.v1.StudyService/ExportStudy": VIEWERS,
+    "/hippo.v1.StudyService/ExportArchive": EDITORS,
+    "/hippo.v1.StudyService/ImportStudy": EDITORS,
     "/hippo.v1.StudyService/ReadTrialLog": VIEWERS,
     "/hippo.v1.StudyService/FindBundle": EDITORS | WORKERS,
     "/hippo.v1.StudyService/UploadBundle": EDITORS,

@@ -16,7 +16,9 @@ from hippo_server.auth.tokens import Identity
 from hippo_server.store.audit import UNAUTHENTICATED, Call
 
 
-def audited(method: str, peer: str, who: Identity | None, request: Any, result: str) -> Call | None:
+def audited(
+    method: str, peer: str, who: Identity | None, request: Any, result: str, subject: str = ""
+) -> Call | None:
     """A call for the audit log; None: it does not belong there.
 
     Args:
@@ -25,6 +27,7 @@ def audited(method: str, peer: str, who: Identity | None, request: Any, result: 
         who: Who asked; None: nobody knows.
         request: The message; or where several are streamed, their iterator, which is not looked at.
         result: ``OK``, or the code of the error.
+        subject: What it is about, where several messages are streamed.
     """
     refused = result in (NotAllowed.code, UNAUTHENTICATED)
     if method not in AUDITED and not refused:
@@ -38,7 +41,7 @@ def audited(method: str, peer: str, who: Identity | None, request: Any, result: 
         project="" if who is None else who.project,
         peer=cut(peer),
         method=method.rpartition("/")[2],
-        subject=cut(_subject(request)) if is_message else "",
+        subject=cut(_subject(request) if is_message else subject),
         request_id=cut(getattr(request, "request_id", "")),
         digest="" if content is None else hashlib.sha256(content).hexdigest(),
         result=result,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -85,14 +86,27 @@ class Bundles:
             NotFound: There is none of this digest.
             StorageError: It cannot be read.
         """
-        with tempfile.TemporaryDirectory(dir=self._folder) as folder:
-            archive = Path(folder) / "archive"
-            await asyncio.to_thread(self._storage.get_bundle, digest, archive)
-            async for piece in in_thread(_read(archive)):
+        async with self.fetched(digest) as archive:
+            async for piece in in_thread(read_pieces(archive)):
                 yield piece
 
+    @contextlib.asynccontextmanager
+    async def fetched(self, digest: str) -> AsyncIterator[Path]:
+        """A bundle, verified, as a file for a while; raises as ``give``."""
+        with self.room() as folder:
+            archive = folder / "archive"
+            await asyncio.to_thread(self._storage.get_bundle, digest, archive)
+            yield archive
 
-def _read(path: Path) -> Iterator[bytes]:
+    @contextlib.contextmanager
+    def room(self) -> Iterator[Path]:
+        """A folder for what is on its way, gone afterwards."""
+        with tempfile.TemporaryDirectory(dir=self._folder) as folder:
+            yield Path(folder)
+
+
+def read_pieces(path: Path) -> Iterator[bytes]:
+    """A file in pieces of at most 1 MiB."""
     with path.open("rb") as file:
         while piece := file.read(PIECE_BYTES):
             yield piece

@@ -39,6 +39,7 @@ Behaviour = Callable[[Any, Context], Any]
 Parse = Callable[[bytes], Message]
 
 _caller: ContextVar[Identity | None] = ContextVar("caller", default=None)
+_subject: ContextVar[str] = ContextVar("subject", default="")
 
 
 def caller() -> Identity:
@@ -51,6 +52,11 @@ def caller() -> Identity:
 def call_as(who: Identity) -> None:
     """Makes somebody the caller of what this task calls from now on, as a page does for whoever asks for it."""
     _caller.set(who)
+
+
+def name_subject(name: str) -> None:
+    """Says what a call is about whose first message does not; for the audit log."""
+    _subject.set(name)
 
 
 class Gate(grpc.aio.ServerInterceptor):
@@ -229,7 +235,7 @@ class Gate(grpc.aio.ServerInterceptor):
     def _write_down(
         self, method: str, who: Identity | None, context: Context, request: object, result: str
     ) -> None:
-        call = audited(method, context.peer(), who, request, result)
+        call = audited(method, context.peer(), who, request, result, _subject.get())
         if call is not None:
             self._audit.note(call)
 

@@ -40,11 +40,13 @@ from hippo_core.study import StudySpec
 from hippo_server.answers import asked, require_request_id
 from hippo_server.asks import Asks
 from hippo_server.driver import Driver
+from hippo_server.rpc.archives import export_archive
 from hippo_server.rpc.asking import ask_points, list_results
 from hippo_server.rpc.bundles import Bundles
 from hippo_server.rpc.checkpoints import stream_checkpoint
 from hippo_server.rpc.exports import export_study
 from hippo_server.rpc.gate import Context, caller
+from hippo_server.rpc.imports import Imports
 from hippo_server.rpc.paging import page_position, page_size
 from hippo_server.rpc.rendering import rendered
 from hippo_server.rpc.watching import watch
@@ -65,6 +67,7 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
         self._bundles = bundles
         self._logs = logs
         self._asks = Asks()
+        self._imports = Imports(driver, bundles)
 
     async def SubmitStudy(  # noqa: N802
         self, request: study_pb2.SubmitStudyRequest, context: Context
@@ -409,6 +412,22 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
         async for data in export_study(self._driver, caller().project, request.name):
             for start in range(0, len(data), PIECE_BYTES):
                 yield study_pb2.ExportStudyResponse(data=data[start : start + PIECE_BYTES])
+
+    async def ExportArchive(  # noqa: N802
+        self, request: study_pb2.ExportArchiveRequest, context: Context
+    ) -> AsyncIterator[study_pb2.ExportArchiveResponse]:
+        """Streams the study as an archive for another server."""
+        project = caller().project
+        async for response in export_archive(
+            self._driver, self._bundles, project, request.name, checkpoints=request.checkpoints
+        ):
+            yield response
+
+    async def ImportStudy(  # noqa: N802
+        self, request_iterator: AsyncIterator[study_pb2.ImportStudyRequest], context: Context
+    ) -> study_pb2.ImportStudyResponse:
+        """Takes the study of an archive in."""
+        return await self._imports.take(request_iterator, caller())
 
     async def ReadTrialLog(  # noqa: N802
         self, request: study_pb2.ReadTrialLogRequest, context: Context

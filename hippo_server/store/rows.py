@@ -225,6 +225,8 @@ def _add_plan_event(
 ) -> None:
     match event:
         case ev.PlanCreated():
+            if event.program is not None:
+                batch.keep("programs", key=event.program_key, program=event.program)
             batch.insert(
                 "plans",
                 id=event.plan,

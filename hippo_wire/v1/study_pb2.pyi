@@ -2349,6 +2349,136 @@ class ExportStudyResponse(_message.Message):
 Global___ExportStudyResponse: _TypeAlias = ExportStudyResponse  # noqa: Y015
 
 @_typing.final
+class ExportArchiveRequest(_message.Message):
+    """Request of ExportArchive."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    CHECKPOINTS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The study's name."""
+    checkpoints: _builtins.bool
+    """Whether the files of its checkpoints are to be among it."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        checkpoints: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoints", b"checkpoints", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportArchiveRequest: _TypeAlias = ExportArchiveRequest  # noqa: Y015
+
+@_typing.final
+class ExportArchiveResponse(_message.Message):
+    """Response of ExportArchive."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FILE_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    file: _builtins.str
+    """The file that follows; set in its first message: the journal, bundles/DIGEST, checkpoints/NODE/STEP/FILE."""
+    size_bytes: _builtins.int
+    """Its size; in its first message."""
+    data: _builtins.bytes
+    """A piece of it, at most 1 MiB."""
+    def __init__(
+        self,
+        *,
+        file: _builtins.str = ...,
+        size_bytes: _builtins.int = ...,
+        data: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "file", b"file", "size_bytes", b"size_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportArchiveResponse: _TypeAlias = ExportArchiveResponse  # noqa: Y015
+
+@_typing.final
+class ImportStudyRequest(_message.Message):
+    """Request of ImportStudy: the files of an archive, in the order in which they were exported."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    FILE_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Made by the client, in the first message; a repeat gets the first answer."""
+    name: _builtins.str
+    """What the study is to be called, in the first message; empty: as it was."""
+    file: _builtins.str
+    """The file that follows; set in its first message."""
+    size_bytes: _builtins.int
+    """Its size; in its first message."""
+    data: _builtins.bytes
+    """A piece of it, at most 1 MiB."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        file: _builtins.str = ...,
+        size_bytes: _builtins.int = ...,
+        data: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "file", b"file", "name", b"name", "request_id", b"request_id", "size_bytes", b"size_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportStudyRequest: _TypeAlias = ImportStudyRequest  # noqa: Y015
+
+@_typing.final
+class ImportStudyResponse(_message.Message):
+    """Response of ImportStudy."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STUDY_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    STEPS_BROUGHT_FIELD_NUMBER: _builtins.int
+    CHECKPOINTS_BROUGHT_FIELD_NUMBER: _builtins.int
+    outcome: Global___SubmitOutcome.ValueType
+    """Created, or unchanged: it was here already."""
+    steps_brought: _builtins.int
+    """Steps that came trained, and that nobody had trained here."""
+    checkpoints_brought: _builtins.int
+    """Checkpoints that came, of states that were not kept here."""
+    @_builtins.property
+    def study(self) -> Global___Study:
+        """The study."""
+
+    def __init__(
+        self,
+        *,
+        study: Global___Study | None = ...,
+        outcome: Global___SubmitOutcome.ValueType = ...,
+        steps_brought: _builtins.int = ...,
+        checkpoints_brought: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["study", b"study"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoints_brought", b"checkpoints_brought", "outcome", b"outcome", "steps_brought", b"steps_brought", "study", b"study"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportStudyResponse: _TypeAlias = ImportStudyResponse  # noqa: Y015
+
+@_typing.final
 class ReadTrialLogRequest(_message.Message):
     """Request of ReadTrialLog."""
 

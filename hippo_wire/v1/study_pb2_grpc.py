@@ -155,6 +155,16 @@ class StudyServiceStub:
                 request_serializer=hippo__wire_dot_v1_dot_study__pb2.ExportStudyRequest.SerializeToString,
                 response_deserializer=hippo__wire_dot_v1_dot_study__pb2.ExportStudyResponse.FromString,
                 _registered_method=True)
+        self.ExportArchive = channel.unary_stream(
+                '/hippo.v1.StudyService/ExportArchive',
+                request_serializer=hippo__wire_dot_v1_dot_study__pb2.ExportArchiveRequest.SerializeToString,
+                response_deserializer=hippo__wire_dot_v1_dot_study__pb2.ExportArchiveResponse.FromString,
+                _registered_method=True)
+        self.ImportStudy = channel.stream_unary(
+                '/hippo.v1.StudyService/ImportStudy',
+                request_serializer=hippo__wire_dot_v1_dot_study__pb2.ImportStudyRequest.SerializeToString,
+                response_deserializer=hippo__wire_dot_v1_dot_study__pb2.ImportStudyResponse.FromString,
+                _registered_method=True)
         self.ReadTrialLog = channel.unary_stream(
                 '/hippo.v1.StudyService/ReadTrialLog',
                 request_serializer=hippo__wire_dot_v1_dot_study__pb2.ReadTrialLogRequest.SerializeToString,
@@ -354,6 +364,20 @@ class StudyServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExportArchive(self, request, context):
+        """Streams the study as an archive for another server: its journal, its code and, if asked for, its checkpoints.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ImportStudy(self, request_iterator, context):
+        """Takes the study of an archive in, or finds it here; nothing is changed before all of it has come.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ReadTrialLog(self, request, context):
         """Reads what user code printed while the trial's path was trained.
         """
@@ -511,6 +535,16 @@ def add_StudyServiceServicer_to_server(servicer, server):
                     servicer.ExportStudy,
                     request_deserializer=hippo__wire_dot_v1_dot_study__pb2.ExportStudyRequest.FromString,
                     response_serializer=hippo__wire_dot_v1_dot_study__pb2.ExportStudyResponse.SerializeToString,
+            ),
+            'ExportArchive': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportArchive,
+                    request_deserializer=hippo__wire_dot_v1_dot_study__pb2.ExportArchiveRequest.FromString,
+                    response_serializer=hippo__wire_dot_v1_dot_study__pb2.ExportArchiveResponse.SerializeToString,
+            ),
+            'ImportStudy': grpc.stream_unary_rpc_method_handler(
+                    servicer.ImportStudy,
+                    request_deserializer=hippo__wire_dot_v1_dot_study__pb2.ImportStudyRequest.FromString,
+                    response_serializer=hippo__wire_dot_v1_dot_study__pb2.ImportStudyResponse.SerializeToString,
             ),
             'ReadTrialLog': grpc.unary_stream_rpc_method_handler(
                     servicer.ReadTrialLog,
@@ -1187,6 +1221,60 @@ class StudyService:
             '/hippo.v1.StudyService/ExportStudy',
             hippo__wire_dot_v1_dot_study__pb2.ExportStudyRequest.SerializeToString,
             hippo__wire_dot_v1_dot_study__pb2.ExportStudyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportArchive(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/hippo.v1.StudyService/ExportArchive',
+            hippo__wire_dot_v1_dot_study__pb2.ExportArchiveRequest.SerializeToString,
+            hippo__wire_dot_v1_dot_study__pb2.ExportArchiveResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportStudy(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/hippo.v1.StudyService/ImportStudy',
+            hippo__wire_dot_v1_dot_study__pb2.ImportStudyRequest.SerializeToString,
+            hippo__wire_dot_v1_dot_study__pb2.ImportStudyResponse.FromString,
             options,
             channel_credentials,
             insecure,

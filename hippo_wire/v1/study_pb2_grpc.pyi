@@ -81,6 +81,10 @@ class StudyServiceStub:
     """Reads the study's part of the search plan, as a tree."""
     ExportStudy: _grpc.UnaryStreamMultiCallable[_study_pb2.ExportStudyRequest, _study_pb2.ExportStudyResponse]
     """Streams the study as one JSON document: what was searched, what came of it, when and at what cost."""
+    ExportArchive: _grpc.UnaryStreamMultiCallable[_study_pb2.ExportArchiveRequest, _study_pb2.ExportArchiveResponse]
+    """Streams the study as an archive for another server: its journal, its code and, if asked for, its checkpoints."""
+    ImportStudy: _grpc.StreamUnaryMultiCallable[_study_pb2.ImportStudyRequest, _study_pb2.ImportStudyResponse]
+    """Takes the study of an archive in, or finds it here; nothing is changed before all of it has come."""
     ReadTrialLog: _grpc.UnaryStreamMultiCallable[_study_pb2.ReadTrialLogRequest, _study_pb2.ReadTrialLogResponse]
     """Reads what user code printed while the trial's path was trained."""
     FindBundle: _grpc.UnaryUnaryMultiCallable[_study_pb2.FindBundleRequest, _study_pb2.FindBundleResponse]
@@ -145,6 +149,10 @@ class StudyServiceAsyncStub(StudyServiceStub):
     """Reads the study's part of the search plan, as a tree."""
     ExportStudy: _aio.UnaryStreamMultiCallable[_study_pb2.ExportStudyRequest, _study_pb2.ExportStudyResponse]  # type: ignore[assignment]
     """Streams the study as one JSON document: what was searched, what came of it, when and at what cost."""
+    ExportArchive: _aio.UnaryStreamMultiCallable[_study_pb2.ExportArchiveRequest, _study_pb2.ExportArchiveResponse]  # type: ignore[assignment]
+    """Streams the study as an archive for another server: its journal, its code and, if asked for, its checkpoints."""
+    ImportStudy: _aio.StreamUnaryMultiCallable[_study_pb2.ImportStudyRequest, _study_pb2.ImportStudyResponse]  # type: ignore[assignment]
+    """Takes the study of an archive in, or finds it here; nothing is changed before all of it has come."""
     ReadTrialLog: _aio.UnaryStreamMultiCallable[_study_pb2.ReadTrialLogRequest, _study_pb2.ReadTrialLogResponse]  # type: ignore[assignment]
     """Reads what user code printed while the trial's path was trained."""
     FindBundle: _aio.UnaryUnaryMultiCallable[_study_pb2.FindBundleRequest, _study_pb2.FindBundleResponse]  # type: ignore[assignment]
@@ -350,6 +358,22 @@ class StudyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_study_pb2.ExportStudyResponse], _abc.AsyncIterator[_study_pb2.ExportStudyResponse]]:
         """Streams the study as one JSON document: what was searched, what came of it, when and at what cost."""
+
+    @_abc_1.abstractmethod
+    def ExportArchive(
+        self,
+        request: _study_pb2.ExportArchiveRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_study_pb2.ExportArchiveResponse], _abc.AsyncIterator[_study_pb2.ExportArchiveResponse]]:
+        """Streams the study as an archive for another server: its journal, its code and, if asked for, its checkpoints."""
+
+    @_abc_1.abstractmethod
+    def ImportStudy(
+        self,
+        request_iterator: _MaybeAsyncIterator[_study_pb2.ImportStudyRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_study_pb2.ImportStudyResponse, _abc.Awaitable[_study_pb2.ImportStudyResponse]]:
+        """Takes the study of an archive in, or finds it here; nothing is changed before all of it has come."""
 
     @_abc_1.abstractmethod
     def ReadTrialLog(

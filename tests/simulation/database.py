@@ -17,6 +17,7 @@ from hippo_core.engine.state import EngineState
 from hippo_core.errors import Stale, Standby, Unavailable
 from hippo_server.store import Record, RequestAnswer, StandbyServer, StudyTimes, Token
 from hippo_server.store.needed import NeededCheckpoints
+from tests.archived import study_events
 
 EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
 
@@ -214,6 +215,10 @@ class MemoryStore:
                 )
             ]
         )
+
+    def study_events(self, study: int) -> list[Event]:
+        self._reach("study")
+        return study_events([entry.event for entry in self._database.journal], study)
 
     def answers(self) -> Iterator[RequestAnswer]:
         self._reach("answers")

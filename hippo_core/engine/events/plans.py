@@ -11,12 +11,16 @@ Json = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanCreated:
-    """A search plan was made; ``environment`` is empty until the first lease binds it."""
+    """A search plan was made; ``environment`` is empty until the first lease binds it.
+
+    ``program`` is what is trained, where no study has been submitted that says it: one is about to be imported.
+    """
 
     plan: int
     project: str
     program_key: str
     environment: str
+    program: Json | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,7 +26,7 @@ READ = (
 )
 CHANGE = (
     "SubmitStudy PauseStudy ResumeStudy StopStudy ExtendStudy EditStudy RetryTrials DeleteStudy UploadBundle StopTrial "
-    "ExtendTrial ForkTrial EnqueueTrial AskPoints ForgetProgram"
+    "ExtendTrial ForkTrial EnqueueTrial AskPoints ForgetProgram ExportArchive ImportStudy"
 )
 EXPECTED = {
     **{STUDIES + name: VIEWERS for name in READ.split()},

@@ -53,9 +53,7 @@ def bring(source: Cluster, target: Cluster, archive: Archive, project: str = "de
         there = archive.checkpoints[node, step]
         target.storage[here, step, place.fence] = source.storage[node, step, there.fence]
         saved[node, step] = SavedState(size_bytes=there.size_bytes, digest="d")
-    found = target.tell(
-        ImportStudy(project=project, user="v", archive=archive, place=place, saved=saved)
-    )
+    found = target.tell(ImportStudy(project=project, user="v", archive=archive, place=place, saved=saved))
     assert isinstance(found, Imported)
     return found
 
