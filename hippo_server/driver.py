@@ -91,6 +91,9 @@ class Driver:
         self.ended: asyncio.Future[HippoError] = asyncio.get_running_loop().create_future()
         self.closing = False
         self.standby: Standby | None = None  #: says who leads, while another server does
+        self.on_lead: Callable[[], None] = lambda: (
+            None
+        )  #: called in a thread for each term that this server leads
         self._address = ""
         self._make_store = make_store
         self._store: Store | None = None
@@ -254,6 +257,7 @@ class Driver:
         self.not_ready = "the server is reading its state"
 
         def restore() -> tuple[Engine, Answers, TokenBook, list[Session]]:
+            self.on_lead()
             store.forget_results()  # before they are read: no engine asks for them
             engine = Engine.restore(store.load(), self.settings, time.monotonic())
             return engine, Answers(store.answers()), TokenBook(store.find_tokens()), store.find_sessions()

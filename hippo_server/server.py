@@ -115,6 +115,7 @@ class Server:
         await driver.open()
         await asyncio.to_thread(self._make_tokens, driver)
         logs = UserLogs(settings.lease_logs)
+        driver.on_lead = logs.lead
         bundles = Bundles(driver.storage, settings.folder / "uploads")
         tokens = Tokens(driver)
         studies, checkpoints, accounts = (

@@ -148,10 +148,11 @@ class ServerConnection:
                 return
             await asyncio.sleep(min(next(waits), self._patience_seconds / AGAIN_SHARE))
 
-    async def append_log(self, fence: int, node: int, offset: int, data: bytes) -> None:
-        """Appends what user code printed."""
+    async def append_log(self, fence: int, node: int, offset: int, data: bytes) -> int:
+        """Appends what user code printed; returns up to where the server has it, in bytes."""
         request = worker_pb2.AppendLogRequest(fence=fence, node=node, offset=offset, data=data)
-        await self._connection.call(self._connection.workers.AppendLog, request)
+        response = await self._connection.call(self._connection.workers.AppendLog, request)
+        return int(response.next_offset)
 
     async def close(self) -> None:
         """Ends the connection."""

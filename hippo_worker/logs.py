@@ -1,8 +1,9 @@
 """Ships what user code printed to the server, piece by piece, while it is being printed.
 
 A piece carries its offset, so that one sent twice is written over itself. What does not reach the server now waits in
-its file. Secrets are replaced by asterisks; bytes that may be the beginning of one wait for what follows. A lease may
-print so much; beyond that its file is kept short, and a notice says so.
+its file, as does all that a lease printed until it ends: a server that has just taken the lead has none of it, and gets
+it from the beginning. Secrets are replaced by asterisks; bytes that may be the beginning of one wait for what follows.
+A lease may print so much; beyond that its file is kept short, and a notice says so.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ PIECE_BYTES = 256 << 10
 LOOK_SECONDS = 1.0
 _NOTICE = b"\n[hippo] What this lease printed beyond %d MiB is not kept.\n"
 
-Append = Callable[[int, int, int, bytes], Awaitable[None]]  #: fence, node, offset, data
+Append = Callable[
+    [int, int, int, bytes], Awaitable[int]
+]  #: fence, node, offset, data; up to where it is kept
 
 
 @dataclass(slots=True, kw_only=True)
@@ -35,6 +38,7 @@ class _Watched:
     folder: Path
     redaction: Redaction
     shipped: dict[int, int] = field(default_factory=dict)
+    unsure: set[int] = field(default_factory=set)  #: nodes of which the server may have lost what it had
     finished: bool = False
     full: bool = False
 
@@ -61,6 +65,11 @@ class LogShipper:
         """Nothing more will appear; what is there is shipped, and the folder removed."""
         if fence in self._leases:
             self._leases[fence].finished = True
+
+    def doubt(self) -> None:
+        """Another server may lead: it is asked what it has."""
+        for watched in self._leases.values():
+            watched.unsure.update(watched.shipped)
 
     async def run(self) -> None:
         """Ships for ever, in turns, so that it costs next to nothing while nobody prints."""
@@ -91,15 +100,19 @@ class LogShipper:
                 offset = watched.shipped.get(node, 0)
                 room = self._limit_bytes - sum(watched.shipped.values())
                 data = _without_secrets(path, offset, watched.redaction, finished)
-                if not data:
+                if node in watched.unsure:
+                    data = b""
+                elif not data:
                     break
-                if room <= 0:
-                    watched.full = True
+                elif room <= 0:
                     data = _NOTICE % (self._limit_bytes >> 20)
+                    watched.full = True
                 elif len(data) > room:
                     data = data[:room]
-                await self._append(fence, node, offset, data)
-                watched.shipped[node] = offset + len(data)
+                kept = await self._append(fence, node, offset, data)
+                watched.full = watched.full and kept > offset
+                watched.unsure.discard(node)
+                watched.shipped[node] = kept
             if watched.full:
                 # Its writers append, so what they print next begins the file anew.
                 os.truncate(path, 0)

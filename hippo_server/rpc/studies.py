@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, TypeVar
 
 from google.protobuf.message import Message
@@ -57,6 +57,7 @@ from hippo_wire.convert import load_list, load_object
 from hippo_wire.v1 import study_pb2, study_pb2_grpc
 
 Response = TypeVar("Response", bound=Message)
+MOST_NAMED = 10  #: leases in a sentence
 
 
 class StudyService(study_pb2_grpc.StudyServiceServicer):
@@ -439,6 +440,11 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
         )
         async for node, fence, text in self._logs.read(nodes):
             yield study_pb2.ReadTrialLogResponse(node=node, fence=fence, text=text)
+        if self._logs.others_led(self._driver.current().number):
+            trained = await asyncio.to_thread(self._driver.store.trained_in, nodes)
+            lacking = await self._logs.lacking((each.node, each.fence) for each in trained)
+            if lacking:
+                yield study_pb2.ReadTrialLogResponse(text=_kept_elsewhere(lacking))
 
     async def FindBundle(  # noqa: N802
         self, request: study_pb2.FindBundleRequest, context: Context
@@ -517,3 +523,12 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
         method = type(command).__name__
         given = await self._driver.current().change(command, who.user, asked(method, request, who), make)
         return kind.FromString(given)
+
+
+def _kept_elsewhere(leases: Sequence[int]) -> str:
+    """Where to look for what leases printed that had ended before this server took the lead."""
+    named = ", ".join(map(str, leases[:MOST_NAMED])) + (", ..." if len(leases) > MOST_NAMED else "")
+    return (
+        f"[hippo] Nothing is kept here of what was printed, if anything, in lease {named}. If another server led"
+        " then, it is in the home of that one, below logs/leases.\n"
+    )

@@ -96,5 +96,5 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
         state = self._driver.current().engine.state
         if request.node not in state.nodes or not 0 < request.fence <= state.last_fence:
             raise InvalidStudy("fence", f"there was no lease {request.fence} of node {request.node}")
-        await self._logs.append(request.node, request.fence, request.offset, request.data)
-        return worker_pb2.AppendLogResponse()
+        kept = await self._logs.append(request.node, request.fence, request.offset, request.data)
+        return worker_pb2.AppendLogResponse(next_offset=kept)

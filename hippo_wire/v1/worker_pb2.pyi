@@ -1353,7 +1353,7 @@ class AppendLogRequest(_message.Message):
     offset: _builtins.int
     """Where this piece begins; a repeat is written over itself."""
     data: _builtins.bytes
-    """What was printed."""
+    """What was printed; empty: the sender asks what the server has."""
     def __init__(
         self,
         *,
@@ -1376,12 +1376,19 @@ class AppendLogResponse(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    NEXT_OFFSET_FIELD_NUMBER: _builtins.int
+    next_offset: _builtins.int
+    """Up to where the server has the log, in bytes. Less than where the piece began: that was not kept, since what comes
+    before lacks, as at a server that has just taken the lead; it is to be sent from there.
+    """
     def __init__(
         self,
+        *,
+        next_offset: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_offset", b"next_offset"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -422,6 +422,22 @@ def test_logs_of_user_code_are_kept_by_node_and_lease(server, client):
             append(worker_pb2.AppendLogRequest(fence=10**9, node=node, data=b"x"))
 
 
+def test_leases_whose_logs_another_server_may_have_are_told(server, client):
+    """1. A study is trained, in silence. 2. This server has led all terms: nothing is said. 3. It has not: readers are
+    told of which leases it has nothing, and where to look.
+    """
+    submit(client, space={"lr": [0.1]})
+    worker = Worker(server.connect(server.token("worker")))
+    with working(worker) as stream:
+        worker.work(lambda: ended(client), stream)
+    asked = study_pb2.ReadTrialLogRequest(name="study", trial=0)
+    assert list(client.studies.ReadTrialLog(asked)) == []
+    (server.server.settings.lease_logs / "terms").write_text("0")
+    (told,) = client.studies.ReadTrialLog(asked)
+    assert "Nothing is kept here of what was printed, if anything, in lease 1." in told.text
+    assert "in the home of that one, below logs/leases" in told.text
+
+
 def test_spec_is_what_workers_are_told(server, client):
     """The program and the laws arrive as the study states them."""
     submit(client, space={"lr": [0.1]})

@@ -270,7 +270,7 @@ class ScriptedServer(worker_pb2_grpc.WorkerServiceServicer):
             self.broken.append(f"a piece of the log of {request.fence} begins at {request.offset}")
         log[request.offset : request.offset + len(request.data)] = request.data
         await self._notify()
-        return worker_pb2.AppendLogResponse()
+        return worker_pb2.AppendLogResponse(next_offset=len(log))
 
     async def _check_token(self, context: Any) -> None:
         if ("authorization", f"Bearer {TOKEN}") not in [

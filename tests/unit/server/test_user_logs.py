@@ -16,12 +16,36 @@ async def read(logs, *nodes):
     return found
 
 
-async def test_pieces_come_twice_and_in_any_order(tmp_path):
+async def test_pieces_come_twice(tmp_path):
     logs = UserLogs(tmp_path)
-    await logs.append(1, 7, 6, b"world\n")
     for _ in range(2):
-        await logs.append(1, 7, 0, b"hello\n")
+        assert await logs.append(1, 7, 0, b"hello\n") == 6
+    assert await logs.append(1, 7, 6, b"world\n") == 12
+    assert await logs.append(1, 7, 0, b"hello\n") == 12
     assert await read(logs, 1) == {(1, 7): "hello\nworld\n"}
+
+
+async def test_a_piece_whose_beginning_lacks_is_not_kept(tmp_path):
+    """As after a take-over; the worker is told from where it is to send."""
+    logs = UserLogs(tmp_path)
+    assert await logs.append(1, 7, 6, b"world\n") == 0
+    assert await logs.append(1, 7, 0, b"") == 0
+    assert await read(logs, 1) == {}
+    assert await logs.append(1, 7, 0, b"hello\n") == 6
+    assert await logs.append(1, 7, 9, b"ld\n") == 6
+    assert await read(logs, 1) == {(1, 7): "hello\n"}
+
+
+async def test_it_is_known_whether_others_may_have_logs(tmp_path):
+    """A server that led all terms has all; one that led less tells which leases it has nothing of."""
+    logs = UserLogs(tmp_path)
+    assert logs.others_led(1)
+    for term in (1, 2):
+        logs.lead()
+        assert not logs.others_led(term)
+    assert UserLogs(tmp_path).others_led(3)
+    await logs.append(1, 7, 0, b"hello\n")
+    assert await logs.lacking([(1, 7), (1, 8), (2, 7), (2, 5)]) == [5, 8]
 
 
 async def test_a_path_is_read_node_by_node_and_lease_by_lease(tmp_path):

@@ -18,13 +18,14 @@ class Kept:
         self.calls = 0
         self.error: HippoError | None = None
 
-    async def append(self, fence: int, node: int, offset: int, data: bytes) -> None:
+    async def append(self, fence: int, node: int, offset: int, data: bytes) -> int:
         self.calls += 1
         if self.error is not None:
             raise self.error
         log = self.logs.setdefault((fence, node), bytearray())
-        assert offset <= len(log)
-        log[offset : offset + len(data)] = data
+        if offset <= len(log):
+            log[offset : offset + len(data)] = data
+        return len(log)
 
 
 def files(folder: Path) -> dict[str, int]:
@@ -61,6 +62,39 @@ async def test_an_outage_loses_nothing(kept: Kept, tmp_path: Path) -> None:
     await shipper.ship()
     assert kept.logs == {(7, 1): b"one\n"}
     assert not (tmp_path / "7").exists()
+
+
+@pytest.mark.parametrize("more", ["", "two\n"])
+async def test_a_server_that_has_just_taken_the_lead_gets_all_of_what_still_trains(
+    kept: Kept, tmp_path: Path, more: str
+) -> None:
+    """1. A lease prints. 2. Another server leads, which has nothing of that. 3. It is asked, whether or not there is
+    more to say, and gets all.
+    """
+    shipper = LogShipper(kept.append)
+    shipper.watch(7, tmp_path)
+    (tmp_path / "1.log").write_text("one\n")
+    await shipper.ship()
+    kept.logs.clear()
+    shipper.doubt()
+    with (tmp_path / "1.log").open("a") as file:
+        file.write(more)
+    await shipper.ship()
+    assert kept.logs == {(7, 1): f"one\n{more}".encode()}
+    asked = kept.calls
+    await shipper.ship()
+    assert kept.calls == asked
+
+
+async def test_a_server_that_has_all_of_it_is_only_asked(kept: Kept, tmp_path: Path) -> None:
+    shipper = LogShipper(kept.append)
+    shipper.watch(7, tmp_path)
+    (tmp_path / "1.log").write_text("one\n")
+    await shipper.ship()
+    shipper.doubt()
+    await shipper.ship()
+    assert kept.logs == {(7, 1): b"one\n"}
+    assert kept.calls == 2
 
 
 async def test_a_log_that_the_server_does_not_take_is_let_go(kept: Kept, tmp_path: Path) -> None:
