@@ -99,3 +99,22 @@ def account_json(message: account_pb2.Account) -> dict[str, Any]:
         "checkpoint_bytes": None if message.user else message.checkpoint_bytes,
         "waits": message.waits,
     }
+
+
+def doing_in_words(slot: dict[str, Any], blocked: str | None = None) -> str:
+    """What a slot does, in words, and why it is granted nothing more."""
+    words = [
+        _training(slot) if slot["fence"] is not None else "",
+        f"cordoned: {slot['cordoned']}" if slot["cordoned"] else "",
+        f"blocked: storage: {blocked}" if blocked else "",
+    ]
+    return "; ".join(filter(None, words)) or "idle"
+
+
+def _training(slot: dict[str, Any]) -> str:
+    if not slot["study"]:
+        return "trains for another project"
+    probed = slot["probe_of"]
+    what = slot["study"] if probed is None else f"{slot['study']}, a probe of trial {probed},"
+    whose = f", for {slot['user']}" if slot["user"] else ""
+    return f"{what} at step {slot['step']}{whose}"

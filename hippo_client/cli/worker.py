@@ -10,7 +10,7 @@ from hippo_client.cli.connection import connect, is_elsewhere
 from hippo_client.cli.lazy import NounGroup
 from hippo_client.cli.study import json_option, name_argument
 from hippo_client.cli.terminal import print_json, say
-from hippo_wire.admin_shapes import worker_json
+from hippo_wire.admin_shapes import doing_in_words, worker_json
 
 if TYPE_CHECKING:
     pass
@@ -36,7 +36,7 @@ def list_all(as_json: bool) -> None:
     rows = []
     for each in workers:
         for slot in each["slots"]:
-            doing = _doing(slot, each["blocked"])
+            doing = doing_in_words(slot, each["blocked"])
             rows.append(
                 (each["worker"], each["host"], each["state"], str(slot["index"]), slot["model"], doing)
             )
@@ -114,7 +114,7 @@ def show(name: str, as_json: bool) -> None:
         click.echo(f"  {word}: {value}")
     for slot in found[0]["slots"]:
         click.echo(
-            f"  slot {slot['index']} ({slot['model'] or slot['device']}): {_doing(slot, found[0]['blocked'])}"
+            f"  slot {slot['index']} ({slot['model'] or slot['device']}): {doing_in_words(slot, found[0]['blocked'])}"
         )
 
 
@@ -123,23 +123,4 @@ def _print_cordons(changed: dict[str, Any], as_json: bool) -> None:
         print_json(changed)
         return
     for slot in changed["slots"]:
-        click.echo(f"slot {slot['index']} of {changed['worker']}: {_doing(slot)}")
-
-
-def _doing(slot: dict[str, Any], blocked: str | None = None) -> str:
-    """What a slot does, in words, and why it is granted nothing more."""
-    words = [
-        _training(slot) if slot["fence"] is not None else "",
-        f"cordoned: {slot['cordoned']}" if slot["cordoned"] else "",
-        f"blocked: storage: {blocked}" if blocked else "",
-    ]
-    return "; ".join(filter(None, words)) or "idle"
-
-
-def _training(slot: dict[str, Any]) -> str:
-    if not slot["study"]:
-        return "trains for another project"
-    probed = slot["probe_of"]
-    what = slot["study"] if probed is None else f"{slot['study']}, a probe of trial {probed},"
-    whose = f", for {slot['user']}" if slot["user"] else ""
-    return f"{what} at step {slot['step']}{whose}"
+        click.echo(f"slot {slot['index']} of {changed['worker']}: {doing_in_words(slot)}")

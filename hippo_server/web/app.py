@@ -13,7 +13,20 @@ from hippo_server.audit import Audit
 from hippo_server.auth.limits import Door
 from hippo_server.auth.roles import EVERYBODY
 from hippo_server.tls import Certificates
-from hippo_server.web import configuration, live, login, static_files, studies, study
+from hippo_server.web import (
+    action_pages,
+    administration,
+    api,
+    configuration,
+    events,
+    live,
+    login,
+    queue,
+    static_files,
+    studies,
+    study,
+    workers,
+)
 from hippo_server.web.gate import Gate, Page
 from hippo_server.web.site import Site
 
@@ -53,6 +66,12 @@ def make_pages(site: Site) -> tuple[Page, ...]:
         *studies.pages(site),
         *study.pages(site),
         *configuration.pages(site),
+        *events.pages(site),
+        *workers.pages(site),
+        *queue.pages(site),
+        *administration.pages(site),
+        *action_pages.pages(site),
+        *api.pages(site),
     )
 
 

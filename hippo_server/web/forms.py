@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 
@@ -29,10 +29,3 @@ async def read_form(request: Request) -> dict[str, str]:
         )
     except ValueError as error:
         raise InvalidStudy("form", "cannot be read") from error
-
-
-def own_path(text: str) -> str:
-    """A path of this server's, with its query, to go on to; the start page where the text is none."""
-    parts = urlsplit(text)
-    is_own = text.startswith("/") and not text.startswith("//") and "\\" not in text and text.isprintable()
-    return text if is_own and not parts.scheme and not parts.netloc else "/"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import quote, urlencode
 
 import jinja2
 import jinja2.nodes
@@ -17,6 +16,8 @@ from hippo_core import words
 from hippo_core.errors import NotFound
 from hippo_server.auth.roles import ADMINS, EDITORS
 from hippo_server.driver import Driver
+from hippo_server.web.actions import DONE, new_request_id
+from hippo_server.web.addresses import query, segment
 from hippo_server.web.calls import Calls
 from hippo_server.web.gate import Refusal, error_json
 from hippo_server.web.live import mark_of
@@ -61,7 +62,7 @@ class Site:
             segment=segment,
         )
         # Macros are there in fragments, too, which are rendered without the imports of their page.
-        self._templates.globals.update(plural=words.plural, query=query)
+        self._templates.globals.update(plural=words.plural, query=query, new_request_id=new_request_id)
         self._templates.globals.update(vars(self._templates.get_template("macros.html").module))
         self._extended = self._find_extended()
 
@@ -106,7 +107,7 @@ class Site:
             "may_edit": who is not None and who.role in EDITORS,
             "may_manage": who is not None and who.role in ADMINS,
             "mark": "",
-            "told": request.query_params.get("told", ""),
+            "told": DONE.get(request.query_params.get("done", ""), ""),
             **context,
         }
         fragment = request.query_params.get("fragment")
@@ -152,19 +153,3 @@ def moment(at: datetime | str | None) -> Markup:
     return Markup('<time datetime="{}" title="{}">{}</time>').format(
         found.isoformat(timespec="seconds").replace("+00:00", "Z"), written, written
     )
-
-
-def segment(text: object) -> str:
-    """Text as one segment of a path."""
-    return quote(str(text), safe="")
-
-
-def query(request: Request, **changes: object) -> str:
-    """This page's address with other parameters; None removes one."""
-    kept = [
-        (name, value)
-        for name, value in request.query_params.multi_items()
-        if name not in changes and name not in ("fragment", "told")
-    ]
-    given = [(name, str(value)) for name, value in changes.items() if value is not None]
-    return f"{request.url.path}?{urlencode([*kept, *given])}" if kept or given else request.url.path

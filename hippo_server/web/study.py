@@ -31,6 +31,7 @@ from hippo_wire.v1 import study_pb2
 
 TABS = (
     ("", "Summary"),
+    ("events", "Events"),
     ("configuration", "Configuration"),
 )
 """The tabs of a study: the last part of their path, and what they are called."""

@@ -14,6 +14,12 @@ CREATE TABLE journal (
 );
 CREATE INDEX ix_journal_trial ON journal (study, trial) WHERE trial IS NOT NULL;
 CREATE INDEX ix_journal_states ON journal (id) WHERE event IN ('CheckpointLost', 'LeaseBlocked');
+CREATE INDEX ix_journal_study ON journal (study, id) WHERE event IN (
+    'StudySubmitted', 'StudyChanged', 'StudyStateChanged', 'EndingHeld', 'EndingLifted',
+    'JudgementFailed', 'ProposalFailed', 'SpaceExhausted', 'PolicyFailed', 'PolicyForgiven',
+    'TrialCreated', 'TrialStopped', 'TrialWanted', 'TrialStateChanged', 'LeaseGranted',
+    'CheckpointPinned', 'CheckpointUnpinned'
+);
 COMMENT ON TABLE journal IS 'Every event, in order, with its cause.';
 COMMENT ON COLUMN journal.id IS 'order of what happened, without gaps';
 COMMENT ON COLUMN journal.at IS 'when its transaction began';

@@ -1,4 +1,4 @@
-"""The studies that pages show in tests: some ended, one that is being trained, one paused, one with a hostile name."""
+"""The studies that pages show in tests: some ended, one being trained, one paused, one with hostile text in it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hippo_core.engine.commands import MetricsReport, StepsReport
 from hippo_core.engine.orders import LeaseOrder
 from hippo_wire.channel import Connection
 from hippo_wire.convert import dump
-from hippo_wire.v1 import study_pb2
+from hippo_wire.v1 import admin_pb2, study_pb2
 from tests.integration.server.conftest import RunningServer, choices, submit
 from tests.integration.server.worker import Worker, working
 from tests.studies import grid
@@ -19,7 +19,8 @@ from tests.waiting import until
 DONE = "digits"
 RUNNING = "running"
 PAUSED = "paused"
-HOSTILE = "<script>alert(1)<script>&amp;?#%\"'"
+HOSTILE = "hostile"
+SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(1)>&amp;\"'"
 NAMES = (DONE, RUNNING, PAUSED, HOSTILE)
 
 
@@ -40,7 +41,7 @@ def make_studies(server: RunningServer, client: Connection) -> Iterator[None]:
         "momentum": [0.8, 0.9],
     }
     submit_options(client, DONE, schedules, max_steps=6)
-    submit_options(client, HOSTILE, {"<b>lr": [0.1, 0.2], "act": ["<img src=x onerror=alert(1)>", "relu"]})
+    submit_options(client, HOSTILE, {"act": [SCRIPT, "relu"]})
     worker = Worker(server.connect(server.token("worker")), name="gpu-1", slots=2)
     holding = threading.Event()
     with working(worker) as stream:
@@ -49,9 +50,11 @@ def make_studies(server: RunningServer, client: Connection) -> Iterator[None]:
         until(lambda: all(_state(client, name) == "completed" for name in (DONE, HOSTILE)), "trained studies")
         submit(client, "paused", name=PAUSED)
         client.studies.PauseStudy(study_pb2.PauseStudyRequest(request_id="pause", name=PAUSED))
+        cordon = admin_pb2.CordonWorkerRequest(request_id="cordon", worker="gpu-1", slot=1, reason=SCRIPT)
         holding.set()
         submit_options(client, RUNNING, schedules, max_steps=20)
         until(lambda: _reached(client) >= 3, "steps of the study that is being trained")
+        client.admin.CordonWorker(cordon)
         yield
     training.join()
 
@@ -114,4 +117,14 @@ def _begin(worker: Worker, order: LeaseOrder) -> None:
     worker.report(order.fence, steps, *metrics)
 
 
-__all__ = ["DONE", "HOSTILE", "NAMES", "PAUSED", "RUNNING", "choices", "make_studies", "submit_options"]
+__all__ = [
+    "DONE",
+    "HOSTILE",
+    "NAMES",
+    "PAUSED",
+    "RUNNING",
+    "SCRIPT",
+    "choices",
+    "make_studies",
+    "submit_options",
+]

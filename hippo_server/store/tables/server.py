@@ -23,6 +23,27 @@ from sqlalchemy import (
 
 from hippo_server.store.tables.columns import metadata, moment, one_of
 
+TOLD_OF_STUDIES = (
+    "StudySubmitted",
+    "StudyChanged",
+    "StudyStateChanged",
+    "EndingHeld",
+    "EndingLifted",
+    "JudgementFailed",
+    "ProposalFailed",
+    "SpaceExhausted",
+    "PolicyFailed",
+    "PolicyForgiven",
+    "TrialCreated",
+    "TrialStopped",
+    "TrialWanted",
+    "TrialStateChanged",
+    "LeaseGranted",
+    "CheckpointPinned",
+    "CheckpointUnpinned",
+)
+"""The events that pages tell of a study; the engine knows them by these names."""
+
 ROLES = ("viewer", "editor", "admin", "worker", "join")
 
 journal = Table(
@@ -47,6 +68,12 @@ journal = Table(
     Index("ix_journal_trial", "study", "trial", postgresql_where=text("trial IS NOT NULL")),
     # What befalls a path's states is rare: an explanation looks through all of it.
     Index("ix_journal_states", "id", postgresql_where=text("event IN ('CheckpointLost', 'LeaseBlocked')")),
+    Index(
+        "ix_journal_study",
+        "study",
+        "id",
+        postgresql_where=text(f"event IN ({', '.join(repr(each) for each in TOLD_OF_STUDIES)})"),
+    ),
     comment="Every event, in order, with its cause.",
 )
 
