@@ -30,7 +30,7 @@ from hippo_server.store.recording import node_leases, stretches, study_arrivals,
 from hippo_server.store.rows import add_event
 from hippo_server.store.sessions import Session
 from hippo_server.store.standbys import StandbyServer
-from hippo_server.store.study_story import StudyEvent, study_events
+from hippo_server.store.study_chronicle import StudyEvent, study_chronicle
 from hippo_server.store.tokens import Token
 from hippo_server.store.trial_story import probe_events, trained_in, trial_events
 
@@ -367,9 +367,11 @@ class Store:
                 event=journal.from_json(kind, body),
             )
 
-    def study_events(self, study: int, *, before: int | None, limit: int, trials: bool) -> list[StudyEvent]:
-        """What happened to a study, newest first; see ``hippo_server.store.study_story``."""
-        return study_events(self._database, study, before, limit, trials)
+    def study_chronicle(
+        self, study: int, *, before: int | None, limit: int, trials: bool
+    ) -> list[StudyEvent]:
+        """What happened to a study, newest first; see ``hippo_server.store.study_chronicle``."""
+        return study_chronicle(self._database, study, before, limit, trials)
 
     def trial_events(
         self, study: int, trial: int, nodes: Iterable[int], ancestors: Iterable[int]

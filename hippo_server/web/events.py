@@ -11,7 +11,7 @@ from starlette.responses import Response
 from hippo_core.engine.lookup import find_study
 from hippo_core.engine.study_chronicle import in_words
 from hippo_server.auth.roles import VIEWERS
-from hippo_server.store.study_story import StudyEvent
+from hippo_server.store.study_chronicle import StudyEvent
 from hippo_server.web.gate import Page, caller
 from hippo_server.web.site import Site
 from hippo_server.web.study import show_tab
@@ -50,7 +50,7 @@ async def read_events(
     asked = request.query_params.get("before", "")
     before = int(asked) if asked.isdecimal() and len(asked) < 19 else None
     found = await asyncio.to_thread(
-        site.driver.store.study_events, number, before=before, limit=size + 1, trials=trials
+        site.driver.store.study_chronicle, number, before=before, limit=size + 1, trials=trials
     )
     return found[:size], found[size - 1].id if len(found) > size else None
 

@@ -110,7 +110,7 @@ def _more(message: study_pb2.Study) -> dict[str, Any]:
     saved, left = saved_fraction(message), seconds_left(message)
     return {
         "saved": "–" if saved is None else words.percent(saved),
-        "left": "–" if left is None else words.duration(left),
+        "left": "" if left is None else words.duration(left),
         "objectives": Objective.all_of(message),
         "choice": choice_in_words(message),
         "hint": sharing_hint(message),

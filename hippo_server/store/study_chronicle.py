@@ -34,7 +34,7 @@ class StudyEvent:
     event: Event
 
 
-def study_events(
+def study_chronicle(
     database: Database, study: int, before: int | None, limit: int, trials: bool
 ) -> list[StudyEvent]:
     """What happened to a study, newest first.
