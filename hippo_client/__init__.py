@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hippo_client import endings, errors, policies, samplers, schedules, simulation, space
+    from hippo_client import endings, errors, plots, policies, samplers, schedules, simulation, space
     from hippo_client.checkpoint import Checkpoint
     from hippo_client.client import Client
     from hippo_client.handles import StudyHandle
@@ -35,6 +35,7 @@ __all__ = [
     "Trial",
     "endings",
     "errors",
+    "plots",
     "policies",
     "run",
     "samplers",
@@ -43,7 +44,7 @@ __all__ = [
     "space",
 ]
 
-_MODULES = ("endings", "errors", "policies", "samplers", "schedules", "simulation", "space")
+_MODULES = ("endings", "errors", "plots", "policies", "samplers", "schedules", "simulation", "space")
 _ATTRIBUTES = {
     "Checkpoint": "hippo_client.checkpoint",
     "Client": "hippo_client.client",

@@ -13,6 +13,7 @@ import click
 from hippo_client.cli.connection import connect
 from hippo_client.cli.export import export
 from hippo_client.cli.lazy import NounGroup
+from hippo_client.cli.plot import plot
 from hippo_client.cli.terminal import print_json, say
 from hippo_client.cli.whole_number import WholeNumber
 from hippo_core.engine.states import StudyState
@@ -119,6 +120,7 @@ def tree(name: str, svg: bool, as_json: bool) -> None:
 
 
 study.add_command(export)
+study.add_command(plot)
 
 
 @study.command("import")

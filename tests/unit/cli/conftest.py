@@ -12,6 +12,7 @@ import pytest
 
 from hippo_client.cli import edit as edit_command
 from hippo_client.cli import export as export_command
+from hippo_client.cli import plot as plot_command
 from hippo_client.cli import study as study_commands
 from hippo_client.cli import trial as trial_commands
 from hippo_client.cli import worker as worker_commands
@@ -27,7 +28,14 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Server:
     def connect(**_: object) -> Iterator[Any]:
         yield SimpleNamespace(connection=SimpleNamespace(studies=fake, admin=fake))
 
-    for module in (study_commands, edit_command, export_command, trial_commands, worker_commands):
+    for module in (
+        study_commands,
+        edit_command,
+        export_command,
+        plot_command,
+        trial_commands,
+        worker_commands,
+    ):
         monkeypatch.setattr(module, "connect", connect)
     return fake
 

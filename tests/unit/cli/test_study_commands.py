@@ -13,6 +13,7 @@ from typing import Any
 import click
 import pytest
 
+from hippo_client import plots
 from hippo_client.cli.main import call
 from hippo_core.errors import NotFound
 from hippo_wire.v1 import study_pb2
@@ -167,6 +168,31 @@ def test_a_study_is_exported_in_the_formats_of_others(
     assert (
         call(["study", "export", "shared", "--format", "csv", "--table", "history", "--style", "plain"]) == 2
     )
+
+
+def test_a_study_is_drawn_into_a_file(
+    text: Callable[..., str], server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("matplotlib")
+    data = json.dumps(recorded.document()).encode()
+    server.answers["ExportStudy"] = [study_pb2.ExportStudyResponse(data=data)]
+    listed = text("study", "plot", "shared").splitlines()
+    assert [line.split()[0] for line in listed] == plots.__all__
+    file = tmp_path / "curves.svg"
+    assert (
+        text("study", "plot", "shared", "curves", "-o", str(file), "--metric", "loss", "--trial", "1") == ""
+    )
+    assert "shared: loss by step" in file.read_text()
+    for arguments, told in (
+        (["curves"], "--output must be a file that ends in .png, .svg, .pdf, .html."),
+        (["curves", "-o", "x.gif"], "--output must be a file"),
+        (["savings", "-o", "x.png", "--metric", "loss"], "The plot savings has no choice of metric."),
+        (["pie", "-o", "x.png"], "there is no plot 'pie'"),
+    ):
+        assert call(["study", "plot", "shared", *arguments]) == 2
+        assert told in capsys.readouterr().err
+    assert call(["study", "plot", "shared", "curves", "-o", str(tmp_path / "nowhere" / "x.png")]) == 1
+    assert "No such file or directory" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("server")

@@ -49,7 +49,7 @@ def test_every_public_name_is_there(name):
 def test_the_public_names_are_these():
     assert hippo.__all__ == [
         "Checkpoint", "Client", "Context", "Extend", "Policy", "Resources", "StageTree", "Stop", "Study",
-        "StudyHandle", "Trainer", "Trial", "endings", "errors", "policies", "run", "samplers", "schedules",
+        "StudyHandle", "Trainer", "Trial", "endings", "errors", "plots", "policies", "run", "samplers", "schedules",
         "simulation", "space",
     ]  # fmt: skip
 

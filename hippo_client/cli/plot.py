@@ -1,0 +1,70 @@
+"""``hippo study plot``: pictures of a study."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hippo_client.cli.connection import connect
+from hippo_client.cli.terminal import say
+
+#: By the ending of the file, what draws it.
+_BACKENDS = {".png": "matplotlib", ".svg": "matplotlib", ".pdf": "matplotlib", ".html": "plotly"}
+
+
+@click.command()
+@click.argument("name")
+@click.argument("kind", required=False)
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A file: .png, .svg, .pdf or .html (plotly).",
+)
+@click.option("--metric", help="Which one; by default the first objective.")
+@click.option("--trial", "trials", type=int, multiple=True, help="Only this trial; may be repeated.")
+@click.option("--no-stopped", is_flag=True, help="Leave stopped trials out.")
+def plot(
+    name: str,
+    kind: str | None,
+    output: Path | None,
+    metric: str | None,
+    trials: tuple[int, ...],
+    no_stopped: bool,
+) -> None:
+    """Draw a study, into a file. Without KIND it lists what there is.
+
+    Needs `pip install 'hippo-hpo[plots]'`; .html needs `pip install plotly`.
+    """
+    from hippo_client import plots
+    from hippo_client.recordings import parse, read_export
+
+    if kind is None:
+        for each in plots.__all__:
+            click.echo(f"{each:21} {plots.summary(each)}")
+        return
+    draw = plots.named(kind)
+    if output is None or output.suffix not in _BACKENDS:
+        raise click.UsageError(f"--output must be a file that ends in {', '.join(_BACKENDS)}.")
+    given: dict[str, Any] = {
+        "metric": metric,
+        "trials": trials or None,
+        "stopped": False if no_stopped else None,
+    }
+    options = {key: value for key, value in given.items() if value is not None}
+    unknown = [key for key in options if key not in plots.options(kind)]
+    if unknown:
+        raise click.UsageError(f"The plot {kind} has no choice of {unknown[0]}.")
+    with connect() as client:
+        study = parse(read_export(client.connection, name), name)
+    figure = draw(study, backend=_BACKENDS[output.suffix], **options)
+    try:
+        if output.suffix == ".html":
+            figure.write_html(output, include_plotlyjs=True)
+        else:
+            figure.savefig(output, dpi=150)
+    except OSError as error:
+        raise click.FileError(str(output), error.strerror) from error
+    say(f"Written: {output}")

@@ -1,0 +1,137 @@
+"""What of a study is drawn: which trials, and which metric."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from hippo_client.optuna_words import State, last_metrics, outcome
+from hippo_client.plots.chart import BLUE, FAINT, GREY, VERMILLION
+from hippo_client.result_tables import metric_names
+from hippo_client.timeline import Timeline
+from hippo_core.engine.states import TrialState
+from hippo_core.errors import InvalidStudy
+from hippo_core.metric_constraints import violation
+from hippo_core.simulation.recording import RecordedTrial, Recording
+from hippo_core.study import horizon_of
+
+if TYPE_CHECKING:
+    from hippo_client.handles import StudyHandle
+
+_BAD = (TrialState.FAILED, TrialState.DIVERGED)
+
+
+class Selection:
+    """The trials and the metric to draw. Failed and diverged trials are left out.
+
+    Args:
+        study: A study on a server, or one that was exported.
+        metric: By name; None: the first objective.
+        trials: Their numbers; None: all.
+        stopped: Whether stopped trials are drawn, too.
+
+    Raises:
+        InvalidStudy: There is no such metric or trial.
+    """
+
+    def __init__(
+        self,
+        study: StudyHandle | Recording,
+        metric: str | None = None,
+        trials: Iterable[int] | None = None,
+        stopped: bool = True,
+    ) -> None:
+        self.recording = study if isinstance(study, Recording) else study.export()
+        self.spec = self.recording.spec
+        objective = self.spec.objectives[0]
+        known = metric_names(self.recording)
+        if metric is not None and metric not in known:
+            raise InvalidStudy("metric", f"{metric!r} is not reported", f"Known are: {', '.join(known)}.")
+        self.metric = metric or objective.metric
+        # Of a metric that nothing is said about less is taken to be better.
+        self.maximize = next(
+            (each.maximize for each in self.spec.observed if each.metric == self.metric), False
+        )
+        wanted = None if trials is None else set(trials)
+        missing = (wanted or set()) - {each.number for each in self.recording.trials}
+        if missing:
+            raise InvalidStudy("trials", f"there is no trial {min(missing)}")
+        chosen = [each for each in self.recording.trials if wanted is None or each.number in wanted]
+        self.failed = sum(each.state in _BAD for each in chosen)
+        self.trials = tuple(
+            each
+            for each in chosen
+            if each.state not in _BAD and (stopped or each.state is not TrialState.STOPPED)
+        )
+
+    @cached_property
+    def timeline(self) -> Timeline:
+        """When things happened."""
+        return Timeline(self.recording)
+
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """What is left out."""
+        if not self.failed:
+            return ()
+        return (f"{self.failed} trial{'' if self.failed == 1 else 's'} that failed or diverged left out",)
+
+    def value(self, trial: RecordedTrial) -> float | None:
+        """The metric at a trial's last evaluation; None: it has none, or none that is finite."""
+        return trial.means[max(trial.means)].get(self.metric) if trial.means else None
+
+    @cached_property
+    def valued(self) -> tuple[tuple[RecordedTrial, float], ...]:
+        """The trials with a value."""
+        found = ((trial, self.value(trial)) for trial in self.trials)
+        return tuple((trial, value) for trial, value in found if value is not None)
+
+    @cached_property
+    def best(self) -> int | None:
+        """The number of the best trial, as the study has it, by this metric.
+
+        Of those that completed, with horizons at the longest one, with constraints the one that violates them least;
+        where none has completed, of those at the deepest step.
+        """
+        sign = -1 if self.maximize else 1
+
+        def rank(each: tuple[RecordedTrial, float]) -> tuple[bool, int, float, float, int]:
+            trial, value = each
+            done = trial.state is TrialState.COMPLETED
+            depth = (
+                (horizon_of(trial.assignment or {}) or trial.max_steps) if done and self.spec.horizons else 0
+            )
+            if not done:
+                depth = trial.step
+            metrics = last_metrics(trial)
+            violated = violation(constraint.margin(metrics) for constraint in self.spec.constraints)
+            return not done, -depth, violated, sign * value, trial.number
+
+        return min(map(rank, self.valued), default=(True, 0, 0.0, 0.0, None))[-1]
+
+    def completed(self, trial: RecordedTrial) -> bool:
+        """Whether a trial came to its end."""
+        return outcome(trial, self.recording).state is State.COMPLETE
+
+    def look(self, trial: RecordedTrial) -> tuple[str, str, float, float]:
+        """How a trial is drawn: colour, label, opacity, width."""
+        if trial.number == self.best:
+            return VERMILLION, f"best: trial {trial.number}", 1.0, 2.2
+        if trial.state is TrialState.STOPPED:
+            return FAINT, "stopped", 0.7, 1.0
+        if trial.state is TrialState.COMPLETED:
+            return BLUE, "completed", 0.75, 1.2
+        return GREY, "not over", 0.8, 1.2
+
+    def in_order(self) -> list[RecordedTrial]:
+        """The trials in the order in which they are drawn: stopped ones behind, the best in front."""
+        return sorted(
+            self.trials,
+            key=lambda each: (each.number == self.best, each.state is not TrialState.STOPPED, each.number),
+        )
+
+    @property
+    def unit(self) -> str:
+        """What a step is."""
+        return self.spec.program.unit
