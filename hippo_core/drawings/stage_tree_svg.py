@@ -36,7 +36,7 @@ STYLE = """
 .hippo-tree .grid{stroke:#8883}
 .hippo-tree .joint{stroke:#8a949c;fill:none}
 .hippo-tree .trained{fill:#2a7f62}
-.hippo-tree .running{fill:url(#tree-hatch);stroke:#d9932f}
+.hippo-tree .running{stroke:#d9932f}
 .hippo-tree .hatch{stroke:#d9932f;stroke-width:3}
 .hippo-tree .granted,.hippo-tree .ready{fill:#d9932f22;stroke:#d9932f}
 .hippo-tree .waiting{fill:none;stroke:#8a949c;stroke-dasharray:3 2}
@@ -194,8 +194,10 @@ class _Canvas:
 
 def _band(x: float, end: float, middle: float, thickness: float, classes: str) -> str:
     width = max(1.0, end - x - 1)
+    # As an attribute: in a stylesheet of its own, the address would be another document's.
+    hatch = ' fill="url(#tree-hatch)"' if classes.endswith(" running") else ""
     return (
-        f'<rect class="{classes}" x="{x:.1f}" y="{middle - thickness / 2:.1f}" width="{width:.1f}" '
+        f'<rect class="{classes}"{hatch} x="{x:.1f}" y="{middle - thickness / 2:.1f}" width="{width:.1f}" '
         f'height="{thickness:.1f}" rx="2" />'
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -30,7 +29,7 @@ class _Traffic:
     stop: int = 0
     trials: list[int] = field(default_factory=list)
     ending: list[int] = field(default_factory=list)
-    ends: Counter[tuple[int, str]] = field(default_factory=Counter)
+    ends: dict[tuple[int, str], int] = field(default_factory=dict)
     probes: list[int] = field(default_factory=list)
     came: int = 0  #: steps that its trials came to, each counted for itself
     furthest: int = 0
@@ -56,7 +55,9 @@ def _traffic(state: EngineState, study: Study) -> dict[int, _Traffic]:
         number, reached = trial_of(trial.number), progress(trial)
         last, stop = None, 0
         for node, start, stop in walk(trial, trial.target or trial.reached):
-            last = found.setdefault(node.id, _Traffic())
+            last = found.get(node.id)
+            if last is None:
+                last = found[node.id] = _Traffic()
             last.stop = max(last.stop, stop)
             last.trials.append(number)
             here = min(stop, reached)
@@ -64,7 +65,9 @@ def _traffic(state: EngineState, study: Study) -> dict[int, _Traffic]:
             last.furthest = max(last.furthest, here)
         if last is not None:
             last.ending.append(number)
-            last.ends[stop, shown_state(state, study, study.trials[number]).value] += 1
+            rests = trial.target is None and not study.repeats
+            shown = trial.state if rests else shown_state(state, study, study.trials[number])
+            last.ends[stop, shown.value] = last.ends.get((stop, shown.value), 0) + 1
     for probe in sorted(study.probes.values(), key=lambda each: (trial_of(each.number), each.number)):
         for node, _, stop in own_stretches(probe, probe.target or probe.reached):
             there = found.setdefault(node.id, _Traffic())
@@ -77,7 +80,7 @@ def _critical(tree: StageTree, trials: Iterable[Trial]) -> frozenset[int]:
     """The nodes with something left to train on the longest way that any trial has to go; the first of equal ones."""
     longest, nodes = 0.0, frozenset[int]()
     for trial in trials:
-        if trial.target is None or progress(trial) >= trial.target:
+        if trial.target is None:
             continue
         left = {
             node.id: (stop - max(start, node.trained)) * tree.step_seconds(node)
@@ -117,11 +120,11 @@ def _tree_node(node: Node, traffic: _Traffic, tree: StageTree, critical: bool, w
 def _state(node: Node, stop: int, tree: StageTree, waiting: str) -> tuple[NodeState, str]:
     """How far the training of a node is, and what it waits for, in words."""
     again = f"being tried again after a failure: {node.failures.message}" if node.failures is not None else ""
+    if node.trained >= stop:
+        return NodeState.TRAINED, ""
     leases = [lease for lease in tree.leases.get(node.id, {}).values() if lease.training]
     if any(lease.stages[lease.index][0] == node.id for lease in leases):
         return NodeState.RUNNING, again
-    if node.trained >= stop:
-        return NodeState.TRAINED, ""
     for lease in leases:
         if lease.will_reach(node.id, node.trained + 1):
             return NodeState.GRANTED, f"slot {lease.slot} of worker {lease.worker} comes to it"

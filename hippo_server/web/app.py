@@ -25,6 +25,7 @@ from hippo_server.web import (
     static_files,
     studies,
     study,
+    tree,
     workers,
 )
 from hippo_server.web.gate import Gate, Page
@@ -65,6 +66,7 @@ def make_pages(site: Site) -> tuple[Page, ...]:
         *live.pages(driver),
         *studies.pages(site),
         *study.pages(site),
+        *tree.pages(site),
         *configuration.pages(site),
         *events.pages(site),
         *workers.pages(site),

@@ -1,0 +1,59 @@
+// The stage tree: pointing at a band, or coming to it by keyboard, lights the paths through it; a click tells all of it
+// below without a new page. Everything works by plain links without this.
+
+function nodeOf(target) {
+  return target instanceof Element ? target.closest("#tree g.node") : null;
+}
+
+/** Lights a node, what it hangs on, and what hangs on it. */
+function light(node) {
+  const drawing = node.ownerSVGElement;
+  const all = [...drawing.querySelectorAll("g.node")];
+  const byNumber = new Map(all.map((each) => [each.dataset.node, each]));
+  const lit = new Set();
+  for (let each = node; each && !lit.has(each); each = byNumber.get(each.dataset.parent)) lit.add(each);
+  const below = new Set([node.dataset.node]);
+  // A node may be drawn before what it hangs on: goes on until nothing comes to it.
+  for (let size = 0; size !== below.size;) {
+    size = below.size;
+    for (const each of all) {
+      if (below.has(each.dataset.parent)) { below.add(each.dataset.node); lit.add(each); }
+    }
+  }
+  drawing.classList.add("lighting");
+  for (const each of all) each.classList.toggle("pointed", lit.has(each));
+}
+
+function unlight() {
+  document.querySelector("#tree svg.lighting")?.classList.remove("lighting");
+}
+
+async function tell(address) {
+  const fragment = new URL(address);
+  fragment.hash = "";
+  fragment.searchParams.set("fragment", "node");
+  const answer = await fetch(fragment, { headers: { Accept: "text/html" } });
+  if (!answer.ok) { location.assign(address); return; }
+  const made = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const place = document.getElementById("node");
+  place.replaceChildren(...document.adoptNode(made.body).childNodes);
+  place.scrollIntoView({ block: "nearest" });
+}
+
+document.addEventListener("pointerover", (event) => {
+  const node = nodeOf(event.target);
+  if (node) light(node); else unlight();
+});
+document.addEventListener("focusin", (event) => {
+  const node = nodeOf(event.target);
+  if (node) light(node); else unlight();
+});
+document.addEventListener("click", (event) => {
+  const link = event.target instanceof Element ? event.target.closest("#tree a") : null;
+  if (!link || !link.href.baseVal.includes("node=") || event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  const address = new URL(link.href.baseVal, location.href);
+  history.pushState(null, "", address);
+  tell(address.href);
+});
+addEventListener("popstate", () => { tell(location.href); });
