@@ -19,8 +19,9 @@ from hippo_core.engine.trial_paths import walk
 from hippo_core.errors import InvalidStudy, NotFound
 from hippo_core.tree_node import TreeNode
 from hippo_server.auth.roles import VIEWERS
+from hippo_server.web.addresses import query
 from hippo_server.web.gate import Page, caller
-from hippo_server.web.site import Site, query
+from hippo_server.web.site import Site
 from hippo_server.web.study import show_tab
 from hippo_wire.summaries import Objective
 

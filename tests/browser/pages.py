@@ -15,7 +15,8 @@ def of_study(name: str, *tabs: str) -> list[str]:
 PAGES = [
     "/",
     "/?q=d&state=completed&sort=name",
-    *of_study(DONE, "", "tree", "tree?trial=3&node=1", "tree?nodes=2", "events", "configuration", "extend", "trials/0/fork?at=2"),
+    *of_study(DONE, "", "tree", "tree?trial=3&node=1", "tree?nodes=2"),
+    *of_study(DONE, "events", "configuration", "extend", "trials/0/fork?at=2"),
     *of_study(RUNNING, "", "tree", "stop"),
     *of_study(PAUSED, "", "events?trials=no"),
     *of_study(HOSTILE, "", "tree", "events", "configuration", "stop"),
