@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from html import escape
 from itertools import islice
 from typing import Any, Self, TypeVar
 
@@ -46,6 +47,10 @@ class EndOf:
     """The end of a hyper-parameter's schedule, as ``max_steps``."""
 
     name: str
+
+
+#: How many names a space is shown by.
+MOST_NAMES = 6
 
 
 @worded("space.end_of")
@@ -103,6 +108,18 @@ class Space:
         return isinstance(other, Space) and self.to_json() == other.to_json()
 
     __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return (
+            f"<Space: {', '.join(islice(self.kinds, MOST_NAMES))}{self._more()}; {len(self.domains)} domains>"
+        )
+
+    def _more(self) -> str:
+        rest = len(self.kinds) - MOST_NAMES
+        return f" and {rest} more" if rest > 0 else ""
+
+    def _repr_html_(self) -> str:
+        return f"<code>{escape(repr(self))}</code>"
 
     def to_json(self) -> dict[str, Any]:
         """The space as a JSON object."""

@@ -98,6 +98,19 @@ def test_a_trial_escapes_what_the_server_tells():
     assert f"completed: {EVIL}" in texts
 
 
+def test_what_is_shown_in_a_line_is_escaped_in_a_notebook(client, service):
+    """Studies, trials and spaces: text of at most six lines, and HTML without a script or anything from elsewhere."""
+    searched = {f"{EVIL}{number}": space.choice([EVIL, schedules.table([0.1] * 99)]) for number in range(20)}
+    service.add(messages.study(), [messages.trial(0, hyperparameters={EVIL: EVIL})])
+    run = client.study("digits")
+    study = hippo.Study("trainer:T", searched, maximize=EVIL, max_trials=3, max_steps=9)
+    for shown in (study, run, run.trials()[0], study._spec.space):
+        assert len(repr(shown).splitlines()) <= 6
+        assert "<img" not in shown._repr_html_()
+        assert not Cells(shown._repr_html_()).tags & {"script", "img", "link", "style", "iframe"}
+    assert repr(study._spec.space).endswith(" and 14 more; 20 domains>")
+
+
 def test_the_table_shows_the_best_then_those_that_run():
     trials = [messages.trial(number, study_pb2.TRIAL_STATE_STOPPED, step=1) for number in range(20)]
     trials[7].state = study_pb2.TRIAL_STATE_RUNNING
