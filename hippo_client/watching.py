@@ -122,7 +122,7 @@ class Watch:
 
     Args:
         open_stream: Opens a stream of the study anew.
-        give_up_seconds: How long in a row the server may be out of reach.
+        give_up_seconds: How long in a row the server may be out of reach, from the first break on.
     """
 
     def __init__(
@@ -192,16 +192,18 @@ class Watch:
     def _follow_streams(self) -> None:
         from hippo_wire.channel import pauses
 
-        reached, waits = time.monotonic(), pauses()
+        lost: float | None = None
+        waits = pauses()
         while not self._closed.is_set():
             try:
                 for snapshot in fold(self._open()):
                     self._arrived.put(snapshot)
-                    reached, waits = time.monotonic(), pauses()
+                    lost, waits = None, pauses()
                     if is_over(snapshot.study):
                         return
             except Unavailable:
-                if time.monotonic() - reached > self._give_up_seconds:
+                lost = time.monotonic() if lost is None else lost
+                if time.monotonic() - lost > self._give_up_seconds:
                     raise
             self._closed.wait(next(waits))
 

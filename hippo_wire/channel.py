@@ -8,8 +8,9 @@ That is safe for every method: reads change nothing, mutations carry a request i
 often: a stream before its first message has come, for as long as ``CONTROL_SECONDS``; an upload from its beginning, if
 its requests say how (``Upload``). Errors arrive as those of ``hippo_core.errors``.
 
-Several servers may be named, of which one leads (``route.py``). An attempt may then take half of the time that is left,
-so that a server that has fallen silent does not use up all of it.
+Several servers may be named, of which one leads (``route.py``). A unary call is then tried again for
+``TAKE_OVER_SECONDS``, unless its caller says otherwise: for as long as nobody may lead after one has fallen silent.
+An attempt may take half of what a call to one server may, so that a silent one does not use up all of the time.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from hippo_wire.v1.worker_pb2_grpc import WorkerServiceStub
 from hippo_wire.versions import HEADER, own_version
 
 CONTROL_SECONDS = 5.0
+TAKE_OVER_SECONDS = 30.0
 UPLOAD_SECONDS = 60.0
 PIECE_BYTES = 1 << 20
 LARGEST_MESSAGE_BYTES = 64 << 20
@@ -229,9 +231,10 @@ class _Calls(
     def intercept_unary_unary(
         self, continuation: Callable[..., Any], client_call_details: Any, request: Any
     ) -> Any:
-        deadline = time.monotonic() + (client_call_details.timeout or CONTROL_SECONDS)
+        patience = client_call_details.timeout or _patience(self._route)
+        deadline = time.monotonic() + patience
         for pause in pauses():
-            left = _attempt_seconds(self._route, deadline)
+            left = _attempt_seconds(self._route, client_call_details.timeout or CONTROL_SECONDS, deadline)
             address = self._route.at
             call = continuation(self._details(client_call_details, left), request)
             error = call.exception()
@@ -283,7 +286,7 @@ class _Calls(
     def _explain(self, address: str, error: grpc.RpcError) -> HippoError:
         """What a failed call stands for; the next one goes to another server where that may help."""
         _leave(self._route, address, error)
-        return _explained(error, address, self._trust)
+        return _explained(error, address, self._trust, self._route.names)
 
     def _details(self, details: Any, timeout: float | None) -> Any:
         metadata = [*(details.metadata or ()), *self._metadata]
@@ -348,7 +351,9 @@ class AsyncConnection:
             address = self._route.at
             try:
                 return await method(
-                    request, timeout=_attempt_seconds(self._route, deadline), metadata=self.metadata
+                    request,
+                    timeout=_attempt_seconds(self._route, timeout, deadline),
+                    metadata=self.metadata,
                 )
             except grpc.RpcError as error:
                 wait = _wait(error, pause, self._route)
@@ -384,7 +389,7 @@ class AsyncConnection:
 
     async def _explained(self, address: str, error: grpc.RpcError) -> HippoError:
         _leave(self._route, address, error)
-        return await asyncio.to_thread(_explained, error, address, self._trust)
+        return await asyncio.to_thread(_explained, error, address, self._trust, self._route.names)
 
     async def close(self) -> None:
         """Ends the connection and the calls on it."""
@@ -432,9 +437,16 @@ def pieces(data: Iterable[bytes]) -> Iterator[bytes]:
         yield b""
 
 
-def _explained(error: grpc.RpcError, address: str, trust: Trust | None) -> HippoError:
-    """What a failed call stands for; where the server was not reached, and TLS is why, that is said."""
-    found = from_rpc_error(error, address)
+def _explained(error: grpc.RpcError, address: str, trust: Trust | None, names: str) -> HippoError:
+    """What a failed call stands for; where the server was not reached, and TLS is why, that is said.
+
+    Args:
+        error: How it failed.
+        address: The server that was asked last.
+        trust: Whom to believe to be it.
+        names: All that were to be asked.
+    """
+    found = from_rpc_error(error, names)
     if isinstance(found, Unavailable) and not answered(error) and (why := diagnosis(address, trust)):
         return Unavailable(*why)
     return found
@@ -447,9 +459,15 @@ def _leave(route: Route[Any], address: str, error: grpc.RpcError) -> None:
         route.leave(address, found)
 
 
-def _attempt_seconds(route: Route[Any], deadline: float) -> float:
+def _patience(route: Route[Any]) -> float:
+    """For how many seconds a unary call is tried again whose caller does not say."""
+    return TAKE_OVER_SECONDS if route.has_others() else CONTROL_SECONDS
+
+
+def _attempt_seconds(route: Route[Any], timeout: float, deadline: float) -> float:
+    """What one attempt may take of a call that may take ``timeout`` seconds where there is one server."""
     left = max(0.001, deadline - time.monotonic())
-    return left / 2.0 if route.has_others() else left
+    return min(left, timeout / 2.0) if route.has_others() else left
 
 
 def _wait(error: grpc.RpcError, pause: float, route: Route[Any]) -> float | None:

@@ -100,6 +100,11 @@ class Route(Generic[Channel]):
         with self._lock:
             return list(self._channels.values())
 
+    @property
+    def names(self) -> str:
+        """All servers that may be asked, in words."""
+        return " or ".join(dict.fromkeys([*self._given, self._at]))
+
     def has_others(self) -> bool:
         """Whether there is another server to try."""
         return self._given != (self._at,)

@@ -2,10 +2,12 @@
 
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
 import hippo_client as hippo
+from hippo_client import watching
 from hippo_client.errors import NotFound, Unavailable
 from hippo_client.watching import SilentProgress, Watch, fold
 from hippo_wire.v1 import study_pb2
@@ -114,6 +116,33 @@ def test_a_server_out_of_reach_for_too_long_is_given_up():
 
     with Watch(refuse, give_up_seconds=0.0) as watch, pytest.raises(Unavailable, match="cannot reach it"):
         list(watch.snapshots())
+
+
+def test_a_quiet_study_may_lose_its_server_for_as_long_as_any(monkeypatch):
+    """1. Nothing changes for two minutes. 2. The server goes away. 3. It comes back within the time."""
+    now = 0.0
+    monkeypatch.setattr(watching, "time", SimpleNamespace(monotonic=lambda: now))
+
+    class Script:
+        def __init__(self, responses):
+            self._responses = responses
+
+        def __iter__(self):
+            return self._responses
+
+        def cancel(self):
+            pass
+
+    def quiet():
+        nonlocal now
+        yield messages.update(messages.trial(0))
+        now += 120.0
+        raise Unavailable("the server stops.")
+
+    streams = [Script(quiet()), Script(iter([messages.update(state=COMPLETED)]))]
+    with Watch(lambda: streams.pop(0)) as watch:
+        states = [found.study.state for found in watch.snapshots() if found is not None]
+    assert states[-1] == COMPLETED
 
 
 def test_while_nothing_comes_there_is_time_for_other_things():

@@ -12,6 +12,7 @@ import grpc
 import pytest
 
 from hippo_core.errors import Conflict, InvalidStudy, NotAllowed, NotFound, Standby, TooManyCalls, Unavailable
+from hippo_wire import channel
 from hippo_wire.channel import AsyncConnection, Connection, Upload, check_address, pauses, pieces
 from hippo_wire.errors import to_wire
 from hippo_wire.v1 import admin_pb2, study_pb2, worker_pb2
@@ -259,6 +260,19 @@ def test_of_several_servers_the_one_that_answers_is_found(script, address, silen
             connection.admin.GetServer(admin_pb2.GetServerRequest())
             assert connection.address == address
     assert len(script.calls) == 2
+
+
+def test_calls_to_several_servers_wait_for_one_to_lead(script, address, monkeypatch):
+    """1. Nobody leads for longer than a call to one server may take: it goes on. 2. Nobody ever does: all are named."""
+    monkeypatch.setattr(channel, "CONTROL_SECONDS", 0.2)
+    script.refusals = [Standby("other", "")] * 4
+    with Connection(f"127.0.0.1:1,{address}", "secret") as connection:
+        connection.admin.GetServer(admin_pb2.GetServerRequest())
+    assert len(script.calls) == 5
+    monkeypatch.setattr(channel, "TAKE_OVER_SECONDS", 0.5)
+    with Connection("127.0.0.1:1,127.0.0.1:2", "secret") as connection, pytest.raises(Unavailable) as away:
+        connection.admin.GetServer(admin_pb2.GetServerRequest())
+    assert "127.0.0.1:1 or 127.0.0.1:2" in away.value.message
 
 
 def test_a_standbys_word_is_followed_by_calls_and_streams(script, address):
