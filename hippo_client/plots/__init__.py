@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from inspect import signature
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from hippo_core.errors import InvalidStudy
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hippo_client.plots.selection import Selection
     from hippo_core.simulation.recording import Recording
 
-    Source = StudyHandle | Recording
+    Source: TypeAlias = StudyHandle | Recording
 
 Backend = Literal["matplotlib", "plotly"]
 Trials = Iterable[int] | None
