@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from hippo_core.engine.states import ENDED_TRIAL_STATES
+from hippo_core.engine.states import ENDED_TRIAL_STATES, LeaseState
 from hippo_core.simulation.recording import RecordedLease, RecordedTrial, Recording
 
 
@@ -15,8 +15,9 @@ from hippo_core.simulation.recording import RecordedLease, RecordedTrial, Record
 class Stretch:
     """Steps of a node that a lease trained, and when: seconds since the study's submission.
 
-    The rows know when a lease began and ended, and how long each of its stretches took: they are laid one after the
-    other, from where a slot has started on.
+    The rows know when a lease began and ended, and how long each of its stretches took. These are laid one after the
+    other: of a path that came to its end, the last one ends where saving began, as starting may have taken long; of one
+    that was lost, the first begins where a slot has started on average.
 
     Attributes:
         lease: The lease.
@@ -94,6 +95,8 @@ class Timeline:
         took = sum(seconds for *_, seconds in parts)
         begin, scale = lease.granted + (self._recording.start_seconds or 0.0), 1.0
         if lease.ended is not None:
+            if lease.state in (LeaseState.COMPLETED, LeaseState.RELEASED):
+                begin = lease.ended - took - (self._recording.save_seconds or 0.0)
             begin = max(lease.granted, min(begin, lease.ended - took))
             scale = min(1.0, (lease.ended - begin) / took) if took else 1.0
         for start, node, stop, seconds in parts:

@@ -7,6 +7,7 @@ import pytest
 import hippo_client as hippo
 from hippo_client import simulation
 from hippo_client.study_file import load
+from hippo_client.timeline import Timeline
 
 TRAINER = """
 import hippo_client as hippo
@@ -81,6 +82,16 @@ def test_what_hyperband_would_have_done_is_what_it_does(home, study, tmp_path):
     # The steps are those of the record, and took what they took there.
     assert 0 < found.slot_seconds["training"] < trained.savings()["seconds_trained"]
 
+    # When what was trained for whom: as much as was trained, by the slots that there are, each trial in its time.
+    timeline, savings = Timeline(recorded), trained.savings()
+    assert timeline.savings().trained[-1] == savings["steps_trained"]
+    assert timeline.savings().alone[-1] == savings["steps_without_sharing"]
+    assert {each.lease.slot for each in timeline.stretches} == {0, 1}
+    for trial in recorded.trials:
+        begun, ended = timeline.begun(trial), timeline.ended(trial)
+        assert recorded.creations[trial.number] <= begun < ended <= timeline.end
+        assert begun < timeline.moment(trial, 1) <= timeline.moment(trial, trial.step) <= ended
+        assert trial.checkpoints[-1] == trial.step
     again = simulation.simulate(slots=3, recorded=recorded)
     assert again.studies[0].trials == {"completed": 18}
     assert again.steps_trained == trained.savings()["steps_trained"]

@@ -37,7 +37,7 @@ def document(**changes: Any) -> dict[str, Any]:
     ]
     content = {
         "hippo_study": 1, "name": "shared", "state": "running", "reason": "", "ending": "", "changes": 0,
-        "spec": spec.to_json(), "environment": "", "created": CREATED, "save_seconds": None, "start_seconds": 0.5,
+        "spec": spec.to_json(), "environment": "", "created": CREATED, "save_seconds": 0.5, "start_seconds": 0.25,
         "trials": trials,
         "training": [_stretch(1, 1, 0, 2), _stretch(1, 2, 2, 4), _stretch(2, 3, 2, 3)],
         "leases": [_lease(1, 0, 10.0, 15.0), _lease(2, 1, 13.0, 15.0)],
@@ -50,7 +50,7 @@ def document(**changes: Any) -> dict[str, Any]:
 def empty(**changes: Any) -> dict[str, Any]:
     """The same study before anything came of it."""
     nothing: dict[str, Any] = {key: [] for key in ("trials", "training", "leases", "creations", "arrivals")}
-    return document(**{**nothing, "start_seconds": None, **changes})
+    return document(**{**nothing, "save_seconds": None, "start_seconds": None, **changes})
 
 
 def recording(content: dict[str, Any]) -> Recording:

@@ -23,6 +23,20 @@ def test_stretches_lie_one_after_the_other_within_their_lease(study: Recording) 
     ]
 
 
+def test_of_a_path_that_was_lost_training_began_when_a_slot_has_started() -> None:
+    content = recorded.document()
+    content["leases"][1]["state"] = "expired"
+    found = Timeline(recorded.recording(content)).stretches
+    assert [(each.begin, each.end) for each in found] == [(10.5, 12.5), (12.5, 14.5), (13.25, 14.25)]
+
+
+def test_of_a_path_that_is_being_trained_the_end_is_not_known() -> None:
+    content = recorded.document()
+    content["leases"][1] |= {"state": "training", "ended": None}
+    found = Timeline(recorded.recording(content)).stretches
+    assert (found[2].begin, found[2].end) == (13.25, 14.25)
+
+
 def test_what_took_longer_than_its_lease_is_fitted_into_it() -> None:
     leases = [{**each, "ended": each["granted"] + 2.0} for each in recorded.document()["leases"]]
     found = Timeline(recorded.recording(recorded.document(leases=leases))).stretches
