@@ -55,7 +55,13 @@ def closing_of(study: Study, leaf: Node | None, event: RequestClosed) -> Closing
 
 
 #: Of how the requests of a point's repeats ended, what counts for the point: the first of these.
-WORST = (RequestState.DIVERGED, RequestState.FAILED, RequestState.CANCELLED, RequestState.REACHED)
+WORST = (
+    RequestState.DIVERGED,
+    RequestState.INFEASIBLE,
+    RequestState.FAILED,
+    RequestState.CANCELLED,
+    RequestState.REACHED,
+)
 
 
 def closing_of_point(study: Study, members: list[Trial], event: RequestClosed) -> Closing:

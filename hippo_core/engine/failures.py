@@ -3,8 +3,10 @@
 Whose fault a failure is decides. *Infrastructure* (a runner killed from outside, a worker that died, a broken slot,
 a state that could not be stored) is never charged to a trial: its node is tried again after a pause that grows with
 each failure there. *User* errors, *stalls* and *out of memory* are tried ``user_retries`` times, the last one alone on
-its host; then the trials that need the step fail. What is *invalid* fails at once. Where the *program* cannot be
-loaded, and nothing of a study was trained before, the study fails with all its trials: no values would help.
+its host; then the trials that need the step fail. Of a point that found no memory samplers are told as of the worst
+that there is, so that they keep away; other failures say nothing of a point. What is *invalid* fails at once. Where the
+*program* cannot be loaded, and nothing of a study was trained before, the study fails with all its trials: no values
+would help.
 
 A step at which different workers die one after the other is *poison*: it is taken to have killed them. Its node is
 quarantined: the trials that need the step fail, those that come later too, until a user retries one of them.
@@ -39,8 +41,10 @@ def fail_path(decision: Decision, lease: Lease, item: FailedReport) -> None:
         if tries and item.failure is FailureClass.MEMORY:
             tries += ", the last time alone on its host"
         for study, trial in _waiting_for(decision, node, item.step):
-            advice = _batch_advice(trial, item.step) if item.failure is FailureClass.MEMORY else ""
-            fail(decision, study, trial, f"{item.message}{f'{tries}.' if tries else ''}{advice}")
+            too_large = item.failure is FailureClass.MEMORY
+            advice = _batch_advice(trial, item.step) if too_large else ""
+            reason = f"{item.message}{f'{tries}.' if tries else ''}{advice}"
+            fail(decision, study, trial, reason, infeasible=too_large)
         decision.emit(FailuresForgotten(node=node.id))
 
 

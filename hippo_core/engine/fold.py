@@ -456,7 +456,7 @@ def _close_request(state: EngineState, study: Study, event: ev.RequestClosed) ->
             values, model = None, leaf.id
         state.tell(study, Observed(first.number, event.step, values, model, first.observed))
         first.observed = max(first.observed, closing.reached)
-    if closing.state in {RequestState.DIVERGED, RequestState.FAILED}:
+    if closing.state in {RequestState.DIVERGED, RequestState.INFEASIBLE, RequestState.FAILED}:
         state.tell(study, Ended(first.number))
 
 

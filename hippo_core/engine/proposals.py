@@ -52,8 +52,8 @@ class PastTrial:
         trial: Its number among those that the sampler has drawn.
         assignment: Where it lies in the space; empty if it was drawn from another one, and lies outside.
         notes: What the sampler noted with it.
-        state: WAITING: it is to be trained further; COMPLETED: to its end; STOPPED: not so far; DIVERGED; FAILED:
-            nothing is known of it.
+        state: WAITING: it is to be trained further; COMPLETED: to its end; STOPPED: not so far; DIVERGED: it is as bad
+            as can be, also since it found no memory; FAILED: nothing is known of it.
         values: The objectives by step.
         reached: Where it diverged: the step.
         sequence: When its last request ended, in the order of arrival; 0: none has.
@@ -316,8 +316,8 @@ def _past(
     limit = trial.max_steps if max_steps is None else max_steps
     if pending or not closings:
         state = TrialState.WAITING
-    elif closings[-1].state is RequestState.DIVERGED:
-        state = TrialState.DIVERGED
+    elif closings[-1].state in {RequestState.DIVERGED, RequestState.INFEASIBLE}:
+        state = TrialState.DIVERGED  # the worst that there is
     elif closings[-1].state is RequestState.FAILED or not values:
         state = TrialState.FAILED
     elif max(values) >= limit or (done and closings[-1].state is RequestState.CANCELLED):

@@ -209,11 +209,20 @@ def fail_study(decision: Decision, study: Study, reason: str) -> None:
         decision.emit(StudyStateChanged(study=study.id, state=StudyState.FAILED, reason=reason))
 
 
-def fail(decision: Decision, study: Study, trial: Trial, reason: str) -> None:
-    """Ends an open trial as failed, and with it the other repeats of its point."""
+def fail(decision: Decision, study: Study, trial: Trial, reason: str, *, infeasible: bool = False) -> None:
+    """Ends an open trial as failed, and with it the other repeats of its point.
+
+    Args:
+        decision: What is decided.
+        study: The study.
+        trial: A trial of it, or one of its repeats.
+        reason: Why, in words.
+        infeasible: Whether its point is to blame, so that samplers are to keep away from it.
+    """
     if trial.target is None:
         return  # it has ended with another repeat
-    close_request(decision, study, trial, RequestState.FAILED, progress(trial))
+    state = RequestState.INFEASIBLE if infeasible else RequestState.FAILED
+    close_request(decision, study, trial, state, progress(trial))
     _end_point(decision, study, trial, TrialState.FAILED, reason)
 
 

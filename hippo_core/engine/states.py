@@ -37,6 +37,7 @@ class RequestState(StrEnum):
     OPEN = "open"
     REACHED = "reached"
     DIVERGED = "diverged"
+    INFEASIBLE = "infeasible"  #: failed, since what it asks for does not fit into memory
     FAILED = "failed"
     CANCELLED = "cancelled"
 

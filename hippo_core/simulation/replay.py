@@ -49,6 +49,8 @@ from hippo_core.simulation.response import Model
 
 WORKER = "replay"
 INCARNATION = "1"
+#: How the requests of trials end that fail.
+FAILED = frozenset({RequestState.INFEASIBLE, RequestState.FAILED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +154,7 @@ def _is_retried(recording: Recording) -> bool:
             continue
         if each.trial in failed:
             return True
-        if each.state is RequestState.FAILED:
+        if each.state in FAILED:
             failed.add(each.trial)
     return False
 
@@ -240,7 +242,7 @@ class _Replay:
             path = self._leading_on(trial)
             if path is None:
                 return False
-            if arrival.state is RequestState.FAILED and path.step >= arrival.reached:
+            if arrival.state in FAILED and path.step >= arrival.reached:
                 self._fail(path, reason)
             else:
                 self._train(path)

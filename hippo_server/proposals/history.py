@@ -25,7 +25,7 @@ from hippo_core.domains import Choice, Domain, Integer, Stepped, Uniform
 from hippo_core.engine.proposals import PastTrial, ProposalTask
 from hippo_core.engine.states import TrialState
 from hippo_core.policies import Values
-from hippo_core.samplers import Gp
+from hippo_core.samplers import Gp, Nsga2, Nsga3
 from hippo_core.space import Space
 from hippo_core.study import StudySpec
 from hippo_core.values import Scalar, normalise_float
@@ -86,13 +86,16 @@ def study_of(task: ProposalTask, sampler: optuna.samplers.BaseSampler) -> Study:
     study = optuna.create_study(storage=storage, sampler=sampler, directions=directions)
     number = storage.get_study_id_from_name(study.study_name)
     distributions = {name: distribution(domain) for name, domain in task.spec.space.domains.items()}
-    lie = _lie(task)
+    lie, worst = _lie(task), _worst(task)
     for past in task.history:
         for key, value in past.notes.get("study", {}).items():
             storage.set_study_system_attr(number, key, value)
         if lie is not None and past.state is TrialState.WAITING:
             last = max(past.values, default=0)
             past = replace(past, state=TrialState.COMPLETED, values={**past.values, last + 1: lie})
+        if worst is not None and past.state is TrialState.DIVERGED:
+            values = {**past.values, max(past.values, default=0) + 1: worst}
+            past = replace(past, state=TrialState.COMPLETED, values=values)
         study.add_trial(
             _frozen(past, task.spec.space, distributions, len(directions), len(task.spec.constraints))
         )
@@ -121,6 +124,26 @@ def _lie(task: ProposalTask) -> Values | None:
     if len(ended) < task.spec.sampler.startup_trials:
         return None
     return tuple(_mean_of_finite(values) for values in zip(*ended, strict=True))
+
+
+def _worst(task: ProposalTask) -> Values | None:
+    """What samplers that look at complete trials alone are told that a trial came to that diverged, or found no memory.
+
+    Of each objective the worst that is known, and that all constraints are violated without bound. None: the sampler
+    knows better, or nothing is known.
+    """
+    sampler, objectives = task.spec.sampler, task.spec.objectives
+    if len(objectives) == 1 and not isinstance(sampler, Gp | Nsga2 | Nsga3):
+        return None
+    ended = [past.values[max(past.values)] for past in task.history if past.state is TrialState.COMPLETED]
+    known = [[value for value in values if math.isfinite(value)] for values in zip(*ended, strict=True)]
+    if not all(known[: len(objectives)]) or not known:
+        return None
+    worst = (
+        min(found) if objective.maximize else max(found)
+        for found, objective in zip(known, objectives, strict=False)
+    )
+    return (*worst, *(math.inf for _ in task.spec.constraints))
 
 
 def _mean_of_finite(values: Sequence[float]) -> float:

@@ -200,7 +200,9 @@ CREATE TABLE requests (
     CONSTRAINT fk_requests_study_trial FOREIGN KEY (study, trial) REFERENCES trials,
     CONSTRAINT ck_requests_closed CHECK ((state = 'open') = (closed IS NULL)),
     CONSTRAINT ck_requests_reached CHECK (sequence IS NULL OR reached IS NOT NULL),
-    CONSTRAINT ck_requests_state CHECK (state IN ('open', 'reached', 'diverged', 'failed', 'cancelled')),
+    CONSTRAINT ck_requests_state CHECK (
+        state IN ('open', 'reached', 'diverged', 'infeasible', 'failed', 'cancelled')
+    ),
     CONSTRAINT ck_requests_step CHECK (step > 0)
 );
 CREATE INDEX ix_requests_open_node ON requests (node) WHERE state = 'open';

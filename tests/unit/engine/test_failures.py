@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hippo_core import samplers
+from hippo_core import policies, samplers
 from hippo_core.engine.commands import RetryTrials, SubmitStudy, Tick
 from hippo_core.engine.events import LeaseGranted, PathFailed
 from hippo_core.engine.state import Trial
@@ -235,6 +235,29 @@ def test_a_lack_of_memory_names_the_batch_size() -> None:
     reasons = [trial.reason for trial in trials(cluster) if trial.state is TrialState.FAILED]
     assert reasons
     assert all("Its batch is " in reason and "alone on its host" in reason for reason in reasons)
+
+
+@pytest.mark.parametrize(
+    ("failure", "seen"), [(FailureClass.MEMORY, TrialState.DIVERGED), (FailureClass.USER, TrialState.FAILED)]
+)
+def test_samplers_are_told_of_points_that_find_no_memory_and_not_of_other_failures(
+    failure: FailureClass, seen: TrialState
+) -> None:
+    """A point that does not fit is as bad as can be; an exception says nothing of it. Users see a failed trial."""
+    cluster = Cluster(0, {"a": 1})
+    cluster.tell(
+        SubmitStudy(
+            project="default", user="u", spec=replace(spec(), sampler=samplers.tpe(), policy=policies.full())
+        )
+    )
+    for _ in range(2):
+        cluster.fail_training(until_granted(cluster), failure)
+        while any(running.done for running in cluster.workers["a"].running.values()):
+            cluster.act()
+    cluster.restart_server()
+    assert trials(cluster)[0].state is TrialState.FAILED
+    wanted = next(each for each in cluster.proposals_wanted() if each.trial == 1)
+    assert [past.state for past in cluster.engine.proposal_task(wanted).history] == [seen]
 
 
 @settings(max_examples=60, deadline=None)

@@ -163,7 +163,7 @@ def past_trial(
     last = closed[-1].state if closed else None
     if pending or last is None:
         state = TrialState.WAITING
-    elif last is RequestState.DIVERGED:
+    elif last in {RequestState.DIVERGED, RequestState.INFEASIBLE}:
         state = TrialState.DIVERGED
     elif last is RequestState.FAILED or not values:
         state = TrialState.FAILED

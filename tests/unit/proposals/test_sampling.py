@@ -18,8 +18,9 @@ from hippo_core.errors import InvalidStudy
 from hippo_core.proposing import points
 from hippo_core.study import Objective, StudySpec
 from hippo_server.proposals import sampling
+from hippo_server.proposals.history import study_of
 from hippo_server.proposals.messages import encode, task_message, task_of
-from hippo_server.proposals.sampling import make_point, require
+from hippo_server.proposals.sampling import build, make_point, require
 from tests.studies import study
 
 EVERYTHING = {
@@ -376,3 +377,49 @@ def test_what_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         InvalidStudy, match=r"gp needs scipy, which is not installed where .* Install hippo-hpo\[gp\]"
     ):
         require(samplers.gp())
+
+
+def without_memory(sampler: samplers.Learning, objectives: int, told: TrialState) -> int:
+    """Of 40 points of a search, how many found memory enough; at the bottom of the bowl, and beside it, none does."""
+    entries = {"x": space.uniform(-5, 5), "y": space.loguniform(1e-3, 1e3), "n": space.integer(1, 20)}
+    study_spec = spec(sampler, objectives, entries)
+    history: list[PastTrial] = []
+    for number in range(40):
+        point = make_point(task(study_spec, history))
+        found = past(number, point, (bowl(point[0]), float(point[0]["x"]))[:objectives])
+        if point[0]["x"] < 2.0:
+            found = replace(found, state=told, values={}, reached=0)
+        history.append(found)
+    return sum(bool(each.values) for each in history)
+
+
+@pytest.mark.parametrize(
+    ("sampler", "objectives"),
+    [
+        (samplers.tpe(), 1),
+        (samplers.tpe(), 2),
+        (samplers.bohb(random_fraction=0.0), 1),
+        (samplers.cma_es(population=4), 1),
+    ],
+    ids=str,
+)
+def test_points_that_find_no_memory_are_kept_away_from(sampler: samplers.Learning, objectives: int) -> None:
+    """Seven of ten random points find none. Were nothing told of them, more would be proposed of them."""
+    told = without_memory(sampler, objectives, TrialState.DIVERGED)
+    untold = without_memory(sampler, objectives, TrialState.FAILED)
+    assert told > 1.3 * untold
+
+
+@pytest.mark.parametrize(
+    "sampler", [samplers.gp(startup_trials=2), samplers.nsga2(), samplers.nsga3(), samplers.tpe()], ids=str
+)
+def test_who_looks_at_complete_trials_alone_is_told_the_worst_of_points_that_find_no_memory(
+    sampler: samplers.Learning,
+) -> None:
+    study_spec = spec(sampler, 2)
+    points = [study_spec.point(number) for number in range(4)]
+    history = [past(number, (each, {}), (float(number), 1.0)) for number, each in enumerate(points)]
+    history[3] = replace(history[3], state=TrialState.DIVERGED, values={}, reached=0)
+    seen = study_of(task(study_spec, history), build(study_spec.sampler, 0)).trials[3]
+    goals = [objective.maximize for objective in study_spec.objectives]
+    assert (seen.state.name, seen.values) == ("COMPLETE", [0.0 if goals[0] else 2.0, 1.0])
