@@ -25,11 +25,14 @@ from hippo_server.auth.tokens import Identity, Unauthenticated
 from hippo_server.driver import Driver
 from hippo_server.rpc.auditing import audited
 from hippo_server.store.audit import UNAUTHENTICATED
+from hippo_wire.channel import LARGEST_MESSAGE_BYTES
 from hippo_wire.errors import to_wire
 from hippo_wire.versions import HEADER, check_caller, own_version
 
 log = logging.getLogger(__name__)
 
+LARGEST_REQUEST_BYTES = 8 << 20
+"""Of one message of whoever is no worker: what people write is smaller, and is read while nothing else is answered."""
 LOOK_SECONDS = 2.0
 """How often it is looked whether the token of an open stream is still valid."""
 
@@ -130,7 +133,7 @@ class Gate(grpc.aio.ServerInterceptor):
             request = None
             try:
                 with self._admitted(who, context, streams=not isinstance(raw, bytes)):
-                    request = _parsed(parse, raw)
+                    request = _parsed(parse, raw, _largest(who))
                     self._require_role(method, who, context)
                     if who is not None and context.time_remaining() is None:
                         raise InvalidStudy("deadline", "the call has none", "Give each call a timeout.")
@@ -148,7 +151,7 @@ class Gate(grpc.aio.ServerInterceptor):
             request = None
             try:
                 with self._admitted(who, context, streams=True):
-                    request = _parsed(parse, raw)
+                    request = _parsed(parse, raw, _largest(who))
                     self._require_role(method, who, context)
                     async with self._while_known(who, context):
                         responses = behaviour(_required(request), context)
@@ -261,19 +264,30 @@ class Gate(grpc.aio.ServerInterceptor):
         raise AssertionError("abort raises")
 
 
-def _parsed(parse: Parse, raw: Any) -> Any:
+def _largest(who: Identity | None) -> int:
+    """How many bytes a message may have."""
+    return LARGEST_MESSAGE_BYTES if who is not None and who.role is Role.WORKER else LARGEST_REQUEST_BYTES
+
+
+def _parsed(parse: Parse, raw: Any, largest: int) -> Any:
     """A message, or the iterator of those that are streamed; None: the bytes are no message."""
     if isinstance(raw, bytes):
+        if len(raw) > largest:
+            raise InvalidStudy(
+                "request",
+                f"has {len(raw) / (1 << 20):.1f} MiB, at most {largest >> 20} MiB are read",
+                "Write long tables of values as schedules.",
+            )
         try:
             return parse(raw)
         except DecodeError:
             return None
-    return _each_parsed(parse, raw)
+    return _each_parsed(parse, raw, largest)
 
 
-async def _each_parsed(parse: Parse, raws: AsyncIterator[bytes]) -> AsyncIterator[Message]:
+async def _each_parsed(parse: Parse, raws: AsyncIterator[bytes], largest: int) -> AsyncIterator[Message]:
     async for raw in raws:
-        yield _required(_parsed(parse, raw))
+        yield _required(_parsed(parse, raw, largest))
 
 
 def _required(request: Any) -> Any:

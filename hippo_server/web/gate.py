@@ -55,6 +55,7 @@ LOOK_SECONDS = 2.0
 
 SAFE_METHODS = ("GET", "HEAD")
 LARGEST_BODY_BYTES = 1 << 20
+LARGEST_HEAD_BYTES = 16 << 10
 HEADERS: Mapping[str, str] = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -226,6 +227,9 @@ class Gate:
 
     async def _admit(self, scope: Scope, answering: _Answering) -> None:
         headers, method = Headers(scope=scope), scope["method"]
+        if sum(len(name) + len(value) for name, value in headers.raw) > LARGEST_HEAD_BYTES:
+            error = HippoError(f"the headers of a request have at most {LARGEST_HEAD_BYTES >> 10} KiB.")
+            raise _Refused(431, error, {"Connection": "close"})
         host = self._checked_host(headers)
         page, route = self._found(scope)
         if method not in SAFE_METHODS or (page is not None and page.streams):

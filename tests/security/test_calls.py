@@ -96,6 +96,28 @@ def test_what_is_too_large_is_refused_by_its_limit_and_the_connection_lives(serv
         assert call(channel, LIST, b"", token) is None
 
 
+def test_a_large_study_is_refused_before_it_is_looked_into(server):
+    """What would take seconds and gigabytes to read as JSON; a worker may say more at once."""
+    large = study_pb2.SubmitStudyRequest(
+        request_id="large", spec_json='{"space":[' + "{}," * (3 << 20) + "1]}"
+    )
+    editor, worker = bearer(server.token("editor")), bearer(server.token("worker"))
+    with grpc.insecure_channel(
+        server.address, options=[("grpc.max_send_message_length", 1 << 30)]
+    ) as channel:
+        refused = call(channel, "/hippo.v1.StudyService/SubmitStudy", large.SerializeToString(), editor)
+        assert refused is not None
+        assert refused.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert "has 9.0 MiB, at most 8 MiB are read" in (refused.details() or "")
+        denied = call(channel, "/hippo.v1.StudyService/SubmitStudy", large.SerializeToString(), worker)
+        assert denied is not None
+        assert denied.code() is grpc.StatusCode.PERMISSION_DENIED
+    with httpx.Client(base_url=server.url) as http:
+        heavy = http.get("/livez", headers={"X-Heavy": "x" * (17 << 10)})
+        assert heavy.status_code == 431
+        assert http.get("/livez", headers={"X-Heavy": "x" * (15 << 10)}).status_code == 200
+
+
 def test_two_tokens_in_one_call_are_none(server):
     """Which of them would count is nothing that a caller may choose."""
     token = bearer(server.token("admin"))
