@@ -61,6 +61,8 @@ def draw(chart: Chart) -> Figure:
 
 
 def _panel(axes: Axes, panel: Panel) -> None:
+    from matplotlib.collections import PolyCollection
+
     if not panel.marks:
         axes.text(
             0.5,
@@ -85,11 +87,14 @@ def _panel(axes: Axes, panel: Panel) -> None:
                     marker=_MARKERS[mark.marker], markersize=mark.size, zorder=order,
                 )  # fmt: skip
             case Bars():
-                widths = [end - begin for begin, end in zip(mark.begin, mark.end, strict=True)]
-                axes.barh(
-                    mark.y, widths, left=mark.begin, height=mark.height, color=mark.colour, alpha=mark.opacity,
-                    label=mark.label or None, edgecolor="white", linewidth=0.4, zorder=order,
+                # One collection: a patch for each of thousands of bars takes a quarter of a minute.
+                axes.add_collection(
+                    PolyCollection(
+                        _corners(mark), facecolor=mark.colour, alpha=mark.opacity, label=mark.label or None,
+                        edgecolor="white", linewidth=0.4, zorder=order,
+                    )
                 )  # fmt: skip
+                axes.autoscale_view()
             case Area():
                 axes.fill_between(
                     mark.x, mark.low, mark.high, color=mark.colour, alpha=mark.opacity, label=mark.label or None,
@@ -105,6 +110,14 @@ def _panel(axes: Axes, panel: Panel) -> None:
         axes.set_title(panel.title)
     _axis(axes, panel.x, "x")
     _axis(axes, panel.y, "y")
+
+
+def _corners(bars: Bars) -> list[list[tuple[float, float]]]:
+    half = bars.height / 2
+    return [
+        [(begin, y - half), (end, y - half), (end, y + half), (begin, y + half)]
+        for begin, end, y in zip(bars.begin, bars.end, bars.y, strict=True)
+    ]
 
 
 def _axis(axes: Axes, axis: Axis, which: str) -> None:

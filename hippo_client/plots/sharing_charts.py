@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from hippo_client.plots.chart import (
@@ -85,6 +85,7 @@ def _placed(nodes: dict[int, _Node]) -> Iterator[tuple[_Node, int, int | None]]:
 def stage_tree(selection: Selection) -> Chart:
     """What was trained once, for how many trials, and where they part; the path of the best trial has an edge."""
     nodes = _nodes(selection)
+    common = _common([node for node in nodes.values() if node.parent is None])
     placed = list(_placed(nodes))
     lines = 1 + max((line for _, line, _ in placed), default=0)
     marks: list[Mark] = []
@@ -105,7 +106,7 @@ def stage_tree(selection: Selection) -> Chart:
                     label=label,
                     height=0.36,
                     tips=[
-                        f"node {node.node}, {plural(len(node.trials), 'trial')}: {_apart(node, nodes)}"
+                        f"node {node.node}, {plural(len(node.trials), 'trial')}: {_apart(node, nodes, common)}"
                         for node, _ in those
                     ],
                 )
@@ -135,7 +136,7 @@ def stage_tree(selection: Selection) -> Chart:
                     Text(
                         x=node.start + last * 0.004,
                         y=line - 0.22,
-                        text=shortened(_apart(node, nodes), most),
+                        text=shortened(_apart(node, nodes, common), most),
                         above=True,
                     )
                 )
@@ -152,21 +153,25 @@ def stage_tree(selection: Selection) -> Chart:
     )  # fmt: skip
 
 
-def _apart(node: _Node, nodes: dict[int, _Node]) -> str:
-    """What sets a node apart from its parent, or from other roots."""
-    if node.parent is not None:
-        others = [nodes[node.parent].values]
-    else:
-        others = [each.values for each in nodes.values() if each.parent is None and each is not node]
-    apart = {
-        name: value
-        for name, value in node.values.items()
-        if not others or any(name not in other or other[name] != value for other in others)
-    }
+def _apart(node: _Node, nodes: Mapping[int, _Node], common: Mapping[str, object]) -> str:
+    """What sets a node apart from its parent; what sets a root apart is what not all roots have in common."""
+    other = common if node.parent is None else nodes[node.parent].values
+    apart = {name: value for name, value in node.values.items() if name not in other or other[name] != value}
     return " ".join(
         f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
         for name, value in (apart or node.values).items()
     )
+
+
+def _common(roots: Sequence[_Node]) -> dict[str, object]:
+    """The values that all roots have; of a single one none is looked at."""
+    if len(roots) < 2:
+        return {}
+    return {
+        name: value
+        for name, value in roots[0].values.items()
+        if all(name in each.values and each.values[name] == value for each in roots)
+    }
 
 
 def savings(selection: Selection) -> Chart:
