@@ -86,6 +86,7 @@ class Server:
             "GetStageTree": study_pb2.GetStageTreeResponse(
                 nodes=[
                     study_pb2.StageTreeNode(
+                        state="trained",
                         node=7,
                         start=0,
                         stop=9,
@@ -95,6 +96,7 @@ class Server:
                         ending=[0],
                     ),
                     study_pb2.StageTreeNode(
+                        state="trained",
                         node=8,
                         parent=7,
                         start=9,
