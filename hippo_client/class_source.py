@@ -15,6 +15,7 @@ from pathlib import Path
 from hippo_client.class_kinds import TRAINER, ClassKind
 from hippo_core.arguments import suggestion
 from hippo_core.errors import InvalidStudy
+from hippo_core.syntax import parse_module
 
 _FURTHEST_BASE = 20
 
@@ -136,7 +137,7 @@ def find_module(name: str, files: Mapping[str, Path], kind: ClassKind) -> Source
 
 def _parse(file: Path, kind: ClassKind) -> ast.Module:
     try:
-        return ast.parse(file.read_bytes(), filename=str(file))
+        return parse_module(file.read_bytes(), str(file))
     except (SyntaxError, ValueError) as error:  # a null byte is either, as the version of Python has it
         line = f":{error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
         said = error.msg if isinstance(error, SyntaxError) else str(error)

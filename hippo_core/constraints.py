@@ -15,6 +15,7 @@ from typing import Any
 
 from hippo_core.arguments import worded
 from hippo_core.errors import InvalidStudy
+from hippo_core.syntax import parse_expression
 from hippo_core.values import Scalar
 
 LONGEST = 500
@@ -56,7 +57,7 @@ class Constraint:
         if not isinstance(self.expression, str) or len(self.expression) > LONGEST:
             raise _refused(f"must be text of at most {LONGEST} characters")
         try:
-            tree = ast.parse(self.expression.strip(), mode="eval").body
+            tree = parse_expression(self.expression.strip())
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             raise _refused(f"{self.expression!r} is not an expression") from None
         names: set[str] = set()

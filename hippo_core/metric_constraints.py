@@ -23,6 +23,7 @@ from typing import Any
 
 from hippo_core.constraints import ARITHMETIC, LONGEST, dotted
 from hippo_core.errors import InvalidStudy
+from hippo_core.syntax import parse_expression
 
 Metrics = Mapping[str, float | None]
 """By name; None: not finite."""
@@ -162,7 +163,7 @@ def _refused(written: str, message: str, hint: str = GRAMMAR) -> InvalidStudy:
 def _sides(written: str) -> tuple[ast.expr, ast.expr, bool]:
     """The two sides of a comparison, and whether the left one is to be at most the right one."""
     try:
-        tree = ast.parse(written, mode="eval").body
+        tree = parse_expression(written)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise _refused(written, "is not an expression") from None
     match tree:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hippo_core.errors import InvalidStudy
+from hippo_core.syntax import parse_module
 
 # Calls that import, or run, a file whose name is computed while running.
 _COMPUTING = frozenset(
@@ -69,7 +70,7 @@ def parse(name: str, text: bytes, field: str = "trainer") -> Source:
             warnings.simplefilter(
                 "ignore"
             )  # of invalid escapes and the like, which are the author's business
-            tree = ast.parse(text, name)
+            tree = parse_module(text, name)
     except (SyntaxError, ValueError, RecursionError) as error:
         line = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
         reason = error.msg if isinstance(error, SyntaxError) else str(error)

@@ -6,7 +6,6 @@ A rule is worth what it finds: each is tried on code that breaks it.
 from __future__ import annotations
 
 import ast
-import gc
 import json
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from hippo_core.syntax import parse_module
 from hippo_storage.layout import collect
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,18 +60,9 @@ def dotted(node: ast.expr) -> str:
             return ""
 
 
-def parsed(source: str) -> ast.Module:
-    """The tree of a file. Python 3.11 before 3.11.8 takes finalizers that run meanwhile for a defect of its own."""
-    gc.disable()
-    try:
-        return ast.parse(source)
-    finally:
-        gc.enable()
-
-
 def breaches(source: str) -> Iterator[str]:
     """What of a file breaks a rule."""
-    for node in ast.walk(parsed(source)):
+    for node in ast.walk(parse_module(source)):
         if isinstance(node, ast.Call):
             name, keywords = dotted(node.func), {each.arg: each.value for each in node.keywords}
             if name in {"eval", "exec", "compile", "__import__"}:
@@ -122,7 +113,7 @@ def _is(node: ast.expr | None, value: object) -> bool:
 def imported(source: str) -> set[str]:
     """The modules that a file imports, anywhere in it."""
     found = set()
-    for node in ast.walk(parsed(source)):
+    for node in ast.walk(parse_module(source)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -154,7 +145,7 @@ def test_presented_tokens_are_compared_by_their_hashes_in_constant_time() -> Non
     source = (ROOT / "hippo_server" / "auth" / "tokens.py").read_text()
     (identify,) = (
         node
-        for node in ast.walk(parsed(source))
+        for node in ast.walk(parse_module(source))
         if isinstance(node, ast.FunctionDef) and node.name == "identify"
     )
     called = {dotted(node.func) for node in ast.walk(identify) if isinstance(node, ast.Call)}

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import hippo_storage
+from hippo_core.syntax import parse_module
 from hippo_storage import state as states
 from hippo_storage.errors import StateError
 
@@ -71,7 +72,7 @@ def test_a_pickle_in_a_files_place_is_refused_and_not_run(name: str, form: str, 
 def test_no_reader_of_pickles_is_called() -> None:
     found = []
     for path in PACKAGES:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(parse_module(path.read_text())):
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
                 unsafe = node.attr in UNSAFE.get(node.value.id, ())
             elif isinstance(node, ast.ImportFrom):
