@@ -9,6 +9,7 @@ import select
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,9 +24,6 @@ CONNECT_SECONDS = 30.0
 #: A supervisor may be on its way out when one comes, but not again and again.
 ATTEMPTS = 5
 _POLL_SECONDS = 0.02
-
-# Supervisors that this process started. They outlive it; the list keeps their exit codes collectable.
-_started: list[subprocess.Popen[bytes]] = []
 
 Tell = Callable[[str], None]
 Result = TypeVar("Result")
@@ -354,7 +352,6 @@ def _connect(home: Home, command: Sequence[str]) -> _Connection:
 
 
 def _launch(home: Home, command: Sequence[str]) -> subprocess.Popen[bytes]:
-    _started[:] = [process for process in _started if process.poll() is None]
     with (home.logs / "supervisor.log").open("ab") as output:
         process = subprocess.Popen(
             command,
@@ -364,7 +361,8 @@ def _launch(home: Home, command: Sequence[str]) -> subprocess.Popen[bytes]:
             start_new_session=True,
             cwd="/",
         )
-    _started.append(process)
+    # It outlives this process, or leaves an exit code, which is collected whenever that comes.
+    threading.Thread(target=process.wait, name="hippo-supervisor", daemon=True).start()
     return process
 
 

@@ -152,7 +152,7 @@ def test_repeats_are_what_studies_alone_with_their_seeds_come_to_bit_for_bit(hom
 def test_an_interrupted_script_is_resumed_by_the_next(home, folder, tmp_path):
     hold = tmp_path / "hold"
     hold.touch()
-    script = [sys.executable, str(folder / "study.py")]
+    script = [sys.executable, "-W", "default::ResourceWarning", str(folder / "study.py")]
     first = subprocess.Popen(script, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     until(lambda: first.poll() is not None or _has_trained(home, 2), "step 2")
     assert first.poll() is None, first.communicate()
@@ -162,6 +162,7 @@ def test_an_interrupted_script_is_resumed_by_the_next(home, folder, tmp_path):
     assert first.returncode in (130, -signal.SIGINT), err
     assert out == ""
     assert "run again to resume" in err
+    assert "ResourceWarning" not in err
 
     done = subprocess.run(script, capture_output=True, text=True, check=True, timeout=120, env=os.environ)
     assert done.stdout == "<Trial 0: completed at step 4; weight=2; lr=0.5>\n"
