@@ -8,6 +8,7 @@ word.
 from __future__ import annotations
 
 import re
+from functools import cache
 from importlib.metadata import version
 
 from hippo_core.errors import Incompatible
@@ -15,6 +16,7 @@ from hippo_core.errors import Incompatible
 HEADER = "hippo-version"
 
 
+@cache
 def own_version() -> str:
     """The version that is installed here."""
     return version("hippo-hpo")
