@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import hypothesis
 import pytest
 
+from tests import event_loops
+
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
 
@@ -33,6 +35,15 @@ def pytest_configure(config: pytest.Config) -> None:
     slow = [hypothesis.HealthCheck.too_slow]
     hypothesis.settings.register_profile("hippo", derandomize=same, deadline=None, suppress_health_check=slow)
     hypothesis.settings.load_profile("hippo")
+    event_loops.watch()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def event_loops_are_closed() -> Iterator[None]:
+    """Names the tests of a module that left event loops open, in place of whoever runs when they are collected."""
+    yield
+    left = event_loops.left_open()
+    assert not left, f"event loops were left open: {left}"
 
 
 @pytest.fixture(scope="session")
