@@ -15,6 +15,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 POLL_SECONDS = 0.01
+LONGEST_POLL_SECONDS = 0.1
 PATIENCE_SECONDS = 90.0  #: long enough for a busy machine: only a test that fails waits for all of it
 
 
@@ -26,20 +27,28 @@ def until(condition: Callable[[], T], what: str, seconds: float = PATIENCE_SECON
         what: What is waited for, for whoever reads that it did not come.
         seconds: How long at most.
     """
-    deadline = time.monotonic() + seconds
+    began = time.monotonic()
     while not (found := condition()):
-        assert time.monotonic() < deadline, f"{what} did not come about within {seconds:g} s"
-        time.sleep(POLL_SECONDS)
+        time.sleep(_pause(began, what, seconds))
     return found
 
 
 async def until_in_loop(condition: Callable[[], T], what: str, seconds: float = PATIENCE_SECONDS) -> T:
     """As ``until``, while the event loop goes on."""
-    deadline = time.monotonic() + seconds
+    began = time.monotonic()
     while not (found := condition()):
-        assert time.monotonic() < deadline, f"{what} did not come about within {seconds:g} s"
-        await asyncio.sleep(POLL_SECONDS)
+        pause = _pause(began, what, seconds)
+        await asyncio.sleep(pause)
     return found
+
+
+def _pause(began: float, what: str, seconds: float) -> float:
+    """How long to wait before looking again: longer for what takes longer, as looking takes time from what is waited
+    for, and calls from what a server lets its callers ask.
+    """
+    waited = time.monotonic() - began
+    assert waited < seconds, f"{what} did not come about within {seconds:g} s"
+    return min(max(POLL_SECONDS, waited / 10), LONGEST_POLL_SECONDS)
 
 
 def process_end(pid: int, seconds: float = PATIENCE_SECONDS) -> None:
