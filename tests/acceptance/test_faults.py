@@ -104,13 +104,15 @@ def go_through(
     """
     seen: Seen = {}
     for point in points:
-        assert handle.state == "running", f"the study ended before {point.__name__}"
-        seen |= read(handle)
-        mark = arena.now()
+        with arena.held():
+            assert handle.state == "running", f"the study ended before {point.__name__}"
+            seen |= read(handle)
+            mark = arena.now()
         point(arena)
         fence = arena.rows("SELECT max(fence) FROM leases")[0][0] if ends_paths else 0
         arena.happens("StepsTrained", after=mark, where=f"(body->>'fence')::int > {fence}")
-        now = read(handle)
+        with arena.held():
+            now = read(handle)
         assert {key: now.get(key) for key in seen} == seen, point.__name__
     handle.wait(progress=False, timeout=120)
     expect_as_alone(arena.rows, handle)
@@ -119,7 +121,12 @@ def go_through(
 
 def slow(gate: Path, steps: int = STEPS) -> str:
     """Arguments of a study whose steps take a moment, and wait at a gate."""
-    options = {"pause": 0.05, "gate": str(gate), "gate_steps": GATE_STEPS}
+    options = {
+        "pause": 0.05,
+        "gate": str(gate),
+        "gate_steps": GATE_STEPS,
+        "hold": str(gate.with_name("hold")),
+    }
     return f"max_steps={steps}, checkpoint_every={EVERY}, options={options}"
 
 

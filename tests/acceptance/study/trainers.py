@@ -28,6 +28,7 @@ class Dropout(hippo.Trainer):
         self.pause = context.options.get("pause", 0.0)
         self.gate = Path(context.options.get("gate", "no gate"))
         self.gate_steps = context.options.get("gate_steps", [])
+        self.hold = Path(context.options.get("hold", "no hold"))
 
     def apply(self, hp: Any) -> None:
         for group in self.optimizer.param_groups:
@@ -36,6 +37,8 @@ class Dropout(hippo.Trainer):
 
     def train(self, step: int) -> dict[str, float]:
         threading.Event().wait(self.pause)
+        while self.hold.exists():
+            threading.Event().wait(0.01)
         if step in self.gate_steps:
             self.stand_at_gate()
         total = 0.0
