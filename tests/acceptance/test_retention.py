@@ -47,7 +47,7 @@ def test_what_was_evicted_is_trained_again_with_equal_bits(
 ) -> None:
     """1. ASHA under a budget of 1 KiB: states go as they come, and promotions train them again. 2. All histories, and
     the best trial's weights, are those of a plain loop. 3. What is left on disk is what the rows tell. 4. It is listed,
-    fetched and pinned; it stays when all else is let go."""
+    fetched and pinned; it stays when all else is let go. 5. A trial whose states have all gone is trained again."""
     pool.end("server")
     pool.start_server("--checkpoint-budget", "1KiB")
     pool.start_worker("one", slots=2)
@@ -67,8 +67,6 @@ def test_what_was_evicted_is_trained_again_with_equal_bits(
     assert best.step == STEPS
     weights = alone[repr(values[best.number])]["weights"]
     assert digest(best.checkpoint().load()["objects"]["model"]) == weights
-    assert handle.savings()["steps_retrained"] > 0
-    assert pool.query("SELECT count(*) FROM nodes WHERE not_reproducible IS NOT NULL") == [(0,)]
     until(lambda: stored(pool) == recorded(pool), "no files but those of what is kept")
     (kept,) = handle.checkpoints()
     assert (kept["need"], kept["step"]) == ("kept", STEPS)
@@ -92,3 +90,14 @@ def test_what_was_evicted_is_trained_again_with_equal_bits(
     assert call(["checkpoint", "pull", "asha"]) == 2
     assert "is not empty; choose another with --to." in capsys.readouterr().err
     assert told("checkpoint", "unpin", "asha")["unpinned"] == 1
+
+    # No state of the trial that went least far is left: its steps are trained again, up to where it is to go on.
+    before = handle.savings()["steps_retrained"]
+    least = min(handle.trials(), key=lambda trial: trial.step)
+    reached = least.step
+    least.extend(to=STEPS)
+    until(lambda: least.refresh().step == STEPS, "the extended trial")
+    assert handle.savings()["steps_retrained"] >= before + reached
+    expected = alone[repr(values[least.number])]["metrics"]
+    assert [entry["metrics"] for entry in least.history()] == expected
+    assert pool.query("SELECT count(*) FROM nodes WHERE not_reproducible IS NOT NULL") == [(0,)]
