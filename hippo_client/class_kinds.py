@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hippo_core.own_policy import Policy
@@ -15,14 +16,14 @@ class ClassKind:
     Attributes:
         field: The argument of ``Study`` that names it.
         base: What it derives from.
-        methods: What it must have.
+        methods: What it must have; with the arguments of each, beside ``self``.
         example: How a reference is written.
         cell: What a notebook's cell with it is written to.
     """
 
     field: str
     base: type
-    methods: tuple[str, ...]
+    methods: Mapping[str, tuple[str, ...]]
     example: str
     cell: str
 
@@ -41,8 +42,9 @@ class ClassKind:
     @property
     def duty(self) -> str:
         """What it must have, in words."""
-        listed = ", ".join(self.methods[:-1])
-        return f"A {self.field} has {f'{listed} and ' if listed else ''}{self.methods[-1]}."
+        *others, last = self.methods
+        listed = f"{', '.join(others)} and " if others else ""
+        return f"A {self.field} has {listed}{last}."
 
     @property
     def form(self) -> str:
@@ -53,14 +55,14 @@ class ClassKind:
 TRAINER = ClassKind(
     field="trainer",
     base=Trainer,
-    methods=("setup", "apply", "train", "evaluate"),
+    methods={"setup": ("context",), "apply": ("hp",), "train": ("step",), "evaluate": ()},
     example='"trainer:DigitsTrainer" for a class in trainer.py beside the study file',
     cell="trainer",
 )
 POLICY = ClassKind(
     field="policy",
     base=Policy,
-    methods=("decide",),
+    methods={"decide": ()},
     example='"my_policy:MyPolicy" for a class in my_policy.py beside the study file',
     cell="my_policy",
 )

@@ -31,7 +31,7 @@ def refer(given: object, origin: Origin, kind: ClassKind = TRAINER) -> str:
             raise InvalidStudy(kind.field, f"{given!r} names a file.", f"Write {written!r}.")
         return given
     if not isinstance(given, type):
-        what = "an instance" if hasattr(given, kind.methods[-1]) else "of type"
+        what = "an instance" if hasattr(given, list(kind.methods)[-1]) else "of type"
         raise InvalidStudy(
             kind.field, f"{what} {type(given).__name__} is given; a class or its name is wanted.", kind.form
         )

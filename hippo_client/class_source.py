@@ -44,7 +44,7 @@ def check(reference: str, files: Mapping[str, Path], kind: ClassKind = TRAINER) 
         kind: What it is to be.
 
     Raises:
-        InvalidStudy: The module, or the attribute in it, does not exist, is no class or lacks a method.
+        InvalidStudy: The module, or the attribute in it, does not exist, or is no class with the methods that it has to have.
     """
     module, _, path = reference.partition(":")
     attribute, _, nested = path.partition(".")
@@ -72,6 +72,27 @@ def check(reference: str, files: Mapping[str, Path], kind: ClassKind = TRAINER) 
             f"{attribute} lacks {', '.join(missing)} ({source.file.name}:{definition.lineno}).",
             kind.duty,
         )
+    if isinstance(definition, ast.ClassDef):
+        for name, arguments in kind.methods.items():
+            _check_signature(source, _definition(definition, name), arguments, kind)
+
+
+def _check_signature(
+    source: Source, method: ast.stmt | None, arguments: tuple[str, ...], kind: ClassKind
+) -> None:
+    """Refuses a method of the class's own that is sure not to be callable with its arguments."""
+    if not isinstance(method, ast.FunctionDef) or method.decorator_list:
+        return
+    given, count = method.args, 1 + len(arguments)
+    positional = [*given.posonlyargs, *given.args]
+    takes = len(positional) - len(given.defaults) <= count and (given.vararg or count <= len(positional))
+    if takes and None not in given.kw_defaults:
+        return
+    raise InvalidStudy(
+        kind.field,
+        f"{method.name}({ast.unparse(given)}) cannot be called as it has to be ({source.file.name}:{method.lineno}).",
+        f"Write: def {method.name}({', '.join(('self', *arguments))}).",
+    )
 
 
 def check_arguments(reference: str, names: Iterable[str], files: Mapping[str, Path], kind: ClassKind) -> None:

@@ -174,10 +174,12 @@ def _endpoint(
 ) -> Endpoint | ComingServer:
     import os
 
+    from hippo_wire.channel import check_addresses
     from hippo_worker import settings
 
     if server_file is not None:
         return settings.ComingServer(file=server_file, token_file=token_file, trust=trust)
+    check_addresses(server, encrypted=trust is not None)
     token = settings.read_token(token_file, os.environ)
     return settings.Endpoint(server=server, token=token, trust=trust)
 

@@ -43,9 +43,13 @@ def fail_path(decision: Decision, lease: Lease, item: FailedReport) -> None:
         for study, trial in _waiting_for(decision, node, item.step):
             too_large = item.failure is FailureClass.MEMORY
             advice = _batch_advice(trial, item.step) if too_large else ""
-            reason = f"{item.message}{f'{tries}.' if tries else ''}{advice}"
+            reason = f"{_sentence(item.message)}{tries}.{advice}" if tries else f"{item.message}{advice}"
             fail(decision, study, trial, reason, infeasible=too_large)
         decision.emit(FailuresForgotten(node=node.id))
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def _fail_untrained(decision: Decision, node: Node, reason: str) -> None:

@@ -90,3 +90,20 @@ def test_what_cannot_work_is_refused(tmp_path, sources, reference, words):
     with pytest.raises(InvalidStudy, match=words) as caught:
         look(tmp_path, sources, reference)
     assert caught.value.field == "trainer"
+
+
+@pytest.mark.parametrize("arguments", ["self", "self, step, data", "self, step, *, data", ""])
+def test_a_method_that_cannot_be_called_as_it_has_to_be_is_refused(tmp_path, arguments):
+    trainer = GOOD + f"\n    def train({arguments}): ..."
+    with pytest.raises(InvalidStudy, match=r"cannot be called as it has to be \(trainer.py:") as caught:
+        look(tmp_path, {"trainer.py": trainer})
+    assert f"train({arguments})" in caught.value.message
+    assert caught.value.hint == "Write: def train(self, step)."
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    ["self, at", "self, step, data=None", "*everything", "self, step, /, *, data=1", "self, *a, **b"],
+)
+def test_a_method_may_take_more_than_it_has_to(tmp_path, arguments):
+    look(tmp_path, {"trainer.py": GOOD + f"\n    def train({arguments}): ..."})
