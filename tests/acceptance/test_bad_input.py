@@ -1,4 +1,7 @@
-"""Bad input gets one clear error that names the field and the remedy, and nothing is half-done."""
+"""Bad input gets one clear error that names the field and the remedy, and nothing is half-done: what needs processes.
+
+Studies that are refused as they are written, and calls that a server refuses, are in the two test_bad_inputs.py.
+"""
 
 from __future__ import annotations
 
@@ -15,68 +18,6 @@ from tests.acceptance.conftest import COMMAND, LocalHome, Pool, environment, unt
 from tests.acceptance.oracle import study_file
 
 HEAD = "import hippo_client as hippo\nfrom hippo_client import policies, samplers, schedules, space\n\n"
-
-INVALID = {
-    "milestones out of order": (
-        '{"lr": schedules.multistep(0.1, gamma=0.1, milestones=[9, 3])}, minimize="loss", max_steps=3',
-        ["milestones", "increas"],
-    ),
-    "a negative milestone": (
-        '{"lr": schedules.piecewise([0.1, 0.2], milestones=[-1])}, minimize="loss", max_steps=3',
-        ["milestones", "-1"],
-    ),
-    "a value that is not finite": (
-        '{"lr": schedules.exponential(1e300, 1e9)}, minimize="loss", max_steps=9',
-        ["lr", "step 1"],
-    ),
-    "a grid over a continuous domain": (
-        '{"lr": space.uniform(0.1, 0.2)}, minimize="loss", max_steps=3, sampler=samplers.grid(), max_trials=4',
-        ["lr", "samplers.random()"],
-    ),
-    "no steps": ('{"lr": 0.1}, minimize="loss", max_steps=0', ["max_steps", "0"]),
-    "an argument that asha does not have": (
-        '{"lr": 0.1}, minimize="loss", max_steps=3, policy=policies.asha(grace_period=1)',
-        ["grace_period", "min_steps"],
-    ),
-    "an argument that grid does not have": (
-        '{"lr": 0.1}, minimize="loss", max_steps=3, sampler=samplers.grid(seed=1)',
-        ["samplers.grid", "seed"],
-    ),
-    "no objective": ('{"lr": 0.1}, max_steps=3', ["minimize", "maximize"]),
-    "a peer's word": ('{"lr": 0.1}, metric="loss", max_steps=3', ["metric", "minimize"]),
-    "a continuous space without max_trials": (
-        '{"lr": space.uniform(0.1, 0.2)}, minimize="loss", max_steps=3',
-        ["max_trials"],
-    ),
-    "no repeat": ('{"lr": 0.1}, minimize="loss", max_steps=3, repeats=0', ["repeats", "0"]),
-    "more than one GPU": (
-        '{"lr": 0.1}, minimize="loss", max_steps=3, resources=hippo.Resources(gpus=2)',
-        ["resources.gpus", "2"],
-    ),
-}
-
-
-@pytest.mark.parametrize("case", INVALID)
-def test_an_invalid_study_names_the_field_and_the_remedy(tmp_path: Path, case: str) -> None:
-    """Exit 2, one message, in the terminal and as JSON; no server is started for it."""
-    arguments, words = INVALID[case]
-    (tmp_path / "study.py").write_text(f'{HEAD}study = hippo.Study("trainers:Dropout", {arguments})\n')
-    for command in (["plan", "study.py"], ["run", "study.py", "--json"]):
-        done = subprocess.run(
-            [*COMMAND, *command],
-            cwd=tmp_path,
-            env=environment(HIPPO_HOME=str(tmp_path / "home")),
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        assert done.returncode == 2, done.stderr
-        assert "Traceback" not in done.stderr
-        for word in words:
-            assert word in done.stderr
-    error = json.loads(done.stderr)["error"]
-    assert error["code"] == "INVALID"
-    assert not (tmp_path / "home" / "server").exists()
 
 
 def write_trainer(local: LocalHome, body: str) -> str:

@@ -1,15 +1,14 @@
 """Bad study files and command lines: one clear error each, in the SDK and from the command, and no server is reached.
 
-The numbers are those of the list of forty bad inputs. Study files are Python, so that four do not arise or differ: a
-duplicate key (B03) and a number that is read as text (B04, where only the check of the type remains) are YAML's, as are
-an alias bomb (of B13, where size and depth remain) and places written as ``$.metrc`` (B02). What needs a server is in
-tests/integration/server/test_bad_inputs.py, what needs a worker in tests/acceptance/test_bad_input.py, versions (B40)
-in tests/unit/wire/test_versions.py, checkpoints (B36 to B38) in tests/unit/storage.
+The numbers are those of the list of forty bad inputs; `ELSEWHERE` says where those are tried that need a server or a
+worker. Study files are Python: a key given twice is an argument given twice (B03), a number read as text cannot arise
+(B04), nor can an alias bomb (B13).
 """
 
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -156,6 +155,33 @@ STUDIES = {
         "options",
         ["plain data"],
     ),
+    "a value that is not finite": (
+        f'{{"lr": schedules.exponential(1e300, 1e9)}}, {REST}',
+        "space['lr']",
+        ["step 1"],
+    ),
+    "no steps": ('{"lr": 0.1}, minimize="loss", max_steps=0', "max_steps", ["0"]),
+    "an argument that asha does not have": (
+        f'{{"lr": 0.1}}, policy=policies.asha(grace_period=1), {REST}',
+        "policies.asha",
+        ["grace_period", "min_steps"],
+    ),
+    "an argument that grid does not have": (
+        f'{{"lr": 0.1}}, sampler=samplers.grid(seed=1), {REST}',
+        "samplers.grid",
+        ["seed"],
+    ),
+    "a continuous space without max_trials": (
+        f'{{"lr": space.uniform(0.1, 0.2)}}, {REST}',
+        "max_trials",
+        ["'lr'"],
+    ),
+    "no repeat": (f'{{"lr": 0.1}}, repeats=0, {REST}', "repeats", ["at least 1"]),
+    "more than one GPU": (
+        f'{{"lr": 0.1}}, resources=hippo.Resources(gpus=2), {REST}',
+        "resources.gpus",
+        ["2 GPUs a trial"],
+    ),
 }
 
 
@@ -206,6 +232,10 @@ def test_a_bad_study_names_the_field_and_the_remedy(
 
 FILES = {
     "B01 a syntax error": (b"study = (\n1 2)\n", ["study.py:2", "syntax"]),
+    "B03 an argument given twice": (
+        b"import hippo_client as h\nh.Study(seed=1, seed=2)\n",
+        ["study.py:2", "repeated"],
+    ),
     "B01 a NUL": (b"study = 1\0\n", ["study.py", "null byte"]),
     "B13 a huge file": (b"#" * 50_000_000, ["study.py", "file over 1 MiB"]),
     "no study": (b"x = 1\n", ["study.py", "defines no Study"]),
@@ -275,3 +305,89 @@ def test_a_command_misspelt_is_answered_with_the_nearest(
     told = capsys.readouterr().err
     assert said.lower() in told.lower()
     assert f"did you mean '{near}'?" in told.lower()
+
+
+#: By number, the tests that try what no table here does: files below tests/, and what is defined there.
+ELSEWHERE = {
+    "B11": ["unit/engine/test_cluster.py::test_study_and_trials_tell_that_no_slot_can_ever_serve_them"],
+    "B14": ["integration/server/test_bad_inputs.py::test_the_same_study_again_is_the_same_study"],
+    "B15": ["integration/server/test_bad_inputs.py::COMMANDS"],
+    "B17": [
+        "unit/hosting/test_paths.py::test_metrics_that_are_not_finite_are_told_as_they_are",
+        "unit/engine/test_repeats.py::test_a_point_of_which_a_repeat_diverges_has_diverged",
+    ],
+    "B18": [
+        "unit/hosting/test_context.py::test_numbers_of_all_kinds_are_metrics",
+        "unit/hosting/test_context.py::test_what_is_no_real_number_is_no_metric",
+    ],
+    "B19": ["unit/engine/test_cluster.py::test_the_argument_that_names_the_missing_objective_is_told"],
+    "B20": ["integration/server/test_work.py::test_a_repeated_report_is_acknowledged_and_changes_nothing"],
+    "B22": ["integration/server/test_bad_inputs.py::CALLS"],
+    "B23": ["integration/server/test_bad_inputs.py::PAGES"],
+    "B24": ["integration/server/test_bad_inputs.py::CALLS"],
+    "B25": ["integration/server/test_bad_inputs.py::CALLS"],
+    "B26": [
+        "security/test_calls.py::test_what_is_too_large_is_refused_by_its_limit_and_the_connection_lives",
+        "security/test_http_gate.py::test_a_body_is_read_up_to_the_limit",
+    ],
+    "B28": ["integration/server/test_bad_inputs.py::SERVERS"],
+    "B29": [
+        "integration/server/test_bad_inputs.py::COMMANDS",
+        "unit/cli/test_study_commands.py::test_a_deletion_where_nobody_can_be_asked_says_what_would_go_and_does_nothing",
+    ],
+    "B30": [
+        "unit/cli/test_doctor_checks.py::test_a_storage_that_is_no_folder_is_a_fault",
+        "unit/worker/test_settings.py::test_names_that_are_refused",
+        "integration/worker/test_isolation.py::test_a_wrong_token_ends_the_worker_with_words",
+    ],
+    "B31": ["unit/hosting/test_paths.py::test_a_module_that_cannot_be_imported_is_told_with_file_and_line"],
+    "B32": [
+        "unit/client/test_class_source.py::test_a_method_that_cannot_be_called_as_it_has_to_be_is_refused"
+    ],
+    "B33": ["integration/worker/test_deaths.py::test_a_runner_that_dies_is_told_with_whose_fault_it_is"],
+    "B34": [
+        "integration/worker/test_deaths.py::test_a_runner_that_dies_is_told_with_whose_fault_it_is",
+        "unit/worker/test_logs.py::test_beyond_the_limit_a_notice_stands_and_the_file_is_kept_short",
+    ],
+    # What an optimizer holds shows in no evaluation, so that `hippo check` trains on and compares.
+    "B35": ["unit/hosting/test_check.py::test_a_broken_trainer_fails_and_the_cause_is_named"],
+    "B36": [
+        "unit/storage/test_storage.py::test_a_file_of_another_length_or_content_is_corrupt",
+        "acceptance/test_faults.py::test_a_flipped_bit_is_found_before_it_is_loaded",
+    ],
+    "B37": [
+        "unit/storage/test_unpickled.py::test_a_pickle_in_a_files_place_is_refused_and_not_run",
+        "security/test_malicious_states.py::test_what_is_pickled_stays_so",
+    ],
+    "B38": [
+        "unit/storage/test_storage.py::test_a_manifest_that_names_an_unsafe_path_opens_nothing",
+        "unit/storage/test_storage.py::test_a_link_in_a_checkpoint_is_not_followed",
+        "unit/storage/test_storage.py::test_a_manifest_that_tells_of_too_many_bytes_opens_nothing",
+        "unit/storage/test_storage.py::test_a_manifest_of_a_newer_format_asks_for_an_upgrade",
+    ],
+    "B39": [
+        "integration/server/test_bad_inputs.py::CALLS",
+        "integration/server/test_bad_inputs.py::"
+        "test_a_request_id_that_is_used_again_for_something_else_is_a_conflict",
+        "security/test_workers.py::test_a_lease_that_no_longer_stands_changes_nothing",
+    ],
+    "B40": [
+        "integration/server/test_bad_inputs.py::test_a_version_that_does_not_fit_is_told_which_to_install",
+        "unit/wire/test_versions.py::test_others_do_not_and_hear_which_version_to_install",
+        "integration/server/test_tls.py::test_a_caller_without_tls_is_told_so",
+    ],
+}
+
+
+def test_each_of_the_forty_is_tried() -> None:
+    """And what is said to be tried elsewhere is there."""
+    here = {row[:3] for table in (STUDIES, FILES, COMMANDS) for row in table if row.startswith("B")}
+    assert here | set(ELSEWHERE) == {f"B{number:02}" for number in range(1, 41)}
+    tests = Path(__file__).resolve().parents[2]
+    for number, places in ELSEWHERE.items():
+        for place in places:
+            file, _, name = place.partition("::")
+            text = (tests / file).read_text()
+            assert re.search(rf"^(async def {name}\(|def {name}\(|{name}\b.* = )", text, re.MULTILINE), place
+            if name.isupper():
+                assert f'"{number} ' in text, place
