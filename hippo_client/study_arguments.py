@@ -189,8 +189,8 @@ def max_trials(given: Any, sampler: Sampler, space: Space, initial: int) -> int:
     if HORIZON in space.domains:
         raise missing_horizons()
     if isinstance(sampler, Grid):
-        found = space.product()
-        points = f"more than {LARGEST:,}" if found is None or space.constraints else f"{found:,}"
+        found, exactly = space.fewest()
+        points = f"{found:,}" if exactly and not space.constraints else f"more than {LARGEST:,}"
         raise InvalidStudy(
             "space",
             f"grid has {points} points (limit {LARGEST:,}).",

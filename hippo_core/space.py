@@ -140,11 +140,12 @@ class Space:
         """A domain that has too many values to list, if there is one: then the space is not finite."""
         return next((each for _, each in sorted(self.domains.items()) if each.size is None), None)
 
-    def product(self) -> int | None:
-        """Of a finite space, the number of assignments, constraints apart; None: it depends on what is drawn."""
-        if len(self.unconditional()) != len(self.domains):
-            return None
-        return math.prod(domain.size or 0 for domain in self.domains.values())
+    def fewest(self) -> tuple[int, bool]:
+        """How many assignments a finite space has at least, constraints apart, and whether it has no more: those of the
+        domains that every trial has.
+        """
+        always = self.unconditional()
+        return math.prod(domain.size or 0 for domain in always), len(always) == len(self.domains)
 
     def has_at_most(self, most: int) -> bool:
         """Whether a finite space has no more than so many assignments, constraints apart."""

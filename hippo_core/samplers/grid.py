@@ -36,8 +36,7 @@ class Grid(Sampler):
             InvalidStudy: The space is not finite, or constraints leave none.
         """
         _require_finite(space)
-        product = space.product()
-        if product is not None and product > LARGEST and not space.constraints:
+        if not space.constraints and space.fewest()[0] > LARGEST:
             return None
         count = sum(1 for _ in islice(space.assignments(), LARGEST + 1))
         if not count:

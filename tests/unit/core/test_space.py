@@ -324,6 +324,16 @@ def test_what_is_written_twice_is_one_option_and_a_warning(options):
     assert any("written more than once" in each for each in spec.warnings) == (len(distinct) < len(options))
 
 
+@pytest.mark.parametrize(
+    ("branches", "found"), [([1, 2], (12, True)), ([{}, {"c": space.integer(1, 5)}], (12, False))]
+)
+def test_how_many_points_there_are_at_least_is_known_without_listing_them(branches, found):
+    built = Space({"a": space.integer(1, 3), "b": space.integer(1, 2), "o": space.choice(branches)})
+    assert built.fewest() == found
+    count = sum(1 for _ in built.assignments())
+    assert count == found[0] if found[1] else count > found[0]
+
+
 @given(strategies.grids())
 def test_a_grid_has_each_combination_once(options):
     spec = grid_of_options(options, max_trials=1, max_steps=1)
