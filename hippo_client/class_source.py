@@ -44,7 +44,7 @@ def check(reference: str, files: Mapping[str, Path], kind: ClassKind = TRAINER) 
         kind: What it is to be.
 
     Raises:
-        InvalidStudy: The module, or the attribute in it, does not exist, or is no class with the methods that it has to have.
+        InvalidStudy: The module, or the attribute in it, does not exist, or is no class with the methods it must have.
     """
     module, _, path = reference.partition(":")
     attribute, _, nested = path.partition(".")
