@@ -280,7 +280,7 @@ def test_a_policy_that_fails_pauses_its_study_and_no_other(
     anew."""
     monkeypatch.setattr("hippo_server.policies.consulting.LOST_SECONDS", 0.01)
     worker = worker_of(server)
-    names = [f"bad {number}" for number in range(len(BAD))]
+    names = [f"bad-{number}" for number in range(len(BAD))]
     worker.answers = lambda asked: BAD[asked.study - 1][0] if asked.study <= len(BAD) else worker.host(asked)
     with at_work(worker):
         for name in [*names, "good"]:
