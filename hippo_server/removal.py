@@ -7,7 +7,7 @@ import logging
 from collections.abc import Collection
 
 from hippo_core.engine.orders import RemoveCheckpoint
-from hippo_core.errors import Unavailable
+from hippo_core.errors import Stale, Unavailable
 from hippo_server.store import Store
 from hippo_server.term import Term
 from hippo_storage.errors import StorageError
@@ -41,6 +41,9 @@ async def remove_files(term: Term, storage: Storage, store: Store) -> None:
             keys = [(each.node, each.step, each.fence) for each in gone]
             await asyncio.to_thread(store.forget_checkpoints, keys)
             term.removed(gone)
+        except Stale as error:  # another server leads: it finds the same rows
+            log.warning("removal_left_to_the_leader error=%s", error)
+            return
         except Unavailable as error:  # the database, or nobody knows who leads
             log.warning("removal_not_noted error=%s", error)
             failed.update(wanted)
