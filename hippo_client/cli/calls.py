@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from hippo_client.client import Client, new_request_id
@@ -248,14 +248,23 @@ def download_bundle(client: Client, digest: str) -> bytes:
 
 
 def create_token(
-    client: Client, name: str, role: str, project: str, secret: str, until: datetime | None, uses: int | None
+    client: Client,
+    name: str,
+    role: str,
+    project: str,
+    secret: str,
+    lifetime: timedelta | None,
+    uses: int | None,
 ) -> admin_pb2.Token:
     """Make a token; only the digest of its secret is sent."""
     request = admin_pb2.CreateTokenRequest(
-        name=name, role=role, project=project, secret_hash=secret_hash(secret), uses=uses
+        name=name,
+        role=role,
+        project=project,
+        secret_hash=secret_hash(secret),
+        lifetime_seconds=None if lifetime is None else round(lifetime.total_seconds()),
+        uses=uses,
     )
-    if until is not None:
-        request.expire_time.FromDatetime(until)
     return client.connection.admin.CreateToken(request).token
 
 

@@ -70,10 +70,9 @@ def create(
     from hippo_wire.secrets import new_secret
 
     secret = new_secret()
-    until = None if expires is None else datetime.now(UTC) + expires
     uses = 1 if role == "join" and uses is None else uses
     with connect() as client:
-        made = token_json(calls.create_token(client, name, role, project or "", secret, until, uses))
+        made = token_json(calls.create_token(client, name, role, project or "", secret, expires, uses))
     if as_json:
         print_json({**made, "secret": secret})
         return

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from hippo_core.engine.states import WorkerState
 from hippo_core.errors import Conflict, InvalidStudy, NotAllowed, NotFound
@@ -23,6 +23,7 @@ from hippo_wire.v1 import admin_pb2, worker_pb2
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,99}")
 MOST_USES = 10_000
+LONGEST_SECONDS = 1_000_000 * 86_400  #: as far as the command line goes
 PRESENT = (WorkerState.LIVE, WorkerState.DRAINING)
 
 
@@ -59,9 +60,12 @@ class Tokens:
                 f"workers train for all projects: their tokens are those of the project {PROJECT}, not of {project}.",
                 f"Let an administrator of the project {PROJECT} make it.",
             )
-        expires = request.expire_time.ToDatetime(UTC) if request.HasField("expire_time") else None
-        if expires is not None and expires <= datetime.now(UTC):
-            raise InvalidStudy("expires", "lies in the past")
+        expires = None
+        if request.HasField("lifetime_seconds"):
+            if not 0 < request.lifetime_seconds <= LONGEST_SECONDS:
+                raise InvalidStudy("expires", f"must be from 1 s to {LONGEST_SECONDS // 86_400} days")
+            # By this server's clock, which is what ends it: the asker's may show anything.
+            expires = datetime.now(UTC) + timedelta(seconds=request.lifetime_seconds)
         uses = request.uses if request.HasField("uses") else None
         if request.role == Role.JOIN and uses is None:
             raise InvalidStudy("uses", "is missing: how many workers may join with the token")

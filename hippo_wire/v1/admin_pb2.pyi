@@ -565,7 +565,7 @@ class CreateTokenRequest(_message.Message):
     ROLE_FIELD_NUMBER: _builtins.int
     PROJECT_FIELD_NUMBER: _builtins.int
     SECRET_HASH_FIELD_NUMBER: _builtins.int
-    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    LIFETIME_SECONDS_FIELD_NUMBER: _builtins.int
     USES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Who or what is to hold it; unique."""
@@ -575,12 +575,10 @@ class CreateTokenRequest(_message.Message):
     """Where it is valid; empty: in the asker's project."""
     secret_hash: _builtins.str
     """SHA-256 of the secret, in hexadecimal digits."""
+    lifetime_seconds: _builtins.int
+    """For how long it is valid, by the server's clock, in seconds; absent: for ever."""
     uses: _builtins.int
     """Of a join token, how many workers may join with it."""
-    @_builtins.property
-    def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """From when on it is refused; absent: never."""
-
     def __init__(
         self,
         *,
@@ -588,15 +586,20 @@ class CreateTokenRequest(_message.Message):
         role: _builtins.str = ...,
         project: _builtins.str = ...,
         secret_hash: _builtins.str = ...,
-        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        lifetime_seconds: _builtins.int | None = ...,
         uses: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_uses", b"_uses", "expire_time", b"expire_time", "uses", b"uses"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_lifetime_seconds", b"_lifetime_seconds", "_uses", b"_uses", "lifetime_seconds", b"lifetime_seconds", "uses", b"uses"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_uses", b"_uses", "expire_time", b"expire_time", "name", b"name", "project", b"project", "role", b"role", "secret_hash", b"secret_hash", "uses", b"uses"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_lifetime_seconds", b"_lifetime_seconds", "_uses", b"_uses", "lifetime_seconds", b"lifetime_seconds", "name", b"name", "project", b"project", "role", b"role", "secret_hash", b"secret_hash", "uses", b"uses"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__lifetime_seconds: _TypeAlias = _typing.Literal["lifetime_seconds"]  # noqa: Y015
+    _WhichOneofArgType__lifetime_seconds: _TypeAlias = _typing.Literal["_lifetime_seconds", b"_lifetime_seconds"]  # noqa: Y015
     _WhichOneofReturnType__uses: _TypeAlias = _typing.Literal["uses"]  # noqa: Y015
     _WhichOneofArgType__uses: _TypeAlias = _typing.Literal["_uses", b"_uses"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__lifetime_seconds) -> _WhichOneofReturnType__lifetime_seconds | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__uses) -> _WhichOneofReturnType__uses | None: ...
 
 Global___CreateTokenRequest: _TypeAlias = CreateTokenRequest  # noqa: Y015

@@ -45,12 +45,14 @@ def test_a_slow_network_that_loses_calls_costs_no_lease(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_clocks_that_differ_and_jump_cost_no_lease(seed: int) -> None:
-    """Hosts' wall clocks are up to an hour off, and jump again and again: forward, and back."""
+    """Wall clocks of servers, workers and clients are up to an hour off, and jump again and again, forward and back."""
     with World(seed) as world:
 
         def jump() -> None:
+            skews = [-3600.0, -1.0, 0.0, 1.0, 3600.0]
             for host in (*world.servers, *world.workers):
-                host.skew = host.process.skew = world.chance.choice([-3600.0, -1.0, 0.0, 1.0, 3600.0])
+                host.skew = host.process.skew = world.chance.choice(skews)
+            world.users.process.skew = world.chance.choice(skews)
             world.network.later(0.7, jump)
 
         jump()
