@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 TRIES = 2
 PATIENCE_SECONDS = 60.0  #: a command that takes longer has failed
 OUTPUT_LETTERS = 300
+NO_ANSWER = f"no answer for {PATIENCE_SECONDS:.0f} s"
 
 #: How a GPU is asked: by its driver, without torch.
 GPU_CHECK = (sys.executable, "-P", "-m", "hippo_worker.slots.gpu_check")
@@ -30,6 +31,7 @@ class HealthCheck:
     def __init__(self, command: Sequence[str], variables: Mapping[str, str]) -> None:
         self._command = tuple(command)
         self._variables = dict(variables)
+        self._hangs: asyncio.subprocess.Process | None = None  # it was told to end, and may not have
 
     async def failure(self) -> str:
         """What is wrong with the device; empty: nothing."""
@@ -41,6 +43,9 @@ class HealthCheck:
         return reason
 
     async def _ask(self) -> str:
+        if self._hangs is not None and self._hangs.returncode is None:
+            # In a driver that hangs no signal ends it: others would only hang beside it.
+            return NO_ANSWER
         try:
             process = await asyncio.create_subprocess_exec(
                 *self._command,
@@ -55,7 +60,8 @@ class HealthCheck:
         try:
             output, _ = await asyncio.wait_for(process.communicate(), PATIENCE_SECONDS)
         except TimeoutError:
-            return f"no answer for {PATIENCE_SECONDS:.0f} s"
+            self._hangs = process
+            return NO_ANSWER
         finally:
             if process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):

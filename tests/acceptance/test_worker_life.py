@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,15 @@ from hippo_client.handles import StudyHandle
 from hippo_client.study_file import load
 from tests.acceptance.conftest import STUDY_FOLDER, Pool, until
 from tests.acceptance.nemesis import Arena
-from tests.acceptance.test_faults import EVERY, STEPS, arena, expect_as_alone, expect_clean, study
+from tests.acceptance.test_faults import (
+    EVERY,
+    STEPS,
+    arena,
+    between_saves,
+    expect_as_alone,
+    expect_clean,
+    study,
+)
 
 __all__ = ["arena"]
 
@@ -82,6 +91,33 @@ def test_a_worker_that_is_cut_off_goes_on_under_the_same_fence(arena: Arena) -> 
     expect_as_alone(arena.rows, handle)
     expect_clean(arena.rows)
     assert {each for (each,) in arena.rows("SELECT DISTINCT state FROM leases")} <= {"completed", "released"}
+    assert handle.savings()["steps_retrained"] == 0
+
+
+def test_a_worker_trains_on_while_the_server_is_away_for_longer_than_a_lease(arena: Arena) -> None:
+    """
+    1. the server dies while a path stands between two saves: its worker trains and saves to the path's end
+    2. a lease's time later another server starts: the path is completed under its fence, and nothing was trained again
+    """
+    handle = arena.client().submit(study(arena))
+    arena.start_worker("one")
+    with between_saves(arena):
+        ((fence,),) = arena.rows("SELECT max(fence) FROM leases WHERE state = 'training'")
+        arena.kill("server")
+        away = time.monotonic()
+    saved = lambda: any(step == STEPS and of == fence for _, step, of in arena.ledger.published())  # noqa: E731
+    until(saved, "the save at the path's end")
+    until(lambda: time.monotonic() - away > arena.work_lease_seconds, "the end of the lease's time")
+    assert arena.rows("SELECT state FROM leases WHERE fence = %s", fence) == [("training",)]
+    arena.start_server()
+    until(
+        lambda: arena.rows("SELECT state FROM leases WHERE fence = %s", fence) == [("completed",)],
+        "the end of the path",
+    )
+    handle.wait(progress=False, timeout=120)
+    expect_as_alone(arena.rows, handle)
+    expect_clean(arena.rows)
+    assert {each for (each,) in arena.rows("SELECT DISTINCT state FROM leases")} == {"completed"}
     assert handle.savings()["steps_retrained"] == 0
 
 
