@@ -83,8 +83,10 @@ def pages(site: Site) -> tuple[Page, ...]:
 def _size(request: Request) -> int:
     """How many a page is to hold; 0: as many as usual."""
     asked = request.query_params.get("size", "0")
-    if not asked.isdecimal() or not int(asked[:9]) <= 1000:
-        raise InvalidStudy("size", f"{asked[:40]!r} is not between 1 and 1000")
+    if not asked.isdecimal() or len(asked) > 4 or int(asked) > 1000:
+        raise InvalidStudy(
+            "size", f"{asked[:40]!r} is not between 1 and 1000", "Leave it out for as many as usual."
+        )
     return int(asked)
 
 
