@@ -39,7 +39,8 @@ class Study:
         horizons: Several lengths in place of ``max_steps``: each point gives one trial of each length, and counts once
             in ``max_trials``. ``schedules.wsd`` without ``stable`` follows from the length, so that the trials of a
             point are trained once up to where the shortest begins to decay.
-        name: Of the study; by default the study file's name without ``.py``.
+        name: Of the study: up to 128 letters, digits, dots, dashes and underscores, a letter or digit first; by default
+            the study file's name without ``.py``.
         sampler: Which points to try; by default ``samplers.grid()`` where the space is finite and
             ``max_trials`` is left out, else ``samplers.random()``. ``policies.dehb`` brings its own.
         policy: How far to train whom; by default ``policies.full()``: everything to ``max_steps``.

@@ -52,7 +52,11 @@ _EXIT_CODES = {"INVALID": 2, "UNAVAILABLE": 3, "NOT_ALLOWED": 4, "NOT_FOUND": 5,
 )
 @_option("--cert", envvar="HIPPO_CERT", help="The worker's certificate, for a server that asks for one.")
 @_option("--key", envvar="HIPPO_KEY", help="Its key.")
-@_option("--name", envvar="HIPPO_WORKER_NAME", help="The worker's name; by default the host's.")
+@_option(
+    "--name",
+    envvar="HIPPO_WORKER_NAME",
+    help="Of letters, digits, dots, dashes and underscores; by default the host's.",
+)
 @_option(
     "--slots",
     envvar="HIPPO_SLOTS",

@@ -337,7 +337,7 @@ ELSEWHERE = {
     ],
     "B30": [
         "unit/cli/test_doctor_checks.py::test_a_storage_that_is_no_folder_is_a_fault",
-        "unit/worker/test_settings.py::test_names_that_are_refused",
+        "unit/worker/test_settings.py::test_a_worker_that_cannot_begin_says_so_before_anything_is_started",
         "integration/worker/test_isolation.py::test_a_wrong_token_ends_the_worker_with_words",
     ],
     "B31": ["unit/hosting/test_paths.py::test_a_module_that_cannot_be_imported_is_told_with_file_and_line"],

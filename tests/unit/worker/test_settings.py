@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from hippo_core.errors import InvalidStudy, NotAllowed
+from hippo_worker import main
 from hippo_worker.runner.settings import RunnerSettings
 from hippo_worker.settings import (
     ComingServer,
@@ -101,3 +103,35 @@ def test_a_server_that_is_being_started_is_waited_for(tmp_path: Path) -> None:
         return await waiting
 
     assert asyncio.run(start()) == Endpoint(server="127.0.0.1:1234", token="hippo_late")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (
+            ["--server", "foo"],
+            2,
+            "error[INVALID]: server: 'foo' is not host:port. Write e.g. 127.0.0.1:7440.",
+        ),
+        (["--server", "host.example:7440"], 2, "the token would travel in clear text"),
+        (["--slots", "0"], 2, "error[INVALID]: slots: 0 is too few. Give at least 1."),
+        (["--name", "../x"], 2, "error[INVALID]: name: must match [A-Za-z0-9]"),
+        (["--cache", "much"], 2, "error[INVALID]: cache: 'much' is no number of bytes"),
+        (["--labels", "rack"], 2, "error[INVALID]: labels: 'rack'"),
+        (
+            ["--token-file", "/nowhere/token"],
+            4,
+            "error[NOT_ALLOWED]: the token file /nowhere/token cannot be read",
+        ),
+    ],
+)
+def test_a_worker_that_cannot_begin_says_so_before_anything_is_started(
+    arguments: list[str], code: int, words: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(main, "_work", lambda settings: pytest.fail("it began"))
+    data = tmp_path / "data"
+    done = CliRunner(env={"HIPPO_TOKEN": "hippo_x", "HIPPO_SERVER": "127.0.0.1:7440"}).invoke(
+        main.cli, [*arguments, "--data-dir", str(data)]
+    )
+    assert (done.exit_code, data.exists()) == (code, False)
+    assert words in done.stderr
