@@ -110,7 +110,7 @@ class Site:
             "told": DONE.get(request.query_params.get("done", ""), ""),
             **context,
         }
-        fragment = request.query_params.get("fragment")
+        fragment = request.query_params.get("fragment") if status < 400 else None
         text = page.render(known) if fragment is None else self._fragment(template, fragment, known)
         return HTMLResponse(text, status, {**HEADERS, **(headers or {})})
 

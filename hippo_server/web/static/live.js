@@ -1,5 +1,6 @@
 // Keeps what is shown up to date. The server says which subjects changed (a study, the workers, ...); each element with
 // `data-live` is then fetched again, as the fragment of this page that its id names, and put in place of what it was.
+import { Stream } from "./stream.js";
 import { localise } from "./times.js";
 
 const POLL_MILLISECONDS = 5000;
@@ -8,29 +9,39 @@ const REST_FACTOR = 4; // between two fetches at least so many times what the la
 
 /** Follows the changes of this page's subject, where it has one. */
 export function followChanges() {
-  const subject = document.body.dataset.subject;
-  const shown = document.querySelectorAll("[data-live]");
-  if (!subject || !shown.length) return;
+  const { subject, mark } = document.body.dataset;
+  if (!subject || !mark || !document.querySelector("[data-live]")) return;
   const sign = new Sign(document.getElementById("live"));
   const refresh = refresher(sign);
-  const source = new EventSource("/live");
   let polling = 0;
 
-  source.addEventListener("changed", (event) => {
-    if (JSON.parse(event.data).includes(subject)) refresh();
-  });
-  source.addEventListener("reset", refresh);
-  source.addEventListener("open", () => {
-    clearInterval(polling);
-    polling = 0;
-    sign.live();
-  });
-  source.addEventListener("error", () => {
-    sign.lost(source.readyState === EventSource.CLOSED);
-    polling ||= setInterval(refresh, POLL_MILLISECONDS);
-  });
-  addEventListener("pagehide", () => source.close());
+  const hear = ({ state, changed }) => {
+    if (state === "open") {
+      clearInterval(polling);
+      polling = 0;
+      sign.live();
+    } else if (state === "lost") {
+      sign.lost();
+      polling ||= setInterval(refresh, POLL_MILLISECONDS);
+    }
+    if (changed === null || changed?.includes(subject)) refresh();
+  };
+  const leave = listen(subject, mark, hear);
+  addEventListener("pagehide", leave);
   addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
+}
+
+/** Listens to the stream, by the worker that tabs share where there is one; returns what ends it. */
+function listen(subject, mark, hear) {
+  if (!("SharedWorker" in window)) {
+    const stream = new Stream(mark, hear);
+    return () => stream.close();
+  }
+  const { port } = new SharedWorker("/static/shared-stream.js", { type: "module", name: "hippo" });
+  port.addEventListener("message", ({ data }) => hear(data));
+  port.start();
+  port.postMessage({ subject, mark });
+  return () => port.postMessage({ leave: true });
 }
 
 class Sign {
@@ -40,18 +51,20 @@ class Sign {
   }
 
   live() {
+    if (this.timer < 0) return;
     clearTimeout(this.timer);
     this.timer = 0;
     this.show("Live", false);
   }
 
-  lost(forGood) {
-    const words = forGood ? "Not live: looks every 5 s" : "Connection lost: trying again";
-    this.timer ||= setTimeout(() => this.show(words, true), forGood ? 0 : LOST_MILLISECONDS);
+  /** A cut that lasts is told; one that heals at once is not. */
+  lost() {
+    this.timer ||= setTimeout(() => this.show("Connection lost: trying again", true), LOST_MILLISECONDS);
   }
 
   loggedOut() {
     clearTimeout(this.timer);
+    this.timer = -1; // nothing else is told from now on
     this.show("Logged out: run hippo open", true);
   }
 
