@@ -46,7 +46,9 @@ def up(slots: int | None, grpc_port: int, http_port: int, as_json: bool) -> None
         click.echo(f"The server listens at {attachment.server}, HTTP at {attachment.http}.")
         click.echo(f"Home: {home.path}")
         click.echo(f"Token: {home.admin_token_file}")
-    click.echo("`hippo submit STUDY.py` hands it a study; `hippo down` ends it.")
+    click.echo(
+        "`hippo submit STUDY.py` hands it a study; `hippo open` shows it in a browser; `hippo down` ends it."
+    )
 
 
 @click.command()

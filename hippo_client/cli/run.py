@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from hippo_client.cli.failures import ExitCode
@@ -29,6 +31,8 @@ def run(study_file: str, slots: int | None, as_json: bool) -> int:
     from hippo_client.local_run import run as run_locally
 
     study = load(study_file)
+    if sys.stderr is not None and sys.stderr.isatty():
+        say("`hippo open` shows it in a browser meanwhile.")
     try:
         handle = run_locally(study, slots)
     except KeyboardInterrupt:

@@ -107,7 +107,7 @@ class Desk:
         context = self._browser.new_context(**options)
         context.add_init_script(WATCH_STYLES)
         try:
-            context.set_default_timeout(10_000)
+            context.set_default_timeout(60_000)
             tab = Tab(context.new_page(), self.server.url)
             if role:
                 tab.go(self.link(role))

@@ -5,7 +5,8 @@ import { localise } from "./times.js";
 
 const POLL_MILLISECONDS = 5000;
 const LOST_MILLISECONDS = 3000;
-const REST_FACTOR = 4; // between two fetches at least so many times what the last one took
+const REST_FACTOR = 4; // between two rounds of fetches, so many times what the last one took,
+const LONGEST_REST_MILLISECONDS = 4000; // but at most so long
 
 /** Follows the changes of this page's subject, where it has one. */
 export function followChanges() {
@@ -89,7 +90,8 @@ function refresher(sign) {
       for (const element of document.querySelectorAll("[data-live]")) {
         if (!await fetchAgain(element, known, sign)) break;
       }
-      await new Promise((resolve) => setTimeout(resolve, REST_FACTOR * (performance.now() - began)));
+      const rest = Math.min(REST_FACTOR * (performance.now() - began), LONGEST_REST_MILLISECONDS);
+      await new Promise((resolve) => setTimeout(resolve, rest));
     } while (again);
     busy = false;
   };

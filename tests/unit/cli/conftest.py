@@ -12,6 +12,7 @@ import pytest
 
 from hippo_client.cli import edit as edit_command
 from hippo_client.cli import export as export_command
+from hippo_client.cli import open as open_command
 from hippo_client.cli import plot as plot_command
 from hippo_client.cli import study as study_commands
 from hippo_client.cli import trial as trial_commands
@@ -26,7 +27,8 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Server:
 
     @contextmanager
     def connect(**_: object) -> Iterator[Any]:
-        yield SimpleNamespace(connection=SimpleNamespace(studies=fake, admin=fake))
+        connection = SimpleNamespace(studies=fake, admin=fake, encrypted=False)
+        yield SimpleNamespace(connection=connection, server="127.0.0.1:7440")
 
     for module in (
         study_commands,
@@ -35,6 +37,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Server:
         plot_command,
         trial_commands,
         worker_commands,
+        open_command,
     ):
         monkeypatch.setattr(module, "connect", connect)
     return fake
