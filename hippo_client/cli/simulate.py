@@ -53,6 +53,12 @@ _SECONDS = click.FloatRange(min=0.0)
     type=_SECONDS,
     help="What loading a checkpoint takes; by default what starts took, else 0.",
 )
+@click.option(
+    "--checkpoint-bytes",
+    "checkpoint_size",
+    metavar="SIZE",
+    help="What a checkpoint has, as in 1.5GiB: shows what the studies' checkpoint_budget costs in steps trained again.",
+)
 @click.option("--setup-seconds", type=_SECONDS, help="What making a slot ready takes; by default 0.")
 @click.option("--seed", type=WholeNumber(0), default=0, help="Of the learning curves that are made up.")
 @click.option("--trial-based", is_flag=True, help="Beside it, the same engine without sharing.")
@@ -71,6 +77,7 @@ def simulate(
     evaluate_seconds: float | None,
     save_seconds: float | None,
     load_seconds: float | None,
+    checkpoint_size: str | None,
     setup_seconds: float | None,
     seed: int,
     trial_based: bool,
@@ -86,6 +93,7 @@ def simulate(
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # matrices are small; NumPy reads it when it is loaded
     from hippo_client.cli.study_files import load
+    from hippo_core.byte_sizes import parse_bytes
     from hippo_core.choosing import choose
     from hippo_core.simulation import Costs, Host
     from hippo_core.simulation import simulate as run
@@ -95,14 +103,17 @@ def simulate(
     if recorded is None and beyond != "error":
         raise click.UsageError("--beyond is about what was not recorded: give --recorded, too.")
     specs = [choose(load(file).spec(), slots) for file in study_files]
-    costs_given = {
+    costs_given: dict[str, Any] = {
         "step_seconds": step_seconds,
         "evaluate_seconds": evaluate_seconds,
         "save_seconds": save_seconds,
         "load_seconds": load_seconds,
         "setup_seconds": setup_seconds,
+        "checkpoint_bytes": None
+        if checkpoint_size is None
+        else parse_bytes(checkpoint_size, "checkpoint-bytes"),
     }
-    given = {name: seconds for name, seconds in costs_given.items() if seconds is not None}
+    given = {name: cost for name, cost in costs_given.items() if cost is not None}
     record = None if recorded is None else _record(recorded, specs)
     costs = Costs(**given) if record is None else record.costs(**given)
     response = None if record is None else record.metrics(beyond, seed)
@@ -199,6 +210,8 @@ def _print(found: Simulated, alone: Simulated | None, made_up: MadeUp | None) ->
         _row("steps trained", [each.steps_trained for each in outcomes], str),
         ["steps without sharing", *(str(each.steps_without_sharing) for each in outcomes)],
     ]
+    if any(each.steps_retrained for each in outcomes):
+        rows.append(["steps trained again", *(str(each.steps_retrained) for each in outcomes)])
     if any(each.steps_in_probes for each in outcomes):
         rows.append(["steps in probes", *(str(each.steps_in_probes) for each in outcomes)])
     for kind in found.slot_seconds:

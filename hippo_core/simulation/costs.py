@@ -18,7 +18,7 @@ StepSeconds = float | Callable[[Mapping[str, Scalar]], float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Costs:
-    """How long things take, in seconds.
+    """How long things take, in seconds, and how large a checkpoint is.
 
     Attributes:
         step_seconds: A step of training; a number, or a function of the values in force.
@@ -29,6 +29,7 @@ class Costs:
         setup_seconds: Making a slot ready for a program: once for each program that it turns to.
         checkpoint_seconds: After so long without a save a path saves beside what it was asked for, where the study
             does not say how often itself.
+        checkpoint_bytes: What a checkpoint has, so that budgets of studies tell.
     """
 
     step_seconds: StepSeconds = 1.0
@@ -38,11 +39,16 @@ class Costs:
     load_seconds: float = 0.0
     setup_seconds: float = 0.0
     checkpoint_seconds: float = 600.0
+    checkpoint_bytes: int = 1
 
     def __post_init__(self) -> None:
         """Checks the numbers."""
+        if self.checkpoint_bytes < 1:
+            raise InvalidStudy("checkpoint_bytes", f"must be 1 or more, not {self.checkpoint_bytes}")
         for each in fields(self):
             value = getattr(self, each.name)
+            if each.name == "checkpoint_bytes":
+                continue
             if each.name == "step_seconds" and callable(value):
                 continue
             least = "more than 0" if each.name in {"step_seconds", "checkpoint_seconds"} else "0 or more"

@@ -153,13 +153,13 @@ class SimulatedPath:
         if will:
             self.saves.add(state)
 
-    def publish(self, state: State) -> Model:
-        """Takes a model from the spool and says that it is durable."""
+    def publish(self, state: State, size_bytes: int = 1) -> Model:
+        """Takes a model from the spool and says that it is durable, and how large."""
         self.tell(
             PublishedReport(
                 node=state[0],
                 step=state[1],
-                size_bytes=1,
+                size_bytes=size_bytes,
                 digest=DIGEST,
                 blocked_seconds=0.0,
                 total_seconds=0.0,

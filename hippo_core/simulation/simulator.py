@@ -418,7 +418,7 @@ class Simulator:
         self._report(path)
 
     def _keep(self, path: TimedPath, state: State) -> None:
-        self._storage[*state, path.order.fence] = path.publish(state)
+        self._storage[*state, path.order.fence] = path.publish(state, self._clockwork.costs.checkpoint_bytes)
 
     def _report(self, path: TimedPath) -> None:
         if not path.done:

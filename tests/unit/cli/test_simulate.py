@@ -72,6 +72,33 @@ def test_every_cost_is_counted(study_file: str, capsys: pytest.CaptureFixture[st
     assert sum(spent.values()) == pytest.approx(2 * found["makespan_seconds"])
 
 
+def test_what_a_budget_for_checkpoints_costs_is_seen_once_they_have_a_size(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Trials rest at rungs, and their states go where there is no room for all: promoted later, they begin anew."""
+    file = tmp_path / "budget.py"
+    file.write_text(
+        """
+import hippo_client as hippo
+from hippo_client import policies, samplers, space
+
+study = hippo.Study(
+    "trainer:Missing", {"lr": space.uniform(0.0, 1.0)}, maximize="accuracy", max_trials=27, max_steps=9,
+    sampler=samplers.random(), policy=policies.asha(min_steps=1, reduction_factor=3), checkpoint_budget="10GiB",
+)
+"""
+    )
+    small, large = (
+        simulated(capsys, str(file), "--slots", "2", "--checkpoint-bytes", size) for size in ("1MiB", "4GiB")
+    )
+    assert small["steps_retrained"] == 0
+    assert large["steps_retrained"] > 0
+    assert call(["simulate", str(file), "--slots", "2", "--checkpoint-bytes", "4GiB"]) == 0
+    again = next(line for line in capsys.readouterr().out.splitlines() if "steps trained again" in line)
+    assert again.split()[-1] == str(large["steps_retrained"])
+    assert call(["simulate", str(file), "--slots", "2", "--checkpoint-bytes", "large"]) == 2
+
+
 def test_trial_based_execution_is_shown_beside_it(
     study_file: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
