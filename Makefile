@@ -45,9 +45,9 @@ unit: $(INSTALLED) ## All tests, without the linters
 SECONDS ?= 900
 soak: $(INSTALLED) ## Faults at random for long: SECONDS=900 in virtual time (or ARGUMENTS='--seeds 10000'), as long on processes
 	$(BIN)/python -m tests.simulation $(or $(ARGUMENTS),--random --seconds $(SECONDS))
-	$(BIN)/python -m tests.simulation.mutations
 	$(BIN)/python -m tests.acceptance.soak --seconds $(SECONDS)
 	$(BIN)/pytest -n 0 -m soak
+	$(BIN)/python -m tests.simulation.mutations
 
 bench: $(INSTALLED) ## Speed, as ratios
 	$(BIN)/python -m benchmarks

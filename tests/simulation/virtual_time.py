@@ -295,6 +295,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._timers.clear()
         for thread in self._threads:
             thread.end()
+        asyncio._set_running_loop(self)  # what coroutines do at their end would else make a loop of its own
         for task in self._tasks:
             if not task.done():
                 task._log_destroy_pending = False
@@ -302,6 +303,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
                     task.get_coro().close()
                 except (RuntimeError, ValueError):
                     continue
+        asyncio._set_running_loop(None)
         self._tasks.clear()
 
 
