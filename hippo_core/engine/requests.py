@@ -120,7 +120,8 @@ def close_what_is_known(decision: Decision, study: Study, trial: Trial) -> None:
             if step < target and each is node.owner(step + 1):
                 fail(decision, study, trial, why)
                 return
-    if node.trained >= target and target in node.metrics and not _is_promised(decision, node, target):
+    kept = target in node.checkpoints or not _is_promised(decision, node, target)
+    if node.trained >= target and target in node.metrics and kept:
         _close_reached_one(decision, study, trial)
 
 
