@@ -35,6 +35,21 @@ def migrate(database: Database) -> None:
         command.upgrade(config, "head")
 
 
+def require_known(database: Database) -> None:
+    """Makes sure that no newer Hippo has migrated the database since this one did.
+
+    A server that leads goes on, since migrations are safe with the code that runs. One that would lead from now on
+    might meet rows that it cannot read.
+
+    Raises:
+        Conflict: One has.
+        Unavailable: The database cannot be reached.
+    """
+    with database.translated(), database.engine.begin() as connection:
+        connection.execute(text(PREAMBLE))
+        _check_schema(connection, ScriptDirectory.from_config(_config(connection)))
+
+
 def schema_version(connection: Connection) -> str | None:
     """The revision that a database is at; None: empty."""
     return MigrationContext.configure(connection).get_current_revision()

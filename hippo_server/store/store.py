@@ -24,7 +24,7 @@ from hippo_server.store.database import Database
 from hippo_server.store.deletion import delete_project, delete_study, forget_checkpoints, forget_results
 from hippo_server.store.leader import SKIPPED_FENCES, Leader, Leadership
 from hippo_server.store.load import load, load_study
-from hippo_server.store.migrate import migrate
+from hippo_server.store.migrate import migrate, require_known
 from hippo_server.store.needed import NeededCheckpoints, needed_checkpoints
 from hippo_server.store.recording import node_leases, stretches, study_arrivals, trial_creations
 from hippo_server.store.rows import add_event
@@ -172,7 +172,9 @@ class Store:
 
         Raises:
             Standby: Another server leads.
+            Conflict: A newer Hippo has migrated the database.
         """
+        require_known(self._database)
         self._forget()
         term = self._leadership.take(holder, address, lease_seconds)
         if self._leadership.skipping:
