@@ -128,7 +128,8 @@ def sharing_hint(study: study_pb2.Study) -> str:
     rate = savings.steps_without_sharing / fresh
     if rate >= FEW:
         return ""
-    return f"next to nothing was shared (merge rate {rate:.2f}): hippo plan says where trials part"
+    fairly = " without what was trained again" if savings.steps_retrained else ""
+    return f"next to nothing was shared (merge rate {rate:.2f}{fairly}): hippo plan says where trials part"
 
 
 def savings_json(savings: study_pb2.Savings) -> Json:

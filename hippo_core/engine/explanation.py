@@ -92,13 +92,13 @@ class Stretch:
         node: The node.
         start: The first step.
         stop: One past the last step.
-        others: How many other trials go through it, by their study's name.
+        others: Of the other trials whose paths begin to go through it, by their study's name, where each leaves it.
     """
 
     node: int
     start: int
     stop: int
-    others: Mapping[str, int]
+    others: Mapping[str, Sequence[int]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -325,7 +325,7 @@ def _trained(story: TrialStory) -> Iterator[Placed]:
             covered = max(covered, stop)
             words = [f"steps {start} to {stop}", _for_whom(story, training, created)]
             words += [f"{again} of them again"] if again else []
-            words += [_shared(story, stretch)] if stretch.others else []
+            words += [shared] if (shared := _shared(story, stretch, start, stop)) else []
             words += [_ending(training)] if _ending(training) else []
             yield (
                 (training.position, 1 + start),
@@ -355,14 +355,20 @@ def _for_whom(story: TrialStory, training: Training, created: int) -> str:
     return f"for {study}{', before this trial was there' if training.position < created else ''}"
 
 
-def _shared(story: TrialStory, stretch: Stretch) -> str:
-    return "shared with " + " and ".join(_others(story, stretch.others))
+def _shared(story: TrialStory, stretch: Stretch, start: int, stop: int) -> str:
+    """Whose steps some steps of a stretch are, too; empty: nobody's."""
+    found = " and ".join(_others(story, stretch.others, start, stop))
+    return found and f"shared with {found}"
 
 
-def _others(story: TrialStory, others: Mapping[str, int]) -> Iterable[str]:
-    for name, count in others.items():
+def _others(story: TrialStory, others: Mapping[str, Sequence[int]], start: int, stop: int) -> Iterable[str]:
+    for name, leaving in others.items():
+        count, to_the_end = sum(step > start for step in leaving), sum(step >= stop for step in leaving)
+        if not count:
+            continue
+        part = "" if to_the_end == count else f", {to_the_end or 'none'} of them to step {stop}"
         trials = f"{count} other trial{'s' if count != 1 else ''}"
-        yield trials if name == story.spec.name else f"{count} of study {name}"
+        yield f"{trials if name == story.spec.name else f'{count} of study {name}'}{part}"
 
 
 def _ending(training: Training) -> str:

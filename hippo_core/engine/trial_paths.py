@@ -45,6 +45,11 @@ def going_through(study: Study, node: Node, step: int) -> Iterator[Trial]:
             yield trial
 
 
+def leaves(trial: Trial, node: Node) -> int:
+    """The step at which a trial's path leaves a node that it goes through, or ends in it."""
+    return next(stop for each, _, stop in walk(trial, max(trial.target or 0, trial.reached)) if each is node)
+
+
 def checkpoints_of(plan: int, trial: Trial, step: int) -> Iterator[CheckpointRef]:
     """The checkpoints on a trial's path up to ``step``, by step."""
     starts = set()

@@ -23,6 +23,7 @@ from hippo_core.engine.trial_paths import (
     find_checkpoint,
     going_through,
     is_running,
+    leaves,
     walk,
 )
 from hippo_core.engine.waiting import trials_waiting_reason
@@ -214,12 +215,16 @@ def trial_path(engine: Engine, project: str, name: str, number: int) -> TrialPat
     sharing = [engine.state.studies[each] for each in sorted(engine.state.plans[study.plan].studies)]
     parts = []
     for node, start, stop in walk(trial, trial.target or trial.reached):
-        counts = {}
+        others = {}
         for other in (study, *(each for each in sharing if each is not study)):
-            there = sum(1 for _ in going_through(other, node, start + 1)) - (other is study)
-            if there > 0 and other.project == project:
-                counts[other.name] = there
-        parts.append(Stretch(node=node.id, start=start, stop=stop, others=counts))
+            leaving = [
+                leaves(member, node)
+                for member in going_through(other, node, start + 1)
+                if member is not trial
+            ]
+            if leaving and other.project == project:
+                others[other.name] = tuple(sorted(leaving))
+        parts.append(Stretch(node=node.id, start=start, stop=stop, others=others))
     return TrialPath(
         study=study.id,
         spec=study.spec,

@@ -161,7 +161,7 @@ def test_of_repeats_the_means_are_told_once_all_have_come_there() -> None:
 def test_steps_tell_who_trained_them_for_whom_and_who_shares_them() -> None:
     """1. Steps 0 to 3 were another study's. 2. Lease 12 was lost on its way. 3. Lease 14 trains a step again."""
     path = (
-        Stretch(node=1, start=0, stop=3, others={"digits": 1, "other": 2}),
+        Stretch(node=1, start=0, stop=3, others={"digits": (3,), "other": (2, 3)}),
         Stretch(node=2, start=3, stop=9, others={}),
     )
     ranges = (
@@ -175,7 +175,7 @@ def test_steps_tell_who_trained_them_for_whom_and_who_shares_them() -> None:
             "trained",
             3,
             "steps 0 to 3; for study other, before this trial was there; "
-            "shared with 1 other trial and 2 of study other",
+            "shared with 1 other trial and 2 of study other, 1 of them to step 3",
             "worker a, slot 0, lease 5",
         ),
         ("created", None, "point 3, as ann submitted the study; at most 9 steps", "sampler grid"),
