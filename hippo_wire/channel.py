@@ -326,6 +326,10 @@ class AsyncConnection:
         """Where calls go now."""
         return self._route.at
 
+    def move(self, servers: str) -> None:
+        """Talks to other servers from the next call on, where these are others; see ``Route.move``."""
+        self._route.move(servers)
+
     def leave(self, error: HippoError) -> None:
         """Goes on to another server, where there is one: what this one says is not to be listened to."""
         self._route.leave(self._route.at, error)

@@ -109,6 +109,20 @@ class Route(Generic[Channel]):
         """Whether there is another server to try."""
         return self._given != (self._at,)
 
+    def move(self, servers: str) -> None:
+        """Lets calls go to other servers from now on, where these are others.
+
+        Args:
+            servers: Addresses, with commas between.
+
+        Raises:
+            InvalidStudy: An address makes no sense.
+        """
+        given = check_addresses(servers, encrypted=self._encrypted)
+        with self._lock:
+            if given != self._given:
+                self._given, self._at = given, given[0]
+
     def leave(self, address: str, error: HippoError) -> None:
         """Goes on to another server, if calls still go to the one that failed.
 

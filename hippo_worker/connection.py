@@ -12,7 +12,7 @@ import contextlib
 import logging
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Protocol
 
 from hippo_core.engine.commands import RegisterWorker, Report
@@ -90,11 +90,13 @@ class ServerConnection:
     Args:
         endpoint: The server.
         desk: The daemon.
+        look: Tells the server's address before each attempt, where that may have changed; None: as it was.
     """
 
-    def __init__(self, endpoint: Endpoint, desk: Desk) -> None:
+    def __init__(self, endpoint: Endpoint, desk: Desk, look: Callable[[], str | None] = lambda: None) -> None:
         self._connection = AsyncConnection(endpoint.server, endpoint.token, endpoint.trust)
         self._desk = desk
+        self._look = look
         self._wake = asyncio.Event()
         self._term = 0
         self._heartbeat_seconds = 5.0
@@ -124,6 +126,8 @@ class ServerConnection:
         refused: list[float] = []
         while True:
             try:
+                if (address := self._look()) is not None:
+                    self._connection.move(address)
                 await self._register()
                 waits = pauses()
                 await self._work()

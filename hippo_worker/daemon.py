@@ -28,7 +28,7 @@ from hippo_worker.logs import LogShipper
 from hippo_worker.policies.hosts import PolicyHosts
 from hippo_worker.publishing import Patience
 from hippo_worker.reports import Outbox
-from hippo_worker.settings import Endpoint, WorkerSettings
+from hippo_worker.settings import ComingServer, Endpoint, WorkerSettings
 from hippo_worker.slots.health import GPU_CHECK, HealthCheck
 from hippo_worker.slots.slot import Slot
 from hippo_worker.supplies import Supplies
@@ -68,7 +68,9 @@ class Daemon:
         self._storage_address = ""
         self._lease_seconds = 30.0
         self._orphan_seconds = 600.0
-        self.connection = ServerConnection(endpoint, self)
+        told = settings.endpoint
+        look = told.address if isinstance(told, ComingServer) else lambda: None
+        self.connection = ServerConnection(endpoint, self, look)
         self._logs = LogShipper(self.connection.append_log)
         self._policies = PolicyHosts(supplies, self._say_of_policy)
         self._answers: list[worker_pb2.PolicyAnswer] = []  # of policies, for the server

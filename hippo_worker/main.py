@@ -33,7 +33,8 @@ _EXIT_CODES = {"INVALID": 2, "UNAVAILABLE": 3, "NOT_ALLOWED": 4, "NOT_FOUND": 5,
     "--server-file",
     envvar="HIPPO_SERVER_FILE",
     type=click.Path(path_type=Path),
-    help="In place of --server: where a server of this machine says its address; waited for.",
+    help="In place of --server: where a server of this machine says its address; waited for, and read again whenever "
+    "the server is lost.",
 )
 @_option(
     "--token-file",

@@ -18,6 +18,7 @@ from hippo_worker.secrets import DEFAULT_NAME, Secrets
 
 DEFAULT_SERVER = "127.0.0.1:7440"
 DEFAULT_CACHE = "4GiB"
+MOST_SLOTS = 1024  #: each is a process of its own
 _POLL_SECONDS = 0.02
 
 
@@ -59,6 +60,12 @@ class WorkerSettings:
         require_name(self.name)
         if self.slots is not None and self.slots < 1:
             raise InvalidStudy("slots", f"{self.slots} is too few", "Give at least 1.")
+        if self.slots is not None and self.slots > MOST_SLOTS:
+            raise InvalidStudy(
+                "slots",
+                f"{self.slots} is too many: each is a process of its own",
+                f"Give at most {MOST_SLOTS}, and no more than the machine has cores or GPUs for.",
+            )
         fraction = self.gpu_memory_fraction
         if fraction is not None and not 0.0 < fraction <= 1.0:
             raise InvalidStudy(
@@ -110,12 +117,13 @@ class ComingServer:
         Raises:
             NotAllowed: The token cannot be read.
         """
-        while (address := self._address()) is None:  # noqa: ASYNC110 - nothing announces another process's file
+        while (address := self.address()) is None:  # noqa: ASYNC110 - nothing announces another process's file
             await asyncio.sleep(_POLL_SECONDS)
         token = read_token(self.token_file, os.environ)
         return Endpoint(server=address, token=token, trust=self.trust)
 
-    def _address(self) -> str | None:
+    def address(self) -> str | None:
+        """What the file says; None where there is none. One that is started again may have another port."""
         try:
             address: str = json.loads(self.file.read_text())["grpc"]
         except FileNotFoundError:

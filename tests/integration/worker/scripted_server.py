@@ -69,6 +69,13 @@ class Told:
         return bool(self.of(TrainedReport) or self.of(FailedReport) or self.of(ReleasedReport))
 
 
+def _held_port() -> socket.socket:
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    held.bind(("127.0.0.1", 0))
+    return held
+
+
 class ScriptedServer(worker_pb2_grpc.WorkerServiceServicer):
     """The worker service, played by a test. To be closed.
 
@@ -100,9 +107,7 @@ class ScriptedServer(worker_pb2_grpc.WorkerServiceServicer):
         self._breaks_with = grpc.StatusCode.UNAVAILABLE
         self._server: grpc.aio.Server | None = None
         # Held while nobody listens: no connection may be given the port as its own meanwhile. gRPC shares it.
-        self._port = socket.socket()
-        self._port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        self._port.bind(("127.0.0.1", 0))
+        self._port = _held_port()
         self.port: int = self._port.getsockname()[1]
 
     async def start(self) -> None:
@@ -111,6 +116,13 @@ class ScriptedServer(worker_pb2_grpc.WorkerServiceServicer):
         worker_pb2_grpc.add_WorkerServiceServicer_to_server(self, self._server)
         self._server.add_insecure_port(f"127.0.0.1:{self.port}")
         await self._server.start()
+
+    async def start_elsewhere(self) -> None:
+        """Listens on another port, after a stop."""
+        former, self._port = self._port, _held_port()
+        former.close()
+        self.port = self._port.getsockname()[1]
+        await self.start()
 
     async def stop(self) -> None:
         """Ends at once, as a server that died."""

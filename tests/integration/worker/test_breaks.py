@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -46,13 +47,20 @@ async def test_reports_survive_breaks_and_come_once_each_in_order(
 
 
 async def test_a_worker_trains_on_while_the_server_is_away(
-    server: ScriptedServer, start_worker: StartWorker, bundle: str
+    server: ScriptedServer, start_worker: StartWorker, bundle: str, tmp_path: Path
 ) -> None:
     """
     1. the server dies at step 2 and stays away until the path is trained to its end
-    2. it comes back on the same port: everything is told then
+    2. it comes back on another port, which its file tells: everything is told then
     """
-    worker = start_worker()
+    file = tmp_path / "server.json"
+
+    def tell() -> None:
+        (tmp_path / "draft").write_text(json.dumps({"grpc": f"127.0.0.1:{server.port}"}))
+        (tmp_path / "draft").replace(file)
+
+    tell()
+    worker = start_worker("--server-file", str(file))
     program = make_program(options={"gate": 2})
     told = await server.grant(make_lease(bundle, 1, program=program))
     await worker.until_at_gate()
@@ -63,7 +71,8 @@ async def test_a_worker_trains_on_while_the_server_is_away(
     await until(lambda: list(published.glob("*.manifest")), "the end's checkpoint")
     await until(lambda: not list(states.glob("*")), "an empty spool")
     assert told.saved == []
-    await server.start()
+    await server.start_elsewhere()
+    tell()
     await server.until_over(1)
     assert told.steps == [0, 1, 2, 3]
     assert told.saved == [(1, 4)]

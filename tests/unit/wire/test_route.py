@@ -39,6 +39,18 @@ def test_a_failure_of_a_server_that_was_left_already_changes_nothing() -> None:
     assert found.at == "b:2"
 
 
+def test_who_is_told_of_another_server_goes_there_and_stays_where_it_is_the_same() -> None:
+    found = route("a:1,b:2")
+    found.leave("a:1", AWAY)
+    found.move("a:1, b:2")
+    assert found.at == "b:2"
+    found.move("c:3")
+    assert (found.channel, found.has_others()) == ("channel to c:3", False)
+    with pytest.raises(InvalidStudy):
+        found.move("nonsense")
+    assert found.at == "c:3"
+
+
 def test_a_standby_is_left_for_the_leader_that_it_names_known_or_not() -> None:
     found = route("a:1,b:2,c:3")
     found.leave("a:1", Standby("three", "c:3"))

@@ -115,6 +115,11 @@ def test_a_server_that_is_being_started_is_waited_for(tmp_path: Path) -> None:
         ),
         (["--server", "host.example:7440"], 2, "the token would travel in clear text"),
         (["--slots", "0"], 2, "error[INVALID]: slots: 0 is too few. Give at least 1."),
+        (
+            ["--slots", "99999"],
+            2,
+            "error[INVALID]: slots: 99999 is too many: each is a process of its own. Give at",
+        ),
         (["--name", "../x"], 2, "error[INVALID]: name: must match [A-Za-z0-9]"),
         (["--cache", "much"], 2, "error[INVALID]: cache: 'much' is no number of bytes"),
         (["--labels", "rack"], 2, "error[INVALID]: labels: 'rack'"),
