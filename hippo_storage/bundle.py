@@ -12,7 +12,8 @@ import stat
 import struct
 import uuid
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,9 +99,7 @@ def unpack(
         data = _contents(archive, digest)
         into.parent.mkdir(parents=True, exist_ok=True)
         try:
-            _check_count(data)
-            with zipfile.ZipFile(io.BytesIO(data)) as opened:
-                _check(opened)
+            with _opened(data) as opened:
                 files.make_folder(temporary)
                 folders = {temporary: None}
                 for entry in opened.infolist():
@@ -116,10 +115,32 @@ def unpack(
             files.rename(temporary, into)
             hook("renamed")
             files.sync_folder(into.parent)
-        except _DAMAGED as error:
-            raise _refused(f"it is no archive of code ({error})") from error
         finally:
             files.remove_tree(temporary)
+
+
+def check(archive: Path) -> None:
+    """Refuses an archive that ``unpack`` would refuse; writes nothing.
+
+    Raises:
+        InvalidStudy: It is no archive of ours, or not a safe one.
+        StorageError: It cannot be read.
+    """
+    with in_words(f"checking code in {archive}"), _opened(_contents(archive, None)) as opened:
+        if (damaged := opened.testzip()) is not None:
+            raise zipfile.BadZipFile(f"{damaged} is damaged")
+
+
+@contextmanager
+def _opened(data: bytes) -> Iterator[zipfile.ZipFile]:
+    """An archive that has been checked, but for the contents of its files; damage found in these is refused, too."""
+    try:
+        _check_count(data)
+        with zipfile.ZipFile(io.BytesIO(data)) as opened:
+            _check(opened)
+            yield opened
+    except _DAMAGED as error:
+        raise _refused(f"it is no archive of code ({error})") from error
 
 
 def _entry(name: str, source: SourceFile) -> zipfile.ZipInfo:
@@ -141,12 +162,15 @@ def _contents(archive: Path | bytes, digest: str | None) -> bytes:
 
 
 def _check_count(data: bytes) -> None:
-    """Refuses too many entries before they are read: each takes a kilobyte of memory and more."""
-    end = data[-_END.size :]
-    if len(end) == _END.size and end.startswith(b"PK\x05\x06"):
-        _, size_bytes, start = _END.unpack(end)
-        if data.count(b"PK\x01\x02", start, start + size_bytes) > MAX_FILES:
-            raise _refused(f"it has more than {MAX_FILES} files")
+    """Refuses too many entries before they are read: each takes a kilobyte of memory and more.
+
+    An archive of ours ends with its directory, so that no other can be found in it.
+    """
+    head, size_bytes, start = _END.unpack(data[-_END.size :])
+    if not head.startswith(b"PK\x05\x06") or start + size_bytes + _END.size != len(data):
+        raise zipfile.BadZipFile("it does not end with its directory")
+    if data.count(b"PK\x01\x02", start, start + size_bytes) > MAX_FILES:
+        raise _refused(f"it has more than {MAX_FILES} files")
 
 
 def _check(archive: zipfile.ZipFile) -> None:

@@ -13,6 +13,7 @@ import blake3
 
 from hippo_core.errors import InvalidStudy
 from hippo_server.rpc.checkpoints import in_thread
+from hippo_storage.bundle import check
 from hippo_storage.storage import Storage
 from hippo_wire.channel import PIECE_BYTES
 from hippo_wire.v1 import study_pb2
@@ -31,6 +32,7 @@ class Bundles:
     def __init__(self, storage: Storage, folder: Path) -> None:
         self._storage = storage
         self._folder = folder
+        self._checking = asyncio.Lock()  # one archive at a time is in memory
         if folder.exists():  # what a server that died left behind
             shutil.rmtree(folder)
         folder.mkdir(mode=0o700, parents=True)
@@ -52,7 +54,8 @@ class Bundles:
         """Takes a bundle in; returns its size in bytes.
 
         Raises:
-            InvalidStudy: It is too large, or its bytes are not those of the digest that was named first.
+            InvalidStudy: It is too large, its bytes are not those of the digest that was named first, or workers would
+                refuse it.
             StorageError: It cannot be kept.
         """
         digest, size = "", 0
@@ -76,6 +79,8 @@ class Bundles:
                     "Send the bundle again.",
                 )
             await asyncio.to_thread(file.flush)
+            async with self._checking:
+                await asyncio.to_thread(check, Path(file.name))
             await asyncio.to_thread(self._storage.put_bundle, digest, Path(file.name))
         return size
 

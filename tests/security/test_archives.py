@@ -87,6 +87,11 @@ def crowded(count: int = 1_000_000) -> bytes:
     return local + directory + end
 
 
+def many() -> bytes:
+    """So many entries that the directory's own count does not hold them: another record does."""
+    return zipped(*((f"{number}", b"", REGULAR) for number in range(70_000)))
+
+
 def tar(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> bytes:
     target = io.BytesIO()
     with tarfile.open(fileobj=target, mode="w") as opened:
@@ -143,6 +148,7 @@ ARCHIVES: dict[str, Callable[[], bytes]] = {
     "tar with a hard link to a link": lambda: tar("a", tarfile.LNKTYPE, "../evil"),
     "tar with a device": lambda: tar("a", tarfile.CHRTYPE),
     "gzip": lambda: b"\x1f\x8b\x08" + b"\0" * 100,
+    "sixty-five thousand entries and more": many,
     "nothing": lambda: b"",
     "cut short": lambda: plain("a.py")[:-10],
 }
@@ -154,15 +160,23 @@ def test_there_are_enough_kinds() -> None:
 
 @pytest.mark.parametrize("kind", ARCHIVES)
 def test_it_is_refused_and_leaves_nothing(kind: str, tmp_path: Path) -> None:
+    data = ARCHIVES[kind]()
     (tmp_path / "around" / "in").mkdir(parents=True)
     with pytest.raises(InvalidStudy, match=r"^bundle: "):
-        bundle.unpack(ARCHIVES[kind](), tmp_path / "around" / "in" / "out")
+        bundle.unpack(data, tmp_path / "around" / "in" / "out")
+    archive = tmp_path / "archive"
+    archive.write_bytes(data)
+    with pytest.raises(InvalidStudy, match=r"^bundle: "):
+        bundle.check(archive)
+    archive.unlink()
     assert sorted(tmp_path.rglob("*")) == [tmp_path / "around", tmp_path / "around" / "in"]
     assert not Path("/tmp/evil").exists()
 
 
 def test_a_good_one_is_not(tmp_path: Path) -> None:
     """What the others are changes of."""
+    (tmp_path / "archive").write_bytes(plain("a.py"))
+    bundle.check(tmp_path / "archive")
     bundle.unpack(plain("a.py"), tmp_path / "out")
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"a.py", "ok.py"}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from hippo_server.server import Server
 from hippo_server.settings import Settings
 from hippo_server.store import Store
 from hippo_server.tls import TlsFiles
+from hippo_storage.bundle import build
 from hippo_wire.channel import Connection, Upload
 from hippo_wire.convert import dump
 from hippo_wire.secrets import new_secret, secret_hash
@@ -26,7 +28,14 @@ from hippo_wire.tls import Trust
 from hippo_wire.v1 import study_pb2
 from tests.studies import grid
 
-ARCHIVE = b"an archive of code"
+
+def _archive() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "trainer.py").write_text("class Trainer: ...\n")
+        return build(Path(folder)).archive
+
+
+ARCHIVE = _archive()
 BUNDLE = blake3.blake3(ARCHIVE).hexdigest()
 UNLIMITED = CallLimits(calls_per_second=1e6, burst=1_000_000, streams=10_000)
 SETTINGS = EngineSettings(heartbeat_seconds=0.1, lease_seconds=30.0, orphan_seconds=5.0)

@@ -6,10 +6,13 @@ import json
 
 import grpc
 import pytest
+from blake3 import blake3
 from google.rpc import error_details_pb2, status_pb2
 
 from hippo_core.engine import trial_views
 from hippo_core.errors import Conflict, InvalidStudy, NotFound
+from hippo_storage.bundle import build
+from hippo_wire.channel import pieces
 from hippo_wire.convert import dump
 from hippo_wire.errors import DETAILS_KEY
 from hippo_wire.v1 import study_pb2
@@ -342,19 +345,21 @@ def test_a_study_needs_its_bundle_and_a_bundle_its_digest(server):
         connection.studies.UploadBundle(iter([wrong]))
     assert refused.value.field == "digest"
     assert not connection.studies.FindBundle(study_pb2.FindBundleRequest(digest="0" * 64)).found
+    no_archive = b"hello"
+    digest = blake3(no_archive).hexdigest()
+    with pytest.raises(InvalidStudy, match="bundle: it is no archive of code"):
+        upload(connection, no_archive)
+    assert not connection.studies.FindBundle(study_pb2.FindBundleRequest(digest=digest)).found
     for digest in ("../../etc/passwd", "", "x" * 4096):
         with pytest.raises(InvalidStudy):
             connection.studies.FindBundle(study_pb2.FindBundleRequest(digest=digest))
 
 
-def test_bundles_travel_in_pieces_and_come_back_whole(server):
-    import blake3
-
+def test_bundles_travel_in_pieces_and_come_back_whole(server, tmp_path):
     connection = server.connect()
-    archive = bytes(range(256)) * (5 << 12) + b"end"
-    digest = blake3.blake3(archive).hexdigest()
-    from hippo_wire.channel import pieces
-
+    (tmp_path / "weights").write_bytes(bytes(range(256)) * (5 << 12) + b"end")
+    built = build(tmp_path)
+    archive, digest = built.archive, built.digest
     requests = [study_pb2.UploadBundleRequest(digest=digest)]
     requests += [study_pb2.UploadBundleRequest(data=piece) for piece in pieces([archive])]
     assert connection.studies.UploadBundle(iter(requests)).size_bytes == len(archive)
