@@ -374,7 +374,8 @@ class Driver:
             if term is None:
                 if self.standby is not None:
                     with contextlib.suppress(HippoError):
-                        await asyncio.to_thread(self.store.stand_by, self._as_standby())
+                        # As long as a leader that falls silent is waited for, this server is taken to stand by.
+                        await asyncio.to_thread(self.store.stand_by, self._as_standby(), self._lease_seconds)
                         self.tokens = TokenBook(await asyncio.to_thread(self.store.find_tokens))
                         self.sessions.adopt(await asyncio.to_thread(self.store.find_sessions))
                 continue

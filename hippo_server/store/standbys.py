@@ -8,9 +8,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
-SHOWN = "1 minute"
-KEPT = "1 day"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StandbyServer:
@@ -27,17 +24,24 @@ class StandbyServer:
     version: str
 
 
-def stand_by(cursor: Cursor, server: StandbyServer) -> None:
-    """Says that a server stands by, and forgets those that have not said so for a day."""
+def stand_by(cursor: Cursor, server: StandbyServer, valid_seconds: float) -> None:
+    """Says that a server stands by, and forgets those that have not said so in time.
+
+    Args:
+        cursor: Of the database.
+        server: Which one.
+        valid_seconds: For how long that is believed, unless it says so again.
+    """
+    cursor.execute("DELETE FROM standbys WHERE valid_until <= now()")
     cursor.execute(
         """
-        INSERT INTO standbys (holder, address, version, seen_at) VALUES (%s, %s, %s, now())
+        INSERT INTO standbys (holder, address, version, valid_until)
+        VALUES (%s, %s, %s, now() + make_interval(secs => %s))
         ON CONFLICT (holder) DO UPDATE
-        SET address = excluded.address, version = excluded.version, seen_at = excluded.seen_at
+        SET address = excluded.address, version = excluded.version, valid_until = excluded.valid_until
         """,
-        (server.holder, server.address, server.version),
+        (server.holder, server.address, server.version, valid_seconds),
     )
-    cursor.execute(f"DELETE FROM standbys WHERE seen_at < now() - interval '{KEPT}'")
 
 
 def stand_by_no_more(cursor: Cursor, holder: str) -> None:
@@ -46,10 +50,8 @@ def stand_by_no_more(cursor: Cursor, holder: str) -> None:
 
 
 def find_standbys(cursor: Cursor) -> list[StandbyServer]:
-    """Those that have said so within the last minute."""
-    cursor.execute(
-        f"SELECT holder, address, version FROM standbys WHERE seen_at > now() - interval '{SHOWN}' ORDER BY holder"
-    )
+    """Those whose word still counts."""
+    cursor.execute("SELECT holder, address, version FROM standbys WHERE valid_until > now() ORDER BY holder")
     return [
         StandbyServer(holder=holder, address=address, version=version)
         for holder, address, version in cursor.fetchall()

@@ -207,13 +207,13 @@ class Store:
         return self._leadership.look()
 
     def standbys(self) -> list[StandbyServer]:
-        """The servers that have stood by within the last minute."""
+        """The servers that stand by, as they have said lately."""
         with self._database.transaction() as cursor:
             return standbys.find_standbys(cursor)
 
-    def stand_by(self, server: StandbyServer) -> None:
-        """Says that a server stands by, for people."""
-        self._database.change(lambda cursor: standbys.stand_by(cursor, server))
+    def stand_by(self, server: StandbyServer, valid_seconds: float) -> None:
+        """Says that a server stands by, for people; it is believed for so long, unless it says so again."""
+        self._database.change(lambda cursor: standbys.stand_by(cursor, server, valid_seconds))
 
     def stand_by_no_more(self, holder: str) -> None:
         """Says that a server does not stand by: it leads, or has ended."""

@@ -63,13 +63,13 @@ CREATE TABLE standbys (
     holder text CONSTRAINT pk_standbys PRIMARY KEY,
     address text NOT NULL,
     version text NOT NULL,
-    seen_at timestamptz DEFAULT now() NOT NULL
+    valid_until timestamptz NOT NULL
 );
 COMMENT ON TABLE standbys IS 'Servers that stand by, or did. For people: no decision looks at it.';
 COMMENT ON COLUMN standbys.holder IS 'the server';
 COMMENT ON COLUMN standbys.address IS 'where callers find it';
 COMMENT ON COLUMN standbys.version IS 'its version';
-COMMENT ON COLUMN standbys.seen_at IS 'when it last said so';
+COMMENT ON COLUMN standbys.valid_until IS 'until when that counts, unless it says so again';
 
 CREATE TABLE identity (
     id smallint CONSTRAINT pk_identity PRIMARY KEY,

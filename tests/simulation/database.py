@@ -190,7 +190,7 @@ class MemoryStore:
         self._database.commit(records, term, self._own_session())
         self._after("write")
 
-    def stand_by(self, server: StandbyServer) -> None:
+    def stand_by(self, server: StandbyServer, valid_seconds: float) -> None:
         self._reach("standbys")
         self._database.standbys[server.holder] = server
 

@@ -156,7 +156,7 @@ def test_who_stands_by_is_told_until_it_does_no_more(place: Place) -> None:
     store = place.store()
     servers = [StandbyServer(holder=name, address="a", version="1") for name in ("one", "two")]
     for server in (*servers, servers[0]):
-        store.stand_by(server)
+        store.stand_by(server, 600.0)
     assert store.standbys() == servers
     store.stand_by_no_more("one")
     assert store.standbys() == servers[1:]

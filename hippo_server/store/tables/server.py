@@ -119,7 +119,12 @@ standbys = Table(
     Column("holder", Text, primary_key=True, comment="the server"),
     Column("address", Text, nullable=False, comment="where callers find it"),
     Column("version", Text, nullable=False, comment="its version"),
-    moment("seen_at", "when it last said so", now=True),
+    Column(
+        "valid_until",
+        DateTime(timezone=True),
+        nullable=False,
+        comment="until when that counts, unless it says so again",
+    ),
     comment="Servers that stand by, or did. For people: no decision looks at it.",
 )
 

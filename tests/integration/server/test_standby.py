@@ -74,8 +74,7 @@ def test_a_standby_answers_nothing_but_who_leads(server, standby):
 
 def test_the_leader_tells_since_when_it_leads_and_who_stands_by(server, standby):
     token = server.token("admin")
-    until(lambda: about(server, token).standbys, "the standby's word")
-    found = about(server, token)
+    found = until(lambda: answer if (answer := about(server, token)).standbys else None, "the standby's word")
     assert found.holder == server.server.driver._holder
     assert found.lead_time.seconds > 0
     assert [each.address for each in found.standbys] == [standby.address]

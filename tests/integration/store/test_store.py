@@ -18,7 +18,7 @@ from hippo_core.engine.engine import Engine
 from hippo_core.engine.study_views import study_view
 from hippo_core.engine.trial_views import trial_views
 from hippo_core.errors import Conflict, InvalidStudy, InvariantViolated, NotFound, Stale, Standby, Unavailable
-from hippo_server.store import Record, RequestAnswer, Store
+from hippo_server.store import Record, RequestAnswer, StandbyServer, Store
 from tests.integration.store.stored_cluster import StoredCluster
 from tests.integration.store.test_schema import execute
 from tests.unit.engine.test_cluster import PIECES, spec, submit
@@ -199,6 +199,16 @@ def test_of_several_that_stand_by_one_takes_the_lead(store: Store, database_url:
     assert [type(each) for each in refused] == [Standby] * 3
     for each in waiting:
         each.close()
+
+
+def test_who_has_not_said_in_time_that_it_stands_by_does_not(store: Store, database_url: str) -> None:
+    """One that was killed cannot say that it has ended, and is forgotten when the next one says something."""
+    killed, lives = (StandbyServer(holder=name, address="a", version="1") for name in ("killed", "lives"))
+    store.stand_by(killed, 0.0)
+    assert store.standbys() == []
+    store.stand_by(lives, 600.0)
+    assert store.standbys() == [lives]
+    assert execute(database_url, "SELECT holder FROM standbys") == [("lives",)]
 
 
 def test_who_has_been_replaced_can_do_nothing(store: Store, second: Store) -> None:
