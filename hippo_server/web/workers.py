@@ -8,7 +8,7 @@ from starlette.responses import Response
 from hippo_server.auth.roles import VIEWERS
 from hippo_server.web.gate import Page
 from hippo_server.web.site import Site
-from hippo_wire.admin_shapes import doing_in_words, worker_json
+from hippo_wire.admin_shapes import worker_json
 from hippo_wire.v1 import admin_pb2
 
 THERE = ("live", "draining")
@@ -34,7 +34,6 @@ def pages(site: Site) -> tuple[Page, ...]:
             busy=sum(slot["fence"] is not None for slot in slots),
             slots=len(slots),
             cordoned=sum(slot["cordoned"] is not None for slot in slots),
-            doing=doing_in_words,
         )
 
     return (Page(path="/workers", roles={"GET": VIEWERS}, answer=show),)
