@@ -14,13 +14,13 @@ from enum import StrEnum
 from typing import Any, Literal, get_args
 
 from hippo_client.optuna_study import local_time
-from hippo_client.optuna_words import Drawn, last_metrics, outcome
-from hippo_client.timeline import Timeline
 from hippo_core.domains import Choice, Horizon, Integer
 from hippo_core.engine.states import TrialState
 from hippo_core.errors import InvalidStudy
 from hippo_core.metric_constraints import violation
+from hippo_core.optuna_words import Drawn, last_metrics, outcome
 from hippo_core.simulation.recording import RecordedTrial, Recording
+from hippo_core.simulation.timeline import Timeline
 from hippo_core.study import horizon_of
 from hippo_core.words import hyperparameter
 
@@ -114,12 +114,6 @@ def _columns(types: Mapping[str, ColumnType], rows: Iterable[Row]) -> Table:
     )
 
 
-def metric_names(recording: Recording) -> list[str]:
-    """All metrics: the objectives, what constraints bound, then what trials report besides, by name."""
-    reported = {name for trial in recording.trials for metrics in trial.means.values() for name in metrics}
-    return list(dict.fromkeys([*(each.metric for each in recording.spec.observed), *sorted(reported)]))
-
-
 class _Layout(ABC):
     @abstractmethod
     def __init__(self, recording: Recording) -> None: ...
@@ -140,7 +134,7 @@ class _OptunaLayout(_Layout):
         self._drawn = Drawn(recording)
         self._timeline = Timeline(recording)
         self._objectives = [each.metric for each in self._spec.objectives]
-        self._further = [name for name in metric_names(recording) if name not in self._objectives]
+        self._further = [name for name in recording.metric_names() if name not in self._objectives]
 
     def types(self) -> dict[str, ColumnType]:
         several = len(self._objectives) > 1
@@ -166,7 +160,7 @@ class _OptunaLayout(_Layout):
             "hippo_hyperparameters": ColumnType.TEXT,
             **({"hippo_violation": ColumnType.FLOAT} if self._spec.constraints else {}),
             **(
-                {f"hippo_spread_{name}": ColumnType.FLOAT for name in metric_names(self._recording)}
+                {f"hippo_spread_{name}": ColumnType.FLOAT for name in self._recording.metric_names()}
                 if self._spec.repeats > 1
                 else {}
             ),
@@ -219,7 +213,7 @@ class _PlainLayout(_Layout):
     def __init__(self, recording: Recording) -> None:
         self._recording = recording
         self._spec = recording.spec
-        self._metrics = metric_names(recording)
+        self._metrics = recording.metric_names()
         self._names = list(
             dict.fromkeys(name for trial in recording.trials for name in trial.hyperparameters)
         )
@@ -290,7 +284,7 @@ class _MlflowLayout(_Layout):
             "status": ColumnType.TEXT,
             "start_time": ColumnType.TIME,
             "end_time": ColumnType.TIME,
-            **{f"metrics.{name}": ColumnType.FLOAT for name in metric_names(self._recording)},
+            **{f"metrics.{name}": ColumnType.FLOAT for name in self._recording.metric_names()},
             **{f"params.{name}": ColumnType.TEXT for name in named},
             "tags.mlflow.runName": ColumnType.TEXT,
             "tags.hippo_study": ColumnType.TEXT,

@@ -11,13 +11,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from hippo_client.optuna_words import Drawn
-from hippo_client.result_tables import metric_names
-from hippo_client.timeline import Timeline
 from hippo_core.domains import Choice, Horizon, NumericDomain
 from hippo_core.engine.states import TrialState
 from hippo_core.errors import Conflict, HippoError
+from hippo_core.optuna_words import Drawn
 from hippo_core.simulation.recording import RecordedTrial, Recording
+from hippo_core.simulation.timeline import Timeline
 from hippo_core.words import hyperparameter
 
 _STATUS = {
@@ -100,7 +99,7 @@ def _experiment(recording: Recording, drawn: Drawn, began: float) -> Any:
             info.type = api_pb2.DATA_TYPE_FLOAT64
             bounds: Any = domain
             info.domain_interval.min_value, info.domain_interval.max_value = bounds.low, bounds.high
-    for name in metric_names(recording):
+    for name in recording.metric_names():
         experiment.metric_infos.add(name=api_pb2.MetricName(tag=name))
     return _summary("_hparams_/experiment", experiment=experiment)
 

@@ -17,8 +17,8 @@ from hippo_core.errors import InvalidStudy
 
 if TYPE_CHECKING:
     from hippo_client.handles import StudyHandle
-    from hippo_client.plots.chart import Chart
-    from hippo_client.plots.selection import Selection
+    from hippo_core.charts.chart import Chart
+    from hippo_core.charts.selection import Selection
     from hippo_core.simulation.recording import Recording
 
     Source: TypeAlias = StudyHandle | Recording
@@ -38,7 +38,7 @@ def optimization_history(
     backend: Backend = "matplotlib",
 ) -> Any:  # fmt: skip
     """The value of each trial by its number, and the best so far among those that completed."""
-    from hippo_client.plots.progress_charts import optimization_history as chart
+    from hippo_core.charts.progress_charts import optimization_history as chart
 
     return _drawn(chart(_selected(study, metric, trials, stopped)), backend)
 
@@ -48,7 +48,7 @@ def curves(
     backend: Backend = "matplotlib",
 ) -> Any:  # fmt: skip
     """A metric over the steps, a line for each trial, the best one in front."""
-    from hippo_client.plots.progress_charts import curves as chart
+    from hippo_core.charts.progress_charts import curves as chart
 
     return _drawn(chart(_selected(study, metric, trials, stopped)), backend)
 
@@ -64,7 +64,7 @@ def edf(
     study: Source, *, metric: str | None = None, trials: Trials = None, backend: Backend = "matplotlib"
 ) -> Any:
     """Which share of the trials that completed has at most a value: the empirical distribution function."""
-    from hippo_client.plots.progress_charts import edf as chart
+    from hippo_core.charts.progress_charts import edf as chart
 
     return _drawn(chart(_selected(study, metric, trials, False)), backend)
 
@@ -74,7 +74,7 @@ def slice(
     stopped: bool = True, backend: Backend = "matplotlib",
 ) -> Any:  # fmt: skip
     """The value by each parameter; ``params`` are names of domains, by default all of which trials differ in."""
-    from hippo_client.plots.parameter_charts import slices as chart
+    from hippo_core.charts.parameter_charts import slices as chart
 
     return _drawn(chart(_selected(study, metric, trials, stopped), params), backend)
 
@@ -84,7 +84,7 @@ def parallel_coordinate(
     stopped: bool = True, backend: Backend = "matplotlib",
 ) -> Any:  # fmt: skip
     """A line for each trial through its parameters to its value; the better, the darker."""
-    from hippo_client.plots.parameter_charts import parallel_coordinate as chart
+    from hippo_core.charts.parameter_charts import parallel_coordinate as chart
 
     return _drawn(chart(_selected(study, metric, trials, stopped), params), backend)
 
@@ -132,7 +132,7 @@ def param_importances(
         backend: What draws it.
     """
     from hippo_client.plots.by_optuna import importances as reckoned
-    from hippo_client.plots.parameter_charts import importances as chart
+    from hippo_core.charts.parameter_charts import importances as chart
 
     selection = _selected(study, metric, trials, stopped)
     return _drawn(chart(reckoned(selection, params, evaluator), selection, evaluator), backend)
@@ -146,7 +146,7 @@ def pareto_front(
     backend: Backend = "matplotlib",
 ) -> Any:
     """Two metrics of each completed trial, by default the first two objectives, and those that no other one beats."""
-    from hippo_client.plots.parameter_charts import pareto_front as chart
+    from hippo_core.charts.parameter_charts import pareto_front as chart
 
     return _drawn(chart(_selected(study, None, trials, False), metrics), backend)
 
@@ -155,21 +155,21 @@ def timeline(
     study: Source, *, trials: Trials = None, stopped: bool = True, backend: Backend = "matplotlib"
 ) -> Any:
     """From when to when each trial was trained for."""
-    from hippo_client.plots.slot_charts import timeline as chart
+    from hippo_core.charts.slot_charts import timeline as chart
 
     return _drawn(chart(_selected(study, None, trials, stopped)), backend)
 
 
 def slots(study: Source, *, backend: Backend = "matplotlib") -> Any:
     """What each slot did when (a Gantt chart), for how many trials, and how much of the time it trained."""
-    from hippo_client.plots.slot_charts import slots as chart
+    from hippo_core.charts.slot_charts import slots as chart
 
     return _drawn(chart(_selected(study, None, None, True)), backend)
 
 
 def savings(study: Source, *, backend: Backend = "matplotlib") -> Any:
     """Steps trained over time, beside those that training each trial alone would have taken."""
-    from hippo_client.plots.sharing_charts import savings as chart
+    from hippo_core.charts.sharing_charts import savings as chart
 
     return _drawn(chart(_selected(study, None, None, True)), backend)
 
@@ -178,7 +178,7 @@ def stage_tree(
     study: Source, *, trials: Trials = None, stopped: bool = True, backend: Backend = "matplotlib"
 ) -> Any:
     """What was trained once for how many trials, and where they part; the path of the best one is marked."""
-    from hippo_client.plots.sharing_charts import stage_tree as chart
+    from hippo_core.charts.sharing_charts import stage_tree as chart
 
     return _drawn(chart(_selected(study, None, trials, stopped)), backend)
 
@@ -188,7 +188,7 @@ def schedules(
     stopped: bool = True, backend: Backend = "matplotlib",
 ) -> Any:  # fmt: skip
     """The values of hyper-parameters by step, all trials above one another; ``names``: by default all that vary."""
-    from hippo_client.plots.schedule_charts import schedules as chart
+    from hippo_core.charts.schedule_charts import schedules as chart
 
     return _drawn(chart(_selected(study, metric, trials, stopped), names), backend)
 
@@ -198,7 +198,7 @@ def rungs(
     backend: Backend = "matplotlib",
 ) -> Any:  # fmt: skip
     """At each step at which trials were compared: how many came there, who went on, and who did not."""
-    from hippo_client.plots.schedule_charts import rungs as chart
+    from hippo_core.charts.schedule_charts import rungs as chart
 
     return _drawn(chart(_selected(study, metric, trials, stopped)), backend)
 
@@ -226,9 +226,11 @@ def options(kind: str) -> tuple[str, ...]:
 
 
 def _selected(study: Source, metric: str | None, trials: Trials, stopped: bool) -> Selection:
-    from hippo_client.plots.selection import Selection
+    from hippo_core.charts.selection import Selection
+    from hippo_core.simulation.recording import Recording
 
-    return Selection(study, metric, trials, stopped)
+    recording = study if isinstance(study, Recording) else study.export()
+    return Selection(recording, metric, trials, stopped)
 
 
 def _drawn(chart: Chart, backend: Backend) -> Any:

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from hippo_client.optuna_study import convert
-from hippo_client.plots.chart import told_apart
-from hippo_client.plots.selection import Selection
+from hippo_core.charts.chart import told_apart
+from hippo_core.charts.selection import Selection
 from hippo_core.errors import HippoError, InvalidStudy
 
 if TYPE_CHECKING:

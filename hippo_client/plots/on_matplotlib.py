@@ -6,7 +6,7 @@ import math
 import sys
 from typing import TYPE_CHECKING, Any
 
-from hippo_client.plots.chart import Area, Axis, Bars, Chart, Line, Panel, Points, Text
+from hippo_core.charts.chart import Area, Axis, Bars, Chart, Line, Panel, Points, Text
 from hippo_core.errors import HippoError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ STYLE: Any = {
     "text.parse_math": False,  # a dollar in a name is a dollar
 }
 _BACKED = {"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.6}
-_MARKERS = {"circle": "o", "cross": "x", "diamond": "D"}
+_MARKERS = {"circle": "o", "cross": "x", "diamond": "D", "triangle": "^"}
 
 
 def draw(chart: Chart) -> Figure:

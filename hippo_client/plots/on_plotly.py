@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from hippo_client.plots.chart import Area, Axis, Bars, Chart, Line, Mark, Points, Text
+from hippo_core.charts.chart import Area, Axis, Bars, Chart, Colour, Line, Mark, Points, Text
 from hippo_core.errors import HippoError
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-_MARKERS = {"circle": "circle", "cross": "x", "diamond": "diamond"}
+_MARKERS = {"circle": "circle", "cross": "x", "diamond": "diamond", "triangle": "triangle-up"}
 _INCH = 96
 
 
@@ -118,7 +118,7 @@ def _traces(go: Any, mark: Mark) -> list[Any]:
             return []
 
 
-def _see_through(colour: str, opacity: float) -> str:
+def _see_through(colour: Colour, opacity: float) -> str:
     red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
     return f"rgba({red},{green},{blue},{opacity})"
 

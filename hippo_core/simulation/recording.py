@@ -225,6 +225,11 @@ class Recording:
                 "Export the study again.",
             ) from error
 
+    def metric_names(self) -> list[str]:
+        """All metrics: the objectives, what constraints bound, then what trials report besides, by name."""
+        reported = {name for trial in self.trials for metrics in trial.means.values() for name in metrics}
+        return list(dict.fromkeys([*(each.metric for each in self.spec.observed), *sorted(reported)]))
+
     def metrics(self, beyond: Beyond = "error", seed: int = 0) -> RecordedMetrics:
         """The metrics, as a response.
 

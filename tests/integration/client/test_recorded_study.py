@@ -7,7 +7,7 @@ import pytest
 import hippo_client as hippo
 from hippo_client import simulation
 from hippo_client.study_file import load
-from hippo_client.timeline import Timeline
+from hippo_core.simulation.timeline import Timeline
 
 TRAINER = """
 import hippo_client as hippo

@@ -11,9 +11,9 @@ import pytest
 
 from hippo_client import plots, space
 from hippo_client.errors import HippoError, InvalidStudy
-from hippo_client.plots import parameter_charts, progress_charts, schedule_charts, sharing_charts, slot_charts
-from hippo_client.plots.chart import Bars, Chart, Line, Points, told_apart
-from hippo_client.plots.selection import Selection
+from hippo_core.charts import parameter_charts, progress_charts, schedule_charts, sharing_charts, slot_charts
+from hippo_core.charts.chart import Bars, Chart, Line, Points, told_apart
+from hippo_core.charts.selection import Selection
 from hippo_core.simulation import Recording
 from hippo_core.study import Objective
 from tests.unit.client import recorded

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from hippo_client.timeline import Timeline
 from hippo_core.simulation import Recording
+from hippo_core.simulation.timeline import Timeline
 from tests.unit.client import recorded
 
 

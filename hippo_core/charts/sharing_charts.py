@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from hippo_client.plots.chart import (
+from hippo_core.charts.chart import (
     BLUE,
     BLUES,
     GREY,
@@ -22,7 +22,7 @@ from hippo_client.plots.chart import (
     shortened,
     time_unit,
 )  # fmt: skip
-from hippo_client.plots.selection import Selection
+from hippo_core.charts.selection import Selection
 from hippo_core.words import percent, plural
 
 MOST_LABELS = 40  #: of more lines none has room for a text

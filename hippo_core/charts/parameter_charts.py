@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from hippo_client.optuna_words import Drawn
-from hippo_client.plots.chart import (
+from hippo_core.charts.chart import (
     BLUE,
     BLUES,
     FAINT,
+    GREY,
     VERMILLION,
     Axis,
     Bars,
@@ -23,11 +23,14 @@ from hippo_client.plots.chart import (
     Text,
     told_apart,
 )  # fmt: skip
-from hippo_client.plots.selection import Selection
+from hippo_core.charts.selection import Selection
 from hippo_core.domains import Choice, Domain, Horizon, Integer, Uniform
 from hippo_core.engine.states import TrialState
 from hippo_core.errors import InvalidStudy
+from hippo_core.optuna_words import Drawn
 from hippo_core.simulation.recording import RecordedTrial
+
+_FIFTHS = ("worst", "second worst", "middle", "second best", "best")
 
 
 class Parameter:
@@ -114,17 +117,19 @@ def slices(selection: Selection, params: Sequence[str] | None) -> Chart:
         marks: list[Mark] = []
         for stopped in (True, False):
             points = [
-                (place, value, f"trial {trial.number}: {value:.6g}")
+                (place, value, f"trial {trial.number}: {value:.6g}", trial.number)
                 for trial, value in selection.valued
                 if (trial.state is TrialState.STOPPED) == stopped
                 and (place := parameter.place(trial)) is not None
             ]
             if points:
-                places, values, tips = zip(*points, strict=True)
+                places, values, tips, trials = zip(*points, strict=True)
                 x, y = (values, places) if parameter.options else (places, values)
                 label, colour = ("stopped", FAINT) if stopped else ("others", BLUE)
                 marker: Marker = "cross" if stopped else "circle"
-                marks.append(Points(x=x, y=y, colour=colour, label=label, marker=marker, tips=tips))
+                marks.append(
+                    Points(x=x, y=y, colour=colour, label=label, marker=marker, tips=tips, trials=trials)
+                )
         axes = parameter.axis(), Axis(label=selection.metric)
         x_axis, y_axis = reversed(axes) if parameter.options else axes
         panels.append(Panel(marks=marks, x=x_axis, y=y_axis))
@@ -165,10 +170,11 @@ def parallel_coordinate(selection: Selection, params: Sequence[str] | None) -> C
                 opacity=1.0 if best else 0.5 if stopped else 0.8,
                 label=f"best: trial {trial.number}" if best else "stopped" if stopped else "",
                 tip=f"trial {trial.number}: {value:.6g}",
+                trial=trial.number,
             )
         )
     for x, axis in enumerate([*axes, None]):
-        marks.append(Line(x=[x, x], y=[0.0, 1.0], colour="#555555", width=1.0))
+        marks.append(Line(x=[x, x], y=[0.0, 1.0], colour=GREY, width=1.0))
         ends = axis.ends() if axis else [(0.0, f"{low:.4g}"), (1.0, f"{high:.4g}")]
         for place, text in ends if low < high or axis else ends[:1]:
             marks.append(Text(x=x + 0.03, y=place, text=text, backed=True))
@@ -182,6 +188,46 @@ def parallel_coordinate(selection: Selection, params: Sequence[str] | None) -> C
         title=f"{selection.recording.name}: parameters and {selection.metric}",
         panels=[panel], width=max(8.0, 2.2 * (len(axes) + 1)), notes=selection.notes,
     )  # fmt: skip
+
+
+def pair(selection: Selection, names: tuple[str, str], *, by_rank: bool) -> Chart:
+    """Trials over two parameters; the better, the darker.
+
+    Args:
+        selection: The study.
+        names: Of the parameters.
+        by_rank: Whether trials are coloured by their rank; else by their value.
+
+    Raises:
+        InvalidStudy: There is no such parameter.
+    """
+    one, other = parameters(selection, names)
+    ranked = sorted(selection.valued, key=lambda each: each[1], reverse=not selection.maximize)
+    low, high = (min(ranked[0][1], ranked[-1][1]), max(ranked[0][1], ranked[-1][1])) if ranked else (0.0, 0.0)
+    shades: list[list[tuple[float, float, str, int]]] = [[] for _ in BLUES]
+    for place, (trial, value) in enumerate(ranked):
+        x, y = one.place(trial), other.place(trial)
+        if x is None or y is None:
+            continue
+        above = (value - low) / (high - low) if high > low else 0.5
+        good = place / len(ranked) if by_rank else above if selection.maximize else 1 - above
+        shade = min(len(BLUES) - 1, int(good * len(BLUES)))
+        shades[shade].append((x, y, f"trial {trial.number}: {value:.6g}", trial.number))
+    marks: list[Mark] = []
+    for shade, points in enumerate(shades):
+        if points:
+            xs, ys, tips, trials = zip(*points, strict=True)
+            label = f"{_FIFTHS[shade]} fifth of the {'trials' if by_rank else 'range'}"
+            marks.append(
+                Points(x=xs, y=ys, colour=BLUES[shade], label=label, tips=tips, trials=trials, size=7.0)
+            )
+    word = "rank" if by_rank else "value"
+    return Chart(
+        title=f"{selection.recording.name}: {selection.metric} by {one.name} and {other.name}, by {word}",
+        panels=[Panel(marks=marks, x=one.axis(), y=other.axis())],
+        height=5.6,
+        notes=selection.notes,
+    )
 
 
 def importances(found: dict[str, float], selection: Selection, evaluator: str) -> Chart:
@@ -209,6 +255,17 @@ def importances(found: dict[str, float], selection: Selection, evaluator: str) -
     )  # fmt: skip
 
 
+def front_of(points: Iterable[tuple[float, float]]) -> set[tuple[float, float]]:
+    """The pairs that no other one beats, less being better: none is at most as large in both, and not the same."""
+    found: set[tuple[float, float]] = set()
+    lowest = math.inf
+    for x, y in sorted(set(points)):
+        if y < lowest:
+            found.add((x, y))
+            lowest = y
+    return found
+
+
 def pareto_front(selection: Selection, metrics: tuple[str, str] | None) -> Chart:
     """Two metrics of each trial, and those that no other one beats in both.
 
@@ -229,13 +286,9 @@ def pareto_front(selection: Selection, metrics: tuple[str, str] | None) -> Chart
         and (y := other.value(trial)) is not None
     ]
     signs = (-1 if one.maximize else 1, -1 if other.maximize else 1)
-
-    def beaten(x: float, y: float) -> bool:
-        a, b = signs[0] * x, signs[1] * y
-        return any(signs[0] * p <= a and signs[1] * q <= b and (p, q) != (x, y) for _, p, q in points)
-
-    front = [each for each in points if not beaten(each[1], each[2])]
-    behind = [each for each in points if beaten(each[1], each[2])]
+    unbeaten = front_of((signs[0] * x, signs[1] * y) for _, x, y in points)
+    front = [each for each in points if (signs[0] * each[1], signs[1] * each[2]) in unbeaten]
+    behind = [each for each in points if (signs[0] * each[1], signs[1] * each[2]) not in unbeaten]
     marks: list[Mark] = []
     for found, beaten_ones in ((behind, True), (front, False)):
         if found:
@@ -248,7 +301,11 @@ def pareto_front(selection: Selection, metrics: tuple[str, str] | None) -> Chart
                     label="beaten" if beaten_ones else "Pareto front",
                     marker=marker,
                     size=5.0 if beaten_ones else 7.0,
-                    tips=[f"trial {trial.number}" for trial, _, _ in found],
+                    tips=[
+                        f"trial {trial.number}: {one.metric} {x:.6g}, {other.metric} {y:.6g}"
+                        for trial, x, y in found
+                    ],
+                    trials=[trial.number for trial, _, _ in found],
                 )
             )
     better = ["higher is better" if each.maximize else "lower is better" for each in (one, other)]

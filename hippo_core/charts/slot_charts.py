@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hippo_client.plots.chart import (
+from hippo_core.charts.chart import (
     BLUE,
     BLUES,
     FAINT,
@@ -16,8 +16,8 @@ from hippo_client.plots.chart import (
     shortened,
     time_unit,
 )  # fmt: skip
-from hippo_client.plots.selection import Selection
-from hippo_client.plots.sharing_charts import SHARES, share
+from hippo_core.charts.selection import Selection
+from hippo_core.charts.sharing_charts import SHARES, share
 from hippo_core.engine.states import LeaseState, TrialState
 from hippo_core.words import percent, plural
 
@@ -106,6 +106,7 @@ def timeline(selection: Selection) -> Chart:
                     colour=colour,
                     label=label,
                     tips=[f"trial {trial.number}: {trial.state} at step {trial.step}" for trial, _ in those],
+                    trials=[trial.number for trial, _ in those],
                 )
             )
     panel = Panel(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from hippo_client.plots.chart import (
+from hippo_core.charts.chart import (
     BLUE,
     FAINT,
     GREY,
@@ -17,12 +17,13 @@ from hippo_client.plots.chart import (
     Points,
     told_apart,
 )  # fmt: skip
-from hippo_client.plots.selection import Selection
+from hippo_core.charts.selection import Selection
 from hippo_core.engine.states import RequestState, TrialState
 from hippo_core.errors import InvalidStudy
 from hippo_core.simulation.recording import RecordedTrial
 from hippo_core.words import plural
 
+MOST_STEPS = 1000  #: of longer trials not every step is looked at
 _WIDE = 30.0  #: from so many times the smallest value on, an axis is logarithmic
 
 
@@ -37,8 +38,11 @@ def schedules(selection: Selection, names: Sequence[str] | None) -> Chart:
     for name in names or ():
         if name not in known:
             raise InvalidStudy("names", f"{name!r} is no hyper-parameter", f"Known are: {', '.join(known)}.")
+    stride = -(-max((trial.step for trial in trials), default=1) // MOST_STEPS)
     values = {
-        trial.number: [selection.recording.sequence(trial).values(step) for step in range(trial.step)]
+        trial.number: [
+            selection.recording.sequence(trial).values(step) for step in range(0, trial.step, stride)
+        ]
         for trial in trials
     }
     panels = []
@@ -46,15 +50,20 @@ def schedules(selection: Selection, names: Sequence[str] | None) -> Chart:
         lines = {trial.number: [step.get(name) for step in values[trial.number]] for trial in trials}
         if names is None and len({repr(value) for line in lines.values() for value in line}) < 2:
             continue  # one value for all, all the time
-        panels.append(_panel(selection, name, trials, lines))
+        panels.append(_panel(selection, name, trials, lines, stride))
     return Chart(
         title=f"{selection.recording.name}: schedules of {plural(len(trials), 'trial')}",
-        panels=panels, columns=2, height=3.4, width=9.0, notes=selection.notes,
+        panels=panels, columns=2, height=3.4, width=9.0,
+        notes=(*selection.notes, *([f"values at every {stride} steps"] if stride > 1 else ())),
     )  # fmt: skip
 
 
 def _panel(
-    selection: Selection, name: str, trials: Sequence[RecordedTrial], lines: Mapping[int, Sequence[object]]
+    selection: Selection,
+    name: str,
+    trials: Sequence[RecordedTrial],
+    lines: Mapping[int, Sequence[object]],
+    stride: int,
 ) -> Panel:
     there = [value for line in lines.values() for value in line if value is not None]
     numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in there)
@@ -70,7 +79,7 @@ def _panel(
         drawn.add(tuple(line))
         colour, label, opacity, width = selection.look(trial)
         points = [
-            (step, value if numbers else texts.index(str(value)))
+            (step * stride, value if numbers else texts.index(str(value)))
             for step, value in enumerate(line)
             if value is not None
         ]
@@ -79,7 +88,7 @@ def _panel(
         x, y = [step for step, _ in points], [float(value) for _, value in points]  # type: ignore[arg-type]
         marks.append(
             Line(
-                x=[*x, x[-1] + 1],
+                x=[*x, min(x[-1] + stride, trial.step)],
                 y=[*y, y[-1]],
                 colour=colour,
                 label=label,
@@ -87,6 +96,7 @@ def _panel(
                 width=width,
                 steps=True,
                 tip=f"trial {trial.number}",
+                trial=trial.number,
             )
         )
     heights = [value for mark in marks if isinstance(mark, Line) for value in mark.y if value > 0]
@@ -108,22 +118,23 @@ def rungs(selection: Selection) -> Chart:
     steps = sorted(arrived)
     place = {step: float(number) for number, step in enumerate(steps)}
     marks: list[Mark] = []
-    on: list[tuple[float, float, str]] = []
-    rest: list[tuple[float, float, str]] = []
+    on: list[tuple[float, float, str, int]] = []
+    rest: list[tuple[float, float, str, int]] = []
     for trial in selection.in_order():
         points = []
         for step in steps:
             value = trial.means.get(step, {}).get(selection.metric)
             if trial.number in arrived[step] and value is not None:
-                points.append((place[step], value, f"trial {trial.number} at step {step}: {value:.6g}"))
+                tip = f"trial {trial.number} at step {step}: {value:.6g}"
+                points.append((place[step], value, tip, trial.number))
         if not points:
             continue
         best = trial.number == selection.best
         if len(points) > 1:
             marks.append(
                 Line(
-                    x=[x for x, _, _ in points],
-                    y=[y for _, y, _ in points],
+                    x=[point[0] for point in points],
+                    y=[point[1] for point in points],
                     width=2.2 if best else 0.8,
                     colour=VERMILLION if best else GREY,
                     opacity=1.0 if best else 0.5,
@@ -137,8 +148,10 @@ def rungs(selection: Selection) -> Chart:
         (rest, FAINT, "rests or stopped there", "cross"), (on, BLUE, "went on, or completed", "circle"),
     ):  # fmt: skip
         if found:
-            x, y, tips = zip(*found, strict=True)
-            marks.append(Points(x=x, y=y, tips=tips, colour=colour, label=label, marker=marker))  # type: ignore[arg-type]
+            x, y, tips, trials = zip(*found, strict=True)
+            marks.append(
+                Points(x=x, y=y, tips=tips, trials=trials, colour=colour, label=label, marker=marker)  # type: ignore[arg-type]
+            )
     numbers = {each.number for each in selection.trials}
     ticks = [(place[step], f"step {step}\n{plural(len(arrived[step] & numbers), 'trial')}") for step in steps]
     panel = Panel(

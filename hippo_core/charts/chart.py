@@ -1,6 +1,7 @@
 """Charts as values: what is drawn, whatever draws it.
 
-The modules beside this one make charts of studies; ``on_matplotlib`` and ``on_plotly`` draw them. Colours are those
+The modules beside this one make charts of studies; the SDK draws them with matplotlib or plotly, and the dashboard as
+SVG. Colours are those
 of Okabe and Ito ("Color Universal Design", 2008), which the colour-blind can tell apart; lines and points of two kinds
 differ in their form, too.
 """
@@ -9,15 +10,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Literal
 
-BLACK, GREY, FAINT = "#222222", "#7f7f7f", "#b8b8b8"
-ORANGE, SKY, GREEN, BLUE, VERMILLION, PURPLE = (
-    "#e69f00", "#56b4e9", "#009e73", "#0072b2", "#d55e00", "#cc79a7",
-)  # fmt: skip
-BLUES = ("#cfe1f2", "#93c3df", "#4a97c9", "#1864aa", "#08306b")  #: more is darker
 
-Marker = Literal["circle", "cross", "diamond"]
+class Colour(StrEnum):
+    """What a mark is painted with; where a theme has colours of its own, they go by these names."""
+
+    BLACK = "#222222"
+    GREY = "#7f7f7f"
+    FAINT = "#b8b8b8"
+    ORANGE = "#e69f00"
+    GREEN = "#009e73"
+    BLUE = "#0072b2"
+    VERMILLION = "#d55e00"
+    PURPLE = "#cc79a7"
+    BLUE_1 = "#cfe1f2"
+    BLUE_2 = "#93c3df"
+    BLUE_3 = "#4a97c9"
+    BLUE_4 = "#1864aa"
+    BLUE_5 = "#08306b"
+
+
+BLACK, GREY, FAINT, ORANGE, GREEN, BLUE, VERMILLION, PURPLE, *_SHADES = Colour
+BLUES = tuple(_SHADES)  #: more is darker
+
+Marker = Literal["circle", "cross", "diamond", "triangle"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,31 +52,34 @@ class Line:
         dashed: Whether it is.
         steps: Whether each value holds up to the next one.
         tip: Shown where the pointer is, by what can.
+        trial: Whose it is; None: nobody's.
     """
 
     x: Sequence[float]
     y: Sequence[float]
-    colour: str
+    colour: Colour
     label: str = ""
     width: float = 1.5
     opacity: float = 1.0
     dashed: bool = False
     steps: bool = False
     tip: str = ""
+    trial: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Points:
-    """Points by themselves; ``tips`` are one for each, or none."""
+    """Points by themselves; ``tips`` and ``trials``, whose they are, are one for each, or none."""
 
     x: Sequence[float]
     y: Sequence[float]
-    colour: str
+    colour: Colour
     label: str = ""
     marker: Marker = "circle"
     size: float = 5.0
     opacity: float = 1.0
     tips: Sequence[str] = ()
+    trials: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,11 +89,12 @@ class Bars:
     begin: Sequence[float]
     end: Sequence[float]
     y: Sequence[float]
-    colour: str
+    colour: Colour
     label: str = ""
     height: float = 0.7
     opacity: float = 1.0
     tips: Sequence[str] = ()
+    trials: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +104,7 @@ class Area:
     x: Sequence[float]
     low: Sequence[float]
     high: Sequence[float]
-    colour: str
+    colour: Colour
     label: str = ""
     opacity: float = 0.15
 
@@ -94,7 +116,7 @@ class Text:
     x: float
     y: float
     text: str
-    colour: str = BLACK
+    colour: Colour = BLACK
     above: bool = False
     backed: bool = False
 

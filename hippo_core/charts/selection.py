@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cached_property
-from typing import TYPE_CHECKING
 
-from hippo_client.optuna_words import State, last_metrics, outcome
-from hippo_client.plots.chart import BLUE, FAINT, GREY, VERMILLION
-from hippo_client.result_tables import metric_names
-from hippo_client.timeline import Timeline
+from hippo_core.charts.chart import BLUE, FAINT, GREY, VERMILLION, Colour
 from hippo_core.engine.states import TrialState
 from hippo_core.errors import InvalidStudy
 from hippo_core.metric_constraints import violation
+from hippo_core.optuna_words import State, last_metrics, outcome
 from hippo_core.simulation.recording import RecordedTrial, Recording
+from hippo_core.simulation.timeline import Timeline
 from hippo_core.study import horizon_of
-
-if TYPE_CHECKING:
-    from hippo_client.handles import StudyHandle
 
 _BAD = (TrialState.FAILED, TrialState.DIVERGED)
 
@@ -26,7 +21,7 @@ class Selection:
     """The trials and the metric to draw. Failed and diverged trials are left out.
 
     Args:
-        study: A study on a server, or one that was exported.
+        recording: The study.
         metric: By name; None: the first objective.
         trials: Their numbers; None: all.
         stopped: Whether stopped trials are drawn, too.
@@ -37,15 +32,15 @@ class Selection:
 
     def __init__(
         self,
-        study: StudyHandle | Recording,
+        recording: Recording,
         metric: str | None = None,
         trials: Iterable[int] | None = None,
         stopped: bool = True,
     ) -> None:
-        self.recording = study if isinstance(study, Recording) else study.export()
+        self.recording = recording
         self.spec = self.recording.spec
         objective = self.spec.objectives[0]
-        known = metric_names(self.recording)
+        known = recording.metric_names()
         if metric is not None and metric not in known:
             raise InvalidStudy("metric", f"{metric!r} is not reported", f"Known are: {', '.join(known)}.")
         self.metric = metric or objective.metric
@@ -114,7 +109,7 @@ class Selection:
         """Whether a trial came to its end."""
         return outcome(trial, self.recording).state is State.COMPLETE
 
-    def look(self, trial: RecordedTrial) -> tuple[str, str, float, float]:
+    def look(self, trial: RecordedTrial) -> tuple[Colour, str, float, float]:
         """How a trial is drawn: colour, label, opacity, width."""
         if trial.number == self.best:
             return VERMILLION, f"best: trial {trial.number}", 1.0, 2.2

@@ -1,0 +1,119 @@
+"""How well trials do: by number, by steps trained, by step, and as a distribution."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping
+from itertools import accumulate
+
+from hippo_core.charts.chart import BLUE, FAINT, VERMILLION, Axis, Chart, Line, Mark, Panel, Points
+from hippo_core.charts.selection import Selection
+from hippo_core.engine.states import TrialState
+
+
+def optimization_history(selection: Selection) -> Chart:
+    """The value of each trial by its number, and the best so far among those that completed."""
+    places = {trial.number: float(trial.number) for trial in selection.recording.trials}
+    return _history(selection, places, Axis(label="trial", whole=True), "trial")
+
+
+def history_by_steps(selection: Selection) -> Chart:
+    """The same by how many steps had been trained when a trial ended: what a search has cost until then."""
+    timeline = selection.timeline
+    grown = timeline.savings()
+    places = {}
+    for trial in selection.recording.trials:
+        ended = timeline.ended(trial)
+        if ended is not None:
+            at = bisect_left(grown.seconds, ended)
+            places[trial.number] = grown.trained[min(at, len(grown.trained) - 1)]
+    axis = Axis(label=f"steps trained by then ({selection.unit})", whole=True)
+    return _history(selection, places, axis, "steps trained")
+
+
+def _history(selection: Selection, places: Mapping[int, float], axis: Axis, by: str) -> Chart:
+    there = sorted(
+        ((places[trial.number], trial, value) for trial, value in selection.valued if trial.number in places),
+        key=lambda each: (each[0], each[1].number),
+    )
+    done = [each for each in there if selection.completed(each[1])]
+    stopped = [each for each in there if each[1].state is TrialState.STOPPED]
+    marks: list[Mark] = []
+    if stopped:
+        x, trials, y = zip(*stopped, strict=True)
+        tips = [f"trial {each.number}, stopped: {value:.6g}" for _, each, value in stopped]
+        marks.append(
+            Points(
+                x=x, y=y, colour=FAINT, label="stopped", marker="cross", tips=tips,
+                trials=[each.number for each in trials],
+            )
+        )  # fmt: skip
+    if done:
+        x, trials, y = zip(*done, strict=True)
+        best = list(accumulate(y, max if selection.maximize else min))
+        tips = [f"trial {each.number}: {value:.6g}" for _, each, value in done]
+        marks.append(Line(x=x, y=best, colour=VERMILLION, label="best so far", steps=True))
+        marks.append(
+            Points(
+                x=x, y=y, colour=BLUE, label="completed", tips=tips, trials=[each.number for each in trials]
+            )
+        )  # fmt: skip
+    panel = Panel(marks=marks, x=axis, y=Axis(label=selection.metric))
+    return Chart(
+        title=f"{selection.recording.name}: {selection.metric} by {by}",
+        panels=[panel],
+        notes=selection.notes,
+    )
+
+
+def curves(selection: Selection) -> Chart:
+    """A metric over the steps, a line for each trial."""
+    marks: list[Mark] = []
+    ends: list[tuple[float, float, str, int]] = []
+    for trial in selection.in_order():
+        points = [
+            (step, value)
+            for step, metrics in sorted(trial.means.items())
+            if (value := metrics.get(selection.metric)) is not None
+        ]
+        if not points:
+            continue
+        colour, label, opacity, width = selection.look(trial)
+        x, y = zip(*points, strict=True)
+        tip = f"trial {trial.number}, {trial.state}: {y[-1]:.6g} at step {x[-1]}"
+        marks.append(
+            Line(
+                x=x, y=y, colour=colour, label=label, opacity=opacity, width=width, tip=tip, trial=trial.number
+            )
+        )  # fmt: skip
+        if trial.state is TrialState.STOPPED:
+            ends.append((*points[-1], tip, trial.number))
+    if ends:
+        x, y, tips, trials = zip(*ends, strict=True)
+        marks.append(
+            Points(x=x, y=y, tips=tips, trials=trials, colour=FAINT, marker="cross", size=4, label="stopped")
+        )
+    panel = Panel(
+        marks=marks, x=Axis(label=f"step ({selection.unit})", whole=True), y=Axis(label=selection.metric)
+    )
+    return Chart(
+        title=f"{selection.recording.name}: {selection.metric} by step", panels=[panel], notes=selection.notes
+    )
+
+
+def edf(selection: Selection) -> Chart:
+    """Which share of the trials that completed is at most so good."""
+    values = sorted(value for trial, value in selection.valued if selection.completed(trial))
+    marks: list[Mark] = []
+    if values:
+        share = [(place + 1) / len(values) for place in range(len(values))]
+        marks.append(Line(x=[values[0], *values], y=[0.0, *share], colour=BLUE, steps=True, width=2))
+    panel = Panel(
+        marks=marks,
+        x=Axis(label=selection.metric),
+        y=Axis(label="share of the trials with at most this value", limits=(0.0, 1.02)),
+    )
+    return Chart(
+        title=f"{selection.recording.name}: {selection.metric} of {len(values)} completed trials",
+        panels=[panel], legend=False, notes=selection.notes,
+    )  # fmt: skip
