@@ -25,6 +25,7 @@ from hippo_server.web import (
     static_files,
     studies,
     study,
+    study_charts,
     tree,
     workers,
 )
@@ -66,6 +67,7 @@ def make_pages(site: Site) -> tuple[Page, ...]:
         *live.pages(driver),
         *studies.pages(site),
         *study.pages(site),
+        *study_charts.pages(site),
         *tree.pages(site),
         *configuration.pages(site),
         *events.pages(site),

@@ -31,6 +31,7 @@ from hippo_wire.v1 import study_pb2
 
 TABS = (
     ("", "Summary"),
+    ("charts", "Charts"),
     ("tree", "Stage tree"),
     ("events", "Events"),
     ("configuration", "Configuration"),

@@ -17,9 +17,12 @@ PAGES = [
     "/?q=d&state=completed&sort=name",
     *of_study(DONE, "", "tree", "tree?trial=3&node=1", "tree?nodes=2"),
     *of_study(DONE, "events", "configuration", "extend", "trials/0/fork?at=2"),
+    *of_study(DONE, "charts", "charts?kind=parallel"),
     *of_study(RUNNING, "", "tree", "stop"),
     *of_study(PAUSED, "", "events?trials=no"),
-    *of_study(HOSTILE, "", "tree", "events", "configuration", "stop"),
+    *of_study(
+        HOSTILE, "", "tree", "charts?kind=contour", "charts?kind=slice", "events", "configuration", "stop"
+    ),
     "/workers",
     "/workers/gpu-1/cordon?slot=0",
     "/workers/gpu-1/drain",

@@ -43,7 +43,10 @@ EXPECTED = {
     ("/queue", "GET"): VIEWERS,
     ("/tokens", "GET"): {"admin"},
     ("/audit", "GET"): {"admin"},
-    **{(f"/studies/{{study}}/{tab}", "GET"): VIEWERS for tab in ("tree", "configuration", "events")},
+    **{
+        (f"/studies/{{study}}/{tab}", "GET"): VIEWERS
+        for tab in ("tree", "charts", "charts.svg", "configuration", "events")
+    },
     **{
         (f"/studies/{{study}}/{verb}", "POST"): EDITORS
         for verb in ("pause", "resume", "stop", "extend", "retry")
