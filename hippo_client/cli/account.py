@@ -10,8 +10,9 @@ import click
 
 from hippo_client.cli.connection import connect
 from hippo_client.cli.lazy import NounGroup
-from hippo_client.cli.study import json_option
-from hippo_client.cli.terminal import print_json, say
+from hippo_client.cli.numbers import LARGEST, Number, WholeNumber
+from hippo_client.cli.study import json_option, quiet_option
+from hippo_client.cli.terminal import print_json, print_names, say
 from hippo_wire.admin_shapes import account_json
 
 if TYPE_CHECKING:
@@ -19,14 +20,14 @@ if TYPE_CHECKING:
 
 HOUR = 3600.0
 
-#: By option: the field of an allowance, and how its words on the command line are read.
-LIMITS = {
-    "max_studies": int,
-    "max_open_trials": int,
-    "max_slots": int,
-    "max_slot_hours": float,
-    "max_priority": int,
-    "max_checkpoint_bytes": int,
+#: By option: the field of an allowance, and what it takes.
+LIMITS: dict[str, WholeNumber | Number] = {
+    "max_studies": WholeNumber(0),
+    "max_open_trials": WholeNumber(0),
+    "max_slots": WholeNumber(0),
+    "max_slot_hours": Number(least=0),
+    "max_priority": WholeNumber(-LARGEST - 1),
+    "max_checkpoint_bytes": WholeNumber(0),
 }
 
 Command = TypeVar("Command", bound=Callable[..., None])
@@ -34,23 +35,25 @@ Command = TypeVar("Command", bound=Callable[..., None])
 
 @click.group(cls=NounGroup, missing_verb="ls")
 def project() -> None:
-    """Make, list and delete projects, and say what each may use."""
+    """Make, list and delete projects, and say what each may use.
+
+    Example: hippo project ls
+    """
 
 
 @click.group(cls=NounGroup, missing_verb="ls")
 def user() -> None:
-    """List the users of a project, and say what each may use."""
+    """List the users of a project, and say what each may use.
+
+    Example: hippo user ls --project vision
+    """
 
 
 def _limit(name: str) -> Callable[[click.Context, click.Parameter, str | None], Any]:
     def read(context: click.Context, parameter: click.Parameter, text: str | None) -> Any:
         if text is None or text == "none":
             return text
-        try:
-            return LIMITS[name](text)
-        except ValueError:
-            kind = "a number" if LIMITS[name] is float else "a whole number"
-            raise click.BadParameter(f"{text!r} is neither {kind} nor none.") from None
+        return LIMITS[name].convert(text, parameter, context)
 
     return read
 
@@ -73,7 +76,9 @@ def _limit_options(*, of_project: bool) -> Callable[[Command], Command]:
                     option, name, metavar="NUMBER|none", callback=_limit(name), help=helps[name]
                 )(command)
         return click.option(
-            "--weight", type=float, help="How much of the pool it gets, against the weights of others."
+            "--weight",
+            type=Number(above=0),
+            help="How much of the pool it gets, against the weights of others.",
         )(command)
 
     return add
@@ -91,14 +96,18 @@ def _changes(given: dict[str, Any]) -> dict[str, Any]:
 
 
 @project.command("ls")
+@quiet_option
 @json_option
-def list_projects(as_json: bool) -> None:
-    """List the projects that you may see."""
+def list_projects(quiet: bool, as_json: bool) -> None:
+    """List the projects that you may see.
+
+    Example: hippo project ls
+    """
     from hippo_client.cli import calls
 
     with connect() as client:
         found = [account_json(each) for each in calls.list_projects(client)]
-    _print_accounts(found, "project", as_json=as_json)
+    _print_accounts(found, "project", as_json=as_json, quiet=quiet)
 
 
 @project.command()
@@ -127,7 +136,7 @@ def create(name: str, as_json: bool) -> None:
 def edit_project(name: str, as_json: bool, **given: Any) -> None:
     """Give a project another weight or other limits; what is not named stays, `none` takes a limit away.
 
-    Example: hippo project edit vision --weight 2 --max-slots 8 --max-slot-hours 500
+    Example: hippo project edit vision --weight 2 --max-slots 8
     """
     _edit(name, "", given, as_json=as_json)
 
@@ -136,7 +145,10 @@ def edit_project(name: str, as_json: bool, **given: Any) -> None:
 @click.argument("name")
 @json_option
 def delete(name: str, as_json: bool) -> None:
-    """Forget a project that has no studies and no valid tokens. What it was billed is kept."""
+    """Forget a project that has no studies and no valid tokens. What it was billed is kept.
+
+    Example: hippo project delete vision
+    """
     from hippo_client.cli import calls
 
     with connect() as client:
@@ -149,14 +161,18 @@ def delete(name: str, as_json: bool) -> None:
 
 @user.command("ls")
 @click.option("--project", "project_name", default="", help="Of which project; by default of yours.")
+@quiet_option
 @json_option
-def list_users(project_name: str, as_json: bool) -> None:
-    """List the users of a project: what they have, what they may have, and what they wait for."""
+def list_users(project_name: str, quiet: bool, as_json: bool) -> None:
+    """List the users of a project: what they have, what they may have, and what they wait for.
+
+    Example: hippo user ls --project vision
+    """
     from hippo_client.cli import calls
 
     with connect() as client:
         found = [account_json(each) for each in calls.list_users(client, project_name)]
-    _print_accounts(found, "user", as_json=as_json)
+    _print_accounts(found, "user", as_json=as_json, quiet=quiet)
 
 
 @user.command("edit")
@@ -167,7 +183,7 @@ def list_users(project_name: str, as_json: bool) -> None:
 def edit_user(name: str, project_name: str, as_json: bool, **given: Any) -> None:
     """Give a user another weight or other limits; what is not named stays, `none` takes a limit away.
 
-    Example: hippo user edit ada --max-studies 50 --max-open-trials 10000 --max-slots 4
+    Example: hippo user edit ada --max-studies 50 --max-slots 4
     """
     _edit(project_name, name, given, as_json=as_json)
 
@@ -181,11 +197,14 @@ def _edit(project_name: str, user_name: str, given: dict[str, Any], *, as_json: 
     _print_accounts([found], "user" if user_name else "project", as_json=as_json)
 
 
-def _print_accounts(found: list[dict[str, Any]], kind: str, *, as_json: bool) -> None:
+def _print_accounts(found: list[dict[str, Any]], kind: str, *, as_json: bool, quiet: bool = False) -> None:
     from hippo_client.cli.tables import columns_of, print_table
 
     if as_json:
         print_json(found)
+        return
+    if quiet:
+        print_names(each[kind] for each in found)
         return
     rows = [
         (

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import click
 
 from hippo_client.cli.connection import connect
+from hippo_client.cli.numbers import WholeNumber
 from hippo_client.cli.study import json_option
 from hippo_client.cli.terminal import print_json
-from hippo_client.cli.whole_number import WholeNumber
 from hippo_wire.admin_shapes import call_json
 
 if TYPE_CHECKING:

@@ -6,13 +6,16 @@ from pathlib import Path
 
 import click
 
+from hippo_client.cli.numbers import WholeNumber
 from hippo_client.cli.terminal import print_json, say
-from hippo_client.cli.whole_number import WholeNumber
 
 
 @click.group()
 def certs() -> None:
-    """Make certificates, so that other machines may reach the server."""
+    """Make certificates, so that other machines may reach the server.
+
+    Example: hippo certs init --host head.example.org
+    """
 
 
 @certs.command()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hippo_client.cli.completion import files
 from hippo_client.cli.failures import ExitCode
 from hippo_client.cli.terminal import print_json, say
 
@@ -28,7 +29,7 @@ _CHECKS = {
 
 
 @click.command()
-@click.argument("study_file", metavar="STUDY.py[:NAME]")
+@click.argument("study_file", metavar="STUDY.py[:NAME]", shell_complete=files)
 @click.option(
     "--set",
     "constants",
@@ -42,6 +43,8 @@ def check(study_file: str, constants: tuple[str, ...], as_json: bool) -> int:
 
     Trains a few steps several times: straight on, resumed at every step in a fresh and in a warm process, without
     evaluating, with `apply` called twice. Names what does not survive. Needs no server.
+
+    Example: hippo check study.py --set lr=0.1
     """
     from hippo_client.cli.study_files import load
     from hippo_client.submission import prepare

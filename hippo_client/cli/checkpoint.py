@@ -9,9 +9,9 @@ import click
 
 from hippo_client.cli.connection import connect
 from hippo_client.cli.lazy import NounGroup
+from hippo_client.cli.numbers import WholeNumber
 from hippo_client.cli.study import json_option, name_argument
 from hippo_client.cli.terminal import print_json, say
-from hippo_client.cli.whole_number import WholeNumber
 from hippo_core.errors import NotFound
 
 if TYPE_CHECKING:
@@ -33,14 +33,20 @@ step_option = click.option(
 
 @click.group(cls=NounGroup, missing_verb="ls")
 def checkpoint() -> None:
-    """List, fetch and pin checkpoints, and let some go."""
+    """List, fetch and pin checkpoints, and let some go.
+
+    Example: hippo checkpoint ls digits
+    """
 
 
 @checkpoint.command("ls")
 @name_argument
 @json_option
 def list_all(name: str, as_json: bool) -> None:
-    """List a study's checkpoints: why each is kept, and what training it again would take."""
+    """List a study's checkpoints: why each is kept, and what training it again would take.
+
+    Example: hippo checkpoint ls digits
+    """
     from hippo_client.checkpoint import checkpoint_json, kept_checkpoints
 
     with connect() as client:
@@ -65,7 +71,10 @@ def list_all(name: str, as_json: bool) -> None:
 )
 @json_option
 def pull(name: str, number: int | None, step: int | None, folder: Path | None, as_json: bool) -> None:
-    """Fetch a checkpoint's files into a folder, and verify each."""
+    """Fetch a checkpoint's files into a folder, and verify each.
+
+    Example: hippo checkpoint pull digits --trial 3 --to weights
+    """
     with connect() as client:
         found = _trial(client.study(name), number).checkpoint(step)
         target = folder or Path(f"{name}-trial-{found.trial}-step-{found.step}")
@@ -88,7 +97,10 @@ def pull(name: str, number: int | None, step: int | None, folder: Path | None, a
 @step_option
 @json_option
 def pin(name: str, number: int | None, step: int | None, as_json: bool) -> None:
-    """Keep a checkpoint, whatever the budgets say."""
+    """Keep a checkpoint, whatever the budgets say.
+
+    Example: hippo checkpoint pin digits --trial 3
+    """
     from hippo_client.cli import calls
     from hippo_core.byte_sizes import bytes_in_words
 
@@ -108,7 +120,10 @@ def pin(name: str, number: int | None, step: int | None, as_json: bool) -> None:
 @click.option("--step", type=WholeNumber(1), help="Only those at this step.")
 @json_option
 def unpin(name: str, number: int | None, step: int | None, as_json: bool) -> None:
-    """Let a study's pins go: all, or those of a trial or a step."""
+    """Let a study's pins go: all, or those of a trial or a step.
+
+    Example: hippo checkpoint unpin digits --trial 3
+    """
     from hippo_client.cli import calls
 
     with connect() as client:
@@ -130,6 +145,8 @@ def gc(name: str | None, size: str | None, dry_run: bool, as_json: bool) -> None
     What goes is trained again should it be wanted after all. Pins, what `keep=` says, and what open requests or
     running paths need never go. Without --to all goes that no trial of a study that has not ended may go on from; with
     it, what is cheapest to train again for its bytes, and least likely to be needed, goes first, until it is enough.
+
+    Example: hippo checkpoint gc digits --dry-run
     """
     from hippo_client.checkpoint import checkpoint_json
     from hippo_client.cli import calls

@@ -15,7 +15,10 @@ _MARKS = {True: "ok", None: "note", False: "FAULT"}
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def doctor(as_json: bool) -> int:
-    """Look at Python, torch, devices, the home, ports, the database, storage and the server."""
+    """Look at Python, torch, devices, the home, ports, the database, storage and the server.
+
+    Example: hippo doctor
+    """
     from hippo_client.cli.doctor_checks import examine
     from hippo_client.local import Home
 

@@ -23,25 +23,25 @@ if TYPE_CHECKING:
     "layout",
     type=click.Choice(["json", "csv", "parquet", "optuna", "tensorboard", "archive"]),
     default="json",
-    help="json (the default): all that is known, for `hippo simulate --recorded`. csv, parquet: a table. "
-    "optuna: a storage of Optuna's. tensorboard: a run for each trial, and HParams. archive: the study itself, for "
-    "`hippo study import` on another server.",
+    metavar="FORMAT",
+    help="json (the default: all that is known), csv, parquet, optuna, tensorboard, or archive (for `hippo study "
+    "import` elsewhere).",
 )
 @click.option(
     "--table",
     type=click.Choice(["trials", "history"]),
-    help="Of csv and parquet: a row for each trial (the default), or for each metric of each evaluation.",
+    help="Of csv and parquet: a row a trial (the default), or a metric of an evaluation.",
 )
 @click.option(
     "--style",
     type=click.Choice(["optuna", "plain", "mlflow"]),
-    help="Of the table of trials: whose columns it has; optuna by default.",
+    help="Whose columns the trials have; optuna by default.",
 )
 @click.option(
     "--output",
     "-o",
     metavar="PATH",
-    help="Write it into this file; of tensorboard a folder; of optuna a URL, too.",
+    help="A file; of tensorboard a folder; of optuna a URL, too.",
 )
 @click.option("--checkpoints", is_flag=True, help="Of an archive: with the checkpoints that are kept.")
 def export(
@@ -49,8 +49,10 @@ def export(
 ) -> None:
     """Write a study in a format of one's choice.
 
-    JSON and CSV are printed where no --output is given. A storage of Optuna's is an SQLite database where the name of
-    its file ends in .db or .sqlite, else a journal; the study is added to what is there.
+    JSON and CSV are printed where no --output is given. Of Optuna it is an SQLite database where PATH ends in .db or
+    .sqlite, else a journal; the study is added to it.
+
+    Example: hippo study export digits --format csv
     """
     if layout not in ("csv", "parquet") and (table or style):
         raise click.UsageError("--table and --style are for --format csv and parquet.")

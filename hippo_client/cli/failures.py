@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+from difflib import get_close_matches
 from enum import IntEnum
 
 import click
@@ -61,13 +62,27 @@ def report_usage(error: click.ClickException, as_json: bool) -> ExitCode:
     """Tell what is wrong with the command line."""
     if isinstance(error, click.NoSuchOption) and error.option_name.lstrip("-").isdecimal():
         error = click.UsageError(f"{error.option_name} is negative, and no number here is.", error.ctx)
+    elif isinstance(error, click.NoSuchOption):
+        near = get_close_matches(error.option_name, error.possibilities or (), n=1)
+        meant = f" Did you mean {near[0]!r}?" if near else ""
+        error = click.UsageError(f"No such option {error.option_name!r}.{meant}", error.ctx)
     if as_json:
         context = getattr(error, "ctx", None)
-        hint = f"Try '{context.command_path} --help'." if context is not None else ""
+        hint = f"`{context.command_path} --help` tells more." if context is not None else ""
         click.echo(json.dumps(error_json("USAGE", error.format_message(), hint)), err=True)
     else:
-        error.show()
+        click.echo(_usage(error), err=True)
     return ExitCode.USAGE if isinstance(error, click.UsageError) else ExitCode.FAILED
+
+
+def _usage(error: click.ClickException) -> str:
+    """What is wrong, how it is to be, and where more is told; a line each."""
+    lines = [f"Error: {error.format_message()}"]
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    if context is not None:
+        usage = " ".join(context.get_usage().split())
+        lines += [usage, f"Hint: `{context.command_path} --help` tells more."]
+    return "\n".join(lines)
 
 
 def report_unwritable(error: OSError, as_json: bool) -> ExitCode:

@@ -14,13 +14,14 @@ class LazyGroup(click.Group):
     """A group of commands in other modules.
 
     Args:
-        commands_at: For each command's name, in the order of the help page: ``module:attribute`` and the line of
-            help, which is written here so that the page imports nothing.
+        commands_at: For each line of help its commands, by name: ``module:attribute``. The lines are written here so
+            that the page imports nothing.
     """
 
-    def __init__(self, *args: Any, commands_at: Mapping[str, tuple[str, str]], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, commands_at: Mapping[str, Mapping[str, str]], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._commands_at = commands_at
+        self._commands_at = {name: at for row in commands_at.values() for name, at in row.items()}
+        self._rows = [(", ".join(row), line) for line, row in commands_at.items()]
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names, in the order of the help page."""
@@ -30,7 +31,7 @@ class LazyGroup(click.Group):
         """The command, imported now."""
         if cmd_name not in self._commands_at:
             return None
-        module, _, attribute = self._commands_at[cmd_name][0].partition(":")
+        module, _, attribute = self._commands_at[cmd_name].partition(":")
         command: click.Command = getattr(import_module(module), attribute)
         return command
 
@@ -44,7 +45,7 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of commands, from the lines of help written with the names."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in self._commands_at.items()])
+            formatter.write_dl(list(self._rows))
 
 
 class NounGroup(click.Group):
@@ -62,9 +63,14 @@ class NounGroup(click.Group):
         """The verbs, in the order in which they are written."""
         return list(self.commands)
 
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The verbs alone: the only option is the one that prints this."""
+        self.format_commands(ctx, formatter)
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """As click does, with the missing verb put in."""
-        if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
+        missing = not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names)
+        if missing and not ctx.resilient_parsing:  # as when a shell asks what may follow
             args = [self._missing_verb, *args]
         return super().parse_args(ctx, args)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
+from hippo_client.cli.numbers import WholeNumber
 from hippo_client.cli.terminal import print_json, say
-from hippo_client.cli.whole_number import WholeNumber
 
 
 @click.command()
@@ -28,7 +28,10 @@ from hippo_client.cli.whole_number import WholeNumber
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the addresses as JSON.")
 def up(slots: int | None, grpc_port: int, http_port: int, as_json: bool) -> None:
-    """Start this machine's server and worker, and let them stay."""
+    """Start this machine's server and worker, and let them stay.
+
+    Example: hippo up --slots 2
+    """
     from hippo_client.local import Home, attach
 
     home = Home.at()
@@ -54,7 +57,10 @@ def up(slots: int | None, grpc_port: int, http_port: int, as_json: bool) -> None
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print what was ended as JSON.")
 def down(as_json: bool) -> None:
-    """End this machine's server and worker. What runs is saved first; a study goes on when they are up again."""
+    """End this machine's server and worker. What runs is saved first; a study goes on when they are up again.
+
+    Example: hippo down
+    """
     from hippo_client.local import shut_down
 
     ended = shut_down(tell=say)

@@ -63,7 +63,10 @@ def login(
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print what was forgotten as JSON.")
 def logout(as_json: bool) -> None:
-    """Forget the server of `hippo login`, and the token for it."""
+    """Forget the server of `hippo login`, and the token for it.
+
+    Example: hippo logout
+    """
     from hippo_client.local import Home
     from hippo_client.login import forget_login, login_file
 

@@ -26,6 +26,8 @@ def open_page(study: str | None, only_print: bool, as_json: bool) -> None:
 
     Prints a link that logs a browser in, once, within two minutes, with what your token may do; where there is a
     desktop it is opened at once.
+
+    Example: hippo open digits
     """
     import webbrowser
 

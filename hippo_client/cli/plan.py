@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from hippo_client.cli.completion import files
 from hippo_client.cli.tables import WIDEST_PROSE
 from hippo_client.cli.terminal import is_read_by_a_person, print_json, width
 
@@ -23,7 +24,7 @@ _COLUMNS = (
 
 
 @click.command()
-@click.argument("study_files", metavar="STUDY.py[:NAME]...", nargs=-1, required=True)
+@click.argument("study_files", metavar="STUDY.py[:NAME]...", shell_complete=files, nargs=-1, required=True)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def plan(study_files: tuple[str, ...], as_json: bool) -> None:
     """Say what sharing will save, before anything is spent.
@@ -33,6 +34,8 @@ def plan(study_files: tuple[str, ...], as_json: bool) -> None:
     what comes before.
 
     Several studies are also counted together: studies of one program share with each other.
+
+    Example: hippo plan study.py
     """
     from hippo_client.cli.study_files import load
     from hippo_core.static_plan import plan_studies

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from hippo_client.cli.connection import connect
+from hippo_client.cli.numbers import WholeNumber
 from hippo_client.cli.terminal import say
 
 #: By the ending of the file, what draws it.
@@ -24,7 +25,9 @@ _BACKENDS = {".png": "matplotlib", ".svg": "matplotlib", ".pdf": "matplotlib", "
     help="A file: .png, .svg, .pdf or .html (plotly).",
 )
 @click.option("--metric", help="Which one; by default the first objective.")
-@click.option("--trial", "trials", type=int, multiple=True, help="Only this trial; may be repeated.")
+@click.option(
+    "--trial", "trials", type=WholeNumber(0), multiple=True, help="Only this trial; may be repeated."
+)
 @click.option("--no-stopped", is_flag=True, help="Leave stopped trials out.")
 def plot(
     name: str,
@@ -37,6 +40,8 @@ def plot(
     """Draw a study, into a file. Without KIND it lists what there is.
 
     Needs `pip install 'hippo-hpo[plots]'`; .html needs `pip install plotly`.
+
+    Example: hippo study plot digits parallel_coordinate -o digits.png
     """
     from hippo_client import plots
     from hippo_client.recordings import parse, read_export

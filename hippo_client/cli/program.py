@@ -10,8 +10,8 @@ import click
 
 from hippo_client.cli.connection import connect
 from hippo_client.cli.lazy import NounGroup
-from hippo_client.cli.study import json_option
-from hippo_client.cli.terminal import print_json
+from hippo_client.cli.study import json_option, quiet_option
+from hippo_client.cli.terminal import print_json, print_names
 from hippo_core.errors import Conflict, NotFound
 
 if TYPE_CHECKING:
@@ -25,13 +25,20 @@ SHOWN = 12
 
 @click.group(cls=NounGroup, missing_verb="ls")
 def program() -> None:
-    """List and forget programs: what is trained, whatever the hyper-parameters."""
+    """List and forget programs: what is trained, whatever the hyper-parameters.
+
+    Example: hippo program ls
+    """
 
 
 @program.command("ls")
+@quiet_option
 @json_option
-def list_all(as_json: bool) -> None:
-    """List the programs that there are studies of, in each environment that they were trained in."""
+def list_all(quiet: bool, as_json: bool) -> None:
+    """List the programs that there are studies of, in each environment that they were trained in.
+
+    Example: hippo program ls
+    """
     from hippo_client.cli import calls
     from hippo_client.cli.tables import columns_of, print_table
     from hippo_core.byte_sizes import bytes_in_words
@@ -40,6 +47,9 @@ def list_all(as_json: bool) -> None:
         found = calls.list_programs(client)
     if as_json:
         print_json([_json(each) for each in found])
+        return
+    if quiet:
+        print_names(each.key for each in found)
         return
     headings = ("PROGRAM", "TRAINER", "ENVIRONMENT", "STUDIES", "NODES", "CHECKPOINTS", "SIZE")
     rows = [
@@ -69,6 +79,8 @@ def forget(key: str, yes: bool, as_json: bool) -> None:
 
     PROGRAM is its key, or the beginning of it. All its studies must have ended. They are deleted, and
     their results and checkpoints go; what was billed is kept. An equal study that is submitted later is trained anew.
+
+    Example: hippo program forget 3f2a --yes
     """
     from hippo_client.cli import calls
     from hippo_core.byte_sizes import bytes_in_words

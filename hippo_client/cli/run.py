@@ -6,13 +6,14 @@ import sys
 
 import click
 
+from hippo_client.cli.completion import files
 from hippo_client.cli.failures import ExitCode
+from hippo_client.cli.numbers import WholeNumber
 from hippo_client.cli.terminal import say
-from hippo_client.cli.whole_number import WholeNumber
 
 
 @click.command()
-@click.argument("study_file", metavar="STUDY.py[:NAME]")
+@click.argument("study_file", metavar="STUDY.py[:NAME]", shell_complete=files)
 @click.option(
     "--slots",
     type=WholeNumber(1),
@@ -25,6 +26,8 @@ def run(study_file: str, slots: int | None, as_json: bool) -> int:
 
     Run again, it goes on where it stands; a finished study prints its result. Where its sampler or policy keeps
     failing, it ends with the reason. Ctrl-C saves what runs, and detaches.
+
+    Example: hippo run study.py --slots 2
     """
     from hippo_client.cli.study_files import load
     from hippo_client.cli.watching import print_result

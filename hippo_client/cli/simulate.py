@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hippo_client.cli.completion import files
+from hippo_client.cli.numbers import Number, WholeNumber
 from hippo_client.cli.terminal import print_json, say
-from hippo_client.cli.whole_number import WholeNumber
 
 if TYPE_CHECKING:
     from hippo_core.simulation import RecordedMetrics, Recording, Simulated, SimulatedStudy
@@ -20,52 +21,43 @@ MadeUp = dict[tuple[str, int], int]
 
 MOST_SLOTS = 100_000  # each is an object of its own
 
-_SECONDS = click.FloatRange(min=0.0)
+_SECONDS = Number(least=0)
 
 
 @click.command()
-@click.argument("study_files", metavar="[STUDY.py[:NAME]...]", nargs=-1)
+@click.argument("study_files", metavar="[STUDY.py[:NAME]...]", shell_complete=files, nargs=-1)
 @click.option("--slots", type=WholeNumber(1, MOST_SLOTS), required=True, help="Paths trained at a time.")
 @click.option(
     "--recorded",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Take metrics and times from this file, which `hippo study export` wrote.",
+    help="Metrics and times are this export's.",
 )
 @click.option(
     "--beyond",
     type=click.Choice(["error", "power-law"]),
     default="error",
-    help="Where nothing is recorded: end with an error (the default), or go on from the last value by power laws.",
+    metavar="HOW",
+    help="What was not recorded: error (default), power-law.",
 )
+@click.option("--step-seconds", metavar="S", type=Number(above=0), help="Of a step; else as recorded, or 1.")
 @click.option(
-    "--step-seconds",
-    type=click.FloatRange(min=0.0, min_open=True),
-    help="What a step takes; by default what is recorded, else 1.",
+    "--evaluate-seconds", metavar="S", type=_SECONDS, help="Of an evaluation; else as recorded, or 0."
 )
-@click.option(
-    "--evaluate-seconds", type=_SECONDS, help="What an evaluation takes; by default as recorded, else 0."
-)
-@click.option(
-    "--save-seconds", type=_SECONDS, help="For how long a save keeps a slot; by default as recorded, else 0."
-)
-@click.option(
-    "--load-seconds",
-    type=_SECONDS,
-    help="What loading a checkpoint takes; by default what starts took, else 0.",
-)
+@click.option("--save-seconds", metavar="S", type=_SECONDS, help="Of a save; else as recorded, or 0.")
+@click.option("--load-seconds", metavar="S", type=_SECONDS, help="Of loading a state; else of a start, or 0.")
+@click.option("--setup-seconds", metavar="S", type=_SECONDS, help="Of making a slot ready; else 0.")
 @click.option(
     "--checkpoint-bytes",
     "checkpoint_size",
     metavar="SIZE",
-    help="What a checkpoint has, as in 1.5GiB: shows what the studies' checkpoint_budget costs in steps trained again.",
+    help="As in 1.5GiB: what checkpoint_budget costs.",
 )
-@click.option("--setup-seconds", type=_SECONDS, help="What making a slot ready takes; by default 0.")
-@click.option("--seed", type=WholeNumber(0), default=0, help="Of the learning curves that are made up.")
+@click.option("--seed", type=WholeNumber(0), default=0, help="Of the metrics that are made up.")
 @click.option("--trial-based", is_flag=True, help="Beside it, the same engine without sharing.")
 @click.option(
     "--gantt",
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
-    help="Draw what each slot does when, into this SVG file.",
+    help="Draw what each slot does when, as SVG.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def simulate(
@@ -86,10 +78,10 @@ def simulate(
 ) -> None:
     """Say how long a study will take, before anything is spent.
 
-    The production engine runs in virtual time. No server is asked and no trainer imported: the metrics are made up, by
-    learning curves that equal hyper-parameters share, or those of a study that was trained (--recorded): what would
-    another policy, or other slots, have come to? Without a study file, the recorded study itself is simulated. Several
-    studies are submitted together.
+    The production engine, in virtual time. No trainer is imported: metrics are made up, or those of a study that was
+    trained (--recorded).
+
+    Example: hippo simulate study.py --slots 8
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # matrices are small; NumPy reads it when it is loaded
     from hippo_client.cli.study_files import load

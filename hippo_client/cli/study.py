@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hippo_client.cli.completion import files
 from hippo_client.cli.connection import connect
 from hippo_client.cli.export import export
 from hippo_client.cli.lazy import NounGroup
+from hippo_client.cli.numbers import LARGEST, Number, WholeNumber
 from hippo_client.cli.plot import plot
-from hippo_client.cli.terminal import print_json, say
-from hippo_client.cli.whole_number import WholeNumber
+from hippo_client.cli.terminal import print_json, print_names, say
 from hippo_core.engine.states import StudyState
 from hippo_core.words import percent, plural
 
@@ -33,18 +34,26 @@ _FOUND = {
 }
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+quiet_option = click.option("--quiet", "-q", is_flag=True, help="Print the names alone, one a line.")
 name_argument = click.argument("name")
 
 
 @click.group(cls=NounGroup, missing_verb="ls")
 def study() -> None:
-    """List, show, watch and steer studies."""
+    """List, show, watch and steer studies.
+
+    Example: hippo study show digits
+    """
 
 
 @study.command("ls")
+@quiet_option
 @json_option
-def list_all(as_json: bool) -> None:
-    """List the studies, newest first."""
+def list_all(quiet: bool, as_json: bool) -> None:
+    """List the studies, newest first.
+
+    Example: hippo study ls
+    """
     from hippo_client.cli import calls
     from hippo_client.cli.tables import columns_of, print_table
     from hippo_wire.json_shapes import study_json, study_state
@@ -54,6 +63,9 @@ def list_all(as_json: bool) -> None:
         studies = calls.list_studies(client)
     if as_json:
         print_json([study_json(each) for each in studies])
+        return
+    if quiet:
+        print_names(each.name for each in studies)
         return
     rows = []
     for each in studies:
@@ -77,7 +89,10 @@ def list_all(as_json: bool) -> None:
 @name_argument
 @json_option
 def show(name: str, as_json: bool) -> None:
-    """Show a study: its state, its best trial, what sharing saved."""
+    """Show a study: its state, its best trial, what sharing saved.
+
+    Example: hippo study show digits
+    """
     from hippo_client.cli import calls
 
     with connect() as client:
@@ -87,10 +102,32 @@ def show(name: str, as_json: bool) -> None:
 @study.command()
 @name_argument
 @json_option
+def savings(name: str, as_json: bool) -> None:
+    """Tell what sharing saved: steps and seconds that were not trained twice.
+
+    Example: hippo study savings digits
+    """
+    from hippo_client.cli import calls
+    from hippo_client.cli.summary import sharing_summary
+    from hippo_wire.json_shapes import study_json
+
+    with connect() as client:
+        found = calls.get_study(client, name)
+    if as_json:
+        print_json({"study": name, "savings": study_json(found)["savings"]})
+    else:
+        click.echo(sharing_summary(found) or "Nothing is trained yet.")
+
+
+@study.command()
+@name_argument
+@json_option
 def watch(name: str, as_json: bool) -> int:
     """Follow a study until it has ended, or its sampler or policy keeps failing.
 
     Ctrl-C stops watching; the study goes on.
+
+    Example: hippo study watch digits
     """
     from hippo_client.cli.watching import follow
 
@@ -102,7 +139,10 @@ def watch(name: str, as_json: bool) -> int:
 @click.option("--svg", is_flag=True, help="Print a drawing as SVG.")
 @json_option
 def tree(name: str, svg: bool, as_json: bool) -> None:
-    """Show the study's stage tree: what is trained once, and where trials part."""
+    """Show the study's stage tree: what is trained once, and where trials part.
+
+    Example: hippo study tree digits --svg > digits.svg
+    """
     from hippo_client.cli import calls
     from hippo_client.cli.terminal import width
     from hippo_client.stage_tree import StageTree, tree_node
@@ -131,6 +171,8 @@ def import_file(file: Path, name: str | None, as_json: bool) -> None:
     """Take a study in that `hippo study export --format archive` wrote on another server.
 
     It is here what it was there, with what was trained of it. One that ran comes paused: `resume` goes on.
+
+    Example: hippo study import digits.hippo --name digits-2
     """
     from hippo_client.cli.importing import import_study
 
@@ -142,7 +184,10 @@ def import_file(file: Path, name: str | None, as_json: bool) -> None:
 @name_argument
 @json_option
 def pause(name: str, as_json: bool) -> None:
-    """Train no further for a study; what runs for it is saved. `resume` goes on."""
+    """Train no further for a study; what runs for it is saved. `resume` goes on.
+
+    Example: hippo study pause digits
+    """
     from hippo_client.cli import calls
 
     _steer(name, "pause", calls.pause, as_json)
@@ -152,7 +197,10 @@ def pause(name: str, as_json: bool) -> None:
 @name_argument
 @json_option
 def resume(name: str, as_json: bool) -> None:
-    """Take a paused study up again, also one that was paused as its sampler or policy kept failing."""
+    """Take a paused study up again, also one that was paused as its sampler or policy kept failing.
+
+    Example: hippo study resume digits
+    """
     from hippo_client.cli import calls
 
     _steer(name, "resume", calls.resume, as_json)
@@ -162,7 +210,10 @@ def resume(name: str, as_json: bool) -> None:
 @name_argument
 @json_option
 def stop(name: str, as_json: bool) -> None:
-    """End a study; its open trials end as stopped."""
+    """End a study; its open trials end as stopped.
+
+    Example: hippo study stop digits
+    """
     from hippo_client.cli import calls
 
     _steer(name, "stop", calls.stop, as_json)
@@ -179,15 +230,19 @@ def stop(name: str, as_json: bool) -> None:
     multiple=True,
     help="A further length, at which every point is tried, too; may be repeated.",
 )
-@click.option("--priority", type=int, help="Higher ones are trained first.")
-@click.option("--timeout-hours", type=float, help="End it when it has been running for so long in all.")
-@click.option("--max-slot-hours", type=float, help="End it when so many slot hours are used in all.")
+@click.option("--priority", type=WholeNumber(-LARGEST - 1), help="Higher ones are trained first.")
+@click.option(
+    "--timeout-hours", type=Number(above=0), help="End it when it has been running for so long in all."
+)
+@click.option(
+    "--max-slot-hours", type=Number(above=0), help="End it when so many slot hours are used in all."
+)
 @click.option(
     "--max-trained-steps",
     type=WholeNumber(1),
     help="End it before more steps are trained that nobody had trained.",
 )
-@click.option("--target", type=float, help="End it when a trial is as good as this.")
+@click.option("--target", type=Number(), help="End it when a trial is as good as this.")
 @json_option
 def extend(
     name: str,
@@ -205,6 +260,8 @@ def extend(
 
     An ended study is taken up again by a larger --max-trials or --max-steps, by a further --horizon, and by a change of
     the ending that ended it. Other endings are changed in the study file, which is submitted again.
+
+    Example: hippo study extend digits --max-trials 128
     """
     from hippo_client.cli import calls
     from hippo_client.cli.extension import extension_in_words
@@ -239,8 +296,8 @@ def extend(
 
 @study.command()
 @name_argument
-@click.argument("study_file", metavar="[STUDY.py[:NAME]]", required=False)
-@click.option("--priority", type=int, help="Higher ones are trained first.")
+@click.argument("study_file", metavar="[STUDY.py[:NAME]]", shell_complete=files, required=False)
+@click.option("--priority", type=WholeNumber(-LARGEST - 1), help="Higher ones are trained first.")
 @click.option("--dry-run", is_flag=True, help="Only show what would change.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
@@ -251,6 +308,8 @@ def edit(
 
     The space, the sampler, the policy, limits and the priority may be others; what is there and trained stays. What
     changes is shown first.
+
+    Example: hippo study edit digits study.py --dry-run
     """
     from hippo_client.cli.edit import edit_study
 
@@ -271,7 +330,10 @@ def edit(
 )
 @json_option
 def fork(name: str, trial: int, at: int, given: tuple[str, ...], as_json: bool) -> None:
-    """Make a trial that goes as another up to a step, and has other hyper-parameters from there on."""
+    """Make a trial that goes as another up to a step, and has other hyper-parameters from there on.
+
+    Example: hippo study fork digits --trial 3 --at 12 --set lr=0.01
+    """
     from hippo_client.cli import calls
     from hippo_wire.json_shapes import trial_json
 
@@ -294,7 +356,10 @@ def fork(name: str, trial: int, at: int, given: tuple[str, ...], as_json: bool) 
 )
 @json_option
 def enqueue(name: str, given: tuple[str, ...], as_json: bool) -> None:
-    """Make a trial at a point of one's own, whatever the sampler."""
+    """Make a trial at a point of one's own, whatever the sampler.
+
+    Example: hippo study enqueue digits --set lr=0.01 --set batch_size=32
+    """
     from hippo_client.cli import calls
     from hippo_wire.json_shapes import trial_json
 
@@ -321,7 +386,10 @@ def _assignment(text: str) -> tuple[str, Any]:
 @name_argument
 @json_option
 def retry(name: str, as_json: bool) -> None:
-    """Open all failed trials of a study again."""
+    """Open all failed trials of a study again.
+
+    Example: hippo study retry digits
+    """
     from hippo_client.cli import calls
 
     with connect() as client:
@@ -340,6 +408,8 @@ def delete(name: str, yes: bool, as_json: bool) -> None:
     """Forget a study.
 
     What was trained stays while its program has other studies; with the last one its checkpoints go.
+
+    Example: hippo study delete digits --yes
     """
     from hippo_client.cli import calls
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import click
 
+from hippo_client.cli.completion import files
 from hippo_client.cli.connection import connect
 from hippo_client.cli.terminal import print_json, say
 
 
 @click.command()
-@click.argument("study_file", metavar="STUDY.py[:NAME]")
+@click.argument("study_file", metavar="STUDY.py[:NAME]", shell_complete=files)
 @click.option("--watch", is_flag=True, help="Follow it until it has ended.")
 @click.option("--json", "as_json", is_flag=True, help="Print the study as JSON.")
 def submit(study_file: str, watch: bool, as_json: bool) -> int:
@@ -17,6 +18,8 @@ def submit(study_file: str, watch: bool, as_json: bool) -> int:
 
     A study that was submitted before and has not changed is found again; one of which only max_trials, max_steps or
     the priority have grown is extended.
+
+    Example: hippo submit study.py --watch
     """
     from hippo_client.cli import calls
     from hippo_client.cli.study_files import load

@@ -24,7 +24,7 @@ MOST_OF_FRONT = 10
 
 def study_summary(study: study_pb2.Study) -> str:
     """Some lines that say all that most people want to know."""
-    parts = [_headline(study), _endings(study), _best(study), _sharing(study), _changes(study)]
+    parts = [_headline(study), _endings(study), _best(study), sharing_summary(study), _changes(study)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -112,7 +112,8 @@ def _front(study: study_pb2.Study, front: Sequence[study_pb2.Trial]) -> Iterator
         yield f"  and {len(front) - MOST_OF_FRONT} more"
 
 
-def _sharing(study: study_pb2.Study) -> str:
+def sharing_summary(study: study_pb2.Study) -> str:
+    """What was trained with sharing, and would have been without; empty before anything is."""
     savings = study.savings
     saved = saved_fraction(study)
     if saved is None:

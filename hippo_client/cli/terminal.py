@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,6 +21,12 @@ def say(message: str) -> None:
 def print_json(value: Any) -> None:
     """A result for scripts."""
     click.echo(json.dumps(value, indent=2))
+
+
+def print_names(names: Iterable[str]) -> None:
+    """What a script goes on with, one a line."""
+    for name in names:
+        click.echo(name)
 
 
 def progress() -> Progress:

@@ -10,9 +10,9 @@ import click
 
 from hippo_client.cli.connection import connect
 from hippo_client.cli.lazy import NounGroup
-from hippo_client.cli.study import json_option
-from hippo_client.cli.terminal import print_json, say
-from hippo_client.cli.whole_number import WholeNumber
+from hippo_client.cli.numbers import WholeNumber
+from hippo_client.cli.study import json_option, quiet_option
+from hippo_client.cli.terminal import print_json, print_names, say
 from hippo_wire.admin_shapes import token_json
 
 if TYPE_CHECKING:
@@ -24,7 +24,10 @@ UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 @click.group(cls=NounGroup, missing_verb="ls")
 def token() -> None:
-    """Make, list and revoke tokens: who may do what."""
+    """Make, list and revoke tokens: who may do what.
+
+    Example: hippo token create ada --role editor
+    """
 
 
 def _lifetime(context: click.Context, parameter: click.Parameter, text: str) -> timedelta | None:
@@ -81,9 +84,13 @@ def create(
 
 
 @token.command("ls")
+@quiet_option
 @json_option
-def list_all(as_json: bool) -> None:
-    """List the tokens, without their secrets."""
+def list_all(quiet: bool, as_json: bool) -> None:
+    """List the tokens, without their secrets.
+
+    Example: hippo token ls
+    """
     from hippo_client.cli import calls
     from hippo_client.cli.tables import columns_of, print_table
 
@@ -91,6 +98,9 @@ def list_all(as_json: bool) -> None:
         tokens = [token_json(each) for each in calls.list_tokens(client)]
     if as_json:
         print_json(tokens)
+        return
+    if quiet:
+        print_names(each["token"] for each in tokens)
         return
     rows = [
         (

@@ -9,9 +9,9 @@ import click
 
 from hippo_client.cli.connection import connect
 from hippo_client.cli.lazy import NounGroup
-from hippo_client.cli.study import json_option, name_argument
-from hippo_client.cli.terminal import is_read_by_a_person, print_json, say
-from hippo_client.cli.whole_number import WholeNumber
+from hippo_client.cli.numbers import WholeNumber
+from hippo_client.cli.study import json_option, name_argument, quiet_option
+from hippo_client.cli.terminal import is_read_by_a_person, print_json, print_names, say
 from hippo_core.errors import NotFound
 from hippo_core.words import measured, number
 
@@ -23,14 +23,21 @@ trial_argument = click.argument("number", metavar="N", type=WholeNumber(0))
 
 @click.group(cls=NounGroup, missing_verb="ls")
 def trial() -> None:
-    """List, show, explain and steer trials, the best one, their logs."""
+    """List, show, explain and steer trials, the best one, their logs.
+
+    Example: hippo trial best digits
+    """
 
 
 @trial.command("ls")
 @name_argument
+@quiet_option
 @json_option
-def list_all(name: str, as_json: bool) -> None:
-    """List a study's trials."""
+def list_all(name: str, quiet: bool, as_json: bool) -> None:
+    """List a study's trials.
+
+    Example: hippo trial ls digits
+    """
     from hippo_client.cli import calls
     from hippo_client.cli.tables import print_table
     from hippo_client.cli.trial_table import trial_columns
@@ -41,6 +48,9 @@ def list_all(name: str, as_json: bool) -> None:
         trials = calls.list_trials(client, name)
     if as_json:
         print_json([trial_json(each) for each in trials])
+        return
+    if quiet:
+        print_names(str(each.number) for each in trials)
         return
     print_table(
         trial_columns(study, trials, exact=not is_read_by_a_person()),
@@ -53,7 +63,10 @@ def list_all(name: str, as_json: bool) -> None:
 @trial_argument
 @json_option
 def show(name: str, number: int, as_json: bool) -> None:
-    """Show a trial: its hyper-parameters, its metrics by step, its path through the stage tree."""
+    """Show a trial: its hyper-parameters, its metrics by step, its path through the stage tree.
+
+    Example: hippo trial show digits 3
+    """
     from hippo_client.cli import calls
     from hippo_wire.json_shapes import trial_detail_json
 
@@ -69,7 +82,10 @@ def show(name: str, number: int, as_json: bool) -> None:
 @name_argument
 @json_option
 def best(name: str, as_json: bool) -> None:
-    """Show a study's best trial; with several objectives the Pareto front, with several horizons the best of each."""
+    """Show a study's best trial; with several objectives the Pareto front, with several horizons the best of each.
+
+    Example: hippo trial best digits --json
+    """
     from hippo_client.cli import calls
     from hippo_wire.json_shapes import trial_json
     from hippo_wire.summaries import pareto_front
@@ -113,7 +129,10 @@ def _print_front(
 @trial_argument
 @json_option
 def explain(name: str, number: int, as_json: bool) -> None:
-    """Tell what happened to a trial and why: requests, promotions, stops, who trained what for it."""
+    """Tell what happened to a trial and why: requests, promotions, stops, who trained what for it.
+
+    Example: hippo trial explain digits 3
+    """
     from hippo_client.cli import calls
     from hippo_client.explanation import Explanation
 
@@ -130,7 +149,10 @@ def explain(name: str, number: int, as_json: bool) -> None:
 @trial_argument
 @json_option
 def logs(name: str, number: int, as_json: bool) -> None:
-    """Print what user code printed while the trial's path was trained."""
+    """Print what user code printed while the trial's path was trained.
+
+    Example: hippo trial logs digits 3
+    """
     from hippo_client.cli import calls
 
     pieces: list[dict[str, Any]] = []
@@ -153,7 +175,10 @@ def logs(name: str, number: int, as_json: bool) -> None:
 @trial_argument
 @json_option
 def retry(name: str, number: int, as_json: bool) -> None:
-    """Open a failed trial again."""
+    """Open a failed trial again.
+
+    Example: hippo trial retry digits 3
+    """
     from hippo_client.cli import calls
     from hippo_wire.json_shapes import trial_json
 
@@ -172,7 +197,10 @@ def retry(name: str, number: int, as_json: bool) -> None:
 @click.option("--to", type=WholeNumber(1), required=True, help="Up to which step, absolute.")
 @json_option
 def extend(name: str, number: int, to: int, as_json: bool) -> None:
-    """Train a trial further, whatever its limit and its policy say."""
+    """Train a trial further, whatever its limit and its policy say.
+
+    Example: hippo trial extend digits 3 --to 81
+    """
     from hippo_client.cli import calls
     from hippo_wire.json_shapes import trial_json
 
@@ -198,7 +226,10 @@ def extend(name: str, number: int, to: int, as_json: bool) -> None:
 @trial_argument
 @json_option
 def stop(name: str, number: int, as_json: bool) -> None:
-    """End a trial, whether it is being trained or rests."""
+    """End a trial, whether it is being trained or rests.
+
+    Example: hippo trial stop digits 3
+    """
     from hippo_client.cli import calls
     from hippo_wire.json_shapes import trial_json, trial_state
 

@@ -14,9 +14,9 @@ import click
 
 from hippo_client.cli.connection import connect
 from hippo_client.cli.failures import ExitCode
+from hippo_client.cli.numbers import WholeNumber
 from hippo_client.cli.study import json_option, name_argument
 from hippo_client.cli.terminal import print_json, say
-from hippo_client.cli.whole_number import WholeNumber
 from hippo_core.errors import Conflict
 from hippo_core.words import plural
 
@@ -34,7 +34,10 @@ TELL_SECONDS = 2.0
 @click.option("--trial", "number", metavar="N", type=WholeNumber(0), required=True, help="The trial.")
 @json_option
 def verify(name: str, number: int, as_json: bool) -> int:
-    """Train one trial alone again, on this machine, and compare its metrics and weights bit by bit."""
+    """Train one trial alone again, on this machine, and compare its metrics and weights bit by bit.
+
+    Example: hippo verify digits --trial 3
+    """
     from hippo_client.cli.worker_command import require_worker
 
     require_worker()

@@ -8,8 +8,9 @@ import click
 
 from hippo_client.cli.connection import connect, is_elsewhere
 from hippo_client.cli.lazy import NounGroup
-from hippo_client.cli.study import json_option, name_argument
-from hippo_client.cli.terminal import print_json, say
+from hippo_client.cli.numbers import WholeNumber
+from hippo_client.cli.study import json_option, name_argument, quiet_option
+from hippo_client.cli.terminal import print_json, print_names, say
 from hippo_wire.admin_shapes import doing_in_words, worker_json
 
 if TYPE_CHECKING:
@@ -18,13 +19,20 @@ if TYPE_CHECKING:
 
 @click.group(cls=NounGroup, missing_verb="ls")
 def worker() -> None:
-    """List workers, cordon their slots, drain them."""
+    """List workers, cordon their slots, drain them.
+
+    Example: hippo worker ls
+    """
 
 
 @worker.command("ls")
+@quiet_option
 @json_option
-def list_all(as_json: bool) -> None:
-    """List the workers and what their slots do."""
+def list_all(quiet: bool, as_json: bool) -> None:
+    """List the workers and what their slots do.
+
+    Example: hippo worker ls
+    """
     from hippo_client.cli import calls
     from hippo_client.cli.tables import columns_of, print_table
 
@@ -32,6 +40,9 @@ def list_all(as_json: bool) -> None:
         workers = [worker_json(each) for each in calls.list_workers(client)]
     if as_json:
         print_json(workers)
+        return
+    if quiet:
+        print_names(each["worker"] for each in workers)
         return
     rows = []
     for each in workers:
@@ -49,7 +60,10 @@ def list_all(as_json: bool) -> None:
 @name_argument
 @json_option
 def drain(name: str, as_json: bool) -> None:
-    """Let a worker save what it trains, give it back and leave."""
+    """Let a worker save what it trains, give it back and leave.
+
+    Example: hippo worker drain gpu-1
+    """
     from hippo_client.cli import calls
     from hippo_client.local import Home
 
@@ -63,7 +77,7 @@ def drain(name: str, as_json: bool) -> None:
     say(f"It saves what it trains and leaves; {again} starts it again.")
 
 
-slot_option = click.option("--slot", type=click.IntRange(0), default=None, help="Only this one of its slots.")
+slot_option = click.option("--slot", type=WholeNumber(0, 2**31 - 1), help="Only this one of its slots.")
 
 
 @worker.command()
@@ -75,6 +89,8 @@ def cordon(name: str, slot: int | None, reason: str, as_json: bool) -> None:
     """Give a worker, or one of its slots, nothing more to train.
 
     What trains there goes on to its end; `hippo worker drain` has it saved and given back at once.
+
+    Example: hippo worker cordon gpu-1 --slot 0 --reason 'fan is loud'
     """
     from hippo_client.cli import calls
 
@@ -87,7 +103,10 @@ def cordon(name: str, slot: int | None, reason: str, as_json: bool) -> None:
 @slot_option
 @json_option
 def uncordon(name: str, slot: int | None, as_json: bool) -> None:
-    """Let a worker, or one of its slots, be used again, whoever has cordoned it."""
+    """Let a worker, or one of its slots, be used again, whoever has cordoned it.
+
+    Example: hippo worker uncordon gpu-1
+    """
     from hippo_client.cli import calls
 
     with connect() as client:
@@ -98,7 +117,10 @@ def uncordon(name: str, slot: int | None, as_json: bool) -> None:
 @name_argument
 @json_option
 def show(name: str, as_json: bool) -> None:
-    """Show a worker: its environment, and what each of its slots does."""
+    """Show a worker: its environment, and what each of its slots does.
+
+    Example: hippo worker show gpu-1
+    """
     from hippo_client.cli import calls
     from hippo_core.errors import NotFound
 

@@ -62,6 +62,31 @@ def test_a_typo_gets_a_suggestion(
         (["run", "s.py", "--slots", "two"], "'--slots': must be a whole number of at least 1, not 'two'."),
         (["up", "--grpc-port", "99999"], "must be a whole number from 0 to 65535, not '99999'."),
         (["trial", "show", "digits", "x"], "'N': must be a whole number of at least 0, not 'x'."),
+        *(
+            ([*words, str(2**63)], f"must be a whole number of at most {2**63 - 1}, not '{2**63}'.")
+            for words in (
+                ["trial", "show", "digits"],
+                ["trial", "extend", "digits", "1", "--to"],
+                ["study", "extend", "digits", "--max-trials"],
+                ["study", "fork", "digits", "--at"],
+                ["checkpoint", "pin", "digits", "--step"],
+                ["verify", "digits", "--trial"],
+                ["study", "plot", "digits", "slice", "--trial"],
+                ["user", "edit", "ada", "--max-slots"],
+            )
+        ),
+        (
+            ["worker", "cordon", "w", "--slot", str(2**31)],
+            "'--slot': must be a whole number from 0 to 2147483647",
+        ),
+        (
+            ["user", "edit", "ada", "--max-slot-hours", "nan"],
+            "'--max-slot-hours': must be a number of at least 0",
+        ),
+        (
+            ["project", "edit", "default", "--weight", "inf"],
+            "'--weight': must be a number above 0, not 'inf'.",
+        ),
         (["trial", "show", "digits", "-1"], "-1 is negative, and no number here is."),
         (["study", "digits"], "No such command 'digits'. Did you mean 'hippo study show digits'?"),
     ],
@@ -71,6 +96,15 @@ def test_a_wrong_argument_is_told_in_words(
 ) -> None:
     assert call(arguments) == 2
     assert told in capsys.readouterr().err
+
+
+def test_a_usage_error_is_three_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(["study", "extend", "digits", "--max-trails", "3"]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "Error: No such option '--max-trails'. Did you mean '--max-trials'?",
+        "Usage: hippo study extend [OPTIONS] NAME",
+        "Hint: `hippo study extend --help` tells more.",
+    ]
 
 
 def test_a_wrong_environment_variable_is_named(

@@ -159,7 +159,7 @@ def test_the_chart_has_a_row_for_each_slot_and_a_bar_for_each_stage(
         (["--slots", "100001"], "must be a whole number from 1 to 100000, not '100001'"),
         (
             ["--slots", "1", "--load-seconds", "nan"],
-            "load_seconds: must be a number of seconds, 0 or more, not nan",
+            "'--load-seconds': must be a number of at least 0, not 'nan'",
         ),
         (["--slots", "1", "--step-seconds", "0"], "--step-seconds"),
         (["--slots", "1", "--load-seconds", "-1"], "--load-seconds"),

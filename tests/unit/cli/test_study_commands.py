@@ -66,6 +66,20 @@ def test_study_show_reads_well(text: Callable[..., str]) -> None:
 
 
 @pytest.mark.usefixtures("server")
+def test_what_sharing_saved_is_told_alone(text: Callable[..., str], result: Callable[..., Any]) -> None:
+    assert text("study", "savings", "digits").splitlines() == text("study", "show", "digits").splitlines()[6:]
+    shown = result("study", "show", "digits")["savings"]
+    assert result("study", "savings", "digits") == {"study": "digits", "savings": shown}
+
+
+@pytest.mark.usefixtures("server")
+def test_names_alone_are_for_scripts(text: Callable[..., str]) -> None:
+    assert text("study", "ls", "--quiet") == text("study", "-q") == "digits\n"
+    assert text("trial", "ls", "digits", "-q") == "0\n3\n"
+    assert text("worker", "ls", "-q") == "w\n"
+
+
+@pytest.mark.usefixtures("server")
 def test_a_noun_alone_lists(text: Callable[..., str]) -> None:
     assert text("study") == text("study", "ls")
     assert text("study").splitlines() == [
