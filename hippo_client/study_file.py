@@ -1,9 +1,10 @@
-"""Loading a study file: ``STUDY.py`` or ``STUDY.py:name``.
+"""Loading a study file: ``STUDY.py``, ``STUDY.py:name`` or ``STUDY.yaml``.
 
-The file is executed with its folder on ``sys.path``, as Python executes a script, but not as ``__main__``:
-what it does below ``if __name__ == "__main__":`` is left out. A trainer that it gives by name is not
-imported, so that a study can be planned and submitted where its trainer could not run. Modules that it
-imports from its own folder are forgotten afterwards: the next study file may have others of the same name.
+What is written in YAML is read by ``hippo_client.study_yaml``. A Python file is executed with its folder on
+``sys.path``, as Python executes a script, but not as ``__main__``: what it does below ``if __name__ == "__main__":`` is
+left out. A trainer that it gives by name is not imported, so that a study can be planned and submitted where its
+trainer could not run. Modules that it imports from its own folder are forgotten afterwards: the next study file may
+have others of the same name.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 from traceback import extract_tb
 from types import CodeType, ModuleType, TracebackType
 
+from hippo_client import study_yaml
 from hippo_client.origin import loading
 from hippo_client.study import Study
 from hippo_core.errors import HippoError, InvalidStudy
@@ -30,13 +32,16 @@ def load(reference: str | Path) -> Study:
     """The study that a file defines.
 
     Args:
-        reference: The file; with ``:name`` the study of that name in it, needed where it defines several.
+        reference: The file; with ``:name`` the study of that name in it, needed where it defines several. One in YAML
+            is one study.
 
     Raises:
         InvalidStudy: The file does not exist, fails, or does not define exactly one study; with file and
             line.
     """
     file, name = split_reference(reference)
+    if file.suffix.lower() in study_yaml.SUFFIXES:
+        return _read_yaml(file, name)
     return _choose(file, _execute(file), name)
 
 
@@ -66,7 +71,20 @@ def _execute(file: Path) -> dict[str, object]:
     return dict(vars(module))
 
 
-def _compile(file: Path, path: Path) -> CodeType:
+def _read_yaml(file: Path, name: str | None) -> Study:
+    if name is not None:
+        raise InvalidStudy(str(file), f"has no {name}: a YAML file is one study.", f"Give {file} alone.")
+    path = file.absolute()
+    try:
+        text = _read(file, path).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidStudy(
+            str(file), f"is no UTF-8 text (byte {error.start}).", "Save it as UTF-8."
+        ) from None
+    return study_yaml.read(text, file, path)
+
+
+def _read(file: Path, path: Path) -> bytes:
     try:
         with path.open("rb") as opened:
             source = opened.read(LARGEST_BYTES + 1)
@@ -80,6 +98,11 @@ def _compile(file: Path, path: Path) -> CodeType:
             "file over 1 MiB.",
             "Give the path of a study file; data belong into files that the trainer reads.",
         )
+    return source
+
+
+def _compile(file: Path, path: Path) -> CodeType:
+    source = _read(file, path)
     try:
         return compile(source, str(path), "exec", dont_inherit=True)
     except (SyntaxError, ValueError) as error:  # a null byte is either, as the version of Python has it

@@ -29,7 +29,7 @@ _CHECKS = {
 
 
 @click.command()
-@click.argument("study_file", metavar="STUDY.py[:NAME]", shell_complete=files)
+@click.argument("study_file", metavar="STUDY.py[:NAME]|STUDY.yaml", shell_complete=files)
 @click.option(
     "--set",
     "constants",

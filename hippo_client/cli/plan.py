@@ -24,7 +24,9 @@ _COLUMNS = (
 
 
 @click.command()
-@click.argument("study_files", metavar="STUDY.py[:NAME]...", shell_complete=files, nargs=-1, required=True)
+@click.argument(
+    "study_files", metavar="STUDY.py[:NAME]|STUDY.yaml...", shell_complete=files, nargs=-1, required=True
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def plan(study_files: tuple[str, ...], as_json: bool) -> None:
     """Say what sharing will save, before anything is spent.

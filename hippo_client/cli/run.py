@@ -13,7 +13,7 @@ from hippo_client.cli.terminal import say
 
 
 @click.command()
-@click.argument("study_file", metavar="STUDY.py[:NAME]", shell_complete=files)
+@click.argument("study_file", metavar="STUDY.py[:NAME]|STUDY.yaml", shell_complete=files)
 @click.option(
     "--slots",
     type=WholeNumber(1),

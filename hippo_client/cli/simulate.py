@@ -25,7 +25,7 @@ _SECONDS = Number(least=0)
 
 
 @click.command()
-@click.argument("study_files", metavar="[STUDY.py[:NAME]...]", shell_complete=files, nargs=-1)
+@click.argument("study_files", metavar="[STUDY.py[:NAME]|STUDY.yaml...]", shell_complete=files, nargs=-1)
 @click.option("--slots", type=WholeNumber(1, MOST_SLOTS), required=True, help="Paths trained at a time.")
 @click.option(
     "--recorded",

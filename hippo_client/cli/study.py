@@ -296,7 +296,7 @@ def extend(
 
 @study.command()
 @name_argument
-@click.argument("study_file", metavar="[STUDY.py[:NAME]]", shell_complete=files, required=False)
+@click.argument("study_file", metavar="[STUDY.py[:NAME]|STUDY.yaml]", shell_complete=files, required=False)
 @click.option("--priority", type=WholeNumber(-LARGEST - 1), help="Higher ones are trained first.")
 @click.option("--dry-run", is_flag=True, help="Only show what would change.")
 @click.option("--yes", is_flag=True, help="Do not ask.")

@@ -10,7 +10,7 @@ from hippo_client.cli.terminal import print_json, say
 
 
 @click.command()
-@click.argument("study_file", metavar="STUDY.py[:NAME]", shell_complete=files)
+@click.argument("study_file", metavar="STUDY.py[:NAME]|STUDY.yaml", shell_complete=files)
 @click.option("--watch", is_flag=True, help="Follow it until it has ended.")
 @click.option("--json", "as_json", is_flag=True, help="Print the study as JSON.")
 def submit(study_file: str, watch: bool, as_json: bool) -> int:

@@ -1,8 +1,8 @@
 """Bad study files and command lines: one clear error each, in the SDK and from the command, and no server is reached.
 
 The numbers are those of the list of forty bad inputs; `ELSEWHERE` says where those are tried that need a server or a
-worker. Study files are Python: a key given twice is an argument given twice (B03), a number read as text cannot arise
-(B04), nor can an alias bomb (B13).
+worker. In a study file in Python a key given twice is an argument given twice (B03), a number read as text cannot arise
+(B04), nor can an alias bomb (B13): these are tried in YAML, too.
 """
 
 from __future__ import annotations
@@ -251,6 +251,110 @@ def test_a_bad_file_is_refused(case: str, tmp_path: Path, capsys: pytest.Capture
     assert error["hint"]
     for word in words:
         assert word in error["message"]
+
+
+YAML_REST = "minimize: loss\nmax_steps: 3\n"
+YAML = {
+    "B02 an argument misspelt": (
+        f"max_trial: 3\nspace: {{lr: 0.1}}\n{YAML_REST}",
+        "max_trial",
+        "2:1",
+        "Did you mean 'max_trials'",
+    ),
+    "B03 a key given twice": (
+        f"space:\n  lr: 0.1\n  lr: 0.2\n{YAML_REST}",
+        "study.yaml:4:3",
+        "4:3",
+        "Remove one",
+    ),
+    "B04 text for a number": (
+        f'space:\n  lr: {{uniform: ["0.1", 1]}}\n{YAML_REST}',
+        "space.lr.uniform[0]",
+        "3:18",
+        "Write a number",
+    ),
+    "B04 a number for text": (
+        f"space: {{lr: 0.1}}\nenv: {{PORT: 8080}}\n{YAML_REST}",
+        "env.PORT",
+        "3:13",
+        "Write '8080'",
+    ),
+    "B04 text for an int": (
+        'space: {lr: 0.1}\nminimize: loss\nmax_steps: "3"\n',
+        "max_steps",
+        "4:12",
+        "how far",
+    ),
+    "B05 no objective": ("space: {lr: 0.1}\nmax_steps: 3\n", "maximize", "1:1", "minimize="),
+    "B06 metric": (f"space: {{lr: 0.1}}\nmetric: loss\n{YAML_REST}", "metric", "3:1", "minimize="),
+    "B07 low above high": (
+        f"space:\n  lr:\n    uniform: [0.5, 0.1]\n{YAML_REST}",
+        "space.lr.uniform[1]",
+        "4:20",
+        "(0.1, 0.5)",
+    ),
+    "B08 no options": (f"space:\n  lr: {{choice: []}}\n{YAML_REST}", "space.lr", "3:7", "choice"),
+    "B10 a milestone below the one before": (
+        "space:\n  lr: {schedule: multistep, initial: 1, gamma: 0.5, milestones: [9, 3]}\n" + YAML_REST,
+        "space.lr.milestones",
+        "3:65",
+        "Write [3, 9].",
+    ),
+    "B13 an alias bomb": (
+        "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1]\n"
+        + "".join(
+            f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]\n" for a, b in zip("abcdef", "bcdefg", strict=True)
+        ),
+        "study.yaml:7:12",
+        "7:12",
+        "Data belong into files",
+    ),
+    "B13 deep lists": (f"space: {'[' * 5000}", "study.yaml:2:71", "2:71", "flatter"),
+    "a tab": (f"space:\n\tlr: 0.1\n{YAML_REST}", "study.yaml:3:1", "3:1", "spaces"),
+    "a tag": (
+        f"space: !!python/object/apply:os.system [ls]\n{YAML_REST}",
+        "study.yaml:2:8",
+        "2:8",
+        "Remove the tag",
+    ),
+    "a list": (f"space:\n  lr: [0.1, 0.2]\n{YAML_REST}", "space.lr", "3:7", "{choice: [...]}"),
+    "a schedule misspelt": (
+        f"space:\n  lr: {{schedule: cosin}}\n{YAML_REST}",
+        "space.lr.schedule",
+        "3:18",
+        "Did you mean 'cosine'",
+    ),
+    "an argument of other systems": (
+        f"space: {{lr: 0.1}}\npolicy: {{policy: asha, grace_period: 1}}\n{YAML_REST}",
+        "policy.grace_period",
+        "3:24",
+        "Use min_steps",
+    ),
+    "not YAML": ("space: [a\n", "study.yaml:3:1", "3:1", "Correct the file"),
+}
+
+
+@pytest.mark.parametrize("case", YAML)
+def test_a_bad_study_in_yaml_names_the_place_the_field_and_the_remedy(
+    case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text, field, place, hint = YAML[case]
+    (tmp_path / "study.yaml").write_text(f"trainer: trainers:Any\n{text}")
+    with pytest.raises(InvalidStudy) as refused:
+        study_file.load("study.yaml")
+    assert refused.value.field == field
+    for command in (["plan"], ["run"], ["submit"], ["check"], ["simulate", "--slots=1"]):
+        assert call([*command, "study.yaml", "--json"]) == 2
+        told = capsys.readouterr()
+        assert told.out == ""
+        error = json.loads(told.err)["error"]
+        assert (error["code"], error["hint"]) == ("INVALID", refused.value.hint)
+        assert f"study.yaml:{place}" in error["message"]
+        assert hint in error["hint"]
+    assert call(["plan", "study.yaml"]) == 2
+    message, remedy = capsys.readouterr().err.splitlines()
+    assert lines(message) <= LINES
+    assert lines(remedy) <= LINES
 
 
 def test_a_file_whose_name_cannot_be_a_studys_asks_for_one(

@@ -1,0 +1,372 @@
+"""Study files in YAML: the arguments of ``hippo.Study`` by their names.
+
+What stands for a schedule, a domain, a sampler, a policy or an ending has the form of its JSON: ``{schedule: cosine,
+initial: 0.1, ...}``, ``{policy: asha, min_steps: 1}``. A shorter form is read where it can mean nothing else: a bare
+``policy: asha``, and for a domain its arguments in order: ``{choice: [...]}``, ``{loguniform: [1e-4, 1e-1]}``.
+
+The checks are those of ``Study``. The field of an error is looked up in the file, so that it is told with line and
+column.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from inspect import signature
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from hippo_client import endings, policies, samplers, schedules, space
+from hippo_client.origin import loading
+from hippo_client.study import Study
+from hippo_client.study_arguments import ARGUMENTS, refuse_unknown
+from hippo_client.yaml_text import Document, Misplaced, parse
+from hippo_client.yaml_text import Path as Place
+from hippo_core.arguments import suggestion
+from hippo_core.domains import DOMAINS
+from hippo_core.errors import InvalidStudy
+from hippo_core.program import Resources
+
+SUFFIXES = (".yaml", ".yml")
+REQUIRED = {
+    "trainer": 'Write "trainer: module:Class", for a class in module.py beside the study file.',
+    "space": "Write the hyper-parameters below it, by name.",
+}
+DOMAIN_WORDS = tuple(word for word in DOMAINS if word in space.__all__)
+SCHEDULE_WORDS = tuple(word for word in schedules.__all__ if word != "from_function")
+_LIST = "To choose from it, write {choice: [...]}; a value of several parts is {schedule: constant, value: [...]}."
+_MODULES = {"policies": "policy", "samplers": "sampler", "objective": "maximize"}
+_TOKEN = re.compile(r"\[(\d+)\]|\['([^']*)'\]|\[\"([^\"]*)\"\]|\.?([^.\[\]]+)")
+_UNKNOWN_ARGUMENT = re.compile(r"has no argument '([^']+)'")
+
+
+def read(text: str, file: Path, path: Path) -> Study:
+    """The study that a text says.
+
+    Args:
+        text: The text.
+        file: As a person named it, for messages.
+        path: The same, absolute: where the trainer is found.
+
+    Raises:
+        Misplaced: It says none.
+    """
+    document = parse(text, str(file))
+    if not isinstance(document.value, dict):
+        raise document.refused((), "is no study: its arguments by name are wanted", "Begin with trainer: ...")
+    for name in document.value:
+        if name not in ARGUMENTS:
+            with _told(document, (), key=(name,)):
+                refuse_unknown({name: None})
+    for name, hint in REQUIRED.items():
+        if document.value.get(name) is None:
+            raise document.refused((), "must be given", hint, field=name)
+    given = {
+        name: _READERS[name](document, value, (name,)) if name in _READERS else value
+        for name, value in document.value.items()
+    }
+    with loading(path):
+        try:
+            return Study(**given)
+        except Misplaced:
+            raise
+        except InvalidStudy as error:
+            raise _placed(error, document, (), error.field) from error
+
+
+# Where an error belongs
+
+
+@contextmanager
+def _told(document: Document, path: Place, prefix: int = 0, key: Place | None = None) -> Iterator[None]:
+    """Errors of what stands at a path are told with its place.
+
+    Args:
+        document: The file.
+        path: Where it stands.
+        prefix: How many words of an error's field only say which function was called.
+        key: The entry whose key is wrong, if something is.
+    """
+    try:
+        yield
+    except Misplaced:
+        raise
+    except InvalidStudy as error:
+        message = error.message.removeprefix(f"{error.field}: ")
+        if key is not None:
+            raise document.refused(key, message, error.hint, key=True) from error
+        unknown = _UNKNOWN_ARGUMENT.search(message)
+        inner = document.inner(path)
+        if unknown and isinstance(inner, dict) and unknown[1] in inner:
+            raise document.refused((*path, unknown[1]), message, error.hint, field="", key=True) from error
+        rest = "".join(f"[{each!r}]" for each in _tokens(error.field)[prefix:])
+        raise _placed(error, document, path, rest) from error
+
+
+def _tokens(field: str) -> list[str | int]:
+    return [
+        int(number) if number else quoted or twice or word
+        for number, quoted, twice, word in _TOKEN.findall(field)
+    ]
+
+
+def _placed(error: InvalidStudy, document: Document, path: Place, field: str) -> Misplaced:
+    """An error, with the place of its field within what stands at a path: as near as the file has it."""
+    tokens = _tokens(field)
+    if tokens and not path:
+        tokens[0] = _MODULES.get(str(tokens[0]), tokens[0])
+        if tokens[0] == "maximize" and "maximize" not in document.value and "minimize" in document.value:
+            tokens[0] = "minimize"
+    found, left = path, list(tokens)
+    while left:
+        taken = _step(document.inner(found), left)
+        if taken is None:
+            break
+        names, left = taken
+        found = (*found, *names)
+    message = error.message.removeprefix(f"{error.field}: ")
+    return document.refused(found, message, error.hint, field=error.field if left and not path else "")
+
+
+def _step(inner: Any, tokens: list[str | int]) -> tuple[Place, list[str | int]] | None:
+    """One step further into a file, and the tokens that are left; None: it has no such entry."""
+    token, *rest = tokens
+    if isinstance(inner, list):
+        if isinstance(token, int):
+            return ((token,), rest) if token < len(inner) else None
+        for index, each in enumerate(inner):
+            if each == token or (isinstance(each, dict) and token in each.values()):
+                return (index,), rest
+        return None
+    if not isinstance(inner, dict) or not isinstance(token, str):
+        return None
+    words = token.split(".")
+    for end in range(len(words), 0, -1):
+        head, tail = ".".join(words[:end]), ".".join(words[end:])
+        if head in inner:
+            return (head,), [tail, *rest] if tail else rest
+    if token in (inner.get(word) for word in ("policy", "sampler")):
+        return (), rest
+    for word in DOMAIN_WORDS:  # a short form: its arguments are a list
+        if isinstance(inner.get(word), list) and word != "choice":
+            order = list(signature(DOMAINS[word]).parameters)  # type: ignore[arg-type]
+            if token in order and order.index(token) < len(inner[word]):
+                return (word, order.index(token)), rest
+    return None
+
+
+# What stands for values
+
+
+def _space(document: Document, value: Any, path: Place) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise document.refused(path, f"must be hyper-parameters by name, not {value!r}", REQUIRED["space"])
+    return _entries(document, value, path)
+
+
+def _entries(document: Document, value: Mapping[str, Any], path: Place) -> dict[str, Any]:
+    found = {}
+    for name, each in value.items():
+        if isinstance(each, list):
+            raise document.refused((*path, name), "a list is no value", _LIST)
+        found[name] = _part(document, each, (*path, name))
+    return found
+
+
+def _part(document: Document, value: Any, path: Place) -> Any:
+    """A value, a schedule, a domain, a constraint, or a sub-space."""
+    if isinstance(value, list):
+        return tuple(_part(document, each, (*path, index)) for index, each in enumerate(value))
+    if not isinstance(value, dict):
+        return value
+    if "schedule" in value:
+        return _schedule(document, value, path)
+    if "domain" in value:
+        return _domain(document, value, path)
+    if "constraint" in value:
+        return _called(document, path, space.constraint, _renamed(value, "constraint", "expression"))
+    word = next((each for each in DOMAIN_WORDS if isinstance(value.get(each), list)), None)
+    if word is not None:
+        return _short_domain(document, value, path, word)
+    return _entries(document, value, path)
+
+
+def _renamed(value: Mapping[str, Any], old: str, new: str) -> dict[str, Any]:
+    return {new if name == old else name: each for name, each in value.items()}
+
+
+def _called(document: Document, path: Place, function: Callable[..., Any], given: Mapping[str, Any]) -> Any:
+    with _told(document, path, prefix=2):
+        return function(**given)
+
+
+def _arguments(document: Document, value: Mapping[str, Any], path: Place, but: str) -> dict[str, Any]:
+    return {name: _part(document, each, (*path, name)) for name, each in value.items() if name != but}
+
+
+def _schedule(document: Document, value: Mapping[str, Any], path: Place) -> Any:
+    word = value["schedule"]
+    if word == "from_function":
+        hint = "Write its values: {schedule: table, values: [...]}."
+        raise document.refused((*path, "schedule"), "a file has no functions", hint)
+    if word not in SCHEDULE_WORDS:
+        raise _unknown(document, (*path, "schedule"), schedules, "schedule", word)
+    given = _arguments(document, value, path, "schedule")
+    if word == "rounded":  # the word of its argument marks a schedule
+        given = _renamed(given, "of", "schedule")
+    return _called(document, path, getattr(schedules, word), given)
+
+
+def _domain(document: Document, value: Mapping[str, Any], path: Place) -> Any:
+    word = value["domain"]
+    if word not in tuple(DOMAINS):
+        raise document.refused(
+            (*path, "domain"), f"there is no domain {word!r}", suggestion(str(word), DOMAIN_WORDS)
+        )
+    return _drawn(document, path, word, _arguments(document, value, path, "domain"))
+
+
+def _short_domain(document: Document, value: Mapping[str, Any], path: Place, word: str) -> Any:
+    beside = {name: each for name, each in value.items() if name != word}
+    for name in beside:
+        if name not in ("name", *(["type"] if word == "choice" else [])):
+            raise document.refused(
+                (*path, name),
+                f"cannot stand beside {word}",
+                f"Write {{{word}: [...]}} alone, or with a name.",
+                key=True,
+            )
+    listed = _part(document, value[word], (*path, word))
+    if word == "choice":
+        return _drawn(document, path, word, {"options": listed, **beside})
+    order = [each for each in signature(DOMAINS[word]).parameters if each != "name"]  # type: ignore[arg-type]
+    if len(listed) != len(order):
+        raise document.refused(
+            (*path, word),
+            f"takes {len(order)} numbers, {', '.join(order)}, not {len(listed)}",
+            f"Write {{{word}: [{', '.join(order)}]}}.",
+        )
+    return _drawn(document, path, word, {**dict(zip(order, listed, strict=True)), **beside})
+
+
+def _drawn(document: Document, path: Place, word: str, given: dict[str, Any]) -> Any:
+    if given.get("type") is not None:
+        types = {"float": float, "int": int}
+        if given["type"] not in tuple(types):
+            raise document.refused((*path, "type"), f"must be float or int, not {given['type']!r}")
+        given["type"] = types[given["type"]]
+    if word == "choice" and isinstance(given.get("options"), tuple):
+        given["options"] = list(given["options"])
+    return _called(document, path, DOMAINS[word], given)  # type: ignore[arg-type]
+
+
+def _unknown(document: Document, path: Place, module: ModuleType, mark: str, word: Any) -> Misplaced:
+    """That a module has no function of a word; with its own hint."""
+    hint = suggestion(str(word), module.__all__)
+    if isinstance(word, str) and not word.startswith("_"):
+        try:
+            module.__getattr__(word)
+        except InvalidStudy as error:
+            hint = error.hint
+    return document.refused(path, f"there is no {mark} {word!r}", hint)
+
+
+# What stands for the study's other arguments
+
+
+def _marked(document: Document, value: Any, path: Place, mark: str, example: str) -> dict[str, Any]:
+    """``{mark: word, ...}``, or the word alone."""
+    found = {mark: value} if isinstance(value, str) else value
+    if not isinstance(found, dict) or not isinstance(found.get(mark), str):
+        raise document.refused(
+            path, f"must be like {{{mark}: {example}}}, not {value!r}", f"Write {mark}: {example}."
+        )
+    return found
+
+
+def _function(
+    document: Document, path: Place, module: ModuleType, word: str, mark: str
+) -> Callable[..., Any]:
+    if word not in module.__all__:
+        at = (*path, mark) if isinstance(document.inner(path), dict) else path
+        raise _unknown(document, at, module, mark, word)
+    found: Callable[..., Any] = getattr(module, word)
+    return found
+
+
+def _named(
+    module: ModuleType, mark: str, example: str, positional: Mapping[str, str]
+) -> Callable[[Document, Any, Place], Any]:
+    """Reads ``{mark: word, argument: ...}``.
+
+    Args:
+        module: Where the function of a word is.
+        mark: The key of the word.
+        example: A word, for messages.
+        positional: By word, the key of what is given first; its further arguments are below ``arguments``.
+    """
+
+    def read_it(document: Document, value: Any, path: Place) -> Any:
+        found = _marked(document, value, path, mark, example)
+        word = found[mark]
+        function = _function(document, path, module, word, mark)
+        given = {name: each for name, each in found.items() if name != mark}
+        if word not in positional:
+            return _called(document, path, function, given)
+        first = positional[word]
+        for name in given:
+            if name not in (first, "arguments"):
+                raise document.refused(
+                    (*path, name), "is not known", f"Known are: {first}, arguments.", key=True
+                )
+        further = given.get("arguments") or {}
+        if first not in given or not isinstance(further, dict):
+            raise document.refused(
+                path, f"{word} takes {first}, and arguments by name", f"Write {first}: ..."
+            )
+        with _told(document, (*path, first)):
+            return function(given[first], **further)
+
+    return read_it
+
+
+def _max_steps(document: Document, value: Any, path: Place) -> Any:
+    if not isinstance(value, dict):
+        return value
+    if set(value) != {"end_of"}:
+        raise document.refused(
+            path, f"must be a number of steps or {{end_of: NAME}}, not {value!r}", "Write e.g. 27."
+        )
+    return _called(document, path, space.end_of, {"name": value["end_of"]})
+
+
+def _endings(document: Document, value: Any, path: Place) -> Any:
+    if not isinstance(value, list):
+        raise document.refused(path, f"must be a list, not {value!r}", "Write - {ending: timeout, hours: 2}.")
+    return [_ENDING(document, each, (*path, index)) for index, each in enumerate(value)]
+
+
+def _resources(document: Document, value: Any, path: Place) -> Any:
+    known = list(signature(Resources).parameters)
+    if not isinstance(value, dict):
+        raise document.refused(
+            path, f"must be like {{cpus: 2}}, not {value!r}", f"Known are: {', '.join(known)}."
+        )
+    for name in value:
+        if name not in known:
+            raise document.refused((*path, name), "is not known", suggestion(name, known), key=True)
+    with _told(document, path, prefix=1):
+        return Resources(**value)
+
+
+_ENDING = _named(endings, "ending", "timeout", {})
+_READERS: Mapping[str, Callable[[Document, Any, Place], Any]] = {
+    "space": _space,
+    "max_steps": _max_steps,
+    "sampler": _named(samplers, "sampler", "tpe", {"optuna": "name"}),
+    "policy": _named(policies, "policy", "asha", {"own": "reference"}),
+    "endings": _endings,
+    "resources": _resources,
+}
