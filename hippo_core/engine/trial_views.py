@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -123,6 +123,21 @@ def trial_views(
     numbers = range(len(study.trials))[first : None if count is None else first + count]
     waiting = trials_waiting_reason(engine.state, study)
     return tuple(view_of_trial(engine.state, study, study.trials[number], waiting) for number in numbers)
+
+
+def some_trial_views(
+    engine: Engine, project: str, name: str, numbers: Iterable[int]
+) -> tuple[TrialView, ...]:
+    """The trials of a study that have these numbers, in that order."""
+    study = find_study(engine.state, project, name)
+    waiting = trials_waiting_reason(engine.state, study)
+    return tuple(view_of_trial(engine.state, study, study.trials[number], waiting) for number in numbers)
+
+
+def forked_from(engine: Engine, project: str, name: str, number: int) -> tuple[int, ...]:
+    """The numbers of the trials that were forked from one."""
+    trials = find_study(engine.state, project, name).trials.values()
+    return tuple(each.number for each in trials if each.fork is not None and each.fork["trial"] == number)
 
 
 def trials_since(

@@ -27,6 +27,8 @@ from hippo_server.web import (
     study,
     study_charts,
     tree,
+    trial,
+    trials,
     workers,
 )
 from hippo_server.web.gate import Gate, Page
@@ -69,6 +71,8 @@ def make_pages(site: Site) -> tuple[Page, ...]:
         *study.pages(site),
         *study_charts.pages(site),
         *tree.pages(site),
+        *trials.pages(site),
+        *trial.pages(site),
         *configuration.pages(site),
         *events.pages(site),
         *workers.pages(site),

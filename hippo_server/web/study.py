@@ -32,6 +32,7 @@ from hippo_wire.v1 import study_pb2
 TABS = (
     ("", "Summary"),
     ("charts", "Charts"),
+    ("trials", "Trials"),
     ("tree", "Stage tree"),
     ("events", "Events"),
     ("configuration", "Configuration"),

@@ -18,6 +18,10 @@ PAGES = [
     *of_study(DONE, "", "tree", "tree?trial=3&node=1", "tree?nodes=2"),
     *of_study(DONE, "events", "configuration", "extend", "trials/0/fork?at=2"),
     *of_study(DONE, "charts", "charts?kind=parallel"),
+    *of_study(
+        DONE, "trials?sort=best&name=step&is=>&value=0&columns=state&columns=metric.accuracy", "trials/3"
+    ),
+    *of_study(HOSTILE, "trials", "trials/0"),
     *of_study(RUNNING, "", "tree", "stop"),
     *of_study(PAUSED, "", "events?trials=no"),
     *of_study(

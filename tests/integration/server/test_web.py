@@ -45,13 +45,15 @@ EXPECTED = {
     ("/audit", "GET"): {"admin"},
     **{
         (f"/studies/{{study}}/{tab}", "GET"): VIEWERS
-        for tab in ("tree", "charts", "charts.svg", "configuration", "events")
+        for tab in ("trials", "trials.csv", "tree", "charts", "charts.svg", "configuration", "events")
     },
     **{
         (f"/studies/{{study}}/{verb}", "POST"): EDITORS
         for verb in ("pause", "resume", "stop", "extend", "retry")
     },
     **{(f"/studies/{{study}}/{verb}", "GET"): EDITORS for verb in ("stop", "extend")},
+    (TRIAL, "GET"): VIEWERS,
+    (f"{TRIAL}/log", "GET"): VIEWERS,
     **{(f"{TRIAL}/{verb}", "POST"): EDITORS for verb in ("stop", "extend", "retry", "fork", "pin", "unpin")},
     **{(f"{TRIAL}/{verb}", "GET"): EDITORS for verb in ("stop", "extend", "fork")},
     **{(f"/workers/{{worker}}/{verb}", "POST"): {"admin"} for verb in ("drain", "cordon", "uncordon")},

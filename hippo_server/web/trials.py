@@ -1,0 +1,178 @@
+"""All trials of a study, as a table: a page at a time, and as a file."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from hippo_core.engine.engine import Engine
+from hippo_core.engine.lookup import find_study
+from hippo_core.engine.states import TrialState
+from hippo_core.engine.trial_views import TrialView, some_trial_views, trial_views
+from hippo_core.study import Objective
+from hippo_server.auth.roles import VIEWERS
+from hippo_server.web.addresses import segment
+from hippo_server.web.gate import Page, caller
+from hippo_server.web.paging import page_of
+from hippo_server.web.site import HEADERS, Site
+from hippo_server.web.study import show_tab
+from hippo_server.web.trial_table import COMPARISONS, MOST_CONDITIONS, Asked, Column, columns_of
+
+T = TypeVar("T")
+
+PAGE_TRIALS = 100
+VIEWS_AT_ONCE = 250  #: while they are gathered, the engine decides nothing
+LOOKED_AT = 50  #: trials, for the names of what they report
+SHOWN_CONDITIONS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What of a study its table is made by.
+
+    Attributes:
+        columns: All columns, by key.
+        objective: Its first.
+        count: How many trials it has.
+    """
+
+    columns: Mapping[str, Column]
+    objective: Objective
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """One page of the trials that fit."""
+
+    known: Known
+    asked: Asked
+    trials: tuple[TrialView, ...]
+    count: int
+    page: int
+    pages: int
+
+
+def pages(site: Site) -> tuple[Page, ...]:
+    """The table of trials, and the same as CSV."""
+
+    async def show(request: Request) -> Response:
+        # What stands above the table is fetched by itself, too, and needs none of it.
+        wants_table = request.query_params.get("fragment") in (None, "trials")
+        return await show_tab(
+            site,
+            request,
+            "trials",
+            "study_trials.html",
+            listed=await _listed(site, request) if wants_table else None,
+            states=list(TrialState),
+            comparisons=list(COMPARISONS),
+            conditions_shown=lambda count: min(max(SHOWN_CONDITIONS, count + 1), MOST_CONDITIONS),
+            file=f"/studies/{segment(request.path_params['study'])}/trials.csv?"
+            + urlencode(
+                [
+                    each
+                    for each in request.query_params.multi_items()
+                    if each[0] not in ("fragment", "done", "page")
+                ]
+            ),
+        )
+
+    async def file(request: Request) -> Response:
+        known = await _known(site, request)
+        asked = Asked.of(request.query_params, known.columns)
+        numbers = await _numbers(site, request, known, asked)
+        return StreamingResponse(
+            _rows(site, request, asked.columns, numbers),
+            media_type="text/csv",
+            headers={**HEADERS, "Content-Disposition": 'attachment; filename="trials.csv"'},
+        )
+
+    return (
+        Page(path="/studies/{study}/trials", roles={"GET": VIEWERS}, answer=show),
+        Page(path="/studies/{study}/trials.csv", roles={"GET": VIEWERS}, answer=file),
+    )
+
+
+async def _listed(site: Site, request: Request) -> Listed:
+    known = await _known(site, request)
+    asked = Asked.of(request.query_params, known.columns)
+    numbers = await _numbers(site, request, known, asked)
+    page, pages_there = page_of(request.query_params.get("page", "1"), len(numbers), PAGE_TRIALS)
+    wanted = numbers[(page - 1) * PAGE_TRIALS : page * PAGE_TRIALS]
+    trials = await _read(
+        site, request, lambda engine, project, name: some_trial_views(engine, project, name, wanted)
+    )
+    return Listed(known=known, asked=asked, trials=trials, count=len(numbers), page=page, pages=pages_there)
+
+
+async def _read(site: Site, request: Request, look: Callable[[Engine, str, str], T]) -> T:
+    project, name = caller(request).project, request.path_params["study"]
+    return await site.driver.current().read(lambda engine: look(engine, project, name))
+
+
+async def _known(site: Site, request: Request) -> Known:
+    def look(engine: Engine, project: str, name: str) -> Known:
+        study = find_study(engine.state, project, name)
+        spec = study.spec
+        names = dict.fromkeys([each.metric for each in spec.objectives])
+        names.update((name, None) for each in spec.constraints for name in each.metrics)
+        for trial in trial_views(engine, project, name, 0, LOOKED_AT):
+            names.update(dict.fromkeys(trial.metrics))
+        return Known(
+            columns=columns_of(list(names), list(spec.space.kinds)),
+            objective=spec.objectives[0],
+            count=len(study.trials),
+        )
+
+    return await _read(site, request, look)
+
+
+async def _numbers(site: Site, request: Request, known: Known, asked: Asked) -> Sequence[int]:
+    """The numbers of the trials that are meant, in order. All trials are looked at once, and only where need be."""
+    if not asked.filters and asked.sort in ("number", "-number"):
+        return range(known.count) if asked.sort == "number" else range(known.count - 1, -1, -1)
+    rank = asked.rank(known.columns, known.objective)
+    found: list[tuple[tuple[Any, ...], int]] = []
+    for first in range(0, known.count, VIEWS_AT_ONCE):
+        views = await _read(
+            site,
+            request,
+            lambda engine, project, name, first=first: trial_views(  # type: ignore[misc]
+                engine, project, name, first, VIEWS_AT_ONCE
+            ),
+        )
+        found += [(rank(each), each.number) for each in views if asked.fits(each)]
+        await asyncio.sleep(0)
+    found.sort()
+    return [number for _, number in found]
+
+
+async def _rows(
+    site: Site, request: Request, columns: Sequence[Column], numbers: Sequence[int]
+) -> AsyncIterator[str]:
+    """The table as CSV, some trials at a time."""
+    yield _csv([each.label for each in columns])
+    for first in range(0, len(numbers), VIEWS_AT_ONCE):
+        part = numbers[first : first + VIEWS_AT_ONCE]
+        views = await _read(
+            site,
+            request,
+            lambda engine, project, name, part=part: some_trial_views(engine, project, name, part),  # type: ignore[misc]
+        )
+        yield "".join(_csv([column.text(each, exact=True) for column in columns]) for each in views)
+        await asyncio.sleep(0)
+
+
+def _csv(cells: Sequence[str]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(cells)
+    return text.getvalue()
