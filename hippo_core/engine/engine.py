@@ -74,6 +74,7 @@ from hippo_core.engine.commands import (
     Tick,
     UncordonSlots,
     UnpinCheckpoints,
+    UnusableReport,
     WorkerLeaves,
 )
 from hippo_core.engine.commands.archives import Place
@@ -232,6 +233,8 @@ class Engine:
                 return pins.pin(decision, command)
             case UnpinCheckpoints():
                 return pins.unpin(decision, command)
+            case UnusableReport():
+                reports.take_unusable(decision, command)
             case CollectCheckpoints():
                 return retention.collect(decision, command)
             case DeleteStudy():

@@ -122,9 +122,7 @@ def _take(
             touched[item.node] = None
             _take_checkpoint(decision, lease, item)
         case UnusableReport():
-            if item.fence in nodes[item.node].checkpoints.get(item.step, {}):
-                reason = f"{'missing' if item.missing else 'corrupt'}: {item.reason}"
-                decision.emit(CheckpointLost(node=item.node, step=item.step, fence=item.fence, reason=reason))
+            take_unusable(decision, item)
         case AnsweredReport():
             _answer(decision, lease, item.node, item.step, will=item.will)
         case SaveFailedReport():
@@ -138,6 +136,14 @@ def _take(
             return
         case _:
             assert_never(item)
+
+
+def take_unusable(decision: Decision, found: UnusableReport) -> None:
+    """A checkpoint that is missing or corrupt no longer counts; one that has gone meanwhile did not."""
+    node = decision.state.nodes.get(found.node)
+    if node is not None and found.fence in node.checkpoints.get(found.step, {}):
+        reason = f"{'missing' if found.missing else 'corrupt'}: {found.reason}"
+        decision.emit(CheckpointLost(node=found.node, step=found.step, fence=found.fence, reason=reason))
 
 
 def _answer(decision: Decision, lease: Lease, node: int, step: int, *, will: bool) -> None:

@@ -15,11 +15,11 @@ from hippo_core.engine.events import CheckpointPublished, Event, StudyChanged, S
 from hippo_core.engine.lookup import find_study
 from hippo_server.driver import Driver
 from hippo_server.rpc.bundles import Bundles, read_pieces
-from hippo_server.rpc.checkpoints import in_thread
+from hippo_server.rpc.checkpoints import in_thread, tell_unusable
 from hippo_storage.archive_names import JOURNAL, bundle_name, state_file_name
-from hippo_storage.errors import StorageError
+from hippo_storage.errors import CheckpointCorrupt, CheckpointMissing, StorageError
 from hippo_storage.manifest import MANIFEST
-from hippo_storage.storage import CheckpointLocation, Storage
+from hippo_storage.storage import CheckpointLocation
 from hippo_wire.channel import pieces
 from hippo_wire.v1 import study_pb2
 
@@ -61,7 +61,7 @@ async def export_archive(
             yield response
             response = study_pb2.ExportArchiveResponse()
     for event in states.values():
-        async for response in _checkpoint(driver.storage, plan, event):
+        async for response in _checkpoint(driver, plan, event):
             yield response
 
 
@@ -78,24 +78,31 @@ def _bundle(events: list[Event]) -> str:
 
 
 async def _checkpoint(
-    storage: Storage, plan: int, event: CheckpointPublished
+    driver: Driver, plan: int, event: CheckpointPublished
 ) -> AsyncIterator[study_pb2.ExportArchiveResponse]:
     location = CheckpointLocation(plan=plan, node=event.node, step=event.step, fence=event.fence)
+    storage = driver.storage
     try:
         manifest = await asyncio.to_thread(storage.manifest, location, event.digest)
     except StorageError as error:
         log.warning("left_out_of_archive checkpoint=%s error=%s", location, error)
+        if isinstance(error, CheckpointMissing | CheckpointCorrupt):
+            await tell_unusable(driver, location, error)
         return
     for response in _file(state_file_name(event.node, event.step, MANIFEST), manifest.encode()):
         yield response
     current = ""
-    async for name, data in in_thread(storage.read(location, event.digest)):
-        response = study_pb2.ExportArchiveResponse(data=data)
-        if name != current:
-            current = name
-            response.file = state_file_name(event.node, event.step, name)
-            response.size_bytes = manifest.files[name].size_bytes
-        yield response
+    try:
+        async for name, data in in_thread(storage.read(location, event.digest)):
+            response = study_pb2.ExportArchiveResponse(data=data)
+            if name != current:
+                current = name
+                response.file = state_file_name(event.node, event.step, name)
+                response.size_bytes = manifest.files[name].size_bytes
+            yield response
+    except (CheckpointMissing, CheckpointCorrupt) as error:
+        await tell_unusable(driver, location, error)
+        raise
 
 
 def _file(name: str, data: bytes) -> list[study_pb2.ExportArchiveResponse]:

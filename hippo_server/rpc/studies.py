@@ -476,7 +476,7 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
             return ref, engine.state.nodes[ref.node].checkpoints[ref.step][ref.fence].digest
 
         found, digest = await self._driver.current().read(look)
-        async for response in stream_checkpoint(self._driver.storage, found, digest):
+        async for response in stream_checkpoint(self._driver, found, digest):
             yield response
 
     async def _change_trial(

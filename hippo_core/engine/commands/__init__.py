@@ -89,6 +89,7 @@ Command = (
     | AnswerCommand
     | WorkerCommand
     | ReportCommand
+    | UnusableReport
     | Tick
 )
 

@@ -46,7 +46,7 @@ class PublishedReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnusableReport:
-    """A checkpoint could not be loaded."""
+    """A checkpoint could not be loaded: in a worker's report; by itself where it is the server that found so."""
 
     node: int
     step: int

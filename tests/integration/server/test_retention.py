@@ -9,7 +9,7 @@ import psycopg2
 import pytest
 
 from hippo_core.engine import commands
-from hippo_core.errors import Conflict, InvalidStudy, NotFound, Unavailable
+from hippo_core.errors import Conflict, HippoError, InvalidStudy, NotFound, Unavailable
 from hippo_core.retention import Keep
 from hippo_server import removal
 from hippo_server.store import Store
@@ -98,6 +98,18 @@ def test_a_pin_stays_through_a_collection_and_a_repeat_gets_the_first_answer(ser
     assert client.checkpoints.UnpinCheckpoints(unpin).pin_count == 1
     assert collect(client, "i", name="study", to_bytes=0).checkpoint_count == 1
     until(lambda: not server.server.driver.current().engine.wanted(), "the removal of the files")
+
+
+@pytest.mark.usefixtures("trained")
+def test_what_cannot_be_given_away_is_lost_and_no_longer_listed(client, database_url):
+    """The worker of the test has published rows, and no files."""
+    before = listed(client).checkpoints
+    last = next(each for each in before if 0 in each.trials and each.step == 3)
+    with pytest.raises(HippoError, match=r"is missing: manifest\.json lacks"):
+        list(client.studies.DownloadCheckpoint(study_pb2.DownloadCheckpointRequest(name="study", trial=0)))
+    assert list(listed(client).checkpoints) == [each for each in before if each != last]
+    explained = client.studies.ExplainTrial(study_pb2.ExplainTrialRequest(name="study", trial=0))
+    assert "missing" in str(explained)
 
 
 def test_a_budget_that_is_passed_is_told(server, client):

@@ -551,9 +551,12 @@ class Cluster:
         assert self.engine.snapshot() == before
 
     def lose_checkpoint(self) -> None:
-        """A checkpoint vanishes from the storage."""
+        """A checkpoint vanishes from the storage; it may be that the server is the first to notice."""
         if self.storage:
-            self.storage.pop(self.random.choice(sorted(self.storage)))
+            node, step, fence = gone = self.random.choice(sorted(self.storage))
+            del self.storage[gone]
+            if self.random.random() < 0.5:
+                self.tell(UnusableReport(node=node, step=step, fence=fence, missing=True, reason="gone"))
 
     # The end
 
