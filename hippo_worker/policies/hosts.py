@@ -72,7 +72,7 @@ class _Host:
                         case None:
                             raise await self._died()
                         case other:
-                            raise Failed(f"its process said {other!r}")
+                            raise Failed(f"its process said {self.redaction.text(repr(other))}")
             except TimeoutError:
                 raise Failed(f"it took longer than {round_seconds:g} s to answer") from None
 

@@ -158,7 +158,7 @@ class Conversation:
             await self.process.ended
             why = Death(
                 failure=FailureClass.INFRASTRUCTURE,
-                message=f"The worker failed at what its runner said: {error!r}.",
+                message=f"The worker failed at what its runner said: {self._redaction.text(repr(error))}.",
             )
         else:
             why = await self._why_silent()
@@ -211,8 +211,8 @@ class Conversation:
                     MetricsReport(
                         node=node,
                         step=step,
-                        metrics=message.metrics,
-                        training=message.training,
+                        metrics=self._redaction.names(message.metrics),
+                        training=self._redaction.names(message.training),
                         evaluated=message.evaluated,
                     )
                 )
@@ -236,7 +236,7 @@ class Conversation:
                 self._end(TrainedReport())
             case messages.Released(reason=reason, holds=holds):
                 self.holds = None if holds is None else (holds[0], holds[1])
-                self._end(ReleasedReport(reason=reason))
+                self._end(ReleasedReport(reason=self._redaction.text(reason)))
             case messages.Failed(node=node, step=step):
                 self._end(
                     FailedReport(

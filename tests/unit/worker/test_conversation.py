@@ -11,7 +11,13 @@ from typing import Any, cast
 
 import pytest
 
-from hippo_core.engine.commands import FailedReport, ReleasedReport, SaveFailedReport, TrainedReport
+from hippo_core.engine.commands import (
+    FailedReport,
+    MetricsReport,
+    ReleasedReport,
+    SaveFailedReport,
+    TrainedReport,
+)
 from hippo_core.engine.states import FailureClass
 from hippo_storage.manifest import CheckpointLocation
 from hippo_storage.storage import Storage
@@ -20,12 +26,14 @@ from hippo_worker.lease import Lease
 from hippo_worker.memory import OutOfMemoryKills
 from hippo_worker.publishing import Publisher
 from hippo_worker.runner import messages
-from hippo_worker.secrets import Secrets
+from hippo_worker.secrets import Redaction, Secrets
 from hippo_worker.slots.conversation import Conversation
 from hippo_worker.slots.process import RunnerProcess
 from hippo_worker.slots.stalls import STALL_STEPS, StallWatch
 from hippo_worker.supplies import Supplies, path_order
 from tests.unit.worker.orders import make_lease, said
+
+SECRET = "0123456789abcdef"
 
 
 class Runner:
@@ -52,7 +60,11 @@ class Runner:
         self.kills = folder / "memory.events"
         self.kills.write_text("oom_kill 0\n")
         self.conversation = Conversation(
-            self.process, self.folder, self.supplies, OutOfMemoryKills((self.kills,))
+            self.process,
+            self.folder,
+            self.supplies,
+            OutOfMemoryKills((self.kills,)),
+            Redaction({"MY_API_KEY": SECRET}),
         )
 
     def end(self, request: str = "kill") -> None:
@@ -138,6 +150,33 @@ async def test_the_cache_is_given_up_where_a_state_finds_no_space(
     assert said(lease)[0] == SaveFailedReport(node=1, step=3, reason="why", full=full)
     await runner.supplies.publisher.idle()
     assert cache.size_bytes == (0 if full else len(b"state"))
+
+
+async def test_secrets_that_are_names_of_metrics_are_hidden(runner: Runner) -> None:
+    lease = make_lease()
+    training = await runner.train(lease)
+    await runner.say(
+        messages.Metrics(
+            fence=7,
+            node=1,
+            step=1,
+            metrics={f"of {SECRET}": 1.0, "loss": 2.0},
+            training={SECRET: 3.0},
+            evaluated=True,
+        ),
+        messages.Released(fence=7, reason=f"{SECRET} is gone", holds=None),
+    )
+    hidden = "*" * len(SECRET)
+    assert await training == ReleasedReport(reason=f"{hidden} is gone")
+    assert said(lease) == [
+        MetricsReport(
+            node=1,
+            step=1,
+            metrics={f"of {hidden}": 1.0, "loss": 2.0},
+            training={hidden: 3.0},
+            evaluated=True,
+        )
+    ]
 
 
 async def test_a_runner_that_is_not_understood_fails_its_path_as_infrastructure(runner: Runner) -> None:
