@@ -112,6 +112,10 @@ class Redaction:
             return text
         return self.all(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
 
+    def names(self, numbers: Mapping[str, float]) -> dict[str, float]:
+        """Numbers by name, the names without secrets."""
+        return {self.text(name): number for name, number in numbers.items()}
+
     def all(self, data: bytes) -> bytes:
         """Bytes without secrets, also those that overlap."""
         hidden = bytearray(data)

@@ -73,8 +73,8 @@ class WorkerSettings:
                 f"{fraction:g} is no part of a GPU's memory",
                 "Give a number above 0, at most 1: 0.5 where two workers share a GPU.",
             )
-        if self.secrets_file is not None and not self.secrets_file.exists():
-            raise InvalidStudy("secrets-file", f"{self.secrets_file} does not exist")
+        if self.secrets_file is not None:
+            _require_file(self.secrets_file)
 
     @property
     def secrets(self) -> Secrets:
@@ -146,6 +146,20 @@ def default_data_folder() -> Path:
     return Path(platformdirs.user_data_dir("hippo")) / "worker"
 
 
+def secrets_of_home(file: Path | None) -> Secrets:
+    """The secrets for what is trained here without a worker, to prove a trainer or a trial: those of the home's worker.
+
+    Args:
+        file: Another file.
+
+    Raises:
+        InvalidStudy: That one does not exist.
+    """
+    if file is not None:
+        _require_file(file)
+    return Secrets(file or default_data_folder() / DEFAULT_NAME)
+
+
 def parse_labels(text: str) -> dict[str, str]:
     """Labels, as in ``rack=7,owner=ml``.
 
@@ -159,6 +173,11 @@ def parse_labels(text: str) -> dict[str, str]:
             raise InvalidStudy("labels", f"{part!r} is no label", "Write name=value, with commas between.")
         labels[name.strip()] = value.strip()
     return labels
+
+
+def _require_file(secrets_file: Path) -> None:
+    if not secrets_file.exists():
+        raise InvalidStudy("secrets-file", f"{secrets_file} does not exist")
 
 
 def read_token(file: Path | None, variables: Mapping[str, str]) -> str:

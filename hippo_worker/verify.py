@@ -11,8 +11,8 @@ The request is a JSON file::
 
 Standard output has one JSON object a line: ``{"step": ..., "steps": ...}`` as training goes on, and last
 ``{"passed": ..., "steps": ..., "compared": {"metrics": ..., "tensors": ...}, "differences": [{"step", "name",
-"shared", "alone"}, ...], "failure": ...}``. Exit status: 0 equal bit by bit, 1 not, 2 usage or invalid request.
-What the trainer prints goes to standard error.
+"shared", "alone"}, ...], "failure": ...}``; where it failed to train or to save, nothing is compared. Exit status: 0
+equal bit by bit, 1 not, 2 usage or invalid request. the trainer prints goes to standard error.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from hippo_core.study import StudySpec
     from hippo_worker.hosting.link import Instruction
     from hippo_worker.hosting.order import PathOrder
+    from hippo_worker.secrets import Redaction
 
 NODE = 1  #: a trial that is trained alone has one node
 FIELDS = ("spec", "hyperparameters", "step", "code", "history", "checkpoint")
@@ -48,12 +49,18 @@ def main(argv: Sequence[str]) -> int:
         prog="hippo-worker verify", description="Trains a trial alone and compares."
     )
     parser.add_argument("--request", type=Path, required=True, help="what to train and compare, a JSON file")
+    parser.add_argument(
+        "--secrets-file", type=Path, help="the worker's secrets; by default those of the home"
+    )
     arguments = parser.parse_args(argv)
     from hippo_core.errors import HippoError
+    from hippo_worker.settings import secrets_of_home
 
     answers = _take_standard_output()
     try:
-        result = _verify(Request.from_json(json.loads(arguments.request.read_text())), answers)
+        request = Request.from_json(json.loads(arguments.request.read_text()))
+        secrets = secrets_of_home(arguments.secrets_file).chosen(request.spec.secrets)
+        result = _verify(request, secrets, answers)
     except HippoError as error:
         _print(error.to_json(), answers)
         return 2
@@ -136,6 +143,7 @@ class Alone:
 
     steps: int
     answers: TextIO
+    redaction: Redaction
     flag: bytearray = field(default_factory=lambda: bytearray(1))
     history: dict[int, dict[str, float]] = field(default_factory=dict)
     folders: dict[int, Path] = field(default_factory=dict)
@@ -158,7 +166,7 @@ class Alone:
     ) -> None:
         """Keeps what ``evaluate`` returned."""
         if evaluated:
-            self.history[step] = dict(metrics)
+            self.history[step] = self.redaction.names(metrics)
 
     def steps_trained(
         self, node: int, start: int, stop: int, train_seconds: float, evaluate_seconds: float
@@ -178,30 +186,36 @@ class Alone:
         """Nothing was offered."""
 
 
-def _verify(request: Request, answers: TextIO) -> dict[str, Any]:
+def _verify(request: Request, secrets: Mapping[str, str], answers: TextIO) -> dict[str, Any]:
+    # What a study sets for its libraries, they read when they are loaded.
+    os.environ.update({**request.spec.program.env, **secrets})
     from hippo_worker.check import choose_device
     from hippo_worker.hosting.host import PathHost
     from hippo_worker.hosting.link import Failed
+    from hippo_worker.secrets import Redaction
 
-    os.environ.update(request.spec.program.env)
+    redaction = Redaction(secrets)
     with tempfile.TemporaryDirectory(prefix="hippo-verify-") as made:
-        alone = Alone(request.step, answers)
+        alone = Alone(request.step, answers, redaction)
         host = PathHost(choose_device(request.spec), request.spec.program.resources.cpus)
         result = host.run(_order(request, Path(made)), alone)
         host.close()
         failure = result.message if isinstance(result, Failed) else "; ".join(alone.failed_saves)
-        differences = _compare_metrics(request, alone)
-        tensors = 0
-        if not failure and request.checkpoint is not None:
-            step, folder = request.checkpoint
-            tensors, found = _compare_states(step, folder, alone.folders[step])
-            differences += found
+        metrics = tensors = 0
+        differences: list[dict[str, Any]] = []
+        if not failure:  # else there is nothing whole to compare with
+            metrics = sum(map(len, request.history.values()))
+            differences = _compare_metrics(request, alone)
+            if request.checkpoint is not None:
+                step, folder = request.checkpoint
+                tensors, found = _compare_states(step, folder, alone.folders[step])
+                differences += found
     return {
         "passed": not failure and not differences,
         "steps": request.step,
-        "compared": {"metrics": sum(map(len, request.history.values())), "tensors": tensors},
+        "compared": {"metrics": metrics, "tensors": tensors},
         "differences": differences,
-        "failure": failure,
+        "failure": redaction.text(failure),
     }
 
 

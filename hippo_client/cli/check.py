@@ -11,6 +11,7 @@ import click
 from hippo_client.cli.completion import files
 from hippo_client.cli.failures import ExitCode
 from hippo_client.cli.terminal import print_json, say
+from hippo_client.cli.worker_command import secrets_option
 
 if TYPE_CHECKING:
     from hippo_client.submission import Submission
@@ -37,8 +38,9 @@ _CHECKS = {
     multiple=True,
     help="Give a hyper-parameter this value instead of one of the space; may be repeated.",
 )
+@secrets_option
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def check(study_file: str, constants: tuple[str, ...], as_json: bool) -> int:
+def check(study_file: str, constants: tuple[str, ...], secrets_file: Path | None, as_json: bool) -> int:
     """Prove that a trainer can be interrupted, resumed and shared without changing a bit.
 
     Trains a few steps several times: straight on, resumed at every step in a fresh and in a warm process, without
@@ -51,7 +53,7 @@ def check(study_file: str, constants: tuple[str, ...], as_json: bool) -> int:
 
     submission = prepare(load(study_file))
     with tempfile.TemporaryDirectory(prefix="hippo-check-") as folder:
-        result = _prove(submission, Path(folder), constants)
+        result = _prove(submission, Path(folder), constants, secrets_file)
     if as_json:
         print_json(result)
     elif result["passed"]:
@@ -61,8 +63,10 @@ def check(study_file: str, constants: tuple[str, ...], as_json: bool) -> int:
     return ExitCode.DONE if result["passed"] else ExitCode.FAILED
 
 
-def _prove(submission: Submission, folder: Path, constants: tuple[str, ...]) -> dict[str, Any]:
-    from hippo_client.cli.worker_command import run
+def _prove(
+    submission: Submission, folder: Path, constants: tuple[str, ...], secrets_file: Path | None
+) -> dict[str, Any]:
+    from hippo_client.cli.worker_command import run, secrets_arguments
     from hippo_storage.bundle import unpack
 
     # What is proven is what would travel to a worker, not what else lies in the folder.
@@ -74,6 +78,7 @@ def _prove(submission: Submission, folder: Path, constants: tuple[str, ...]) -> 
         f"--spec={spec}",
         f"--code={folder / 'code'}",
         *(f"--set={constant}" for constant in constants),
+        *secrets_arguments(secrets_file),
     ]
     for line in run("check", arguments):
         if "check" in line:

@@ -17,6 +17,7 @@ from hippo_client.cli.failures import ExitCode
 from hippo_client.cli.numbers import WholeNumber
 from hippo_client.cli.study import json_option, name_argument
 from hippo_client.cli.terminal import print_json, say
+from hippo_client.cli.worker_command import secrets_option
 from hippo_core.errors import Conflict
 from hippo_core.words import plural
 
@@ -32,8 +33,9 @@ TELL_SECONDS = 2.0
 @click.command()
 @name_argument
 @click.option("--trial", "number", metavar="N", type=WholeNumber(0), required=True, help="The trial.")
+@secrets_option
 @json_option
-def verify(name: str, number: int, as_json: bool) -> int:
+def verify(name: str, number: int, secrets_file: Path | None, as_json: bool) -> int:
     """Train one trial alone again, on this machine, and compare its metrics and weights bit by bit.
 
     Example: hippo verify digits --trial 3
@@ -44,7 +46,7 @@ def verify(name: str, number: int, as_json: bool) -> int:
     with tempfile.TemporaryDirectory(prefix="hippo-verify-") as folder:
         with connect() as client:
             request = _request(client, name, number, Path(folder))
-        result = _retrain(request, Path(folder))
+        result = _retrain(request, Path(folder), secrets_file)
     if as_json:
         print_json(result)
     else:
@@ -102,14 +104,14 @@ def _warn_of_other_environment(detail: study_pb2.GetTrialResponse) -> None:
             say(f"Warning: trained with {name} {then[name]}, but here is {here}; bits may differ.")
 
 
-def _retrain(request: dict[str, Any], folder: Path) -> dict[str, Any]:
-    from hippo_client.cli.worker_command import run
+def _retrain(request: dict[str, Any], folder: Path, secrets_file: Path | None) -> dict[str, Any]:
+    from hippo_client.cli.worker_command import run, secrets_arguments
 
     file = folder / "request.json"
     file.write_text(json.dumps(request))
     result: dict[str, Any] = {}
     told = time.monotonic()
-    for line in run("verify", [f"--request={file}"]):
+    for line in run("verify", [f"--request={file}", *secrets_arguments(secrets_file)]):
         if "passed" in line:
             result = line
         elif time.monotonic() - told >= TELL_SECONDS:
@@ -124,9 +126,9 @@ def result_in_words(trial: int, result: dict[str, Any]) -> str:
     what = f"{plural(compared['metrics'], 'metric')} and {plural(compared['tensors'], 'tensor')}"
     if result["passed"]:
         return f"Equal, bit for bit: trial {trial} over {plural(result['steps'], 'step')}, {what}."
-    lines = [f"Trial {trial}, trained alone, is not what was trained shared ({what} compared):"]
     if result["failure"]:
-        lines.append(f"  it failed: {result['failure']}")
+        return f"Trial {trial} failed when it was trained alone, so nothing was compared: {result['failure']}"
+    lines = [f"Trial {trial}, trained alone, is not what was trained shared ({what} compared):"]
     lines += [
         f"  step {each['step']}, {each['name']}: shared {each['shared']}, alone {each['alone']}"
         for each in result["differences"]

@@ -7,7 +7,10 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
+
+import click
 
 from hippo_client.local.commands import environment
 from hippo_core.errors import (
@@ -23,6 +26,20 @@ from hippo_core.errors import (
 _ERRORS: dict[str, type[HippoError]] = {
     error.code: error for error in (Conflict, NotAllowed, NotFound, Stale, Unavailable)
 }
+
+
+secrets_option = click.option(
+    "--secrets-file",
+    envvar="HIPPO_SECRETS_FILE",
+    show_envvar=True,
+    type=click.Path(path_type=Path),
+    help="NAME=value lines, for a study that names secrets; by default those of the home's worker.",
+)
+
+
+def secrets_arguments(file: Path | None) -> list[str]:
+    """The worker's option for another file of secrets."""
+    return [] if file is None else [f"--secrets-file={file.expanduser().absolute()}"]
 
 
 def run(name: str, arguments: Sequence[str]) -> Iterator[dict[str, Any]]:

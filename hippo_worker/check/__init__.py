@@ -20,7 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hippo_core.study import StudySpec
     from hippo_worker.check.processes import Zygotes
+    from hippo_worker.secrets import Secrets
 
 
 def main(argv: Sequence[str], zygotes: Zygotes | None = None) -> int:
@@ -34,30 +36,38 @@ def main(argv: Sequence[str], zygotes: Zygotes | None = None) -> int:
     parser.add_argument("--spec", type=Path, required=True, help="the study's specification, a JSON file")
     parser.add_argument("--code", type=Path, required=True, help="the folder of its code")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a constant instead")
+    parser.add_argument(
+        "--secrets-file", type=Path, help="the worker's secrets; by default those of the home"
+    )
     arguments = parser.parse_args(argv)
     from hippo_core.errors import HippoError
+    from hippo_core.study import StudySpec
     from hippo_worker.check.processes import Zygotes
+    from hippo_worker.settings import secrets_of_home
 
-    own = zygotes or Zygotes()
     try:
-        return _check(arguments.spec, arguments.code, arguments.set, own)
+        spec = StudySpec.from_json(json.loads(arguments.spec.read_text()))
+        secrets = secrets_of_home(arguments.secrets_file)
+        secrets.chosen(spec.secrets)  # one that lacks is told before anything is trained
+        # What a study sets for its libraries, they read when they are loaded.
+        own = zygotes or Zygotes(spec.program.env)
+        try:
+            return _check(spec, secrets, arguments.code, arguments.set, own)
+        finally:
+            if zygotes is None:
+                own.close()
     except HippoError as error:
         _print(error.to_json())
         return 2
-    finally:
-        if zygotes is None:
-            own.close()
 
 
-def _check(spec_file: Path, code: Path, overrides: Sequence[str], zygotes: Zygotes) -> int:
+def _check(spec: StudySpec, secrets: Secrets, code: Path, overrides: Sequence[str], zygotes: Zygotes) -> int:
     from dataclasses import asdict
 
-    from hippo_core.study import StudySpec
     from hippo_worker.check.course import courses, parse_override
     from hippo_worker.check.experiment import Experiment
     from hippo_worker.check.proof import Proof
 
-    spec = StudySpec.from_json(json.loads(spec_file.read_text()))
     chosen = courses(spec, dict(parse_override(spec, text) for text in overrides))
     with tempfile.TemporaryDirectory(prefix="hippo-check-") as made:
         folder = Path(made)
@@ -68,6 +78,8 @@ def _check(spec_file: Path, code: Path, overrides: Sequence[str], zygotes: Zygot
             device=choose_device(spec),
             values=chosen[0],
             saved=folder,
+            secrets=spec.secrets,
+            secrets_file=secrets.file,
         )
         base.data_dir.mkdir()
         problems: list[dict[str, Any]] = []

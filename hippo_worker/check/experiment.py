@@ -23,6 +23,7 @@ from hippo_worker.hosting.loading import Code
 from hippo_worker.hosting.metrics import settle
 from hippo_worker.hosting.runtime import prepare, require_threads
 from hippo_worker.hosting.survey import Surveyor
+from hippo_worker.secrets import Redaction, Secrets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +44,8 @@ class Experiment:
         warm: States to load afterwards, in the same process, and to train to the end from; 0: from nothing again, by
             another trainer object.
         alterations: What is altered about the process.
+        secrets: Names of the secrets that the trainer gets.
+        secrets_file: The file that has them; their values are in no other.
     """
 
     program: Program
@@ -57,6 +60,8 @@ class Experiment:
     saved: Path
     warm: tuple[int, ...] = ()
     alterations: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
+    secrets_file: Path
 
     def to_json(self) -> dict[str, Any]:
         """The experiment as a JSON object."""
@@ -74,6 +79,8 @@ class Experiment:
             "saved": str(self.saved),
             "warm": list(self.warm),
             "alterations": list(self.alterations),
+            "secrets": list(self.secrets),
+            "secrets_file": str(self.secrets_file),
         }
 
     @classmethod
@@ -81,12 +88,13 @@ class Experiment:
         """The inverse of `to_json`."""
         content = dict(json)
         content["program"] = Program.from_json(content["program"])
-        for name in ("code", "data_dir", "saved"):
+        for name in ("code", "data_dir", "saved", "secrets_file"):
             content[name] = Path(content[name])
         content["values"] = tuple(
             {name: scalar_from_json(value) for name, value in each.items()} for each in content["values"]
         )
-        content["warm"], content["alterations"] = tuple(content["warm"]), tuple(content["alterations"])
+        for name in ("warm", "alterations", "secrets"):
+            content[name] = tuple(content[name])
         return cls(**content)
 
 
@@ -292,9 +300,12 @@ def carry_out(experiment: Mapping[str, Any], answer: str) -> None:
     # What the trainer prints is talk; the command's standard output is for its result.
     os.dup2(2, 1)
     wanted = Experiment.from_json(experiment)
-    os.environ.update(wanted.program.env)
+    secrets = Secrets(wanted.secrets_file).chosen(wanted.secrets)
+    os.environ.update({**wanted.program.env, **secrets})
     alter(wanted.alterations, wanted.code)
     result = Laboratory(wanted).run()
+    redaction = Redaction(secrets)
+    result.failure, result.trace = redaction.text(result.failure), redaction.text(result.trace)
     path = Path(answer)
     path.with_suffix(".part").write_text(json.dumps(result.to_json()))
     path.with_suffix(".part").rename(path)

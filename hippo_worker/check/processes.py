@@ -9,9 +9,10 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import MappingProxyType
 
 from hippo_worker.check.experiment import Experiment, Result
 
@@ -28,11 +29,13 @@ class Zygote:
     Args:
         hash_seed: What the hashes of text depend on in its forks.
         addresses: What the order of addresses in memory depends on in its forks.
+        variables: The study's environment variables.
     """
 
-    def __init__(self, hash_seed: int, addresses: int) -> None:
+    def __init__(self, hash_seed: int, addresses: int, variables: Mapping[str, str]) -> None:
         self._hash_seed = hash_seed
         self._addresses = addresses
+        self._variables = variables
         self._lock = threading.Lock()
         self._channel: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -85,7 +88,7 @@ class Zygote:
                         *(sys.executable, "-P", "-m", "hippo_worker.check.zygote"),
                         *(str(far.fileno()), str(self._addresses)),
                     ],
-                    env={**os.environ, "PYTHONHASHSEED": str(self._hash_seed)},
+                    env={**os.environ, **self._variables, "PYTHONHASHSEED": str(self._hash_seed)},
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     pass_fds=(far.fileno(),),
@@ -95,16 +98,23 @@ class Zygote:
 
 
 class Zygotes:
-    """Zygotes by hash seed and addresses, for as long as they are of use."""
+    """Zygotes by hash seed and addresses, for as long as they are of use.
 
-    def __init__(self) -> None:
+    Args:
+        variables: The study's environment variables, for libraries that read them when they are loaded.
+    """
+
+    def __init__(self, variables: Mapping[str, str] = MappingProxyType({})) -> None:
+        self._variables = variables
         self._lock = threading.Lock()
         self._started: dict[tuple[int, int], Zygote] = {}
 
     def get(self, hash_seed: int = 0, addresses: int = 0) -> Zygote:
         """The zygote with such hashes and addresses."""
         with self._lock:
-            return self._started.setdefault((hash_seed, addresses), Zygote(hash_seed, addresses))
+            return self._started.setdefault(
+                (hash_seed, addresses), Zygote(hash_seed, addresses, self._variables)
+            )
 
     def close(self) -> None:
         """Lets all go."""

@@ -76,6 +76,15 @@ def test_what_a_verification_came_to() -> None:
     ]
 
 
+def test_a_trial_that_failed_alone_is_not_told_as_one_that_differs() -> None:
+    result: dict[str, Any] = {"passed": False, "steps": 9, "compared": {"metrics": 0, "tensors": 0}}
+    result |= {"differences": [], "failure": "KeyError: 'data'"}
+    assert (
+        result_in_words(3, result)
+        == "Trial 3 failed when it was trained alone, so nothing was compared: KeyError: 'data'"
+    )
+
+
 def test_problems_are_told_with_their_remedies() -> None:
     problem = {"check": "save", "step": 2, "message": "self.rng differs.", "remedy": "Make it an attribute."}
     assert problems_in_words([problem]) == "saving, step 2: self.rng differs.\n    Make it an attribute."

@@ -14,6 +14,7 @@ from hippo_core.study import StudySpec
 from hippo_worker import check
 from hippo_worker.check.processes import Zygotes
 from tests.studies import study
+from tests.unit.hosting.secretive import SECRET, SECRETIVE, write_secrets
 
 FOLDER = Path(__file__).parent
 LATE = schedules.piecewise([0.1, 0.01], milestones=[20])
@@ -52,6 +53,27 @@ def test_a_sound_trainer_passes(trainer: str, tmp_path: Path, capsys: Any, zygot
     )
     status, result = run_check(spec, FOLDER / "bundle", tmp_path, capsys, zygotes)
     assert (status, result["problems"], result["passed"]) == (0, [], True)
+
+
+def test_a_trainer_gets_its_secrets_and_its_variables(tmp_path: Path, capsys: Any, zygotes: Zygotes) -> None:
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "secretive.py").write_text(SECRETIVE)
+    spec = study(
+        {"lr": LATE, "batch_size": 8},
+        program_changes={"trainer": "secretive:Secretive", "env": {"MY_PROJECT": "failing"}},
+        secrets=("MY_API_KEY",),
+    )
+    secrets = write_secrets(tmp_path / "secrets.env")
+    status, result = run_check(
+        spec, tmp_path / "code", tmp_path, capsys, zygotes, "--secrets-file", str(secrets)
+    )
+    assert status == 1
+    assert f"ValueError: {'*' * len(SECRET)} is refused" in result["problems"][0]["message"]
+    secrets.write_text("")
+    status, result = run_check(
+        spec, tmp_path / "code", tmp_path, capsys, zygotes, "--secrets-file", str(secrets)
+    )
+    assert (status, result["error"]["code"]) == (2, "INVALID")
 
 
 #: By file: the check that fails, and words that its message has.

@@ -40,7 +40,13 @@ class _Zygote:
 def checks(behaviour: Any, folder: Path) -> list[tuple[str, list[str]]]:
     program = study({"lr": 0.1}).program
     base = Experiment(
-        program=program, code=folder, data_dir=folder, device="cpu", values=COURSE, saved=folder
+        program=program,
+        code=folder,
+        data_dir=folder,
+        device="cpu",
+        values=COURSE,
+        secrets_file=Path("none"),
+        saved=folder,
     )
     found = Proof(base, [COURSE], folder, behaviour).run()
     return [(name, [f"{each.check}: {each.message}" for each in problems]) for name, problems in found]

@@ -6,6 +6,7 @@ import json
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from tests.studies import study
 from tests.unit.hosting.bare_loops import train_alone
 from tests.unit.hosting.memory_link import MemoryLink
 from tests.unit.hosting.orders import BUNDLE, make_order
+from tests.unit.hosting.secretive import SECRET, SECRETIVE, write_secrets
 from tests.unit.hosting.untouched import untouched
 
 STEPS = 5
@@ -85,11 +87,44 @@ def test_a_last_bit_of_a_metric_and_of_a_weight_is_noticed(tmp_path: Path, check
     assert {"objects.model.0.weight", "objects.model.0.bias"} <= {each["name"] for each in others}
 
 
-def test_a_trainer_that_fails_says_so(tmp_path: Path) -> None:
+def test_a_trainer_that_fails_says_so_and_is_not_compared(tmp_path: Path) -> None:
     spec = make_spec("exact_trainers:Missing")
     status, result = verify(tmp_path, spec=spec.to_json())
-    assert status == 1
+    assert (status, result["differences"]) == (1, [])
+    assert result["compared"] == {"metrics": 0, "tensors": 0}
     assert "exact_trainers has no Missing. Trainers in it: Accumulating" in result["failure"]
+
+
+@pytest.mark.parametrize("project", ["vision", "failing"])
+def test_a_trainer_gets_what_it_gets_from_a_worker_and_its_secrets_are_not_told(
+    project: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The secrets of the home's worker, and the study's variables; a secret that names a metric is hidden."""
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "secretive.py").write_text(SECRETIVE)
+    (tmp_path / "worker").mkdir()
+    write_secrets(tmp_path / "worker" / "secrets.env")
+    monkeypatch.setenv("HIPPO_HOME", str(tmp_path))
+    changes = {"trainer": "secretive:Secretive", "env": {"MY_PROJECT": project}}
+    spec = replace(make_spec("secretive:Secretive"), secrets=("MY_API_KEY",))
+    spec = replace(spec, program=replace(spec.program, **changes))
+    history = [{"step": step, "metrics": {"*" * len(SECRET): 1.0}} for step in range(1, STEPS + 1)]
+    status, result = verify(tmp_path, spec=spec.to_json(), code=str(tmp_path / "code"), history=history)
+    if project == "failing":
+        assert (status, result["differences"]) == (1, [])
+        assert f"{'*' * len(SECRET)} is refused" in result["failure"]
+    else:
+        assert (status, result["failure"], result["compared"]["metrics"]) == (0, "", STEPS)
+
+
+def test_a_secret_that_lacks_is_told_with_where_it_belongs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HIPPO_HOME", str(tmp_path))
+    spec = replace(make_spec("exact_trainers:Dropout"), secrets=("MY_API_KEY",))
+    status, result = verify(tmp_path, spec=spec.to_json())
+    assert status == 2
+    assert f"Write MY_API_KEY=... into {tmp_path / 'worker' / 'secrets.env'}" in result["error"]["hint"]
 
 
 @pytest.mark.parametrize(
