@@ -229,7 +229,8 @@ def _happenings(story: TrialStory, told: Told, *, is_open: bool) -> Iterator[Hap
             yield happening("failure", event.step, again, f"worker {told.actor}")
         case CheckpointLost():
             lost = f"{event.reason.rstrip('.')}; what follows is trained again from the nearest good one"
-            yield happening("checkpoint lost", event.step, lost, f"worker {told.actor}")
+            finder = "the server" if told.actor == "server" else f"worker {told.actor}"
+            yield happening("checkpoint lost", event.step, lost, finder)
         case LeaseBlocked():
             word = "blocked" if event.reason else "saved again"
             yield happening(word, None, event.reason and f"storage: {event.reason}", f"worker {told.actor}")
