@@ -25,7 +25,16 @@ from hippo_client.study_file import load
 from hippo_wire.secrets import secret_hash
 from hippo_wire.v1 import admin_pb2
 
-PAGES = ("/", "/studies/many", "/studies/many/events", "/studies/many/configuration", "/queue")
+PAGES = (
+    "/",
+    "/studies/many",
+    "/studies/many/charts",
+    "/studies/many/charts?kind=slots",
+    "/studies/many/charts?kind=parallel",
+    "/studies/many/events",
+    "/studies/many/configuration",
+    "/queue",
+)
 WAIT_SECONDS = 60.0
 STUDY = """
 import hippo_client as hippo

@@ -125,7 +125,7 @@ def slices(selection: Selection, params: Sequence[str] | None) -> Chart:
             if points:
                 places, values, tips, trials = zip(*points, strict=True)
                 x, y = (values, places) if parameter.options else (places, values)
-                label, colour = ("stopped", FAINT) if stopped else ("others", BLUE)
+                label, colour = ("stopped", FAINT) if stopped else ("others" if marks else "", BLUE)
                 marker: Marker = "cross" if stopped else "circle"
                 marks.append(
                     Points(x=x, y=y, colour=colour, label=label, marker=marker, tips=tips, trials=trials)

@@ -6,13 +6,29 @@ from bisect import bisect_left
 from collections.abc import Mapping
 from itertools import accumulate
 
-from hippo_core.charts.chart import BLUE, FAINT, VERMILLION, Axis, Chart, Line, Mark, Panel, Points
+from hippo_core.charts.chart import (
+    BLUE,
+    FAINT,
+    GREY,
+    PURPLE,
+    VERMILLION,
+    Axis,
+    Chart,
+    Line,
+    Mark,
+    Panel,
+    Points,
+)
 from hippo_core.charts.selection import Selection
-from hippo_core.engine.states import TrialState
+from hippo_core.engine.states import ENDED_TRIAL_STATES, TrialState
+from hippo_core.words import plural
 
 
 def optimization_history(selection: Selection) -> Chart:
-    """The value of each trial by its number, and the best so far among those that completed."""
+    """The value of each trial by its number, and the best so far among those that completed.
+
+    Trials that diverged stand beside the worst value that is drawn.
+    """
     places = {trial.number: float(trial.number) for trial in selection.recording.trials}
     return _history(selection, places, Axis(label="trial", whole=True), "trial")
 
@@ -38,7 +54,28 @@ def _history(selection: Selection, places: Mapping[int, float], axis: Axis, by: 
     )
     done = [each for each in there if selection.completed(each[1])]
     stopped = [each for each in there if each[1].state is TrialState.STOPPED]
+    going = [each for each in there if each[1].state not in ENDED_TRIAL_STATES]
     marks: list[Mark] = []
+    diverged = [each for each in selection.diverged if each.number in places]
+    if diverged and there:
+        values = [value for *_, value in there]
+        worst = min(values) if selection.maximize else max(values)
+        marks.append(
+            Points(
+                x=[places[each.number] for each in diverged], y=[worst] * len(diverged), colour=PURPLE,
+                label="diverged", marker="triangle", trials=[each.number for each in diverged],
+                tips=[f"trial {each.number} diverged after step {each.step}" for each in diverged],
+            )
+        )  # fmt: skip
+    if going:
+        x, trials, y = zip(*going, strict=True)
+        marks.append(
+            Points(
+                x=x, y=y, colour=GREY, label="not over", marker="diamond",
+                trials=[each.number for each in trials],
+                tips=[f"trial {each.number}, at step {each.step}: {value:.6g}" for _, each, value in going],
+            )
+        )  # fmt: skip
     if stopped:
         x, trials, y = zip(*stopped, strict=True)
         tips = [f"trial {each.number}, stopped: {value:.6g}" for _, each, value in stopped]
@@ -62,7 +99,7 @@ def _history(selection: Selection, places: Mapping[int, float], axis: Axis, by: 
     return Chart(
         title=f"{selection.recording.name}: {selection.metric} by {by}",
         panels=[panel],
-        notes=selection.notes,
+        notes=(f"{plural(selection.failed, 'trial')} that failed left out",) if selection.failed else (),
     )
 
 
@@ -111,7 +148,7 @@ def edf(selection: Selection) -> Chart:
     panel = Panel(
         marks=marks,
         x=Axis(label=selection.metric),
-        y=Axis(label="share of the trials with at most this value", limits=(0.0, 1.02)),
+        y=Axis(label="share with at most this value", limits=(0.0, 1.02)),
     )
     return Chart(
         title=f"{selection.recording.name}: {selection.metric} of {len(values)} completed trials",

@@ -13,6 +13,7 @@ from hippo_core.optuna_words import State, last_metrics, outcome
 from hippo_core.simulation.recording import RecordedTrial, Recording
 from hippo_core.simulation.timeline import Timeline
 from hippo_core.study import horizon_of
+from hippo_core.words import plural
 
 _BAD = (TrialState.FAILED, TrialState.DIVERGED)
 
@@ -53,7 +54,8 @@ class Selection:
         if missing:
             raise InvalidStudy("trials", f"there is no trial {min(missing)}")
         chosen = [each for each in self.recording.trials if wanted is None or each.number in wanted]
-        self.failed = sum(each.state in _BAD for each in chosen)
+        self.failed = sum(each.state is TrialState.FAILED for each in chosen)
+        self.diverged = tuple(each for each in chosen if each.state is TrialState.DIVERGED)
         self.trials = tuple(
             each
             for each in chosen
@@ -68,9 +70,8 @@ class Selection:
     @cached_property
     def notes(self) -> tuple[str, ...]:
         """What is left out."""
-        if not self.failed:
-            return ()
-        return (f"{self.failed} trial{'' if self.failed == 1 else 's'} that failed or diverged left out",)
+        bad = self.failed + len(self.diverged)
+        return (f"{plural(bad, 'trial')} that failed or diverged left out",) if bad else ()
 
     def value(self, trial: RecordedTrial) -> float | None:
         """The metric at a trial's last evaluation; None: it has none, or none that is finite."""

@@ -140,6 +140,29 @@ def forked_from(engine: Engine, project: str, name: str, number: int) -> tuple[i
     return tuple(each.number for each in trials if each.fork is not None and each.fork["trial"] == number)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a trial has come to, where many are looked at."""
+
+    number: int
+    completed: bool
+    metrics: Metrics  #: of its repeats the means
+
+
+def outcomes(engine: Engine, project: str, name: str, first: int, count: int) -> tuple[Outcome, ...]:
+    """What at most ``count`` trials of a study have come to, by number, from ``first`` on."""
+    study = find_study(engine.state, project, name)
+    found = [study.trials[number] for number in range(len(study.trials))[first : first + count]]
+    return tuple(
+        Outcome(
+            number=trial.number,
+            completed=trial.state is TrialState.COMPLETED,
+            metrics=_metrics(study, trial, step_of(study, trial))[0],
+        )
+        for trial in found
+    )
+
+
 def trials_since(
     engine: Engine, project: str, name: str, mark: int, count: int
 ) -> tuple[tuple[TrialView, ...], int]:

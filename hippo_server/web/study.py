@@ -21,6 +21,7 @@ from hippo_core.engine.study_views import StudyView, study_view
 from hippo_server.auth.roles import VIEWERS
 from hippo_server.rpc.rendering import rendered
 from hippo_server.store import StudyTimes
+from hippo_server.web.charts.history import small_history
 from hippo_server.web.gate import Page, caller
 from hippo_server.web.live import study_subject
 from hippo_server.web.site import Site
@@ -103,7 +104,13 @@ def pages(site: Site) -> tuple[Page, ...]:
     """The summary of a study."""
 
     async def show(request: Request) -> Response:
-        return await show_tab(site, request, "", "study_summary.html", more=_more)
+        wants_history = request.query_params.get("fragment") in (None, "history")
+        history = (
+            await small_history(site.driver, caller(request).project, request.path_params["study"])
+            if wants_history
+            else None
+        )
+        return await show_tab(site, request, "", "study_summary.html", more=_more, history=history)
 
     return (Page(path="/studies/{study}", roles={"GET": VIEWERS}, answer=show),)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hippo_core.charts import parameter_charts, progress_charts, schedule_charts, sharing_charts, slot_charts
 from hippo_core.charts.chart import Chart
 from hippo_core.charts.selection import Selection
 from hippo_core.study import StudySpec
+from hippo_server.web.charts.importance import LEAST_TRIALS
 
 MOST_MARKS = 2000  #: a page of more is slow to draw, and nobody tells them apart
 MOST_CURVES = 300
@@ -47,7 +48,7 @@ class Kind:
         names: Whether hyper-parameters may be chosen for it.
         times: Whether it is of what was trained when.
         metric: Whether it is of a metric that may be chosen.
-        stopped: Whether stopped trials may be left out, and are there unless they are; None: they never are there.
+        stopped: Whether stopped trials are drawn unless the address says otherwise; None: it is not for it to say.
     """
 
     word: str
@@ -89,13 +90,20 @@ def _pair(selection: Selection, wanted: Wanted, *, by_rank: bool) -> Chart:
 
 def _pareto(selection: Selection, wanted: Wanted) -> Chart:
     there = selection.recording.metric_names()
+    if len(there) < 2:
+        title = f"{selection.recording.name}: one metric"
+        return Chart(title=title, panels=(), notes=("the study reports one metric",))
     one = wanted.one or next((name for name in there if name != wanted.other), there[0])
     other = wanted.other or next((name for name in there if name != one), one)
     return parameter_charts.pareto_front(selection, (one, other))
 
 
 def _importances(selection: Selection, wanted: Wanted) -> Chart:
-    return parameter_charts.importances(dict(wanted.importances or {}), selection, "PED-ANOVA")
+    chart = parameter_charts.importances(dict(wanted.importances or {}), selection, "PED-ANOVA")
+    if len(selection.valued) < LEAST_TRIALS:
+        few = f"reckoned from {LEAST_TRIALS} completed trials on"
+        return replace(chart, notes=(*chart.notes, few))
+    return chart
 
 
 def _schedules(selection: Selection, wanted: Wanted) -> Chart:
@@ -108,7 +116,8 @@ KINDS: Mapping[str, Kind] = {
         Kind(
             word="history",
             title="History",
-            told="The value of each trial, and the best so far among those that completed.",
+            told="The value of each trial, and the best so far among those that completed. "
+            "Trials that diverged stand beside the worst value.",
             make=lambda selection, _: progress_charts.optimization_history(selection),
         ),
         Kind(
@@ -199,6 +208,7 @@ KINDS: Mapping[str, Kind] = {
             make=lambda selection, _: slot_charts.slots(selection),
             times=True,
             metric=False,
+            stopped=None,
         ),
         Kind(
             word="savings",
@@ -207,6 +217,7 @@ KINDS: Mapping[str, Kind] = {
             make=lambda selection, _: sharing_charts.savings(selection),
             times=True,
             metric=False,
+            stopped=None,
         ),
         Kind(
             word="schedules",

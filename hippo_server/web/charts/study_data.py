@@ -9,14 +9,13 @@ from typing import Any
 
 from hippo_core.charts.parameter_charts import front_of
 from hippo_core.engine import export
-from hippo_core.engine.states import TrialState
-from hippo_core.engine.trial_views import TrialView, trial_views
+from hippo_core.engine.trial_views import Outcome, outcomes
 from hippo_core.errors import InvalidStudy
 from hippo_core.simulation.recording import Recording
 from hippo_core.study import Objective, StudySpec
 from hippo_server.driver import Driver
 
-VIEWS_AT_ONCE = 100  #: while they are gathered, the engine decides nothing
+OUTCOMES_AT_ONCE = 100  #: while they are gathered, the engine decides nothing
 RECORDS_AT_ONCE = 20
 
 
@@ -69,7 +68,7 @@ async def read_study_data(
     numbers: Sequence[int] = sorted(set(wanted))[:most] or range(count)
     if len(numbers) > most:
         spec = await asyncio.to_thread(StudySpec.from_json, head["spec"])
-        numbers = chosen(await _views(driver, project, name, count), spec.objectives, most)
+        numbers = chosen(await _outcomes(driver, project, name, count), spec.objectives, most)
     records: list[dict[str, Any]] = []
     for first in range(0, len(numbers), RECORDS_AT_ONCE):
         part = numbers[first : first + RECORDS_AT_ONCE]
@@ -100,33 +99,33 @@ def _times(driver: Driver, study: int, records: Sequence[dict[str, Any]]) -> dic
     }
 
 
-async def _views(driver: Driver, project: str, name: str, count: int) -> list[TrialView]:
-    found: list[TrialView] = []
-    for first in range(0, count, VIEWS_AT_ONCE):
+async def _outcomes(driver: Driver, project: str, name: str, count: int) -> list[Outcome]:
+    found: list[Outcome] = []
+    for first in range(0, count, OUTCOMES_AT_ONCE):
         found += await driver.current().read(
-            lambda engine, first=first: trial_views(engine, project, name, first, VIEWS_AT_ONCE)  # type: ignore[misc]
+            lambda engine, first=first: outcomes(engine, project, name, first, OUTCOMES_AT_ONCE)  # type: ignore[misc]
         )
         await asyncio.sleep(0)
     return found
 
 
-def chosen(views: Iterable[TrialView], objectives: Sequence[Objective], most: int) -> list[int]:
+def chosen(found: Iterable[Outcome], objectives: Sequence[Objective], most: int) -> list[int]:
     """The numbers of the trials that stand for all: of those that completed each that was the best when it came, with
     two objectives those that no other one beats, and others at even distances.
 
     Args:
-        views: All trials, by number.
+        found: What all trials have come to, by number.
         objectives: What is searched for.
         most: How many; of those that have to be there the last ones, where they are more.
     """
-    views = list(views)
+    every = list(found)
     signs = [-1.0 if each.maximize else 1.0 for each in objectives]
     done: list[tuple[int, tuple[float, ...]]] = []
-    for view in views:
-        values = [view.metrics.get(each.metric) for each in objectives]
+    for outcome in every:
+        values = [outcome.metrics.get(each.metric) for each in objectives]
         known = [sign * value for sign, value in zip(signs, values, strict=True) if value is not None]
-        if view.state is TrialState.COMPLETED and len(known) == len(objectives):
-            done.append((view.number, tuple(known)))
+        if outcome.completed and len(known) == len(objectives):
+            done.append((outcome.number, tuple(known)))
     needed: set[int] = set()
     lowest = float("inf")
     for number, worths in done:
@@ -137,7 +136,7 @@ def chosen(views: Iterable[TrialView], objectives: Sequence[Objective], most: in
         front = front_of((worths[0], worths[1]) for _, worths in done)
         needed |= {number for number, worths in done if worths[:2] in front}
     kept = set(sorted(needed)[-most:])
-    others = [view.number for view in views if view.number not in kept]
+    others = [outcome.number for outcome in every if outcome.number not in kept]
     room = min(most - len(kept), len(others))
     kept |= {others[place * len(others) // room] for place in range(room)}
     return sorted(kept)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 
 from markupsafe import Markup
@@ -120,23 +120,16 @@ def _fewer_bars(chart: Chart) -> tuple[Chart, int]:
                         kept.append(place)
                 mark = _some_bars(mark, kept)
             marks.append(mark)
-        panels.append(Panel(marks=marks, x=panel.x, y=panel.y, title=panel.title))
-    fewer = Chart(
-        title=chart.title, panels=panels, columns=chart.columns, width=chart.width, height=chart.height,
-        legend=chart.legend, notes=chart.notes,
-    )  # fmt: skip
-    return fewer, len(lengths) - MOST_BARS
+        panels.append(replace(panel, marks=marks))
+    return replace(chart, panels=panels), len(lengths) - MOST_BARS
 
 
 def _some_bars(bars: Bars, kept: Sequence[int]) -> Bars:
-    return Bars(
+    return replace(
+        bars,
         begin=[bars.begin[place] for place in kept],
         end=[bars.end[place] for place in kept],
         y=[bars.y[place] for place in kept],
-        colour=bars.colour,
-        label=bars.label,
-        height=bars.height,
-        opacity=bars.opacity,
         tips=[bars.tips[place] for place in kept] if bars.tips else (),
         trials=[bars.trials[place] for place in kept] if bars.trials else (),
     )

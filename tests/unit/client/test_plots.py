@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hippo_client import plots, space
 from hippo_client.errors import HippoError, InvalidStudy
@@ -48,12 +50,80 @@ def test_the_history_has_the_best_so_far_of_what_completed_and_stopped_trials_fa
     chart = progress_charts.optimization_history(selection)
     (best,) = marks(chart, Line)
     assert (list(best.x), list(best.y)) == ([0, 2, 4], [0.4, 0.4, 4.4])
-    stopped, completed = marks(chart, Points)
+    diverged, stopped, completed = marks(chart, Points)
+    assert (list(diverged.x), list(diverged.y), diverged.marker) == ([5], [0.3], "triangle"), (
+        "by the worst value"
+    )
     assert (list(stopped.x), list(stopped.y), stopped.label) == ([1], [1.2], "stopped")
     assert list(completed.y) == [0.4, 0.3, 4.4]
-    assert chart.notes == ("2 trials that failed or diverged left out",)
+    assert chart.notes == ("1 trial that failed left out",)
+    assert selection.notes == ("2 trials that failed or diverged left out",)
     without = progress_charts.optimization_history(Selection(selection.recording, stopped=False))
-    assert [each.label for each in marks(without, Points)] == ["completed"]
+    assert [each.label for each in marks(without, Points)] == ["diverged", "completed"]
+
+
+def test_the_history_shows_what_is_not_over(study: Recording) -> None:
+    going, stopped, completed = marks(progress_charts.optimization_history(Selection(study)), Points)
+    assert (list(going.x), list(going.y), going.marker, going.trials) == ([2], [2.3], "diamond", [2])
+    assert (stopped.trials, completed.trials) == ([1], [0])
+
+
+def test_the_history_by_steps_counts_what_was_trained_when_a_trial_ended(study: Recording) -> None:
+    (best,) = marks(progress_charts.history_by_steps(Selection(study)), Line)
+    assert (list(best.x), list(best.y)) == ([5], [0.4]), "two steps for both, two more, and one of trial 1"
+
+
+@given(
+    values=st.lists(st.integers(-20, 20).map(lambda each: each / 4), min_size=1, max_size=12),
+    maximize=st.booleans(),
+)
+@settings(deadline=None, max_examples=40)
+def test_the_best_so_far_and_the_distribution_are_those_of_their_definitions(
+    values: list[float], maximize: bool
+) -> None:
+    content = many(["completed"] * len(values), (Objective(metric="accuracy", maximize=maximize),))
+    for trial, value in zip(content["trials"], values, strict=True):
+        trial["history"][-1]["metrics"]["accuracy"] = value
+    selection = Selection(Recording.from_json(content))
+    (best,) = marks(progress_charts.optimization_history(selection), Line)
+    for place, y in enumerate(best.y):
+        assert y == (max if maximize else min)(values[: place + 1])
+    (share,) = marks(progress_charts.edf(selection), Line)
+    for value in values:
+        at = max(y for x, y in zip(share.x, share.y, strict=True) if x <= value)
+        assert at == pytest.approx(sum(each <= value for each in values) / len(values))
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=20))
+def test_the_front_is_what_no_other_pair_beats(points: list[tuple[float, float]]) -> None:
+    def beaten(one: tuple[float, float]) -> bool:
+        return any(each != one and each[0] <= one[0] and each[1] <= one[1] for each in points)
+
+    assert parameter_charts.front_of(points) == {each for each in points if not beaten(each)}
+
+
+def test_a_pair_of_parameters_is_coloured_by_value_or_by_rank() -> None:
+    content = many(["completed"] * 10)
+    content["trials"][9]["history"][-1]["metrics"]["accuracy"] = 1000.0
+    selection = Selection(Recording.from_json(content))
+    by_value = marks(parameter_charts.pair(selection, ("lr", "width"), by_rank=False), Points)
+    assert [sorted(each.trials) for each in by_value] == [[*range(9)], [9]], (
+        "one value takes all of the range"
+    )
+    by_rank = marks(parameter_charts.pair(selection, ("lr", "width"), by_rank=True), Points)
+    assert [sorted(each.trials) for each in by_rank] == [[0, 1], [2, 3], [4, 5], [6, 7], [8, 9]]
+    chart = parameter_charts.pair(selection, ("lr", "width"), by_rank=True)
+    assert (chart.panels[0].x.log, chart.panels[0].y.log) == (True, False), "as the space is"
+    with pytest.raises(InvalidStudy, match="is not searched"):
+        parameter_charts.pair(selection, ("rate", "width"), by_rank=True)
+
+
+def test_long_schedules_are_looked_at_at_some_steps() -> None:
+    content = many(["completed"], steps=2500)
+    chart = schedule_charts.schedules(Selection(Recording.from_json(content)), ["width"])
+    (line,) = marks(chart, Line)
+    assert (len(line.x), line.x[1], line.x[-1]) == (835, 3, 2500)
+    assert chart.notes == ("values at every 3 steps",)
 
 
 def test_curves_show_each_trial_the_best_in_front_of_any_metric(study: Recording) -> None:
