@@ -42,14 +42,15 @@ def make_studies(server: RunningServer, client: Connection) -> Iterator[None]:
     }
     submit_options(client, DONE, schedules, max_steps=6)
     submit_options(client, HOSTILE, {"act": [SCRIPT, "relu"]})
+    # Before there is a worker, who might train all of it first.
+    submit(client, "paused", name=PAUSED)
+    client.studies.PauseStudy(study_pb2.PauseStudyRequest(request_id="pause", name=PAUSED))
     worker = Worker(server.connect(server.token("worker")), name="gpu-1", slots=2)
     holding = threading.Event()
     with working(worker) as stream:
         training = threading.Thread(target=lambda: _train(worker, stream, client, holding))
         training.start()
         until(lambda: all(_state(client, name) == "completed" for name in (DONE, HOSTILE)), "trained studies")
-        submit(client, "paused", name=PAUSED)
-        client.studies.PauseStudy(study_pb2.PauseStudyRequest(request_id="pause", name=PAUSED))
         cordon = admin_pb2.CordonWorkerRequest(request_id="cordon", worker="gpu-1", slot=1, reason=SCRIPT)
         holding.set()
         submit_options(client, RUNNING, schedules, max_steps=20)
