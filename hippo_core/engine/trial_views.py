@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from hippo_core.engine.engine import Engine
 from hippo_core.engine.evaluations import progress
@@ -30,6 +30,8 @@ from hippo_core.engine.waiting import trials_waiting_reason
 from hippo_core.plan import Metrics
 from hippo_core.repeats import seed_of
 from hippo_core.study import StudySpec
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +134,73 @@ def some_trial_views(
     study = find_study(engine.state, project, name)
     waiting = trials_waiting_reason(engine.state, study)
     return tuple(view_of_trial(engine.state, study, study.trials[number], waiting) for number in numbers)
+
+
+class TrialGlance:
+    """A trial as ``TrialView`` has it, of which each part is made when it is asked for: to look through many."""
+
+    __slots__ = ("_state", "_study", "_trial")
+
+    def __init__(self, state: EngineState, study: Study, trial: Trial) -> None:
+        self._state = state
+        self._study = study
+        self._trial = trial
+
+    @property
+    def number(self) -> int:
+        """Its number."""
+        return self._trial.number
+
+    @property
+    def state(self) -> TrialState:
+        """Its state."""
+        return shown_state(self._state, self._study, self._trial)
+
+    @property
+    def step(self) -> int:
+        """The step that it has reached."""
+        return step_of(self._study, self._trial)
+
+    @property
+    def metrics(self) -> Metrics:
+        """The metrics of its last evaluation; of its repeats the means."""
+        return _metrics(self._study, self._trial, self.step)[0]
+
+    @property
+    def violation(self) -> float | None:
+        """Of the study's constraints there, in all."""
+        return _violation(self._study, self.metrics) if self._study.spec.constraints else None
+
+    @property
+    def hyperparameters(self) -> Mapping[str, Any]:
+        """Its hyper-parameters as JSON."""
+        return self._study.hyperparameters(self._trial)
+
+    @property
+    def horizon(self) -> int | None:
+        """How long it is among its study's horizons."""
+        return self._trial.horizon or None
+
+    @property
+    def parent(self) -> int | None:
+        """The trial that it was forked from."""
+        return None if self._trial.fork is None else self._trial.fork["trial"]
+
+    @property
+    def reason(self) -> str:
+        """Why it is in its state."""
+        if self._trial.reason or self.state is not TrialState.WAITING:
+            return self._trial.reason
+        return trials_waiting_reason(self._state, self._study)
+
+
+def glance(
+    engine: Engine, project: str, name: str, first: int, count: int, look: Callable[[TrialGlance], T]
+) -> list[T]:
+    """What ``look`` sees of the trials of a study by number, from ``first`` on, at most ``count``."""
+    study = find_study(engine.state, project, name)
+    numbers = range(len(study.trials))[first : first + count]
+    return [look(TrialGlance(engine.state, study, study.trials[number])) for number in numbers]
 
 
 def forked_from(engine: Engine, project: str, name: str, number: int) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -10,12 +11,15 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from hippo_core.byte_sizes import bytes_in_words
 from hippo_core.charts import trial_charts
 from hippo_core.charts.chart import Chart
 from hippo_core.engine.checkpoint_views import KeptView, kept_checkpoints
 from hippo_core.engine.engine import Engine
+from hippo_core.engine.events import PathFailed
+from hippo_core.engine.lookup import find_study
 from hippo_core.engine.states import TrialState
-from hippo_core.engine.trial_views import TrialDetail, forked_from, trial_detail
+from hippo_core.engine.trial_views import TrialDetail, forked_from, lease_parts, trial_detail
 from hippo_core.probes import in_words as probe_in_words
 from hippo_core.retention import Need
 from hippo_server.auth.roles import VIEWERS
@@ -113,6 +117,7 @@ def pages(site: Site) -> tuple[Page, ...]:
             "trial.html",
             number=trial_number(request.path_params),
             shown=shown,
+            trace=await _trace(site, request, shown) if fragment in (None, "failure") else "",
             happenings=await _happenings(site, request) if fragment in (None, "story") else (),
             log=await _tail(site, request) if fragment in (None, "log", "failure") else None,
             drawn=lambda chart: svg.draw(chart).svg,
@@ -120,6 +125,7 @@ def pages(site: Site) -> tuple[Page, ...]:
             values_chart=lambda: _filled(trial_charts.values(shown.detail)) if shown else None,
             pinned=Need.PINNED.name.lower(),
             probe_in_words=probe_in_words,
+            bytes_in_words=bytes_in_words,
             most_children=MOST_CHILDREN,
             most_happenings=MOST_HAPPENINGS,
         )
@@ -167,6 +173,23 @@ async def _shown(site: Site, request: Request) -> Shown:
         )
 
     return await site.driver.current().read(look)
+
+
+async def _trace(site: Site, request: Request, shown: Shown | None) -> str:
+    """Where in the user's code a trial that failed did so; empty where nobody knows."""
+    if shown is None or shown.detail.trial.state is not TrialState.FAILED:
+        return ""
+    project, name = caller(request).project, request.path_params["study"]
+    number = shown.detail.trial.number
+    study, nodes = await site.driver.current().read(
+        lambda engine: (
+            find_study(engine.state, project, name).id,
+            lease_parts(engine, project, name, number),
+        )
+    )
+    told = await asyncio.to_thread(site.driver.store.trial_events, study, number, nodes, ())
+    traces = [each.event.traceback for each in told if isinstance(each.event, PathFailed)]
+    return traces[-1][-TAIL_CHARACTERS:] if traces else ""
 
 
 async def _happenings(site: Site, request: Request) -> list[study_pb2.TrialEvent]:

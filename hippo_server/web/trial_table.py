@@ -11,9 +11,11 @@ from starlette.datastructures import QueryParams
 
 from hippo_core import words
 from hippo_core.engine.states import TrialState
-from hippo_core.engine.trial_views import TrialView
+from hippo_core.engine.trial_views import TrialGlance, TrialView
 from hippo_core.errors import InvalidStudy
 from hippo_core.study import Objective
+
+AnyTrial = TrialView | TrialGlance
 
 MOST_CONDITIONS = 10
 BEST = "best"
@@ -46,17 +48,17 @@ class Column:
 
     key: str
     label: str
-    value: Callable[[TrialView], Any]
+    value: Callable[[AnyTrial], Any]
     right: bool = True
 
-    def text(self, trial: TrialView, *, exact: bool = False) -> str:
+    def text(self, trial: AnyTrial, *, exact: bool = False) -> str:
         """What a trial has there, as people read it, or with every digit; empty: nothing."""
         value = self.value(trial)
         if value is None:
             return ""
         return words.exact_hyperparameter(value) if exact else words.hyperparameter(value)
 
-    def rank(self, trial: TrialView) -> tuple[int, float, str]:
+    def rank(self, trial: AnyTrial) -> tuple[int, float, str]:
         """What to sort by: numbers before texts, and both before nothing."""
         value = self.value(trial)
         number = _number(value)
@@ -109,7 +111,7 @@ class Condition:
     comparison: str
     value: str
 
-    def fits(self, trial: TrialView) -> bool:
+    def fits(self, trial: AnyTrial) -> bool:
         """Whether a trial has a value there that compares so."""
         found = self.column.value(trial)
         if found is None:
@@ -173,7 +175,7 @@ class Asked:
         """Whether not all trials are meant."""
         return self.state is not None or bool(self.conditions)
 
-    def fits(self, trial: TrialView) -> bool:
+    def fits(self, trial: AnyTrial) -> bool:
         """Whether a trial is meant."""
         return (self.state is None or trial.state is self.state) and all(
             each.fits(trial) for each in self.conditions
@@ -181,7 +183,7 @@ class Asked:
 
     def rank(
         self, known: Mapping[str, Column], objective: Objective
-    ) -> Callable[[TrialView], tuple[Any, ...]]:
+    ) -> Callable[[AnyTrial], tuple[Any, ...]]:
         """What to sort trials by; downwards, those with nothing there are last, too.
 
         Args:
@@ -191,7 +193,7 @@ class Asked:
         if self.sort == BEST:
             sign = -1.0 if objective.maximize else 1.0
 
-            def best(trial: TrialView) -> tuple[Any, ...]:
+            def best(trial: AnyTrial) -> tuple[Any, ...]:
                 value = trial.metrics.get(objective.metric)
                 return (value is None, trial.violation or 0.0, sign * (value or 0.0), trial.number)
 
@@ -200,7 +202,7 @@ class Asked:
         if not self.sort.startswith("-"):
             return lambda trial: (*column.rank(trial), trial.number)
 
-        def downwards(trial: TrialView) -> tuple[Any, ...]:
+        def downwards(trial: AnyTrial) -> tuple[Any, ...]:
             kind, number, text = column.rank(trial)
             return (kind, -number, (*(-ord(each) for each in text), 1), -trial.number)
 

@@ -16,7 +16,7 @@ from starlette.responses import Response, StreamingResponse
 from hippo_core.engine.engine import Engine
 from hippo_core.engine.lookup import find_study
 from hippo_core.engine.states import TrialState
-from hippo_core.engine.trial_views import TrialView, some_trial_views, trial_views
+from hippo_core.engine.trial_views import TrialGlance, TrialView, glance, some_trial_views, trial_views
 from hippo_core.study import Objective
 from hippo_server.auth.roles import VIEWERS
 from hippo_server.web.addresses import segment
@@ -30,6 +30,7 @@ T = TypeVar("T")
 
 PAGE_TRIALS = 100
 VIEWS_AT_ONCE = 250  #: while they are gathered, the engine decides nothing
+GLANCES_AT_ONCE = 1000  #: the same
 LOOKED_AT = 50  #: trials, for the names of what they report
 SHOWN_CONDITIONS = 3
 
@@ -142,15 +143,19 @@ async def _numbers(site: Site, request: Request, known: Known, asked: Asked) -> 
         return range(known.count) if asked.sort == "number" else range(known.count - 1, -1, -1)
     rank = asked.rank(known.columns, known.objective)
     found: list[tuple[tuple[Any, ...], int]] = []
-    for first in range(0, known.count, VIEWS_AT_ONCE):
-        views = await _read(
+
+    def look(trial: TrialGlance) -> tuple[tuple[Any, ...], int] | None:
+        return (rank(trial), trial.number) if asked.fits(trial) else None
+
+    for first in range(0, known.count, GLANCES_AT_ONCE):
+        seen = await _read(
             site,
             request,
-            lambda engine, project, name, first=first: trial_views(  # type: ignore[misc]
-                engine, project, name, first, VIEWS_AT_ONCE
+            lambda engine, project, name, first=first: glance(  # type: ignore[misc]
+                engine, project, name, first, GLANCES_AT_ONCE, look
             ),
         )
-        found += [(rank(each), each.number) for each in views if asked.fits(each)]
+        found += [each for each in seen if each is not None]
         await asyncio.sleep(0)
     found.sort()
     return [number for _, number in found]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import html
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -11,14 +12,17 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from hippo_core.engine import commands
+from hippo_core.engine.states import FailureClass
 from hippo_wire import json_shapes
 from hippo_wire.admin_shapes import worker_json
 from hippo_wire.channel import Connection
 from hippo_wire.secrets import new_secret, secret_hash
-from hippo_wire.v1 import admin_pb2, study_pb2
+from hippo_wire.v1 import admin_pb2, study_pb2, worker_pb2
 from tests.integration.server.conftest import RunningServer, submit
 from tests.integration.server.test_work import ended
 from tests.integration.server.worker import Worker, working
+from tests.waiting import until
 
 AS_PAGE = {"Accept": "text/html"}
 
@@ -249,3 +253,59 @@ def test_api_says_what_commands_say(
     assert bearer.get("/api/studies/none").json()["error"]["code"] == "NOT_FOUND"
     assert bearer.get("/api/studies/study/trials/99999999999999999999").status_code == 404
     assert bearer.get("/api/studies", params={"size": "0x"}).status_code == 400
+
+
+def test_a_failed_trial_shows_its_trace_and_log_first_and_what_to_do(
+    server: RunningServer, client: Connection, http: httpx.Client
+) -> None:
+    """What users print and raise is only text; the log is read from any place on; the table and its file tell of it."""
+    submit(client, space={"lr": [0.1]})
+    worker = Worker(server.connect(server.token("worker")))
+    with working(worker) as stream:
+        order = next(order for response in stream for order in worker.note(response))
+        node = order.stages[0].node
+        data = b"epoch 0 <script>alert(1)</script>\n"
+        worker.connection.workers.AppendLog(
+            worker_pb2.AppendLogRequest(fence=order.fence, node=node, offset=0, data=data)
+        )
+        failed = commands.FailedReport(
+            failure=FailureClass.INVALID,
+            message="ValueError: <b>no</b>",
+            traceback='  File "trainer.py", line 12, in <module>',
+            node=node,
+            step=0,
+        )
+        worker.report(order.fence, failed)
+        trial = study_pb2.GetTrialRequest(name="study", trial=0)
+        until(lambda: client.studies.GetTrial(trial).trial.reason != "", "a failed trial")
+    page = http.get("/studies/study/trials/0").text
+    places = [
+        page.index(words)
+        for words in (
+            "ValueError: &lt;b&gt;no&lt;/b&gt;",
+            "Mend the trainer and submit again",
+            "line 12, in &lt;module&gt;",
+            "epoch 0 &lt;script&gt;",
+            "<dt>State</dt>",
+        )
+    ]
+    assert places == sorted(places)
+    assert "<b>no" not in page
+    assert "<script>alert" not in page
+    hidden_id(page, "/studies/study/trials/0/retry")
+    for name in ("failure", "trial", "story", "log"):
+        part = http.get("/studies/study/trials/0", params={"fragment": name}).text
+        assert re.sub(r'value="\w{32}"', "", part).strip() in re.sub(r'value="\w{32}"', "", page)
+    log = http.get("/studies/study/trials/0/log", params={"offset": "30"}).text
+    shown = re.search(r"<pre[^>]*>(.*)</pre>", log, re.DOTALL)
+    assert shown is not None
+    assert html.unescape(shown[1]) == f"--- node {node}, lease {order.fence}\n{data.decode()}"[30:]
+    table = http.get("/studies/study/trials", params={"state": "failed", "columns": "reason"}).text
+    assert "ValueError: &lt;b&gt;no&lt;/b&gt;" in table
+    file = http.get("/studies/study/trials.csv", params={"columns": ["state", "hyperparameter.lr", "reason"]})
+    assert file.headers["content-type"].startswith("text/csv")
+    assert file.text == "Trial,State,lr,Reason\n0,failed,0.1,ValueError: <b>no</b>\n"
+    wrong = http.get("/studies/study/trials", params={"columns": "<i>"})
+    assert wrong.status_code == 400
+    assert "no column &#39;&lt;i&gt;&#39;" in wrong.text
+    assert http.get("/studies/study/trials/1").status_code == 404
