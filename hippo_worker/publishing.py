@@ -137,6 +137,8 @@ class Publisher:
                             total_seconds=written.blocked_seconds + time.monotonic() - began,
                         )
                     )
+            if published is None and lease.is_superseded(state):
+                _log_left_out(lease, state)
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
             lease.save_ends(state, kept=published is not None)
 
@@ -146,6 +148,7 @@ class Publisher:
         """
         waiting = self._waiting.get(lease, {})
         for state in [state for state in waiting if lease.is_superseded(state)]:
+            _log_left_out(lease, state)
             self._begin(asyncio.to_thread(shutil.rmtree, waiting.pop(state), ignore_errors=True))
             lease.save_ends(state, kept=False)
 
@@ -231,6 +234,17 @@ class Publisher:
             # It is durable; only a later start has to fetch it.
             logger.warning("checkpoint is not cached", extra={"location": str(location), "why": str(error)})
         return published
+
+
+def _log_left_out(lease: Lease, state: State) -> None:
+    logger.warning(
+        "save left out",
+        extra={
+            "fence": lease.fence,
+            "state": state,
+            "why": "The storage was held up. Nothing waits for the state, and a later one of the path is to be saved.",
+        },
+    )
 
 
 class _Teller:

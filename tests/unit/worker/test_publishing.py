@@ -280,9 +280,9 @@ async def test_the_saves_of_a_trained_path_do_not_keep_a_worker_from_draining(
 
 
 async def test_states_that_are_superseded_give_way_while_the_storage_is_held_up(
-    storage: FailingStorage, make_publisher: Any, tmp_path: Path
+    storage: FailingStorage, make_publisher: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """They would fill the disk that runners write to."""
+    """They would fill the disk that runners write to. The worker's log names them."""
     lease, publisher = make_lease(), make_publisher(TALKATIVE)
     storage.failures = [StorageError("no answer")] * 2
     for node, step in ((1, 1), (1, 2), (2, 5)):
@@ -290,6 +290,8 @@ async def test_states_that_are_superseded_give_way_while_the_storage_is_held_up(
     await publisher.idle()
     assert storage.published == [(2, 5)]
     assert not list((tmp_path / "spool").iterdir())
+    left_out = [vars(record)["state"] for record in caplog.records if record.msg == "save left out"]
+    assert sorted(left_out) == [(1, 1), (1, 2)]
 
 
 async def test_a_storage_that_hangs_is_told_and_holds_one_thread(
