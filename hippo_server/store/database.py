@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,6 +27,10 @@ T = TypeVar("T")
 
 OLDEST_VERSION = 14
 FETCH_ROWS = 5000
+#: What does not pass by waiting: the address, or the database's own settings, are wrong.
+_REFUSED = re.compile(
+    r"authentication failed|no password supplied|does not exist|no pg_hba\.conf entry|could not translate host name"
+)
 
 #: A statement of ours takes milliseconds: one that does not has met a lock or a sick disk, and is better cut.
 TRANSACTION_SETTINGS = {
@@ -233,9 +238,12 @@ class Database:
             raise InvariantViolated(f"the database refused what was written: {_first_line(error)}") from error
 
     def _unavailable(self, error: BaseException | None) -> HippoError:
+        line = _first_line(error)
         return Unavailable(
-            f"the database {self.where} cannot answer now: {_first_line(error)}",
-            "The server goes on by itself when the database is back.",
+            f"the database {self.where} cannot answer now: {line}",
+            "Correct --database-url, or the database."
+            if _REFUSED.search(line)
+            else "A server that runs goes on by itself when the database is back.",
         )
 
 
