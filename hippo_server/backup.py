@@ -43,6 +43,8 @@ from hippo_storage.storage import Storage
 DUMP = "hippo.sql"
 STORAGE = "storage"
 
+PREAMBLE_BYTES = 4096  #: of a dump
+_LATER_SETTING = b"SET transaction_timeout = 0;"
 #: A timeline that PostgreSQL never has: who leads next knows that what came last may be lost.
 _RESTORED = "UPDATE public.leader SET timeline = 0, lease_seconds = 0"
 
@@ -99,6 +101,7 @@ def back_up(place: Place, folder: Path, between: Callable[[], None] = lambda: No
             raise InvalidStudy("to", f"{folder} is a backup of another database", "Name a new folder.")
         copied = [_copy_folder(storage, folder / STORAGE, identity)]
         _run(url, "pg_dump", "--format=plain", "--no-owner", "--no-privileges", f"--file={unfinished}")
+        _let_older_ones_take(unfinished)
         between()
         copied.append(_copy_folder(storage, folder / STORAGE, identity))
     with unfinished.open("rb") as dump:
@@ -144,6 +147,15 @@ def restore(place: Place, folder: Path) -> Copied:
         size_bytes=sum(size for _, size in counted),
         storage=storage is not None,
     )
+
+
+def _let_older_ones_take(dump: Path) -> None:
+    """Makes a comment of a setting that pg_dump writes first, and that no PostgreSQL before 17 knows."""
+    with dump.open("r+b") as file:
+        at = file.read(PREAMBLE_BYTES).find(_LATER_SETTING)
+        if at >= 0:
+            file.seek(at)
+            file.write(b"-" * len(_LATER_SETTING))
 
 
 def _pass_over(url: str) -> None:
