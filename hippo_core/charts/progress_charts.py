@@ -23,6 +23,8 @@ from hippo_core.charts.selection import Selection
 from hippo_core.engine.states import ENDED_TRIAL_STATES, TrialState
 from hippo_core.words import plural
 
+MOST_RUNGS = 30  #: of more, lines hide the curves
+
 
 def optimization_history(selection: Selection) -> Chart:
     """The value of each trial by its number, and the best so far among those that completed.
@@ -103,8 +105,13 @@ def _history(selection: Selection, places: Mapping[int, float], axis: Axis, by: 
     )
 
 
-def curves(selection: Selection) -> Chart:
-    """A metric over the steps, a line for each trial."""
+def curves(selection: Selection, *, with_rungs: bool = False) -> Chart:
+    """A metric over the steps, a line for each trial.
+
+    Args:
+        selection: The study.
+        with_rungs: Whether the steps at which trials were compared are marked.
+    """
     marks: list[Mark] = []
     ends: list[tuple[float, float, str, int]] = []
     for trial in selection.in_order():
@@ -130,6 +137,17 @@ def curves(selection: Selection) -> Chart:
         marks.append(
             Points(x=x, y=y, tips=tips, trials=trials, colour=FAINT, marker="cross", size=4, label="stopped")
         )
+    heights = [y for mark in marks if isinstance(mark, Line) for y in mark.y]
+    steps = sorted(selection.arrived)[:MOST_RUNGS]
+    if with_rungs and heights and len(steps) > 1:
+        rungs = [
+            Line(
+                x=[step, step], y=[min(heights), max(heights)], colour=FAINT, width=1.0, dashed=True,
+                label="rung: trials are compared",
+            )
+            for step in steps
+        ]  # fmt: skip
+        marks = [*rungs, *marks]
     panel = Panel(
         marks=marks, x=Axis(label=f"step ({selection.unit})", whole=True), y=Axis(label=selection.metric)
     )

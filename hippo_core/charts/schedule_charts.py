@@ -18,7 +18,7 @@ from hippo_core.charts.chart import (
     told_apart,
 )  # fmt: skip
 from hippo_core.charts.selection import Selection
-from hippo_core.engine.states import RequestState, TrialState
+from hippo_core.engine.states import TrialState
 from hippo_core.errors import InvalidStudy
 from hippo_core.simulation.recording import RecordedTrial
 from hippo_core.words import plural
@@ -111,10 +111,7 @@ def _panel(
 
 def rungs(selection: Selection) -> Chart:
     """At each step at which trials came to rest: who went on from there, and who did not."""
-    arrived: dict[int, set[int]] = {}
-    for each in selection.recording.arrivals:
-        if each.state is RequestState.REACHED and not each.probe and not each.by_user:
-            arrived.setdefault(each.step, set()).add(each.trial)
+    arrived = selection.arrived
     steps = sorted(arrived)
     place = {step: float(number) for number, step in enumerate(steps)}
     marks: list[Mark] = []

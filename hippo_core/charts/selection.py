@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from functools import cached_property
 
 from hippo_core.charts.chart import BLUE, FAINT, GREY, VERMILLION, Colour
-from hippo_core.engine.states import TrialState
+from hippo_core.engine.states import RequestState, TrialState
 from hippo_core.errors import InvalidStudy
 from hippo_core.metric_constraints import violation
 from hippo_core.optuna_words import State, last_metrics, outcome
@@ -72,6 +72,15 @@ class Selection:
         """What is left out."""
         bad = self.failed + len(self.diverged)
         return (f"{plural(bad, 'trial')} that failed or diverged left out",) if bad else ()
+
+    @cached_property
+    def arrived(self) -> dict[int, set[int]]:
+        """By step the trials that came to rest there, as their policy had asked for it."""
+        found: dict[int, set[int]] = {}
+        for each in self.recording.arrivals:
+            if each.state is RequestState.REACHED and not each.probe and not each.by_user:
+                found.setdefault(each.step, set()).add(each.trial)
+        return found
 
     def value(self, trial: RecordedTrial) -> float | None:
         """The metric at a trial's last evaluation; None: it has none, or none that is finite."""

@@ -13,11 +13,11 @@ changed (the block ``subject``; ``studies``, ``workers``, ``study/NUMBER``), the
 ``?fragment=list``, which renders that block alone. What only one block needs is given as a function that the block
 calls, so that no other fragment pays for it. Modules that add something to a fragment listen to ``hippo:replaced``.
 
-**A chart**: a pure function from views to SVG, as ``markupsafe.Markup``, in ``charts/``: presentation attributes and
-classes, no styles, colours by the custom properties of ``static/style.css`` (``--series-1``, ``--running``,
-``--grid``);
-in the template within ``<figure class="chart" tabindex="0">``. A script of its own comes with
-``{% block head %}<script type="module" src="/static/NAME.js"></script>{% endblock %}``.
+**A chart**: a pure function from a ``Selection`` to a ``Chart`` in ``hippo_core/charts``, which the SDK draws, too, and
+an entry in ``charts/kinds.py``; ``charts.svg.draw`` draws any ``Chart``. Other drawings are ``markupsafe.Markup`` of
+presentation attributes and classes, no styles, colours by the custom properties of ``static/style.css``; in the page
+within ``<figure class="chart" tabindex="0">``, with ``data-chart`` where ``charts.js`` is to tell what marks are. A
+script of its own comes with ``{% block head %}<script type="module" src="/static/NAME.js"></script>{% endblock %}``.
 
 **An action**: a form with ``method="post"`` and a page for it whose roles are those of the call that it makes through
 ``site.calls.call``; what the call does is checked, answered once by request id and written down as the command's is.

@@ -130,9 +130,11 @@ KINDS: Mapping[str, Kind] = {
         Kind(
             word="curves",
             title="Curves",
-            told="The metric over the steps, a line for each trial; stopped ones are faint and end with a cross.",
-            make=lambda selection, _: progress_charts.curves(selection),
+            told="The metric over the steps, a line for each trial; stopped ones are faint and end with a cross. "
+            "Dashed lines stand at the steps at which trials are compared.",
+            make=lambda selection, _: progress_charts.curves(selection, with_rungs=True),
             most=MOST_CURVES,
+            times=True,
         ),
         Kind(
             word="rungs",

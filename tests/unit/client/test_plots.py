@@ -62,6 +62,14 @@ def test_the_history_has_the_best_so_far_of_what_completed_and_stopped_trials_fa
     assert [each.label for each in marks(without, Points)] == ["diverged", "completed"]
 
 
+def test_curves_may_show_the_steps_at_which_trials_are_compared(study: Recording) -> None:
+    *_, one, other = sorted(
+        marks(progress_charts.curves(Selection(study), with_rungs=True), Line), key=lambda each: each.dashed
+    )
+    assert [list(each.x) for each in (one, other)] == [[3, 3], [4, 4]]
+    assert {(min(each.y), max(each.y)) for each in (one, other)} == {(0.1, 2.3)}
+
+
 def test_the_history_shows_what_is_not_over(study: Recording) -> None:
     going, stopped, completed = marks(progress_charts.optimization_history(Selection(study)), Points)
     assert (list(going.x), list(going.y), going.marker, going.trials) == ([2], [2.3], "diamond", [2])
