@@ -206,7 +206,7 @@ KINDS: Mapping[str, Kind] = {
         Kind(
             word="slots",
             title="Workers",
-            told="What each slot did when: the darker, the more trials share what it trained.",
+            told="What each slot did when: the stronger, the more trials share what it trained.",
             make=lambda selection, _: slot_charts.slots(selection),
             times=True,
             metric=False,
