@@ -137,11 +137,22 @@ def some_trial_views(
 
 
 class TrialGlance:
-    """A trial as ``TrialView`` has it, of which each part is made when it is asked for: to look through many."""
+    """A trial as ``TrialView`` has it, of which each part is made when it is asked for: to look through many.
 
-    __slots__ = ("_state", "_study", "_trial")
+    Args:
+        state: The engine's.
+        study: The trial's.
+        trial: The trial.
+        known: The hyper-parameters of the study's trials that were made already, by number. They never change, and
+            making them is the slowest part.
+    """
 
-    def __init__(self, state: EngineState, study: Study, trial: Trial) -> None:
+    __slots__ = ("_known", "_state", "_study", "_trial")
+
+    def __init__(
+        self, state: EngineState, study: Study, trial: Trial, known: dict[int, Mapping[str, Any]]
+    ) -> None:
+        self._known = known
         self._state = state
         self._study = study
         self._trial = trial
@@ -174,7 +185,10 @@ class TrialGlance:
     @property
     def hyperparameters(self) -> Mapping[str, Any]:
         """Its hyper-parameters as JSON."""
-        return self._study.hyperparameters(self._trial)
+        found = self._known.get(self._trial.number)
+        if found is None:
+            found = self._known[self._trial.number] = self._study.hyperparameters(self._trial)
+        return found
 
     @property
     def horizon(self) -> int | None:
@@ -195,12 +209,29 @@ class TrialGlance:
 
 
 def glance(
-    engine: Engine, project: str, name: str, first: int, count: int, look: Callable[[TrialGlance], T]
+    engine: Engine,
+    project: str,
+    name: str,
+    numbers: range,
+    known: dict[int, Mapping[str, Any]],
+    look: Callable[[TrialGlance], T],
 ) -> list[T]:
-    """What ``look`` sees of the trials of a study by number, from ``first`` on, at most ``count``."""
+    """What ``look`` sees of the trials of a study that have these numbers, as far as there are such.
+
+    Args:
+        engine: Read.
+        project: Whose study it is.
+        name: Its name.
+        numbers: Of the trials, from the lowest on.
+        known: The hyper-parameters of the study's trials by number, where they were made; grows.
+        look: Looks at one.
+    """
     study = find_study(engine.state, project, name)
-    numbers = range(len(study.trials))[first : first + count]
-    return [look(TrialGlance(engine.state, study, study.trials[number])) for number in numbers]
+    return [
+        look(TrialGlance(engine.state, study, study.trials[number], known))
+        for number in numbers
+        if number in study.trials
+    ]
 
 
 def forked_from(engine: Engine, project: str, name: str, number: int) -> tuple[int, ...]:

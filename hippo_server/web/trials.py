@@ -31,6 +31,7 @@ T = TypeVar("T")
 PAGE_TRIALS = 100
 VIEWS_AT_ONCE = 250  #: while they are gathered, the engine decides nothing
 GLANCES_AT_ONCE = 1000  #: the same
+MOST_REMEMBERED = 100_000
 LOOKED_AT = 50  #: trials, for the names of what they report
 SHOWN_CONDITIONS = 3
 
@@ -40,11 +41,13 @@ class Known:
     """What of a study its table is made by.
 
     Attributes:
+        study: Its number.
         columns: All columns, by key.
         objective: Its first.
         count: How many trials it has.
     """
 
+    study: int
     columns: Mapping[str, Column]
     objective: Objective
     count: int
@@ -62,8 +65,25 @@ class Listed:
     pages: int
 
 
+class Remembered:
+    """The hyper-parameters of the trials of the study that was looked through last, for the next look."""
+
+    def __init__(self) -> None:
+        self._of: tuple[int, int] | None = None
+        self._made: dict[int, Mapping[str, Any]] = {}
+
+    def of(self, term: int, study: int, count: int) -> dict[int, Mapping[str, Any]]:
+        """What was made of a study in a term, by trial, to be filled; of one that is too large nothing stays."""
+        if count > MOST_REMEMBERED:
+            return {}
+        if self._of != (term, study):
+            self._of, self._made = (term, study), {}
+        return self._made
+
+
 def pages(site: Site) -> tuple[Page, ...]:
     """The table of trials, and the same as CSV."""
+    remembered = Remembered()
 
     async def show(request: Request) -> Response:
         # What stands above the table is fetched by itself, too, and needs none of it.
@@ -73,7 +93,7 @@ def pages(site: Site) -> tuple[Page, ...]:
             request,
             "trials",
             "study_trials.html",
-            listed=await _listed(site, request) if wants_table else None,
+            listed=await _listed(site, request, remembered) if wants_table else None,
             states=list(TrialState),
             comparisons=list(COMPARISONS),
             conditions_shown=lambda count: min(max(SHOWN_CONDITIONS, count + 1), MOST_CONDITIONS),
@@ -90,7 +110,7 @@ def pages(site: Site) -> tuple[Page, ...]:
     async def file(request: Request) -> Response:
         known = await _known(site, request)
         asked = Asked.of(request.query_params, known.columns)
-        numbers = await _numbers(site, request, known, asked)
+        numbers = await _numbers(site, request, known, asked, remembered)
         return StreamingResponse(
             _rows(site, request, asked.columns, numbers),
             media_type="text/csv",
@@ -103,10 +123,10 @@ def pages(site: Site) -> tuple[Page, ...]:
     )
 
 
-async def _listed(site: Site, request: Request) -> Listed:
+async def _listed(site: Site, request: Request, remembered: Remembered) -> Listed:
     known = await _known(site, request)
     asked = Asked.of(request.query_params, known.columns)
-    numbers = await _numbers(site, request, known, asked)
+    numbers = await _numbers(site, request, known, asked, remembered)
     page, pages_there = page_of(request.query_params.get("page", "1"), len(numbers), PAGE_TRIALS)
     wanted = numbers[(page - 1) * PAGE_TRIALS : page * PAGE_TRIALS]
     trials = await _read(
@@ -129,6 +149,7 @@ async def _known(site: Site, request: Request) -> Known:
         for trial in trial_views(engine, project, name, 0, LOOKED_AT):
             names.update(dict.fromkeys(trial.metrics))
         return Known(
+            study=study.id,
             columns=columns_of(list(names), list(spec.space.kinds)),
             objective=spec.objectives[0],
             count=len(study.trials),
@@ -137,11 +158,14 @@ async def _known(site: Site, request: Request) -> Known:
     return await _read(site, request, look)
 
 
-async def _numbers(site: Site, request: Request, known: Known, asked: Asked) -> Sequence[int]:
+async def _numbers(
+    site: Site, request: Request, known: Known, asked: Asked, remembered: Remembered
+) -> Sequence[int]:
     """The numbers of the trials that are meant, in order. All trials are looked at once, and only where need be."""
     if not asked.filters and asked.sort in ("number", "-number"):
         return range(known.count) if asked.sort == "number" else range(known.count - 1, -1, -1)
     rank = asked.rank(known.columns, known.objective)
+    made = remembered.of(site.driver.current().number, known.study, known.count)
     found: list[tuple[tuple[Any, ...], int]] = []
 
     def look(trial: TrialGlance) -> tuple[tuple[Any, ...], int] | None:
@@ -152,7 +176,7 @@ async def _numbers(site: Site, request: Request, known: Known, asked: Asked) -> 
             site,
             request,
             lambda engine, project, name, first=first: glance(  # type: ignore[misc]
-                engine, project, name, first, GLANCES_AT_ONCE, look
+                engine, project, name, range(first, first + GLANCES_AT_ONCE), made, look
             ),
         )
         found += [each for each in seen if each is not None]
