@@ -74,14 +74,21 @@ def _execute(file: Path) -> dict[str, object]:
 def _read_yaml(file: Path, name: str | None) -> Study:
     if name is not None:
         raise InvalidStudy(str(file), f"has no {name}: a YAML file is one study.", f"Give {file} alone.")
-    path = file.absolute()
+    return study_yaml.read(read_text(file), file, file.absolute())
+
+
+def read_text(file: Path) -> str:
+    """A file in UTF-8.
+
+    Raises:
+        InvalidStudy: It cannot be read, is too large, or is none.
+    """
     try:
-        text = _read(file, path).decode("utf-8-sig")
+        return _read(file, file.absolute()).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InvalidStudy(
             str(file), f"is no UTF-8 text (byte {error.start}).", "Save it as UTF-8."
         ) from None
-    return study_yaml.read(text, file, path)
 
 
 def _read(file: Path, path: Path) -> bytes:
