@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from starlette.datastructures import QueryParams
@@ -184,7 +185,7 @@ class Asked:
     def rank(
         self, known: Mapping[str, Column], objective: Objective
     ) -> Callable[[AnyTrial], tuple[Any, ...]]:
-        """What to sort trials by; downwards, those with nothing there are last, too.
+        """What to sort trials by, upwards: ``in_order`` turns it round within numbers, texts and nothing.
 
         Args:
             known: All columns.
@@ -199,14 +200,21 @@ class Asked:
 
             return best
         column = known[self.sort.removeprefix("-")]
+        return lambda trial: (*column.rank(trial), trial.number)
+
+    def in_order(self, ranked: list[tuple[tuple[Any, ...], int]]) -> list[int]:
+        """The numbers of trials in the order that is asked for.
+
+        Args:
+            ranked: Of each trial its rank and its number; is sorted.
+        """
+        ranked.sort()
         if not self.sort.startswith("-"):
-            return lambda trial: (*column.rank(trial), trial.number)
-
-        def downwards(trial: AnyTrial) -> tuple[Any, ...]:
-            kind, number, text = column.rank(trial)
-            return (kind, -number, (*(-ord(each) for each in text), 1), -trial.number)
-
-        return downwards
+            return [number for _, number in ranked]
+        found: list[int] = []
+        for _, alike in groupby(ranked, key=lambda each: each[0][0]):
+            found += [number for _, number in reversed(list(alike))]
+        return found
 
 
 def _conditions(given: QueryParams, known: Mapping[str, Column]) -> tuple[Condition, ...]:

@@ -181,8 +181,7 @@ async def _numbers(
         )
         found += [each for each in seen if each is not None]
         await asyncio.sleep(0)
-    found.sort()
-    return [number for _, number in found]
+    return asked.in_order(found)
 
 
 async def _rows(

@@ -50,7 +50,7 @@ def listed(address: str, *, maximize: bool = False) -> list[int]:
     """The numbers of the trials that an address means, in its order."""
     asked = Asked.of(QueryParams(address), KNOWN)
     rank = asked.rank(KNOWN, Objective(metric="loss", maximize=maximize))
-    return [each.number for each in sorted(filter(asked.fits, TRIALS), key=rank)]
+    return asked.in_order([(rank(each), each.number) for each in reversed(TRIALS) if asked.fits(each)])
 
 
 @pytest.mark.parametrize(
