@@ -245,8 +245,18 @@ class Leadership:
         self._note_beat(cursor)
 
     def _note_beat(self, cursor: Cursor) -> None:
+        """Notes the row's new beat, which is beyond all that were committed, unless the database lost some meanwhile.
+
+        Raises:
+            Unavailable: It did: it has failed over to a replica that had not heard of them.
+        """
         found = cursor.fetchone()
         assert found is not None
+        if found[0] <= self._beat:
+            raise Unavailable(
+                "the database lacks what was committed last: its history is another one now.",
+                "The server says what to do when it takes the lead again.",
+            )
         self._unsure_beat = found[0]
 
     def guard(self, cursor: Cursor) -> None:

@@ -177,6 +177,23 @@ def test_a_commit_renews_the_lead(store: Store, second: Store) -> None:
     assert second.lead("two", 5.0) == term + 1
 
 
+def test_a_leader_whose_database_lost_what_was_committed_last_does_not_go_on(
+    store: Store, database_url: str
+) -> None:
+    """The database has failed over, within the term, to a replica that was behind."""
+    term = store.lead("one", 60.0)
+    store.write([record(submission())], term, 1)
+    store.renew(term)
+    execute(database_url, "UPDATE leader SET beat = beat - 1")
+    for go_on in (
+        lambda: store.renew(term),
+        lambda: store.write([record()], term, 2),
+        lambda: store.lead("one", 60.0),
+    ):
+        with pytest.raises(Unavailable, match="the database lacks what was committed last"):
+            go_on()
+
+
 def test_a_leader_that_was_killed_is_replaced_at_once(store: Store, second: Store) -> None:
     """Its lease has an hour to go, but its session is gone."""
     term = store.lead("one", 3600.0)
