@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 @click.option(
     "--format",
     "layout",
-    type=click.Choice(["json", "csv", "parquet", "optuna", "tensorboard", "archive"]),
+    type=click.Choice(["json", "csv", "parquet", "optuna", "tensorboard", "archive", "yaml"]),
     default="json",
     metavar="FORMAT",
-    help="json (the default: all that is known), csv, parquet, optuna, tensorboard, or archive (for `hippo study "
-    "import` elsewhere).",
+    help="json (the default: all that is known), csv, parquet, optuna, tensorboard, archive (for `hippo study "
+    "import` elsewhere), or yaml (a study file).",
 )
 @click.option(
     "--table",
@@ -49,8 +49,8 @@ def export(
 ) -> None:
     """Write a study in a format of one's choice.
 
-    JSON and CSV are printed where no --output is given. Of Optuna it is an SQLite database where PATH ends in .db or
-    .sqlite, else a journal; the study is added to it.
+    JSON, CSV and YAML are printed where no --output is given. Of Optuna it is an SQLite database where PATH ends in .db
+    or .sqlite, else a journal; the study is added to it.
 
     Example: hippo study export digits --format csv
     """
@@ -58,13 +58,16 @@ def export(
         raise click.UsageError("--table and --style are for --format csv and parquet.")
     if table == "history" and style:
         raise click.UsageError("--style is for --table trials.")
-    if output is None and layout not in ("json", "csv"):
+    if output is None and layout not in ("json", "csv", "yaml"):
         raise click.UsageError(f"--format {layout} needs --output.")
     if checkpoints and layout != "archive":
         raise click.UsageError("--checkpoints is for --format archive.")
     try:
         if layout == "archive":
             _write_archive(name, Path(str(output)), checkpoints=checkpoints)
+            return
+        if layout == "yaml":
+            _give(_study_file(name), output)
             return
         document = _read(name)
         if layout == "json":
@@ -98,6 +101,18 @@ def _write_archive(name: str, path: Path, *, checkpoints: bool) -> None:
         written = write_archive(client.connection, name, path, checkpoints=checkpoints)
     states = f", with {plural(written.checkpoints, 'checkpoint')}" if written.checkpoints else ""
     say(f"Written: {path} ({written.size_bytes / 2**20:.1f} MiB{states})")
+
+
+def _study_file(name: str) -> bytes:
+    import json
+
+    from hippo_client.cli import calls
+    from hippo_client.study_yaml_writing import write
+    from hippo_core.study import StudySpec
+
+    with connect() as client:
+        found = calls.get_study(client, name)
+    return write(StudySpec.from_json(json.loads(found.spec_json))).encode()
 
 
 def _read(name: str) -> bytes:

@@ -13,11 +13,11 @@ from typing import Any
 import click
 import pytest
 
-from hippo_client import plots
+from hippo_client import plots, study_file
 from hippo_client.cli.main import call
 from hippo_core.errors import NotFound
 from hippo_wire.v1 import study_pb2
-from tests.unit.cli.answers import SCHEDULE, STUDY, Server
+from tests.unit.cli.answers import EDITABLE, SCHEDULE, STUDY, Server
 from tests.unit.client import recorded
 
 
@@ -225,3 +225,15 @@ def test_a_study_that_does_not_exist(server: Server, capsys: pytest.CaptureFixtu
     assert call(["study", "show", "x"]) == 5
     out, err = capsys.readouterr()
     assert (out, err) == ("", "Error: There is no study x.\nHint: Did you mean digits?\n")
+
+
+def test_a_study_is_written_as_a_file_that_is_the_same_study(
+    server: Server, text: Callable[..., str], tmp_path: Path
+) -> None:
+    server.answers["GetStudy"] = study_pb2.GetStudyResponse(study=EDITABLE)
+    path = tmp_path / "again.yaml"
+    path.write_text(text("study", "export", "digits", "--format", "yaml"))
+    again, there = study_file.load(path)._spec.to_json(), json.loads(EDITABLE.spec_json)
+    for each in (again, there):  # of the code that is not there
+        each["bundle"] = each["program"]["code_digest"] = ""
+    assert again == there
