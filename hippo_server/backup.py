@@ -82,7 +82,7 @@ def back_up(place: Place, folder: Path, between: Callable[[], None] = lambda: No
         between: Called when the database is copied, before what has come since; for tests.
 
     Raises:
-        InvalidStudy: There is no database, or the folder holds something else.
+        InvalidStudy: There is no database, or the folder holds something else or cannot be written.
         Unavailable: The database cannot be copied.
     """
     if folder.is_dir() and any(folder.iterdir()) and not (folder / STORAGE).is_dir():
@@ -90,6 +90,14 @@ def back_up(place: Place, folder: Path, between: Callable[[], None] = lambda: No
     storage = _root(place)
     if storage is not None and _is_within(folder, storage):
         raise InvalidStudy("to", f"{folder} lies in the storage", "Name a folder elsewhere.")
+    try:
+        return _back_up(place, folder, storage, between)
+    except OSError as error:
+        told = error.strerror or str(error)
+        raise InvalidStudy("to", f"{folder} cannot be written: {told}", "Name a folder with room.") from error
+
+
+def _back_up(place: Place, folder: Path, storage: Path | None, between: Callable[[], None]) -> Copied:
     files = DurableFiles()
     make_folders(files, folder.absolute() / STORAGE)
     folder.chmod(0o700)
@@ -123,7 +131,7 @@ def restore(place: Place, folder: Path) -> Copied:
 
     Raises:
         InvalidStudy: The folder holds no whole backup.
-        Conflict: The database is not empty, or of a newer Hippo.
+        Conflict: The database is not empty, or of a newer Hippo, or a server uses it.
         Unavailable: The database cannot be reached.
     """
     if not (folder / DUMP).is_file():
@@ -140,7 +148,15 @@ def restore(place: Place, folder: Path) -> Copied:
             if storage is not None
         ]
         given = (f"--file={folder / DUMP}", f"--command={_RESTORED}")
-        _run(url, "psql", "--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1", *given)
+        try:
+            _run(
+                url, "psql", "--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1", *given
+            )
+        except Unavailable as error:
+            raise Unavailable(
+                error.message,
+                f"Nothing was changed. Where {DUMP} is cut off or damaged, take another backup.",
+            ) from error
         _pass_over(url)
     return Copied(
         files=sum(count for count, _ in counted),
@@ -196,7 +212,11 @@ def _database(place: Place, *, make: bool = False) -> Iterator[str]:
         raise InvalidStudy(
             "home", f"{place.home} holds no database", "Name the server's --home or --database-url."
         )
-    sockets = None if make else cluster.sockets_of(postgres.data)
+    sockets = cluster.sockets_of(postgres.data)
+    if sockets is not None and make:
+        raise Conflict(
+            f"a server uses the home {place.home}.", "Restore into a new --home, or end that server first."
+        )
     if sockets is not None:  # the server's own, which goes on
         yield f"postgresql+psycopg2://{cluster.USER}@/{DATABASE}?host={quote(sockets, safe='')}"
         return

@@ -55,7 +55,11 @@ class Settings:
     limits: CallLimits = field(default_factory=CallLimits)
 
     def __post_init__(self) -> None:
-        """Refuses to listen where anybody could read along, and to name an address that is none."""
+        """Refuses to listen where anybody could read along, twice at one port, and to name an address that is none."""
+        if self.grpc_port and self.grpc_port == self.http_port:
+            raise InvalidStudy(
+                "http_port", f"is {self.http_port}, as grpc_port is", "gRPC and HTTP need a port each."
+            )
         if self.advertise is not None:
             check_address(self.advertise, encrypted=True, field="advertise")
         if self.tls is None and not is_loopback(self.host):

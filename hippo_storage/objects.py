@@ -22,7 +22,7 @@ from typing import Any
 
 from blake3 import blake3
 
-from hippo_core.errors import HippoError, InvalidStudy
+from hippo_core.errors import HippoError, InvalidStudy, Unavailable
 from hippo_storage import manifest as manifests
 from hippo_storage.errors import CheckpointMissing, StorageError, storage_error
 from hippo_storage.files import CHUNK_BYTES, chunks, digest_of, no_hook
@@ -84,6 +84,10 @@ class ObjectStorage(Storage):
             # The scheme only: an address may hold a password.
             raise InvalidStudy(
                 "storage", f"{scheme}:// cannot be opened: {error}", "Install what it names."
+            ) from error
+        except OSError as error:
+            raise Unavailable(
+                f"the storage {scheme}:// cannot be reached: {error}", "Look at its address."
             ) from error
         return cls(filesystem, root)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import socket
+
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
@@ -109,6 +112,7 @@ class GrpcServer:
             Conflict: The port is taken.
         """
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        _require_free(host, port, address)
         try:
             bound = (
                 self._server.add_insecure_port(address)
@@ -145,3 +149,22 @@ class GrpcServer:
     async def stop(self, grace_seconds: float) -> None:
         """Answers no further call, and ends those that take longer than a moment."""
         await self._server.stop(grace_seconds)
+
+
+def _require_free(host: str, port: int, address: str) -> None:
+    """Makes sure that nobody listens there, in words: gRPC logs a line of its own where somebody does.
+
+    Raises:
+        Conflict: Somebody does.
+    """
+    if not port:
+        return
+    try:
+        with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
+            pass
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise Conflict(
+                f"the address {address} cannot be used: it is in use.",
+                "Choose another port with --grpc-port.",
+            ) from error

@@ -98,10 +98,17 @@ class Tokens:
 
         Raises:
             NotFound: The asker manages none of that name.
+            Conflict: It is the last one that all can be managed with.
         """
         found = await asyncio.to_thread(self._driver.store.find_tokens)
         if not any(each.name == name and _reaches(who, each.project) for each in found):
             raise NotFound(f"there is no token '{name}'.", "`hippo token ls` lists them.")
+        left = [each.name for each in found if _manages_all(each)]
+        if left == [name]:
+            raise Conflict(
+                f"'{name}' is the last token of an administrator of the project {PROJECT}.",
+                "Make another one first: hippo token create NAME --role admin.",
+            )
         await asyncio.to_thread(self._driver.store.revoke_token, name)
         await self._read_again()
 
@@ -142,6 +149,12 @@ def require_name(what: str, text: str) -> None:
             f"a {what} cannot be called {text!r}",
             "Use letters, digits, dots, dashes, underscores and @; at most 100, the first a letter or digit.",
         )
+
+
+def _manages_all(token: Token) -> bool:
+    """Whether who has it manages all tokens, now and later."""
+    lasting = token.revoked_at is None and (token.expires_at is None or token.expires_at > datetime.now(UTC))
+    return lasting and token.role == Role.ADMIN and token.project == PROJECT
 
 
 def _reaches(who: Identity, project: str) -> bool:

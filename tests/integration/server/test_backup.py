@@ -135,6 +135,8 @@ def test_a_backup_is_restored_into_an_embedded_database(place: Place, tmp_path: 
     postgres = EmbeddedPostgres(home)
     try:
         assert value(postgres.start(), "SELECT value::text FROM identity") == identity
+        with pytest.raises(Conflict, match="a server uses the home"):
+            restore(Place(home=home, database_url=None, storage=str(home / "storage")), tmp_path / "backup")
     finally:
         postgres.stop()
 
@@ -163,6 +165,10 @@ def test_what_is_no_backup_and_no_place_for_one_is_refused(
     empty = Place(home=place.home, database_url=empty_database_url, storage=place.storage)
     with pytest.raises(InvalidStudy, match="is no database of Hippo"):
         back_up(empty, tmp_path / "backup")
+    (tmp_path / "file").touch()
+    for unwritable in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(InvalidStudy, match="cannot be written"):
+            back_up(place, unwritable)
     nothing = Place(home=tmp_path / "nothing", database_url=None, storage=place.storage)
     with pytest.raises(InvalidStudy, match="holds no database"):
         back_up(nothing, tmp_path / "backup")

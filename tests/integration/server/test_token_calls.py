@@ -59,6 +59,18 @@ def test_a_token_is_valid_at_once_and_its_secret_is_nowhere(server, admin):
         assert secret not in cursor.fetchone()[0]
 
 
+def test_the_last_administrator_stays(server, admin):
+    """1. The only one of the project default is not revoked though another project has one. 2. With
+    a second one it is."""
+    make(admin, "vi", "admin", project="vision")
+    last = next(name for name, each in listed(admin).items() if each.role == "admin" and name != "vi")
+    with pytest.raises(Conflict, match="last token of an administrator"):
+        admin.admin.RevokeToken(admin_pb2.RevokeTokenRequest(name=last))
+    second = server.connect(make(admin, "second", "admin"))
+    second.admin.RevokeToken(admin_pb2.RevokeTokenRequest(name=last))
+    assert listed(second)[last].HasField("revoke_time")
+
+
 def test_a_call_that_is_repeated_makes_one_token(server, admin):
     secret = make(admin, "ada")
     assert make(admin, "ada", secret=secret) == secret
