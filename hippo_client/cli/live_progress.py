@@ -160,7 +160,8 @@ def _header(picture: Picture, elapsed_seconds: float) -> Table:
 
 
 def _line(words: str) -> Text:
-    return Text(words, no_wrap=True, overflow="ellipsis")
+    # A narrow terminal gets a second line: no state and no slot is left out.
+    return Text(words)
 
 
 def best_words(picture: Picture) -> str:
