@@ -48,15 +48,14 @@ def draw(chart: Chart) -> Figure:
         pyplot = sys.modules.get("matplotlib.pyplot")
         make: Any = Figure if pyplot is None else pyplot.figure
         figure: Figure = make(figsize=size, layout="constrained")
-        figure.suptitle(chart.title, fontsize=11)
+        # What is left out stands below the title: below the panels is the legend.
+        figure.suptitle("\n".join(filter(None, [chart.title, "; ".join(chart.notes)])), fontsize=11)
         for place, panel in enumerate(chart.panels):
             _panel(figure.add_subplot(rows, columns, place + 1), panel)
         if not chart.panels:
             figure.text(0.5, 0.5, "nothing to draw", ha="center", color="#777777")
         if chart.legend:
             _legend(figure)
-        if chart.notes:
-            figure.supxlabel("; ".join(chart.notes), fontsize=8, color="#777777")
     return figure
 
 

@@ -40,8 +40,15 @@ class _Node:
     parent: int | None
     start: int
     stop: int
-    trials: list[int]
+    stops: list[int]  #: where each trial that goes through it leaves it, or ends
     values: Mapping[str, object]
+
+    def parts(self) -> Iterator[tuple[int, int, int]]:
+        """Its steps, cut where trials leave it: from, to, and how many trials go through."""
+        start = self.start
+        for stop in sorted(set(self.stops)):
+            yield start, stop, sum(each >= stop for each in self.stops)
+            start = stop
 
 
 def _nodes(selection: Selection) -> dict[int, _Node]:
@@ -54,7 +61,7 @@ def _nodes(selection: Selection) -> dict[int, _Node]:
                 values = dict(selection.recording.sequence(trial).values(start))
                 found[node] = _Node(node, parent, start, stop, [], values)
             found[node].stop = max(found[node].stop, stop)
-            found[node].trials.append(trial.number)
+            found[node].stops.append(stop)
             parent = node
     return found
 
@@ -93,27 +100,32 @@ def stage_tree(selection: Selection) -> Chart:
         if above is not None:
             marks.append(Line(x=[node.start] * 2, y=[above, line], colour=GREY, width=0.8))
     best = next((each for each in selection.trials if each.number == selection.best), None)
-    on_best = {node for node, _, _ in best.path} if best else set()
+    on_best = {node: stop for node, _, stop in best.path} if best else {}
     for place, (_, label) in enumerate(SHARES):
-        those = [(node, line) for node, line, _ in placed if share(len(node.trials)) == place]
+        those = [
+            (node, line, start, stop, trials)
+            for node, line, _ in placed
+            for start, stop, trials in node.parts()
+            if share(trials) == place
+        ]
         if those:
             marks.append(
                 Bars(
-                    begin=[node.start for node, _ in those],
-                    end=[node.stop for node, _ in those],
-                    y=[line for _, line in those],
+                    begin=[start for _, _, start, _, _ in those],
+                    end=[stop for _, _, _, stop, _ in those],
+                    y=[line for _, line, _, _, _ in those],
                     colour=BLUES[place],
                     label=label,
                     height=0.36,
                     tips=[
-                        f"node {node.node}, {plural(len(node.trials), 'trial')}: {_apart(node, nodes, common)}"
-                        for node, _ in those
+                        f"node {node.node}, {plural(trials, 'trial')}: {_apart(node, nodes, common)}"
+                        for node, _, _, _, trials in those
                     ],
                 )
             )
     for node, line, _ in placed:
         if node.node in on_best and best is not None:
-            end = min(node.stop, best.step)
+            end = min(on_best[node.node], best.step)
             marks.append(
                 Line(
                     x=[node.start, end],

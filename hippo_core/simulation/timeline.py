@@ -160,13 +160,23 @@ class Timeline:
         return sum(step < stop for stop in self._stops.get(node, {}).values())
 
     def savings(self) -> Savings:
-        """How the steps trained, and those that trials have reached, grew."""
+        """How the steps trained, and those that trials have reached, grew.
+
+        What was trained before any trial was there that goes through it, or beyond all of them, was trained for another
+        study, and is not counted.
+        """
         trained: list[tuple[float, float, int]] = []
         alone: list[tuple[float, float, int]] = []
         created = {each.number: self._created(each) for each in self._recording.trials}
         for stretch in self.stretches:
-            trained.append((stretch.begin, stretch.end, stretch.stop - stretch.start))
-            for trial, stop in self._stops.get(stretch.node, {}).items():
+            stops = self._stops.get(stretch.node, {})
+            there = [created[trial] for trial, stop in stops.items() if stop > stretch.start]
+            if there:
+                last = min(stretch.stop, max(stops.values()))
+                begin, end = max(stretch.begin, min(there)), stretch.moment(last)
+                if end > begin:
+                    trained.append((begin, end, last - stretch.start))
+            for trial, stop in stops.items():
                 last = min(stop, stretch.stop)
                 if last <= stretch.fresh:
                     continue

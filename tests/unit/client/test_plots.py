@@ -200,10 +200,10 @@ def test_the_front_is_what_no_other_trial_beats() -> None:
         parameter_charts.pareto_front(Selection(Recording.from_json(many(["completed"]))), None)
 
 
-def test_the_tree_has_a_bar_for_each_node_by_how_many_share_it(study: Recording) -> None:
+def test_the_tree_has_bars_by_how_many_share_the_steps(study: Recording) -> None:
     chart = sharing_charts.stage_tree(Selection(study))
     bars = {each.label: list(zip(each.begin, each.end, strict=True)) for each in marks(chart, Bars)}
-    assert bars == {"1 trial": [(2, 3)], "2 or 3 trials": [(0, 2), (2, 4)]}
+    assert bars == {"1 trial": [(3, 4), (2, 3)], "2 or 3 trials": [(0, 2), (2, 3)]}
     best = [list(each.x) for each in marks(chart, Line) if each.label == "path of the best: trial 0"]
     assert best == [[0, 2], [2, 4]]
     assert chart.title == "shared: 5 steps trained for 3 trials of 10 in all"

@@ -72,6 +72,28 @@ def test_savings_grow_with_what_is_trained_and_jump_where_a_trial_finds_its_step
     assert found.alone[-1] == sum(trial.step for trial in study.trials)
 
 
+def test_what_was_trained_for_others_is_not_trained_for_the_study() -> None:
+    """1. Before it was submitted. 2. Beyond where its trials go. 3. In a node that none of them goes through."""
+    content = recorded.document()
+    first = content["training"][0]
+    leases = [
+        {**content["leases"][0], "fence": 3, "granted": -20.0, "ended": -10.0},
+        {**content["leases"][0], "fence": 4, "granted": 30.0, "ended": 35.0},
+    ]
+    others = [
+        {**first, "fence": 3},
+        {**first, "node": 2, "start": 4, "stop": 9, "fence": 4},
+        {**first, "node": 77, "start": 2, "stop": 9, "fence": 4},
+    ]
+    found = Timeline(
+        recorded.recording(
+            recorded.document(leases=[*content["leases"], *leases], training=[*content["training"], *others])
+        )
+    ).savings()
+    assert found.seconds[0] == 0.0
+    assert (found.trained[-1], found.alone[-1]) == (5.0, 10.0)
+
+
 def test_steps_trained_twice_count_once_for_the_trials() -> None:
     content = recorded.document()
     again = {**content["training"][0], "fence": 3}
