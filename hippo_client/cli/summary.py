@@ -48,7 +48,9 @@ def _headline(study: study_pb2.Study) -> str:
         total = f"{total}, {beside} of them beside max_trials={spec['max_trials']}"
     headline = f"Study {study.name} {study_state(study).value}: {total}, {counts(by_state)}."
     over = f"Checkpoints {study.over_budget}." if study.over_budget else ""
-    return "\n".join(filter(None, [headline, reason_words(study), over, choice_in_words(study)]))
+    failed = by_state[TrialState.FAILED.value]
+    why = f"`hippo trial ls {study.name}` tells why {plural(failed, 'trial')} failed." if failed else ""
+    return "\n".join(filter(None, [headline, reason_words(study), why, over, choice_in_words(study)]))
 
 
 def _endings(study: study_pb2.Study) -> str:
