@@ -127,9 +127,9 @@ class Desk:
         return f"/login?link={secret}&to=/"
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[playwright_api.Browser]:
-    """Debian's Chromium."""
+    """Debian's Chromium. Not for longer than a module: while it is there, an event loop runs in the main thread."""
     if CHROMIUM is None:
         pytest.skip("there is no chromium")
     with playwright_api.sync_playwright() as playwright:
@@ -138,23 +138,26 @@ def browser() -> Iterator[playwright_api.Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="package")
-def desk(
-    tmp_path_factory: pytest.TempPathFactory,
-    new_database: Callable[[str], str],
-    database_template: str,
-    browser: playwright_api.Browser,
-) -> Iterator[Desk]:
-    """The server, its studies, and the browser."""
+@pytest.fixture(scope="session")
+def studies_server(
+    tmp_path_factory: pytest.TempPathFactory, new_database: Callable[[str], str], database_template: str
+) -> Iterator[RunningServer]:
+    """The server and its studies."""
     home = tmp_path_factory.mktemp("browser") / "home"
     server = RunningServer(home, new_database(database_template), engine=SETTINGS)
     try:
-        desk = Desk(server, browser)
-        upload(desk.client)
-        with make_studies(server, desk.client):
-            yield desk
+        client = server.connect()
+        upload(client)
+        with make_studies(server, client):
+            yield server
     finally:
         server.stop()
+
+
+@pytest.fixture(scope="module")
+def desk(browser: playwright_api.Browser, studies_server: RunningServer) -> Desk:
+    """The server, its studies, and the browser."""
+    return Desk(studies_server, browser)
 
 
 @pytest.fixture
