@@ -98,16 +98,17 @@ def test_another_projects_studies_are_not_there(server, client):
         if not path.startswith("/hippo.v1.StudyService") or "name" not in kind.fields_by_name:
             continue
         ask = getattr(other.studies, method.name)
-        assert refusal(ask, kind, "vision-1") == refusal(ask, kind, "nobody"), path
+        streams = method.client_streaming
+        assert refusal(ask, kind, "vision-1", streams) == refusal(ask, kind, "nobody", streams), path
 
 
-def refusal(method, kind, name):
+def refusal(method, kind, name, streams):
     """How a call about a study of this name is refused."""
     request = getattr(study_pb2, kind.name)(name=name)
     if "request_id" in kind.fields_by_name:
         request.request_id = f"{kind.name} {name}"
     with pytest.raises((NotFound, InvalidStudy)) as refused:
-        asked(method, request)
+        asked(method, iter([request]) if streams else request)
     return type(refused.value), str(refused.value).replace(name, "NAME")
 
 

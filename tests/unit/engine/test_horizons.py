@@ -68,7 +68,12 @@ def at_horizon(cluster: Cluster, horizon: int) -> list[Any]:
     st.integers(0, 2**32),
     st.lists(st.integers(6, 40), min_size=1, max_size=4, unique=True),
     st.integers(0, 2),
-    st.lists(st.one_of(st.integers(0, 4), st.sampled_from([0.0, 0.1, 0.3, 0.5])), min_size=1, max_size=3),
+    st.lists(
+        st.one_of(st.integers(0, 4), st.sampled_from([0.0, 0.1, 0.3, 0.5])),
+        min_size=1,
+        max_size=3,
+        unique_by=repr,
+    ),
     st.sampled_from([1, 4]),
 )
 def test_the_steps_trained_are_the_distinct_prefixes(
