@@ -122,7 +122,7 @@ def go_through(
 def slow(gate: Path, steps: int = STEPS) -> str:
     """Arguments of a study whose steps take a moment, and wait at a gate."""
     options = {
-        "pause": 0.05,
+        "pause": 0.1,  # longer than a runner gathers what it tells: of a step that waits, all before it is told
         "gate": str(gate),
         "gate_steps": GATE_STEPS,
         "hold": str(gate.with_name("hold")),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from hippo_client.archives import is_archive, send_archive, write_archive
 from hippo_client.handles import StudyHandle
 from hippo_wire import enums
@@ -38,6 +40,7 @@ def imported(arena: Arena, archive: Path) -> study_pb2.ImportStudyResponse:
     return send_archive(arena.client().connection, archive, None)
 
 
+@pytest.mark.soak
 def test_a_study_moves_from_a_laptop_to_a_server_and_goes_on_there(
     arenas: tuple[Arena, Arena],
     tmp_path: Path,

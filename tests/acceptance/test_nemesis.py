@@ -55,6 +55,7 @@ def test_all_workers_are_preempted_at_once_and_the_server_dies(arena: Arena) -> 
     assert handle.savings()["steps_retrained"] == 0
 
 
+@pytest.mark.soak
 def test_a_stop_in_the_midst_of_a_commit_and_a_hundred_more(arena: Arena) -> None:
     """1. Two studies of one program wait for the same steps. 2. While steps of theirs are being committed, one is
     stopped a hundred times. 3. All calls are answered alike, and it is stopped once. 4. The other ends as alone, of
@@ -96,6 +97,7 @@ def test_a_stop_of_the_only_study_ends_its_trainers_path(arena: Arena) -> None:
     expect_clean(arena.rows)
 
 
+@pytest.mark.soak
 def test_a_database_that_takes_no_change_stops_no_training(arena: Arena) -> None:
     """1. A path is trained. 2. The database becomes read-only, until its lease would long be over. 3. It takes changes
     again: what was trained meanwhile is told under the same lease, and nothing is trained again."""

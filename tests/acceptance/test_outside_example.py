@@ -18,6 +18,7 @@ from tests.waiting import until
 EXAMPLE = Path(__file__).parents[2] / "examples" / "digits"
 
 
+@pytest.mark.soak
 def test_an_optimiser_in_one_process_drives_what_another_trains(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -94,6 +94,7 @@ def test_a_worker_that_is_cut_off_goes_on_under_the_same_fence(arena: Arena) -> 
     assert handle.savings()["steps_retrained"] == 0
 
 
+@pytest.mark.soak
 def test_a_worker_trains_on_while_the_server_is_away_for_longer_than_a_lease(arena: Arena) -> None:
     """
     1. the server dies while a path stands between two saves: its worker trains and saves to the path's end
@@ -137,6 +138,7 @@ def test_a_stalled_path_is_retried_once_and_its_stacks_are_kept(impatient_pool: 
     assert impatient_pool.processes["one"].poll() is None
 
 
+@pytest.mark.soak
 def test_a_step_that_kills_three_workers_is_quarantined(pool: Pool) -> None:
     """
     1. a trainer kills one worker after the other in its step 2
