@@ -32,6 +32,7 @@ def test_a_failed_study_saved_nothing() -> None:
     assert sharing_words(draw(failed)) == "101 trained"
     assert study_summary(failed.study).splitlines() == [
         "Study digits failed: 2 trials, 2 failed.",
+        "`hippo trial ls digits` tells why 2 trials failed.",
         "",
         "Trained: 101 steps in 17.1 slot seconds.",
     ]
@@ -40,7 +41,10 @@ def test_a_failed_study_saved_nothing() -> None:
 def test_nothing_is_said_of_sharing_where_a_failed_study_trained_nothing() -> None:
     failed = snapshot([trial(0, "failed", 4)], state=study_pb2.STUDY_STATE_FAILED).study
     failed.savings.steps_trained = 0
-    assert study_summary(failed) == "Study digits failed: 1 trial, 1 failed."
+    assert study_summary(failed).splitlines() == [
+        "Study digits failed: 1 trial, 1 failed.",
+        "`hippo trial ls digits` tells why 1 trial failed.",
+    ]
 
 
 def test_a_study_whose_steps_had_all_been_trained_saved_all() -> None:
