@@ -23,6 +23,7 @@ from hippo_core.charts.chart import (
     time_unit,
 )  # fmt: skip
 from hippo_core.charts.selection import Selection
+from hippo_core.drawings.tree_shape import on_lines
 from hippo_core.words import percent, plural
 
 MOST_LABELS = 40  #: of more lines none has room for a text
@@ -73,20 +74,7 @@ def _placed(nodes: dict[int, _Node]) -> Iterator[tuple[_Node, int, int | None]]:
         children.setdefault(node.parent, []).append(node)
     for each in children.values():
         each.sort(key=lambda child: (child.start, child.node))
-    free = 0
-    stack: list[tuple[_Node, int | None, int | None]] = [
-        (root, None, None) for root in reversed(children.get(None, []))
-    ]
-    while stack:
-        node, line, above = stack.pop()
-        if line is None:
-            line, free = free, free + 1
-        yield node, line, above
-        below = children.get(node.node, [])
-        onward = next((child for child in below if child.start == node.stop), None)
-        stack += [(child, None, line) for child in below if child is not onward]
-        if onward is not None:
-            stack.append((onward, line, None))
+    return on_lines(children.get(None, []), lambda node: children.get(node.node, []))
 
 
 def stage_tree(selection: Selection) -> Chart:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 from hippo_core.engine.states import NodeState
 from hippo_core.tree_node import TreeNode
@@ -136,27 +137,51 @@ class TreeShape:
         return Folded(len(hidden), len({trial for each in hidden for trial in each.trials}))
 
     def placed(self) -> Iterator[Placed]:
-        """All nodes, each on a line, from 0.
+        """All nodes, each on a line, from 0."""
+        return (Placed(*each) for each in on_lines(self.roots, self.children))
 
-        The first branch that continues a bar at its end stays on the bar's line; the others go below it, the latest
-        nearest, so that no connector crosses a bar.
-        """
-        free = 0
-        # Last in, first out: what is drawn nearest is pushed last. None: on the next free line.
-        stack: list[tuple[TreeNode, int | None, int | None]] = [
-            (root, None, None) for root in reversed(self.roots)
-        ]
-        while stack:
-            node, line, parent_line = stack.pop()
-            if line is None:
-                line, free = free, free + 1
-            yield Placed(node, line, parent_line)
-            children = self.children(node)
-            onward = next((child for child in children if child.start == node.stop), None)
-            # children come earliest first, so the latest is pushed last and gets the nearest line
-            stack += [(child, None, line) for child in children if child is not onward]
-            if onward is not None:
-                stack.append((onward, line, None))
+
+class Spanning(Protocol):
+    """What covers steps."""
+
+    @property
+    def start(self) -> int:
+        """The first."""
+        ...
+
+    @property
+    def stop(self) -> int:
+        """One past the last."""
+        ...
+
+
+S = TypeVar("S", bound=Spanning)
+
+
+def on_lines(roots: Sequence[S], children: Callable[[S], Sequence[S]]) -> Iterator[tuple[S, int, int | None]]:
+    """All nodes of a tree, each with its line, from 0, and its parent's; None at a root.
+
+    The first branch that continues a bar at its end stays on the bar's line; the others go below it, the latest
+    nearest, so that no connector crosses a bar.
+
+    Args:
+        roots: The nodes without a parent.
+        children: Those of a node, the earliest first.
+    """
+    free = 0
+    # Last in, first out: what is drawn nearest is pushed last. None: on the next free line.
+    stack: list[tuple[S, int | None, int | None]] = [(root, None, None) for root in reversed(roots)]
+    while stack:
+        node, line, parent_line = stack.pop()
+        if line is None:
+            line, free = free, free + 1
+        yield node, line, parent_line
+        below = children(node)
+        onward = next((child for child in below if child.start == node.stop), None)
+        # children come earliest first, so the latest is pushed last and gets the nearest line
+        stack += [(child, None, line) for child in below if child is not onward]
+        if onward is not None:
+            stack.append((onward, line, None))
 
 
 def short(value: object) -> str:
