@@ -666,11 +666,11 @@ def local_run(local: LocalHome) -> Iterator[LocalRun]:
 
 
 def test_run_again_after_the_command_was_killed(local_run: LocalRun) -> None:
-    """The supervisor has waited, and trained on: nothing is lost."""
+    """The supervisor waits and trains on, or, where the next command is long in coming, has saved: nothing is lost."""
     local_run.process.kill()
     local_run.process.wait()
     local_run.again()
-    assert local_run.ledger.losses() == {}
+    assert set(local_run.ledger.losses().values()) <= {(0, 0)}
 
 
 def test_run_again_after_the_supervisor_was_killed(local_run: LocalRun) -> None:

@@ -29,10 +29,11 @@ def option(name: str) -> str:
 
 
 def wait_for_term() -> None:
-    asked = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: asked.set())
-    while not asked.wait(0.05):
-        pass
+    # No Event: the handler runs in the thread that waits, which may hold the Event's lock just then.
+    asked: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
+    while not asked:
+        time.sleep(0.02)
 
 
 class Metrics(http.server.BaseHTTPRequestHandler):
