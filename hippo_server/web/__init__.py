@@ -17,12 +17,12 @@ calls, so that no other fragment pays for it. Modules that add something to a fr
 an entry in ``charts/kinds.py``; ``charts.svg.draw`` draws any ``Chart``. Other drawings are ``markupsafe.Markup`` of
 presentation attributes and classes, no styles, colours by the custom properties of ``static/style.css``; in the page
 within ``<figure class="chart" tabindex="0">``, with ``data-chart`` where ``charts.js`` is to tell what marks are. A
-script of its own comes with ``{% block head %}<script type="module" src="/static/NAME.js"></script>{% endblock %}``.
+script of its own comes as ``<script type="module" src="{{ static("NAME.js") }}"></script>`` in the block ``head``.
 
 **An action**: a form with ``method="post"`` and a page for it whose roles are those of the call that it makes through
 ``site.calls.call``; what the call does is checked, answered once by request id and written down as the command's is.
 
 Everything in templates is escaped. Filters: ``moment``, ``number``, ``percent``, ``duration``, ``hyperparameter``,
 ``segment`` (of a path); macros: ``state``, ``bar``, ``sortable``, ``pager``; globals: ``query`` (this page with other
-parameters), ``plural``.
+parameters), ``plural``, ``static`` (the address of a file).
 """

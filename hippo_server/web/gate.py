@@ -109,12 +109,14 @@ class Page:
         roles: For each method the roles that it lets in; None: everybody. HEAD goes with GET.
         answer: Answers.
         streams: Whether an answer goes on for as long as the caller listens.
+        counted: Whether it counts among what a caller asks.
     """
 
     path: str
     roles: Mapping[str, frozenset[Role] | None]
     answer: Callable[[Request], Awaitable[Response]]
     streams: bool = False
+    counted: bool = True
 
     def allowed(self, method: str) -> frozenset[Role] | None:
         """The roles that a method lets in; None: everybody.
@@ -235,9 +237,12 @@ class Gate:
         if method not in SAFE_METHODS or (page is not None and page.streams):
             _check_origin(headers, f"{scope['scheme']}://{host}")
         who = scope["hippo.caller"] = self._identified(headers, host)
-        counted = stranger(peer(scope)) if who is None else f"token {who.user}"
+        # A browser follows what changes on many pages by itself, which is to leave its user's commands alone.
+        kind = "token" if "authorization" in headers else "browser"
+        counted = stranger(peer(scope)) if who is None else f"{kind} {who.user}"
         try:
-            self._door.call(counted)
+            if page is None or page.counted:
+                self._door.call(counted)
             if page is None or route is None:
                 raise _Refused(404, NotFound("there is no such page.", "The start page lists what there is."))
             self._require(scope, page, method, who)

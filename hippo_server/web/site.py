@@ -19,14 +19,10 @@ from hippo_server.driver import Driver
 from hippo_server.web.actions import DONE, new_request_id
 from hippo_server.web.addresses import query, segment
 from hippo_server.web.calls import Calls
+from hippo_server.web.content_policy import POLICY
 from hippo_server.web.gate import Refusal, error_json
 from hippo_server.web.live import mark_of
-
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
-"""What browsers let a page do (Content-Security-Policy): nothing inline, nothing from elsewhere."""
+from hippo_server.web.static_files import address
 
 HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": POLICY,
@@ -62,7 +58,9 @@ class Site:
             segment=segment,
         )
         # Macros are there in fragments, too, which are rendered without the imports of their page.
-        self._templates.globals.update(plural=words.plural, query=query, new_request_id=new_request_id)
+        self._templates.globals.update(
+            plural=words.plural, query=query, new_request_id=new_request_id, static=address
+        )
         self._templates.globals.update(vars(self._templates.get_template("macros.html").module))
         self._extended = self._find_extended()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -15,8 +16,11 @@ from hippo_server.auth.limits import CallLimits, Door
 from hippo_server.auth.roles import EDITORS, VIEWERS
 from hippo_server.auth.sessions import Sessions
 from hippo_server.auth.tokens import TokenBook
+from hippo_server.store import Session
 from hippo_server.store.audit import Call
+from hippo_server.web import static_files
 from hippo_server.web.gate import HEADERS, LARGEST_BODY_BYTES, Gate, Page
+from hippo_wire.secrets import secret_hash
 from tests.unit.server.test_tokens import token
 
 OWN = "http://127.0.0.1:7441"
@@ -206,6 +210,38 @@ async def test_who_asks_too_often_is_told_when_to_ask_again() -> None:
             assert 429 not in [each.status_code for each in found][:2]
             assert found[2].headers["retry-after"] == "1"
             assert found[2].json()["error"]["code"] == "TOO_MANY_CALLS"
+
+
+async def test_files_of_the_page_are_not_counted_and_a_browser_leaves_its_users_commands_alone() -> None:
+    """S15. Files are kept by browsers for good; those of another version are not there."""
+    viewer = token("viewer", role="viewer")
+    sessions = Sessions()
+    expires_at = datetime.now(UTC) + timedelta(hours=1)
+    sessions.begin(
+        Session(secret_hash=secret_hash("hippo_c"), token=viewer.secret_hash, expires_at=expires_at)
+    )
+    limits = CallLimits(calls_per_second=1, burst=1)
+    gate = make_gate([*PAGES, *static_files.pages()], TokenBook([viewer]), limits, sessions=sessions)
+    browser = {"Cookie": "hippo-7441=hippo_c"}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(gate), base_url=OWN) as http:
+        assert (await http.get("/read", headers=browser)).status_code == 200
+        assert (await http.get("/read", headers=browser)).status_code == 429
+        assert (await http.get("/read", headers=bearer("viewer"))).status_code == 200
+        for caller in (browser, bearer("viewer"), {}, {}):
+            answer = await http.get(static_files.address("page.js"), headers=caller)
+            assert (answer.status_code, answer.headers["content-type"]) == (
+                200,
+                "text/javascript; charset=utf-8",
+            )
+            assert "immutable" in answer.headers["cache-control"]
+            assert "script-src 'self'" in answer.headers["content-security-policy"]
+        for other in (
+            "/static/0/page.js",
+            static_files.address("none.js"),
+            static_files.address("../gate.py"),
+        ):
+            answer = await http.get(other)
+            assert (answer.status_code, answer.headers["cache-control"]) == (404, "no-store")
 
 
 async def test_streams_that_are_open_at_once_are_limited() -> None:

@@ -7,6 +7,7 @@ const POLL_MILLISECONDS = 5000;
 const LOST_MILLISECONDS = 3000;
 const REST_FACTOR = 4; // between two rounds of fetches, so many times what the last one took,
 const LONGEST_REST_MILLISECONDS = 4000; // but at most so long
+const LATER_STATUSES = [429, 503]; // too often, or not ready: the same is answered in a while
 
 /** Follows the changes of this page's subject, where it has one. */
 export function followChanges() {
@@ -38,7 +39,7 @@ function listen(subject, mark, hear) {
     const stream = new Stream(mark, hear);
     return () => stream.close();
   }
-  const { port } = new SharedWorker("/static/shared-stream.js", { type: "module", name: "hippo" });
+  const { port } = new SharedWorker(new URL("./shared-stream.js", import.meta.url), { type: "module", name: "hippo" });
   port.addEventListener("message", ({ data }) => hear(data));
   port.start();
   port.postMessage({ subject, mark });
@@ -87,16 +88,20 @@ function refresher(sign) {
     do {
       again = false;
       const began = performance.now();
+      let rest = 0;
       for (const element of document.querySelectorAll("[data-live]")) {
-        if (!await fetchAgain(element, known, sign)) break;
+        const status = await fetchAgain(element, known, sign);
+        if (LATER_STATUSES.includes(status)) { again = true; rest = LONGEST_REST_MILLISECONDS; }
+        if (status !== 200) break;
       }
-      const rest = Math.min(REST_FACTOR * (performance.now() - began), LONGEST_REST_MILLISECONDS);
+      rest ||= Math.min(REST_FACTOR * (performance.now() - began), LONGEST_REST_MILLISECONDS);
       await new Promise((resolve) => setTimeout(resolve, rest));
     } while (again);
     busy = false;
   };
 }
 
+/** Shows what an element ought to show; returns the answer's status, 0 where there is none. */
 async function fetchAgain(element, known, sign) {
   const address = new URL(location.href);
   address.hash = "";
@@ -105,16 +110,16 @@ async function fetchAgain(element, known, sign) {
   try {
     answer = await fetch(address, { headers: { Accept: "text/html" } });
   } catch {
-    return false; // the connection is lost, which the stream tells, too
+    return 0; // the connection is lost, which the stream tells, too
   }
-  if (answer.status === 401) { sign.loggedOut(); return false; }
-  if (!answer.ok) return false;
+  if (answer.status === 401) sign.loggedOut();
+  if (!answer.ok) return answer.status;
   const text = await answer.text();
   if (known.get(element.id) !== text && !isBeingUsed(element)) {
     known.set(element.id, text);
     replace(element, text);
   }
-  return true;
+  return answer.status;
 }
 
 /** Whether somebody writes into it, whose words would be lost. */

@@ -32,7 +32,7 @@ EXPECTED = {
     ("/livez", "GET"): None,
     ("/readyz", "GET"): None,
     ("/metrics", "GET"): EVERYBODY,
-    ("/static/{path:path}", "GET"): None,
+    ("/static/{digest}/{path:path}", "GET"): None,
     ("/login", "GET"): None,
     ("/login", "POST"): None,
     ("/logout", "POST"): VIEWERS,
