@@ -80,11 +80,26 @@ class LocalHome:
 @pytest.fixture
 def local(tmp_path: Path) -> Iterator[LocalHome]:
     """A home, and a folder with the trainers."""
-    folder = tmp_path / "work"
-    shutil.copytree(STUDY_FOLDER, folder, ignore=shutil.ignore_patterns("__pycache__"))
-    home = LocalHome(tmp_path / "home", folder)
+    home = _home(tmp_path)
     yield home
     home.run("down")
+
+
+@pytest.fixture(scope="module")
+def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHome]:
+    """A home for all of a module's tests, which take a study's name each: server and worker start once."""
+    home = _home(tmp_path_factory.mktemp("shared"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CUDA_VISIBLE_DEVICES", "")
+        home.run("up", "--slots", "2", "--grpc-port", "0", "--http-port", "0")
+    yield home
+    home.run("down")
+
+
+def _home(path: Path) -> LocalHome:
+    folder = path / "work"
+    shutil.copytree(STUDY_FOLDER, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    return LocalHome(path / "home", folder)
 
 
 @dataclass

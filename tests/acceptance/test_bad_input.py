@@ -20,9 +20,9 @@ from tests.acceptance.oracle import study_file
 HEAD = "import hippo_client as hippo\nfrom hippo_client import policies, samplers, schedules, space\n\n"
 
 
-def write_trainer(local: LocalHome, body: str) -> str:
-    """A trainer whose class body ends with these methods, and a study of it."""
-    (local.folder / "broken.py").write_text(
+def write_trainer(local: LocalHome, name: str, body: str) -> str:
+    """A module of that name with a trainer whose class body ends with these methods, and a study of it."""
+    (local.folder / f"{name}.py").write_text(
         "import torch\nimport hippo_client as hippo\n\n\nclass Broken(hippo.Trainer):\n"
         "    def setup(self, context):\n        self.model = torch.nn.Linear(2, 1)\n"
         "    def apply(self, hp):\n        self.lr = hp['lr']\n"
@@ -30,8 +30,8 @@ def write_trainer(local: LocalHome, body: str) -> str:
         f"{body}\n"
     )
     space = '{"lr": space.choice([0.1, 0.2])}'
-    study = f'hippo.Study("broken:Broken", {space}, name="broken", minimize="loss", max_steps=3)'
-    return local.write("study.py", f"{HEAD}study = {study}\n")
+    study = f'hippo.Study("{name}:Broken", {space}, name="{name}", minimize="loss", max_steps=3)'
+    return local.write(f"{name}_study.py", f"{HEAD}study = {study}\n")
 
 
 TRAINERS = {
@@ -49,7 +49,7 @@ TRAINERS = {
     ),
     "an import that fails": (
         "    def evaluate(self):\n        import timm_is_not_here\n        return {'loss': 1.0}",
-        ["timm_is_not_here", "broken.py"],
+        ["timm_is_not_here", "_import_that_fails.py"],
     ),
     "a state that cannot be saved": (
         "    def train(self, step):\n        self.hook = iter([1])\n"
@@ -60,26 +60,27 @@ TRAINERS = {
 
 
 @pytest.mark.parametrize("case", TRAINERS)
-def test_a_broken_trainer_fails_the_study_with_its_cause(local: LocalHome, case: str) -> None:
+def test_a_broken_trainer_fails_the_study_with_its_cause(shared_home: LocalHome, case: str) -> None:
     """Exit 1; the reason is shown for the study or its trials."""
     body, words = TRAINERS[case]
-    done = local.run("run", write_trainer(local, body), exits=1)
-    shown = done.stdout + done.stderr + local.run("trial", "show", "broken", "0").stdout
+    name = case.replace(" ", "_")
+    done = shared_home.run("run", write_trainer(shared_home, name, body), exits=1)
+    shown = done.stdout + done.stderr + shared_home.run("trial", "show", name, "0").stdout
     for word in words:
         assert word in shown, shown
 
 
 def test_a_trainer_that_lacks_a_method_or_cannot_be_found_is_refused_before_anything_runs(
-    local: LocalHome,
+    shared_home: LocalHome,
 ) -> None:
-    done = local.run("run", write_trainer(local, ""), exits=2)
+    done = shared_home.run("run", write_trainer(shared_home, "lacking", ""), exits=2)
     assert "evaluate" in done.stderr
     text = study_file("Dropout", "first").replace("trainers:Dropout", "trainers:Droput")
-    done = local.run("run", local.write("first.py", text), exits=2)
+    done = shared_home.run("run", shared_home.write("first.py", text), exits=2)
     assert "Droput" in done.stderr
     assert "Dropout" in done.stderr
     text = study_file("Dropout", "first").replace("trainers:Dropout", "trainer:Dropout")
-    done = local.run("run", local.write("first.py", text), exits=2)
+    done = shared_home.run("run", shared_home.write("first.py", text), exits=2)
     assert "trainer" in done.stderr
 
 

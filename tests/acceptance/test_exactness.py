@@ -38,30 +38,30 @@ def expect_as_alone(
 
 
 @pytest.mark.parametrize("trainer", EPOCH_TRAINERS)
-def test_a_grid_equals_plain_loops(local: LocalHome, trainer: str) -> None:
-    result = local.json("run", local.write("first.py", study_file(trainer, "first")), "--slots", "2")
+def test_a_grid_equals_plain_loops(shared_home: LocalHome, trainer: str) -> None:
+    result = shared_home.json("run", shared_home.write("grid.py", study_file(trainer, trainer)))
     assert result["trials"]["completed"] == len(GRID)
-    with local.client() as client:
-        taken = expect_as_alone(client, "first", trainer)
+    with shared_home.client() as client:
+        taken = expect_as_alone(client, trainer, trainer)
     assert result["savings"]["steps_trained"] == distinct_prefixes(taken)
     assert result["savings"]["steps_retrained"] == 0
     assert result["savings"]["steps_without_sharing"] == len(GRID) * 8
 
 
-def test_the_winner_of_a_population_is_retrained_alone_with_equal_bits(local: LocalHome) -> None:
+def test_the_winner_of_a_population_is_retrained_alone_with_equal_bits(shared_home: LocalHome) -> None:
     """1. Forks of the best take the places of the worst; no step is trained twice. 2. The whole lineage of the best is
     read as ordinary schedules, and trained alone by a plain loop: equal metrics and weights. 3. `hippo verify`, too."""
-    text = study_file("Dropout", "first", "max_trials=4, max_steps=8, policy=policies.pbt(interval=2)")
+    text = study_file("Dropout", "population", "max_trials=4, max_steps=8, policy=policies.pbt(interval=2)")
     searched = """{
         "lr": space.loguniform(1e-2, 1.0), "batch_size": space.choice([16, 32]), "momentum": space.uniform(0.0, 0.9),
     }"""
-    result = local.json("run", local.write("first.py", text.replace(SPACE, searched)), "--slots", "2")
+    result = shared_home.json("run", shared_home.write("population.py", text.replace(SPACE, searched)))
     assert result["trials"]["completed"] == 4
     assert result["trials"]["stopped"] == 3, "one is replaced at each of the steps 2, 4 and 6"
     assert result["savings"]["steps_trained"] == 4 * 8
     assert result["savings"]["steps_retrained"] == 0
-    with local.client() as client:
-        trials = client.study("first").trials()
+    with shared_home.client() as client:
+        trials = client.study("population").trials()
         lineages = {trial.number: trial.lineage() for trial in trials if trial.state == "completed"}
         best = max(lineages, key=lambda number: (len(lineages[number]), -number))
         trial = trials[best]
@@ -74,7 +74,7 @@ def test_the_winner_of_a_population_is_retrained_alone_with_equal_bits(local: Lo
         assert [entry["metrics"] for entry in trial.history()] == alone["metrics"]
         assert digest(trial.checkpoint().load()["objects"]["model"]) == alone["weights"]
         assert "in place of trial" in str(trial.explain())
-    shown = local.json("trial", "show", "first", str(best))
+    shown = shared_home.json("trial", "show", "population", str(best))
     assert shown["values"] == values
     assert shown["fork"]["trial"] == trial.parent
     assert any(
@@ -82,18 +82,18 @@ def test_the_winner_of_a_population_is_retrained_alone_with_equal_bits(local: Lo
         for each in shown["hyperparameters"].values()
         if isinstance(each, dict)
     )
-    verified = local.json("verify", "first", "--trial", str(best))
+    verified = shared_home.json("verify", "population", "--trial", str(best))
     assert verified["passed"]
     assert verified["compared"]["tensors"] > 0
 
 
-def test_iterations_with_forks_inside_an_epoch_equal_a_plain_loop(local: LocalHome) -> None:
+def test_iterations_with_forks_inside_an_epoch_equal_a_plain_loop(shared_home: LocalHome) -> None:
     """Batches come from two processes, their size changes, and trials part in the middle of a pass over the data."""
-    text = study_file("Iterations", "first", "max_steps=8, unit='iteration', evaluate_every=2")
-    result = local.json("run", local.write("first.py", text), "--slots", "2")
+    text = study_file("Iterations", "iterations", "max_steps=8, unit='iteration', evaluate_every=2")
+    result = shared_home.json("run", shared_home.write("iterations.py", text))
     assert result["savings"]["steps_trained"] == distinct_prefixes(GRID)
-    with local.client() as client:
-        expect_as_alone(client, "first", "Iterations", evaluate_every=2)
+    with shared_home.client() as client:
+        expect_as_alone(client, "iterations", "Iterations", evaluate_every=2)
 
 
 def test_one_slot_and_two_workers_give_the_same_bits(pool: Pool) -> None:
@@ -145,15 +145,15 @@ def test_a_second_study_after_a_restart_trains_only_what_is_new(pool: Pool) -> N
     expect_as_alone(pool.client(), "third", "Dropout", weights=False)
 
 
-@pytest.mark.parametrize("changed", ["trainers.py", "models.py"])
-def test_a_changed_line_in_the_trainer_or_what_it_imports_shares_nothing(pool: Pool, changed: str) -> None:
+def test_a_changed_line_in_the_trainer_or_what_it_imports_shares_nothing(pool: Pool) -> None:
     pool.start_worker("one")
     pool.client().submit(_study(pool, "first")).wait()
-    file = pool.folder / changed
-    file.write_text(file.read_text() + "\nCHANGED = True\n")
-    second = pool.client().submit(_study(pool, "second"))
-    second.wait()
-    assert second.savings()["steps_trained"] == distinct_prefixes(GRID)
+    for changed in ("trainers.py", "models.py"):
+        file = pool.folder / changed
+        file.write_text(file.read_text() + "\nCHANGED = True\n")
+        after = pool.client().submit(_study(pool, changed.replace(".", "-")))
+        after.wait()
+        assert after.savings()["steps_trained"] == distinct_prefixes(GRID)
 
 
 def test_a_fork_inside_a_running_stage_is_joined_or_caught_up(pool: Pool) -> None:
