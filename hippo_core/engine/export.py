@@ -17,6 +17,7 @@ from hippo_core.engine.lookup import find_study
 from hippo_core.engine.spread import point_evaluations, step_of
 from hippo_core.engine.state import Study, Trial
 from hippo_core.engine.states import LeaseState, RequestState
+from hippo_core.engine.study_views import savings_of
 from hippo_core.engine.trial_paths import walk
 from hippo_core.probes import probe_of
 from hippo_core.repeats import trial_of
@@ -97,6 +98,7 @@ def study_record(engine: Engine, project: str, name: str) -> tuple[int, int, Jso
     """A study's number, how many trials it has, and the head of its document."""
     study = find_study(engine.state, project, name)
     overhead = engine.volatile.overheads.get(study.plan, Overhead())
+    saved = savings_of(engine.state, study)
     head = {
         "hippo_study": VERSION,
         "name": study.name,
@@ -108,6 +110,8 @@ def study_record(engine: Engine, project: str, name: str) -> tuple[int, int, Jso
         "environment": engine.state.plans[study.plan].environment,
         "save_seconds": overhead.save or None,
         "start_seconds": overhead.start or None,
+        "steps_trained": saved.steps_trained,
+        "steps_without_sharing": saved.steps_without_sharing,
     }
     return study.id, len(study.trials), head
 

@@ -94,12 +94,9 @@ def _over_budget(engine: Engine, study: Study) -> str:
 
 def _study_view(state: EngineState, study: Study, ran_seconds: float, over: str) -> StudyView:
     counts: dict[str, int] = {}
-    without = 0
     for trial in study.trials.values():
         name = shown_state(state, study, trial).value
         counts[name] = counts.get(name, 0) + 1
-        without += sum(progress(member) for member in study.members(trial.number))
-    without += sum(steps_of(probe) for probe in study.probes.values())
     plan = state.plans[study.plan]
     ranges = [(node, found) for node, found in plan.tree.steps_to_run() if study.id in node.open]
     waiting = sum(found.points[-1] - found.base for _, found in ranges)
@@ -123,7 +120,7 @@ def _study_view(state: EngineState, study: Study, ran_seconds: float, over: str)
             for best in best_by_horizon(study).values()
             for each in best
         ),
-        savings=_savings(state, study, without),
+        savings=savings_of(state, study),
         ending=study.ending,
         endings=standing(study, ran_seconds),
         steps_waiting=waiting + on_the_way,
@@ -149,8 +146,11 @@ def _stages_ahead(state: EngineState, study: Study, lease: Lease) -> list[Stage]
     ]
 
 
-def _savings(state: EngineState, study: Study, without: int) -> SavingsView:
+def savings_of(state: EngineState, study: Study) -> SavingsView:
+    """What was trained for a study, and what training each of its trials alone would have taken."""
     trained = study.steps_trained
+    without = sum(progress(member) for number in study.trials for member in study.members(number))
+    without += sum(steps_of(probe) for probe in study.probes.values())
     step_seconds = (
         study.seconds / trained
         if trained

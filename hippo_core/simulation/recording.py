@@ -155,6 +155,8 @@ class Recording:
         created: When it was submitted, in ISO 8601.
         save_seconds: For how long a save kept a slot from training, on average; None: not seen, since the server began.
         start_seconds: How long a slot took from a path's grant to its first step, on average; None: not seen.
+        steps_trained: How many steps were trained for it, those that were trained again among them.
+        steps_without_sharing: How many training each of its trials alone would have taken.
         trials: By number.
         training: By node, what leases trained of it, in order: (start, stop, seconds of steps, of evaluations, fence).
         leases: By their numbers.
@@ -171,6 +173,8 @@ class Recording:
     created: str
     save_seconds: float | None
     start_seconds: float | None
+    steps_trained: int
+    steps_without_sharing: int
     trials: tuple[RecordedTrial, ...]
     training: Mapping[int, tuple[tuple[int, int, float, float, int], ...]]
     leases: Mapping[int, RecordedLease]
@@ -212,6 +216,8 @@ class Recording:
                 created=str(json["created"]),
                 save_seconds=_optional(json["save_seconds"]),
                 start_seconds=_optional(json["start_seconds"]),
+                steps_trained=int(json["steps_trained"]),
+                steps_without_sharing=int(json["steps_without_sharing"]),
                 trials=tuple(map(_trial, json["trials"])),
                 training={node: tuple(stretches) for node, stretches in training.items()},
                 leases={each["fence"]: _lease(each) for each in json["leases"]},

@@ -160,10 +160,12 @@ class Timeline:
         return sum(step < stop for stop in self._stops.get(node, {}).values())
 
     def savings(self) -> Savings:
-        """How the steps trained, and those that trials have reached, grew.
+        """How the steps trained for the study, and those that trials have reached, grew.
 
-        What was trained before any trial was there that goes through it, or beyond all of them, was trained for another
-        study, and is not counted.
+        The last of each are the study's counts. How they grew is told by what leases trained while a trial was there
+        that goes through it: what was trained earlier, or beyond all trials, was trained for another study. In
+        proportion to it stands what no lease tells of: steps that were trained for trials when these were stopped, of
+        probes, and of repeats.
         """
         trained: list[tuple[float, float, int]] = []
         alone: list[tuple[float, float, int]] = []
@@ -183,7 +185,11 @@ class Timeline:
                 begin, end = stretch.moment(stretch.fresh), stretch.moment(last)
                 alone.append((max(begin, created[trial]), max(end, created[trial]), last - stretch.fresh))
         moments = sorted({0.0, self.end, *(time for line in (*trained, *alone) for time in line[:2])})
-        return Savings(seconds=tuple(moments), trained=_grown(moments, trained), alone=_grown(moments, alone))
+        return Savings(
+            seconds=tuple(moments),
+            trained=_grown(moments, trained, self._recording.steps_trained),
+            alone=_grown(moments, alone, self._recording.steps_without_sharing),
+        )
 
     def _created(self, trial: RecordedTrial) -> float:
         return self._recording.creations.get(trial.number, 0.0)
@@ -230,8 +236,10 @@ class Timeline:
         return total
 
 
-def _grown(moments: Sequence[float], lines: Sequence[tuple[float, float, int]]) -> tuple[float, ...]:
-    """At each moment, what has grown until then: each line from its begin to its end, evenly."""
+def _grown(
+    moments: Sequence[float], lines: Sequence[tuple[float, float, int]], whole: int
+) -> tuple[float, ...]:
+    """At each moment what has grown until then, ``whole`` at the last: each line from its begin to its end, evenly."""
     place = {moment: index for index, moment in enumerate(moments)}
     slopes, jumps = [0.0] * (len(moments) + 1), [0.0] * (len(moments) + 1)
     for begin, end, amount in lines:
@@ -241,9 +249,11 @@ def _grown(moments: Sequence[float], lines: Sequence[tuple[float, float, int]]) 
         else:
             jumps[place[begin]] += amount
     total, slope, before = 0.0, 0.0, moments[0]
+    told = sum(amount for *_, amount in lines)
+    scale = whole / told if told else 0.0
     found = []
     for index, moment in enumerate(moments):
         total += slope * (moment - before) + jumps[index]
         slope, before = slope + slopes[index], moment
-        found.append(round(total, 6))
-    return tuple(found)
+        found.append(round(total * scale, 6))
+    return (*found[:-1], float(whole))

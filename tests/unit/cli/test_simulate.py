@@ -203,6 +203,7 @@ def record(tmp_path: Path) -> Path:
         "hippo_study": 1, "name": "recorded", "state": "completed", "reason": "", "ending": "", "changes": 0,
         "spec": spec.to_json(),
         "environment": "", "created": "2026-01-02T03:04:05+00:00", "save_seconds": None, "start_seconds": None,
+        "steps_trained": 0, "steps_without_sharing": 0,
         "trials": trials, "training": training, "leases": [], "creations": [],
         "arrivals": [],
     }  # fmt: skip

@@ -19,6 +19,9 @@ SPACE = {
     "width": space.integer(8, 64),
 }
 ACCURACY = Objective(metric="accuracy", maximize=True)
+NOTHING_TRAINED: dict[str, Any] = {
+    "save_seconds": None, "start_seconds": None, "steps_trained": 0, "steps_without_sharing": 0,
+}  # fmt: skip
 
 
 def document(**changes: Any) -> dict[str, Any]:
@@ -38,6 +41,7 @@ def document(**changes: Any) -> dict[str, Any]:
     content = {
         "hippo_study": 1, "name": "shared", "state": "running", "reason": "", "ending": "", "changes": 0,
         "spec": spec.to_json(), "environment": "", "created": CREATED, "save_seconds": 0.5, "start_seconds": 0.25,
+        "steps_trained": 5, "steps_without_sharing": 10,
         "trials": trials,
         "training": [_stretch(1, 1, 0, 2), _stretch(1, 2, 2, 4), _stretch(2, 3, 2, 3)],
         "leases": [_lease(1, 0, 10.0, 15.0), _lease(2, 1, 13.0, 15.0)],
@@ -50,7 +54,7 @@ def document(**changes: Any) -> dict[str, Any]:
 def empty(**changes: Any) -> dict[str, Any]:
     """The same study before anything came of it."""
     nothing: dict[str, Any] = {key: [] for key in ("trials", "training", "leases", "creations", "arrivals")}
-    return document(**{**nothing, "save_seconds": None, "start_seconds": None, **changes})
+    return document(**{**nothing, **NOTHING_TRAINED, **changes})
 
 
 def recording(content: dict[str, Any]) -> Recording:

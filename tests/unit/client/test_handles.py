@@ -478,6 +478,7 @@ def test_an_export_is_written_as_it_comes_and_read(run, service, tmp_path):
         "hippo_study": 1, "name": "digits", "state": "running", "reason": "", "ending": "", "changes": 0,
         "spec": spec.to_json(),
         "environment": "", "created": "2026-01-02T03:04:05+00:00", "save_seconds": None, "start_seconds": None,
+        "steps_trained": 0, "steps_without_sharing": 0,
         "trials": [], "training": [], "leases": [], "creations": [], "arrivals": [],
     }  # fmt: skip
     service.exports["digits"] = json.dumps(content).encode()

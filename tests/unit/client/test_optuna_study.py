@@ -68,6 +68,7 @@ def recording(states, objectives=(ACCURACY,), searched=SPACE, steps=4):
         "hippo_study": 1, "name": "recorded", "state": "running", "reason": "", "ending": "", "changes": 0,
         "spec": spec.to_json(),
         "environment": "", "created": "2026-01-02T03:04:05+00:00", "save_seconds": None, "start_seconds": None,
+        "steps_trained": 0, "steps_without_sharing": 0,
         "trials": trials, "training": [], "leases": [], "creations": [],
         "arrivals": arrivals,
     }  # fmt: skip

@@ -124,7 +124,7 @@ def test_a_record_and_another_response_exclude_each_other():
     recorded = simulation.Recording(
         name="one", state="completed", ending="", changes=0, spec=study("one", 0.1).spec(), environment="",
         created="", trials=(),
-        save_seconds=None, start_seconds=None,
+        save_seconds=None, start_seconds=None, steps_trained=0, steps_without_sharing=0,
         training={}, leases={}, creations={}, arrivals=(),
     )  # fmt: skip
     with pytest.raises(hippo.errors.InvalidStudy, match="response: is the record's already"):

@@ -91,7 +91,17 @@ def test_what_was_trained_for_others_is_not_trained_for_the_study() -> None:
         )
     ).savings()
     assert found.seconds[0] == 0.0
-    assert (found.trained[-1], found.alone[-1]) == (5.0, 10.0)
+    at = dict(zip(found.seconds, zip(found.trained, found.alone, strict=True), strict=True))
+    assert (at[0.0], at[12.5], at[14.5], at[35.0]) == ((0.0, 0.0), (2.0, 4.0), (5.0, 7.0), (5.0, 10.0))
+
+
+def test_what_no_lease_tells_of_grows_with_what_is_told() -> None:
+    """As of a stopped trial that had been trained further, and of probes."""
+    found = Timeline(
+        recorded.recording(recorded.document(steps_trained=10, steps_without_sharing=15))
+    ).savings()
+    at = dict(zip(found.seconds, zip(found.trained, found.alone, strict=True), strict=True))
+    assert (at[12.5], at[20.0]) == ((4.0, 6.0), (10.0, 15.0))
 
 
 def test_steps_trained_twice_count_once_for_the_trials() -> None:
@@ -100,10 +110,16 @@ def test_steps_trained_twice_count_once_for_the_trials() -> None:
     lease = {**content["leases"][0], "fence": 3, "granted": 30.0, "ended": 35.0}
     found = Timeline(
         recorded.recording(
-            {**content, "training": [*content["training"], again], "leases": [*content["leases"], lease]}
+            {
+                **content,
+                "steps_trained": 7,
+                "training": [*content["training"], again],
+                "leases": [*content["leases"], lease],
+            }
         )
     ).savings()
-    assert (found.trained[-1], found.alone[-1]) == (7.0, 10.0)
+    at = dict(zip(found.seconds, zip(found.trained, found.alone, strict=True), strict=True))
+    assert (at[20.0], at[35.0]) == ((5.0, 10.0), (7.0, 10.0))
 
 
 def test_a_study_without_trials_has_no_times() -> None:

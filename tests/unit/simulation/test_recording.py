@@ -61,6 +61,7 @@ def document(recorded: StudySpec, reached: dict[int, int], **changes: Any) -> An
         "hippo_study": 1, "name": "recorded", "state": "completed", "reason": "", "ending": "", "changes": 0,
         "spec": recorded.to_json(),
         "environment": "", "created": "2026-01-02T03:04:05+00:00", "save_seconds": None, "start_seconds": None,
+        "steps_trained": 0, "steps_without_sharing": 0,
         "trials": trials, "training": [], "leases": [], "creations": [], "arrivals": [], **changes,
     }  # fmt: skip
 
