@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 PACKAGES := hippo_core hippo_wire hippo_storage hippo_server hippo_worker hippo_client migrations
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types imports proto-lint unit soak bench bench-search format clean
+.PHONY: help install demo test lint types imports proto-lint unit soak bench bench-search docs format clean
 
 help: ## Say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -14,7 +14,7 @@ help: ## Say what there is to make
 # The stamp is remade when what is installed changes; a half-made environment leaves none.
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,dev,examples]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,dev,docs,examples]'
 	touch $@
 
 install: $(INSTALLED) ## Make the environment in .venv
@@ -55,9 +55,12 @@ bench: $(INSTALLED) ## Speed, as ratios
 bench-search: $(INSTALLED) ## Searches by the steps that they train; goes on where it was interrupted (ARGUMENTS=--quick)
 	$(BIN)/python -m benchmarks.search.report $(ARGUMENTS)
 
+docs: $(INSTALLED) ## The documentation as a site, in site/: strict, so that a dead link fails
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
 format: $(INSTALLED) ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-clean: ## Remove the environment and the demo's home
-	rm -rf $(VENV) .hippo
+clean: ## Remove the environment, the demo's home and the site
+	rm -rf $(VENV) .hippo site

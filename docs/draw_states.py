@@ -1,4 +1,4 @@
-"""Draws ``docs/explanation/states.md`` from ``hippo_core.engine.states``: ``python docs/draw_states.py``."""
+"""Writes ``docs/explanation/states.md`` from ``hippo_core.engine.states``: ``python docs/draw_states.py``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PAGE = Path(__file__).resolve().parent / "explanation" / "states.md"
 
 HEAD = """# The states, and which follow which
 
-Drawn by `python docs/draw_states.py` from the tables in `hippo_core/engine/states.py`, which the engine itself uses;
+Written by `python docs/draw_states.py` from the tables in `hippo_core/engine/states.py`, which the engine itself uses;
 a test fails where this page is not what they say.
 """
 
@@ -37,25 +37,25 @@ SECTIONS: tuple[tuple[str, str, Mapping[StrEnum, frozenset[StrEnum]]], ...] = (
 )
 
 
-def diagram(table: Mapping[StrEnum, frozenset[StrEnum]]) -> str:
-    """A table as a Mermaid state diagram; states in the order of their enumeration."""
+def transitions(table: Mapping[StrEnum, frozenset[StrEnum]]) -> str:
+    """A transition table as one of the page, in the order of the enumeration."""
     order = list(type(next(iter(table))))
-    lines = ["```mermaid", "stateDiagram-v2", f"    [*] --> {next(iter(table)).value}"]
+    lines = ["| from | to |", "|---|---|"]
     for state in order:
         following = table.get(state)
         if following is None:
             continue
-        lines += [f"    {state.value} --> {each.value}" for each in order if each in following]
-        if not following:
-            lines.append(f"    {state.value} --> [*]")
-    return "\n".join([*lines, "```"])
+        named = ", ".join(f"*{each.value}*" for each in order if each in following)
+        lines.append(f"| *{state.value}* | {named or 'nothing: it stays'} |")
+    first = f"It begins as *{next(iter(table)).value}*."
+    return "\n".join([first, "", *lines])
 
 
 def page() -> str:
     """The whole page."""
     parts = [HEAD]
     for title, text, table in SECTIONS:
-        parts.append(f"## {title}\n\n{text}\n\n{diagram(table)}\n")
+        parts.append(f"## {title}\n\n{text}\n\n{transitions(table)}\n")
     return "\n".join(parts)
 
 

@@ -95,7 +95,7 @@ def constraint(expression: str) -> Constraint:
 
     Args:
         expression: Over names of hyper-parameters that have plain numbers as values, and of draws
-        (``name=``).
+            (``name=``).
     """
     return Constraint(expression=expression)
 

@@ -297,9 +297,8 @@ def choice(options: Sequence[Any], type: type | None = None, name: str | None = 
     Args:
         options: Values, schedules or domains; or dicts, each a sub-space whose names are joined with a dot. What is
             written twice is one option, and a warning; 1, 1.0 and True are three.
-        type: ``float`` hands out every number as a float, ``int`` allows only ints. By default it follows
-        from all
-            that is written for the hyper-parameter.
+        type: ``float`` hands out every number as a float, ``int`` allows only ints. By default it
+            follows from all that is written for the hyper-parameter.
         name: The name of the draw; by default its place in the space.
     """
     where = "space.choice"

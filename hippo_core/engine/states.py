@@ -1,6 +1,6 @@
 """The states of studies, trials, requests, leases and workers, and which follow which.
 
-The diagrams in the documentation are drawn from these tables.
+The tables in the documentation are made of these.
 """
 
 from __future__ import annotations
