@@ -360,8 +360,10 @@ async def _serve(settings: object) -> None:
     """Serves until told to stop."""
     from hippo_server.server import Server
     from hippo_server.settings import Settings
+    from hippo_wire.service_manager import ServiceManager
 
     assert isinstance(settings, Settings)
+    manager = ServiceManager.of(os.environ)
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -376,11 +378,15 @@ async def _serve(settings: object) -> None:
         await starting
     except asyncio.CancelledError:
         return
+    manager.ready(f"gRPC at {server.grpc_address}, HTTP at {server.http_address}")
+    living = asyncio.create_task(manager.keep_alive())
     try:
         waited: list[asyncio.Future[Any]] = [stopping, server.driver.ended]
         await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
     finally:
+        manager.stopping("commits what was decided")
         await server.stop()
+        living.cancel()
     if server.driver.ended.done():
         raise server.driver.ended.result()
 

@@ -20,9 +20,11 @@ from hippo_core.engine.commands import HeldLease, RegisterWorker, Report, SlotSp
 from hippo_core.errors import Unavailable
 from hippo_storage.storage import Storage
 from hippo_wire import convert
+from hippo_wire.service_manager import ServiceManager
 from hippo_wire.v1 import worker_pb2
 from hippo_worker.connection import LEAVE_SECONDS, ServerConnection
 from hippo_worker.environment import Offer
+from hippo_worker.idleness import Idleness
 from hippo_worker.lease import Lease
 from hippo_worker.logs import LogShipper
 from hippo_worker.policies.hosts import PolicyHosts
@@ -49,20 +51,29 @@ class Daemon:
         host: The host's name.
         offer: Its slots and environment.
         supplies: What its slots draw on.
+        manager: Hears how it goes.
     """
 
     def __init__(
-        self, settings: WorkerSettings, endpoint: Endpoint, host: str, offer: Offer, supplies: Supplies
+        self,
+        settings: WorkerSettings,
+        endpoint: Endpoint,
+        host: str,
+        offer: Offer,
+        supplies: Supplies,
+        manager: ServiceManager,
     ) -> None:
         self.incarnation = uuid.uuid4().hex
         self._settings = settings
         self._host = host
         self._offer = offer
         self._supplies = supplies
+        self._manager = manager
         self._leases: dict[int, Lease] = {}
         self._over: deque[int] = deque(maxlen=REMEMBERED_FENCES)
         self._draining = False
         self._drain_until = math.inf
+        self._idleness = Idleness(settings.idle_seconds)
         self.abandoned = False  #: leases were left to the server as they were
         self._now = asyncio.Event()
         self._storage_address = ""
@@ -106,9 +117,11 @@ class Daemon:
             asyncio.create_task(self._logs.run(), name="logs"),
             *(asyncio.create_task(slot.run(), name=f"slot {slot.spec.index}") for slot in self._slots),
         ]
-        checks = [
-            asyncio.create_task(slot.watch_health(self._settings.health_seconds)) for slot in self._slots
+        beside = [
+            asyncio.create_task(self._manager.keep_alive(), name="signs of life"),
+            *(asyncio.create_task(slot.watch_health(self._settings.health_seconds)) for slot in self._slots),
         ]
+        self._manager.ready(f"{self._settings.name} looks for the server; slots: {len(self._slots)}")
         try:
             # Only the connection ends in peace; any other part that ends does so by an error.
             await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
@@ -118,9 +131,9 @@ class Daemon:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._logs.ship(), LAST_LOGS_SECONDS)
         finally:
-            for part in (*parts, *checks):
+            for part in (*parts, *beside):
                 part.cancel()
-            await asyncio.gather(*parts, *checks, return_exceptions=True)
+            await asyncio.gather(*parts, *beside, return_exceptions=True)
             await self._policies.forget()
             await self._supplies.publisher.close()
             self._supplies.spawner.close()
@@ -138,6 +151,7 @@ class Daemon:
         if self._draining:
             return
         logger.info("draining", extra={"why": reason})
+        self._manager.stopping(f"saves and gives back what it trains: {reason}")
         self._draining = True
         self._drain_until = time.monotonic() + self._settings.drain_seconds
         for lease in list(self._leases.values()):
@@ -176,6 +190,8 @@ class Daemon:
         # What was said last may have been lost with the stream.
         self._health.update(self._last_health)
         self._storage_failure = self._last_storage_failure
+        self._idleness.begin(time.monotonic())
+        self._manager.status(f"{self._settings.name} is known to the server")
         logger.info("registered", extra={"worker": self._settings.name, "term": response.term})
         for fence in response.revoked:
             await self._drop(fence)
@@ -197,6 +213,8 @@ class Daemon:
             fence, save, reason = convert.stop_from_proto(stopped)
             if (lease := self._leases.get(fence)) is not None:
                 await self._slot(lease).stop(lease, save, reason)
+        if response.policy_questions:
+            self._idleness.begin(time.monotonic())
         for question in response.policy_questions:
             self._policies.ask(question)
         if response.drain:
@@ -308,6 +326,7 @@ class Daemon:
 
     def _end(self, fence: int) -> None:
         self._over.append(fence)
+        self._idleness.begin(time.monotonic())
         shutil.rmtree(self._supplies.states_folder(fence), ignore_errors=True)
 
     async def _guard(self) -> None:
@@ -329,6 +348,8 @@ class Daemon:
                     "The worker ended without telling the server.", "Its leases expire at the server."
                 )
             silent = self.connection.silent_seconds
+            if self._idleness.enough(time.monotonic(), leases=len(self._leases), silent_seconds=silent):
+                await self.drain("there was nothing to do for as long as --exit-when-idle says")
             if self._draining and silent > self._lease_seconds:
                 raise Unavailable(
                     f"The server was not reached for {silent:.0f} s while the worker drained.",

@@ -103,6 +103,13 @@ _EXIT_CODES = {"INVALID": 2, "UNAVAILABLE": 3, "NOT_ALLOWED": 4, "NOT_FOUND": 5,
     default=120.0,
     help="How long paths may take to save when the worker is told to end; then they are given back unsaved.",
 )
+@_option(
+    "--exit-when-idle",
+    envvar="HIPPO_EXIT_WHEN_IDLE",
+    metavar="TIME",
+    help="End, as by SIGTERM, after so long (90s, 5m, 2h) with nothing to do while the server is reached: for hosts "
+    "that are hired when there is work. By default never.",
+)
 @click.pass_context
 def cli(
     context: click.Context,
@@ -123,12 +130,14 @@ def cli(
     health_check: str | None,
     health_seconds: float,
     drain_seconds: float,
+    exit_when_idle: str | None,
 ) -> None:
     """Trains what a Hippo server grants. SIGTERM lets it save, give back what it trains, and leave."""
     if context.invoked_subcommand is not None:
         return
     from hippo_core.errors import HippoError, InvalidStudy
     from hippo_wire.tls import read_trust
+    from hippo_worker.settings import parse_seconds
 
     try:
         if token_file is not None and join_token_file is not None:
@@ -150,6 +159,9 @@ def cli(
                 health_check=health_check,
                 health_seconds=health_seconds,
                 drain_seconds=drain_seconds,
+                idle_seconds=None
+                if exit_when_idle is None
+                else parse_seconds(exit_when_idle, "exit-when-idle"),
             )
         )
     except HippoError as error:

@@ -20,6 +20,7 @@ DEFAULT_SERVER = "127.0.0.1:7440"
 DEFAULT_CACHE = "4GiB"
 MOST_SLOTS = 1024  #: each is a process of its own
 _POLL_SECONDS = 0.02
+_UNIT_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +41,7 @@ class WorkerSettings:
         health_seconds: How often an idle or a broken slot is checked.
         drain_seconds: How long a worker that is told to end waits for its paths to save; what they have not saved by
             then is given back unsaved.
+        idle_seconds: After how long without a lease it ends by itself; None: never.
         joins: Whether the endpoint's token is one to join with, for one of the worker's own.
     """
 
@@ -53,6 +55,7 @@ class WorkerSettings:
     health_check: str | None = None
     health_seconds: float = 60.0
     drain_seconds: float = 120.0
+    idle_seconds: float | None = None
     joins: bool = False
     secrets_file: Path | None = None
 
@@ -173,6 +176,19 @@ def parse_labels(text: str) -> dict[str, str]:
             raise InvalidStudy("labels", f"{part!r} is no label", "Write name=value, with commas between.")
         labels[name.strip()] = value.strip()
     return labels
+
+
+def parse_seconds(text: str, field: str) -> float:
+    """A time, as in ``90s``, ``5m`` or ``2h``; in seconds.
+
+    Raises:
+        InvalidStudy: It is no time above 0.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text.strip())
+    seconds = float(found[1]) * _UNIT_SECONDS[found[2]] if found else 0.0
+    if not seconds:
+        raise InvalidStudy(field, f"{text!r} is no time above 0", "Write 90s, 5m or 2h.")
+    return seconds
 
 
 def _require_file(secrets_file: Path) -> None:

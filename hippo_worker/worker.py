@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hippo_core.errors import NotAllowed
+from hippo_wire.service_manager import ServiceManager
 from hippo_worker.folder import held, sweep
 from hippo_worker.joining import join, own_token_file
 from hippo_worker.settings import ComingServer, WorkerSettings
@@ -31,6 +32,7 @@ async def work(settings: WorkerSettings) -> None:
         HippoError: It cannot begin, or could not end in peace.
     """
     log_to_stderr()
+    manager = ServiceManager.of(os.environ)
     settings.secrets.read()  # a file that cannot be used is told at once, not by the first study
     with held(settings.data_folder):
         spool = sweep(settings.data_folder)
@@ -39,7 +41,7 @@ async def work(settings: WorkerSettings) -> None:
             # First of all, since it takes longest: torch is imported there. What the daemon is made of is
             # imported beside it, and a server that is being started gets ready.
             spawner.launch()
-            daemon = await _assemble(settings, spawner, spool)
+            daemon = await _assemble(settings, spawner, spool, manager)
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, daemon.terminate)
@@ -66,7 +68,9 @@ async def _run(daemon: Daemon, settings: WorkerSettings) -> None:
         raise NotAllowed(error.message, remedy) from error
 
 
-async def _assemble(settings: WorkerSettings, spawner: Spawner, spool: Path) -> Daemon:
+async def _assemble(
+    settings: WorkerSettings, spawner: Spawner, spool: Path, manager: ServiceManager
+) -> Daemon:
     from hippo_worker.bundles import BundleCache
     from hippo_worker.checkpoints import CheckpointCache
     from hippo_worker.daemon import Daemon
@@ -93,7 +97,7 @@ async def _assemble(settings: WorkerSettings, spawner: Spawner, spool: Path) -> 
         endpoint = await endpoint.ready()
     if settings.joins:
         endpoint = await join(endpoint, settings.name, own_token_file(settings))
-    return Daemon(settings, endpoint, socket.gethostname(), offer, supplies)
+    return Daemon(settings, endpoint, socket.gethostname(), offer, supplies, manager)
 
 
 def log_to_stderr() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from hippo_core.engine.commands import SlotSpec
 from hippo_core.errors import HippoError
+from hippo_wire.service_manager import ServiceManager
 from hippo_wire.v1 import worker_pb2
 from hippo_worker.checkpoints import CheckpointCache
 from hippo_worker.daemon import Daemon
@@ -139,7 +140,7 @@ class WorkerHost:
             ),
             gpus=("",) * self.slots,
         )
-        self.daemon = ListenedDaemon(settings, endpoint, self.name, offer, supplies)
+        self.daemon = ListenedDaemon(settings, endpoint, self.name, offer, supplies, ServiceManager(None))
         self.daemon.listens = self._listens
         try:
             await self.daemon.run()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import signal
+import socket
 from collections.abc import Callable
+from pathlib import Path
 
 from hippo_core.engine.commands import ReleasedReport
 from hippo_wire.v1 import worker_pb2
-from tests.integration.worker.conftest import Worker, make_lease, make_program, until
+from tests.integration.worker.conftest import PATIENCE_SECONDS, Worker, make_lease, make_program, until
 from tests.integration.worker.scripted_server import ScriptedServer
 
 StartWorker = Callable[..., Worker]
@@ -82,6 +84,22 @@ async def test_the_server_can_ask_a_worker_to_drain(
     assert await worker.ended() == 0
     assert told.saved == [(1, 3)]
     assert late.steps == []
+
+
+async def test_a_worker_ends_by_itself_when_there_is_nothing_to_do(
+    server: ScriptedServer, start_worker: StartWorker, bundle: str, tmp_path: Path
+) -> None:
+    """A path is trained to its end, no other one comes, and the worker leaves; its service manager hears of it all."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(PATIENCE_SECONDS)
+        worker = start_worker("--exit-when-idle", "5s", NOTIFY_SOCKET=str(tmp_path / "notify"))
+        told = await server.grant(make_lease(bundle, 1))
+        assert await worker.ended() == 0
+        assert server.left
+        assert told.steps == [0, 1, 2, 3]
+        heard = [manager.recv(1000).decode().partition("\n")[0] for _ in range(3)]
+        assert heard == ["READY=1", "STATUS=w is known to the server", "STOPPING=1"]
 
 
 async def test_an_idle_worker_leaves_at_once(server: ScriptedServer, start_worker: StartWorker) -> None:

@@ -20,6 +20,7 @@ from hippo_worker.settings import (
     default_data_folder,
     default_name,
     parse_labels,
+    parse_seconds,
     read_token,
 )
 
@@ -140,3 +141,16 @@ def test_a_worker_that_cannot_begin_says_so_before_anything_is_started(
     )
     assert (done.exit_code, data.exists()) == (code, False)
     assert words in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90.0), ("5m", 300.0), ("1.5h", 5400.0), (" 2h ", 7200.0)]
+)
+def test_times(text: str, seconds: float) -> None:
+    assert parse_seconds(text, "exit-when-idle") == seconds
+
+
+@pytest.mark.parametrize("text", ["", "5", "0m", "-5m", "5 m", "5d", "m"])
+def test_what_is_no_time_is_said_with_what_to_write(text: str) -> None:
+    with pytest.raises(InvalidStudy, match=r"exit-when-idle.*Write 90s, 5m or 2h"):
+        parse_seconds(text, "exit-when-idle")
