@@ -123,6 +123,8 @@ class StageTree:
         "owners",
         "partings",
         "plan",
+        "range_count",
+        "ready_ranges",
         "seconds",
         "steps",
         "work",
@@ -143,6 +145,8 @@ class StageTree:
             int, dict[int, dict[tuple[int, int], None]]
         ] = {}  # by node and step: (study, trial)
         self.boundaries: dict[int, dict[int, dict[int, None]]] = {}  # by node and step: studies
+        self.ready_ranges: dict[int, int] = {}  # by node, where there are any
+        self.range_count = 0
         self.seconds = 0.0
         self.steps = 0
         self.work = 0.0
@@ -392,11 +396,16 @@ class StageTree:
         own = sum(found.points[-1] - found.base for found in after.ranges) * self.step_seconds(node)
         self.work += own - self._own.get(node.id, 0.0)
         self._own[node.id] = own
-        for found in after.ranges:
-            if self.ready(node, found):
-                heapq.heappush(self._heap, self._entry(node, found))
-                if self._turns is not None:
-                    self._push(node, found)
+        ready = [found for found in after.ranges if self.ready(node, found)]
+        for found in ready:
+            heapq.heappush(self._heap, self._entry(node, found))
+            if self._turns is not None:
+                self._push(node, found)
+        if ready:
+            self.ready_ranges[node.id] = len(ready)
+        else:
+            self.ready_ranges.pop(node.id, None)
+        self.range_count += len(after.ranges) - len(before.ranges)
         if after.wanted != before.wanted:
             self.astir[node.id] = None
         wants = bool(after.wanted)

@@ -119,6 +119,7 @@ class Driver:
         self.not_ready = "the server is starting: the database is not there yet"
         self._store = self._make_store(await asyncio.to_thread(self._database.start))
         self._store.on_undone(self.metrics.undone)
+        self._store.on_error(self.metrics.database_error)
         self.not_ready = "the server is starting: it brings the database up to date and reads it"
         await asyncio.to_thread(self._store.migrate)
         # Numbers begin at 1 in every database: what another one left in the storage is not to be met.
@@ -140,9 +141,14 @@ class Driver:
             await self._begin()
         except Standby as error:
             self._stand_by(error)
-        sweeping = keep_swept(self.current, self.storage, self.store, self.metrics)
-        for duty in (self._renew(), self._watch_database(), self._keep_leading(), sweeping):
-            self._keep_up(duty)
+        duties = (
+            self._renew(),
+            self._watch_database(),
+            self._keep_leading(),
+            keep_swept(self.current, self.storage, self.store, self.metrics),
+        )
+        for duty in duties:
+            self.keep_up(duty)
 
     @property
     def store(self) -> Store:
@@ -158,7 +164,7 @@ class Driver:
             raise Unavailable(f"{self.not_ready}.", "Try again in a moment.")
         return self._storage
 
-    def _keep_up(self, duty: Coroutine[None, None, None]) -> None:
+    def keep_up(self, duty: Coroutine[None, None, None]) -> None:
         """Runs a duty for as long as the driver lives. One that fails is a defect: the server ends, and says so."""
         task = asyncio.create_task(duty)
         self._tasks = [each for each in self._tasks if not each.done()]
@@ -250,7 +256,12 @@ class Driver:
         """
         began = time.monotonic()
         store = self.store
-        number = await asyncio.to_thread(store.lead, self._holder, self._lease_seconds, self._address)
+        try:
+            number = await asyncio.to_thread(store.lead, self._holder, self._lease_seconds, self._address)
+        except Standby:
+            self.metrics.database_up(True)
+            raise
+        self.metrics.database_up(True)
         if self.standby is not None:
             await asyncio.to_thread(store.stand_by_no_more, self._holder)
             self.standby = None
@@ -290,9 +301,9 @@ class Driver:
         self._lost.clear()
         self._term = term
         self.readiness.notify()
-        self._keep_up(remove_files(term, self.storage, store))
-        self._keep_up(make_what_is_wanted(term, self.proposers))
-        self._keep_up(consult_policies(term))
+        self.keep_up(remove_files(term, self.storage, store))
+        self.keep_up(make_what_is_wanted(term, self.proposers))
+        self.keep_up(consult_policies(term))
         log.info("term_began term=%d seconds=%.3f", number, time.monotonic() - began)
         # What was due while nobody led, and what the restored state asks for, is decided now.
         for command in (CreateProject(project=PROJECT), Tick()):
@@ -363,6 +374,7 @@ class Driver:
             except HippoError as error:
                 self.standby = None
                 self.not_ready = f"the database cannot be used: {str(error).rstrip('.')}"
+                self.metrics.database_up(False)
                 log.warning("recovery_failed error=%s", error)
                 await asyncio.sleep(min(next(waits), LONGEST_PAUSE_SECONDS))
 

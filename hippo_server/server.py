@@ -21,6 +21,7 @@ from hippo_server.databases import Database, EmbeddedDatabase, GivenDatabase
 from hippo_server.driver import Driver
 from hippo_server.held_home import HeldHome
 from hippo_server.metrics import Metrics
+from hippo_server.metrics.watching import watch_space, watch_stages
 from hippo_server.proposals.processes import Proposers
 from hippo_server.rpc.accounts import AccountService
 from hippo_server.rpc.admin import AdminService
@@ -38,6 +39,7 @@ from hippo_server.web.app import make_app
 from hippo_server.web.calls import Calls
 from hippo_server.web.serving import HttpServer
 from hippo_server.web.site import Site
+from hippo_wire.observing.loop_lag import keep_measuring
 from hippo_wire.secrets import secret_hash
 
 log = logging.getLogger(__name__)
@@ -141,6 +143,9 @@ class Server:
         credentials = None if certificates is None else certificates.grpc_credentials()
         grpc_port = await self._grpc.start(settings.host, settings.grpc_port, credentials)
         await driver.start(settings.advertise or _advertised(settings.host, grpc_port))
+        driver.keep_up(keep_measuring(driver.metrics.event_loop_lag.observe))
+        driver.keep_up(watch_stages(driver.current, driver.metrics))
+        driver.keep_up(watch_space(driver.storage, driver.metrics))
         self._following.append(asyncio.create_task(self._grpc.follow_health()))
         if certificates is not None:
             self._following.append(asyncio.create_task(certificates.follow()))

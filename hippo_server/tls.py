@@ -51,6 +51,7 @@ class Certificates:
     Attributes:
         context: For HTTP; what is read again is in force there at the next connection.
         names: The names and addresses that the certificate is for, in lower case.
+        expires: When it runs out.
 
     Raises:
         InvalidStudy: A file cannot be read, or they do not fit each other, or the certificate has run out.
@@ -63,6 +64,7 @@ class Certificates:
         self.context.minimum_version = ssl.TLSVersion.TLSv1_2
         self.context.set_alpn_protocols(["http/1.1"])
         self.names: frozenset[str] = frozenset()
+        self.expires = datetime.now(UTC)
         self._adopt(self._pems)
         if files.client_authorities is not None:
             self.context.verify_mode = ssl.CERT_REQUIRED
@@ -101,7 +103,7 @@ class Certificates:
             await asyncio.to_thread(self.look)
 
     def _adopt(self, pems: _Pems) -> None:
-        names = _checked_names(pems.certificate, self._files.certificate)
+        names, expires = _checked(pems.certificate, self._files.certificate)
         try:
             # From the files again, since a context takes nothing else. An exchange meanwhile is seen at the next look.
             self.context.load_cert_chain(self._files.certificate, self._files.key)
@@ -117,7 +119,7 @@ class Certificates:
                 raise InvalidStudy(
                     "tls-client-ca", f"{self._files.client_authorities} holds no certificates", RENEW
                 ) from error
-        self._pems, self.names = pems, names
+        self._pems, self.names, self.expires = pems, names, expires
 
 
 def _configuration(pems: _Pems) -> grpc.ServerCertificateConfiguration:
@@ -142,7 +144,8 @@ def _read(files: TlsFiles) -> _Pems:
     )
 
 
-def _checked_names(pem: bytes, path: Path) -> frozenset[str]:
+def _checked(pem: bytes, path: Path) -> tuple[frozenset[str], datetime]:
+    """Whom a certificate is for, and until when."""
     try:
         found = x509.load_pem_x509_certificate(pem)
     except ValueError as error:
@@ -156,4 +159,4 @@ def _checked_names(pem: bytes, path: Path) -> frozenset[str]:
             "tls-cert", f"{path} names no host that it is for (subjectAltName)", RENEW
         ) from None
     hosts = [*names.get_values_for_type(x509.DNSName), *map(str, names.get_values_for_type(x509.IPAddress))]
-    return frozenset(host.lower() for host in hosts)
+    return frozenset(host.lower() for host in hosts), found.not_valid_after_utc

@@ -15,6 +15,7 @@ writer's own folder still has everything that publishing anew needs.
 from __future__ import annotations
 
 import contextlib
+import shutil
 import stat
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -31,6 +32,7 @@ from hippo_storage.manifest import MANIFEST, CheckpointLocation, FileEntry, Mani
 from hippo_storage.storage import (
     LEFTOVER_SECONDS,
     Published,
+    Space,
     Storage,
     Swept,
     bundle_path,
@@ -85,6 +87,12 @@ class LocalStorage(Storage):
             make_folders(self._files, self._bundles)
             for folder in (root, root.parent):  # whoever made them may have died before its fsync
                 self._files.sync_folder(folder)
+
+    def space(self) -> Space:
+        """See `Storage.space`."""
+        with in_words(f"looking at {self.root}"):
+            found = shutil.disk_usage(self.root)
+        return Space(free_bytes=found.free, size_bytes=found.total)
 
     def publish(
         self, folder: Path, location: CheckpointLocation, about: Mapping[str, Any], *, keep: bool = False

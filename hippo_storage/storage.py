@@ -37,7 +37,7 @@ from hippo_storage.manifest import (
     is_file_name,
 )
 
-__all__ = ["CheckpointLocation", "Published", "Storage", "Swept"]
+__all__ = ["CheckpointLocation", "Published", "Space", "Storage", "Swept"]
 
 LEFTOVER_SECONDS = 3600.0
 
@@ -66,6 +66,19 @@ class Swept:
 
     removed: int
     failures: tuple[StorageError, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Space:
+    """How much room the disk of a storage has.
+
+    Attributes:
+        free_bytes: What whoever writes there may still use.
+        size_bytes: All there is.
+    """
+
+    free_bytes: int
+    size_bytes: int
 
 
 class Storage(ABC):
@@ -106,6 +119,14 @@ class Storage(ABC):
         from hippo_storage.objects import ObjectStorage
 
         return ObjectStorage.connect(url)
+
+    def space(self) -> Space | None:
+        """How much room there is; None where nobody can tell, as of object stores.
+
+        Raises:
+            StorageError: The storage does not answer.
+        """
+        return None
 
     @abstractmethod
     def publish(

@@ -201,6 +201,25 @@ def checkpoints_are_counted(state: EngineState) -> Iterator[str]:
             yield f"the state {pinned} is pinned by studies {list(studies)}, of which {gone} are gone"
 
 
+def ranges_are_counted(state: EngineState) -> Iterator[str]:
+    """Each stage tree counts its ranges, and by node those that are ready; of one that is yet to be looked at again
+    nothing is said.
+    """
+    for plan in state.plans.values():
+        if plan.id in state.touched_plans:
+            continue
+        ready: dict[int, int] = {}
+        count = 0
+        for node, found in plan.tree.steps_to_run():
+            count += 1
+            if plan.tree.ready(node, found):
+                ready[node.id] = ready.get(node.id, 0) + 1
+        if plan.tree.range_count != count:
+            yield f"the tree of plan {plan.id} counts {plan.tree.range_count} ranges, there are {count}"
+        if plan.tree.ready_ranges != ready:
+            yield f"the tree of plan {plan.id} takes {plan.tree.ready_ranges} to be ready, {ready} are"
+
+
 def nothing_is_granted_after_an_ending(state: EngineState) -> Iterator[str]:
     """A study that has ended since an ending held waits for nothing."""
     for study in state.studies.values():
@@ -255,6 +274,7 @@ INVARIANTS: tuple[Callable[[EngineState], Iterator[str]], ...] = (
     plans_without_studies_hold_nothing,
     proposals_are_for_the_next_trial,
     checkpoints_are_counted,
+    ranges_are_counted,
     nothing_is_granted_after_an_ending,
     budgets_hold,
 )

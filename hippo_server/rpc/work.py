@@ -210,6 +210,8 @@ class WorkStream:
             self._leases.pop(report.fence, None)
             return
         assert isinstance(accepted, Accepted)
+        if record.events:
+            self._driver.metrics.reported(report)
         records.append(record)
         self._acknowledged[report.fence] = accepted.number
         if (

@@ -117,6 +117,8 @@ class Database:
         self.url = parse_url(text)
         self.on_undone: Callable[[], None] = lambda: None
         """Told of each transaction that is tried again."""
+        self.on_error: Callable[[str], None] = lambda sqlstate: None
+        """Told of each error: its SQLSTATE; empty where there was no connection."""
         self._arguments = {
             "application_name": "hippo-server",
             "connect_timeout": CONNECT_SECONDS,
@@ -227,12 +229,14 @@ class Database:
         try:
             yield
         except sqlalchemy.exc.DBAPIError as error:
+            self.on_error(getattr(error.orig, "pgcode", None) or "")
             if _passes(error.orig):
                 raise self._unavailable(error.orig) from error
             raise InvariantViolated(f"the database refused a statement: {_first_line(error.orig)}") from error
         except sqlalchemy.exc.TimeoutError as error:
             raise TooManyCalls("all connections to the database are busy.", 1.0, "Try again.") from error
         except psycopg2.Error as error:
+            self.on_error(error.pgcode or "")
             if _passes(error):
                 raise self._unavailable(error) from error
             raise InvariantViolated(f"the database refused what was written: {_first_line(error)}") from error

@@ -142,6 +142,10 @@ class Store:
         """Has somebody told of each transaction that is tried again, since PostgreSQL undid it for another's sake."""
         self._database.on_undone = tell
 
+    def on_error(self, tell: Callable[[str], None]) -> None:
+        """Has somebody told of each error of PostgreSQL: its SQLSTATE; empty where there was no connection."""
+        self._database.on_error = tell
+
     def close(self) -> None:
         """Closes all connections."""
         self._leadership.close()

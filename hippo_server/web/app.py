@@ -37,11 +37,12 @@ from hippo_server.web.site import Site
 OPEN = None
 
 
-def make_pages(site: Site) -> tuple[Page, ...]:
+def make_pages(site: Site, certificates: Certificates | None = None) -> tuple[Page, ...]:
     """All pages there are.
 
     Args:
         site: Renders those for people, and knows what answers.
+        certificates: The server's; None: nothing is encrypted.
     """
     driver = site.driver
 
@@ -55,9 +56,10 @@ def make_pages(site: Site) -> tuple[Page, ...]:
         )
 
     async def metrics(request: Request) -> Response:
-        with contextlib.suppress(Unavailable):  # the gauges stay as they were, and hippo_ready is 0
+        with contextlib.suppress(Unavailable):  # the gauges stay as they were, and none leads here
             await driver.current().read(driver.metrics.look_at)
-        driver.metrics.ready(driver.ready)
+        driver.metrics.leads(driver.ready)
+        driver.metrics.encryption(None if certificates is None else certificates.expires.timestamp())
         return Response(generate_latest(driver.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
     return (
@@ -93,11 +95,12 @@ def make_app(site: Site, audit: Audit, door: Door, certificates: Certificates | 
         certificates: For whose names it may be asked, beside this machine's own; None: for none.
     """
     return Gate(
-        make_pages(site),
+        make_pages(site, certificates),
         tokens=lambda: site.driver.tokens,
         door=door,
         audit=audit,
         certificates=certificates,
         sessions=site.driver.sessions,
         refuse=site.refuse,
+        on_page=site.driver.metrics.page,
     )

@@ -18,6 +18,7 @@ import asyncio
 import json
 import logging
 import math
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -185,6 +186,8 @@ class Gate:
         certificates: For whose names the server may be asked, beside this machine's own; None: for none.
         sessions: The browsers that are logged in.
         refuse: Puts a refusal into words, for who asks.
+        on_page: Told of each answer: the page's path as it is written, or empty; HTTP's status; seconds. Of none that
+            streams.
     """
 
     def __init__(
@@ -197,6 +200,7 @@ class Gate:
         certificates: Certificates | None,
         sessions: Sessions,
         refuse: Callable[[Request, Refusal], Response] = _as_json,
+        on_page: Callable[[str, int, float], None] = lambda path, status, seconds: None,
     ) -> None:
         self._pages = [(page, Route(page.path, page.answer, methods=list(page.roles))) for page in pages]
         self._tokens = tokens
@@ -205,12 +209,22 @@ class Gate:
         self._certificates = certificates
         self._sessions = sessions
         self._refuse = refuse
+        self._on_page = on_page
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers, or refuses."""
         if scope["type"] != "http":
             return
-        answering = _Answering(receive, send)
+        answering, began = _Answering(receive, send), time.perf_counter()
+        try:
+            await self._answer(scope, answering)
+        finally:
+            page = scope.get("hippo.page")
+            if page is None or not page.streams:
+                path = "" if page is None else page.path
+                self._on_page(path, answering.status, time.perf_counter() - began)
+
+    async def _answer(self, scope: Scope, answering: _Answering) -> None:
         try:
             await self._admit(scope, answering)
         except _Refused as refused:
@@ -224,8 +238,8 @@ class Gate:
         else:
             return
         if not answering.begun:
-            answer = self._refuse(Request(scope, receive), refusal)
-            await answer(scope, receive, answering.send)
+            answer = self._refuse(Request(scope, answering.receive), refusal)
+            await answer(scope, answering.receive, answering.send)
 
     async def _admit(self, scope: Scope, answering: _Answering) -> None:
         headers, method = Headers(scope=scope), scope["method"]
@@ -261,6 +275,7 @@ class Gate:
             match, parts = route.matches(scope)
             if match is not Match.NONE:
                 scope.update(parts)
+                scope["hippo.page"] = page
                 return page, route
         return None, None
 
@@ -347,6 +362,7 @@ class _Answering:
         self._send = send
         self._size_bytes = 0
         self.begun = False
+        self.status = 499  #: HTTP's; this one where whoever asked has gone before the answer
 
     async def receive(self) -> Message:
         message = await self._receive()
@@ -358,7 +374,7 @@ class _Answering:
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self.begun = True
+            self.begun, self.status = True, message["status"]
             message.setdefault("headers", [])
             headers = MutableHeaders(scope=message)
             for name, value in HEADERS.items():

@@ -59,7 +59,7 @@ async def _events(driver: Driver, term: Term, project: str, known: str) -> Async
     if mark is None:
         mark = news.mark
         yield f"id: {mark_of(term)}\nevent: reset\ndata: {{}}\n\n"
-    with driver.changes.listen() as changed:
+    with driver.metrics.listening(), driver.changes.listen() as changed:
         while not (term.over or driver.closing):
             changed.clear()
             came, subjects = news.mark, _subjects(term.engine.state, news.since(mark), project)

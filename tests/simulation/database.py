@@ -156,6 +156,9 @@ class MemoryStore:
     def on_undone(self, tell: Callable[[], None]) -> None:
         pass
 
+    def on_error(self, tell: Callable[[str], None]) -> None:
+        pass
+
     def lead(self, holder: str, lease_seconds: float, address: str = "") -> int:
         """As ``Leadership.take``."""
         self._reach("lead")

@@ -2,35 +2,160 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
 
-from hippo_core.engine.events import CheckpointLost
+from hippo_core.engine.events import (
+    CheckpointLost,
+    LeaseStateChanged,
+    PathFailed,
+    StepsTrained,
+    StudyCredited,
+)
+from hippo_core.engine.states import FailureClass, LeaseState
 from hippo_server.metrics import Metrics
+from hippo_server.metrics.stage_clock import StageClock
+from hippo_storage.storage import Space
+from tests.unit.engine.cluster import Cluster
 from tests.unit.engine.test_blocked_storage import blocked_cluster
+from tests.unit.engine.test_cluster import spec, submit
 
 
-def test_lost_checkpoints_are_counted_by_what_befell_them_and_from_nought() -> None:
-    registry = CollectorRegistry()
-    metrics = Metrics(registry)
+def value(metrics: Metrics, name: str, **labels: str) -> float | None:
+    return metrics.registry.get_sample_value(name, labels)
 
-    def lost(what: str) -> float | None:
-        return registry.get_sample_value("hippo_checkpoints_lost_total", {"what": what})
 
-    assert (lost("corrupt"), lost("missing")) == (0.0, 0.0)
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics(CollectorRegistry())
+
+
+def trained(fence: int, node: int, seconds: float) -> StepsTrained:
+    return StepsTrained(fence=fence, node=node, start=0, stop=2, train_seconds=seconds, evaluate_seconds=0.5)
+
+
+def test_lost_checkpoints_are_counted_by_what_befell_them_and_from_nought(metrics: Metrics) -> None:
+    names = ("hippo_checkpoint_corrupt_total", "hippo_checkpoint_missing_total")
+    assert [value(metrics, name) for name in names] == [0.0, 0.0]
     for reason in ("corrupt: a: its digest is 1, not 2.", "missing: a lacks.", "corrupt: the manifest ..."):
         metrics.happened([CheckpointLost(node=1, step=3, fence=7, reason=reason)])
-    assert (lost("corrupt"), lost("missing")) == (2.0, 1.0)
+    assert [value(metrics, name) for name in names] == [2.0, 1.0]
 
 
-def test_workers_that_the_storage_blocks_are_told_while_it_does() -> None:
-    registry = CollectorRegistry()
-    metrics = Metrics(registry)
+def test_workers_that_the_storage_blocks_are_told_while_it_does(metrics: Metrics) -> None:
     cluster = blocked_cluster()
     metrics.look_at(cluster.engine)
-    assert registry.get_sample_value("hippo_workers_blocked") == 1.0
+    assert value(metrics, "hippo_workers_blocked") == 1.0
     cluster.run()
     metrics.look_at(cluster.engine)
-    assert registry.get_sample_value("hippo_workers_blocked") == 0.0
+    assert value(metrics, "hippo_workers_blocked") == 0.0
     cluster.say_of_storage("a", "no answer")
     metrics.look_at(cluster.engine)
-    assert registry.get_sample_value("hippo_workers_blocked") == 1.0
+    assert value(metrics, "hippo_workers_blocked") == 1.0
+
+
+def test_a_stage_is_over_when_its_path_goes_on_to_another_node_or_ends(metrics: Metrics) -> None:
+    """1. A lease trains nodes 1 and 2, another one node 3, where it fails. 2. Each stage has one result."""
+    metrics.happened([trained(7, 1, 1.0), trained(7, 1, 2.0), trained(8, 3, 10.0), trained(7, 2, 3.0)])
+    assert value(metrics, "hippo_stage_results_total", result="trained", reason_class="") == 1.0
+    assert value(metrics, "hippo_stage_duration_seconds_sum") == 4.0
+    failed = PathFailed(
+        fence=8, node=3, step=2, failure=FailureClass.MEMORY, count=1, message="full", traceback=""
+    )
+    metrics.happened([LeaseStateChanged(fence=8, state=LeaseState.FAILED, reason="full"), failed])
+    for state in (LeaseState.SAVING, LeaseState.COMPLETED):
+        metrics.happened([LeaseStateChanged(fence=7, state=state, reason="")])
+    assert value(metrics, "hippo_stage_results_total", result="trained", reason_class="") == 2.0
+    assert value(metrics, "hippo_stage_results_total", result="failed", reason_class="memory") == 1.0
+    assert value(metrics, "hippo_stage_duration_seconds_sum") == 4.0 + 3.5 + 10.5
+    assert value(metrics, "hippo_stage_duration_seconds_count") == 3.0
+
+
+def test_a_stage_whose_worker_falls_silent_is_counted_once(metrics: Metrics) -> None:
+    died = PathFailed(
+        fence=7,
+        node=1,
+        step=2,
+        failure=FailureClass.INFRASTRUCTURE,
+        count=1,
+        message="silent",
+        traceback="",
+        died="a",
+    )
+    lost = [
+        LeaseStateChanged(fence=7, state=state, reason="")
+        for state in (LeaseState.ORPHANED, LeaseState.EXPIRED)
+    ]
+    metrics.happened([trained(7, 1, 1.0), lost[0], lost[1], died])
+    assert value(metrics, "hippo_leases_expired_total") == 1.0
+    assert value(metrics, "hippo_stage_results_total", result="orphaned", reason_class="") == 1.0
+    assert value(metrics, "hippo_stage_results_total", result="failed", reason_class="infrastructure") == 0.0
+
+
+def test_what_is_ready_waits_until_a_slot_takes_it() -> None:
+    clock = StageClock()
+    clock.look([1, 2], 10.0)
+    clock.look([1, 2, 3], 12.0)
+    assert clock.granted(1, 13.0) == 3.0
+    assert clock.granted(4, 13.0) == 0.0, "it was granted before anybody saw it"
+    clock.look([2], 14.0)
+    clock.look([2, 3], 16.0)
+    assert clock.granted(3, 17.0) == 1.0, "it was not ready for a while"
+    assert clock.granted(2, 20.0) == 10.0
+
+
+def credited(billed: int, trained: int, retrained: int) -> StudyCredited:
+    return StudyCredited(
+        study=1,
+        project="default",
+        user="u",
+        steps_trained=trained,
+        steps_retrained=retrained,
+        seconds=0.0,
+        billed=billed,
+        billed_gpus=2 * billed,
+        passed=0,
+        project_passed=0,
+    )
+
+
+def test_slot_seconds_are_used_or_lost_and_never_both(metrics: Metrics) -> None:
+    metrics.happened([credited(8_000_000, 4, 1), credited(1_000_000, 0, 0)])
+    assert value(metrics, "hippo_slot_seconds_total", kind="used") == 7.0
+    assert value(metrics, "hippo_slot_seconds_total", kind="lost") == 2.0
+    assert value(metrics, "hippo_gpu_seconds_total", kind="lost") == 4.0
+
+
+def test_what_sharing_saves_only_grows_and_a_new_term_counts_nothing_twice(metrics: Metrics) -> None:
+    """1. While a study trains, more is saved. 2. A server that is started again begins with what is known then."""
+    cluster = Cluster(0, {"a": 2})
+    submit(cluster, spec())
+    metrics.look_at(cluster.engine)
+    saved = [0.0]
+    while cluster.engine.state.active:
+        for _ in range(20):
+            if cluster.engine.state.active:
+                cluster.act()
+        metrics.look_at(cluster.engine)
+        saved.append(value(metrics, "hippo_slot_seconds_total", kind="saved") or 0.0)
+    assert saved == sorted(saved)
+    assert saved[-1] > 0.0
+    cluster.restart_server()
+    metrics.look_at(cluster.engine)
+    assert value(metrics, "hippo_slot_seconds_total", kind="saved") == saved[-1]
+    assert value(metrics, "hippo_trials", state="completed") == len(cluster.engine.state.studies[1].trials)
+    assert value(metrics, "hippo_slots", state="idle") == 2.0
+
+
+def test_what_is_not_known_is_not_exposed(metrics: Metrics) -> None:
+    """A storage without a disk has no free bytes, not none; a server without certificates none that runs out."""
+    unknown = (b"hippo_storage_free_bytes", b"hippo_certificate_expiry_timestamp_seconds")
+    metrics.encryption(None)
+    assert not any(name in generate_latest(metrics.registry) for name in unknown)
+    assert value(metrics, "hippo_insecure_mode") == 1.0
+    for free in (1, 2):
+        metrics.space(Space(free_bytes=free, size_bytes=3))
+        metrics.encryption(1.8e9)
+    assert value(metrics, "hippo_storage_free_bytes") == 2.0
+    assert value(metrics, "hippo_certificate_expiry_timestamp_seconds") == 1.8e9
+    assert value(metrics, "hippo_insecure_mode") == 0.0

@@ -1,0 +1,356 @@
+"""What the server is told to count. Names begin with ``hippo_``, units are base units, no ids are labels."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+import time
+from collections import Counter as Counts
+from collections.abc import Iterator, Sequence
+
+from prometheus_client import CollectorRegistry
+
+from hippo_core.billing import MICROSECONDS
+from hippo_core.engine import events as ev
+from hippo_core.engine.commands import PublishedReport, Report, SaveFailedReport
+from hippo_core.engine.engine import Engine
+from hippo_core.engine.events import Event
+from hippo_core.engine.stage_counts import ready_nodes
+from hippo_core.engine.states import FailureClass, LeaseState
+from hippo_server.metrics.engine_gauges import EngineGauges
+from hippo_server.metrics.stage_clock import StageClock
+from hippo_storage.storage import Space, Swept
+from hippo_wire.observing.families import CALL_SECONDS, LONG_SECONDS, Families
+from hippo_wire.versions import own_version
+
+PAGE_SECONDS = (0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+SAVE_SECONDS = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 1800.0)
+SUBMISSIONS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+#: How the life of a path ends, and what the stage that it was in then came to; of those that fail its failure tells.
+RESULTS = {
+    LeaseState.SAVING: "trained",
+    LeaseState.COMPLETED: "trained",
+    LeaseState.RELEASED: "released",
+    LeaseState.ORPHANED: "orphaned",
+    LeaseState.REVOKED: "revoked",
+}
+
+
+class Metrics:
+    """All metrics of a server.
+
+    Args:
+        registry: Where they are registered; each server has one of its own.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        made = self.families = Families(registry)
+        self.registry = registry
+        made.process()
+        made.info(
+            "hippo_build",
+            "1, with the versions of Hippo and of Python.",
+            version=own_version(),
+            python=platform.python_version(),
+        )
+        self._leader = made.gauge(
+            "hippo_scheduler_leader", "1 while this server leads and answers calls, 0 while it does not."
+        )
+        self._insecure = made.gauge(
+            "hippo_insecure_mode", "1 where nothing is encrypted, as is possible on loopback alone."
+        )
+        self._certificate = made.unknown_gauge(
+            "hippo_certificate_expiry_timestamp_seconds",
+            "When the server's certificate runs out, in seconds since 1970; with TLS alone.",
+        )
+        self._rpc = made.histogram(
+            "hippo_rpc_duration_seconds",
+            "Seconds per unary gRPC call, its commit included.",
+            CALL_SECONDS,
+            ["method", "code"],
+        )
+        self._streams = made.counter(
+            "hippo_rpc_streams_total", "Streaming gRPC calls that have ended.", ["method", "code"]
+        )
+        self._pages = made.histogram(
+            "hippo_http_request_duration_seconds",
+            "Seconds per HTTP request, by the page's path as it is written in the program; streams left out.",
+            PAGE_SECONDS,
+            ["page", "code"],
+        )
+        self._listeners = made.gauge(
+            "hippo_sse_clients", "Browsers and programs that listen to server-sent events."
+        )
+        self.event_loop_lag = made.histogram(
+            "hippo_event_loop_lag_seconds",
+            "By how much the server's event loop comes late to what is due, looked at each second.",
+            CALL_SECONDS,
+        )
+        self._commands = made.counter("hippo_commands_total", "Commands that were decided.", ["command"])
+        self._events = made.counter("hippo_events_total", "What happened, by kind of event.", ["event"])
+        self._database_up = made.gauge(
+            "hippo_db_up", "1 while the database answered when it was last asked, else 0."
+        )
+        self._database_errors = made.counter(
+            "hippo_db_errors_total",
+            "Errors of PostgreSQL by the first two letters of their SQLSTATE; 08 where there was no connection.",
+            ["sqlstate_class"],
+        )
+        self._database_retries = made.counter(
+            "hippo_db_retries_total",
+            "Transactions that were tried again, since the database undid them for another's sake.",
+        )
+        self._commit_seconds = made.histogram(
+            "hippo_db_commit_duration_seconds", "Seconds per transaction of the writer.", CALL_SECONDS
+        )
+        self._commit_size = made.histogram(
+            "hippo_db_commit_submissions", "Submissions per transaction of the writer.", SUBMISSIONS
+        )
+        self._rebuilds = made.counter(
+            "hippo_rebuilds_total", "How often the engine was rebuilt from the database."
+        )
+        self._stage_wait = made.histogram(
+            "hippo_stage_wait_seconds",
+            "For how long what a path begins with was ready to be trained before a slot was given it.",
+            LONG_SECONDS,
+        )
+        self._stage_seconds = made.histogram(
+            "hippo_stage_duration_seconds",
+            "Seconds of training and evaluation per stage that a slot had, whatever it came to.",
+            LONG_SECONDS,
+        )
+        self._stage_results = made.counter(
+            "hippo_stage_results_total",
+            "What stages came to that slots began: trained, released (given back unfinished), failed, orphaned (their "
+            "worker fell silent) or revoked; and whose fault a failure was.",
+            ["result", "reason_class"],
+        )
+        for failure in FailureClass:  # an alert on an increase needs the 0 before the first
+            self._stage_results.labels("failed", failure.value)
+        self._stage_results.labels("trained", "")
+        self._expired = made.counter(
+            "hippo_leases_expired_total", "Leases that their workers did not renew in time."
+        )
+        self._fenced = made.counter(
+            "hippo_fenced_writes_total", "Reports of leases that no longer stood, which were refused."
+        )
+        self._steps = made.counter("hippo_steps_trained_total", "Steps trained, those trained again too.")
+        self._slot_seconds = made.counter(
+            "hippo_slot_seconds_total",
+            "Seconds of slots: used for steps that were new, lost to steps trained again, saved by sharing. Used and "
+            "lost together are what training took; used and saved, what it would have taken without sharing.",
+            ["kind"],
+        )
+        self._gpu_seconds = made.counter(
+            "hippo_gpu_seconds_total", "The same as hippo_slot_seconds_total, of the slots' GPUs.", ["kind"]
+        )
+        self._activity = made.counter(
+            "hippo_step_seconds_total", "Slot seconds of steps, by what they were spent on.", ["activity"]
+        )
+        self._published = made.histogram(
+            "hippo_checkpoint_publish_seconds",
+            "Seconds from the moment that a path stops to save a state until the state is durable.",
+            SAVE_SECONDS,
+        )
+        self._publish_failures = made.counter(
+            "hippo_checkpoint_publish_failures_total",
+            "Saves that will not come: for want of space (full), or for any other reason (error).",
+            ["reason"],
+        )
+        for reason in ("full", "error"):
+            self._publish_failures.labels(reason)
+        self._checkpoint_bytes = made.counter(
+            "hippo_checkpoint_bytes_total", "Bytes of checkpoints published."
+        )
+        self._corrupt = made.counter(
+            "hippo_checkpoint_corrupt_total",
+            "Checkpoints that were found corrupt when they were to be loaded.",
+        )
+        self._missing = made.counter(
+            "hippo_checkpoint_missing_total", "Checkpoints that were not there when they were to be loaded."
+        )
+        self._free = made.unknown_gauge(
+            "hippo_storage_free_bytes", "What is free on the disk of a storage that is a folder."
+        )
+        self._size = made.unknown_gauge(
+            "hippo_storage_size_bytes", "The size of the disk of a storage that is a folder."
+        )
+        self._sweeps = made.counter(
+            "hippo_storage_sweeps_total",
+            "Sweeps of the storage for what dead writers left, by how they went.",
+            ["outcome"],
+        )
+        self._leftovers = made.counter(
+            "hippo_storage_leftovers_total",
+            "What dead writers left in the storage, removed or not to be removed.",
+            ["outcome"],
+        )
+        self._gauges = EngineGauges(made)
+        self._clock = StageClock()
+        self._space_known = False
+        self._certificate_known = False
+
+    # Calls
+
+    def call(self, method: str, code: str, seconds: float | None) -> None:
+        """A call was answered; streams have no seconds."""
+        name = method.rpartition("/")[2]
+        if seconds is None:
+            self._streams.labels(name, code).inc()
+        else:
+            self._rpc.labels(name, code).observe(seconds)
+
+    def page(self, path: str, status: int, seconds: float) -> None:
+        """An HTTP request was answered.
+
+        Args:
+            path: The page's, with the names of its parts in place of what was asked for; empty: there is none.
+            status: HTTP's.
+            seconds: How long it took.
+        """
+        self._pages.labels(path, str(status)).observe(seconds)
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """Somebody listens to server-sent events."""
+        self._listeners.inc()
+        try:
+            yield
+        finally:
+            self._listeners.dec()
+
+    # Database
+
+    def commit(self, submissions: int, seconds: float) -> None:
+        """A transaction was committed."""
+        self._commit_size.observe(submissions)
+        self._commit_seconds.observe(seconds)
+
+    def rebuild(self) -> None:
+        """The engine was rebuilt."""
+        self._rebuilds.inc()
+
+    def undone(self) -> None:
+        """A transaction is tried again."""
+        self._database_retries.inc()
+
+    def database_error(self, sqlstate: str) -> None:
+        """PostgreSQL, or the way to it, failed; an empty code where there was no connection."""
+        self._database_errors.labels(sqlstate[:2] or "08").inc()
+
+    def database_up(self, up: bool) -> None:
+        """Whether the database answered when it was last asked."""
+        self._database_up.set(up)
+
+    # What was decided
+
+    def command(self, name: str) -> None:
+        """A command was decided."""
+        self._commands.labels(name).inc()
+
+    def fenced(self) -> None:
+        """A report of a lease that no longer stood was refused."""
+        self._fenced.inc()
+
+    def reported(self, report: Report) -> None:
+        """A report was taken in that was not known before."""
+        for item in report.items:
+            if isinstance(item, PublishedReport):
+                self._published.observe(item.total_seconds)
+            elif isinstance(item, SaveFailedReport):
+                self._publish_failures.labels("full" if item.full else "error").inc()
+
+    def happened(self, events: Sequence[Event]) -> None:
+        """Events were decided."""
+        counted = Counts(type(event).__name__ for event in events)
+        for name, count in counted.items():
+            self._events.labels(name).inc(count)
+        for event in events:
+            match event:
+                case ev.LeaseGranted():
+                    self._stage_wait.observe(self._clock.granted(event.stages[0][0], time.monotonic()))
+                case ev.StepsTrained():
+                    self._trained(event)
+                case ev.StudyCredited():
+                    self._credited(event)
+                case ev.PathFailed() if not event.died:  # else it was counted when its worker went
+                    self._stage_results.labels("failed", event.failure.value).inc()
+                case ev.LeaseStateChanged():
+                    self._lease_changed(event)
+                case ev.CheckpointPublished():
+                    self._checkpoint_bytes.inc(event.size_bytes)
+                case ev.CheckpointLost():
+                    lost = self._corrupt if event.reason.startswith("corrupt") else self._missing
+                    lost.inc()
+
+    def _trained(self, event: ev.StepsTrained) -> None:
+        self._steps.inc(event.stop - event.start)
+        self._activity.labels("training").inc(event.train_seconds)
+        self._activity.labels("evaluation").inc(event.evaluate_seconds)
+        before = self._clock.trained(event.fence, event.node, event.train_seconds + event.evaluate_seconds)
+        if before is not None:
+            self._stage_seconds.observe(before)
+            self._stage_results.labels("trained", "").inc()
+
+    def _credited(self, event: ev.StudyCredited) -> None:
+        lost = event.steps_retrained / event.steps_trained if event.steps_trained else 0.0
+        for counter, microseconds in (
+            (self._slot_seconds, event.billed),
+            (self._gpu_seconds, event.billed_gpus),
+        ):
+            seconds = microseconds / MICROSECONDS
+            counter.labels("used").inc(seconds * (1.0 - lost))
+            counter.labels("lost").inc(seconds * lost)
+
+    def _lease_changed(self, event: ev.LeaseStateChanged) -> None:
+        if event.state is LeaseState.ORPHANED:
+            self._expired.inc()
+        if event.state is LeaseState.TRAINING:  # it goes on after a silence
+            return
+        seconds = self._clock.ended(event.fence)
+        if seconds is None:
+            return
+        self._stage_seconds.observe(seconds)
+        if event.state in RESULTS:
+            self._stage_results.labels(RESULTS[event.state], "").inc()
+
+    # What is looked at now and then
+
+    def leads(self, leads: bool) -> None:
+        """Whether this server leads and answers calls."""
+        self._leader.set(leads)
+
+    def encryption(self, expires: float | None) -> None:
+        """When the server's certificate runs out, in seconds since 1970; None: nothing is encrypted."""
+        self._insecure.set(expires is None)
+        if expires is not None:
+            if not self._certificate_known:
+                self.families.known(self._certificate)
+                self._certificate_known = True
+            self._certificate.set(expires)
+
+    def swept(self, swept: Swept | None) -> None:
+        """The storage was swept; None: it could not be."""
+        self._sweeps.labels("failed" if swept is None else "done").inc()
+        if swept is not None:
+            self._leftovers.labels("removed").inc(swept.removed)
+            self._leftovers.labels("failed").inc(len(swept.failures))
+
+    def space(self, space: Space) -> None:
+        """How much room the storage's disk has."""
+        if not self._space_known:
+            self.families.known(self._free)
+            self.families.known(self._size)
+            self._space_known = True
+        self._free.set(space.free_bytes)
+        self._size.set(space.size_bytes)
+
+    def watch_stages(self, engine: Engine) -> None:
+        """Notes what is ready now, to tell how long it waits."""
+        self._clock.look(ready_nodes(engine), time.monotonic())
+
+    def look_at(self, engine: Engine) -> None:
+        """Sets the gauges to what the engine holds now."""
+        for seconds, gpu_seconds in self._gauges.look_at(engine):
+            self._slot_seconds.labels("saved").inc(seconds)
+            self._gpu_seconds.labels("saved").inc(gpu_seconds)

@@ -1,0 +1,51 @@
+"""What is looked at now and then for the metrics, whether or not somebody asks for them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+
+from hippo_core.errors import Unavailable
+from hippo_server.metrics.metrics import Metrics
+from hippo_server.term import Term
+from hippo_storage.errors import StorageError
+from hippo_storage.storage import Storage
+
+STAGES_SECONDS = 2.0
+SPACE_SECONDS = 30.0
+
+log = logging.getLogger(__name__)
+
+
+async def watch_stages(lead: Callable[[], Term], metrics: Metrics) -> None:
+    """Notes what is ready, to tell how long it waits, until cancelled.
+
+    Args:
+        lead: The term that lives; raises where this server does not lead just now.
+        metrics: Told.
+    """
+    while True:
+        with contextlib.suppress(Unavailable):
+            metrics.watch_stages(lead().engine)
+        await asyncio.sleep(STAGES_SECONDS)
+
+
+async def watch_space(storage: Storage, metrics: Metrics) -> None:
+    """Looks how much room the storage's disk has, until cancelled, or until nobody can tell.
+
+    Args:
+        storage: May hang, and is waited for in a thread of its own.
+        metrics: Told.
+    """
+    while True:
+        try:
+            space = await asyncio.to_thread(storage.space)
+        except StorageError as error:
+            log.warning("space_unknown error=%s", error)
+        else:
+            if space is None:
+                return
+            metrics.space(space)
+        await asyncio.sleep(SPACE_SECONDS)

@@ -1,0 +1,1 @@
+"""What server and worker show of themselves, and how: metrics, logs, traces."""
