@@ -19,6 +19,14 @@ class TrialEnds:
     count: int
 
 
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """What hangs on a node and is not drawn."""
+
+    nodes: int
+    trials: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TreeNode:
     """A node of the search plan, as far as a study's trials need it.

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from html import escape
 from math import log2
 
-from hippo_core.drawings.tree_shape import Folded, Placed, TreeShape, short
-from hippo_core.tree_node import TreeNode, TrialEnds
+from hippo_core.drawings.tree_shape import Placed, TreeShape, short
+from hippo_core.tree_node import Folded, TreeNode, TrialEnds
 
 _LINE = 26
 _MARGIN = 12

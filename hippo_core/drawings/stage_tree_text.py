@@ -39,10 +39,11 @@ def to_text(tree: TreeShape, width: int, max_lines: int | None = None) -> str:
     counts = max(len("trials"), *(len(row.trials) for row in rows))
     axis = min(_WIDEST_AXIS, max(_NARROWEST_AXIS, width // 2 - counts - 4))
     labels = max(10, min(max(len(row.label) for row in rows), width - axis - counts - 4))
-    end = str(tree.last_step)
+    last = tree.last_step
+    end = str(last)
     lines = [f"{'':{labels}}  0{end:>{axis - 1}}  {'trials':>{counts}}"]
     lines += [
-        f"{_cut(row.label, labels):{labels}}  {_bar(row.node, tree.last_step, axis)}  {row.trials:>{counts}}"
+        f"{_cut(row.label, labels):{labels}}  {_bar(row.node, last, axis)}  {row.trials:>{counts}}"
         for row in rows
     ]
     hidden = len(tree.nodes) - len(drawn)

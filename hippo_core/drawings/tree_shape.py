@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from hippo_core.engine.states import NodeState
 from hippo_core.tree_node import TreeNode
-
-
-@dataclass(frozen=True, slots=True)
-class Folded:
-    """What hangs on a node and is not drawn."""
-
-    nodes: int
-    trials: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +34,14 @@ class TreeShape:
             self._children.setdefault(parent, []).append(node)
         for children in self._children.values():
             children.sort(key=lambda child: (child.start, child.node))
+
+        roots = self.roots if len(self.roots) > 1 else ()
+        #: The values that all roots have.
+        self._alike = {
+            name: value
+            for name, value in (roots[0].values.items() if roots else ())
+            if all(name in each.values and each.values[name] == value for each in roots)
+        }
 
     def __len__(self) -> int:
         return len(self.nodes)
@@ -88,53 +86,12 @@ class TreeShape:
     def label(self, node: TreeNode) -> str:
         """What sets the node apart: values that differ from its parent's, or between roots."""
         parent = None if node.parent is None else self.by_number.get(node.parent)
-        others = (
-            [parent.values]
-            if parent is not None
-            else [each.values for each in self.roots if each is not node]
-        )
+        above = self._alike if parent is None else parent.values
         apart = {
-            name: value
-            for name, value in node.values.items()
-            if not others or any(name not in other or other[name] != value for other in others)
+            name: value for name, value in node.values.items() if name not in above or above[name] != value
         }
         # A smooth schedule may have the same value at both starts by chance.
         return " ".join(f"{name}={short(value)}" for name, value in (apart or node.values).items())
-
-    def largest(self, limit: int) -> tuple[TreeShape, Mapping[int, Folded]]:
-        """A part of the tree that is connected to its roots, and what was left out.
-
-        What is being trained comes first, with all above it, then whatever most trials go through.
-
-        Args:
-            limit: How many nodes at most, beyond what is being trained.
-
-        Returns:
-            The part, and what hangs on each of its nodes that was left out.
-        """
-        if len(self.nodes) <= limit:
-            return self, {}
-        kept = {
-            each.node for node in self.nodes if node.state is NodeState.RUNNING for each in self.path(node)
-        }
-        waiting = [(-len(node.trials), node.start, node.node) for node in self.roots]
-        heapq.heapify(waiting)
-        while waiting:
-            number = heapq.heappop(waiting)[2]
-            if number not in kept and len(kept) >= limit:
-                continue
-            kept.add(number)
-            for child in self.children(self.by_number[number]):
-                heapq.heappush(waiting, (-len(child.trials), child.start, child.node))
-        return TreeShape(node for node in self.nodes if node.node in kept), {
-            number: folded for number in kept if (folded := self._folded(self.by_number[number], kept)).nodes
-        }
-
-    def _folded(self, node: TreeNode, kept: set[int]) -> Folded:
-        hidden = [
-            each for child in self.children(node) if child.node not in kept for each in self.below(child)
-        ]
-        return Folded(len(hidden), len({trial for each in hidden for trial in each.trials}))
 
     def placed(self) -> Iterator[Placed]:
         """All nodes, each on a line, from 0."""

@@ -2,97 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+import sys
+from collections.abc import Collection
 
 from hippo_core.engine.engine import Engine
-from hippo_core.engine.evaluations import progress
-from hippo_core.engine.lookup import find_study
-from hippo_core.engine.probe_views import own_stretches
-from hippo_core.engine.state import EngineState, Study, Trial
 from hippo_core.engine.states import NodeState
-from hippo_core.engine.trial_paths import walk
-from hippo_core.engine.trial_views import shown_state
+from hippo_core.engine.tree_survey import Traffic, TreeSurvey
 from hippo_core.engine.waiting import trials_waiting_reason
 from hippo_core.plan import Node
-from hippo_core.repeats import trial_of
 from hippo_core.tree import StageTree
 from hippo_core.tree_node import TreeNode, TrialEnds
 
 WAITS_FOR_A_SLOT = "waits for a free slot"
 
 
-@dataclass(slots=True)
-class _Traffic:
-    """What of a study goes through a node."""
-
-    stop: int = 0
-    trials: list[int] = field(default_factory=list)
-    ending: list[int] = field(default_factory=list)
-    ends: dict[tuple[int, str], int] = field(default_factory=dict)
-    probes: list[int] = field(default_factory=list)
-    came: int = 0  #: steps that its trials came to, each counted for itself
-    furthest: int = 0
-
-
 def stage_tree(engine: Engine, project: str, name: str) -> tuple[TreeNode, ...]:
     """The study's part of the plan, parents before children."""
-    state = engine.state
-    study = find_study(state, project, name)
-    tree = state.plans[study.plan].tree
-    traffic = _traffic(state, study)
-    critical = _critical(tree, study.all_members())
-    waiting = trials_waiting_reason(state, study)
+    survey = TreeSurvey(project, name)
+    survey.go_on(engine, sys.maxsize)
+    return tree_nodes(engine, survey, survey.traffic)
+
+
+def tree_nodes(engine: Engine, survey: TreeSurvey, numbers: Collection[int]) -> tuple[TreeNode, ...]:
+    """Nodes of a study, parents before children.
+
+    Args:
+        engine: Read.
+        survey: What goes through all nodes of the study.
+        numbers: Of the nodes that are meant.
+    """
+    study = survey.study(engine)
+    tree = engine.state.plans[study.plan].tree
+    critical = survey.critical(engine)
+    waiting = trials_waiting_reason(engine.state, study)
     return tuple(
-        _tree_node(state.nodes[number], traffic[number], tree, number in critical, waiting)
-        for number in sorted(traffic, key=lambda each: (state.nodes[each].start, each))
+        _tree_node(survey.traffic[number], tree, number in critical, waiting)
+        for number in survey.in_order(numbers)
     )
 
 
-def _traffic(state: EngineState, study: Study) -> dict[int, _Traffic]:
-    found: dict[int, _Traffic] = {}
-    for trial in sorted(study.all_members(), key=lambda each: (trial_of(each.number), each.number)):
-        number, reached = trial_of(trial.number), progress(trial)
-        last, stop = None, 0
-        for node, start, stop in walk(trial, trial.target or trial.reached):
-            last = found.get(node.id)
-            if last is None:
-                last = found[node.id] = _Traffic()
-            last.stop = max(last.stop, stop)
-            last.trials.append(number)
-            here = min(stop, reached)
-            last.came += max(0, here - start)
-            last.furthest = max(last.furthest, here)
-        if last is not None:
-            last.ending.append(number)
-            rests = trial.target is None and not study.repeats
-            shown = trial.state if rests else shown_state(state, study, study.trials[number])
-            last.ends[stop, shown.value] = last.ends.get((stop, shown.value), 0) + 1
-    for probe in sorted(study.probes.values(), key=lambda each: (trial_of(each.number), each.number)):
-        for node, _, stop in own_stretches(probe, probe.target or probe.reached):
-            there = found.setdefault(node.id, _Traffic())
-            there.stop = max(there.stop, stop)
-            there.probes.append(trial_of(probe.number))
-    return found
-
-
-def _critical(tree: StageTree, trials: Iterable[Trial]) -> frozenset[int]:
-    """The nodes with something left to train on the longest way that any trial has to go; the first of equal ones."""
-    longest, nodes = 0.0, frozenset[int]()
-    for trial in trials:
-        if trial.target is None:
-            continue
-        left = {
-            node.id: (stop - max(start, node.trained)) * tree.step_seconds(node)
-            for node, start, stop in walk(trial, trial.target)
-            if stop > max(start, node.trained)
-        }
-        if (seconds := sum(left.values())) > longest:
-            longest, nodes = seconds, frozenset(left)
-    return nodes
-
-
-def _tree_node(node: Node, traffic: _Traffic, tree: StageTree, critical: bool, waiting: str) -> TreeNode:
+def _tree_node(traffic: Traffic, tree: StageTree, critical: bool, waiting: str) -> TreeNode:
+    node = traffic.node
     last = max((step for step in node.metrics if step <= traffic.stop), default=None)
     state, reason = _state(node, traffic.stop, tree, waiting)
     return TreeNode(

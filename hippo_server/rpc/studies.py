@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 
 from hippo_core import endings
 from hippo_core.endings import Terminator
-from hippo_core.engine import study_views, tree_views, trial_views
+from hippo_core.engine import study_views, trial_views
 from hippo_core.engine.changes import Edited, preview
 from hippo_core.engine.commands import (
     Command,
@@ -50,6 +50,7 @@ from hippo_server.rpc.imports import Imports
 from hippo_server.rpc.paging import page_position, page_size
 from hippo_server.rpc.rendering import rendered
 from hippo_server.rpc.watching import watch
+from hippo_server.tree_reading import all_nodes
 from hippo_server.user_logs import UserLogs
 from hippo_wire import enums, render
 from hippo_wire.channel import PIECE_BYTES
@@ -400,11 +401,10 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
         self, request: study_pb2.GetStageTreeRequest, context: Context
     ) -> study_pb2.GetStageTreeResponse:
         """Reads the study's part of the search plan."""
-        project = caller().project
-        nodes = await self._driver.current().read(
-            lambda engine: tree_views.stage_tree(engine, project, request.name)
-        )
-        return study_pb2.GetStageTreeResponse(nodes=[render.tree_node(node) for node in nodes])
+        response = study_pb2.GetStageTreeResponse()
+        async for nodes in all_nodes(self._driver, caller().project, request.name):
+            response.nodes.extend(render.tree_node(node) for node in nodes)
+        return response
 
     async def ExportStudy(  # noqa: N802
         self, request: study_pb2.ExportStudyRequest, context: Context

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -11,19 +12,21 @@ from starlette.responses import Response
 
 from hippo_core.drawings.stage_tree_svg import Drawing, draw
 from hippo_core.drawings.stage_tree_text import to_text
-from hippo_core.drawings.tree_shape import Folded, TreeShape
+from hippo_core.drawings.tree_shape import TreeShape
 from hippo_core.engine.engine import Engine
-from hippo_core.engine.lookup import find_study
-from hippo_core.engine.tree_views import stage_tree
+from hippo_core.engine.lookup import find_trial
+from hippo_core.engine.state import Study
+from hippo_core.engine.tree_survey import TreeSurvey
+from hippo_core.engine.tree_views import tree_nodes
 from hippo_core.engine.trial_paths import walk
-from hippo_core.errors import InvalidStudy, NotFound
-from hippo_core.tree_node import TreeNode
+from hippo_core.errors import InvalidStudy
+from hippo_core.tree_node import Folded, TreeNode
 from hippo_server.auth.roles import VIEWERS
+from hippo_server.tree_reading import survey_tree
 from hippo_server.web.addresses import query
 from hippo_server.web.gate import Page, caller
 from hippo_server.web.site import Site
 from hippo_server.web.study import show_tab
-from hippo_wire.summaries import Objective
 
 DEFAULT_NODES = 150
 MOST_NODES = 2000
@@ -61,70 +64,43 @@ class Asked:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ShownTree:
     """A study's tree as one request shows it.
 
-    Args:
-        nodes: All of it.
-        lit: The nodes of the trial whose path is lit.
+    Attributes:
         asked: What of it is shown.
-        request: For the addresses of links.
+        count: How many nodes it has.
+        drawn: How many of them are drawn.
+        svg: The drawing.
+        text: The same for those who read text.
+        root: The node from which on it is drawn; None: all.
+        above: The nodes above that, the root-most first.
+        selected: The node of which all is told.
+        label: What sets that apart.
     """
 
-    def __init__(
-        self, nodes: tuple[TreeNode, ...], lit: frozenset[int], asked: Asked, request: Request
-    ) -> None:
-        self.whole = TreeShape(nodes)
-        self.lit = lit
-        self.asked = asked
-        self._request = request
-        root = None if asked.root is None else self._node(asked.root)
-        self.root = root
-        self.above = () if root is None else self.whole.path(root)[:-1]
-        self._shown = self.whole if root is None else TreeShape(self.whole.below(root))
+    asked: Asked
+    count: int
+    drawn: int
+    svg: Markup
+    text: str
+    root: TreeNode | None
+    above: tuple[TreeNode, ...]
+    selected: TreeNode | None
+    label: str
 
-    def _node(self, number: int) -> TreeNode:
-        found = self.whole.by_number.get(number)
-        if found is None:
-            raise NotFound(
-                f"the study's tree has no node {number}.", "The whole tree shows those that it has."
-            )
-        return found
 
-    def svg(self, metric: str) -> Markup:
-        """The drawing."""
-        part, folded = self._part()
-        drawing = Drawing(
-            width=DRAWING_WIDTH,
-            metric=metric,
-            folded=folded,
-            lit=self.lit,
-            link=_template(query(self._request, node="NODE")) + "#node",
-            unfold=_template(query(self._request, root="NODE", node=None)),
-            alone=False,
-        )
-        return Markup(draw(part, drawing))  # noqa: S704 - the drawing escapes all text
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """What of a tree is read: the nodes to be drawn, those that are told of, and what is folded."""
 
-    def text(self) -> str:
-        """The same for those who read text."""
-        return to_text(self._part()[0], TEXT_WIDTH)
-
-    def _part(self) -> tuple[TreeShape, Mapping[int, Folded]]:
-        return self._shown.largest(self.asked.nodes)
-
-    @property
-    def drawn(self) -> int:
-        """How many nodes are drawn."""
-        return len(self._part()[0])
-
-    @property
-    def selected(self) -> TreeNode | None:
-        """The node of which all is told."""
-        return None if self.asked.node is None else self._node(self.asked.node)
-
-    def label(self, node: TreeNode) -> str:
-        """What sets a node apart."""
-        return self.whole.label(node)
+    metric: str
+    count: int
+    drawn: frozenset[int]
+    folded: Mapping[int, Folded]
+    lit: frozenset[int]
+    nodes: tuple[TreeNode, ...]
 
 
 def pages(site: Site) -> tuple[Page, ...]:
@@ -132,35 +108,72 @@ def pages(site: Site) -> tuple[Page, ...]:
 
     async def read(request: Request) -> ShownTree:
         project, name, asked = caller(request).project, request.path_params["study"], Asked.of(request)
-
-        def look(engine: Engine) -> tuple[tuple[TreeNode, ...], frozenset[int]]:
-            return stage_tree(engine, project, name), _path(engine, project, name, asked.trial)
-
-        return ShownTree(*await site.driver.current().read(look), asked, request)
+        survey = await survey_tree(site.driver, project, name)
+        part = await site.driver.current().read(lambda engine: _part(engine, survey, asked))
+        return await asyncio.to_thread(_shown, part, asked, request)
 
     async def show(request: Request) -> Response:
+        # What stands above the tree is fetched by itself, too, and needs none of it.
+        wants_tree = request.query_params.get("fragment") in (None, "tree", "node")
         return await show_tab(
             site,
             request,
             "tree",
             "study_tree.html",
-            tree=await read(request),
+            tree=await read(request) if wants_tree else None,
             choices=CHOICES,
             most_trials=MOST_TRIALS,
-            leading=lambda message: Objective.all_of(message)[0].metric,
         )
 
     return (Page(path="/studies/{study}/tree", roles={"GET": VIEWERS}, answer=show),)
 
 
-def _path(engine: Engine, project: str, name: str, number: int | None) -> frozenset[int]:
+def _part(engine: Engine, survey: TreeSurvey, asked: Asked) -> _Part:
+    study = survey.study(engine)
+    drawn, folded = survey.largest(engine, asked.nodes, asked.root)
+    told = {number for each in (asked.root, asked.node) if each is not None for number in survey.path(each)}
+    return _Part(
+        metric=study.spec.objectives[0].metric,
+        count=len(survey.traffic),
+        drawn=drawn,
+        folded=folded,
+        lit=_path(study, asked.trial),
+        nodes=tree_nodes(engine, survey, drawn | told),
+    )
+
+
+def _shown(part: _Part, asked: Asked, request: Request) -> ShownTree:
+    known = TreeShape(part.nodes)
+    shape = TreeShape(node for node in part.nodes if node.node in part.drawn)
+    root = None if asked.root is None else known.by_number[asked.root]
+    selected = None if asked.node is None else known.by_number[asked.node]
+    drawing = Drawing(
+        width=DRAWING_WIDTH,
+        metric=part.metric,
+        folded=part.folded,
+        lit=part.lit,
+        link=_template(query(request, node="NODE")) + "#node",
+        unfold=_template(query(request, root="NODE", node=None)),
+        alone=False,
+    )
+    return ShownTree(
+        asked=asked,
+        count=part.count,
+        drawn=len(part.drawn),
+        svg=Markup(draw(shape, drawing)),  # noqa: S704 - the drawing escapes all text
+        text=to_text(shape, TEXT_WIDTH),
+        root=root,
+        above=() if root is None else known.path(root)[:-1],
+        selected=selected,
+        label="" if selected is None else known.label(selected),
+    )
+
+
+def _path(study: Study, number: int | None) -> frozenset[int]:
     """The nodes of a trial's path; none where no trial is meant."""
     if number is None:
         return frozenset()
-    study = find_study(engine.state, project, name)
-    trial = study.trials.get(number)
-    if trial is None:
-        raise NotFound(f"study '{name}' has no trial {number}.", f"It has {len(study.trials)}, from 0.")
+    trial = find_trial(study, number)
     return frozenset(node.id for node, _, _ in walk(trial, trial.target or trial.reached))
 
 

@@ -89,28 +89,3 @@ def test_what_is_left_out_is_counted(tree, most):
     hidden = len(tree) - most
     assert len(lines) == 1 + min(len(tree), most) + (hidden > 0)
     assert (lines[-1] == f"and {hidden} more nodes") == (hidden > 0)
-
-
-@given(trees(), st.integers(1, 25))
-def test_what_is_folded_hangs_on_what_is_drawn_and_is_counted(tree, limit):
-    """1. A part is connected to its roots. 2. Drawn and folded nodes are all. 3. What runs is drawn."""
-    part, folded = tree.largest(limit)
-    drawn = {node.node for node in part}
-    assert all(node.parent is None or node.parent in drawn for node in part)
-    missing_roots = [root for root in tree.roots if root.node not in drawn]
-    hidden = sum(1 for root in missing_roots for _ in tree.below(root))
-    assert len(part) + sum(each.nodes for each in folded.values()) + hidden == len(tree)
-    assert all(node.node in drawn for node in tree if node.state is NodeState.RUNNING)
-    running = {each.node for node in tree if node.state is NodeState.RUNNING for each in tree.path(node)}
-    assert len(part) <= max(limit, len(running))
-
-
-@given(trees(), st.integers(1, 25))
-def test_what_most_trials_go_through_is_drawn(tree, limit):
-    """What is folded has no more trials than what is drawn, but for what leads to what runs."""
-    part, _ = tree.largest(limit)
-    drawn = {node.node for node in part}
-    to_running = {each.node for node in tree if node.state is NodeState.RUNNING for each in tree.path(node)}
-    edge = [node for node in tree if node.node not in drawn and (node.parent is None or node.parent in drawn)]
-    chosen = [len(node.trials) for node in part if node.node not in to_running]
-    assert all(len(node.trials) <= min(chosen) for node in edge if chosen)

@@ -11,8 +11,9 @@ from hippo_core import policies
 from hippo_core.engine.commands import PauseStudy
 from hippo_core.engine.events import LeaseGranted, PathFailed
 from hippo_core.engine.states import NodeState
-from hippo_core.engine.tree_views import stage_tree
-from hippo_core.tree_node import TreeNode
+from hippo_core.engine.tree_survey import TreeSurvey
+from hippo_core.engine.tree_views import stage_tree, tree_nodes
+from hippo_core.tree_node import Folded, TreeNode
 from tests.unit.engine.cluster import Cluster, SimulatedWorker
 from tests.unit.engine.test_cluster import distinct_prefixes, spec, submit
 
@@ -147,3 +148,57 @@ def test_why_a_node_waits_is_told_in_words() -> None:
         for node in look(cluster).values()
         if node.state is NodeState.WAITING
     )
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_part_is_what_most_trials_go_through_and_what_is_folded_is_counted(seed: int) -> None:
+    """1. It hangs on its roots. 2. Drawn and folded are all. 3. What runs is drawn, and else nothing smaller than what
+    is left out. 4. Below a node the same. 5. Gathered in parts, it is the same.
+    """
+    cluster = Cluster(seed, {"a": 2})
+    submit(cluster, spec())
+    moments = 0
+    while cluster.engine.state.active:
+        cluster.act()
+        moments += 1
+        if moments % 40 and cluster.engine.state.active:
+            continue
+        nodes = look(cluster)
+        survey, parts = TreeSurvey("default", "study"), 1
+        while survey.go_on(cluster.engine, 5):
+            parts += 1
+        assert parts > 1
+        assert tree_nodes(cluster.engine, survey, survey.traffic) == tuple(nodes.values())
+        roots = [node for node in nodes.values() if node.parent is None]
+        for root in (None, roots[-1].node):
+            within = {number: node for number, node in nodes.items() if root in (None, *_up(nodes, node))}
+            running = {
+                each
+                for node in within.values()
+                if node.state is NodeState.RUNNING
+                for each in _up(nodes, node)
+            } & set(within)
+            for limit in (1, 4, 11, len(nodes)):
+                drawn, folded = survey.largest(cluster.engine, limit, root)
+                assert running <= drawn <= set(within)
+                assert all(nodes[each].parent in {None, *drawn} or each == root for each in drawn)
+                hidden: dict[int, list[TreeNode]] = {}
+                for node in within.values():
+                    on = next((each for each in _up(nodes, node) if each in drawn), None)
+                    if node.node not in drawn and on is not None:
+                        hidden.setdefault(on, []).append(node)
+                assert folded == {
+                    on: Folded(len(gone), len({trial for node in gone for trial in node.trials}))
+                    for on, gone in hidden.items()
+                }
+                edge = [node for node in within.values() if node.node not in drawn]
+                edge = [node for node in edge if node.parent is None or node.parent in drawn]
+                chosen = [len(nodes[each].trials) for each in drawn - running]
+                assert all(len(node.trials) <= min(chosen) for node in edge if chosen)
+                assert len(drawn) == min(max(limit, len(running)), len(within))
+
+
+def _up(nodes: dict[int, TreeNode], node: TreeNode) -> list[int]:
+    """A node and those above it."""
+    above = [] if node.parent is None else _up(nodes, nodes[node.parent])
+    return [node.node, *above]
