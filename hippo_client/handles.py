@@ -14,7 +14,7 @@ from hippo_core.endings import Ending
 from hippo_core.endings import checked as checked_endings
 from hippo_core.engine.states import StudyState
 from hippo_core.errors import InvalidStudy
-from hippo_wire import json_shapes
+from hippo_wire import json_shapes, json_types
 
 if TYPE_CHECKING:
     import optuna
@@ -254,7 +254,7 @@ class StudyHandle:
 
         return convert(self.export(), storage, name)
 
-    def savings(self) -> dict[str, Any]:
+    def savings(self) -> json_types.Savings:
         """What sharing saved: steps without sharing, trained and retrained, merge rate, seconds."""
         return json_shapes.savings_json(self.refresh().savings)
 
@@ -547,7 +547,7 @@ class StudyHandle:
         )
         return response.trial_count
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> json_types.Study:
         """The study as ``hippo study show --json`` prints it."""
         return json_shapes.study_json(self.refresh())
 

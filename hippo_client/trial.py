@@ -9,7 +9,7 @@ from hippo_client.checkpoint import Checkpoint, find_checkpoint
 from hippo_client.request_ids import new_request_id
 from hippo_core.engine.states import TrialState
 from hippo_core.errors import InvalidStudy
-from hippo_wire import json_shapes
+from hippo_wire import json_shapes, json_types
 
 if TYPE_CHECKING:
     from hippo_client.client import Client
@@ -113,11 +113,11 @@ class Trial:
         """Whether its metrics keep the study's constraints; None: it has none, or nothing is known yet."""
         return None if self.violation is None else not self.violation
 
-    def repeats(self) -> list[dict[str, Any]]:
+    def repeats(self) -> list[json_types.Repeat]:
         """Its repeats, each by itself; none without: ``[{"repeat", "seed", "state", "step", "history"}, ...]``."""
         return json_shapes.repeats_json(self._detail().repeats)
 
-    def probes(self) -> list[dict[str, Any]]:
+    def probes(self) -> list[json_types.Probe]:
         """Short branches that told its policy how good its states are; they are no trials, and changed nothing of it.
 
         ``[{"probe", "at", "to", "factors", "reason", "state", "step", "metrics", "failure"}, ...]``: from step ``at``
@@ -147,7 +147,7 @@ class Trial:
         spec = StudySpec.from_json(json.loads(response.study.spec_json))
         return spec.sequence_of(self.hyperparameters).values(step)
 
-    def history(self) -> list[dict[str, Any]]:
+    def history(self) -> list[json_types.Evaluation]:
         """Its evaluations by step: ``[{"step": 1, "metrics": {...}}, ...]``."""
         return json_shapes.history_json(self._detail().history)
 
@@ -251,7 +251,7 @@ class Trial:
         self._message = self._detail().trial
         return self
 
-    def to_json(self, detail: bool = False) -> dict[str, Any]:
+    def to_json(self, detail: bool = False) -> json_types.Trial:
         """The trial as ``hippo trial ls --json`` prints it; with ``detail`` as ``trial show --json`` does."""
         return (
             json_shapes.trial_detail_json(self._detail()) if detail else json_shapes.trial_json(self._message)

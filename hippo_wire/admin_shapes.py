@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 from datetime import UTC
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hippo_core.billing import MICROSECONDS
+from hippo_wire import json_types as types
 
 if TYPE_CHECKING:
     from google.protobuf.timestamp_pb2 import Timestamp
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 HOUR = 3600.0
 
 
-def worker_json(message: admin_pb2.Worker) -> dict[str, Any]:
+def worker_json(message: admin_pb2.Worker) -> types.Worker:
     """The worker as ``hippo worker ls --json`` prints it."""
     from hippo_wire.enums import worker_state
 
@@ -47,7 +48,7 @@ def worker_json(message: admin_pb2.Worker) -> dict[str, Any]:
     }
 
 
-def token_json(message: admin_pb2.Token) -> dict[str, Any]:
+def token_json(message: admin_pb2.Token) -> types.Token:
     """The token as ``hippo token ls --json`` prints it."""
 
     def moment(field: str) -> str | None:
@@ -65,7 +66,7 @@ def token_json(message: admin_pb2.Token) -> dict[str, Any]:
     }
 
 
-def call_json(message: admin_pb2.AuditedCall) -> dict[str, Any]:
+def call_json(message: admin_pb2.AuditedCall) -> types.AuditedCall:
     """The call as ``hippo audit --json`` prints it."""
     return {
         "id": message.id,
@@ -82,15 +83,20 @@ def call_json(message: admin_pb2.AuditedCall) -> dict[str, Any]:
     }
 
 
-def account_json(message: account_pb2.Account) -> dict[str, Any]:
+def account_json(message: account_pb2.Account) -> types.Account:
     """The account as ``hippo project ls --json`` and ``hippo user ls --json`` print it."""
     allowance = json.loads(message.allowance_json)
-    seconds = allowance.pop("max_slot_seconds")
+    seconds = allowance["max_slot_seconds"]
     return {
         "project": message.project,
         "user": message.user or None,
-        **allowance,
+        "weight": allowance["weight"],
+        "max_studies": allowance["max_studies"],
+        "max_open_trials": allowance["max_open_trials"],
+        "max_slots": allowance["max_slots"],
         "max_slot_hours": None if seconds is None else seconds / HOUR,
+        "max_priority": allowance["max_priority"],
+        "max_checkpoint_bytes": allowance["max_checkpoint_bytes"],
         "slots": message.slot_count,
         "studies": message.study_count,
         "open_trials": message.open_trial_count,
@@ -101,7 +107,7 @@ def account_json(message: account_pb2.Account) -> dict[str, Any]:
     }
 
 
-def doing_in_words(slot: dict[str, Any], blocked: str | None = None) -> str:
+def doing_in_words(slot: types.Slot, blocked: str | None = None) -> str:
     """What a slot does, in words, and why it is granted nothing more."""
     words = [
         _training(slot) if slot["fence"] is not None else "",
@@ -111,7 +117,7 @@ def doing_in_words(slot: dict[str, Any], blocked: str | None = None) -> str:
     return "; ".join(filter(None, words)) or "idle"
 
 
-def _training(slot: dict[str, Any]) -> str:
+def _training(slot: types.Slot) -> str:
     if not slot["study"]:
         return "trains for another project"
     probed = slot["probe_of"]

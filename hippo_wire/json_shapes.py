@@ -9,15 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from datetime import UTC
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 from hippo_core.engine.states import ENDED_STUDY_STATES, StudyState, TrialState
 from hippo_core.metric_constraints import feasibility_json
+from hippo_wire import json_types as types
 
 if TYPE_CHECKING:
     from hippo_wire.v1 import study_pb2
-
-Json = dict[str, Any]
 
 #: A merge rate below which next to nothing was shared.
 FEW = 1.05
@@ -44,7 +43,7 @@ def trial_state(trial: study_pb2.Trial) -> TrialState:
     return enums.trial_state(trial.state)
 
 
-def study_json(study: study_pb2.Study) -> Json:
+def study_json(study: study_pb2.Study) -> types.Study:
     """The study as ``hippo run --json`` and ``hippo study show --json`` print it."""
     return {
         "study": study.name,
@@ -64,11 +63,11 @@ def study_json(study: study_pb2.Study) -> Json:
     }
 
 
-def search_json(study: study_pb2.Study) -> Json:
+def search_json(study: study_pb2.Study) -> types.Search:
     """How it searches: its policy and sampler; and, where policies.auto() chose them, for how many slots and why."""
     spec = json.loads(study.spec_json or "{}")
-    found = {key: spec.get(key, {}).get(key) for key in ("policy", "sampler")}
-    return {**found, "chosen": spec.get("chosen")}
+    policy, sampler = (spec.get(key, {}).get(key) for key in ("policy", "sampler"))
+    return {"policy": policy, "sampler": sampler, "chosen": spec.get("chosen")}
 
 
 def choice_in_words(study: study_pb2.Study) -> str:
@@ -81,25 +80,25 @@ def choice_in_words(study: study_pb2.Study) -> str:
     return f"policies.auto() chose {search['policy']} for {for_slots}: {reason}"
 
 
-def _best_by_horizon(study: study_pb2.Study) -> Json:
+def _best_by_horizon(study: study_pb2.Study) -> types.Horizons:
     """The best trials of each horizon; nothing where there are none."""
     found = [best_json(trial) for trial in study.best_by_horizon]
     return {"best_by_horizon": found} if json.loads(study.spec_json or "{}").get("horizons") else {}
 
 
-def change_json(change: study_pb2.StudyChange) -> Json:
+def change_json(change: study_pb2.StudyChange) -> types.Change:
     """How a study was extended or edited: when (ISO 8601, in UTC), by whom, and in lines what."""
     at = change.time.ToDatetime(UTC).isoformat(timespec="seconds")
     return {"at": at, "by": change.by, "differences": list(change.differences)}
 
 
-def best_json(trial: study_pb2.Trial) -> Json:
+def best_json(trial: study_pb2.Trial) -> types.BestTrial:
     """The best trial, or one of the Pareto front, within a study's JSON."""
     return {
         "trial": trial.number,
         "step": trial.step,
         "metrics": metrics_json(trial.metrics),
-        **feasibility_json(violation(trial)),
+        **_feasibility(trial),
         "hyperparameters": json.loads(trial.hyperparameters_json),
         **_horizon(trial),
         **_spread(trial.spread),
@@ -109,6 +108,10 @@ def best_json(trial: study_pb2.Trial) -> Json:
 def violation(trial: study_pb2.Trial) -> float | None:
     """By how much a trial violates its study's constraints; None: there are none, or it has no value."""
     return trial.violation if trial.HasField("violation") else None
+
+
+def _feasibility(trial: study_pb2.Trial) -> types.Feasibility:
+    return cast(types.Feasibility, feasibility_json(violation(trial)))
 
 
 def feasibility(trial: study_pb2.Trial) -> str:
@@ -132,7 +135,7 @@ def sharing_hint(study: study_pb2.Study) -> str:
     return f"next to nothing was shared (merge rate {rate:.2f}{fairly}): hippo plan says where trials part"
 
 
-def savings_json(savings: study_pb2.Savings) -> Json:
+def savings_json(savings: study_pb2.Savings) -> types.Savings:
     """What sharing saved."""
     return {
         "steps_without_sharing": savings.steps_without_sharing,
@@ -145,14 +148,14 @@ def savings_json(savings: study_pb2.Savings) -> Json:
     }
 
 
-def trial_json(trial: study_pb2.Trial) -> Json:
+def trial_json(trial: study_pb2.Trial) -> types.Trial:
     """The trial as ``hippo trial ls --json`` prints it."""
     return {
         "trial": trial.number,
         "state": trial_state(trial).value,
         "step": trial.step,
         "metrics": metrics_json(trial.metrics),
-        **feasibility_json(violation(trial)),
+        **_feasibility(trial),
         "hyperparameters": json.loads(trial.hyperparameters_json),
         "reason": trial.reason,
         **_horizon(trial),
@@ -160,18 +163,18 @@ def trial_json(trial: study_pb2.Trial) -> Json:
     }
 
 
-def _horizon(trial: study_pb2.Trial) -> Json:
+def _horizon(trial: study_pb2.Trial) -> types.Length:
     """How long it is among its study's horizons; nothing where there are none."""
     return {"horizon": trial.horizon} if trial.HasField("horizon") else {}
 
 
-def _spread(spread: Iterable[study_pb2.Metric]) -> Json:
+def _spread(spread: Iterable[study_pb2.Metric]) -> types.Spread:
     """How far the metrics of repeats spread; nothing without repeats."""
     found = metrics_json(spread)
     return {"spread": found} if found else {}
 
 
-def repeats_json(repeats: Iterable[study_pb2.Repeat]) -> list[Json]:
+def repeats_json(repeats: Iterable[study_pb2.Repeat]) -> list[types.Repeat]:
     """A trial's repeats, each by itself."""
     from hippo_wire import enums
 
@@ -187,7 +190,7 @@ def repeats_json(repeats: Iterable[study_pb2.Repeat]) -> list[Json]:
     ]
 
 
-def probes_json(probes: Iterable[study_pb2.Probe]) -> list[Json]:
+def probes_json(probes: Iterable[study_pb2.Probe]) -> list[types.Probe]:
     """A trial's probes, in the order in which its policy asked for them."""
     from hippo_wire import enums
 
@@ -208,10 +211,10 @@ def probes_json(probes: Iterable[study_pb2.Probe]) -> list[Json]:
     ]
 
 
-def trial_detail_json(detail: study_pb2.GetTrialResponse) -> Json:
+def trial_detail_json(detail: study_pb2.GetTrialResponse) -> types.TrialDetail:
     """The trial as ``hippo trial show --json`` prints it."""
     trial = detail.trial
-    fork = None
+    fork: types.Fork | None = None
     if trial.HasField("parent"):
         replaced = trial.instead_of if trial.HasField("instead_of") else None
         fork = {"trial": trial.parent, "at": trial.forked_at, "instead_of": replaced}
@@ -231,11 +234,15 @@ def trial_detail_json(detail: study_pb2.GetTrialResponse) -> Json:
         ],
         "fork": fork,
         "probes": probes_json(detail.probes),
-        **({"repeats": repeats_json(detail.repeats)} if detail.repeats else {}),
+        **_repeats(detail),
     }
 
 
-def history_json(evaluations: Iterable[study_pb2.Evaluation]) -> list[Json]:
+def _repeats(detail: study_pb2.GetTrialResponse) -> types.Repeats:
+    return {"repeats": repeats_json(detail.repeats)} if detail.repeats else {}
+
+
+def history_json(evaluations: Iterable[study_pb2.Evaluation]) -> list[types.Evaluation]:
     """Evaluations by step."""
     return [
         {"step": each.step, "metrics": metrics_json(each.metrics), **_spread(each.spread)}
@@ -248,7 +255,7 @@ def metrics_json(metrics: Iterable[study_pb2.Metric]) -> dict[str, float | None]
     return {metric.name: metric.value if metric.HasField("value") else None for metric in metrics}
 
 
-def stage_tree_json(nodes: Iterable[study_pb2.StageTreeNode]) -> list[Json]:
+def stage_tree_json(nodes: Iterable[study_pb2.StageTreeNode]) -> list[types.Node]:
     """The study's part of the search plan as ``hippo study tree --json`` prints it, parents first."""
     return [
         {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
@@ -16,9 +16,11 @@ from hippo_client.cli.terminal import print_json, print_names, say
 from hippo_wire.admin_shapes import account_json
 
 if TYPE_CHECKING:
-    pass
+    from hippo_wire import json_types
 
 HOUR = 3600.0
+
+Kind = Literal["project", "user"]
 
 #: By option: the field of an allowance, and what it takes.
 LIMITS: dict[str, WholeNumber | Number] = {
@@ -194,21 +196,27 @@ def _edit(project_name: str, user_name: str, given: dict[str, Any], *, as_json: 
     changes = _changes(given)
     with connect() as client:
         found = account_json(calls.edit_account(client, project_name, user_name, json.dumps(changes)))
-    _print_accounts([found], "user" if user_name else "project", as_json=as_json)
-
-
-def _print_accounts(found: list[dict[str, Any]], kind: str, *, as_json: bool, quiet: bool = False) -> None:
-    from hippo_client.cli.tables import columns_of, print_table
-
     if as_json:
         print_json(found)
-        return
-    if quiet:
-        print_names(each[kind] for each in found)
-        return
+    else:
+        _print_table([found], "user" if user_name else "project")
+
+
+def _print_accounts(found: list[json_types.Account], kind: Kind, *, as_json: bool, quiet: bool) -> None:
+    if as_json:
+        print_json(found)
+    elif quiet:
+        print_names(str(each[kind]) for each in found)
+    else:
+        _print_table(found, kind)
+
+
+def _print_table(found: list[json_types.Account], kind: Kind) -> None:
+    from hippo_client.cli.tables import columns_of, print_table
+
     rows = [
         (
-            each[kind],
+            str(each[kind]),
             f"{each['weight']:g}",
             _of(each["slots"], each["max_slots"]),
             _of(each["studies"], each["max_studies"]),

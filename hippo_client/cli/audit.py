@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from hippo_client.cli.connection import connect
@@ -11,9 +9,6 @@ from hippo_client.cli.numbers import WholeNumber
 from hippo_client.cli.study import json_option
 from hippo_client.cli.terminal import print_json
 from hippo_wire.admin_shapes import call_json
-
-if TYPE_CHECKING:
-    pass
 
 
 @click.command()

@@ -59,7 +59,10 @@ _AT = "hippo_client.cli."
             "audit": _AT + "audit:audit",
             "doctor": _AT + "doctor:doctor",
         },
-        "Let the shell complete what you type.": {"completion": _AT + "completion:completion"},
+        "Complete commands in a shell; what --json prints.": {
+            "completion": _AT + "completion:completion",
+            "schema": _AT + "schema:schema",
+        },
     },
 )
 @click.version_option(package_name="hippo-hpo", prog_name="hippo")

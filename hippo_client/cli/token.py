@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,7 +16,7 @@ from hippo_client.cli.terminal import print_json, print_names, say
 from hippo_wire.admin_shapes import token_json
 
 if TYPE_CHECKING:
-    pass
+    from hippo_wire import json_types
 
 ROLES = ("viewer", "editor", "admin", "worker", "join")
 UNITS = {"m": "minutes", "h": "hours", "d": "days"}
@@ -143,7 +143,7 @@ def _day(moment: str | None) -> str:
     return "never" if moment is None else moment[:10]
 
 
-def _state(found: dict[str, Any]) -> str:
+def _state(found: json_types.Token) -> str:
     if found["revoked_at"] is not None:
         return f"revoked {_day(found['revoked_at'])}"
     if found["expires_at"] is not None and datetime.fromisoformat(found["expires_at"]) <= datetime.now(UTC):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,7 +14,7 @@ from hippo_client.cli.terminal import print_json, print_names, say
 from hippo_wire.admin_shapes import doing_in_words, worker_json
 
 if TYPE_CHECKING:
-    pass
+    from hippo_wire import json_types
 
 
 @click.group(cls=NounGroup, missing_verb="ls")
@@ -140,7 +140,7 @@ def show(name: str, as_json: bool) -> None:
         )
 
 
-def _print_cordons(changed: dict[str, Any], as_json: bool) -> None:
+def _print_cordons(changed: json_types.Worker, as_json: bool) -> None:
     if as_json:
         print_json(changed)
         return

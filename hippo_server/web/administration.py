@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -11,6 +10,7 @@ from starlette.responses import Response
 from hippo_server.auth.roles import ADMINS
 from hippo_server.web.gate import Page
 from hippo_server.web.site import Site
+from hippo_wire import json_types
 from hippo_wire.admin_shapes import call_json, token_json
 from hippo_wire.v1 import admin_pb2
 
@@ -49,7 +49,7 @@ def pages(site: Site) -> tuple[Page, ...]:
     )
 
 
-def _state(token: dict[str, Any]) -> str:
+def _state(token: json_types.Token) -> str:
     if token["revoked_at"] is not None:
         return "revoked"
     expires = token["expires_at"]

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from tests.integration.cli.trainer_sources import write_study
+from tests.unit.cli.schemas import validate
 
 COMMAND = [sys.executable, "-m", "hippo_client.cli.main", "check"]
 
@@ -26,6 +27,7 @@ def test_a_trainer_whose_state_is_elsewhere_is_told_with_the_cause(tmp_path: Pat
     )
     assert done.returncode == 1, done.stderr
     result = json.loads(done.stdout)
+    validate(["check"], result)
     assert result["passed"] is False
     assert any("TOTAL" in problem["message"] for problem in result["problems"])
     assert all(problem["remedy"] for problem in result["problems"])

@@ -17,6 +17,7 @@ import pytest
 from hippo_client.local import Home, record, running_server, shut_down
 from tests.integration.cli.conftest import Stage, kill
 from tests.integration.cli.trainer_sources import write_study
+from tests.unit.cli.schemas import validate
 from tests.waiting import until
 
 HIPPO = [sys.executable, "-m", "hippo_client.cli.main"]
@@ -54,7 +55,9 @@ class Shell:
     def json(self, *arguments: str) -> Any:
         done = self.run(*arguments, "--json")
         assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
+        found = json.loads(done.stdout)
+        validate(arguments, found)
+        return found
 
 
 @pytest.fixture

@@ -5,20 +5,26 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import click
 import pytest
 
 from hippo_client.cli import edit as edit_command
 from hippo_client.cli import export as export_command
+from hippo_client.cli import failures, terminal
 from hippo_client.cli import open as open_command
 from hippo_client.cli import plot as plot_command
 from hippo_client.cli import study as study_commands
 from hippo_client.cli import trial as trial_commands
 from hippo_client.cli import worker as worker_commands
 from hippo_client.cli.main import call
+from hippo_client.cli.output_schema import ERROR
 from tests.unit.cli.answers import Server
+from tests.unit.cli.every_command import Around, arrange
+from tests.unit.cli.schemas import validator
 
 
 @pytest.fixture
@@ -63,3 +69,28 @@ def text(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
         return capsys.readouterr().out
 
     return run
+
+
+@pytest.fixture
+def around(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Around:
+    """All that is around the commands, made by hand."""
+    return arrange(monkeypatch, tmp_path, capsys)
+
+
+@pytest.fixture(autouse=True)
+def what_is_printed_as_json_is_as_its_schema_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a test calls: no field more or less."""
+
+    def dumps(value: Any, **options: Any) -> str:
+        written = json.dumps(value, **options)
+        command = click.get_current_context().command_path.partition(" ")[2]
+        if command != "schema":
+            validator(command).validate(json.loads(written))
+        return written
+
+    def dumps_error(error: Any) -> str:
+        validator(ERROR).validate(error)
+        return json.dumps(error)
+
+    monkeypatch.setattr(terminal, "json", SimpleNamespace(dumps=dumps))
+    monkeypatch.setattr(failures, "json", SimpleNamespace(dumps=dumps_error))

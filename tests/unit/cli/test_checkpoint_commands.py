@@ -12,17 +12,7 @@ import pytest
 from hippo_client.cli import checkpoint as commands
 from hippo_client.cli.main import call
 from hippo_wire.v1 import checkpoint_pb2
-
-KEPT = [
-    checkpoint_pb2.KeptCheckpoint(
-        node=7, step=3, fence=2, size_bytes=3 << 19, need="kept", reason="keep= says so", steps=3, seconds=1.5,
-        trials=[0, 4], trial_count=2,
-    ),
-    checkpoint_pb2.KeptCheckpoint(
-        node=7, step=9, fence=5, size_bytes=12, need="pinned", reason="pinned", steps=6, seconds=600.0,
-        trials=[0], trial_count=12,
-    ),
-]  # fmt: skip
+from tests.unit.cli.answers import KEPT
 
 
 class Checkpoints:

@@ -12,15 +12,7 @@ import pytest
 from hippo_client.cli import program as commands
 from hippo_client.cli.main import call
 from hippo_wire.v1 import study_pb2
-
-FIRST, SECOND = "ab12" * 16, "abff" * 16
-KNOWN = [
-    study_pb2.KnownProgram(
-        key=FIRST, trainer="trainer:Digits", environment_json='{"cuda":null,"device":"cpu","torch":"2.9"}',
-        studies=["digits", "wider"], node_count=12, checkpoint_count=3, checkpoint_bytes=3 << 19,
-    ),
-    study_pb2.KnownProgram(key=SECOND, trainer="other:Trainer", studies=["new"], open_studies=["new"]),
-]  # fmt: skip
+from tests.unit.cli.answers import FIRST, KNOWN, SECOND
 
 
 class Programs:

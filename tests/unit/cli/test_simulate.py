@@ -13,7 +13,8 @@ from hippo_client.cli.main import call
 from hippo_client.cli.simulate import _print_best
 from hippo_core import schedules, space
 from hippo_core.simulation import Host, simulate
-from tests.studies import grid, study
+from tests.studies import study
+from tests.unit.cli.records import document
 
 STUDY = """
 import hippo_client as hippo
@@ -172,43 +173,11 @@ def test_what_cannot_be_simulated_is_a_usage_error(
     assert said in capsys.readouterr().err
 
 
-RATES = (0.1, 0.2, 0.3)
-
-
 @pytest.fixture
 def record(tmp_path: Path) -> Path:
     """A study of three learning rates, the last one trained to step 2 only, a step in 2 s."""
-    spec = grid({"lr": space.choice(list(RATES))}, name="recorded", max_steps=4)
-    trials = [
-        {
-            "trial": number, "state": "completed", "reason": "", "step": steps, "max_steps": 4,
-            "hyperparameters": {"lr": rate}, "assignment": {"lr": number}, "fork": None, "notes": {}, "by_user": False,
-            "path": [[number, 0, steps]], "checkpoints": [], "probes": [],
-            "history": [{"step": step, "metrics": {"accuracy": rate * step}} for step in range(1, steps + 1)],
-        }
-        for number, (rate, steps) in enumerate(zip(RATES, (4, 4, 2), strict=True))
-    ]  # fmt: skip
-    training = [
-        {
-            "fence": 1,
-            "node": node,
-            "start": 0,
-            "stop": steps,
-            "train_seconds": 2.0 * steps,
-            "evaluate_seconds": 0.5 * steps,
-        }
-        for node, steps in enumerate((4, 4, 2))
-    ]
-    content = {
-        "hippo_study": 1, "name": "recorded", "state": "completed", "reason": "", "ending": "", "changes": 0,
-        "spec": spec.to_json(),
-        "environment": "", "created": "2026-01-02T03:04:05+00:00", "save_seconds": None, "start_seconds": None,
-        "steps_trained": 0, "steps_without_sharing": 0,
-        "trials": trials, "training": training, "leases": [], "creations": [],
-        "arrivals": [],
-    }  # fmt: skip
     file = tmp_path / "recorded.json"
-    file.write_text(json.dumps(content))
+    file.write_text(json.dumps(document()))
     return file
 
 
