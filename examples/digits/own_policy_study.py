@@ -17,6 +17,7 @@ study = hippo.Study(
         "batch_size": space.choice([32, schedules.piecewise([32, 128], milestones=[18])]),
         "momentum": space.choice([0.0, 0.9]),
     },
+    name="digits-own-policy",
     maximize="accuracy",
     max_steps=27,
     policy=policies.own("own_policy:SmoothedHalving", window=3),
