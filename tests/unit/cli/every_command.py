@@ -33,7 +33,16 @@ study = hippo.Study(
     "trainer:T",
     {"lr": space.choice([schedules.piecewise([0.1, 0.01], [2]), schedules.piecewise([0.1, 0.02], [2])]),
      "width": space.choice([16, 32])},
-    maximize="accuracy", max_trials=2, max_steps=4, checkpoint_budget="10GiB",
+    maximize="accuracy", max_trials=2, max_steps=4,
+)
+"""
+RUNGS_FILE = """
+import hippo_client as hippo
+from hippo_client import policies, space
+
+study = hippo.Study(
+    "trainer:T", {"lr": space.uniform(0.0, 1.0)}, maximize="accuracy", max_trials=27, max_steps=9,
+    policy=policies.asha(min_steps=1, reduction_factor=3), checkpoint_budget="10GiB",
 )
 """
 TRAINER = "class T:\n" + "".join(
@@ -143,8 +152,10 @@ class Around:
         for file in sorted(self.folder.rglob("*"), reverse=True):
             file.rmdir() if file.is_dir() else file.unlink()
         self.folder.joinpath("study.py").write_text(STUDY_FILE)
+        self.folder.joinpath("rungs.py").write_text(RUNGS_FILE)
         self.folder.joinpath("trainer.py").write_text(TRAINER)
         self.folder.joinpath("sweep.yaml").write_text(SWEEP)
+        self.folder.joinpath("command.yaml").write_text(SWEEP + "command: [./train.sh]\n")
         self.folder.joinpath("digits.hippo").write_bytes(JOURNAL.encode() + b"\0")
         self.folder.joinpath("recorded.json").write_text(json.dumps(document()))
         self.folder.joinpath("ada.token").write_text("of a file\n")
@@ -326,7 +337,7 @@ def _stand_in_for_files(monkeypatch: pytest.MonkeyPatch, around: Around) -> None
         return draw
 
     def download(_: object, target: Path) -> list[Path]:
-        around.note("download", target)
+        around.note("download", target.name)
         return [target / "state"]
 
     monkeypatch.setattr("hippo_client.certificates.make_certificates", make_certificates)

@@ -1,14 +1,11 @@
-"""Every command explains itself, and does something with whatever it is given."""
+"""Every command explains itself."""
 
 from __future__ import annotations
 
-import dis
-import inspect
 import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from types import CodeType
 
 import click
 import pytest
@@ -33,13 +30,6 @@ def walk(command: click.Command, context: click.Context) -> Iterator[tuple[click
 ROOT = click.Context(app, info_name="hippo", terminal_width=COLUMNS, **app.context_settings)
 TREE = list(walk(app, ROOT))
 COMMANDS = pytest.mark.parametrize(("command", "context"), TREE, ids=[each.command_path for _, each in TREE])
-
-
-def read_names(code: CodeType) -> set[str]:
-    """The variables that a function, or one inside it, reads."""
-    names = {each.argval for each in dis.get_instructions(code) if each.opname.startswith("LOAD_")}
-    flat = {name for each in names for name in (each if isinstance(each, tuple) else (each,))}
-    return flat.union(*(read_names(each) for each in code.co_consts if isinstance(each, CodeType)))
 
 
 @COMMANDS
@@ -80,22 +70,6 @@ def test_the_example_is_a_line_that_the_command_takes(
     _, left, _ = parser.parse_args(list(rest))
     assert not left
     assert at.make_context(at.name, list(rest), parent=below.parent).params
-
-
-@COMMANDS
-def test_no_option_changes_nothing(command: click.Command, context: click.Context) -> None:
-    """What a command is given is read: by its function, or before by a callback of the option's own."""
-    callback = command.callback
-    if callback is None:
-        return
-    function = inspect.unwrap(callback)
-    gathered = [
-        each.name for each in inspect.signature(function).parameters.values() if each.kind is each.VAR_KEYWORD
-    ]
-    known = read_names(function.__code__)
-    for each in command.params:
-        if each.expose_value:
-            assert each.name in known or set(gathered) & known, f"{context.command_path} reads no {each.name}"
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
