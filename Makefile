@@ -63,4 +63,4 @@ format: $(INSTALLED) ## Format the code
 	$(BIN)/ruff format .
 
 clean: ## Remove the environment, the demo's home and the site
-	rm -rf $(VENV) .hippo site
+	rm -rf $(VENV) .hippo .tools site
