@@ -17,8 +17,10 @@ _OF_WORKERS = (
     ev.LeaseGranted,
     ev.LeaseStateChanged,
     ev.LeaseBlocked,
+    ev.StepsTrained,
     ev.WorkerRegistered,
     ev.WorkerStateChanged,
+    ev.WorkerBlocked,
     ev.SlotCordoned,
     ev.SlotUncordoned,
 )
