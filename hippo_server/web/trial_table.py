@@ -87,7 +87,7 @@ def columns_of(metrics: Sequence[str], hyperparameters: Sequence[str]) -> dict[s
             Column(
                 key=_HYPERPARAMETER + name,
                 label=name,
-                value=lambda trial, name=name: trial.hyperparameters.get(name),  # type: ignore[misc]
+                value=lambda trial, name=name: _given(trial, name),  # type: ignore[misc]
             )
             for name in hyperparameters
         ),
@@ -96,6 +96,12 @@ def columns_of(metrics: Sequence[str], hyperparameters: Sequence[str]) -> dict[s
         Column(key="reason", label="Reason", value=lambda trial: trial.reason, right=False),
     ]
     return {each.key: each for each in found}
+
+
+def _given(trial: AnyTrial, name: str) -> Any:
+    """A hyper-parameter; that it is None is a value, unlike that the trial has none of that name."""
+    value = trial.hyperparameters.get(name)
+    return "None" if value is None and name in trial.hyperparameters else value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

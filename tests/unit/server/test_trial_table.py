@@ -106,6 +106,8 @@ def test_cells_are_text() -> None:
     assert column.text(trial(0, None, 0.123456789), exact=True) == "0.123456789"
     assert KNOWN["metric.loss"].text(TRIALS[1]) == ""
     assert KNOWN["hyperparameter.act"].text(TRIALS[1]) == SCRIPT
+    assert column.text(trial(0, None, None)) == "None"  # a value, which the trial was given
+    assert KNOWN["hyperparameter.state"].text(TRIALS[1]) == ""
 
 
 @pytest.mark.parametrize(
