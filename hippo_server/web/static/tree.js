@@ -1,5 +1,8 @@
-// The stage tree: pointing at a band, or coming to it by keyboard, lights the paths through it; a click tells all of it
-// below without a new page. Everything works by plain links without this.
+// The stage tree: pointing at a band, or coming to it by keyboard, lights the paths through it; a click keeps them lit,
+// and tells all of it below without a new page. Everything works by plain links without this.
+
+let kept = null; // the number of the node that stays lit, as a text
+let lit = null; // the node that is
 
 function nodeOf(target) {
   return target instanceof Element ? target.closest("#tree g.node") : null;
@@ -7,25 +10,37 @@ function nodeOf(target) {
 
 /** Lights a node, what it hangs on, and what hangs on it. */
 function light(node) {
+  if (node === lit) return;
+  lit = node;
   const drawing = node.ownerSVGElement;
   const all = [...drawing.querySelectorAll("g.node")];
   const byNumber = new Map(all.map((each) => [each.dataset.node, each]));
-  const lit = new Set();
-  for (let each = node; each && !lit.has(each); each = byNumber.get(each.dataset.parent)) lit.add(each);
+  const bright = new Set();
+  for (let each = node; each && !bright.has(each); each = byNumber.get(each.dataset.parent)) bright.add(each);
   const below = new Set([node.dataset.node]);
   // A node may be drawn before what it hangs on: goes on until nothing comes to it.
   for (let size = 0; size !== below.size;) {
     size = below.size;
     for (const each of all) {
-      if (below.has(each.dataset.parent)) { below.add(each.dataset.node); lit.add(each); }
+      if (below.has(each.dataset.parent)) { below.add(each.dataset.node); bright.add(each); }
     }
   }
   drawing.classList.add("lighting");
-  for (const each of all) each.classList.toggle("pointed", lit.has(each));
+  for (const each of all) each.classList.toggle("pointed", bright.has(each));
 }
 
+/** Lights what was clicked, or nothing. */
 function unlight() {
+  const node = kept && document.querySelector(`#tree g.node[data-node="${CSS.escape(kept)}"]`);
+  if (node) { light(node); return; }
+  lit = null;
   document.querySelector("#tree svg.lighting")?.classList.remove("lighting");
+}
+
+/** Keeps the node lit that the address names. */
+function keep() {
+  kept = new URLSearchParams(location.search).get("node");
+  unlight();
 }
 
 async function tell(address) {
@@ -54,6 +69,9 @@ document.addEventListener("click", (event) => {
   event.preventDefault();
   const address = new URL(link.href.baseVal, location.href);
   history.pushState(null, "", address);
+  keep();
   tell(address.href);
 });
-addEventListener("popstate", () => { tell(location.href); });
+document.addEventListener("hippo:replaced", unlight);
+addEventListener("popstate", () => { keep(); tell(location.href); });
+keep();
