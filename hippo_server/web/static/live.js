@@ -14,10 +14,17 @@ export function followChanges() {
   const { subject, mark } = document.body.dataset;
   if (!subject || !mark || !document.querySelector("[data-live]")) return;
   const sign = new Sign(document.getElementById("live"));
-  const refresh = refresher(sign);
   let polling = 0;
+  let over = false;
+  const refresh = refresher(sign, () => {
+    // Each further request would be refused, and written down by the server.
+    over = true;
+    clearInterval(polling);
+    leave();
+  });
 
   const hear = ({ state, changed }) => {
+    if (over) return;
     if (state === "open") {
       clearInterval(polling);
       polling = 0;
@@ -53,7 +60,6 @@ class Sign {
   }
 
   live() {
-    if (this.timer < 0) return;
     clearTimeout(this.timer);
     this.timer = 0;
     this.show("Live", false);
@@ -66,7 +72,6 @@ class Sign {
 
   loggedOut() {
     clearTimeout(this.timer);
-    this.timer = -1; // nothing else is told from now on
     this.show("Logged out: run hippo open", true);
   }
 
@@ -78,7 +83,7 @@ class Sign {
 }
 
 /** What fetches all fragments again: at most one round at a time, and one more where something changed meanwhile. */
-function refresher(sign) {
+function refresher(sign, end) {
   const known = new Map();
   let busy = false;
   let again = false;
@@ -90,7 +95,8 @@ function refresher(sign) {
       const began = performance.now();
       let rest = 0;
       for (const element of document.querySelectorAll("[data-live]")) {
-        const status = await fetchAgain(element, known, sign);
+        const status = await fetchAgain(element, known);
+        if (status === 401) { sign.loggedOut(); end(); return; }
         if (LATER_STATUSES.includes(status)) { again = true; rest = LONGEST_REST_MILLISECONDS; }
         if (status !== 200) break;
       }
@@ -102,7 +108,7 @@ function refresher(sign) {
 }
 
 /** Shows what an element ought to show; returns the answer's status, 0 where there is none. */
-async function fetchAgain(element, known, sign) {
+async function fetchAgain(element, known) {
   const address = new URL(location.href);
   address.hash = "";
   address.searchParams.set("fragment", element.id);
@@ -112,7 +118,6 @@ async function fetchAgain(element, known, sign) {
   } catch {
     return 0; // the connection is lost, which the stream tells, too
   }
-  if (answer.status === 401) sign.loggedOut();
   if (!answer.ok) return answer.status;
   const text = await answer.text();
   if (known.get(element.id) !== text && !isBeingUsed(element)) {
