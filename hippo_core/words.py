@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 # What is written without its name, as in the study file.
@@ -97,6 +98,14 @@ def counts(by_name: Mapping[str, int]) -> str:
 def plural(count: int, word: str) -> str:
     """``1 trial``, ``2 trials``."""
     return f"{count} {word}" if count == 1 else f"{count} {word}s"
+
+
+def known(name: str, names: Iterable[str]) -> str:
+    """The remedy for a name that is none: the one that was probably meant, and all that there are."""
+    found = list(names)
+    near = get_close_matches(name, found, n=1)
+    meant = f"Did you mean {near[0]!r}? " if near else ""
+    return f"{meant}Known are: {', '.join(found)}."
 
 
 def probe_line(probe: Mapping[str, Any]) -> str:

@@ -24,7 +24,12 @@ _BACKENDS = {".png": "matplotlib", ".svg": "matplotlib", ".pdf": "matplotlib", "
     type=click.Path(dir_okay=False, path_type=Path),
     help="A file: .png, .svg, .pdf or .html (plotly).",
 )
-@click.option("--metric", help="Which one; by default the first objective.")
+@click.option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    help="Which one; by default the first objective. For pareto_front twice, which two.",
+)
 @click.option(
     "--trial", "trials", type=WholeNumber(0), multiple=True, help="Only this trial; may be repeated."
 )
@@ -33,7 +38,7 @@ def plot(
     name: str,
     kind: str | None,
     output: Path | None,
-    metric: str | None,
+    metrics: tuple[str, ...],
     trials: tuple[int, ...],
     no_stopped: bool,
 ) -> None:
@@ -53,15 +58,20 @@ def plot(
     draw = plots.named(kind)
     if output is None or output.suffix not in _BACKENDS:
         raise click.UsageError(f"--output must be a file that ends in {', '.join(_BACKENDS)}.")
+    two = "metrics" in plots.options(kind)
+    if metrics and len(metrics) != 1 + two:
+        wanted = "two metrics: give --metric twice" if two else "one metric: give --metric once"
+        raise click.UsageError(f"The plot {kind} is of {wanted}.")
     given: dict[str, Any] = {
-        "metric": metric,
+        "metrics" if two else "metric": (metrics if two else metrics[0]) if metrics else None,
         "trials": trials or None,
         "stopped": False if no_stopped else None,
     }
     options = {key: value for key, value in given.items() if value is not None}
     unknown = [key for key in options if key not in plots.options(kind)]
     if unknown:
-        raise click.UsageError(f"The plot {kind} has no choice of {unknown[0]}.")
+        words = {"metric": "--metric", "trials": "--trial", "stopped": "--no-stopped"}
+        raise click.UsageError(f"The plot {kind} has no {words[unknown[0]]}.")
     with connect() as client:
         study = parse(read_export(client.connection, name), name)
     figure = draw(study, backend=_BACKENDS[output.suffix], **options)

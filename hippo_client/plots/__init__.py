@@ -14,6 +14,7 @@ from inspect import signature
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from hippo_core.errors import InvalidStudy
+from hippo_core.words import known
 
 if TYPE_CHECKING:
     from hippo_client.handles import StudyHandle
@@ -93,26 +94,26 @@ def contour(
     study: Source, params: Sequence[str] | None = None, *, metric: str | None = None, trials: Trials = None,
     stopped: bool = False, backend: Backend = "matplotlib",
 ) -> Any:  # fmt: skip
-    """Optuna's contours of the value over pairs of parameters.
+    """The value over pairs of parameters, and what it may be between the trials.
 
-    ``params``: by default the first four of which trials have different values. Options of choices have short names.
+    ``params``: by default the first four of which trials have different values.
     """
-    from hippo_client.plots.by_optuna import draw
+    from hippo_core.charts.pair_charts import contour as chart
 
-    return draw("contour", _selected(study, metric, trials, stopped), params, backend)
+    return _drawn(chart(_selected(study, metric, trials, stopped), params), backend)
 
 
 def rank(
     study: Source, params: Sequence[str] | None = None, *, metric: str | None = None, trials: Trials = None,
     stopped: bool = False, backend: Backend = "matplotlib",
 ) -> Any:  # fmt: skip
-    """Optuna's plot of trials over pairs of parameters, coloured by their rank.
+    """Trials over pairs of parameters, the better ones darker by their rank.
 
-    ``params``: by default the first four of which trials have different values. Options of choices have short names.
+    ``params``: by default the first four of which trials have different values.
     """
-    from hippo_client.plots.by_optuna import draw
+    from hippo_core.charts.pair_charts import rank as chart
 
-    return draw("rank", _selected(study, metric, trials, stopped), params, backend)
+    return _drawn(chart(_selected(study, metric, trials, stopped), params), backend)
 
 
 def param_importances(
@@ -131,7 +132,7 @@ def param_importances(
         stopped: Whether to count stopped trials with the value that they had reached.
         backend: What draws it.
     """
-    from hippo_client.plots.by_optuna import importances as reckoned
+    from hippo_client.plots.importances import importances as reckoned
     from hippo_core.charts.parameter_charts import importances as chart
 
     selection = _selected(study, metric, trials, stopped)
@@ -210,7 +211,7 @@ def named(kind: str) -> Callable[..., Any]:
         InvalidStudy: There is none.
     """
     if kind not in __all__:
-        raise InvalidStudy("kind", f"there is no plot {kind!r}", f"Known are: {', '.join(__all__)}.")
+        raise InvalidStudy("kind", f"there is no plot {kind!r}", known(kind, __all__))
     function: Callable[..., Any] = globals()[kind]
     return function
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 _MARKERS = {"circle": "circle", "cross": "x", "diamond": "diamond", "triangle": "triangle-up"}
 _INCH = 96
+_FEW = 10  #: whole numbers of no more each have a tick
+_ABOVE, _BELOW, _RIGHT = 70, 75, 40  #: pixels for the title, and for the ticks and the name of an axis
 
 
 def draw(chart: Chart) -> go.Figure:
@@ -30,8 +32,19 @@ def draw(chart: Chart) -> go.Figure:
         ) from error
     columns = min(chart.columns, max(1, len(chart.panels)))
     rows = max(1, math.ceil(len(chart.panels) / columns))
+    left = _left(chart)
+    width, height = chart.width * _INCH - left - _RIGHT, chart.height * rows * _INCH
+    if columns > 1:
+        width += columns * max(0.0, left - 80)  # long ticks take no room from the panels
     titles = [each.title for each in chart.panels] or None
-    figure = make_subplots(rows=rows, cols=columns, subplot_titles=titles)
+    figure = make_subplots(
+        rows=rows,
+        cols=columns,
+        subplot_titles=titles,
+        # Between panels there is room for ticks and names of axes, however small the figure is.
+        horizontal_spacing=min(0.9 / max(1, columns - 1), (left + 10) / width),
+        vertical_spacing=min(0.9 / max(1, rows - 1), _BELOW / height),
+    )
     told: set[str] = set()
     for place, panel in enumerate(chart.panels):
         where = {"row": place // columns + 1, "col": place % columns + 1}
@@ -49,19 +62,37 @@ def draw(chart: Chart) -> go.Figure:
                 trace.showlegend = False
             last.showlegend = bool(mark.label) and mark.label not in told
             told.add(mark.label)
+            if mark.label in chart.labels:
+                last.legendrank = 100 + list(chart.labels).index(mark.label)
             for trace in (*others, last):
                 figure.add_trace(trace, **where)
         figure.update_xaxes(**_axis(panel.x), **where)
         figure.update_yaxes(**_axis(panel.y), **where)
-    figure.update_layout(
-        title={"text": _escaped(chart.title)}, template="plotly_white", barmode="overlay", showlegend=chart.legend,
-        width=chart.width * _INCH, height=chart.height * rows * _INCH + 60,
-    )  # fmt: skip
+    title = _escaped(chart.title)
     if chart.notes:
+        title += f"<br><sup>{_escaped('; '.join(chart.notes))}</sup>"
+    if not any(panel.marks for panel in chart.panels):
         figure.add_annotation(
-            text=_escaped("; ".join(chart.notes)), xref="paper", yref="paper", x=0, y=-0.25, showarrow=False
-        )
+            text="nothing to draw yet" if chart.panels else "nothing to draw",
+            xref="paper", yref="paper", x=0.5, y=0.5, showarrow=False,
+        )  # fmt: skip
+        figure.update_xaxes(showticklabels=False)
+        figure.update_yaxes(showticklabels=False)
+    figure.update_layout(
+        title={"text": title, "y": 1 - (34 if chart.notes else 18) / (height + _ABOVE + _BELOW), "yanchor": "top"},
+        template="plotly_white", barmode="overlay", showlegend=chart.legend and bool(told - {""}),
+        width=width + left + _RIGHT, height=height + _ABOVE + _BELOW,
+        margin={"t": _ABOVE, "b": _BELOW, "l": left, "r": _RIGHT},
+        # Below the names of the axes, as with matplotlib: beside the panels it takes their room.
+        legend={"orientation": "h", "x": 0.5, "xanchor": "center", "y": -_BELOW / height, "yanchor": "top"},
+    )  # fmt: skip
     return figure
+
+
+def _left(chart: Chart) -> float:
+    """So many pixels the ticks and the name of a vertical axis need."""
+    texts = [text for panel in chart.panels if not panel.y.hidden for _, text in panel.y.ticks or ()]
+    return 60 + 6.5 * max(map(len, texts), default=2)
 
 
 def _traces(go: Any, mark: Mark) -> list[Any]:
@@ -96,7 +127,8 @@ def _traces(go: Any, mark: Mark) -> list[Any]:
             return [
                 go.Bar(
                     x=widths, y=list(mark.y), base=list(mark.begin), orientation="h", width=mark.height,
-                    marker={"color": mark.colour}, opacity=mark.opacity, **named, **_tips(mark.tips),
+                    marker={"color": mark.colour, "line": {"width": 0}}, opacity=mark.opacity,
+                    **named, **_tips(mark.tips),
                 )
             ]  # fmt: skip
         case Area():
@@ -135,17 +167,25 @@ def _escaped(text: str) -> str:
 
 
 def _axis(axis: Axis) -> dict[str, Any]:
-    found: dict[str, Any] = {"title": {"text": _escaped(axis.label)}}
+    found: dict[str, Any] = {
+        "title": {"text": _escaped(axis.label)},
+        "automargin": True,
+        "exponentformat": "e",
+    }
+    limits = axis.limits
     if axis.log:
         found["type"] = "log"
+        limits = limits and (math.log10(limits[0]), math.log10(limits[1]))
     if axis.ticks is not None:
         found |= {
             "tickmode": "array",
             "tickvals": [place for place, _ in axis.ticks],
             "ticktext": [_escaped(text) for _, text in axis.ticks],
         }
-    if axis.limits is not None:
-        found["range"] = list(reversed(axis.limits)) if axis.reverse else list(axis.limits)
+    elif axis.whole and limits is not None and limits[1] - limits[0] <= _FEW:
+        found |= {"tick0": 0, "dtick": 1}
+    if limits is not None:
+        found["range"] = list(reversed(limits)) if axis.reverse else list(limits)
     elif axis.reverse:
         found["autorange"] = "reversed"
     if axis.hidden:

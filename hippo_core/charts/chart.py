@@ -84,7 +84,7 @@ class Points:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bars:
-    """Horizontal bars from ``begin`` to ``end`` at the heights ``y``."""
+    """Horizontal bars from ``begin`` to ``end`` at the heights ``y``; ``joined``: no gap parts neighbours."""
 
     begin: Sequence[float]
     end: Sequence[float]
@@ -95,6 +95,7 @@ class Bars:
     opacity: float = 1.0
     tips: Sequence[str] = ()
     trials: Sequence[int] = ()
+    joined: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +169,7 @@ class Chart:
         width: Of all, in inches.
         height: Of a row, in inches.
         legend: Whether labels are told.
+        labels: Those that are told first, in order, whichever mark comes first.
     """
 
     title: str
@@ -176,6 +178,7 @@ class Chart:
     width: float = 8.0
     height: float = 4.2
     legend: bool = True
+    labels: Sequence[str] = ()
     notes: Sequence[str] = field(default_factory=tuple)  #: what is left out, below
 
 

@@ -15,6 +15,7 @@ from hippo_core.charts.chart import (
     Axis,
     Bars,
     Chart,
+    Colour,
     Line,
     Mark,
     Marker,
@@ -25,12 +26,18 @@ from hippo_core.charts.chart import (
 )  # fmt: skip
 from hippo_core.charts.selection import Selection
 from hippo_core.domains import Choice, Domain, Horizon, Integer, Uniform
-from hippo_core.engine.states import TrialState
+from hippo_core.engine.states import ENDED_TRIAL_STATES, TrialState
 from hippo_core.errors import InvalidStudy
 from hippo_core.optuna_words import Drawn
 from hippo_core.simulation.recording import RecordedTrial
+from hippo_core.words import known
 
-_FIFTHS = ("worst", "second worst", "middle", "second best", "best")
+MOST_CHARACTERS = 28  #: of a tick
+_KINDS: tuple[tuple[TrialState | None, Colour, str, Marker], ...] = (
+    (TrialState.STOPPED, FAINT, "stopped", "cross"),
+    (None, GREY, "not over", "diamond"),
+    (TrialState.COMPLETED, BLUE, "completed", "circle"),
+)
 
 
 class Parameter:
@@ -49,7 +56,8 @@ class Parameter:
             options = Drawn(selection.recording).labels(name)
         elif isinstance(self._domain, Horizon):
             options = selection.spec.lengths
-        self._options = told_apart([str(each) for each in options])
+        self._texts = [str(each) for each in options]
+        self._options = told_apart(self._texts, MOST_CHARACTERS)
         self._lengths = selection.spec.lengths
 
     @property
@@ -69,9 +77,9 @@ class Parameter:
             return None
         return float(self._lengths.index(int(drawn))) if isinstance(self._domain, Horizon) else float(drawn)  # type: ignore[arg-type]
 
-    def axis(self) -> Axis:
-        """The axis; options have a tick each."""
-        ticks = [(float(place), text) for place, text in enumerate(self._options)] or None
+    def axis(self, most: int = MOST_CHARACTERS) -> Axis:
+        """The axis; options have a tick each, of so many characters at most."""
+        ticks = [(float(place), text) for place, text in enumerate(told_apart(self._texts, most))] or None
         limits = (-0.5, len(self._options) - 0.5) if self._options else None
         return Axis(label=self.name, log=self.log, ticks=ticks, limits=limits)
 
@@ -84,6 +92,13 @@ class Parameter:
         if self.log:
             low, high, place = math.log(low), math.log(high), math.log(place)
         return (place - low) / (high - low) if high > low else 0.5
+
+    def at(self, fraction: float) -> float:
+        """The place on the axis of a number, not of an option, whose :meth:`fraction` this is."""
+        domain: Any = self._domain
+        if self.log:
+            return float(domain.low * (domain.high / domain.low) ** fraction)
+        return float(domain.low + (domain.high - domain.low) * fraction)
 
     def ends(self) -> list[tuple[float, str]]:
         """What is told on an axis of :meth:`fraction`: fractions and texts."""
@@ -102,11 +117,15 @@ def parameters(selection: Selection, names: Sequence[str] | None) -> list[Parame
     domains = selection.spec.space.domains
     for name in names or ():
         if name not in domains:
-            raise InvalidStudy("params", f"{name!r} is not searched", f"Known are: {', '.join(domains)}.")
+            raise InvalidStudy("params", f"{name!r} is not searched", known(name, domains))
     found = [Parameter(selection, name) for name in names or domains]
     if names is not None:
         return found
     return [each for each in found if len({each.place(trial) for trial, _ in selection.valued} - {None}) > 1]
+
+
+def _notes(selection: Selection, found: Sequence[Parameter]) -> tuple[str, ...]:
+    return selection.notes if found else (*selection.notes, "trials differ in no parameter")
 
 
 def slices(selection: Selection, params: Sequence[str] | None) -> Chart:
@@ -115,18 +134,16 @@ def slices(selection: Selection, params: Sequence[str] | None) -> Chart:
     panels = []
     for parameter in found:
         marks: list[Mark] = []
-        for stopped in (True, False):
+        for state, colour, label, marker in _KINDS:
             points = [
                 (place, value, f"trial {trial.number}: {value:.6g}", trial.number)
                 for trial, value in selection.valued
-                if (trial.state is TrialState.STOPPED) == stopped
+                if (trial.state if trial.state in ENDED_TRIAL_STATES else None) is state
                 and (place := parameter.place(trial)) is not None
             ]
             if points:
                 places, values, tips, trials = zip(*points, strict=True)
                 x, y = (values, places) if parameter.options else (places, values)
-                label, colour = ("stopped", FAINT) if stopped else ("others" if marks else "", BLUE)
-                marker: Marker = "cross" if stopped else "circle"
                 marks.append(
                     Points(x=x, y=y, colour=colour, label=label, marker=marker, tips=tips, trials=trials)
                 )
@@ -139,7 +156,7 @@ def slices(selection: Selection, params: Sequence[str] | None) -> Chart:
         columns=2,
         width=10.0,
         height=max([3.2, *(1.4 + 0.3 * len(parameter.options) for parameter in found)]),
-        notes=selection.notes,
+        notes=_notes(selection, found),
     )
 
 
@@ -153,7 +170,8 @@ def parallel_coordinate(selection: Selection, params: Sequence[str] | None) -> C
     def height(value: float) -> float:
         return (value - low) / (high - low) if high > low else 0.5
 
-    ranked = sorted(selection.valued, key=lambda each: each[1], reverse=not selection.maximize)
+    sign = 1 if selection.maximize else -1
+    ranked = sorted(selection.valued, key=lambda each: (each[0].number == selection.best, sign * each[1]))
     for trial, value in ranked:
         places = [(x, axis.place(trial)) for x, axis in enumerate(axes)]
         points = [(float(x), axes[x].fraction(place)) for x, place in places if place is not None]
@@ -175,8 +193,8 @@ def parallel_coordinate(selection: Selection, params: Sequence[str] | None) -> C
         )
     for x, axis in enumerate([*axes, None]):
         marks.append(Line(x=[x, x], y=[0.0, 1.0], colour=GREY, width=1.0))
-        ends = axis.ends() if axis else [(0.0, f"{low:.4g}"), (1.0, f"{high:.4g}")]
-        for place, text in ends if low < high or axis else ends[:1]:
+        ends = [(height(value), f"{value:.4g}") for value in sorted({low, high})]
+        for place, text in axis.ends() if axis else ends if values else ():
             marks.append(Text(x=x + 0.03, y=place, text=text, backed=True))
     ticks = [(float(x), axis.name) for x, axis in enumerate(axes)] + [(float(len(axes)), selection.metric)]
     panel = Panel(
@@ -186,48 +204,8 @@ def parallel_coordinate(selection: Selection, params: Sequence[str] | None) -> C
     )
     return Chart(
         title=f"{selection.recording.name}: parameters and {selection.metric}",
-        panels=[panel], width=max(8.0, 2.2 * (len(axes) + 1)), notes=selection.notes,
+        panels=[panel], width=max(8.0, 2.2 * (len(axes) + 1)), notes=_notes(selection, axes),
     )  # fmt: skip
-
-
-def pair(selection: Selection, names: tuple[str, str], *, by_rank: bool) -> Chart:
-    """Trials over two parameters; the better, the darker.
-
-    Args:
-        selection: The study.
-        names: Of the parameters.
-        by_rank: Whether trials are coloured by their rank; else by their value.
-
-    Raises:
-        InvalidStudy: There is no such parameter.
-    """
-    one, other = parameters(selection, names)
-    ranked = sorted(selection.valued, key=lambda each: each[1], reverse=not selection.maximize)
-    low, high = (min(ranked[0][1], ranked[-1][1]), max(ranked[0][1], ranked[-1][1])) if ranked else (0.0, 0.0)
-    shades: list[list[tuple[float, float, str, int]]] = [[] for _ in BLUES]
-    for place, (trial, value) in enumerate(ranked):
-        x, y = one.place(trial), other.place(trial)
-        if x is None or y is None:
-            continue
-        above = (value - low) / (high - low) if high > low else 0.5
-        good = place / len(ranked) if by_rank else above if selection.maximize else 1 - above
-        shade = min(len(BLUES) - 1, int(good * len(BLUES)))
-        shades[shade].append((x, y, f"trial {trial.number}: {value:.6g}", trial.number))
-    marks: list[Mark] = []
-    for shade, points in enumerate(shades):
-        if points:
-            xs, ys, tips, trials = zip(*points, strict=True)
-            label = f"{_FIFTHS[shade]} fifth of the {'trials' if by_rank else 'range'}"
-            marks.append(
-                Points(x=xs, y=ys, colour=BLUES[shade], label=label, tips=tips, trials=trials, size=7.0)
-            )
-    word = "rank" if by_rank else "value"
-    return Chart(
-        title=f"{selection.recording.name}: {selection.metric} by {one.name} and {other.name}, by {word}",
-        panels=[Panel(marks=marks, x=one.axis(), y=other.axis())],
-        height=5.6,
-        notes=selection.notes,
-    )
 
 
 def importances(found: dict[str, float], selection: Selection, evaluator: str) -> Chart:
@@ -274,7 +252,9 @@ def pareto_front(selection: Selection, metrics: tuple[str, str] | None) -> Chart
     """
     objectives = [each.metric for each in selection.spec.objectives]
     if metrics is None and len(objectives) < 2:
-        raise InvalidStudy("metrics", "the study has one objective", "Give metrics=(one, other).")
+        raise InvalidStudy(
+            "metrics", "the study has one objective", "Give metrics=(one, other), or --metric twice."
+        )
     one, other = (
         Selection(selection.recording, metric) for metric in metrics or (objectives[0], objectives[1])
     )

@@ -101,7 +101,7 @@ def _history(selection: Selection, places: Mapping[int, float], axis: Axis, by: 
     return Chart(
         title=f"{selection.recording.name}: {selection.metric} by {by}",
         panels=[panel],
-        notes=(f"{plural(selection.failed, 'trial')} that failed left out",) if selection.failed else (),
+        notes=selection.left_out(selection.failed, "failed"),
     )
 
 
@@ -169,6 +169,6 @@ def edf(selection: Selection) -> Chart:
         y=Axis(label="share with at most this value", limits=(0.0, 1.02)),
     )
     return Chart(
-        title=f"{selection.recording.name}: {selection.metric} of {len(values)} completed trials",
+        title=f"{selection.recording.name}: {selection.metric} of {plural(len(values), 'completed trial')}",
         panels=[panel], legend=False, notes=selection.notes,
     )  # fmt: skip

@@ -21,9 +21,10 @@ from hippo_core.charts.selection import Selection
 from hippo_core.engine.states import TrialState
 from hippo_core.errors import InvalidStudy
 from hippo_core.simulation.recording import RecordedTrial
-from hippo_core.words import plural
+from hippo_core.words import known, plural
 
 MOST_STEPS = 1000  #: of longer trials not every step is looked at
+_ABSENT = object()  #: what a trial does not have; None is a value
 _WIDE = 30.0  #: from so many times the smallest value on, an axis is logarithmic
 
 
@@ -34,10 +35,10 @@ def schedules(selection: Selection, names: Sequence[str] | None) -> Chart:
         InvalidStudy: There is no such hyper-parameter.
     """
     trials = [trial for trial in selection.in_order() if trial.step]
-    known = list(dict.fromkeys(name for trial in trials for name in trial.hyperparameters))
+    there = list(dict.fromkeys(name for trial in trials for name in trial.hyperparameters))
     for name in names or ():
-        if name not in known:
-            raise InvalidStudy("names", f"{name!r} is no hyper-parameter", f"Known are: {', '.join(known)}.")
+        if name not in there:
+            raise InvalidStudy("names", f"{name!r} is no hyper-parameter", known(name, there))
     stride = -(-max((trial.step for trial in trials), default=1) // MOST_STEPS)
     values = {
         trial.number: [
@@ -46,15 +47,19 @@ def schedules(selection: Selection, names: Sequence[str] | None) -> Chart:
         for trial in trials
     }
     panels = []
-    for name in names or known:
-        lines = {trial.number: [step.get(name) for step in values[trial.number]] for trial in trials}
+    for name in names or there:
+        lines = {trial.number: [step.get(name, _ABSENT) for step in values[trial.number]] for trial in trials}
         if names is None and len({repr(value) for line in lines.values() for value in line}) < 2:
             continue  # one value for all, all the time
         panels.append(_panel(selection, name, trials, lines, stride))
     return Chart(
         title=f"{selection.recording.name}: schedules of {plural(len(trials), 'trial')}",
         panels=panels, columns=2, height=3.4, width=9.0,
-        notes=(*selection.notes, *([f"values at every {stride} steps"] if stride > 1 else ())),
+        notes=(
+            *selection.notes,
+            *([f"values at every {stride} steps"] if stride > 1 else ()),
+            *(["trials have the same values at all steps"] if trials and not panels else ()),
+        ),
     )  # fmt: skip
 
 
@@ -65,7 +70,7 @@ def _panel(
     lines: Mapping[int, Sequence[object]],
     stride: int,
 ) -> Panel:
-    there = [value for line in lines.values() for value in line if value is not None]
+    there = [value for line in lines.values() for value in line if value is not _ABSENT]
     numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in there)
     texts = [] if numbers else list(dict.fromkeys(str(value) for value in there))
     ticks = [(float(place), text) for place, text in enumerate(told_apart(texts))] or None
@@ -81,7 +86,7 @@ def _panel(
         points = [
             (step * stride, value if numbers else texts.index(str(value)))
             for step, value in enumerate(line)
-            if value is not None
+            if value is not _ABSENT
         ]
         if not points:
             continue

@@ -13,7 +13,7 @@ from hippo_core.optuna_words import State, last_metrics, outcome
 from hippo_core.simulation.recording import RecordedTrial, Recording
 from hippo_core.simulation.timeline import Timeline
 from hippo_core.study import horizon_of
-from hippo_core.words import plural
+from hippo_core.words import known, plural
 
 _BAD = (TrialState.FAILED, TrialState.DIVERGED)
 
@@ -41,9 +41,9 @@ class Selection:
         self.recording = recording
         self.spec = self.recording.spec
         objective = self.spec.objectives[0]
-        known = recording.metric_names()
-        if metric is not None and metric not in known:
-            raise InvalidStudy("metric", f"{metric!r} is not reported", f"Known are: {', '.join(known)}.")
+        reported = recording.metric_names()
+        if metric is not None and metric not in reported:
+            raise InvalidStudy("metric", f"{metric!r} is not reported", known(metric, reported))
         self.metric = metric or objective.metric
         # Of a metric that nothing is said about less is taken to be better.
         self.maximize = next(
@@ -56,6 +56,7 @@ class Selection:
         chosen = [each for each in self.recording.trials if wanted is None or each.number in wanted]
         self.failed = sum(each.state is TrialState.FAILED for each in chosen)
         self.diverged = tuple(each for each in chosen if each.state is TrialState.DIVERGED)
+        self.stopped = 0 if stopped else sum(each.state is TrialState.STOPPED for each in chosen)
         self.trials = tuple(
             each
             for each in chosen
@@ -70,8 +71,15 @@ class Selection:
     @cached_property
     def notes(self) -> tuple[str, ...]:
         """What is left out."""
-        bad = self.failed + len(self.diverged)
-        return (f"{plural(bad, 'trial')} that failed or diverged left out",) if bad else ()
+        return self.left_out(self.failed + len(self.diverged), "failed or diverged")
+
+    def left_out(self, bad: int, what: str) -> tuple[str, ...]:
+        """How many trials that came to something bad are left out, and how many stopped ones."""
+        there = (
+            (f"{plural(bad, 'trial')} that {what}", bad),
+            (plural(self.stopped, "stopped trial"), self.stopped),
+        )
+        return tuple(f"{words} left out" for words, count in there if count)
 
     @cached_property
     def arrived(self) -> dict[int, set[int]]:

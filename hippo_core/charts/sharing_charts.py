@@ -148,7 +148,7 @@ def stage_tree(selection: Selection) -> Chart:
         y=Axis(hidden=True, reverse=True, limits=(-0.9, lines - 0.3)),
     )
     return Chart(
-        title=f"{name}: {plural(shown, 'step')} trained for {plural(len(selection.trials), 'trial')} of {alone} in all",
+        title=f"{name}: {plural(alone, 'step')} of {plural(len(selection.trials), 'trial')}, {shown} of them different",
         panels=[panel], width=9.0, height=max(2.6, min(16.0, 1.4 + 0.36 * lines)), notes=selection.notes,
     )  # fmt: skip
 
@@ -196,7 +196,10 @@ def savings(selection: Selection) -> Chart:
     saved = 1 - trained[-1] / alone[-1] if alone[-1] else 0.0
     panel = Panel(
         marks=marks if alone[-1] else [],
-        x=Axis(label=f"time since the submission ({unit})"),
+        x=Axis(
+            label=f"time since the submission ({unit})",
+            limits=(0.0, found.seconds[-1] * 1.02 / length or 1.0),
+        ),
         y=Axis(label=f"steps ({selection.unit})"),
     )
     title = f"{selection.recording.name}: {percent(max(0.0, saved))} of the steps saved"

@@ -28,19 +28,27 @@ _MOST_NAMES = 40
 def slots(selection: Selection) -> Chart:
     """What each slot did: grey while it held a path, blue while it trained, the darker the more trials share that."""
     timeline = selection.timeline
-    leases = sorted(selection.recording.leases.values(), key=lambda each: (each.worker, each.slot))
+    over = timeline.over
+    leases = sorted(
+        (
+            each
+            for each in selection.recording.leases.values()
+            if each.granted <= over and (each.ended is None or each.ended > 0)
+        ),
+        key=lambda each: (each.worker, each.slot),
+    )
     rows = {
         place: row for row, place in enumerate(dict.fromkeys((each.worker, each.slot) for each in leases))
     }
-    first = min((each.granted for each in leases), default=0.0)
-    length, unit = time_unit(timeline.end - min(0.0, first))
+    first = max(0.0, min((each.granted for each in leases), default=0.0))
+    length, unit = time_unit(over)
     marks: list[Mark] = []
     for lost in (False, True):
         those = [each for each in leases if (each.state in _LOST) == lost]
         if those:
             marks.append(
                 Bars(
-                    begin=[each.granted / length for each in those],
+                    begin=[max(0.0, each.granted) / length for each in those],
                     end=[(timeline.end if each.ended is None else each.ended) / length for each in those],
                     y=[rows[each.worker, each.slot] for each in those],
                     colour=VERMILLION if lost else FAINT,
@@ -50,13 +58,14 @@ def slots(selection: Selection) -> Chart:
                     tips=[f"lease {each.fence}: {each.state}" for each in those],
                 )
             )
-    served = {stretch: timeline.trials_through(stretch.node, stretch.start) for stretch in timeline.stretches}
+    stretches = [each for each in timeline.stretches if each.begin <= over and each.end > 0]
+    served = {each: timeline.trials_through(each.node, each.start) for each in stretches}
     for place, (_, label) in enumerate(SHARES):
-        found = [stretch for stretch in timeline.stretches if share(served[stretch]) == place]
+        found = [each for each in stretches if share(served[each]) == place]
         if found:
             marks.append(
                 Bars(
-                    begin=[each.begin / length for each in found],
+                    begin=[max(0.0, each.begin) / length for each in found],
                     end=[each.end / length for each in found],
                     y=[rows[each.lease.worker, each.lease.slot] for each in found],
                     colour=BLUES[place],
@@ -68,8 +77,8 @@ def slots(selection: Selection) -> Chart:
                 )
             )
     names = [(float(row), f"{shortened(worker, 20)}/{slot}") for (worker, slot), row in rows.items()]
-    trained = sum(each.end - each.begin for each in timeline.stretches)
-    there = max(0.0, timeline.end - first) * len(rows)
+    trained = sum(min(over, each.end) - max(0.0, each.begin) for each in stretches)
+    there = max(0.0, over - first) * len(rows)
     busy = f", training {percent(trained / there)} of the time" if there else ""
     panel = Panel(
         marks=marks,
@@ -89,7 +98,7 @@ def timeline(selection: Selection) -> Chart:
     """From when to when each trial was trained for."""
     times = selection.timeline
     begun = [(trial, begin) for trial in selection.trials if (begin := times.begun(trial)) is not None]
-    length, unit = time_unit(times.end)
+    length, unit = time_unit(times.over)
     marks: list[Mark] = []
     for state, colour, label in (
         (TrialState.COMPLETED, BLUE, "completed"), (TrialState.STOPPED, FAINT, "stopped"), (None, GREY, "not over"),
@@ -101,7 +110,7 @@ def timeline(selection: Selection) -> Chart:
             marks.append(
                 Bars(
                     begin=[begin / length for _, begin in those],
-                    end=[(times.end if end is None else end) / length for end in ends],
+                    end=[(times.over if end is None else end) / length for end in ends],
                     y=[trial.number for trial, _ in those],
                     colour=colour,
                     label=label,
@@ -109,10 +118,12 @@ def timeline(selection: Selection) -> Chart:
                     trials=[trial.number for trial, _ in those],
                 )
             )
+    numbers = [trial.number for trial, _ in begun]
+    rows = (min(numbers) - 0.6, max(numbers) + 0.6) if numbers else None
     panel = Panel(
         marks=marks,
-        x=Axis(label=f"time since the submission ({unit})"),
-        y=Axis(label="trial", whole=True, reverse=True),
+        x=Axis(label=f"time since the submission ({unit})", limits=(0.0, times.over * 1.02 / length or 1.0)),
+        y=Axis(label="trial", whole=True, reverse=True, limits=rows),
     )
     height = max(2.6, min(12.0, 1.8 + 0.09 * len(begun)))
     return Chart(

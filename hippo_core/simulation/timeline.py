@@ -105,8 +105,15 @@ class Timeline:
             begin = end
 
     @cached_property
+    def over(self) -> float:
+        """When the last of the trials ended; where one has not, when the last thing happened that is recorded."""
+        ends = [self.ended(trial) for trial in self._recording.trials]
+        known = [end for end in ends if end is not None]
+        return max(known) if known and len(known) == len(ends) else self.end
+
+    @cached_property
     def end(self) -> float:
-        """When the last thing happened that is recorded."""
+        """When the last thing happened that is recorded, also for other studies."""
         return max(
             [
                 0.0,
@@ -163,16 +170,21 @@ class Timeline:
         """How the steps trained for the study, and those that trials have reached, grew.
 
         The last of each are the study's counts. How they grew is told by what leases trained while a trial was there
-        that goes through it: what was trained earlier, or beyond all trials, was trained for another study. In
+        that goes through it: what was trained earlier, later, or beyond all trials, was trained for another study. In
         proportion to it stands what no lease tells of: steps that were trained for trials when these were stopped, of
         probes, and of repeats.
         """
         trained: list[tuple[float, float, int]] = []
         alone: list[tuple[float, float, int]] = []
         created = {each.number: self._created(each) for each in self._recording.trials}
+        ended = {each.number: self.ended(each) for each in self._recording.trials}
         for stretch in self.stretches:
             stops = self._stops.get(stretch.node, {})
-            there = [created[trial] for trial, stop in stops.items() if stop > stretch.start]
+            there = [
+                created[trial]
+                for trial, stop in stops.items()
+                if stop > stretch.start and ((until := ended[trial]) is None or stretch.begin < until)
+            ]
             if there:
                 last = min(stretch.stop, max(stops.values()))
                 begin, end = max(stretch.begin, min(there)), stretch.moment(last)
@@ -184,7 +196,10 @@ class Timeline:
                     continue
                 begin, end = stretch.moment(stretch.fresh), stretch.moment(last)
                 alone.append((max(begin, created[trial]), max(end, created[trial]), last - stretch.fresh))
-        moments = sorted({0.0, self.end, *(time for line in (*trained, *alone) for time in line[:2])})
+        moments = sorted({0.0, self.over, *(time for line in (*trained, *alone) for time in line[:2])})
+        # A moment at which something jumps is there twice: before and after.
+        jumps = {begin for begin, end, _ in (*trained, *alone) if end <= begin}
+        moments = [each for moment in moments for each in [moment] * (1 + (moment in jumps))]
         return Savings(
             seconds=tuple(moments),
             trained=_grown(moments, trained, self._recording.steps_trained),
@@ -240,14 +255,15 @@ def _grown(
     moments: Sequence[float], lines: Sequence[tuple[float, float, int]], whole: int
 ) -> tuple[float, ...]:
     """At each moment what has grown until then, ``whole`` at the last: each line from its begin to its end, evenly."""
-    place = {moment: index for index, moment in enumerate(moments)}
+    first = {moment: index for index, moment in reversed([*enumerate(moments)])}
+    last = {moment: index for index, moment in enumerate(moments)}
     slopes, jumps = [0.0] * (len(moments) + 1), [0.0] * (len(moments) + 1)
     for begin, end, amount in lines:
         if end > begin:
-            slopes[place[begin]] += amount / (end - begin)
-            slopes[place[end]] -= amount / (end - begin)
+            slopes[first[begin]] += amount / (end - begin)
+            slopes[first[end]] -= amount / (end - begin)
         else:
-            jumps[place[begin]] += amount
+            jumps[last[begin]] += amount
     total, slope, before = 0.0, 0.0, moments[0]
     told = sum(amount for *_, amount in lines)
     scale = whole / told if told else 0.0

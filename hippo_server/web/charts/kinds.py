@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from hippo_core.charts import parameter_charts, progress_charts, schedule_charts, sharing_charts, slot_charts
+from hippo_core.charts import (
+    pair_charts,
+    parameter_charts,
+    progress_charts,
+    schedule_charts,
+    sharing_charts,
+    slot_charts,
+)
 from hippo_core.charts.chart import Chart
 from hippo_core.charts.selection import Selection
 from hippo_core.study import StudySpec
@@ -85,7 +92,7 @@ def _pair(selection: Selection, wanted: Wanted, *, by_rank: bool) -> Chart:
     if not one:
         title = f"{selection.recording.name}: nothing is searched"
         return Chart(title=title, panels=(), notes=("the study searches no parameter",))
-    return parameter_charts.pair(selection, (one, other), by_rank=by_rank)
+    return pair_charts.pair(selection, (one, other), by_rank=by_rank)
 
 
 def _pareto(selection: Selection, wanted: Wanted) -> Chart:

@@ -197,11 +197,20 @@ def test_a_study_is_drawn_into_a_file(
         text("study", "plot", "shared", "curves", "-o", str(file), "--metric", "loss", "--trial", "1") == ""
     )
     assert "shared: loss by step" in file.read_text()
+    front = tmp_path / "front.svg"
+    two = ("--metric", "loss", "--metric", "accuracy")
+    assert text("study", "plot", "shared", "pareto_front", "-o", str(front), *two) == ""
+    assert "loss (lower is better)" in front.read_text()
     for arguments, told in (
         (["curves"], "--output must be a file that ends in .png, .svg, .pdf, .html."),
         (["curves", "-o", "x.gif"], "--output must be a file"),
-        (["savings", "-o", "x.png", "--metric", "loss"], "The plot savings has no choice of metric."),
+        (["savings", "-o", "x.png", "--metric", "loss"], "The plot savings has no --metric."),
         (["pie", "-o", "x.png"], "there is no plot 'pie'"),
+        (["pareto", "-o", "x.png"], "Did you mean 'pareto_front'?"),
+        (["pareto_front", "-o", "x.png"], "--metric twice"),
+        (["pareto_front", "-o", "x.png", "--metric", "loss"], "is of two metrics: give --metric twice."),
+        (["curves", "-o", "x.png", "--metric", "loss", "--metric", "accuracy"], "give --metric once."),
+        (["curves", "-o", "x.png", "--metric", "acuracy"], "Did you mean 'accuracy'?"),
     ):
         assert call(["study", "plot", "shared", *arguments]) == 2
         assert told in capsys.readouterr().err

@@ -13,8 +13,15 @@ from hypothesis import strategies as st
 
 from hippo_client import plots, space
 from hippo_client.errors import HippoError, InvalidStudy
-from hippo_core.charts import parameter_charts, progress_charts, schedule_charts, sharing_charts, slot_charts
-from hippo_core.charts.chart import Bars, Chart, Line, Points, told_apart
+from hippo_core.charts import (
+    pair_charts,
+    parameter_charts,
+    progress_charts,
+    schedule_charts,
+    sharing_charts,
+    slot_charts,
+)
+from hippo_core.charts.chart import BLUES, Bars, Chart, Line, Points, told_apart
 from hippo_core.charts.selection import Selection
 from hippo_core.simulation import Recording
 from hippo_core.study import Objective
@@ -60,6 +67,7 @@ def test_the_history_has_the_best_so_far_of_what_completed_and_stopped_trials_fa
     assert selection.notes == ("2 trials that failed or diverged left out",)
     without = progress_charts.optimization_history(Selection(selection.recording, stopped=False))
     assert [each.label for each in marks(without, Points)] == ["diverged", "completed"]
+    assert without.notes == ("1 trial that failed left out", "1 stopped trial left out")
 
 
 def test_curves_may_show_the_steps_at_which_trials_are_compared(study: Recording) -> None:
@@ -114,16 +122,55 @@ def test_a_pair_of_parameters_is_coloured_by_value_or_by_rank() -> None:
     content = many(["completed"] * 10)
     content["trials"][9]["history"][-1]["metrics"]["accuracy"] = 1000.0
     selection = Selection(Recording.from_json(content))
-    by_value = marks(parameter_charts.pair(selection, ("lr", "width"), by_rank=False), Points)
+    by_value = marks(pair_charts.pair(selection, ("lr", "width"), by_rank=False), Points)
     assert [sorted(each.trials) for each in by_value] == [[*range(9)], [9]], (
         "one value takes all of the range"
     )
-    by_rank = marks(parameter_charts.pair(selection, ("lr", "width"), by_rank=True), Points)
+    by_rank = marks(pair_charts.pair(selection, ("lr", "width"), by_rank=True), Points)
     assert [sorted(each.trials) for each in by_rank] == [[0, 1], [2, 3], [4, 5], [6, 7], [8, 9]]
-    chart = parameter_charts.pair(selection, ("lr", "width"), by_rank=True)
+    chart = pair_charts.pair(selection, ("lr", "width"), by_rank=True)
     assert (chart.panels[0].x.log, chart.panels[0].y.log) == (True, False), "as the space is"
     with pytest.raises(InvalidStudy, match="is not searched"):
-        parameter_charts.pair(selection, ("rate", "width"), by_rank=True)
+        pair_charts.pair(selection, ("rate", "width"), by_rank=True)
+
+
+def test_a_contour_is_of_the_trials_of_each_option_and_blank_where_there_are_none() -> None:
+    searched = {"lr": space.loguniform(1e-4, 1e-1), "kind": space.choice(["a", "b", "c"])}
+    content = many(["completed", "completed", "stopped"], searched=searched)
+    for trial, kind, lr in zip(content["trials"], (0, 2, 1), (1e-3, 1e-2, 1e-3), strict=True):
+        trial["assignment"] = {"lr": lr, "kind": kind}
+    selection = Selection(Recording.from_json(content), stopped=False)
+    chart = pair_charts.contour(selection, None)
+    assert (chart.panels[0].x.label, chart.panels[0].y.label) == ("lr", "kind")
+    surface = {(each.y[0], each.colour) for each in marks(chart, Bars)}
+    assert surface == {(0.0, BLUES[0]), (2.0, BLUES[-1])}, "nobody with b completed, and nothing is between"
+    one, best = marks(chart, Points)
+    assert (one.trials, best.trials, best.label) == ([0], [1], "best: trial 1")
+    assert list(chart.panels[0].x.limits or ()) == pytest.approx([1e-3 * 10**-0.09, 1e-2 * 10**0.09])
+    assert chart.notes == ["1 stopped trial left out"]
+    alone = pair_charts.rank(selection, ["kind"])
+    assert (alone.panels, alone.notes[-1]) == ([], "there are no two parameters in which trials differ")
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=6, unique=True))
+@settings(deadline=None, max_examples=20)
+def test_a_contour_is_within_the_values_around(places: list[tuple[float, float]]) -> None:
+    """What lies between trials is no better than the best, and where only one is, it is its value."""
+    searched = {"x": space.uniform(0, 1), "y": space.uniform(0, 1)}
+    content = many(["completed"] * len(places), searched=searched)
+    for trial, (x, y) in zip(content["trials"], places, strict=True):
+        trial["assignment"] = {"x": x, "y": y}
+        trial["history"][-1]["metrics"]["accuracy"] = x
+    chart = pair_charts.contour(Selection(Recording.from_json(content)), ["x", "y"])
+    span = max(x for x, _ in places) - min(x for x, _ in places)
+    cells = marks(chart, Bars)
+    area = sum(each.height * (each.end[0] - each.begin[0]) for each in cells)
+    x, y = chart.panels[0].x.limits, chart.panels[0].y.limits
+    assert x is not None
+    assert y is not None
+    assert area == pytest.approx((x[1] - x[0]) * (y[1] - y[0])), "no hole, and nothing twice"
+    if not span:
+        assert {each.colour for each in cells} == {BLUES[2]}
 
 
 def test_long_schedules_are_looked_at_at_some_steps() -> None:
@@ -206,7 +253,7 @@ def test_the_tree_has_bars_by_how_many_share_the_steps(study: Recording) -> None
     assert bars == {"1 trial": [(3, 4), (2, 3)], "2 or 3 trials": [(0, 2), (2, 3)]}
     best = [list(each.x) for each in marks(chart, Line) if each.label == "path of the best: trial 0"]
     assert best == [[0, 2], [2, 4]]
-    assert chart.title == "shared: 5 steps trained for 3 trials of 10 in all"
+    assert chart.title == "shared: 10 steps of 3 trials, 5 of them different"
 
 
 def test_savings_and_slots_are_those_of_the_timeline(study: Recording) -> None:
@@ -245,6 +292,40 @@ def test_schedules_lie_above_one_another_as_far_as_trials_have_come(study: Recor
         schedule_charts.schedules(Selection(study), ["rate"])
 
 
+def test_none_is_a_value_and_what_a_trial_has_not_is_not_drawn() -> None:
+    content = many(["completed"] * 3, searched={"kind": space.choice([{"name": None}, {"name": "a"}, {}])})
+    names = [each["assignment"]["kind"] for each in content["trials"]]
+    assert set(names) == {0, 1, 2}
+    chart = schedule_charts.schedules(Selection(Recording.from_json(content)), ["kind.name"])
+    assert {text for _, text in chart.panels[0].y.ticks or ()} == {"None", "a"}
+    assert {names[each.trial] for each in marks(chart, Line)} == {0, 1}
+
+
+def test_the_best_is_in_front_of_those_that_are_as_good() -> None:
+    content = many(["completed"] * 3)
+    for trial in content["trials"]:
+        trial["history"][-1]["metrics"]["accuracy"] = 0.5
+    chart = parameter_charts.parallel_coordinate(Selection(Recording.from_json(content)), None)
+    assert [each.trial for each in marks(chart, Line) if each.trial is not None] == [1, 2, 0]
+
+
+def test_slots_are_drawn_while_the_study_was_there() -> None:
+    """Others train what it shares before it was submitted, and after its end."""
+    content = recorded.document()
+    content["trials"] = content["trials"][:2]
+    lease = content["leases"][0]
+    content["leases"] += [
+        {**lease, "fence": 3, "granted": -50.0, "ended": -40.0},
+        {**lease, "fence": 4, "granted": 90.0, "ended": 95.0},
+    ]
+    first = content["training"][0]
+    content["training"] += [{**first, "fence": 3}, {**first, "fence": 4}]
+    chart = slot_charts.slots(Selection(recorded.recording(content)))
+    assert {(begin, end) for each in marks(chart, Bars) for begin, end in zip(each.begin, each.end, strict=True)} == {
+        (10.0, 15.0), (13.0, 15.0), (10.5, 12.5), (12.5, 14.5), (13.5, 14.5),
+    }  # fmt: skip
+
+
 def test_at_the_rungs_some_go_on_and_some_rest() -> None:
     content = recorded.document()
     first = [{**each, "step": 2, "reached": 2, "seconds": 12.0} for each in content["arrivals"]]
@@ -272,8 +353,9 @@ def test_what_there_is_not_is_told_with_what_there_is(study: Recording) -> None:
         plots.curves(study, trials=[0, 9])
     with pytest.raises(InvalidStudy, match="must be 'matplotlib' or 'plotly', not 'gnuplot'"):
         plots.curves(study, backend="gnuplot")  # type: ignore[arg-type]
-    with pytest.raises(InvalidStudy, match="there is no plot 'pie'"):
-        plots.named("pie")
+    with pytest.raises(InvalidStudy, match="there is no plot 'contours'") as caught:
+        plots.named("contours")
+    assert caught.value.hint.startswith("Did you mean 'contour'? Known are: contour, curves, ")
 
 
 def test_names_of_ticks_differ() -> None:

@@ -95,6 +95,25 @@ def test_what_was_trained_for_others_is_not_trained_for_the_study() -> None:
     assert (at[0.0], at[12.5], at[14.5], at[35.0]) == ((0.0, 0.0), (2.0, 4.0), (5.0, 7.0), (5.0, 10.0))
 
 
+def test_what_is_trained_again_after_a_study_s_end_is_not_trained_for_it() -> None:
+    content = recorded.document(steps_without_sharing=7)
+    content["trials"] = content["trials"][:2]
+    again = {**content["training"][0], "fence": 3}
+    lease = {**content["leases"][0], "fence": 3, "granted": 60.0, "ended": 65.0}
+    content["training"].append(again)
+    content["leases"].append(lease)
+    timeline = Timeline(recorded.recording(content))
+    found = timeline.savings()
+    assert (timeline.over, timeline.end) == (15.0, 65.0)
+    assert (found.seconds[-1], found.trained[-1], found.alone[-1]) == (15.0, 5.0, 7.0)
+
+
+def test_a_trial_that_finds_its_steps_trained_has_them_at_once(study: Recording) -> None:
+    found = Timeline(study).savings()
+    places = [place for place, seconds in enumerate(found.seconds) if seconds == 20.0]
+    assert [found.alone[place] for place in places] == [7.0, 10.0], "and had not begun to before"
+
+
 def test_what_no_lease_tells_of_grows_with_what_is_told() -> None:
     """As of a stopped trial that had been trained further, and of probes."""
     found = Timeline(
