@@ -38,7 +38,7 @@ class CheckpointCache:
 
     def __init__(self, root: Path, limit_bytes: int) -> None:
         self._root = root
-        self._limit_bytes = limit_bytes
+        self.limit_bytes = limit_bytes
         self._lock = threading.RLock()
         self._sizes: dict[str, int] = {}  # by digest, the one used longest ago first
         self._pins: Counter[str] = Counter()
@@ -147,7 +147,7 @@ class CheckpointCache:
         return final
 
     def _make_room(self) -> None:
-        self._shrink(min(self._limit_bytes, shutil.disk_usage(self._root).free // 2))
+        self._shrink(min(self.limit_bytes, shutil.disk_usage(self._root).free // 2))
 
     def _shrink(self, limit_bytes: int) -> None:
         for digest in list(self._sizes):

@@ -109,6 +109,11 @@ class ServerConnection:
         self._wake.set()
 
     @property
+    def connected(self) -> bool:
+        """Whether the server is listened to."""
+        return self._connected
+
+    @property
     def silent_seconds(self) -> float:
         """For how long the server has not been reached."""
         return 0.0 if self._connected else time.monotonic() - self._contact

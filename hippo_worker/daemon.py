@@ -20,6 +20,7 @@ from hippo_core.engine.commands import HeldLease, RegisterWorker, Report, SlotSp
 from hippo_core.errors import Unavailable
 from hippo_storage.storage import Storage
 from hippo_wire import convert
+from hippo_wire.observing.loop_lag import keep_measuring
 from hippo_wire.service_manager import ServiceManager
 from hippo_wire.v1 import worker_pb2
 from hippo_worker.connection import LEAVE_SECONDS, ServerConnection
@@ -27,6 +28,7 @@ from hippo_worker.environment import Offer
 from hippo_worker.idleness import Idleness
 from hippo_worker.lease import Lease
 from hippo_worker.logs import LogShipper
+from hippo_worker.metrics import Glance
 from hippo_worker.policies.hosts import PolicyHosts
 from hippo_worker.publishing import Patience
 from hippo_worker.reports import Outbox
@@ -115,6 +117,7 @@ class Daemon:
             asyncio.create_task(self.connection.run(), name="connection"),
             asyncio.create_task(self._guard(), name="guard"),
             asyncio.create_task(self._logs.run(), name="logs"),
+            asyncio.create_task(keep_measuring(self._supplies.metrics.event_loop_lag.observe), name="lag"),
             *(asyncio.create_task(slot.run(), name=f"slot {slot.spec.index}") for slot in self._slots),
         ]
         beside = [
@@ -157,6 +160,37 @@ class Daemon:
         for lease in list(self._leases.values()):
             await self._slot(lease).stop(lease, save=True, reason=reason)
         self.connection.wake()
+
+    def glance(self) -> Glance:
+        """How the worker is now."""
+        cache = self._supplies.checkpoints
+        return Glance(
+            connected=self.connection.connected,
+            draining=self._draining,
+            slots=tuple(slot.doing for slot in self._slots),
+            leases=len(self._leases),
+            unacknowledged=self.in_flight,
+            cache_bytes=cache.size_bytes,
+            cache_limit_bytes=cache.limit_bytes,
+            folder=self._settings.data_folder,
+        )
+
+    def metrics_page(self) -> bytes:
+        """What it counts, for Prometheus."""
+        return self._supplies.metrics.page(self.glance())
+
+    def not_ready(self) -> dict[str, str]:
+        """Why the worker cannot take a lease now, by part; empty: it can."""
+        found = {}
+        if not self.connection.connected:
+            found["server"] = "the server is not reached"
+        if self._last_storage_failure:
+            found["storage"] = self._last_storage_failure
+        if all(slot.doing == "broken" for slot in self._slots):
+            found["devices"] = "no slot's device is in order"
+        if self._draining:
+            found["draining"] = "the worker saves and gives back what it trains, to leave"
+        return found
 
     # What the connection asks and brings.
 

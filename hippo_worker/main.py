@@ -15,7 +15,7 @@ import click
 if TYPE_CHECKING:
     from hippo_core.errors import HippoError
     from hippo_wire.tls import Trust
-    from hippo_worker.settings import ComingServer, Endpoint, WorkerSettings
+    from hippo_worker.settings import ComingServer, Endpoint, PageSettings, WorkerSettings
 
 _option = functools.partial(click.option, show_envvar=True, show_default=True)
 _PASS_ON = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
@@ -110,6 +110,26 @@ _EXIT_CODES = {"INVALID": 2, "UNAVAILABLE": 3, "NOT_ALLOWED": 4, "NOT_FOUND": 5,
     help="End, as by SIGTERM, after so long (90s, 5m, 2h) with nothing to do while the server is reached: for hosts "
     "that are hired when there is work. By default never.",
 )
+@_option(
+    "--metrics-address",
+    envvar="HIPPO_METRICS_ADDRESS",
+    metavar="HOST:PORT",
+    help="Where /metrics, /livez and /readyz are shown over HTTP; by default nowhere.",
+)
+@_option(
+    "--metrics-token-file",
+    envvar="HIPPO_METRICS_TOKEN_FILE",
+    type=click.Path(path_type=Path),
+    help="File with the token that /metrics asks for; by default `metrics.token` in the data folder, made at the "
+    "first start.",
+)
+@_option(
+    "--metrics-cert",
+    envvar="HIPPO_METRICS_CERT",
+    type=click.Path(path_type=Path),
+    help="The certificate of --metrics-address, PEM; needed where other machines reach it.",
+)
+@_option("--metrics-key", envvar="HIPPO_METRICS_KEY", type=click.Path(path_type=Path), help="Its key, PEM.")
 @click.pass_context
 def cli(
     context: click.Context,
@@ -131,6 +151,10 @@ def cli(
     health_seconds: float,
     drain_seconds: float,
     exit_when_idle: str | None,
+    metrics_address: str | None,
+    metrics_token_file: Path | None,
+    metrics_cert: Path | None,
+    metrics_key: Path | None,
 ) -> None:
     """Trains what a Hippo server grants. SIGTERM lets it save, give back what it trains, and leave."""
     if context.invoked_subcommand is not None:
@@ -162,6 +186,7 @@ def cli(
                 idle_seconds=None
                 if exit_when_idle is None
                 else parse_seconds(exit_when_idle, "exit-when-idle"),
+                page=_page(metrics_address, metrics_token_file, metrics_cert, metrics_key),
             )
         )
     except HippoError as error:
@@ -199,6 +224,27 @@ def _endpoint(
     check_addresses(server, encrypted=trust is not None)
     token = settings.read_token(token_file, os.environ)
     return settings.Endpoint(server=server, token=token, trust=trust)
+
+
+def _page(
+    address: str | None, token_file: Path | None, certificate: Path | None, key: Path | None
+) -> PageSettings | None:
+    from hippo_core.errors import InvalidStudy
+    from hippo_worker import settings
+
+    if address is None:
+        for option, given in (("token-file", token_file), ("cert", certificate), ("key", key)):
+            if given is not None:
+                raise InvalidStudy(
+                    f"metrics-{option}",
+                    "says how metrics are shown, and they are not",
+                    "Give --metrics-address.",
+                )
+        return None
+    host, port = settings.parse_address(address)
+    return settings.PageSettings(
+        host=host, port=port, token_file=token_file, certificate=certificate, key=key
+    )
 
 
 def _settings(

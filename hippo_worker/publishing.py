@@ -30,6 +30,7 @@ from hippo_storage.storage import Published, Storage
 from hippo_worker.checkpoints import CheckpointCache
 from hippo_worker.lease import Lease, State
 from hippo_worker.lone_thread import LoneThread
+from hippo_worker.metrics import WorkerMetrics
 from hippo_worker.runner.messages import Written
 
 logger = logging.getLogger(__name__)
@@ -75,10 +76,17 @@ class Publisher:
     Args:
         cache: Takes over the files that were published.
         patience: How long a failing storage is waited for.
+        metrics: Counts what happens.
     """
 
-    def __init__(self, cache: CheckpointCache, patience: Patience | None = None) -> None:
+    def __init__(
+        self,
+        cache: CheckpointCache,
+        patience: Patience | None = None,
+        metrics: WorkerMetrics | None = None,
+    ) -> None:
         self._cache = cache
+        self._metrics = metrics or WorkerMetrics()
         self.patience = patience or Patience()
         self._thread = LoneThread("hippo-publish")
         self._tasks: set[asyncio.Task[None]] = set()
@@ -178,6 +186,7 @@ class Publisher:
             try:
                 return await self._attempt(storage, lease, written, teller)
             except StorageError as error:
+                self._metrics.publish_failed()
                 state = (written.node, written.step)
                 logger.warning(
                     "publishing failed", extra={"fence": lease.fence, "state": state, "why": str(error)}
@@ -200,7 +209,9 @@ class Publisher:
                 look = min(LOOK_SECONDS, max(slow, 0.01))
                 await asyncio.wait(either, timeout=look, return_when=asyncio.FIRST_COMPLETED)
                 if attempt.done():
-                    return attempt.result()
+                    published = attempt.result()
+                    self._metrics.published(time.monotonic() - began)
+                    return published
                 hung = time.monotonic() - began - slow
                 if dropped.done() or (hung >= 0 and not teller.goes_on(_no_answer(written), hung)):
                     return None

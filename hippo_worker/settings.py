@@ -13,6 +13,7 @@ from pathlib import Path
 
 from hippo_core.errors import InvalidStudy, NotAllowed
 from hippo_core.names import LONGEST_NAME, require_name
+from hippo_wire.channel import is_loopback
 from hippo_wire.tls import Trust
 from hippo_worker.secrets import DEFAULT_NAME, Secrets
 
@@ -41,6 +42,7 @@ class WorkerSettings:
         health_seconds: How often an idle or a broken slot is checked.
         drain_seconds: How long a worker that is told to end waits for its paths to save; what they have not saved by
             then is given back unsaved.
+        page: Where its metrics are shown; None: nowhere.
         idle_seconds: After how long without a lease it ends by itself; None: never.
         joins: Whether the endpoint's token is one to join with, for one of the worker's own.
     """
@@ -56,6 +58,7 @@ class WorkerSettings:
     health_seconds: float = 60.0
     drain_seconds: float = 120.0
     idle_seconds: float | None = None
+    page: PageSettings | None = None
     joins: bool = False
     secrets_file: Path | None = None
 
@@ -132,6 +135,51 @@ class ComingServer:
         except FileNotFoundError:
             return None
         return address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageSettings:
+    """Where the page is, and who may read its metrics.
+
+    Attributes:
+        host: The address to listen at; one that other machines reach needs a certificate.
+        port: The port; 0: a free one.
+        token_file: A file with the token; None: ``metrics.token`` in the data folder, made where it is not there.
+        certificate: For TLS, PEM; None: nothing is encrypted.
+        key: Its key, PEM.
+    """
+
+    host: str
+    port: int
+    token_file: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Refuses to let others read along."""
+        if (self.certificate is None) != (self.key is None):
+            missing = "metrics-key" if self.key is None else "metrics-cert"
+            raise InvalidStudy(missing, "is missing", "Give --metrics-cert and --metrics-key together.")
+        if self.certificate is None and not is_loopback(self.host):
+            raise InvalidStudy(
+                "metrics-address",
+                f"'{self.host}' can be reached from other machines, and there is no certificate",
+                "Give --metrics-cert and --metrics-key, or listen at 127.0.0.1.",
+            )
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Host and port of ``host:port``, ``[ipv6]:port``.
+
+    Raises:
+        InvalidStudy: It is neither.
+    """
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isdecimal() or int(port) > 65535:
+        raise InvalidStudy(
+            "metrics-address", f"{text!r} is no address", "Write HOST:PORT, as 127.0.0.1:7442."
+        )
+    return host.removeprefix("[").removesuffix("]"), int(port)
 
 
 def default_name() -> str:

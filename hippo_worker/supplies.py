@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from hippo_core.engine.orders import LeaseOrder
@@ -14,6 +14,7 @@ from hippo_worker.bundles import BundleCache
 from hippo_worker.checkpoints import CheckpointCache
 from hippo_worker.hosting.order import PathOrder, StageOrder, StartFrom
 from hippo_worker.lease import Lease
+from hippo_worker.metrics import WorkerMetrics
 from hippo_worker.publishing import Publisher
 from hippo_worker.secrets import Secrets
 from hippo_worker.slots.spawner import Spawner
@@ -33,6 +34,7 @@ class Supplies:
         secrets: What trainers get of the worker's secrets.
         gpu_memory_fraction: How much of its GPU's memory each runner may take; None: all there is.
         storage: The shared storage; known once the worker has registered.
+        metrics: Counts what happens.
     """
 
     spawner: Spawner
@@ -44,6 +46,7 @@ class Supplies:
     secrets: Secrets
     gpu_memory_fraction: float | None = None
     storage: Storage | None = None
+    metrics: WorkerMetrics = field(default_factory=WorkerMetrics)
 
     @property
     def shared(self) -> Storage:

@@ -23,6 +23,7 @@ from hippo_worker.slots.variables import base_environment
 
 if TYPE_CHECKING:
     from hippo_worker.daemon import Daemon
+    from hippo_worker.status_page import StatusPage
 
 
 async def work(settings: WorkerSettings) -> None:
@@ -36,22 +37,37 @@ async def work(settings: WorkerSettings) -> None:
     settings.secrets.read()  # a file that cannot be used is told at once, not by the first study
     with held(settings.data_folder):
         spool = sweep(settings.data_folder)
+        page: StatusPage | None = None
         spawner = Spawner(base_environment(os.environ, settings.data_folder))
         try:
             # First of all, since it takes longest: torch is imported there. What the daemon is made of is
             # imported beside it, and a server that is being started gets ready.
             spawner.launch()
             daemon = await _assemble(settings, spawner, spool, manager)
+            page = await _show(settings, daemon)
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, daemon.terminate)
             await _run(daemon, settings)
         finally:
             spawner.close()
+            if page is not None:
+                page.close()
         if daemon.abandoned:
             # A thread may stand in a storage that does not answer, and would be waited for.
             logging.shutdown()
             os._exit(0)
+
+
+async def _show(settings: WorkerSettings, daemon: Daemon) -> StatusPage | None:
+    """Shows the worker's metrics, where that is asked for."""
+    from hippo_worker.status_page import StatusPage
+
+    if settings.page is None:
+        return None
+    page = StatusPage(settings.page, settings.data_folder, daemon.metrics_page, daemon.not_ready)
+    await page.start()
+    return page
 
 
 async def _run(daemon: Daemon, settings: WorkerSettings) -> None:
@@ -75,21 +91,24 @@ async def _assemble(
     from hippo_worker.checkpoints import CheckpointCache
     from hippo_worker.daemon import Daemon
     from hippo_worker.environment import describe
+    from hippo_worker.metrics import WorkerMetrics
     from hippo_worker.publishing import Publisher
     from hippo_worker.supplies import Supplies
 
     data_folder = settings.data_folder / "data"
     data_folder.mkdir(exist_ok=True)
     checkpoints = CheckpointCache(settings.data_folder / "checkpoints", settings.cache_bytes)
+    metrics = WorkerMetrics()
     supplies = Supplies(
         spawner=spawner,
         bundles=BundleCache(settings.data_folder / "bundles"),
         checkpoints=checkpoints,
-        publisher=Publisher(checkpoints),
+        publisher=Publisher(checkpoints, metrics=metrics),
         spool=spool,
         data_folder=data_folder,
         secrets=settings.secrets,
         gpu_memory_fraction=settings.gpu_memory_fraction,
+        metrics=metrics,
     )
     offer = await describe(spawner, settings.slots)
     endpoint = settings.endpoint

@@ -8,7 +8,7 @@ import time
 from collections import Counter as Counts
 from collections.abc import Iterator, Sequence
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, generate_latest
 
 from hippo_core.billing import MICROSECONDS
 from hippo_core.engine import events as ev
@@ -20,7 +20,7 @@ from hippo_core.engine.states import FailureClass, LeaseState
 from hippo_server.metrics.engine_gauges import EngineGauges
 from hippo_server.metrics.stage_clock import StageClock
 from hippo_storage.storage import Space, Swept
-from hippo_wire.observing.families import CALL_SECONDS, LONG_SECONDS, Families
+from hippo_wire.observing.families import CALL_SECONDS, LONG_SECONDS, Families, Family
 from hippo_wire.versions import own_version
 
 PAGE_SECONDS = (0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
@@ -44,7 +44,8 @@ class Metrics:
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        made = self.families = Families(registry)
+        made = self._made = Families(registry)
+        self._made_of_engine = Families(CollectorRegistry())
         self.registry = registry
         made.process()
         made.info(
@@ -185,7 +186,7 @@ class Metrics:
             "What dead writers left in the storage, removed or not to be removed.",
             ["outcome"],
         )
-        self._gauges = EngineGauges(made)
+        self._gauges = EngineGauges(self._made_of_engine)
         self._clock = StageClock()
         self._space_known = False
         self._certificate_known = False
@@ -200,7 +201,7 @@ class Metrics:
         else:
             self._rpc.labels(name, code).observe(seconds)
 
-    def page(self, path: str, status: int, seconds: float) -> None:
+    def request(self, path: str, status: int, seconds: float) -> None:
         """An HTTP request was answered.
 
         Args:
@@ -316,16 +317,33 @@ class Metrics:
 
     # What is looked at now and then
 
-    def leads(self, leads: bool) -> None:
-        """Whether this server leads and answers calls."""
+    @property
+    def families(self) -> tuple[Family, ...]:
+        """All that there may be on the page."""
+        return (*self._made.made, *self.families_of_leader)
+
+    @property
+    def families_of_leader(self) -> tuple[Family, ...]:
+        """What only the server that leads shows."""
+        return tuple(self._made_of_engine.made)
+
+    def page(self, *, leads: bool) -> bytes:
+        """All metrics, in Prometheus' text format.
+
+        Args:
+            leads: Whether this server leads and answers calls. What the engine holds, only the leader's knows, so that
+                sums over servers count nothing twice.
+        """
         self._leader.set(leads)
+        own = generate_latest(self.registry)
+        return own + generate_latest(self._made_of_engine.registry) if leads else own
 
     def encryption(self, expires: float | None) -> None:
         """When the server's certificate runs out, in seconds since 1970; None: nothing is encrypted."""
         self._insecure.set(expires is None)
         if expires is not None:
             if not self._certificate_known:
-                self.families.known(self._certificate)
+                self._made.known(self._certificate)
                 self._certificate_known = True
             self._certificate.set(expires)
 
@@ -339,8 +357,8 @@ class Metrics:
     def space(self, space: Space) -> None:
         """How much room the storage's disk has."""
         if not self._space_known:
-            self.families.known(self._free)
-            self.families.known(self._size)
+            self._made.known(self._free)
+            self._made.known(self._size)
             self._space_known = True
         self._free.set(space.free_bytes)
         self._size.set(space.size_bytes)

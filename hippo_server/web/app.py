@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
@@ -56,11 +56,11 @@ def make_pages(site: Site, certificates: Certificates | None = None) -> tuple[Pa
         )
 
     async def metrics(request: Request) -> Response:
-        with contextlib.suppress(Unavailable):  # the gauges stay as they were, and none leads here
+        with contextlib.suppress(Unavailable):
             await driver.current().read(driver.metrics.look_at)
-        driver.metrics.leads(driver.ready)
         driver.metrics.encryption(None if certificates is None else certificates.expires.timestamp())
-        return Response(generate_latest(driver.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+        page = driver.metrics.page(leads=driver.ready)
+        return Response(page, media_type=CONTENT_TYPE_LATEST)
 
     return (
         Page(path="/livez", roles={"GET": OPEN}, answer=livez),
@@ -102,5 +102,5 @@ def make_app(site: Site, audit: Audit, door: Door, certificates: Certificates | 
         certificates=certificates,
         sessions=site.driver.sessions,
         refuse=site.refuse,
-        on_page=site.driver.metrics.page,
+        on_page=site.driver.metrics.request,
     )

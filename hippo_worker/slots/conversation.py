@@ -275,6 +275,7 @@ class Conversation:
             if not self._ending.done():
                 self._ending.set_exception(NotBegun())
             return
+        self._supplies.metrics.runner_died(why.failure.value)
         logger.warning(
             "runner died", extra={"pid": self.process.pid, "fence": lease.fence, "why": why.message}
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -84,6 +85,11 @@ class Slot:
         self._on_health = on_health
         self._is_broken = False
         self._is_training = False
+
+    @property
+    def doing(self) -> str:
+        """What it does: training, idle, or broken."""
+        return "broken" if self._is_broken else "training" if self._is_training else "idle"
 
     # What the daemon tells.
 
@@ -230,7 +236,9 @@ class Slot:
         location = location_of_start(lease.order)
         if location is None or self._in_memory(lease):
             return None
+        began = time.monotonic()
         folder = await self._loader.checkpoint(lease, location)
+        self._supplies.metrics.loaded(time.monotonic() - began)
         pinned.append(folder)
         return folder
 
@@ -280,6 +288,7 @@ class Slot:
             # What a study sets for its libraries, they read when they are loaded.
             own_interpreter=bool(program.env),
         )
+        self._supplies.metrics.runner_started()
         logger.info("runner started", extra={"slot": self.spec.index, "pid": process.pid})
         return Conversation(process, folder, self._supplies, redaction=redaction)
 
