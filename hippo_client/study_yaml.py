@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from inspect import signature
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 from hippo_client import endings, policies, samplers, schedules, space
@@ -24,6 +24,7 @@ from hippo_client.study import Study
 from hippo_client.study_arguments import ARGUMENTS, refuse_unknown
 from hippo_client.yaml_text import Document, Misplaced, parse
 from hippo_client.yaml_text import Path as Place
+from hippo_client.yaml_words import in_yaml, lacking
 from hippo_core.arguments import suggestion
 from hippo_core.domains import DOMAINS
 from hippo_core.errors import InvalidStudy
@@ -37,7 +38,7 @@ REQUIRED = {
 DOMAIN_WORDS = tuple(word for word in DOMAINS if word in space.__all__)
 SCHEDULE_WORDS = tuple(word for word in schedules.__all__ if word != "from_function")
 _LIST = "To choose from it, write {choice: [...]}; a value of several parts is {schedule: constant, value: [...]}."
-_MODULES = {"policies": "policy", "samplers": "sampler", "objective": "maximize"}
+_MODULES = {"policies": "policy", "samplers": "sampler", "objective": "maximize", "objectives": "maximize"}
 _TOKEN = re.compile(r"\[(\d+)\]|\['([^']*)'\]|\[\"([^\"]*)\"\]|\.?([^.\[\]]+)")
 _UNKNOWN_ARGUMENT = re.compile(r"has no argument '([^']+)'")
 
@@ -94,13 +95,13 @@ def _told(document: Document, path: Place, prefix: int = 0, key: Place | None = 
     except Misplaced:
         raise
     except InvalidStudy as error:
-        message = error.message.removeprefix(f"{error.field}: ")
+        message, hint = _in_words_of_the_file(error)
         if key is not None:
-            raise document.refused(key, message, error.hint, key=True) from error
+            raise document.refused(key, message, hint, key=True) from error
         unknown = _UNKNOWN_ARGUMENT.search(message)
         inner = document.inner(path)
         if unknown and isinstance(inner, dict) and unknown[1] in inner:
-            raise document.refused((*path, unknown[1]), message, error.hint, field="", key=True) from error
+            raise document.refused((*path, unknown[1]), "is not known", hint, key=True) from error
         rest = "".join(f"[{each!r}]" for each in _tokens(error.field)[prefix:])
         raise _placed(error, document, path, rest) from error
 
@@ -126,8 +127,13 @@ def _placed(error: InvalidStudy, document: Document, path: Place, field: str) ->
             break
         names, left = taken
         found = (*found, *names)
-    message = error.message.removeprefix(f"{error.field}: ")
-    return document.refused(found, message, error.hint, field=error.field if left and not path else "")
+    message, hint = _in_words_of_the_file(error)
+    return document.refused(found, message, hint, field=error.field if left and not path else "")
+
+
+def _in_words_of_the_file(error: InvalidStudy) -> tuple[str, str]:
+    """What a check of Python's arguments says, and its hint."""
+    return in_yaml(error.message.removeprefix(f"{error.field}: ")), in_yaml(error.hint)
 
 
 def _step(inner: Any, tokens: list[str | int]) -> tuple[Place, list[str | int]] | None:
@@ -187,7 +193,7 @@ def _part(document: Document, value: Any, path: Place) -> Any:
         return _domain(document, value, path)
     if "constraint" in value:
         return _called(document, path, space.constraint, _renamed(value, "constraint", "expression"))
-    word = next((each for each in DOMAIN_WORDS if isinstance(value.get(each), list)), None)
+    word = next((each for each in DOMAIN_WORDS if each in value), None)
     if word is not None:
         return _short_domain(document, value, path, word)
     return _entries(document, value, path)
@@ -197,7 +203,26 @@ def _renamed(value: Mapping[str, Any], old: str, new: str) -> dict[str, Any]:
     return {new if name == old else name: each for name, each in value.items()}
 
 
-def _called(document: Document, path: Place, function: Callable[..., Any], given: Mapping[str, Any]) -> Any:
+def _called(
+    document: Document,
+    path: Place,
+    function: Callable[..., Any],
+    given: Mapping[str, Any],
+    names: Mapping[str, str] = MappingProxyType({}),
+) -> Any:
+    """What a function makes of what an entry has.
+
+    Args:
+        document: The file.
+        path: Where the entry stands.
+        function: The function.
+        given: By its names, what the entry has.
+        names: By its name, the file's, where they differ.
+    """
+    known = signature(function).parameters
+    lacks = lacking(known, given, names) if set(given) <= set(known) else None
+    if lacks is not None:
+        raise document.refused(path, *lacks)
     with _told(document, path, prefix=2):
         return function(**given)
 
@@ -216,6 +241,7 @@ def _schedule(document: Document, value: Mapping[str, Any], path: Place) -> Any:
     given = _arguments(document, value, path, "schedule")
     if word == "rounded":  # the word of its argument marks a schedule
         given = _renamed(given, "of", "schedule")
+        return _called(document, path, schedules.rounded, given, {"schedule": "of"})
     return _called(document, path, getattr(schedules, word), given)
 
 
@@ -229,6 +255,10 @@ def _domain(document: Document, value: Mapping[str, Any], path: Place) -> Any:
 
 
 def _short_domain(document: Document, value: Mapping[str, Any], path: Place, word: str) -> Any:
+    order = ["..."] if word == "choice" else [*_parameters(word)]
+    if not isinstance(value[word], list):
+        hint = f"Write {{{word}: [{', '.join(order)}]}}."
+        raise document.refused((*path, word), f"takes a list, not {value[word]!r}", hint)
     beside = {name: each for name, each in value.items() if name != word}
     for name in beside:
         if name not in ("name", *(["type"] if word == "choice" else [])):
@@ -241,7 +271,6 @@ def _short_domain(document: Document, value: Mapping[str, Any], path: Place, wor
     listed = _part(document, value[word], (*path, word))
     if word == "choice":
         return _drawn(document, path, word, {"options": listed, **beside})
-    order = [each for each in signature(DOMAINS[word]).parameters if each != "name"]  # type: ignore[arg-type]
     if len(listed) != len(order):
         raise document.refused(
             (*path, word),
@@ -249,6 +278,11 @@ def _short_domain(document: Document, value: Mapping[str, Any], path: Place, wor
             f"Write {{{word}: [{', '.join(order)}]}}.",
         )
     return _drawn(document, path, word, {**dict(zip(order, listed, strict=True)), **beside})
+
+
+def _parameters(word: str) -> Iterator[str]:
+    """The names of what a domain takes, in order, beside its own."""
+    return (each for each in signature(DOMAINS[word]).parameters if each != "name")  # type: ignore[arg-type]
 
 
 def _drawn(document: Document, path: Place, word: str, given: dict[str, Any]) -> Any:
@@ -281,7 +315,9 @@ def _marked(document: Document, value: Any, path: Place, mark: str, example: str
     found = {mark: value} if isinstance(value, str) else value
     if not isinstance(found, dict) or not isinstance(found.get(mark), str):
         raise document.refused(
-            path, f"must be like {{{mark}: {example}}}, not {value!r}", f"Write {mark}: {example}."
+            path,
+            f"must be like {{{mark}: {example}}}, not {in_yaml(repr(value))}",
+            f"Write {mark}: {example}.",
         )
     return found
 

@@ -272,16 +272,50 @@ class _Reading:
         return Misplaced(f"{self._file}:{_start(event)}", f"{message}.", hint)
 
     def not_yaml(self, error: yaml.MarkedYAMLError) -> Misplaced:
-        """The parser's own words, with the place."""
+        """What is wrong, with the place; in the parser's own words where there are no better ones."""
         mark = error.problem_mark or error.context_mark
         place = Place(1, 1) if mark is None else Place(mark.line + 1, mark.column + 1)
-        problem = error.problem or "is not YAML"
-        hint = "Correct the file."
-        if "'\\t'" in problem:
-            problem, hint = "a tab indents this line", "Indent with spaces."
-        elif error.context and error.problem:
-            problem = f"{error.context}: {problem}"
-        return Misplaced(f"{self._file}:{place}", f"{problem}.", hint)
+        begun = (
+            place
+            if error.context_mark is None
+            else Place(error.context_mark.line + 1, error.context_mark.column + 1)
+        )
+        said = f"{error.context}: {error.problem}" if error.context else error.problem or "is not YAML"
+        for pattern, words, hint in _NOT_YAML:
+            found = re.search(pattern, said)
+            if found:
+                words = words.format(*found.groups(), begun=begun)
+                return Misplaced(f"{self._file}:{place}", f"{words}.", hint)
+        return Misplaced(f"{self._file}:{place}", f"{said}.", "Correct the file.")
+
+
+#: By what the parser says, what is wrong in words, and what to do about it; ``begun`` is where it began.
+_NOT_YAML = (
+    (r"'\\t'", "a tab indents this line", "Indent with spaces."),
+    (r"quoted scalar: .*end of", "the quoted text that begins at {begun} does not end", "Close the quote."),
+    (
+        r"flow mapping: expected",
+        "the {{ at {begun} is not closed, or a comma is missing",
+        "Write } or a comma.",
+    ),
+    (
+        r"flow sequence: expected",
+        "the [ at {begun} is not closed, or a comma is missing",
+        "Write ] or a comma.",
+    ),
+    (
+        r"mapping values are not allowed",
+        "a second name: on one line",
+        "Write it on a line of its own, further in, or both in { }; text with a colon stands in quotes.",
+    ),
+    (
+        r"expected <block end>",
+        "is not indented as what begins at {begun}, and nothing else begins here",
+        "Indent the entries of one level alike.",
+    ),
+    (r"could not find expected ':'", "a name without a colon", "Write name: value."),
+    (r"found character '(.)' that cannot", "text that begins with {0} stands in quotes", "Quote it."),
+)
 
 
 def _start(event: yaml.Event) -> Place:

@@ -200,7 +200,10 @@ def _print_kept(kept: Sequence[checkpoint_pb2.KeptCheckpoint]) -> None:
         for each in kept
     ]
     right = ("NODE", "STEP", "SIZE", "AGAIN", "STEPS")
-    print_table(columns_of(headings, rows, right=right, cuttable=("TRIALS", "WHY")), "--json shows them")
+    columns = columns_of(headings, rows, right=right, cuttable=("TRIALS", "WHY"))
+    # Of no study in particular, none has trials.
+    shown = [each for each in columns if each.heading != "TRIALS" or any(each.cells)]
+    print_table(shown, "--json shows them")
 
 
 def _trials(kept: checkpoint_pb2.KeptCheckpoint) -> str:

@@ -59,7 +59,10 @@ def report(error: HippoError, as_json: bool) -> ExitCode:
 
 
 def report_usage(error: click.ClickException, as_json: bool) -> ExitCode:
-    """Tell what is wrong with the command line."""
+    """Tell what is wrong with the command line; where nothing is given that needs something, what there is."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError) and not as_json:
+        click.echo(error.format_message(), err=True)
+        return ExitCode.USAGE
     if isinstance(error, click.NoSuchOption) and error.option_name.lstrip("-").isdecimal():
         error = click.UsageError(f"{error.option_name} is negative, and no number here is.", error.ctx)
     elif isinstance(error, click.NoSuchOption):

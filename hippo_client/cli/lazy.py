@@ -78,9 +78,16 @@ class NounGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click does, with a suggestion for a verb that does not exist."""
-        shown = f"{ctx.command_path} show {args[0]}" if args and "show" in self.commands else ""
-        suggest(ctx, args, self.commands, shown)
+        suggest(ctx, args, self.commands, self._about(ctx, args[0]) if args else "")
         return super().resolve_command(ctx, args)
+
+    def _about(self, ctx: click.Context, name: str) -> str:
+        """The line that tells of what has this name, where one does with a name alone."""
+        for verb in ("show", self._missing_verb):
+            command = self.commands.get(verb)
+            if command and [each.nargs for each in command.params if isinstance(each, click.Argument)] == [1]:
+                return f"{ctx.command_path} {verb} {name}"
+        return ""
 
 
 def suggest(ctx: click.Context, args: list[str], known: Iterable[str], otherwise: str = "") -> None:
@@ -100,6 +107,24 @@ def suggest(ctx: click.Context, args: list[str], known: Iterable[str], otherwise
     if not name or name.startswith("-") or name in names:
         return
     near = get_close_matches(name, names, n=1, cutoff=0.65)  # "digits" is of a study, and no "edit"
-    meant = near[0] if near else otherwise
+    meant = _elsewhere(ctx.find_root(), name) or (near[0] if near else otherwise)
     suggestion = f" Did you mean {meant!r}?" if meant else ""
     raise click.UsageError(f"No such command {name!r}.{suggestion}", ctx=ctx)
+
+
+def _elsewhere(root: click.Context, name: str) -> str:
+    """The line of a command that another noun has as its verb, or whose noun this is in the plural; else empty."""
+    assert isinstance(root.command, click.Group)
+    for noun in root.command.list_commands(root):
+        group = root.command.get_command(root, noun)
+        if not isinstance(group, NounGroup):
+            continue
+        verb = group._missing_verb if name == f"{noun}s" else name
+        if verb in group.commands:
+            takes = [
+                each.make_metavar(root)
+                for each in group.commands[verb].params
+                if isinstance(each, click.Argument)
+            ]
+            return " ".join([root.command_path, noun, verb, *takes])
+    return ""

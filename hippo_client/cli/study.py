@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -407,9 +408,22 @@ def _assignment(text: str) -> tuple[str, Any]:
     if not sign or not name:
         raise click.UsageError(f"--set {text!r} is not NAME=VALUE.")
     try:
-        return name, json.loads(value)
+        found = json.loads(value)
     except ValueError:
-        return name, value
+        found = value
+    if _is_not_finite(value):
+        raise click.UsageError(
+            f"--set {text}: a number must be finite; a text of these letters is in quotes, '\"{value}\"'."
+        )
+    return name, found
+
+
+def _is_not_finite(text: str) -> bool:
+    """Whether a text is a number that has no value: inf, -inf, nan, 1e999."""
+    try:
+        return not math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 @study.command()

@@ -253,6 +253,8 @@ def test_a_bad_file_is_refused(case: str, tmp_path: Path, capsys: pytest.Capture
         assert word in error["message"]
 
 
+#: What nobody writes in a study file.
+PYTHON = re.compile(r"\b(None|True|False)\b|\b\w+=(?!=)|\b(space|schedules|policies|samplers)\.\w+\(")
 YAML_REST = "minimize: loss\nmax_steps: 3\n"
 YAML = {
     "B02 an argument misspelt": (
@@ -285,13 +287,13 @@ YAML = {
         "4:12",
         "how far",
     ),
-    "B05 no objective": ("space: {lr: 0.1}\nmax_steps: 3\n", "maximize", "1:1", "minimize="),
-    "B06 metric": (f"space: {{lr: 0.1}}\nmetric: loss\n{YAML_REST}", "metric", "3:1", "minimize="),
+    "B05 no objective": ("space: {lr: 0.1}\nmax_steps: 3\n", "maximize", "1:1", "minimize: "),
+    "B06 metric": (f"space: {{lr: 0.1}}\nmetric: loss\n{YAML_REST}", "metric", "3:1", "minimize: "),
     "B07 low above high": (
         f"space:\n  lr:\n    uniform: [0.5, 0.1]\n{YAML_REST}",
         "space.lr.uniform[1]",
         "4:20",
-        "(0.1, 0.5)",
+        "{uniform: [0.1, 0.5]}",
     ),
     "B08 no options": (f"space:\n  lr: {{choice: []}}\n{YAML_REST}", "space.lr", "3:7", "choice"),
     "B10 a milestone below the one before": (
@@ -330,7 +332,39 @@ YAML = {
         "3:24",
         "Use min_steps",
     ),
-    "not YAML": ("space: [a\n", "study.yaml:3:1", "3:1", "Correct the file"),
+    "an argument that lacks": (
+        "space:\n  lr: {schedule: cosine, initial: 1, final: 0}\n" + YAML_REST,
+        "space.lr",
+        "3:7",
+        "It takes initial, final, period.",
+    ),
+    "arguments of a domain by name": (
+        "space:\n  lr: {uniform: {low: 0, high: 1}}\n" + YAML_REST,
+        "space.lr.uniform",
+        "3:17",
+        "{uniform: [low, high]}",
+    ),
+    "a call": (
+        f"space: {{lr: {{uniform: [0, 1]}}}}\nsampler: grid\n{YAML_REST}",
+        "sampler",
+        "3:10",
+        "List values for 'lr' with {choice: [...]}, or use sampler: random.",
+    ),
+    "a list that does not end": ("space: [a\n", "study.yaml:3:1", "3:1", "Write ] or a comma"),
+    "a quote that does not end": (
+        f"space: {{lr: 'a}}\n{YAML_REST}",
+        "study.yaml:5:1",
+        "5:1",
+        "Close the quote",
+    ),
+    "an entry that is too far out": (
+        f"space:\n  lr: 0.1\n bs: 3\n{YAML_REST}",
+        "study.yaml:4:2",
+        "4:2",
+        "alike",
+    ),
+    "two names on a line": (f"space: lr: 0.1\n{YAML_REST}", "study.yaml:2:10", "2:10", "a line of its own"),
+    "not YAML": (f"space: {{lr: &}}\n{YAML_REST}", "study.yaml:2:14", "2:14", "Correct the file"),
 }
 
 
@@ -343,6 +377,7 @@ def test_a_bad_study_in_yaml_names_the_place_the_field_and_the_remedy(
     with pytest.raises(InvalidStudy) as refused:
         study_file.load("study.yaml")
     assert refused.value.field == field
+    assert not PYTHON.search(str(refused.value))
     for command in (["plan"], ["run"], ["submit"], ["check"], ["simulate", "--slots=1"]):
         assert call([*command, "study.yaml", "--json"]) == 2
         told = capsys.readouterr()

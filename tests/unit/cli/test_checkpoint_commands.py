@@ -21,6 +21,7 @@ class Checkpoints:
     def __init__(self) -> None:
         self.asked: list[Any] = []
         self.over = ""
+        self.collected = KEPT[:1]
 
     def ListCheckpoints(self, request: Any) -> Any:  # noqa: N802
         self.asked.append(request)
@@ -43,7 +44,7 @@ class Checkpoints:
     def CollectCheckpoints(self, request: Any) -> Any:  # noqa: N802
         self.asked.append(request)
         return checkpoint_pb2.CollectCheckpointsResponse(
-            checkpoints=KEPT[:1], checkpoint_count=1, size_bytes=3 << 19
+            checkpoints=self.collected, checkpoint_count=1, size_bytes=3 << 19
         )
 
 
@@ -120,6 +121,19 @@ def test_gc_tells_what_went_or_would_go(
     asked = checkpoints.asked[-1]
     assert (asked.name, asked.HasField("to_bytes"), asked.dry_run) == ("", False, False)
     assert asked.request_id
+
+
+def test_gc_of_all_studies_tells_of_no_trials(checkpoints: Checkpoints, text: Callable[..., str]) -> None:
+    assert "TRIALS" in text("checkpoint", "gc", "digits")
+    checkpoints.collected = [checkpoint_pb2.KeptCheckpoint(node=7, step=3, reason="nobody needs it")]
+    assert text("checkpoint", "gc").splitlines()[0].split() == [
+        "NODE",
+        "STEP",
+        "SIZE",
+        "AGAIN",
+        "STEPS",
+        "WHY",
+    ]
 
 
 def test_gc_refuses_a_size_that_is_none(checkpoints: Checkpoints, capsys: pytest.CaptureFixture[str]) -> None:

@@ -46,6 +46,12 @@ def test_every_command_exists_and_explains_itself(name: str, capsys: pytest.Capt
         (["rnu"], "Did you mean 'run'?"),
         (["study", "shwo", "x"], "Did you mean 'show'?"),
         (["run", "study.py", "--slot", "2"], "--slots"),
+        (["study", "best"], "Did you mean 'hippo trial best NAME'?"),
+        (["study", "trials"], "Did you mean 'hippo trial ls NAME'?"),
+        (["trial", "watch", "digits"], "Did you mean 'hippo study watch NAME'?"),
+        (["logs", "digits", "3"], "Did you mean 'hippo trial logs NAME N'?"),
+        (["study", "digits"], "Did you mean 'hippo study show digits'?"),
+        (["trial", "digits"], "Did you mean 'hippo trial ls digits'?"),
     ],
 )
 def test_a_typo_gets_a_suggestion(
@@ -53,6 +59,16 @@ def test_a_typo_gets_a_suggestion(
 ) -> None:
     assert call(arguments) == 2
     assert suggestion in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("arguments", "said"), [([], "Usage: hippo "), (["certs"], "Usage: hippo certs ")])
+def test_nothing_but_a_group_tells_what_there_is(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(said)
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,18 @@ def test_forking_without_a_value_ends_with_2(given: list[str]) -> None:
     assert call(["study", "fork", "digits", "--trial", "3", "--at", "12", *given]) == 2
 
 
+@pytest.mark.parametrize("given", ["inf", "-Infinity", "NaN", "1e999"])
+def test_a_number_that_is_not_finite_is_no_value(
+    given: str, server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = ["study", "fork", "digits", "--trial", "3", "--at", "12", "--set"]
+    assert call([*line, f"lr={given}"]) == 2
+    assert f"--set lr={given}: a number must be finite" in capsys.readouterr().err
+    assert server.requests == []
+    assert call([*line, f'lr="{given}"']) == 0
+    assert json.loads(server.requests[-1].hyperparameters_json) == {"lr": given}
+
+
 def test_enqueueing_reads_values_as_json_or_text(
     server: Server, result: Callable[..., Any], text: Callable[..., str]
 ) -> None:
