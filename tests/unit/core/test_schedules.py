@@ -93,6 +93,43 @@ def test_one_cycle_is_that_of_pytorch(fraction, period):
     assert values(schedules.one_cycle(0.3, period, warmup_fraction=fraction), period) == expected
 
 
+@pytest.mark.parametrize(
+    ("peer", "arguments", "schedule"),
+    [
+        ("StepLR", {"step_size": 4, "gamma": 0.3}, schedules.step_decay(0.2, 0.3, every=4)),
+        ("MultiStepLR", {"milestones": [3, 7], "gamma": 0.3}, schedules.multistep(0.2, 0.3, [3, 7])),
+        ("ExponentialLR", {"gamma": 0.9}, schedules.exponential(0.2, 0.9)),
+        (
+            "LinearLR",
+            {"start_factor": 0.25, "end_factor": 0.75, "total_iters": 8},
+            schedules.linear(0.2 * 0.25, 0.2 * 0.75, period=8),
+        ),
+        (
+            "PolynomialLR",
+            {"total_iters": 8, "power": 2.0},
+            schedules.polynomial(0.2, 0.0, period=8, power=2.0),
+        ),
+        ("CosineAnnealingLR", {"T_max": 12, "eta_min": 0.01}, schedules.cosine(0.2, 0.01, period=12)),
+        (
+            "CosineAnnealingWarmRestarts",
+            {"T_0": 3, "T_mult": 2, "eta_min": 0.01},
+            schedules.cosine_restarts(0.2, 0.01, period=3, multiplier=2),
+        ),
+    ],
+)
+def test_schedules_are_those_of_pytorch_that_the_page_on_trainers_names(peer, arguments, schedule):
+    import torch
+
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.2)
+    scheduler = getattr(torch.optim.lr_scheduler, peer)(optimizer, **arguments)
+    expected = []
+    for _ in range(12):
+        expected.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    assert values(schedule, 12) == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+
 def test_a_one_cycle_first_phase_of_no_length_is_at_its_end():
     assert values(schedules.one_cycle(0.4, 2, warmup_fraction=0.5), 1) == [0.4]
 
