@@ -96,7 +96,7 @@ def test_a_worker_has_the_time_to_save() -> None:
 def test_the_workers_token_is_a_credential_that_it_reads_from_where_it_is_put() -> None:
     service = service_of("worker")
     name = service["LoadCredential"].partition(":")[0]
-    assert f"HIPPO_TOKEN_FILE=%d/{name}" in service["Environment"]
+    assert f"HIPPO_JOIN_TOKEN_FILE=%d/{name}" in service["Environment"]
 
 
 @pytest.mark.parametrize("name", UNITS)
