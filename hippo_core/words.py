@@ -90,6 +90,17 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
 
 
+def time_taken(seconds: float) -> str:
+    """``1.5 s``, ``2 h 05 min``, ``3 d 4 h``: of a span of any length, the parts that matter."""
+    if seconds < 120:
+        return f"{seconds:.4g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours >= 48:
+        return f"{hours // 24} d {hours % 24} h"
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
+
+
 def counts(by_name: Mapping[str, int]) -> str:
     """``7 completed, 57 stopped``: what there is, in the given order."""
     return ", ".join(f"{count} {name}" for name, count in by_name.items() if count) or "none"

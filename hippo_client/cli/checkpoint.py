@@ -185,22 +185,23 @@ def _used(budget: checkpoint_pb2.CheckpointBudget) -> str:
 def _print_kept(kept: Sequence[checkpoint_pb2.KeptCheckpoint]) -> None:
     from hippo_client.cli.tables import columns_of, print_table
     from hippo_core.byte_sizes import bytes_in_words
+    from hippo_core.words import time_taken
 
-    headings = ("NODE", "STEP", "TRIALS", "SIZE", "AGAIN", "STEPS", "WHY")
+    headings = ("NODE", "STEP", "SIZE", "WHY", "AGAIN", "TRIALS", "STEPS")
     rows = [
         (
             str(each.node),
             str(each.step),
-            _trials(each),
             bytes_in_words(each.size_bytes),
-            f"{each.seconds:.1f} s",
-            str(each.steps),
             each.reason,
+            time_taken(each.seconds),
+            _trials(each),
+            str(each.steps),
         )
         for each in kept
     ]
     right = ("NODE", "STEP", "SIZE", "AGAIN", "STEPS")
-    columns = columns_of(headings, rows, right=right, cuttable=("TRIALS", "WHY"))
+    columns = columns_of(headings, rows, right=right, cuttable=("WHY", "TRIALS"))
     # Of no study in particular, none has trials.
     shown = [each for each in columns if each.heading != "TRIALS" or any(each.cells)]
     print_table(shown, "--json shows them")

@@ -62,10 +62,11 @@ def _print(planned: Mapping[str, Any]) -> None:
         click.echo()
         if several:
             click.echo(f"{study['study']}:")
+        indent = "  " if several else ""
         for phase in study["phases"]:
-            click.echo(_wrapped(f"{_start(phase)}: {', '.join(phase['names'])}", indent=2))
+            click.echo(_wrapped(f"{_start(phase)}: {', '.join(phase['names'])}", indent))
         for hint in study["hints"]:
-            click.echo(_wrapped(hint, indent=2))
+            click.echo(_wrapped(hint, indent))
 
 
 def _start(phase: Mapping[str, Any]) -> str:
@@ -74,9 +75,9 @@ def _start(phase: Mapping[str, Any]) -> str:
     return f"free from step {start}" if start == latest else f"free from step {start}..{latest}"
 
 
-def _wrapped(text: str, indent: int) -> str:
+def _wrapped(text: str, indent: str) -> str:
     columns = min(width(), WIDEST_PROSE) if is_read_by_a_person() else sys.maxsize
-    return click.wrap_text(text, columns, subsequent_indent=" " * indent)
+    return click.wrap_text(text, columns, initial_indent=indent, subsequent_indent=f"{indent}  ")
 
 
 def _row(study: Mapping[str, Any]) -> list[str]:

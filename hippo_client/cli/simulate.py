@@ -191,13 +191,13 @@ def _ratios(found: Simulated, alone: Simulated) -> dict[str, float | None]:
 
 def _print(found: Simulated, alone: Simulated | None, made_up: MadeUp | None) -> None:
     from hippo_client.cli.tables import columns_of, print_table
-    from hippo_core.words import plural
+    from hippo_core.words import plural, time_taken
 
     outcomes = [found] if alone is None else [found, alone]
     headings = ["", "HIPPO"] if alone is None else ["", "HIPPO", "TRIAL-BASED", "RATIO"]
     rows = [
-        _row("makespan", [each.makespan_seconds for each in outcomes], _duration),
-        _row("lower bound", [each.lower_bound_seconds for each in outcomes], _duration),
+        _row("makespan", [each.makespan_seconds for each in outcomes], time_taken),
+        _row("lower bound", [each.lower_bound_seconds for each in outcomes], time_taken),
         ["makespan / bound", *(_number(each.ratio_to_bound) for each in outcomes)],
         _row("steps trained", [each.steps_trained for each in outcomes], str),
         ["steps without sharing", *(str(each.steps_without_sharing) for each in outcomes)],
@@ -209,7 +209,7 @@ def _print(found: Simulated, alone: Simulated | None, made_up: MadeUp | None) ->
     for kind in found.slot_seconds:
         spent = [each.slot_seconds[kind] for each in outcomes]
         if any(spent):
-            rows.append(_row(f"slots: {kind}", spent, _duration))
+            rows.append(_row(f"slots: {kind}", spent, time_taken))
     cells = [[*row, *[""] * (len(headings) - len(row))] for row in rows]
     print_table(columns_of(headings, cells, right=headings[1:]), "--json shows them")
     for study in found.studies:
@@ -260,14 +260,3 @@ def _row(name: str, values: list[Any], show: Any) -> list[str]:
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
-
-
-def _duration(seconds: float) -> str:
-    """Seconds as a person reads them."""
-    if seconds < 120:
-        return f"{seconds:.4g} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours >= 48:
-        return f"{hours // 24} d {hours % 24} h"
-    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"

@@ -368,8 +368,9 @@ def fork(name: str, trial: int, at: int, given: tuple[str, ...], as_json: bool) 
     from hippo_client.cli import calls
     from hippo_wire.json_shapes import trial_json
 
+    values = json.dumps(dict(map(_assignment, given)))
     with connect() as client:
-        made = calls.fork(client, name, trial, at, json.dumps(dict(map(_assignment, given)))).trial
+        made = calls.fork(client, name, trial, at, values).trial
     if as_json:
         print_json(trial_json(made))
     else:
@@ -394,8 +395,9 @@ def enqueue(name: str, given: tuple[str, ...], as_json: bool) -> None:
     from hippo_client.cli import calls
     from hippo_wire.json_shapes import trial_json
 
+    point = json.dumps(dict(map(_assignment, given)))
     with connect() as client:
-        made = calls.enqueue(client, name, json.dumps(dict(map(_assignment, given)))).trial
+        made = calls.enqueue(client, name, point).trial
     if as_json:
         print_json(trial_json(made))
     else:

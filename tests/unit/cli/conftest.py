@@ -12,6 +12,7 @@ from typing import Any
 import click
 import pytest
 
+from hippo_client.cli import checkpoint as checkpoint_commands
 from hippo_client.cli import edit as edit_command
 from hippo_client.cli import export as export_command
 from hippo_client.cli import failures, terminal
@@ -19,22 +20,23 @@ from hippo_client.cli import open as open_command
 from hippo_client.cli import plot as plot_command
 from hippo_client.cli import study as study_commands
 from hippo_client.cli import trial as trial_commands
+from hippo_client.cli import usage as usage_command
 from hippo_client.cli import worker as worker_commands
 from hippo_client.cli.main import call
 from hippo_client.cli.output_schema import ERROR
 from tests.unit.cli.answers import Server
-from tests.unit.cli.every_command import Around, arrange
+from tests.unit.cli.every_command import Around, arrange, client_of
 from tests.unit.cli.schemas import validator
 
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Server:
+    """Its answers; what else there is to call is left as it is."""
     fake = Server()
 
     @contextmanager
     def connect(**_: object) -> Iterator[Any]:
-        connection = SimpleNamespace(studies=fake, admin=fake, encrypted=False)
-        yield SimpleNamespace(connection=connection, server="127.0.0.1:7440")
+        yield client_of(fake)
 
     for module in (
         study_commands,
@@ -44,6 +46,8 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Server:
         trial_commands,
         worker_commands,
         open_command,
+        checkpoint_commands,
+        usage_command,
     ):
         monkeypatch.setattr(module, "connect", connect)
     return fake

@@ -68,9 +68,9 @@ def test_ls_tells_why_each_is_kept_and_what_it_would_cost_again(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert text("checkpoint", "ls", "digits").splitlines() == [
-        "NODE  STEP  TRIALS            SIZE    AGAIN  STEPS  WHY",
-        "   7     3  0, 4           1.5 MiB    1.5 s      3  keep= says so",
-        "   7     9  0 and 11 more     12 B  600.0 s      6  pinned",
+        "NODE  STEP     SIZE  WHY                  AGAIN  TRIALS         STEPS",
+        "   7     3  1.5 MiB  keep= says so        1.5 s  0, 4               3",
+        "   7     9     12 B  pinned         10 min 00 s  0 and 11 more      6",
     ]
     checkpoints.over = "over budget: 1.0 GiB of 512.0 MiB; 1.0 GiB pinned"
     assert call(["checkpoint", "ls", "digits"]) == 0
@@ -130,9 +130,9 @@ def test_gc_of_all_studies_tells_of_no_trials(checkpoints: Checkpoints, text: Ca
         "NODE",
         "STEP",
         "SIZE",
+        "WHY",
         "AGAIN",
         "STEPS",
-        "WHY",
     ]
 
 

@@ -13,6 +13,7 @@ from hippo_core.words import (
     percent,
     plural,
     short_hyperparameter,
+    time_taken,
 )
 
 MULTISTEP = {"schedule": "multistep", "initial": 0.05, "gamma": 0.1, "milestones": [9, 18]}
@@ -59,6 +60,12 @@ def test_percents_are_whole_only_where_all_or_nothing_is() -> None:
 
 def test_numbers_durations_and_counts() -> None:
     assert [number(value) for value in (0.97222222, 1234567.0, None)] == ["0.972222", "1.23457e+06", "-"]
+    assert [time_taken(value) for value in (0.25, 90, 7500, 4 * 86_400)] == [
+        "0.25 s",
+        "90 s",
+        "2 h 05 min",
+        "4 d 0 h",
+    ]
     assert [duration(value) for value in (0.4, 75, 36_061)] == ["0:00:00", "0:01:15", "10:01:01"]
     assert counts({"running": 2, "failed": 0, "stopped": 1}) == "2 running, 1 stopped"
     assert counts({"running": 0}) == "none"
