@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
+import shlex
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
 import pytest
 
 from hippo_client.cli.main import app
+from hippo_server.main import main as server
+from hippo_worker.main import cli as worker
+from tests.code_blocks import PAGES, ROOT, Block, blocks
 
-ROOT = Path(__file__).resolve().parents[3]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PROGRAMS: dict[str, click.Command] = {"hippo": app, "hippo-server": server, "hippo-worker": worker}
+FILE = re.compile(r"\w[\w-]*\.[a-z]+")
 COMMAND = re.compile(r"(?:`|^|\$ )hippo ([a-z]+)(?: ([a-z]+))?(?=[ `\n])", re.MULTILINE)
 
 
@@ -27,6 +32,56 @@ def test_the_commands_of_a_page_exist(page: Path) -> None:
         assert found is not None, noun
         if isinstance(found, click.Group) and verb:
             assert found.get_command(click.Context(found), verb) is not None, f"{noun} {verb}"
+
+
+def commands(block: Block) -> Iterator[list[str]]:
+    """The words of each command of a block of shell; of a console's, of what was typed."""
+    lines = block.text.replace("\\\n", " ").splitlines()
+    if block.language == "console":
+        lines = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
+    for line in lines:
+        words = shlex.split(line, comments=True)
+        while words:
+            end = next(
+                (at for at, word in enumerate(words) if word in {"&&", "|", ">", "<", "&", ";"}), len(words)
+            )
+            yield words[:end]
+            words = words[end + 1 :]
+
+
+def parse(
+    command: click.Command, name: str, words: Sequence[str], parent: click.Context | None = None
+) -> None:
+    """Parses a command line as the program does, and calls nothing.
+
+    Raises:
+        UsageError: An option or a value that there is not.
+    """
+    context = command.make_context(name, list(words), parent=parent)
+    rest = [*context._protected_args, *context.args]
+    if isinstance(command, click.Group) and rest:
+        found, below, left = command.resolve_command(context, rest)
+        assert below is not None
+        parse(below, found or "", left, context)
+
+
+@pytest.mark.parametrize("block", blocks("sh", "bash", "console"), ids=lambda block: block.place)
+def test_what_is_typed_is_understood(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each option exists and takes its value; targets of make and scripts exist. Other programs are not looked at."""
+    monkeypatch.setenv("HIPPO_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    if block.reason:
+        return
+    for words in commands(block):
+        for file in filter(FILE.fullmatch, words):
+            Path(file).touch()  # some options want that it exists
+        program = words[0] if words else ""
+        if program in PROGRAMS:
+            parse(PROGRAMS[program], program, words[1:])
+        elif program == "make":
+            assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(), re.MULTILINE), block.place
+        elif program == "python":
+            assert words[1] == "-m" or (ROOT / words[1]).exists(), block.place
 
 
 def test_the_links_of_the_readme_lead_somewhere() -> None:
