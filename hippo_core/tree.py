@@ -377,6 +377,16 @@ class StageTree:
             for found in outlook.ranges:
                 yield self.plan.nodes[number], found
 
+    def steps_left(self, study: int) -> int:
+        """How many steps in ranges, ready or not, lie where a study has open requests."""
+        nodes = self.plan.nodes
+        return sum(
+            found.points[-1] - found.base
+            for number, outlook in self.outlooks.items()
+            if outlook.ranges and study in nodes[number].open
+            for found in outlook.ranges
+        )
+
     # Within
 
     def _recompute(self, node: Node) -> bool:

@@ -8,7 +8,8 @@ the study has constraints, what is feasible comes first; where nothing is, what 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from hippo_core.engine.spread import point_evaluations, reached_by_all
 from hippo_core.engine.state import Study, Trial
@@ -20,26 +21,24 @@ from hippo_core.policies.policy import Worth
 
 def best_trials(study: Study) -> list[Trial]:
     """The best trials, the very best first; the lower number first among equals. Of horizons, of the longest one."""
-    return _best_of(study, [trial for trial in study.trials.values() if study.is_learned_from(trial)])
+    trials = list(study.trials.values())
+    if study.spec.horizons:
+        trials = [trial for trial in trials if study.is_learned_from(trial)]
+    return _best_of(study, trials)
 
 
 def ranked_trials(study: Study) -> list[Trial]:
     """All trials with a value, the best first: those that completed, then those evaluated at the deepest steps."""
-    known = [
-        (trial, worth) for trial in study.trials.values() if (worth := worth_of(study, trial)) is not None
-    ]
-    return [
-        trial
-        for trial, _ in sorted(
-            known,
-            key=lambda each: (
-                each[0].state is not TrialState.COMPLETED,
-                0 if each[0].state is TrialState.COMPLETED else -evaluated(study, each[0])[0],
-                each[1],
-                each[0].number,
-            ),
-        )
-    ]
+    ranked = sorted(
+        _judged(study, study.trials.values()),
+        key=lambda each: (
+            each.trial.state is not TrialState.COMPLETED,
+            0 if each.trial.state is TrialState.COMPLETED else -each.step,
+            each.worth,
+            each.trial.number,
+        ),
+    )
+    return [each.trial for each in ranked]
 
 
 def best_by_horizon(study: Study) -> dict[int, list[Trial]]:
@@ -49,34 +48,57 @@ def best_by_horizon(study: Study) -> dict[int, list[Trial]]:
     """
     completed = [trial for trial in study.trials.values() if trial.state is TrialState.COMPLETED]
     found = {
-        horizon: _best(study, [trial for trial in completed if trial.horizon == horizon])
+        horizon: _best(study, _judged(study, [trial for trial in completed if trial.horizon == horizon]))
         for horizon in study.spec.lengths
     }
     return {horizon: best for horizon, best in found.items() if best}
 
 
 def _best_of(study: Study, trials: list[Trial]) -> list[Trial]:
-    completed = [trial for trial in trials if trial.state is TrialState.COMPLETED]
-    if any(worth_of(study, trial) is not None for trial in completed):
+    completed = list(_judged(study, [trial for trial in trials if trial.state is TrialState.COMPLETED]))
+    if completed:
         return _best(study, completed)
     return [] if study.state is StudyState.FAILED else best_so_far(study, trials)
 
 
 def best_so_far(study: Study, trials: Iterable[Trial]) -> list[Trial]:
     """The best of those trials that were evaluated at the deepest step."""
-    steps = {
-        trial.number: evaluated(study, trial)[0] for trial in trials if worth_of(study, trial) is not None
-    }
-    deepest = max(steps.values(), default=0)
-    return _best(study, [study.trials[number] for number, step in steps.items() if step == deepest])
+    known = list(_judged(study, trials))
+    deepest = max((each.step for each in known), default=0)
+    return _best(study, [each for each in known if each.step == deepest])
 
 
-def _best(study: Study, trials: Iterable[Trial]) -> list[Trial]:
-    known = [(found, trial) for trial in trials if (found := worth_of(study, trial)) is not None]
-    ranked = sorted(known, key=lambda each: (each[0], each[1].number))
+class _Judged(NamedTuple):
+    """A trial, the step of its last evaluation, and what it is worth there."""
+
+    worth: Worth
+    number: int
+    step: int
+    trial: Trial
+
+
+def _judged(study: Study, trials: Iterable[Trial]) -> Iterator[_Judged]:
+    """Those trials that are worth something."""
+    objective = study.spec.objectives[0]
+    sign = -1.0 if objective.maximize else 1.0
+    # What a trial came to is then all that it is worth, so that many are looked through fast.
+    is_plain = len(study.spec.objectives) == 1 and not study.spec.constraints and not study.repeats
+    for trial in trials:
+        if is_plain and trial.value is not None and trial.state is not TrialState.DIVERGED:
+            yield _Judged((0.0, sign * trial.value), trial.number, trial.reached, trial)
+        elif trial.reached and (worth := worth_of(study, trial)) is not None:
+            yield _Judged(worth, trial.number, evaluated(study, trial)[0], trial)
+
+
+def _best(study: Study, known: Iterable[_Judged]) -> list[Trial]:
     if len(study.spec.objectives) == 1:
-        return [trial for _, trial in ranked[:1]]
-    return [trial for ours, trial in ranked if not any(dominates(theirs, ours) for theirs, _ in known)]
+        best = min(known, default=None)
+        return [] if best is None else [best.trial]
+    front: list[_Judged] = []
+    for ours in sorted(known):  # whoever dominates comes before, and so does somebody who is in the front
+        if not any(dominates(each.worth, ours.worth) for each in front):
+            front.append(ours)
+    return [each.trial for each in front]
 
 
 def worth_of(study: Study, trial: Trial) -> Worth | None:

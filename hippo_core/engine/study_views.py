@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,8 +21,8 @@ from hippo_core.engine.probes import steps_of
 from hippo_core.engine.retention import STORAGE
 from hippo_core.engine.running_time import uncounted
 from hippo_core.engine.state import EngineState, Study
-from hippo_core.engine.states import StudyState, WorkerState
-from hippo_core.engine.trial_views import TrialView, shown_state, view_of_trial
+from hippo_core.engine.states import StudyState, TrialState, WorkerState
+from hippo_core.engine.trial_views import TrialView, running_trials, view_of_trial
 from hippo_core.engine.user_words import IMPORTED, PAUSED
 from hippo_core.engine.waiting import trials_waiting_reason, waiting_reason
 from hippo_core.lease import Lease, Stage
@@ -93,13 +94,12 @@ def _over_budget(engine: Engine, study: Study) -> str:
 
 
 def _study_view(state: EngineState, study: Study, ran_seconds: float, over: str) -> StudyView:
-    counts: dict[str, int] = {}
-    for trial in study.trials.values():
-        name = shown_state(state, study, trial).value
-        counts[name] = counts.get(name, 0) + 1
+    counts = Counter(trial.state for trial in study.trials.values())
+    running = running_trials(state, study)
+    counts.subtract(study.trials[number].state for number in running)
+    counts[TrialState.RUNNING] += len(running)
     plan = state.plans[study.plan]
-    ranges = [(node, found) for node, found in plan.tree.steps_to_run() if study.id in node.open]
-    waiting = sum(found.points[-1] - found.base for _, found in ranges)
+    waiting = plan.tree.steps_left(study.id)
     leases = [stages for lease in state.leases.values() if (stages := _stages_ahead(state, study, lease))]
     on_the_way = sum(stop - start for stages in leases for _, start, stop in stages)
     measured = plan.tree.steps > 0
@@ -113,7 +113,7 @@ def _study_view(state: EngineState, study: Study, ran_seconds: float, over: str)
         reason=reason,
         spec=study.spec.to_json(),
         changes=study.changes,
-        trial_counts=dict(sorted(counts.items())),
+        trial_counts={each.value: counts[each] for each in TrialState if counts[each]},
         best_trials=tuple(view_of_trial(state, study, each, why_trials_wait) for each in best_trials(study)),
         best_by_horizon=tuple(
             view_of_trial(state, study, each, why_trials_wait)
@@ -149,7 +149,7 @@ def _stages_ahead(state: EngineState, study: Study, lease: Lease) -> list[Stage]
 def savings_of(state: EngineState, study: Study) -> SavingsView:
     """What was trained for a study, and what training each of its trials alone would have taken."""
     trained = study.steps_trained
-    without = sum(progress(member) for number in study.trials for member in study.members(number))
+    without = sum(progress(member) for member in study.all_members())
     without += sum(steps_of(probe) for probe in study.probes.values())
     step_seconds = (
         study.seconds / trained

@@ -91,9 +91,10 @@ def find_checkpoint(study: Study, trial: Trial, step: int | None) -> CheckpointR
 
 def is_running(state: EngineState, study: Study, trial: Trial) -> bool:
     """Whether a lease is training towards the trial's next untrained step."""
-    step = progress(trial)
-    if trial.node is None or trial.target is None or step >= trial.target:
+    if trial.node is None or trial.target is None:
+        return False
+    step, leases = progress(trial), state.plans[study.plan].tree.leases
+    if not leases or step >= trial.target:
         return False
     node = trial.node.owner(step + 1)
-    leases = state.plans[study.plan].tree.leases.get(node.id, {})
-    return any(lease.will_reach(node.id, step + 1) for lease in leases.values())
+    return any(lease.will_reach(node.id, step + 1) for lease in leases.get(node.id, {}).values())

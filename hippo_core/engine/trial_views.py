@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from hippo_core.engine.engine import Engine
-from hippo_core.engine.evaluations import progress
+from hippo_core.engine.evaluations import open_below, progress
 from hippo_core.engine.explanation import Stretch
 from hippo_core.engine.lookup import find_study, find_trial
 from hippo_core.engine.probe_views import (
@@ -28,7 +28,8 @@ from hippo_core.engine.trial_paths import (
 )
 from hippo_core.engine.waiting import trials_waiting_reason
 from hippo_core.plan import Metrics
-from hippo_core.repeats import seed_of
+from hippo_core.probes import probe_of
+from hippo_core.repeats import seed_of, trial_of
 from hippo_core.study import StudySpec
 
 T = TypeVar("T")
@@ -401,8 +402,27 @@ def lease_parts(engine: Engine, project: str, name: str, number: int) -> tuple[i
 
 def shown_state(state: EngineState, study: Study, trial: Trial) -> TrialState:
     """A trial's state; people are told apart whether one that waits is being trained."""
-    running = any(is_running(state, study, member) for member in study.members(trial.number))
+    members = study.members(trial.number) if study.repeats else (trial,)
+    running = any(is_running(state, study, member) for member in members)
     return TrialState.RUNNING if running else trial.state
+
+
+def running_trials(state: EngineState, study: Study) -> set[int]:
+    """The trials of a study that are being trained: of those below what leases train, not of all."""
+    nodes = {
+        stage[0]
+        for leases in state.plans[study.plan].tree.leases.values()
+        for lease in leases.values()
+        for stage in lease.stages[lease.index :]
+    }
+    below = {
+        member
+        for node in (state.nodes[number] for number in nodes)
+        if study.id in node.open
+        for member in open_below(study, node)
+        if not probe_of(member)
+    }
+    return {trial_of(member) for member in below if is_running(state, study, study.member(member))}
 
 
 def view_of_trial(state: EngineState, study: Study, trial: Trial, waiting: str) -> TrialView:

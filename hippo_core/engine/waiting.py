@@ -40,8 +40,10 @@ def waiting_reason(state: EngineState, study: Study) -> str:
 
 def _resting_reason(study: Study) -> str:
     """What a study waits for whose trials rest until a user says more."""
+    if not study.policy.patient:
+        return ""
     resting = sum(trial.state is TrialState.PAUSED for trial in study.trials.values())
-    if not study.policy.patient or not resting:
+    if not resting:
         return ""
     rests = "trial rests" if resting == 1 else "trials rest"
     return f"{resting} {rests} until a user decides: hippo trial extend {study.name}, hippo trial stop {study.name}"
