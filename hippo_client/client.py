@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from hippo_client.endpoint import find_endpoint
-from hippo_client.handles import StudyHandle
+from hippo_client.handles import Studies, StudyHandle
 from hippo_client.origin import refuse_while_loading
 from hippo_client.request_ids import new_request_id as new_request_id
 from hippo_client.submission import Submission, prepare, upload
@@ -103,7 +103,7 @@ class Client:
 
     def studies(self) -> list[StudyHandle]:
         """All studies of the project, newest first."""
-        return [StudyHandle(self, message) for message in self._list_studies()]
+        return Studies(StudyHandle(self, message) for message in self._list_studies())
 
     def watch(self, name: str) -> Iterator[StudySnapshot]:
         """The study whenever it changes, until it has ended; through restarts of the server.

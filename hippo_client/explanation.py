@@ -93,6 +93,11 @@ class Explanation(Sequence[TrialEvent]):
             yield from textwrap.wrap(f"{at}  {each.event}{step}{by}", WIDTH, subsequent_indent=_INDENT)
             yield from _wrapped(each.reason)
 
+    def _repr_html_(self) -> str:
+        from hippo_client.notebook import explanation_html
+
+        return explanation_html(self._events)
+
     def __repr__(self) -> str:
         return f"<Explanation of trial {self._trial.number} of {self._study!r}: {len(self)} events>"
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hippo_client import study_arguments
 from hippo_client.request_ids import new_request_id
-from hippo_client.trial import Trial
+from hippo_client.trial import Trial, Trials
 from hippo_core.endings import Ending
 from hippo_core.endings import checked as checked_endings
 from hippo_core.engine.states import StudyState
@@ -89,7 +89,7 @@ class StudyHandle:
     @property
     def best_trials(self) -> list[Trial]:
         """The Pareto front, where there are several objectives; else the best trial."""
-        return [self._trial(trial) for trial in self.refresh().best_trials]
+        return Trials(self._trial(trial) for trial in self.refresh().best_trials)
 
     @property
     def best_by_horizon(self) -> dict[int, Trial]:
@@ -105,7 +105,7 @@ class StudyHandle:
 
     def trials(self) -> list[Trial]:
         """All trials, by number."""
-        return [self._trial(message) for message in self._list_trials()]
+        return Trials(self._trial(message) for message in self._list_trials())
 
     def trial(self, number: int) -> Trial:
         """The trial of that number.
@@ -609,3 +609,12 @@ class StudyHandle:
         from hippo_client.notebook import handle_html
 
         return handle_html(self._message)
+
+
+class Studies(list[StudyHandle]):
+    """Studies in a list; a notebook shows them as a table."""
+
+    def _repr_html_(self) -> str:
+        from hippo_client.notebook import studies_html
+
+        return studies_html([each.last_heard for each in self])

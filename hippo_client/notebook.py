@@ -6,7 +6,6 @@ HTML gets the same in plain text.
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -18,14 +17,17 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 from hippo_core.engine.states import ENDED_STUDY_STATES, ENDED_TRIAL_STATES, TrialState
 from hippo_core.words import hyperparameter, measured
 from hippo_wire import json_shapes
-from hippo_wire.summaries import saved_fraction
+from hippo_wire.summaries import best_words, saved_fraction
 
 if TYPE_CHECKING:
+    from hippo_client.explanation import TrialEvent
     from hippo_client.watching import StudySnapshot
     from hippo_core.study import StudySpec
     from hippo_wire.v1 import study_pb2
 
 _SHOWN_TRIALS = 10
+#: Rows of a list that is shown.
+_LISTED = 100
 _SECONDS_BETWEEN = 0.5
 
 
@@ -131,15 +133,55 @@ def study_html(spec: StudySpec) -> str:
         ("steps", f"{_words(list(spec.lengths) or content['max_steps'])} ({spec.program.unit})"),
         ("sampler", _words(content["sampler"])),
         ("policy", _words(content["policy"])),
-        *((f"space: {name}", _part(part)) for name, part in content["space"].items()),
+        *((name, _part(part)) for name, part in content["space"].items()),
     ]
     return _listing(rows)
 
 
 def handle_html(study: study_pb2.Study, trials: Sequence[study_pb2.Trial] = ()) -> str:
     """A study on a server, with those of its trials that matter most."""
-    html = _listing(_summary(study))
-    return html + (_trials_table(_foremost(study, trials)) if trials else "")
+    shown = _foremost(study, trials)
+    html = _listing(_summary(study)) + (_trials_table(shown) if shown else "")
+    return html + _more(len(trials) - len(shown))
+
+
+def trials_html(trials: Sequence[study_pb2.Trial]) -> str:
+    """Trials of a study, a row each."""
+    return _trials_table(trials[:_LISTED]) + _more(len(trials) - _LISTED)
+
+
+def studies_html(studies: Sequence[study_pb2.Study]) -> str:
+    """Studies, a row each."""
+    rows = [
+        (
+            study.name,
+            json_shapes.study_state(study).value,
+            f"{study.trial_counts.get('completed', 0)}/{sum(study.trial_counts.values())}",
+            best_words(study),
+            _steps(study),
+        )
+        for study in studies[:_LISTED]
+    ]
+    return _table(("study", "state", "completed", "best", "steps"), rows) + _more(len(studies) - _LISTED)
+
+
+def explanation_html(events: Iterable[TrialEvent]) -> str:
+    """What happened to a trial."""
+    rows = [
+        (
+            each.at.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
+            each.event,
+            "" if each.step is None else str(each.step),
+            each.reason,
+            each.by,
+        )
+        for each in events
+    ]
+    return _table(("at", "event", "step", "reason", "by"), rows)
+
+
+def _more(count: int) -> str:
+    return f"<div>and {count} more</div>" if count > 0 else ""
 
 
 def trial_html(trial: study_pb2.Trial) -> str:
@@ -211,22 +253,24 @@ def _trials_table(trials: Sequence[study_pb2.Trial]) -> str:
     told = [json_shapes.trial_json(trial) for trial in trials]
     metrics = list(dict.fromkeys(name for each in told for name in each["metrics"]))
     names = list(dict.fromkeys(name for each in told for name in each["hyperparameters"]))
-    head = "".join(f"<th>{_cell(name)}</th>" for name in ("trial", "state", "step", *metrics, *names))
-    body = "".join(
-        "<tr>"
-        + "".join(
-            f"<td>{_cell(text)}</td>"
-            for text in (
-                str(each["trial"]),
-                each["state"],
-                str(each["step"]),
-                *(measured(each["metrics"].get(name), each.get("spread", {}).get(name)) for name in metrics),
-                *(hyperparameter(each["hyperparameters"].get(name, "")) for name in names),
-            )
+    reasons = ("reason",) if any(each["reason"] for each in told) else ()
+    rows = [
+        (
+            str(each["trial"]),
+            each["state"],
+            str(each["step"]),
+            *(measured(each["metrics"].get(name), each.get("spread", {}).get(name)) for name in metrics),
+            *((each["reason"],) if reasons else ()),
+            *(hyperparameter(each["hyperparameters"].get(name, "")) for name in names),
         )
-        + "</tr>"
         for each in told
-    )
+    ]
+    return _table(("trial", "state", "step", *metrics, *reasons, *names), rows)
+
+
+def _table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    head = "".join(f"<th>{_cell(name)}</th>" for name in headings)
+    body = "".join(f"<tr>{''.join(f'<td>{_cell(text)}</td>' for text in row)}</tr>" for row in rows)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
@@ -254,7 +298,7 @@ def _words(value: Any) -> str:
 
 
 def _part(part: Any) -> str:
-    """A part of a space, in the words of a study file where it is a value, a schedule or a constraint."""
+    """A part of a space, in the words of a study file."""
     if isinstance(part, dict) and "constraint" in part:
         return str(part["constraint"])
-    return json.dumps(part) if isinstance(part, dict) and "domain" in part else hyperparameter(part)
+    return hyperparameter(part)

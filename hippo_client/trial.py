@@ -283,3 +283,12 @@ class Trial:
         from hippo_client.notebook import trial_html
 
         return trial_html(self._message)
+
+
+class Trials(list[Trial]):
+    """Trials of a study in a list; a notebook shows them as a table."""
+
+    def _repr_html_(self) -> str:
+        from hippo_client.notebook import trials_html
+
+        return trials_html([each._message for each in self])

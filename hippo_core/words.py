@@ -134,6 +134,8 @@ def probe_line(probe: Mapping[str, Any]) -> str:
 def _written(value: Any, style: _Style) -> str:
     if isinstance(value, Mapping) and "schedule" in value:
         return _schedule(value, style)
+    if isinstance(value, Mapping) and "domain" in value:
+        return _domain(value, style)
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{name}: {_written(each, style)}" for name, each in value.items()) + "}"
     if isinstance(value, list | tuple):
@@ -153,6 +155,16 @@ def _schedule(value: Mapping[str, Any], style: _Style) -> str:
         for each in rest
     ]
     return f"{name}({', '.join(arguments)})"
+
+
+def _domain(value: Mapping[str, Any], style: _Style) -> str:
+    """What is drawn: ``uniform(0.1, 0.9)``; a name says nothing of it."""
+    arguments = [
+        f"type={each}" if name == "type" else _written(each, style)
+        for name, each in value.items()
+        if name not in ("domain", "name") and each is not None
+    ]
+    return f"{value['domain']}({', '.join(arguments)})"
 
 
 def _list(values: Sequence[Any], style: _Style) -> str:

@@ -8,6 +8,7 @@ import pytest
 
 import hippo_client as hippo
 from hippo_client import schedules, space
+from hippo_client.explanation import Explanation
 from hippo_client.notebook import NotebookProgress, display_of_notebook, handle_html, trial_html
 from hippo_client.showing import choose_progress
 from hippo_client.watching import SilentProgress, fold
@@ -60,6 +61,7 @@ def test_a_study_shows_what_it_searches():
     assert EVIL in texts
     assert "9 (epoch)" in texts
     assert "full()" in texts
+    assert "choice([cosine(0.1, 0, period=9), 0.1])" in texts
     assert "0.9" in texts
 
 
@@ -111,6 +113,23 @@ def test_what_is_shown_in_a_line_is_escaped_in_a_notebook(client, service):
     assert repr(study._spec.space).endswith(" and 14 more; 20 domains>")
 
 
+def test_lists_and_explanations_are_tables(client, service):
+    trials = [messages.trial(number, hyperparameters={EVIL: EVIL}) for number in range(102)]
+    trials[1].reason = EVIL
+    service.add(messages.study(best_trial=trials[0]), trials)
+    texts = plain(client.study("digits").trials()._repr_html_())
+    assert texts[:6] == ["trial", "state", "step", "accuracy", "reason", EVIL]
+    assert texts.count(EVIL) == 1 + 100 + 1
+    assert texts[-1] == "and 2 more"
+    texts = plain(client.studies()._repr_html_())
+    assert texts[5:9] == ["digits", "running", "2/3", "accuracy 0.5"]
+    message = study_pb2.ExplainTrialResponse(trial=trials[0])
+    message.events.add(event="requested", step=9, reason=EVIL, by="policy asha")
+    texts = plain(Explanation("digits", message)._repr_html_())
+    assert texts[:5] == ["at", "event", "step", "reason", "by"]
+    assert texts[6:] == ["requested", "9", EVIL, "policy asha"]
+
+
 def test_the_table_shows_the_best_then_those_that_run():
     trials = [messages.trial(number, study_pb2.TRIAL_STATE_STOPPED, step=1) for number in range(20)]
     trials[7].state = study_pb2.TRIAL_STATE_RUNNING
@@ -118,6 +137,7 @@ def test_the_table_shows_the_best_then_those_that_run():
     html = handle_html(messages.study(best_trial=trials[15]), trials)
     rows = [row.split("<td>")[1].split("</td>")[0] for row in html.split("<tr>")[1:] if "<td>" in row]
     assert rows == ["15", "7", "9", "0", "1", "2", "3", "4", "5", "6"]
+    assert html.endswith("<div>and 10 more</div>")
 
 
 def snapshots(*updates):

@@ -39,6 +39,16 @@ MULTISTEP = {"schedule": "multistep", "initial": 0.05, "gamma": 0.1, "milestones
             "table([0, 1, 2, 3, ..., 119; 120 values])",
             "table([0, 1, 2, 3, ..., 119; 120 values])",
         ),
+        (
+            {"schedule": "table", "values": [{"domain": "uniform", "low": 0.1, "high": 0.9, "name": "x"}, 1]},
+            "table([uniform(0.1, 0.9), 1])",
+            "table([uniform(0.1, 0.9), 1])",
+        ),
+        (
+            {"domain": "choice", "options": [0.1, MULTISTEP], "type": "float"},
+            "choice([0.1, multistep(0.05, gamma=0.1, milestones=[9, 18])], type=float)",
+            "choice([0.1, multistep(0.05, 0.1, [9, 18])], type=float)",
+        ),
     ],
 )
 def test_hyperparameters_read_as_in_the_study_file(value: Any, words: str, short: str) -> None:
