@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -21,16 +24,32 @@ Values = Sequence[dict[str, Any]]
 
 def bare(trainer: str, trials: Sequence[Values], seed: int = 0, device: str = "cpu") -> list[dict[str, Any]]:
     """For each trial its metrics by step and a digest of its weights."""
-    done = subprocess.run(
-        [sys.executable, str(STUDY_FOLDER / "bare.py")],
-        input=json.dumps({"trainer": trainer, "seed": seed, "trials": trials, "device": device}),
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=True,
+    loops = _loops(os.environ.get("CUDA_VISIBLE_DEVICES"))
+    assert loops.stdin is not None
+    assert loops.stdout is not None
+    loops.stdin.write(
+        json.dumps({"trainer": trainer, "seed": seed, "trials": trials, "device": device}) + "\n"
     )
-    found: list[dict[str, Any]] = json.loads(done.stdout)
+    loops.stdin.flush()
+    answer = loops.stdout.readline()
+    assert answer, f"the plain loops ended with exit code {loops.wait()}"
+    found: list[dict[str, Any]] = json.loads(answer)
     return found
+
+
+@functools.cache
+def _loops(devices: str | None) -> subprocess.Popen[str]:
+    """The process of the plain loops, which sees these devices; it goes when its input ends."""
+    loops = subprocess.Popen(
+        [sys.executable, str(STUDY_FOLDER / "bare.py")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert loops.stdin is not None
+    atexit.register(loops.wait)
+    atexit.register(loops.stdin.close)
+    return loops
 
 
 def distinct_prefixes(trials: Sequence[Values]) -> int:

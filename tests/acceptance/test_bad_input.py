@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from hippo_client.cli.main import call
 from tests.acceptance.conftest import COMMAND, LocalHome, Pool, environment, until
 from tests.acceptance.oracle import study_file
 
@@ -84,21 +85,23 @@ def test_a_trainer_that_lacks_a_method_or_cannot_be_found_is_refused_before_anyt
     assert "trainer" in done.stderr
 
 
-def test_tokens_servers_and_names_have_exit_codes_of_their_own(pool: Pool) -> None:
+def test_tokens_servers_and_names_have_exit_codes_of_their_own(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Not allowed: 4. Unreachable: 3. Not found: 5. Conflict with the difference: 6."""
+    monkeypatch.chdir(pool.folder)
 
     def hippo(*arguments: str, exits: int, **variables: str) -> str:
-        done = subprocess.run(
-            [*COMMAND, *arguments],
-            cwd=pool.folder,
-            env=environment(HIPPO_HOME=str(pool.path / "elsewhere"), **variables),
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        assert done.returncode == exits, done.stderr
-        assert "Traceback" not in done.stderr
-        return done.stderr
+        with pytest.MonkeyPatch.context() as patch:
+            for name in ("HIPPO_TOKEN", "HIPPO_TOKEN_FILE"):
+                patch.delenv(name, raising=False)
+            for name, value in {"HIPPO_HOME": str(pool.path / "elsewhere"), **variables}.items():
+                patch.setenv(name, value)
+            code = call([*arguments])
+        told = capsys.readouterr().err
+        assert code == exits, told
+        assert "Traceback" not in told
+        return told
 
     token = (pool.path / "server" / "admin.token").read_text().strip()
     worker = (pool.path / "server" / "worker.token").read_text().strip()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hippo_client import Client
+from hippo_client.study_file import load
 from tests.acceptance.conftest import LocalHome, Pool, until
 from tests.acceptance.oracle import GRID, SPACE, STEPS, bare, digest, distinct_prefixes, study_file
 
@@ -116,8 +119,6 @@ def test_one_slot_and_two_workers_give_the_same_bits(pool: Pool) -> None:
 
 
 def _study(pool: Pool, name: str, trainer: str = "Dropout", extra: str = "max_steps=8") -> Any:
-    from hippo_client.study_file import load
-
     file = pool.folder / f"{name}.py"
     file.write_text(study_file(trainer, name, extra))
     return load(str(file))
@@ -145,15 +146,18 @@ def test_a_second_study_after_a_restart_trains_only_what_is_new(pool: Pool) -> N
     expect_as_alone(pool.client(), "third", "Dropout", weights=False)
 
 
-def test_a_changed_line_in_the_trainer_or_what_it_imports_shares_nothing(pool: Pool) -> None:
-    pool.start_worker("one")
-    pool.client().submit(_study(pool, "first")).wait()
-    for changed in ("trainers.py", "models.py"):
-        file = pool.folder / changed
-        file.write_text(file.read_text() + "\nCHANGED = True\n")
-        after = pool.client().submit(_study(pool, changed.replace(".", "-")))
-        after.wait()
-        assert after.savings()["steps_trained"] == distinct_prefixes(GRID)
+def test_a_changed_line_in_the_trainer_or_what_it_imports_shares_nothing(
+    shared_home: LocalHome, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(shared_home.folder, tmp_path / "work")
+    with shared_home.client() as client:
+        for changed in ("trainers.py", "models.py"):
+            (folder / changed).write_text((folder / changed).read_text() + "\nCHANGED = True\n")
+            name = changed.replace(".", "-")
+            (folder / f"{name}.py").write_text(study_file("Dropout", name))
+            study = client.submit(load(str(folder / f"{name}.py")))
+            study.wait(progress=False)
+            assert study.savings()["steps_trained"] == distinct_prefixes(GRID)
 
 
 def test_a_fork_inside_a_running_stage_is_joined_or_caught_up(pool: Pool) -> None:

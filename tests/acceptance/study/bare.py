@@ -1,7 +1,7 @@
 """The same training as in ``trainers.py``, as plain loops: what a trial gives when it is trained alone, without Hippo.
 
-Run as a program it reads a request from standard input and writes, for each trial, its metrics by step and a digest of
-its final weights.
+Run as a program it reads requests, one a line, from standard input and answers each with a line: for each trial its
+metrics by step and a digest of its final weights.
 """
 
 from __future__ import annotations
@@ -170,13 +170,15 @@ def digest(weights: dict[str, torch.Tensor]) -> str:
 
 
 def main() -> None:
-    request = json.load(sys.stdin)
-    answers = []
-    for values in request["trials"]:
-        seed(request["seed"])
-        found, weights = LOOPS[request["trainer"]](values, request["device"])
-        answers.append({"metrics": found, "weights": digest(weights)})
-    json.dump(answers, sys.stdout)
+    for line in sys.stdin:
+        request = json.loads(line)
+        answers = []
+        for values in request["trials"]:
+            seed(request["seed"])
+            found, weights = LOOPS[request["trainer"]](values, request["device"])
+            answers.append({"metrics": found, "weights": digest(weights)})
+        sys.stdout.write(json.dumps(answers) + "\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

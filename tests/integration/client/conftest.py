@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import hippo_client as hippo
-from hippo_client.local import Home, shut_down
+from hippo_client.local import Home, attach, shut_down
 from tests.integration.server.conftest import server, start_server
 
 __all__ = ["server", "start_server"]
@@ -67,10 +67,11 @@ if __name__ == "__main__":
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path, request):
+    """A study and its trainer, which differs from that of other tests: nothing is shared with them."""
     place = tmp_path / "study"
     place.mkdir()
-    (place / "trainer.py").write_text(TRAINER)
+    (place / "trainer.py").write_text(f"# {request.node.name}\n{TRAINER}")
     (place / "study.py").write_text(STUDY.replace("HOLD", str(tmp_path / "hold")))
     return place
 
@@ -84,9 +85,44 @@ def client(server):
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
     """A home of the test's own, whose processes end with it."""
-    for name in ("HIPPO_SERVER", "HIPPO_TOKEN", "HIPPO_TOKEN_FILE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HIPPO_HOME", str(tmp_path / "home"))
-    place = Home.at()
+    place = _at(tmp_path / "home", monkeypatch)
     yield place
     shut_down(place)
+
+
+@pytest.fixture
+def one_slot_home(_one_slot: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """A home for many tests, with a worker of one slot. Each test names its studies as no other does."""
+    return _at(_one_slot, monkeypatch)
+
+
+@pytest.fixture
+def two_slots_home(_two_slots: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """A home for many tests, with a worker of two slots. Each test names its studies as no other does."""
+    return _at(_two_slots, monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def _one_slot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    yield from _kept_up(tmp_path_factory.mktemp("one-slot"), 1)
+
+
+@pytest.fixture(scope="session")
+def _two_slots(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    yield from _kept_up(tmp_path_factory.mktemp("two-slots"), 2)
+
+
+def _kept_up(path: Path, slots: int) -> Iterator[Path]:
+    with pytest.MonkeyPatch.context() as patch:
+        home = _at(path, patch)
+        attachment = attach(home, slots=slots)
+    yield path
+    attachment.close()
+    shut_down(home)
+
+
+def _at(path: Path, patch: pytest.MonkeyPatch) -> Home:
+    for name in ("HIPPO_SERVER", "HIPPO_TOKEN", "HIPPO_TOKEN_FILE"):
+        patch.delenv(name, raising=False)
+    patch.setenv("HIPPO_HOME", str(path))
+    return Home.at()

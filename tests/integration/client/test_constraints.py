@@ -38,7 +38,7 @@ study = hippo.Study(
 
 
 @pytest.fixture
-def run(home, tmp_path):
+def run(one_slot_home, tmp_path):
     (tmp_path / "trainer.py").write_text(TRAINER)
 
     def run(name, bound, further="{}"):

@@ -20,6 +20,7 @@ study = hippo.Study(
     "trainer:Line",
     {"lr": schedules.piecewise(rates, [2])},
     maximize="weight",
+    name="greedy",
     max_trials=12,
     max_steps=4,
     policy=policies.greedy_phases(candidates=3, probe_steps=1),
@@ -28,7 +29,7 @@ study = hippo.Study(
 """
 
 
-def test_the_best_rate_of_each_phase_goes_on(home: Home, folder: Path) -> None:
+def test_the_best_rate_of_each_phase_goes_on(one_slot_home: Home, folder: Path) -> None:
     """1. The weight is the sum of the rates, so the largest of three is chosen, twice. 2. The rest is not trained.
 
     A slot that waits for a lineage's last candidate begins another.

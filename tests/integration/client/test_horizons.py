@@ -18,7 +18,7 @@ from hippo_core.static_plan import plan_studies
 EXAMPLE = Path(__file__).parents[3] / "examples" / "language_model"
 
 
-def test_a_family_of_cool_downs_shares_its_trunk_bit_for_bit(home: Home, tmp_path: Path) -> None:
+def test_a_family_of_cool_downs_shares_its_trunk_bit_for_bit(one_slot_home: Home, tmp_path: Path) -> None:
     """1. The example, shorter. 2. What is trained is what was planned. 3. There is a best trial for each horizon.
     4. One is trained alone again, bit for bit the same. 5. A longer horizon goes on where the longest began to decay.
     """

@@ -20,15 +20,11 @@ def sums(values):
     return [sum(values[: count + 1]) for count in range(len(values))]
 
 
-@pytest.fixture
-def run(home, folder):
-    return hippo.run(load(folder / "study.py"), slots=1, progress=False)
-
-
-def test_a_study_trains_shares_and_tells_of_it(run, home, folder, tmp_path):
+def test_a_study_trains_shares_and_tells_of_it(one_slot_home, folder, tmp_path):
     """1. Metrics, states and values are those of each trial trained alone. 2. The common steps were trained once.
     3. Run again, nothing is trained. 4. Another study with other limits trains only what is new."""
     torch = pytest.importorskip("torch")
+    run = hippo.run(load(folder / "study.py"), slots=1, progress=False)
     assert run.state == "completed"
     assert run.best_trial.number == 0
     for trial, lrs in zip(run.trials(), LRS, strict=True):
@@ -65,8 +61,9 @@ def test_a_study_trains_shares_and_tells_of_it(run, home, folder, tmp_path):
     assert other.savings()["steps_trained"] == 3
 
 
-def test_a_handle_can_extend_what_it_ran(run):
+def test_a_handle_can_extend_what_it_ran(home, folder):
     """The server and the worker stay as long as the handle."""
+    run = hippo.run(load(folder / "study.py"), slots=1, progress=False)
     run.extend(max_steps=6)
     run.wait(progress=False, timeout=120)
     assert [(trial.step, trial.state) for trial in run.trials()] == [(6, "completed")] * 3
@@ -118,7 +115,7 @@ study = hippo.Study(
 """
 
 
-def test_repeats_are_what_studies_alone_with_their_seeds_come_to_bit_for_bit(home, folder):
+def test_repeats_are_what_studies_alone_with_their_seeds_come_to_bit_for_bit(one_slot_home, folder):
     (folder / "noisy.py").write_text(NOISY)
 
     def run(name, seed, repeats):

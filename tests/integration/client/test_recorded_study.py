@@ -48,8 +48,9 @@ study = hippo.Study(
 
 
 @pytest.fixture
-def study(tmp_path):
-    (tmp_path / "trainer.py").write_text(TRAINER)
+def study(tmp_path, request):
+    # Of another program than another test's: nothing is shared with it.
+    (tmp_path / "trainer.py").write_text(f"# {request.node.name}\n{TRAINER}")
 
     def make(name, policy, seed=1):
         file = tmp_path / f"{name}.py"
@@ -64,7 +65,7 @@ def ends(trials):
     return {trial.number: (trial.state, trial.step, trial.reason) for trial in trials}
 
 
-def test_what_hyperband_would_have_done_is_what_it_does(home, study, tmp_path):
+def test_what_hyperband_would_have_done_is_what_it_does(two_slots_home, study, tmp_path):
     """1. Everything is trained. 2. Hyperband is simulated on what was recorded. 3. It is really run, and decides so."""
     trained = hippo.run(study("everything", "policies.full()"), slots=2, progress=False)
     file = tmp_path / "everything.json"
@@ -97,7 +98,7 @@ def test_what_hyperband_would_have_done_is_what_it_does(home, study, tmp_path):
     assert again.steps_trained == trained.savings()["steps_trained"]
 
 
-def test_in_the_order_in_which_results_came_asha_decides_the_same(home, study):
+def test_in_the_order_in_which_results_came_asha_decides_the_same(two_slots_home, study):
     """1. ASHA runs on two slots, where chance says which result comes first. 2. In that order the engine decides the
     same, to the words. 3. Optuna has the same trials."""
     run = hippo.run(study("asha", "policies.asha(min_steps=1, reduction_factor=2)"), slots=2, progress=False)
