@@ -1,4 +1,4 @@
-"""A table as CSV: numbers with all their digits, times in ISO 8601, durations as pandas reads them."""
+"""A table as CSV: numbers with all their digits, times in ISO 8601, durations as pandas reads them, no formulas."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from hippo_client.result_tables import Table
+from hippo_core.spreadsheets import cell
 
 
 def csv_text(table: Table) -> str:
     """The table, with its names in the first line; what has no value is empty."""
     found = io.StringIO()
     writer = csv.writer(found, lineterminator="\n")
-    writer.writerow([column.name for column in table])
+    writer.writerow([cell(column.name) for column in table])
     writer.writerows(zip(*([_text(value) for value in column.values] for column in table), strict=True))
     return found.getvalue()
 
@@ -32,5 +33,7 @@ def _text(value: Any) -> str:
             return (
                 f"{value.days} days {minutes // 60:02}:{minutes % 60:02}:{seconds:02}.{value.microseconds:06}"
             )
-        case _:
+        case int():
             return str(value)
+        case _:
+            return cell(str(value))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hippo_core.engine.decision import Decision
 from hippo_core.engine.engine import Engine
 from hippo_core.engine.states import StudyState
 from hippo_core.engine.study_views import StudyView, study_view
+from hippo_core.engine.turns import Turns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,11 +26,11 @@ class QueuedView:
     priority: int
 
 
-def queue(engine: Engine, project: str, now: float | None = None) -> tuple[QueuedView, ...]:
-    """The studies of a project that run, or are paused, with steps to train, the highest priority first.
+def queue(engine: Engine, project: str, now: float) -> tuple[QueuedView, ...]:
+    """The studies of a project that run, or are paused, in the order in which the next free slot is offered to them.
 
-    Among equal priorities it is the turn of the project and the user who are furthest behind their share, so that no
-    order between users can be told beforehand; studies of one user are in the order in which they came.
+    The highest priority comes first; among equal ones it is the turn of the user who is furthest behind their share.
+    Studies of one user are in the order in which they came. Those that are paused come last: they want none.
 
     Args:
         engine: The engine.
@@ -40,7 +42,15 @@ def queue(engine: Engine, project: str, now: float | None = None) -> tuple[Queue
         for study in engine.state.studies.values()
         if study.project == project and study.state in (StudyState.RUNNING, StudyState.PAUSED)
     ]
-    found.sort(key=lambda study: (-study.spec.priority, study.id))
+    turns = Turns(Decision(engine.state, engine.settings, engine.volatile, now))
+    found.sort(
+        key=lambda study: (
+            study.state is StudyState.PAUSED,
+            -study.spec.priority,
+            turns.turn((project, study.user)),
+            study.id,
+        )
+    )
     return tuple(
         QueuedView(
             study=study_view(engine, project, study.name, now), user=study.user, priority=study.spec.priority

@@ -14,6 +14,7 @@ from hippo_core import words
 from hippo_core.engine.states import TrialState
 from hippo_core.engine.trial_views import TrialGlance, TrialView
 from hippo_core.errors import InvalidStudy
+from hippo_core.spreadsheets import cell
 from hippo_core.study import Objective
 
 AnyTrial = TrialView | TrialGlance
@@ -58,6 +59,11 @@ class Column:
         if value is None:
             return ""
         return words.exact_hyperparameter(value) if exact else words.hyperparameter(value)
+
+    def cell(self, trial: AnyTrial) -> str:
+        """What a trial has there, for a file that spreadsheets open."""
+        text = self.text(trial, exact=True)
+        return text if isinstance(self.value(trial), int | float) else cell(text)
 
     def rank(self, trial: AnyTrial) -> tuple[int, float, str]:
         """What to sort by: numbers before texts, and both before nothing."""

@@ -16,7 +16,8 @@ from starlette.responses import Response, StreamingResponse
 from hippo_core.engine.engine import Engine
 from hippo_core.engine.lookup import find_study
 from hippo_core.engine.states import TrialState
-from hippo_core.engine.trial_views import TrialGlance, TrialView, glance, some_trial_views, trial_views
+from hippo_core.engine.trial_views import ReportedNames, TrialGlance, TrialView, glance, some_trial_views
+from hippo_core.spreadsheets import cell
 from hippo_core.study import Objective
 from hippo_server.auth.roles import VIEWERS
 from hippo_server.web.addresses import segment
@@ -32,7 +33,6 @@ PAGE_TRIALS = 100
 VIEWS_AT_ONCE = 250  #: while they are gathered, the engine decides nothing
 GLANCES_AT_ONCE = 1000  #: the same
 MOST_REMEMBERED = 100_000
-LOOKED_AT = 50  #: trials, for the names of what they report
 SHOWN_CONDITIONS = 3
 
 
@@ -66,19 +66,28 @@ class Listed:
 
 
 class Remembered:
-    """The hyper-parameters of the trials of the study that was looked through last, for the next look."""
+    """What was found in the study that was looked through last, for the next look."""
 
     def __init__(self) -> None:
         self._of: tuple[int, int] | None = None
         self._made: dict[int, Mapping[str, Any]] = {}
+        self._reported = ReportedNames()
 
-    def of(self, term: int, study: int, count: int) -> dict[int, Mapping[str, Any]]:
+    def hyperparameters(self, term: int, study: int, count: int) -> dict[int, Mapping[str, Any]]:
         """What was made of a study in a term, by trial, to be filled; of one that is too large nothing stays."""
         if count > MOST_REMEMBERED:
             return {}
-        if self._of != (term, study):
-            self._of, self._made = (term, study), {}
+        self._turn_to(term, study)
         return self._made
+
+    def reported(self, term: int, study: int) -> ReportedNames:
+        """What the trials of a study were found to report in a term, to go on."""
+        self._turn_to(term, study)
+        return self._reported
+
+    def _turn_to(self, term: int, study: int) -> None:
+        if self._of != (term, study):
+            self._of, self._made, self._reported = (term, study), {}, ReportedNames()
 
 
 def pages(site: Site) -> tuple[Page, ...]:
@@ -108,7 +117,7 @@ def pages(site: Site) -> tuple[Page, ...]:
         )
 
     async def file(request: Request) -> Response:
-        known = await _known(site, request)
+        known = await _known(site, request, remembered)
         asked = Asked.of(request.query_params, known.columns)
         numbers = await _numbers(site, request, known, asked, remembered)
         return StreamingResponse(
@@ -124,7 +133,7 @@ def pages(site: Site) -> tuple[Page, ...]:
 
 
 async def _listed(site: Site, request: Request, remembered: Remembered) -> Listed:
-    known = await _known(site, request)
+    known = await _known(site, request, remembered)
     asked = Asked.of(request.query_params, known.columns)
     numbers = await _numbers(site, request, known, asked, remembered)
     page, pages_there = page_of(request.query_params.get("page", "1"), len(numbers), PAGE_TRIALS)
@@ -140,14 +149,19 @@ async def _read(site: Site, request: Request, look: Callable[[Engine, str, str],
     return await site.driver.current().read(lambda engine: look(engine, project, name))
 
 
-async def _known(site: Site, request: Request) -> Known:
+async def _known(site: Site, request: Request, remembered: Remembered) -> Known:
+    term = site.driver.current().number
+
+    def find_names(engine: Engine, project: str, name: str) -> bool:
+        study = find_study(engine.state, project, name)
+        return remembered.reported(term, study.id).go_on(engine.state, study, GLANCES_AT_ONCE)
+
     def look(engine: Engine, project: str, name: str) -> Known:
         study = find_study(engine.state, project, name)
         spec = study.spec
         names = dict.fromkeys([each.metric for each in spec.objectives])
         names.update((name, None) for each in spec.constraints for name in each.metrics)
-        for trial in trial_views(engine, project, name, 0, LOOKED_AT):
-            names.update(dict.fromkeys(trial.metrics))
+        names.update(remembered.reported(term, study.id).names)
         return Known(
             study=study.id,
             columns=columns_of(list(names), list(spec.space.kinds)),
@@ -155,6 +169,10 @@ async def _known(site: Site, request: Request) -> Known:
             count=len(study.trials),
         )
 
+    more = True
+    while more:
+        more = await _read(site, request, find_names)
+        await asyncio.sleep(0)
     return await _read(site, request, look)
 
 
@@ -165,7 +183,7 @@ async def _numbers(
     if not asked.filters and asked.sort in ("number", "-number"):
         return range(known.count) if asked.sort == "number" else range(known.count - 1, -1, -1)
     rank = asked.rank(known.columns, known.objective)
-    made = remembered.of(site.driver.current().number, known.study, known.count)
+    made = remembered.hyperparameters(site.driver.current().number, known.study, known.count)
     found: list[tuple[tuple[Any, ...], int]] = []
 
     def look(trial: TrialGlance) -> tuple[tuple[Any, ...], int] | None:
@@ -188,7 +206,7 @@ async def _rows(
     site: Site, request: Request, columns: Sequence[Column], numbers: Sequence[int]
 ) -> AsyncIterator[str]:
     """The table as CSV, some trials at a time."""
-    yield _csv([each.label for each in columns])
+    yield _csv([cell(each.label) for each in columns])
     for first in range(0, len(numbers), VIEWS_AT_ONCE):
         part = numbers[first : first + VIEWS_AT_ONCE]
         views = await _read(
@@ -196,7 +214,7 @@ async def _rows(
             request,
             lambda engine, project, name, part=part: some_trial_views(engine, project, name, part),  # type: ignore[misc]
         )
-        yield "".join(_csv([column.text(each, exact=True) for column in columns]) for each in views)
+        yield "".join(_csv([column.cell(each) for column in columns]) for each in views)
         await asyncio.sleep(0)
 
 

@@ -15,7 +15,7 @@ from hippo_client.exporting.csv_file import csv_text
 from hippo_client.exporting.frame import frame
 from hippo_client.exporting.parquet_file import write_parquet
 from hippo_client.optuna_study import convert
-from hippo_client.result_tables import ColumnType, Style, Table, history_table, trials_table
+from hippo_client.result_tables import Column, ColumnType, Style, Table, history_table, trials_table
 from hippo_core.simulation import Recording
 from tests.unit.client import recorded
 
@@ -154,6 +154,16 @@ def test_files_hold_what_the_table_holds(study: Recording, style: Style, tmp_pat
         assert list(pandas.to_timedelta(again["duration"])[:2]) == list(expected["duration"][:2])
         assert list(pandas.to_datetime(again["datetime_start"])) == list(expected["datetime_start"])
         assert list(again["value"][:2]) == [0.4, 1.3]
+
+
+def test_text_in_csv_is_no_formula_and_numbers_stay_numbers() -> None:
+    column = Column(
+        name="@x", type=ColumnType.MIXED, values=["=1+1", "\t1", "a=1", "-x", -0.5, -2, None, True]
+    )
+    lines = list(csv.reader(io.StringIO(csv_text((column,)))))
+    assert [line[0] if line else "" for line in lines] == [
+        "'@x", "'=1+1", "'\t1", "a=1", "'-x", "-0.5", "-2", "", "True",
+    ]  # fmt: skip
 
 
 def test_without_pandas_or_pyarrow_the_remedy_is_told(

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from hippo_core import schedules
 from hippo_core.engine.commands import PauseStudy
-from hippo_core.engine.trial_views import TrialGlance, forked_from, glance, some_trial_views, trial_views
+from hippo_core.engine.trial_views import (
+    ReportedNames,
+    TrialGlance,
+    forked_from,
+    glance,
+    some_trial_views,
+    trial_views,
+)
 from tests.unit.engine.cluster import Cluster
 from tests.unit.engine.test_cluster import spec, submit
 from tests.unit.engine.test_forks import fork
@@ -43,3 +50,27 @@ def test_a_glance_sees_what_the_view_has_and_keeps_what_it_made() -> None:
     ]
     assert some_trial_views(cluster.engine, "default", "study", [second, 3]) == (views[second], views[3])
     assert forked_from(cluster.engine, "default", "study", 0) == (first, second)
+
+
+def test_names_of_metrics_are_found_in_all_trials_however_few_are_looked_at_at_once() -> None:
+    """Those that one late trial alone reports, too; and once more only what has come since."""
+    cluster = Cluster(0, {"a": 2})
+    submit(cluster, spec())
+    found = ReportedNames()
+    study = cluster.engine.state.study_named("default", "study")
+    assert study is not None
+    assert (found.go_on(cluster.engine.state, study, 5), list(found.names)) == (False, [])
+    while not study.closings:
+        cluster.act()
+    while found.go_on(cluster.engine.state, study, 1):
+        pass
+    assert list(found.names) == ["accuracy"]
+    cluster.run()
+    last = study.trials[study.closings[-1].trial]
+    assert last.reached_node is not None
+    last.reached_node.metrics[last.reached] |= {"late": 1.0}
+    rounds = 1
+    while found.go_on(cluster.engine.state, study, 3):
+        rounds += 1
+    assert list(found.names) == ["accuracy", "late"]
+    assert rounds > 1

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from hippo_core import samplers, space
 from hippo_core.allowance import Allowance
 from hippo_core.billing import MICROSECONDS
-from hippo_core.engine.commands import ChangeAccount, CreateProject, SubmitStudy
+from hippo_core.engine.commands import ChangeAccount, CreateProject, PauseStudy, SubmitStudy
 from hippo_core.engine.decision import EngineSettings
 from hippo_core.engine.events import Event, LeaseGranted, LeaseStopped, StepsTrained, StudyCredited
+from hippo_core.engine.queue_views import queue
 from hippo_core.simulation import Costs, Host, Simulated, simulate
 from hippo_core.study import StudySpec
 from tests.studies import grid, study
@@ -258,3 +259,23 @@ def test_a_running_day_of_starts_and_saves_costs_little() -> None:
         costs=Costs(save_seconds=1.0, load_seconds=1.0),
     )
     assert len(yields(events)) <= 2 * found.makespan_seconds / TURN
+
+
+def test_the_queue_is_in_the_order_in_which_slots_are_offered() -> None:
+    """1. Who has a slot comes after who has none. 2. Priority is before. 3. Paused ones come last."""
+    cluster = Cluster(0, {"a": 1})
+    cluster.tell(SubmitStudy(project="default", user="bob", spec=spec("bobs", PIECES[:4])))
+    while not cluster.engine.state.leases:
+        cluster.act()
+    cluster.tell(SubmitStudy(project="default", user="ada", spec=spec("adas", PIECES[4:8])))
+
+    def order() -> list[str]:
+        return [each.study.name for each in queue(cluster.engine, "default", cluster.now)]
+
+    assert order() == ["adas", "bobs"]
+    cluster.tell(
+        SubmitStudy(project="default", user="bob", spec=replace(spec("urgent", PIECES[:2]), priority=1))
+    )
+    assert order() == ["urgent", "adas", "bobs"]
+    cluster.tell(PauseStudy(project="default", name="urgent"))
+    assert order() == ["adas", "bobs", "urgent"]

@@ -106,6 +106,18 @@ def test_cells_are_text() -> None:
     assert column.text(trial(0, None, 0.123456789), exact=True) == "0.123456789"
     assert KNOWN["metric.loss"].text(TRIALS[1]) == ""
     assert KNOWN["hyperparameter.act"].text(TRIALS[1]) == SCRIPT
+
+
+@pytest.mark.parametrize("begins", ["=", "+", "-", "@", "\t", "\r"])
+def test_text_is_no_formula_in_a_file_and_numbers_stay_numbers(begins: str) -> None:
+    column = KNOWN["hyperparameter.lr"]
+    assert column.cell(trial(0, None, f"{begins}1+cmd|' /C calc'!A0")) == f"'{begins}1+cmd|' /C calc'!A0"
+    assert column.cell(trial(0, None, f"a{begins}")) == f"a{begins}"
+    assert [column.cell(trial(0, None, value)) for value in (-0.5, -3, 1e-07)] == [
+        "-0.5",
+        "-3",
+        "1e-07",
+    ]
     assert column.text(trial(0, None, None)) == "None"  # a value, which the trial was given
     assert KNOWN["hyperparameter.state"].text(TRIALS[1]) == ""
 
