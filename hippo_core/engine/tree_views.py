@@ -6,14 +6,11 @@ import sys
 from collections.abc import Collection
 
 from hippo_core.engine.engine import Engine
-from hippo_core.engine.states import NodeState
+from hippo_core.engine.node_states import node_state
 from hippo_core.engine.tree_survey import Traffic, TreeSurvey
 from hippo_core.engine.waiting import trials_waiting_reason
-from hippo_core.plan import Node
 from hippo_core.tree import StageTree
 from hippo_core.tree_node import TreeNode, TrialEnds
-
-WAITS_FOR_A_SLOT = "waits for a free slot"
 
 
 def stage_tree(engine: Engine, project: str, name: str) -> tuple[TreeNode, ...]:
@@ -44,7 +41,7 @@ def tree_nodes(engine: Engine, survey: TreeSurvey, numbers: Collection[int]) -> 
 def _tree_node(traffic: Traffic, tree: StageTree, critical: bool, waiting: str) -> TreeNode:
     node = traffic.node
     last = max((step for step in node.metrics if step <= traffic.stop), default=None)
-    state, reason = _state(node, traffic.stop, tree, waiting)
+    state, reason = node_state(node, traffic.stop, tree, waiting)
     return TreeNode(
         node=node.id,
         parent=None if node.parent is None else node.parent.id,
@@ -65,26 +62,3 @@ def _tree_node(traffic: Traffic, tree: StageTree, critical: bool, waiting: str) 
         critical=critical,
         not_reproducible=node.not_reproducible,
     )
-
-
-def _state(node: Node, stop: int, tree: StageTree, waiting: str) -> tuple[NodeState, str]:
-    """How far the training of a node is, and what it waits for, in words."""
-    again = f"being tried again after a failure: {node.failures.message}" if node.failures is not None else ""
-    if node.trained >= stop:
-        return NodeState.TRAINED, ""
-    leases = [lease for lease in tree.leases.get(node.id, {}).values() if lease.training]
-    if any(lease.stages[lease.index][0] == node.id for lease in leases):
-        return NodeState.RUNNING, again
-    for lease in leases:
-        if lease.will_reach(node.id, node.trained + 1):
-            return NodeState.GRANTED, f"slot {lease.slot} of worker {lease.worker} comes to it"
-    outlook = tree.outlooks.get(node.id)
-    ranges = [] if outlook is None else [each for each in outlook.ranges if each.points[-1] > node.trained]
-    if not ranges or node.id in tree.blocked:
-        return NodeState.WAITING, again or waiting
-    if any(tree.ready(node, each) for each in ranges):
-        return NodeState.READY, again or waiting or WAITS_FOR_A_SLOT
-    base = ranges[0].base
-    if base > node.start or node.parent is None:
-        return NodeState.WAITING, again or f"waits for its state at step {base}"
-    return NodeState.WAITING, again or f"waits for node {node.parent.id} to come to step {base}"

@@ -10,6 +10,7 @@ from hippo_core.engine.engine import Engine
 from hippo_core.engine.evaluations import open_below, progress
 from hippo_core.engine.explanation import Stretch
 from hippo_core.engine.lookup import find_study, find_trial
+from hippo_core.engine.node_states import node_state
 from hippo_core.engine.probe_views import (
     ProbeView,
     probe_views,
@@ -316,7 +317,7 @@ def trial_detail(engine: Engine, project: str, name: str, number: int) -> TrialD
     step = step_of(study, trial)
     plan = engine.state.plans[study.plan]
     return TrialDetail(
-        trial=view_of_trial(engine.state, study, trial, trials_waiting_reason(engine.state, study)),
+        trial=view_of_trial(engine.state, study, trial, _waits_for(engine.state, study, trial)),
         history=tuple(
             EvaluationView(step=each, metrics=metrics, spread=spread)
             for each, metrics, spread in point_evaluations(study, trial, step)
@@ -344,6 +345,15 @@ def trial_detail(engine: Engine, project: str, name: str, number: int) -> TrialD
         repeats=_repeats(engine.state, study, trial),
         probes=probe_views(engine.state, study, trial),
     )
+
+
+def _waits_for(state: EngineState, study: Study, trial: Trial) -> str:
+    """What a trial waits for, if it does: what the first node of its path does that is not trained as far."""
+    waiting, tree = trials_waiting_reason(state, study), state.plans[study.plan].tree
+    for node, _, stop in walk(trial, trial.target or trial.reached):
+        if node.trained < stop:
+            return node_state(node, stop, tree, waiting)[1]
+    return waiting
 
 
 def _repeats(state: EngineState, study: Study, trial: Trial) -> tuple[RepeatView, ...]:

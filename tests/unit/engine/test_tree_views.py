@@ -10,9 +10,10 @@ import pytest
 from hippo_core import policies
 from hippo_core.engine.commands import PauseStudy
 from hippo_core.engine.events import LeaseGranted, PathFailed
-from hippo_core.engine.states import NodeState
+from hippo_core.engine.states import NodeState, TrialState
 from hippo_core.engine.tree_survey import TreeSurvey
 from hippo_core.engine.tree_views import stage_tree, tree_nodes
+from hippo_core.engine.trial_views import trial_detail
 from hippo_core.tree_node import Folded, TreeNode
 from tests.unit.engine.cluster import Cluster, SimulatedWorker
 from tests.unit.engine.test_cluster import distinct_prefixes, spec, submit
@@ -135,6 +136,11 @@ def test_why_a_node_waits_is_told_in_words() -> None:
         assert node.reason == f"waits for node {node.parent} to come to step {node.start}"
     granted = [node for node in nodes.values() if node.state is NodeState.GRANTED]
     assert {node.reason for node in granted} <= {"slot 0 of worker a comes to it"}
+    numbers = {number for node in nodes.values() for number in node.trials}
+    trials = [trial_detail(cluster.engine, "default", "study", number).trial for number in numbers]
+    assert {trial.reason for trial in trials if trial.state is TrialState.WAITING} == {
+        "waits for a free slot"
+    }
     cluster.receive(cluster.workers["a"])
     cluster.fail_training("a")
     for running in list(cluster.workers["a"].running.values()):
