@@ -176,7 +176,8 @@ class _Canvas:
         words = []
         value = node.metrics.get(self.drawing.metric)
         if value is not None:
-            words.append(f"<tspan>{escape(short(value))}</tspan>")
+            so_far = "" if node.trained >= node.stop else " so far"
+            words.append(f"<tspan>{escape(short(value))}{so_far}</tspan>")
         words += [_mark(each) for each in node.ends if each.step == node.stop and each.state in ENDS]
         if node.not_reproducible:
             words.append('<tspan class="failed">≠</tspan>')
