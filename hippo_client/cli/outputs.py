@@ -36,6 +36,21 @@ class StudySavings(TypedDict):
     savings: types.Savings
 
 
+class PlotKind(TypedDict):
+    """A plot that there is."""
+
+    plot: str
+    shows: Annotated[str, "In words."]
+
+
+class Drawn(TypedDict):
+    """A plot that was drawn."""
+
+    study: str
+    plot: str
+    file: str
+
+
 class UnsupportedKey(TypedDict):
     """A key of another system's file that has no counterpart."""
 
@@ -421,6 +436,7 @@ OUTPUTS: dict[str, Any] = {
     "study savings": StudySavings,
     "study watch": types.Study,
     "study tree": list[types.Node],
+    "study plot": list[PlotKind] | Drawn,
     "study import": types.Study | ImportedFile,
     "study pause": types.Study,
     "study resume": types.Study,

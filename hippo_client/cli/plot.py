@@ -9,7 +9,7 @@ import click
 
 from hippo_client.cli.connection import connect
 from hippo_client.cli.numbers import WholeNumber
-from hippo_client.cli.terminal import say
+from hippo_client.cli.terminal import print_json, say
 
 #: By the ending of the file, what draws it.
 _BACKENDS = {".png": "matplotlib", ".svg": "matplotlib", ".pdf": "matplotlib", ".html": "plotly"}
@@ -34,6 +34,7 @@ _BACKENDS = {".png": "matplotlib", ".svg": "matplotlib", ".pdf": "matplotlib", "
     "--trial", "trials", type=WholeNumber(0), multiple=True, help="Only this trial; may be repeated."
 )
 @click.option("--no-stopped", is_flag=True, help="Leave stopped trials out.")
+@click.option("--json", "as_json", is_flag=True, help="Print what there is, or was drawn, as JSON.")
 def plot(
     name: str,
     kind: str | None,
@@ -41,6 +42,7 @@ def plot(
     metrics: tuple[str, ...],
     trials: tuple[int, ...],
     no_stopped: bool,
+    as_json: bool,
 ) -> None:
     """Draw a study, into a file. Without KIND it lists what there is.
 
@@ -51,6 +53,9 @@ def plot(
     from hippo_client import plots
     from hippo_client.recordings import parse, read_export
 
+    if kind is None and as_json:
+        print_json([{"plot": each, "shows": plots.summary(each)} for each in plots.__all__])
+        return
     if kind is None:
         for each in plots.__all__:
             click.echo(f"{each:21} {plots.summary(each)}")
@@ -82,4 +87,7 @@ def plot(
             figure.savefig(output, dpi=150)
     except OSError as error:
         raise click.FileError(str(output), error.strerror) from error
-    say(f"Written: {output}")
+    if as_json:
+        print_json({"study": name, "plot": kind, "file": str(output)})
+    else:
+        say(f"Written: {output}")

@@ -64,6 +64,7 @@ def with_a_field_more_or_less(found: Any) -> list[Any]:
         "simulate study.py --slots 2 --trial-based",
         "simulate --slots 2 --recorded recorded.json --beyond power-law",
         "study import sweep.yaml --trainer trainer:T --max-steps 3 --max-trials 2",
+        "study plot digits",
         "usage --by study",
         "usage --by project",
     ],
