@@ -1,4 +1,4 @@
-"""Asks a server whether it is ready: `ready.py` the one in this container, `ready.py URL [CA.pem]` another.
+"""Asks a server or a worker whether it is ready: `ready.py [URL [CA.pem]]`, by default this container's server.
 
 With `--live` only whether it lives, as one that stands by does. Exits with 0 if so, else with 1, and says why.
 """

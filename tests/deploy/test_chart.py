@@ -93,7 +93,14 @@ def test_what_is_made_is_valid(values: str, version: str) -> None:
         validate.validate({**pod, "spec": spec}, version, strict=True)
     assert {"StatefulSet", "Deployment", "Service", "NetworkPolicy", "ServiceAccount", "Pod"} <= kinds
     if values == "most":
-        assert {"ScaledJob", "ScaledObject", "ServiceMonitor", "Certificate", "PodDisruptionBudget"} <= kinds
+        assert {
+            "ScaledJob",
+            "ScaledObject",
+            "ServiceMonitor",
+            "PrometheusRule",
+            "Certificate",
+            "PodDisruptionBudget",
+        } <= kinds
 
 
 @pytest.mark.parametrize("values", SETS)
@@ -223,7 +230,7 @@ def test_the_certificate_is_for_every_name_that_is_called() -> None:
             assert server.removesuffix(":7440") in names
         if (advertised := given.get("HIPPO_ADVERTISE")) is not None:
             assert f"*.{advertised.removesuffix(':7440').partition('.')[2]}" in names
-    relabeled = one(manifests, "ServiceMonitor", "hippo-server")["spec"]["endpoints"][0]["relabelings"][0]
+    relabeled = one(manifests, "ServiceMonitor", "hippo-server")["spec"]["endpoints"][0]["relabelings"][-1]
     assert f"*.{relabeled['replacement'].removesuffix(':7441').partition('.')[2]}" in names
     tested = one(manifests, "Pod", "hippo-test-ready")["spec"]["containers"][0]["command"]
     assert "https://hippo-server.ml.svc:7441" in tested
@@ -290,6 +297,16 @@ def test_a_workers_secrets_are_a_file_of_its_own() -> None:
         file,
     ]
     assert "/etc/hippo/secrets" not in {mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]}
+
+
+def test_the_alerts_are_those_of_the_repository_and_find_what_is_scraped() -> None:
+    manifests = rendered("most")
+    text = (ROOT / "deploy" / "prometheus" / "alerts.yaml").read_text()
+    ours = text.replace("https://docs.example.org/hippo", "https://docs.example.com/ours")
+    assert one(manifests, "PrometheusRule", "hippo-server")["spec"] == yaml.safe_load(ours)
+    (endpoint,) = one(manifests, "ServiceMonitor", "hippo-server")["spec"]["endpoints"]
+    (job,) = [each["replacement"] for each in endpoint["relabelings"] if each["targetLabel"] == "job"]
+    assert f'job="{job}"' in text
 
 
 def test_no_manifest_holds_a_secret() -> None:

@@ -87,6 +87,17 @@ def test_each_service_waits_until_what_it_needs_is_healthy(services: dict[str, d
         )
 
 
+def test_prometheus_scrapes_under_the_name_that_alerts_ask_for() -> None:
+    found = yaml.safe_load((FOLDER / "prometheus.yml").read_text())
+    (job,) = found["scrape_configs"]
+    assert f'job="{job["job_name"]}"' in (FOLDER.parent / "prometheus" / "alerts.yaml").read_text()
+    assert job["static_configs"] == [{"targets": ["server:7441"]}]
+    secrets = load("compose.yaml")["services"]["prometheus"]["secrets"]
+    assert {job["tls_config"]["ca_file"], job["authorization"]["credentials_file"]} == {
+        f"/run/secrets/{name}" for name in secrets
+    }
+
+
 def test_what_is_kept_lies_in_volumes(services: dict[str, dict[str, Any]]) -> None:
     named = set(load("compose.yaml")["volumes"])
     mounted = {

@@ -60,6 +60,7 @@ spec:
         - {name: HIPPO_CA, value: /etc/hippo/ca/ca.crt}
         - {name: HIPPO_TOKEN_FILE, value: /etc/hippo/token/{{ $pool.tokenKey }}}
         - {name: HIPPO_DATA_DIR, value: /var/lib/hippo/worker}
+        - {name: HIPPO_METRICS_ADDRESS, value: "127.0.0.1:7442"}
         - name: HIPPO_WORKER_NAME
           valueFrom: {fieldRef: {fieldPath: metadata.name}}
         - {name: HIPPO_LABELS, value: "pool={{ .name }}"}
@@ -77,6 +78,21 @@ spec:
         - {name: {{ $name }}, value: {{ $value | quote }}}
         {{- end }}
       {{- include "hippo.storageEnvFrom" $root | nindent 6 }}
+      # Asked within the pod, since a worker has no certificate to show outside. It imports torch first.
+      startupProbe:
+        exec: {command: [python, /usr/local/lib/hippo/ready.py, --live, "http://127.0.0.1:7442"]}
+        periodSeconds: 10
+        timeoutSeconds: 10
+        failureThreshold: 60
+      livenessProbe:
+        exec: {command: [python, /usr/local/lib/hippo/ready.py, --live, "http://127.0.0.1:7442"]}
+        periodSeconds: 60
+        timeoutSeconds: 30
+        failureThreshold: 5
+      readinessProbe:
+        exec: {command: [python, /usr/local/lib/hippo/ready.py, "http://127.0.0.1:7442"]}
+        periodSeconds: 30
+        timeoutSeconds: 30
       resources:
         {{- $resources := deepCopy $pool.resources }}
         {{- if $pool.gpus }}
