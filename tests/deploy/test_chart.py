@@ -299,14 +299,32 @@ def test_a_workers_secrets_are_a_file_of_its_own() -> None:
     assert "/etc/hippo/secrets" not in {mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]}
 
 
-def test_the_alerts_are_those_of_the_repository_and_find_what_is_scraped() -> None:
+def test_alerts_and_dashboard_are_those_of_the_repository_and_find_what_is_scraped() -> None:
     manifests = rendered("most")
     text = (ROOT / "deploy" / "prometheus" / "alerts.yaml").read_text()
     ours = text.replace("https://docs.example.org/hippo", "https://docs.example.com/ours")
     assert one(manifests, "PrometheusRule", "hippo-server")["spec"] == yaml.safe_load(ours)
+    shown = one(manifests, "ConfigMap", "hippo-dashboard")["data"]["hippo.json"]
+    assert shown == (ROOT / "deploy" / "grafana" / "dashboards" / "hippo.json").read_text()
     (endpoint,) = one(manifests, "ServiceMonitor", "hippo-server")["spec"]["endpoints"]
     (job,) = [each["replacement"] for each in endpoint["relabelings"] if each["targetLabel"] == "job"]
     assert f'job="{job}"' in text
+
+
+def test_the_values_that_the_page_shows_are_values() -> None:
+    """Each block of the page alone, over those without which nothing is made."""
+    page = (ROOT / "docs" / "how-to" / "deploy-kubernetes.md").read_text()
+    blocks = re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert len(blocks) >= 3
+    for block in blocks:
+        done = subprocess.run(
+            ["helm", "template", "hippo", CHART, "--values", VALUES / "least.yaml", "--values", "-"],
+            input=block,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{block}\n{done.stderr}"
 
 
 def test_no_manifest_holds_a_secret() -> None:
