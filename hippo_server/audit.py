@@ -65,14 +65,14 @@ class Audit:
         try:
             await asyncio.to_thread(self._write, calls)
         except HippoError as error:
-            log.warning("audit_delayed calls=%d error=%s", len(self._calls), error)
+            log.warning("audit_delayed", extra={"calls": len(self._calls), "error": str(error)})
             return False
         for _ in calls:
             self._calls.popleft()
         if not self._calls:
             self._there.clear()
         if self._lost:
-            log.error("audit_lost calls=%d", self._lost)
+            log.error("audit_lost", extra={"calls": self._lost})
             self._lost = 0
         return True
 

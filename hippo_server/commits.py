@@ -135,7 +135,8 @@ class GroupCommit:
         try:
             self._store.write(records, self._term, self._batch + 1)
         except Exception as error:  # noqa: BLE001 - whatever it is, nobody knows what the database holds now
-            log.warning("commit_failed term=%d batch=%d error=%s", self._term, self._batch + 1, error)
+            said = {"term": self._term, "batch": self._batch + 1, "error": str(error)}
+            log.warning("commit_failed", extra=said)
             self._tell(self._fail, error)
             return False
         self._batch += 1

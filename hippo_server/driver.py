@@ -304,7 +304,7 @@ class Driver:
         self.keep_up(remove_files(term, self.storage, store))
         self.keep_up(make_what_is_wanted(term, self.proposers))
         self.keep_up(consult_policies(term))
-        log.info("term_began term=%d seconds=%.3f", number, time.monotonic() - began)
+        log.info("term_began", extra={"term": number, "seconds": round(time.monotonic() - began, 3)})
         # What was due while nobody led, and what the restored state asks for, is decided now.
         for command in (CreateProject(project=PROJECT), Tick()):
             _, record = term.decide(command, "server", type(command).__name__)
@@ -324,7 +324,7 @@ class Driver:
         if term.over:
             return
         term.over = True
-        log.warning("term_over term=%d error=%s", term.number, error)
+        log.warning("term_over", extra={"term": term.number, "error": str(error)})
         if self._term is term:
             self._term = None
             if not self.closing:
@@ -343,7 +343,7 @@ class Driver:
         """Another server leads; this one is to go on as soon as that one has gone."""
         self._lost.set()
         if self.standby is None or str(self.standby) != str(error):
-            log.info("standing_by leader=%s address=%s", error.holder, error.address)
+            log.info("standing_by", extra={"leader": error.holder, "address": error.address})
             self.standby = error
             self.not_ready = error.message.rstrip(".")
             self.readiness.notify()
@@ -375,7 +375,7 @@ class Driver:
                 self.standby = None
                 self.not_ready = f"the database cannot be used: {str(error).rstrip('.')}"
                 self.metrics.database_up(False)
-                log.warning("recovery_failed error=%s", error)
+                log.warning("recovery_failed", extra={"error": str(error)})
                 await asyncio.sleep(min(next(waits), LONGEST_PAUSE_SECONDS))
 
     async def _renew(self) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
 import re
 import signal
@@ -12,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -191,6 +190,13 @@ def default_home() -> Path:
     help="How many watched studies, downloads and uploads one token may have open."
     "  [env: HIPPO_STREAMS_PER_USER]",
 )
+@click.option(
+    "--log-format",
+    envvar="HIPPO_LOG_FORMAT",
+    type=click.Choice(["auto", "json", "text"]),
+    default="auto",
+    help="auto: text for people on a terminal, elsewhere JSON, an event a line.  [env: HIPPO_LOG_FORMAT]",
+)
 @click.pass_context
 def main(
     context: click.Context,
@@ -214,6 +220,7 @@ def main(
     proposal_seconds: float,
     calls_per_second: float,
     streams_per_user: int,
+    log_format: Literal["auto", "json", "text"],
 ) -> None:
     """Hippo's server: keeps studies, hands out work, answers clients.
 
@@ -227,13 +234,10 @@ def main(
     from hippo_core.engine.decision import EngineSettings
     from hippo_server.auth.limits import CallLimits
     from hippo_server.settings import Settings
+    from hippo_wire.observing.logs import log_to_stderr
 
     _set_title()
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
-    for library in ("alembic", "uvicorn"):
-        logging.getLogger(library).setLevel(logging.WARNING)
+    log_to_stderr(log_format)
     home = home.expanduser().absolute()
     with _errors_told():
         if heartbeat_seconds * 2 > lease_seconds:

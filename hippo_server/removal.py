@@ -42,10 +42,10 @@ async def remove_files(term: Term, storage: Storage, store: Store) -> None:
             await asyncio.to_thread(store.forget_checkpoints, keys)
             term.removed(gone)
         except Stale as error:  # another server leads: it finds the same rows
-            log.warning("removal_left_to_the_leader error=%s", error)
+            log.warning("removal_left_to_the_leader", extra={"error": str(error)})
             return
         except Unavailable as error:  # the database, or nobody knows who leads
-            log.warning("removal_not_noted error=%s", error)
+            log.warning("removal_not_noted", extra={"error": str(error)})
             failed.update(wanted)
         if failed:
             asyncio.get_running_loop().call_later(RETRY_SECONDS, term.removals.set)
@@ -65,7 +65,7 @@ def _remove(
         try:
             storage.remove(location)
         except StorageError as error:
-            log.warning("removal_failed location=%s error=%s", location, error)
+            log.warning("removal_failed", extra={"location": str(location), "error": str(error)})
             failed.add(each)
             in_a_row += 1
         else:

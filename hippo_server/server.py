@@ -152,7 +152,7 @@ class Server:
         self.grpc_address = _address(settings.host, grpc_port)
         self.http_address = _address(settings.host, http_port)
         _write_address(settings, grpc_port, http_port)
-        log.info("server_ready grpc=%s http=%s", self.grpc_address, self.http_address)
+        log.info("server_ready", extra={"grpc": self.grpc_address, "http": self.http_address})
 
     async def stop(self) -> None:
         """Stops everything: calls are answered, what was decided is committed, the database is stopped last."""

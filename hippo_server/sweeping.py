@@ -42,12 +42,12 @@ async def keep_swept(lead: Callable[[], Term], storage: Storage, store: Store, m
         try:
             swept = await asyncio.to_thread(_sweep, term, storage, store)
         except Exception as error:  # noqa: BLE001 - whatever it is, rubbish that stays harms nobody for an hour
-            log.warning("sweep_failed error=%r", error)
+            log.warning("sweep_failed", extra={"error": repr(error)})
             metrics.swept(None)
         else:
             for failure in swept.failures:
-                log.warning("leftover_stays error=%s", failure)
-            log.info("swept removed=%d failures=%d", swept.removed, len(swept.failures))
+                log.warning("leftover_stays", extra={"error": str(failure)})
+            log.info("swept", extra={"removed": swept.removed, "failures": len(swept.failures)})
             metrics.swept(swept)
         await asyncio.sleep(SWEEP_SECONDS)
 

@@ -117,7 +117,7 @@ class Term:
         except HippoError:
             raise
         except Exception as error:
-            log.exception("engine_failed cause=%s", cause)
+            log.exception("engine_failed", extra={"cause": cause})
             self.give_up(self, error)
             raise InvariantViolated(f"the engine failed at {cause}: {error!r}") from error
         self.metrics.command(type(command).__name__)
@@ -165,7 +165,7 @@ class Term:
             rendered = render(self.engine, result)
         except Exception as error:
             # The engine has changed, and what it did would never be written.
-            log.exception("answer_failed cause=%s", record.cause)
+            log.exception("answer_failed", extra={"cause": record.cause})
             self.give_up(self, error)
             raise InvariantViolated(f"the server failed to answer {record.cause}: {error!r}") from error
         answer = RequestAnswer(

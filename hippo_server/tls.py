@@ -92,9 +92,9 @@ class Certificates:
             found = _read(self._files)
             if found != self._pems:
                 self._adopt(found)
-                log.info("certificates_renewed names=%s", ",".join(sorted(self.names)))
+                log.info("certificates_renewed", extra={"names": sorted(self.names)})
         except InvalidStudy as error:
-            log.warning("certificates_not_renewed error=%s", error)
+            log.warning("certificates_not_renewed", extra={"error": str(error)})
 
     async def follow(self) -> None:
         """Looks now and then, until cancelled."""

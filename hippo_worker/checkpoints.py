@@ -117,7 +117,7 @@ class CheckpointCache:
                     raise CheckpointCorrupt(f"{path} is not what was published.")
         except (CheckpointCorrupt, OSError) as error:
             logger.warning(
-                "cached checkpoint is not usable", extra={"location": str(location), "why": str(error)}
+                "cached_checkpoint_is_not_usable", extra={"location": str(location), "why": str(error)}
             )
             with self._lock:
                 self._remove(digest)

@@ -137,9 +137,9 @@ class ServerConnection:
                 waits = pauses()
                 await self._work()
             except Unavailable as error:
-                logger.warning("server not reached", extra={"why": str(error)})
+                logger.warning("server_not_reached", extra={"why": str(error)})
             except Stale as error:
-                logger.warning("server does not know this life of the worker", extra={"why": str(error)})
+                logger.warning("server_does_not_know_this_life_of_the_worker", extra={"why": str(error)})
                 refused = [at for at in refused if time.monotonic() - at < USURPED_SECONDS] + [
                     time.monotonic()
                 ]
@@ -152,7 +152,7 @@ class ServerConnection:
                 raise
             except HippoError as error:
                 # The server's, or the storage's: no reason to end the paths that train here.
-                logger.exception("conversation with the server broke down", extra={"why": str(error)})
+                logger.exception("conversation_with_the_server_broke_down", extra={"why": str(error)})
             else:
                 return
             await asyncio.sleep(min(next(waits), self._patience_seconds / AGAIN_SHARE))

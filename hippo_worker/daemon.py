@@ -314,14 +314,14 @@ class Daemon:
         return HealthCheck(GPU_CHECK if command is None else ("/bin/sh", "-c", command), variables)
 
     def _say_of_health(self, slot: int, reason: str) -> None:
-        logger.warning("device checked", extra={"slot": slot, "why": reason or "in order again"})
+        logger.warning("device_checked", extra={"slot": slot, "why": reason or "in order again"})
         said = worker_pb2.SlotHealth(slot=slot, failed=bool(reason), reason=reason)
         self._health[slot] = self._last_health[slot] = said
         self.connection.wake()
 
     def _say_of_storage(self, slot: int, failure: str) -> None:
         """A slot could not read the storage, or can again: the worker can where all its slots can."""
-        logger.warning("storage read", extra={"slot": slot, "why": failure or "it answers again"})
+        logger.warning("storage_read", extra={"slot": slot, "why": failure or "it answers again"})
         self._unread.pop(slot, None)
         if failure:
             self._unread[slot] = failure
@@ -336,7 +336,7 @@ class Daemon:
         order = convert.lease_from_proto(message)
         outbox = Outbox(self._settings.name, self.incarnation, order.fence)
         lease = Lease(order, outbox, self.connection.wake)
-        logger.info("lease granted", extra={"fence": order.fence, "slot": order.slot})
+        logger.info("lease_granted", extra={"fence": order.fence, "slot": order.slot})
         self._leases[order.fence] = lease
         slot = self._slot(lease)
         slot.grant(lease)
@@ -346,7 +346,7 @@ class Daemon:
     async def _drop(self, fence: int) -> None:
         lease = self._leases.pop(fence, None)
         if lease is not None:
-            logger.info("lease dropped", extra={"fence": fence})
+            logger.info("lease_dropped", extra={"fence": fence})
             await self._slot(lease).drop(lease)
             self._end(fence)
 
@@ -374,7 +374,7 @@ class Daemon:
                 await asyncio.wait_for(self._now.wait(), LOOK_SECONDS)
             if self._now.is_set() or time.monotonic() >= self._drain_until:
                 # The server takes back what is not said to have ended as soon as it hears that the worker leaves.
-                logger.warning("leaving at once", extra={"leases": sorted(self._leases)})
+                logger.warning("leaving_at_once", extra={"leases": sorted(self._leases)})
                 self.abandoned = True
                 self.connection.wake()
                 await asyncio.sleep(LEAVE_SECONDS)
@@ -390,6 +390,6 @@ class Daemon:
                     "Its leases expire at the server.",
                 )
             if silent > self._orphan_seconds and self._leases:
-                logger.warning("alone for too long, all leases are dropped", extra={"seconds": silent})
+                logger.warning("alone_for_too_long_all_leases_are_dropped", extra={"seconds": silent})
                 for fence in list(self._leases):
                     await self._drop(fence)

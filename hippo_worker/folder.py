@@ -55,7 +55,7 @@ def sweep(folder: Path) -> Path:
 
     # Again until none is left: one that was just being killed may have been starting another.
     while found := leftovers(folder):
-        logger.warning("processes of an earlier life are ended", extra={"pids": found})
+        logger.warning("processes_of_an_earlier_life_are_ended", extra={"pids": found})
         ending = []
         for pid in found:
             with contextlib.suppress(psutil.NoSuchProcess):

@@ -87,7 +87,7 @@ class LogShipper:
                 except HippoError as error:
                     if error.retryable:
                         return
-                    logger.warning("log is not kept", extra={"fence": fence, "why": str(error)})
+                    logger.warning("log_is_not_kept", extra={"fence": fence, "why": str(error)})
                     finished = watched.finished = True
                 if finished:
                     del self._leases[fence]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -130,6 +130,13 @@ _EXIT_CODES = {"INVALID": 2, "UNAVAILABLE": 3, "NOT_ALLOWED": 4, "NOT_FOUND": 5,
     help="The certificate of --metrics-address, PEM; needed where other machines reach it.",
 )
 @_option("--metrics-key", envvar="HIPPO_METRICS_KEY", type=click.Path(path_type=Path), help="Its key, PEM.")
+@_option(
+    "--log-format",
+    envvar="HIPPO_LOG_FORMAT",
+    type=click.Choice(["auto", "json", "text"]),
+    default="auto",
+    help="auto: text for people on a terminal, elsewhere JSON, an event a line.",
+)
 @click.pass_context
 def cli(
     context: click.Context,
@@ -155,6 +162,7 @@ def cli(
     metrics_token_file: Path | None,
     metrics_cert: Path | None,
     metrics_key: Path | None,
+    log_format: Literal["auto", "json", "text"],
 ) -> None:
     """Trains what a Hippo server grants. SIGTERM lets it save, give back what it trains, and leave."""
     if context.invoked_subcommand is not None:
@@ -186,6 +194,7 @@ def cli(
                 idle_seconds=None
                 if exit_when_idle is None
                 else parse_seconds(exit_when_idle, "exit-when-idle"),
+                log_format=log_format,
                 page=_page(metrics_address, metrics_token_file, metrics_cert, metrics_key),
             )
         )

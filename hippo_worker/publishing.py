@@ -27,6 +27,7 @@ from hippo_core.engine.commands import (
 from hippo_storage.errors import StorageError, StorageFull
 from hippo_storage.manifest import CheckpointLocation
 from hippo_storage.storage import Published, Storage
+from hippo_wire.observing.logs import bind
 from hippo_worker.checkpoints import CheckpointCache
 from hippo_worker.lease import Lease, State
 from hippo_worker.lone_thread import LoneThread
@@ -126,6 +127,7 @@ class Publisher:
 
     async def _publish(self, storage: Storage, lease: Lease, written: Written) -> None:
         state = (written.node, written.step)
+        bind(fence=lease.fence, plan=lease.order.plan, state=state)
         folder = Path(written.folder)
         began = time.monotonic()
         published = None
@@ -174,7 +176,7 @@ class Publisher:
             return await self._attempts(storage, lease, written)
         except Exception as error:
             state = (written.node, written.step)
-            logger.exception("publishing broke down", extra={"fence": lease.fence, "state": state})
+            logger.exception("publishing_broke_down", extra={"fence": lease.fence, "state": state})
             reason = f"The worker failed at publishing the state: {error!r}. Look at its log."
             lease.say(SaveFailedReport(node=written.node, step=written.step, reason=reason))
             return None
@@ -189,7 +191,7 @@ class Publisher:
                 self._metrics.publish_failed()
                 state = (written.node, written.step)
                 logger.warning(
-                    "publishing failed", extra={"fence": lease.fence, "state": state, "why": str(error)}
+                    "publishing_failed", extra={"fence": lease.fence, "state": state, "why": str(error)}
                 )
                 if not teller.goes_on(error, time.monotonic() - began):
                     return None
@@ -243,13 +245,13 @@ class Publisher:
             self._cache.add(storage, location, published.digest, folder)
         except (StorageError, OSError) as error:
             # It is durable; only a later start has to fetch it.
-            logger.warning("checkpoint is not cached", extra={"location": str(location), "why": str(error)})
+            logger.warning("checkpoint_is_not_cached", extra={"location": str(location), "why": str(error)})
         return published
 
 
 def _log_left_out(lease: Lease, state: State) -> None:
     logger.warning(
-        "save left out",
+        "save_left_out",
         extra={
             "fence": lease.fence,
             "state": state,

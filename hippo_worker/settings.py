@@ -10,6 +10,7 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from hippo_core.errors import InvalidStudy, NotAllowed
 from hippo_core.names import LONGEST_NAME, require_name
@@ -43,6 +44,7 @@ class WorkerSettings:
         drain_seconds: How long a worker that is told to end waits for its paths to save; what they have not saved by
             then is given back unsaved.
         page: Where its metrics are shown; None: nowhere.
+        log_format: How it logs; ``auto``: text on a terminal, JSON elsewhere.
         idle_seconds: After how long without a lease it ends by itself; None: never.
         joins: Whether the endpoint's token is one to join with, for one of the worker's own.
     """
@@ -59,6 +61,7 @@ class WorkerSettings:
     drain_seconds: float = 120.0
     idle_seconds: float | None = None
     page: PageSettings | None = None
+    log_format: Literal["auto", "json", "text"] = "auto"
     joins: bool = False
     secrets_file: Path | None = None
 

@@ -83,7 +83,7 @@ class StatusPage:
                 "Choose another one with --metrics-address.",
             ) from error
         bound: int = self._server.sockets[0].getsockname()[1]
-        logger.info("status page", extra={"host": host, "port": bound})
+        logger.info("status_page", extra={"host": host, "port": bound})
         return bound
 
     def close(self) -> None:

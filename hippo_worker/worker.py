@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
 import signal
 import socket
-import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hippo_core.errors import NotAllowed
+from hippo_wire.observing.logs import log_to_stderr
 from hippo_wire.service_manager import ServiceManager
 from hippo_worker.folder import held, sweep
 from hippo_worker.joining import join, own_token_file
@@ -32,7 +30,7 @@ async def work(settings: WorkerSettings) -> None:
     Raises:
         HippoError: It cannot begin, or could not end in peace.
     """
-    log_to_stderr()
+    log_to_stderr(settings.log_format, worker=settings.name)
     manager = ServiceManager.of(os.environ)
     settings.secrets.read()  # a file that cannot be used is told at once, not by the first study
     with held(settings.data_folder):
@@ -117,42 +115,3 @@ async def _assemble(
     if settings.joins:
         endpoint = await join(endpoint, settings.name, own_token_file(settings))
     return Daemon(settings, endpoint, socket.gethostname(), offer, supplies, manager)
-
-
-def log_to_stderr() -> None:
-    """One line a record; JSON off a terminal."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(_TextFormatter() if sys.stderr.isatty() else _JsonFormatter())
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-
-
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
-
-
-def _fields(record: logging.LogRecord) -> dict[str, object]:
-    return {name: value for name, value in vars(record).items() if name not in _STANDARD}
-
-
-class _JsonFormatter(logging.Formatter):
-    """Records as JSON objects."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        line = {
-            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-            + f".{record.msecs:03.0f}Z",
-            "level": record.levelname.lower(),
-            "event": record.getMessage(),
-            **_fields(record),
-        }
-        if record.exc_info:
-            line["trace"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str)
-
-
-class _TextFormatter(logging.Formatter):
-    """Records for people."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        fields = "".join(f" {name}={value}" for name, value in _fields(record).items())
-        line = f"{time.strftime('%H:%M:%S', time.localtime(record.created))} {record.getMessage()}{fields}"
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line

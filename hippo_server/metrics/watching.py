@@ -43,7 +43,7 @@ async def watch_space(storage: Storage, metrics: Metrics) -> None:
         try:
             space = await asyncio.to_thread(storage.space)
         except StorageError as error:
-            log.warning("space_unknown error=%s", error)
+            log.warning("space_unknown", extra={"error": str(error)})
         else:
             if space is None:
                 return

@@ -84,11 +84,11 @@ class _Consultations:
                 case "verdicts_json":
                     return _answered(question, answer)
                 case "failed":
-                    log.warning("policy_failed study=%d error=%s", wanted.study, answer.failed)
+                    log.warning("policy_failed", extra={"study": wanted.study, "error": answer.failed})
                     return FailPolicy(study=wanted.study, number=wanted.number, reason=answer.failed)
                 case _:
                     losses += 1
-                    log.warning("policy_lost study=%d why=%s", wanted.study, answer.lost)
+                    log.warning("policy_lost", extra={"study": wanted.study, "why": answer.lost})
             if losses == LOSSES:
                 reason = f"its process was lost {LOSSES} times over one answer: {answer.lost}"
                 return FailPolicy(study=wanted.study, number=wanted.number, reason=reason)

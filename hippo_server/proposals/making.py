@@ -62,7 +62,9 @@ async def _make(term: Term, proposers: Proposers, wanted: Wanted) -> None:
     except Unavailable:
         return  # the term is over; the next one wants the same
     except ProposalFailed as error:
-        log.warning("proposal_failed wanted=%s error=%s", wanted, error)
+        log.warning(
+            "proposal_failed", extra={"study": wanted.study, "wanted": str(wanted), "error": str(error)}
+        )
         command = _missed(wanted, str(error))
     if not term.over:
         with contextlib.suppress(InvariantViolated):  # the term is over then, and a new one begins

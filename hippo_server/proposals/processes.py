@@ -136,7 +136,7 @@ class Proposers:
             if isinstance(error, TimeoutError):
                 raise ProposalFailed(f"its process did not start in {START_SECONDS:g} s") from None
             raise
-        log.info("proposer_started pid=%d", process.pid)
+        log.info("proposer_started", extra={"pid": process.pid})
         return process
 
     async def _exchange(self, process: asyncio.subprocess.Process, question: bytes) -> Mapping[str, Any]:

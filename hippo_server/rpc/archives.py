@@ -85,7 +85,7 @@ async def _checkpoint(
     try:
         manifest = await asyncio.to_thread(storage.manifest, location, event.digest)
     except StorageError as error:
-        log.warning("left_out_of_archive checkpoint=%s error=%s", location, error)
+        log.warning("left_out_of_archive", extra={"checkpoint": str(location), "error": str(error)})
         if isinstance(error, CheckpointMissing | CheckpointCorrupt):
             await tell_unusable(driver, location, error)
         return

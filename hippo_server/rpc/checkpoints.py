@@ -54,7 +54,7 @@ async def tell_unusable(
     driver: Driver, location: CheckpointLocation, error: CheckpointMissing | CheckpointCorrupt
 ) -> None:
     """A checkpoint that the server finds missing or corrupt is lost, as one that a worker finds so."""
-    log.warning("checkpoint_unusable checkpoint=%s error=%s", location, error)
+    log.warning("checkpoint_unusable", extra={"checkpoint": str(location), "error": str(error)})
     unusable = UnusableReport(
         node=location.node,
         step=location.step,

@@ -27,6 +27,7 @@ from hippo_server.rpc.auditing import audited
 from hippo_server.store.audit import UNAUTHENTICATED
 from hippo_wire.channel import LARGEST_MESSAGE_BYTES
 from hippo_wire.errors import to_wire
+from hippo_wire.observing.logs import bind
 from hippo_wire.versions import HEADER, check_caller, own_version
 
 log = logging.getLogger(__name__)
@@ -131,9 +132,11 @@ class Gate(grpc.aio.ServerInterceptor):
         async def answer(raw: Any, context: Context) -> Any:
             began = time.perf_counter()
             request = None
+            bind(method=method.rpartition("/")[2], user=None if who is None else who.user)
             try:
                 with self._admitted(who, context, streams=not isinstance(raw, bytes)):
                     request = _parsed(parse, raw, _largest(who))
+                    bind(request_id=getattr(request, "request_id", None) or None)
                     self._require_role(method, who, context)
                     if who is not None and context.time_remaining() is None:
                         raise InvalidStudy("deadline", "the call has none", "Give each call a timeout.")
@@ -149,6 +152,7 @@ class Gate(grpc.aio.ServerInterceptor):
     def _streaming(self, method: str, who: Identity | None, parse: Parse, behaviour: Behaviour) -> Behaviour:
         async def answer(raw: Any, context: Context) -> AsyncIterator[Any]:
             request = None
+            bind(method=method.rpartition("/")[2], user=None if who is None else who.user)
             try:
                 with self._admitted(who, context, streams=True):
                     request = _parsed(parse, raw, _largest(who))
@@ -254,7 +258,7 @@ class Gate(grpc.aio.ServerInterceptor):
         if isinstance(error, grpc.aio.AbortError):
             raise error
         if not isinstance(error, HippoError):
-            log.error("call_failed method=%s", method, exc_info=error)
+            log.error("call_failed", exc_info=error)
             error = HippoError("the server failed at this call.", "Its log says more.")
         unknown = isinstance(error, Unauthenticated)
         self._write_down(method, who, context, request, UNAUTHENTICATED if unknown else error.code)

@@ -48,6 +48,7 @@ from hippo_server.auth.tokens import Identity, TokenBook, Unauthenticated
 from hippo_server.store.audit import UNAUTHENTICATED, Call
 from hippo_server.tls import Certificates
 from hippo_wire.channel import is_loopback
+from hippo_wire.observing.logs import bind
 
 log = logging.getLogger(__name__)
 
@@ -232,7 +233,7 @@ class Gate:
         except HippoError as error:
             refusal = Refusal(status_of(error), error, {})
         except Exception as error:
-            log.error("page_failed path=%s", cut(scope["path"]), exc_info=error)
+            log.error("page_failed", extra={"path": cut(scope["path"])}, exc_info=error)
             failed = HippoError("the server failed at this request.", "Its log says more.")
             refusal = Refusal(500, failed, {})
         else:
@@ -251,6 +252,7 @@ class Gate:
         if method not in SAFE_METHODS or (page is not None and page.streams):
             _check_origin(headers, f"{scope['scheme']}://{host}")
         who = scope["hippo.caller"] = self._identified(headers, host)
+        bind(page=None if page is None else page.path, user=None if who is None else who.user)
         # A browser follows what changes on many pages by itself, which is to leave its user's commands alone.
         kind = "token" if "authorization" in headers else "browser"
         counted = stranger(peer(scope)) if who is None else f"{kind} {who.user}"

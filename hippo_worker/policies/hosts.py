@@ -181,7 +181,7 @@ class PolicyHosts:
             verdicts = await host.answer(list(question.rounds_json), self._round_seconds)
         except BaseException as error:
             self._show(host, question.study)
-            logger.info("policy ended", extra={"study": question.study, "why": str(error)})
+            logger.info("policy_ended", extra={"study": question.study, "why": str(error)})
             await asyncio.shield(host.end())
             raise
         self._show(host, question.study)
@@ -217,13 +217,13 @@ class PolicyHosts:
         except asyncio.CancelledError:
             spawning.add_done_callback(_kill_it)
             raise
-        logger.info("policy started", extra={"study": question.study, "pid": process.pid})
+        logger.info("policy_started", extra={"study": question.study, "pid": process.pid})
         return _Host(process, folder, Redaction(secrets))
 
     def _show(self, host: _Host, study: int) -> None:
         printed = host.printed()
         if printed:
-            logger.info("policy printed", extra={"study": study, "text": printed})
+            logger.info("policy_printed", extra={"study": study, "text": printed})
 
 
 def _kill_it(spawned: asyncio.Future[RunnerProcess]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import json
 import logging
 import shutil
@@ -76,7 +77,9 @@ class Conversation:
         self._ending: asyncio.Future[Ending] | None = None
         self._verdict: Death | None = None  # why it is killed by its worker
         self._watch = StallWatch()
-        self._listener = asyncio.create_task(self._listen(), name=f"runner {process.pid}")
+        # What is bound to the log's lines is about the first of its leases, and the listener hears of all.
+        listening, name = self._listen(), f"runner {process.pid}"
+        self._listener = asyncio.create_task(listening, name=name, context=contextvars.Context())
 
     @property
     def alive(self) -> bool:
@@ -121,7 +124,7 @@ class Conversation:
             self.process.dump()
             stacks = await dumped(self._folder)
         node, step = lease.position
-        logger.warning("path stalled", extra={"fence": lease.fence, "node": node, "step": step})
+        logger.warning("path_stalled", extra={"fence": lease.fence, "node": node, "step": step})
         if stacks:
             log = self._supplies.logs_folder(lease.fence) / f"{node}.log"
             await asyncio.to_thread(_append, log, f"\nstalled at step {step}, here:\n{stacks}")
@@ -153,7 +156,7 @@ class Conversation:
         try:
             await self._take_all()
         except Exception as error:
-            logger.exception("runner is not understood", extra={"pid": self.process.pid})
+            logger.exception("runner_is_not_understood", extra={"pid": self.process.pid})
             self.process.kill()
             await self.process.ended
             why = Death(
@@ -265,7 +268,7 @@ class Conversation:
             # What it printed outside of paths is nobody's log; a broken installation shows itself there.
             printed = self._redaction.text(_tail(self._folder / "runner.log"))
             code = self.process.ended.result()
-            logger.info("runner ended", extra={"pid": self.process.pid, "code": code, "printed": printed})
+            logger.info("runner_ended", extra={"pid": self.process.pid, "code": code, "printed": printed})
         if lease is None:
             return
         if not self._begun:
@@ -277,7 +280,7 @@ class Conversation:
             return
         self._supplies.metrics.runner_died(why.failure.value)
         logger.warning(
-            "runner died", extra={"pid": self.process.pid, "fence": lease.fence, "why": why.message}
+            "runner_died", extra={"pid": self.process.pid, "fence": lease.fence, "why": why.message}
         )
         lease.no_more_saves()
         node, step = lease.position

@@ -21,6 +21,7 @@ from hippo_core.engine.states import FailureClass
 from hippo_core.errors import HippoError, InvalidStudy, Unavailable
 from hippo_core.program import Program
 from hippo_storage.errors import CheckpointCorrupt, CheckpointMissing
+from hippo_wire.observing.logs import bound
 from hippo_worker.hosting.order import PathOrder
 from hippo_worker.lease import Ending, Lease
 from hippo_worker.logs import LogShipper
@@ -179,8 +180,11 @@ class Slot:
     async def _train(self, lease: Lease) -> None:
         """Brings a lease to its end, whatever that is."""
         self._is_training = True
+        order = lease.order
+        stages = " ".join(f"{stage.node}/{stage.start}-{stage.stop}" for stage in order.stages)
         try:
-            await self._bring_to_its_end(lease)
+            with bound(fence=order.fence, plan=order.plan, slot=order.slot, stages=stages):
+                await self._bring_to_its_end(lease)
         finally:
             self._is_training = False
 
@@ -189,7 +193,7 @@ class Slot:
         try:
             ending = await self._outcome(lease, pinned)
         except (HippoError, OSError) as error:
-            logger.warning("path not begun", extra={"fence": lease.fence, "why": str(error)})
+            logger.warning("path_not_begun", extra={"why": str(error)})
             lease.no_more_saves()
             ending = _not_begun(lease, error)
         finally:
@@ -289,7 +293,7 @@ class Slot:
             own_interpreter=bool(program.env),
         )
         self._supplies.metrics.runner_started()
-        logger.info("runner started", extra={"slot": self.spec.index, "pid": process.pid})
+        logger.info("runner_started", extra={"pid": process.pid})
         return Conversation(process, folder, self._supplies, redaction=redaction)
 
 

@@ -193,7 +193,7 @@ class Spawner:
         """Its runners died with it; what they had started is ended here."""
         assert self._server is not None
         status = self._server.wait()
-        logger.warning("forkserver ended, starting another when needed", extra={"status": status})
+        logger.warning("forkserver_ended_starting_another_when_needed", extra={"status": status})
         error = Unavailable("The forkserver ended.", "The path is planned anew.")
         for pending in (self._ready, self._devices, *self._asked.values()):
             if pending is not None and not pending.done():

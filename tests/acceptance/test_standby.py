@@ -143,7 +143,7 @@ def test_a_leader_that_wakes_up_changes_nothing_and_stands_by(pair: Pair) -> Non
         with between_saves(pair):
             pair.go_on("server")
             until(lambda: stands_by(pair), "a server that stands by")
-            assert "term_over term=1 " in (pair.path / "server.log").read_text()
+            assert '"event": "term_over"' in (pair.path / "server.log").read_text()
             assert pair.client_of(pair.said("server", "grpc")).study("grid").state == "running"
             pair.end("standby", signal.SIGKILL)
             until(lambda: pair.leads("server"), "the lead of the first")

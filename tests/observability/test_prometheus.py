@@ -145,7 +145,7 @@ def test_prometheus_scrapes_both_and_an_alert_fires_and_clears(
     variables = {"HIPPO_TOKEN": server.token("worker"), "CUDA_VISIBLE_DEVICES": ""}
     with contextlib.ExitStack() as stack:
         stack.enter_context(running([*command, *shown, *about], tmp_path / "worker.log", variables))
-        port = found(tmp_path / "worker.log", r'"status page".*"port": (\d+)')
+        port = found(tmp_path / "worker.log", r'"status_page".*"port": (\d+)')
         targets = {
             "hippo-server": (server.server.http_address, server.token("viewer")),
             "hippo-worker": (f"127.0.0.1:{port}", (data / "metrics.token").read_text().strip()),

@@ -252,7 +252,7 @@ async def test_what_it_prints_is_in_the_workers_log(desk: Desk, caplog: pytest.L
     with caplog.at_level("INFO"):
         await desk.decided("Good", BEGIN)
         await desk.decided("Good", NEXT, known=1)
-    printed = [record.text for record in caplog.records if record.message == "policy printed"]  # type: ignore[attr-defined]
+    printed = [record.text for record in caplog.records if record.message == "policy_printed"]  # type: ignore[attr-defined]
     assert printed == ["trial 0 goes on\ntrial 1 goes on\n", "trial 0 goes on\n"]
 
 

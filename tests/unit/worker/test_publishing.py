@@ -186,7 +186,7 @@ async def test_an_error_that_is_not_the_storages_costs_the_save_and_not_the_leas
     assert isinstance(failed, SaveFailedReport)
     assert (failed.node, failed.step) == (2, 5)
     assert repr(error) in failed.reason
-    assert "publishing broke down" in caplog.text
+    assert "publishing_broke_down" in caplog.text
     assert not list((tmp_path / "spool").iterdir())
 
 
@@ -290,7 +290,7 @@ async def test_states_that_are_superseded_give_way_while_the_storage_is_held_up(
     await publisher.idle()
     assert storage.published == [(2, 5)]
     assert not list((tmp_path / "spool").iterdir())
-    left_out = [vars(record)["state"] for record in caplog.records if record.msg == "save left out"]
+    left_out = [vars(record)["state"] for record in caplog.records if record.msg == "save_left_out"]
     assert sorted(left_out) == [(1, 1), (1, 2)]
 
 
