@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,6 +92,11 @@ class Home:
         """The supervisor's record: its socket and its children."""
         return self.path / "supervisor" / "record.json"
 
+    @property
+    def page_port_file(self) -> Path:
+        """At which port the server's pages were found last."""
+        return self.path / "supervisor" / "page-port"
+
     def create(self) -> None:
         """Make the home's folders, closed to other users.
 
@@ -124,6 +130,15 @@ class Home:
                 f"The token {self.admin_token_file} cannot be read: {error.strerror}.",
                 "Use the home's owner, or set HIPPO_HOME to a folder of yours.",
             ) from error
+
+    def free_page_port(self) -> int:
+        """The port at which the last server's pages were found, if it is free; else 0: any."""
+        try:
+            port = int(self.page_port_file.read_text())
+            with socket.create_server(("127.0.0.1", port)):
+                return port
+        except (OSError, ValueError, OverflowError):
+            return 0
 
     def server_address(self) -> ServerAddress | None:
         """What the server last said, whether or not it still runs."""

@@ -199,7 +199,7 @@ class Supervisor:
         self._ports = (request.grpc_port, request.http_port)
         self._server = Child(
             "server",
-            command=lambda: self._commands.server(self._home, *self._ports),
+            command=lambda: self._commands.server(self._home, *self._wanted_ports()),
             log=self._home.logs / "server.log",
             environment=environment(),
             on_orphaned=signal.SIGTERM,
@@ -208,6 +208,11 @@ class Supervisor:
         )
         self._begin(self._server.run())
         self._begin(self._await_server(self._server))
+
+    def _wanted_ports(self) -> tuple[int, int]:
+        """Where the server is to listen: pages where they were last, so that browsers that are logged in stay so."""
+        grpc, http = self._ports
+        return grpc, http or self._home.free_page_port()
 
     def _start_worker(self, slots: int | None) -> None:
         if self._worker is not None:
@@ -242,6 +247,7 @@ class Supervisor:
             if address and server.identity and address.pid == server.identity.pid:
                 # What knows the address keeps it: a server that is started again takes the same ports.
                 self._ports = (port_of(address.grpc), port_of(address.http))
+                self._home.page_port_file.write_text(f"{self._ports[1]}\n")
                 self._ready.set_result(address)
                 log.info("server ready at %s", address.grpc)
                 return

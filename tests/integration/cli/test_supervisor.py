@@ -269,6 +269,20 @@ def test_wanted_ports_are_taken(stage: Stage) -> None:
         assert attachment.server == f"127.0.0.1:{port}"
 
 
+def test_pages_stay_where_browsers_found_them_unless_somebody_else_is_there(stage: Stage) -> None:
+    """A browser's session is of one host and port."""
+    stage.attach(worker=False).close()
+    until(stage.ended, "the end")
+    with stage.attach(worker=False) as attachment:
+        again = attachment.http
+    assert again == f"127.0.0.1:{stage.home.page_port_file.read_text().strip()}"
+    until(stage.ended, "the second end")
+    with socket.create_server(("127.0.0.1", int(again.rpartition(":")[2]))):
+        stage.attach(worker=False).close()
+        until(stage.ended, "the third end")
+        assert again != f"127.0.0.1:{stage.home.page_port_file.read_text().strip()}"
+
+
 @pytest.mark.parametrize(
     ("log", "told"),
     [
