@@ -88,6 +88,9 @@ class Driver:
         self.tokens = TokenBook(())
         self.sessions = Sessions()
         self.not_ready = "the server is starting"
+        self._storage_failure = "it is not opened yet"
+        self._database_failure = "it is not there yet"
+        self._migrated = False
         self.ended: asyncio.Future[HippoError] = asyncio.get_running_loop().create_future()
         self.closing = False
         self.standby: Standby | None = None  #: says who leads, while another server does
@@ -122,10 +125,13 @@ class Driver:
         self._store.on_error(self.metrics.database_error)
         self.not_ready = "the server is starting: it brings the database up to date and reads it"
         await asyncio.to_thread(self._store.migrate)
+        self._migrated = True
+        self._note_database("")
         # Numbers begin at 1 in every database: what another one left in the storage is not to be met.
         identity = await asyncio.to_thread(self._store.identity)
         self.storage_address = f"{self.storage_address.removesuffix('/')}/{identity}"
         self._storage = await asyncio.to_thread(Storage.open, self.storage_address)
+        self._storage_failure = ""
 
     async def start(self, address: str) -> None:
         """Takes the lead and rebuilds the engine, or stands by where another server leads.
@@ -243,6 +249,28 @@ class Driver:
             return [error.message.rstrip(".")]
         return []
 
+    def checks(self) -> dict[str, str]:
+        """How what a server needs stands, by part: ``ok``, or what is wrong.
+
+        All but the storage decide whether the server is ready: without it, most of what is asked can be answered.
+        """
+        found = {
+            "database": self._database_failure,
+            "migrations": "" if self._migrated else "the database is not up to date yet",
+            "leader": next(iter(self.reasons()), ""),
+            "storage": self._storage_failure,
+        }
+        return {part: wrong or "ok" for part, wrong in found.items()}
+
+    def note_storage(self, failure: str) -> None:
+        """The storage has answered, or has not, and why."""
+        self._storage_failure = failure
+
+    def _note_database(self, failure: str) -> None:
+        """The database has answered, or has not, and why."""
+        self._database_failure = failure
+        self.metrics.database_up(not failure)
+
     async def times(self) -> Times:
         """When studies and workers came and ended."""
         return await self._times.look_up(self.store)
@@ -259,9 +287,9 @@ class Driver:
         try:
             number = await asyncio.to_thread(store.lead, self._holder, self._lease_seconds, self._address)
         except Standby:
-            self.metrics.database_up(True)
+            self._note_database("")
             raise
-        self.metrics.database_up(True)
+        self._note_database("")
         if self.standby is not None:
             await asyncio.to_thread(store.stand_by_no_more, self._holder)
             self.standby = None
@@ -374,7 +402,7 @@ class Driver:
             except HippoError as error:
                 self.standby = None
                 self.not_ready = f"the database cannot be used: {str(error).rstrip('.')}"
-                self.metrics.database_up(False)
+                self._note_database(str(error).rstrip("."))
                 log.warning("recovery_failed", extra={"error": str(error)})
                 await asyncio.sleep(min(next(waits), LONGEST_PAUSE_SECONDS))
 

@@ -32,20 +32,24 @@ async def watch_stages(lead: Callable[[], Term], metrics: Metrics) -> None:
         await asyncio.sleep(STAGES_SECONDS)
 
 
-async def watch_space(storage: Storage, metrics: Metrics) -> None:
+async def watch_space(storage: Storage, metrics: Metrics, on_failure: Callable[[str], None]) -> None:
     """Looks how much room the storage's disk has, until cancelled, or until nobody can tell.
 
     Args:
         storage: May hang, and is waited for in a thread of its own.
         metrics: Told.
+        on_failure: Called with what the storage says each time that it cannot be looked at, and without words each
+            time that it can.
     """
     while True:
         try:
             space = await asyncio.to_thread(storage.space)
         except StorageError as error:
-            log.warning("space_unknown", extra={"error": str(error)})
+            log.warning("storage_unreachable", extra={"error": str(error)})
+            on_failure(str(error).rstrip("."))
         else:
             if space is None:
                 return
+            on_failure("")
             metrics.space(space)
         await asyncio.sleep(SPACE_SECONDS)

@@ -52,7 +52,8 @@ def make_pages(site: Site, certificates: Certificates | None = None) -> tuple[Pa
     async def readyz(request: Request) -> Response:
         reasons = driver.reasons()
         return JSONResponse(
-            {"ready": not reasons, "reasons": reasons}, status_code=200 if not reasons else 503
+            {"ready": not reasons, "reasons": reasons, "checks": driver.checks()},
+            status_code=200 if not reasons else 503,
         )
 
     async def metrics(request: Request) -> Response:

@@ -182,7 +182,8 @@ def test_names_of_this_machine_are_its_own(server, host):
 
 def test_readiness_tells_why_not(server):
     """While the database is away the server lives, is not ready, and says why; then all is well again."""
-    assert httpx.get(server.url + "/readyz").json() == {"ready": True, "reasons": []}
+    fine = dict.fromkeys(("database", "migrations", "leader", "storage"), "ok")
+    assert httpx.get(server.url + "/readyz").json() == {"ready": True, "reasons": [], "checks": fine}
     driver = server.server.driver
 
     away = threading.Event()
@@ -199,6 +200,10 @@ def test_readiness_tells_why_not(server):
     assert answer.status_code == 503
     assert answer.json()["ready"] is False
     assert "no database there. Free space" in answer.json()["reasons"][0], "with the remedy"
+    checks = answer.json()["checks"]
+    assert "no database there" in checks["database"]
+    assert "no database there" in checks["leader"]
+    assert {part: checks[part] for part in ("migrations", "storage")} == {"migrations": "ok", "storage": "ok"}
     assert httpx.get(server.url + "/livez").status_code == 200
     token = {"Authorization": f"Bearer {server.token('admin')}"}
     assert "hippo_scheduler_leader 0.0" in httpx.get(server.url + "/metrics", headers=token).text
