@@ -10,7 +10,7 @@ from hippo_server.auth.roles import METHOD_ROLES
 from hippo_server.web.actions import ACTIONS, Action, Form
 from hippo_server.web.calls import PACKAGE
 from hippo_server.web.forms import read_form
-from hippo_server.web.gate import Page, by_method, status_of
+from hippo_server.web.gate import Page, by_method, caller, status_of
 from hippo_server.web.site import Site
 
 
@@ -34,10 +34,13 @@ def _page(site: Site, action: Action) -> Page:
         except HippoError as error:
             if not action.consequences:
                 raise
-            return show(request, form, error)
+            return await show(request, form, error)
         return RedirectResponse(f"{action.back(parts)}?done={action.word}", 303)
 
-    def show(request: Request, form: Form, error: HippoError | None) -> Response:
+    async def show(request: Request, form: Form, error: HippoError | None) -> Response:
+        project, parts = caller(request).project, request.path_params
+        further = await site.driver.current().read(lambda engine: action.further(engine, project, parts))
+        fields = (*action.fields, *further)
         wrong = error.field if isinstance(error, InvalidStudy) else ""
         return site.show(
             request,
@@ -46,13 +49,16 @@ def _page(site: Site, action: Action) -> Page:
             action=action,
             subject_name=", ".join(f"{name} {value}" for name, value in request.path_params.items()),
             back=action.back(request.path_params),
+            fields=fields,
             values=form,
             error=error,
-            wrong=wrong if wrong in {field.name for field in action.fields} else "",
+            wrong=next(
+                (each.name for each in fields if wrong and wrong.startswith(each.error or each.name)), ""
+            ),
         )
 
     async def ask(request: Request) -> Response:
-        return show(request, dict(request.query_params), None)
+        return await show(request, dict(request.query_params), None)
 
     if not action.consequences:
         return Page(path=action.path, roles={"POST": roles}, answer=by_method(POST=act))

@@ -6,6 +6,7 @@ asks first. Either works without scripts: a form is sent, and the answer leads b
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,11 +14,14 @@ from typing import Any
 
 from google.protobuf.message import Message
 
+from hippo_core.engine.engine import Engine
+from hippo_core.engine.lookup import find_study, find_trial
 from hippo_core.errors import InvalidStudy
 from hippo_server.web.addresses import segment, trial_number
 from hippo_wire.v1 import admin_pb2, checkpoint_pb2, study_pb2
 
 Form = Mapping[str, str]
+_HOLDS, _HELD = "hyperparameter.", "held."
 
 LARGEST_NUMBER = 2**63 - 1
 LARGEST_SLOT = 2**31 - 1
@@ -33,6 +37,8 @@ class Field:
         hint: What it means, and what an empty one does.
         whole: Whether it is a whole number.
         required: Whether it may not be empty.
+        value: What stands in it at first.
+        error: How errors begin that name it; empty: its name.
     """
 
     name: str
@@ -40,6 +46,8 @@ class Field:
     hint: str = ""
     whole: bool = False
     required: bool = False
+    value: str = ""
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +62,7 @@ class Action:
         done: What is told afterwards.
         back: Where it goes on.
         fields: What it asks for.
+        further: What else it asks for, of the subject that the path names in a project.
         consequences: What comes of it; an action that tells has a page that asks first.
         grave: Whether it cannot be taken back.
     """
@@ -65,6 +74,7 @@ class Action:
     done: str
     back: Callable[[Mapping[str, Any]], str]
     fields: tuple[Field, ...] = ()
+    further: Callable[[Engine, str, Mapping[str, Any]], tuple[Field, ...]] = lambda engine, project, parts: ()
     consequences: str = ""
     grave: bool = False
 
@@ -127,8 +137,55 @@ def _fork(parts: Mapping[str, Any], form: Form) -> Message:
         name=parts["study"],
         trial=trial_number(parts),
         at=whole(form, "at") or 0,
-        hyperparameters_json=form.get("hyperparameters", ""),
+        hyperparameters_json=json.dumps(
+            {
+                name: _read_value(name, text)
+                for field, text in form.items()
+                if (name := field.removeprefix(_HOLDS)) != field
+                and text.strip() != form.get(_HELD + name, "")
+            }
+        ),
     )
+
+
+def _held(engine: Engine, project: str, parts: Mapping[str, Any]) -> tuple[Field, ...]:
+    """A field for each hyper-parameter of a trial."""
+    study = find_study(engine.state, project, parts["study"])
+    held = study.hyperparameters(find_trial(study, trial_number(parts)))
+    return tuple(
+        Field(
+            name=_HOLDS + name,
+            label=name,
+            value=_write_value(value),
+            error=f"hyperparameters[{name!r}]",
+        )
+        for name, value in held.items()
+    )
+
+
+def _write_value(value: Any) -> str:
+    """A value as it is to be written again: texts plain, where nothing else is written so."""
+    is_plain = isinstance(value, str) and value == value.strip() != "" and _read_json(value) is None
+    return str(value) if is_plain else json.dumps(value)
+
+
+def _read_value(name: str, text: str) -> Any:
+    """What was written for a hyper-parameter: JSON, or else a text, as the command takes it."""
+    found = _read_json(text.strip())
+    if found is None:
+        return text.strip()
+    try:
+        json.dumps(found[0], allow_nan=False)
+    except ValueError:
+        raise InvalidStudy(f"hyperparameters[{name!r}]", "a number must be finite") from None
+    return found[0]
+
+
+def _read_json(text: str) -> tuple[Any] | None:
+    try:
+        return (json.loads(text),)
+    except ValueError:
+        return None
 
 
 def _pin(parts: Mapping[str, Any], form: Form) -> Message:
@@ -252,16 +309,11 @@ ACTIONS = (
             Field(
                 name="at", label="At step", hint="The first step that may differ.", whole=True, required=True
             ),
-            Field(
-                name="hyperparameters",
-                label="Hyper-parameters from there on",
-                hint='As JSON, those that differ: {"lr": 0.01}, or a schedule, which counts from that step: '
-                '{"lr": {"schedule": "cosine", "initial": 0.01, "final": 0, "period": 20}}',
-                required=True,
-            ),
         ),
-        consequences="A new trial goes as this one up to a step, which is not trained again, and has other "
-        "hyper-parameters from there on.",
+        further=_held,
+        consequences="A new trial goes as this one up to a step, which is not trained again. From there on it has what "
+        "you change below: a number, a text, or a schedule as JSON, which counts from that step. What you leave as it "
+        "is goes on as in this trial.",
     ),
     Action(
         path="/studies/{study}/trials/{trial}/pin",

@@ -148,6 +148,44 @@ def test_what_is_wrong_with_a_form_is_told_beside_its_field(client: Connection, 
         assert (http.post if "stop" in path else http.get)(path).status_code in (400, 404)
 
 
+def test_a_trial_is_branched_by_fields_for_its_schedules_and_nothing_written_is_lost(
+    client: Connection, http: httpx.Client
+) -> None:
+    submit(
+        client,
+        space={"lr": [0.1, {"schedule": "cosine", "initial": 0.2, "final": 0.0, "period": 6}], "a": ["x"]},
+    )
+    path = "/studies/study/trials/1/fork"
+    page = http.get(path, params={"at": "1"}).text
+    hidden = {
+        html.unescape(name): html.unescape(value)
+        for name, value in re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)">', page)
+    }
+    form = hidden | {
+        f"hyperparameter.{name[5:]}": value for name, value in hidden.items() if name[:5] == "held."
+    }
+    assert json.loads(form["hyperparameter.lr"])["schedule"] == "cosine"
+    assert form["hyperparameter.a"] == "x"
+    for written, words in (
+        ("x", "is of kind categorical"),
+        ('{"schedule": "cosin"}', "there is no schedule"),
+        ("NaN", "must be finite"),
+    ):
+        answer = http.post(path, data=form | {"at": "1", "hyperparameter.lr": written})
+        assert answer.status_code == 400
+        found = re.search(r'id="error-([\w-]+)" role="alert">([^<]*)<', answer.text)
+        assert found is not None
+        assert words in found[2]
+        assert f'id="{found[1]}" name="hyperparameter.lr"' in answer.text
+        assert f">{html.escape(written, quote=True).replace('&quot;', '&#34;')}</textarea>" in answer.text
+    assert http.post(path, data=form | {"at": "1"}).status_code == 400, "nothing is to be another"
+    answer = http.post(path, data=form | {"at": "1", "hyperparameter.lr": " 0.05 "})
+    assert answer.headers["location"] == "/studies/study?done=fork-trial"
+    made = client.studies.GetTrial(study_pb2.GetTrialRequest(name="study", trial=2)).trial
+    lr = json.loads(made.hyperparameters_json)["lr"]
+    assert (lr["milestones"], lr["values"][1], made.parent) == ([1], 0.05, 1)
+
+
 class Stream:
     """What a stream of changes says."""
 
