@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 from hippo_core.errors import Unavailable
 from hippo_wire.v1 import study_pb2
 from tests.browser.conftest import Desk
@@ -39,6 +41,38 @@ def test_a_page_that_is_open_shows_what_changes_also_after_the_server_began_anew
         pause(desk, "live pause")
         tab.page.wait_for_selector("#standing .state-paused")
         assert tab.page.inner_text("#live") == "Live"
+
+
+def test_a_lost_connection_is_told_for_as_long_as_it_lasts(desk: Desk) -> None:
+    """And what changed meanwhile is shown when it is back, without a word of the reader's."""
+    driver = desk.server.server.driver
+    database = driver._database
+    away = threading.Event()
+    kept = database.ensure, database.running
+
+    def ensure() -> None:
+        if away.is_set():
+            raise Unavailable("no database there.", "Wait.")
+        kept[0]()
+
+    with desk.tab() as tab:
+        tab.go(f"/studies/{PAUSED}")
+        tab.page.wait_for_selector("#live:has-text('Live')")
+        database.ensure, database.running = ensure, lambda: not away.is_set() and kept[1]()  # type: ignore[method-assign]
+        try:
+            away.set()
+            desk.server.in_loop(lambda: driver._give_up(driver.current(), Unavailable("away, for the test.")))
+            tab.page.wait_for_selector("#live.lost:has-text('Connection lost')")
+        finally:
+            away.clear()
+            database.ensure, database.running = kept  # type: ignore[method-assign]
+        tab.page.wait_for_function("async () => (await fetch('/readyz')).ok")
+        resume(desk, "resume after a loss")
+        tab.page.wait_for_selector("#live:not(.lost):has-text('Live')")
+        tab.page.wait_for_selector("#standing .state-running")
+        pause(desk, "pause after a loss")
+        tab.page.wait_for_selector("#standing .state-paused")
+        assert [each for each in tab.wrong if not each.startswith("status 503")] == []
 
 
 def test_a_study_is_paused_resumed_and_stopped_by_the_keyboard(desk: Desk) -> None:
