@@ -32,10 +32,12 @@ class Sessions:
     def __init__(self) -> None:
         self._links: dict[str, _Link] = {}
         self._sessions: dict[str, Session] = {}
+        self.known = False  #: whether what the store keeps was taken over
 
     def adopt(self, sessions: Iterable[Session]) -> None:
         """Takes over what the store keeps."""
         self._sessions = {session.secret_hash: session for session in sessions}
+        self.known = True
 
     def offer(self, link_hash: str, token: str, now: datetime | None = None) -> datetime:
         """Makes a link known.

@@ -261,6 +261,8 @@ class Gate:
                 self._door.call(counted)
             if page is None or route is None:
                 raise _Refused(404, NotFound("there is no such page.", "The start page lists what there is."))
+            if who is None and not self._sessions.known and self._cookies(headers, host):
+                _require_open(page, method)
             self._require(scope, page, method, who)
             if not page.streams:
                 await route.handle(scope, answering.receive, answering.send)
@@ -296,12 +298,17 @@ class Gate:
         try:
             if given:
                 return self._tokens().identify(given[0]) if len(given) == 1 else None
-            cookies = [cookie_parser(each) for each in headers.getlist("cookie")]
-            found = [each[cookie_name(host)] for each in cookies if cookie_name(host) in each]
+            found = self._cookies(headers, host)
             token = self._sessions.token(found[0]) if len(found) == 1 else None
             return None if token is None else self._tokens().holder(token)
         except Unauthenticated:
             return None
+
+    @staticmethod
+    def _cookies(headers: Headers, host: str) -> list[str]:
+        """What a browser has that was logged in."""
+        cookies = [cookie_parser(each) for each in headers.getlist("cookie")]
+        return [each[cookie_name(host)] for each in cookies if cookie_name(host) in each]
 
     async def _while_known(
         self, answer: Awaitable[None], headers: Headers, host: str, who: Identity | None
@@ -353,6 +360,14 @@ class Gate:
                 digest="",
                 result=UNAUTHENTICATED if who is None else NotAllowed.code,
             )
+        )
+
+
+def _require_open(page: Page, method: str) -> None:
+    """Lets a browser in of which nobody can say yet whether it is logged in."""
+    if method in page.roles and page.allowed(method) is not None:
+        raise Unavailable(
+            "the server is starting: it does not know yet who is logged in.", "Try again in a moment."
         )
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from hippo_core.engine import commands
 from hippo_core.engine.states import FailureClass
+from hippo_server.auth.sessions import Sessions
 from hippo_wire import json_shapes
 from hippo_wire.admin_shapes import worker_json
 from hippo_wire.channel import Connection
@@ -100,6 +101,10 @@ def test_a_session_ends_with_its_token_with_a_log_out_and_not_with_the_server(
     port = urlsplit(server.url).port
     with httpx.Client(base_url=server.url, headers=AS_PAGE, cookies={f"hippo-{port}": cookie}) as http:
         assert http.get("/").status_code == 200
+        driver = server.server.driver
+        vars(driver.sessions).update(vars(Sessions()))  # as before a term has begun
+        assert [http.get(path).status_code for path in ("/", "/live", "/livez")] == [503, 503, 200]
+        driver.sessions.adopt(driver.store.find_sessions())
         answer = http.post("/logout")
         assert (answer.status_code, answer.headers["location"]) == (303, "/login?out=1")
         assert httpx.get(server.url, cookies={f"hippo-{port}": cookie}).status_code == 401
