@@ -82,7 +82,7 @@ class _Whole(ast.NodeTransformer):
 
 STUDY = {
     "trainer": '"trainer:DigitsTrainer"',
-    "space": '{"lr": space.loguniform(1e-4, 1e-1), "batch_size": space.choice([32, 64]), "momentum": 0.9}',
+    "space": '{"lr": space.loguniform(1e-4, 1e-1), "batch_size": 64, "momentum": space.uniform(0.0, 0.95)}',
     "maximize": '"accuracy"',
     "max_trials": "4",
     "max_steps": "6",

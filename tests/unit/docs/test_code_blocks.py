@@ -1,6 +1,6 @@
 """The code in the pages runs: studies are made, trainers and policies defined, files parsed.
 
-What asks a server is compiled only here.
+What asks a server is run by ``tests/acceptance/test_documentation.py``.
 """
 
 from __future__ import annotations

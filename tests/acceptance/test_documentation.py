@@ -1,4 +1,4 @@
-"""The examples come to what they are there to show: how much is shared, and how good the best is.
+"""The examples come to what they are there to show, and the pages' code does what it asks a server for.
 
 Steps are exact. Bounds on what is learnt are those that three seeds keep with room to spare: on another processor
 training takes another course. What takes more than a few seconds runs in `make soak`.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import runpy
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,36 @@ from hippo_client import Client
 from hippo_client.handles import StudyHandle
 from hippo_client.study_file import load
 from tests.acceptance.conftest import LocalHome
+from tests.code_blocks import Block, asks_a_server, blocks, execute
+from tests.unit.docs.test_code_blocks import PRELUDE
+from tests.waiting import until
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+TRAINER = '''
+import torch
+
+import hippo_client as hippo
+
+
+class DigitsTrainer(hippo.Trainer):
+    """Next to no training, with all that the pages speak of."""
+
+    def setup(self, context):
+        self.model = torch.nn.Linear(2, 1)
+
+    def apply(self, hp):
+        self.values = [hp["lr"], hp["batch_size"], hp["momentum"]]
+
+    def train(self, step):
+        with torch.no_grad():
+            self.model.weight += self.values[0]
+
+    def evaluate(self):
+        return {"accuracy": self.model.weight.sum().item(), "loss": -self.values[0]}
+'''
+STEPS = 9
 
 
 @pytest.fixture(scope="module")
@@ -146,3 +175,83 @@ def test_a_language_model_has_one_trunk_and_three_cooldowns_for_each_rate(client
     assert losses == sorted(losses, reverse=True)
     assert 2.0 < losses[-1] < 2.3
     assert losses[0] < 2.7
+
+
+class Algorithm:
+    """What a reader brings: an optimiser that asks and tells, an algorithm that proposes and decides."""
+
+    def __init__(self) -> None:
+        self.made = 0
+        self.heard: list[float] = []
+
+    def ask(self) -> dict[str, Any]:
+        self.made += 1
+        return {"lr": 0.001 * self.made, "momentum": 0.5}
+
+    propose = ask
+
+    def tell(self, point: dict[str, Any], metrics: dict[str, float]) -> None:
+        self.heard.append(metrics["accuracy"])
+
+    def decide(self, number: int, step: int, metrics: dict[str, float]) -> int:
+        self.heard.append(metrics["accuracy"])
+        return STEPS if number % 2 else step
+
+
+def test_what_the_pages_ask_of_a_server_it_does(
+    shared_home: LocalHome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Page by page, each with a study named digits that was trained; where trials are to rest, one whose trials do."""
+    pytest.importorskip("optuna")
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("Agg")
+    pytest.importorskip("plotly")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HIPPO_HOME", str(shared_home.path))
+    for name in ("HIPPO_SERVER", "HIPPO_TOKEN", "HIPPO_TOKEN_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "trainer.py").write_text(TRAINER)
+    file = str(tmp_path / "study.py")
+    optimizer, algorithm = Algorithm(), Algorithm()
+    with shared_home.client() as client:
+        names: dict[str, Any] = {
+            **PRELUDE,
+            "__name__": "study",
+            "__file__": file,
+            "client": client,
+            "time": time,
+            "optimizer": optimizer,
+            "algorithm": algorithm,
+        }
+        found = [block for block in blocks("python") if asks_a_server(block) and not block.reason]
+        assert len(found) >= 11
+        for page in dict.fromkeys(block.page for block in found):
+            execute(_study("digits", page, "max_trials=6", f"max_steps={STEPS}"), names)
+            names["run"] = client.submit(names["study"]).wait(progress=False)
+            names["run"].export("digits.json")
+            for block in blocks("python"):
+                if block.page != page or block.reason:
+                    continue
+                if "run.trial(3)" in block.text or "run.state ==" in block.text:
+                    sampler = "outside" if "run.ask" in block.text else "random"
+                    steps = 27 if sampler == "random" else STEPS
+                    more = ("policy=policies.manual(min_steps=1)", "max_trials=6", f"max_steps={steps}")
+                    execute(_study(f"resting-{sampler}", page, f"sampler=samplers.{sampler}()", *more), names)
+                    names["run"] = client.submit(names["study"])
+                    if sampler == "random":
+                        until(lambda: _all_rest(names["run"]), "trials that rest")
+                execute(block, names)
+            for study in client.studies():
+                if study.name == "digits" or study.name.startswith("resting"):
+                    if study.state == "running":
+                        study.stop()
+                    study.delete()
+    assert (optimizer.made, algorithm.made) == (40, 6)
+
+
+def _all_rest(run: StudyHandle) -> bool:
+    return {trial.state for trial in run.trials()} == {"paused"}
+
+
+def _study(name: str, page: Path, *more: str) -> Block:
+    return Block(page, 0, "python", f"study = hippo.Study(..., name={name!r}, {', '.join(more)})", "")
