@@ -31,6 +31,8 @@ PAGES = (
     "/studies/many/charts",
     "/studies/many/charts?kind=slots",
     "/studies/many/charts?kind=parallel",
+    "/studies/many/tree",
+    "/studies/many/tree?nodes=2000",
     "/studies/many/trials",
     "/studies/many/trials?sort=best&page=250",
     "/studies/many/trials?state=waiting&sort=-hyperparameter.lr",
