@@ -234,6 +234,7 @@ def main(
     from hippo_core.engine.decision import EngineSettings
     from hippo_server.auth.limits import CallLimits
     from hippo_server.settings import Settings
+    from hippo_wire.observing import tracing
     from hippo_wire.observing.logs import log_to_stderr
 
     _set_title()
@@ -269,7 +270,11 @@ def main(
                 stall_seconds=stall_seconds,
             ),
         )
-        asyncio.run(_serve(settings))
+        end_tracing = tracing.begin("hippo-server", os.environ)
+        try:
+            asyncio.run(_serve(settings))
+        finally:
+            end_tracing()
 
 
 @main.command()

@@ -28,6 +28,7 @@ import grpc
 
 from hippo_core.errors import HippoError, NotAllowed, TooManyCalls, Unavailable
 from hippo_wire.errors import answered, from_rpc_error
+from hippo_wire.observing import tracing
 from hippo_wire.route import Route, check_address, check_addresses, is_loopback
 from hippo_wire.tls import Trust, diagnosis
 from hippo_wire.v1.account_pb2_grpc import AccountServiceStub
@@ -289,7 +290,7 @@ class _Calls(
         return _explained(error, address, self._trust, self._route.names)
 
     def _details(self, details: Any, timeout: float | None) -> Any:
-        metadata = [*(details.metadata or ()), *self._metadata]
+        metadata = [*(details.metadata or ()), *self._metadata, *tracing.headers()]
         return details._replace(timeout=timeout, metadata=metadata)
 
 
@@ -357,7 +358,7 @@ class AsyncConnection:
                 return await method(
                     request,
                     timeout=_attempt_seconds(self._route, timeout, deadline),
-                    metadata=self.metadata,
+                    metadata=(*self.metadata, *tracing.headers()),
                 )
             except grpc.RpcError as error:
                 wait = _wait(error, pause, self._route)
@@ -382,7 +383,7 @@ class AsyncConnection:
             HippoError: Why the stream broke; ``Unavailable`` where the server went away.
         """
         address = self._route.at
-        call = method(requests, metadata=self.metadata)
+        call = method(requests, metadata=(*self.metadata, *tracing.headers()))
         try:
             async for response in call:
                 yield response

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hippo_core.errors import NotAllowed
+from hippo_wire.observing import tracing
 from hippo_wire.observing.logs import log_to_stderr
 from hippo_wire.service_manager import ServiceManager
 from hippo_worker.folder import held, sweep
@@ -36,6 +37,7 @@ async def work(settings: WorkerSettings) -> None:
     with held(settings.data_folder):
         spool = sweep(settings.data_folder)
         page: StatusPage | None = None
+        end_tracing = tracing.begin("hippo-worker", os.environ, {"hippo.worker": settings.name})
         spawner = Spawner(base_environment(os.environ, settings.data_folder))
         try:
             # First of all, since it takes longest: torch is imported there. What the daemon is made of is
@@ -48,6 +50,7 @@ async def work(settings: WorkerSettings) -> None:
                 loop.add_signal_handler(number, daemon.terminate)
             await _run(daemon, settings)
         finally:
+            await asyncio.to_thread(end_tracing)
             spawner.close()
             if page is not None:
                 page.close()

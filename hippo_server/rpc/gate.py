@@ -24,6 +24,7 @@ from hippo_server.auth.roles import METHOD_ROLES, OPEN_METHODS, Role, least_word
 from hippo_server.auth.tokens import Identity, Unauthenticated
 from hippo_server.driver import Driver
 from hippo_server.rpc.auditing import audited
+from hippo_server.rpc.traced import traced
 from hippo_server.store.audit import UNAUTHENTICATED
 from hippo_wire.channel import LARGEST_MESSAGE_BYTES
 from hippo_wire.errors import to_wire
@@ -106,6 +107,7 @@ class Gate(grpc.aio.ServerInterceptor):
                 else grpc.unary_stream_rpc_method_handler
             )
             behaviour = self._streaming(method, who, parse, handler.stream_stream or handler.unary_stream)
+            behaviour = traced(method, behaviour, streams=True)
         else:
             make = (
                 grpc.stream_unary_rpc_method_handler
@@ -113,6 +115,7 @@ class Gate(grpc.aio.ServerInterceptor):
                 else grpc.unary_unary_rpc_method_handler
             )
             behaviour = self._unary(method, who, parse, handler.stream_unary or handler.unary_unary)
+            behaviour = traced(method, behaviour, streams=False)
         return make(behaviour, None, handler.response_serializer)
 
     def _refusing(self, method: str, error: Unauthenticated) -> Handler:

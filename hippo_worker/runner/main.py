@@ -51,6 +51,9 @@ def _train(host: PathHost, wire: Wire, capture: Capture, run: messages.Run) -> N
     order = PathOrder.from_plain(json.loads(run.order_json))
     # A study's files lie beside its code, as they do where it was written.
     os.chdir(order.code)
+    os.environ.pop("TRACEPARENT", None)
+    if run.traceparent:
+        os.environ["TRACEPARENT"] = run.traceparent
     logs = Path(run.logs)
     wire.tell(messages.Begun(fence=order.fence), now=True)
     link = wire.path(order.fence, lambda node: capture.to_node(logs, node))

@@ -22,6 +22,7 @@ class Run:
 
     order_json: str
     logs: str  #: the folder for what is printed meanwhile, a file for each node
+    traceparent: str = ""  #: the span that what the trainer traces is part of, as W3C writes it; empty: none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,7 @@ from hippo_core.engine.commands import (
 )
 from hippo_core.engine.states import FailureClass
 from hippo_core.errors import Unavailable
+from hippo_wire.observing import tracing
 from hippo_worker.hosting.order import PathOrder
 from hippo_worker.lease import Ending, Lease
 from hippo_worker.memory import OutOfMemoryKills
@@ -33,6 +34,7 @@ from hippo_worker.runner import messages
 from hippo_worker.secrets import NOTHING, Redaction
 from hippo_worker.slots.process import Death, RunnerProcess, death
 from hippo_worker.slots.stalls import StallWatch, dumped
+from hippo_worker.stage_spans import StageSpans
 from hippo_worker.supplies import Supplies
 
 logger = logging.getLogger(__name__)
@@ -77,6 +79,7 @@ class Conversation:
         self._ending: asyncio.Future[Ending] | None = None
         self._verdict: Death | None = None  # why it is killed by its worker
         self._watch = StallWatch()
+        self._spans = StageSpans()
         # What is bound to the log's lines is about the first of its leases, and the listener hears of all.
         listening, name = self._listen(), f"runner {process.pid}"
         self._listener = asyncio.create_task(listening, name=name, context=contextvars.Context())
@@ -100,8 +103,12 @@ class Conversation:
         self._watch.begins()
         if self._listener.done():
             self._died(death(self.process.ended.result(), out_of_memory=False))
-        logs = self._supplies.logs_folder(lease.fence)
-        await self.process.send(messages.Run(order_json=json.dumps(order.to_plain()), logs=str(logs)))
+        logs, self._spans = self._supplies.logs_folder(lease.fence), StageSpans()
+        await self.process.send(
+            messages.Run(
+                order_json=json.dumps(order.to_plain()), logs=str(logs), traceparent=tracing.traceparent()
+            )
+        )
         waited: set[asyncio.Future[Any]] = {self._ending, self._listener}
         watching = asyncio.create_task(self._end_if_stalled(lease))
         try:
@@ -200,6 +207,7 @@ class Conversation:
             case messages.Steps(node=node, start=start, stop=stop):
                 if lease is self._training:
                     self._watch.moved()
+                    self._spans.trained(node, start, stop)
                 lease.say(
                     StepsReport(
                         node=node,
@@ -256,6 +264,7 @@ class Conversation:
     def _end(self, ending: Ending) -> None:
         assert self._ending is not None
         self._training = None
+        self._spans.ended(ending.message if isinstance(ending, FailedReport) else "")
         if not self._ending.done():
             self._ending.set_result(ending)
 

@@ -21,6 +21,7 @@ from hippo_core.engine.states import FailureClass
 from hippo_core.errors import HippoError, InvalidStudy, Unavailable
 from hippo_core.program import Program
 from hippo_storage.errors import CheckpointCorrupt, CheckpointMissing
+from hippo_wire.observing import tracing
 from hippo_wire.observing.logs import bound
 from hippo_worker.hosting.order import PathOrder
 from hippo_worker.lease import Ending, Lease
@@ -183,7 +184,8 @@ class Slot:
         order = lease.order
         stages = " ".join(f"{stage.node}/{stage.start}-{stage.stop}" for stage in order.stages)
         try:
-            with bound(fence=order.fence, plan=order.plan, slot=order.slot, stages=stages):
+            about = {"fence": order.fence, "plan": order.plan, "slot": order.slot, "stages": stages}
+            with bound(**about), tracing.span("path", {f"hippo.{name}": about[name] for name in about}):
                 await self._bring_to_its_end(lease)
         finally:
             self._is_training = False
