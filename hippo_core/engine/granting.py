@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from hippo_core.engine.alone import Top, is_alone, room, tops
 from hippo_core.engine.courses import note_start
 from hippo_core.engine.cutting import cut_paths
-from hippo_core.engine.decision import Decision
+from hippo_core.engine.decision import Decision, Volatile
 from hippo_core.engine.environments import bind_plan, environment_of, rebind_studies, suits, takers
 from hippo_core.engine.events import LeaseGranted, LeaseStopped, SavePointOffered, StudyPlanned
 from hippo_core.engine.orphans import end_orphans
@@ -33,7 +33,7 @@ def schedule(decision: Decision) -> None:
         _bring_in_line(decision, plan)
     begin_turns(decision)
     while True:
-        held = _held(decision)
+        held = held_plans(state, decision.volatile)
         turns = Turns(decision)
         found = list(tops(state, [plan for plan in state.plans.values() if plan.id not in held], turns))
         choice = _choose(state, turns, held, found)
@@ -103,10 +103,9 @@ class _Choice:
         return self.candidate.priority, -project, -user, self.candidate.length, self.in_memory
 
 
-def _held(decision: Decision) -> set[int]:
+def held_plans(state: EngineState, volatile: Volatile) -> set[int]:
     """Plans of which no path begins: for lack of space to save its states, or since one path tries whether there is."""
-    volatile = decision.volatile
-    trying = {lease.plan for lease in decision.state.leases.values() if lease.plan in volatile.full}
+    trying = {lease.plan for lease in state.leases.values() if lease.plan in volatile.full}
     return trying.union(volatile.held)
 
 

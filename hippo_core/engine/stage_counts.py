@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 
 from hippo_core.engine.engine import Engine
-from hippo_core.engine.granting import idle_slots_for, slots_for
+from hippo_core.engine.granting import held_plans, idle_slots_for, slots_for
 from hippo_core.engine.state import EngineState, PlanState
 from hippo_core.engine.turns import limited, slots_in_use
 
@@ -32,6 +32,7 @@ def stage_counts(engine: Engine) -> Mapping[StageState, int]:
     """How many stages are in each state; those that training and saving paths have behind them are in none."""
     state = engine.state
     counts = dict.fromkeys(StageState, 0)
+    held_back = held_plans(state, engine.volatile)
     for plan in state.plans.values():
         tree = plan.tree
         if not tree.range_count:
@@ -39,7 +40,7 @@ def stage_counts(engine: Engine) -> Mapping[StageState, int]:
         ready = sum(tree.ready_ranges.values())
         counts[StageState.WAITING] += tree.range_count - ready
         held = sum(tree.ready_ranges.get(number, 0) for number in tree.blocked)
-        if plan.id in engine.volatile.held:
+        if plan.id in held_back:
             held = ready
         counts[StageState.HELD] += held
         if ready > held:

@@ -1,6 +1,6 @@
 """Gauges of what the engine holds, and what sharing has saved by now: looked at when somebody asks for the metrics.
 
-Of a study only what has changed since the last look is counted anew.
+Of studies only those are counted anew of which something has happened since the last look.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from hippo_core.engine.account_views import seconds_saved
 from hippo_core.engine.engine import Engine
 from hippo_core.engine.environments import blocked_workers
 from hippo_core.engine.evaluations import progress
+from hippo_core.engine.events import Event
 from hippo_core.engine.retention import STORAGE
 from hippo_core.engine.stage_counts import StageState, stage_counts
 from hippo_core.engine.state import EngineState, Study, Worker
@@ -29,7 +30,6 @@ _States = type[StudyState] | type[TrialState] | type[WorkerState] | type[StageSt
 class _Seen:
     """What a study had come to at the last look."""
 
-    marks: tuple[object, ...]
     trials: Counter[str]
     saved: float  #: slot seconds
 
@@ -72,7 +72,12 @@ class EngineGauges:
             ["of"],
         )
         self._seen: dict[int, _Seen] = {}
+        self._touched: set[int] = set()  #: studies of which something has happened since
         self._engine: Engine | None = None
+
+    def happened(self, events: Iterable[Event]) -> None:
+        """Events were decided."""
+        self._touched.update(event.study for event in events if hasattr(event, "study"))
 
     def look_at(self, engine: Engine) -> Iterator[tuple[float, float]]:
         """Sets the gauges; gives what more was saved since the last look, as seconds of slots and of their GPUs."""
@@ -116,28 +121,23 @@ class EngineGauges:
         state = engine.state
         known, before = engine is self._engine, self._seen
         self._engine, self._seen = engine, {}
+        touched, self._touched = self._touched, set()
         trials: Counter[str] = Counter()
         more: list[tuple[float, float]] = []
         for study in state.studies.values():
             seen = before.get(study.id) if known else None
-            marks = _marks(study)
-            if seen is None or seen.marks != marks:
+            if seen is None or study.id in touched:
                 counted = Counter(trial.state.value for trial in study.trials.values())
                 saved = _saved(state, study)
                 gained = saved - seen.saved if seen is not None else saved if known else 0.0
                 if gained > 0:
                     gpus = study.billed_gpus / study.billed if study.billed else 0.0
                     more.append((gained, gained * gpus))
-                seen = _Seen(marks, counted, saved if seen is None else max(saved, seen.saved))
+                seen = _Seen(counted, saved if seen is None else max(saved, seen.saved))
             self._seen[study.id] = seen
             trials.update(seen.trials)
         _set(self._trials, TrialState, trials)
         return more
-
-
-def _marks(study: Study) -> tuple[object, ...]:
-    """What differs whenever a study's trials have changed."""
-    return (study.state, study.steps_trained, study.billed, len(study.trials), len(study.open))
 
 
 def _saved(state: EngineState, study: Study) -> float:

@@ -263,6 +263,7 @@ class Metrics:
 
     def happened(self, events: Sequence[Event]) -> None:
         """Events were decided."""
+        self._gauges.happened(events)
         counted = Counts(type(event).__name__ for event in events)
         for name, count in counted.items():
             self._events.labels(name).inc(count)

@@ -65,6 +65,10 @@ def test_stages_of_a_plan_without_space_are_held() -> None:
     cluster = blocked_cluster()
     (plan,) = cluster.engine.state.plans
     queued = counted(cluster).get("unserved", 0) + counted(cluster).get("queued", 0)
-    cluster.engine.volatile.held[plan] = cluster.now + 60.0
+    volatile = cluster.engine.volatile
     assert queued > 0
+    volatile.held[plan] = cluster.now + 60.0
     assert counted(cluster)[StageState.HELD] == queued
+    del volatile.held[plan]
+    volatile.full[plan] = 1
+    assert counted(cluster)[StageState.HELD] == queued, "one path tries whether there is space again"
