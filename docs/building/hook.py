@@ -35,3 +35,8 @@ def on_page_markdown(markdown: str, *, page: Page, **_: Any) -> str:
     """Leads links to files outside ``docs`` to the pages that show them."""
     path = page.file.src_uri
     return markdown if page.file.generated_by else outside.linked(markdown, f"docs/{path}", path)
+
+
+def on_post_page(output: str, **_: Any) -> str:
+    """Gives the theme's search a name for screen readers."""
+    return output.replace('role="dialog"', 'role="dialog" aria-label="Search"')

@@ -15,6 +15,9 @@ import yaml
 
 import hippo_client as hippo
 from hippo_client import endings, plots, policies, samplers, schedules, simulation, space
+from hippo_client.cli.main import call
+from hippo_client.study_file import load
+from hippo_core.static_plan import plan_studies
 from tests.code_blocks import PAGES, ROOT, STUDY, Block, asks_a_server, blocks, execute
 
 #: What the pages take for given.
@@ -59,3 +62,31 @@ def test_every_block_says_what_it_is() -> None:
     for page in PAGES:
         fences = re.findall(r"^ *```(.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
         assert all(fences[::2]), page.relative_to(ROOT)
+
+
+def test_a_plan_that_a_page_shows_is_what_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = [block for block in blocks("console") if "$ hippo plan " in block.text]
+    assert shown
+    for block in shown:
+        for typed, told in re.findall(r"^\$ hippo (plan .*)\n((?:(?!\$ ).*\n)+)", block.text, re.MULTILINE):
+            assert call([*typed.split()[:1], *(str(ROOT / file) for file in typed.split()[1:])]) == 0
+            printed = [line.split() for line in capsys.readouterr().out.splitlines()]
+            assert all(line.split() in printed for line in told.splitlines()), block.place
+
+
+@pytest.mark.parametrize("example", ["plain_loop", "dataloader", "two_objectives", "language_model"])
+def test_the_table_of_examples_has_what_is_planned(example: str) -> None:
+    """Where it does not depend on results; what others come to is in ``tests/acceptance/test_documentation.py``."""
+    (row,) = re.findall(
+        rf"^\| \[{example}/study\.py\].*$", (ROOT / "docs/examples/index.md").read_text(), re.M
+    )
+    counts = plan_studies([load(ROOT / "examples" / example / "study.py").spec()]).studies[0].counts
+    assert [cell.strip() for cell in row.split("|")[3:5]] == [
+        str(counts.steps_without_sharing), str(counts.steps_with_sharing),
+    ]  # fmt: skip
+
+
+def test_the_readme_says_what_the_demo_is_planned_to_take() -> None:
+    counts = plan_studies([load(ROOT / "examples/digits/study.py").spec()]).studies[0].counts
+    said = f"{counts.steps_without_sharing:,} epochs alone and {counts.steps_with_sharing:,} shared"
+    assert said in " ".join((ROOT / "README.md").read_text().split())
