@@ -61,7 +61,7 @@ def apply(state: EngineState, event: ev.Event) -> None:
     """Changes the state by one event."""
     state.story.append(event)
     match event:
-        case (  # first, since most events are of these
+        case (  # most events are of the first three groups
             ev.MetricsRecorded()
             | ev.StepsTrained()
             | ev.NodeNotReproducible()
@@ -69,6 +69,26 @@ def apply(state: EngineState, event: ev.Event) -> None:
             | ev.FailuresForgotten()
         ):
             fold_training.apply_training(state, event)
+        case (
+            ev.LeaseGranted()
+            | ev.LeaseStateChanged()
+            | ev.LeaseBlocked()
+            | ev.LeaseStopped()
+            | ev.SavePointOffered()
+            | ev.SavePointAnswered()
+            | ev.ReportAccepted()
+        ):
+            fold_training.apply_lease(state, event)
+        case (
+            ev.TrialCreated()
+            | ev.TrialLimited()
+            | ev.TrialStopped()
+            | ev.TrialWanted()
+            | ev.TrialStateChanged()
+            | ev.RequestOpened()
+            | ev.RequestClosed()
+        ):
+            _apply_trial(state, event)
         case (
             ev.StudySubmitted()
             | ev.StudyChanged()
@@ -91,16 +111,6 @@ def apply(state: EngineState, event: ev.Event) -> None:
             fold_accounts.apply_account(state, event)
         case ev.PlanCreated() | ev.PlanBound() | ev.NodeCreated():
             _apply_plan(state, event)
-        case (
-            ev.TrialCreated()
-            | ev.TrialLimited()
-            | ev.TrialStopped()
-            | ev.TrialWanted()
-            | ev.TrialStateChanged()
-            | ev.RequestOpened()
-            | ev.RequestClosed()
-        ):
-            _apply_trial(state, event)
         case ev.ProposalWanted() | ev.ProposalFailed() | ev.SpaceExhausted() | ev.PointsWanted():
             _apply_proposal(state, event)
         case ev.PolicyAnswered() | ev.PolicyFailed() | ev.PolicyForgiven():
@@ -113,16 +123,6 @@ def apply(state: EngineState, event: ev.Event) -> None:
             | ev.SlotUncordoned()
         ):
             fold_training.apply_worker(state, event)
-        case (
-            ev.LeaseGranted()
-            | ev.LeaseStateChanged()
-            | ev.LeaseBlocked()
-            | ev.LeaseStopped()
-            | ev.SavePointOffered()
-            | ev.SavePointAnswered()
-            | ev.ReportAccepted()
-        ):
-            fold_training.apply_lease(state, event)
         case ev.FencesSkipped():
             state.last_fence = max(state.last_fence, event.fence)
         case ev.CheckpointPublished() | ev.CheckpointLost() | ev.CheckpointDropped():

@@ -7,7 +7,7 @@ annotations, so that no event needs code of its own here.
 from __future__ import annotations
 
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING
 from enum import StrEnum
 from functools import cache
@@ -31,18 +31,19 @@ def from_json(kind: str, fields: Mapping[str, Any]) -> Event:
         KeyError: There is no such kind, or a field is missing.
     """
     event = KINDS[kind]
-    hints = _hints(event)
     made: Event = event(
         **{
-            name: _typed(hints[name], fields[name])
-            for name, field in event.__dataclass_fields__.items()
-            if name in fields or field.default is MISSING
+            name: fields[name] if read is None else read(fields[name])
+            for name, read, required in _readers(event)
+            if required or name in fields
         }
     )
     return made
 
 
 def _plain(value: Any) -> Any:
+    if type(value) in _AS_THEY_ARE:
+        return value
     if isinstance(value, StrEnum):
         return value.value
     if isinstance(value, Mapping):
@@ -52,23 +53,40 @@ def _plain(value: Any) -> Any:
     return value
 
 
+_AS_THEY_ARE = frozenset({str, int, float, bool, types.NoneType})
+
+Read = Callable[[Any], Any]
+
+
 @cache
-def _hints(event: object) -> dict[str, Any]:
-    return get_type_hints(event)
+def _readers(event: Any) -> tuple[tuple[str, Read | None, bool], ...]:
+    """For each field how its value is read, None: as it is; and whether it has to be there."""
+    hints = get_type_hints(event)
+    return tuple(
+        (name, _reader(hints[name]), field.default is MISSING)
+        for name, field in event.__dataclass_fields__.items()
+    )
 
 
-def _typed(hint: Any, value: Any) -> Any:
+def _reader(hint: Any) -> Read | None:
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in {Union, types.UnionType}:
-        if value is None:
-            return None
-        return _typed(next(each for each in arguments if each is not types.NoneType), value)
+        inner = _reader(next(each for each in arguments if each is not types.NoneType))
+        return None if inner is None else lambda value: None if value is None else inner(value)
     if origin is tuple:
-        inner = arguments[0] if len(arguments) == 2 and arguments[1] is Ellipsis else None
-        hints = [inner] * len(value) if inner is not None else list(arguments)
-        return tuple(_typed(each, item) for each, item in zip(hints, value, strict=True))
-    if isinstance(hint, type) and issubclass(hint, StrEnum):
-        return hint(value)
-    if hint is float:
-        return float(value)
+        return _reader_of_tuple(arguments)
+    if isinstance(hint, type) and (hint is float or issubclass(hint, StrEnum)):
+        return hint
+    return None
+
+
+def _reader_of_tuple(arguments: tuple[Any, ...]) -> Read:
+    if len(arguments) == 2 and arguments[1] is Ellipsis:
+        item = _reader(arguments[0])
+        return tuple if item is None else lambda value: tuple(map(item, value))
+    items = [_reader(each) or _as_it_is for each in arguments]
+    return lambda value: tuple(read(each) for read, each in zip(items, value, strict=True))
+
+
+def _as_it_is(value: Any) -> Any:
     return value

@@ -156,6 +156,7 @@ class Cluster:
         self.settings = settings
         self.engine = Engine(settings)
         self.journal: list[Event] = []
+        self.reread: list[Event] = []  # those of the journal that a restart has read, as it read them
         self.now = 0.0
         self.storage: dict[tuple[int, int, int], str] = {}
         self.workers = {name: SimulatedWorker(name, slots) for name, slots in workers.items()}
@@ -546,8 +547,9 @@ class Cluster:
     def restart_server_without_workers(self) -> None:
         """The engine is dropped and rebuilt from its journal."""
         before = self.engine.snapshot()
-        replayed = [journal.from_json(type(each).__name__, _through_json(each)) for each in self.journal]
-        self.engine = Engine.restore(replayed, self.settings, self.now)
+        for each in self.journal[len(self.reread) :]:
+            self.reread.append(journal.from_json(type(each).__name__, _through_json(each)))
+        self.engine = Engine.restore(self.reread, self.settings, self.now)
         assert self.engine.snapshot() == before
 
     def lose_checkpoint(self) -> None:
