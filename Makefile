@@ -47,6 +47,7 @@ soak: $(INSTALLED) ## Faults at random for long: SECONDS=900 in virtual time (or
 	$(BIN)/python -m tests.simulation $(or $(ARGUMENTS),--random --seconds $(SECONDS))
 	$(BIN)/python -m tests.acceptance.soak --seconds $(SECONDS)
 	$(BIN)/pytest -n 0 -m soak
+	$(BIN)/pytest -n 2 tests/unit --hypothesis-seed=$$(date +%s)
 	$(BIN)/python -m tests.simulation.mutations
 
 bench: $(INSTALLED) ## Speed, as ratios

@@ -27,15 +27,33 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # What the fixtures need is imported in them: tests of the core load neither SQLAlchemy nor the server.
 
 TEMPLATE = "hippo_template"
+FEWEST_EXAMPLES = 20
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Property tests try the same cases in every run; with ``--hypothesis-seed=N``, others. None is timed."""
-    same = config.getoption("--hypothesis-seed", default=None) is None
     slow = [hypothesis.HealthCheck.too_slow]
+    same = _tries_the_same(config)
     hypothesis.settings.register_profile("hippo", derandomize=same, deadline=None, suppress_health_check=slow)
     hypothesis.settings.load_profile("hippo")
     event_loops.watch()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Of cases that are the same in every run half are enough; the soak tries others, and all of them."""
+    if not _tries_the_same(config):
+        return
+    functions = {item.function for item in items if isinstance(item, pytest.Function)}
+    for function in functions:
+        # Where hypothesis keeps a test's settings; there is no public way to scale them all.
+        found = getattr(function, "_hypothesis_internal_use_settings", None)
+        if found is not None and found.max_examples > FEWEST_EXAMPLES:
+            fewer = max(FEWEST_EXAMPLES, found.max_examples // 2)
+            function._hypothesis_internal_use_settings = hypothesis.settings(found, max_examples=fewer)
+
+
+def _tries_the_same(config: pytest.Config) -> bool:
+    return config.getoption("--hypothesis-seed", default=None) is None
 
 
 @pytest.fixture(scope="module", autouse=True)
