@@ -20,7 +20,6 @@ from hippo_core.engine.commands import HeldLease, RegisterWorker, Report, SlotSp
 from hippo_core.errors import Unavailable
 from hippo_storage.storage import Storage
 from hippo_wire import convert
-from hippo_wire.observing.loop_lag import keep_measuring
 from hippo_wire.service_manager import ServiceManager
 from hippo_wire.v1 import worker_pb2
 from hippo_worker.connection import LEAVE_SECONDS, ServerConnection
@@ -28,7 +27,7 @@ from hippo_worker.environment import Offer
 from hippo_worker.idleness import Idleness
 from hippo_worker.lease import Lease
 from hippo_worker.logs import LogShipper
-from hippo_worker.metrics import Glance
+from hippo_worker.metrics import Glance, WorkerMetrics
 from hippo_worker.policies.hosts import PolicyHosts
 from hippo_worker.publishing import Patience
 from hippo_worker.reports import Outbox
@@ -117,7 +116,6 @@ class Daemon:
             asyncio.create_task(self.connection.run(), name="connection"),
             asyncio.create_task(self._guard(), name="guard"),
             asyncio.create_task(self._logs.run(), name="logs"),
-            asyncio.create_task(keep_measuring(self._supplies.metrics.event_loop_lag.observe), name="lag"),
             *(asyncio.create_task(slot.run(), name=f"slot {slot.spec.index}") for slot in self._slots),
         ]
         beside = [
@@ -175,9 +173,10 @@ class Daemon:
             folder=self._settings.data_folder,
         )
 
-    def metrics_page(self) -> bytes:
-        """What it counts, for Prometheus."""
-        return self._supplies.metrics.page(self.glance())
+    @property
+    def metrics(self) -> WorkerMetrics:
+        """What it counts."""
+        return self._supplies.metrics
 
     def not_ready(self) -> dict[str, str]:
         """Why the worker cannot take a lease now, by part; empty: it can."""

@@ -18,8 +18,10 @@ from pathlib import Path
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from hippo_core.errors import Conflict, InvalidStudy, NotAllowed
+from hippo_wire.observing.loop_lag import keep_measuring
 from hippo_wire.private_file import write_private
 from hippo_wire.secrets import new_secret
+from hippo_worker.metrics import Glance, WorkerMetrics
 from hippo_worker.settings import PageSettings
 
 logger = logging.getLogger(__name__)
@@ -41,7 +43,8 @@ class StatusPage:
     Args:
         settings: Where it is.
         folder: The worker's data folder.
-        metrics: Gives the metrics.
+        metrics: What is shown, and told how late the event loop comes.
+        glance: How the worker is now.
         reasons: Why the worker cannot train now; none: it can.
 
     Raises:
@@ -53,7 +56,8 @@ class StatusPage:
         self,
         settings: PageSettings,
         folder: Path,
-        metrics: Callable[[], bytes],
+        metrics: WorkerMetrics,
+        glance: Callable[[], Glance],
         reasons: Callable[[], Mapping[str, str]],
     ) -> None:
         self._settings = settings
@@ -62,9 +66,11 @@ class StatusPage:
         )
         self._tls = _context(settings)
         self._metrics = metrics
+        self._glance = glance
         self._reasons = reasons
         self._open = 0
         self._server: asyncio.Server | None = None
+        self._measuring: asyncio.Task[None] | None = None
 
     async def start(self) -> int:
         """Listens; gives the port.
@@ -83,6 +89,7 @@ class StatusPage:
                 "Choose another one with --metrics-address.",
             ) from error
         bound: int = self._server.sockets[0].getsockname()[1]
+        self._measuring = asyncio.create_task(keep_measuring(self._metrics.event_loop_lag.observe))
         logger.info("status_page", extra={"host": host, "port": bound})
         return bound
 
@@ -90,6 +97,8 @@ class StatusPage:
         """Ends it."""
         if self._server is not None:
             self._server.close()
+        if self._measuring is not None:
+            self._measuring.cancel()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open += 1
@@ -128,7 +137,9 @@ class StatusPage:
         headers = (line.partition(":") for line in lines)
         given = [value.strip() for name, _, value in headers if name.lower() == "authorization"]
         if len(given) == 1 and hmac.compare_digest(given[0].encode(), f"Bearer {self._token}".encode()):
-            return _answer(HTTPStatus.OK, self._metrics(), **{"Content-Type": CONTENT_TYPE_LATEST})
+            return _answer(
+                HTTPStatus.OK, self._metrics.page(self._glance()), **{"Content-Type": CONTENT_TYPE_LATEST}
+            )
         refused = {"WWW-Authenticate": "Bearer"}
         return _answer(HTTPStatus.UNAUTHORIZED, b"a valid token is needed\n", **refused)
 

@@ -66,7 +66,7 @@ async def _show(settings: WorkerSettings, daemon: Daemon) -> StatusPage | None:
 
     if settings.page is None:
         return None
-    page = StatusPage(settings.page, settings.data_folder, daemon.metrics_page, daemon.not_ready)
+    page = StatusPage(settings.page, settings.data_folder, daemon.metrics, daemon.glance, daemon.not_ready)
     await page.start()
     return page
 

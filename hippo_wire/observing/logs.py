@@ -14,7 +14,7 @@ import re
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextvars import ContextVar
+from contextvars import Context, ContextVar, copy_context
 from typing import Any, Literal, TextIO
 
 from hippo_wire.secrets import PREFIX
@@ -46,6 +46,13 @@ def bound(**fields: Any) -> Iterator[None]:
         yield
     finally:
         _bound.set(before)
+
+
+def unbound() -> Context:
+    """A copy of the context in which nothing is bound: for a task that is about more than the one that begins it."""
+    copied = copy_context()
+    copied.run(_bound.set, {})
+    return copied
 
 
 def log_to(stream: TextIO, form: Format, **fields: Any) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import contextvars
 import json
 import logging
 import shutil
@@ -27,6 +26,7 @@ from hippo_core.engine.commands import (
 from hippo_core.engine.states import FailureClass
 from hippo_core.errors import Unavailable
 from hippo_wire.observing import tracing
+from hippo_wire.observing.logs import unbound
 from hippo_worker.hosting.order import PathOrder
 from hippo_worker.lease import Ending, Lease
 from hippo_worker.memory import OutOfMemoryKills
@@ -82,7 +82,7 @@ class Conversation:
         self._spans = StageSpans()
         # What is bound to the log's lines is about the first of its leases, and the listener hears of all.
         listening, name = self._listen(), f"runner {process.pid}"
-        self._listener = asyncio.create_task(listening, name=name, context=contextvars.Context())
+        self._listener = asyncio.create_task(listening, name=name, context=unbound())
 
     @property
     def alive(self) -> bool:

@@ -79,7 +79,7 @@ def stand_ins(
         (
             importlib.import_module("hippo_worker.runner.main"),
             "os",
-            types.SimpleNamespace(chdir=lambda _: None),
+            types.SimpleNamespace(chdir=lambda _: None, environ={}),
         ),
         (Storage, "open", staticmethod(open_storage)),
         (uuid, "uuid4", lambda: uuid.UUID(int=chance.getrandbits(128), version=4)),

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from hippo_wire.observing.logs import bind, bound, log_to
+from hippo_wire.observing.logs import bind, bound, log_to, unbound
 from hippo_wire.secrets import new_secret
 
 log = logging.getLogger("hippo_server.tests")
@@ -72,23 +72,29 @@ async def test_what_a_task_is_about_is_on_its_lines_and_on_no_others() -> None:
     async def inner() -> None:
         log.info("inner")
 
+    async def of_all() -> None:
+        log.info("of_all")
+
     async def about(request: str) -> None:
         bind(request_id=request, user=None)
         await asyncio.sleep(0)
         with bound(fence=7):
             await asyncio.create_task(inner())
+            await asyncio.create_task(of_all(), context=unbound())
         log.info("after", extra={"request_id": "its own"})
 
     await asyncio.gather(about("r1"), about("r2"))
     log.info("outside")
     found = [(line["event"], line.get("request_id"), line.get("fence")) for line in lines(stream)]
-    assert sorted(found[:4], key=str) == [
+    assert sorted(found[:6], key=str) == [
         ("after", "its own", None),
         ("after", "its own", None),
         ("inner", "r1", 7),
         ("inner", "r2", 7),
+        ("of_all", None, None),
+        ("of_all", None, None),
     ]
-    assert found[4] == ("outside", None, None)
+    assert found[6] == ("outside", None, None)
     assert all("user" not in line for line in lines(stream))
 
 

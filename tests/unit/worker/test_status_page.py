@@ -40,7 +40,7 @@ def page_in(folder: Path, reasons: dict[str, str], **settings: Any) -> StatusPag
         folder=folder,
     )
     told = PageSettings(**{"host": "127.0.0.1", "port": 0, **settings})
-    return StatusPage(told, folder, lambda: metrics.page(glance), lambda: reasons)
+    return StatusPage(told, folder, metrics, lambda: glance, lambda: reasons)
 
 
 async def test_only_metrics_need_the_token(tmp_path: Path) -> None:
