@@ -139,7 +139,7 @@ def _signature(function: Callable[..., Any]) -> str:
 
 
 def _parameter(each: inspect.Parameter) -> str:
-    stars = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}.get(each.kind, "")
+    stars = "*" if each.kind is each.VAR_POSITIONAL else "**" if each.kind is each.VAR_KEYWORD else ""
     typed = each.annotation is not inspect.Parameter.empty
     text = f"{stars}{each.name}" + (f": {_annotation(each.annotation)}" if typed else "")
     if each.default is inspect.Parameter.empty:

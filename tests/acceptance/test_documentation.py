@@ -107,7 +107,7 @@ def test_a_search_of_ones_own_shares_the_beginning(client: Client, monkeypatch: 
     defined("digits/own_sampler.py", monkeypatch)["drive"](run)
     run.wait(progress=False)
     assert steps(run) == (8 * 6, 3 + 8 * 3, 0)
-    assert best(run, "accuracy") > 0.9
+    assert best(run, "accuracy") > 0.88
 
 
 def test_a_second_study_goes_on_from_the_first(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
