@@ -56,8 +56,17 @@ def connect(home: Path, role: str = "admin") -> Connection:
 
 
 def kill_postgres(home: Path) -> None:
-    """As an out-of-memory killer would."""
-    os.kill(int((home / "postgres" / "data" / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+    """As an out-of-memory killer would; one that was killed before has to have been replaced."""
+
+    def killed() -> bool:
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError, IndexError):
+            os.kill(
+                int((home / "postgres" / "data" / "postmaster.pid").read_text().split()[0]), signal.SIGKILL
+            )
+            return True
+        return False
+
+    until(killed, "a PostgreSQL to kill")
 
 
 def test_a_home_is_made_used_and_left_in_order(tmp_path):
@@ -229,7 +238,7 @@ def register_again(worker: Worker, fence: int) -> None:
     ],
 )
 def test_what_cannot_be_is_refused_with_the_remedy(tmp_path, options, status, words):
-    line = [*COMMAND, "--home", str(tmp_path / "home"), *options]
+    line = [*COMMAND, "--home", str(tmp_path / "home"), "--grpc-port", "0", "--http-port", "0", *options]
     found = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
     assert found.returncode == status, found.stderr
     assert words in found.stderr
