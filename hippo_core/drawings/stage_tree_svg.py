@@ -8,15 +8,17 @@ in attributes, and no outside references, so that a page under a strict policy c
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
+from itertools import accumulate
 from math import log2
 
 from hippo_core.drawings.tree_shape import Placed, TreeShape, short
 from hippo_core.tree_node import Folded, TreeNode, TrialEnds
 
 _LINE = 26
+_MARKS = 11  #: more of a line below whose bands marks stand
 _MARGIN = 12
 _RIGHT = 132  #: room for what stands at the end of a band
 _TOP = 30
@@ -73,15 +75,15 @@ class Drawing:
 def draw(tree: TreeShape, drawing: Drawing) -> str:
     """The tree as an SVG element."""
     placed = list(tree.placed())
-    height = _TOP + _LINE * (1 + max((each.line for each in placed), default=0)) + _MARGIN
-    canvas = _Canvas(tree, drawing)
+    canvas = _Canvas(tree, drawing, placed)
+    height = canvas.height
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="hippo-tree" viewBox="0 0 {drawing.width} {height}" '
         f'width="{drawing.width}" height="{height}" role="group" aria-label="stage tree">',
         f"<style>{STYLE}</style>" if drawing.alone else "",
         '<defs><pattern id="tree-hatch" width="6" height="6" patternUnits="userSpaceOnUse" '
         'patternTransform="rotate(45)"><path class="hatch" d="M0 0V6" /></pattern></defs>',
-        *canvas.axis(height),
+        *canvas.axis(),
         *(part for each in placed for part in canvas.branch(each)),
         "</svg>",
     ]
@@ -89,9 +91,15 @@ def draw(tree: TreeShape, drawing: Drawing) -> str:
 
 
 class _Canvas:
-    def __init__(self, tree: TreeShape, drawing: Drawing) -> None:
+    def __init__(self, tree: TreeShape, drawing: Drawing, placed: Sequence[Placed]) -> None:
         self.tree = tree
         self.drawing = drawing
+        marked = {each.line for each in placed if any(self._marks_below(each.node))}
+        lines = 1 + max((each.line for each in placed), default=0)
+        heights = (_LINE + _MARKS * (line in marked) for line in range(lines))
+        #: Where each line begins, and where the last one ends.
+        self.tops = list(accumulate(heights, initial=_TOP))
+        self.height = self.tops[-1] + _MARGIN
         self.first = tree.first_step
         self.end = drawing.width - _RIGHT
         self.scale = (self.end - _MARGIN) / max(1, tree.last_step - self.first)
@@ -100,28 +108,31 @@ class _Canvas:
     def x(self, step: int) -> float:
         return _MARGIN + (step - self.first) * self.scale
 
+    def middle(self, line: int) -> float:
+        return self.tops[line] + _LINE - _THICKEST / 2
+
     def thickness(self, node: TreeNode) -> float:
         share = log2(1 + len(node.trials)) / log2(1 + max(1, self.most))
         return _THINNEST + (_THICKEST - _THINNEST) * share
 
-    def axis(self, height: int) -> Iterator[str]:
+    def axis(self) -> Iterator[str]:
         last = self.tree.last_step
         wished = max(1, (last - self.first) // 10)
         magnitude = 10 ** (len(str(wished)) - 1)
         every = next(factor * magnitude for factor in (1, 2, 5, 10) if factor * magnitude >= wished)
         for step in range(-(-self.first // every) * every, last + 1, every):
             x = self.x(step)
-            yield f'<path class="grid" d="M{x:.1f} 16V{height - _MARGIN}" />'
+            yield f'<path class="grid" d="M{x:.1f} 16V{self.height - _MARGIN}" />'
             yield f'<text x="{x:.1f}" y="12" text-anchor="middle">{step}</text>'
 
     def branch(self, placed: Placed) -> Iterator[str]:
         node = placed.node
         x, end = self.x(node.start), self.x(node.stop)
-        middle = _TOP + _LINE * placed.line + _LINE - _THICKEST / 2
+        middle = self.middle(placed.line)
         thickness = self.thickness(node)
         yield f'<g class="{self._classes(node)}" data-node="{node.node}" data-parent="{_number(node.parent)}">'
         if placed.parent_line is not None:
-            top = _TOP + _LINE * placed.parent_line + _LINE - _THICKEST / 2
+            top = self.middle(placed.parent_line)
             yield f'<path class="joint" d="M{x:.1f} {top:.1f}V{middle:.1f}" />'
         label = self.tree.label(node)
         told = f"<title>{escape(told_of(node, label))}</title>"
@@ -159,14 +170,19 @@ class _Canvas:
         text = text if len(text) <= room else text[: room - 1] + "…"
         yield f'<text x="{x + 2:.1f}" y="{middle - _THICKEST / 2 - 3:.1f}">{escape(text)}</text>'
 
-    def _ends_within(self, node: TreeNode, middle: float) -> Iterator[str]:
-        """Where trials end, or rest, that others go beyond."""
-        for step in sorted({each.step for each in node.ends if each.step < node.stop}):
+    def _marks_below(self, node: TreeNode) -> Iterator[tuple[int, str]]:
+        """Where trials end, or rest, that others go beyond: steps, and what stands there."""
+        goes_on = any(child.start == node.stop for child in self.tree.children(node))
+        for step in sorted({each.step for each in node.ends if each.step < node.stop or goes_on}):
             marks = [_mark(each) for each in node.ends if each.step == step and each.state in ENDS]
-            x, y = self.x(step), middle + _THICKEST / 2
             if marks:
-                yield f'<path class="joint" d="M{x:.1f} {middle - _THICKEST / 2:.1f}V{y + 2:.1f}" />'
-                yield f'<text x="{x + 3:.1f}" y="{y + 8:.1f}">{" ".join(marks)}</text>'
+                yield step, " ".join(marks)
+
+    def _ends_within(self, node: TreeNode, middle: float) -> Iterator[str]:
+        for step, marks in self._marks_below(node):
+            x, y = self.x(step), middle + _THICKEST / 2
+            yield f'<path class="joint" d="M{x:.1f} {middle - _THICKEST / 2:.1f}V{y + 2:.1f}" />'
+            yield f'<text x="{x + 3:.1f}" y="{y + 9:.1f}">{marks}</text>'
 
     def _end(self, node: TreeNode, end: float, middle: float) -> Iterator[str]:
         """What stands after a band: the metric at its end, what becomes of its trials, and what is folded."""
@@ -231,8 +247,11 @@ def through(node: TreeNode) -> str:
 def told_of(node: TreeNode, label: str) -> str:
     """All of a node in lines."""
     trained = max(node.trained, node.start)
+    steps = f"steps {node.start} to {node.stop}, trained to {trained}, {node.state}"
+    if node.stop == node.start:
+        steps = f"failed in the step after {node.start}"
     lines = [
-        f"node {node.node}: steps {node.start} to {node.stop}, trained to {trained}, {node.state}",
+        f"node {node.node}: {steps}",
         label,
         f"{_count(len(node.trials), 'trial')}: {_some(node.trials)}" if node.trials else "",
         f"probes of trials {_some(node.probes)}" if node.probes else "",

@@ -19,7 +19,7 @@ from hippo_core.drawings.tree_shape import TreeShape
 from hippo_core.engine.states import NodeState
 from hippo_core.tree_node import TreeNode
 
-TRAINED, RUNNING, WAITING = "━", "╌", "┄"
+TRAINED, RUNNING, WAITING, FAILED = "━", "╌", "┄", "╳"
 _NARROWEST_AXIS = 12
 _WIDEST_AXIS = 60
 
@@ -102,6 +102,8 @@ def _bar(node: TreeNode, last_step: int, columns: int) -> str:
     trained = max(begin, min(end, column(node.trained)))
     if node.trained >= node.stop:
         trained = end
+    if node.stop == node.start:
+        return (" " * begin + FAILED).ljust(columns)
     rest = RUNNING if node.state is NodeState.RUNNING else WAITING
     return (" " * begin + TRAINED * (trained - begin) + rest * (end - trained)).ljust(columns)
 

@@ -62,7 +62,7 @@ class TreeShape:
     @property
     def last_step(self) -> int:
         """One past the last step of any node; 1 where there is none."""
-        return max((node.stop for node in self.nodes), default=1)
+        return max(1, max((node.stop for node in self.nodes), default=1))
 
     def children(self, node: TreeNode) -> Sequence[TreeNode]:
         """The nodes that leave this one, the earliest first."""

@@ -184,11 +184,13 @@ class TreeSurvey:
         number, reached = trial_of(trial.number), progress(trial)
         target, traffic = trial.target, self.traffic
         step = stop = target or trial.reached
+        # The step in which a trial failed may be the first one of a node, which then has none of its steps.
+        failed = target is None and trial.state is TrialState.FAILED
         node, last, front = trial.leaf, None, None
         new, left = 0, 0.0
         while node is not None:
             start = node.start
-            if start < stop:
+            if start < stop or (failed and last is None and start == stop):
                 there = traffic.get(node.id)
                 if there is None:
                     there = traffic[node.id] = Traffic(node)

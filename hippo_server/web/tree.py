@@ -16,6 +16,7 @@ from hippo_core.drawings.tree_shape import TreeShape
 from hippo_core.engine.engine import Engine
 from hippo_core.engine.lookup import find_trial
 from hippo_core.engine.state import Study
+from hippo_core.engine.states import TrialState
 from hippo_core.engine.tree_survey import TreeSurvey
 from hippo_core.engine.tree_views import tree_nodes
 from hippo_core.engine.trial_paths import walk
@@ -174,7 +175,10 @@ def _path(study: Study, number: int | None) -> frozenset[int]:
     if number is None:
         return frozenset()
     trial = find_trial(study, number)
-    return frozenset(node.id for node, _, _ in walk(trial, trial.target or trial.reached))
+    path = {node.id for node, _, _ in walk(trial, trial.target or trial.reached)}
+    if trial.state is TrialState.FAILED and trial.leaf is not None:
+        path.add(trial.leaf.owner(trial.reached + 1).id)  # where it failed, in its first step maybe
+    return frozenset(path)
 
 
 def _whole(request: Request, name: str) -> int | None:

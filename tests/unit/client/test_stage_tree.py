@@ -183,6 +183,33 @@ def test_a_drawing_tells_states_by_shape_and_ends_by_marks():
     assert svg.count('class="node critical"') == 1
 
 
+def test_what_ends_within_a_band_stands_below_it_and_above_the_next_line():
+    """Also what ends where another branch goes on."""
+    tree = StageTree(
+        [
+            node(1, None, 0, 9, (0, 1, 2), trained=9, ends=(TrialEnds(3, "stopped", 2),), lr=0.1),
+            node(2, 1, 9, 12, (3,), trained=9, lr=0.2),
+            node(3, None, 0, 9, (4, 5), trained=9, ends=(TrialEnds(9, "completed", 1),), lr=0.3),
+            node(4, 3, 9, 12, (4,), trained=9, lr=0.2),
+            node(5, None, 0, 0, (6,), trained=0, ends=(TrialEnds(0, "failed", 1),), lr=0.4),
+        ]
+    )
+    texts = {
+        "".join(each.itertext()): float(each.get("y"))
+        for each in ElementTree.fromstring(tree.to_svg(3000)).iter("{http://www.w3.org/2000/svg}text")
+        if not each.get("text-anchor")
+    }
+    first, second, last = (
+        texts[f"{label} · lr=0.{n}"] for label, n in (("3 trials", 1), ("2 trials", 3), ("trial 6", 4))
+    )
+    height = 9  # of a letter
+    assert first + height < texts["■2"] < second - height
+    assert second + height < texts["✓"] < last - height
+    assert texts["✕"] > last
+    (told,) = (each for each in tree.to_svg().split("<title>") if each.startswith("node 5"))
+    assert "failed in the step after 0" in told
+
+
 def test_a_node_is_read_from_a_message():
     message = study_pb2.StageTreeNode(
         node=4,

@@ -8,6 +8,8 @@ from itertools import pairwise
 import pytest
 
 from hippo_core import policies
+from hippo_core.drawings.stage_tree_text import to_text
+from hippo_core.drawings.tree_shape import TreeShape
 from hippo_core.engine.commands import PauseStudy
 from hippo_core.engine.events import LeaseGranted, PathFailed
 from hippo_core.engine.states import NodeState, TrialState
@@ -154,6 +156,25 @@ def test_why_a_node_waits_is_told_in_words() -> None:
         for node in look(cluster).values()
         if node.state is NodeState.WAITING
     )
+
+
+def test_what_failed_in_its_first_step_is_in_the_node_of_that_step() -> None:
+    """Nothing of it is trained; all trials are somewhere, and where they failed."""
+    cluster = Cluster(0, {"a": 1})
+    submit(cluster, spec())
+    while cluster.engine.state.active:
+        for running in list(cluster.workers["a"].running.values()):
+            cluster.fail_training("a")
+            cluster.report(cluster.workers["a"], running)
+        cluster.act()
+    nodes = look(cluster).values()
+    trials = cluster.engine.state.studies[1].trials
+    assert sorted(number for node in nodes for number in node.ending) == list(range(len(trials)))
+    unborn = [node for node in nodes if node.stop == node.start]
+    assert unborn
+    for node in unborn:
+        assert {(each.step, each.state) for each in node.ends} == {(node.start, "failed")}
+    assert "╳" in to_text(TreeShape(nodes), 80)
 
 
 @pytest.mark.parametrize("seed", range(4))
