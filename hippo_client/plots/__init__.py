@@ -155,7 +155,7 @@ def pareto_front(
 def timeline(
     study: Source, *, trials: Trials = None, stopped: bool = True, backend: Backend = "matplotlib"
 ) -> Any:
-    """From when to when each trial was trained for."""
+    """From when to when each trial was trained for, also of those that failed or diverged."""
     from hippo_core.charts.slot_charts import timeline as chart
 
     return _drawn(chart(_selected(study, None, trials, stopped)), backend)

@@ -56,9 +56,9 @@ def draw(chart: Chart) -> Figure:
         # What is left out stands below the title: below the panels is the legend.
         figure.suptitle("\n".join(filter(None, [chart.title, "; ".join(chart.notes)])), fontsize=11)
         for place, panel in enumerate(chart.panels):
-            _panel(figure.add_subplot(rows, columns, place + 1), panel, chart.width / columns)
+            _panel(figure.add_subplot(rows, columns, place + 1), panel, chart.width / columns, chart.empty)
         if not chart.panels:
-            figure.text(0.5, 0.5, "nothing to draw", ha="center", color="#777777")
+            figure.text(0.5, 0.5, chart.empty, ha="center", color="#777777")
         if chart.legend:
             _legend(figure, chart.labels)
     return figure
@@ -72,7 +72,7 @@ def _dark() -> bool:
     return sum(to_rgb(matplotlib.rcParams["axes.facecolor"])) < 1.5
 
 
-def _panel(axes: Axes, panel: Panel, width: float) -> None:
+def _panel(axes: Axes, panel: Panel, width: float, empty: str) -> None:
     dark = _dark()
     for order, mark in enumerate(panel.marks, 2):
         _mark(axes, mark, order, _ON_DARK[mark.colour] if dark else mark.colour)
@@ -83,7 +83,7 @@ def _panel(axes: Axes, panel: Panel, width: float) -> None:
     if not panel.marks:
         axes.set(xticks=[], yticks=[])
         axes.text(
-            0.5, 0.5, "nothing to draw yet", ha="center", va="center", color="#777777", transform=axes.transAxes
+            0.5, 0.5, empty, ha="center", va="center", color="#777777", transform=axes.transAxes
         )  # fmt: skip
     elif panel.x.ticks and _longest(panel.x) * len(panel.x.ticks) > 10 * width - _longest(panel.y):
         axes.tick_params(axis="x", labelrotation=30)

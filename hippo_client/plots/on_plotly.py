@@ -73,7 +73,7 @@ def draw(chart: Chart) -> go.Figure:
         title += f"<br><sup>{_escaped('; '.join(chart.notes))}</sup>"
     if not any(panel.marks for panel in chart.panels):
         figure.add_annotation(
-            text="nothing to draw yet" if chart.panels else "nothing to draw",
+            text=_escaped(chart.empty),
             xref="paper", yref="paper", x=0.5, y=0.5, showarrow=False,
         )  # fmt: skip
         figure.update_xaxes(showticklabels=False)

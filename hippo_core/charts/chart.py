@@ -9,7 +9,7 @@ differ in their form, too.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
@@ -170,6 +170,8 @@ class Chart:
         height: Of a row, in inches.
         legend: Whether labels are told.
         labels: Those that are told first, in order, whichever mark comes first.
+        notes: What is left out, below.
+        empty: What stands where there is no mark: why.
     """
 
     title: str
@@ -179,11 +181,13 @@ class Chart:
     height: float = 4.2
     legend: bool = True
     labels: Sequence[str] = ()
-    notes: Sequence[str] = field(default_factory=tuple)  #: what is left out, below
+    notes: Sequence[str] = ()
+    empty: str = "nothing to draw yet"
 
 
 def shortened(text: str, most: int = 28) -> str:
-    """A text for a tick."""
+    """A text for a tick; a blank one in quotation marks, as it could not be seen."""
+    text = text if text.strip() else f'"{text}"'
     return text if len(text) <= most else text[: most - 1] + "…"
 
 

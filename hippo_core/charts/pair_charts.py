@@ -35,6 +35,7 @@ def pair(selection: Selection, names: tuple[str, str], *, by_rank: bool) -> Char
     one, other = parameters(selection, names)
     word = "rank" if by_rank else "value"
     return Chart(
+        empty=selection.empty,
         title=f"{selection.recording.name}: {selection.metric} by {one.name} and {other.name}, by {word}",
         panels=[
             Panel(
@@ -94,10 +95,11 @@ def _pairs(selection: Selection, names: Sequence[str] | None, *, by_rank: bool) 
     notes = list(selection.notes)
     if len(found) > len(chosen):
         notes.append(f"{MOST} of {len(found)} parameters")
-    if len(chosen) < 2:
-        notes.append("there are no two parameters in which trials differ")
     by = "rank" if by_rank else selection.metric
     return Chart(
+        empty="there are no two parameters in which trials differ"
+        if over and not panels
+        else selection.empty,
         title=f"{selection.recording.name}: {by} by pairs of parameters",
         panels=panels,
         columns=2,

@@ -118,14 +118,17 @@ def parameters(selection: Selection, names: Sequence[str] | None) -> list[Parame
     for name in names or ():
         if name not in domains:
             raise InvalidStudy("params", f"{name!r} is not searched", known(name, domains))
-    found = [Parameter(selection, name) for name in names or domains]
+    found = [Parameter(selection, name) for name in (domains if names is None else names)]
     if names is not None:
         return found
     return [each for each in found if len({each.place(trial) for trial, _ in selection.valued} - {None}) > 1]
 
 
-def _notes(selection: Selection, found: Sequence[Parameter]) -> tuple[str, ...]:
-    return selection.notes if found else (*selection.notes, "trials differ in no parameter")
+def _empty(selection: Selection, found: Sequence[Parameter]) -> str:
+    """What a chart of parameters says that has nothing to draw."""
+    if not selection.spec.space.domains:
+        return "the study searches no parameter"
+    return selection.empty if found or not selection.valued else "trials differ in no parameter"
 
 
 def slices(selection: Selection, params: Sequence[str] | None) -> Chart:
@@ -151,12 +154,13 @@ def slices(selection: Selection, params: Sequence[str] | None) -> Chart:
         x_axis, y_axis = reversed(axes) if parameter.options else axes
         panels.append(Panel(marks=marks, x=x_axis, y=y_axis))
     return Chart(
+        empty=_empty(selection, found),
         title=f"{selection.recording.name}: {selection.metric} by parameter",
         panels=panels,
         columns=2,
         width=10.0,
         height=max([3.2, *(1.4 + 0.3 * len(parameter.options) for parameter in found)]),
-        notes=_notes(selection, found),
+        notes=selection.notes,
     )
 
 
@@ -172,6 +176,7 @@ def parallel_coordinate(selection: Selection, params: Sequence[str] | None) -> C
 
     sign = 1 if selection.maximize else -1
     ranked = sorted(selection.valued, key=lambda each: (each[0].number == selection.best, sign * each[1]))
+    ranked = ranked if axes else []
     for trial, value in ranked:
         places = [(x, axis.place(trial)) for x, axis in enumerate(axes)]
         points = [(float(x), axes[x].fraction(place)) for x, place in places if place is not None]
@@ -191,10 +196,10 @@ def parallel_coordinate(selection: Selection, params: Sequence[str] | None) -> C
                 trial=trial.number,
             )
         )
-    for x, axis in enumerate([*axes, None]):
+    for x, axis in enumerate([*axes, None] if axes and values else ()):
         marks.append(Line(x=[x, x], y=[0.0, 1.0], colour=GREY, width=1.0))
         ends = [(height(value), f"{value:.4g}") for value in sorted({low, high})]
-        for place, text in axis.ends() if axis else ends if values else ():
+        for place, text in axis.ends() if axis else ends:
             marks.append(Text(x=x + 0.03, y=place, text=text, backed=True))
     ticks = [(float(x), axis.name) for x, axis in enumerate(axes)] + [(float(len(axes)), selection.metric)]
     panel = Panel(
@@ -203,8 +208,8 @@ def parallel_coordinate(selection: Selection, params: Sequence[str] | None) -> C
         y=Axis(hidden=True, limits=(-0.06, 1.06)),
     )
     return Chart(
-        title=f"{selection.recording.name}: parameters and {selection.metric}",
-        panels=[panel], width=max(8.0, 2.2 * (len(axes) + 1)), notes=_notes(selection, axes),
+        empty=_empty(selection, axes), title=f"{selection.recording.name}: parameters and {selection.metric}",
+        panels=[panel], width=max(8.0, 2.2 * (len(axes) + 1)), notes=selection.notes,
     )  # fmt: skip
 
 
@@ -228,7 +233,7 @@ def importances(found: dict[str, float], selection: Selection, evaluator: str) -
         ),
     )
     return Chart(
-        title=f"{selection.recording.name}: importance of parameters",
+        empty=selection.empty, title=f"{selection.recording.name}: importance of parameters",
         panels=[panel], legend=False, height=1.6 + 0.4 * len(rows), notes=selection.notes,
     )  # fmt: skip
 
@@ -288,10 +293,17 @@ def pareto_front(selection: Selection, metrics: tuple[str, str] | None) -> Chart
                     trials=[trial.number for trial, _, _ in found],
                 )
             )
-    better = ["higher is better" if each.maximize else "lower is better" for each in (one, other)]
+    better = [
+        "" if each.assumed else " (higher is better)" if each.maximize else " (lower is better)"
+        for each in (one, other)
+    ]
     panel = Panel(
         marks=marks,
-        x=Axis(label=f"{one.metric} ({better[0]})"),
-        y=Axis(label=f"{other.metric} ({better[1]})"),
+        x=Axis(label=f"{one.metric}{better[0]}"),
+        y=Axis(label=f"{other.metric}{better[1]}"),
     )
-    return Chart(title=f"{selection.recording.name}: Pareto front", panels=[panel], notes=selection.notes)
+    return Chart(
+        title=f"{selection.recording.name}: Pareto front",
+        panels=[panel],
+        notes=(*selection.notes, *one.assumed, *other.assumed),
+    )

@@ -99,9 +99,10 @@ def _history(selection: Selection, places: Mapping[int, float], axis: Axis, by: 
         )  # fmt: skip
     panel = Panel(marks=marks, x=axis, y=Axis(label=selection.metric))
     return Chart(
+        empty=selection.empty,
         title=f"{selection.recording.name}: {selection.metric} by {by}",
         panels=[panel],
-        notes=selection.left_out(selection.failed, "failed"),
+        notes=(*selection.left_out(selection.failed, "failed"), *selection.assumed),
     )
 
 
@@ -152,7 +153,10 @@ def curves(selection: Selection, *, with_rungs: bool = False) -> Chart:
         marks=marks, x=Axis(label=f"step ({selection.unit})", whole=True), y=Axis(label=selection.metric)
     )
     return Chart(
-        title=f"{selection.recording.name}: {selection.metric} by step", panels=[panel], notes=selection.notes
+        empty=selection.empty,
+        title=f"{selection.recording.name}: {selection.metric} by step",
+        panels=[panel],
+        notes=selection.notes,
     )
 
 
@@ -169,6 +173,7 @@ def edf(selection: Selection) -> Chart:
         y=Axis(label="share with at most this value", limits=(0.0, 1.02)),
     )
     return Chart(
+        empty=selection.empty,
         title=f"{selection.recording.name}: {selection.metric} of {plural(len(values), 'completed trial')}",
         panels=[panel], legend=False, notes=selection.notes,
     )  # fmt: skip

@@ -18,6 +18,7 @@ from hippo_core.charts.chart import (
     told_apart,
 )  # fmt: skip
 from hippo_core.charts.selection import Selection
+from hippo_core.domains import Integer, Uniform
 from hippo_core.engine.states import TrialState
 from hippo_core.errors import InvalidStudy
 from hippo_core.simulation.recording import RecordedTrial
@@ -25,7 +26,7 @@ from hippo_core.words import known, plural
 
 MOST_STEPS = 1000  #: of longer trials not every step is looked at
 _ABSENT = object()  #: what a trial does not have; None is a value
-_WIDE = 30.0  #: from so many times the smallest value on, an axis is logarithmic
+_WIDE = 30.0  #: from so many times the smallest value on, an axis of schedules is logarithmic
 
 
 def schedules(selection: Selection, names: Sequence[str] | None) -> Chart:
@@ -53,12 +54,12 @@ def schedules(selection: Selection, names: Sequence[str] | None) -> Chart:
             continue  # one value for all, all the time
         panels.append(_panel(selection, name, trials, lines, stride))
     return Chart(
+        empty="trials have the same values at all steps" if trials else selection.empty,
         title=f"{selection.recording.name}: schedules of {plural(len(trials), 'trial')}",
         panels=panels, columns=2, height=3.4, width=9.0,
         notes=(
             *selection.notes,
             *([f"values at every {stride} steps"] if stride > 1 else ()),
-            *(["trials have the same values at all steps"] if trials and not panels else ()),
         ),
     )  # fmt: skip
 
@@ -106,7 +107,13 @@ def _panel(
         )
     heights = [value for mark in marks if isinstance(mark, Line) for value in mark.y if value > 0]
     every = [value for mark in marks if isinstance(mark, Line) for value in mark.y]
-    log = numbers and len(heights) == len(every) and bool(every) and max(every) > _WIDE * min(every)
+    domain = selection.spec.space.domains.get(name)
+    wide = (
+        domain.log
+        if isinstance(domain, Uniform | Integer)
+        else max(every, default=1.0) > _WIDE * min(every, default=1.0)
+    )
+    log = numbers and wide and len(heights) == len(every) and bool(every)
     return Panel(
         marks=marks,
         x=Axis(label=f"step ({selection.unit})", whole=True),
@@ -162,6 +169,7 @@ def rungs(selection: Selection) -> Chart:
         y=Axis(label=selection.metric),
     )
     return Chart(
+        empty=selection.empty,
         title=f"{selection.recording.name}: {selection.metric} at the rungs",
         panels=[panel],
         notes=selection.notes,

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from functools import cached_property
 
 from hippo_core.charts.chart import BLUE, FAINT, GREY, VERMILLION, Colour
-from hippo_core.engine.states import RequestState, TrialState
+from hippo_core.engine.states import ENDED_TRIAL_STATES, RequestState, TrialState
 from hippo_core.errors import InvalidStudy
 from hippo_core.metric_constraints import violation
 from hippo_core.optuna_words import State, last_metrics, outcome
@@ -55,6 +55,7 @@ class Selection:
             raise InvalidStudy("trials", f"there is no trial {min(missing)}")
         chosen = [each for each in self.recording.trials if wanted is None or each.number in wanted]
         self.failed = sum(each.state is TrialState.FAILED for each in chosen)
+        self.fallen = tuple(each for each in chosen if each.state in _BAD)
         self.diverged = tuple(each for each in chosen if each.state is TrialState.DIVERGED)
         self.stopped = 0 if stopped else sum(each.state is TrialState.STOPPED for each in chosen)
         self.trials = tuple(
@@ -71,7 +72,20 @@ class Selection:
     @cached_property
     def notes(self) -> tuple[str, ...]:
         """What is left out."""
-        return self.left_out(self.failed + len(self.diverged), "failed or diverged")
+        return (*self.left_out(self.failed + len(self.diverged), "failed or diverged"), *self.assumed)
+
+    @property
+    def assumed(self) -> tuple[str, ...]:
+        """Which values of the metric are taken to be better, where the study does not say it."""
+        said = any(each.metric == self.metric for each in self.spec.observed)
+        return () if said else (f"less {self.metric} is taken to be better, as the study does not say",)
+
+    @property
+    def empty(self) -> str:
+        """What a chart says that has nothing to draw."""
+        trials = self.recording.trials
+        over = trials and all(each.state in ENDED_TRIAL_STATES for each in trials)
+        return "nothing to draw: no trial came to a result" if over else "nothing to draw yet"
 
     def left_out(self, bad: int, what: str) -> tuple[str, ...]:
         """How many trials that came to something bad are left out, and how many stopped ones."""

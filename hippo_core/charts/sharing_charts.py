@@ -148,6 +148,7 @@ def stage_tree(selection: Selection) -> Chart:
         y=Axis(hidden=True, reverse=True, limits=(-0.9, lines - 0.3)),
     )
     return Chart(
+        empty=selection.empty,
         title=f"{name}: {plural(alone, 'step')} of {plural(len(selection.trials), 'trial')}, {shown} of them different",
         panels=[panel], width=9.0, height=max(2.6, min(16.0, 1.4 + 0.36 * lines)), notes=selection.notes,
     )  # fmt: skip

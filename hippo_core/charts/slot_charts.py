@@ -7,6 +7,7 @@ from hippo_core.charts.chart import (
     BLUES,
     FAINT,
     GREY,
+    PURPLE,
     VERMILLION,
     Axis,
     Bars,
@@ -18,7 +19,7 @@ from hippo_core.charts.chart import (
 )  # fmt: skip
 from hippo_core.charts.selection import Selection
 from hippo_core.charts.sharing_charts import SHARES, share
-from hippo_core.engine.states import LeaseState, TrialState
+from hippo_core.engine.states import ENDED_TRIAL_STATES, LeaseState, TrialState
 from hippo_core.words import percent, plural
 
 _LOST = (LeaseState.FAILED, LeaseState.EXPIRED, LeaseState.REVOKED)
@@ -82,29 +83,34 @@ def slots(selection: Selection) -> Chart:
     busy = f", training {percent(trained / there)} of the time" if there else ""
     panel = Panel(
         marks=marks,
-        x=Axis(label=f"time since the submission ({unit})"),
+        x=Axis(label=f"time since the submission ({unit})", limits=(0.0, over * 1.02 / length or 1.0)),
         y=Axis(
             ticks=names if len(names) <= _MOST_NAMES else None, label="slot", reverse=True,
             limits=(-0.6, max(0.6, len(rows) - 0.4)),
         ),
     )  # fmt: skip
     return Chart(
-        title=f"{selection.recording.name}: {plural(len(rows), 'slot')}{busy}",
+        empty=selection.empty, title=f"{selection.recording.name}: {plural(len(rows), 'slot')}{busy}",
         panels=[panel], width=9.0, height=max(2.4, min(14.0, 1.6 + 0.34 * len(rows))),
     )  # fmt: skip
 
 
 def timeline(selection: Selection) -> Chart:
-    """From when to when each trial was trained for."""
+    """From when to when each trial was trained for, also of those that came to nothing: they had slots, too."""
     times = selection.timeline
-    begun = [(trial, begin) for trial in selection.trials if (begin := times.begun(trial)) is not None]
+    there = sorted((*selection.trials, *selection.fallen), key=lambda each: each.number)
+    begun = [(trial, begin) for trial in there if (begin := times.begun(trial)) is not None]
     length, unit = time_unit(times.over)
     marks: list[Mark] = []
     for state, colour, label in (
-        (TrialState.COMPLETED, BLUE, "completed"), (TrialState.STOPPED, FAINT, "stopped"), (None, GREY, "not over"),
+        (TrialState.COMPLETED, BLUE, "completed"), (TrialState.STOPPED, FAINT, "stopped"),
+        (TrialState.FAILED, VERMILLION, "failed"), (TrialState.DIVERGED, PURPLE, "diverged"), (None, GREY, "not over"),
     ):  # fmt: skip
-        over = (TrialState.COMPLETED, TrialState.STOPPED)
-        those = [each for each in begun if (each[0].state if each[0].state in over else None) is state]
+        those = [
+            each
+            for each in begun
+            if (each[0].state if each[0].state in ENDED_TRIAL_STATES else None) is state
+        ]
         if those:
             ends = [times.ended(trial) for trial, _ in those]
             marks.append(
@@ -127,8 +133,9 @@ def timeline(selection: Selection) -> Chart:
     )
     height = max(2.6, min(12.0, 1.8 + 0.09 * len(begun)))
     return Chart(
+        empty=selection.empty,
         title=f"{selection.recording.name}: trials by time",
         panels=[panel],
         height=height,
-        notes=selection.notes,
+        notes=selection.left_out(0, ""),
     )

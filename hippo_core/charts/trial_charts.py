@@ -110,7 +110,7 @@ def _metric(detail: TrialDetail, name: str) -> Panel:
 
 
 def _value(values: Sequence[Mapping[str, Any]], steps: Sequence[int], name: str) -> Panel:
-    found = [(step, value) for step in steps if (value := values[step].get(name)) is not None]
+    found = [(step, values[step][name]) for step in steps if name in values[step]]
     numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for _, value in found)
     texts = [] if numbers else list(dict.fromkeys(str(value) for _, value in found))
     x = [float(step) for step, _ in found]

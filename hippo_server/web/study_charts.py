@@ -169,7 +169,9 @@ def _shown(
         svg=drawn.svg,
         notes=tuple(filter(None, (data.note, *chart.notes, left_out, failure))),
         rows=rows.rows(chart),
-        axes=json.dumps(axes_told(selection, wanted)) if kind.word == "parallel" else "",
+        axes=json.dumps(axes_told(selection, wanted))
+        if kind.word == "parallel" and chart.panels[0].marks
+        else "",
         metrics=data.recording.metric_names(),
         params=list(data.recording.spec.space.domains),
         names=hyperparameter_names(data.recording.spec),

@@ -88,10 +88,13 @@ def _pair(selection: Selection, wanted: Wanted, *, by_rank: bool) -> Chart:
     there = [each.name for each in parameter_charts.parameters(selection, None)]
     there += [name for name in selection.spec.space.domains if name not in there]
     one = wanted.one or next((name for name in there if name != wanted.other), "")
-    other = wanted.other or next((name for name in there if name != one), one)
-    if not one:
-        title = f"{selection.recording.name}: nothing is searched"
-        return Chart(title=title, panels=(), notes=("the study searches no parameter",))
+    other = wanted.other or next((name for name in there if name != one), "")
+    if not one or not other:
+        searched = "one parameter" if there else "no parameter"
+        title = f"{selection.recording.name}: two parameters"
+        return Chart(
+            title=title, panels=(), empty=f"two parameters are needed; the study searches {searched}"
+        )
     return pair_charts.pair(selection, (one, other), by_rank=by_rank)
 
 
@@ -99,7 +102,8 @@ def _pareto(selection: Selection, wanted: Wanted) -> Chart:
     there = selection.recording.metric_names()
     if len(there) < 2:
         title = f"{selection.recording.name}: one metric"
-        return Chart(title=title, panels=(), notes=("the study reports one metric",))
+        told = "two metrics are needed; the study reports one" if there else selection.empty
+        return Chart(title=title, panels=(), empty=told)
     one = wanted.one or next((name for name in there if name != wanted.other), there[0])
     other = wanted.other or next((name for name in there if name != one), one)
     return parameter_charts.pareto_front(selection, (one, other))

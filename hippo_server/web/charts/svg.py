@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from html import escape
+from unicodedata import east_asian_width
 
 from markupsafe import Markup
 
@@ -46,7 +47,7 @@ STYLE = """
 .hippo-chart .axis{stroke:#59616d}
 .hippo-chart .fill{fill:var(--ink);stroke:none}
 .hippo-chart .stroke{stroke:var(--ink);fill:none}
-.hippo-chart .backed{stroke:#fff;stroke-width:3;paint-order:stroke}
+.hippo-chart .ground{fill:#fff;opacity:.8}
 """ + "\n".join(f".ink-{each.name.lower()}{{--ink:{each.value}}}" for each in Colour)
 """For a drawing that stands alone; a page has its own."""
 
@@ -73,8 +74,9 @@ def draw(chart: Chart, *, width: int = WIDTH, alone: bool = False) -> Drawn:
         alone: Whether it brings its own style.
     """
     chart, left_out = _fewer_bars(chart)
-    columns = min(chart.columns, max(1, len(chart.panels)))
-    rows = math.ceil(len(chart.panels) / columns)
+    panels = chart.panels or (Panel(marks=(), x=Axis(), y=Axis()),)
+    columns = min(chart.columns, len(panels))
+    rows = math.ceil(len(panels) / columns)
     height = min(1400.0, max(150.0, chart.height * _INCH))
     legend = list(_legend(chart, width)) if chart.legend else []
     lines = 1 + max((line for line, _ in legend), default=-1)
@@ -84,9 +86,9 @@ def draw(chart: Chart, *, width: int = WIDTH, alone: bool = False) -> Drawn:
         f'width="{width}" height="{whole:.0f}" role="img" aria-label="{escape(chart.title)}">',
         f"<style>{STYLE}</style>" if alone else "",
     ]
-    for place, panel in enumerate(chart.panels):
+    for place, panel in enumerate(panels):
         left, top = place % columns * (width / columns), place // columns * height
-        parts += _PanelCanvas(panel, left, top, width / columns, height).draw()
+        parts += _PanelCanvas(panel, left, top, width / columns, height, chart.empty).draw()
     for line, part in legend:
         parts.append(f'<g transform="translate(0 {rows * height + line * _LEGEND:.0f})">{part}</g>')
     parts.append("</svg>")
@@ -138,8 +140,12 @@ def _some_bars(bars: Bars, kept: Sequence[int]) -> Bars:
 class _PanelCanvas:
     """A pair of axes, and what is between them."""
 
-    def __init__(self, panel: Panel, left: float, top: float, width: float, height: float) -> None:
+    def __init__(
+        self, panel: Panel, left: float, top: float, width: float, height: float, empty: str
+    ) -> None:
         self.panel = panel
+        self.empty = empty
+        self.edges = left, left + width
         x_values, y_values = _values(panel.marks)
         self.x_log = panel.x.log and min(x_values, default=1.0) > 0
         self.y_log = panel.y.log and min(y_values, default=1.0) > 0
@@ -185,8 +191,9 @@ class _PanelCanvas:
             yield from self._axes()
         else:
             yield (
-                f'<text class="label" x="{middle:.1f}" y="{(self.top + self.bottom) / 2:.1f}" '
-                'text-anchor="middle">nothing to draw yet</text>'
+                # At the left: of a narrow window that is what is seen first.
+                f'<text class="label" x="{self.left:.1f}" y="{(self.top + self.bottom) / 2:.1f}">'
+                f"{escape(self.empty)}</text>"
             )
         for mark in self.panel.marks:
             yield from self._mark(mark)
@@ -198,9 +205,11 @@ class _PanelCanvas:
             x = self.x.place(value)
             yield f'<path class="grid" d="M{x:.1f} {self.top:.1f}V{self.bottom:.1f}"/>'
             for line, words in enumerate(text.split("\n")):
+                half = min(_room(words), room) / 2
+                at = min(max(x, self.edges[0] + half), self.edges[1] - half)
                 yield (
-                    f'<text class="tick" x="{x:.1f}" y="{self.bottom + 16 + 14 * line:.1f}" text-anchor="middle">'
-                    f"{_fitting(words, room)}</text>"
+                    f'<text class="tick" x="{at:.1f}" y="{self.bottom + 16 + 14 * line:.1f}" text-anchor="middle">'
+                    f"{_fitting(words, room - _CHARACTER)}</text>"
                 )
         for value, text in self.y_ticks:
             y = self.y.place(value)
@@ -266,8 +275,13 @@ class _PanelCanvas:
                 yield f'<path class="{ink} fill" opacity="{mark.opacity:g}" d="M{corners}Z"/>'
             case Text():
                 x, y = self.x.place(mark.x), self.y.place(mark.y) + (-2 if mark.above else 4)
-                backed = ' class="backed"' if mark.backed else ""
-                yield f'<text{backed} x="{x:.1f}" y="{y:.1f}">{escape(shortened(mark.text, 40))}</text>'
+                text = shortened(mark.text, 40)
+                if mark.backed:
+                    yield (
+                        f'<rect class="ground" x="{x - 2:.1f}" y="{y - 11:.1f}" width="{_room(text) + 4:.1f}" '
+                        f'height="15" rx="2"/>'
+                    )
+                yield f'<text x="{x:.1f}" y="{y:.1f}">{escape(text)}</text>'
 
     def _path(self, line: Line) -> str:
         xs, ys = thinned(line.x, line.y, MOST_POINTS_OF_A_LINE)
@@ -338,9 +352,16 @@ def _shape(marker: str, x: float, y: float, radius: float) -> str:
             return f"M{x - radius:.1f} {y + radius:.1f}h{two}l-{r}-{two}z"
 
 
+def _room(text: str) -> float:
+    """About how many pixels a text takes."""
+    wide = sum(each in "mwMW@%" or east_asian_width(each) in "WF" for each in text)
+    return _CHARACTER * (len(text) + 0.7 * wide)
+
+
 def _fitting(text: str, room: float) -> str:
     """A text that has so many pixels; where it is cut, all of it is told where the pointer is."""
-    short = shortened(text, max(4, int(room / _CHARACTER)))
+    wide = _room(text) / (_CHARACTER * len(text)) if text else 1.0
+    short = shortened(text, max(4, int(room / (_CHARACTER * wide))))
     return escape(text) if short == text else f"<title>{escape(text)}</title>{escape(short)}"
 
 
