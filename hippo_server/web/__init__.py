@@ -22,7 +22,7 @@ script of its own comes as ``<script type="module" src="{{ static("NAME.js") }}"
 **An action**: a form with ``method="post"`` and a page for it whose roles are those of the call that it makes through
 ``site.calls.call``; what the call does is checked, answered once by request id and written down as the command's is.
 
-Everything in templates is escaped. Filters: ``moment``, ``number``, ``percent``, ``duration``, ``hyperparameter``,
+Everything in templates is escaped. Filters: ``moment``, ``number``, ``percent``, ``time_taken``, ``hyperparameter``,
 ``segment`` (of a path); macros: ``state``, ``bar``, ``sortable``, ``pager``; globals: ``query`` (this page with other
 parameters), ``plural``, ``static`` (the address of a file).
 """

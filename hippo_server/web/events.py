@@ -29,7 +29,7 @@ def pages(site: Site) -> tuple[Page, ...]:
             request,
             "events",
             "study_events.html",
-            events=[event_json(each) for each in found],
+            events=[(event_json(each), getattr(each.event, "trial", None)) for each in found],
             older=older,
             trials=request.query_params.get("trials") != "no",
         )

@@ -53,7 +53,7 @@ class Site:
             moment=moment,
             number=words.number,
             percent=words.percent,
-            duration=words.duration,
+            time_taken=words.time_taken,
             hyperparameter=words.hyperparameter,
             segment=segment,
         )
@@ -135,11 +135,18 @@ class Site:
             status=refusal.status,
             headers=refusal.headers,
             refusal=refusal,
+            study=_study_of(request, refusal),
             # A link from elsewhere comes without the cookie, which is for our own pages; this page's own is.
             comes_from_elsewhere=refusal.status == 401
             and request.method == "GET"
             and request.headers.get("sec-fetch-site") in ("cross-site", "same-site"),
         )
+
+
+def _study_of(request: Request, refusal: Refusal) -> str:
+    """The study below whose pages something was refused; empty: below none, or it is the study that is not there."""
+    study = request.path_params.get("study", "")
+    return "" if refusal.error.message.startswith("there is no study") else study
 
 
 def moment(at: datetime | str | None) -> Markup:

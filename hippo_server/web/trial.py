@@ -110,8 +110,6 @@ def pages(site: Site) -> tuple[Page, ...]:
     async def show(request: Request) -> Response:
         fragment = request.query_params.get("fragment")
         shown = await _shown(site, request) if fragment in (None, "trial", "failure") else None
-        # A log may be long, and is read whole for its end.
-        wants_log = fragment in (None, "log") or (fragment == "failure" and shown and shown.has_failed)
         return await show_tab(
             site,
             request,
@@ -121,7 +119,7 @@ def pages(site: Site) -> tuple[Page, ...]:
             shown=shown,
             trace=await _trace(site, request, shown) if fragment in (None, "failure") else "",
             happenings=await _happenings(site, request) if fragment in (None, "story") else (),
-            log=await _tail(site, request) if wants_log else None,
+            log=await _tail(site, request) if fragment in (None, "log") else None,
             drawn=lambda chart: svg.draw(chart).svg,
             metrics_chart=lambda: _filled(trial_charts.metrics(shown.detail)) if shown else None,
             values_chart=lambda: _filled(trial_charts.values(shown.detail)) if shown else None,
