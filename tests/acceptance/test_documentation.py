@@ -110,6 +110,7 @@ def test_a_search_of_ones_own_shares_the_beginning(client: Client, monkeypatch: 
     assert best(run, "accuracy") > 0.88
 
 
+@pytest.mark.soak
 def test_a_second_study_goes_on_from_the_first(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second trains its last six epochs alone: the first six are the first study's."""
     example = "digits/warm_start.py"
@@ -120,6 +121,7 @@ def test_a_second_study_goes_on_from_the_first(client: Client, monkeypatch: pyte
     assert best(second, "accuracy") > 0.91
 
 
+@pytest.mark.soak
 def test_two_objectives_have_a_front(client: Client) -> None:
     """Nearly as many are told apart by fewer pixels, down to where accuracy goes."""
     run = train(client, "two_objectives/study.py")
