@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from hippo_client.endpoint import find_endpoint
+from hippo_client.endpoint import Endpoint, find_attached, find_endpoint
 from hippo_client.handles import Studies, StudyHandle
 from hippo_client.origin import refuse_while_loading
 from hippo_client.request_ids import new_request_id as new_request_id
@@ -16,6 +16,7 @@ from hippo_client.submission import Submission, prepare, upload
 from hippo_client.watching import StudySnapshot, Watch
 
 if TYPE_CHECKING:
+    from hippo_client.local import Attachment
     from hippo_client.study import Study
     from hippo_wire.channel import Connection, Responses
     from hippo_wire.v1 import study_pb2
@@ -45,10 +46,19 @@ class Client:
     def __init__(
         self, server: str | None = None, token: str | None = None, ca: str | Path | None = None
     ) -> None:
+        self._open(find_endpoint(server, token, ca))
+
+    @classmethod
+    def attached(cls, attachment: Attachment) -> Self:
+        """A client of a home's server that is held up; acts as the token that is named, else as the home's owner."""
+        made = cls.__new__(cls)
+        made._open(find_attached(attachment.server, attachment.token))
+        return made
+
+    def _open(self, endpoint: Endpoint) -> None:
         from hippo_wire.channel import Connection
 
-        endpoint = find_endpoint(server, token, ca)
-        self._connection = Connection(endpoint.server, endpoint.token, endpoint.trust)
+        self._connection = Connection(endpoint.server, endpoint.token, endpoint.trust, endpoint.origin)
         # A client that is forgotten must not leave its channel's threads behind.
         self._finalizer = weakref.finalize(self, self._connection.close)
 

@@ -70,7 +70,7 @@ class _Run:
     def go_on(self, attachment: Attachment) -> StudyHandle:
         """Submits the study, or finds it again, and waits for its end."""
         try:
-            client = Client(attachment.server, attachment.token)
+            client = Client.attached(attachment)
             # Whoever still holds a handle goes on asking: the server stays as long.
             weakref.finalize(client, attachment.close)
             if self._handle is None:

@@ -80,13 +80,14 @@ class Connection:
         servers: ``host:port``, or several with commas between. Nothing is sent before the first call.
         token: The bearer token.
         trust: Whom to believe to be the server; None: nothing is encrypted.
+        origin: A sentence on where the token comes from, told to whoever is refused with it.
 
     Raises:
         InvalidStudy: An address makes no sense.
         NotAllowed: The token cannot be one.
     """
 
-    def __init__(self, servers: str, token: str, trust: Trust | None = None) -> None:
+    def __init__(self, servers: str, token: str, trust: Trust | None = None, origin: str = "") -> None:
         def open_channel(address: str) -> grpc.Channel:
             if trust is None:
                 return grpc.insecure_channel(address, options=channel_options())
@@ -94,7 +95,7 @@ class Connection:
 
         self.encrypted = trust is not None
         self._route = Route(servers, trust is not None, open_channel)
-        self.channel = grpc.intercept_channel(_Routed(self._route), _Calls(self._route, token, trust))
+        self.channel = grpc.intercept_channel(_Routed(self._route), _Calls(self._route, token, trust, origin))
         self.studies = StudyServiceStub(self.channel)
         self.workers = WorkerServiceStub(self.channel)
         self.admin = AdminServiceStub(self.channel)
@@ -224,8 +225,9 @@ class _Calls(
     grpc.StreamUnaryClientInterceptor,
     grpc.StreamStreamClientInterceptor,
 ):
-    def __init__(self, route: Route[grpc.Channel], token: str, trust: Trust | None) -> None:
+    def __init__(self, route: Route[grpc.Channel], token: str, trust: Trust | None, origin: str) -> None:
         self._route = route
+        self._origin = origin
         self._metadata = (*token_metadata(token), (HEADER, own_version()))
         self._trust = trust
 
@@ -287,7 +289,10 @@ class _Calls(
     def _explain(self, address: str, error: grpc.RpcError) -> HippoError:
         """What a failed call stands for; the next one goes to another server where that may help."""
         _leave(self._route, address, error)
-        return _explained(error, address, self._trust, self._route.names)
+        found = _explained(error, address, self._trust, self._route.names)
+        if isinstance(found, NotAllowed) and self._origin:
+            found.hint = f"{self._origin} {found.hint}".rstrip()
+        return found
 
     def _details(self, details: Any, timeout: float | None) -> Any:
         metadata = [*(details.metadata or ()), *self._metadata, *tracing.headers()]

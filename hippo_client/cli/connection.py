@@ -51,7 +51,7 @@ def with_server(
             return work(client, tuple)
 
     def attached(attachment: Attachment) -> Result:
-        with Client(attachment.server, attachment.token) as client:
+        with Client.attached(attachment) as client:
             return work(client, attachment.notices)
 
     with attach(home, worker=worker, tell=tell) as attachment:
@@ -75,7 +75,7 @@ def connect(*, worker: bool = False) -> Iterator[Client]:
         return
     with (
         attach(home, worker=worker, tell=say) as attachment,
-        Client(attachment.server, attachment.token) as client,
+        Client.attached(attachment) as client,
     ):
         yield client
         if worker and not attachment.stays:

@@ -26,7 +26,7 @@ def login(
 ) -> None:
     """Use this server from now on, with this token.
 
-    Both are kept in the home, for you alone to read. HIPPO_SERVER and HIPPO_TOKEN still go before.
+    Both are kept in the home, for you alone to read. HIPPO_SERVER, HIPPO_TOKEN and HIPPO_TOKEN_FILE go before.
 
     Where servers stand by for another, name them all: HOST:PORT,HOST:PORT.
 

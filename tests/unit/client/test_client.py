@@ -5,11 +5,12 @@ import json
 import os
 import socket
 import weakref
+from types import SimpleNamespace
 
 import pytest
 
 import hippo_client as hippo
-from hippo_client.endpoint import find_endpoint
+from hippo_client.endpoint import find_attached, find_endpoint
 from hippo_client.errors import InvalidStudy, NotAllowed, NotFound, Unavailable
 from hippo_client.local import Home
 from tests.unit.client import messages
@@ -149,3 +150,52 @@ def test_a_handle_keeps_its_client_alive(server, service):
 
 def test_the_text_of_a_client_names_the_server(client, server):
     assert repr(client) == f"<Client of {server.address}>"
+
+
+def test_whoever_names_a_token_acts_as_it_at_the_home_s_own_server_too(home, monkeypatch, tmp_path):
+    """Wherever it is named, and whether the home's server is found, named, or held up."""
+    (tmp_path / "token").write_text("in the file\n")
+    address = home.server_address().grpc
+
+    def used():
+        return {find_endpoint().token, find_endpoint(address).token, find_attached(address, TOKEN).token}
+
+    assert used() == {TOKEN}
+    monkeypatch.setenv("HIPPO_TOKEN_FILE", str(tmp_path / "token"))
+    assert used() == {"in the file"}
+    monkeypatch.setenv("HIPPO_TOKEN", "viewer")
+    assert used() == {"viewer"}
+    assert find_endpoint(token="given").token == "given"
+
+
+def test_a_named_token_needs_no_token_of_the_home(home, monkeypatch):
+    home.admin_token_file.unlink()
+    monkeypatch.setenv("HIPPO_TOKEN", TOKEN)
+    with hippo.Client() as client:
+        assert client.studies() == []
+
+
+@pytest.mark.parametrize(
+    ("variable", "said"),
+    [
+        ("HIPPO_TOKEN", "Used was the token in HIPPO_TOKEN; without it, this home's own token is used."),
+        (
+            "HIPPO_TOKEN_FILE",
+            "Used was the token in the file of HIPPO_TOKEN_FILE; without it, this home's own token is used.",
+        ),
+        (None, "Used was this home's own token."),
+    ],
+)
+def test_whoever_is_refused_hears_which_token_was_used(home, monkeypatch, tmp_path, variable, said):
+    (tmp_path / "token").write_text("wrong")
+    if variable is None:
+        home.admin_token_file.write_text("wrong")
+    else:
+        monkeypatch.setenv(variable, "wrong" if variable == "HIPPO_TOKEN" else str(tmp_path / "token"))
+    with hippo.Client() as client, pytest.raises(NotAllowed, match="token is not known") as refused:
+        client.studies()
+    assert refused.value.hint.startswith(said)
+    attached = SimpleNamespace(server=home.server_address().grpc, token="wrong")
+    with hippo.Client.attached(attached) as client, pytest.raises(NotAllowed) as refused:
+        client.studies()
+    assert refused.value.hint.startswith(said)
