@@ -269,7 +269,8 @@ class Gate:
                 return
             with self._door.stream(counted):
                 answer = route.handle(scope, answering.receive, answering.send)
-                await self._while_known(answer, headers, host, who)
+                if not await self._while_known(answer, headers, host, who):
+                    await answering.end()
         except TooManyCalls as error:
             raise _Refused(429, error, {"Retry-After": str(math.ceil(error.retry_seconds))}) from error
 
@@ -312,17 +313,17 @@ class Gate:
 
     async def _while_known(
         self, answer: Awaitable[None], headers: Headers, host: str, who: Identity | None
-    ) -> None:
-        """Lets a stream go on for as long as who listens is who they were."""
+    ) -> bool:
+        """Lets a stream go on for as long as who listens is who they were; whether it came to its own end."""
         answering = asyncio.ensure_future(answer)
         try:
             while True:
                 done, _ = await asyncio.wait({answering}, timeout=LOOK_SECONDS)
                 if done:
                     answering.result()
-                    return
+                    return True
                 if self._identified(headers, host) != who:
-                    raise _Refused(401, Unauthenticated())
+                    return False
         finally:
             answering.cancel()
             await asyncio.wait({answering})
@@ -397,6 +398,16 @@ class _Answering:
             for name, value in HEADERS.items():
                 headers.setdefault(name, value)
         await self._send(message)
+
+    async def end(self) -> None:
+        """Ends a stream whose reader may not go on reading; one that has not begun is refused.
+
+        Raises:
+            _Refused: It has not begun.
+        """
+        if not self.begun:
+            raise _Refused(401, Unauthenticated())
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 def _check_origin(headers: Headers, own: str) -> None:

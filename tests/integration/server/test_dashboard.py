@@ -239,7 +239,7 @@ def test_a_stream_ends_with_the_session(server: RunningServer, log_in: LogIn) ->
         stream = Stream(answer)
         assert stream.next()[0] == "reset"
         server.connect().admin.RevokeToken(admin_pb2.RevokeTokenRequest(name="ada"))
-        with pytest.raises((AssertionError, httpx.RemoteProtocolError)):
+        with pytest.raises(AssertionError):  # at its end, not by a connection that breaks
             stream.next()
 
 
