@@ -11,6 +11,9 @@ its requests say how (``Upload``). Errors arrive as those of ``hippo_core.errors
 Several servers may be named, of which one leads (``route.py``). A unary call is then tried again for
 ``TAKE_OVER_SECONDS``, unless its caller says otherwise: for as long as nobody may lead after one has fallen silent.
 An attempt may take half of what a call to one server may, so that a silent one does not use up all of the time.
+
+A change of a large study takes its time, and whoever asked is to hear that it was made: a server that has taken such a
+call (one with a request id) may answer within ``ANSWER_SECONDS``. One that cannot be reached is given up as before.
 """
 
 from __future__ import annotations
@@ -39,6 +42,7 @@ from hippo_wire.v1.worker_pb2_grpc import WorkerServiceStub
 from hippo_wire.versions import HEADER, own_version
 
 CONTROL_SECONDS = 5.0
+ANSWER_SECONDS = 60.0
 TAKE_OVER_SECONDS = 30.0
 UPLOAD_SECONDS = 60.0
 PIECE_BYTES = 1 << 20
@@ -236,8 +240,11 @@ class _Calls(
     ) -> Any:
         patience = client_call_details.timeout or _patience(self._route)
         deadline = time.monotonic() + patience
+        changes = bool(getattr(request, "request_id", ""))
         for pause in pauses():
             left = _attempt_seconds(self._route, client_call_details.timeout or CONTROL_SECONDS, deadline)
+            if changes and client_call_details.timeout is None and not self._route.has_others():
+                left = ANSWER_SECONDS
             address = self._route.at
             call = continuation(self._details(client_call_details, left), request)
             error = call.exception()

@@ -118,6 +118,6 @@ def _variables() -> str:
         "Environment variables",
         "Each stands for an option, which goes before it. Programs that use `hippo_client` read `HIPPO_SERVER`, "
         "`HIPPO_TOKEN` or `HIPPO_TOKEN_FILE`, and `HIPPO_HOME`, too. Who names a token acts as that token, at "
-        "the server of this machine's home too: [which one is used](../errors.md#not_allowed).",
+        "the server of this machine's home too: [which one is used](errors.md#not_allowed).",
         table(("variable", "read by", ""), rows),
     )
