@@ -111,6 +111,19 @@ def test_every_kind_of_call_carries_the_token_and_a_deadline_where_it_ends(scrip
     assert all(found is None or found > 1e6 for found in limits[3:])
 
 
+def test_a_change_may_take_longer_than_a_look_where_the_server_is_there(script, connection, monkeypatch):
+    """1. The server that has it may take its time. 2. One that is away is given up as soon as for a look."""
+    connection.studies.StopStudy(study_pb2.StopStudyRequest(request_id="a", name="study"))
+    ((_, _, seconds),) = script.calls
+    assert seconds is not None
+    assert 59.0 < seconds <= 60.1
+    monkeypatch.setattr(channel, "CONTROL_SECONDS", 0.1)
+    script.refusals = [Unavailable("away")] * 100
+    with pytest.raises(Unavailable):
+        connection.studies.StopStudy(study_pb2.StopStudyRequest(request_id="b", name="study"))
+    assert len(script.refusals) > 50
+
+
 def test_unavailable_is_tried_again(script, connection):
     script.refusals = [Unavailable("busy"), Unavailable("busy")]
     connection.admin.GetServer(admin_pb2.GetServerRequest())
