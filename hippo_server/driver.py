@@ -428,9 +428,17 @@ class Driver:
                 self._give_up(term, error)
 
     async def _watch_database(self) -> None:
-        """Notices the death of an embedded PostgreSQL before the next call does."""
+        """Notices the death of an embedded PostgreSQL before the next call does, and that any one does not answer."""
         while True:
             await asyncio.sleep(DATABASE_POLL_SECONDS)
             term = self._term
-            if term is not None and not self._database.running():
+            if term is None:
+                continue
+            if not self._database.running():
                 self._give_up(term, Unavailable("PostgreSQL has died; it is started again"))
+            elif term.silent != bool(self._database_failure):
+                self._note_database("it does not answer" if term.silent else "")
+                if term.silent:
+                    log.warning("database_silent")
+                else:
+                    log.info("database_answers")

@@ -128,7 +128,8 @@ class Metrics:
         )
         for failure in FailureClass:  # an alert on an increase needs the 0 before the first
             self._stage_results.labels("failed", failure.value)
-        self._stage_results.labels("trained", "")
+        for result in RESULTS.values():
+            self._stage_results.labels(result, "")
         self._expired = made.counter(
             "hippo_leases_expired_total", "Leases that their workers did not renew in time."
         )

@@ -344,5 +344,12 @@ def test_a_leader_that_cannot_renew_answers_nothing(start_server):
         call_once(server, "GetStudy", study_pb2.GetStudyRequest(name="study"))
     assert "database" in refused.value.message
     assert httpx.get(f"{server.url}/readyz").status_code == 503
+    until(lambda: database(server) == "it does not answer", "a database that is told to be silent")
     server.store.answering.set()
     assert client.studies.GetStudy(study_pb2.GetStudyRequest(name="study")).study.name == "study"
+    until(lambda: database(server) == "ok", "a database that is told to answer")
+
+
+def database(server) -> str:
+    """How the database stands, as /readyz tells."""
+    return httpx.get(f"{server.url}/readyz").json()["checks"]["database"]
