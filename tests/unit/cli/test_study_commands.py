@@ -200,7 +200,9 @@ def test_a_study_is_drawn_into_a_file(
     front = tmp_path / "front.svg"
     two = ("--metric", "loss", "--metric", "accuracy")
     assert text("study", "plot", "shared", "pareto_front", "-o", str(front), *two) == ""
-    assert "loss (lower is better)" in front.read_text()
+    drawn = front.read_text()
+    assert "less loss is taken to be better, as the study does not say" in drawn
+    assert "accuracy (higher is better)" in drawn
     for arguments, told in (
         (["curves"], "--output must be a file that ends in .png, .svg, .pdf, .html."),
         (["curves", "-o", "x.gif"], "--output must be a file"),
