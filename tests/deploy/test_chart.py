@@ -204,14 +204,29 @@ def test_nothing_passes_that_no_policy_names() -> None:
     } == {
         "hippo-deny": [],
         "hippo-names": [],
-        "hippo-server": ["grpc", "https", "grpc", "https", "https"],
+        "hippo-server": [7440, 7441, 7440, 7441, 7441],
         "hippo-worker": [],
         "hippo-test": [],
     }
     server = policies["hippo-server"]["egress"]
-    assert [port["port"] for rule in server for port in rule["ports"]] == ["grpc", 5432, 443]
+    assert [port["port"] for rule in server for port in rule["ports"]] == [7440, 5432, 443, 4318]
+    workers = policies["hippo-worker"]["egress"]
+    assert [port["port"] for rule in workers for port in rule["ports"]] == [7440, 443, 443]
     assert server[1]["to"] == [{"ipBlock": {"cidr": "10.1.0.0/24"}}]
     assert all(rule.get("from") for rule in policies["hippo-server"]["ingress"])
+
+
+@pytest.mark.parametrize(
+    ("given", "ports"),
+    [
+        ("database.url=postgresql://hippo@db.example.org:6543/hippo?sslmode=require", [6543]),
+        (r"database.url=postgresql://db1:6543\,db2/hippo", [6543, 5432]),
+        ("networkPolicy.databasePort=6432", [6432]),
+    ],
+)
+def test_a_server_reaches_its_database_at_the_port_that_is_told(given: str, ports: list[int]) -> None:
+    spec = one(rendered("most", given), "NetworkPolicy", "hippo-server")["spec"]
+    assert [port["port"] for port in spec["egress"][1]["ports"]] == ports
 
 
 def test_the_certificate_is_for_every_name_that_is_called() -> None:

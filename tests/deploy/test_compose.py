@@ -131,6 +131,20 @@ def test_hippos_containers_may_do_little(file: str) -> None:
 
 
 @pytest.mark.parametrize("file", FILES)
+def test_what_a_trainer_compiles_can_be_loaded(file: str) -> None:
+    """torch.compile keeps libraries in /tmp, which Docker mounts noexec unless told otherwise."""
+    assert load(file)["services"]["worker"]["tmpfs"] == ["/tmp:exec"]
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_a_worker_is_told_of_the_storage_as_the_server_is(file: str) -> None:
+    server = load("compose.yaml")["services"]["server"]["environment"]
+    told = {name for name in server if name.startswith("AWS_")}
+    assert told
+    assert told <= load(file)["services"]["worker"]["environment"].keys()
+
+
+@pytest.mark.parametrize("file", FILES)
 def test_a_worker_has_the_time_to_save(file: str) -> None:
     worker = load(file)["services"]["worker"]
     assert worker["stop_grace_period"] == "3m"

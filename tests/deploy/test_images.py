@@ -41,6 +41,13 @@ def test_an_image_holds_one_environment_and_is_not_roots(name: str) -> None:
     assert 'ENTRYPOINT ["tini", "--"]' in text
 
 
+@pytest.mark.parametrize("name", ["worker", "worker-cuda"])
+def test_trainers_have_a_home_that_can_be_written_to(name: str) -> None:
+    """The root is read-only where Compose and the chart run it; the data folder is a volume."""
+    variables = dict(re.findall(r"(\w+)=(\S+)", stages()[name][1].partition("ENV ")[2].partition("\n")[0]))
+    assert variables["HOME"] == variables["HIPPO_DATA_DIR"]
+
+
 def test_what_is_copied_is_there_and_is_sent_to_the_builder() -> None:
     sent = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     copied = set()
