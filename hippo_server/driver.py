@@ -90,6 +90,7 @@ class Driver:
         self.not_ready = "the server is starting"
         self._storage_failure = "it is not opened yet"
         self._database_failure = "it is not there yet"
+        self._unheard_seconds = 0.0  # of the database, in polls: a pause of the whole process counts as one
         self._migrated = False
         self.ended: asyncio.Future[HippoError] = asyncio.get_running_loop().create_future()
         self.closing = False
@@ -104,6 +105,7 @@ class Driver:
         self._database = database
         self._holder = holder
         self._lease_seconds = lease_seconds
+        self._silence_seconds = lease_seconds * 2.0 / 3.0
         self._term: Term | None = None
         self._ending: Term | None = None
         self._times = TimesBook()
@@ -143,13 +145,13 @@ class Driver:
             Unavailable: The database cannot answer.
         """
         self._address = address
+        self.keep_up(self._watch_database())
         try:
             await self._begin()
         except Standby as error:
             self._stand_by(error)
         duties = (
             self._renew(),
-            self._watch_database(),
             self._keep_leading(),
             keep_swept(self.current, self.storage, self.store, self.metrics),
         )
@@ -268,6 +270,9 @@ class Driver:
 
     def _note_database(self, failure: str) -> None:
         """The database has answered, or has not, and why."""
+        silent, self._unheard_seconds = self._unheard_seconds, 0.0
+        if silent >= self._silence_seconds and not failure:
+            log.info("database_answers", extra={"seconds": round(silent, 1)})
         self._database_failure = failure
         self.metrics.database_up(not failure)
 
@@ -308,6 +313,7 @@ class Driver:
                 await asyncio.wait({restoring}, timeout=self._lease_seconds / 3.0)
                 heard = time.monotonic()
                 await asyncio.to_thread(store.renew, number)
+                self._note_database("")
         finally:
             await asyncio.wait({restoring})
         engine, answers, self.tokens, sessions = restoring.result()
@@ -317,7 +323,7 @@ class Driver:
             engine=engine,
             commits=GroupCommit(store, number, self.metrics, self._committed),
             answers=answers,
-            silence_seconds=self._lease_seconds * 2.0 / 3.0,
+            silence_seconds=self._silence_seconds,
             heard=heard,
             metrics=self.metrics,
             news=News(self.changes),
@@ -343,6 +349,7 @@ class Driver:
         if term is None:
             return
         term.heard = max(term.heard, began)
+        self._note_database("")
         if 0 < term.retimed <= position:
             term.retimed = 0
             self._times.forget()
@@ -423,22 +430,21 @@ class Driver:
             try:
                 await term.commits.run(partial(self.store.renew, term.number))
                 term.heard = max(term.heard, asked)
+                self._note_database("")
                 self.tokens = TokenBook(await asyncio.to_thread(self.store.find_tokens))
             except HippoError as error:
                 self._give_up(term, error)
 
     async def _watch_database(self) -> None:
-        """Notices the death of an embedded PostgreSQL before the next call does, and that any one does not answer."""
+        """Notices a database that does not answer, and the death of an embedded PostgreSQL before a call does."""
         while True:
             await asyncio.sleep(DATABASE_POLL_SECONDS)
+            silent = self._unheard_seconds >= self._silence_seconds
+            self._unheard_seconds += DATABASE_POLL_SECONDS
+            if not silent and self._unheard_seconds >= self._silence_seconds:
+                self._database_failure = "it does not answer"
+                self.metrics.database_up(False)
+                log.warning("database_silent", extra={"seconds": round(self._unheard_seconds, 1)})
             term = self._term
-            if term is None:
-                continue
-            if not self._database.running():
+            if term is not None and not self._database.running():
                 self._give_up(term, Unavailable("PostgreSQL has died; it is started again"))
-            elif term.silent != bool(self._database_failure):
-                self._note_database("it does not answer" if term.silent else "")
-                if term.silent:
-                    log.warning("database_silent")
-                else:
-                    log.info("database_answers")

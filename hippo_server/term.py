@@ -216,18 +216,13 @@ class Term:
             raise lost()
         self.require_lead()
 
-    @property
-    def silent(self) -> bool:
-        """Whether the database has not been heard of for so long that another server can lead."""
-        return time.monotonic() - self.heard > self.silence_seconds
-
     def require_lead(self) -> None:
         """Makes sure that no other server can lead by now; also after a pause of the whole process.
 
         Raises:
             Unavailable: Nobody knows; the next renewal tells.
         """
-        if self.silent:
+        if time.monotonic() - self.heard > self.silence_seconds:
             raise Unavailable(
                 "the server has not heard from its database for too long.", "Try again in a moment."
             )

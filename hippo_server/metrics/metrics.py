@@ -90,7 +90,9 @@ class Metrics:
         self._commands = made.counter("hippo_commands_total", "Commands that were decided.", ["command"])
         self._events = made.counter("hippo_events_total", "What happened, by kind of event.", ["event"])
         self._database_up = made.gauge(
-            "hippo_db_up", "1 while the database answered when it was last asked, else 0."
+            "hippo_db_up",
+            "1 while the database answers; 0 where it refused what it was last asked, or has been silent for two "
+            "thirds of the leader's lease.",
         )
         self._database_errors = made.counter(
             "hippo_db_errors_total",
@@ -140,7 +142,8 @@ class Metrics:
         self._slot_seconds = made.counter(
             "hippo_slot_seconds_total",
             "Seconds of slots: used for steps that were new, lost to steps trained again, saved by sharing. Used and "
-            "lost together are what training took; used and saved, what it would have taken without sharing.",
+            "lost together are what training took; used and saved, what it would have taken without sharing. What is "
+            "saved is estimated by what a step takes at the time, so that studies tell of a few percent more or less.",
             ["kind"],
         )
         self._gpu_seconds = made.counter(

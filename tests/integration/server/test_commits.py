@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -330,8 +331,12 @@ class SilentStore(Store):
         super().renew(term)
 
 
-def test_a_leader_that_cannot_renew_answers_nothing(start_server):
-    """Another server may lead by then, so that even a read could be wrong; after the renewal all is well."""
+def test_a_leader_that_cannot_renew_answers_nothing(start_server, caplog):
+    """Another server may lead by then, so that even a read could be wrong; after the renewal all is well.
+
+    Page, metric and log say meanwhile that it is the database that is silent.
+    """
+    caplog.set_level(logging.INFO, "hippo_server.driver")
     server = start_server(make_store=SilentStore, leader_lease_seconds=1.5)
     client = server.connect()
     upload(client)
@@ -344,12 +349,18 @@ def test_a_leader_that_cannot_renew_answers_nothing(start_server):
         call_once(server, "GetStudy", study_pb2.GetStudyRequest(name="study"))
     assert "database" in refused.value.message
     assert httpx.get(f"{server.url}/readyz").status_code == 503
-    until(lambda: database(server) == "it does not answer", "a database that is told to be silent")
+
+    def said_of_database():
+        return (
+            httpx.get(f"{server.url}/readyz").json()["checks"]["database"],
+            server.server.driver.metrics.registry.get_sample_value("hippo_db_up"),
+            [message for message in caplog.messages if message.startswith("database_")],
+        )
+
+    silent = ("it does not answer", 0.0, ["database_silent"])
+    until(lambda: said_of_database() == silent, "word of a silent database")
     server.store.answering.set()
     assert client.studies.GetStudy(study_pb2.GetStudyRequest(name="study")).study.name == "study"
-    until(lambda: database(server) == "ok", "a database that is told to answer")
-
-
-def database(server) -> str:
-    """How the database stands, as /readyz tells."""
-    return httpx.get(f"{server.url}/readyz").json()["checks"]["database"]
+    until(
+        lambda: said_of_database() == ("ok", 1.0, ["database_silent", "database_answers"]), "all to be well"
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 
 import grpc
 import httpx
@@ -70,6 +71,28 @@ def test_a_standby_answers_nothing_but_who_leads(server, standby):
         assert (refused.value.holder, refused.value.address) == (leader, server.address)
     with pytest.raises(NotAllowed):
         about(standby, "hippo_nobody")
+
+
+def test_a_standby_whose_database_is_silent_says_so(server, standby, monkeypatch):
+    """Else one server that stands by hides from those who watch all that the database hangs."""
+    answering = threading.Event()
+    lead = standby.store.lead
+
+    def wait(*arguments):
+        assert answering.wait(30)
+        return lead(*arguments)
+
+    def said():
+        found = httpx.get(f"{standby.url}/readyz").json()["checks"]["database"]
+        return found, standby.server.driver.metrics.registry.get_sample_value("hippo_db_up")
+
+    assert said() == ("ok", 1.0)
+    monkeypatch.setattr(standby.store, "lead", wait)
+    try:
+        until(lambda: said() == ("it does not answer", 0.0), "word of a silent database")
+    finally:
+        answering.set()
+    until(lambda: said() == ("ok", 1.0), "word of one that answers")
 
 
 def test_the_leader_tells_since_when_it_leads_and_who_stands_by(server, standby):

@@ -49,6 +49,14 @@ def test_lost_checkpoints_are_counted_by_what_befell_them_and_from_nought(metric
     assert [value(metrics, name) for name in names] == [2.0, 1.0]
 
 
+def test_results_of_stages_are_counted_from_nought(metrics: Metrics) -> None:
+    """An increase over a window misses the first of a series that was not there."""
+    for result in ("trained", "released", "orphaned", "revoked"):
+        assert value(metrics, "hippo_stage_results_total", result=result, reason_class="") == 0.0
+    for failure in FailureClass:
+        assert value(metrics, "hippo_stage_results_total", result="failed", reason_class=failure.value) == 0.0
+
+
 def test_workers_that_the_storage_blocks_are_told_while_it_does(metrics: Metrics) -> None:
     cluster = blocked_cluster()
     metrics.look_at(cluster.engine)
