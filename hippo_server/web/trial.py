@@ -109,7 +109,7 @@ def pages(site: Site) -> tuple[Page, ...]:
 
     async def show(request: Request) -> Response:
         fragment = request.query_params.get("fragment")
-        shown = await _shown(site, request) if fragment in (None, "trial", "failure") else None
+        shown = await _shown(site, request) if fragment in (None, "trial", "failure", "log") else None
         return await show_tab(
             site,
             request,
@@ -119,7 +119,7 @@ def pages(site: Site) -> tuple[Page, ...]:
             shown=shown,
             trace=await _trace(site, request, shown) if fragment in (None, "failure") else "",
             happenings=await _happenings(site, request) if fragment in (None, "story") else (),
-            log=await _tail(site, request) if fragment in (None, "log") else None,
+            log=await _tail(site, request) if fragment in (None, "log", "failure") else None,
             drawn=lambda chart: svg.draw(chart).svg,
             metrics_chart=lambda: _filled(trial_charts.metrics(shown.detail)) if shown else None,
             values_chart=lambda: _filled(trial_charts.values(shown.detail)) if shown else None,
