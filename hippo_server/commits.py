@@ -20,6 +20,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from hippo_core.errors import Unavailable
+from hippo_server.event_lines import log_events
 from hippo_server.metrics import Metrics
 from hippo_server.store import Record, Store
 
@@ -142,6 +143,8 @@ class GroupCommit:
         self._batch += 1
         self._metrics.commit(len(queue), time.monotonic() - began)
         self._tell(self._succeed, queue[-1][0], began)
+        for record in records:
+            log_events(record.events)
         return True
 
     def _tell(self, function: Callable[..., None], *arguments: object) -> None:
