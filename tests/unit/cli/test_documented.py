@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shlex
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,9 @@ from tests.code_blocks import PAGES, ROOT, Block, blocks
 
 PROGRAMS: dict[str, click.Command] = {"hippo": app, "hippo-server": server, "hippo-worker": worker}
 FILE = re.compile(r"\w[\w-]*\.[a-z]+")
+INLINE = re.compile(r"`(hippo(?:-server|-worker)? [^`\n]+)`")
+FENCED = re.compile(r"^( *)```.*?^\1```", re.DOTALL | re.MULTILINE)
+STANDS_FOR_A_NUMBER = {"N", "STEP"}
 COMMAND = re.compile(r"(?:`|^|\$ )hippo ([a-z]+)(?: ([a-z]+))?(?=[ `\n])", re.MULTILINE)
 
 
@@ -88,3 +92,21 @@ def test_the_links_of_the_readme_lead_somewhere() -> None:
     """Those of the other pages are followed when the site is built."""
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", (ROOT / "README.md").read_text()):
         assert target.startswith("https://") or (ROOT / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_a_sentence_tells_to_type_is_understood(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is within a sentence may leave off what is not its subject; what it says exists, and takes its value."""
+    monkeypatch.setenv("HIPPO_HOME", str(tmp_path))
+    for command in INLINE.findall(FENCED.sub("", page.read_text())):
+        if "[" in command or "COMMAND" in command:  # a pattern of commands, and none
+            continue
+        program, *words = ("1" if word in STANDS_FOR_A_NUMBER else word for word in shlex.split(command))
+        try:
+            with contextlib.suppress(click.MissingParameter):
+                parse(PROGRAMS[program], program, words)
+        except click.UsageError as error:
+            if not (isinstance(error, click.BadOptionUsage) and "requires an argument" in error.message):
+                pytest.fail(f"{command}: {error.message}")
