@@ -33,7 +33,11 @@ _BACKENDS = {".png": "matplotlib", ".svg": "matplotlib", ".pdf": "matplotlib", "
 @click.option(
     "--trial", "trials", type=WholeNumber(0), multiple=True, help="Only this trial; may be repeated."
 )
-@click.option("--no-stopped", is_flag=True, help="Leave stopped trials out.")
+@click.option(
+    "--stopped/--no-stopped",
+    default=None,
+    help="Draw stopped trials, or leave them out. By default contour, rank and param_importances leave them out.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print what there is, or was drawn, as JSON.")
 def plot(
     name: str,
@@ -41,7 +45,7 @@ def plot(
     output: Path | None,
     metrics: tuple[str, ...],
     trials: tuple[int, ...],
-    no_stopped: bool,
+    stopped: bool | None,
     as_json: bool,
 ) -> None:
     """Draw a study, into a file. Without KIND it lists what there is.
@@ -70,12 +74,12 @@ def plot(
     given: dict[str, Any] = {
         "metrics" if two else "metric": (metrics if two else metrics[0]) if metrics else None,
         "trials": trials or None,
-        "stopped": False if no_stopped else None,
+        "stopped": stopped,
     }
     options = {key: value for key, value in given.items() if value is not None}
     unknown = [key for key in options if key not in plots.options(kind)]
     if unknown:
-        words = {"metric": "--metric", "trials": "--trial", "stopped": "--no-stopped"}
+        words = {"metric": "--metric", "trials": "--trial", "stopped": "--stopped"}
         raise click.UsageError(f"The plot {kind} has no {words[unknown[0]]}.")
     with connect() as client:
         study = parse(read_export(client.connection, name), name)

@@ -97,7 +97,7 @@ def _pairs(selection: Selection, names: Sequence[str] | None, *, by_rank: bool) 
         notes.append(f"{MOST} of {len(found)} parameters")
     by = "rank" if by_rank else selection.metric
     return Chart(
-        empty="there are no two parameters in which trials differ"
+        empty="there are no two parameters in which the trials that are drawn differ"
         if over and not panels
         else selection.empty,
         title=f"{selection.recording.name}: {by} by pairs of parameters",

@@ -149,7 +149,10 @@ def test_a_contour_is_of_the_trials_of_each_option_and_blank_where_there_are_non
     assert list(chart.panels[0].x.limits or ()) == pytest.approx([1e-3 * 10**-0.09, 1e-2 * 10**0.09])
     assert chart.notes == ["1 stopped trial left out"]
     alone = pair_charts.rank(selection, ["kind"])
-    assert (alone.panels, alone.empty) == ([], "there are no two parameters in which trials differ")
+    assert (alone.panels, alone.empty) == (
+        [],
+        "there are no two parameters in which the trials that are drawn differ",
+    )
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=6, unique=True))
