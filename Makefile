@@ -50,8 +50,8 @@ soak: $(INSTALLED) ## Faults at random for long: SECONDS=900 in virtual time (or
 	$(BIN)/pytest -n 2 tests/unit --hypothesis-seed=$$(date +%s)
 	$(BIN)/python -m tests.simulation.mutations
 
-bench: $(INSTALLED) ## Speed, as ratios
-	$(BIN)/python -m benchmarks
+bench: $(INSTALLED) ## Speed: every figure, as a table and as JSON (ARGUMENTS='overhead sharing' for some subjects)
+	$(BIN)/python -m benchmarks $(ARGUMENTS)
 
 bench-search: $(INSTALLED) ## Searches by the steps that they train; goes on where it was interrupted (ARGUMENTS=--quick)
 	$(BIN)/python -m benchmarks.search.report $(ARGUMENTS)

@@ -1,0 +1,69 @@
+"""A run of the benchmarks as JSON: what was measured, when, and on which machine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.figures import Curve, Figure
+
+FOLDER = Path(__file__).resolve().parent / "results"
+
+
+@dataclass(slots=True)
+class Measured:
+    """What a subject gave.
+
+    Attributes:
+        load: Of the machine over the last minute, before and after.
+        seconds: That measuring took.
+        figures: In order.
+        curves: In order.
+        failed: Why it ended early; empty: it did not.
+    """
+
+    load: tuple[float, float] = (0.0, 0.0)
+    seconds: float = 0.0
+    figures: list[Figure] = field(default_factory=list)
+    curves: list[Curve] = field(default_factory=list)
+    failed: str = ""
+
+
+@dataclass(slots=True)
+class Results:
+    """A run.
+
+    Attributes:
+        began: ISO 8601, UTC.
+        machine: As ``benchmarks.machine.description`` says it.
+        subjects: By name, in the order in which they ran.
+    """
+
+    began: str
+    machine: Mapping[str, Any]
+    subjects: dict[str, Measured] = field(default_factory=dict)
+
+    def write(self, file: Path) -> None:
+        """Writes the run."""
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(asdict(self), indent=1) + "\n")
+
+
+def read(file: Path) -> Results:
+    """Reads a run that was written."""
+    said = json.loads(file.read_text())
+    subjects = {name: _measured(each) for name, each in said["subjects"].items()}
+    return Results(said["began"], said["machine"], subjects)
+
+
+def _measured(said: Mapping[str, Any]) -> Measured:
+    figures = [Figure(**{**each, "values": tuple(each["values"])}) for each in said["figures"]]
+    curves = [
+        Curve(**{**each, "lines": {label: tuple(map(tuple, line)) for label, line in each["lines"].items()}})
+        for each in said["curves"]
+    ]
+    before, after = said["load"]
+    return Measured((before, after), said["seconds"], figures, curves, said["failed"])

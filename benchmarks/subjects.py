@@ -1,0 +1,36 @@
+"""The subjects of ``python -m benchmarks``, in the order in which they run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import import_module
+
+from benchmarks.figures import Curve, Figure
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Figures that are measured together.
+
+    Attributes:
+        name: As given to the command.
+        about: One line.
+        module: Has ``measure() -> Iterator[Figure | Curve]``.
+    """
+
+    name: str
+    about: str
+    module: str
+
+    def measure(self) -> Iterator[Figure | Curve]:
+        """Measures; each figure is given as soon as it is known."""
+        found: Iterator[Figure | Curve] = import_module(self.module).measure()
+        return found
+
+
+SUBJECTS = (
+    Subject("overhead", "one trial, nothing shared, against the bare loop", "benchmarks.overhead"),
+    Subject("sharing", "the demo's grid on two slots against its lower bound", "benchmarks.sharing"),
+    Subject("start-up", "from hippo run to the first training step", "benchmarks.start_up"),
+)
