@@ -17,6 +17,7 @@ from hippo_storage.errors import StateError
 from hippo_worker.hosting.module_state import (
     extras_of,
     generator_state,
+    in_place,
     restore_extras,
     restore_generator,
     restore_optimizer,
@@ -139,9 +140,10 @@ def restore(surveyor: Surveyor, trainer: object, state: Mapping[str, Any], basel
         restore_generator(_find(survey, path).value, saved)
     _drop_later_attributes(survey, state["names"])
     for path, (owner, key, value, gradient) in state["values"].items():
+        held = _gradient(survey.places[path].value) if path in survey.places else None
         _put(survey, path, owner, key, value)
         if gradient is not None:
-            attributes(survey.objects[owner])[key].grad = gradient
+            attributes(survey.objects[owner])[key].grad = in_place(held, gradient)
 
 
 def _require_savable(path: str, place: Place, baseline: Baseline | None) -> None:

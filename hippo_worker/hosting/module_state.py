@@ -27,7 +27,7 @@ def extras_of(module: torch.nn.Module) -> dict[str, Any]:
 
 
 def restore_extras(module: torch.nn.Module, extras: Mapping[str, Any]) -> None:
-    """The inverse of `extras_of`."""
+    """The inverse of `extras_of`, in place where that is possible."""
     buffers = dict(module.named_buffers(remove_duplicate=False))
     with torch.no_grad():
         for name, saved in extras["buffers"].items():
@@ -36,19 +36,48 @@ def restore_extras(module: torch.nn.Module, extras: Mapping[str, Any]) -> None:
     for name, parameter in module.named_parameters():
         parameter.requires_grad_(name not in frozen)
         saved = gradients.get(name)
-        parameter.grad = None if saved is None else saved.to(parameter.device)
+        parameter.grad = None if saved is None else in_place(parameter.grad, saved.to(parameter.device))
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
-    """Loads an optimiser exactly: torch casts its state to the parameters' type, also where it was another."""
+    """Loads an optimiser exactly, and in place.
+
+    torch casts its state to the parameters' type, also where it was another, and puts new tensors in the place of
+    those that the optimiser had: a captured CUDA graph would go on with the old ones.
+    """
+    groups = optimizer.param_groups
+    before = {parameter: dict(found) for parameter, found in optimizer.state.items()}
+    of_groups = [dict(group) for group in groups]
     optimizer.load_state_dict(dict(state))
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     numbers = [number for group in state["param_groups"] for number in group["params"]]
     for parameter, number in zip(parameters, numbers, strict=True):
         for key, saved in state["state"].get(number, {}).items():
             current = optimizer.state[parameter][key]
-            if isinstance(saved, torch.Tensor) and saved.dtype != current.dtype:
-                optimizer.state[parameter][key] = saved.to(current.device)
+            if isinstance(saved, torch.Tensor):
+                exact = saved.to(current.device) if saved.dtype != current.dtype else current
+                optimizer.state[parameter][key] = in_place(before.get(parameter, {}).get(key), exact)
+    for group, loaded, had in zip(groups, optimizer.param_groups, of_groups, strict=True):
+        group.clear()
+        group.update({key: in_place(had.get(key), value) for key, value in loaded.items()})
+    optimizer.param_groups = groups
+
+
+def in_place(current: Any, saved: Any) -> Any:
+    """Copies a saved tensor into the current one where they are alike, so that its address stays; what to keep."""
+    alike = (
+        isinstance(current, torch.Tensor)
+        and isinstance(saved, torch.Tensor)
+        and current.shape == saved.shape
+        and current.dtype == saved.dtype
+        and current.device == saved.device
+        and current.stride() == saved.stride()
+    )
+    if not alike or current is saved:
+        return saved
+    with torch.no_grad():
+        current.copy_(saved)
+    return current
 
 
 def generator_state(generator: Any) -> Any:
