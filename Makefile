@@ -3,10 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-PACKAGES := hippo_core hippo_wire hippo_storage hippo_server hippo_worker hippo_client migrations
+PACKAGES := hippo_core hippo_wire hippo_storage hippo_server hippo_worker hippo_client migrations benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types imports proto-lint unit soak bench bench-search docs format clean
+.PHONY: help install demo test lint types imports proto-lint unit soak bench bench-compare bench-search docs format clean
 
 help: ## Say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,8 +50,11 @@ soak: $(INSTALLED) ## Faults at random for long: SECONDS=900 in virtual time (or
 	$(BIN)/pytest -n 2 tests/unit --hypothesis-seed=$$(date +%s)
 	$(BIN)/python -m tests.simulation.mutations
 
-bench: $(INSTALLED) ## Speed: every figure, as a table and as JSON (ARGUMENTS='overhead sharing' for some subjects)
+bench: $(INSTALLED) ## Speed: every figure as a table, JSON and pictures, in three quarters of an hour (ARGUMENTS='overhead sharing' for some)
 	$(BIN)/python -m benchmarks $(ARGUMENTS)
+
+bench-compare: $(INSTALLED) ## What became faster or slower: the newest two runs of bench (ARGUMENTS='OLD.json NEW.json')
+	$(BIN)/python -m benchmarks.compare $(ARGUMENTS)
 
 bench-search: $(INSTALLED) ## Searches by the steps that they train; goes on where it was interrupted (ARGUMENTS=--quick)
 	$(BIN)/python -m benchmarks.search.report $(ARGUMENTS)

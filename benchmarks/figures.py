@@ -12,7 +12,7 @@ class Figure:
 
     Attributes:
         name: Unique within its subject; two runs are compared by it.
-        values: One a round, in ``unit``.
+        values: One a round, in ``unit``; at least one.
         unit: ``"x bare loop"``, ``"s"``, ``"trials/s"``.
         aim: Of the median, where one was set: at most so much, or at least where ``more_is_better``.
         more_is_better: Whether the figure is a rate, and not a cost.
@@ -26,10 +26,24 @@ class Figure:
     more_is_better: bool = False
     note: str = ""
 
+    def __post_init__(self) -> None:
+        if not self.values:
+            raise ValueError(f"the figure {self.name!r} has no values: give one for each round")
+
     @property
     def median(self) -> float:
         """The figure itself."""
         return statistics.median(self.values)
+
+    @property
+    def least(self) -> float:
+        """The lowest of all rounds."""
+        return min(self.values)
+
+    @property
+    def most(self) -> float:
+        """The highest of all rounds."""
+        return max(self.values)
 
     @property
     def reached(self) -> bool | None:

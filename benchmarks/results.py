@@ -18,6 +18,9 @@ class Measured:
     """What a subject gave.
 
     Attributes:
+        about: What it is, in one line.
+        began: ISO 8601, UTC.
+        commit: Of the repository.
         load: Of the machine over the last minute, before and after.
         seconds: That measuring took.
         figures: In order.
@@ -25,6 +28,9 @@ class Measured:
         failed: Why it ended early; empty: it did not.
     """
 
+    about: str = ""
+    began: str = ""
+    commit: str = ""
     load: tuple[float, float] = (0.0, 0.0)
     seconds: float = 0.0
     figures: list[Figure] = field(default_factory=list)
@@ -34,29 +40,31 @@ class Measured:
 
 @dataclass(slots=True)
 class Results:
-    """A run.
+    """What was measured on one machine.
 
     Attributes:
-        began: ISO 8601, UTC.
-        machine: As ``benchmarks.machine.description`` says it.
+        machine: As ``benchmarks.surroundings.description`` says it.
         subjects: By name, in the order in which they ran.
     """
 
-    began: str
     machine: Mapping[str, Any]
     subjects: dict[str, Measured] = field(default_factory=dict)
 
     def write(self, file: Path) -> None:
-        """Writes the run."""
+        """Writes all."""
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(asdict(self), indent=1) + "\n")
+        file.write_text(json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def read(file: Path) -> Results:
-    """Reads a run that was written."""
-    said = json.loads(file.read_text())
-    subjects = {name: _measured(each) for name, each in said["subjects"].items()}
-    return Results(said["began"], said["machine"], subjects)
+    """Reads what was written."""
+    said = json.loads(file.read_text(encoding="utf-8"))
+    return Results(said["machine"], {name: _measured(each) for name, each in said["subjects"].items()})
+
+
+def newest(count: int) -> list[Path]:
+    """The files of the newest runs, the oldest of them first; they are named by their time."""
+    return sorted(FOLDER.glob("*.json"))[-count:]
 
 
 def _measured(said: Mapping[str, Any]) -> Measured:
@@ -65,5 +73,4 @@ def _measured(said: Mapping[str, Any]) -> Measured:
         Curve(**{**each, "lines": {label: tuple(map(tuple, line)) for label, line in each["lines"].items()}})
         for each in said["curves"]
     ]
-    before, after = said["load"]
-    return Measured((before, after), said["seconds"], figures, curves, said["failed"])
+    return Measured(**{**said, "load": tuple(said["load"]), "figures": figures, "curves": curves})

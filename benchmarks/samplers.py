@@ -22,6 +22,7 @@ from hippo_core import policies, samplers, space
 from hippo_core.engine.proposals import PastTrial, ProposalTask
 from hippo_core.engine.states import TrialState
 from hippo_core.program import Program
+from hippo_core.proposing.draws import Exhausted
 from hippo_core.study import Objective, StudySpec
 
 Values = Mapping[str, Any]
@@ -129,7 +130,9 @@ def lowest(function: Function, spec: StudySpec, slots: int) -> float:
     for number in range(spec.max_trials):
         if spec.sampler.learns:
             seen = tuple(past if number - past.trial >= slots else pending(past) for past in history)
-            assignment, notes = make_point(ProposalTask(spec=spec, trial=number, history=seen))
+            proposed = make_point(ProposalTask(spec=spec, trial=number, history=seen))
+            assert not isinstance(proposed, Exhausted)  # all samplers here draw from ranges
+            assignment, notes = proposed
         else:
             assignment, notes = dict(spec.point(number)), {}
         history.append(

@@ -11,17 +11,19 @@ from benchmarks.figures import Curve, Figure
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Figures that are measured together.
+    """Figures that are measured together, in a process of their own.
 
     Attributes:
         name: As given to the command.
         about: One line.
         module: Has ``measure() -> Iterator[Figure | Curve]``.
+        gpu: Whether it is measured on a GPU, where there is one; from the others GPUs are hidden.
     """
 
     name: str
     about: str
     module: str
+    gpu: bool = False
 
     def measure(self) -> Iterator[Figure | Curve]:
         """Measures; each figure is given as soon as it is known."""

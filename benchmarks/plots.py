@@ -1,0 +1,165 @@
+"""Pictures of a run: each curve, and every figure that has an aim against it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import asdict
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+from benchmarks import table
+from benchmarks.figures import Curve, Figure
+from benchmarks.results import Results
+
+AIMS = "aims.svg"
+COLOURS = ("#00796b", "#e64a19", "#3949ab", "#c0a000", "#8e24aa", "#546e7a", "#5d4037", "#d81b60")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+DECADE = 10
+MOST_TICKS = 8
+STYLE: Any = {
+    "svg.fonttype": "none",  # text stays text: small, and found by a search
+    "svg.hashsalt": "hippo",  # the same file for the same figures
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e0e0e0",
+    "axes.axisbelow": True,
+    "axes.edgecolor": "#757575",
+    "figure.facecolor": "white",
+}
+
+
+def picture(subject: str, curve: Curve) -> str:
+    """The name of a curve's file."""
+    return re.sub(r"[^a-z0-9]+", "-", f"{subject}-{curve.name}".lower()).strip("-") + ".svg"
+
+
+def pictures(results: Results) -> dict[str, str]:
+    """By the name of its file, what a picture of the run shows, as a digest that the file carries."""
+    shown: dict[str, Any] = {
+        picture(name, curve): asdict(curve)
+        for name, measured in results.subjects.items()
+        for curve in measured.curves
+    }
+    if against := with_aims(results):
+        shown[AIMS] = [(name, asdict(figure)) for name, figure in against]
+    return {
+        file: hashlib.blake2b(json.dumps(each).encode(), digest_size=16).hexdigest()
+        for file, each in shown.items()
+    }
+
+
+def with_aims(results: Results) -> list[tuple[str, Figure]]:
+    """The figures that have an aim, with their subjects."""
+    return [
+        (name, figure)
+        for name, measured in results.subjects.items()
+        for figure in measured.figures
+        if figure.aim and figure.least > 0
+    ]
+
+
+def draw(results: Results, folder: Path) -> list[Path]:
+    """Draws all pictures of a run into a folder; gives the files."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot
+
+    folder.mkdir(parents=True, exist_ok=True)
+    digests = pictures(results)
+    drawn = []
+
+    def save(figure: Any, name: str) -> None:
+        metadata = {"Date": None, "Creator": None, "Description": digests[name]}
+        figure.savefig(folder / name, metadata=metadata)
+        pyplot.close(figure)
+        drawn.append(folder / name)
+
+    with pyplot.rc_context(STYLE):
+        for subject, measured in results.subjects.items():
+            for curve in measured.curves:
+                save(_curve(curve), picture(subject, curve))
+        if AIMS in digests:
+            save(_against_aims(with_aims(results)), AIMS)
+    return drawn
+
+
+def _curve(curve: Curve) -> Any:
+    from matplotlib import pyplot
+    from matplotlib.ticker import NullLocator
+
+    figure, axis = pyplot.subplots(figsize=(7, 3.8), layout="constrained")
+    for (label, points), colour, marker in zip(
+        curve.lines.items(), cycle(COLOURS), cycle(MARKERS), strict=False
+    ):
+        axis.plot(
+            [across for across, _ in points],
+            [up for _, up in points],
+            marker=marker, markersize=5, linewidth=1.8, color=colour, label=label,
+        )  # fmt: skip
+    if curve.logarithmic:
+        across = sorted({point[0] for line in curve.lines.values() for point in line})
+        # Nought has a place on this axis, at the left.
+        axis.set_xscale("symlog", linthresh=next((each for each in across if each > 0), 1))
+        axis.xaxis.set_minor_locator(NullLocator())
+        if len(across) <= MOST_TICKS:
+            axis.set_xticks(across)
+        axis.set_yscale("log")
+        _plain(axis.yaxis)
+        low, high = axis.get_ylim()
+        if high / low < DECADE:  # what is flat looks flat
+            middle, half = (low * high) ** 0.5, DECADE**0.5
+            axis.set_ylim(middle / half, middle * half)
+    else:
+        axis.set_ylim(bottom=0)
+        axis.yaxis.set_major_formatter(lambda value, _: table.number(value))
+    axis.xaxis.set_major_formatter(lambda value, _: table.number(value))
+    axis.set_title(curve.name, loc="left", fontweight="bold")
+    axis.set_xlabel(curve.across)
+    axis.set_ylabel(curve.up)
+    if len(curve.lines) > 1:
+        figure.legend(loc="outside right upper", frameon=False)
+    return figure
+
+
+def _against_aims(figures: list[tuple[str, Figure]]) -> Any:
+    """How often better than aimed at: right of the line what is reached, left of it what is missed."""
+    from matplotlib import pyplot
+
+    figure, axis = pyplot.subplots(figsize=(9, 1.3 + 0.24 * len(figures)), layout="constrained")
+    names = []
+    for place, (subject, each) in enumerate(figures):
+        assert each.aim is not None
+        times = [value / each.aim if each.more_is_better else each.aim / value for value in each.values]
+        middle = each.median / each.aim if each.more_is_better else each.aim / each.median
+        colour, marker = (COLOURS[0], "o") if each.reached else (COLOURS[1], "X")
+        axis.plot([min(times), max(times)], [place, place], color=colour, linewidth=2, alpha=0.5)
+        axis.plot([middle], [place], marker=marker, markersize=6, color=colour)
+        names.append(f"{subject}: {each.name}")
+    axis.axvline(1, color="#424242", linewidth=1)
+    axis.set_xscale("log")
+    _plain(axis.xaxis)
+    axis.set_yticks(range(len(names)), names, fontsize=8)
+    axis.invert_yaxis()
+    axis.grid(axis="y", visible=False)
+    axis.set_xlabel(
+        "times better than the aim (1: just reached); dot: median, bar: all rounds, cross: missed"
+    )
+    return figure
+
+
+def _plain(axis: Any) -> None:
+    """Labels a logarithmic axis with numbers that are not powers."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    low, high = axis.get_view_interval()
+    digits = (1, 2, 5) if high / low > DECADE / 2 else (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9)
+    axis.set_major_locator(LogLocator(subs=digits))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(lambda value, _: table.number(value))

@@ -1,0 +1,160 @@
+"""The benchmarks' frame: runs are kept and read, shown, drawn and compared. No time is measured here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks import compare, plots, running, table
+from benchmarks.figures import Curve, Figure
+from benchmarks.results import Measured, Results, read
+from benchmarks.subjects import SUBJECTS, Subject
+
+MACHINE = {"processor": "one", "cores": 2, "fsync_8k_ms": 1.0, "loop_ms": 10.0}
+CURVE = Curve(
+    "growth", "trials", "ms", {"ask": ((0, 1.0), (1000, 2.0))}, logarithmic=True, note="on a warm server"
+)
+
+
+def cost(*values: float, name: str = "a step", unit: str = "us") -> Figure:
+    return Figure(name, values, unit, aim=10.0)
+
+
+def rate(*values: float) -> Figure:
+    return Figure("reports", values, "reports/s", aim=1000.0, more_is_better=True)
+
+
+def results(
+    *figures: Figure, curves: tuple[Curve, ...] = (), load: float = 0.1, **machine: object
+) -> Results:
+    subject = Measured("about it", "2026-01-01T00:00:00Z", "abc", (load, 1.0), 3.0, [*figures], [*curves])
+    return Results({**MACHINE, **machine}, {"subject": subject})
+
+
+def test_a_run_is_read_as_it_was_written(tmp_path: Path) -> None:
+    written = results(cost(1.0, 2.5), rate(7.0), curves=(CURVE,))
+    written.subjects["other"] = Measured(failed="it broke")
+    written.write(tmp_path / "run.json")
+    assert read(tmp_path / "run.json") == written
+
+
+def test_a_figure_is_its_median_and_judged_by_it() -> None:
+    assert cost(30.0, 9.0, 8.0).reached is True
+    assert cost(30.0, 11.0, 8.0).reached is False
+    assert rate(900.0, 1100.0, 1200.0).reached is True
+    assert Figure("a", (1.0,), "s").reached is None
+    with pytest.raises(ValueError, match="'a' has no values"):
+        Figure("a", (), "s")
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_table_keeps_within_the_terminal(width: int) -> None:
+    long = Figure(
+        "durable reports, batched by ten, with 100,000 trials in the study, the server's processor time",
+        (1_234_567.8, 123_456.7, 9_876_543.2),
+        "microseconds of one core a report",
+        aim=100_000.0,
+        note="a sentence that goes on and on, " * 5,
+    )
+    lines = [table.heading(width), *table.row(long, width), *table.curve(CURVE, width)]
+    assert max(map(len, lines)) <= width
+    shown = lines[1].split()
+    assert shown[-7:] == ["1,234,568", "123,457", "–", "9,876,543", "≤", "100,000", "missed"]
+    assert "    ask   0: 1, 1,000: 2" in lines
+
+
+def verdict(old: Figure, new: Figure) -> str:
+    (change,) = compare.compare(results(old), results(new)).changes
+    return change.verdict(0.05)
+
+
+def test_worse_is_apart_and_beyond_the_threshold() -> None:
+    assert verdict(cost(1.0, 1.1), cost(1.3, 1.4)) == "worse"
+    assert verdict(cost(1.3, 1.4), cost(1.0, 1.1)) == "better"
+    assert verdict(rate(100.0, 110.0), rate(80.0, 90.0)) == "worse"
+    assert verdict(rate(80.0, 90.0), rate(100.0, 110.0)) == "better"
+    assert verdict(cost(1.0, 1.35), cost(1.3, 1.4)) == "", "rounds that overlap say nothing"
+    assert verdict(cost(1.0, 1.001), cost(1.002, 1.003)) == "", "apart, and within the threshold"
+    assert verdict(cost(0.0), cost(0.0)) == ""
+    assert verdict(cost(0.0), cost(1.0)) == "worse"
+    assert verdict(cost(1.0), cost(0.0)) == "better"
+
+
+def test_what_cannot_be_compared_is_told() -> None:
+    old = results(cost(1.0), cost(1.0, name="gone"), cost(1.0, name="changed"), curves=(CURVE,))
+    new = results(
+        cost(1.0), cost(1.0, name="came"), cost(1.0, name="changed", unit="ms"), curves=(CURVE,),
+        processor="another", fsync_8k_ms=1.2, loop_ms=13.0, load=1.9,
+    )  # fmt: skip
+    new.subjects["more"] = Measured(failed="it broke")
+    found = compare.compare(old, new)
+    assert [each.new.name for each in found.changes] == ["a step"]
+    assert found.came == ("more (all of it)", "subject: came")
+    assert found.went == ("subject: gone",)
+    assert found.curves == ("subject: growth, ask: x 1.00 to 1.00 over 2 points (ms)",)
+    told = "\n".join(found.warnings)
+    assert all(
+        each in told
+        for each in ("processor was one", "loop_ms was 10", "load before it was 0.1", "changed was in us")
+    )
+    assert "fsync" not in told
+
+
+def test_the_exit_code_tells_of_what_became_worse(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = [str(tmp_path / name) for name in ("old.json", "new.json")]
+    results(cost(1.0, 1.1)).write(Path(files[0]))
+    results(cost(1.3, 1.4)).write(Path(files[1]))
+    assert compare.main(files) == 1
+    assert "1 figures: 1 worse, 0 better" in capsys.readouterr().out
+    assert compare.main([*files, "--threshold", "0.5"]) == 0
+    assert compare.main(files[::-1]) == 0
+    assert compare.main(files[:1]) == 2
+
+
+def test_each_curve_and_the_aims_are_drawn(tmp_path: Path) -> None:
+    run = results(cost(1.0, 2.0), rate(5.0), curves=(CURVE,))
+    drawn = plots.draw(run, tmp_path)
+    assert [each.name for each in drawn] == ["subject-growth.svg", "aims.svg"]
+    assert all(plots.pictures(run)[each.name] in each.read_text() for each in drawn)
+    text = drawn[0].read_text()
+    assert all(f">{each}<" in text for each in ("growth", "trials", "ms", "0", "1,000"))
+    assert "subject: reports" in drawn[1].read_text()
+
+
+@pytest.fixture
+def subject(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Subject:
+    """A subject that gives a figure, and then does what the variable says."""
+    (tmp_path / "subject_of_test.py").write_text(
+        "import os, signal, time\n"
+        "from benchmarks.figures import Figure\n"
+        "def measure():\n"
+        "    yield Figure('first', (1.0,), 's', note=os.environ['CUDA_VISIBLE_DEVICES'])\n"
+        "    exec(os.environ['THEN'])\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    return Subject("tested", "", "subject_of_test")
+
+
+@pytest.mark.parametrize(
+    ("then", "told"),
+    [
+        ("raise SystemExit('hippo up exits 3')", "SystemExit: hippo up exits 3"),
+        ("os.kill(os.getpid(), signal.SIGKILL)", "its process ended with -9"),
+        ("time.sleep(600)", "it took longer than its limit"),
+    ],
+)
+def test_a_subject_that_fails_keeps_its_figures(
+    subject: Subject, then: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("THEN", then)
+    given = running.found(subject, limit_seconds=600.0 if "sleep" not in then else 0.0)
+    if "sleep" not in then:
+        assert next(given) == Figure("first", (1.0,), "s", note="")
+    with pytest.raises(running.Failed, match=told):
+        list(given)
+
+
+def test_subjects_have_names_of_their_own() -> None:
+    names = [each.name for each in SUBJECTS]
+    assert len({*names}) == len(names)
