@@ -20,7 +20,7 @@ from pathlib import Path
 
 from hippo_core.errors import Unavailable
 from hippo_server.postgres import EmbeddedPostgres
-from hippo_wire.channel import Connection
+from hippo_wire.connection import Connection
 from hippo_wire.v1 import account_pb2
 
 NAMES = ("first", "second")

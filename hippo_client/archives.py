@@ -17,10 +17,11 @@ from hippo_client.request_ids import new_request_id
 from hippo_core.errors import HippoError, InvalidStudy
 from hippo_storage.archive_names import JOURNAL, is_archive_file, state_file
 from hippo_storage.manifest import MANIFEST
-from hippo_wire.channel import PIECE_BYTES
+from hippo_wire.streams import PIECE_BYTES
 
 if TYPE_CHECKING:
-    from hippo_wire.channel import Connection, Responses
+    from hippo_wire.connection import Connection
+    from hippo_wire.streams import Responses
     from hippo_wire.v1 import study_pb2
 
 LEAST_SECONDS = 120.0

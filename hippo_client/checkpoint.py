@@ -15,7 +15,7 @@ from hippo_core.errors import HippoError
 if TYPE_CHECKING:
     from hippo_client.client import Client
     from hippo_storage.manifest import Manifest
-    from hippo_wire.channel import Connection
+    from hippo_wire.connection import Connection
     from hippo_wire.v1 import checkpoint_pb2, study_pb2
 
 

@@ -18,7 +18,8 @@ from hippo_client.watching import StudySnapshot, Watch
 if TYPE_CHECKING:
     from hippo_client.local import Attachment
     from hippo_client.study import Study
-    from hippo_wire.channel import Connection, Responses
+    from hippo_wire.connection import Connection
+    from hippo_wire.streams import Responses
     from hippo_wire.v1 import study_pb2
 
 #: A study of many trials is laid out in the search plan before the answer comes.
@@ -56,7 +57,7 @@ class Client:
         return made
 
     def _open(self, endpoint: Endpoint) -> None:
-        from hippo_wire.channel import Connection
+        from hippo_wire.connection import Connection
 
         self._connection = Connection(endpoint.server, endpoint.token, endpoint.trust, endpoint.origin)
         # A client that is forgotten must not leave its channel's threads behind.

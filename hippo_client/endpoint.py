@@ -58,7 +58,7 @@ def find_endpoint(
     """
     from hippo_client.local import Home
     from hippo_client.login import read_login
-    from hippo_wire.channel import check_addresses
+    from hippo_wire.route import check_addresses
     from hippo_wire.tls import read_trust
 
     home = Home.at()

@@ -10,7 +10,8 @@ from hippo_core.errors import InvalidStudy
 from hippo_core.simulation.recording import Recording
 
 if TYPE_CHECKING:
-    from hippo_wire.channel import Connection, Responses
+    from hippo_wire.connection import Connection
+    from hippo_wire.streams import Responses
     from hippo_wire.v1 import study_pb2
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hippo_client.study import Study
     from hippo_core.study import StudySpec
     from hippo_storage.bundle import Bundle
-    from hippo_wire.channel import Connection
+    from hippo_wire.connection import Connection
     from hippo_wire.v1 import study_pb2
 
 UPLOAD_SECONDS = 600.0
@@ -73,7 +73,7 @@ def upload(connection: Connection, bundle: Bundle) -> None:
     Raises:
         InvalidStudy: The server does not take it.
     """
-    from hippo_wire.channel import Upload
+    from hippo_wire.streams import Upload
     from hippo_wire.v1 import study_pb2
 
     found: study_pb2.FindBundleResponse = connection.studies.FindBundle(
@@ -84,7 +84,7 @@ def upload(connection: Connection, bundle: Bundle) -> None:
 
 
 def _pieces(bundle: Bundle) -> Iterator[study_pb2.UploadBundleRequest]:
-    from hippo_wire.channel import pieces
+    from hippo_wire.streams import pieces
     from hippo_wire.v1 import study_pb2
 
     digest = bundle.digest

@@ -19,7 +19,7 @@ from hippo_core.errors import Unavailable
 from hippo_wire.json_shapes import is_over
 
 if TYPE_CHECKING:
-    from hippo_wire.channel import Responses
+    from hippo_wire.streams import Responses
     from hippo_wire.v1 import study_pb2
 
 #: A server that cannot be reached for so long is given up.
@@ -190,7 +190,7 @@ class Watch:
             self._arrived.put(None)
 
     def _follow_streams(self) -> None:
-        from hippo_wire.channel import pauses
+        from hippo_wire.retries import pauses
 
         lost: float | None = None
         waits = pauses()

@@ -42,7 +42,7 @@ from hippo_server.sweeping import keep_swept
 from hippo_server.term import Term
 from hippo_server.times import Times, TimesBook
 from hippo_storage.storage import Storage
-from hippo_wire.channel import pauses
+from hippo_wire.retries import pauses
 from hippo_wire.versions import own_version
 
 log = logging.getLogger(__name__)

@@ -352,7 +352,7 @@ def _tls_files(
 ) -> TlsFiles | None:
     """The certificates that are named, or those of the home where others are to reach the server."""
     from hippo_server.tls import TlsFiles
-    from hippo_wire.channel import is_loopback
+    from hippo_wire.route import is_loopback
 
     made = TlsFiles(certificate=home / "certs" / "server.pem", key=home / "certs" / "server.key")
     if certificate is None and key is None and not is_loopback(host) and made.certificate.exists():

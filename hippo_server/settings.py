@@ -9,7 +9,7 @@ from hippo_core.engine.decision import EngineSettings
 from hippo_core.errors import InvalidStudy
 from hippo_server.auth.limits import CallLimits
 from hippo_server.tls import TlsFiles
-from hippo_wire.channel import check_address, is_loopback
+from hippo_wire.route import check_address, is_loopback
 
 PROJECT = "default"
 

@@ -18,7 +18,8 @@ from typing import Protocol
 from hippo_core.engine.commands import RegisterWorker, Report
 from hippo_core.errors import HippoError, Incompatible, InvalidStudy, NotAllowed, Stale, Unavailable
 from hippo_wire import convert
-from hippo_wire.channel import CONTROL_SECONDS, AsyncConnection, pauses
+from hippo_wire.aio_connection import AsyncConnection
+from hippo_wire.retries import CONTROL_SECONDS, pauses
 from hippo_wire.v1 import worker_pb2
 from hippo_worker.settings import Endpoint
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hippo_core.errors import NotAllowed
-from hippo_wire.channel import AsyncConnection
+from hippo_wire.aio_connection import AsyncConnection
 from hippo_wire.private_file import write_private
 from hippo_wire.secrets import new_secret, secret_hash
 from hippo_wire.v1 import worker_pb2

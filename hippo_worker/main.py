@@ -225,7 +225,7 @@ def _endpoint(
 ) -> Endpoint | ComingServer:
     import os
 
-    from hippo_wire.channel import check_addresses
+    from hippo_wire.route import check_addresses
     from hippo_worker import settings
 
     if server_file is not None:

@@ -14,7 +14,7 @@ from typing import Literal
 
 from hippo_core.errors import InvalidStudy, NotAllowed
 from hippo_core.names import LONGEST_NAME, require_name
-from hippo_wire.channel import is_loopback
+from hippo_wire.route import is_loopback
 from hippo_wire.tls import Trust
 from hippo_worker.secrets import DEFAULT_NAME, Secrets
 

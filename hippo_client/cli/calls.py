@@ -11,7 +11,7 @@ from hippo_wire.secrets import secret_hash
 from hippo_wire.v1 import account_pb2, admin_pb2, checkpoint_pb2, study_pb2
 
 if TYPE_CHECKING:
-    from hippo_wire.channel import Responses
+    from hippo_wire.streams import Responses
 
 _STUDIES_PER_PAGE = 100
 _TRIALS_PER_PAGE = 1000

@@ -36,7 +36,7 @@ def login(
     from hippo_client.local import Home
     from hippo_client.login import Login, write_login
     from hippo_core.errors import NotAllowed
-    from hippo_wire.channel import Connection
+    from hippo_wire.connection import Connection
     from hippo_wire.tls import read_trust
     from hippo_wire.v1 import admin_pb2
 

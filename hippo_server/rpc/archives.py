@@ -20,7 +20,7 @@ from hippo_storage.archive_names import JOURNAL, bundle_name, state_file_name
 from hippo_storage.errors import CheckpointCorrupt, CheckpointMissing, StorageError
 from hippo_storage.manifest import MANIFEST
 from hippo_storage.storage import CheckpointLocation
-from hippo_wire.channel import pieces
+from hippo_wire.streams import pieces
 from hippo_wire.v1 import study_pb2
 
 log = logging.getLogger(__name__)

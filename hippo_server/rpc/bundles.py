@@ -15,7 +15,7 @@ from hippo_core.errors import InvalidStudy
 from hippo_server.rpc.checkpoints import in_thread
 from hippo_storage.bundle import check
 from hippo_storage.storage import Storage
-from hippo_wire.channel import PIECE_BYTES
+from hippo_wire.streams import PIECE_BYTES
 from hippo_wire.v1 import study_pb2
 
 LARGEST_BUNDLE_BYTES = 100 << 20

@@ -53,8 +53,8 @@ from hippo_server.rpc.watching import watch
 from hippo_server.tree_reading import all_nodes
 from hippo_server.user_logs import UserLogs
 from hippo_wire import enums, render
-from hippo_wire.channel import PIECE_BYTES
 from hippo_wire.convert import load_list, load_object
+from hippo_wire.streams import PIECE_BYTES
 from hippo_wire.v1 import study_pb2, study_pb2_grpc
 
 Response = TypeVar("Response", bound=Message)

@@ -47,8 +47,8 @@ from hippo_server.auth.sessions import Sessions
 from hippo_server.auth.tokens import Identity, TokenBook, Unauthenticated
 from hippo_server.store.audit import UNAUTHENTICATED, Call
 from hippo_server.tls import Certificates
-from hippo_wire.channel import is_loopback
 from hippo_wire.observing.logs import bind
+from hippo_wire.route import is_loopback
 
 log = logging.getLogger(__name__)
 

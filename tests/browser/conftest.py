@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from hippo_core.engine.decision import EngineSettings
-from hippo_wire.channel import Connection
+from hippo_wire.connection import Connection
 from hippo_wire.secrets import new_secret, secret_hash
 from hippo_wire.v1 import admin_pb2, study_pb2
 from tests.browser.studies import make_studies

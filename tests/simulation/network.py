@@ -21,8 +21,9 @@ from hippo_core.errors import HippoError
 from hippo_server.auth.roles import Role
 from hippo_server.auth.tokens import Identity
 from hippo_server.rpc import gate
-from hippo_wire.channel import AsyncConnection, _leave, _RoutedAsync
+from hippo_wire.aio_connection import AsyncConnection, Routed
 from hippo_wire.errors import from_rpc_error, to_wire
+from hippo_wire.retries import leave
 from hippo_wire.route import Route
 from hippo_wire.v1.study_pb2_grpc import StudyServiceStub
 from hippo_wire.v1.worker_pb2_grpc import WorkerServiceStub
@@ -449,10 +450,10 @@ class SimulatedConnection(AsyncConnection):
         self.metadata = ()
         self._trust = None
         self._route = Route(servers, False, lambda address: Channel(network, address, peer, identity))
-        routed: Any = _RoutedAsync(self._route)
+        routed: Any = Routed(self._route)
         self.studies = StudyServiceStub(routed)
         self.workers = WorkerServiceStub(routed)
 
     async def _explained(self, address: str, error: grpc.RpcError) -> HippoError:
-        _leave(self._route, address, error)
+        leave(self._route, address, error)
         return from_rpc_error(error, address)

@@ -21,9 +21,10 @@ from hippo_server.settings import Settings
 from hippo_server.store import Store
 from hippo_server.tls import TlsFiles
 from hippo_storage.bundle import build
-from hippo_wire.channel import Connection, Upload
+from hippo_wire.connection import Connection
 from hippo_wire.convert import dump
 from hippo_wire.secrets import new_secret, secret_hash
+from hippo_wire.streams import Upload
 from hippo_wire.tls import Trust
 from hippo_wire.v1 import study_pb2
 from tests.studies import grid

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hippo_core.errors import Conflict, HippoError, InvalidStudy, NotAllowed, NotFound
-from hippo_wire.channel import Connection
+from hippo_wire.connection import Connection
 from hippo_wire.v1 import account_pb2, admin_pb2, study_pb2
 from tests.integration.server.conftest import RunningServer, submit, upload
 from tests.integration.server.test_work import ended, study

@@ -22,7 +22,7 @@ from hippo_client.cli.main import call
 from hippo_client.client import Client
 from hippo_client.study_file import load
 from hippo_core.errors import HippoError, InvalidStudy
-from hippo_wire.channel import Connection
+from hippo_wire.connection import Connection
 from hippo_wire.convert import dump
 from hippo_wire.errors import to_wire
 from hippo_wire.secrets import secret_hash

@@ -17,7 +17,7 @@ from hippo_core.engine.states import FailureClass
 from hippo_server.auth.sessions import Sessions
 from hippo_wire import json_shapes
 from hippo_wire.admin_shapes import worker_json
-from hippo_wire.channel import Connection
+from hippo_wire.connection import Connection
 from hippo_wire.secrets import new_secret, secret_hash
 from hippo_wire.v1 import admin_pb2, study_pb2, worker_pb2
 from tests.integration.server.conftest import RunningServer, submit

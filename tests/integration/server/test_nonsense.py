@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from hippo_core.errors import Conflict, HippoError, InvalidStudy, NotFound, Stale
-from hippo_wire.channel import Connection
+from hippo_wire.connection import Connection
 from hippo_wire.convert import dump
 from hippo_wire.v1 import admin_pb2, study_pb2, worker_pb2
 from tests.integration.server.conftest import RunningServer, spec, submit, upload

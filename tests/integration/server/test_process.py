@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from hippo_wire.channel import Connection
+from hippo_wire.connection import Connection
 from hippo_wire.v1 import admin_pb2, study_pb2
 from tests.integration.server.conftest import submit, upload
 from tests.integration.server.test_work import ended, first_lease, study

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from hippo_core.errors import Conflict, InvalidStudy, NotAllowed, NotFound
-from hippo_wire.channel import Connection
+from hippo_wire.connection import Connection
 from hippo_wire.secrets import new_secret, secret_hash
 from hippo_wire.v1 import admin_pb2, study_pb2, worker_pb2
 from tests.waiting import until

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from hippo_core.engine import commands
 from hippo_core.engine.orders import LeaseOrder
 from hippo_wire import convert
-from hippo_wire.channel import Connection
+from hippo_wire.connection import Connection
 from hippo_wire.v1 import worker_pb2
 
 ENVIRONMENT = {"python": "3.11", "torch": "2.13.0+cpu", "cuda": None, "platform": "Linux"}

@@ -260,7 +260,7 @@ def _stand_in_for_connections(monkeypatch: pytest.MonkeyPatch, around: Around) -
     monkeypatch.setattr("hippo_client.cli.watching.with_server", with_server)
     monkeypatch.setattr("hippo_client.cli.worker.is_elsewhere", lambda _: True)
     monkeypatch.setattr(StudyHandle, "follow", lambda handle, *_, **__: around.note("follow", handle.name))
-    monkeypatch.setattr("hippo_wire.channel.Connection", Connection)
+    monkeypatch.setattr("hippo_wire.connection.Connection", Connection)
     monkeypatch.setattr("hippo_wire.tls.read_trust", lambda *given: given)
     monkeypatch.setattr("hippo_client.login.write_login", lambda _, login: around.note("log in", login))
     monkeypatch.setattr("hippo_client.login.forget_login", lambda _: SimpleNamespace(server="h:1"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hippo_core.errors import InvalidStudy, Standby, Unavailable
-from hippo_wire.route import Route, check_addresses
+from hippo_wire.route import Route, check_address, check_addresses
 
 AWAY = Unavailable("no answer")
 
@@ -81,4 +81,29 @@ def test_no_standby_sends_a_token_to_another_machine_in_clear_text() -> None:
 def test_what_is_no_list_of_servers(text: str) -> None:
     with pytest.raises(InvalidStudy) as refused:
         check_addresses(text, encrypted=True)
+    assert refused.value.field == "server"
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:7440", "localhost:1", "[::1]:65535", "127.9.9.9:80"])
+def test_addresses_of_this_machine(address: str) -> None:
+    assert check_address(address) == address
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "",
+        ":1",
+        "localhost",
+        "localhost:",
+        "localhost:0",
+        "localhost:65536",
+        "localhost:x",
+        "1:2:3",
+        "http://localhost:1",
+    ],
+)
+def test_what_is_no_address(address: str) -> None:
+    with pytest.raises(InvalidStudy) as refused:
+        check_address(address)
     assert refused.value.field == "server"

@@ -1,4 +1,4 @@
-"""Connections: addresses, tokens, deadlines, and tries again where it may help and nowhere else."""
+"""Connections: tokens, deadlines, and tries again where it may help and nowhere else."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import asyncio
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 
 import grpc
 import pytest
 
 from hippo_core.errors import Conflict, InvalidStudy, NotAllowed, NotFound, Standby, TooManyCalls, Unavailable
-from hippo_wire import channel
-from hippo_wire.channel import AsyncConnection, Connection, Upload, check_address, pauses, pieces
+from hippo_wire import retries
+from hippo_wire.aio_connection import AsyncConnection
+from hippo_wire.connection import Connection
 from hippo_wire.errors import to_wire
+from hippo_wire.streams import Upload
 from hippo_wire.v1 import admin_pb2, study_pb2, worker_pb2
 from hippo_wire.versions import own_version
 from tests.waiting import until
@@ -117,7 +118,7 @@ def test_a_change_may_take_longer_than_a_look_where_the_server_is_there(script, 
     ((_, _, seconds),) = script.calls
     assert seconds is not None
     assert 59.0 < seconds <= 60.1
-    monkeypatch.setattr(channel, "CONTROL_SECONDS", 0.1)
+    monkeypatch.setattr(retries, "CONTROL_SECONDS", 0.1)
     script.refusals = [Unavailable("away")] * 100
     with pytest.raises(Unavailable):
         connection.studies.StopStudy(study_pb2.StopStudyRequest(request_id="b", name="study"))
@@ -277,12 +278,12 @@ def test_of_several_servers_the_one_that_answers_is_found(script, address, silen
 
 def test_calls_to_several_servers_wait_for_one_to_lead(script, address, monkeypatch):
     """1. Nobody leads for longer than a call to one server may take: it goes on. 2. Nobody ever does: all are named."""
-    monkeypatch.setattr(channel, "CONTROL_SECONDS", 0.2)
+    monkeypatch.setattr(retries, "CONTROL_SECONDS", 0.2)
     script.refusals = [Standby("other", "")] * 4
     with Connection(f"127.0.0.1:1,{address}", "secret") as connection:
         connection.admin.GetServer(admin_pb2.GetServerRequest())
     assert len(script.calls) == 5
-    monkeypatch.setattr(channel, "TAKE_OVER_SECONDS", 0.5)
+    monkeypatch.setattr(retries, "TAKE_OVER_SECONDS", 0.5)
     with Connection("127.0.0.1:1,127.0.0.1:2", "secret") as connection, pytest.raises(Unavailable) as away:
         connection.admin.GetServer(admin_pb2.GetServerRequest())
     assert "127.0.0.1:1 or 127.0.0.1:2" in away.value.message
@@ -311,51 +312,11 @@ def test_of_several_servers_for_asyncio(script, address, silent):
     assert asyncio.run(talk()) == address
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:7440", "localhost:1", "[::1]:65535", "127.9.9.9:80"])
-def test_addresses_of_this_machine(address):
-    assert check_address(address) == address
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        "",
-        ":1",
-        "localhost",
-        "localhost:",
-        "localhost:0",
-        "localhost:65536",
-        "localhost:x",
-        "1:2:3",
-        "http://localhost:1",
-    ],
-)
-def test_what_is_no_address(address):
-    with pytest.raises(InvalidStudy) as refused:
-        check_address(address)
-    assert refused.value.field == "server"
-
-
 @pytest.mark.parametrize("address", ["10.0.0.1:7440", "example.org:7440", "0.0.0.0:7440", "[::]:1"])
 def test_a_token_does_not_leave_the_machine_in_clear_text(address):
     with pytest.raises(InvalidStudy) as refused:
         Connection(address, "secret")
     assert "HIPPO_CA" in refused.value.hint
-
-
-def test_pauses_are_drawn_below_a_bound_that_doubles_to_ten_seconds():
-    bounds = [0.1 * 2**number for number in range(7)] + [10.0] * 5
-    for _ in range(50):
-        for pause, bound in zip(islice(pauses(), len(bounds)), bounds, strict=True):
-            assert 0.0 <= pause <= bound
-
-
-def test_pieces_are_small_and_whole():
-    data = [b"a" * (3 << 20), b"", b"b"]
-    found = list(pieces(data))
-    assert b"".join(found) == b"".join(data)
-    assert max(map(len, found)) == 1 << 20
-    assert list(pieces([])) == [b""]
 
 
 @pytest.mark.parametrize("token", ["h€llo", "a\nb", "\x00"])
