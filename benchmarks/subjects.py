@@ -33,6 +33,9 @@ class Subject:
 
 SUBJECTS = (
     Subject("overhead", "one trial, nothing shared, against the bare loop", "benchmarks.overhead"),
+    Subject(
+        "scheduling", "the paper's studies in virtual time against lower bounds", "benchmarks.scheduling"
+    ),
     Subject("sharing", "the demo's grid on two slots against its lower bound", "benchmarks.sharing"),
     Subject("start-up", "from hippo run to the first training step", "benchmarks.start_up"),
 )

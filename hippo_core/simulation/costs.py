@@ -26,6 +26,8 @@ class Costs:
         save_seconds: For how long a save keeps the slot from training.
         publish_seconds: How much later what was saved is durable. The slot trains on meanwhile.
         load_seconds: Loading a checkpoint. A state that the slot holds in memory costs nothing.
+        lease_seconds: From the end of a path to the next one's arrival on its slot: the round trip to the server. The
+            first path of a slot is there at once.
         setup_seconds: Making a slot ready for a program: once for each program that it turns to.
         checkpoint_seconds: After so long without a save a path saves beside what it was asked for, where the study
             does not say how often itself.
@@ -37,6 +39,7 @@ class Costs:
     save_seconds: float = 0.0
     publish_seconds: float = 0.0
     load_seconds: float = 0.0
+    lease_seconds: float = 0.0
     setup_seconds: float = 0.0
     checkpoint_seconds: float = 600.0
     checkpoint_bytes: int = 1
@@ -69,6 +72,7 @@ class Clockwork:
     save: int = field(init=False)
     publish: int = field(init=False)
     load: int = field(init=False)
+    lease: int = field(init=False)
     setup: int = field(init=False)
     checkpoint: int = field(init=False)
     _step: int | None = field(init=False)
@@ -80,6 +84,7 @@ class Clockwork:
         self.save = ticks(costs.save_seconds)
         self.publish = ticks(costs.publish_seconds)
         self.load = ticks(costs.load_seconds)
+        self.lease = ticks(costs.lease_seconds)
         self.setup = ticks(costs.setup_seconds)
         self.checkpoint = ticks(costs.checkpoint_seconds)
         self._step = None if callable(costs.step_seconds) else max(1, ticks(costs.step_seconds))

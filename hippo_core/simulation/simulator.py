@@ -327,6 +327,8 @@ class Simulator:
         )
         self.evaluate_every[event.plan] = found.program.evaluate_every
         self._paths[event.fence] = path
+        if slot.program:
+            path.await_lease()
         if slot.program != found.program_key:
             slot.program = found.program_key
             path.spend(Activity.SETUP, self._clockwork.setup)

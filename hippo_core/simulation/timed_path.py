@@ -142,6 +142,10 @@ class TimedPath(SimulatedPath):
         self._untold: list[Span] = []
         self._booked: Span | None = None
 
+    def await_lease(self) -> None:
+        """The slot idles until the lease has come to it."""
+        self.clock += self._clockwork.lease
+
     def spend(self, activity: Activity, duration: int) -> None:
         """The slot does something before the next step."""
         if duration:

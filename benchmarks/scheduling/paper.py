@@ -1,4 +1,4 @@
-"""``python -m benchmarks.paper``: the paper's studies in virtual time, trial-based execution over Hippo.
+"""``python -m benchmarks.scheduling.paper``: the paper's studies in virtual time, trial-based execution over Hippo.
 
 The production engine runs each set of studies twice, with sharing and without. Nothing is trained, so that the figures
 are those of the schedule alone; what steps, evaluations, saves and loads take can be given.
@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
-from benchmarks.paper_studies import R1, R2, R3, drawn_from_r1, study
+from benchmarks.scheduling.studies import R1, R2, R3, drawn_from_r1, study
 from hippo_core import policies
 from hippo_core.policies import PolicySpec
 from hippo_core.simulation import Costs, Host, simulate
@@ -148,7 +148,7 @@ def show(cells: Sequence[str]) -> None:
 
 def main(arguments: Sequence[str]) -> None:
     """Runs all sets and prints a table."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.paper", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.scheduling.paper", description=__doc__)
     parser.add_argument("--slots", type=int, nargs="+", default=list(SLOTS))
     parser.add_argument(
         "--seeds", type=int, default=SEEDS, help="of what is drawn and of the learning curves"

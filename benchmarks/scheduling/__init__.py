@@ -1,0 +1,119 @@
+"""The paper's studies in virtual time, against lower bounds: how well slots are used, whatever is trained.
+
+Each study runs on the production engine, by policy and number of slots: once where only steps take time, and once with
+what starts, loads, saves and round trips take on a pool. Two bounds are printed.
+
+- Hu's level bound of all steps that were trained, summed over the policy's barriers. No schedule is shorter. But an
+  asynchronous policy has hardly any barriers, and what it asks for last is not known at the beginning: nobody who does
+  not know the results beforehand can reach it.
+- The *order bound* (``benchmarks.scheduling.order_bound``): how short a schedule can be in which results come in the
+  order in which they came, so that the policy decides the same.
+
+A better order of results trains fewer steps. So the makespan, which is what users wait for, stands beside the ratios.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+
+from benchmarks.figures import Figure
+from benchmarks.scheduling.idle import Idle, idle
+from benchmarks.scheduling.order_bound import Chronicle
+from benchmarks.scheduling.studies import R1, R2, R3, Options, study
+from hippo_core import policies
+from hippo_core.policies import PolicySpec
+from hippo_core.simulation import Costs, Host, simulate
+
+SLOTS = (8, 20, 40)
+SEEDS = 4
+AIM = 1.05
+
+SPACES: Mapping[str, tuple[Options, int]] = {"R1": (R1, 120), "R2": (R2, 120), "R3": (R3, 27)}
+"""With the paper's number of steps."""
+
+POLICIES: Mapping[str, Mapping[str, PolicySpec]] = {
+    space: {
+        "full": policies.full(),
+        "SHA": policies.sha(min_steps=least, reduction_factor=factor),
+        "ASHA": policies.asha(min_steps=least, reduction_factor=factor),
+    }
+    for space, least, factor in (("R1", 15, 4), ("R2", 15, 4), ("R3", 3, 3))
+}
+
+FREE = Costs()
+POOL = Costs(
+    step_seconds=10.0,
+    evaluate_seconds=1.0,
+    save_seconds=0.02,
+    publish_seconds=0.5,
+    load_seconds=0.5,
+    setup_seconds=5.0,
+    lease_seconds=0.02,
+)
+"""A ResNet's epochs on a GPU: an evaluation, a checkpoint of 100 MB, and the start of a process that imports torch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one seed gives.
+
+    Attributes:
+        level: Makespan over Hu's level bound.
+        order: Makespan over the order bound.
+        makespan: In seconds.
+        steps: That were trained.
+        idle: Why slots idled.
+    """
+
+    level: float
+    order: float
+    makespan: float
+    steps: int
+    idle: Idle
+
+
+def run(space: str, policy: str, slots: int, costs: Costs, seed: int) -> Run:
+    """Simulates a study."""
+    options, max_steps = SPACES[space]
+    chronicle = Chronicle()
+    found = simulate(
+        [study(space, options, max_steps, POLICIES[space][policy])],
+        [Host(name="host", slots=slots)],
+        costs=costs,
+        seed=seed,
+        watch=chronicle.note,
+    )
+    level, makespan = found.lower_bound_seconds, found.makespan_seconds
+    assert isinstance(costs.step_seconds, float)
+    order = (
+        chronicle.bound(slots) * (costs.step_seconds + costs.evaluate_seconds) if policy == "ASHA" else 0.0
+    )
+    return Run(makespan / level, makespan / max(level, order), makespan, found.steps_trained, idle(found))
+
+
+def measure() -> Iterator[Figure]:
+    """Ratios by space, policy, slots and costs; one value a seed where anything depends on it."""
+    with ProcessPoolExecutor() as pool:
+        asked = [
+            (space, policy, slots, kind, [
+                pool.submit(run, space, policy, slots, costs, seed)
+                for seed in range(1 if policy == "full" else SEEDS)
+            ])
+            for space in SPACES
+            for policy in POLICIES[space]
+            for slots in SLOTS
+            for kind, costs in (("", FREE), (", costs", POOL))
+        ]  # fmt: skip
+        for space, policy, slots, kind, jobs in asked:
+            runs = [job.result() for job in jobs]
+            name = f"{space} {policy}, {slots} slots{kind}"
+            steps, makespan = (
+                statistics.median(getattr(each, field) for each in runs) for field in ("steps", "makespan")
+            )
+            note = f"{steps:.0f} steps, {makespan:.0f} s; {runs[0].idle.in_words()}"
+            yield Figure(name, tuple(each.level for each in runs), "x level bound", AIM, note=note)
+            if policy == "ASHA":
+                yield Figure(f"{name}, order", tuple(each.order for each in runs), "x order bound", AIM)

@@ -1,0 +1,61 @@
+"""The bound by the order of results, and why slots idled."""
+
+from __future__ import annotations
+
+from benchmarks.scheduling.idle import idle
+from benchmarks.scheduling.order_bound import Chronicle
+from benchmarks.scheduling.studies import R3, study
+from hippo_core import policies
+from hippo_core.engine.events import NodeCreated, RequestClosed, RequestOpened
+from hippo_core.engine.states import RequestState
+from hippo_core.simulation import Costs, Host, simulate
+
+
+def test_what_was_asked_for_after_an_end_begins_after_all_that_the_end_needed() -> None:
+    """Two paths of 4 on two slots; when both have come, one more path of 3: 4 + 3, where Hu's bound of all says 6."""
+    chronicle = Chronicle()
+    for trial in (0, 1):
+        chronicle.note(NodeCreated(node=trial, plan=1, parent=None, start=0, laws={}))
+        chronicle.note(RequestOpened(study=1, trial=trial, step=4, node=trial))
+    for trial in (0, 1):
+        chronicle.note(_closed(trial, 4))
+    chronicle.note(NodeCreated(node=2, plan=1, parent=None, start=0, laws={}))
+    chronicle.note(RequestOpened(study=1, trial=2, step=3, node=2))
+    chronicle.note(_closed(2, 3))
+    assert chronicle.bound(slots=2) == 7
+    assert chronicle.bound(slots=1) == 11
+
+
+def test_what_was_known_before_an_end_may_be_trained_before_it() -> None:
+    """A branch of 3 asked for at the beginning goes on beside the trunk's end; one asked for after it cannot."""
+    chronicle = Chronicle()
+    chronicle.note(NodeCreated(node=0, plan=1, parent=None, start=0, laws={}))
+    chronicle.note(RequestOpened(study=1, trial=0, step=4, node=0))
+    chronicle.note(NodeCreated(node=1, plan=1, parent=0, start=2, laws={}))
+    chronicle.note(RequestOpened(study=1, trial=1, step=5, node=1))
+    chronicle.note(_closed(0, 4))
+    chronicle.note(_closed(1, 5))
+    assert chronicle.bound(slots=2) == 5
+
+
+def test_no_run_is_shorter_than_its_order_bound_and_all_idle_time_has_a_cause() -> None:
+    for slots in (1, 3, 8):
+        chronicle = Chronicle()
+        found = simulate(
+            [study("R3", R3, 27, policies.asha(min_steps=3, reduction_factor=3))],
+            [Host(name="host", slots=slots)],
+            costs=Costs(load_seconds=0.25, lease_seconds=0.125),
+            watch=chronicle.note,
+        )
+        assert chronicle.bound(slots) <= found.makespan_seconds
+        causes = idle(found)
+        shares = causes.fan_out + causes.waits + causes.between + causes.tail
+        whole = found.makespan_seconds * slots
+        assert abs(shares - found.slot_seconds["idle"] / whole) < 1e-9
+        assert abs(causes.other_work - found.slot_seconds["load"] / whole) < 1e-9
+
+
+def _closed(trial: int, step: int) -> RequestClosed:
+    return RequestClosed(
+        sequence=0, study=1, trial=trial, step=step, state=RequestState.REACHED, reached=step, value=0.0
+    )
