@@ -1,0 +1,151 @@
+"""``python observe.py PLAN.json``: runs a command, and accounts for the processes that it leaves all over the place.
+
+The plan is ``{"command": [...], "afterwards": [[...], ...], "environment": {...}, "log": path, "result": path}``.
+Commands run in the log's folder. Linux only, and nothing but the standard library: this process is small beside what
+it watches.
+
+Theory of operation. This process asks the kernel for the orphans among its descendants (PR_SET_CHILD_SUBREAPER), waits
+for all of them, and never has children of its own. So the processor time of its children, and what the kernel has
+added to its own account of input and output, are those of every process that the command ever started, however short
+it lived, unless somebody who started it did not wait for it. Memory is sampled: what is resident, with what is shared
+divided among those that share it (PSS).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+PR_SET_CHILD_SUBREAPER = 36
+SAMPLE_SECONDS = 1.0
+POLL_SECONDS = 0.01
+LEAVE_SECONDS = 60.0
+"""What still runs so long after the last command is ended."""
+
+
+def descendants(pid: int) -> Iterator[int]:
+    """All processes below one."""
+    for listed in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            children = [int(each) for each in listed.read_text().split()]
+        except OSError:  # the thread has ended
+            continue
+        for child in children:
+            yield child
+            yield from descendants(child)
+
+
+def memory_bytes(pid: int) -> int:
+    """The proportional share of memory of a process; 0 where it has ended."""
+    try:
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith("Pss:"))
+
+
+def io_account() -> dict[str, int]:
+    """What this process and all those that it has waited for have read and written."""
+    lines = Path("/proc/self/io").read_text().splitlines()
+    return {name: int(value) for name, value in (line.split(": ") for line in lines)}
+
+
+class Observer:
+    """Runs commands one after the other, and watches them."""
+
+    def __init__(self, environment: dict[str, str], log: Path) -> None:
+        self._environment, self._log = environment, log
+        self._next_sample = 0.0
+        self.peak_bytes = 0
+        self.peak_processes = 0
+
+    def run(self, command: list[str]) -> int:
+        """Runs one command to its end; gives its exit code."""
+        with self._log.open("ab") as log:
+            process = subprocess.Popen(
+                command,
+                cwd=self._log.parent,
+                env={**os.environ, **self._environment},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        while True:
+            for pid, status in self._collect():
+                if pid == process.pid:
+                    process.returncode = os.waitstatus_to_exitcode(status)
+                    return process.returncode
+            self._sample()
+            time.sleep(POLL_SECONDS)
+
+    def await_all(self) -> None:
+        """Waits until nothing runs any more."""
+        give_up = time.monotonic() + LEAVE_SECONDS
+        while remaining := list(descendants(os.getpid())):
+            if time.monotonic() > give_up:
+                for pid in remaining:
+                    os.kill(pid, signal.SIGKILL)
+            list(self._collect())
+            time.sleep(POLL_SECONDS)
+
+    def _collect(self) -> Iterator[tuple[int, int]]:
+        """Waits for what has ended, orphans among it."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            yield pid, status
+
+    def _sample(self) -> None:
+        if time.monotonic() < self._next_sample:
+            return
+        self._next_sample = time.monotonic() + SAMPLE_SECONDS
+        found = list(descendants(os.getpid()))
+        self.peak_bytes = max(self.peak_bytes, sum(memory_bytes(pid) for pid in found))
+        self.peak_processes = max(self.peak_processes, len(found))
+
+
+def observe(plan: dict[str, Any]) -> dict[str, Any]:
+    """Carries out a plan, and tells what it came to."""
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    observer = Observer(plan["environment"], Path(plan["log"]))
+    before = io_account()
+    began = time.time()
+    code = observer.run(plan["command"])
+    ended = time.time()
+    for command in plan["afterwards"]:
+        observer.run(command)
+    observer.await_all()
+    used, after = resource.getrusage(resource.RUSAGE_CHILDREN), io_account()
+    return {
+        "exit_code": code,
+        "began": began,
+        "ended": ended,
+        "processor_seconds": used.ru_utime + used.ru_stime,
+        "peak_bytes": observer.peak_bytes,
+        "peak_processes": observer.peak_processes,
+        "to_disk_bytes": after["write_bytes"] - before["write_bytes"],
+        "written_bytes": after["wchar"] - before["wchar"],
+    }
+
+
+def main() -> None:
+    plan = json.loads(Path(sys.argv[1]).read_text())
+    Path(plan["result"]).write_text(json.dumps(observe(plan)))
+
+
+if __name__ == "__main__":
+    main()
