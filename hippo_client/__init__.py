@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from hippo_client import endings, errors, plots, policies, samplers, schedules, simulation, space
     from hippo_client.checkpoint import Checkpoint
     from hippo_client.client import Client
-    from hippo_client.handles import StudyHandle
+    from hippo_client.handles.study import StudyHandle
+    from hippo_client.handles.trial import Trial
     from hippo_client.local_run import run
     from hippo_client.stage_tree import StageTree
     from hippo_client.study import Study
-    from hippo_client.trial import Trial
     from hippo_core.own_policy import Policy
     from hippo_core.policies.policy import Extend, Stop
     from hippo_core.training import Context, Resources, Trainer
@@ -55,9 +55,9 @@ _ATTRIBUTES = {
     "StageTree": "hippo_client.stage_tree",
     "Stop": "hippo_core.policies.policy",
     "Study": "hippo_client.study",
-    "StudyHandle": "hippo_client.handles",
+    "StudyHandle": "hippo_client.handles.study",
     "Trainer": "hippo_core.training",
-    "Trial": "hippo_client.trial",
+    "Trial": "hippo_client.handles.trial",
     "run": "hippo_client.local_run",
 }
 

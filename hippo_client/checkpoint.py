@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from hippo_client.request_ids import new_request_id
+from hippo_client.request_ids import CHANGE_SECONDS, new_request_id
 from hippo_core.errors import HippoError
 
 if TYPE_CHECKING:
@@ -85,7 +85,6 @@ class Checkpoint:
         Raises:
             NotFound: It is not kept any more.
         """
-        from hippo_client.handles import CHANGE_SECONDS
         from hippo_wire.v1 import checkpoint_pb2
 
         request = checkpoint_pb2.PinCheckpointRequest(
@@ -96,7 +95,6 @@ class Checkpoint:
 
     def unpin(self) -> Checkpoint:
         """Lets its pin go; one that is not pinned stays as it is."""
-        from hippo_client.handles import CHANGE_SECONDS
         from hippo_wire.v1 import checkpoint_pb2
 
         request = checkpoint_pb2.UnpinCheckpointsRequest(

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from hippo_client.endpoint import Endpoint, find_attached, find_endpoint
-from hippo_client.handles import Studies, StudyHandle
+from hippo_client.handles.study import Studies, StudyHandle
 from hippo_client.origin import refuse_while_loading
 from hippo_client.request_ids import new_request_id as new_request_id
 from hippo_client.submission import Submission, prepare, upload

@@ -7,7 +7,7 @@ import weakref
 from typing import TYPE_CHECKING
 
 from hippo_client.client import Client
-from hippo_client.handles import StudyHandle
+from hippo_client.handles.study import StudyHandle
 from hippo_client.origin import refuse_while_loading
 from hippo_client.showing import choose_progress
 from hippo_client.submission import Submission, prepare

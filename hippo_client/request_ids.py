@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import uuid
 
+CHANGE_SECONDS = 60.0
+"""For how long a change may wait for a server that is being restarted."""
+
 
 def new_request_id() -> str:
     """The id of one change."""

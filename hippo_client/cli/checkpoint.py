@@ -17,8 +17,8 @@ from hippo_core.errors import NotFound
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hippo_client.handles import StudyHandle
-    from hippo_client.trial import Trial
+    from hippo_client.handles.study import StudyHandle
+    from hippo_client.handles.trial import Trial
     from hippo_wire.v1 import checkpoint_pb2
 
 best_trial_option = click.option(

@@ -26,7 +26,7 @@ def edit_study(
     """
     from hippo_client.cli import calls
     from hippo_client.cli.study_files import load
-    from hippo_client.handles import StudyHandle
+    from hippo_client.handles.study import StudyHandle
     from hippo_core.engine.states import ENDED_STUDY_STATES, StudyState
     from hippo_wire.json_shapes import study_state
 

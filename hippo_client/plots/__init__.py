@@ -17,7 +17,7 @@ from hippo_core.errors import InvalidStudy
 from hippo_core.words import known
 
 if TYPE_CHECKING:
-    from hippo_client.handles import StudyHandle
+    from hippo_client.handles.study import StudyHandle
     from hippo_core.charts.chart import Chart
     from hippo_core.charts.selection import Selection
     from hippo_core.simulation.recording import Recording

@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hippo_client import Client
-from hippo_client.handles import StudyHandle
+from hippo_client.handles.study import StudyHandle
 from hippo_client.study_file import load
 from hippo_server.postgres import EmbeddedPostgres
 from tests.acceptance.conftest import STUDY_FOLDER, Pool, until

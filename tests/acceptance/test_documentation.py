@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from hippo_client import Client
-from hippo_client.handles import StudyHandle
+from hippo_client.handles.study import StudyHandle
 from hippo_client.study_file import load
 from tests.acceptance.conftest import LocalHome
 from tests.code_blocks import Block, asks_a_server, blocks, execute

@@ -22,7 +22,7 @@ from typing import Any
 import psutil
 import pytest
 
-from hippo_client.handles import StudyHandle
+from hippo_client.handles.study import StudyHandle
 from hippo_client.study_file import load
 from hippo_core.study import StudySpec
 from tests.acceptance.conftest import COMMAND, STUDY_FOLDER, LocalHome, environment, until

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hippo_client.archives import is_archive, send_archive, write_archive
-from hippo_client.handles import StudyHandle
+from hippo_client.handles.study import StudyHandle
 from hippo_wire import enums
 from hippo_wire.v1 import study_pb2
 from tests.acceptance.nemesis import Arena

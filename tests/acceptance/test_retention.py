@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hippo_client.cli.main import call
-from hippo_client.handles import StudyHandle
+from hippo_client.handles.study import StudyHandle
 from hippo_client.study_file import load
 from hippo_core.study import StudySpec
 from tests.acceptance.conftest import Pool, until

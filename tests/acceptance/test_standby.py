@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from hippo_client import Client
-from hippo_client.handles import StudyHandle
+from hippo_client.handles.study import StudyHandle
 from tests.acceptance.conftest import STUDY_FOLDER, until
 from tests.acceptance.nemesis import Arena
 from tests.acceptance.test_faults import between_saves, expect_as_alone, expect_clean, study

@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
-from hippo_client.handles import StudyHandle
+from hippo_client.handles.study import StudyHandle
 from tests.acceptance.conftest import STUDY_FOLDER, until
 from tests.acceptance.nemesis import Arena, Proxy
 from tests.acceptance.test_faults import EVERY, between_saves, expect_as_alone, expect_clean, study

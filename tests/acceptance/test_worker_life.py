@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hippo_client.handles import StudyHandle
+from hippo_client.handles.study import StudyHandle
 from hippo_client.study_file import load
 from tests.acceptance.conftest import STUDY_FOLDER, Pool, until
 from tests.acceptance.nemesis import Arena

@@ -213,7 +213,7 @@ print(json.dumps([sorted({{"torch"}} & set(sys.modules)), sorted(set(read))]))
     "program",
     [
         "import hippo_server.server, hippo_server.main, hippo_server.web.app, hippo_server.rpc.serving",
-        "import hippo_client, hippo_client.client, hippo_client.handles, hippo_client.notebook\n"
+        "import hippo_client, hippo_client.client, hippo_client.handles.study, hippo_client.notebook\n"
         "from hippo_client.cli.main import app, call\nfor name in app.list_commands(None): app.get_command(None, name)",
     ],
     ids=["server", "client"],

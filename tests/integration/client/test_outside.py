@@ -13,7 +13,7 @@ import pytest
 import hippo_client as hippo
 from hippo_client import policies, samplers, space
 from hippo_client.errors import Conflict, InvalidStudy, NotAllowed, NotFound, Unavailable
-from hippo_client.handles import StudyHandle
+from hippo_client.handles.study import StudyHandle
 from hippo_wire.convert import dump
 from hippo_wire.v1 import study_pb2
 from tests.integration.server.conftest import BUNDLE, RunningServer, upload

@@ -18,7 +18,7 @@ import pytest
 
 from hippo_client.cli.main import call
 from hippo_client.client import Client
-from hippo_client.handles import StudyHandle
+from hippo_client.handles.study import StudyHandle
 from hippo_storage.archive_names import JOURNAL
 from hippo_wire.v1 import study_pb2
 from tests.unit.cli.answers import DETAIL, EDITABLE, KNOWN, STUDY, Server

@@ -18,7 +18,7 @@ from hippo_client.cli import plan, terminal, trial, watching
 from hippo_client.cli.live_progress import Screen
 from hippo_client.cli.main import call
 from hippo_client.cli.picture import draw
-from hippo_client.handles import StudyHandle
+from hippo_client.handles.study import StudyHandle
 from hippo_client.watching import StudySnapshot
 from hippo_wire.v1 import study_pb2
 from hippo_wire.v1.checkpoint_pb2 import CheckpointBudget, KeptCheckpoint, ListCheckpointsResponse

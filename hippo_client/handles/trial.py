@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from hippo_client.checkpoint import Checkpoint, find_checkpoint
-from hippo_client.request_ids import new_request_id
+from hippo_client.request_ids import CHANGE_SECONDS, new_request_id
 from hippo_core.engine.states import TrialState
 from hippo_core.errors import InvalidStudy
 from hippo_wire import json_shapes, json_types
@@ -198,7 +198,6 @@ class Trial:
         Raises:
             Conflict: It has not failed, or a fork has taken its place in the population.
         """
-        from hippo_client.handles import CHANGE_SECONDS
         from hippo_wire.v1 import study_pb2
 
         request = study_pb2.RetryTrialsRequest(
@@ -220,7 +219,6 @@ class Trial:
             InvalidStudy: It is below what the trial has reached.
             Conflict: The trial has diverged, or failed.
         """
-        from hippo_client.handles import CHANGE_SECONDS
         from hippo_wire.v1 import study_pb2
 
         if isinstance(to, bool) or not isinstance(to, int) or to < 1:
@@ -238,7 +236,6 @@ class Trial:
         Returns:
             Whether there was something to stop; False: it had ended before.
         """
-        from hippo_client.handles import CHANGE_SECONDS
         from hippo_wire.v1 import study_pb2
 
         request = study_pb2.StopTrialRequest(request_id=new_request_id(), name=self.study, trial=self.number)

@@ -1,0 +1,1 @@
+"""Studies and trials on a server, as a program sees them."""
