@@ -4,14 +4,14 @@
 ``tensors.safetensors`` the bytes of tensors and arrays (`hippo_storage.tensors`).
 
 Saving has two halves. `capture` copies the state into one host buffer and is all that training waits for;
-`write` puts the buffer into files, on another thread, while training goes on. Neither imports torch
-unless the state has tensors.
+`write` puts the buffer into files, on another thread, while training goes on. What lies on a GPU may be under way
+to the buffer when `capture` returns (`hippo_storage.device_copy`). Neither imports torch unless the state has tensors.
 """
 
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import RawIOBase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ import numpy as np
 
 from hippo_storage.draft import DRAFT, HashingWriter, write_draft
 from hippo_storage.errors import StateError
+from hippo_storage.filling import fill
 from hippo_storage.safetensors_file import TensorEntry, encode_header, read_header
 from hippo_storage.state_data import Decoder, Encoder, dtype_from_plain, dtype_to_plain, pack, unpack
 from hippo_storage.tensors import Collector, Part, array_of, tensor_of, torch_dtype
@@ -27,6 +28,8 @@ from hippo_storage.verify import in_words
 
 if TYPE_CHECKING:
     import torch
+
+    from hippo_storage.device_copy import Transfer, Upload
 
 FORMAT = 1
 STRUCTURE = "state.msgpack"
@@ -46,17 +49,35 @@ class Captured:
         header: The first bytes of ``tensors.safetensors``; empty where the state has no tensor.
         buffer: Host memory whose first `used_bytes` are the rest of that file.
         used_bytes: How much of the buffer is in use.
+        pinned: The buffer, where a GPU can copy into it at full speed.
+        transfers: The copies from GPUs that may be under way.
     """
 
     structure: bytes
     header: bytes
     buffer: _Bytes
     used_bytes: int
+    pinned: torch.Tensor | None = None
+    transfers: list[Transfer] = field(default_factory=list)
 
     @property
     def size_bytes(self) -> int:
         """How many bytes `write` will write."""
         return len(self.structure) + len(self.header) + self.used_bytes
+
+    def wait(self) -> float:
+        """Waits until the buffer holds the state; any thread may.
+
+        Returns:
+            For how many seconds GPUs were kept from training.
+
+        Raises:
+            StateError: A GPU failed meanwhile.
+        """
+        try:
+            return sum(transfer.wait() for transfer in self.transfers)
+        except RuntimeError as error:
+            raise StateError("", f"the GPU failed while the state was copied from it: {error}.") from error
 
 
 def capture(state: Any, into: Captured | None = None) -> Captured:
@@ -77,18 +98,22 @@ def capture(state: Any, into: Captured | None = None) -> Captured:
 
     data = Encoder(leaf).encode(state)
     parts, leaves = collector.parts()
-    # Wide elements first: so each tensor begins at a multiple of its element's width, without holes.
-    parts.sort(key=lambda part: -part.item_bytes)
+    # Wide elements first: so each tensor begins at a multiple of its element's width, without holes. Those of a GPU
+    # side by side: then they are few copies.
+    parts.sort(key=lambda part: (-part.item_bytes, part.is_on_gpu))
     entries, used_bytes = _layout(parts)
-    buffer = _buffer(used_bytes, parts, into)
+    on_gpus = any(part.is_on_gpu for part in parts)
+    buffer, pinned = _buffer(used_bytes, on_gpus, into)
     for part, entry in zip(parts, entries, strict=True):
-        part.copy_to(buffer[entry.start : entry.start + part.size_bytes])
-    _wait_for_devices(parts)
+        if not part.is_on_gpu:
+            part.copy_to(buffer[entry.start : entry.start + part.size_bytes])
     return Captured(
         structure=pack({"format": FORMAT, "data": data, "leaves": leaves}),
         header=encode_header(entries) if entries else b"",
         buffer=buffer,
         used_bytes=used_bytes,
+        pinned=pinned,
+        transfers=_begin_transfers(parts, entries, buffer, pinned) if on_gpus else [],
     )
 
 
@@ -103,9 +128,11 @@ def write(captured: Captured, folder: Path) -> int:
         How many bytes were written.
 
     Raises:
+        StateError: It did not get here: a GPU failed.
         StorageFull: No space is left; nothing of the state remains.
         StorageError: The disk failed.
     """
+    captured.wait()
     contents: dict[str, list[bytes | memoryview]] = {STRUCTURE: [captured.structure]}
     if captured.header:
         contents[TENSORS] = [captured.header, captured.buffer[: captured.used_bytes].data]
@@ -172,31 +199,35 @@ def _layout(parts: list[Part]) -> tuple[list[TensorEntry], int]:
     return entries, start
 
 
-def _buffer(size_bytes: int, parts: list[Part], into: Captured | None) -> _Bytes:
-    if into is not None and len(into.buffer) >= size_bytes:
-        return into.buffer
-    if any(_device_of(part) not in (None, "cpu") for part in parts):
-        import torch
+def _buffer(size_bytes: int, on_gpus: bool, into: Captured | None) -> tuple[_Bytes, torch.Tensor | None]:
+    """Host memory, and the same as a tensor where it is pinned."""
+    if into is not None and len(into.buffer) >= size_bytes and (into.pinned is not None or not on_gpus):
+        return into.buffer, into.pinned
+    if on_gpus:
+        from hippo_storage import device_copy
 
-        # Pinned: only from such memory does a device copy at full speed.
-        pinned: _Bytes = torch.empty(size_bytes, dtype=torch.uint8, pin_memory=True).numpy()
-        return pinned
+        if (pinned := device_copy.pinned(size_bytes)) is not None:
+            return pinned.numpy(), pinned
     buffer = np.empty(size_bytes, np.uint8)
     buffer[::4096] = 0  # pages come now, once, and not within the first save that training waits for
-    return buffer
+    return buffer, None
 
 
-def _device_of(part: Part) -> str | None:
-    return None if isinstance(part.source, np.ndarray) else str(part.source.device.type)
+def _begin_transfers(
+    parts: list[Part], entries: list[TensorEntry], buffer: _Bytes, pinned: torch.Tensor | None
+) -> list[Transfer]:
+    import torch
 
+    from hippo_storage import device_copy
 
-def _wait_for_devices(parts: list[Part]) -> None:
-    devices = {str(part.source.device) for part in parts if _device_of(part) not in (None, "cpu")}
-    if devices:
-        import torch
-
-        for device in sorted(devices):
-            torch.accelerator.synchronize(device)
+    memory = torch.from_numpy(buffer) if pinned is None else pinned
+    return device_copy.begin(
+        [
+            device_copy.Piece(part.source, memory[entry.start : entry.start + part.size_bytes])
+            for part, entry in zip(parts, entries, strict=True)
+            if part.is_on_gpu
+        ]
+    )
 
 
 def _small_leaf(path: str, value: Any) -> list[Any] | None:
@@ -233,30 +264,38 @@ def _read_leaves(path: Path, leaves: list[dict[str, Any]], device: str) -> list[
     """Reads each part once, into memory of its own, and makes the leaves of them."""
     users = {leaf["part"]: leaf for leaf in leaves}
     data: dict[str, Any] = {}
+    upload = _upload_to(device) if any(leaf.get("device") for leaf in leaves) else None
     with path.open("rb", buffering=0) as file:
         entries, _ = read_header(file, path.stat().st_size)
         for name, entry in entries.items():
             if users[name]["kind"] == "array":
                 data[name] = np.empty(entry.size_bytes, np.uint8)
-                _read_into(file, data[name])
+                fill(file, data[name])
+            elif upload is not None and users[name].get("device"):
+                data[name] = upload.read(file, entry.size_bytes)
             else:
-                data[name] = _read_tensor_bytes(file, entry.size_bytes, users[name].get("device"), device)
+                data[name] = _read_tensor_bytes(file, entry.size_bytes)
+    if upload is not None:
+        upload.finish()
     return [(array_of if leaf["kind"] == "array" else tensor_of)(leaf, data[leaf["part"]]) for leaf in leaves]
 
 
-def _read_tensor_bytes(file: RawIOBase, size_bytes: int, was_on: str | None, device: str) -> torch.Tensor:
+def _upload_to(device: str) -> Upload | None:
+    """What brings tensors to a GPU; None where they are to stay in host memory."""
+    import torch
+
+    to = torch.device(device)
+    if to.type == "cpu":
+        return None
+    from hippo_storage.device_copy import Upload
+
+    return Upload(to)
+
+
+def _read_tensor_bytes(file: RawIOBase, size_bytes: int) -> torch.Tensor:
     import torch
 
     # torch's own allocation, aligned as its kernels like it: on alignment may depend which kernel runs.
     data = torch.empty(size_bytes, dtype=torch.uint8)
-    _read_into(file, data.numpy())
-    return data if was_on is None else data.to(device)
-
-
-def _read_into(file: RawIOBase, target: _Bytes) -> None:
-    view = target.data
-    while view:
-        count = file.readinto(view)
-        if not count:
-            raise ValueError("the file ends too early")
-        view = view[count:]
+    fill(file, data.numpy())
+    return data

@@ -46,8 +46,13 @@ class Part:
     item_bytes: int
     source: Any
 
+    @property
+    def is_on_gpu(self) -> bool:
+        """Whether the bytes lie on a GPU, from where `hippo_storage.device_copy` brings them."""
+        return not isinstance(self.source, np.ndarray) and bool(self.source.device.type == "cuda")
+
     def copy_to(self, slot: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
-        """Copies the bytes into host memory; from a device, the copy may still be under way afterwards."""
+        """Copies the bytes within host memory."""
         if not self.size_bytes:
             return
         if isinstance(self.source, np.ndarray):
@@ -56,7 +61,7 @@ class Part:
         import torch
 
         target = torch.from_numpy(slot).view(self.source.dtype).view(self.source.shape)
-        target.copy_(self.source, non_blocking=True)
+        target.copy_(self.source)
 
 
 class Collector:

@@ -40,7 +40,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Of cases that are the same in every run half are enough; the soak tries others, and all of them."""
+    """Tests that need a GPU are skipped where there is none.
+
+    Of cases that are the same in every run half are enough; the soak tries others, and all of them.
+    """
+    _skip_without_gpu([item for item in items if item.get_closest_marker("gpu")])
     if not _tries_the_same(config):
         return
     functions = {item.function for item in items if isinstance(item, pytest.Function)}
@@ -50,6 +54,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if found is not None and found.max_examples > FEWEST_EXAMPLES:
             fewer = max(FEWEST_EXAMPLES, found.max_examples // 2)
             function._hypothesis_internal_use_settings = hypothesis.settings(found, max_examples=fewer)
+
+
+def _skip_without_gpu(items: list[pytest.Item]) -> None:
+    if not items:
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        for item in items:
+            item.add_marker(pytest.mark.skip(reason="torch sees no GPU on this machine"))
 
 
 def _tries_the_same(config: pytest.Config) -> bool:

@@ -1,5 +1,7 @@
 """Saving beside training: the state is copied into a host buffer, and a thread writes the buffer into files.
 
+From a GPU the copy itself goes on beside training (`hippo_storage.device_copy`), and the thread waits for it.
+
 There is one buffer: a save waits until the one before is written. Every save that is begun ends with one call of the
 link, in the writer's thread.
 """
@@ -55,10 +57,12 @@ class Saver:
 
     Attributes:
         write_seconds: How long the last write took.
+        held_seconds: For how long the last copy kept a GPU from training.
     """
 
     def __init__(self) -> None:
         self.write_seconds = 0.0
+        self.held_seconds = 0.0
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._idle = threading.Event()
         self._idle.set()
@@ -120,8 +124,9 @@ class Saver:
 
     def _write(self, job: _Job) -> None:
         to = job.destination
-        started = time.perf_counter()
         try:
+            self.held_seconds = job.captured.wait()
+            started = time.perf_counter()
             if to.folder.exists():
                 # Left by a runner that died while it wrote the same state.
                 shutil.rmtree(to.folder)
@@ -131,7 +136,7 @@ class Saver:
             to.link.save_failed(to.node, to.step, str(error), full=isinstance(error, StorageFull))
             return
         self.write_seconds = time.perf_counter() - started
-        to.link.checkpoint_written(to.node, to.step, to.folder, job.blocked_seconds)
+        to.link.checkpoint_written(to.node, to.step, to.folder, job.blocked_seconds + self.held_seconds)
 
 
 class Cadence:
@@ -160,7 +165,7 @@ class Cadence:
         return now - self._saved_at >= self._interval and not saver.busy
 
     def saved(self, now: float, blocked_seconds: float, saver: Saver) -> None:
-        """A state was saved, for whatever reason; ``saver`` knows what writing one costs."""
+        """A state was saved, for whatever reason; ``saver`` knows what copying and writing one costs."""
         self._saved_at = now
-        cost = blocked_seconds + (saver.write_seconds if self._counts_writing else 0.0)
+        cost = blocked_seconds + saver.held_seconds + (saver.write_seconds if self._counts_writing else 0.0)
         self._interval = min(max(cost / COST, LEAST_SECONDS), MOST_SECONDS)

@@ -27,8 +27,8 @@ COMMAND = [sys.executable, "-m", "hippo_client.cli.main"]
 
 @pytest.fixture(autouse=True)
 def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All that is started trains on the processor, also where there is a GPU; one file's tests are about that."""
-    if request.path.name != "test_gpu.py":
+    """All that is started trains on the processor, also where there is a GPU, but for tests that are about that."""
+    if request.node.get_closest_marker("gpu") is None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
 
 

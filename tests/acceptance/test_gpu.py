@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,13 +9,12 @@ import torch
 
 from hippo_client import StudyHandle, Trial
 from hippo_client.study_file import load
-from hippo_storage.state import capture, read, write
 from tests.acceptance.conftest import LocalHome, Pool
 from tests.acceptance.oracle import GRID, distinct_prefixes, study_file
 from tests.acceptance.test_exactness import EPOCH_TRAINERS, expect_as_alone
 from tests.waiting import until
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU on this machine")
+pytestmark = pytest.mark.gpu
 
 GIB = 1 << 30
 LITTLE = 0.25  #: GiB that libraries keep on a GPU whoever trains
@@ -159,36 +157,3 @@ def test_a_gpu_that_a_trial_made_fail_trains_the_next_one(pool: Pool) -> None:
     right = submit(pool, "right", study_of("Picker", "right", '{"row": 9}'))
     right.wait()
     assert right.trials()[0].state == "completed"
-
-
-def test_a_state_on_a_gpu_is_saved_as_it_was_while_training_goes_on(tmp_path: Path) -> None:
-    """What is captured lies in pinned memory, apart from the tensors, in their strides, views and types."""
-    torch.manual_seed(3)
-    whole = torch.randn(1 << 22, device="cuda")
-    images = torch.randn(8, 3, 16, 16, device="cuda").to(memory_format=torch.channels_last)
-    state = {
-        "whole": whole,
-        "part": whole[100:200],
-        "half": torch.randn(33, device="cuda", dtype=torch.bfloat16),
-        "images": images,
-        "parameter": torch.nn.Parameter(torch.randn(5, 7, device="cuda").t()),
-        "counter": torch.tensor(7),
-        "generator": torch.cuda.get_rng_state(),
-    }
-    before = {name: tensor.detach().clone() for name, tensor in state.items()}
-    captured = capture(state)
-    assert torch.from_numpy(captured.buffer).is_pinned()
-    with torch.no_grad():
-        for tensor in state.values():
-            tensor.fill_(1)
-    write(captured, tmp_path / "state")
-    found = read(tmp_path / "state", "cuda")
-    for name, tensor in before.items():
-        assert found[name].device == tensor.device
-        assert found[name].dtype == tensor.dtype
-        assert found[name].stride() == state[name].stride()
-        assert torch.equal(found[name], tensor)
-    found["whole"][100] = 5.0
-    assert found["part"][0] == 5.0
-    again = capture(state, captured)
-    assert again.buffer is captured.buffer

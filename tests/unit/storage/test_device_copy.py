@@ -1,0 +1,71 @@
+"""How a state's tensors are laid side by side, and read through windows: what of a GPU's copies needs no GPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hippo_storage.device_copy import Piece, Upload, room_bytes, runs, stage
+
+GIB = 1 << 30
+CPU = torch.device("cpu")
+
+
+def test_tensors_are_laid_side_by_side_and_neighbours_are_one_copy() -> None:
+    """The host's memory has a hole between the second piece and the third: another tensor, not of the device."""
+    memory = torch.zeros(100, dtype=torch.uint8)
+    sources = [
+        torch.arange(4.0, dtype=torch.float64),
+        torch.arange(6.0).view(2, 3).t(),
+        torch.arange(5).short(),
+    ]
+    targets = [memory[:32], memory[32:56], memory[72:82]]
+    pieces = [Piece(source, target) for source, target in zip(sources, targets, strict=True)]
+    staging = torch.empty(32 + 24 + 10, dtype=torch.uint8)
+    stage(pieces, staging)
+    copies = list(runs(pieces, staging))
+    for target, source in copies:
+        target.copy_(source)
+    assert [len(target) for target, _ in copies] == [56, 10]
+    for source, target in zip(sources, targets, strict=True):
+        assert bytes(target.tolist()) == source.contiguous().view(-1).view(torch.uint8).numpy().tobytes()
+    assert not memory[56:72].any()
+    assert not memory[82:].any()
+
+
+@pytest.mark.parametrize(
+    ("free", "allowed", "reserved", "most", "room"),
+    [
+        (70 * GIB, 80 * GIB, 8 * GIB, 8 * GIB, 70 * GIB),  # a device of one's own
+        (70 * GIB, 20 * GIB, 8 * GIB, 8 * GIB, 12 * GIB),  # a part of one
+        (70 * GIB, 80 * GIB, 1 * GIB, 9 * GIB, 62 * GIB),  # a trainer that gives memory back needs it again
+        (1 * GIB, 80 * GIB, 8 * GIB, 8 * GIB, 1 * GIB),  # others hold the rest
+        (0, 80 * GIB, 8 * GIB, 9 * GIB, -1 * GIB),
+    ],
+)
+def test_what_training_needs_again_is_no_room(
+    free: int, allowed: int, reserved: int, most: int, room: int
+) -> None:
+    assert room_bytes(free=free, allowed=allowed, reserved=reserved, most_reserved=most) == room
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(sizes=st.lists(st.integers(0, 40), max_size=8), window=st.integers(1, 16))
+def test_a_file_is_read_through_windows_of_any_size(sizes: list[int], window: int, tmp_path: Path) -> None:
+    data = bytes(number % 251 for number in range(sum(sizes)))
+    (tmp_path / "file").write_bytes(data)
+    upload = Upload(CPU, window)
+    with (tmp_path / "file").open("rb", buffering=0) as file:
+        found = [upload.read(file, size) for size in sizes]
+    upload.finish()
+    assert b"".join(bytes(each.tolist()) for each in found) == data
+
+
+def test_a_file_that_ends_too_early_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"123")
+    with (tmp_path / "file").open("rb", buffering=0) as file, pytest.raises(ValueError, match="too early"):
+        Upload(CPU, 2).read(file, 4)
