@@ -67,23 +67,38 @@ def hippo(folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def study(folder: Path, name: str, repeats: int, steps: int) -> tuple[Path, Path]:
-    """Writes a study of one trial into a folder of its own; gives the file and where the clocks are noted."""
+def study(
+    folder: Path, name: str, repeats: int, steps: int, *, every: int = 1, changes: bool = False
+) -> tuple[Path, Path]:
+    """Writes a study of one trial into a folder of its own; gives the file and where the clocks are noted.
+
+    Args:
+        folder: Where its folder is made.
+        name: Its name.
+        repeats: How much work a step is.
+        steps: How many there are.
+        every: After how many steps the trial is evaluated.
+        changes: Whether the learning rate changes at each step, or never.
+    """
     here = folder / name
     here.mkdir()
     shutil.copy(WORKLOAD / "trainer.py", here)
     notes = folder / f"{name}-notes"
     notes.mkdir()
+    lr = f"schedules.cosine(0.1, 0.0, period={steps})" if changes else "0.1"
     (here / "study.py").write_text(
         f"""
 import hippo_client as hippo
+from hippo_client import schedules
 
 study = hippo.Study(
     "trainer:Clocked",
-    {{"lr": 0.1}},
+    {{"lr": {lr}}},
     name="{name}",
     minimize="loss",
     max_steps={steps},
+    unit="iteration",
+    evaluate_every={every},
     options={{"repeats": {repeats}, "notes": {str(notes)!r}}},
 )
 """
@@ -91,10 +106,11 @@ study = hippo.Study(
     return here / "study.py", notes
 
 
-def bare(repeats: int, steps: int, device: str) -> Clock:
-    """The bare loop, from its first step to its last evaluation."""
+def bare(repeats: int, steps: int, device: str, *, every: int = 1, changes: bool = False) -> Clock:
+    """The bare loop, from its first step to its last evaluation; the arguments are those of ``study``."""
     with tempfile.TemporaryDirectory() as folder:
-        arguments = [str(repeats), str(steps), device, f"{folder}/notes.json"]
+        numbers = [str(each) for each in (repeats, steps, every, int(changes))]
+        arguments = [*numbers, device, f"{folder}/notes.json"]
         subprocess.run([sys.executable, str(WORKLOAD / "bare.py"), *arguments], check=True)
         return read_clock(Path(folder))
 

@@ -3,13 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from benchmarks import machine
 from benchmarks.figures import Figure
 
 ROUNDS = 5
-CASES = ((0.2, 20, 1.01), (0.005, 400, 1.05))
-"""Seconds a step, steps, and what is aimed at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One length of a step.
+
+    Attributes:
+        step_seconds: How long a step takes in the bare loop.
+        steps: How many there are.
+        every: After how many steps both evaluate.
+        changes: Whether the learning rate changes at each step: the bare loop works it out by its formula.
+        aim: At most so many times the bare loop's time.
+    """
+
+    step_seconds: float
+    steps: int
+    every: int
+    changes: bool
+    aim: float
+
+
+CASES = (
+    Case(0.001, 3000, 500, True, 1.02),
+    Case(0.005, 600, 100, True, 1.01),
+    Case(0.05, 60, 10, False, 1.005),
+    Case(0.2, 15, 5, False, 1.005),
+)
 
 
 def measure(device: str = "cpu") -> Iterator[Figure]:
@@ -18,8 +44,8 @@ def measure(device: str = "cpu") -> Iterator[Figure]:
     Args:
         device: ``"cpu"`` or ``"cuda"``.
     """
-    for step_seconds, steps, aim in CASES:
-        yield from overhead(step_seconds, steps, aim, device)
+    for case in CASES:
+        yield from overhead(case, device)
 
 
 def calibrated(seconds: float, device: str) -> int:
@@ -29,25 +55,33 @@ def calibrated(seconds: float, device: str) -> int:
     return max(1, round(probe * seconds / took))
 
 
-def overhead(step_seconds: float, steps: int, aim: float, device: str) -> Iterator[Figure]:
+def overhead(case: Case, device: str) -> Iterator[Figure]:
     """One length of a step."""
-    repeats = calibrated(step_seconds, device)
+    repeats, steps = calibrated(case.step_seconds, device), case.steps
     walls, processors = [], []
+
+    def bare() -> machine.Clock:
+        return machine.bare(repeats, steps, device, every=case.every, changes=case.changes)
+
     with machine.home() as folder:
         machine.hippo(folder, "up", "--slots", "1", "--grpc-port", "0", "--http-port", "0")
-        before = machine.bare(repeats, steps, device)
+        before = bare()
         for turn in range(ROUNDS):
-            file, notes = machine.study(folder, f"overhead-{turn}", repeats, steps)
+            file, notes = machine.study(
+                folder, f"overhead-{turn}", repeats, steps, every=case.every, changes=case.changes
+            )
             machine.hippo(folder, "run", str(file), "--slots", "1")
-            shared, after = machine.read_clock(notes), machine.bare(repeats, steps, device)
+            shared, after = machine.read_clock(notes), bare()
             walls.append(2 * shared.seconds / (before.seconds + after.seconds))
             processors.append(
                 2 * shared.processor_seconds / (before.processor_seconds + after.processor_seconds)
             )
             before = after
-    name = f"{step_seconds * 1000:g} ms steps on {device}"
-    note = f"{steps} steps of one trial, each evaluated, against bare loops before and after"
-    yield Figure(f"{name}, wall", tuple(walls), "x bare loop", aim, note=note)
-    yield Figure(
-        f"{name}, processor", tuple(processors), "x bare loop", aim, note="the training process alone"
+    name = f"{case.step_seconds * 1000:g} ms steps on {device}"
+    values = "a learning rate that changes at each" if case.changes else "constant values"
+    note = (
+        f"{steps} steps of one trial with {values}, evaluated every {case.every}; bare loops before and after"
     )
+    yield Figure(f"{name}, wall", tuple(walls), "x bare loop", case.aim, note=note)
+    note = "the training process alone"
+    yield Figure(f"{name}, processor", tuple(processors), "x bare loop", case.aim, note=note)

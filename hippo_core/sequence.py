@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 
 from hippo_core import laws as _laws
 from hippo_core.laws import Law, law_from_json
-from hippo_core.values import Scalar, ValueKey
+from hippo_core.values import Scalar, ValueKey, typed
 
 Stretch = tuple[int, Law]
 """The step from which on a law is in force, and the law."""
@@ -78,14 +78,21 @@ class Laws:
         Returns:
             ``start`` itself with its values, then each later step whose values differ from the step before.
         """
-        found = [(start, self.values(start))]
-        settled = max((law.settles for law in self.laws), default=0)
-        before = self.key(start)
+        values = self.values(start)
+        found = [(start, values)]
+        varying = [
+            (name, law) for name, law in zip(self.names, self.laws, strict=True) if law.settles > start
+        ]
+        settled = max((law.settles for _, law in varying), default=0)
         for step in range(start + 1, int(min(stop, settled + 1))):
-            key = self.key(step)
-            if key != before:
-                found.append((step, self.values(step)))
-                before = key
+            changed = {
+                name: value
+                for name, law in varying
+                if (value := law.value(step)) is not values[name] and typed(value) != typed(values[name])
+            }
+            if changed:
+                values = {**values, **changed}
+                found.append((step, values))
         return found
 
     def to_json(self) -> dict[str, Any]:

@@ -1,8 +1,13 @@
-"""The bare loop: ``python bare.py REPEATS STEPS DEVICE NOTES.json`` trains and evaluates, and notes when."""
+"""The bare loop: ``python bare.py REPEATS STEPS EVERY CHANGES DEVICE NOTES.json``.
+
+It trains, evaluates after every so many steps, and notes when. With changes (1, else 0) the learning rate follows half
+a cosine wave, which it works out before each step.
+"""
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 from pathlib import Path
@@ -17,17 +22,21 @@ from trainer import Work, now
 
 
 def main() -> None:
-    repeats, steps = int(sys.argv[1]), int(sys.argv[2])
+    repeats, steps, every, changes = (int(each) for each in sys.argv[1:5])
     torch.set_num_threads(1)
     torch.manual_seed(0)
     torch.use_deterministic_algorithms(True)
-    work = Work(repeats, sys.argv[3])
-    notes = Path(sys.argv[4])
+    work = Work(repeats, sys.argv[5])
+    notes = Path(sys.argv[6])
+    lr = 0.1
     started = now()
-    for _ in range(steps):
-        work.step(0.1)
-        work.evaluate()
-        notes.write_text(json.dumps({"started": started, "ended": now()}))
+    for step in range(steps):
+        if changes:
+            lr = 0.1 * (1 + math.cos(math.pi * step / steps)) / 2
+        work.step(lr)
+        if (step + 1) % every == 0:
+            work.evaluate()
+            notes.write_text(json.dumps({"started": started, "ended": now()}))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from hippo_core.errors import InvalidStudy
 from hippo_core.sequence import Sequence
 from hippo_core.study import StudySpec
 from hippo_core.values import Scalar, normalise
-from hippo_worker.hosting.hyperparameters import Hyperparameters
+from hippo_worker.hosting.hyperparameters import changed
 
 TRIALS = 64  #: how many trials are looked at for changes
 STEPS_LOOKED_AT = 100_000
@@ -75,7 +75,7 @@ def _course(sequence: Sequence, steps: int, overrides: Mapping[str, Scalar]) -> 
     covered: set[str] = set()
     for values in _later(sequence, steps):
         values = {**values, **overrides}
-        new = set(Hyperparameters(first).changed(values)) - covered
+        new = set(changed(first, values)) - covered
         if new and len(picked) <= MOST_CHANGES:
             covered |= new
             picked.append(values)
@@ -93,4 +93,4 @@ def _later(sequence: Sequence, steps: int) -> Iterator[Values]:
 
 
 def _changing(course: Course) -> set[str]:
-    return {name for values in course for name in Hyperparameters(course[0]).changed(values)}
+    return {name for values in course for name in changed(course[0], values)}

@@ -16,7 +16,7 @@ from hippo_worker.hosting.batches import Batches, Indexed
 from hippo_worker.hosting.collection import Baseline, collect, restore, take_baseline
 from hippo_worker.hosting.hyperparameters import Hyperparameters, NotState
 from hippo_worker.hosting.randomness import derive
-from hippo_worker.hosting.survey import Surveyor, attributes
+from hippo_worker.hosting.survey import SCALARS, Surveyor, attributes
 
 
 class HostContext(NotState):
@@ -93,8 +93,13 @@ class HostContext(NotState):
         """Calls ``apply``, and takes note of what it puts on the trainer."""
         before = attributes(trainer)
         trainer.apply(hp)
-        after = attributes(trainer)
-        replaced = [name for name in after if after[name] is not before.get(name, self)]
+        replaced = [
+            name
+            for name, value in attributes(trainer).items()
+            if value is not (was := before.get(name, self))
+            # A number in place of a number is saved whatever it is: nothing need be remembered of it.
+            and not (type(value) in SCALARS and type(was) in SCALARS)
+        ]
         if replaced and self._baseline is not None:
             self._baseline.allow(self._surveyor.survey(trainer, frozenset(replaced)))
 

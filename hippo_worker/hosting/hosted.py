@@ -13,7 +13,7 @@ from hippo_core.values import Scalar
 from hippo_worker.hosting.context import HostContext
 from hippo_worker.hosting.evaluation import capture_modes, restore_modes, without_trace
 from hippo_worker.hosting.failures import InvalidTrainer
-from hippo_worker.hosting.hyperparameters import Hyperparameters
+from hippo_worker.hosting.hyperparameters import Hyperparameters, changed
 from hippo_worker.hosting.metrics import Unsettled, check_metrics
 from hippo_worker.hosting.randomness import capture_random_state, restore_random_state, seed_everything
 from hippo_worker.hosting.runtime import require_threads
@@ -70,7 +70,7 @@ class HostedTrainer:
         is_users: Callable[[type], bool],
     ) -> None:
         self._device = device
-        self._applied: dict[str, Scalar] = dict(values)
+        self._applied: Mapping[str, Scalar] = dict(values)
         self._read_by_apply = Hyperparameters({})
         self._context = HostContext(
             program=program, values=values, device=device, data_dir=data_dir, is_users=is_users
@@ -97,23 +97,31 @@ class HostedTrainer:
         Raises:
             TrainerFailed: ``apply`` raised, or never looks at a value that has changed.
         """
+        self._put(values, changed(self._applied, values), step)
+
+    def apply_changes(self, values: Mapping[str, Scalar], step: int) -> None:
+        """Puts values in force before ``step`` where they differ from those in force; raises as ``apply``."""
+        names = changed(self._applied, values)
+        if names:
+            self._put(values, names, step)
+
+    def differs(self, values: Mapping[str, Scalar]) -> bool:
+        """Whether other values than these are in force."""
+        return bool(changed(self._applied, values))
+
+    def _put(self, values: Mapping[str, Scalar], names: list[str], step: int) -> None:
         hp = Hyperparameters(values)
-        changed = Hyperparameters(self._applied).changed(values)
         with user_code():
             self._context.apply(self.trainer, hp)
             self._read_by_apply.read |= hp.read
             self._read_by_apply.read_all |= hp.read_all
-            for name in changed:
+            for name in names:
                 if not self._read_by_apply.has_read(name):
                     raise InvalidTrainer(
                         f"{name} changes by step {step}, but apply() never reads it, so that the change has no effect.",
                         f"Read hp[{name!r}] in apply(), or keep {name} constant.",
                     )
-        self._applied = dict(values)
-
-    def differs(self, values: Mapping[str, Scalar]) -> bool:
-        """Whether other values than these are in force."""
-        return bool(Hyperparameters(self._applied).changed(values))
+        self._applied = values
 
     def evaluate(self) -> Unsettled:
         """Measures; leaves no trace of it."""

@@ -24,6 +24,17 @@ def _exact(value: Scalar) -> Seen:
     return type(value), value
 
 
+def changed(before: Mapping[str, Scalar], after: Mapping[str, Scalar]) -> list[str]:
+    """The names whose values differ, in order."""
+    names = before if before.keys() == after.keys() else {*before, *after}
+    return sorted(
+        name
+        for name in names
+        # One object, as constants are from step to step, equals itself.
+        if before.get(name, ABSENT) is not after.get(name, ABSENT) and seen(before, name) != seen(after, name)
+    )
+
+
 class NotState:
     """Marks Hippo's own objects that a trainer may keep: they are no part of its state."""
 
@@ -87,11 +98,6 @@ class Hyperparameters(NotState, Mapping[str, Scalar]):
         """Whether nothing that was read would have been different with these values."""
         names = {*self.read, *self._values, *values} if self.read_all else self.read
         return all(seen(self._values, name) == seen(values, name) for name in names)
-
-    def changed(self, values: Mapping[str, Scalar]) -> list[str]:
-        """The names whose values differ from those, in order."""
-        names = sorted({*self._values, *values})
-        return [name for name in names if seen(self._values, name) != seen(values, name)]
 
     def _refuse(self, name: str) -> NoReturn:
         known = ", ".join(sorted(self._values)) or "none"

@@ -1,7 +1,8 @@
 """Training along a path: steps, changes of values, evaluations, saves, and what is told of them.
 
-Per step the loop calls ``train``, looks at what it returned, reads one byte and one clock. Everything else happens
-at boundaries: where a value changes, at states that are evaluated or saved, and when it is time to tell.
+Per step the loop compares its number with the next change of values, calls ``train``, looks at what that returned, and
+reads one byte and one clock. Everything else happens at boundaries: at states that are evaluated or saved, and when it
+is time to tell.
 """
 
 from __future__ import annotations
@@ -152,16 +153,14 @@ class PathLoop:
             if self.step == stage.stop:
                 self._tell()
                 return None
-            self._train(changes, self._boundary(stage, changes), begins)
+            self._train(changes, self._boundary(stage), begins)
             begins = False
             self._after_steps()
 
-    def _boundary(self, stage: StageOrder, changes: Changes) -> int:
+    def _boundary(self, stage: StageOrder) -> int:
         """The next state at which something is to be done."""
         step = self.step
         nearest = min(stage.stop, step - step % self._evaluate_every + self._evaluate_every)
-        if changes.step > step:
-            nearest = min(nearest, changes.step)
         periodic = self._cadence.next_step(step)
         if periodic is not None:
             nearest = min(nearest, periodic)
@@ -173,25 +172,22 @@ class PathLoop:
         started = time.perf_counter()
         self._training = True  # and stays so where it fails
         try:
-            if changes.step == self.step:
-                self._apply(changes.take(), begins)
-                boundary = min(boundary, changes.step)
             with user_code():
-                self._train_steps(boundary)
+                self._train_steps(changes, boundary, begins)
             self._training = False
         finally:
             self._reporter.spent(time.perf_counter() - started, 0.0)
 
-    def _apply(self, values: dict[str, Scalar], begins: bool) -> None:
-        # At the start of a path always, as a state may have been loaded; later only where values differ.
-        if begins or self._hosted.differs(values):
-            self._hosted.apply(values, self.step)
-
-    def _train_steps(self, boundary: int) -> None:
+    def _train_steps(self, changes: Changes, boundary: int, begins: bool) -> None:
         train, flag, clock = self._hosted.trainer.train, self._link.flag, time.perf_counter
-        reporter, tell_at, step = self._reporter, self._tell_at, self.step
+        # At the start of a path always, as a state may have been loaded; later only where values differ.
+        apply = self._hosted.apply if begins else self._hosted.apply_changes
+        reporter, tell_at, step, change = self._reporter, self._tell_at, self.step, changes.step
         try:
             while step < boundary:
+                if step == change:
+                    apply(changes.take(), step)
+                    apply, change = self._hosted.apply_changes, changes.step
                 returned: Any = train(step)
                 if returned is not None:
                     reporter.trained(step + 1, check_metrics(returned, "train"))

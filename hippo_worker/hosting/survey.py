@@ -13,6 +13,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,7 +25,7 @@ from hippo_worker.hosting.hyperparameters import NotState
 
 MAX_DEPTH = 16
 SMALL = 4096  #: values of a trainer's own attributes up to this many bytes are saved whether changed or not
-_SCALARS = frozenset({int, float, bool, str, bytes, type(None), complex})
+SCALARS = frozenset({int, float, bool, str, bytes, type(None), complex})
 _MODULE_INTERNALS = frozenset(vars(torch.nn.Module())) | {"training"}
 _LOADER_PARTS = ("generator", "dataset", "sampler", "batch_sampler", "_iterator")
 
@@ -83,14 +84,20 @@ class Survey:
 
 def attributes(thing: object) -> dict[str, Any]:
     """An object's own attributes, those in slots included."""
-    found: dict[str, Any] = {}
-    for cls in type(thing).__mro__:
-        slots = vars(cls).get("__slots__", ())
-        for name in (slots,) if isinstance(slots, str) else slots:
-            if name not in ("__dict__", "__weakref__") and hasattr(thing, name):
-                found[name] = getattr(thing, name)
+    cls: Any = type(thing)  # which is hashable, whatever mypy thinks
+    found = {name: getattr(thing, name) for name in _slots(cls) if hasattr(thing, name)}
     found.update(getattr(thing, "__dict__", {}))
     return found
+
+
+@lru_cache(maxsize=1024)
+def _slots(cls: type) -> tuple[str, ...]:
+    """The names that a class and those above it have in slots."""
+    found: dict[str, None] = {}
+    for each in cls.__mro__:
+        slots = vars(each).get("__slots__", ())
+        found |= dict.fromkeys((slots,) if isinstance(slots, str) else slots)
+    return tuple(name for name in found if name not in ("__dict__", "__weakref__"))
 
 
 class Surveyor:
@@ -125,7 +132,7 @@ class _Walk:
         if isinstance(value, NotState) or id(value) in self._seen:
             return
         place = Place(sort=Sort.CONSTANT, value=value, owner=owner, key=key, put=put)
-        if type(value) in _SCALARS:
+        if type(value) in SCALARS:
             place.sort, place.digest, place.small = Sort.VALUE, f"{type(value)}{value!r}".encode(), not owner
         elif is_stateful(value):
             self._seen.add(id(value))
@@ -170,7 +177,7 @@ class _Walk:
         found = attributes(value)
         for name in found if only is None else only:
             item = found.get(name)
-            if not (of_torch and type(item) in _SCALARS):
+            if not (of_torch and type(item) in SCALARS):
                 self.visit(item, path, name, f"{path}.{name}", _attribute_setter(value, name), depth + 1)
         return True
 
