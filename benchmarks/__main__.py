@@ -66,8 +66,8 @@ def main() -> None:
             results.subjects[subject.name] = run(subject, arguments.limit, width)
             results.write(file)  # after each: a run that is cut short keeps what it has
     print(f"\n{summary(results)}\nkept in {file}")
-    pictures = plots.draw(results, file.with_suffix(""))
-    print(f"{len(pictures)} pictures in {file.with_suffix('')}")
+    if pictures := plots.draw(results, file.with_suffix("")):
+        print(f"{len(pictures)} pictures in {file.with_suffix('')}")
     sys.exit(any(each.failed for each in results.subjects.values()))
 
 
@@ -103,7 +103,8 @@ def summary(results: Results) -> str:
     figures = [each for subject in results.subjects.values() for each in subject.figures]
     judged = [each.reached for each in figures if each.reached is not None]
     failed = [name for name, each in results.subjects.items() if each.failed]
-    said = f"{len(figures)} figures; {sum(judged)} of {len(judged)} aims reached"
+    said = f"{len(figures)} figures"
+    said += f"; {sum(judged)} of {len(judged)} aims reached" if judged else ""
     return f"{said}; failed: {', '.join(failed)}" if failed else said
 
 

@@ -66,13 +66,15 @@ def with_aims(results: Results) -> list[tuple[str, Figure]]:
 
 def draw(results: Results, folder: Path) -> list[Path]:
     """Draws all pictures of a run into a folder; gives the files."""
+    digests = pictures(results)
+    if not digests:
+        return []
     import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot
 
     folder.mkdir(parents=True, exist_ok=True)
-    digests = pictures(results)
     drawn = []
 
     def save(figure: Any, name: str) -> None:
