@@ -1,15 +1,15 @@
 """Publishes a run of the benchmarks: ``python docs/write_performance.py [RUN.json]``.
 
-The figures of ``explanation/performance.md`` and its pictures are made of ``explanation/performance/*.json``: a file for
-the machine without a GPU, and one for that with one. A run that is given is kept there first: its subjects replace those
-of before, but one that failed none that did not, and on another machine nothing of before is kept.
+The figures of ``explanation/performance.md`` and its pictures are made of ``explanation/performance/*.json``: a file
+for the machine without a GPU, and one for that with one. A run that is given is kept there first: its subjects replace
+those of before, but one that failed none that did not, and on another machine nothing of before is kept.
 """
 
 from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -56,9 +56,8 @@ def all_subjects(runs: list[Results]) -> Results:
     """The subjects of all machines; of one that several measured, the first's."""
     subjects: dict[str, Measured] = {}
     for run in runs:
-        subjects = {**run.subjects, **subjects}
-    order = [each.name for each in SUBJECTS if each.name in subjects]
-    return Results(runs[0].machine if runs else {}, {name: subjects[name] for name in order})
+        subjects |= {name: each for name, each in run.subjects.items() if name not in subjects}
+    return Results(runs[0].machine if runs else {}, subjects)
 
 
 def page(text: str, runs: list[Results]) -> str:
@@ -119,24 +118,30 @@ def aims(found: Results) -> Iterator[str]:
 
 def figures(name: str, measured: Measured) -> Iterator[str]:
     """A subject's table, and its curves."""
-    yield markdown.table(
-        ("", "median", "least – most", "aim", "unit", ""), [_row(each) for each in measured.figures]
-    )
+    yield _table(("", "median", "least – most", "aim", ""), [_row(each) for each in measured.figures])
     if measured.failed:
         yield f"The run ended early: {markdown.cell(measured.failed)}"
     for curve in measured.curves:
         yield from _curve(name, curve)
     before, after = measured.load
     yield (
-        f"`make bench ARGUMENTS={name}`: {measured.began[:10]}, commit {measured.commit}, {measured.seconds:.0f} s, load "
-        f"{before:.1f} before and {after:.1f} after."
+        f"`make bench ARGUMENTS={name}`, {measured.began[:10]}, commit {measured.commit}, {measured.seconds:.0f} s; "
+        f"load {before:.1f} before, {after:.1f} after."
     )
 
 
 def _row(figure: Figure) -> tuple[str, ...]:
     aim = f"{table.aim(figure)}, missed" if figure.reached is False else table.aim(figure)
-    note = markdown.cell(figure.note)
-    return figure.name, table.number(figure.median), table.spread(figure), aim, figure.unit, note
+    median = f"{table.number(figure.median)} {figure.unit}"
+    return figure.name, median, table.spread(figure), aim, markdown.cell(figure.note)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table without the columns that would be empty."""
+    filled = [place for place in range(len(head)) if any(row[place] for row in rows)]
+    return markdown.table(
+        [head[place] for place in filled], [[row[place] for place in filled] for row in rows]
+    )
 
 
 def _curve(subject: str, curve: Curve) -> Iterator[str]:
