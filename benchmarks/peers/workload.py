@@ -125,10 +125,10 @@ class Training:
             group["lr"], group["momentum"] = rate, momentum
         self.model.train()
         order = torch.randperm(TRAINING_IMAGES, generator=torch.Generator().manual_seed(len(self.history)))
-        for batch in order.split(batch_size):
+        for batch in order.split(batch_size):  # type: ignore[no-untyped-call]
             loss = functional.cross_entropy(self.model(self.train_images[batch]), self.train_labels[batch])
             self.optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             self.optimizer.step()
         self.history.append(values)
 
