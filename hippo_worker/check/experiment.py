@@ -21,6 +21,7 @@ from hippo_worker.hosting.failures import explain
 from hippo_worker.hosting.hosted import HostedTrainer, TrainerFailed, user_code
 from hippo_worker.hosting.loading import Code
 from hippo_worker.hosting.metrics import settle
+from hippo_worker.hosting.numerics import Plain, capture_numerics, restore_numerics
 from hippo_worker.hosting.runtime import prepare, require_threads
 from hippo_worker.hosting.survey import Surveyor
 from hippo_worker.secrets import Redaction, Secrets
@@ -177,6 +178,7 @@ class Laboratory:
         self._surveyor = Surveyor(self._code.is_users)
         self._result = Result()
         self._step = experiment.start
+        self._numerics: dict[str, Plain] = {}
 
     def run(self) -> Result:
         """What came of it; errors of the trainer are part of that."""
@@ -186,6 +188,7 @@ class Laboratory:
             with user_code():
                 cls = self._code.trainer_class(experiment.program.trainer)
                 self._code.require_accounted()
+            self._numerics = capture_numerics()
             hosted = self._make(cls)
             result.hidden_before = self._hidden(hosted)
             self._train(hosted, experiment.start)
@@ -203,6 +206,7 @@ class Laboratory:
         return result
 
     def _make(self, cls: type[Trainer]) -> HostedTrainer:
+        restore_numerics(self._numerics)  # as the host does
         hosted = HostedTrainer(
             cls,
             program=self._experiment.program,

@@ -13,6 +13,7 @@ from hippo_storage.errors import StateError
 from hippo_storage.state_data import Encoder, pack
 from hippo_worker.hosting.fingerprints import NotPlain, array_digest, tensor_digest
 from hippo_worker.hosting.module_state import extras_of, generator_state
+from hippo_worker.hosting.numerics import capture_numerics
 from hippo_worker.hosting.randomness import capture_random_state
 from hippo_worker.hosting.survey import Place, Sort, Surveyor
 
@@ -63,6 +64,7 @@ def observe(surveyor: Surveyor, trainer: object, device: str) -> tuple[Digests, 
         strict[f"{path} (frozen parameters)"] = digest_of(extras["frozen"])
     for name, state in capture_random_state(device).items():
         strict[f"random state of {name}"] = digest_of(state)
+    strict.update({f"torch's setting {name}": digest_of(value) for name, value in capture_numerics().items()})
     return strict, lax
 
 

@@ -17,6 +17,7 @@ from hippo_worker.hosting.hosted import HostedTrainer, TrainerFailed, user_code
 from hippo_worker.hosting.link import Failed, Link, PathResult
 from hippo_worker.hosting.loading import Code
 from hippo_worker.hosting.loop import PathLoop
+from hippo_worker.hosting.numerics import Plain, capture_numerics, restore_numerics
 from hippo_worker.hosting.order import PathOrder, StartFrom
 from hippo_worker.hosting.randomness import capture_random_state, restore_random_state
 from hippo_worker.hosting.runtime import CUDA, is_broken, prepare
@@ -66,6 +67,7 @@ class PathHost:
         self._code: Code | None = None
         self._class: type[Trainer] | None = None
         self._held: _Held | None = None
+        self._numerics: dict[str, Plain] = {}  # as the trainer's module has left them
 
     def holds(self) -> tuple[int, int, str] | None:
         """The state that is in memory: (node, step, program key)."""
@@ -140,6 +142,7 @@ class PathHost:
                 self._class = code.trainer_class(order.program.trainer)
                 code.require_accounted()
             self._code = code
+            self._numerics = capture_numerics()
             # What is imported now stays, hundreds of thousands of objects: looking through them for garbage, as is
             # done between two trainers, would take longer than many a step.
             gc.freeze()
@@ -169,6 +172,7 @@ class PathHost:
 
     def _make(self, order: PathOrder, code: Code) -> HostedTrainer:
         assert self._class is not None
+        restore_numerics(self._numerics)  # a trainer before may have set others
         hosted = HostedTrainer(
             self._class,
             program=order.program,

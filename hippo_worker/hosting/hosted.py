@@ -15,6 +15,7 @@ from hippo_worker.hosting.evaluation import capture_modes, restore_modes, withou
 from hippo_worker.hosting.failures import InvalidTrainer
 from hippo_worker.hosting.hyperparameters import Hyperparameters, changed
 from hippo_worker.hosting.metrics import Unsettled, check_metrics
+from hippo_worker.hosting.numerics import capture_numerics, restore_numerics
 from hippo_worker.hosting.randomness import capture_random_state, restore_random_state, seed_everything
 from hippo_worker.hosting.runtime import require_threads
 
@@ -134,7 +135,10 @@ class HostedTrainer:
         with user_code(), without_trace(roots, self._device):
             random = capture_random_state(self._device)
             modes = capture_modes(roots)
-            return {"trainer": self.trainer.state_dict(), "modes": modes, "random": random}
+            numerics = capture_numerics()
+            return {
+                "trainer": self.trainer.state_dict(), "modes": modes, "random": random, "numerics": numerics
+            }  # fmt: skip
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Puts a state in place of the present one.
@@ -145,6 +149,7 @@ class HostedTrainer:
         with user_code():
             self.trainer.load_state_dict(state["trainer"])
             restore_modes(self._context.modules(self.trainer), state["modes"])
+        restore_numerics(state["numerics"])
         restore_random_state(state["random"])
 
     def close(self) -> None:

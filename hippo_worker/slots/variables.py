@@ -43,6 +43,15 @@ _PASSED_PREFIXES = (
     "TORCH",
     "XDG_",
 )
+# What decides bits and begins like others that pass: a study that wants it names it in ``env``.
+_HELD_BACK = frozenset(
+    {
+        "NVIDIA_TF32_OVERRIDE",
+        "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
+        "TORCH_BLAS_PREFER_CUBLASLT",
+        "TORCH_LINALG_PREFER_CUSOLVER",
+    }
+)
 # What decides the order of floating-point sums or of sets is the same in every runner: NumPy's libraries read
 # their thread counts when they are loaded, Python its hash seed when it starts; torch's threads are set by its host.
 _FIXED = {
@@ -58,6 +67,6 @@ def base_environment(worker: Mapping[str, str], folder: Path) -> dict[str, str]:
     passed = {
         name: value
         for name, value in sorted(worker.items())
-        if name in _PASSED or name.startswith(_PASSED_PREFIXES)
+        if name in _PASSED or (name.startswith(_PASSED_PREFIXES) and name not in _HELD_BACK)
     }
     return {**passed, **_FIXED, MARK: str(folder)}

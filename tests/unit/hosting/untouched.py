@@ -10,17 +10,19 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
+from hippo_worker.hosting.numerics import capture_numerics, restore_numerics
+
 
 @contextmanager
 def untouched() -> Iterator[None]:
-    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    threads, numerics = torch.get_num_threads(), capture_numerics()
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()
     path = list(sys.path)
     try:
         yield
     finally:
         torch.set_num_threads(threads)
-        torch.set_deterministic_debug_mode("error" if deterministic else "default")
+        restore_numerics(numerics)
         random.setstate(states[0])
         np.random.set_state(states[1])
         torch.set_rng_state(states[2])

@@ -66,10 +66,13 @@ def test_only_listed_variables_pass() -> None:
         "AWS_SECRET_ACCESS_KEY": "secret",
         "HTTPS_PROXY": "http://user:secret@proxy",
         "OMP_NUM_THREADS": "8",
+        "NVIDIA_TF32_OVERRIDE": "1",
+        "CUDA_MPS_PIPE_DIRECTORY": "/run/mps",
         "ANYTHING": "else",
     }
     assert base_environment(worker, Path("/data")) == {
         "PATH": "/bin",
+        "CUDA_MPS_PIPE_DIRECTORY": "/run/mps",
         "LC_ALL": "C",
         "MKL_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",
