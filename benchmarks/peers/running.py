@@ -117,6 +117,7 @@ def _observe(folder: Path, name: str, command: Command, afterwards: tuple[Comman
             "HIPPO_HOME": str(folder / "home"),
             "PEERS_NOTES": str(folder / "notes"),
             "PEERS_PART": name,
+            "PYTHONDONTWRITEBYTECODE": "",  # Hippo as it is when it is installed, with its bytecode
             "PYTHONPATH": os.pathsep.join([str(HERE), str(ROOT)]),
             "SYNETUNE_FOLDER": str(folder),
         },

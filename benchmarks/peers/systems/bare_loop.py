@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib.metadata import version
 from multiprocessing import get_context
 from multiprocessing.sharedctypes import Synchronized
 
@@ -25,10 +26,7 @@ def train(taken: Synchronized[int]) -> None:
 
 
 def main() -> None:
-    import sklearn
-    import torch
-
-    print(f"versions: torch {torch.__version__}, scikit-learn {sklearn.__version__}")
+    print(f"versions: torch {version('torch')}, scikit-learn {version('scikit-learn')}")
     context = get_context("spawn")
     taken = context.Value("i", 0)
     processes = [context.Process(target=train, args=(taken,)) for _ in range(workload.SLOTS)]

@@ -34,5 +34,5 @@ study = hippo.Study(
     minimize="loss",
     max_steps=workload.EPOCHS,
     policy=ASHA if os.environ["PEERS_PART"] == "asha" else policies.full(),
-    env={name: value for name, value in os.environ.items() if name.startswith("PEERS_")},
+    options={name: value for name, value in os.environ.items() if name.startswith("PEERS_")},
 )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
-
-import workload
 
 import hippo_client as hippo
 
@@ -13,6 +12,10 @@ class Digits(hippo.Trainer):
     """One step is one epoch."""
 
     def setup(self, context: hippo.Context) -> None:
+        # Options, and no env of the study's: a process can be told where its notes go when it has started.
+        os.environ.update(context.options)
+        import workload
+
         self.training = workload.Training()
         self.values: workload.Values = (0.0, 0, 0.0)
 
