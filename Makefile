@@ -11,10 +11,12 @@ PACKAGES := hippo_core hippo_wire hippo_storage hippo_server hippo_worker hippo_
 help: ## Say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-# The stamp is remade when what is installed changes; a half-made environment leaves none.
+# The stamp is remade when what is installed changes; a half-made environment leaves none. What is installed from here
+# is compiled as pip compiles the rest: where Python may write no bytecode, each process would compile it anew.
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,dev,docs,examples]'
+	$(BIN)/python -m compileall -q $(PACKAGES)
 	touch $@
 
 install: $(INSTALLED) ## Make the environment in .venv
