@@ -39,5 +39,7 @@ SUBJECTS = (
     Subject("sharing", "the demo's grid on two slots against its lower bound", "benchmarks.sharing"),
     Subject("start-up", "from hippo run to the first training step", "benchmarks.start_up"),
     Subject("peers", "Ray Tune, Optuna, Syne Tune and a bare loop on the same work", "benchmarks.peers"),
+    Subject("pages", "opening the dashboard's pages of large studies", "benchmarks.pages"),
+    Subject("take-over", "how long nobody leads when the leading server has gone", "benchmarks.take_over"),
     Subject("footprint", "what trials, reports and checkpoints take in the database", "benchmarks.footprint"),
 )

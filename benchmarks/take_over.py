@@ -1,23 +1,22 @@
-"""``python -m benchmarks.take_over``: how long nobody leads when the server that leads has gone.
+"""How long nobody leads when the server that leads has gone.
 
 Two servers stand on one database. The one that leads is killed, or stopped where it stands as on a host that hangs, and
-the time is taken until a client that knows both has a change accepted. No figure is asserted: machines differ.
+the time is taken until a client that knows both has a change accepted.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from benchmarks.figures import Figure
 from hippo_core.errors import Unavailable
 from hippo_server.postgres import EmbeddedPostgres
 from hippo_wire.connection import Connection
@@ -25,6 +24,24 @@ from hippo_wire.v1 import account_pb2
 
 NAMES = ("first", "second")
 WAIT_SECONDS = 120.0
+ROUNDS = 3
+ENDS = (
+    ("the leader is killed", signal.SIGKILL, "until a client of both has a change accepted"),
+    ("the leader hangs", signal.SIGSTOP, "as above; the other waits for --leader-lease-seconds, 15"),
+)
+
+
+def measure() -> Iterator[Figure]:
+    """Both ends of a leader."""
+    with tempfile.TemporaryDirectory(prefix="hippo-bench-") as folder:
+        servers = Servers(Path(folder))
+        try:
+            for name in NAMES:
+                servers.start(name)
+            for what, how, note in ENDS:
+                yield Figure(what, tuple(taken_over(servers, how) for _ in range(ROUNDS)), "s", note=note)
+        finally:
+            servers.close()
 
 
 class Servers:
@@ -32,12 +49,10 @@ class Servers:
 
     Args:
         folder: For all that they keep.
-        options: Of both.
     """
 
-    def __init__(self, folder: Path, options: list[str]) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._options = options
         self._postgres = EmbeddedPostgres(folder / "database")
         self._url = self._postgres.start()
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -46,7 +61,7 @@ class Servers:
         """Starts a server, and waits until it says how it is reached: it leads, or stands by."""
         home = self._folder / name
         (home / "server" / "server.json").unlink(missing_ok=True)
-        arguments = ["--home", str(home), "--storage", str(self._folder / "storage"), *self._options]
+        arguments = ["--home", str(home), "--storage", str(self._folder / "storage")]
         arguments += ["--database-url", self._url, "--grpc-port", "0", "--http-port", "0"]
         with (self._folder / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
@@ -96,7 +111,7 @@ def change(connection: Connection) -> None:
             return
 
 
-def measure(servers: Servers, how: signal.Signals) -> float:
+def taken_over(servers: Servers, how: signal.Signals) -> float:
     """Seconds from the leader's end to the first change that the other accepts; both are up again afterwards."""
     with servers.connect("first") as connection:
         change(connection)
@@ -117,29 +132,3 @@ def measure(servers: Servers, how: signal.Signals) -> float:
         change(connection)
     servers.start("second")
     return took
-
-
-def main() -> None:
-    """Measures both ends of a leader."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.take_over")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("options", nargs="*", help="of the servers, after --; as they are by default: none")
-    given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        servers = Servers(Path(folder), given.options)
-        try:
-            for name in NAMES:
-                servers.start(name)
-            for how in (signal.SIGKILL, signal.SIGSTOP):
-                found = [measure(servers, how) for _ in range(given.rounds)]
-                print(
-                    f"{how.name}: median {statistics.median(found):.1f} s of {given.rounds}"
-                    f" ({min(found):.1f} to {max(found):.1f})",
-                    flush=True,
-                )
-        finally:
-            servers.close()
-
-
-if __name__ == "__main__":
-    main()
