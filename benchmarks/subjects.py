@@ -36,6 +36,7 @@ SUBJECTS = (
     Subject(
         "scheduling", "the paper's studies in virtual time against lower bounds", "benchmarks.scheduling"
     ),
+    Subject("checkpoints", "saving and loading, against a copy and against dd", "benchmarks.checkpoints"),
     Subject("sharing", "the demo's grid on two slots against its lower bound", "benchmarks.sharing"),
     Subject("start-up", "from hippo run to the first training step", "benchmarks.start_up"),
     Subject("peers", "Ray Tune, Optuna, Syne Tune and a bare loop on the same work", "benchmarks.peers"),

@@ -17,6 +17,8 @@ from pathlib import Path
 
 from blake3 import blake3
 
+from hippo_storage.disk_sync import sync_file_system
+
 CHUNK_BYTES = 1 << 20
 
 # A hard link may be impossible for many a reason: another file system, one without links, a limit of links.
@@ -70,6 +72,12 @@ class DurableFiles:
     def sync_folder(self, folder: Path) -> None:
         """Makes a folder's entries durable."""
         _fsync(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+
+    def sync_file_system(self, folder: Path, size_bytes: int) -> bool:
+        """Makes all durable that was written to a folder's file system, about so many bytes; False where each file and
+        folder is to be synced instead.
+        """
+        return sync_file_system(folder, size_bytes)
 
     def rename(self, source: Path, target: Path) -> None:
         """Renames atomically; a file at ``target`` is replaced, a folder that is not empty is not."""

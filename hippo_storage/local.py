@@ -1,16 +1,4 @@
-"""A storage in a folder of this machine, or one that all workers have mounted (NFS).
-
-Publishing, in this order, each line durable before the next:
-
-1. every file gets a second name in ``temporary/<unique>/`` (a hard link), or is copied where that is impossible
-2. each file is fsynced, then that folder
-3. the folder is renamed to its final name, and every folder above it, up to the storage's own, is fsynced: one that
-   was there already may have been made a moment ago, by a writer whose own fsync is still to come, or never comes
-4. the manifest is written in the folder under another name, fsynced, renamed, and the folder fsynced
-
-Whatever dies between, the checkpoint has a manifest only if all it names is whole and durable, and the
-writer's own folder still has everything that publishing anew needs.
-"""
+"""A storage in a folder of this machine, or one that all workers have mounted (NFS)."""
 
 from __future__ import annotations
 
@@ -18,7 +6,7 @@ import contextlib
 import shutil
 import stat
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,6 +16,7 @@ from blake3 import blake3
 from hippo_storage import manifest as manifests
 from hippo_storage.errors import StorageError
 from hippo_storage.files import DurableFiles, chunks, digest_of, make_folders, no_hook
+from hippo_storage.local_publishing import LocalPublishing, Publication
 from hippo_storage.manifest import MANIFEST, CheckpointLocation, FileEntry, Manifest
 from hippo_storage.storage import (
     LEFTOVER_SECONDS,
@@ -37,7 +26,6 @@ from hippo_storage.storage import (
     Swept,
     bundle_path,
     require_same,
-    spooled_files,
 )
 from hippo_storage.verify import (
     bundle_corrupt,
@@ -49,8 +37,6 @@ from hippo_storage.verify import (
     verified,
     wrong_length,
 )
-
-_ATTEMPTS = 5
 
 
 class LocalStorage(Storage):
@@ -77,6 +63,7 @@ class LocalStorage(Storage):
         self._files = files or DurableFiles()
         self._temporary = root / "temporary"
         self._bundles = root / "bundles"
+        self._publishing = LocalPublishing(root, self._files, lambda point: self.hook(point), self._standing)
         if make:
             self._make()
 
@@ -98,19 +85,18 @@ class LocalStorage(Storage):
         self, folder: Path, location: CheckpointLocation, about: Mapping[str, Any], *, keep: bool = False
     ) -> Published:
         """See `Storage.publish`."""
-        with in_words(f"reading {folder}"):
-            entries = spooled_files(folder)
-        manifest = Manifest(location=location, files=entries, about=about)
-        with in_words(f"writing {self.root / location.path}", manifest.size_bytes, self.root):
-            self._require_there()
-            standing = self._standing(manifest)
-            if standing is None:
-                self._publish_files(folder, manifest)
-                self._publish_manifest(manifest)
-            if not keep:
-                self._files.remove_tree(folder)
-        self.hook("done")
-        return Published(size_bytes=manifest.size_bytes, digest=(standing or manifest).digest)
+        publication = Publication(folder=folder, location=location, about=about)
+        (outcome,) = self._publishing.publish([publication], keep=keep)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def publish_all(
+        self, states: Sequence[tuple[Path, CheckpointLocation]], *, keep: bool = False
+    ) -> list[Published | Exception]:
+        """See `Storage.publish_all`."""
+        publications = [Publication(folder=folder, location=location) for folder, location in states]
+        return self._publishing.publish(publications, keep=keep)
 
     def fetch(self, location: CheckpointLocation, into: Path, digest: str | None = None) -> None:
         """See `Storage.fetch`."""
@@ -284,84 +270,14 @@ class LocalStorage(Storage):
 
     def _standing(self, manifest: Manifest) -> Manifest | None:
         """The manifest of these very files, if it lies there; an incomplete attempt is cleared away."""
+        self._require_there()
         folder = self.root / manifest.location.path
         if not (folder / MANIFEST).exists():
             self._files.remove_tree(folder)
             return None
         found = self.manifest(manifest.location)
         require_same(found, manifest)
-        # The renames that made it visible may not be durable yet, if its writer died right after them.
-        self._files.sync_folder(folder)
         return found
-
-    def _publish_files(self, folder: Path, manifest: Manifest) -> None:
-        at = manifest.location
-        temporary = self._temporary / f"{at.plan}-{at.node}-{at.step}-{at.fence}-{uuid.uuid4().hex}"
-        final = self.root / at.path
-        try:
-            self._files.make_folder(temporary)
-            for name, entry in manifest.files.items():
-                self._take(folder / name, temporary / name, entry)
-                self.hook(f"file {name}")
-                self._files.sync(temporary / name)
-                self.hook(f"file synced {name}")
-            self._files.sync_folder(temporary)
-            self.hook("folder synced")
-            self._rename_into_place(temporary, final)
-            self.hook("folder renamed")
-            for parent in self._above(final):
-                self._files.sync_folder(parent)
-            self.hook("parents synced")
-        except BaseException:
-            self._files.remove_tree(temporary)
-            self._files.remove_tree(final)
-            raise
-
-    def _publish_manifest(self, manifest: Manifest) -> None:
-        final = self.root / manifest.location.path
-        temporary = final / f".{MANIFEST}"
-        try:
-            self._files.write(temporary, manifest.encode())
-            self.hook("manifest written")
-            self._files.sync(temporary)
-            self.hook("manifest synced")
-            self._files.rename(temporary, final / MANIFEST)
-            self.hook("manifest renamed")
-            self._files.sync_folder(final)
-            self.hook("manifest durable")
-        except BaseException:
-            self._files.unlink(final / MANIFEST)
-            self._files.remove_tree(final)
-            raise
-
-    def _take(self, source: Path, target: Path, entry: FileEntry) -> None:
-        if self._files.link(source, target):
-            return
-        found = self._files.copy(source, target)
-        if found != entry.digest:
-            raise StorageError(
-                f"{source} changed while it was published: blake3 {found} instead of {entry.digest}.",
-                "Look at that disk; the state is saved again later.",
-            )
-
-    def _rename_into_place(self, temporary: Path, final: Path) -> None:
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                make_folders(self._files, final.parent)
-                self._files.rename(temporary, final)
-            except FileNotFoundError:
-                # The removal of a neighbour took a folder above, since it was empty for a moment.
-                if attempt == _ATTEMPTS:
-                    raise
-            else:
-                return
-
-    def _above(self, folder: Path) -> Iterator[Path]:
-        """The folders above one, up to the storage's own."""
-        for parent in folder.parents:
-            yield parent
-            if parent == self.root:
-                return
 
     def _fetch_file(self, location: CheckpointLocation, name: str, entry: FileEntry, folder: Path) -> None:
         target = folder / name

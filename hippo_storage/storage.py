@@ -17,7 +17,7 @@ Instances may be used from several threads; each call works on its own.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -147,6 +147,26 @@ class Storage(ABC):
             StorageFull: No space is left; nothing of the checkpoint remains.
             StorageError: The storage failed, or another checkpoint lies at the place.
         """
+
+    def publish_all(
+        self, states: Sequence[tuple[Path, CheckpointLocation]], *, keep: bool = False
+    ) -> list[Published | Exception]:
+        """Publishes several states, which takes less than one after the other where they can share what is slow.
+
+        Args:
+            states: For each the local folder, and where to.
+            keep: As for ``publish``.
+
+        Returns:
+            For each what ``publish`` would have returned or raised.
+        """
+        outcomes: list[Published | Exception] = []
+        for folder, location in states:
+            try:
+                outcomes.append(self.publish(folder, location, {}, keep=keep))
+            except Exception as error:  # noqa: BLE001 - whoever wanted it published gets it
+                outcomes.append(error)
+        return outcomes
 
     @abstractmethod
     def fetch(self, location: CheckpointLocation, into: Path, digest: str | None = None) -> None:

@@ -1,4 +1,5 @@
-"""Makes what runners wrote durable: one thread for all slots, each lease's states in the order of their steps.
+"""Makes what runners wrote durable: one thread for all slots, each lease's states in the order of their steps. What
+waits when the thread is free is published together, so that many small states wait for the disk once.
 
 A state counts for the server only when its checkpoint is durable in the shared storage, so the report follows the
 storage. A storage that fails is tried again, each time after twice as long; one that hangs is waited for, on the one
@@ -10,9 +11,12 @@ failed, so that the server plans without it; it is still tried while there is a 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import os
 import shutil
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +43,8 @@ logger = logging.getLogger(__name__)
 LOOK_SECONDS = 1.0  #: how often an attempt in progress is looked at
 SLOW_BYTES_A_SECOND = 10 << 20  #: what a storage that works takes in, at the least
 CLOSE_SECONDS = 5.0
+TOGETHER = 64  #: states at most are published together
+TOGETHER_BYTES = 64 << 20  #: and no further one once they have so many bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +96,7 @@ class Publisher:
         self._metrics = metrics or WorkerMetrics()
         self.patience = patience or Patience()
         self._thread = LoneThread("hippo-publish")
+        self._asked: deque[_Asked] = deque()  #: taken by the thread
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting: dict[Lease, dict[State, Path]] = {}  #: folders of states that wait for their turn
 
@@ -202,8 +209,9 @@ class Publisher:
     ) -> Published | None:
         """Tries once, and tells when that takes long. None: it hangs, and is of no use any more."""
         began = time.monotonic()
-        slow = self.patience.slow_seconds + await asyncio.to_thread(_size, written) / SLOW_BYTES_A_SECOND
-        attempt = self._thread.call(self._once, storage, lease.order.plan, written)
+        size_bytes = _size(written)
+        slow = self.patience.slow_seconds + size_bytes / SLOW_BYTES_A_SECOND
+        attempt = self._ask(storage, lease.order.plan, written, size_bytes)
         dropped = asyncio.create_task(lease.dropped.wait())
         either: set[asyncio.Future[Any]] = {attempt, dropped}
         try:
@@ -231,22 +239,85 @@ class Publisher:
             except TimeoutError:
                 pause = min(2 * pause, self.patience.longest_seconds)
 
-    def _once(self, storage: Storage, plan: int, written: Written) -> Published:
+    def _ask(
+        self, storage: Storage, plan: int, written: Written, size_bytes: int
+    ) -> asyncio.Future[Published]:
+        """Publishes a state when it is its turn. What is cancelled before that is not published."""
         location = CheckpointLocation(plan=plan, node=written.node, step=written.step, fence=written.fence)
-        folder = Path(written.folder)
+        loop = asyncio.get_running_loop()
+        asked = _Asked(storage, location, Path(written.folder), size_bytes, loop, loop.create_future())
+        self._asked.append(asked)
+        self._thread.call(self._publish_asked)
+        return asked.outcome
+
+    def _publish_asked(self) -> None:
+        """Publishes what waits, in the thread. Of several calls the first finds it all."""
+        taken: list[_Asked] = []
+        size_bytes = 0
+        while self._asked and len(taken) < TOGETHER and size_bytes < TOGETHER_BYTES:
+            if taken and self._asked[0].storage is not taken[0].storage:
+                break
+            asked = self._asked.popleft()
+            if not asked.outcome.cancelled():
+                taken.append(asked)
+                size_bytes += asked.size_bytes
+        if not taken:
+            return
+        outcomes: list[Published | BaseException]
         try:
-            published = storage.publish(folder, location, {}, keep=True)
-        except StorageFull:
-            # The storage may lie on the cache's disk, and the cache be what fills it.
-            if not self._cache.clear():
-                raise
-            published = storage.publish(folder, location, {}, keep=True)
-        try:
-            self._cache.add(storage, location, published.digest, folder)
-        except (StorageError, OSError) as error:
-            # It is durable; only a later start has to fetch it.
-            logger.warning("checkpoint_is_not_cached", extra={"location": str(location), "why": str(error)})
-        return published
+            outcomes = self._publish_together(taken)
+        except BaseException as error:  # noqa: BLE001 - whoever asked for it gets it
+            outcomes = [error for _ in taken]
+        for asked, outcome in zip(taken, outcomes, strict=True):
+            asked.tell(outcome)
+
+    def _publish_together(self, taken: list[_Asked]) -> list[Published | BaseException]:
+        storage = taken[0].storage
+        outcomes: list[Published | BaseException] = [
+            *storage.publish_all([(asked.folder, asked.location) for asked in taken], keep=True)
+        ]
+        full = [number for number, outcome in enumerate(outcomes) if isinstance(outcome, StorageFull)]
+        # The storage may lie on the cache's disk, and the cache be what fills it.
+        if full and self._cache.clear():
+            again = storage.publish_all([(taken[i].folder, taken[i].location) for i in full], keep=True)
+            for number, second in zip(full, again, strict=True):
+                outcomes[number] = second
+        for asked, outcome in zip(taken, outcomes, strict=True):
+            if isinstance(outcome, BaseException):
+                continue
+            try:
+                self._cache.add(storage, asked.location, outcome.digest, asked.folder)
+            except (StorageError, OSError) as error:
+                # It is durable; only a later start has to fetch it.
+                logger.warning(
+                    "checkpoint_is_not_cached", extra={"location": str(asked.location), "why": str(error)}
+                )
+        return outcomes
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A state that waits for the thread, and who waits for what comes of it."""
+
+    storage: Storage
+    location: CheckpointLocation
+    folder: Path
+    size_bytes: int
+    loop: asyncio.AbstractEventLoop
+    outcome: asyncio.Future[Published]
+
+    def tell(self, outcome: Published | BaseException) -> None:
+        """Says what came of it, from the thread."""
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and with it whoever asked
+            self.loop.call_soon_threadsafe(self._take, outcome)
+
+    def _take(self, outcome: Published | BaseException) -> None:
+        if self.outcome.done():
+            return
+        if isinstance(outcome, BaseException):
+            self.outcome.set_exception(outcome)
+        else:
+            self.outcome.set_result(outcome)
 
 
 def _log_left_out(lease: Lease, state: State) -> None:
@@ -301,7 +372,8 @@ class _Teller:
 
 
 def _size(written: Written) -> int:
-    return sum(path.stat().st_size for path in Path(written.folder).iterdir())
+    with os.scandir(written.folder) as files:
+        return sum(file.stat().st_size for file in files)
 
 
 def _no_answer(written: Written) -> StorageError:

@@ -207,33 +207,27 @@ MUTATIONS = (
     ),
     Mutation(
         "a checkpoint's files are synced",
-        "hippo_storage.local",
-        "self._files.sync(temporary / name)",
-        "pass",
+        "hippo_storage.local_publishing",
+        "for file in (*each.manifest.files, MANIFEST):",
+        "for file in (MANIFEST,):",
+    ),
+    Mutation(
+        "a checkpoint's manifest is synced",
+        "hippo_storage.local_publishing",
+        "for file in (*each.manifest.files, MANIFEST):",
+        "for file in each.manifest.files:",
     ),
     Mutation(
         "the folder of a checkpoint's files is synced",
-        "hippo_storage.local",
-        "            self._files.sync_folder(temporary)\n",
+        "hippo_storage.local_publishing",
+        "        self._files.sync_folder(each.temporary)\n",
         "",
     ),
     Mutation(
         "the folders above a checkpoint are synced",
-        "hippo_storage.local",
-        "for parent in self._above(final):",
-        "for parent in ():",
-    ),
-    Mutation(
-        "a checkpoint's manifest is synced",
-        "hippo_storage.local",
-        '            self._files.sync(temporary)\n            self.hook("manifest synced")',
-        "            pass",
-    ),
-    Mutation(
-        "the folder of a checkpoint's manifest is synced",
-        "hippo_storage.local",
-        "            self._files.sync_folder(final)\n",
-        "",
+        "hippo_storage.local_publishing",
+        "    def _sync_above(self, each: Publication) -> None:\n        for folder in self._above(each):",
+        "    def _sync_above(self, each: Publication) -> None:\n        for folder in ():",
     ),
 )
 

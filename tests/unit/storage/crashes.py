@@ -138,11 +138,10 @@ OPERATIONS = {
         prepare=_prepared(in_a_folder, published=False),
         act=_publish(in_a_folder),
         points=(
-            "file state.msgpack", "file synced state.msgpack", "file tensors.safetensors",
-            "file synced tensors.safetensors", "folder synced", "folder renamed", "parents synced",
-            "manifest written", "manifest synced", "manifest renamed", "manifest durable", "done",
+            "file state.msgpack", "file tensors.safetensors", "manifest written", "files durable", "folder renamed",
+            "durable", "done",
         ),
-        done="manifest renamed",
+        done="folder renamed",
     ),
     "publish objects": Operation(
         prepare=_prepared(as_objects, published=False),

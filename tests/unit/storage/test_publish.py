@@ -118,7 +118,7 @@ def test_whatever_a_loss_of_power_leaves_is_old_or_new_and_what_was_answered_sta
 
 
 def test_the_order_of_fsyncs(tmp_path: Path) -> None:
-    """Bytes, then the folder that names them, then the rename, then its folder; the manifest only after all."""
+    """Bytes and the manifest, then the folder that names them, then the rename, then the folders above."""
     files = RecordingFiles()
     storage = LocalStorage(tmp_path / "storage", files)
     files.operations.clear()
@@ -126,23 +126,18 @@ def test_the_order_of_fsyncs(tmp_path: Path) -> None:
     temporary = next(path for word, path in files.operations if word == "make_folder")
     final = tmp_path / "storage" / LOCATION.path
     fresh = [tmp_path / "storage" / "checkpoints", *reversed(list(final.parents)[:3])]
-    parents = []
-    for folder in fresh:
-        parents += [("make_folder", folder), ("sync_folder", folder.parent)]
     assert files.operations == [
         ("make_folder", temporary),
         ("link", temporary / "state.msgpack"),
-        ("sync", temporary / "state.msgpack"),
         ("link", temporary / "tensors.safetensors"),
+        ("write", temporary / "manifest.json"),
+        ("sync", temporary / "state.msgpack"),
         ("sync", temporary / "tensors.safetensors"),
+        ("sync", temporary / "manifest.json"),
         ("sync_folder", temporary),
-        *parents,
+        *(("make_folder", folder) for folder in fresh),
         ("rename", final),
         *(("sync_folder", folder.parent) for folder in [final, *reversed(fresh)]),
-        ("write", final / ".manifest.json"),
-        ("sync", final / ".manifest.json"),
-        ("rename", final / "manifest.json"),
-        ("sync_folder", final),
         ("remove_tree", tmp_path / "spool"),
     ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from hippo_core.engine.commands import PublishedReport, SaveBlockedReport, SaveF
 from hippo_storage.errors import StorageError, StorageFull
 from hippo_storage.local import LocalStorage
 from hippo_storage.manifest import CheckpointLocation
-from hippo_storage.storage import Published
+from hippo_storage.storage import Published, Storage
 from hippo_worker.checkpoints import CheckpointCache
 from hippo_worker.lease import Lease
 from hippo_worker.publishing import Patience, Publisher
@@ -46,6 +46,11 @@ class FailingStorage(LocalStorage):
             raise self.failures.pop(0)
         self.published.append((location.node, location.step))
         return super().publish(folder, location, about, keep=keep)
+
+    def publish_all(
+        self, states: Sequence[tuple[Path, CheckpointLocation]], *, keep: bool = False
+    ) -> list[Published | Exception]:
+        return Storage.publish_all(self, states, keep=keep)  # one after the other
 
 
 @pytest.fixture
