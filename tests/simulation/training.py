@@ -61,11 +61,10 @@ class Hosted:
     def serve(self, values: Mapping[str, Any]) -> None:
         pass
 
-    def differs(self, values: Mapping[str, Any]) -> bool:
-        return dict(values) != dict(self.trainer.values)
-
     def apply(self, values: Mapping[str, Any], step: int) -> None:
         self.trainer.values = dict(values)
+
+    apply_changes = apply
 
     def evaluate(self) -> dict[str, float]:
         return {"accuracy": metric(self.trainer.model)}
