@@ -64,6 +64,13 @@ _EXIT_CODES = {"INVALID": 2, "UNAVAILABLE": 3, "NOT_ALLOWED": 4, "NOT_FOUND": 5,
     type=int,
     help="Places that train at once, those with a GPU first; by default one for each GPU, else for each core.",
 )
+@_option(
+    "--slots-per-gpu",
+    envvar="HIPPO_SLOTS_PER_GPU",
+    type=int,
+    default=1,
+    help="Slots that share a GPU, for trials too small to fill one: each may take its part of the memory.",
+)
 @_option("--labels", envvar="HIPPO_LABELS", default="", help="name=value,... for people.")
 @_option(
     "--data-dir",
@@ -76,7 +83,8 @@ _EXIT_CODES = {"INVALID": 2, "UNAVAILABLE": 3, "NOT_ALLOWED": 4, "NOT_FOUND": 5,
     "--gpu-memory-fraction",
     envvar="HIPPO_GPU_MEMORY_FRACTION",
     type=float,
-    help="How much of its GPU's memory a slot may take, up to 1, where workers share one; by default all.",
+    help="How much of its GPU's memory a slot may take, up to 1; by default all, or an equal part where slots share "
+    "one.",
 )
 @_option(
     "--secrets-file",
@@ -149,6 +157,7 @@ def cli(
     key: str | None,
     name: str | None,
     slots: int | None,
+    slots_per_gpu: int,
     labels: str,
     data_dir: Path | None,
     cache: str,
@@ -179,6 +188,7 @@ def cli(
             join_token_file is not None,
             name,
             slots,
+            slots_per_gpu,
             labels,
             data_dir,
             cache,
@@ -261,6 +271,7 @@ def _settings(
     joins: bool,
     name: str | None,
     slots: int | None,
+    slots_per_gpu: int,
     labels: str,
     data_dir: Path | None,
     cache: str,
@@ -275,6 +286,7 @@ def _settings(
         joins=joins,
         name=name or settings.default_name(),
         slots=slots,
+        slots_per_gpu=slots_per_gpu,
         labels=settings.parse_labels(labels),
         data_folder=(data_dir.expanduser() if data_dir else settings.default_data_folder()).absolute(),
         cache_bytes=parse_bytes(cache, "cache"),

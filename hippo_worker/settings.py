@@ -21,6 +21,10 @@ from hippo_worker.secrets import DEFAULT_NAME, Secrets
 DEFAULT_SERVER = "127.0.0.1:7440"
 DEFAULT_CACHE = "4GiB"
 MOST_SLOTS = 1024  #: each is a process of its own
+MOST_SLOTS_PER_GPU = 48  #: processes that MPS lets share a GPU
+FOR_TENSORS = (
+    0.95  #: of a GPU's memory, where slots share it: beside tensors each has a context of CUDA's own
+)
 _POLL_SECONDS = 0.02
 _UNIT_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -32,11 +36,13 @@ class WorkerSettings:
     Attributes:
         endpoint: The server; one that is still to come is waited for.
         name: The worker's name, by which a server knows it again.
-        slots: How many places train at once; None: one for each GPU, else one for each core.
+        slots: How many places train at once; None: as many as share its GPUs, and without any one for each core.
+        slots_per_gpu: How many slots share a GPU.
         labels: For people.
         data_folder: For caches, spool and trainers' data; one worker's alone.
         cache_bytes: How much of recent checkpoints is kept there.
-        gpu_memory_fraction: How much of its GPU's memory each slot may take, above 0 and up to 1; None: all there is.
+        gpu_memory_fraction: How much of its GPU's memory each slot may take, above 0 and up to 1; None: what
+            `memory_fraction` says.
         secrets_file: The worker's secrets; None: ``secrets.env`` in the data folder, where there is one.
         health_check: A shell command that tells by its exit code whether a slot's device is in order; None: GPUs are
             asked by their driver, and cores not at all.
@@ -55,6 +61,7 @@ class WorkerSettings:
     labels: Mapping[str, str]
     data_folder: Path
     cache_bytes: int
+    slots_per_gpu: int = 1
     gpu_memory_fraction: float | None = None
     health_check: str | None = None
     health_seconds: float = 60.0
@@ -75,6 +82,12 @@ class WorkerSettings:
                 f"{self.slots} is too many: each is a process of its own",
                 f"Give at most {MOST_SLOTS}, and no more than the machine has cores or GPUs for.",
             )
+        if not 1 <= self.slots_per_gpu <= MOST_SLOTS_PER_GPU:
+            raise InvalidStudy(
+                "slots-per-gpu",
+                f"{self.slots_per_gpu} processes do not share a GPU",
+                f"Give 1 to {MOST_SLOTS_PER_GPU}.",
+            )
         fraction = self.gpu_memory_fraction
         if fraction is not None and not 0.0 < fraction <= 1.0:
             raise InvalidStudy(
@@ -82,8 +95,24 @@ class WorkerSettings:
                 f"{fraction:g} is no part of a GPU's memory",
                 "Give a number above 0, at most 1: 0.5 where two workers share a GPU.",
             )
+        if fraction is not None and fraction * self.slots_per_gpu > 1.0:
+            raise InvalidStudy(
+                "gpu-memory-fraction",
+                f"{self.slots_per_gpu} slots on a GPU with {fraction:g} of its memory each have more than there is",
+                f"Give at most {1 / self.slots_per_gpu:.3g}, or fewer --slots-per-gpu.",
+            )
         if self.secrets_file is not None:
             _require_file(self.secrets_file)
+
+    @property
+    def memory_fraction(self) -> float | None:
+        """How much of its GPU's memory each slot may take; None: all there is.
+
+        Where several share one and nothing else is said, equal parts of what CUDA itself leaves.
+        """
+        if self.gpu_memory_fraction is not None or self.slots_per_gpu == 1:
+            return self.gpu_memory_fraction
+        return FOR_TENSORS / self.slots_per_gpu
 
     @property
     def secrets(self) -> Secrets:

@@ -108,10 +108,10 @@ async def _assemble(
         spool=spool,
         data_folder=data_folder,
         secrets=settings.secrets,
-        gpu_memory_fraction=settings.gpu_memory_fraction,
+        gpu_memory_fraction=settings.memory_fraction,
         metrics=metrics,
     )
-    offer = await describe(spawner, settings.slots)
+    offer = await describe(spawner, settings.slots, settings.slots_per_gpu)
     endpoint = settings.endpoint
     if isinstance(endpoint, ComingServer):
         endpoint = await endpoint.ready()

@@ -24,9 +24,11 @@ _LITTLE_BYTES = 1_000_000_000
 _TOO_LITTLE_BYTES = 100_000_000  # less than PostgreSQL's log may need to recover
 _IMPORT_SECONDS = 120
 _ASK_TORCH = """
-import json, torch
+import json, os, torch
+from hippo_worker.slots import mps
 names = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
-print(json.dumps([torch.__version__, names]))
+pipes = mps.folder(os.environ)
+print(json.dumps([torch.__version__, names, str(pipes) if mps.answers(pipes) else None]))
 """
 
 
@@ -91,11 +93,18 @@ def torch_and_devices() -> list[Finding]:
             check="torch", ok=False, found=output, fix="pip install --force-reinstall torch, see its message"
         )
         return [broken, Finding(check="devices", ok=True, found=cores)]
-    version, gpus = json.loads(output)
-    return [Finding(check="torch", ok=True, found=version), _devices(cores, gpus)]
+    version, gpus, mps = json.loads(output)
+    return [Finding(check="torch", ok=True, found=version), devices(cores, gpus, mps)]
 
 
-def _devices(cores: str, gpus: list[str]) -> Finding:
+def devices(cores: str, gpus: list[str], mps: str | None) -> Finding:
+    """What there is to train on.
+
+    Args:
+        cores: How many, in words.
+        gpus: The models of the GPUs that torch sees.
+        mps: Where a daemon of NVIDIA's Multi-Process Service answers; None: nowhere.
+    """
     driver = shutil.which("nvidia-smi")
     if driver and not gpus:
         return Finding(
@@ -104,7 +113,9 @@ def _devices(cores: str, gpus: list[str]) -> Finding:
             found=f"{cores}; {driver} is there, but torch sees no GPU",
             fix="Install a CUDA build of torch that fits the driver: `nvidia-smi` shows its version.",
         )
-    return Finding(check="devices", ok=True, found=f"{cores}; {', '.join(gpus) or 'no GPU'}")
+    shared = f"MPS in {mps}" if mps else "no MPS: slots that share a GPU take turns"
+    found = f"{', '.join(gpus)}; {shared}" if gpus else "no GPU"
+    return Finding(check="devices", ok=True, found=f"{cores}; {found}")
 
 
 def home_writable(home: Home) -> Finding:

@@ -100,7 +100,9 @@ def _remedy(error: BaseException) -> str:
         # How torch says that it was not the device that was full.
         capped = " allowed; " in str(error)
         return lower + (
-            "or raise the worker's --gpu-memory-fraction" if capped else "or give the worker fewer slots"
+            "or give a slot more of the GPU by the worker's --slots-per-gpu or --gpu-memory-fraction"
+            if capped
+            else "or give the worker fewer slots"
         )
     if _lacks_deterministic_form(error):
         return "Use another operation, or write Study(deterministic=False): results then need not be equal bit for bit"

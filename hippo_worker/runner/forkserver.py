@@ -25,6 +25,7 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -99,8 +100,8 @@ class Forkserver:
                     if pid in self._runners:
                         with contextlib.suppress(ProcessLookupError, PermissionError):
                             os.kill(pid, DUMP_SIGNAL)
-                case ["probe"]:
-                    self._answer("probed", _in_child(describe_devices))
+                case ["probe", names]:
+                    self._answer("probed", [_in_child(partial(describe_devices, name)) for name in names])
                 case _:
                     raise AssertionError(f"no such request: {request!r}")
         return True
@@ -180,10 +181,16 @@ def describe_torch() -> dict[str, Any]:
     return {"torch": str(torch.__version__), "cuda": torch.version.cuda}
 
 
-def describe_devices() -> list[str]:
-    """The models of this host's GPUs, in the order of their indices. Starts CUDA, so only in a child."""
+def describe_devices(visible: str | None) -> list[str]:
+    """The models of this host's GPUs, in the order of their indices. Starts CUDA, so only in a child.
+
+    Args:
+        visible: What CUDA is to see, as ``CUDA_VISIBLE_DEVICES`` names it; None: what it sees anyway.
+    """
     import torch
 
+    if visible is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = visible
     if not torch.cuda.is_available():
         return []
     return [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]

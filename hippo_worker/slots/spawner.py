@@ -11,7 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hippo_core.errors import HippoError, Unavailable
@@ -41,7 +41,7 @@ class Spawner:
         self._numbers = itertools.count(1)
         self._starting = asyncio.Lock()
         self._ready: asyncio.Future[dict[str, Any]] | None = None
-        self._devices: asyncio.Future[list[str]] | None = None
+        self._devices: asyncio.Future[list[list[str]]] | None = None
         self._asked: dict[int, asyncio.Future[int]] = {}
         self._runners: dict[int, RunnerProcess] = {}
         self._early: dict[int, tuple[int, int]] = {}
@@ -56,11 +56,11 @@ class Spawner:
         assert self._ready is not None
         return await self._ready
 
-    async def devices(self) -> list[str]:
-        """The models of the host's GPUs."""
+    async def devices(self, names: Sequence[str | None]) -> list[list[str]]:
+        """The models of the host's GPUs, for each name in ``CUDA_VISIBLE_DEVICES``; None: of all that are seen."""
         await self._start()
         self._devices = asyncio.get_running_loop().create_future()
-        self._outgoing.put_nowait((frame(["probe"]), None))
+        self._outgoing.put_nowait((frame(["probe", list(names)]), None))
         return await self._devices
 
     async def spawn(

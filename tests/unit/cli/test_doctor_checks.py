@@ -27,6 +27,13 @@ def test_a_machine_that_can_train_has_no_fault(home: Home, capsys: pytest.Captur
         assert f" {check} " in out
 
 
+def test_how_slots_share_a_gpu_is_told_where_there_is_one() -> None:
+    assert doctor_checks.devices("2 cores", [], None).found == "2 cores; no GPU"
+    turns = doctor_checks.devices("2 cores", ["H100", "H100"], None).found
+    assert turns == "2 cores; H100, H100; no MPS: slots that share a GPU take turns"
+    assert doctor_checks.devices("2 cores", ["H100"], "/run/mps").found == "2 cores; H100; MPS in /run/mps"
+
+
 def test_a_home_that_cannot_be_made_is_a_fault_with_its_fix(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -346,7 +346,7 @@ def test_a_worker_that_allows_a_part_of_the_gpu_is_named_where_more_is_asked_for
     )
     full = explain(torch.OutOfMemoryError(said + "Of the allocated memory 1 GiB is used"), tmp_path)
     assert capped.failure is full.failure is FailureClass.MEMORY
-    assert capped.message.endswith("or raise the worker's --gpu-memory-fraction")
+    assert capped.message.endswith("by the worker's --slots-per-gpu or --gpu-memory-fraction")
     assert full.message.endswith("or give the worker fewer slots")
 
 

@@ -66,6 +66,26 @@ def test_no_parts_of_a_gpus_memory(fraction: float) -> None:
         make(gpu_memory_fraction=fraction)
 
 
+@pytest.mark.parametrize(
+    ("slots_per_gpu", "given", "found"), [(1, None, None), (1, 0.5, 0.5), (2, None, 0.475), (4, 0.25, 0.25)]
+)
+def test_slots_that_share_a_gpu_have_equal_parts_of_its_memory(
+    slots_per_gpu: int, given: float | None, found: float | None
+) -> None:
+    assert make(slots_per_gpu=slots_per_gpu, gpu_memory_fraction=given).memory_fraction == found
+
+
+def test_more_than_a_gpus_memory_is_refused() -> None:
+    with pytest.raises(InvalidStudy, match=r"2 slots on a GPU with 0\.6 of its memory each .* at most 0\.5"):
+        make(slots_per_gpu=2, gpu_memory_fraction=0.6)
+
+
+@pytest.mark.parametrize("count", [0, -1, 49])
+def test_numbers_of_slots_that_do_not_share_a_gpu(count: int) -> None:
+    with pytest.raises(InvalidStudy, match=r"^slots-per-gpu: .* Give 1 to 48"):
+        make(slots_per_gpu=count)
+
+
 def test_a_part_of_a_gpus_memory_reaches_the_runner(tmp_path: Path) -> None:
     told = RunnerSettings(slot=0, device="cuda", threads=1, folder=tmp_path, gpu_memory_fraction=0.5)
     assert RunnerSettings.from_plain(json.loads(json.dumps(told.to_plain()))) == told
