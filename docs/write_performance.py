@@ -27,6 +27,11 @@ PAGE = ROOT / "docs" / "explanation" / "performance.md"
 FOLDER = PAGE.with_suffix("")
 SAME = ("processor", "cores", "memory_gib", "gpu", "python", "torch", "postgresql")
 """What machines have in common that are taken for one."""
+CROSSED = {
+    "peers": r"(?P<table>\w+), (?P<column>[^:]+): (?P<row>.+)",
+    "scheduling": r"(?P<row>\S+ \S+), (?P<column>\d+ slots)(?P<table>.*)",
+}
+"""Of the subjects that measure one thing for many: what of a figure's name is the table, the row and the column."""
 _MARK = re.compile(r"<!-- (?P<kind>\w+)(?:: (?P<name>[\w-]+))? -->\n.*?<!-- end -->", re.DOTALL)
 
 
@@ -118,7 +123,10 @@ def aims(found: Results) -> Iterator[str]:
 
 def figures(name: str, measured: Measured) -> Iterator[str]:
     """A subject's table, and its curves."""
-    yield _table(("", "median", "least – most", "aim", ""), [_row(each) for each in measured.figures])
+    crossed, rest = _crossed(name, measured.figures)
+    for title, each in crossed.items():
+        yield from (f"**{title}**", _cross_table(each)) if title else (_cross_table(each),)
+    yield _table(("", "median", "least – most", "aim", ""), [_row(each) for each in rest])
     if measured.failed:
         yield f"The run ended early: {markdown.cell(measured.failed)}"
     for curve in measured.curves:
@@ -134,6 +142,37 @@ def _row(figure: Figure) -> tuple[str, ...]:
     aim = f"{table.aim(figure)}, missed" if figure.reached is False else table.aim(figure)
     median = f"{table.number(figure.median)} {figure.unit}"
     return figure.name, median, table.spread(figure), aim, markdown.cell(figure.note)
+
+
+def _crossed(
+    name: str, figures: Sequence[Figure]
+) -> tuple[dict[str, dict[tuple[str, str], Figure]], list[Figure]]:
+    """Figures whose names cross two things, as tables: by title, then by row and column. And the others."""
+    pattern = CROSSED.get(name)
+    tables: dict[str, dict[tuple[str, str], Figure]] = {}
+    rest = []
+    for each in figures:
+        match = re.fullmatch(pattern, each.name) if pattern else None
+        if match is None:
+            rest.append(each)
+        else:
+            row, column = f"{match['row']}, {each.unit}", match["column"]
+            tables.setdefault(match["table"].strip(", "), {})[row, column] = each
+    return tables, rest
+
+
+def _cross_table(cells: dict[tuple[str, str], Figure]) -> str:
+    """Medians, and in brackets the lowest and the highest."""
+    columns = list(dict.fromkeys(column for _, column in cells))
+    rows = []
+    for row in dict.fromkeys(row for row, _ in cells):
+        texts = []
+        for column in columns:
+            figure = cells.get((row, column))
+            spread = f" ({table.spread(figure)})" if figure and table.spread(figure) else ""
+            texts.append(f"{table.number(figure.median)}{spread}" if figure else "")
+        rows.append([row, *texts])
+    return markdown.table(["", *columns], rows)
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
