@@ -19,6 +19,7 @@ COLOURS = ("#00796b", "#e64a19", "#3949ab", "#c0a000", "#8e24aa", "#546e7a", "#5
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 DECADE = 10
 MOST_TICKS = 8
+MOST_AIMS = 12
 STYLE: Any = {
     "svg.fonttype": "none",  # text stays text: small, and found by a search
     "svg.hashsalt": "hippo",  # the same file for the same figures
@@ -55,13 +56,19 @@ def pictures(results: Results) -> dict[str, str]:
 
 
 def with_aims(results: Results) -> list[tuple[str, Figure]]:
-    """The figures that have an aim, with their subjects."""
-    return [
-        (name, figure)
-        for name, measured in results.subjects.items()
-        for figure in measured.figures
-        if figure.aim and figure.least > 0
-    ]
+    """The figures that have an aim, with their subjects; of a subject that has many, those that are worst."""
+    found: list[tuple[str, Figure]] = []
+    for name, measured in results.subjects.items():
+        judged = [each for each in measured.figures if each.aim and each.least > 0]
+        worst = sorted(judged, key=_times_better)[:MOST_AIMS]
+        found += [(name, each) for each in judged if each in worst]
+    return found
+
+
+def _times_better(figure: Figure) -> float:
+    """How many times better than its aim a figure is."""
+    assert figure.aim is not None
+    return figure.median / figure.aim if figure.more_is_better else figure.aim / figure.median
 
 
 def draw(results: Results, folder: Path) -> list[Path]:
@@ -139,10 +146,9 @@ def _against_aims(figures: list[tuple[str, Figure]]) -> Any:
     for place, (subject, each) in enumerate(figures):
         assert each.aim is not None
         times = [value / each.aim if each.more_is_better else each.aim / value for value in each.values]
-        middle = each.median / each.aim if each.more_is_better else each.aim / each.median
         colour, marker = (COLOURS[0], "o") if each.reached else (COLOURS[1], "X")
         axis.plot([min(times), max(times)], [place, place], color=colour, linewidth=2, alpha=0.5)
-        axis.plot([middle], [place], marker=marker, markersize=6, color=colour)
+        axis.plot([_times_better(each)], [place], marker=marker, markersize=6, color=colour)
         names.append(f"{subject}: {each.name}")
     axis.axvline(1, color="#424242", linewidth=1)
     axis.set_xscale("log")

@@ -88,7 +88,7 @@ def page(text: str, runs: list[Results]) -> str:
                 raise ValueError(
                     f"{PAGE.name} has a part {kind!r}: there are machines, aims, figures and others"
                 )
-        return "\n\n".join([mark[0].partition("\n")[0], *parts, "<!-- end -->"])
+        return "\n\n".join(part for part in (mark[0].partition("\n")[0], *parts, "<!-- end -->") if part)
 
     return _MARK.sub(made, text)
 
@@ -162,7 +162,7 @@ def _crossed(
 
 
 def _cross_table(cells: dict[tuple[str, str], Figure]) -> str:
-    """Medians, and in brackets the lowest and the highest."""
+    """Medians, bold where an aim is missed, and in brackets the lowest and the highest."""
     columns = list(dict.fromkeys(column for _, column in cells))
     rows = []
     for row in dict.fromkeys(row for row, _ in cells):
@@ -170,7 +170,8 @@ def _cross_table(cells: dict[tuple[str, str], Figure]) -> str:
         for column in columns:
             figure = cells.get((row, column))
             spread = f" ({table.spread(figure)})" if figure and table.spread(figure) else ""
-            texts.append(f"{table.number(figure.median)}{spread}" if figure else "")
+            bold = "**" if figure and figure.reached is False else ""
+            texts.append(f"{bold}{table.number(figure.median)}{bold}{spread}" if figure else "")
         rows.append([row, *texts])
     return markdown.table(["", *columns], rows)
 
