@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING
 from enum import StrEnum
 from functools import cache
+from operator import attrgetter
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from hippo_core.engine import events
@@ -22,6 +23,22 @@ KINDS: Mapping[str, Any] = {kind.__name__: kind for kind in get_args(events.Even
 def to_json(event: Event) -> dict[str, Any]:
     """An event's fields as plain JSON, without its kind."""
     return {name: _plain(getattr(event, name)) for name in event.__dataclass_fields__}
+
+
+def fields(event: Event) -> dict[str, Any]:
+    """An event's fields as they are: what an encoder of JSON writes alike, tuples as lists and states as words."""
+    kind: Any = type(event)
+    names, get = _getter(kind)
+    return dict(zip(names, get(event), strict=True))
+
+
+@cache
+def _getter(event: Any) -> tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]:
+    names = tuple(event.__dataclass_fields__)
+    if len(names) > 1:
+        return names, attrgetter(*names)
+    (name,) = names
+    return names, lambda each: (getattr(each, name),)
 
 
 def from_json(kind: str, fields: Mapping[str, Any]) -> Event:

@@ -1,8 +1,9 @@
 """The durable state: tables in PostgreSQL, written by one leader and read back as events."""
 
+from hippo_server.store.journal import JournalEntry, Record, RequestAnswer
 from hippo_server.store.sessions import Session
 from hippo_server.store.standbys import StandbyServer
-from hippo_server.store.store import JournalEntry, Record, RequestAnswer, Store, StudyChange, StudyTimes
+from hippo_server.store.store import Store, StudyChange, StudyTimes
 from hippo_server.store.tokens import Token
 
 __all__ = [

@@ -8,18 +8,17 @@ trial's next one open under the constraint of one open request. Tables go in the
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from operator import itemgetter
+from typing import Any
 
 from sqlalchemy import Boolean, DateTime, Double, Integer, Table
 
 from hippo_server.store import sql
+from hippo_server.store.sql import Script, quoted
 from hippo_server.store.tables import metadata
-
-if TYPE_CHECKING:
-    from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 Key = tuple[Any, ...]
 
@@ -53,6 +52,14 @@ def _key_of(table: Table) -> tuple[str, ...]:
     return FOUND_BY.get(table.name) or tuple(column.name for column in table.primary_key.columns)
 
 
+def _getter(columns: tuple[str, ...]) -> Callable[[Mapping[str, Any]], Key]:
+    """Takes a row's key out of it."""
+    if len(columns) > 1:
+        return itemgetter(*columns)
+    (name,) = columns
+    return lambda row: (row[name],)
+
+
 def _default(column: Any) -> object:
     """What the column's own default gives, where all rows must name the same columns."""
     if column.server_default is None:
@@ -67,6 +74,7 @@ def _default(column: Any) -> object:
 #: In the order of their foreign keys.
 TABLES = tuple(metadata.sorted_tables)
 KEYS = {table.name: _key_of(table) for table in metadata.tables.values()}
+_KEY = {name: _getter(columns) for name, columns in KEYS.items()}
 DEFAULTS = {
     table.name: {column.name: _default(column) for column in table.columns}
     for table in metadata.tables.values()
@@ -92,15 +100,27 @@ class Batch:
     def __init__(self, now: datetime, open_requests: Open) -> None:
         self.now = now
         self.open = open_requests
+        self._blanks: dict[str, dict[str, Any]] = {}
         self._inserts: dict[str, dict[Key, dict[str, Any]]] = defaultdict(dict)
+        self._appended: dict[str, list[dict[str, Any]]] = defaultdict(list)
         self._updates: dict[str, dict[Key, dict[str, tuple[str, Any]]]] = defaultdict(dict)
         self._forgiven: dict[int, None] = {}
         self._workers: dict[str, None] = {}
 
     def insert(self, table: str, **columns: Any) -> None:
         """Adds a row; columns that are left out take their defaults."""
-        row = {**DEFAULTS[table], **dict.fromkeys(MOMENTS[table], self.now), **columns}
-        self._inserts[table][tuple(row[name] for name in KEYS[table])] = row
+        row = self._blank(table) | columns
+        self._inserts[table][_KEY[table](row)] = row
+
+    def append(self, table: str, **columns: Any) -> None:
+        """Adds a row that nothing in the batch changes, and whose key is new."""
+        self._appended[table].append(self._blank(table) | columns)
+
+    def _blank(self, table: str) -> dict[str, Any]:
+        blank = self._blanks.get(table)
+        if blank is None:
+            blank = self._blanks[table] = DEFAULTS[table] | dict.fromkeys(MOMENTS[table], self.now)
+        return blank
 
     def add(self, table: str, **columns: Any) -> None:
         """Adds a row's numbers to those of the row of its key, if there is one."""
@@ -150,31 +170,33 @@ class Batch:
             if row["node"] == node:
                 row["forgotten"] = True
 
-    def flush(self, cursor: Cursor) -> None:
-        """Sends everything."""
+    def flush(self, script: Script) -> None:
+        """Adds everything to a transaction's statements."""
         for table in TABLES:
             if table.name == "failures" and self._forgiven:
-                cursor.execute(
-                    "UPDATE failures SET forgotten = true WHERE node = ANY(%s) AND NOT forgotten",
-                    (list(self._forgiven),),
-                )
+                nodes = ", ".join(map(str, self._forgiven))
+                script.add(f"UPDATE failures SET forgotten = true WHERE node IN ({nodes}) AND NOT forgotten")
             if table.name == "slots" and self._workers:
-                cursor.execute("DELETE FROM slots WHERE worker = ANY(%s)", (list(self._workers),))
-            self._flush_updates(cursor, table)
-            self._flush_inserts(cursor, table)
+                names = ", ".join(map(quoted, self._workers))
+                script.add(f"DELETE FROM slots WHERE worker IN ({names})")
+            self._flush_updates(script, table)
+            self._flush_inserts(script, table)
 
-    def _flush_updates(self, cursor: Cursor, table: Table) -> None:
+    def _flush_updates(self, script: Script, table: Table) -> None:
+        changed = self._updates.get(table.name)
+        if not changed:
+            return
         groups: dict[tuple[tuple[str, str], ...], list[dict[str, Any]]] = defaultdict(list)
         keys = KEYS[table.name]
-        for key, changes in self._updates.get(table.name, {}).items():
+        for key, changes in changed.items():
             takes = tuple((name, how) for name, (how, _) in changes.items())
             values = {name: value for name, (_, value) in changes.items()}
             groups[takes].append({**dict(zip(keys, key, strict=True)), **values})
         for takes, rows in groups.items():
-            sql.update(cursor, table, keys, takes, rows)
+            sql.update(script, table, keys, takes, rows)
 
-    def _flush_inserts(self, cursor: Cursor, table: Table) -> None:
-        rows = list(self._inserts.get(table.name, {}).values())
+    def _flush_inserts(self, script: Script, table: Table) -> None:
+        rows = [*self._inserts.get(table.name, {}).values(), *self._appended.get(table.name, ())]
         if not rows:
             return
         conflict = ""
@@ -190,7 +212,7 @@ class Batch:
                 f"{name} = {table.name}.{name} + excluded.{name}" for name in rows[0] if name not in keys
             )
             conflict = f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {changed}"
-        sql.insert(cursor, table, rows, conflict)
+        sql.insert(script, table, rows, conflict)
 
 
 def _merge(how: str, earlier: Any, value: Any) -> Any:

@@ -29,6 +29,7 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from hippo_core.errors import InvariantViolated, Stale, Standby, Unavailable
 from hippo_server.store.database import Database, begun
+from hippo_server.store.sql import Script
 
 #: So many terms and fences are passed over where what was committed last is lost: more than any replica lags behind.
 SKIPPED_TERMS = 1_000_000
@@ -233,14 +234,17 @@ class Leadership:
             _expect_one(cursor, term)
             self._note_beat(cursor)
 
-    def check(self, cursor: Cursor, term: int, batch: int) -> None:
+    def check(self, script: Script, term: int, batch: int) -> None:
         """Makes sure that this server still leads, as the last statement of a transaction, and notes the batch.
 
         Raises:
             Stale: Another server has taken the lead.
         """
         session, began = self._session
-        cursor.execute(_CHECK, {"term": term, "batch": batch, "session": session, "began": began})
+        cursor = script.cursor
+        values = {"term": term, "batch": batch, "session": session, "began": began}
+        script.add(cursor.mogrify(_CHECK, values).decode())
+        script.send()
         _expect_one(cursor, term)
         self._note_beat(cursor)
 

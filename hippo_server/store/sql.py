@@ -1,10 +1,11 @@
-"""Rows in bulk: COPY for many, one statement of many VALUES for few, and no ORM.
+"""The statements of a transaction: no ORM, as few round trips as there can be, COPY for what comes in bulk.
 
-Measured per row of metrics: COPY 1.3 us, execute_values 7.5 us, SQLAlchemy 16.5 us; below some fifty rows the extra
-round trip of COPY costs more than it saves.
+Statements are gathered and sent together: a batch of few rows, however many its tables, is one round trip. In a busy
+process a round trip costs more than what it carries, since each return from one waits for the interpreter's lock. Rows
+by the hundred go by COPY, which is cheaper for PostgreSQL (1.3 us a row of metrics, as VALUES 5) and a trip of its own.
 
-Floats travel as text in their shortest form, which PostgreSQL reads back to the same double, the sign of -0.0
-included; a numeric literal would lose it.
+Values are written into the statements as literals. Floats travel as text in their shortest form, which PostgreSQL
+reads back to the same double, the sign of -0.0 included; a numeric literal would lose it.
 """
 
 from __future__ import annotations
@@ -13,28 +14,61 @@ import io
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
-import psycopg2.extras
-from sqlalchemy import JSON, Boolean, Column, DateTime, Double, Integer, LargeBinary, Table, Text
+from sqlalchemy import JSON, Boolean, Column, DateTime, Double, Integer, LargeBinary, Table, Text, Uuid
 from sqlalchemy.dialects import postgresql
-
-from hippo_core.errors import InvariantViolated
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 Row = Mapping[str, Any]
-Encoder = Callable[[Any], Any]
+Writer = Callable[[Any], str]
 
-COPY_FROM_ROWS = 50
+COPY_FROM_ROWS = 100
 PAGE_ROWS = 500
 
 #: So that no statement comes near its time-out, however many rows a study of many trials brings at once.
 COPY_ROWS = 5000
 
+#: So that what is sent at once stays a small part of the memory.
+LONGEST_SCRIPT = 4 << 20
+
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
+
+
+class Script:
+    """Statements of one transaction, in order, sent together.
+
+    Args:
+        cursor: In the transaction.
+    """
+
+    def __init__(self, cursor: Cursor) -> None:
+        self.cursor = cursor
+        self._statements: list[str] = []
+        self._length = 0
+
+    def add(self, statement: str) -> None:
+        """Appends a statement, whose result nobody looks at unless it is the last."""
+        self._statements.append(statement)
+        self._length += len(statement)
+        if self._length > LONGEST_SCRIPT:
+            self.send()
+
+    def send(self) -> Cursor:
+        """Sends what was gathered; gives the cursor, with the last statement's result."""
+        if self._statements:
+            self.cursor.execute(";".join(self._statements))
+            self._statements.clear()
+            self._length = 0
+        return self.cursor
+
+    def copy(self, statement: str, page: str) -> None:
+        """Sends what was gathered, and then rows in COPY's text format."""
+        self.send().copy_expert(statement, io.StringIO(page))
 
 
 def dump(value: object) -> str:
@@ -58,36 +92,55 @@ def clean(value: str) -> str:
     return value.replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")
 
 
-def _itself(value: Any) -> Any:
-    return value
+def quoted(text: str) -> str:
+    """A text as a literal, whatever PostgreSQL's ``standard_conforming_strings`` says."""
+    doubled = text.replace("'", "''")
+    if "\\" not in doubled:
+        return f"'{doubled}'"
+    escaped = doubled.replace("\\", "\\\\")
+    return f" E'{escaped}'"
 
 
-def _encoder(column: Column[Any]) -> Encoder:
-    """How the column's values, None apart, are sent in a statement."""
+@lru_cache(maxsize=8)
+def _moment(value: datetime) -> str:
+    """A time in words; most rows of a batch have the same."""
+    return value.isoformat()
+
+
+def _literal(column: Column[Any]) -> Writer:
+    """How the column's values, None apart, are written in a statement."""
     match column.type:
         case JSON():
-            return dump
+            return lambda value: quoted(dump(value))
         case Double():
-            return repr
-        case Text():
-            return lambda value: clean(str(value))
+            return lambda value: f"'{value!r}'"
+        case Text() | Uuid():
+            return lambda value: quoted(clean(str(value)))
+        case Boolean():
+            return lambda value: "true" if value else "false"
+        case DateTime():
+            return lambda value: f"'{_moment(value)}'"
+        case LargeBinary():
+            return lambda value: f" E'\\\\x{value.hex()}'"
+        case Integer():
+            return str
         case _:
-            return _itself
+            raise TypeError(f"values of {column} cannot be written")
 
 
-def _copier(column: Column[Any]) -> Encoder:
+def _copier(column: Column[Any]) -> Writer:
     """How the column's values, None apart, are written in COPY's text format."""
     match column.type:
         case JSON():
-            return lambda value: dump(value).translate(_ESCAPES)
+            return lambda value: dump(value).replace("\\", "\\\\")  # it holds no other that is to be escaped
         case Double():
             return repr
-        case Text():
+        case Text() | Uuid():
             return lambda value: clean(str(value)).translate(_ESCAPES)
         case Boolean():
             return lambda value: "t" if value else "f"
         case DateTime():
-            return datetime.isoformat
+            return _moment
         case LargeBinary():
             return lambda value: "\\\\x" + value.hex()
         case Integer():
@@ -96,41 +149,50 @@ def _copier(column: Column[Any]) -> Encoder:
             raise TypeError(f"values of {column} cannot be copied")
 
 
-def _encoded(columns: Sequence[Column[Any]], rows: Sequence[Row]) -> list[list[object]]:
-    encoders = [(column.name, _encoder(column)) for column in columns]
-    return [
-        [None if (value := row[name]) is None else encode(value) for name, encode in encoders] for row in rows
-    ]
+@cache
+def _literals(table: Table) -> Mapping[str, Writer]:
+    return {column.name: _literal(column) for column in table.columns}
 
 
-def _copied(columns: Sequence[Column[Any]], rows: Sequence[Row]) -> str:
-    copiers = [(column.name, _copier(column)) for column in columns]
-    return "\n".join(
-        "\t".join("\\N" if (value := row[name]) is None else copy(value) for name, copy in copiers)
-        for row in rows
-    )
+@cache
+def _copiers(table: Table) -> Mapping[str, Writer]:
+    return {column.name: _copier(column) for column in table.columns}
 
 
-def insert(cursor: Cursor, table: Table, rows: Sequence[Row], conflict: str = "") -> None:
+@cache
+def _types(table: Table) -> Mapping[str, str]:
+    return {column.name: column.type.compile(_DIALECT) for column in table.columns}
+
+
+def insert(script: Script, table: Table, rows: Sequence[Row], conflict: str = "") -> None:
     """Inserts rows that all have a value for the same columns of the table.
 
     Args:
-        cursor: In the transaction.
+        script: The transaction's.
         table: The table.
         rows: Column name to value.
         conflict: What follows VALUES, e.g. ``ON CONFLICT DO NOTHING``.
     """
-    columns = [table.c[name] for name in rows[0]]
-    names = ", ".join(column.name for column in columns)
+    columns = list(rows[0])
+    names = ", ".join(columns)
     if len(rows) >= COPY_FROM_ROWS and not conflict:
+        copiers = [(name, _copiers(table)[name]) for name in columns]
         for start in range(0, len(rows), COPY_ROWS):
-            page = io.StringIO(_copied(columns, rows[start : start + COPY_ROWS]))
-            cursor.copy_expert(f"COPY {table.name} ({names}) FROM STDIN", page)
+            page = "\n".join(
+                "\t".join("\\N" if (value := row[name]) is None else copy(value) for name, copy in copiers)
+                for row in rows[start : start + COPY_ROWS]
+            )
+            script.copy(f"COPY {table.name} ({names}) FROM STDIN", page)
         return
-    values = _encoded(columns, rows)
-    psycopg2.extras.execute_values(
-        cursor, f"INSERT INTO {table.name} ({names}) VALUES %s {conflict}", values, page_size=PAGE_ROWS
-    )
+    writers = [(name, _literals(table)[name]) for name in columns]
+    for start in range(0, len(rows), PAGE_ROWS):
+        values = ",".join(_tuple(writers, row) for row in rows[start : start + PAGE_ROWS])
+        script.add(f"INSERT INTO {table.name} ({names}) VALUES {values} {conflict}")
+
+
+def _tuple(writers: Sequence[tuple[str, Writer]], row: Row) -> str:
+    written = ["NULL" if (value := row[name]) is None else write(value) for name, write in writers]
+    return f"({','.join(written)})"
 
 
 #: How a column takes its new value: from the old one and the given one.
@@ -142,33 +204,38 @@ TAKE: Mapping[str, Callable[[str], str]] = {
 
 
 def update(
-    cursor: Cursor, table: Table, keys: Sequence[str], takes: Iterable[tuple[str, str]], rows: Sequence[Row]
+    script: Script, table: Table, keys: Sequence[str], takes: Iterable[tuple[str, str]], rows: Sequence[Row]
 ) -> None:
     """Updates existing rows, each found by its key, in as few statements as pages.
 
+    A row that is not there is an error, which PostgreSQL itself raises: the results of statements that are sent
+    together do not come back. What it fails to read as a number is what it is to say.
+
     Args:
-        cursor: In the transaction.
+        script: The transaction's.
         table: The table.
         keys: The names of the key's columns.
         takes: Column and how it takes its value (``TAKE``); the same for all rows.
         rows: Column name to value, the key's among them.
-
-    Raises:
-        InvariantViolated: A row is not there.
     """
     takes = list(takes)
-    columns = [table.c[name] for name in (*keys, *(name for name, _ in takes))]
+    columns = [*keys, *(name for name, _ in takes)]
+    writers = [(name, _literals(table)[name]) for name in columns]
+    types = [(name, _of_type(write, _types(table)[name])) for name, write in writers]
     assignments = ", ".join(f"{name} = {TAKE[how](name)}" for name, how in takes)
     found = " AND ".join(f"t.{name} = v.{name}" for name in keys)
-    names = ", ".join(column.name for column in columns)
-    statement = f"UPDATE {table.name} t SET {assignments} FROM (VALUES %s) AS v ({names}) WHERE {found}"
-    template = "(" + ", ".join(f"%s::{column.type.compile(_DIALECT)}" for column in columns) + ")"
     for start in range(0, len(rows), PAGE_ROWS):
         page = rows[start : start + PAGE_ROWS]
-        values = _encoded(columns, page)
-        psycopg2.extras.execute_values(cursor, statement, values, template=template, page_size=PAGE_ROWS)
-        if cursor.rowcount < len(page):
-            raise InvariantViolated(
-                f"{len(page) - cursor.rowcount} of {len(page)} rows to change are not in {table.name}.",
-                tuple(dump({name: row[name] for name in keys}) for row in page[:8]),
-            )
+        first = ",".join(write(page[0][name]) for name, write in types)
+        values = ",".join((f"({first})", *(_tuple(writers, row) for row in page[1:])))
+        script.add(
+            f"WITH changed AS (UPDATE {table.name} t SET {assignments}"
+            f" FROM (VALUES {values}) AS v ({', '.join(columns)}) WHERE {found} RETURNING 1)"
+            f" SELECT CASE WHEN count(*) < {len(page)} THEN (({len(page)} - count(*))"
+            f" || ' of {len(page)} rows to change are not in {table.name}')::integer END FROM changed"
+        )
+
+
+def _of_type(write: Writer, type_name: str) -> Writer:
+    """Writes a value with its type, which the other rows of VALUES take from the first."""
+    return lambda value: f"{'NULL' if value is None else write(value)}::{type_name}"

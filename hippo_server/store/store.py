@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hippo_core.engine import journal
 from hippo_core.engine.events import Event, FencesSkipped, LeaseStateChanged, ProjectDeleted, StudyDeleted
 from hippo_core.engine.explanation import Told, Training
 from hippo_core.engine.states import LeaseState
@@ -22,6 +20,7 @@ from hippo_server.store.batch import Batch, Open, OpenRequest
 from hippo_server.store.bills import Bill, find_bills
 from hippo_server.store.database import Database
 from hippo_server.store.deletion import delete_project, delete_study, forget_checkpoints, forget_results
+from hippo_server.store.journal import JournalEntry, Record, RequestAnswer, journal, read_journal
 from hippo_server.store.leader import SKIPPED_FENCES, Leader, Leadership
 from hippo_server.store.load import load, load_study
 from hippo_server.store.migrate import migrate, require_known
@@ -29,6 +28,7 @@ from hippo_server.store.needed import NeededCheckpoints, needed_checkpoints
 from hippo_server.store.recording import node_leases, stretches, study_arrivals, trial_creations
 from hippo_server.store.rows import add_event
 from hippo_server.store.sessions import Session
+from hippo_server.store.sql import Script
 from hippo_server.store.standbys import StandbyServer
 from hippo_server.store.study_chronicle import StudyEvent, study_chronicle
 from hippo_server.store.tokens import Token
@@ -42,63 +42,6 @@ T = TypeVar("T")
 
 StudyChange = tuple[datetime, str, tuple[str, ...]]
 """How a study was extended or edited: when its transaction began, the user, and lines for people."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestAnswer:
-    """The first answer to a request, to be given again to a repeat.
-
-    Attributes:
-        request_id: Made by the client.
-        method: The method called.
-        digest: Of what was asked.
-        answer: What was answered.
-    """
-
-    request_id: str
-    method: str
-    digest: str
-    answer: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
-    """What one command came to.
-
-    Attributes:
-        cause: The command's name.
-        events: What happened, in order.
-        answer: The answer to keep, for commands that carry a request id.
-        actor: The user or worker who gave the command.
-    """
-
-    cause: str
-    events: tuple[Event, ...]
-    answer: RequestAnswer | None
-    actor: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JournalEntry:
-    """An event as the journal has it.
-
-    Attributes:
-        id: Its place.
-        at: When its transaction began.
-        term: The leader that decided it.
-        batch: The transaction, within the term.
-        cause: The command that it followed from.
-        actor: The user or worker who gave the command.
-        event: What happened.
-    """
-
-    id: int
-    at: datetime
-    term: int
-    batch: int
-    cause: str
-    actor: str
-    event: Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,34 +222,36 @@ class Store:
         records: Sequence[Record],
         term: int,
         batch: int,
-        besides: Callable[[Cursor], None] = lambda cursor: None,
+        besides: Callable[[Cursor], None] | None = None,
     ) -> None:
         position, opened = self._known()
         self._forget()  # until this has committed: what follows changes what is known of open requests
         now = datetime.now(UTC)
         # All is worked out before the transaction begins, which PostgreSQL would cut if it were left idle.
         rows = Batch(now, opened)
-        steps: list[Callable[[Cursor], None]] = [rows.flush]
+        steps: list[Callable[[Script], None]] = [rows.flush]
         for record in records:
+            journal(rows, record, position, term, batch)
             for event in record.events:
                 position += 1
-                _journal(rows, position, term, batch, record, event)
                 if isinstance(event, StudyDeleted):
                     _forget_requests(opened, event.study)
                     rows = Batch(now, opened)
-                    steps += [partial(delete_study, study=event.study, now=now), rows.flush]
+                    steps += [_at_once(delete_study, study=event.study, now=now), rows.flush]
                 elif isinstance(event, ProjectDeleted):
                     rows = Batch(now, opened)
-                    steps += [partial(delete_project, project=event.project), rows.flush]
+                    steps += [_at_once(delete_project, project=event.project), rows.flush]
                 else:
                     add_event(rows, event, position)
             if record.answer is not None:
                 _answer(rows, record.answer)
         with self._leadership.transaction() as cursor:
+            script = Script(cursor)
             for step in steps:
-                step(cursor)
-            besides(cursor)
-            self._leadership.check(cursor, term, batch)
+                step(script)
+            if besides is not None:
+                besides(script.send())
+            self._leadership.check(script, term, batch)
         self._position, self._open = position, opened
 
     def _known(self) -> tuple[int, Open]:
@@ -356,22 +301,7 @@ class Store:
 
     def journal(self, after: int = 0) -> Iterator[JournalEntry]:
         """The journal's entries with ids greater than ``after``, in order."""
-        with self._database.transaction(snapshot=True) as cursor:
-            cursor.execute(
-                "SELECT id, at, term, batch, cause, actor, event, body FROM journal WHERE id > %s ORDER BY id",
-                (after,),
-            )
-            found = cursor.fetchall()
-        for number, at, term, batch, cause, actor, kind, body in found:
-            yield JournalEntry(
-                id=number,
-                at=at,
-                term=term,
-                batch=batch,
-                cause=cause,
-                actor=actor,
-                event=journal.from_json(kind, body),
-            )
+        return read_journal(self._database, after)
 
     def study_chronicle(
         self, study: int, *, before: int | None, limit: int, trials: bool
@@ -548,19 +478,9 @@ class Store:
         return self._database.change(guarded)
 
 
-def _journal(rows: Batch, position: int, term: int, batch: int, record: Record, event: Event) -> None:
-    rows.insert(
-        "journal",
-        id=position,
-        term=term,
-        batch=batch,
-        cause=record.cause,
-        actor=record.actor,
-        event=type(event).__name__,
-        body=journal.to_json(event),
-        study=getattr(event, "study", None),
-        trial=getattr(event, "trial", None),
-    )
+def _at_once(change: Callable[..., None], **arguments: Any) -> Callable[[Script], None]:
+    """A change that is made by statements of its own, after what was gathered."""
+    return lambda script: change(script.send(), **arguments)
 
 
 def _forget_requests(opened: Open, study: int) -> None:

@@ -76,7 +76,9 @@ def expect_clean(rows: Rows) -> None:
     """No fault was counted against a trial, no step gave other metrics, and none is recorded twice."""
     assert rows("SELECT count(*) FROM failures WHERE failure <> 'infrastructure'") == [(0,)]
     assert rows("SELECT count(*) FROM nodes WHERE not_reproducible IS NOT NULL") == [(0,)]
-    twice = "SELECT body->>'node', body->>'step' FROM journal WHERE event = 'MetricsRecorded' GROUP BY 1, 2"
+    states = "jsonb_array_elements(body::jsonb->'states') AS state"
+    measured = f"SELECT body->>'node', state->>0 FROM journal, {states} WHERE event = 'MetricsRecorded'"
+    twice = f"{measured} GROUP BY 1, 2"
     assert rows(f"{twice} HAVING count(*) > 1") == []
 
 

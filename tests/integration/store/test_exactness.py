@@ -82,12 +82,14 @@ def test_every_value_comes_back_as_it_was(
     padding = [{"id": -1 - number, **found[0]} for number in range(COPY_FROM_ROWS if copied else 0)]
     with exact_store._database.transaction() as cursor:
         cursor.execute("DELETE FROM exact")
+        script = sql.Script(cursor)
         if updated:
             blank = dict.fromkeys(found[0])
-            sql.insert(cursor, table, [{"id": row["id"], **blank} for row in sent])
-            sql.update(cursor, table, ["id"], [(name, "set") for name in blank], sent)
+            sql.insert(script, table, [{"id": row["id"], **blank} for row in sent])
+            sql.update(script, table, ["id"], [(name, "set") for name in blank], sent)
         else:
-            sql.insert(cursor, table, padding + sent)
+            sql.insert(script, table, padding + sent)
+        script.send()
         cursor.execute(f"SELECT {', '.join(sent[0])} FROM exact WHERE id >= 0 ORDER BY id")
         got = [dict(zip(sent[0], row, strict=True)) for row in cursor.fetchall()]
     for row in got:
@@ -101,7 +103,9 @@ def test_doubles_that_other_forms_would_change(exact_store: Store, value: float)
     row = {"id": 1, "number": value, "carried": {"value": value}}
     with exact_store._database.transaction() as cursor:
         cursor.execute("DELETE FROM exact")
-        sql.insert(cursor, table, [row])
+        script = sql.Script(cursor)
+        sql.insert(script, table, [row])
+        script.send()
         cursor.execute("SELECT number, carried FROM exact")
         assert bits(list(cursor.fetchone() or ())) == bits([value, {"value": value}])
 
@@ -109,8 +113,10 @@ def test_doubles_that_other_forms_would_change(exact_store: Store, value: float)
 def test_sums_in_the_database_are_those_of_doubles(exact_store: Store) -> None:
     with exact_store._database.transaction() as cursor:
         cursor.execute("DELETE FROM exact")
-        sql.insert(cursor, table, [{"id": 1, "number": 0.1}])
-        sql.update(cursor, table, ["id"], [("number", "add")], [{"id": 1, "number": 0.2}])
+        script = sql.Script(cursor)
+        sql.insert(script, table, [{"id": 1, "number": 0.1}])
+        sql.update(script, table, ["id"], [("number", "add")], [{"id": 1, "number": 0.2}])
+        script.send()
         cursor.execute("SELECT number FROM exact")
         assert cursor.fetchone() == (0.1 + 0.2,)
 
@@ -126,7 +132,9 @@ def test_text_that_postgresql_cannot_hold_is_replaced_where_it_cannot(exact_stor
     row = {"id": 1, "words": "zero \x00, half \ud800.", "carried": {"zero": "\x00", "half": "\ud800"}}
     with exact_store._database.transaction() as cursor:
         cursor.execute("DELETE FROM exact")
-        sql.insert(cursor, table, [row])
+        script = sql.Script(cursor)
+        sql.insert(script, table, [row])
+        script.send()
         cursor.execute("SELECT words, carried FROM exact")
         assert cursor.fetchone() == ("zero \ufffd, half ?.", {"zero": "\x00", "half": "\ud800"})
     assert clean("as it is: äöü 🦛\n") == "as it is: äöü 🦛\n"
