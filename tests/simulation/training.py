@@ -90,6 +90,7 @@ class Saver:
     """Writes a state a moment after it was captured, one at a time, as production's writer thread does."""
 
     write_seconds = 0.0
+    held_seconds = 0.0
 
     def __init__(self, loop: VirtualLoop, clock: VirtualClock, disk_is_full: Callable[[], bool]) -> None:
         self.busy = False
