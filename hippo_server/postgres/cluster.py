@@ -20,6 +20,10 @@ MAJOR = 18
 #: The database's superuser and only user.
 USER = "hippo"
 
+#: How large a file of PostgreSQL's log is: the first is written out in full before anything is in it, and so is the
+#: next one at some commit. Smaller ones are made more often, and each is some syncs.
+LOG_FILE_MIB = 4
+
 
 def binaries() -> Path:
     """The folder of PostgreSQL's programs, found without importing the package that brings them.
@@ -68,6 +72,7 @@ def create(data: Path, account: Account | None) -> None:
         "--auth=trust",
         "--encoding=UTF8",
         "--locale=C",
+        f"--wal-segsize={LOG_FILE_MIB}",
     ]
     if sys.platform == "linux":
         settings.append("--sync-method=syncfs")  # one call instead of one for each of a thousand files

@@ -28,8 +28,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote
 
-import psycopg2
-
 from hippo_server.postgres import cluster
 from hippo_server.postgres.account import Account, account_for
 from hippo_server.postgres.failure import PostgresError
@@ -37,14 +35,16 @@ from hippo_server.postgres.sockets import socket_folder
 
 __all__ = ["EmbeddedPostgres", "PostgresError"]
 
-DATABASE = "hippo"
+#: The one that every cluster has: another would take as long to make as all of the schema.
+DATABASE = "postgres"
 
 #: Recovery after a crash replays the log since the last checkpoint, which takes minutes at most.
 START_SECONDS = 300.0
 ORPHAN_SECONDS = 60.0
 POLL_SECONDS = 0.01
 LONGEST_LOG_BYTES = 4 << 20
-LEAST_FREE_BYTES = 16 << 20  #: one file of PostgreSQL's log, without which it neither recovers nor writes
+#: One file of PostgreSQL's log, without which it neither recovers nor writes.
+LEAST_FREE_BYTES = cluster.LOG_FILE_MIB << 20
 
 SETTINGS = {
     "listen_addresses": "",
@@ -85,7 +85,7 @@ class EmbeddedPostgres:
         self._sockets: Path | None = None
 
     def start(self) -> str:
-        """Starts PostgreSQL, makes the database at the first time, and waits until it can be used.
+        """Starts PostgreSQL, with a new data folder at the first time, and waits until it can be used.
 
         Called again after it died, it starts it again; called while it runs, it only tells the address.
 
@@ -101,7 +101,6 @@ class EmbeddedPostgres:
             self._sockets = sockets = socket_folder(self._home)
             if not self.running():
                 self._start_process(sockets)
-            self._make_database(sockets)
         except BaseException as error:
             self.stop()
             if isinstance(error, OSError):
@@ -208,20 +207,6 @@ class EmbeddedPostgres:
         except FileNotFoundError:
             return False
         return len(lines) > 7 and lines[0] == str(process.pid) and lines[7].strip() == "ready"
-
-    def _make_database(self, sockets: Path) -> None:
-        try:
-            connection = psycopg2.connect(host=str(sockets), user=cluster.USER, dbname="postgres")
-            connection.autocommit = True
-            with contextlib.closing(connection), connection.cursor() as cursor:
-                cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,))
-                if cursor.fetchone() is None:
-                    cursor.execute(f"CREATE DATABASE {DATABASE}")
-        except psycopg2.Error as error:
-            raise PostgresError(
-                f"PostgreSQL has started, but cannot be used: {' '.join(str(error).split())}",
-                f"Its log is {self.log}.",
-            ) from error
 
     def _open_log(self) -> int:
         """Starts a new log where the old one is long; returns how long it is now."""

@@ -18,6 +18,8 @@ import psutil
 import psycopg2
 
 from hippo_client import Client
+from hippo_server.postgres import cluster
+from hippo_server.postgres.embedded import DATABASE
 from tests.acceptance.conftest import Pool, _plain, until
 from tests.processes import family, is_gone
 
@@ -113,7 +115,7 @@ class Proxy:
 def embedded_url(home: Path) -> str:
     """The address of a home's own PostgreSQL, as its postmaster wrote it."""
     sockets = (home / "postgres" / "data" / "postmaster.pid").read_text().split("\n")[4]
-    return f"postgresql://hippo@/hippo?host={quote(sockets, safe='')}"
+    return f"postgresql://{cluster.USER}@/{DATABASE}?host={quote(sockets, safe='')}"
 
 
 class Rows:

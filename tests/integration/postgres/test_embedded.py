@@ -17,6 +17,7 @@ import sqlalchemy
 
 from hippo_client.local.socket_folder import remove_deserted
 from hippo_server.postgres import EmbeddedPostgres, PostgresError, cluster
+from hippo_server.postgres.embedded import DATABASE
 from hippo_server.postgres.sockets import socket_folder
 from tests.waiting import process_end, until
 
@@ -327,7 +328,7 @@ def test_a_full_disk_is_named_as_what_keeps_it_from_starting(tmp_path: Path) -> 
 def test_stopping_cuts_connections_and_leaves_nothing(postgres: EmbeddedPostgres) -> None:
     url = sqlalchemy.make_url(postgres.start())
     folder = str(url.query["host"])
-    connection = psycopg2.connect(host=folder, user=cluster.USER, dbname="hippo")
+    connection = psycopg2.connect(host=folder, user=cluster.USER, dbname=DATABASE)
     postgres.stop()
     with pytest.raises(psycopg2.OperationalError):
         connection.cursor().execute("SELECT 1")
