@@ -37,6 +37,7 @@ SUBJECTS = (
         "scheduling", "the paper's studies in virtual time against lower bounds", "benchmarks.scheduling"
     ),
     Subject("checkpoints", "saving and loading, against a copy and against dd", "benchmarks.checkpoints"),
+    Subject("gpu", "steps, states and resuming on a GPU, where there is one", "benchmarks.gpu", gpu=True),
     Subject("sharing", "the demo's grid on two slots against its lower bound", "benchmarks.sharing"),
     Subject("start-up", "from hippo run to the first training step", "benchmarks.start_up"),
     Subject("peers", "Ray Tune, Optuna, Syne Tune and a bare loop on the same work", "benchmarks.peers"),
