@@ -84,6 +84,7 @@ from hippo_core.engine.evaluations import tell_judged
 from hippo_core.engine.events import Event
 from hippo_core.engine.granting import schedule
 from hippo_core.engine.holdings import Holding
+from hippo_core.engine.promoting import promote
 from hippo_core.engine.quotas import pause_what_is_used_up
 from hippo_core.engine.settling import settle
 from hippo_core.engine.snapshot import snapshot
@@ -192,11 +193,14 @@ class Engine:
         while True:
             settle(decision)
             pause_what_is_used_up(decision)
+            promoted = promote(decision)
+            if promoted:
+                settle(decision)
             schedule(decision)
             proposals.want(decision)
             outside.note_wants(decision)
             terminators.want(decision)
-            if not (state.touched_requests or state.touched_studies or state.touched_plans):
+            if not (promoted or state.touched_requests or state.touched_studies or state.touched_plans):
                 return
 
     def _dispatch(self, decision: Decision, command: Command) -> Result:

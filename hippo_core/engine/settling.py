@@ -20,7 +20,7 @@ from hippo_core.engine.state import Study, Trial
 from hippo_core.engine.states import ENDED_TRIAL_STATES, StudyState, TrialState
 from hippo_core.engine.stopping import change, end_as_decided
 from hippo_core.engine.user_words import AS_ASKED, EXTENDED
-from hippo_core.policies import Extend, Fork, Probe, Stop, Verdict
+from hippo_core.policies import Extend, Fork, Probe, Promote, Stop, Verdict
 from hippo_core.repeats import trial_of
 
 
@@ -57,10 +57,17 @@ def _follow_policy(decision: Decision, study: Study) -> None:
     if end_if_held(decision, study):
         return
     room = Room.of(decision, study)
-    carried = [each for each in study.policy.decide() if carry_out(decision, study, each, room)]
+    verdicts = study.policy.decide()
+    promotions = [each for each in verdicts if isinstance(each, Promote)]
+    carried = [
+        each for each in verdicts if not isinstance(each, Promote) and carry_out(decision, study, each, room)
+    ]
     if any(isinstance(each, Fork) for each in carried):
         return  # what is wanted of the forks is to be known before anything rests or ends
     _open_wishes(decision, study, room)
+    if promotions and not study.open:
+        carry_out(decision, study, promotions.pop(0), room)
+    study.promotions = tuple(promotions)
     undecided = unanswered_trials(study) if study.touched else frozenset()
     for number in list(study.touched):
         members = study.members(number)

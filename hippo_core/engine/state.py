@@ -19,7 +19,7 @@ from hippo_core.engine.states import RequestState, StudyState, TrialState, Worke
 from hippo_core.lease import Lease, State
 from hippo_core.phases import Phase
 from hippo_core.plan import Node, Plan
-from hippo_core.policies import Policy, Values
+from hippo_core.policies import Policy, Promote, Values
 from hippo_core.probes import number_of as probe_number
 from hippo_core.probes import probe_of
 from hippo_core.repeats import first_of, number_of, repeat_of, trial_of
@@ -298,6 +298,7 @@ class Study:
     ending_reason: str = ""  #: in words and numbers
     completed: int = 0  #: how many of the trials that its sampler drew are completed
     short: str = ""  #: why the next request does not fit into its budget of steps; noted anew as it settles
+    promotions: tuple[Promote, ...] = ()  #: which stand, and wait for a slot; noted anew as it settles
     ran_seconds: float = 0.0  #: how long it has been running, as far as it is counted
     news: int = 0  #: so many calls of the history, up to the last one that is more than a request's opening
     answers: list[Answered] = field(default_factory=list)  #: of its user's own policy, in order

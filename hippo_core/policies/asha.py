@@ -8,8 +8,8 @@ compared as ``pareto`` says.
 
 Where it departs from the paper:
 
-- A trial is promoted as soon as it is in the top 1/eta of its rung. The paper does so when a worker asks for a
-  job; here the scheduler chooses among what is requested, so that a promotion is known as early as possible.
+- A promotion stands as soon as a trial is in the top 1/eta of its rung, until it is displaced. As in the paper it is
+  carried out when a slot would take it; those of the lowest rung come first, as most may follow from them.
 - Trials differ in ``max_steps``: each competes in the rungs below its own, which is its end and no rung of others.
 - Where nobody of a bracket would reach the last rung, the best one in its deepest rung is promoted when nothing is
   open any more, so that a study of few trials has a trained winner too, whichever bracket the best was dealt to.
@@ -27,7 +27,7 @@ from hippo_core import arguments
 from hippo_core.arguments import worded
 from hippo_core.errors import InvalidStudy
 from hippo_core.policies.halving import PEERS, Compared, Halving, HalvingSpec, Rules, RungKey, compared
-from hippo_core.policies.policy import Extend, Policy, Verdict
+from hippo_core.policies.policy import Extend, Policy, Promote, Verdict
 from hippo_core.policies.stopping_asha import StoppingAsha
 
 
@@ -63,7 +63,8 @@ class Asha(Halving):
             for trial in sorted(self._chosen[key], key=self.rungs[key].place):
                 if self.among_best(trial, key):
                     above = self.climbers[trial].rung_above(key[1])
-                    found.append(Extend(trial, above, self.told(trial, key)))
+                    promotion = Promote if self.hurries else Extend
+                    found.append(promotion(trial, above, self.told(trial, key)))
                 else:
                     # Better ones came in the same breath. Should the rung grow, it is looked at again.
                     self.settled(trial)

@@ -31,6 +31,11 @@ class Extend:
 
 
 @dataclass(frozen=True, slots=True)
+class Promote(Extend):
+    """An ``Extend`` that is asked for only when a slot would take it: by then others may be preferred."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """Train a trial no further, ever, whether it is being trained or rests."""
 

@@ -1,10 +1,10 @@
 """A recorded study decided anew, in the order in which it was: does this engine decide as that one did?
 
 What a policy decides that compares trials at rungs is a function of the study and of the order in which requests came
-to their ends, breath by breath: of what it had heard when it decided. So the record's order is followed here instead of
-a clock. The production engine gets a slot for every trial, so that whatever is asked for can be trained at any time;
-the paths are trained up to where each end lies, one recorded end after the other; and the policy decides when a breath
-is over, as it did.
+to their ends, breath by breath: of what it had heard when it decided; and of when slots took its promotions. So the
+record's order is followed here instead of a clock. The production engine gets a slot for every trial, so that whatever
+is asked for can be trained at any time; the paths are trained up to where each end lies, one recorded end after the
+other; and the policy decides when a breath is over, as it did.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from hippo_core.engine.state import Study, Trial
 from hippo_core.engine.states import LIVE_LEASE_STATES, FailureClass, RequestState, StudyState
 from hippo_core.errors import InvalidStudy
 from hippo_core.lease import State
-from hippo_core.policies import Policy, Verdict
+from hippo_core.policies import Policy, Promote, Verdict
 from hippo_core.probes import number_of
 from hippo_core.simulation.path import SimulatedPath
 from hippo_core.simulation.recording import Arrival, Recording
@@ -197,11 +197,22 @@ class _Replay:
         }
 
     def _pace(self, policy: Policy) -> None:
-        """Lets a policy decide only when a breath is over; it answers the same whenever it is asked."""
+        """Lets a policy decide only when a breath is over; it answers the same whenever it is asked.
+
+        A promotion is carried out when a slot would take it, and some are displaced before. So of those that stand, the
+        recorded ones are; once the record is over, any, which is a departure.
+        """
         decide, state = policy.decide, self._engine.state
+        recorded = {(each.trial, each.step) for each in self._recording.arrivals if not each.probe}
+        over = len(self._recording.arrivals)
+
+        def stands(verdict: Verdict) -> bool:
+            if isinstance(verdict, Promote) and state.last_sequence < over:
+                return (verdict.trial, verdict.to) in recorded
+            return True
 
         def paced() -> list[Verdict]:
-            return decide() if state.last_sequence >= self._due else []
+            return [each for each in decide() if stands(each)] if state.last_sequence >= self._due else []
 
         policy.decide = paced  # type: ignore[method-assign]
 

@@ -1,0 +1,51 @@
+"""Promotions that wait for a slot.
+
+A policy that promotes the best so far knows more the later it is asked: what looks good among a few is displaced by
+what comes after, and would have been trained in vain. So its promotions are carried out one at a time, as a slot would
+take them: one that idles, and for which nothing longer is ready. Where nothing at all is ready one is in line, so that
+the study has its turn as any other.
+"""
+
+from __future__ import annotations
+
+from hippo_core.engine.budget import Room
+from hippo_core.engine.decision import Decision
+from hippo_core.engine.granting import idle_slots_for
+from hippo_core.engine.settling import carry_out
+from hippo_core.engine.state import EngineState, Study
+from hippo_core.policies import Promote
+
+
+def promote(decision: Decision) -> bool:
+    """Carries out a promotion that a slot would take; tells whether there was one, from which something may follow."""
+    state = decision.state
+    for number in state.active:
+        study = state.studies[number]
+        if not study.promotions or study.ending or study.short:
+            continue
+        first, *others = study.promotions
+        if not _would_be_taken(state, study, first):
+            continue
+        room = Room.of(decision, study)
+        if carry_out(decision, study, first, room):
+            study.promotions = tuple(others)
+            return True
+        study.short = "" if room is None else room.short
+    return False
+
+
+def _would_be_taken(state: EngineState, study: Study, first: Promote) -> bool:
+    """Whether fewer paths are ready than slots idle, or than one, that come before a promotion's."""
+    plan = state.plans[study.plan]
+    plan.tree.refresh()
+    user = study.user if len(set(plan.tree.owners.values())) > 1 else None
+    idle = idle_slots_for(state, plan)
+    last = plan.tree.ready_at(max(1, idle), user)
+    if last is None or last.priority < state.active[study.id]:
+        return True
+    if not idle:
+        return False
+    trial = study.trials[first.trial]
+    assert trial.node is not None, "only what has come to a rung is promoted"
+    length = (first.to - trial.reached) * plan.tree.step_seconds(trial.node)
+    return last.priority == state.active[study.id] and last.length <= length
