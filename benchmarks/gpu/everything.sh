@@ -21,7 +21,7 @@ export PYTHONUNBUFFERED=1
 # Without the project's settings, some of which are of plugins that need not be there.
 pytest="$python -m pytest -q -c /dev/null --rootdir . --import-mode importlib -p no:cacheprovider -m gpu"
 failed=0
-timeout 90 $pytest tests/gpu >"$out/tests.log" 2>&1 || failed=1
+timeout 120 $pytest tests/gpu >"$out/tests.log" 2>&1 || failed=1
 tail -n 40 "$out/tests.log"
 timeout 110 "$python" -m benchmarks.gpu >"$out/figures.log" 2>&1 || failed=1
 cat "$out/figures.log"

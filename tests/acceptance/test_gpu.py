@@ -100,6 +100,20 @@ def test_two_workers_on_one_gpu_give_the_same_bits(pool: Pool) -> None:
     assert False in {first for first, _ in loads}, "a warm runner loads a state"
 
 
+def test_two_slots_of_one_worker_share_a_gpu(pool: Pool) -> None:
+    """Each has its part of the memory, and both together train what the plain loop does."""
+    pool.start_worker("one", 2, "--slots-per-gpu", "2")
+    workers_ready(pool, 1)
+    model = torch.cuda.get_device_name(0)
+    assert pool.query("SELECT device, model FROM slots") == [("cuda", model), ("cuda", model)]
+    handle = submit(
+        pool, "first", study_file("BatchNormAdam", "first", "max_steps=8, options={'pause': 0.05}")
+    )
+    handle.wait()
+    expect_as_alone(pool.client(), "first", "BatchNormAdam", device="cuda")
+    assert pool.query("SELECT count(DISTINCT slot) FROM leases") == [(2,)]
+
+
 def test_a_trainer_that_goes_gives_its_memory_back(local: LocalHome) -> None:
     """Two trials need trainers of their own, in one process: each finds the GPU as good as empty."""
     text = study_of("Filler", "fill", '{"kept": space.choice([1, 2]), "taken": 1}')

@@ -16,16 +16,17 @@ class Addressed(hippo.Trainer):
 
     def setup(self, context):
         generator = torch.Generator().manual_seed(99)
-        self.inputs = torch.randn(24, 10, generator=generator)
+        self.inputs = torch.randn(24, 10, generator=generator).to(context.device)
         self.labels = (self.inputs.sum(dim=1) > 0).long()
         self.net = nn.Sequential(
             nn.Linear(10, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.3), nn.Linear(16, 2)
-        )
-        self.net.register_buffer("average", torch.zeros(2), persistent=False)
+        ).to(context.device)
+        self.net.register_buffer("average", torch.zeros(2, device=context.device), persistent=False)
         backend = context.options["backend"]
         self.forward = torch.compile(self.net, backend=backend) if backend else self.net
-        self.optimizer = torch.optim.AdamW(self.net.parameters(), lr=torch.tensor(0.1))
-        self.frozen = torch.zeros(3)
+        rate = torch.tensor(0.1, device=context.device)
+        self.optimizer = torch.optim.AdamW(self.net.parameters(), lr=rate, capturable=rate.is_cuda)
+        self.frozen = torch.zeros(3, device=context.device)
         self.backend = backend
         _first.clear()
 
