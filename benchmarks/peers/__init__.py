@@ -18,8 +18,10 @@ What the figures say:
   each trial and for each epoch. Idle: the slot time in which no epoch was trained, for each trial; it does not depend
   on how fast epochs were.
 - memory: the most that all processes had at a time, sampled each second; what they share is counted once.
-- written: what was written to files on a disk, those that are gone included, as the kernel counts it for all processes;
-  for systems with a database without and with its making. Files: those that are left, and what they take.
+- written: what all processes gave to write calls, which is files and pipes, those that are gone included; for systems
+  with a database without and with its making. Written by the disk: what the disk wrote meanwhile, for anybody, so on
+  a quiet machine. Dirtied: the kernel's account of pages, in folios of up to 1 MB of which a commit changes 8 KB.
+  Files: those that are left, and what they take.
 """
 
 from __future__ import annotations
@@ -125,11 +127,13 @@ def _columns(runs: list[Run], bare: list[Run]) -> Iterator[tuple[str, str, tuple
         tuple((run.processor_seconds - run.epochs.processor_seconds) / TRIALS for run in runs),
     )
     yield "memory", "MB", tuple(run.peak_bytes / MB for run in runs)
-    yield "written", "MB", tuple(run.disk_bytes / MB for run in runs)
-    if any(run.preparation_disk_bytes for run in runs):
-        whole = tuple((run.disk_bytes + run.preparation_disk_bytes) / MB for run in runs)
-        yield "written, with the making of the database", "MB", whole
-        yield "making the database", "s", tuple(run.preparation_seconds for run in runs)
+    yield "written", "MB", tuple(run.written.calls / MB for run in runs)
+    yield "written by the disk", "MB", tuple(run.written.device / MB for run in runs)
+    yield "dirtied", "MB", tuple(run.written.dirtied / MB for run in runs)
+    if made := [(run, run.preparation) for run in runs if run.preparation is not None]:
+        whole = tuple((run.written.calls + before.calls) / MB for run, before in made)
+        yield "written, with the database's making", "MB", whole
+        yield "making the database", "s", tuple(run.preparation_seconds for run, _ in made)
     yield "files left", "files", tuple(float(run.files) for run in runs)
     yield "left on disk", "MB", tuple(run.left_bytes / MB for run in runs)
 

@@ -42,6 +42,21 @@ class System:
 
 
 @dataclass(frozen=True, slots=True)
+class Written:
+    """Bytes.
+
+    Attributes:
+        calls: Given to write calls.
+        dirtied: Of pages of files, as the kernel accounts for them.
+        device: By the disk, for anybody.
+    """
+
+    calls: int
+    dirtied: int
+    device: int
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """What a run came to.
 
@@ -52,8 +67,8 @@ class Run:
         wind_down_seconds: From the last epoch to the command's end.
         processor_seconds: Of all processes.
         peak_bytes: Of memory, of all processes together (PSS).
-        disk_bytes: That all processes had written to files on disk, also to those that are gone.
-        preparation_disk_bytes: The same, of making the database.
+        written: By all processes, in the three ways in which ``observe`` counts.
+        preparation: The same, of making the database; ``None`` where there is none.
         preparation_seconds: That making the database took.
         files: That are left.
         left_bytes: That they take on disk.
@@ -66,8 +81,8 @@ class Run:
     wind_down_seconds: float
     processor_seconds: float
     peak_bytes: int
-    disk_bytes: int
-    preparation_disk_bytes: int
+    written: Written
+    preparation: Written | None
     preparation_seconds: float
     files: int
     left_bytes: int
@@ -84,7 +99,6 @@ def run(system: System, part: str) -> Run:
         prepared = None
         if before := system.prepare(folder):
             prepared = _observe(folder, "prepare", before, system.afterwards)
-        os.sync()  # what others wrote is not to be in the way
         observed = _observe(folder, part, system.command(part, folder), system.afterwards)
         epochs = notes.read(folder / "notes")
         log = (folder / f"{part}.log").read_text(errors="replace")
@@ -97,8 +111,8 @@ def run(system: System, part: str) -> Run:
             wind_down_seconds=observed["ended"] - epochs.last,
             processor_seconds=observed["processor_seconds"],
             peak_bytes=observed["peak_bytes"],
-            disk_bytes=observed["to_disk_bytes"],
-            preparation_disk_bytes=prepared["to_disk_bytes"] if prepared else 0,
+            written=_written(observed),
+            preparation=_written(prepared) if prepared else None,
             preparation_seconds=prepared["ended"] - prepared["began"] if prepared else 0.0,
             files=len(files),
             left_bytes=sum(each.stat().st_blocks * 512 for each in files),
@@ -131,6 +145,10 @@ def _observe(folder: Path, name: str, command: Command, afterwards: tuple[Comman
         ending = "\n".join(log.read_text(errors="replace").splitlines()[-20:])
         raise RuntimeError(f"{command[0]} exits {observed['exit_code']}:\n{ending}")
     return observed
+
+
+def _written(observed: dict[str, Any]) -> Written:
+    return Written(observed["written_bytes"], observed["dirtied_bytes"], observed["device_bytes"])
 
 
 @contextmanager
