@@ -6,6 +6,7 @@ ever unpickled. What is no plain data stops it.
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 from collections import Counter, OrderedDict, defaultdict, deque
 from pathlib import PurePath
@@ -14,6 +15,8 @@ from typing import Any
 import blake3
 import numpy as np
 import torch
+
+from hippo_worker.hosting.device_digest import LEAST_BYTES, device_digest
 
 _PLAIN_OBJECTS = (
     OrderedDict,
@@ -128,17 +131,21 @@ def tensor_digest(tensor: torch.Tensor) -> bytes:
         tensor.is_leaf and tensor.requires_grad,
     )
     hashed = blake3.blake3(repr(about).encode())
-    hashed.update(tensor_bytes(tensor))
+    hashed.update(tensor_content(tensor))
     if tensor.is_leaf and tensor.grad is not None:
         hashed.update(b"grad")
-        hashed.update(tensor_bytes(tensor.grad))
+        hashed.update(tensor_content(tensor.grad))
     return hashed.digest()
 
 
-def tensor_bytes(tensor: torch.Tensor) -> memoryview:
-    """A tensor's bytes in host memory, in the order of its elements."""
-    flat = tensor.detach().resolve_conj().resolve_neg().contiguous().reshape(-1)
-    return flat.view(torch.uint8).cpu().numpy().data
+def tensor_content(tensor: torch.Tensor) -> memoryview | bytes:
+    """A tensor's bytes in the order of its elements; of many on a GPU, which a host would wait for, their digest."""
+    flat = tensor.detach().resolve_conj().resolve_neg().contiguous().reshape(-1).view(torch.uint8)
+    if flat.is_cuda and len(flat) >= LEAST_BYTES:
+        # A GPU that is full has no room for sums either. Then the value counts as changed, and is saved.
+        with contextlib.suppress(torch.OutOfMemoryError):
+            return device_digest(flat)
+    return flat.cpu().numpy().data
 
 
 def array_digest(array: np.ndarray[Any, Any]) -> bytes:

@@ -11,6 +11,8 @@ import torch
 
 from hippo_storage import device_copy
 from hippo_storage.state import capture, read, write
+from hippo_worker.hosting.device_digest import STRETCH, device_digest
+from hippo_worker.hosting.fingerprints import tensor_digest
 
 pytestmark = pytest.mark.gpu
 
@@ -143,3 +145,20 @@ def test_a_device_without_room_for_a_state_says_so(tmp_path: Path) -> None:
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
     assert read(tmp_path / "state", "cuda")["weights"].is_cuda
+
+
+def test_a_digest_is_the_same_on_the_gpu_and_shows_what_torch_does_not_count() -> None:
+    """A captured graph writes into a tensor without torch's counting a change."""
+    torch.manual_seed(1)
+    data = torch.randint(256, (2 * 8 * STRETCH + 11,), dtype=torch.uint8)
+    assert device_digest(data.cuda()) == device_digest(data)
+    weights = torch.zeros(1 << 20, device="cuda")
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        weights.add_(1)
+    before, version = tensor_digest(weights), weights._version
+    graph.replay()
+    assert weights._version == version
+    assert tensor_digest(weights) != before
+    weights.zero_()
+    assert tensor_digest(weights) == before
