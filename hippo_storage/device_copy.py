@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from io import RawIOBase
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -139,11 +140,14 @@ def typed(data: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
 
 def stage(pieces: Sequence[Piece], staging: torch.Tensor) -> None:
     """Copies all sources side by side."""
-    views, start = [], 0
-    for piece in pieces:
-        views.append(typed(staging[start : start + len(piece.target)], piece.source))
-        start += len(piece.target)
-    torch._foreach_copy_(views, [piece.source for piece in pieces])
+    start = 0
+    for _, alike in groupby(pieces, lambda piece: piece.source.dtype):  # of one type: then it is few kernels
+        views, sources = [], []
+        for piece in alike:
+            views.append(typed(staging[start : start + len(piece.target)], piece.source))
+            sources.append(piece.source)
+            start += len(piece.target)
+        torch._foreach_copy_(views, sources)
 
 
 def runs(pieces: Sequence[Piece], staging: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:

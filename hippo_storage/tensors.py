@@ -45,11 +45,7 @@ class Part:
     size_bytes: int
     item_bytes: int
     source: Any
-
-    @property
-    def is_on_gpu(self) -> bool:
-        """Whether the bytes lie on a GPU, from where `hippo_storage.device_copy` brings them."""
-        return not isinstance(self.source, np.ndarray) and bool(self.source.device.type == "cuda")
+    is_on_gpu: bool = False  #: then `hippo_storage.device_copy` brings them
 
     def copy_to(self, slot: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
         """Copies the bytes within host memory."""
@@ -242,7 +238,9 @@ def _array_leaf(name: str, array: np.ndarray[Any, Any], path: str) -> dict[str, 
 
 def _tensor_part(name: str, tensor: torch.Tensor) -> Part:
     word = _WORDS.get(_dtype_name(tensor), "")
-    return _part(name, word, tuple(tensor.shape), tensor.element_size(), tensor.detach())
+    part = _part(name, word, tuple(tensor.shape), tensor.element_size(), tensor.detach())
+    part.is_on_gpu = tensor.device.type == "cuda"
+    return part
 
 
 def _part(name: str, word: str, shape: tuple[int, ...], item_bytes: int, source: Any) -> Part:

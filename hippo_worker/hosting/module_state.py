@@ -46,7 +46,7 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]
     those that the optimiser had: a captured CUDA graph would go on with the old ones.
     """
     groups = optimizer.param_groups
-    before = {parameter: dict(found) for parameter, found in optimizer.state.items()}
+    before = {key: dict(found) for key, found in optimizer.state.items() if isinstance(found, dict)}
     of_groups = [dict(group) for group in groups]
     optimizer.load_state_dict(dict(state))
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]

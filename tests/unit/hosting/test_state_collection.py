@@ -264,6 +264,18 @@ def test_an_optimizers_state_keeps_its_types(tmp_path: Path) -> None:
     assert torch.equal(found, torch.tensor([1.00001, 2.00001]))
 
 
+def test_an_optimizers_state_that_is_no_parameters_is_restored(tmp_path: Path) -> None:
+    def made() -> dict[str, Any]:
+        weight = nn.Parameter(torch.ones(2))
+        return {"weight": weight, "optimizer": torch.optim.SGD([weight], lr=0.1)}
+
+    trainer, new = held(**made()), held(**made())
+    trainer.optimizer.state["round"] = 3
+    new.optimizer.state["round"] = 1
+    new.load_state_dict(through_files(trainer.state_dict(), tmp_path))
+    assert new.optimizer.state["round"] == 3
+
+
 def test_plain_values_of_modules_are_saved_where_they_change(tmp_path: Path) -> None:
     class Counting(nn.Module):
         def __init__(self) -> None:
