@@ -7,8 +7,8 @@ it watches.
 Theory of operation. This process asks the kernel for the orphans among its descendants (PR_SET_CHILD_SUBREAPER), waits
 for all of them, and never has children of its own. So the processor time of its children, and what the kernel has
 added to its own account of input and output, are those of every process that the command ever started, however short
-it lived, unless somebody who started it did not wait for it. Memory is sampled: what is resident, with what is shared
-divided among those that share it (PSS).
+it lived. A process that ignores the ends of its children loses their accounts: what was last seen of them is added.
+Memory is sampled: what is resident, with what is shared divided among those that share it (PSS).
 
 What is written is counted three times, as no count is all of the truth. ``written_bytes`` is what was given to write
 calls: to files and pipes, not to sockets. ``dirtied_bytes`` is the kernel's account of pages of files on disks that
@@ -27,6 +27,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,16 +38,20 @@ LEAVE_SECONDS = 60.0
 """What still runs so long after the last command is ended."""
 
 
-def descendants(pid: int) -> Iterator[int]:
-    """All processes below one."""
+def children_of(pid: int) -> Iterator[int]:
+    """The processes that one has started, or was given, and that have not been waited for."""
     for listed in Path(f"/proc/{pid}/task").glob("*/children"):
         try:
-            children = [int(each) for each in listed.read_text().split()]
+            yield from [int(each) for each in listed.read_text().split()]
         except OSError:  # the thread has ended
             continue
-        for child in children:
-            yield child
-            yield from descendants(child)
+
+
+def descendants(pid: int) -> Iterator[int]:
+    """All processes below one."""
+    for child in children_of(pid):
+        yield child
+        yield from descendants(child)
 
 
 def memory_bytes(pid: int) -> int:
@@ -68,10 +73,42 @@ def device_bytes(folder: Path) -> int:
     return int(text.split()[6]) * 512
 
 
-def io_account() -> dict[str, int]:
-    """What this process and all those that it has waited for have read and written."""
-    lines = Path("/proc/self/io").read_text().splitlines()
+def io_account(pid: int) -> dict[str, int]:
+    """What a process and all those that it has waited for have read and written."""
+    lines = Path(f"/proc/{pid}/io").read_text().splitlines()
     return {name: int(value) for name, value in (line.split(": ") for line in lines)}
+
+
+@dataclass(slots=True)
+class Account:
+    """What processes have used: seconds of processors, bytes given to write calls, and bytes dirtied."""
+
+    processor_seconds: float = 0.0
+    written: int = 0
+    dirtied: int = 0
+
+    def __add__(self, other: Account) -> Account:
+        return Account(
+            self.processor_seconds + other.processor_seconds,
+            self.written + other.written,
+            self.dirtied + other.dirtied,
+        )
+
+
+def account_of(pid: int) -> Account:
+    """Of a process that runs, with all those that it has waited for."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    ticks = sum(int(each) for each in fields[11:15])
+    io = io_account(pid)
+    return Account(ticks / os.sysconf("SC_CLK_TCK"), io["wchar"], io["write_bytes"])
+
+
+def ignores_children(pid: int) -> bool:
+    """Whether the kernel throws away the accounts of a process's children, as it ignores SIGCHLD."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("SigIgn:"):
+            return bool(int(line.split()[1], 16) >> (signal.SIGCHLD - 1) & 1)
+    return False
 
 
 class Observer:
@@ -82,6 +119,9 @@ class Observer:
         self._next_sample = 0.0
         self.peak_bytes = 0
         self.peak_processes = 0
+        self._lost: dict[
+            int, Account
+        ] = {}  # by process: of those whose parents ignore their ends, as last seen
 
     def run(self, command: list[str]) -> int:
         """Runs one command to its end; gives its exit code."""
@@ -131,6 +171,20 @@ class Observer:
         found = list(descendants(os.getpid()))
         self.peak_bytes = max(self.peak_bytes, sum(memory_bytes(pid) for pid in found))
         self.peak_processes = max(self.peak_processes, len(found))
+        self._note_lost([os.getpid(), *found])
+
+    def _note_lost(self, parents: list[int]) -> None:
+        for parent in parents:
+            try:
+                if ignores_children(parent):
+                    for child in children_of(parent):
+                        self._lost[child] = account_of(child)
+            except OSError:  # it has ended
+                continue
+
+    def lost(self) -> Account:
+        """Of all processes that this one's own account lacks."""
+        return sum(self._lost.values(), Account())
 
 
 def observe(plan: dict[str, Any]) -> dict[str, Any]:
@@ -138,24 +192,25 @@ def observe(plan: dict[str, Any]) -> dict[str, Any]:
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     observer = Observer(plan["environment"], Path(plan["log"]))
     os.sync()  # what others wrote before is not to be counted, nor in the way
-    before, on_disk = io_account(), device_bytes(observer.folder)
+    before, on_disk = io_account(os.getpid()), device_bytes(observer.folder)
     began = time.time()
     code = observer.run(plan["command"])
     ended = time.time()
     for command in plan["afterwards"]:
         observer.run(command)
     observer.await_all()
-    used, after = resource.getrusage(resource.RUSAGE_CHILDREN), io_account()
+    used, after = resource.getrusage(resource.RUSAGE_CHILDREN), io_account(os.getpid())
+    lost = observer.lost()
     os.sync()
     return {
         "exit_code": code,
         "began": began,
         "ended": ended,
-        "processor_seconds": used.ru_utime + used.ru_stime,
+        "processor_seconds": used.ru_utime + used.ru_stime + lost.processor_seconds,
         "peak_bytes": observer.peak_bytes,
         "peak_processes": observer.peak_processes,
-        "written_bytes": after["wchar"] - before["wchar"],
-        "dirtied_bytes": after["write_bytes"] - before["write_bytes"],
+        "written_bytes": after["wchar"] - before["wchar"] + lost.written,
+        "dirtied_bytes": after["write_bytes"] - before["write_bytes"] + lost.dirtied,
         "device_bytes": device_bytes(observer.folder) - on_disk,
     }
 

@@ -195,7 +195,7 @@ HIPPO = System(
     prepare=lambda folder: (*machine.HIPPO, "study", "ls"),
     afterwards=((*machine.HIPPO, "down"),),
 )
-HIPPO_STOPPING = replace(HIPPO, name="Hippo, stopping", command=_hippo_stopping, parts=("asha",))
+HIPPO_STOPPING = replace(HIPPO, name="Hippo that stops", command=_hippo_stopping, parts=("asha",))
 OPTUNA = System(
     "Optuna",
     lambda part, folder: _with_postgres(folder, *_script("optuna", "optuna_study.py")(part, folder)),
