@@ -1,0 +1,64 @@
+"""Saves whose copy from a GPU goes on beside training: what it keeps the GPU from counts, and so does its failure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hippo_storage.state import capture
+from hippo_worker.hosting import saving
+from hippo_worker.hosting.saving import Cadence, Destination, Saver
+from tests.unit.hosting.memory_link import MemoryLink
+
+
+class Copy:
+    """A copy from a GPU."""
+
+    def __init__(self, fails: bool) -> None:
+        self.fails = fails
+
+    def wait(self) -> float:
+        if self.fails:
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
+        return 0.25
+
+
+class TimedLink(MemoryLink):
+    def checkpoint_written(self, node: int, step: int, folder: Path, blocked_seconds: float) -> None:
+        self._tell("written", node, step, folder, blocked_seconds)
+
+
+def save(folder: Path, monkeypatch: pytest.MonkeyPatch, *, fails: bool) -> tuple[Saver, TimedLink]:
+    def capture_from_gpu(state: Any, into: Any) -> Any:
+        captured = capture(state, into)
+        captured.transfers.append(Copy(fails))  # type: ignore[arg-type]
+        return captured
+
+    monkeypatch.setattr(saving, "capture", capture_from_gpu)
+    saver, link = Saver(), TimedLink()
+    saver.save(lambda: {"weights": 1}, Destination(node=1, step=2, folder=folder, link=link))
+    saver.close()
+    return saver, link
+
+
+def test_the_time_that_a_gpu_is_kept_is_time_that_saving_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saver, link = save(tmp_path / "state", monkeypatch, fails=False)
+    ((_, _, _, blocked_seconds),) = link.of("written")
+    assert 0.25 <= blocked_seconds < 10.0
+    cadence = Cadence(None, counts_writing=False, now=0.0)
+    cadence.saved(0.0, 0.05, saver)
+    assert not cadence.is_due(1, 29.9, saver), "0.3 s are a hundredth of 30 s"
+    assert cadence.is_due(1, 30.1, saver)
+
+
+def test_a_gpu_that_fails_meanwhile_is_a_failed_save(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saver, link = save(tmp_path / "state", monkeypatch, fails=True)
+    ((node, step, reason, full),) = link.of("save_failed")
+    assert (node, step, full) == (1, 2, False)
+    assert "illegal memory access" in reason
+    assert not (tmp_path / "state").exists()
+    saver.wait()
