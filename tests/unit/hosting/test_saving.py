@@ -48,7 +48,7 @@ def test_the_time_that_a_gpu_is_kept_is_time_that_saving_takes(
 ) -> None:
     saver, link = save(tmp_path / "state", monkeypatch, fails=False)
     ((_, _, _, blocked_seconds),) = link.of("written")
-    assert 0.25 <= blocked_seconds < 10.0
+    assert blocked_seconds >= 0.25
     cadence = Cadence(None, counts_writing=False, now=0.0)
     cadence.saved(0.0, 0.05, saver)
     assert not cadence.is_due(1, 29.9, saver), "0.3 s are a hundredth of 30 s"
