@@ -64,7 +64,15 @@ def test_hand_overs_and_loads_leave_every_tensor_where_it_was(host: PathHost, tm
 def test_a_compiled_model_trains_over_leases_to_the_same_bits_and_is_compiled_once(
     host: PathHost, tmp_path: Path
 ) -> None:
+    """Another trainer of the same process is not compiled again either."""
+    from torch._dynamo.utils import counters  # the compiler: seconds, which no other test is to pay
+
     compiled = train_over_leases(host, tmp_path / "compiled", "eager")
+    frames = counters["frames"]["total"]
+    another = PathHost("cpu", 1)
+    train_over_leases(another, tmp_path / "another", "eager")
+    another.close()
+    assert counters["frames"]["total"] == frames > 0
     plain_host = PathHost("cpu", 1)
     plain = train_over_leases(plain_host, tmp_path / "plain", None)
     plain_host.close()
