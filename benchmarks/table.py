@@ -20,10 +20,9 @@ def number(value: float) -> str:
 
 
 def spread(figure: Figure) -> str:
-    """The lowest and the highest round; empty where there was one."""
-    if len(figure.values) == 1:
-        return ""
-    return f"{number(figure.least)} – {number(figure.most)}"
+    """The lowest and the highest round; empty where they are the same."""
+    least, most = number(figure.least), number(figure.most)
+    return "" if least == most else f"{least} – {most}"
 
 
 def aim(figure: Figure) -> str:
