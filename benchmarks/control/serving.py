@@ -20,8 +20,10 @@ import psutil
 
 from hippo_core.study import StudySpec
 from hippo_storage.bundle import build
-from hippo_wire.channel import ANSWER_SECONDS, Connection, Upload
+from hippo_wire.connection import Connection
 from hippo_wire.convert import dump
+from hippo_wire.retries import ANSWER_SECONDS
+from hippo_wire.streams import Upload
 from hippo_wire.v1 import study_pb2
 
 READY_SECONDS = 120.0

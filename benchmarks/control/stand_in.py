@@ -19,7 +19,7 @@ from pathlib import Path
 from benchmarks.control.specs import METRICS
 from hippo_core.engine import commands
 from hippo_wire import convert
-from hippo_wire.channel import AsyncConnection
+from hippo_wire.aio_connection import AsyncConnection
 from hippo_wire.v1 import worker_pb2
 
 ENVIRONMENT = {"python": "3.11", "torch": "none", "cuda": None, "platform": "Linux"}
