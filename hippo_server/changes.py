@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 
@@ -11,21 +11,35 @@ class Changes:
     """Wakes whoever listens. To be used in one event loop."""
 
     def __init__(self) -> None:
-        self._listening: dict[int, asyncio.Event] = {}
+        self._listening: dict[str, dict[int, asyncio.Event]] = {}
         self._last = 0
 
     @contextmanager
-    def listen(self) -> Iterator[asyncio.Event]:
-        """An event that is set at each change, and that the listener clears before it looks."""
+    def listen(self, subject: str = "") -> Iterator[asyncio.Event]:
+        """An event that is set at each change, and that the listener clears before it looks.
+
+        Args:
+            subject: What it is about: changes of others alone do not matter.
+        """
         self._last += 1
         number, event = self._last, asyncio.Event()
-        self._listening[number] = event
+        self._listening.setdefault(subject, {})[number] = event
         try:
             yield event
         finally:
-            del self._listening[number]
+            of_subject = self._listening[subject]
+            del of_subject[number]
+            if not of_subject:
+                del self._listening[subject]
 
     def notify(self) -> None:
-        """Something changed."""
-        for event in self._listening.values():
-            event.set()
+        """Something changed, for all."""
+        for listening in self._listening.values():
+            for event in listening.values():
+                event.set()
+
+    def notify_of(self, subjects: Iterable[str]) -> None:
+        """Something changed about some subjects."""
+        for subject in subjects:
+            for event in self._listening.get(subject, {}).values():
+                event.set()

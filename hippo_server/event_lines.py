@@ -13,6 +13,17 @@ from hippo_core.engine.states import WorkerState
 
 log = logging.getLogger(__name__)
 
+_TOLD = frozenset(
+    {
+        ev.StudySubmitted,
+        ev.StudyStateChanged,
+        ev.StudyDeleted,
+        ev.WorkerRegistered,
+        ev.WorkerStateChanged,
+        ev.PathFailed,
+    }
+)
+
 
 def log_events(events: Iterable[ev.Event]) -> None:
     """Logs those of which an operator wants to hear.
@@ -21,6 +32,8 @@ def log_events(events: Iterable[ev.Event]) -> None:
         events: What is committed, in order. What trainers and users wrote of a failure stays out.
     """
     for event in events:
+        if type(event) not in _TOLD:
+            continue
         match event:
             case ev.StudySubmitted():
                 said = {"study": event.study, "study_name": event.name, "project": event.project}

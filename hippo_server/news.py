@@ -6,23 +6,27 @@ whoever comes back after a cut is told once of each that changed meanwhile (leve
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import cache
+from typing import Any
 
 from hippo_core.engine import events as ev
 from hippo_core.engine.state import EngineState
 from hippo_server.changes import Changes
 
 WORKERS = "workers"
-_OF_WORKERS = (
-    ev.LeaseGranted,
-    ev.LeaseStateChanged,
-    ev.LeaseBlocked,
-    ev.StepsTrained,
-    ev.WorkerRegistered,
-    ev.WorkerStateChanged,
-    ev.WorkerBlocked,
-    ev.SlotCordoned,
-    ev.SlotUncordoned,
+_OF_WORKERS = frozenset(
+    {
+        ev.LeaseGranted,
+        ev.LeaseStateChanged,
+        ev.LeaseBlocked,
+        ev.StepsTrained,
+        ev.WorkerRegistered,
+        ev.WorkerStateChanged,
+        ev.WorkerBlocked,
+        ev.SlotCordoned,
+        ev.SlotUncordoned,
+    }
 )
 
 Subject = int | str
@@ -44,9 +48,8 @@ class News:
     def happened(self, state: EngineState, events: Iterable[ev.Event]) -> None:
         """Something was decided; ``state`` is as it is after that."""
         self.mark += 1
-        for event in events:
-            for subject in _touched(state, event):
-                self._last[subject] = self.mark
+        for subject in _touched(state, events):
+            self._last[subject] = self.mark
         self.changes.notify()
 
     def since(self, mark: int) -> set[Subject]:
@@ -54,20 +57,37 @@ class News:
         return {subject for subject, at in self._last.items() if at > mark}
 
 
-def _touched(state: EngineState, event: ev.Event) -> Iterable[Subject]:
+def _touched(state: EngineState, events: Iterable[ev.Event]) -> set[Subject]:
     found: set[Subject] = set()
-    if isinstance(event, _OF_WORKERS):
-        found.add(WORKERS)
-    study = getattr(event, "study", None)
-    if study is not None:
-        found.add(study)
-    plan = getattr(event, "plan", None)
-    node = state.nodes.get(getattr(event, "node", -1))
-    lease = state.leases.get(getattr(event, "fence", -1))
-    if plan is None and node is not None:
-        plan = node.plan
-    if plan is None and lease is not None:
-        plan = lease.plan
-    if plan in state.plans:
-        found.update(state.plans[plan].studies)
+    plans: set[int] = set()
+    for kind, *values in {_gist(event) for event in events}:
+        if kind in _OF_WORKERS:
+            found.add(WORKERS)
+        said = dict(zip(_about(kind)[0], values, strict=True))
+        if said.get("study") is not None:
+            found.add(said["study"])
+        node, lease = state.nodes.get(said.get("node", -1)), state.leases.get(said.get("fence", -1))
+        plan = said.get("plan")
+        if plan is None and node is not None:
+            plan = node.plan
+        if plan is None and lease is not None:
+            plan = lease.plan
+        if plan is not None:
+            plans.add(plan)
+    for plan in plans:
+        if plan in state.plans:
+            found.update(state.plans[plan].studies)
     return found
+
+
+def _gist(event: Any) -> tuple[Any, ...]:
+    """What tells the subjects of an event: many have the same."""
+    kind: Any = type(event)
+    return kind, *_about(kind)[1](event)
+
+
+@cache
+def _about(kind: Any) -> tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]:
+    """What events of a kind say that leads to studies, and how it is read."""
+    names = tuple(name for name in ("study", "plan", "node", "fence") if name in kind.__dataclass_fields__)
+    return names, lambda event: tuple(getattr(event, name) for name in names)

@@ -32,33 +32,41 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 #: After these a worker may have to be told something.
-_ORDERS = (
-    ev.LeaseGranted,
-    ev.LeaseStateChanged,
-    ev.LeaseStopped,
-    ev.SavePointOffered,
-    ev.SavePointAnswered,
-    ev.WorkerRegistered,
-    ev.WorkerStateChanged,
+_ORDERS = frozenset(
+    {
+        ev.LeaseGranted,
+        ev.LeaseStateChanged,
+        ev.LeaseStopped,
+        ev.SavePointOffered,
+        ev.SavePointAnswered,
+        ev.WorkerRegistered,
+        ev.WorkerStateChanged,
+    }
 )
 #: After these a study may want a point or a judgement, or want it no more.
-_PROPOSALS = (
-    ev.ProposalWanted,
-    ev.ProposalFailed,
-    ev.JudgementWanted,
-    ev.StudyChanged,
-    ev.StudyStateChanged,
-    ev.StudyDeleted,
-    ev.EndingLifted,
+_PROPOSALS = frozenset(
+    {
+        ev.ProposalWanted,
+        ev.ProposalFailed,
+        ev.JudgementWanted,
+        ev.StudyChanged,
+        ev.StudyStateChanged,
+        ev.StudyDeleted,
+        ev.EndingLifted,
+    }
 )
+#: After these files may have to go.
+_REMOVALS = frozenset({ev.CheckpointDropped, ev.CheckpointLost})
 #: After these what the database alone knows of a study or a worker has changed.
-_TIMES = (
-    ev.StudySubmitted,
-    ev.StudyChanged,
-    ev.StudyStateChanged,
-    ev.PointsWanted,
-    ev.StudyDeleted,
-    ev.WorkerRegistered,
+_TIMES = frozenset(
+    {
+        ev.StudySubmitted,
+        ev.StudyChanged,
+        ev.StudyStateChanged,
+        ev.PointsWanted,
+        ev.StudyDeleted,
+        ev.WorkerRegistered,
+    }
 )
 
 
@@ -102,6 +110,12 @@ class Term:
     consultants: Consultants = field(default_factory=Consultants)
     importing: set[int] = field(default_factory=set)
     _timer: asyncio.TimerHandle | None = None
+    _holders: dict[int, str] = field(default_factory=dict)  # by fence: who holds it, until it has ended
+
+    def __post_init__(self) -> None:
+        state = self.engine.state
+        self._holders.update((lease.fence, lease.worker) for lease in state.leases.values())
+        self._holders.update((lease.fence, lease.worker) for lease in state.orphans.values())
 
     def decide(self, command: Command, actor: str, cause: str) -> tuple[Result, Record]:
         """Decides one command; the record is to be put by the caller, in order, before the loop goes on.
@@ -264,11 +278,36 @@ class Term:
             return
         self.news.happened(self.engine.state, events)
         self.consultations.set()
-        if any(isinstance(event, _ORDERS) for event in events):
-            self.orders.notify()
-        if any(isinstance(event, _TIMES) for event in events):
+        kinds = {type(event) for event in events}
+        if not kinds.isdisjoint(_ORDERS):
+            self.orders.notify_of(self._told(events))
+        if not kinds.isdisjoint(_TIMES):
             self.retimed = self.commits.position
-        if any(isinstance(event, ev.CheckpointDropped | ev.CheckpointLost) for event in events):
+        if not kinds.isdisjoint(_REMOVALS):
             self.removals.set()
-        if any(isinstance(event, _PROPOSALS) for event in events):
+        if not kinds.isdisjoint(_PROPOSALS):
             self.proposals.set()
+
+    def _told(self, events: Iterable[ev.Event]) -> set[str]:
+        """The workers that may have to be told something."""
+        found, state = set(), self.engine.state
+        for event in events:
+            match event:
+                case ev.WorkerRegistered() | ev.WorkerStateChanged():
+                    found.add(event.worker)
+                case ev.LeaseGranted():
+                    self._holders[event.fence] = event.worker
+                    found.add(event.worker)
+                case ev.LeaseStateChanged():
+                    found.add(self._holder(event.fence))
+                    if event.fence not in state.leases and event.fence not in state.orphans:
+                        self._holders.pop(event.fence, None)
+                case ev.LeaseStopped() | ev.SavePointOffered() | ev.SavePointAnswered():
+                    found.add(self._holder(event.fence))
+        return found
+
+    def _holder(self, fence: int) -> str:
+        """The worker that holds a lease, or held it when it ended."""
+        state = self.engine.state
+        lease = state.leases.get(fence) or state.orphans.get(fence)
+        return self._holders.get(fence, "") if lease is None else lease.worker

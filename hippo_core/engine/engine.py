@@ -9,7 +9,7 @@ drops the engine and rebuilds it from rows.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from typing import Self, assert_never
 
@@ -303,9 +303,9 @@ class Engine:
         """When the next timeout of a study is due; None: none is."""
         return running_time.next_timeout(self.state, self.volatile)
 
-    def directives(self, worker: str) -> orders.Directives:
-        """What a worker ought to know now."""
-        return orders.directives(self.state, worker, self.settings.stall_seconds)
+    def directives(self, worker: str, known: Container[int] = ()) -> orders.Directives:
+        """What a worker ought to know now, without the orders of leases that are ``known`` to it."""
+        return orders.directives(self.state, worker, self.settings.stall_seconds, known)
 
     def wanted(self) -> tuple[orders.Wanted, ...]:
         """Work for the driver, until it says that it is done."""

@@ -5,6 +5,7 @@ All level-triggered.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 
 from hippo_core.engine.consultations import ConsultPolicy, policies_to_consult
@@ -75,24 +76,22 @@ class Directives:
     drain: bool = False
 
 
-def directives(state: EngineState, name: str, stall_seconds: float) -> Directives:
+def directives(state: EngineState, name: str, stall_seconds: float, known: Container[int] = ()) -> Directives:
     """What a worker ought to know now; the shell sends what it has not yet sent on this connection.
 
     Args:
         state: Not changed.
         name: The worker.
         stall_seconds: After how long without a step a path is stuck, where steps are not known to be slow.
+        known: Fences whose orders are left out, since they were sent.
     """
     worker = state.workers.get(name)
     if worker is None:
         return Directives()
-    leases = [
-        lease
-        for lease in state.leases.values()
-        if lease.worker == name and lease.incarnation == worker.incarnation and lease.training
-    ]
+    in_slots = sorted(slot.fence for slot in worker.slots.values() if slot.fence in state.leases)
+    leases = [state.leases[fence] for fence in in_slots if state.leases[fence].training]
     return Directives(
-        leases=tuple(order(state, lease, stall_seconds) for lease in leases),
+        leases=tuple(order(state, lease, stall_seconds) for lease in leases if lease.fence not in known),
         offers=tuple(
             (lease.fence, node, step)
             for lease in leases

@@ -34,6 +34,17 @@ RESULTS = {
     LeaseState.ORPHANED: "orphaned",
     LeaseState.REVOKED: "revoked",
 }
+_COUNTED = frozenset(
+    {
+        ev.LeaseGranted,
+        ev.StepsTrained,
+        ev.StudyCredited,
+        ev.PathFailed,
+        ev.LeaseStateChanged,
+        ev.CheckpointPublished,
+        ev.CheckpointLost,
+    }
+)
 
 
 class Metrics:
@@ -268,10 +279,11 @@ class Metrics:
     def happened(self, events: Sequence[Event]) -> None:
         """Events were decided."""
         self._gauges.happened(events)
-        counted = Counts(type(event).__name__ for event in events)
-        for name, count in counted.items():
-            self._events.labels(name).inc(count)
+        for kind, count in Counts(map(type, events)).items():
+            self._events.labels(kind.__name__).inc(count)
         for event in events:
+            if type(event) not in _COUNTED:
+                continue
             match event:
                 case ev.LeaseGranted():
                     self._stage_wait.observe(self._clock.granted(event.stages[0][0], time.monotonic()))

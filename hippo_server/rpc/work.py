@@ -95,7 +95,7 @@ class WorkStream:
             Stale: The worker is not registered in this incarnation, or has another connection.
             Unavailable: The server stops, or rebuilds its state; the worker is to connect again.
         """
-        with self._driver.orders.listen() as self._wake:
+        with self._driver.orders.listen(self._worker) as self._wake:
             reader = asyncio.create_task(self._read(first, requests))
             reader.add_done_callback(lambda _: self._wake.set())
             self._wake.set()
@@ -221,7 +221,7 @@ class WorkStream:
 
     def _response(self) -> worker_pb2.WorkResponse | None:
         """What the worker has not heard on this connection; None: nothing."""
-        directives = self._term.engine.directives(self._worker)
+        directives = self._term.engine.directives(self._worker, self._leases)
         fresh = self._fresh(directives)
         state = self._term.engine.state
         for fence in [
@@ -254,7 +254,7 @@ class WorkStream:
 
     def _fresh(self, directives: Directives) -> Directives:
         fresh = Directives(
-            leases=tuple(lease for lease in directives.leases if lease.fence not in self._leases),
+            leases=directives.leases,
             offers=tuple(offer for offer in directives.offers if offer not in self._offers),
             stops=tuple(stop for stop in directives.stops if stop not in self._stops),
             drain=directives.drain and not self._drain,
