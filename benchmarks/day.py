@@ -16,10 +16,11 @@ from hippo_core.allowance import Allowance
 from hippo_core.domains import choice
 from hippo_core.engine.decision import EngineSettings
 from hippo_core.engine.events import Event, LeaseStopped, StepsTrained, StudyCredited
+from hippo_core.objective import Objective
 from hippo_core.program import Program
 from hippo_core.simulation import Costs, Host, simulate
 from hippo_core.space import Space
-from hippo_core.study import Objective, StudySpec
+from hippo_core.study import StudySpec
 
 HOUR = 3600.0
 SLOTS = 8

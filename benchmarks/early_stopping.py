@@ -24,11 +24,12 @@ from typing import Any
 from benchmarks.samplers import FUNCTIONS, Function
 from hippo_core import policies, samplers, space
 from hippo_core.engine.events import Event, RequestClosed, StepsTrained, TrialCreated
+from hippo_core.objective import Objective
 from hippo_core.policies import PolicySpec
 from hippo_core.program import Program
 from hippo_core.samplers import Sampler
 from hippo_core.simulation import Host, simulate
-from hippo_core.study import Objective, StudySpec
+from hippo_core.study import StudySpec
 
 MAX_STEPS = 27
 MOST_TRIALS = 100_000

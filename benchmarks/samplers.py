@@ -21,9 +21,10 @@ from typing import Any
 from hippo_core import policies, samplers, space
 from hippo_core.engine.proposals import PastTrial, ProposalTask
 from hippo_core.engine.states import TrialState
+from hippo_core.objective import Objective
 from hippo_core.program import Program
 from hippo_core.proposing.draws import Exhausted
-from hippo_core.study import Objective, StudySpec
+from hippo_core.study import StudySpec
 
 Values = Mapping[str, Any]
 

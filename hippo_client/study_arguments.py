@@ -17,6 +17,7 @@ from hippo_core.byte_sizes import parse_bytes
 from hippo_core.domains import HORIZON
 from hippo_core.errors import InvalidStudy
 from hippo_core.names import FORM, LONGEST_NAME, NAME
+from hippo_core.objective import Objective
 from hippo_core.own_policy import Policy
 from hippo_core.points import read_point
 from hippo_core.policies import PolicySpec
@@ -24,7 +25,6 @@ from hippo_core.program import Resources
 from hippo_core.samplers import Sampler
 from hippo_core.samplers.grid import LARGEST, Grid
 from hippo_core.space import EndOf, Space
-from hippo_core.study import Objective
 from hippo_core.study_checks import missing_horizons, sorted_horizons
 from hippo_core.values import Scalar
 

@@ -16,8 +16,9 @@ from hippo_core.errors import InvalidStudy
 from hippo_core.kinds import kinds_of
 from hippo_core.policies.policy import round_up
 from hippo_core.space_reading import part_from_json, read_space
-from hippo_core.study import ENDS, StudySpec
+from hippo_core.study import StudySpec
 from hippo_core.study_checks import LARGEST_STEP
+from hippo_core.trial_schedules import ENDS
 from hippo_core.values import Kind, normalise
 
 Hyperparameters = Mapping[str, Any]

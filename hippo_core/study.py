@@ -2,66 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self, TypeVar
 
 from hippo_core import (
     endings,
     metric_constraints,
-    policies,
-    samplers,
-    schedule_forms,
     study_checks,
     study_warnings,
 )
-from hippo_core.arguments import suggestion
 from hippo_core.choosing import Chosen
-from hippo_core.differences import MOST_LINES, difference_lines
 from hippo_core.distinct import DistinctPoints, identity, may_repeat
-from hippo_core.domains import HORIZON, part_to_json
+from hippo_core.domains import HORIZON
 from hippo_core.endings import Ending
-from hippo_core.endings import changed as changed_endings
 from hippo_core.errors import InvalidStudy
-from hippo_core.formulas import Constant
-from hippo_core.laws import Law, make
 from hippo_core.metric_constraints import MetricConstraint, Metrics
+from hippo_core.objective import Objective
 from hippo_core.policies import Policy, PolicySpec, Values
 from hippo_core.policies.by_horizon import ByHorizon
 from hippo_core.policies.policy import Worth, round_up, worth
-from hippo_core.program import Program, canonical_json, require_int
+from hippo_core.program import Program, canonical_json
 from hippo_core.repeats import seed_schedule
 from hippo_core.retention import KEEP_BEST, Keep
 from hippo_core.samplers import Sampler
 from hippo_core.sequence import Sequence
 from hippo_core.space import Assignment, EndOf, Space
-from hippo_core.space_reading import part_from_json
-from hippo_core.study_checks import LARGEST_STEP
-from hippo_core.values import Scalar, normalise, scalar_from_json, scalar_to_json
+from hippo_core.study_json import read_study, study_json
+from hippo_core.trial_schedules import end_of, horizon_of, hyperparameters_of, read_hyperparameters, stretches
+from hippo_core.values import Scalar
 
 E = TypeVar("E", bound=Ending)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Objective:
-    """What is optimised.
-
-    Attributes:
-        metric: A name that the trainer's ``evaluate`` reports.
-        maximize: Whether the larger value is the better one.
-    """
-
-    metric: str
-    maximize: bool
-
-    def __post_init__(self) -> None:
-        """Checks the name."""
-        if not isinstance(self.metric, str) or not self.metric or not self.metric.isprintable():
-            raise InvalidStudy("objective", f"must be a metric's name, not {self.metric!r}")
-
-    def to_json(self) -> dict[str, Any]:
-        """The objective as a JSON object."""
-        return {"metric": self.metric, "maximize": self.maximize}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -303,14 +274,10 @@ class StudySpec:
 
     def sequence_of(self, hyperparameters: Mapping[str, Any], repeat: int = 0) -> Sequence:
         """A trial's schedules, given its hyper-parameters as :meth:`hyperparameters` gives them."""
-        return self._sequence(self._read(hyperparameters), repeat)
-
-    def _read(self, hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: part_from_json(part, f"space[{name!r}]") for name, part in hyperparameters.items()}
+        return self._sequence(read_hyperparameters(hyperparameters), repeat)
 
     def _sequence(self, parts: Mapping[str, Any], repeat: int) -> Sequence:
-        stretches = {name: self._stretches(name, part) for name, part in parts.items()}
-        return Sequence({**stretches, **seed_schedule(self.program.seed, repeat)})
+        return Sequence({**stretches(parts, self.space), **seed_schedule(self.program.seed, repeat)})
 
     def max_steps_of(self, assignment: Assignment) -> int:
         """How far a trial may be trained: a multiple of ``evaluate_every``."""
@@ -318,160 +285,15 @@ class StudySpec:
             return horizon_of(assignment)
         if isinstance(self.max_steps, int):
             return self.rounded_up(self.max_steps)
-        return self.rounded_up(self.end_of(self.space.resolve(assignment)))
-
-    def trunk(self, hyperparameters: Mapping[str, Any]) -> int:
-        """Up to which step a trial is the same at any longer horizon.
-
-        Args:
-            hyperparameters: As :meth:`hyperparameters` gives them.
-        """
-        parts = self._read(hyperparameters).values()
-        return min((each for each in map(schedule_forms.trunk, parts) if each is not None), default=0)
+        return self.rounded_up(end_of(self.max_steps.name, self.space.resolve(assignment)))
 
     def rounded_up(self, step: int) -> int:
         """The first step from there on that is evaluated."""
         return round_up(step, self.program.evaluate_every)
 
-    def differences(self, earlier: StudySpec, most: int = MOST_LINES) -> list[str]:
-        """What differs from another study, as at most so many lines ``field: old -> new``; none: the content is
-        equal.
-
-        The bundle's digest is not content: the digest of the code that is trained is part of the program.
-        """
-        return difference_lines(earlier._content(), self._content(), most)
-
-    def extends(self, earlier: StudySpec) -> bool:
-        """Whether it only has more trials, steps or horizons, or the priority or the endings are others."""
-        same = replace(
-            self,
-            priority=earlier.priority,
-            bundle=earlier.bundle,
-            endings=earlier.endings,
-            earlier=earlier.earlier,
-            chosen=earlier.chosen,
-        )
-        fixed = self.horizons or earlier.horizons or not self.policy.raisable
-        if isinstance(self.max_steps, int) and isinstance(earlier.max_steps, int) and not fixed:
-            if self.limit < earlier.limit:  # type: ignore[operator]
-                return False
-            same = replace(same, max_steps=earlier.max_steps)
-        if self.horizons and earlier.horizons and set(self.lengths).issuperset(earlier.lengths):
-            same = replace(same, horizons=earlier.horizons, max_steps=earlier.max_steps)
-        if self.max_trials < earlier.max_trials:
-            return False
-        return not replace(same, max_trials=earlier.max_trials).differences(earlier)
-
-    def extended(
-        self,
-        *,
-        max_trials: int | None = None,
-        max_steps: int | None = None,
-        priority: int | None = None,
-        endings: Iterable[Ending] = (),
-        horizons: Iterable[int] = (),
-    ) -> StudySpec:
-        """The same study with other limits, endings or another priority, or further horizons.
-
-        What is not given stays as it is.
-
-        Raises:
-            InvalidStudy: It would not be a valid study.
-        """
-        if max_steps not in (None, self.max_steps) and not self.policy.raisable:
-            raise InvalidStudy(
-                "max_steps",
-                f"cannot be raised beside the policy {self.policy.name}, whose rungs follow from it",
-                "Submit the study under another name: it shares what was trained.",
-            )
-        further = tuple(horizons)
-        if further and not self.horizons:
-            raise InvalidStudy(
-                "horizons",
-                "cannot be added: the study has none",
-                "Submit it with horizons under another name: it shares what was trained.",
-            )
-        if self.horizons:
-            if max_steps not in (None, self.max_steps):
-                raise InvalidStudy("max_steps", "follows from horizons", "Add a horizon instead.")
-            added = (each for each in further if self.rounded_up(each) not in self.lengths)
-            further = study_checks.sorted_horizons((*self.horizons, *added))
-            max_steps = further[-1]
-        return replace(
-            self,
-            max_trials=self.max_trials if max_trials is None else max_trials,
-            max_steps=self.max_steps if max_steps is None else max_steps,
-            horizons=further,
-            priority=self.priority if priority is None else priority,
-            endings=changed_endings(self.endings, endings),
-        )
-
     def ending(self, kind: type[E]) -> E | None:
         """Its ending of a kind."""
         return next((each for each in self.endings if isinstance(each, kind)), None)
-
-    def to_json(self) -> dict[str, Any]:
-        """The study as a JSON object."""
-        ends = {"end_of": self.max_steps.name} if isinstance(self.max_steps, EndOf) else None
-        return {
-            "name": self.name,
-            "space": self.space.to_json(),
-            "objectives": [objective.to_json() for objective in self.objectives],
-            "max_trials": self.max_trials,
-            "max_steps": ends or self.max_steps,
-            "sampler": self.sampler.to_json(),
-            "policy": self.policy.to_json(),
-            "program": self.program.to_json(),
-            "initial": [
-                {name: scalar_to_json(value) for name, value in each.items()} for each in self.initial
-            ],
-            "bundle": self.bundle,
-            "checkpoint_every": self.checkpoint_every,
-            "keep": str(self.keep),
-            "checkpoint_budget": self.checkpoint_budget,
-            "priority": self.priority,
-            "secrets": list(self.secrets),
-            "endings": [each.to_json() for each in self.endings],
-            "constraints": [each.expression for each in self.constraints],
-            "repeats": self.repeats,
-            "horizons": list(self.horizons),
-            "earlier": self.earlier,
-            "chosen": None if self.chosen is None else self.chosen.to_json(),
-        }
-
-    @classmethod
-    def from_json(cls, json: Any) -> Self:
-        """The inverse of :meth:`to_json`.
-
-        Raises:
-            InvalidStudy: A value is wrong, missing or not known.
-        """
-        if not isinstance(json, Mapping):
-            raise InvalidStudy("study", f"must be a JSON object, not {json!r}")
-        known = [each.name for each in fields(cls) if each.init]
-        for key in json:
-            if key not in known:
-                raise InvalidStudy(str(key), "is not known", suggestion(str(key), known))
-        for key in known:
-            if key not in json:
-                raise InvalidStudy(key, "is missing")
-        try:
-            content = {key: READERS[key](value) if key in READERS else value for key, value in json.items()}
-            return cls(**content)
-        except RecursionError:
-            raise InvalidStudy("space", "is nested too deeply") from None
-
-    def end_of(self, resolved: Mapping[str, Any]) -> int:
-        """The end of the schedule that ``max_steps`` names, for a trial's hyper-parameters."""
-        assert isinstance(self.max_steps, EndOf)
-        name = self.max_steps.name
-        schedule = resolved.get(name)
-        end = schedule_forms.end(schedule)
-        if end is None:
-            raise InvalidStudy("max_steps", f"end_of({name!r}): {_no_end(schedule, name)}", ENDS)
-        if not 1 <= end <= LARGEST_STEP:
-            raise InvalidStudy("max_steps", f"end_of({name!r}): the schedule ends at step {end}")
-        return end
 
     @property
     def limit(self) -> int | None:
@@ -480,109 +302,18 @@ class StudySpec:
             return None
         return round_up(self.max_steps, self.program.evaluate_every)
 
-    def _content(self) -> dict[str, Any]:
-        content = self.to_json()
-        del content["bundle"], content["earlier"], content["chosen"]
-        if self.limit is not None:
-            content["max_steps"] = self.limit
-        content["horizons"] = list(self.lengths)
-        return content
+    def to_json(self) -> dict[str, Any]:
+        """The study as a JSON object."""
+        return study_json(self)
 
-    def _stretches(self, name: str, part: Any) -> list[tuple[int, Law]]:
-        kind = self.space.kinds[name]
+    @classmethod
+    def from_json(cls, json: Any) -> Self:
+        """The inverse of :meth:`to_json`.
+
+        Raises:
+            InvalidStudy: A value is wrong, missing or not known.
+        """
         try:
-            if isinstance(part, schedule_forms.Schedule):
-                return part.stretches(kind)
-            return [(0, make(Constant(part), 0, False, kind))]
-        except ValueError as error:
-            raise InvalidStudy(
-                f"space[{name!r}]", f"{error}, but the hyper-parameter is {kind.value}"
-            ) from None
-
-
-def horizon_of(assignment: Assignment) -> int:
-    """How long a trial is among its study's horizons; 0: the study has none."""
-    found = assignment.get(HORIZON, 0)
-    assert isinstance(found, int)
-    return found
-
-
-def hyperparameters_of(space: Space, assignment: Assignment) -> dict[str, Any]:
-    """The hyper-parameters at a point of a space as JSON: schedules as objects, constants plain."""
-    found = {}
-    for name, part in space.resolve(assignment).items():
-        constant = not isinstance(part, schedule_forms.Schedule)
-        found[name] = part_to_json(normalise(part, space.kinds[name]) if constant else part)
-    return found
-
-
-ENDS = (
-    "Schedules with an end are linear, polynomial, cosine, one_cycle, from_function, wsd, table; and warmup "
-    "and piecewise whose last part has one."
-)
-
-
-def _no_end(schedule: Any, name: str) -> str:
-    if schedule is None:
-        return f"not every trial has {name!r}"
-    if isinstance(schedule, schedule_forms.Schedule):
-        return f"the schedule {schedule.kind} has no end"
-    return f"{schedule!r} is not a schedule"
-
-
-# Reading JSON
-
-
-def _objectives(json: Any) -> tuple[Objective, ...]:
-    if not isinstance(json, list | tuple):
-        raise InvalidStudy("objectives", f"must be a list, not {json!r}")
-    found = []
-    for each in json:
-        if not isinstance(each, Mapping) or set(each) != {"metric", "maximize"}:
-            raise InvalidStudy("objectives", f"must be objects with metric and maximize, not {each!r}")
-        found.append(Objective(metric=each["metric"], maximize=each["maximize"]))
-    return tuple(found)
-
-
-def _max_steps(json: Any) -> int | EndOf:
-    if isinstance(json, Mapping) and set(json) == {"end_of"}:
-        return EndOf(name=json["end_of"])
-    return require_int(json, "max_steps", 1)
-
-
-def _initial(json: Any) -> tuple[Mapping[str, Scalar], ...]:
-    if not isinstance(json, list | tuple) or not all(isinstance(each, Mapping) for each in json):
-        raise InvalidStudy("initial", f"must be a list of assignments, not {json!r}")
-    try:
-        return tuple({name: scalar_from_json(value) for name, value in each.items()} for each in json)
-    except ValueError as error:
-        raise InvalidStudy("initial", str(error)) from None
-
-
-def _horizons(json: Any) -> tuple[int, ...]:
-    if not isinstance(json, list | tuple):
-        raise InvalidStudy("horizons", f"must be a list of numbers of steps, not {json!r}")
-    return tuple(json)
-
-
-def _secrets(json: Any) -> tuple[str, ...]:
-    if not isinstance(json, list | tuple):
-        raise InvalidStudy("secrets", f"must be a list of names, not {json!r}")
-    return tuple(json)
-
-
-READERS: Mapping[str, Callable[[Any], Any]] = {
-    "space": Space.from_json,
-    "objectives": _objectives,
-    "max_steps": _max_steps,
-    "sampler": samplers.from_json,
-    "policy": policies.from_json,
-    "program": Program.from_json,
-    "keep": Keep.parse,
-    "secrets": _secrets,
-    "initial": _initial,
-    "endings": endings.from_json,
-    "constraints": metric_constraints.checked,
-    "chosen": Chosen.from_json,
-    "horizons": _horizons,
-}
+            return cls(**read_study(json, [each.name for each in fields(cls) if each.init]))
+        except RecursionError:
+            raise InvalidStudy("space", "is nested too deeply") from None

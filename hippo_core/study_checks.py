@@ -23,7 +23,8 @@ from hippo_core.space import Assignment, EndOf
 from hippo_core.values import Scalar
 
 if TYPE_CHECKING:
-    from hippo_core.study import Objective, StudySpec
+    from hippo_core.objective import Objective
+    from hippo_core.study import StudySpec
 
 LARGEST_STEP = 2**40
 MOST_TRIALS = 1_000_000  # they are all made when the study is submitted

@@ -23,6 +23,7 @@ from hippo_core.policies.phase_levels import levels_of
 from hippo_core.policies.policy import round_up
 from hippo_core.samplers import Random
 from hippo_core.space import EndOf
+from hippo_core.trial_schedules import end_of
 
 if TYPE_CHECKING:
     from hippo_core.study import StudySpec
@@ -43,7 +44,8 @@ def warnings(spec: StudySpec) -> tuple[str, ...]:
         found.append(f"max_steps={spec.max_steps} is rounded up to {rounded}, for evaluate_every={every}")
     if isinstance(spec.max_steps, EndOf) and every > 1:
         ends = {
-            spec.end_of(spec.space.resolve(spec.point(number))) for number in spec.numbers(spec.max_trials)
+            end_of(spec.max_steps.name, spec.space.resolve(spec.point(number)))
+            for number in spec.numbers(spec.max_trials)
         }
         moved = [f"{end} -> {round_up(end, every)}" for end in sorted(ends) if end % every]
         if moved:

@@ -1,9 +1,10 @@
 """Studies for tests of the core: everything has a default, so that a test names only what it is about."""
 
 from hippo_core import policies, samplers
+from hippo_core.objective import Objective
 from hippo_core.program import Program
 from hippo_core.space import Space
-from hippo_core.study import Objective, StudySpec
+from hippo_core.study import StudySpec
 
 
 def program(space, **changes):

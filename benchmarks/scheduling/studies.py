@@ -11,11 +11,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hippo_core import samplers, schedules
+from hippo_core.objective import Objective
 from hippo_core.policies import PolicySpec
 from hippo_core.program import Program
 from hippo_core.schedules import cosine, cosine_restarts, exponential, linear, piecewise, warmup
 from hippo_core.space import Space, choice
-from hippo_core.study import Objective, StudySpec
+from hippo_core.study import StudySpec
 
 Options = Mapping[str, Sequence[Any]]
 

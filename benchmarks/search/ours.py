@@ -9,11 +9,12 @@ from benchmarks.search.problems import Problem
 from benchmarks.search.progress import Progress
 from hippo_core import endings, space
 from hippo_core.engine.events import Event, MetricsRecorded, RequestClosed, StepsTrained, TrialCreated
+from hippo_core.objective import Objective
 from hippo_core.policies import PolicySpec
 from hippo_core.program import Program
 from hippo_core.samplers import Sampler
 from hippo_core.simulation import Host, simulate
-from hippo_core.study import Objective, StudySpec
+from hippo_core.study import StudySpec
 
 MOST_TRIALS = 100_000
 

@@ -12,7 +12,7 @@ from hippo_core.metric_constraints import violation
 from hippo_core.optuna_words import State, last_metrics, outcome
 from hippo_core.simulation.recording import RecordedTrial, Recording
 from hippo_core.simulation.timeline import Timeline
-from hippo_core.study import horizon_of
+from hippo_core.trial_schedules import horizon_of
 from hippo_core.words import known, plural
 
 _BAD = (TrialState.FAILED, TrialState.DIVERGED)

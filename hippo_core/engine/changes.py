@@ -48,7 +48,9 @@ from hippo_core.policies.own import OwnSpec
 from hippo_core.program import canonical_json
 from hippo_core.repeats import trial_of
 from hippo_core.space import Assignment, EndOf
-from hippo_core.study import StudySpec, hyperparameters_of
+from hippo_core.study import StudySpec
+from hippo_core.study_changes import differences, extended
+from hippo_core.trial_schedules import hyperparameters_of
 from hippo_core.values import Kind
 
 #: How many lines tell what a change has changed.
@@ -77,14 +79,15 @@ def extend(decision: Decision, command: ExtendStudy) -> None:
         )
     if isinstance(spec.max_steps, int):
         _raised("max_steps", command.max_steps, spec.max_steps)
-    changed = spec.extended(
+    changed = extended(
+        spec,
         max_trials=command.max_trials,
         max_steps=command.max_steps,
         priority=command.priority,
         endings=command.endings,
         horizons=command.horizons,
     )
-    if changed.differences(spec):
+    if differences(changed, spec):
         change(decision, study, changed)
 
 
@@ -152,7 +155,7 @@ def _edited(study: Study, spec: StudySpec) -> Edited:
 
 
 def _lines(spec: StudySpec, before: StudySpec) -> tuple[str, ...]:
-    return tuple(spec.differences(before, MOST_LINES))
+    return tuple(differences(spec, before, MOST_LINES))
 
 
 def _check(study: Study, spec: StudySpec) -> None:

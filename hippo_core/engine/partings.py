@@ -14,6 +14,7 @@ from __future__ import annotations
 from hippo_core.engine.state import EngineState, Study, Trial
 from hippo_core.lease import State
 from hippo_core.plan import Node
+from hippo_core.trial_schedules import trunk
 
 
 def note_parting(state: EngineState, study: Study, trial: Trial) -> None:
@@ -36,7 +37,7 @@ def end_of_trunk(study: Study, trial: Trial, leaf: Node, upto: int) -> State | N
     """The state that a trial of the longest horizon has in common with any longer one, where that lies below a step."""
     if not study.spec.horizons or not study.is_learned_from(trial):
         return None
-    end = study.spec.trunk(study.hyperparameters(trial))
+    end = trunk(study.hyperparameters(trial))
     return (leaf.owner(end).id, end) if 0 < end < upto else None
 
 

@@ -18,7 +18,8 @@ from hippo_core.errors import InvalidStudy
 from hippo_core.points import read_point
 from hippo_core.program import canonical_json
 from hippo_core.space import Assignment, Space
-from hippo_core.study import StudySpec, hyperparameters_of
+from hippo_core.study import StudySpec
+from hippo_core.trial_schedules import hyperparameters_of
 
 
 def drawn_otherwise(one: StudySpec, other: StudySpec) -> bool:

@@ -16,9 +16,10 @@ from hippo_core.engine.events import (
 from hippo_core.engine.state import Study, Trial
 from hippo_core.engine.states import RequestState, StudyState, TrialState
 from hippo_core.lease import Lease, Promise
+from hippo_core.objective import Objective
 from hippo_core.plan import Metrics, Node, Place
 from hippo_core.repeats import number_of, trial_of
-from hippo_core.study import Objective, StudySpec
+from hippo_core.study import StudySpec
 
 
 def open_request(

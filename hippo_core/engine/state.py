@@ -25,8 +25,9 @@ from hippo_core.probes import probe_of
 from hippo_core.repeats import first_of, number_of, repeat_of, trial_of
 from hippo_core.sequence import Sequence
 from hippo_core.space import Assignment, Space
-from hippo_core.study import StudySpec, horizon_of, hyperparameters_of
+from hippo_core.study import StudySpec
 from hippo_core.tree import StageTree
+from hippo_core.trial_schedules import horizon_of, hyperparameters_of
 
 STORY_LENGTH = 64
 

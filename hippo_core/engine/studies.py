@@ -47,6 +47,7 @@ from hippo_core.policies.own import own_code
 from hippo_core.policies.policy import round_up
 from hippo_core.program import require_int
 from hippo_core.study import StudySpec
+from hippo_core.study_changes import differences, extends
 from hippo_core.study_checks import LARGEST_STEP
 
 
@@ -88,13 +89,13 @@ def submit(decision: Decision, command: SubmitStudy) -> Submitted:
     spec = as_found = choose(spec, slots, study.spec)
     if study.spec.earlier and not drawn_otherwise(spec, study.spec):
         spec = continued(study, spec)
-    if not spec.differences(study.spec):
+    if not differences(spec, study.spec):
         return Submitted(study=study.id, outcome="unchanged", warnings=spec.warnings)
-    if any(not choose(command.spec, slots, former).differences(former) for former in study.former):
+    if any(not differences(choose(command.spec, slots, former), former) for former in study.former):
         warnings = (*study.spec.warnings, _changed_since(study, as_found))
         return Submitted(study=study.id, outcome="unchanged", warnings=warnings)
-    if not spec.extends(study.spec):
-        difference = "\n".join(spec.differences(study.spec))
+    if not extends(spec, study.spec):
+        difference = "\n".join(differences(spec, study.spec))
         why = ""
         if spec.program.code_digest != study.spec.program.code_digest:
             why = "The trainer's code, or what it imports, has changed. "
@@ -112,7 +113,7 @@ def submit(decision: Decision, command: SubmitStudy) -> Submitted:
 
 def _changed_since(study: Study, spec: StudySpec) -> str:
     """That a study is no more what it was when it was such a specification."""
-    changes = "; ".join(study.spec.differences(spec))
+    changes = "; ".join(differences(study.spec, spec))
     return (
         f"the study was changed since it was as submitted here, and stays so ({changes}); "
         f"to change it back: hippo study edit {study.name} STUDY.py"

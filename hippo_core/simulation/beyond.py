@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
+from hippo_core.objective import Objective
 from hippo_core.simulation.power_law import PowerLaw
-from hippo_core.study import Objective
 
 Metrics = Mapping[str, float | None]
 Gaps = tuple[float, ...]

@@ -21,6 +21,7 @@ from hippo_core.engine.states import TrialState
 from hippo_core.engine.trial_paths import walk
 from hippo_core.errors import InvalidStudy
 from hippo_core.metric_constraints import Bound, feasibility_json
+from hippo_core.objective import Objective
 from hippo_core.policies import ManualSpec, OwnSpec
 from hippo_core.simulation.bounds import level_bound, path_bound
 from hippo_core.simulation.costs import Clockwork, Costs, Host, seconds
@@ -29,7 +30,7 @@ from hippo_core.simulation.recorded import RecordedMetrics
 from hippo_core.simulation.response import Response
 from hippo_core.simulation.simulator import USER, Proposals, Simulator
 from hippo_core.simulation.usage import Activity, Span, most_slots
-from hippo_core.study import Objective, StudySpec
+from hippo_core.study import StudySpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 
 from hippo_core.errors import InvalidStudy
 from hippo_core.metric_constraints import Bound
+from hippo_core.objective import Objective
 from hippo_core.simulation.response import Model
-from hippo_core.study import Objective
 from hippo_core.values import Scalar, typed
 
 BEGIN = 1.0

@@ -16,7 +16,8 @@ from hippo_core.simulation.beyond import Continuation
 from hippo_core.simulation.costs import Costs
 from hippo_core.simulation.recorded import RecordedMetrics
 from hippo_core.space import Assignment
-from hippo_core.study import StudySpec, horizon_of
+from hippo_core.study import StudySpec
+from hippo_core.trial_schedules import horizon_of
 from hippo_core.values import Scalar, typed
 
 SHORTEST_STEP = 1e-9

@@ -37,6 +37,7 @@ from hippo_core.engine.studies import Submitted, TrialExtended, TrialsRetried
 from hippo_core.engine.trial_paths import CheckpointRef
 from hippo_core.probes import number_of
 from hippo_core.study import StudySpec
+from hippo_core.study_changes import extended
 from hippo_server.answers import asked, require_request_id
 from hippo_server.asks import Asks
 from hippo_server.driver import Driver
@@ -163,7 +164,7 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
             spec = await self._driver.current().read(
                 lambda engine: find_study(engine.state, project, request.name).spec
             )
-            await self._driver.proposers.check(spec.extended(endings=changed))
+            await self._driver.proposers.check(extended(spec, endings=changed))
         command = ExtendStudy(
             project=project,
             name=request.name,

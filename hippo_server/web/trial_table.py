@@ -14,8 +14,8 @@ from hippo_core import words
 from hippo_core.engine.states import TrialState
 from hippo_core.engine.trial_views import TrialGlance, TrialView
 from hippo_core.errors import InvalidStudy
+from hippo_core.objective import Objective
 from hippo_core.spreadsheets import cell
-from hippo_core.study import Objective
 
 AnyTrial = TrialView | TrialGlance
 

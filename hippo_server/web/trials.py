@@ -17,8 +17,8 @@ from hippo_core.engine.engine import Engine
 from hippo_core.engine.lookup import find_study
 from hippo_core.engine.states import TrialState
 from hippo_core.engine.trial_views import ReportedNames, TrialGlance, TrialView, glance, some_trial_views
+from hippo_core.objective import Objective
 from hippo_core.spreadsheets import cell
-from hippo_core.study import Objective
 from hippo_server.auth.roles import VIEWERS
 from hippo_server.web.addresses import segment
 from hippo_server.web.gate import Page, caller

@@ -14,8 +14,9 @@ from typing import Any
 
 from hippo_core import policies, samplers, schedules, space
 from hippo_core.errors import Conflict, HippoError, Unavailable
+from hippo_core.objective import Objective
 from hippo_core.program import Program
-from hippo_core.study import Objective, StudySpec
+from hippo_core.study import StudySpec
 from hippo_server.auth.roles import Role
 from hippo_wire.convert import dump
 from hippo_wire.v1 import study_pb2

@@ -11,8 +11,9 @@ from hippo_core.charts.parameter_charts import front_of
 from hippo_core.engine import export
 from hippo_core.engine.trial_views import Outcome, outcomes
 from hippo_core.errors import InvalidStudy
+from hippo_core.objective import Objective
 from hippo_core.simulation.recording import Recording
-from hippo_core.study import Objective, StudySpec
+from hippo_core.study import StudySpec
 from hippo_server.driver import Driver
 
 OUTCOMES_AT_ONCE = 100  #: while they are gathered, the engine decides nothing

@@ -11,6 +11,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from hippo_core.engine import trial_views
 from hippo_core.errors import Conflict, InvalidStudy, NotFound
+from hippo_core.study_changes import extended
 from hippo_storage.bundle import build
 from hippo_wire.convert import dump
 from hippo_wire.errors import DETAILS_KEY
@@ -25,7 +26,7 @@ def test_submitting_again_finds_the_equal_study_and_extends_a_larger_one(client)
     assert first.study.state == study_pb2.STUDY_STATE_RUNNING
     assert dict(first.study.trial_counts) == {"waiting": 4}
     assert submit(client, "2").outcome == study_pb2.SUBMIT_OUTCOME_UNCHANGED
-    more = dump(spec(name="study").extended(max_trials=None, max_steps=5, priority=None).to_json())
+    more = dump(extended(spec(name="study"), max_trials=None, max_steps=5, priority=None).to_json())
     request = study_pb2.SubmitStudyRequest(request_id="3", spec_json=more)
     assert client.studies.SubmitStudy(request).outcome == study_pb2.SUBMIT_OUTCOME_EXTENDED
     with pytest.raises(Conflict) as conflict:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from hippo_client import schedules, space
+from hippo_core.objective import Objective
 from hippo_core.simulation import Recording
-from hippo_core.study import Objective
 from tests.studies import study
 
 CREATED = "2026-01-02T03:04:05+00:00"

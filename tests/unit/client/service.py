@@ -8,6 +8,7 @@ from blake3 import blake3
 
 from hippo_core.errors import Conflict, HippoError, NotAllowed, NotFound, Unavailable
 from hippo_core.study import StudySpec
+from hippo_core.study_changes import differences, extends
 from hippo_wire.errors import to_wire
 from hippo_wire.v1 import study_pb2, study_pb2_grpc
 
@@ -89,7 +90,7 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
     def EditStudy(self, request, context):  # noqa: N802
         study = self._find(context, request.name)
         present = StudySpec.from_json(json.loads(study.spec_json))
-        lines = StudySpec.from_json(json.loads(request.spec_json)).differences(present, 50)
+        lines = differences(StudySpec.from_json(json.loads(request.spec_json)), present, 50)
 
         def edit():
             study.spec_json = request.spec_json
@@ -235,12 +236,12 @@ class StudyService(study_pb2_grpc.StudyServiceServicer):
         earlier = self.specs.get(spec.name)
         if earlier is None:
             outcome = study_pb2.SUBMIT_OUTCOME_CREATED
-        elif not (differences := spec.differences(earlier)):
+        elif not (lines := differences(spec, earlier)):
             outcome = study_pb2.SUBMIT_OUTCOME_UNCHANGED
-        elif spec.extends(earlier):
+        elif extends(spec, earlier):
             outcome = study_pb2.SUBMIT_OUTCOME_EXTENDED
         else:
-            raise Conflict(f"the study {spec.name} has other content.", "\n".join(differences))
+            raise Conflict(f"the study {spec.name} has other content.", "\n".join(lines))
         self.specs[spec.name] = spec
         self.studies[spec.name] = study_pb2.Study(
             name=spec.name,

@@ -8,8 +8,8 @@ import pytest
 
 from hippo_client import schedules, space
 from hippo_client.optuna_study import convert
+from hippo_core.objective import Objective
 from hippo_core.simulation import Recording
-from hippo_core.study import Objective
 from tests.unit.client import recorded
 from tests.unit.client.test_optuna_study import recording
 

@@ -8,9 +8,9 @@ import pytest
 from hippo_client import schedules, space
 from hippo_client.errors import Conflict, HippoError
 from hippo_client.optuna_study import convert
+from hippo_core.objective import Objective
 from hippo_core.optuna_words import labels
 from hippo_core.simulation import Recording
-from hippo_core.study import Objective
 from tests.studies import study
 
 optuna = pytest.importorskip("optuna")

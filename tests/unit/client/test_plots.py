@@ -23,8 +23,8 @@ from hippo_core.charts import (
 )
 from hippo_core.charts.chart import BLUES, Bars, Chart, Line, Points, told_apart
 from hippo_core.charts.selection import Selection
+from hippo_core.objective import Objective
 from hippo_core.simulation import Recording
-from hippo_core.study import Objective
 from tests.unit.client import recorded
 from tests.unit.client.test_optuna_study import recording as many
 

@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 from hippo_core import policies, samplers, schedules, space
 from hippo_core.engine.proposals import PastTrial
 from hippo_core.engine.states import TrialState
+from hippo_core.objective import Objective
 from hippo_core.proposing import Exhausted, bohb, own_point
 from hippo_core.proposing.bohb import split_of
 from hippo_core.proposing.densities import Density, rows_of
-from hippo_core.study import Objective, StudySpec
+from hippo_core.study import StudySpec
 from tests.studies import study
 from tests.unit.core.proposal_histories import Search
 

@@ -13,8 +13,10 @@ from hippo_core.engine.commands import EditStudy, ExtendStudy, RegisterWorker, S
 from hippo_core.engine.engine import Engine
 from hippo_core.engine.studies import Submitted
 from hippo_core.errors import Conflict, InvalidStudy
+from hippo_core.objective import Objective
 from hippo_core.static_plan import plan_studies
-from hippo_core.study import Objective, StudySpec
+from hippo_core.study import StudySpec
+from hippo_core.study_changes import differences
 from tests.studies import study
 from tests.unit.engine.cluster import Cluster
 
@@ -161,7 +163,7 @@ def test_a_choice_survives_json_and_is_no_part_of_the_content() -> None:
     assert again == made
     assert again.chosen == made.chosen
     named = study(FLAT, max_trials=64, policy=policies.asha(), sampler=samplers.tpe())
-    assert not named.differences(made)
+    assert not differences(named, made)
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from hippo_core import policies, samplers, schedules, space
 from hippo_core.engine.proposals import PastTrial
 from hippo_core.engine.states import TrialState
+from hippo_core.objective import Objective
 from hippo_core.proposing import Exhausted, own_point
 from hippo_core.proposing.dehb import Evolution
-from hippo_core.study import Objective, StudySpec
+from hippo_core.study import StudySpec
 from tests.studies import study
 from tests.unit.core.proposal_histories import Search
 

@@ -9,7 +9,9 @@ import pytest
 
 from hippo_core import endings, space
 from hippo_core.errors import InvalidStudy
-from hippo_core.study import Objective, StudySpec
+from hippo_core.objective import Objective
+from hippo_core.study import StudySpec
+from hippo_core.study_changes import differences, extended, extends
 from tests.studies import study
 
 ALL = (
@@ -103,8 +105,8 @@ def test_with_several_objectives_what_looks_at_values_is_refused(ending: endings
 
 def test_other_endings_extend_a_study_and_are_no_conflict() -> None:
     before = spec(endings.target(0.9), endings.timeout(hours=1))
-    assert spec(endings.target(0.95)).extends(before)
-    assert spec(endings.target(0.95)).differences(before)
-    changed = before.extended(endings=[endings.timeout(hours=2)])
+    assert extends(spec(endings.target(0.95)), before)
+    assert differences(spec(endings.target(0.95)), before)
+    changed = extended(before, endings=[endings.timeout(hours=2)])
     assert changed.endings == (endings.timeout(hours=2), endings.target(0.9))
-    assert before.extended(priority=1).endings == before.endings
+    assert extended(before, priority=1).endings == before.endings

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from hippo_core import policies, samplers, schedules, space
 from hippo_core.engine.proposals import PastTrial, ProposalTask
 from hippo_core.engine.states import TrialState
+from hippo_core.objective import Objective
 from hippo_core.phases import first_steps
 from hippo_core.proposing import Exhausted, fork_asha, own_point
 from hippo_core.proposing.parzen import TreeParzen
-from hippo_core.study import Objective, StudySpec
+from hippo_core.study import StudySpec
 from tests.studies import study
 from tests.unit.core.proposal_histories import Search
 from tests.unit.core.test_parzen import drawn_names, log_density

@@ -15,10 +15,11 @@ from hippo_core import policies, samplers, schedules, space
 from hippo_core.engine.proposals import PastTrial
 from hippo_core.engine.states import TrialState
 from hippo_core.errors import InvalidStudy
+from hippo_core.objective import Objective
 from hippo_core.policies.phase_levels import levels_of
 from hippo_core.program import Program
 from hippo_core.proposing import Exhausted, own_point
-from hippo_core.study import Objective, StudySpec
+from hippo_core.study import StudySpec
 from tests.unit.core.proposal_histories import Search
 
 LENGTH = 27

@@ -10,7 +10,7 @@ from hippo_core.domains import Choice, Integer
 from hippo_core.errors import InvalidStudy
 from hippo_core.phases import NEVER, Phase, first_steps, parting_steps, phases
 from hippo_core.space import Space
-from hippo_core.study import hyperparameters_of
+from hippo_core.trial_schedules import hyperparameters_of
 from tests import oracle, strategies
 
 STEPS = 40  # further than any of the schedules here goes on changing at another draw

@@ -5,7 +5,7 @@ import pytest
 from hippo_client import policies as client_policies
 from hippo_core import policies, samplers, schedules, space
 from hippo_core.errors import InvalidStudy
-from hippo_core.study import Objective
+from hippo_core.objective import Objective
 from tests import studies
 
 

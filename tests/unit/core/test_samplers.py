@@ -15,8 +15,9 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 
 from hippo_core import policies, samplers, schedules, space
 from hippo_core.errors import InvalidStudy
+from hippo_core.objective import Objective
 from hippo_core.samplers.qmc import halton, primes
-from hippo_core.study import Objective
+from hippo_core.study_changes import extended
 from tests.studies import study
 
 LEARNING: list[samplers.Learning] = [
@@ -85,7 +86,7 @@ WRONG: list[tuple[Callable[[], object], str, str]] = [
     (lambda: study(NUMBERS, sampler=samplers.dehb()), "policy", "Use policies.dehb("),
     (lambda: study(NUMBERS, sampler=samplers.tpe(), policy=policies.dehb()), "sampler", "Leave sampler out"),
     (
-        lambda: study(NUMBERS, sampler=samplers.dehb(), policy=policies.dehb()).extended(max_steps=81),
+        lambda: extended(study(NUMBERS, sampler=samplers.dehb(), policy=policies.dehb()), max_steps=81),
         "max_steps",
         "under another name",
     ),

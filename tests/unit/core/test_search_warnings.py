@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from hippo_core import policies, samplers, schedules, space
+from hippo_core.objective import Objective
 from hippo_core.space import Space
-from hippo_core.study import Objective, StudySpec
+from hippo_core.study import StudySpec
 from tests.studies import program
 
 THREE_PHASES = {"lr": schedules.piecewise([space.loguniform(1e-3, 1) for _ in range(3)], [6, 12])}

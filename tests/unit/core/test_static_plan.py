@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from hippo_core import policies, samplers, schedules, space
 from hippo_core.static_plan import plan_studies
+from hippo_core.study_changes import extended
 from tests import oracle, strategies
 from tests.studies import grid, grid_of_options, study
 
@@ -20,7 +21,7 @@ def test_the_steps_are_the_number_of_distinct_value_prefixes(options, steps):
     spec = grid_of_options(options, max_trials=1, max_steps=steps)
     trials = samplers.grid().count(spec.space)
     assume(trials <= MOST_TRIALS)
-    counts = plan_studies([spec.extended(max_trials=trials)]).studies[0].counts
+    counts = plan_studies([extended(spec, max_trials=trials)]).studies[0].counts
     histories = list(oracle.histories(options, lambda chosen: steps))
     assert counts.trials == len(histories)
     assert counts.steps_without_sharing == steps * len(histories)

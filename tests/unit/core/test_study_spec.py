@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 
 from hippo_core import policies, samplers, schedules, space
 from hippo_core.errors import InvalidStudy
-from hippo_core.program import Program, Resources
+from hippo_core.objective import Objective
+from hippo_core.program import Resources
 from hippo_core.retention import Keep
 from hippo_core.space import Space
-from hippo_core.study import Objective, StudySpec
-from hippo_core.values import Kind
+from hippo_core.study import StudySpec
+from hippo_core.study_changes import differences
 from tests import strategies
 from tests.studies import grid, grid_of_options, program, study
 
@@ -29,7 +30,7 @@ def test_a_study_survives_json(options, steps, every):
     assert again.to_json() == spec.to_json()
     assert again.program.key == spec.program.key
     assert again.sequence(again.point(0)) == spec.sequence(spec.point(0))
-    assert again.differences(spec) == []
+    assert differences(again, spec) == []
 
 
 def test_a_study_with_everything_survives_json():
@@ -128,63 +129,6 @@ def test_the_ends_of_drawn_schedules_differ_by_trial():
     )
     assert [spec.max_steps_of(spec.point(number)) for number in range(2)] == [4, 8]
     assert spec.warnings == ("the ends of 'lr' are rounded up for evaluate_every=2: 3 -> 4, 7 -> 8",)
-
-
-def test_limits_and_priority_may_grow_and_all_else_is_another_study():
-    base = study({"lr": 0.1}, max_trials=3, max_steps=9)
-    same = study({"lr": 0.1}, max_trials=3, max_steps=9, bundle="other files, equal code")
-    assert same.differences(base) == []
-    for change in (
-        {"max_trials": 4},
-        {"max_steps": 12},
-        {"priority": -1},
-        {"max_trials": 5, "max_steps": 10},
-    ):
-        assert base.extended(**change).extends(base), change
-    assert not base.extended(max_trials=2).extends(base)
-    assert not base.extended(max_steps=8).extends(base)
-    assert not base.extended(max_trials=4, max_steps=8).extends(base)
-    other = study({"lr": 0.2}, max_trials=4, max_steps=9)
-    assert not other.extends(base)
-    assert other.differences(base) == ["max_trials: 3 -> 4", "space.lr: 0.1 -> 0.2"]
-
-
-def test_a_rounded_limit_equals_the_number_that_it_is_rounded_to():
-    every = {"program_changes": {"evaluate_every": 10}}
-    assert study({"lr": 1}, max_steps=25, **every).differences(study({"lr": 1}, max_steps=30, **every)) == []
-
-
-def test_differences_are_few_and_short():
-    before = study({f"x{index}": index for index in range(8)}, policy=policies.full())
-    after = study({f"x{index}": "long" * 40 for index in range(8)}, policy=policies.asha())
-    lines = after.differences(before)
-    assert len(lines) == 5
-    assert lines[-1].startswith("... and ")
-    assert all(len(line) < 160 for line in lines)
-    removed = study({"lr": 0.1}).differences(study({"lr": 0.1, "momentum": 0.9}))
-    assert "space.momentum: 0.9 -> absent" in removed
-
-
-def test_a_difference_deep_in_a_list_is_shown_alone():
-    def searched(last):
-        return {"lr": space.choice([0.1, schedules.piecewise([0.1, 0.01, last], [5, 9])])}
-
-    lines = grid(searched(0.002)).differences(grid(searched(0.001)))
-    assert lines == ["space.lr.options.1.values.2: 0.001 -> 0.002"]
-    longer = grid({"lr": space.choice([0.1])}).differences(grid({"lr": space.choice([0.1, 0.2])}))
-    assert "space.lr.options: [0.1,0.2] -> [0.1]" in longer
-
-
-def test_a_difference_within_a_long_list_is_shown_at_its_place():
-    options = [schedules.exponential(0.1, 1 - index / 8) for index in range(8)]
-    changed = [*options[:5], schedules.exponential(0.1, 0.3), *options[6:]]
-    lines = grid({"lr": space.choice(changed)}).differences(grid({"lr": space.choice(options)}))
-    assert lines == ["space.lr.options.5.gamma: 0.375 -> 0.3"]
-
-
-def test_an_int_and_a_float_are_different_content():
-    assert study({"x": 1}).differences(study({"x": 1.0})) != []
-    assert study({"x": 1}).differences(study({"x": True})) != []
 
 
 def growing(gamma, **changes):
@@ -304,82 +248,3 @@ def test_a_value_that_overflows_only_beyond_the_end_is_fine():
     spec = growing(10.0, max_steps=300)
     assert spec.sequence({}).values(299)["lr"] == 1e299
     assert math.isinf(spec.sequence({}).values(500)["lr"])
-
-
-# Programs
-
-
-def test_the_key_covers_what_decides_the_training():
-    base = {"trainer": "trainer:T", "code_digest": "x", "kinds": {"lr": Kind.FLOAT}}
-    changes = [
-        {"trainer": "trainer:U"},
-        {"code_digest": "y"},
-        {"options": {"a": 1}},
-        {"env": {"A": "1"}},
-        {"data_version": "2"},
-        {"seed": 1},
-        {"unit": "iteration"},
-        {"evaluate_every": 2},
-        {"deterministic": False},
-        {"resources": Resources(cpus=2)},
-        {"resources": Resources(gpus=1)},
-        {"kinds": {"lr": Kind.INT}},
-        {"kinds": {"lr": Kind.FLOAT, "momentum": Kind.FLOAT}},
-    ]
-    keys = [Program(**base).key] + [Program(**{**base, **change}).key for change in changes]
-    assert len(set(keys)) == len(keys)
-
-
-def test_the_key_does_not_depend_on_order_or_on_the_accelerator_asked_for():
-    one = Program(trainer="t:T", code_digest="x", options={"a": 1, "b": 2}, kinds={"x": "int", "y": "float"})
-    other = Program(
-        trainer="t:T",
-        code_digest="x",
-        options={"b": 2, "a": 1},
-        kinds={"y": Kind.FLOAT, "x": Kind.INT},
-        resources=Resources(accelerator="same"),
-    )
-    assert one.key == other.key
-    assert len(one.key) == 64
-    assert Program.from_json(json.loads(json.dumps(one.to_json()))) == one
-
-
-@pytest.mark.parametrize(
-    ("changes", "field", "words"),
-    [
-        ({"trainer": "trainer.py"}, "trainer", "module:Class"),
-        ({"trainer": "a b:C"}, "trainer", "names no class"),
-        ({"seed": -1}, "seed", "from 0 to"),
-        ({"seed": 1.5}, "seed", "must be an int"),
-        ({"evaluate_every": 0}, "evaluate_every", "at least 1"),
-        ({"unit": ""}, "unit", "must not be empty"),
-        ({"deterministic": 1}, "deterministic", "True or False"),
-        ({"options": {"f": print}}, "options", "plain data"),
-        ({"options": {"x": math.nan}}, "options", "cannot be written as JSON"),
-        ({"options": []}, "options", "must be a dict"),
-        ({"options": {"x": "\0"}}, "options", "NUL"),
-        ({"env": {"A": 1}}, "env['A']", "Write '1'"),
-        ({"env": {"A=B": "1"}}, "env", "not the name"),
-    ],
-)
-def test_wrong_programs_name_the_field(changes, field, words):
-    with pytest.raises(InvalidStudy) as caught:
-        Program(**{"trainer": "trainer:T", "code_digest": "x", **changes})
-    assert caught.value.field == field
-    assert words in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "field", "words"),
-    [
-        ({"cpus": 0}, "resources.cpus", "at least 1"),
-        ({"gpus": 2}, "resources.gpus", "not supported yet"),
-        ({"gpus": -1}, "resources.gpus", "at least 0"),
-        ({"accelerator": "A100"}, "resources.accelerator", "'same'"),
-    ],
-)
-def test_wrong_resources_name_the_field(arguments, field, words):
-    with pytest.raises(InvalidStudy) as caught:
-        Resources(**arguments)
-    assert caught.value.field == field
-    assert words in str(caught.value)

@@ -11,8 +11,9 @@ from hippo_core.engine.states import StudyState
 from hippo_core.engine.study_views import study_view
 from hippo_core.engine.worker_views import worker_views
 from hippo_core.errors import Stale
+from hippo_core.objective import Objective
 from hippo_core.program import Program
-from hippo_core.study import Objective, StudySpec
+from hippo_core.study import StudySpec
 from tests.unit.engine.cluster import Cluster, Running, SimulatedWorker
 
 WORDS = "The storage failed: writing checkpoints: no answer."

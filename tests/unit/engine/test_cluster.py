@@ -31,9 +31,10 @@ from hippo_core.engine.state import Study
 from hippo_core.engine.states import StudyState, TrialState
 from hippo_core.engine.study_views import study_view
 from hippo_core.engine.trial_views import RepeatView, trial_detail, trial_views
+from hippo_core.objective import Objective
 from hippo_core.points import point_to_json
 from hippo_core.program import Program, Resources
-from hippo_core.study import Objective, StudySpec
+from hippo_core.study import StudySpec
 from tests.unit.engine.cluster import SETTINGS, Cluster, alone
 
 PIECES = [

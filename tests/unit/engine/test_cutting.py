@@ -19,6 +19,7 @@ from hippo_core.engine.states import LeaseState, StudyState
 from hippo_core.engine.study_views import study_view
 from hippo_core.simulation import Costs, Host, Simulated, simulate
 from hippo_core.study import StudySpec
+from hippo_core.study_changes import extended
 from tests import oracle, strategies
 from tests.studies import grid, grid_of_options, study
 from tests.unit.engine.cluster import Cluster
@@ -165,7 +166,7 @@ def test_cuts_cost_no_step_and_no_bound_is_beaten(
     trials = samplers.grid().count(made.space)
     assert trials is not None
     trials = min(trials, 24)
-    made = made.extended(max_trials=trials)
+    made = extended(made, max_trials=trials)
     costs = Costs(save_seconds=save, load_seconds=load, publish_seconds=publish)
     histories = list(oracle.histories(options, lambda chosen: steps))[:trials]
     with cuts_that_cost_nothing():

@@ -28,9 +28,10 @@ from hippo_core.engine.studies import Submitted
 from hippo_core.engine.study_views import study_view
 from hippo_core.engine.trial_views import trial_views
 from hippo_core.errors import Conflict, InvalidStudy
+from hippo_core.objective import Objective
 from hippo_core.policies.own import OwnSpec
 from hippo_core.sequence import Sequence
-from hippo_core.study import Objective, StudySpec
+from hippo_core.study import StudySpec
 from tests.unit.engine.cluster import Cluster
 from tests.unit.engine.test_cluster import (
     FAULTS,

@@ -26,7 +26,7 @@ from hippo_core.engine.explanation import Happening, Stretch, Told, Training, Tr
 from hippo_core.engine.states import FailureClass, LeaseState, RequestState, TrialState
 from hippo_core.engine.user_words import AS_ASKED, EXTENDED, RETRIED, STOPPED
 from hippo_core.metric_constraints import MetricConstraint
-from hippo_core.study import Objective
+from hippo_core.objective import Objective
 from tests.unit.engine.test_cluster import PIECES, spec
 
 SPEC = spec("digits", PIECES[:1], policy=policies.asha(1, 3))

@@ -25,9 +25,10 @@ from hippo_core.engine.studies import Submitted
 from hippo_core.engine.study_views import study_view
 from hippo_core.engine.trial_views import trial_views
 from hippo_core.errors import InvalidStudy
+from hippo_core.objective import Objective
 from hippo_core.program import Program
 from hippo_core.static_plan import plan_studies
-from hippo_core.study import Objective, StudySpec
+from hippo_core.study import StudySpec
 from tests.unit.engine.cluster import Cluster
 from tests.unit.engine.test_cluster import FAULTS, distinct_prefixes, expect_as_trained_alone, submit
 from tests.unit.engine.test_policies import HALVING, WATCHING, ComparingCluster, study_of

@@ -18,7 +18,8 @@ from hippo_core.engine.states import StudyState, TrialState
 from hippo_core.engine.study_views import StudyView, study_view
 from hippo_core.engine.trial_views import TrialView, trial_detail, trial_views
 from hippo_core.errors import Conflict
-from hippo_core.study import Objective, StudySpec
+from hippo_core.objective import Objective
+from hippo_core.study import StudySpec
 from tests.own_policies import Asha
 from tests.unit.core.policy_oracles import dominates
 from tests.unit.engine import cluster as cluster_module

@@ -35,6 +35,7 @@ from hippo_core.errors import HippoError
 from hippo_core.own_policy import Policy
 from hippo_core.policies import Extend, Stop, Verdict
 from hippo_core.policies.hosting import PolicyHost, Round
+from hippo_core.study_changes import differences, extends
 from tests.own_policies import Asha, Erratic
 from tests.unit.engine import cluster as cluster_module
 from tests.unit.engine.cluster import SETTINGS, Cluster, metric
@@ -440,5 +441,5 @@ def test_other_code_of_the_policy_is_another_study_of_the_same_program() -> None
     earlier = spec("study", PIECES, policy=policies.own("my_policy:Asha", {}, "a"))
     later = replace(earlier, policy=policies.own("my_policy:Asha", {}, "b"))
     assert later.program.key == earlier.program.key
-    assert later.differences(earlier) == ['policy.code: "a" -> "b"']
-    assert not later.extends(earlier)
+    assert differences(later, earlier) == ['policy.code: "a" -> "b"']
+    assert not extends(later, earlier)

@@ -47,7 +47,7 @@ from hippo_core.engine.state import Study
 from hippo_core.engine.states import RequestState, StudyState, TrialState
 from hippo_core.engine.study_views import study_view
 from hippo_core.errors import HippoError
-from hippo_core.study import Objective
+from hippo_core.objective import Objective
 from tests.unit.engine import cluster as cluster_module
 from tests.unit.engine.cluster import Cluster, alone, metric
 from tests.unit.engine.policy_comparison import expect_same_policies

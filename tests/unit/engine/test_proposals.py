@@ -38,11 +38,12 @@ from hippo_core.engine.events import (
 from hippo_core.engine.proposals import TRIES, PastTrial, ProposalTask
 from hippo_core.engine.states import RequestState, StudyState, TrialState
 from hippo_core.engine.study_views import study_view
+from hippo_core.objective import Objective
 from hippo_core.policies import Values
 from hippo_core.probes import probe_of
 from hippo_core.program import Program
 from hippo_core.repeats import trial_of
-from hippo_core.study import Objective, StudySpec
+from hippo_core.study import StudySpec
 from tests.unit.engine import cluster as simulated
 from tests.unit.engine.cluster import SETTINGS, Cluster, alone
 from tests.unit.engine.test_cluster import FAULTS, expect_as_trained_alone

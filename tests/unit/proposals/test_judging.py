@@ -14,7 +14,8 @@ from hippo_core import endings, samplers, space
 from hippo_core.engine.proposals import PastTrial
 from hippo_core.engine.states import TrialState
 from hippo_core.engine.terminators import JudgementTask
-from hippo_core.study import Objective, StudySpec
+from hippo_core.objective import Objective
+from hippo_core.study import StudySpec
 from hippo_server.proposals.judging import judge, require_terminator
 from hippo_server.proposals.messages import encode, judgement_message, judgement_of
 from tests.studies import study

@@ -15,8 +15,9 @@ from hippo_core import policies, samplers, space
 from hippo_core.engine.proposals import PastTrial, ProposalTask
 from hippo_core.engine.states import TrialState
 from hippo_core.errors import InvalidStudy
+from hippo_core.objective import Objective
 from hippo_core.proposing import points
-from hippo_core.study import Objective, StudySpec
+from hippo_core.study import StudySpec
 from hippo_server.proposals import sampling
 from hippo_server.proposals.history import study_of
 from hippo_server.proposals.messages import encode, task_message, task_of

@@ -15,8 +15,8 @@ from hippo_core.charts.chart import BLUE, FAINT, Area, Axis, Bars, Chart, Line, 
 from hippo_core.charts.selection import Selection
 from hippo_core.engine.trial_views import Outcome
 from hippo_core.errors import Unavailable
+from hippo_core.objective import Objective
 from hippo_core.simulation import Recording
-from hippo_core.study import Objective
 from hippo_server.web.charts import importance, rows, svg
 from hippo_server.web.charts.kinds import KINDS, Wanted, axes_told
 from hippo_server.web.charts.study_data import StudyData, chosen

@@ -10,7 +10,7 @@ from starlette.datastructures import QueryParams
 from hippo_core.engine.states import TrialState
 from hippo_core.engine.trial_views import TrialView
 from hippo_core.errors import InvalidStudy
-from hippo_core.study import Objective
+from hippo_core.objective import Objective
 from hippo_server.web.trial_table import MOST_CONDITIONS, Asked, columns_of
 
 SCRIPT = "<script>alert(1)</script>"

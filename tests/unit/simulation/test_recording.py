@@ -139,7 +139,7 @@ def test_beyond_the_record_is_an_error_that_names_it() -> None:
 def test_beyond_the_record_curves_go_on_to_a_little_more_than_the_best(maximize: bool) -> None:
     """1. Trial 2 was recorded up to step 2. 2. It is where it was up to there, and then comes ever closer to the limit,
     from where it was. 3. What was recorded stays as it was."""
-    from hippo_core.study import Objective
+    from hippo_core.objective import Objective
 
     objectives = (Objective(metric="accuracy", maximize=maximize),)
     recording = Recording.from_json(document(spec(objectives=objectives), {0: 6, 1: 6, 2: 2}))

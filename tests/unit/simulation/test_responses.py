@@ -8,8 +8,8 @@ import pytest
 
 from hippo_core import policies, schedules, space
 from hippo_core.errors import InvalidStudy
+from hippo_core.objective import Objective
 from hippo_core.simulation import Host, PowerLaw, RecordedMetrics, Response, simulate
-from hippo_core.study import Objective
 from tests.studies import grid
 
 ACCURACY = Objective(metric="accuracy", maximize=True)

@@ -20,6 +20,7 @@ from hippo_core.errors import InvalidStudy
 from hippo_core.program import Resources
 from hippo_core.simulation import Costs, Host, RecordedMetrics, Simulated, Span, simulate
 from hippo_core.study import StudySpec
+from hippo_core.study_changes import extended
 from tests import oracle, strategies
 from tests.studies import grid, grid_of_options, study
 
@@ -76,7 +77,7 @@ def test_a_grid_trains_its_distinct_prefixes_on_any_slots(
     reached = -(-steps // evaluate_every) * evaluate_every
     histories = list(oracle.histories(options, lambda chosen: reached))
     there = hosts(slots)
-    found = simulate([spec.extended(max_trials=trials)], there, checked=True)
+    found = simulate([extended(spec, max_trials=trials)], there, checked=True)
     assert found.steps_trained == oracle.distinct_prefixes(histories)
     assert found.steps_without_sharing == reached * trials
     assert found.steps_retrained == 0

@@ -9,8 +9,9 @@ import pytest
 
 from hippo_core import schedules, space
 from hippo_core.errors import InvalidStudy
+from hippo_core.objective import Objective
 from hippo_core.simulation import Costs, Host, PowerLaw, RecordedMetrics, simulate
-from hippo_core.study import Objective, StudySpec
+from hippo_core.study import StudySpec
 from tests.studies import grid
 
 LOSS = Objective(metric="loss", maximize=False)
