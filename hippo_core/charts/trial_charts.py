@@ -18,7 +18,7 @@ from hippo_core.charts.chart import (
     Points,
     told_apart,
 )
-from hippo_core.engine.trial_views import EvaluationView, TrialDetail
+from hippo_core.engine.trial_detail import EvaluationView, TrialDetail
 
 MOST_PANELS = 12
 MOST_STEPS = 1000  #: of longer trials not every step is drawn

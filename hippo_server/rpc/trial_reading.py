@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 
-from hippo_core.engine import trial_views
+from hippo_core.engine import trial_detail, trial_views
 from hippo_core.engine.engine import Engine
 from hippo_core.engine.explanation import TrialStory, explain
 from hippo_core.engine.trial_paths import CheckpointRef
@@ -50,7 +50,7 @@ class TrialReading:
         project = caller().project
         return await self._driver.current().read(
             lambda engine: render.trial_detail(
-                trial_views.trial_detail(engine, project, request.name, request.trial)
+                trial_detail.trial_detail(engine, project, request.name, request.trial)
             )
         )
 
@@ -60,7 +60,7 @@ class TrialReading:
         """Tells what happened to a trial and why."""
         project, store = caller().project, self._driver.store
         path = await self._driver.current().read(
-            lambda engine: trial_views.trial_path(engine, project, request.name, request.trial)
+            lambda engine: trial_detail.trial_path(engine, project, request.name, request.trial)
         )
         nodes = [stretch.node for stretch in path.path]
         told = await asyncio.to_thread(store.trial_events, path.study, request.trial, nodes, path.ancestors)
@@ -89,7 +89,7 @@ class TrialReading:
         """Reads what user code printed while the trial's path was trained."""
         project = caller().project
         nodes = await self._driver.current().read(
-            lambda engine: trial_views.lease_parts(engine, project, request.name, request.trial)
+            lambda engine: trial_detail.lease_parts(engine, project, request.name, request.trial)
         )
         async for node, fence, text in self._logs.read(nodes):
             yield study_pb2.ReadTrialLogResponse(node=node, fence=fence, text=text)
@@ -106,7 +106,7 @@ class TrialReading:
         project, step = caller().project, request.step if request.HasField("step") else None
 
         def look(engine: Engine) -> tuple[CheckpointRef, str]:
-            ref = trial_views.checkpoint_of(engine, project, request.name, request.trial, step)
+            ref = trial_detail.checkpoint_of(engine, project, request.name, request.trial, step)
             return ref, engine.state.nodes[ref.node].checkpoints[ref.step][ref.fence].digest
 
         found, digest = await self._driver.current().read(look)

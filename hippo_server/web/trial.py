@@ -19,7 +19,7 @@ from hippo_core.engine.engine import Engine
 from hippo_core.engine.events import PathFailed
 from hippo_core.engine.lookup import find_study
 from hippo_core.engine.states import TrialState
-from hippo_core.engine.trial_views import TrialDetail, forked_from, lease_parts, trial_detail
+from hippo_core.engine.trial_detail import TrialDetail, forked_from, lease_parts, trial_detail
 from hippo_core.probes import in_words as probe_in_words
 from hippo_core.retention import Need
 from hippo_server.auth.roles import VIEWERS

@@ -12,7 +12,8 @@ from starlette.datastructures import QueryParams
 
 from hippo_core import words
 from hippo_core.engine.states import TrialState
-from hippo_core.engine.trial_views import TrialGlance, TrialView
+from hippo_core.engine.trial_glance import TrialGlance
+from hippo_core.engine.trial_views import TrialView
 from hippo_core.errors import InvalidStudy
 from hippo_core.objective import Objective
 from hippo_core.spreadsheets import cell

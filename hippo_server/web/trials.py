@@ -15,8 +15,10 @@ from starlette.responses import Response, StreamingResponse
 
 from hippo_core.engine.engine import Engine
 from hippo_core.engine.lookup import find_study
+from hippo_core.engine.reported_names import ReportedNames
 from hippo_core.engine.states import TrialState
-from hippo_core.engine.trial_views import ReportedNames, TrialGlance, TrialView, glance, some_trial_views
+from hippo_core.engine.trial_glance import TrialGlance, glance
+from hippo_core.engine.trial_views import TrialView, some_trial_views
 from hippo_core.objective import Objective
 from hippo_core.spreadsheets import cell
 from hippo_server.auth.roles import VIEWERS

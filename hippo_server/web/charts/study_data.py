@@ -9,7 +9,7 @@ from typing import Any
 
 from hippo_core.charts.parameter_charts import front_of
 from hippo_core.engine import export
-from hippo_core.engine.trial_views import Outcome, outcomes
+from hippo_core.engine.trial_glance import Outcome, outcomes
 from hippo_core.errors import InvalidStudy
 from hippo_core.objective import Objective
 from hippo_core.simulation.recording import Recording
