@@ -13,8 +13,9 @@ from hippo_core.engine.explanation import Happening
 from hippo_core.engine.probe_views import ProbeView
 from hippo_core.engine.programs import ProgramView
 from hippo_core.engine.study_views import SavingsView, StudyView
+from hippo_core.engine.trial_detail import EvaluationView, TrialDetail
 from hippo_core.engine.trial_paths import CheckpointRef
-from hippo_core.engine.trial_views import EvaluationView, TrialDetail, TrialView
+from hippo_core.engine.trial_views import TrialView
 from hippo_core.engine.worker_views import WorkerView
 from hippo_core.tree_node import TreeNode
 from hippo_wire import enums

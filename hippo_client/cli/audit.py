@@ -6,7 +6,7 @@ import click
 
 from hippo_client.cli.connection import connect
 from hippo_client.cli.numbers import WholeNumber
-from hippo_client.cli.study import json_option
+from hippo_client.cli.options import json_option
 from hippo_client.cli.terminal import print_json
 from hippo_wire.admin_shapes import call_json
 

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 import click
 
 from hippo_client.cli.connection import connect
-from hippo_client.cli.study import json_option
+from hippo_client.cli.options import json_option
 from hippo_client.cli.terminal import print_json, say
 
 if TYPE_CHECKING:

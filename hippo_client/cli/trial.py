@@ -10,7 +10,7 @@ import click
 from hippo_client.cli.connection import connect
 from hippo_client.cli.lazy import NounGroup
 from hippo_client.cli.numbers import WholeNumber
-from hippo_client.cli.study import json_option, name_argument, quiet_option
+from hippo_client.cli.options import json_option, name_argument, quiet_option
 from hippo_client.cli.terminal import is_read_by_a_person, print_json, print_names, say
 from hippo_core.errors import NotFound
 from hippo_core.words import measured, number

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hippo_client.cli.connection import connect
-from hippo_client.cli.study import json_option
+from hippo_client.cli.options import json_option
 from hippo_client.cli.terminal import print_json
 
 if TYPE_CHECKING:

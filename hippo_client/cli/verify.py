@@ -15,7 +15,7 @@ import click
 from hippo_client.cli.connection import connect
 from hippo_client.cli.failures import ExitCode
 from hippo_client.cli.numbers import WholeNumber
-from hippo_client.cli.study import json_option, name_argument
+from hippo_client.cli.options import json_option, name_argument
 from hippo_client.cli.terminal import print_json, say
 from hippo_client.cli.worker_command import secrets_option
 from hippo_core.errors import Conflict

@@ -9,7 +9,7 @@ import click
 from hippo_client.cli.connection import connect, is_elsewhere
 from hippo_client.cli.lazy import NounGroup
 from hippo_client.cli.numbers import WholeNumber
-from hippo_client.cli.study import json_option, name_argument, quiet_option
+from hippo_client.cli.options import json_option, name_argument, quiet_option
 from hippo_client.cli.terminal import print_json, print_names, say
 from hippo_wire.admin_shapes import doing_in_words, worker_json
 

@@ -11,7 +11,8 @@ from hippo_core.engine.snapshot import snapshot
 from hippo_core.engine.state import Study
 from hippo_core.engine.states import ENDED_STUDY_STATES, StudyState, TrialState, WorkerState
 from hippo_core.engine.study_views import study_view
-from hippo_core.engine.trial_views import trial_detail, trial_views
+from hippo_core.engine.trial_detail import trial_detail
+from hippo_core.engine.trial_views import trial_views
 from hippo_core.errors import InvariantViolated
 from tests.simulation.servers import SETTINGS
 from tests.simulation.world import World

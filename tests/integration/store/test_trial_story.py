@@ -22,7 +22,7 @@ from hippo_core.engine.events import (
 )
 from hippo_core.engine.explanation import TrialStory, explain
 from hippo_core.engine.states import RequestState
-from hippo_core.engine.trial_views import trial_path
+from hippo_core.engine.trial_detail import trial_path
 from hippo_core.probes import number_of
 from hippo_server.store import Store
 from tests.integration.store.stored_cluster import StoredCluster

@@ -18,7 +18,10 @@ from hippo_client.cli import export as export_command
 from hippo_client.cli import failures, terminal
 from hippo_client.cli import open as open_command
 from hippo_client.cli import plot as plot_command
+from hippo_client.cli import points as point_commands
+from hippo_client.cli import steering as steering_commands
 from hippo_client.cli import study as study_commands
+from hippo_client.cli import study_import as import_command
 from hippo_client.cli import trial as trial_commands
 from hippo_client.cli import usage as usage_command
 from hippo_client.cli import worker as worker_commands
@@ -40,6 +43,9 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Server:
 
     for module in (
         study_commands,
+        steering_commands,
+        point_commands,
+        import_command,
         edit_command,
         export_command,
         plot_command,

@@ -253,7 +253,8 @@ def _stand_in_for_connections(monkeypatch: pytest.MonkeyPatch, around: Around) -
         def __exit__(self, *_: object) -> None: ...
 
     modules = (
-        "account audit checkpoint edit export open plot program study submit token trial usage verify worker"
+        "account audit checkpoint edit export open plot points program steering study study_import submit token trial "
+        "usage verify worker"
     )
     for name in modules.split():
         monkeypatch.setattr(importlib.import_module(f"hippo_client.cli.{name}"), "connect", connect)

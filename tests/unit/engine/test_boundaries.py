@@ -8,7 +8,7 @@ import pytest
 
 from hippo_core import policies, samplers, schedules, space
 from hippo_core.engine.commands import EnqueueTrial, ForkTrial, StopStudy
-from hippo_core.engine.trial_views import trial_detail
+from hippo_core.engine.trial_detail import trial_detail
 from hippo_core.simulation import Host, simulate
 from tests.studies import study
 from tests.unit.engine.cluster import Cluster

@@ -30,7 +30,8 @@ from hippo_core.engine.orders import RemoveCheckpoint
 from hippo_core.engine.state import Study
 from hippo_core.engine.states import StudyState, TrialState
 from hippo_core.engine.study_views import study_view
-from hippo_core.engine.trial_views import RepeatView, trial_detail, trial_views
+from hippo_core.engine.trial_detail import RepeatView, trial_detail
+from hippo_core.engine.trial_views import trial_views
 from hippo_core.objective import Objective
 from hippo_core.points import point_to_json
 from hippo_core.program import Program, Resources

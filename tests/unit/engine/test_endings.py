@@ -41,7 +41,8 @@ from hippo_core.engine.states import RequestState, StudyState, TrialState
 from hippo_core.engine.studies import Submitted
 from hippo_core.engine.study_views import StudyView, study_view
 from hippo_core.engine.terminators import TRIES, MakeJudgement
-from hippo_core.engine.trial_views import trial_detail, trial_views
+from hippo_core.engine.trial_detail import trial_detail
+from hippo_core.engine.trial_views import trial_views
 from hippo_core.errors import Conflict
 from hippo_core.study import StudySpec
 from tests.unit.engine.cluster import SETTINGS, Cluster

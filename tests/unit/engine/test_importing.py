@@ -32,7 +32,8 @@ from hippo_core.engine.engine import Engine
 from hippo_core.engine.importing import Imported
 from hippo_core.engine.states import StudyState, TrialState
 from hippo_core.engine.study_views import study_view
-from hippo_core.engine.trial_views import TrialView, trial_detail
+from hippo_core.engine.trial_detail import trial_detail
+from hippo_core.engine.trial_views import TrialView
 from hippo_core.errors import Conflict, InvalidStudy
 from tests.archived import study_events
 from tests.unit.engine.cluster import Cluster

@@ -16,7 +16,8 @@ from hippo_core.engine.commands import EditStudy, SubmitStudy
 from hippo_core.engine.consultations import ConsultPolicy
 from hippo_core.engine.states import StudyState, TrialState
 from hippo_core.engine.study_views import StudyView, study_view
-from hippo_core.engine.trial_views import TrialView, trial_detail, trial_views
+from hippo_core.engine.trial_detail import trial_detail
+from hippo_core.engine.trial_views import TrialView, trial_views
 from hippo_core.errors import Conflict
 from hippo_core.objective import Objective
 from hippo_core.study import StudySpec

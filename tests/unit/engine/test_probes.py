@@ -37,7 +37,8 @@ from hippo_core.engine.state import Study, Trial
 from hippo_core.engine.states import StudyState, TrialState
 from hippo_core.engine.study_views import study_view
 from hippo_core.engine.tree_views import stage_tree
-from hippo_core.engine.trial_views import trial_detail, trial_views
+from hippo_core.engine.trial_detail import trial_detail
+from hippo_core.engine.trial_views import trial_views
 from hippo_core.engine.worker_views import worker_views
 from hippo_core.errors import HippoError, InvalidStudy
 from hippo_core.policies import PolicySpec

@@ -25,7 +25,8 @@ from hippo_core.engine.commands import (
 from hippo_core.engine.orders import order
 from hippo_core.engine.states import TrialState
 from hippo_core.engine.study_views import study_view
-from hippo_core.engine.trial_views import trial_detail, trial_views
+from hippo_core.engine.trial_detail import trial_detail
+from hippo_core.engine.trial_views import trial_views
 from hippo_core.errors import HippoError, InvalidStudy
 from hippo_core.repeats import SEED
 from hippo_core.study import StudySpec

@@ -10,7 +10,8 @@ import pytest
 from hippo_core import policies, schedules
 from hippo_core.engine.states import TrialState
 from hippo_core.engine.study_views import study_view
-from hippo_core.engine.trial_views import trial_detail, trial_views
+from hippo_core.engine.trial_detail import trial_detail
+from hippo_core.engine.trial_views import trial_views
 from tests.unit.engine.cluster import Cluster
 from tests.unit.engine.test_cluster import spec, submit
 from tests.unit.engine.test_forks import fork

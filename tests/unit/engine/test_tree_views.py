@@ -15,7 +15,7 @@ from hippo_core.engine.events import LeaseGranted, PathFailed
 from hippo_core.engine.states import NodeState, TrialState
 from hippo_core.engine.tree_survey import TreeSurvey
 from hippo_core.engine.tree_views import stage_tree, tree_nodes
-from hippo_core.engine.trial_views import trial_detail
+from hippo_core.engine.trial_detail import trial_detail
 from hippo_core.tree_node import Folded, TreeNode
 from tests.unit.engine.cluster import Cluster, SimulatedWorker
 from tests.unit.engine.test_cluster import distinct_prefixes, spec, submit

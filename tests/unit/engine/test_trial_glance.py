@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from hippo_core import schedules
 from hippo_core.engine.commands import PauseStudy
-from hippo_core.engine.trial_views import (
-    ReportedNames,
-    TrialGlance,
-    forked_from,
-    glance,
-    some_trial_views,
-    trial_views,
-)
+from hippo_core.engine.reported_names import ReportedNames
+from hippo_core.engine.trial_detail import forked_from
+from hippo_core.engine.trial_glance import TrialGlance, glance
+from hippo_core.engine.trial_views import some_trial_views, trial_views
 from tests.unit.engine.cluster import Cluster
 from tests.unit.engine.test_cluster import spec, submit
 from tests.unit.engine.test_forks import fork

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hippo_client import space
 from hippo_core.charts.chart import BLUE, FAINT, Area, Axis, Bars, Chart, Line, Panel, Points, Text
 from hippo_core.charts.selection import Selection
-from hippo_core.engine.trial_views import Outcome
+from hippo_core.engine.trial_glance import Outcome
 from hippo_core.errors import Unavailable
 from hippo_core.objective import Objective
 from hippo_core.simulation import Recording

@@ -10,7 +10,7 @@ import pytest
 from hippo_core import policies
 from hippo_core.engine.engine import Engine
 from hippo_core.engine.events import RequestOpened, TrialStateChanged
-from hippo_core.engine.trial_views import trial_detail
+from hippo_core.engine.trial_detail import trial_detail
 from hippo_core.simulation import Host, RecordedMetrics, simulate
 from tests.unit.engine.cluster import Cluster
 from tests.unit.engine.test_cluster import spec, submit
