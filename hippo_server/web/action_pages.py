@@ -10,7 +10,8 @@ from hippo_server.auth.roles import METHOD_ROLES
 from hippo_server.web.actions import ACTIONS, Action, Form
 from hippo_server.web.calls import PACKAGE
 from hippo_server.web.forms import read_form
-from hippo_server.web.gate import Page, by_method, caller, status_of
+from hippo_server.web.page import Page, by_method, caller
+from hippo_server.web.refusal import status_of
 from hippo_server.web.site import Site
 
 

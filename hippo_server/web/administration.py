@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hippo_server.auth.roles import ADMINS
-from hippo_server.web.gate import Page
+from hippo_server.web.page import Page
 from hippo_server.web.site import Site
 from hippo_wire import json_types
 from hippo_wire.admin_shapes import call_json, token_json

@@ -15,7 +15,7 @@ from hippo_core.errors import InvalidStudy
 from hippo_server.auth.roles import VIEWERS
 from hippo_server.web.addresses import query, trial_number
 from hippo_server.web.events import event_json, read_events
-from hippo_server.web.gate import Page
+from hippo_server.web.page import Page
 from hippo_server.web.site import Site
 from hippo_wire import admin_shapes, json_shapes
 from hippo_wire.v1 import admin_pb2, study_pb2

@@ -31,7 +31,8 @@ from hippo_server.web import (
     trials,
     workers,
 )
-from hippo_server.web.gate import Gate, Page
+from hippo_server.web.gate import Gate
+from hippo_server.web.page import Page
 from hippo_server.web.site import Site
 
 OPEN = None

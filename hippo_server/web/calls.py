@@ -15,7 +15,7 @@ from hippo_server.auth.roles import METHOD_ROLES, least_words
 from hippo_server.driver import Driver
 from hippo_server.rpc.auditing import audited
 from hippo_server.rpc.gate import call_as
-from hippo_server.web.gate import caller, peer
+from hippo_server.web.page import caller, peer
 
 PACKAGE = "/hippo.v1."
 

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from hippo_core.engine.study_views import StudyView
 from hippo_server.auth.roles import VIEWERS
-from hippo_server.web.gate import Page
+from hippo_server.web.page import Page
 from hippo_server.web.site import Site
 from hippo_server.web.study import show_tab
 

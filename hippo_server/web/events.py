@@ -12,7 +12,7 @@ from hippo_core.engine.lookup import find_study
 from hippo_core.engine.study_chronicle import in_words
 from hippo_server.auth.roles import VIEWERS
 from hippo_server.store.study_chronicle import StudyEvent
-from hippo_server.web.gate import Page, caller
+from hippo_server.web.page import Page, caller
 from hippo_server.web.site import Site
 from hippo_server.web.study import show_tab
 

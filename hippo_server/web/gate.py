@@ -15,38 +15,36 @@ Every answer carries the headers that keep browsers from making more of it than 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import Request, cookie_parser
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Match, Route
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from hippo_core.errors import (
-    Conflict,
     HippoError,
-    Incompatible,
-    InvalidStudy,
     NotAllowed,
     NotFound,
-    Stale,
     TooManyCalls,
     Unavailable,
 )
 from hippo_server.audit import Audit, cut
 from hippo_server.auth.limits import Door, stranger
-from hippo_server.auth.roles import Role, least_words
+from hippo_server.auth.roles import least_words
 from hippo_server.auth.sessions import Sessions
 from hippo_server.auth.tokens import Identity, TokenBook, Unauthenticated
 from hippo_server.store.audit import UNAUTHENTICATED, Call
 from hippo_server.tls import Certificates
+from hippo_server.web.answering import Answering
+from hippo_server.web.hosts import cookie_name, name_of
+from hippo_server.web.page import Page, peer
+from hippo_server.web.refusal import Refusal, Refused, error_json, status_of
 from hippo_wire.observing.logs import bind
 from hippo_wire.route import is_loopback
 
@@ -56,120 +54,7 @@ LOOK_SECONDS = 2.0
 """How often it is looked whether who listens to a stream may still do so."""
 
 SAFE_METHODS = ("GET", "HEAD")
-LARGEST_BODY_BYTES = 1 << 20
 LARGEST_HEAD_BYTES = 16 << 10
-HEADERS: Mapping[str, str] = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
-"""What every answer carries, unless its page says otherwise."""
-
-STATUS: Mapping[type[HippoError], int] = {
-    InvalidStudy: 400,
-    NotAllowed: 403,
-    NotFound: 404,
-    Conflict: 409,
-    Incompatible: 409,
-    Stale: 409,
-    TooManyCalls: 429,
-    Unavailable: 503,
-}
-
-
-def status_of(error: HippoError) -> int:
-    """How HTTP calls an error of a page."""
-    return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
-
-
-def cookie_name(host: str) -> str:
-    """What the cookie of a server is called: by its port, since browsers keep cookies of a host's ports together."""
-    return f"hippo-{_port(host) or 'session'}"
-
-
-def caller(request: Request) -> Identity:
-    """Who asks for a page that is not open to all."""
-    who = request.scope["hippo.caller"]
-    assert isinstance(who, Identity), "the gate lets nobody in whom it does not know"
-    return who
-
-
-def peer(scope: Scope) -> str:
-    """Where a request comes from, as gRPC writes it."""
-    host, port = scope.get("client") or ("", 0)
-    return f"ipv6:[{host}]:{port}" if ":" in host else f"ipv4:{host}:{port}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    """A path, and who may do what there.
-
-    Attributes:
-        path: As Starlette writes it: ``/studies/{name}``.
-        roles: For each method the roles that it lets in; None: everybody. HEAD goes with GET.
-        answer: Answers.
-        streams: Whether an answer goes on for as long as the caller listens.
-        counted: Whether it counts among what a caller asks.
-    """
-
-    path: str
-    roles: Mapping[str, frozenset[Role] | None]
-    answer: Callable[[Request], Awaitable[Response]]
-    streams: bool = False
-    counted: bool = True
-
-    def allowed(self, method: str) -> frozenset[Role] | None:
-        """The roles that a method lets in; None: everybody.
-
-        Raises:
-            KeyError: The page has no such method.
-        """
-        return self.roles["GET" if method == "HEAD" else method]
-
-
-def by_method(
-    **answers: Callable[[Request], Awaitable[Response]],
-) -> Callable[[Request], Awaitable[Response]]:
-    """What answers a page whose methods are answered differently: ``by_method(GET=show, POST=change)``."""
-
-    async def answer(request: Request) -> Response:
-        return await answers["GET" if request.method == "HEAD" else request.method](request)
-
-    return answer
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why a request is not answered.
-
-    Attributes:
-        status: HTTP's.
-        error: In words.
-        headers: What the answer carries beside.
-    """
-
-    status: int
-    error: HippoError
-    headers: Mapping[str, str]
-
-
-class _Refused(Exception):
-    def __init__(self, status: int, error: HippoError, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(status)
-        self.refusal = Refusal(status, error, headers or {})
-
-
-def error_json(refusal: Refusal) -> Response:
-    """A refusal for programs."""
-    error = refusal.error
-    return Response(
-        json.dumps(error.to_json()),
-        status_code=refusal.status,
-        media_type=JSONResponse.media_type,
-        headers=dict(refusal.headers),
-    )
 
 
 def _as_json(request: Request, refusal: Refusal) -> Response:
@@ -216,7 +101,7 @@ class Gate:
         """Answers, or refuses."""
         if scope["type"] != "http":
             return
-        answering, began = _Answering(receive, send), time.perf_counter()
+        answering, began = Answering(receive, send), time.perf_counter()
         try:
             await self._answer(scope, answering)
         finally:
@@ -225,10 +110,10 @@ class Gate:
                 path = "" if page is None else page.path
                 self._on_page(path, answering.status, time.perf_counter() - began)
 
-    async def _answer(self, scope: Scope, answering: _Answering) -> None:
+    async def _answer(self, scope: Scope, answering: Answering) -> None:
         try:
             await self._admit(scope, answering)
-        except _Refused as refused:
+        except Refused as refused:
             refusal = refused.refusal
         except HippoError as error:
             refusal = Refusal(status_of(error), error, {})
@@ -242,11 +127,11 @@ class Gate:
             answer = self._refuse(Request(scope, answering.receive), refusal)
             await answer(scope, answering.receive, answering.send)
 
-    async def _admit(self, scope: Scope, answering: _Answering) -> None:
+    async def _admit(self, scope: Scope, answering: Answering) -> None:
         headers, method = Headers(scope=scope), scope["method"]
         if sum(len(name) + len(value) for name, value in headers.raw) > LARGEST_HEAD_BYTES:
             error = HippoError(f"the headers of a request have at most {LARGEST_HEAD_BYTES >> 10} KiB.")
-            raise _Refused(431, error, {"Connection": "close"})
+            raise Refused(431, error, {"Connection": "close"})
         host = self._checked_host(headers)
         page, route = self._found(scope)
         if method not in SAFE_METHODS or (page is not None and page.streams):
@@ -260,7 +145,7 @@ class Gate:
             if page is None or page.counted:
                 self._door.call(counted)
             if page is None or route is None:
-                raise _Refused(404, NotFound("there is no such page.", "The start page lists what there is."))
+                raise Refused(404, NotFound("there is no such page.", "The start page lists what there is."))
             if who is None and not self._sessions.known and self._cookies(headers, host):
                 _require_open(page, method)
             self._require(scope, page, method, who)
@@ -272,7 +157,7 @@ class Gate:
                 if not await self._while_known(answer, headers, host, who):
                     await answering.end()
         except TooManyCalls as error:
-            raise _Refused(429, error, {"Retry-After": str(math.ceil(error.retry_seconds))}) from error
+            raise Refused(429, error, {"Retry-After": str(math.ceil(error.retry_seconds))}) from error
 
     def _found(self, scope: Scope) -> tuple[Page, Route] | tuple[None, None]:
         """The page of a path, whose parts the scope gets."""
@@ -287,11 +172,11 @@ class Gate:
     def _checked_host(self, headers: Headers) -> str:
         hosts = headers.getlist("host")
         if len(hosts) != 1 or not hosts[0]:
-            raise _Refused(400, HippoError("a request names one host."))
-        name = _name(hosts[0]).lower()
+            raise Refused(400, HippoError("a request names one host."))
+        name = name_of(hosts[0]).lower()
         names = () if self._certificates is None else self._certificates.names
         if not (is_loopback(name) or name in names or f"*.{name.partition('.')[2]}" in names):
-            raise _Refused(421, HippoError("this server is asked for by another name."))
+            raise Refused(421, HippoError("this server is asked for by another name."))
         return hosts[0].lower()
 
     def _identified(self, headers: Headers, host: str) -> Identity | None:
@@ -334,7 +219,7 @@ class Gate:
         except KeyError:
             methods = {*page.roles, *(("HEAD",) if "GET" in page.roles else ())}
             error = HippoError(f"the page has no {cut(method)}.")
-            raise _Refused(405, error, {"Allow": ", ".join(sorted(methods))}) from None
+            raise Refused(405, error, {"Allow": ", ".join(sorted(methods))}) from None
         if allowed is None or (who is not None and who.role in allowed):
             return
         error = (
@@ -344,8 +229,8 @@ class Gate:
         )
         self._write_down(scope, page, method, who)
         if who is None:
-            raise _Refused(401, error, {"WWW-Authenticate": "Bearer"})
-        raise _Refused(403, error)
+            raise Refused(401, error, {"WWW-Authenticate": "Bearer"})
+        raise Refused(403, error)
 
     def _write_down(self, scope: Scope, page: Page, method: str, who: Identity | None) -> None:
         self._audit.note(
@@ -372,58 +257,8 @@ def _require_open(page: Page, method: str) -> None:
         )
 
 
-class _Answering:
-    """One answer: its headers are completed, and no more of the request is read than is allowed."""
-
-    def __init__(self, receive: Receive, send: Send) -> None:
-        self._receive = receive
-        self._send = send
-        self._size_bytes = 0
-        self.begun = False
-        self.status = 499  #: HTTP's; this one where whoever asked has gone before the answer
-
-    async def receive(self) -> Message:
-        message = await self._receive()
-        self._size_bytes += len(message.get("body", b""))
-        if self._size_bytes > LARGEST_BODY_BYTES:
-            error = HippoError(f"a request has at most {LARGEST_BODY_BYTES >> 20} MiB.")
-            raise _Refused(413, error, {"Connection": "close"})
-        return message
-
-    async def send(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self.begun, self.status = True, message["status"]
-            message.setdefault("headers", [])
-            headers = MutableHeaders(scope=message)
-            for name, value in HEADERS.items():
-                headers.setdefault(name, value)
-        await self._send(message)
-
-    async def end(self) -> None:
-        """Ends a stream whose reader may not go on reading; one that has not begun is refused.
-
-        Raises:
-            _Refused: It has not begun.
-        """
-        if not self.begun:
-            raise _Refused(401, Unauthenticated())
-        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
 def _check_origin(headers: Headers, own: str) -> None:
     sites, origins = headers.getlist("sec-fetch-site"), headers.getlist("origin")
     same_site = all(site in ("same-origin", "none") for site in sites)
     if not same_site or any(origin.lower() != own for origin in origins):
-        raise _Refused(403, NotAllowed("this request comes from another site's page."))
-
-
-def _name(host: str) -> str:
-    """A host header's name, without the port."""
-    if host.startswith("["):
-        return host.partition("]")[0].removeprefix("[")
-    return host.partition(":")[0]
-
-
-def _port(host: str) -> str:
-    """A host header's port, where it has one."""
-    return host.removeprefix(f"[{_name(host)}]").removeprefix(_name(host)).removeprefix(":")
+        raise Refused(403, NotAllowed("this request comes from another site's page."))

@@ -20,7 +20,7 @@ from hippo_server.auth.roles import VIEWERS
 from hippo_server.driver import Driver
 from hippo_server.news import WORKERS, Subject
 from hippo_server.term import Term
-from hippo_server.web.gate import Page, caller
+from hippo_server.web.page import Page, caller
 
 HEARTBEAT_SECONDS = 15.0
 PAUSE_SECONDS = 0.2  #: between two events at least

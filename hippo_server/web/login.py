@@ -15,7 +15,8 @@ from hippo_server.auth.tokens import Unauthenticated
 from hippo_server.store import Session
 from hippo_server.web.addresses import own_path
 from hippo_server.web.forms import read_form
-from hippo_server.web.gate import Page, by_method, cookie_name
+from hippo_server.web.hosts import cookie_name
+from hippo_server.web.page import Page, by_method
 from hippo_server.web.site import Site
 from hippo_wire.secrets import new_secret, secret_hash
 

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from hippo_core.engine.queue_views import queue
 from hippo_server.auth.roles import VIEWERS
-from hippo_server.web.gate import Page, caller
+from hippo_server.web.page import Page, caller
 from hippo_server.web.site import Site
 from hippo_wire.admin_shapes import account_json
 from hippo_wire.v1 import account_pb2

@@ -15,7 +15,8 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from hippo_core.errors import Conflict
-from hippo_server.web.gate import HEADERS, LARGEST_HEAD_BYTES
+from hippo_server.web.answering import HEADERS
+from hippo_server.web.gate import LARGEST_HEAD_BYTES
 
 HEAD_SECONDS = 10.0
 MOST_CONNECTIONS = 500

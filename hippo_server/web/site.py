@@ -20,8 +20,8 @@ from hippo_server.web.actions import DONE, new_request_id
 from hippo_server.web.addresses import query, segment
 from hippo_server.web.calls import Calls
 from hippo_server.web.content_policy import POLICY
-from hippo_server.web.gate import Refusal, error_json
 from hippo_server.web.live import mark_of
+from hippo_server.web.refusal import Refusal, error_json
 from hippo_server.web.static_files import address
 
 HEADERS: Mapping[str, str] = {

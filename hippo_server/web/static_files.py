@@ -19,7 +19,7 @@ from starlette.responses import Response
 
 from hippo_core.errors import NotFound
 from hippo_server.web.content_policy import POLICY
-from hippo_server.web.gate import Page
+from hippo_server.web.page import Page
 
 KINDS = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".txt": "text/plain"}
 HEADERS: Mapping[str, str] = {

@@ -18,7 +18,7 @@ from hippo_core.engine.study_views import StudyView, study_view
 from hippo_server.auth.roles import VIEWERS
 from hippo_server.rpc.rendering import rendered
 from hippo_server.times import Times
-from hippo_server.web.gate import Page, caller
+from hippo_server.web.page import Page, caller
 from hippo_server.web.paging import PAGE_ROWS, page_of
 from hippo_server.web.site import Site
 from hippo_wire import json_shapes

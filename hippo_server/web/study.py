@@ -22,8 +22,8 @@ from hippo_server.auth.roles import VIEWERS
 from hippo_server.rpc.rendering import rendered
 from hippo_server.store import StudyTimes
 from hippo_server.web.charts.history import small_history
-from hippo_server.web.gate import Page, caller
 from hippo_server.web.live import study_subject
+from hippo_server.web.page import Page, caller
 from hippo_server.web.site import Site
 from hippo_wire import json_shapes
 from hippo_wire.json_shapes import choice_in_words, sharing_hint

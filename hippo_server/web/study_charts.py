@@ -21,7 +21,7 @@ from hippo_server.web.charts import rows, svg
 from hippo_server.web.charts.importance import Importances
 from hippo_server.web.charts.kinds import KINDS, Kind, Wanted, axes_told, hyperparameter_names
 from hippo_server.web.charts.study_data import StudyData, read_study_data
-from hippo_server.web.gate import Page, caller
+from hippo_server.web.page import Page, caller
 from hippo_server.web.site import Site
 from hippo_server.web.study import show_tab
 

@@ -25,7 +25,7 @@ from hippo_core.tree_node import Folded, TreeNode
 from hippo_server.auth.roles import VIEWERS
 from hippo_server.tree_reading import survey_tree
 from hippo_server.web.addresses import query
-from hippo_server.web.gate import Page, caller
+from hippo_server.web.page import Page, caller
 from hippo_server.web.site import Site
 from hippo_server.web.study import show_tab
 

@@ -25,7 +25,7 @@ from hippo_core.retention import Need
 from hippo_server.auth.roles import VIEWERS
 from hippo_server.web.addresses import trial_number
 from hippo_server.web.charts import svg
-from hippo_server.web.gate import Page, caller
+from hippo_server.web.page import Page, caller
 from hippo_server.web.site import Site
 from hippo_server.web.study import show_tab
 from hippo_wire.v1 import study_pb2

@@ -23,7 +23,7 @@ from hippo_core.objective import Objective
 from hippo_core.spreadsheets import cell
 from hippo_server.auth.roles import VIEWERS
 from hippo_server.web.addresses import segment
-from hippo_server.web.gate import Page, caller
+from hippo_server.web.page import Page, caller
 from hippo_server.web.paging import page_of
 from hippo_server.web.site import HEADERS, Site
 from hippo_server.web.study import show_tab

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hippo_server.auth.roles import VIEWERS
-from hippo_server.web.gate import Page
+from hippo_server.web.page import Page
 from hippo_server.web.site import Site
 from hippo_wire.admin_shapes import worker_json
 from hippo_wire.v1 import admin_pb2

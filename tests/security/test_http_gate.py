@@ -19,7 +19,9 @@ from hippo_server.auth.tokens import TokenBook
 from hippo_server.store import Session
 from hippo_server.store.audit import Call
 from hippo_server.web import static_files
-from hippo_server.web.gate import HEADERS, LARGEST_BODY_BYTES, Gate, Page
+from hippo_server.web.answering import HEADERS, LARGEST_BODY_BYTES
+from hippo_server.web.gate import Gate
+from hippo_server.web.page import Page
 from hippo_wire.secrets import secret_hash
 from tests.unit.server.test_tokens import token
 

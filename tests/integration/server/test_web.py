@@ -11,9 +11,9 @@ import pytest
 
 from hippo_core.errors import Unavailable
 from hippo_server.audit import Audit
+from hippo_server.web.answering import HEADERS
 from hippo_server.web.app import make_pages
 from hippo_server.web.calls import Calls
-from hippo_server.web.gate import HEADERS
 from hippo_server.web.site import Site
 from hippo_wire.v1 import admin_pb2
 from tests.integration.server.conftest import submit
