@@ -13,7 +13,7 @@ from itertools import pairwise
 
 from hippo_core import policies, samplers, schedules
 from hippo_core.allowance import Allowance
-from hippo_core.domains import choice
+from hippo_core.domain_calls import choice
 from hippo_core.engine.decision import EngineSettings
 from hippo_core.engine.events import Event, LeaseStopped, StepsTrained, StudyCredited
 from hippo_core.objective import Objective

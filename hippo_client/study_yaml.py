@@ -26,7 +26,7 @@ from hippo_client.yaml_text import Document, Misplaced, parse
 from hippo_client.yaml_text import Path as Place
 from hippo_client.yaml_words import in_yaml, lacking
 from hippo_core.arguments import suggestion
-from hippo_core.domains import DOMAINS
+from hippo_core.domain_calls import DOMAINS
 from hippo_core.errors import InvalidStudy
 from hippo_core.program import Resources
 

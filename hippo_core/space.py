@@ -16,13 +16,13 @@ from typing import Any, Self, TypeVar
 from hippo_core.arguments import worded
 from hippo_core.constraints import Constraint
 from hippo_core.constraints import constraint as constraint
+from hippo_core.domain_calls import choice as choice
+from hippo_core.domain_calls import integer as integer
+from hippo_core.domain_calls import logint as logint
+from hippo_core.domain_calls import loguniform as loguniform
+from hippo_core.domain_calls import quniform as quniform
+from hippo_core.domain_calls import uniform as uniform
 from hippo_core.domains import HORIZON, Choice, Domain, Horizon, part_to_json
-from hippo_core.domains import choice as choice
-from hippo_core.domains import integer as integer
-from hippo_core.domains import logint as logint
-from hippo_core.domains import loguniform as loguniform
-from hippo_core.domains import quniform as quniform
-from hippo_core.domains import uniform as uniform
 from hippo_core.drawing import (
     draw_assignment,
     list_assignments,

@@ -9,7 +9,8 @@ from typing import Any
 from hippo_core import schedule_forms
 from hippo_core.arguments import scalar, suggestion
 from hippo_core.constraints import Constraint
-from hippo_core.domains import DOMAINS, Choice, Domain, part_to_json
+from hippo_core.domain_calls import DOMAINS
+from hippo_core.domains import Choice, Domain, part_to_json
 from hippo_core.errors import InvalidStudy
 from hippo_core.kinds import is_numeric, leaves
 from hippo_core.schedule_forms import Part, Schedule
