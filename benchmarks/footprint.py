@@ -17,10 +17,11 @@ import sqlalchemy
 from benchmarks.figures import Figure
 from hippo_core import policies, samplers, space
 from hippo_core.engine.events import Event
+from hippo_core.objective import Objective
 from hippo_core.program import Program
 from hippo_core.schedules import multistep
 from hippo_core.simulation import Host, simulate
-from hippo_core.study import Objective, StudySpec
+from hippo_core.study import StudySpec
 from hippo_server.postgres import EmbeddedPostgres
 from hippo_server.store import Record, Store
 

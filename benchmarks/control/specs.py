@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from hippo_core import policies, samplers, space
+from hippo_core.objective import Objective
 from hippo_core.program import Program
 from hippo_core.samplers import Sampler
-from hippo_core.study import Objective, StudySpec
+from hippo_core.study import StudySpec
 
 METRICS = {f"m{index}": 0.1 * index for index in range(10)}
 
