@@ -16,7 +16,7 @@ from hippo_core.policies.hosting import (
     verdict_from_json,
     verdict_to_json,
 )
-from hippo_wire.convert import dump, load_list, load_object
+from hippo_wire.json_text import dump, load_list, load_object
 from hippo_wire.v1 import worker_pb2
 
 PIECE_CHARACTERS = 1 << 20

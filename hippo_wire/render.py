@@ -19,7 +19,7 @@ from hippo_core.engine.trial_views import TrialView
 from hippo_core.engine.worker_views import WorkerView
 from hippo_core.tree_node import TreeNode
 from hippo_wire import enums
-from hippo_wire.convert import dump
+from hippo_wire.json_text import dump
 from hippo_wire.v1 import account_pb2, admin_pb2, checkpoint_pb2, study_pb2
 
 

@@ -17,8 +17,9 @@ from typing import Protocol
 
 from hippo_core.engine.commands import RegisterWorker, Report
 from hippo_core.errors import HippoError, Incompatible, InvalidStudy, NotAllowed, Stale, Unavailable
-from hippo_wire import convert
 from hippo_wire.aio_connection import AsyncConnection
+from hippo_wire.registrations import register_to_proto
+from hippo_wire.reports import report_to_proto
 from hippo_wire.retries import CONTROL_SECONDS, pauses
 from hippo_wire.v1 import worker_pb2
 from hippo_worker.settings import Endpoint
@@ -173,7 +174,7 @@ class ServerConnection:
         # A call is repeated as it is until it is answered. What was dropped meanwhile would be taken as held.
         while held is None or self._desk.registration().leases != held.leases:
             held = self._desk.registration()
-            request = convert.register_to_proto(held, uuid.uuid4().hex)
+            request = register_to_proto(held, uuid.uuid4().hex)
             response = await self._connection.call(
                 self._connection.workers.RegisterWorker,
                 request,
@@ -288,4 +289,4 @@ async def _close(responses: AsyncIterator[worker_pb2.WorkResponse]) -> None:
 
 
 def _request(reports: list[Report]) -> worker_pb2.WorkRequest:
-    return worker_pb2.WorkRequest(reports=[convert.report_to_proto(report) for report in reports])
+    return worker_pb2.WorkRequest(reports=[report_to_proto(report) for report in reports])

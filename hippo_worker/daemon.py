@@ -19,7 +19,7 @@ from collections import deque
 from hippo_core.engine.commands import HeldLease, RegisterWorker, Report, SlotSpec
 from hippo_core.errors import Unavailable
 from hippo_storage.storage import Storage
-from hippo_wire import convert
+from hippo_wire.orders import lease_from_proto, offer_from_proto, stop_from_proto
 from hippo_wire.service_manager import ServiceManager
 from hippo_wire.v1 import worker_pb2
 from hippo_worker.connection import LEAVE_SECONDS, ServerConnection
@@ -239,11 +239,11 @@ class Daemon:
         for message in response.leases:
             await self._grant(message)
         for offered in response.offers:
-            fence, node, step = convert.offer_from_proto(offered)
+            fence, node, step = offer_from_proto(offered)
             if (lease := self._leases.get(fence)) is not None:
                 await self._slot(lease).offer(lease, (node, step))
         for stopped in response.stops:
-            fence, save, reason = convert.stop_from_proto(stopped)
+            fence, save, reason = stop_from_proto(stopped)
             if (lease := self._leases.get(fence)) is not None:
                 await self._slot(lease).stop(lease, save, reason)
         if response.policy_questions:
@@ -332,7 +332,7 @@ class Daemon:
     async def _grant(self, message: worker_pb2.Lease) -> None:
         if message.fence in self._leases or message.fence in self._over:
             return
-        order = convert.lease_from_proto(message)
+        order = lease_from_proto(message)
         outbox = Outbox(self._settings.name, self.incarnation, order.fence)
         lease = Lease(order, outbox, self.connection.wake)
         logger.info("lease_granted", extra={"fence": order.fence, "slot": order.slot})

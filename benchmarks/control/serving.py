@@ -21,7 +21,7 @@ import psutil
 from hippo_core.study import StudySpec
 from hippo_storage.bundle import build
 from hippo_wire.connection import Connection
-from hippo_wire.convert import dump
+from hippo_wire.json_text import dump
 from hippo_wire.retries import ANSWER_SECONDS
 from hippo_wire.streams import Upload
 from hippo_wire.v1 import study_pb2

@@ -18,8 +18,9 @@ from pathlib import Path
 
 from benchmarks.control.specs import METRICS
 from hippo_core.engine import commands
-from hippo_wire import convert
 from hippo_wire.aio_connection import AsyncConnection
+from hippo_wire.registrations import register_to_proto
+from hippo_wire.reports import report_to_proto
 from hippo_wire.v1 import worker_pb2
 
 ENVIRONMENT = {"python": "3.11", "torch": "none", "cuda": None, "platform": "Linux"}
@@ -109,7 +110,7 @@ class Daemon:
             environment=ENVIRONMENT,
             leases=(),
         )
-        request = convert.register_to_proto(command, uuid.uuid4().hex)
+        request = register_to_proto(command, uuid.uuid4().hex)
         await self._connection.call(
             self._connection.workers.RegisterWorker, request, timeout=REGISTER_SECONDS
         )
@@ -219,7 +220,7 @@ class Daemon:
             items=(*items, *after),
         )
         self._sent[fence, number] = now, sum(stop - start for _, start, stop in stages)
-        self._waiting.append(convert.report_to_proto(report))
+        self._waiting.append(report_to_proto(report))
         self._wake.set()
 
 

@@ -26,7 +26,7 @@ from hippo_server.rpc.tokens import require_name
 from hippo_server.settings import PROJECT
 from hippo_server.store import Token
 from hippo_wire import render
-from hippo_wire.convert import load_object
+from hippo_wire.json_text import load_object
 from hippo_wire.v1 import account_pb2, account_pb2_grpc
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from hippo_core.engine import export
 from hippo_server.driver import Driver
-from hippo_wire.convert import dump
+from hippo_wire.json_text import dump
 
 TRIALS_AT_ONCE = 10  # while they are gathered, the engine decides nothing
 

@@ -30,7 +30,7 @@ from hippo_server.rpc.changes import Changes
 from hippo_server.rpc.gate import Context, caller
 from hippo_server.rpc.rendering import rendered
 from hippo_wire import enums
-from hippo_wire.convert import load_list, load_object
+from hippo_wire.json_text import load_list, load_object
 from hippo_wire.v1 import study_pb2
 
 

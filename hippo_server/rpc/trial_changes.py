@@ -17,7 +17,7 @@ from hippo_server.rpc.asking import ask_points, list_results
 from hippo_server.rpc.changes import Changes
 from hippo_server.rpc.gate import Context, caller
 from hippo_server.rpc.paging import page_size
-from hippo_wire.convert import load_object
+from hippo_wire.json_text import load_object
 from hippo_wire.v1 import study_pb2
 
 

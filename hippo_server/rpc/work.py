@@ -21,8 +21,9 @@ from hippo_server.driver import Driver
 from hippo_server.rpc.reports import check_report
 from hippo_server.store import Record
 from hippo_server.term import Term
-from hippo_wire import convert
+from hippo_wire.orders import lease_to_proto, offers_to_proto, stops_to_proto
 from hippo_wire.policies import question_to_proto
+from hippo_wire.reports import report_from_proto
 from hippo_wire.v1 import worker_pb2
 
 #: So many messages are decided ahead of their commit; then the worker is held back by the stream's flow control.
@@ -175,9 +176,7 @@ class WorkStream:
                 )
                 self._decide(tried, records)
             for message in request.reports:
-                self._report(
-                    term, convert.report_from_proto(message, self._worker, self._incarnation), records
-                )
+                self._report(term, report_from_proto(message, self._worker, self._incarnation), records)
             for answer in request.policy_answers:
                 asked = self._asked.get(answer.question)
                 if asked is not None and not asked.done():
@@ -240,9 +239,9 @@ class WorkStream:
             return None
         return worker_pb2.WorkResponse(
             term=self._term.number,
-            leases=[convert.lease_to_proto(lease) for lease in fresh.leases],
-            offers=convert.offers_to_proto(fresh.offers),
-            stops=convert.stops_to_proto(fresh.stops),
+            leases=[lease_to_proto(lease) for lease in fresh.leases],
+            offers=offers_to_proto(fresh.offers),
+            stops=stops_to_proto(fresh.stops),
             revoked=list(revoked),
             acknowledged=[
                 worker_pb2.ReportAcknowledged(fence=fence, number=number)

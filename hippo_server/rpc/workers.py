@@ -14,7 +14,7 @@ from hippo_server.rpc.gate import Context, caller
 from hippo_server.rpc.tokens import Tokens
 from hippo_server.rpc.work import WorkStream
 from hippo_server.user_logs import UserLogs
-from hippo_wire import convert
+from hippo_wire.registrations import register_from_proto
 from hippo_wire.v1 import worker_pb2, worker_pb2_grpc
 
 
@@ -48,7 +48,7 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
         """Makes the worker known and settles which of its leases still stand."""
         caller().require_worker(request.worker)
         require_name(request.worker, "worker")
-        command = convert.register_from_proto(request)
+        command = register_from_proto(request)
         settings = self._driver.settings
 
         def answer(engine: Engine, result: Result) -> bytes:

@@ -18,7 +18,7 @@ from hippo_core.objective import Objective
 from hippo_core.program import Program
 from hippo_core.study import StudySpec
 from hippo_server.auth.roles import Role
-from hippo_wire.convert import dump
+from hippo_wire.json_text import dump
 from hippo_wire.v1 import study_pb2
 from tests.simulation.network import Network, SimulatedConnection
 from tests.simulation.virtual_time import CURRENT, Process, VirtualLoop

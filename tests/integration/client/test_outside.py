@@ -14,7 +14,7 @@ import hippo_client as hippo
 from hippo_client import policies, samplers, space
 from hippo_client.errors import Conflict, InvalidStudy, NotAllowed, NotFound, Unavailable
 from hippo_client.handles.study import StudyHandle
-from hippo_wire.convert import dump
+from hippo_wire.json_text import dump
 from hippo_wire.v1 import study_pb2
 from tests.integration.server.conftest import BUNDLE, RunningServer, upload
 from tests.integration.server.worker import Worker, working

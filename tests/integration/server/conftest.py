@@ -22,7 +22,7 @@ from hippo_server.store import Store
 from hippo_server.tls import TlsFiles
 from hippo_storage.bundle import build
 from hippo_wire.connection import Connection
-from hippo_wire.convert import dump
+from hippo_wire.json_text import dump
 from hippo_wire.secrets import new_secret, secret_hash
 from hippo_wire.streams import Upload
 from hippo_wire.tls import Trust

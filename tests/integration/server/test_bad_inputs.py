@@ -23,8 +23,8 @@ from hippo_client.client import Client
 from hippo_client.study_file import load
 from hippo_core.errors import HippoError, InvalidStudy
 from hippo_wire.connection import Connection
-from hippo_wire.convert import dump
 from hippo_wire.errors import to_wire
+from hippo_wire.json_text import dump
 from hippo_wire.secrets import secret_hash
 from hippo_wire.v1 import admin_pb2, checkpoint_pb2, study_pb2, worker_pb2
 from hippo_wire.versions import HEADER

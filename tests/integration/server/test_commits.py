@@ -17,8 +17,8 @@ from hippo_core.errors import Conflict, HippoError, InvariantViolated, NotFound,
 from hippo_server.answers import Asked
 from hippo_server.store import Store
 from hippo_wire.channel import token_metadata
-from hippo_wire.convert import dump
 from hippo_wire.errors import from_rpc_error
+from hippo_wire.json_text import dump
 from hippo_wire.v1 import admin_pb2, study_pb2
 from hippo_wire.v1.study_pb2_grpc import StudyServiceStub
 from tests.integration.server.conftest import RunningServer, spec, submit, upload

@@ -16,7 +16,7 @@ from hippo_core.study import StudySpec
 from hippo_server.proposals.processes import Proposers
 from hippo_server.settings import Settings
 from hippo_wire.connection import Connection
-from hippo_wire.convert import dump
+from hippo_wire.json_text import dump
 from hippo_wire.v1 import study_pb2
 from tests.integration.server.conftest import BUNDLE, RunningServer, upload
 from tests.integration.server.worker import Worker, working

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from hippo_core.errors import Conflict, HippoError, InvalidStudy, NotFound, Stale
 from hippo_wire.connection import Connection
-from hippo_wire.convert import dump
+from hippo_wire.json_text import dump
 from hippo_wire.v1 import admin_pb2, study_pb2, worker_pb2
 from tests.integration.server.conftest import RunningServer, spec, submit, upload
 from tests.integration.server.test_work import first_lease

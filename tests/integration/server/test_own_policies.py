@@ -28,7 +28,7 @@ from hippo_core.policies.hosting import PolicyHost, Round
 from hippo_core.study import StudySpec
 from hippo_storage.bundle import build
 from hippo_wire.connection import Connection
-from hippo_wire.convert import dump
+from hippo_wire.json_text import dump
 from hippo_wire.policies import policy_from_proto, rounds_from_json, verdicts_to_json
 from hippo_wire.v1 import study_pb2, worker_pb2
 from tests import own_policies

@@ -13,8 +13,8 @@ from hippo_core.engine import trial_views
 from hippo_core.errors import Conflict, InvalidStudy, NotFound
 from hippo_core.study_changes import extended
 from hippo_storage.bundle import build
-from hippo_wire.convert import dump
 from hippo_wire.errors import DETAILS_KEY
+from hippo_wire.json_text import dump
 from hippo_wire.streams import pieces
 from hippo_wire.v1 import study_pb2
 from tests.integration.server.conftest import spec, submit, upload

@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterator
 
 from hippo_core.engine import commands
 from hippo_core.engine.orders import LeaseOrder
-from hippo_wire import convert
 from hippo_wire.connection import Connection
+from hippo_wire.orders import lease_from_proto, offer_from_proto, stop_from_proto
+from hippo_wire.registrations import register_to_proto
+from hippo_wire.reports import report_to_proto
 from hippo_wire.v1 import worker_pb2
 
 ENVIRONMENT = {"python": "3.11", "torch": "2.13.0+cpu", "cuda": None, "platform": "Linux"}
@@ -53,7 +55,7 @@ class Worker:
                 for fence in held
             ),
         )
-        request = convert.register_to_proto(command, request_id or uuid.uuid4().hex)
+        request = register_to_proto(command, request_id or uuid.uuid4().hex)
         return self.connection.workers.RegisterWorker(request)
 
     def open(self) -> Iterator[worker_pb2.WorkResponse]:
@@ -75,7 +77,7 @@ class Worker:
         if number is None:
             number = self.reported.get(fence, 0) + 1
             self.reported[fence] = number
-        self.send(reports=[convert.report_to_proto(self.report_of(fence, number, *items))])
+        self.send(reports=[report_to_proto(self.report_of(fence, number, *items))])
 
     def report_of(self, fence: int, number: int, *items: commands.ReportItem) -> commands.Report:
         return commands.Report(
@@ -86,12 +88,12 @@ class Worker:
         """Takes a message in; gives its leases."""
         self.acknowledged.update((each.fence, each.number) for each in response.acknowledged)
         self.revoked.extend(response.revoked)
-        self.stops.extend(convert.stop_from_proto(each) for each in response.stops)
+        self.stops.extend(stop_from_proto(each) for each in response.stops)
         self.drained |= response.drain
         for offer in response.offers:
-            fence, node, step = convert.offer_from_proto(offer)
+            fence, node, step = offer_from_proto(offer)
             self.report(fence, commands.AnsweredReport(node=node, step=step, will=False))
-        return [convert.lease_from_proto(each) for each in response.leases]
+        return [lease_from_proto(each) for each in response.leases]
 
     def train(
         self, order: LeaseOrder, accuracy: Callable[[int, int], float] = lambda node, step: step / 10

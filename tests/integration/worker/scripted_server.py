@@ -27,7 +27,9 @@ from hippo_core.engine.commands import (
     TrainedReport,
 )
 from hippo_core.engine.orders import LeaseOrder
-from hippo_wire import convert
+from hippo_wire.orders import lease_to_proto, offers_to_proto, stops_to_proto
+from hippo_wire.registrations import register_from_proto
+from hippo_wire.reports import report_from_proto
 from hippo_wire.v1 import worker_pb2, worker_pb2_grpc
 
 TOKEN = "hippo_test-worker-token"
@@ -139,7 +141,7 @@ class ScriptedServer(worker_pb2_grpc.WorkerServiceServicer):
     async def grant(self, order: LeaseOrder) -> Told:
         """Grants a lease."""
         self._leases[order.fence] = order
-        await self.say(worker_pb2.WorkResponse(leases=[convert.lease_to_proto(order)]))
+        await self.say(worker_pb2.WorkResponse(leases=[lease_to_proto(order)]))
         return self.of(order.fence)
 
     async def grant_when_connected(self, order: LeaseOrder, streams: int) -> Told:
@@ -164,11 +166,11 @@ class ScriptedServer(worker_pb2_grpc.WorkerServiceServicer):
 
     async def offer(self, fence: int, node: int, step: int) -> None:
         """Offers a save point."""
-        await self.say(worker_pb2.WorkResponse(offers=convert.offers_to_proto([(fence, node, step)])))
+        await self.say(worker_pb2.WorkResponse(offers=offers_to_proto([(fence, node, step)])))
 
     async def stop_path(self, fence: int, save: bool, reason: str) -> None:
         """Ends a path."""
-        await self.say(worker_pb2.WorkResponse(stops=convert.stops_to_proto([(fence, save, reason)])))
+        await self.say(worker_pb2.WorkResponse(stops=stops_to_proto([(fence, save, reason)])))
 
     async def cut(self, status: grpc.StatusCode = grpc.StatusCode.UNAVAILABLE) -> None:
         """Breaks the present stream."""
@@ -201,7 +203,7 @@ class ScriptedServer(worker_pb2_grpc.WorkerServiceServicer):
     async def RegisterWorker(self, request: Any, context: Any) -> Any:  # noqa: N802
         """Takes a worker in."""
         await self._check_token(context)
-        command = convert.register_from_proto(request)
+        command = register_from_proto(request)
         self.registrations.append(command)
         held = [lease.fence for lease in command.leases]
         await self._notify()
@@ -222,7 +224,7 @@ class ScriptedServer(worker_pb2_grpc.WorkerServiceServicer):
         # As the real one: on a new stream all that still holds is said again.
         for order in self._leases.values():
             if not self.of(order.fence).ended:
-                await self.say(worker_pb2.WorkResponse(leases=[convert.lease_to_proto(order)]))
+                await self.say(worker_pb2.WorkResponse(leases=[lease_to_proto(order)]))
         reading = asyncio.create_task(self._read(requests, outgoing))
         await self._notify()
         try:
@@ -271,7 +273,7 @@ class ScriptedServer(worker_pb2_grpc.WorkerServiceServicer):
             if told.of(FailedReport) or told.of(ReleasedReport):
                 self.broken.append(f"report {report.number} of {report.fence} came after its end")
             told.reports[report.number] = report
-            told.items += convert.report_from_proto(report, "", "").items
+            told.items += report_from_proto(report, "", "").items
         return worker_pb2.ReportAcknowledged(fence=report.fence, number=len(told.reports))
 
     async def AppendLog(self, request: Any, context: Any) -> Any:  # noqa: N802

@@ -15,7 +15,18 @@ from hippo_core.engine.orders import LeaseOrder, StageOrder
 from hippo_core.engine.states import FailureClass, StudyState, TrialState, WorkerState
 from hippo_core.errors import InvalidStudy
 from hippo_core.schedules import cosine, piecewise
-from hippo_wire import convert, enums
+from hippo_wire import enums
+from hippo_wire.json_text import DEEPEST, dump, load_object
+from hippo_wire.orders import (
+    lease_from_proto,
+    lease_to_proto,
+    offer_from_proto,
+    offers_to_proto,
+    stop_from_proto,
+    stops_to_proto,
+)
+from hippo_wire.registrations import register_from_proto, register_to_proto
+from hippo_wire.reports import report_from_proto, report_to_proto
 from hippo_wire.v1 import worker_pb2
 from tests.studies import grid
 
@@ -89,8 +100,8 @@ def same(one, other):
 
 @given(reports)
 def test_a_report_arrives_as_it_was_sent(report):
-    message = worker_pb2.Report.FromString(convert.report_to_proto(report).SerializeToString())
-    arrived = convert.report_from_proto(message, report.worker, report.incarnation)
+    message = worker_pb2.Report.FromString(report_to_proto(report).SerializeToString())
+    arrived = report_from_proto(message, report.worker, report.incarnation)
     sorted_items = tuple(
         co.MetricsReport(
             node=item.node,
@@ -111,7 +122,7 @@ def test_what_is_not_finite_travels_as_it_is():
     metrics = {"a": math.nan, "b": math.inf, "c": -math.inf, "d": -0.0}
     item = co.MetricsReport(node=1, step=1, metrics=metrics, training={}, evaluated=True)
     report = co.Report(worker="w", incarnation="i", fence=1, number=1, items=(item,))
-    arrived = convert.report_from_proto(convert.report_to_proto(report), "w", "i")
+    arrived = report_from_proto(report_to_proto(report), "w", "i")
     assert same(arrived, report)
 
 
@@ -143,9 +154,9 @@ def test_what_is_not_finite_travels_as_it_is():
     )
 )
 def test_a_registration_arrives_as_it_was_sent(command):
-    request = convert.register_to_proto(command, "id")
+    request = register_to_proto(command, "id")
     message = worker_pb2.RegisterWorkerRequest.FromString(request.SerializeToString())
-    assert convert.register_from_proto(message) == command
+    assert register_from_proto(message) == command
     assert message.request_id == "id"
 
 
@@ -191,14 +202,14 @@ def order(**changes) -> LeaseOrder:
 )
 def test_a_lease_arrives_as_it_was_granted(changes):
     granted = order(**changes)
-    message = worker_pb2.Lease.FromString(convert.lease_to_proto(granted).SerializeToString())
-    assert convert.lease_from_proto(message) == granted
+    message = worker_pb2.Lease.FromString(lease_to_proto(granted).SerializeToString())
+    assert lease_from_proto(message) == granted
 
 
 @given(st.lists(st.tuples(whole, whole, whole)), st.lists(st.tuples(whole, st.booleans(), words)))
 def test_offers_and_stops_arrive_as_they_were_made(offers, stops):
-    assert [convert.offer_from_proto(each) for each in convert.offers_to_proto(offers)] == offers
-    assert [convert.stop_from_proto(each) for each in convert.stops_to_proto(stops)] == stops
+    assert [offer_from_proto(each) for each in offers_to_proto(offers)] == offers
+    assert [stop_from_proto(each) for each in stops_to_proto(stops)] == stops
 
 
 @pytest.mark.parametrize(
@@ -237,7 +248,7 @@ def test_no_state_was_forgotten():
 )
 def test_what_makes_no_sense_is_refused_before_the_engine_sees_it(item):
     with pytest.raises(InvalidStudy):
-        convert.report_from_proto(worker_pb2.Report(fence=1, number=1, items=[item]), "w", "i")
+        report_from_proto(worker_pb2.Report(fence=1, number=1, items=[item]), "w", "i")
 
 
 @pytest.mark.parametrize(
@@ -245,7 +256,7 @@ def test_what_makes_no_sense_is_refused_before_the_engine_sees_it(item):
 )
 def test_a_field_that_is_no_object_is_named(text):
     with pytest.raises(InvalidStudy) as refused:
-        convert.load_object(text, "spec_json")
+        load_object(text, "spec_json")
     assert refused.value.field == "spec_json"
 
 
@@ -256,7 +267,7 @@ def test_an_object_is_nested_up_to_a_depth_and_no_deeper(opening, closing):
     def nested(levels):
         return json.loads(opening * levels + "1" + closing * levels)
 
-    convert.load_object(convert.dump({"x": nested(convert.DEEPEST - 2)}), "point_json")
-    for levels in (convert.DEEPEST, 800):
+    load_object(dump({"x": nested(DEEPEST - 2)}), "point_json")
+    for levels in (DEEPEST, 800):
         with pytest.raises(InvalidStudy, match="point_json: is nested deeper than 100 levels"):
-            convert.load_object(convert.dump({"x": nested(levels)}), "point_json")
+            load_object(dump({"x": nested(levels)}), "point_json")

@@ -1,0 +1,104 @@
+"""What the server orders of workers, as core values and as messages: each pair is a round trip."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from hippo_core.engine.orders import LeaseOrder, StageOrder
+from hippo_core.program import Program
+from hippo_core.sequence import Laws
+from hippo_wire.json_text import dump, load_object
+from hippo_wire.v1 import worker_pb2
+
+
+def lease_to_proto(order: LeaseOrder) -> worker_pb2.Lease:
+    """A granted path, as the server sends it."""
+    message = worker_pb2.Lease(
+        fence=order.fence,
+        slot=order.slot,
+        plan=order.plan,
+        program_json=dump(order.program.to_json()),
+        program_key=order.program_key,
+        bundle=order.bundle,
+        setup_laws_json=dump(order.setup_laws.to_json()),
+        stages=[
+            worker_pb2.Stage(
+                node=stage.node,
+                start=stage.start,
+                stop=stage.stop,
+                laws_json=dump(stage.laws.to_json()),
+            )
+            for stage in order.stages
+        ],
+        save_points=[worker_pb2.SavePoint(node=node, step=step) for node, step in order.save_points],
+        checkpoint_every=order.checkpoint_every,
+        secrets=order.secrets,
+        objectives=order.objectives,
+        stall_seconds=order.stall_seconds,
+    )
+    if order.start is not None:
+        node, step, fence = order.start
+        message.start.CopyFrom(
+            worker_pb2.StartState(
+                node=node, step=step, fence=fence, in_memory=order.in_memory, digest=order.start_digest
+            )
+        )
+    return message
+
+
+def lease_from_proto(message: worker_pb2.Lease) -> LeaseOrder:
+    """A granted path, as the worker takes it.
+
+    Raises:
+        InvalidStudy: A field is not what this version knows.
+    """
+    start = message.start if message.HasField("start") else None
+    return LeaseOrder(
+        fence=message.fence,
+        slot=message.slot,
+        plan=message.plan,
+        program=Program.from_json(load_object(message.program_json, "program_json")),
+        program_key=message.program_key,
+        bundle=message.bundle,
+        setup_laws=Laws.from_json(load_object(message.setup_laws_json, "setup_laws_json")),
+        start=None if start is None else (start.node, start.step, start.fence),
+        in_memory=False if start is None else start.in_memory,
+        stages=tuple(
+            StageOrder(
+                node=stage.node,
+                start=stage.start,
+                stop=stage.stop,
+                laws=Laws.from_json(load_object(stage.laws_json, "laws_json")),
+            )
+            for stage in message.stages
+        ),
+        save_points=tuple((point.node, point.step) for point in message.save_points),
+        checkpoint_every=message.checkpoint_every if message.HasField("checkpoint_every") else None,
+        secrets=tuple(message.secrets),
+        objectives=tuple(message.objectives),
+        stall_seconds=message.stall_seconds,
+        start_digest="" if start is None else start.digest,
+    )
+
+
+def offers_to_proto(offers: Iterable[tuple[int, int, int]]) -> list[worker_pb2.SavePointOffer]:
+    """Offered save points: (fence, node, step)."""
+    return [
+        worker_pb2.SavePointOffer(fence=fence, save_point=worker_pb2.SavePoint(node=node, step=step))
+        for fence, node, step in offers
+    ]
+
+
+def offer_from_proto(message: worker_pb2.SavePointOffer) -> tuple[int, int, int]:
+    """An offered save point: (fence, node, step)."""
+    return message.fence, message.save_point.node, message.save_point.step
+
+
+def stops_to_proto(stops: Iterable[tuple[int, bool, str]]) -> list[worker_pb2.StopPath]:
+    """Paths to end: (fence, whether to save, reason)."""
+    return [worker_pb2.StopPath(fence=fence, save=save, reason=reason) for fence, save, reason in stops]
+
+
+def stop_from_proto(message: worker_pb2.StopPath) -> tuple[int, bool, str]:
+    """A path to end: (fence, whether to save, reason)."""
+    return message.fence, message.save, message.reason

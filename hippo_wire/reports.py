@@ -1,0 +1,208 @@
+"""What workers report, as core values and as messages: each pair is a round trip.
+
+What comes in is checked here: a message of a wrong shape is an ``InvalidStudy`` that names the field, before the
+engine sees it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, assert_never
+
+from hippo_core.engine.commands import (
+    AnsweredReport,
+    FailedReport,
+    MetricsReport,
+    PublishedReport,
+    ReleasedReport,
+    Report,
+    ReportItem,
+    SaveBlockedReport,
+    SaveFailedReport,
+    StepsReport,
+    TrainedReport,
+    UnusableReport,
+)
+from hippo_core.errors import InvalidStudy
+from hippo_wire import enums
+from hippo_wire.v1 import worker_pb2
+
+
+def report_to_proto(report: Report) -> worker_pb2.Report:
+    """A report, as the worker sends it; who sends it is told once, at the head of the stream."""
+    return worker_pb2.Report(
+        fence=report.fence, number=report.number, items=[_item_to_proto(item) for item in report.items]
+    )
+
+
+def report_from_proto(message: worker_pb2.Report, worker: str, incarnation: str) -> Report:
+    """A report, as the engine takes it.
+
+    Raises:
+        InvalidStudy: An item is of no known kind, or makes no sense.
+    """
+    return Report(
+        worker=worker,
+        incarnation=incarnation,
+        fence=message.fence,
+        number=message.number,
+        items=tuple(_item_from_proto(item) for item in message.items),
+    )
+
+
+def _item_to_proto(item: ReportItem) -> worker_pb2.ReportItem:
+    match item:
+        case StepsReport():
+            steps = worker_pb2.StepsTrained(**_fields(item))
+            return worker_pb2.ReportItem(steps=steps)
+        case MetricsReport():
+            metrics = worker_pb2.MetricsReported(
+                node=item.node,
+                step=item.step,
+                metrics=_metrics_to_proto(item.metrics),
+                training=_metrics_to_proto(item.training),
+                evaluated=item.evaluated,
+            )
+            return worker_pb2.ReportItem(metrics=metrics)
+        case PublishedReport():
+            return worker_pb2.ReportItem(published=worker_pb2.CheckpointPublished(**_fields(item)))
+        case UnusableReport():
+            return worker_pb2.ReportItem(unusable=worker_pb2.CheckpointUnusable(**_fields(item)))
+        case SaveFailedReport():
+            return worker_pb2.ReportItem(save_failed=worker_pb2.SaveFailed(**_fields(item)))
+        case SaveBlockedReport():
+            return worker_pb2.ReportItem(save_blocked=worker_pb2.SaveBlocked(**_fields(item)))
+        case AnsweredReport():
+            answered = worker_pb2.OfferAnswered(
+                save_point=worker_pb2.SavePoint(node=item.node, step=item.step), will=item.will
+            )
+            return worker_pb2.ReportItem(answered=answered)
+        case TrainedReport():
+            return worker_pb2.ReportItem(trained=worker_pb2.PathTrained())
+        case FailedReport():
+            failed = worker_pb2.PathFailed(
+                failure=enums.FAILURE_CLASSES[item.failure],
+                message=item.message,
+                traceback=item.traceback,
+                node=item.node,
+                step=item.step,
+            )
+            return worker_pb2.ReportItem(failed=failed)
+        case ReleasedReport():
+            return worker_pb2.ReportItem(released=worker_pb2.PathReleased(reason=item.reason))
+        case _:
+            assert_never(item)
+
+
+def _fields(item: ReportItem) -> dict[str, Any]:
+    """The fields of a value whose message has the same ones."""
+    return {name: getattr(item, name) for name in item.__dataclass_fields__}
+
+
+def _metrics_to_proto(metrics: Mapping[str, float]) -> list[worker_pb2.ReportedMetric]:
+    return [worker_pb2.ReportedMetric(name=name, value=metrics[name]) for name in sorted(metrics)]
+
+
+def _steps(message: worker_pb2.StepsTrained) -> StepsReport:
+    if not 0 <= message.start < message.stop:
+        raise InvalidStudy("steps", f"{message.start}..{message.stop} is no range of steps")
+    return StepsReport(
+        node=message.node,
+        start=message.start,
+        stop=message.stop,
+        train_seconds=_duration(message.train_seconds),
+        evaluate_seconds=_duration(message.evaluate_seconds),
+    )
+
+
+def _duration(seconds: float) -> float:
+    if not 0.0 <= seconds < math.inf:
+        raise InvalidStudy("seconds", f"{seconds} is no duration")
+    return seconds
+
+
+def _metrics(message: worker_pb2.MetricsReported) -> MetricsReport:
+    return MetricsReport(
+        node=message.node,
+        step=message.step,
+        metrics={metric.name: metric.value for metric in message.metrics},
+        training={metric.name: metric.value for metric in message.training},
+        evaluated=message.evaluated,
+    )
+
+
+def _published(message: worker_pb2.CheckpointPublished) -> PublishedReport:
+    if message.size_bytes < 0:
+        raise InvalidStudy("size_bytes", f"{message.size_bytes} is no size")
+    return PublishedReport(
+        node=message.node,
+        step=message.step,
+        size_bytes=message.size_bytes,
+        digest=message.digest,
+        blocked_seconds=_duration(message.blocked_seconds),
+        total_seconds=_duration(message.total_seconds),
+    )
+
+
+def _unusable(message: worker_pb2.CheckpointUnusable) -> UnusableReport:
+    return UnusableReport(
+        node=message.node,
+        step=message.step,
+        fence=message.fence,
+        missing=message.missing,
+        reason=message.reason,
+    )
+
+
+def _save_failed(message: worker_pb2.SaveFailed) -> SaveFailedReport:
+    return SaveFailedReport(node=message.node, step=message.step, reason=message.reason, full=message.full)
+
+
+def _save_blocked(message: worker_pb2.SaveBlocked) -> SaveBlockedReport:
+    return SaveBlockedReport(node=message.node, step=message.step, reason=message.reason)
+
+
+def _answered(message: worker_pb2.OfferAnswered) -> AnsweredReport:
+    return AnsweredReport(node=message.save_point.node, step=message.save_point.step, will=message.will)
+
+
+def _trained(message: worker_pb2.PathTrained) -> TrainedReport:
+    return TrainedReport()
+
+
+def _failed(message: worker_pb2.PathFailed) -> FailedReport:
+    return FailedReport(
+        failure=enums.failure_class(message.failure),
+        message=message.message,
+        traceback=message.traceback,
+        node=message.node,
+        step=message.step,
+    )
+
+
+def _released(message: worker_pb2.PathReleased) -> ReleasedReport:
+    return ReleasedReport(reason=message.reason)
+
+
+_ITEMS: Mapping[str, Callable[[Any], ReportItem]] = {
+    "steps": _steps,
+    "metrics": _metrics,
+    "published": _published,
+    "unusable": _unusable,
+    "save_failed": _save_failed,
+    "save_blocked": _save_blocked,
+    "answered": _answered,
+    "trained": _trained,
+    "failed": _failed,
+    "released": _released,
+}
+
+
+def _item_from_proto(message: worker_pb2.ReportItem) -> ReportItem:
+    kind = message.WhichOneof("item")
+    if kind is None:
+        raise InvalidStudy(
+            "items", "holds an item of no known kind", "Install the same version on both sides."
+        )
+    return _ITEMS[kind](getattr(message, kind))
