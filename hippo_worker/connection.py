@@ -66,6 +66,10 @@ class Desk(Protocol):
         """What checks of slots' devices came to and was not said yet."""
         ...
 
+    def take_ahead(self) -> list[worker_pb2.SlotAhead]:
+        """How many leases slots are to hold beside those that train, where that was not said yet."""
+        ...
+
     def take_storage_failure(self) -> str | None:
         """What the storage said when it was last read, where that was not said yet."""
         ...
@@ -235,6 +239,7 @@ class ServerConnection:
                 beat, request.heartbeat = time.monotonic(), True
             request.policy_answers.extend(self._desk.take_answers())
             request.slot_health.extend(self._desk.take_health())
+            request.slot_ahead.extend(self._desk.take_ahead())
             if (storage_failure := self._desk.take_storage_failure()) is not None:
                 request.storage_failure = storage_failure
             if any(
@@ -242,6 +247,7 @@ class ServerConnection:
                     request.reports,
                     request.policy_answers,
                     request.slot_health,
+                    request.slot_ahead,
                     storage_failure is not None,
                     request.draining,
                     request.heartbeat,

@@ -90,6 +90,9 @@ class Daemon:
             int, worker_pb2.SlotHealth
         ] = {}  # of slots' devices, by slot, to be said to the server
         self._last_health: dict[int, worker_pb2.SlotHealth] = {}
+        self._ahead: dict[
+            int, int
+        ] = {}  # by slot: how many leases it is to hold ahead, to be said to the server
         self._unread: dict[int, str] = {}  # by slot: what the storage says, which it cannot read
         self._last_storage_failure: str | None = None
         self._storage_failure: str | None = None  # to be said to the server
@@ -102,6 +105,7 @@ class Daemon:
                 self._health_check(spec, gpu),
                 self._say_of_health,
                 self._say_of_storage,
+                self._say_of_ahead,
             )
             for spec, gpu in zip(offer.slots, offer.gpus, strict=True)
         ]
@@ -222,6 +226,7 @@ class Daemon:
         self._answers.clear()
         # What was said last may have been lost with the stream.
         self._health.update(self._last_health)
+        self._ahead = {slot.spec.index: slot.ahead for slot in self._slots if slot.ahead}
         self._storage_failure = self._last_storage_failure
         self._idleness.begin(time.monotonic())
         self._manager.status(f"{self._settings.name} is known to the server")
@@ -276,6 +281,11 @@ class Daemon:
         taken, self._health = list(self._health.values()), {}
         return taken
 
+    def take_ahead(self) -> list[worker_pb2.SlotAhead]:
+        """How many leases slots are to hold beside those that train, to be said."""
+        taken, self._ahead = self._ahead, {}
+        return [worker_pb2.SlotAhead(slot=slot, count=count) for slot, count in taken.items()]
+
     def take_storage_failure(self) -> str | None:
         """What the storage said when it was last read, to be said; None: nothing new."""
         taken, self._storage_failure = self._storage_failure, None
@@ -316,6 +326,10 @@ class Daemon:
         logger.warning("device_checked", extra={"slot": slot, "why": reason or "in order again"})
         said = worker_pb2.SlotHealth(slot=slot, failed=bool(reason), reason=reason)
         self._health[slot] = self._last_health[slot] = said
+        self.connection.wake()
+
+    def _say_of_ahead(self, slot: int, count: int) -> None:
+        self._ahead[slot] = count
         self.connection.wake()
 
     def _say_of_storage(self, slot: int, failure: str) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from hippo_core.engine.commands import CordonSlots, ReportHealth, UncordonSlots
 from hippo_core.engine.decision import Decision
-from hippo_core.engine.events import SlotCordoned, SlotUncordoned
+from hippo_core.engine.events import LeaseStopped, SlotCordoned, SlotUncordoned
 from hippo_core.engine.state import Slot, Worker
 from hippo_core.engine.states import WorkerState
 from hippo_core.errors import NotFound, Stale
@@ -91,3 +91,8 @@ def _slots(worker: Worker, index: int | None) -> Iterable[Slot]:
 
 def _cordon(decision: Decision, worker: Worker, slot: int, reason: str, *, by_user: bool) -> None:
     decision.emit(SlotCordoned(worker=worker.name, slot=slot, reason=reason, by_user=by_user))
+    for fence in worker.slots[slot].queue[1:]:  # what waits there has not begun
+        if not decision.state.leases[fence].stopping:
+            decision.emit(
+                LeaseStopped(fence=fence, save=False, reason=f"its slot is granted nothing: {reason}")
+            )

@@ -89,7 +89,7 @@ def _may_be_levelled(decision: Decision, plan: PlanState, first: Candidate) -> b
         return False
     ends = math.inf
     for lease in state.leases.values():
-        if lease.state is LeaseState.TRAINING and lease.plan == plan.id:
+        if lease.state is LeaseState.TRAINING and lease.plan == plan.id and state.is_first(lease):
             course = courses[lease.worker, lease.slot]
             ends = min(ends, course.ends + course.ahead)
     soonest = ends - first.length
@@ -166,7 +166,7 @@ def _yielding(
     found = []
     taking = {worker.name: worker for worker in takers(state)}
     for lease in state.leases.values():
-        if lease.state is not LeaseState.TRAINING or lease.plan not in margins:
+        if lease.state is not LeaseState.TRAINING or lease.plan not in margins or not state.is_first(lease):
             continue
         worker = taking.get(lease.worker)
         if worker is None or worker.slots[lease.slot].cordoned:

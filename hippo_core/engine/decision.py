@@ -104,6 +104,8 @@ class Volatile:
     full: dict[int, int] = field(default_factory=dict)  #: by plan: pauses in a row for a lack of space
     courses: dict[tuple[str, int], Course] = field(default_factory=dict)  #: by worker and slot
     overheads: dict[int, Overhead] = field(default_factory=dict)  #: by plan
+    #: by worker and slot: how many leases it is to hold beside the one in training, where that is not none
+    ahead: dict[tuple[str, int], int] = field(default_factory=dict)
     reopened: dict[int, None] = field(
         default_factory=dict
     )  #: studies whose budget of steps is to be compared with what is open

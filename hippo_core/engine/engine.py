@@ -37,6 +37,7 @@ from hippo_core.engine import (
 )
 from hippo_core.engine.commands import (
     AnswerPolicy,
+    AskAhead,
     ChangeAccount,
     CollectCheckpoints,
     Command,
@@ -155,8 +156,9 @@ class Engine:
             if worker.state in {WorkerState.LIVE, WorkerState.DRAINING}:
                 self.volatile.worker_deadlines[worker.name] = now + self.settings.lease_seconds
         starting = Decision(state, self.settings, self.volatile, now)
+        state.begun.clear()
         for lease in state.leases.values():
-            if lease.training:
+            if state.is_first(lease):
                 note_start(starting, lease)
         for node in state.nodes.values():
             if node.failures is not None and FailureClass.INFRASTRUCTURE.value in node.failures.counts:
@@ -277,6 +279,8 @@ class Engine:
                 cordons.report_health(decision, command)
             case ReportStorage():
                 workers.report_storage(decision, command)
+            case AskAhead():
+                workers.ask_ahead(decision, command)
             case WorkerLeaves():
                 workers.leave(decision, command)
             case Report():

@@ -15,7 +15,7 @@ from hippo_core.engine.states import (
     WorkerState,
 )
 from hippo_core.engine.transitions import follow
-from hippo_core.lease import Lease, Promise
+from hippo_core.lease import Lease, Promise, State
 from hippo_core.plan import Checkpoint, Failures
 
 WorkerEvent = (
@@ -33,7 +33,7 @@ def apply_worker(state: EngineState, event: WorkerEvent) -> None:
             if earlier is not None and same:
                 for index, slot in slots.items():
                     if index in earlier.slots:
-                        slot.fence = earlier.slots[index].fence
+                        slot.queue = earlier.slots[index].queue
                         slot.holds = earlier.slots[index].holds
             state.workers[event.worker] = Worker(
                 name=event.worker,
@@ -120,9 +120,27 @@ def _grant(state: EngineState, event: ev.LeaseGranted) -> None:
     state.last_fence = max(state.last_fence, event.fence)
     worker = state.workers.get(event.worker)
     if worker is not None and event.slot in worker.slots:
-        slot = worker.slots[event.slot]
-        slot.fence, slot.holds = event.fence, None
+        _enter(state, worker.slots[event.slot], event.fence)
     state.plans[event.plan].tree.add_lease(lease)
+
+
+def _enter(state: EngineState, slot: Slot, fence: int) -> None:
+    """A lease waits for its turn in a slot: they come in the order of their fences."""
+    first = slot.fence
+    slot.queue = sorted([*slot.queue, fence])
+    slot.holds = None
+    if slot.fence != first:
+        state.begun[fence] = None
+
+
+def _leave(state: EngineState, slot: Slot, fence: int, holds: State | None) -> None:
+    """A lease trains no more; the next one in its slot begins."""
+    was_first = slot.fence == fence
+    slot.queue.remove(fence)
+    if was_first and slot.fence is not None:
+        state.begun[slot.fence] = None
+    elif was_first:
+        slot.holds = holds
 
 
 def _change_lease(state: EngineState, lease: Lease, event: ev.LeaseStateChanged) -> None:
@@ -133,11 +151,10 @@ def _change_lease(state: EngineState, lease: Lease, event: ev.LeaseStateChanged)
     worker = state.workers.get(lease.worker)
     if worker is not None and worker.incarnation == lease.incarnation and lease.slot in worker.slots:
         slot = worker.slots[lease.slot]
-        if slot.fence == lease.fence:
-            slot.fence = None
-            slot.holds = lease.end if trained else None
-            if event.state is LeaseState.RELEASED and lease.stop_saves:
-                slot.holds = lease.reached
+        if lease.fence in slot.queue and not lease.training:
+            released = event.state is LeaseState.RELEASED and lease.stop_saves
+            holds = lease.end if trained else lease.reached if released else None
+            _leave(state, slot, lease.fence, holds)
     study = state.studies.get(lease.study)
     if study is not None and study.short and not lease.training:
         state.touched_studies[study.id] = None  # what it would have trained is not charged
@@ -163,8 +180,7 @@ def _take_back(state: EngineState, lease: Lease) -> None:
     for number, _, _ in lease.stages:
         tree.astir[number] = None  # perhaps nobody needs its steps any more
     if lease.training:
-        slot = state.workers[lease.worker].slots[lease.slot]
-        slot.fence, slot.holds = lease.fence, None
+        _enter(state, state.workers[lease.worker].slots[lease.slot], lease.fence)
 
 
 TrainingEvent = (

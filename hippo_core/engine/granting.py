@@ -26,6 +26,7 @@ from hippo_core.tree import Candidate, Path
 def schedule(decision: Decision) -> None:
     """Brings leases in line with what is needed now."""
     state = decision.state
+    _note_begun(decision)
     rebind_studies(decision)
     while state.touched_plans:
         plan = state.plans[next(iter(state.touched_plans))]
@@ -36,7 +37,8 @@ def schedule(decision: Decision) -> None:
         held = held_plans(state, decision.volatile)
         turns = Turns(decision)
         found = list(tops(state, [plan for plan in state.plans.values() if plan.id not in held], turns))
-        choice = _choose(state, turns, held, found)
+        _note_begun(decision)
+        choice = _choose(state, turns, held, found) or _choose_ahead(decision, turns, held, found)
         if choice is None:
             # A path that waits to train alone gains nothing by another slot.
             cut_paths(decision, held.union(top.plan.id for top in found if top.alone))
@@ -132,6 +134,42 @@ def _choose(state: EngineState, turns: Turns, held: Container[int], found: list[
     return best
 
 
+def _choose_ahead(decision: Decision, turns: Turns, held: Container[int], found: list[Top]) -> _Choice | None:
+    """The best that a busy slot is to train next, so that it does not wait for a lease when it is done.
+
+    Only slots whose paths are short ask for that, so that little is decided early. Where slots are to be divided among
+    users, or a path is to train alone on its host, each is granted when a slot is free for it.
+    """
+    state, wanted = decision.state, decision.volatile.ahead
+    if not (wanted and found and turns.alone) or state.cramped:
+        return None
+    waiting: list[tuple[int, str, int]] = []
+    taking = {worker.name: worker for worker in takers(state)}
+    for (name, index), count in wanted.items():
+        worker = taking.get(name)
+        slot = None if worker is None else worker.slots.get(index)
+        if slot is None or slot.cordoned or not 0 < len(slot.queue) <= count:
+            continue
+        if not any(state.leases[fence].stopping for fence in slot.queue):
+            waiting.append((len(slot.queue), name, index))
+    for _, name, index in sorted(waiting):
+        worker = taking[name]
+        slot = worker.slots[index]
+        options = list(_options(state, turns, found, worker, slot, held))
+        if options:
+            return max(options, key=lambda choice: choice.rank)
+    return None
+
+
+def _note_begun(decision: Decision) -> None:
+    """Notes when paths begin, as far as their turns in their slots have come."""
+    state = decision.state
+    for fence in list(state.begun):
+        del state.begun[fence]
+        if fence in state.leases and state.is_first(state.leases[fence]):
+            note_start(decision, state.leases[fence])
+
+
 def _is_alone(state: EngineState, choice: _Choice) -> bool:
     candidate = choice.candidate
     return is_alone(state, choice.plan.tree.path(candidate.node, candidate.base, choice.user).stages)
@@ -217,7 +255,6 @@ def _grant(decision: Decision, choice: _Choice) -> bool:
             save_points=path.save_points,
         )
     )
-    note_start(decision, state.leases[state.last_fence])
     if not state.studies[study].bound:
         decision.emit(StudyPlanned(study=study, plan=plan.id, bound=True))
     state.touched_plans[plan.id] = None

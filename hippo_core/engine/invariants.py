@@ -101,20 +101,21 @@ def nodes_nest(state: EngineState) -> Iterator[str]:
 
 
 def slots_and_leases_agree(state: EngineState) -> Iterator[str]:
-    """A slot trains one live lease, and each lease in training has its slot on a worker that is there."""
+    """A slot's leases are live, in order, and each lease in training has its slot on a worker that is there."""
     for worker in state.workers.values():
         for slot in worker.slots.values():
-            if slot.fence is None:
-                continue
-            lease = state.leases.get(slot.fence)
-            if lease is None or not lease.training:
-                yield f"slot {worker.name}/{slot.index} holds lease {slot.fence}, which does not train"
+            if slot.queue != sorted(set(slot.queue)):
+                yield f"slot {worker.name}/{slot.index} has leases out of order: {slot.queue}"
+            for fence in slot.queue:
+                lease = state.leases.get(fence)
+                if lease is None or not lease.training:
+                    yield f"slot {worker.name}/{slot.index} holds lease {fence}, which does not train"
     for lease in state.leases.values():
         owner = state.workers.get(lease.worker)
         if owner is None or owner.state in {WorkerState.LOST, WorkerState.GONE}:
             yield f"lease {lease.fence} is live on a worker that is not there"
-        elif lease.training and owner.slots[lease.slot].fence != lease.fence:
-            yield f"lease {lease.fence} trains in a slot that holds {owner.slots[lease.slot].fence}"
+        elif lease.training and lease.fence not in owner.slots[lease.slot].queue:
+            yield f"lease {lease.fence} trains in a slot that holds {owner.slots[lease.slot].queue}"
 
 
 def orphans_have_lost_their_worker(state: EngineState) -> Iterator[str]:

@@ -27,7 +27,7 @@ def adopt(decision: Decision, lease: Lease) -> None:
     """The worker of an orphaned lease is heard of again: it goes on where it was."""
     state = LeaseState.SAVING if lease.is_trained else LeaseState.TRAINING
     decision.emit(LeaseStateChanged(fence=lease.fence, state=state, reason=""))
-    if lease.training:
+    if decision.state.is_first(lease):
         note_start(decision, lease)
 
 
@@ -51,9 +51,32 @@ def end_orphans(decision: Decision, plan: int, stages: Iterable[Stage]) -> bool:
             for number, start, stop in lease.stages
         )
     ]
+    # Whatever waited behind one of them in its slot is given up with it.
+    ended += [
+        lease
+        for lease in decision.state.orphans.values()
+        if lease not in ended
+        and any(
+            _place(lease) == _place(other) and lease.fence > other.fence and not other.is_trained
+            for other in ended
+        )
+    ]
+    first = first_of_slots(lease for lease in decision.state.orphans.values() if not lease.is_trained)
     for lease in ended:
         reason = lease.reason
         decision.emit(LeaseStateChanged(fence=lease.fence, state=LeaseState.EXPIRED, reason=reason))
-        if not lease.is_trained:
+        if lease in first:
             note_death(decision, lease, reason.removeprefix(f"worker {lease.worker}: "))
     return bool(ended)
+
+
+def first_of_slots(leases: Iterable[Lease]) -> list[Lease]:
+    """Those that trained in their slots, of leases with steps yet to train: the others waited, and killed nobody."""
+    first: dict[tuple[str, str, int], Lease] = {}
+    for lease in sorted(leases, key=lambda lease: lease.fence):
+        first.setdefault(_place(lease), lease)
+    return list(first.values())
+
+
+def _place(lease: Lease) -> tuple[str, str, int]:
+    return lease.worker, lease.incarnation, lease.slot

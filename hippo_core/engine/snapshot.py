@@ -120,7 +120,7 @@ def _worker(worker: Worker) -> dict[str, object]:
         "labels": dict(worker.labels),
         "slots": {
             slot.index: (
-                *(slot.device, slot.model, slot.cpus, slot.gpus, slot.fence),
+                *(slot.device, slot.model, slot.cpus, slot.gpus, tuple(slot.queue)),
                 *(slot.cordoned, slot.cordoned_by_user),
             )
             for slot in worker.slots.values()

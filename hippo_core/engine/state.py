@@ -424,22 +424,33 @@ class PlanState:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Slot:
-    """A place that trains one path at a time."""
+    """A place that trains one path at a time, and may hold others that are to follow it.
+
+    Attributes:
+        queue: The leases that have yet to be trained, the one in training first.
+        holds: The state that its runner keeps in memory.
+        cordoned: Why it is granted nothing; empty: it is granted paths.
+    """
 
     index: int
     device: str
     model: str
     cpus: int
     gpus: int
-    fence: int | None = None  #: the lease that trains in it
-    holds: State | None = None  #: the state that its runner keeps in memory
-    cordoned: str = ""  #: why it is granted nothing; empty: it is granted paths
+    queue: list[int] = field(default_factory=list)
+    holds: State | None = None
+    cordoned: str = ""
     cordoned_by_user: bool = False
 
     @property
+    def fence(self) -> int | None:
+        """The lease that trains in it."""
+        return self.queue[0] if self.queue else None
+
+    @property
     def idle(self) -> bool:
-        """Whether it may be granted a path."""
-        return self.fence is None and not self.cordoned
+        """Whether it waits for a path."""
+        return not self.queue and not self.cordoned
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -493,6 +504,16 @@ class EngineState:
     )  #: opened: perhaps trained already
     touched_plans: dict[int, None] = field(default_factory=dict)
     touched_nodes: dict[int, None] = field(default_factory=dict)  #: trained or evaluated
+    begun: dict[int, None] = field(default_factory=dict)  #: leases whose turn in their slots has come
+
+    def is_first(self, lease: Lease) -> bool:
+        """Whether a lease is the one that trains in its slot, and does not wait for another to end there."""
+        worker = self.workers.get(lease.worker)
+        return (
+            worker is not None
+            and lease.slot in worker.slots
+            and worker.slots[lease.slot].fence == lease.fence
+        )
 
     @property
     def kept_bytes(self) -> int:

@@ -114,7 +114,7 @@ def _running(decision: Decision, plan: PlanState) -> Iterator[tuple[Lease, float
     state, volatile = decision.state, decision.volatile
     taking = {worker.name: worker for worker in takers(state)}
     for lease in state.leases.values():
-        if not lease.training or lease.stopping or lease.plan in volatile.full:
+        if not state.is_first(lease) or lease.stopping or lease.plan in volatile.full:
             continue
         worker = taking.get(lease.worker)
         tree = state.plans[lease.plan].tree

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 from hippo_core.engine.commands import (
+    AskAhead,
     DrainWorker,
     Heartbeat,
     RegisterWorker,
@@ -20,11 +21,13 @@ from hippo_core.engine.events import (
     WorkerStateChanged,
 )
 from hippo_core.engine.failures import note_death
-from hippo_core.engine.orphans import adopt, orphan, orphans_of
+from hippo_core.engine.orphans import adopt, first_of_slots, orphan, orphans_of
 from hippo_core.engine.state import Worker
 from hippo_core.engine.states import LeaseState, WorkerState
 from hippo_core.errors import Stale
 from hippo_core.lease import Lease
+
+MOST_AHEAD = 16  #: leases at most wait in a slot, whatever its worker asks for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,8 +77,9 @@ def register(decision: Decision, command: RegisterWorker) -> Registered:
     for lease in orphans:
         if lease.fence in standing:
             adopt(decision, lease)
+    _forget_ahead(decision, command.worker)
     _renew(decision, command.worker)
-    for lease in died:
+    for lease in first_of_slots(died):
         note_death(decision, lease, "it died, and was started again")
     return Registered(revoked=tuple(sorted(held - standing)))
 
@@ -93,6 +97,15 @@ def report_storage(decision: Decision, command: ReportStorage) -> None:
     worker = _incarnation(decision, command.worker, command.incarnation)
     if bool(command.failure) != bool(worker.blocked):
         decision.emit(WorkerBlocked(worker=worker.name, reason=command.failure))
+
+
+def ask_ahead(decision: Decision, command: AskAhead) -> None:
+    """A slot is to hold leases beside the one that trains in it, or no longer."""
+    worker = _incarnation(decision, command.worker, command.incarnation)
+    wanted, place = decision.volatile.ahead, (worker.name, command.slot)
+    wanted.pop(place, None)
+    if command.count > 0 and command.slot in worker.slots:
+        wanted[place] = min(command.count, MOST_AHEAD)
 
 
 def welcome_back(decision: Decision, worker: Worker) -> None:
@@ -147,6 +160,12 @@ def expire(decision: Decision) -> None:
 def _part_from(decision: Decision, worker: Worker, state: WorkerState, reason: str) -> None:
     decision.emit(WorkerStateChanged(worker=worker.name, state=state, reason=reason))
     decision.volatile.worker_deadlines.pop(worker.name, None)
+    _forget_ahead(decision, worker.name)
+
+
+def _forget_ahead(decision: Decision, worker: str) -> None:
+    for place in [place for place in decision.volatile.ahead if place[0] == worker]:
+        del decision.volatile.ahead[place]
 
 
 def _incarnation(decision: Decision, name: str, incarnation: str) -> Worker:

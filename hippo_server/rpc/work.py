@@ -175,6 +175,11 @@ class WorkStream:
                     failure=request.storage_failure[:MOST_WORDS],
                 )
                 self._decide(tried, records)
+            for slot in request.slot_ahead:
+                ahead = commands.AskAhead(
+                    worker=self._worker, incarnation=self._incarnation, slot=slot.slot, count=slot.count
+                )
+                self._decide(ahead, records)
             for message in request.reports:
                 self._report(term, report_from_proto(message, self._worker, self._incarnation), records)
             for answer in request.policy_answers:

@@ -692,6 +692,32 @@ class CheckpointUnusable(_message.Message):
 Global___CheckpointUnusable: _TypeAlias = CheckpointUnusable  # noqa: Y015
 
 @_typing.final
+class SlotAhead(_message.Message):
+    """How many leases a slot is to hold beside the one that trains there, as its paths are short."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SLOT_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    slot: _builtins.int
+    """The slot."""
+    count: _builtins.int
+    """How many; 0: none."""
+    def __init__(
+        self,
+        *,
+        slot: _builtins.int = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "slot", b"slot"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SlotAhead: _TypeAlias = SlotAhead  # noqa: Y015
+
+@_typing.final
 class SaveFailed(_message.Message):
     """A save that will not come, e.g. since the disk is full."""
 
@@ -1111,6 +1137,7 @@ class WorkRequest(_message.Message):
     POLICY_ANSWERS_FIELD_NUMBER: _builtins.int
     SLOT_HEALTH_FIELD_NUMBER: _builtins.int
     STORAGE_FAILURE_FIELD_NUMBER: _builtins.int
+    SLOT_AHEAD_FIELD_NUMBER: _builtins.int
     worker: _builtins.str
     """In the first message: who."""
     incarnation: _builtins.str
@@ -1137,6 +1164,10 @@ class WorkRequest(_message.Message):
     def slot_health(self) -> _containers.RepeatedCompositeFieldContainer[Global___SlotHealth]:
         """What health checks of slots' devices came to; a repetition changes nothing."""
 
+    @_builtins.property
+    def slot_ahead(self) -> _containers.RepeatedCompositeFieldContainer[Global___SlotAhead]:
+        """For slots whose paths are short. A slot that is not named holds as many ahead as was last said, at first none."""
+
     def __init__(
         self,
         *,
@@ -1149,10 +1180,11 @@ class WorkRequest(_message.Message):
         policy_answers: _abc.Iterable[Global___PolicyAnswer] | None = ...,
         slot_health: _abc.Iterable[Global___SlotHealth] | None = ...,
         storage_failure: _builtins.str | None = ...,
+        slot_ahead: _abc.Iterable[Global___SlotAhead] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_storage_failure", b"_storage_failure", "storage_failure", b"storage_failure"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_storage_failure", b"_storage_failure", "draining", b"draining", "heartbeat", b"heartbeat", "incarnation", b"incarnation", "leaving", b"leaving", "policy_answers", b"policy_answers", "reports", b"reports", "slot_health", b"slot_health", "storage_failure", b"storage_failure", "worker", b"worker"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_storage_failure", b"_storage_failure", "draining", b"draining", "heartbeat", b"heartbeat", "incarnation", b"incarnation", "leaving", b"leaving", "policy_answers", b"policy_answers", "reports", b"reports", "slot_ahead", b"slot_ahead", "slot_health", b"slot_health", "storage_failure", b"storage_failure", "worker", b"worker"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__storage_failure: _TypeAlias = _typing.Literal["storage_failure"]  # noqa: Y015
     _WhichOneofArgType__storage_failure: _TypeAlias = _typing.Literal["_storage_failure", b"_storage_failure"]  # noqa: Y015

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -37,6 +38,14 @@ from hippo_worker.supplies import Supplies, location_of_start, path_order
 logger = logging.getLogger(__name__)
 
 RUNNERS_A_PATH = 3  #: so many may turn out to be dead when they are given a path
+AHEAD_SECONDS = (
+    0.1  #: of paths that a slot holds beside the one that trains: longer than a lease takes to come
+)
+MOST_AHEAD = 8
+LONG_SECONDS = (
+    0.5  #: where paths take longer, waiting for a lease is nothing, and deciding early may be wrong
+)
+RECENT = 0.25  #: weight of the latest path among those before
 DROP_SECONDS = 2.0  #: a path whose lease no longer stands has so long to end before its runner is killed
 
 
@@ -60,6 +69,7 @@ class Slot:
         health: Checks its device; None: nothing does.
         on_health: Called with what a check came to where it failed, and where it succeeds after that.
         on_storage: Called with what the storage says when it cannot be read, and without words when it can again.
+        on_ahead: Called when it is to hold another number of leases beside the one that trains.
     """
 
     def __init__(
@@ -71,8 +81,12 @@ class Slot:
         health: HealthCheck | None = None,
         on_health: Callable[[int, str], None] = lambda slot, reason: None,
         on_storage: Callable[[int, str], None] = lambda slot, failure: None,
+        on_ahead: Callable[[int, int], None] = lambda slot, count: None,
     ) -> None:
         self.spec = spec
+        self.ahead = 0  #: so many leases it is to hold beside the one that trains
+        self._on_ahead = on_ahead
+        self._path_seconds: float | None = None  # what paths took of late
         self._gpu = gpu
         self._supplies = supplies
         self._loader = Loader(spec.index, supplies, on_storage)
@@ -136,11 +150,24 @@ class Slot:
                 while not self._waiting:
                     self._arrived.clear()
                     await self._arrived.wait()
-                await self._train(self._waiting.popleft())
+                began, lease = time.monotonic(), self._waiting.popleft()
+                await self._train(lease)
+                if isinstance(lease.ending, TrainedReport):
+                    self._look_ahead(time.monotonic() - began)
         finally:
             self._loader.close()
             if self._runner is not None:
                 await self._runner.kill()
+
+    def _look_ahead(self, seconds: float) -> None:
+        """A path took so long: the shorter they are, the more of them are to wait here."""
+        known = self._path_seconds
+        self._path_seconds = seconds if known is None else known + RECENT * (seconds - known)
+        ahead = leases_ahead(self._path_seconds)
+        # Between two numbers it would change with every path: fewer are asked for only where half of them would do.
+        if ahead > self.ahead or 2 * ahead <= self.ahead > 0:
+            self.ahead = ahead
+            self._on_ahead(self.spec.index, ahead)
 
     async def watch_health(self, seconds: float) -> None:
         """Checks its device every so many seconds while it idles, or is known to be broken; until it is cancelled."""
@@ -297,6 +324,13 @@ class Slot:
         self._supplies.metrics.runner_started()
         logger.info("runner_started", extra={"pid": process.pid})
         return Conversation(process, folder, self._supplies, redaction=redaction)
+
+
+def leases_ahead(path_seconds: float) -> int:
+    """How many leases a slot is to hold beside the one that trains, where paths take so long."""
+    if path_seconds > LONG_SECONDS:
+        return 0
+    return min(MOST_AHEAD, math.ceil(AHEAD_SECONDS / max(path_seconds, 1e-6)))
 
 
 def _key(order: LeaseOrder, environment: dict[str, str]) -> RunnerKey:

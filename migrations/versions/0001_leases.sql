@@ -73,7 +73,6 @@ CREATE TABLE leases (
         state IN ('training', 'saving', 'orphaned', 'completed', 'released', 'failed', 'expired', 'revoked')
     )
 );
-CREATE UNIQUE INDEX uq_leases_slot ON leases (worker, slot) WHERE state = 'training';
 COMMENT ON TABLE leases IS 'Paths granted to slots.';
 COMMENT ON COLUMN leases.fence IS 'its number, which only grows';
 COMMENT ON COLUMN leases.worker IS 'to whom; none: an import brought what was trained elsewhere';

@@ -33,6 +33,7 @@ CLOCKS = (
     "hippo_worker.hosting.loop",
     "hippo_worker.publishing",
     "hippo_worker.slots.loading",
+    "hippo_worker.slots.slot",
     "hippo_worker.slots.stalls",
 )
 """The modules that read the time, each as ``time.something()``."""

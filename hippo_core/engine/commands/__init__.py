@@ -55,6 +55,7 @@ from hippo_core.engine.commands.studies import (
 )
 from hippo_core.engine.commands.trials import EnqueueTrial, ExtendTrial, ForkTrial, StopTrial, TrialCommand
 from hippo_core.engine.commands.workers import (
+    AskAhead,
     CordonSlots,
     DrainWorker,
     Heartbeat,
@@ -96,6 +97,7 @@ Command = (
 __all__ = [
     "AnswerPolicy",
     "AnsweredReport",
+    "AskAhead",
     "ChangeAccount",
     "CollectCheckpoints",
     "Command",

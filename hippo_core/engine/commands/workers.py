@@ -94,6 +94,16 @@ class ReportStorage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AskAhead:
+    """The worker wants so many leases for a slot beside the one that trains there: its paths are short."""
+
+    worker: str
+    incarnation: str
+    slot: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerLeaves:
     """The worker has ended all leases and goes."""
 
@@ -109,5 +119,6 @@ WorkerCommand = (
     | UncordonSlots
     | ReportHealth
     | ReportStorage
+    | AskAhead
     | WorkerLeaves
 )

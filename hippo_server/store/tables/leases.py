@@ -105,7 +105,6 @@ leases = Table(
         "(start_node IS NULL) = (start_step IS NULL) AND (start_node IS NULL) = (start_fence IS NULL)",
         name="start",
     ),
-    Index("uq_leases_slot", "worker", "slot", unique=True, postgresql_where=text("state = 'training'")),
     comment="Paths granted to slots.",
 )
 

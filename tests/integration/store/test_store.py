@@ -396,7 +396,6 @@ def test_results_go_with_the_last_study_of_their_program_and_no_others(
         ("UPDATE requests SET state = 'open', closed = NULL", "uq_requests_open"),
         ("UPDATE studies SET state = 'asleep'", "ck_studies_state"),
         ("UPDATE studies SET steps_retrained = steps_trained + 1", "ck_studies_steps"),
-        ("UPDATE leases SET state = 'training', slot = 0", "uq_leases_slot"),
         ("INSERT INTO metrics SELECT * FROM metrics LIMIT 1", "pk_metrics"),
         ("INSERT INTO leader SELECT 2, 1, 1, 1, 'x', 'y', now(), 1", "ck_leader_one_row"),
         ("UPDATE nodes SET trained = start - 1", "ck_nodes_trained"),

@@ -1,0 +1,57 @@
+"""Slots whose paths are short hold leases beside the one that trains."""
+
+from __future__ import annotations
+
+import pytest
+
+from hippo_core.engine.commands import AskAhead, CordonSlots
+from hippo_core.engine.events import PathFailed
+from tests.unit.engine.cluster import Cluster
+from tests.unit.engine.test_cluster import expect_as_trained_alone, spec, submit
+
+
+def queues(cluster: Cluster, name: str) -> list[int]:
+    """How many leases each of a worker's slots holds."""
+    return [len(slot.queue) for slot in cluster.engine.state.workers[name].slots.values()]
+
+
+def ask(cluster: Cluster, slot: int, count: int, incarnation: str = "1") -> None:
+    cluster.tell(AskAhead(worker="a", incarnation=incarnation, slot=slot, count=count))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_slot_holds_as_many_leases_ahead_as_it_asks_for_and_trials_are_as_trained_alone(seed: int) -> None:
+    """1. No slot is given a second lease while another idles, or none asks. 2. One that asks is. 3. All ends well."""
+    cluster = Cluster(seed, {"a": 2})
+    submit(cluster, spec())
+    assert queues(cluster, "a") == [1, 1]
+    ask(cluster, 0, 1)
+    assert queues(cluster, "a") == [2, 1]
+    cluster.run()
+    expect_as_trained_alone(cluster, "study")
+
+
+def test_what_waits_in_a_slot_that_is_cordoned_is_told_to_end() -> None:
+    cluster = Cluster(0, {"a": 2})
+    submit(cluster, spec())
+    ask(cluster, 0, 1)
+    first, second = cluster.engine.state.workers["a"].slots[0].queue
+    cluster.tell(CordonSlots(worker="a", slot=0))
+    leases = cluster.engine.state.leases
+    assert not leases[first].stopping
+    assert leases[second].stopping
+    cluster.run()
+    expect_as_trained_alone(cluster, "study")
+
+
+def test_a_worker_that_dies_has_not_died_of_what_waited() -> None:
+    """1. A slot trains one path and holds another. 2. Its worker dies. 3. It is taken to have died of the first."""
+    cluster = Cluster(0, {"a": 1, "b": 1})
+    submit(cluster, spec())
+    ask(cluster, 0, 1)
+    first, _ = cluster.engine.state.workers["a"].slots[0].queue
+    mark = len(cluster.journal)
+    cluster.kill_worker("a")
+    assert [each.fence for each in cluster.journal[mark:] if isinstance(each, PathFailed)] == [first]
+    cluster.run()
+    expect_as_trained_alone(cluster, "study")
