@@ -12,7 +12,8 @@ from typing import Any
 from hippo_client import endings, policies, samplers, schedules
 from hippo_client.study import Study
 from hippo_client.study_arguments import ARGUMENTS
-from hippo_client.study_yaml import DOMAIN_WORDS, REQUIRED, SCHEDULE_WORDS
+from hippo_client.study_yaml import REQUIRED, SCHEDULE_WORDS
+from hippo_client.study_yaml_places import DOMAIN_WORDS
 from hippo_core.domain_calls import DOMAINS
 from hippo_core.policies.own import REFERENCE
 from hippo_core.program import TRAINER, Resources

@@ -10,9 +10,7 @@ column.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from inspect import signature
 from pathlib import Path
 from types import MappingProxyType, ModuleType
@@ -22,6 +20,7 @@ from hippo_client import endings, policies, samplers, schedules, space
 from hippo_client.origin import loading
 from hippo_client.study import Study
 from hippo_client.study_arguments import ARGUMENTS, refuse_unknown
+from hippo_client.study_yaml_places import DOMAIN_WORDS, placed, told_at
 from hippo_client.yaml_text import Document, Misplaced, parse
 from hippo_client.yaml_text import Path as Place
 from hippo_client.yaml_words import in_yaml, lacking
@@ -31,16 +30,16 @@ from hippo_core.errors import InvalidStudy
 from hippo_core.program import Resources
 
 SUFFIXES = (".yaml", ".yml")
+
+
 REQUIRED = {
     "trainer": 'Write "trainer: module:Class", for a class in module.py beside the study file.',
     "space": "Write the hyper-parameters below it, by name.",
 }
-DOMAIN_WORDS = tuple(word for word in DOMAINS if word in space.__all__)
+
+
 SCHEDULE_WORDS = tuple(word for word in schedules.__all__ if word != "from_function")
 _LIST = "To choose from it, write {choice: [...]}; a value of several parts is {schedule: constant, value: [...]}."
-_MODULES = {"policies": "policy", "samplers": "sampler", "objective": "maximize", "objectives": "maximize"}
-_TOKEN = re.compile(r"\[(\d+)\]|\['([^']*)'\]|\[\"([^\"]*)\"\]|\.?([^.\[\]]+)")
-_UNKNOWN_ARGUMENT = re.compile(r"has no argument '([^']+)'")
 
 
 def read(text: str, file: Path, path: Path) -> Study:
@@ -59,7 +58,7 @@ def read(text: str, file: Path, path: Path) -> Study:
         raise document.refused((), "is no study: its arguments by name are wanted", "Begin with trainer: ...")
     for name in document.value:
         if name not in ARGUMENTS:
-            with _told(document, (), key=(name,)):
+            with told_at(document, (), key=(name,)):
                 refuse_unknown({name: None})
     for name, hint in REQUIRED.items():
         if document.value.get(name) is None:
@@ -74,96 +73,7 @@ def read(text: str, file: Path, path: Path) -> Study:
         except Misplaced:
             raise
         except InvalidStudy as error:
-            raise _placed(error, document, (), error.field) from error
-
-
-# Where an error belongs
-
-
-@contextmanager
-def _told(document: Document, path: Place, prefix: int = 0, key: Place | None = None) -> Iterator[None]:
-    """Errors of what stands at a path are told with its place.
-
-    Args:
-        document: The file.
-        path: Where it stands.
-        prefix: How many words of an error's field only say which function was called.
-        key: The entry whose key is wrong, if something is.
-    """
-    try:
-        yield
-    except Misplaced:
-        raise
-    except InvalidStudy as error:
-        message, hint = _in_words_of_the_file(error)
-        if key is not None:
-            raise document.refused(key, message, hint, key=True) from error
-        unknown = _UNKNOWN_ARGUMENT.search(message)
-        inner = document.inner(path)
-        if unknown and isinstance(inner, dict) and unknown[1] in inner:
-            raise document.refused((*path, unknown[1]), "is not known", hint, key=True) from error
-        rest = "".join(f"[{each!r}]" for each in _tokens(error.field)[prefix:])
-        raise _placed(error, document, path, rest) from error
-
-
-def _tokens(field: str) -> list[str | int]:
-    return [
-        int(number) if number else quoted or twice or word
-        for number, quoted, twice, word in _TOKEN.findall(field)
-    ]
-
-
-def _placed(error: InvalidStudy, document: Document, path: Place, field: str) -> Misplaced:
-    """An error, with the place of its field within what stands at a path: as near as the file has it."""
-    tokens = _tokens(field)
-    if tokens and not path:
-        tokens[0] = _MODULES.get(str(tokens[0]), tokens[0])
-        if tokens[0] == "maximize" and "maximize" not in document.value and "minimize" in document.value:
-            tokens[0] = "minimize"
-    found, left = path, list(tokens)
-    while left:
-        taken = _step(document.inner(found), left)
-        if taken is None:
-            break
-        names, left = taken
-        found = (*found, *names)
-    message, hint = _in_words_of_the_file(error)
-    return document.refused(found, message, hint, field=error.field if left and not path else "")
-
-
-def _in_words_of_the_file(error: InvalidStudy) -> tuple[str, str]:
-    """What a check of Python's arguments says, and its hint."""
-    return in_yaml(error.message.removeprefix(f"{error.field}: ")), in_yaml(error.hint)
-
-
-def _step(inner: Any, tokens: list[str | int]) -> tuple[Place, list[str | int]] | None:
-    """One step further into a file, and the tokens that are left; None: it has no such entry."""
-    token, *rest = tokens
-    if isinstance(inner, list):
-        if isinstance(token, int):
-            return ((token,), rest) if token < len(inner) else None
-        for index, each in enumerate(inner):
-            if each == token or (isinstance(each, dict) and token in each.values()):
-                return (index,), rest
-        return None
-    if not isinstance(inner, dict) or not isinstance(token, str):
-        return None
-    words = token.split(".")
-    for end in range(len(words), 0, -1):
-        head, tail = ".".join(words[:end]), ".".join(words[end:])
-        if head in inner:
-            return (head,), [tail, *rest] if tail else rest
-    if token in (inner.get(word) for word in ("policy", "sampler")):
-        return (), rest
-    for word in DOMAIN_WORDS:  # a short form: its arguments are a list
-        if isinstance(inner.get(word), list) and word != "choice":
-            order = list(signature(DOMAINS[word]).parameters)  # type: ignore[arg-type]
-            if token in order and order.index(token) < len(inner[word]):
-                return (word, order.index(token)), rest
-    return None
-
-
-# What stands for values
+            raise placed(error, document, (), error.field) from error
 
 
 def _space(document: Document, value: Any, path: Place) -> dict[str, Any]:
@@ -223,7 +133,7 @@ def _called(
     lacks = lacking(known, given, names) if set(given) <= set(known) else None
     if lacks is not None:
         raise document.refused(path, *lacks)
-    with _told(document, path, prefix=2):
+    with told_at(document, path, prefix=2):
         return function(**given)
 
 
@@ -307,9 +217,6 @@ def _unknown(document: Document, path: Place, module: ModuleType, mark: str, wor
     return document.refused(path, f"there is no {mark} {word!r}", hint)
 
 
-# What stands for the study's other arguments
-
-
 def _marked(document: Document, value: Any, path: Place, mark: str, example: str) -> dict[str, Any]:
     """``{mark: word, ...}``, or the word alone."""
     found = {mark: value} if isinstance(value, str) else value
@@ -362,7 +269,7 @@ def _named(
             raise document.refused(
                 path, f"{word} takes {first}, and arguments by name", f"Write {first}: ..."
             )
-        with _told(document, (*path, first)):
+        with told_at(document, (*path, first)):
             return function(given[first], **further)
 
     return read_it
@@ -393,11 +300,13 @@ def _resources(document: Document, value: Any, path: Place) -> Any:
     for name in value:
         if name not in known:
             raise document.refused((*path, name), "is not known", suggestion(name, known), key=True)
-    with _told(document, path, prefix=1):
+    with told_at(document, path, prefix=1):
         return Resources(**value)
 
 
 _ENDING = _named(endings, "ending", "timeout", {})
+
+
 _READERS: Mapping[str, Callable[[Document, Any, Place], Any]] = {
     "space": _space,
     "max_steps": _max_steps,
