@@ -11,6 +11,7 @@ import click
 from hippo_client.cli.connection import connect
 from hippo_client.cli.options import json_option
 from hippo_client.cli.terminal import print_json
+from hippo_core.words import time_taken
 
 if TYPE_CHECKING:
     from hippo_wire.v1 import account_pb2
@@ -67,11 +68,11 @@ def usage(since: datetime | None, by: str, as_json: bool) -> None:
     saved = since is None
     rows = []
     for each in [*found["usage"], {**dict.fromkeys(names, ""), names[0]: "together", **found["together"]}]:
-        cells = [f"{each['slot_seconds']:.1f}", f"{each['gpu_seconds']:.1f}"]
+        cells = [time_taken(each["slot_seconds"]), time_taken(each["gpu_seconds"])]
         if saved:
-            cells.append("" if each["seconds_saved"] is None else f"{each['seconds_saved']:.1f}")
+            cells.append("" if each["seconds_saved"] is None else time_taken(each["seconds_saved"]))
         rows.append((*(each[name] for name in names), *cells))
-    numbers = ("SLOT SECONDS", "GPU SECONDS", *(("SAVED BY SHARING",) if saved else ()))
+    numbers = ("SLOT TIME", "GPU TIME", *(("SAVED BY SHARING",) if saved else ()))
     headings = (*(name.upper() for name in names), *numbers)
     print_table(
         columns_of(headings, rows, right=numbers, cuttable=tuple(name.upper() for name in names)),
