@@ -32,7 +32,7 @@ _ON_DARK: Mapping[Colour, str] = {
     Colour.BLUE_1: "#35516e", Colour.BLUE_2: "#38709d", Colour.BLUE_3: "#3f86bd", Colour.BLUE_4: "#6fb3e6",
     Colour.BLUE_5: "#c4e2fa",
 }  # fmt: skip
-_MARKERS = {"circle": "o", "cross": "x", "diamond": "D", "triangle": "^"}
+_MARKERS = {"circle": "o", "square": "s", "diamond": "D", "triangle": "^"}
 
 
 def draw(chart: Chart) -> Figure:

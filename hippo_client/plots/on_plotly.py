@@ -11,7 +11,7 @@ from hippo_core.errors import HippoError
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-_MARKERS = {"circle": "circle", "cross": "x", "diamond": "diamond", "triangle": "triangle-up"}
+_MARKERS = {"circle": "circle", "square": "square", "diamond": "diamond", "triangle": "triangle-up"}
 _INCH = 96
 _FEW = 10  #: whole numbers of no more each have a tick
 _ABOVE, _BELOW, _RIGHT = 70, 75, 40  #: pixels for the title, and for the ticks and the name of an axis

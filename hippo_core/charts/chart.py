@@ -35,7 +35,7 @@ class Colour(StrEnum):
 BLACK, GREY, FAINT, ORANGE, GREEN, BLUE, VERMILLION, PURPLE, *_SHADES = Colour
 BLUES = tuple(_SHADES)  #: more is darker
 
-Marker = Literal["circle", "cross", "diamond", "triangle"]
+Marker = Literal["circle", "square", "diamond", "triangle"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,7 +34,7 @@ from hippo_core.words import known
 
 MOST_CHARACTERS = 28  #: of a tick
 _KINDS: tuple[tuple[TrialState | None, Colour, str, Marker], ...] = (
-    (TrialState.STOPPED, FAINT, "stopped", "cross"),
+    (TrialState.STOPPED, FAINT, "stopped", "square"),
     (None, GREY, "not over", "diamond"),
     (TrialState.COMPLETED, BLUE, "completed", "circle"),
 )

@@ -83,7 +83,7 @@ def _history(selection: Selection, places: Mapping[int, float], axis: Axis, by: 
         tips = [f"trial {each.number}, stopped: {value:.6g}" for _, each, value in stopped]
         marks.append(
             Points(
-                x=x, y=y, colour=FAINT, label="stopped", marker="cross", tips=tips,
+                x=x, y=y, colour=FAINT, label="stopped", marker="square", tips=tips,
                 trials=[each.number for each in trials],
             )
         )  # fmt: skip
@@ -136,7 +136,7 @@ def curves(selection: Selection, *, with_rungs: bool = False) -> Chart:
     if ends:
         x, y, tips, trials = zip(*ends, strict=True)
         marks.append(
-            Points(x=x, y=y, tips=tips, trials=trials, colour=FAINT, marker="cross", size=4, label="stopped")
+            Points(x=x, y=y, tips=tips, trials=trials, colour=FAINT, marker="square", size=4, label="stopped")
         )
     heights = [y for mark in marks if isinstance(mark, Line) for y in mark.y]
     steps = sorted(selection.arrived)[:MOST_RUNGS]

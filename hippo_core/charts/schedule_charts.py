@@ -154,7 +154,7 @@ def rungs(selection: Selection) -> Chart:
         on += points if ended else points[:-1]
         rest += [] if ended else points[-1:]
     for found, colour, label, marker in (
-        (rest, FAINT, "rests or stopped there", "cross"), (on, BLUE, "went on, or completed", "circle"),
+        (rest, FAINT, "rests or stopped there", "square"), (on, BLUE, "went on, or completed", "circle"),
     ):  # fmt: skip
         if found:
             x, y, tips, trials = zip(*found, strict=True)

@@ -141,7 +141,7 @@ KINDS: Mapping[str, Kind] = {
         Kind(
             word="curves",
             title="Curves",
-            told="The metric over the steps, a line for each trial; stopped ones are faint and end with a cross. "
+            told="The metric over the steps, a line for each trial; stopped ones are faint and end with a square. "
             "Dashed lines stand at the steps at which trials are compared.",
             make=lambda selection, _: progress_charts.curves(selection, with_rungs=True),
             most=MOST_CURVES,

@@ -250,9 +250,7 @@ class _PanelCanvas:
                     f'{_opacity(mark.opacity)}{dashed} stroke-linejoin="round"{_closed("path", mark.tip, mark.trial)}'
                 )
             case Points():
-                kind = "stroke" if mark.marker == "cross" else "fill"
-                width = ' stroke-width="1.6"' if mark.marker == "cross" else ""
-                yield f'<g class="{ink} {kind} {mark.marker}"{_opacity(mark.opacity)}{width}>'
+                yield f'<g class="{ink} fill {mark.marker}"{_opacity(mark.opacity)}>'
                 for place, (x, y) in enumerate(zip(mark.x, mark.y, strict=True)):
                     shape = _shape(mark.marker, self.x.place(x), self.y.place(y), 0.6 * mark.size)
                     yield f'<path class="mark" d="{shape}"{_closed("path", *_told(mark, place))}'
@@ -344,8 +342,8 @@ def _shape(marker: str, x: float, y: float, radius: float) -> str:
     match marker:
         case "circle":
             return f"M{x - radius:.1f} {y:.1f}a{r} {r} 0 1 0 {two} 0a{r} {r} 0 1 0-{two} 0"
-        case "cross":
-            return f"M{x - radius:.1f} {y - radius:.1f}l{two} {two}m0-{two}l-{two} {two}"
+        case "square":
+            return f"M{x - radius:.1f} {y - radius:.1f}h{two}v{two}h-{two}z"
         case "diamond":
             return f"M{x - radius:.1f} {y:.1f}l{r}-{r} {r} {r}-{r} {r}z"
         case _:
@@ -389,8 +387,7 @@ def _swatch(mark: Line | Points | Bars | Area, x: float) -> str:
             dashed = ' stroke-dasharray="5 4"' if mark.dashed else ""
             return f'<path class="{ink} stroke" stroke-width="{max(1.5, mark.width):g}"{dashed} d="M{x:.1f} 11h22"/>'
         case Points():
-            kind = 'stroke" stroke-width="1.6' if mark.marker == "cross" else "fill"
-            return f'<path class="{ink} {kind}" d="{_shape(mark.marker, x + 11, 11, 4)}"/>'
+            return f'<path class="{ink} fill" d="{_shape(mark.marker, x + 11, 11, 4)}"/>'
         case Bars() | Area():
             opacity = max(0.3, mark.opacity)
             return (
