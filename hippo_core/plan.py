@@ -10,13 +10,26 @@ A trial that is trained for ``stop`` steps has its place in the node that holds 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any
 
 from hippo_core.sequence import Laws, Sequence
+from hippo_core.series import Metrics as Metrics
+from hippo_core.series import Series
 from hippo_core.values import ValueKey
 
-Metrics = dict[str, float | None]
+Waiting = dict[tuple[int, int], int]
+"""Open (study, trial), each with how many steps beyond somebody of its study is sure to be trained."""
+
+_NOTHING: Mapping[Any, Any] = MappingProxyType({})
+"""Stands for what a node has none of: most nodes have no children, requests, or checkpoints, and there are many."""
+
+
+def _nothing() -> Mapping[Any, Any]:
+    return _NOTHING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +55,7 @@ class Failures:
 
 @dataclass(slots=True, eq=False)
 class Node:
-    """A stretch of training that all trials below it share."""
+    """A stretch of training that all trials below it share. What it maps is changed by its methods alone."""
 
     id: int
     plan: int
@@ -50,15 +63,20 @@ class Node:
     start: int  #: the first step that it trains
     laws: Laws
     key: ValueKey  #: the values at ``start``
-    children: dict[tuple[int, ValueKey], Node] = field(default_factory=dict)
+    children: Mapping[tuple[int, ValueKey], Node] = field(default_factory=_nothing)
     trained: int = 0  #: the state that was reached first here; ``start`` where nothing is trained
-    metrics: dict[int, Metrics] = field(default_factory=dict)  #: by state, evaluated ones only
-    nonfinite: dict[int, None] = field(default_factory=dict)  #: states with a metric that is not finite
-    training: dict[int, Metrics] = field(default_factory=dict)  #: what train() returned, by state
-    checkpoints: dict[int, dict[int, Checkpoint]] = field(default_factory=dict)  #: by state, then fence
-    #: open (study, trial) by step, each with how many steps beyond it somebody of its study is sure to be trained
-    requests: dict[int, dict[tuple[int, int], int]] = field(default_factory=dict)
-    open: dict[int, int] = field(default_factory=dict)  #: by study: open requests here and below
+    metrics: Mapping[int, Metrics] = field(default_factory=_nothing)  #: by state, evaluated ones only
+    nonfinite: Mapping[int, None] = field(
+        default_factory=_nothing
+    )  #: states with a metric that is not finite
+    training: Mapping[int, Metrics] = field(default_factory=_nothing)  #: what train() returned, by state
+    checkpoints: Mapping[int, Mapping[int, Checkpoint]] = field(
+        default_factory=_nothing
+    )  #: by state, then fence
+    requests: Mapping[int, Mapping[tuple[int, int], int]] = field(
+        default_factory=_nothing
+    )  #: ``Waiting`` by step
+    open: Mapping[int, int] = field(default_factory=_nothing)  #: by study: open requests here and below
     not_reproducible: bool = False
     failures: Failures | None = None
     seconds: float = 0.0  #: slot seconds of all training here
@@ -67,6 +85,56 @@ class Node:
     def __post_init__(self) -> None:
         """A fresh node has trained nothing beyond its start."""
         self.trained = max(self.trained, self.start)
+
+    def adopt(self, child: Node) -> None:
+        """A node begins where others leave this one."""
+        _owned(self, "children")[child.start, child.key] = child
+
+    def record(self, step: int, metrics: Mapping[str, float | None]) -> None:
+        """A state was evaluated."""
+        if not isinstance(self.metrics, Series):
+            self.metrics = Series()
+        self.metrics.record(step, metrics)
+        if None in metrics.values():
+            _owned(self, "nonfinite")[step] = None
+
+    def record_training(self, step: int, metrics: Mapping[str, float | None]) -> None:
+        """The step before a state gave metrics of its training."""
+        if not isinstance(self.training, Series):
+            self.training = Series()
+        self.training.record(step, metrics)
+
+    def keep(self, step: int, kept: Checkpoint) -> Checkpoint | None:
+        """A checkpoint is there; returns the one of its writer whose place it takes."""
+        copies: dict[int, Checkpoint] = _owned(self, "checkpoints").setdefault(step, {})
+        earlier = copies.get(kept.fence)
+        copies[kept.fence] = kept
+        return earlier
+
+    def let_go(self, step: int, fence: int) -> Checkpoint | None:
+        """A checkpoint is there no more; returns it, if it was."""
+        if step not in self.checkpoints:
+            return None
+        checkpoints = _owned(self, "checkpoints")
+        gone: Checkpoint | None = checkpoints[step].pop(fence, None)
+        if not checkpoints[step]:
+            del checkpoints[step]
+        return gone
+
+    def ask(self, step: int, study: int, trial: int, beyond: int) -> None:
+        """A trial needs a state of this node; ``beyond`` as in ``Waiting``."""
+        _owned(self, "requests").setdefault(step, {})[study, trial] = beyond
+        for each in self.ancestry():
+            each.open = _counted({**each.open, study: each.open.get(study, 0) + 1})
+
+    def ask_no_more(self, step: int, study: int, trial: int) -> None:
+        """A trial needs a state no more."""
+        requests = _owned(self, "requests")
+        del requests[step][study, trial]
+        if not requests[step]:
+            del requests[step]
+        for each in self.ancestry():
+            each.open = _counted({**each.open, study: each.open[study] - 1})
 
     def path(self) -> list[Node]:
         """The nodes from the root to this one."""
@@ -107,6 +175,25 @@ class Node:
                 raise ValueError(f"no node owns the state at step {step}")
             node = node.parent
         return node
+
+
+def _owned(node: Node, name: str) -> dict[Any, Any]:
+    """What a node maps by that name, to be changed."""
+    found: Any = getattr(node, name)
+    if found is _NOTHING:
+        found = {}
+        setattr(node, name, found)
+    return found  # type: ignore[no-any-return]
+
+
+def _counted(counts: Mapping[int, int]) -> Mapping[int, int]:
+    """Counts without those of zero; equal ones are one object as a rule, as most nodes have few of them."""
+    return _interned_counts(tuple([each for each in counts.items() if each[1]]))
+
+
+@lru_cache(maxsize=4096)
+def _interned_counts(counts: tuple[tuple[int, int], ...]) -> Mapping[int, int]:
+    return dict(counts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +266,7 @@ class Plan:
         if parent is None:
             self.roots[key] = node
         else:
-            parent.children[start, key] = node
+            parent.adopt(node)
         self.nodes[number] = node
         return node
 

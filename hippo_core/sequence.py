@@ -51,10 +51,16 @@ class Laws:
     @classmethod
     def of(cls, laws: Mapping[str, Law]) -> Laws:
         """The laws by name, interned."""
-        identity = tuple(sorted(laws.items(), key=lambda item: item[0]))
-        found = _interned.get(identity)
+        names = tuple(sorted(laws))
+        return cls.in_order(names, tuple([laws[name] for name in names]))
+
+    @classmethod
+    def in_order(cls, names: tuple[str, ...], laws: tuple[Law, ...]) -> Laws:
+        """The laws of sorted names, interned."""
+        found = _interned.get((names, laws))
         if found is None:
-            found = _interned.setdefault(identity, cls(laws))
+            made = cls(dict(zip(names, laws, strict=True)))
+            found = _interned.setdefault((names, laws), made)
         return found
 
     @property
@@ -122,7 +128,7 @@ class Laws:
         return nearest
 
 
-_interned: WeakValueDictionary[tuple[tuple[str, Law], ...], Laws] = WeakValueDictionary()
+_interned: WeakValueDictionary[tuple[tuple[str, ...], tuple[Law, ...]], Laws] = WeakValueDictionary()
 
 
 @dataclass(frozen=True, slots=True, init=False, eq=False)
@@ -145,16 +151,18 @@ class Sequence:
         Args:
             schedules: By name, the stretches in order; the first one starts at 0.
         """
-        changes: dict[int, dict[str, Law]] = {0: {}}
-        for name, stretches in schedules.items():
-            for start, law in stretches:
-                changes.setdefault(start, {})[name] = law
+        names = tuple(sorted(schedules))
+        changes: dict[int, list[tuple[int, Law]]] = {0: []}
+        for place, name in enumerate(names):
+            for start, law in schedules[name]:
+                changes.setdefault(start, []).append((place, law))
         starts = tuple(sorted(changes))
-        in_force: dict[str, Law] = {}
-        found = []
-        for start in starts:
-            in_force.update(changes[start])
-            found.append(Laws.of(in_force))
+        in_force = [law for _, law in changes[0]]
+        found = [Laws.in_order(names, tuple(in_force))]
+        for start in starts[1:]:
+            for place, law in changes[start]:
+                in_force[place] = law
+            found.append(Laws.in_order(names, tuple(in_force)))
         object.__setattr__(self, "names", found[0].names)
         object.__setattr__(self, "starts", starts)
         object.__setattr__(self, "stretches", tuple(found))

@@ -242,7 +242,12 @@ class Space:
         Raises:
             InvalidStudy: A draw is missing or impossible, or a schedule refuses what was drawn for it.
         """
-        return resolve(self.entries, lambda domain: _decided(domain, assignment))
+        return resolve(self.entries, self.decided(assignment))
+
+    @staticmethod
+    def decided(assignment: Assignment) -> Callable[[Domain], Scalar]:
+        """What was drawn for a domain; as :meth:`resolve` raises where that is missing or impossible."""
+        return lambda domain: _decided(domain, assignment)
 
 
 def _require_shallow(entries: Mapping[Any, Any]) -> None:

@@ -15,6 +15,7 @@ from hippo_core import (
 from hippo_core.choosing import Chosen
 from hippo_core.distinct import DistinctPoints, identity, may_repeat
 from hippo_core.domains import HORIZON
+from hippo_core.drawn_stretches import DrawnStretches
 from hippo_core.endings import Ending
 from hippo_core.errors import InvalidStudy
 from hippo_core.metric_constraints import MetricConstraint, Metrics
@@ -266,7 +267,11 @@ class StudySpec:
 
     def sequence(self, assignment: Assignment, repeat: int = 0) -> Sequence:
         """A trial's schedules, side by side; those of a repeat of it beside its seed."""
-        return self._sequence(self.space.resolve(assignment), repeat)
+        drawn: DrawnStretches = self.space.remembered(
+            "stretches", lambda: DrawnStretches(self.space)
+        )
+        made = drawn.of(assignment)
+        return Sequence({**made, **seed_schedule(self.program.seed, repeat)})
 
     def hyperparameters(self, assignment: Assignment) -> dict[str, Any]:
         """A trial's hyper-parameters as JSON: schedules as objects, constants plain."""
@@ -274,10 +279,8 @@ class StudySpec:
 
     def sequence_of(self, hyperparameters: Mapping[str, Any], repeat: int = 0) -> Sequence:
         """A trial's schedules, given its hyper-parameters as :meth:`hyperparameters` gives them."""
-        return self._sequence(read_hyperparameters(hyperparameters), repeat)
-
-    def _sequence(self, parts: Mapping[str, Any], repeat: int) -> Sequence:
-        return Sequence({**stretches(parts, self.space), **seed_schedule(self.program.seed, repeat)})
+        made = stretches(read_hyperparameters(hyperparameters), self.space)
+        return Sequence({**made, **seed_schedule(self.program.seed, repeat)})
 
     def max_steps_of(self, assignment: Assignment) -> int:
         """How far a trial may be trained: a multiple of ``evaluate_every``."""

@@ -62,7 +62,7 @@ def _fits(value: Any, hint: Any) -> bool:
         return isinstance(value, str) and len(value) <= LONGEST_TEXT
     if origin is tuple:
         return isinstance(value, tuple) and all(_fits(each, arguments[0]) for each in value)
-    if isinstance(hint, type) and issubclass(hint, StrEnum):
+    if isinstance(hint, type) and issubclass(hint, StrEnum | Laws):
         return isinstance(value, hint)
     if origin is not None and issubclass(origin, Mapping):
         if not isinstance(value, Mapping) or len(value) > MOST_METRICS:
@@ -203,7 +203,7 @@ class ArchiveState:
         else:
             _expect(event.parent < event.node, "a node comes before its parent")
             _expect(event.start > nodes[event.parent].start, "a node begins before its parent")
-        laws = Laws.from_json(event.laws)
+        laws = event.laws
         key = laws.key(event.start)
         siblings = plan.roots if event.parent is None else nodes[event.parent].children
         place: Any = key if event.parent is None else (event.start, key)

@@ -52,7 +52,6 @@ from hippo_core.plan import Plan
 from hippo_core.policies import Values
 from hippo_core.probes import probe_of
 from hippo_core.repeats import first_of, repeat_of, trial_of
-from hippo_core.sequence import Laws
 from hippo_core.study import StudySpec
 from hippo_core.tree import StageTree
 
@@ -259,7 +258,7 @@ def _apply_plan(state: EngineState, event: PlanEvent) -> None:
         case ev.NodeCreated():
             parent = None if event.parent is None else state.nodes[event.parent]
             plan = state.plans[event.plan].plan
-            state.nodes[event.node] = plan.add(event.node, parent, event.start, Laws.from_json(event.laws))
+            state.nodes[event.node] = plan.add(event.node, parent, event.start, event.laws)
             move_partings(state, state.nodes[event.node])
             state.last_node = max(state.last_node, event.node)
         case _:
@@ -379,11 +378,9 @@ def _open_request(state: EngineState, study: Study, event: ev.RequestOpened) -> 
     moved = (trial.target, trial.by_user) == (event.step, event.by_user)
     _remove_request(state, study, trial)
     node = state.nodes[event.node]
-    node.requests.setdefault(event.step, {})[study.id, trial.number] = (
-        0 if event.by_user or study.policy.hurries else _steps_beyond(study, trial, event.step)
-    )
-    for each in node.ancestry():
-        each.open[study.id] = each.open.get(study.id, 0) + 1
+    hurries = event.by_user or study.policy.hurries
+    beyond = 0 if hurries else _steps_beyond(study, trial, event.step)
+    node.ask(event.step, study.id, trial.number, beyond)
     trial.target, trial.node, trial.by_user, trial.stopped_by_user = event.step, node, event.by_user, False
     if not event.by_user:
         trial.asked = max(trial.asked, event.step)
@@ -482,14 +479,7 @@ def _remove_request(state: EngineState, study: Study, trial: Trial) -> None:
     node, step = trial.node, trial.target
     if node is None or step is None:
         return
-    waiting = node.requests[step]
-    del waiting[study.id, trial.number]
-    if not waiting:
-        del node.requests[step]
-    for each in node.ancestry():
-        each.open[study.id] -= 1
-        if not each.open[study.id]:
-            del each.open[study.id]
+    node.ask_no_more(step, study.id, trial.number)
     trial.target = None
     study.open.pop(trial.number, None)
     state.touched_requests.pop((study.id, trial.number), None)

@@ -207,11 +207,9 @@ def apply_training(state: EngineState, event: TrainingEvent) -> None:
         case ev.MetricsRecorded():
             if event.metrics is not None:
                 state.touched_nodes[node.id] = None
-                node.metrics[event.step] = dict(event.metrics)
-                if None in event.metrics.values():
-                    node.nonfinite[event.step] = None
+                node.record(event.step, event.metrics)
             if event.training is not None:
-                node.training[event.step] = dict(event.training)
+                node.record_training(event.step, event.training)
         case ev.NodeNotReproducible():
             node.not_reproducible = True
         case ev.PathFailed():
@@ -276,12 +274,9 @@ def apply_checkpoint(state: EngineState, event: CheckpointEvent) -> None:
     kept_bytes = state.checkpoint_bytes.get(project, 0)
     match event:
         case ev.CheckpointPublished():
-            copies = node.checkpoints.setdefault(event.step, {})
-            earlier = copies.get(event.fence)
+            kept = Checkpoint(fence=event.fence, size_bytes=event.size_bytes, digest=event.digest)
+            earlier = node.keep(event.step, kept)
             kept_bytes += event.size_bytes - (0 if earlier is None else earlier.size_bytes)
-            copies[event.fence] = Checkpoint(
-                fence=event.fence, size_bytes=event.size_bytes, digest=event.digest
-            )
             state.dropped.pop((event.node, event.step, event.fence), None)
             for number in state.plans[node.plan].studies:
                 study = state.studies[number]
@@ -293,11 +288,8 @@ def apply_checkpoint(state: EngineState, event: CheckpointEvent) -> None:
             elif lease is not None:
                 lease.extra_saves.append((event.node, event.step))
         case ev.CheckpointLost() | ev.CheckpointDropped():
-            kept = node.checkpoints.get(event.step, {})
-            gone = kept.pop(event.fence, None)
+            gone = node.let_go(event.step, event.fence)
             kept_bytes -= 0 if gone is None else gone.size_bytes
-            if not kept:
-                node.checkpoints.pop(event.step, None)
             state.dropped[event.node, event.step, event.fence] = node.plan
         case _:
             assert_never(event)

@@ -16,6 +16,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from hippo_core.engine import events
 from hippo_core.engine.events import Event
+from hippo_core.sequence import Laws
 
 KINDS: Mapping[str, Any] = {kind.__name__: kind for kind in get_args(events.Event)}
 
@@ -67,7 +68,7 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
-    return value
+    return value.to_json() if isinstance(value, Laws) else value
 
 
 _AS_THEY_ARE = frozenset({str, int, float, bool, types.NoneType})
@@ -92,6 +93,8 @@ def _reader(hint: Any) -> Read | None:
         return None if inner is None else lambda value: None if value is None else inner(value)
     if origin is tuple:
         return _reader_of_tuple(arguments)
+    if hint is Laws:
+        return Laws.from_json
     if isinstance(hint, type) and (hint is float or issubclass(hint, StrEnum)):
         return hint
     return None

@@ -62,7 +62,7 @@ def place_nodes(decision: Decision, plan: int, archive: Archive) -> Places:
                     plan=plan,
                     parent=None if leaf is None else leaf.id,
                     start=start,
-                    laws=laws.to_json(),
+                    laws=laws,
                 )
             )
             leaf = decision.state.nodes[number]

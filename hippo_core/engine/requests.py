@@ -36,7 +36,7 @@ def open_request(
                 plan=study.plan,
                 parent=None if node is None else node.id,
                 start=first,
-                laws=laws.to_json(),
+                laws=laws,
             )
         )
         node = decision.state.nodes[number]

@@ -13,6 +13,7 @@ from itertools import count, takewhile
 from typing import Any
 
 from hippo_core.allowance import Allowance
+from hippo_core.drawn_stretches import is_remembered
 from hippo_core.endings import Ending
 from hippo_core.engine.events import Event, TrialCreated
 from hippo_core.engine.states import RequestState, StudyState, TrialState, WorkerState
@@ -192,11 +193,10 @@ class Trial:
     """One point of a study; or a repeat of one, or a probe of either."""
 
     number: int
-    space: Space  #: what it was drawn from
+    spec: StudySpec  #: what its study was when it was created
     spaces: int  #: its study's count of edits of that then
     assignment: Mapping[str, Any]
     point: Assignment | None  #: the same in its study's present space; None: it lies outside
-    sequence: Sequence
     max_steps: int
     state: TrialState = TrialState.WAITING
     reason: str = ""
@@ -225,6 +225,24 @@ class Trial:
         0  #: how long it is among its study's horizons; of a user's fork, its parent; 0: there are none
     )
     outcome: RequestState | None = None  #: of its last closed request
+    _sequence: Sequence | None = None  #: once it was asked for, where making it anew takes long
+
+    @property
+    def space(self) -> Space:
+        """What it was drawn from."""
+        return self.spec.space
+
+    @property
+    def sequence(self) -> Sequence:
+        """Its schedules."""
+        found = self._sequence
+        if found is None and self.fork is not None:
+            found = self._sequence = self.spec.sequence_of(self.fork["hyperparameters"], self.repeat)
+        elif found is None:
+            found = self.spec.sequence(self.assignment, self.repeat)
+            if not is_remembered(self.assignment):
+                self._sequence = found
+        return found
 
     @property
     def repeat(self) -> int:
@@ -328,16 +346,12 @@ class Study:
 
     def made(self, event: TrialCreated) -> Trial:
         """The trial, repeat or probe that an event creates."""
-        repeat = repeat_of(event.trial)
         return Trial(
             number=event.trial,
-            space=self.spec.space,
+            spec=self.spec,
             spaces=self.spaces,
             assignment=event.assignment,
             point=event.assignment if event.fork is None else None,
-            sequence=self.spec.sequence(event.assignment, repeat)
-            if event.fork is None
-            else self.spec.sequence_of(event.fork["hyperparameters"], repeat),
             max_steps=event.max_steps,
             notes=event.notes,
             fork=event.fork,

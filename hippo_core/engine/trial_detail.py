@@ -101,6 +101,7 @@ def trial_detail(engine: Engine, project: str, name: str, number: int) -> TrialD
     trial = find_trial(study, number)
     step = step_of(study, trial)
     plan = engine.state.plans[study.plan]
+    sequence = trial.sequence
     return TrialDetail(
         trial=view_of_trial(engine.state, study, trial, _waits_for(engine.state, study, trial)),
         history=tuple(
@@ -113,7 +114,7 @@ def trial_detail(engine: Engine, project: str, name: str, number: int) -> TrialD
             for each in sorted(node.training)
             if start < each <= stop
         ),
-        values=tuple(trial.sequence.values(each) for each in range(step)),
+        values=tuple(sequence.values(each) for each in range(step)),
         path=tuple(
             PathPartView(
                 node=node.id,

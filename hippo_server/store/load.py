@@ -11,6 +11,7 @@ are told only where their numbers are the highest ever, so that no number is giv
 from __future__ import annotations
 
 import heapq
+import json
 from collections.abc import Iterator
 from operator import itemgetter
 from typing import Any
@@ -19,6 +20,7 @@ from hippo_core.engine import events as ev
 from hippo_core.engine.journal import from_json
 from hippo_core.engine.states import RequestState, StudyState, TrialState
 from hippo_core.errors import Conflict
+from hippo_core.sequence import Laws
 from hippo_core.study import StudySpec
 from hippo_server.store.database import Database, Rows
 from hippo_server.store.load_leases import among, failures, last_fence, results, trained, workers_and_leases
@@ -200,9 +202,13 @@ def _studies(rows: Rows, which: str = ALL) -> Iterator[ev.Event]:
 
 
 def _nodes(rows: Rows, which: str = ALL) -> Iterator[ev.Event]:
-    for node, plan, parent, start, laws in rows(
-        f"SELECT id, plan, parent, start, laws FROM nodes WHERE {which} ORDER BY id"
+    known: dict[str, Laws] = {}  # many nodes have the same
+    for node, plan, parent, start, text in rows(
+        f"SELECT id, plan, parent, start, laws::text FROM nodes WHERE {which} ORDER BY id"
     ):
+        laws = known.get(text)
+        if laws is None:
+            laws = known[text] = Laws.from_json(json.loads(text))
         yield ev.NodeCreated(node=node, plan=plan, parent=parent, start=start, laws=laws)
 
 

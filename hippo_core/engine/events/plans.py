@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from hippo_core.sequence import Laws
+
 Json = Mapping[str, Any]
 
 
@@ -48,7 +50,7 @@ class NodeCreated:
     plan: int
     parent: int | None
     start: int
-    laws: Json
+    laws: Laws
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,7 +31,7 @@ def _node_created(batch: Batch, event: ev.NodeCreated, position: int) -> None:
         plan=event.plan,
         parent=event.parent,
         start=event.start,
-        laws=event.laws,
+        laws=event.laws.to_json(),
         trained=event.start,
     )
 

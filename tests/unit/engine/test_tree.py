@@ -70,27 +70,27 @@ class World:
 
 def request(world: World, index: int, step: int) -> None:
     node = world.leaves[index % len(world.leaves)].owner(step)
-    node.requests.setdefault(step, {})[1, index] = 0
+    if (1, index) not in node.requests.get(step, {}):
+        node.ask(step, 1, index, 0)
     world.tree.mark(node.id)
 
 
 def withdraw(world: World, index: int, step: int) -> None:
     node = world.leaves[index % len(world.leaves)].owner(step)
-    node.requests.get(step, {}).pop((1, index), None)
-    if not node.requests.get(step, {1: 1}):
-        del node.requests[step]
+    if (1, index) in node.requests.get(step, {}):
+        node.ask_no_more(step, 1, index)
     world.tree.mark(node.id)
 
 
 def save(world: World, index: int, step: int) -> None:
     node = world.leaves[index % len(world.leaves)].owner(step)
-    node.checkpoints.setdefault(step, {})[0] = Checkpoint(fence=0, size_bytes=1, digest="")
+    node.keep(step, Checkpoint(fence=0, size_bytes=1, digest=""))
     world.tree.mark_state(node.id, step)
 
 
 def lose(world: World, index: int, step: int) -> None:
     node = world.leaves[index % len(world.leaves)].owner(step)
-    if node.checkpoints.pop(step, None) is not None:
+    if node.let_go(step, 0) is not None:
         world.tree.mark_state(node.id, step)
 
 
@@ -183,12 +183,13 @@ def test_leasing_until_nothing_is_left_covers_every_request_once(
         world.tree.remove_lease(done)
         for number, step in path.save_points:
             node = world.plan.nodes[number]
-            node.checkpoints.setdefault(step, {})[0] = Checkpoint(fence=0, size_bytes=1, digest="")
+            node.keep(step, Checkpoint(fence=0, size_bytes=1, digest=""))
             world.tree.mark_state(number, step)
         for number, start, stop in path.stages:
             node = world.plan.nodes[number]
             for step in [each for each in node.requests if start < each <= stop]:
-                del node.requests[step]
+                for study, trial in list(node.requests[step]):
+                    node.ask_no_more(step, study, trial)
             world.tree.mark(number)
         world.tree.refresh()
     assert all(outlook == EMPTY for outlook in world.tree.outlooks.values())
@@ -220,7 +221,8 @@ def test_each_user_has_the_order_of_what_its_studies_need(
     for change, index, step in made:
         if change is request:
             node = leaves[index % len(leaves)].owner(step)
-            node.requests.setdefault(step, {})[studies[whose[index]], index] = 0
+            if (studies[whose[index]], index) not in node.requests.get(step, {}):
+                node.ask(step, studies[whose[index]], index, 0)
             tree.mark(node.id)
         elif change in (save, lose):
             assert callable(change)

@@ -1,0 +1,93 @@
+"""Metrics by state, packed: a plan holds millions, and most are looked at once."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping
+from sys import intern
+
+Metrics = dict[str, float | None]
+
+_names: dict[tuple[str, ...], tuple[str, ...]] = {}
+"""Each tuple of names once; a program has one or two."""
+
+_MOST_NAMES = 4096
+
+
+class Series(Mapping[int, Metrics]):
+    """The metrics of states, by step, in order.
+
+    Most rows have the same names; their values lie in one array, where NaN stands for None. A row with other names
+    lies beside it.
+    """
+
+    __slots__ = ("_names", "_odd", "_steps", "_values")
+
+    def __init__(self) -> None:
+        self._steps = array("q")
+        self._values = array("d")
+        self._names: tuple[str, ...] = ()
+        self._odd: dict[int, Metrics] | None = None
+
+    def record(self, step: int, metrics: Mapping[str, float | None]) -> None:
+        """Adds the metrics of a state, or puts them in the place of earlier ones."""
+        names = tuple(sorted(metrics))
+        if not self._steps:
+            self._names = _shared(names)
+        values = [math.nan if (value := metrics[name]) is None else float(value) for name in names]
+        odd = names != self._names
+        width = len(self._names)
+        at = self._at(step)
+        if at == len(self._steps) or self._steps[at] != step:
+            self._steps.insert(at, step)
+            self._values[at * width : at * width] = array("d", [math.nan] * width if odd else values)
+        elif not odd:
+            self._values[at * width : (at + 1) * width] = array("d", values)
+        if odd:
+            self._odd = {**(self._odd or {}), step: dict(zip(names, map(_value, values), strict=True))}
+        elif self._odd is not None:
+            self._odd.pop(step, None)
+
+    def __getitem__(self, step: int) -> Metrics:
+        at = self._at(step)
+        if at == len(self._steps) or self._steps[at] != step:
+            raise KeyError(step)
+        if self._odd is not None and step in self._odd:
+            return dict(self._odd[step])
+        width = len(self._names)
+        return dict(zip(self._names, map(_value, self._values[at * width : (at + 1) * width]), strict=True))
+
+    def __contains__(self, step: object) -> bool:
+        if not isinstance(step, int):
+            return False
+        at = self._at(step)
+        return at < len(self._steps) and self._steps[at] == step
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._steps)
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+    def __repr__(self) -> str:
+        return f"Series({dict(self)!r})"
+
+    def _at(self, step: int) -> int:
+        """Where a state's row is, or would be."""
+        steps = self._steps
+        return len(steps) if not steps or steps[-1] < step else bisect_left(steps, step)
+
+
+def _value(packed: float) -> float | None:
+    return None if packed != packed else packed  # noqa: PLR0124 - NaN is what differs from itself
+
+
+def _shared(names: tuple[str, ...]) -> tuple[str, ...]:
+    found = _names.get(names)
+    if found is None:
+        found = tuple(map(intern, names))
+        if len(_names) < _MOST_NAMES:
+            _names[names] = found
+    return found
