@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from hippo_core.constraints import Constraint
 from hippo_core.domains import Choice, Domain
@@ -62,6 +62,19 @@ def unconditional(part: Part) -> Iterator[Domain]:
     elif isinstance(part, Mapping):
         for each in part.values():
             yield from unconditional(each)
+
+
+def in_order(parts: Entries | Sequence[Part]) -> Iterator[Domain]:
+    """The domains that are drawn whatever others come to, in the order of drawing; one that stands twice, twice."""
+    todo: list[Part] = [parts] if isinstance(parts, Mapping) else [*reversed(parts)]
+    while todo:
+        part = todo.pop()
+        if isinstance(part, Domain):
+            yield part
+        elif isinstance(part, Schedule):
+            todo.extend(each for _, each in reversed(list(part.children())))
+        elif isinstance(part, Mapping):
+            todo.extend(each for _, each in sorted(part.items(), reverse=True))
 
 
 def _next_undrawn(todo: Todo | None, drawn: Mapping[str, Scalar]) -> tuple[Domain, Todo | None] | None:

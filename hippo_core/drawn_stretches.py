@@ -53,7 +53,7 @@ class DrawnStretches:
         for index, (entry, names) in enumerate(self._entries):
             draws = tuple([assignment.get(name) for name in names])
             # True and 1.0 equal 1, and are no draws where 1 is one. What an entry's trial does not have is None.
-            known = all([type(each) is int or each is None for each in draws])
+            known = all(type(each) is int or each is None for each in draws)
             drawn = self._known.get((index, draws)) if known else None
             if drawn is None:
                 parts = resolve(entry, decide)

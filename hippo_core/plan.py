@@ -104,6 +104,15 @@ class Node:
             self.training = Series()
         self.training.record(step, metrics)
 
+    def know(self, metrics: Series, training: Series) -> None:
+        """All that was measured, of a node of which nothing is known yet."""
+        if metrics:
+            self.metrics = metrics
+            if nonfinite := metrics.nonfinite:
+                self.nonfinite = dict.fromkeys(nonfinite)
+        if training:
+            self.training = training
+
     def keep(self, step: int, kept: Checkpoint) -> Checkpoint | None:
         """A checkpoint is there; returns the one of its writer whose place it takes."""
         copies: dict[int, Checkpoint] = _owned(self, "checkpoints").setdefault(step, {})

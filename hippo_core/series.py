@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from sys import intern
 
 Metrics = dict[str, float | None]
@@ -30,6 +30,27 @@ class Series(Mapping[int, Metrics]):
         self._values = array("d")
         self._names: tuple[str, ...] = ()
         self._odd: dict[int, Metrics] | None = None
+
+    @classmethod
+    def of(cls, steps: Sequence[int], rows: Sequence[Mapping[str, float | None]]) -> Series:
+        """The metrics of states, the lowest step first."""
+        made = cls()
+        names = tuple(sorted(rows[0])) if rows else ()
+        if any(tuple(row) != names for row in rows):  # or written in another order
+            for step, row in zip(steps, rows, strict=True):
+                made.record(step, row)
+            return made
+        made._steps.extend(steps)
+        made._values.extend([math.nan if value is None else value for row in rows for value in row.values()])
+        made._names = _shared(names)
+        return made
+
+    @property
+    def nonfinite(self) -> list[int]:
+        """The states with a metric that is not finite."""
+        if not self._odd and not any(value != value for value in self._values):
+            return []
+        return [step for step in self if None in self[step].values()]
 
     def record(self, step: int, metrics: Mapping[str, float | None]) -> None:
         """Adds the metrics of a state, or puts them in the place of earlier ones."""
@@ -81,7 +102,7 @@ class Series(Mapping[int, Metrics]):
 
 
 def _value(packed: float) -> float | None:
-    return None if packed != packed else packed  # noqa: PLR0124 - NaN is what differs from itself
+    return None if packed != packed else packed  # NaN differs from itself
 
 
 def _shared(names: tuple[str, ...]) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ from hippo_core.domain_calls import uniform as uniform
 from hippo_core.domains import HORIZON, Choice, Domain, Horizon, part_to_json
 from hippo_core.drawing import (
     draw_assignment,
+    in_order,
     list_assignments,
     name_of,
     plain_values,
@@ -85,6 +86,7 @@ class Space:
     domains: Mapping[str, Domain] = field(init=False)
     kinds: Mapping[str, Kind] = field(init=False)
     constraints: tuple[Constraint, ...] = field(init=False)
+    _product: tuple[Domain, ...] | None = field(init=False, repr=False)
     _listed: list[dict[str, Scalar]] = field(init=False, repr=False)
     _unlisted: Iterator[dict[str, Scalar]] = field(init=False, repr=False)
     _remembered: dict[str, Any] = field(init=False, repr=False)
@@ -100,9 +102,18 @@ class Space:
         object.__setattr__(self, "kinds", kinds_of(entries))
         constraints = tuple(part for part in entries.values() if isinstance(part, Constraint))
         object.__setattr__(self, "constraints", constraints)
+        object.__setattr__(self, "_product", self._as_product())
         object.__setattr__(self, "_listed", [])
         object.__setattr__(self, "_unlisted", self.assignments())
         object.__setattr__(self, "_remembered", {})
+
+    def _as_product(self) -> tuple[Domain, ...] | None:
+        """The domains in the order of drawing where assignments are all combinations of their values; else None."""
+        domains = {name_of(each): each for each in in_order(self.entries)}
+        options = [each.options for each in domains.values() if isinstance(each, Choice)]
+        if self.constraints or any(True for each in options for _ in in_order(each)):
+            return None
+        return None if any(each.size is None for each in domains.values()) else tuple(domains.values())
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Space) and self.to_json() == other.to_json()
@@ -178,10 +189,18 @@ class Space:
 
     def assignment(self, number: int) -> Assignment | None:
         """Of a finite space, assignment ``number`` from 0; None where there are not so many."""
+        if self._product is not None:
+            return _of_product(self._product, number)
         missing = number + 1 - len(self._listed)
         if missing > 0:
             self._listed.extend(islice(self._unlisted, missing))
         return self._listed[number] if number < len(self._listed) else None
+
+    def count(self, most: int) -> int:
+        """How many assignments a finite space has; ``most`` where it has as many or more."""
+        if self._product is not None:
+            return min(most, math.prod(domain.size or 0 for domain in self._product))
+        return sum(1 for _ in islice(self.assignments(), most))
 
     def remembered(self, key: str, make: Callable[[], T]) -> T:
         """What follows from the space and a key, made once."""
@@ -267,6 +286,16 @@ def _require_shallow(entries: Mapping[Any, Any]) -> None:
         elif isinstance(part, Schedule):
             within = (each for _, each in part.children())
         todo.extend((each, depth + 1) for each in within if not isinstance(each, int | float | str))
+
+
+def _of_product(domains: tuple[Domain, ...], number: int) -> Assignment | None:
+    """Combination ``number`` of the values of domains, the last one's changing fastest; None: there are fewer."""
+    drawn: list[tuple[str, Scalar]] = []
+    for domain in reversed(domains):
+        assert domain.size is not None, "the space is finite"
+        number, index = divmod(number, domain.size)
+        drawn.append((name_of(domain), domain.item(index)))
+    return None if number else dict(reversed(drawn))
 
 
 def _decided(domain: Domain, assignment: Assignment) -> Scalar:

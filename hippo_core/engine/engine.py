@@ -85,6 +85,7 @@ from hippo_core.engine.evaluations import tell_judged
 from hippo_core.engine.events import Event
 from hippo_core.engine.granting import schedule
 from hippo_core.engine.holdings import Holding
+from hippo_core.engine.known import Known, Measured
 from hippo_core.engine.promoting import promote
 from hippo_core.engine.quotas import pause_what_is_used_up
 from hippo_core.engine.settling import settle
@@ -131,11 +132,14 @@ class Engine:
         self.volatile = Volatile()
 
     @classmethod
-    def restore(cls, events: Iterable[Event], settings: EngineSettings, now: float) -> Self:
+    def restore(cls, known: Iterable[Known], settings: EngineSettings, now: float) -> Self:
         """Rebuilds an engine from events, whether a journal or a database's rows; deadlines start anew."""
         engine = cls(settings)
-        for event in events:
-            engine.apply(event)
+        for each in known:
+            if isinstance(each, Measured):
+                engine.state.nodes[each.node].know(each.metrics, each.training)
+            else:
+                fold.apply(engine.state, each)
         engine._begin(now)
         return engine
 

@@ -5,8 +5,9 @@ Each function takes the state and one kind of event. The stage trees are told he
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import assert_never
+from typing import Any, assert_never, get_args
 
 from hippo_core.engine import events as ev
 from hippo_core.engine import fold_accounts, fold_endings, fold_training
@@ -59,77 +60,7 @@ from hippo_core.tree import StageTree
 def apply(state: EngineState, event: ev.Event) -> None:
     """Changes the state by one event."""
     state.story.append(event)
-    match event:
-        case (  # most events are of the first three groups
-            ev.MetricsRecorded()
-            | ev.StepsTrained()
-            | ev.NodeNotReproducible()
-            | ev.PathFailed()
-            | ev.FailuresForgotten()
-        ):
-            fold_training.apply_training(state, event)
-        case (
-            ev.LeaseGranted()
-            | ev.LeaseStateChanged()
-            | ev.LeaseBlocked()
-            | ev.LeaseStopped()
-            | ev.SavePointOffered()
-            | ev.SavePointAnswered()
-            | ev.ReportAccepted()
-        ):
-            fold_training.apply_lease(state, event)
-        case (
-            ev.TrialCreated()
-            | ev.TrialLimited()
-            | ev.TrialStopped()
-            | ev.TrialWanted()
-            | ev.TrialStateChanged()
-            | ev.RequestOpened()
-            | ev.RequestClosed()
-        ):
-            _apply_trial(state, event)
-        case (
-            ev.StudySubmitted()
-            | ev.StudyChanged()
-            | ev.StudyStateChanged()
-            | ev.StudyDeleted()
-            | ev.StudyPlanned()
-            | ev.StudyCredited()
-        ):
-            _apply_study(state, event)
-        case (
-            ev.StudyRan()
-            | ev.EndingHeld()
-            | ev.EndingLifted()
-            | ev.JudgementWanted()
-            | ev.JudgementGiven()
-            | ev.JudgementFailed()
-        ):
-            fold_endings.apply_ending(state, event)
-        case ev.AccountOpened() | ev.AccountChanged() | ev.TurnsBegun() | ev.ProjectDeleted():
-            fold_accounts.apply_account(state, event)
-        case ev.PlanCreated() | ev.PlanBound() | ev.NodeCreated():
-            _apply_plan(state, event)
-        case ev.ProposalWanted() | ev.ProposalFailed() | ev.SpaceExhausted() | ev.PointsWanted():
-            _apply_proposal(state, event)
-        case ev.PolicyAnswered() | ev.PolicyFailed() | ev.PolicyForgiven():
-            _apply_policy(state, event)
-        case (
-            ev.WorkerRegistered()
-            | ev.WorkerStateChanged()
-            | ev.WorkerBlocked()
-            | ev.SlotCordoned()
-            | ev.SlotUncordoned()
-        ):
-            fold_training.apply_worker(state, event)
-        case ev.FencesSkipped():
-            state.last_fence = max(state.last_fence, event.fence)
-        case ev.CheckpointPublished() | ev.CheckpointLost() | ev.CheckpointDropped():
-            fold_training.apply_checkpoint(state, event)
-        case ev.CheckpointPinned() | ev.CheckpointUnpinned():
-            fold_training.apply_pin(state, event)
-        case _:
-            assert_never(event)
+    _FOLDS[type(event)](state, event)
 
 
 StudyEvent = (
@@ -265,9 +196,10 @@ def _apply_plan(state: EngineState, event: PlanEvent) -> None:
             assert_never(event)
 
 
-def _apply_proposal(
-    state: EngineState, event: ev.ProposalWanted | ev.ProposalFailed | ev.SpaceExhausted | ev.PointsWanted
-) -> None:
+ProposalEvent = ev.ProposalWanted | ev.ProposalFailed | ev.SpaceExhausted | ev.PointsWanted
+
+
+def _apply_proposal(state: EngineState, event: ProposalEvent) -> None:
     study = state.studies[event.study]
     match event:
         case ev.ProposalWanted():
@@ -286,7 +218,10 @@ def _apply_proposal(
             assert_never(event)
 
 
-def _apply_policy(state: EngineState, event: ev.PolicyAnswered | ev.PolicyFailed | ev.PolicyForgiven) -> None:
+PolicyEvent = ev.PolicyAnswered | ev.PolicyFailed | ev.PolicyForgiven
+
+
+def _apply_policy(state: EngineState, event: PolicyEvent) -> None:
     study = state.studies[event.study]
     match event:
         case ev.PolicyAnswered():
@@ -327,11 +262,12 @@ def _apply_trial(state: EngineState, event: TrialEvent) -> None:
                 study.forks += 1
             elif fork is not None or (event.enqueued and not study.spec.sampler.learns):
                 study.beside[horizon] = study.beside.get(horizon, 0) + 1
-                renew_policy(state, study)  # there is one more trial to wait for
+                if study.spec.policy.counts_trials:
+                    renew_policy(state, study)
             else:
                 study.points[horizon] = study.points.get(horizon, 0) + 1
                 study.proposal = None
-                if study.exhausted:
+                if study.exhausted and study.spec.policy.counts_trials:
                     renew_policy(state, study)  # a user's, beside the points of the space
             if event.notes:
                 state.tell(study, Noted(event.trial, event.notes))
@@ -485,3 +421,29 @@ def _remove_request(state: EngineState, study: Study, trial: Trial) -> None:
     state.touched_requests.pop((study.id, trial.number), None)
     state.tree_of(node).mark(node.id)
     state.touched_plans[node.plan] = None
+
+
+def _skip_fences(state: EngineState, event: ev.FencesSkipped) -> None:
+    state.last_fence = max(state.last_fence, event.fence)
+
+
+_FOLDS: dict[type, Callable[[EngineState, Any], None]] = {
+    kind: fold
+    for events, fold in (
+        (fold_training.TrainingEvent, fold_training.apply_training),
+        (fold_training.LeaseEvent, fold_training.apply_lease),
+        (fold_training.WorkerEvent, fold_training.apply_worker),
+        (fold_training.CheckpointEvent, fold_training.apply_checkpoint),
+        (ev.CheckpointPinned | ev.CheckpointUnpinned, fold_training.apply_pin),
+        (TrialEvent, _apply_trial),
+        (StudyEvent, _apply_study),
+        (fold_endings.EndingEvent, fold_endings.apply_ending),
+        (fold_accounts.AccountEvent, fold_accounts.apply_account),
+        (PlanEvent, _apply_plan),
+        (ProposalEvent, _apply_proposal),
+        (PolicyEvent, _apply_policy),
+        (ev.FencesSkipped, _skip_fences),
+    )
+    for kind in get_args(events) or (events,)
+}
+"""By kind of event: each function matches its own exhaustively, and a test that all kinds are here."""

@@ -21,7 +21,7 @@ Where it departs from the paper:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from hippo_core import arguments
 from hippo_core.arguments import worded
@@ -124,6 +124,8 @@ class AshaSpec(HalvingSpec):
         brackets: How many brackets trials are dealt to.
         stopping: Whether a trial that is not among the best is stopped, rather than kept for a promotion.
     """
+
+    counts_trials: ClassVar[bool] = False
 
     brackets: int = 1
     stopping: bool = False

@@ -93,6 +93,7 @@ class ForkAshaSpec(HalvingSpec):
         fork_share: How many of the points are forks, once some trials have come to their end.
     """
 
+    counts_trials: ClassVar[bool] = False
     several_objectives: ClassVar[bool] = False
     raisable: ClassVar[bool] = False
     proposes: ClassVar[bool] = True

@@ -51,6 +51,7 @@ class Full(Policy):
 class FullSpec(PolicySpec):
     """Every trial to its end."""
 
+    counts_trials: ClassVar[bool] = False
     several_objectives: ClassVar[bool] = True
     constrained: ClassVar[bool] = True
 

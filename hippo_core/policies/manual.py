@@ -38,6 +38,7 @@ class ManualSpec(PolicySpec):
         min_steps: How far each trial is trained at first.
     """
 
+    counts_trials: ClassVar[bool] = False
     several_objectives: ClassVar[bool] = True
     constrained: ClassVar[bool] = True
     min_steps: int = 1

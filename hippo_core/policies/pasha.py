@@ -150,6 +150,7 @@ def _are_alike(one: Worth, other: Worth, epsilon: float) -> bool:
 class PashaSpec(HalvingSpec):
     """PASHA."""
 
+    counts_trials: ClassVar[bool] = False
     several_objectives: ClassVar[bool] = False
 
     @property

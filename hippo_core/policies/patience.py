@@ -158,6 +158,8 @@ class PatienceSpec(PolicySpec):
         min_steps: The first step at which a trial may be done.
     """
 
+    counts_trials: ClassVar[bool] = False
+
     constrained: ClassVar[bool] = True
 
     evaluations: int

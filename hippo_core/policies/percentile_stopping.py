@@ -105,6 +105,8 @@ class PercentileStoppingSpec(PolicySpec):
         min_trials: How many others there must be at a step.
     """
 
+    counts_trials: ClassVar[bool] = False
+
     constrained: ClassVar[bool] = True
 
     percentile: float | None

@@ -215,6 +215,7 @@ class PolicySpec(ABC):
     several_objectives: ClassVar[bool] = False  #: whether it can compare trials by more than one
     constrained: ClassVar[bool] = False  #: whether it compares trials by constraints on metrics, too
     raisable: ClassVar[bool] = True  #: whether the study's max_steps may be raised
+    counts_trials: ClassVar[bool] = True  #: whether it decides by how many trials there will be in all
     proposes: ClassVar[bool] = False  #: whether it has points of its own, by the sampler of its name
     forks: ClassVar[bool] = False  #: whether those go on from others' states where a phase begins
 

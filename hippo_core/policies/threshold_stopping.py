@@ -63,6 +63,8 @@ class ThresholdStoppingSpec(PolicySpec):
         min_steps: The first step at which trials are judged.
     """
 
+    counts_trials: ClassVar[bool] = False
+
     constrained: ClassVar[bool] = True
 
     threshold: float

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, ClassVar
 
 from hippo_core.arguments import worded
@@ -38,7 +37,7 @@ class Grid(Sampler):
         _require_finite(space)
         if not space.constraints and space.fewest()[0] > LARGEST:
             return None
-        count = sum(1 for _ in islice(space.assignments(), LARGEST + 1))
+        count = space.count(LARGEST + 1)
         if not count:
             raise InvalidStudy("space", "no point of the grid satisfies the constraints", "Loosen them.")
         return count if count <= LARGEST else None

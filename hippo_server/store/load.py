@@ -18,6 +18,7 @@ from typing import Any
 
 from hippo_core.engine import events as ev
 from hippo_core.engine.journal import from_json
+from hippo_core.engine.known import Known
 from hippo_core.engine.states import RequestState, StudyState, TrialState
 from hippo_core.errors import Conflict
 from hippo_core.sequence import Laws
@@ -34,7 +35,7 @@ NO_STUDY = 0
 ALL = "true"
 
 
-def load(database: Database) -> Iterator[ev.Event]:
+def load(database: Database) -> Iterator[Known]:
     """The rows of a database as events, as of one moment."""
     with database.reading() as rows:
         yield from _accounts(rows)

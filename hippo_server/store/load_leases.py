@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from operator import itemgetter
 from typing import Any
 
 from hippo_core.engine import events as ev
+from hippo_core.engine.known import Known, Measured
 from hippo_core.engine.states import STANDING_LEASE_STATES, FailureClass, LeaseState, WorkerState
+from hippo_core.series import Series
 from hippo_server.store.database import Rows
-
-Placed = tuple[int, ev.Event]
 
 #: A row that does not say in which lease it came to be; nothing follows from it.
 NO_FENCE = 0
@@ -77,22 +78,27 @@ def workers_and_leases(rows: Rows) -> Iterator[ev.Event]:
 
 def _leases(rows: Rows, which: str) -> Iterator[ev.Event]:
     """Leases, each with all that has happened in it."""
-    for grant in list(_grants(rows, which)):
-        yield grant
-        yield from map(itemgetter(1), sorted(_saves(rows, grant.fence), key=itemgetter(0)))
-        yield from _trained_by(rows, f"fence = {grant.fence:d}")
-        for state, reason, report, blocked, stop_saves, stop_reason in rows(
-            "SELECT state, reason, report, blocked, stop_saves, stop_reason FROM leases WHERE fence = %s",
-            grant.fence,
-        ):
-            if report:
-                yield ev.ReportAccepted(fence=grant.fence, number=report)
-            if blocked:
-                yield ev.LeaseBlocked(fence=grant.fence, reason=blocked)
-            if stop_saves is not None:
-                yield ev.LeaseStopped(fence=grant.fence, save=stop_saves, reason=stop_reason)
-            if (state, reason) != (LeaseState.TRAINING, ""):
-                yield ev.LeaseStateChanged(fence=grant.fence, state=LeaseState(state), reason=reason)
+    granted = list(_grants(rows, which))
+    theirs = f"fence IN (SELECT fence FROM leases l WHERE {which})"
+    happened: dict[int, list[ev.Event]] = {each.fence: [] for each in granted}
+    for _, saved in sorted(_saves(rows, theirs), key=itemgetter(0)):
+        happened[saved.fence].append(saved)
+    for each in _trained_by(rows, theirs):
+        happened[each.fence].append(each)
+    for fence, state, reason, report, blocked, stop_saves, stop_reason in rows(
+        f"SELECT fence, state, reason, report, blocked, stop_saves, stop_reason FROM leases l WHERE {which}"
+    ):
+        if report:
+            happened[fence].append(ev.ReportAccepted(fence=fence, number=report))
+        if blocked:
+            happened[fence].append(ev.LeaseBlocked(fence=fence, reason=blocked))
+        if stop_saves is not None:
+            happened[fence].append(ev.LeaseStopped(fence=fence, save=stop_saves, reason=stop_reason))
+        if (state, reason) != (LeaseState.TRAINING, ""):
+            happened[fence].append(ev.LeaseStateChanged(fence=fence, state=LeaseState(state), reason=reason))
+    for lease in granted:
+        yield lease
+        yield from happened[lease.fence]
 
 
 def _grants(rows: Rows, which: str) -> Iterator[ev.LeaseGranted]:
@@ -136,23 +142,31 @@ def _grants(rows: Rows, which: str) -> Iterator[ev.LeaseGranted]:
         )
 
 
-def _saves(rows: Rows, fence: int) -> Iterator[Placed]:
-    """Offers, answers and publications of a lease, each with its place in the journal."""
-    for node, step, asked, offered, answer, answered in rows(
+SaveEvent = (
+    ev.SavePointOffered
+    | ev.SavePointAnswered
+    | ev.CheckpointPublished
+    | ev.CheckpointLost
+    | ev.CheckpointDropped
+)
+
+
+def _saves(rows: Rows, which: str) -> Iterator[tuple[int, SaveEvent]]:
+    """Offers, answers and publications of leases, each with its place in the journal."""
+    for fence, node, step, asked, offered, answer, answered in rows(
+        f"""
+        SELECT fence, node, step, asked, offered, answer, answered FROM save_points
+        WHERE {which} ORDER BY asked, ordinal
         """
-        SELECT node, step, asked, offered, answer, answered FROM save_points
-        WHERE fence = %s ORDER BY asked, ordinal
-        """,
-        fence,
     ):
         if offered:
             yield asked, ev.SavePointOffered(fence=fence, node=node, step=step)
         if answer is not None:
             yield answered, ev.SavePointAnswered(fence=fence, node=node, step=step, will=answer == "will")
-    yield from _published(rows, f"fence = {fence:d}")
+    yield from _published(rows, which)
 
 
-def _published(rows: Rows, which: str) -> Iterator[Placed]:
+def _published(rows: Rows, which: str) -> Iterator[tuple[int, SaveEvent]]:
     """Checkpoints; those that were lost or dropped too, since their files are still to be removed."""
     for node, step, fence, size_bytes, digest, state, reason, published in rows(
         f"""
@@ -170,7 +184,7 @@ def _published(rows: Rows, which: str) -> Iterator[Placed]:
             yield published, ev.CheckpointDropped(node=node, step=step, fence=fence, reason=reason)
 
 
-def _trained_by(rows: Rows, which: str) -> Iterator[ev.Event]:
+def _trained_by(rows: Rows, which: str) -> Iterator[ev.StepsTrained]:
     for fence, node, start, trained, train_seconds, evaluate_seconds in rows(
         f"""
         SELECT fence, node, start, trained, train_seconds, evaluate_seconds FROM lease_stages
@@ -187,12 +201,13 @@ def _trained_by(rows: Rows, which: str) -> Iterator[ev.Event]:
         )
 
 
-def trained(rows: Rows) -> Iterator[ev.Event]:
+def trained(rows: Rows) -> Iterator[Known]:
     """What was trained by leases that have ended, and all that was measured."""
     ended = f"fence IN (SELECT fence FROM leases WHERE state NOT IN {STANDING})"
     yield from _trained_by(rows, ended)
     yield from map(itemgetter(1), _published(rows, ended))
-    yield from _measured(rows, "true", "true")
+    yield from _series(rows)
+    yield from _not_reproducible(rows, "true")
 
 
 def results(rows: Rows, nodes: Iterable[int]) -> Iterator[ev.Event]:
@@ -217,6 +232,29 @@ def _measured(rows: Rows, which: str, nodes: str) -> Iterator[ev.Event]:
         f"SELECT node, step, fence, metrics FROM training_metrics WHERE {which} ORDER BY node, step"
     ):
         yield ev.MetricsRecorded(fence=fence, node=node, step=step, metrics=None, training=training)
+    yield from _not_reproducible(rows, nodes)
+
+
+def _series(rows: Rows) -> Iterator[Measured]:
+    """All that was measured, by node: PostgreSQL puts the rows of each together, which are read as one text."""
+    together = (
+        "SELECT node, '[' || string_agg(step || ',' || metrics::text, ',' ORDER BY step) || ']' "
+        "FROM {} GROUP BY node"
+    )
+    training = dict(_packed(rows, together.format("training_metrics")))
+    for node, metrics in _packed(rows, together.format("metrics")):
+        yield Measured(node, metrics, training.pop(node, Series()))
+    for node, series in training.items():
+        yield Measured(node, Series(), series)
+
+
+def _packed(rows: Rows, statement: str) -> Iterator[tuple[int, Series]]:
+    for node, text in rows(statement):
+        found = json.loads(text)
+        yield node, Series.of(found[::2], found[1::2])
+
+
+def _not_reproducible(rows: Rows, nodes: str) -> Iterator[ev.Event]:
     for node, step in rows(
         f"SELECT id, not_reproducible FROM nodes WHERE not_reproducible IS NOT NULL AND {nodes} ORDER BY id"
     ):

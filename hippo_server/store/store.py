@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from hippo_core.engine.events import Event, FencesSkipped, LeaseStateChanged, ProjectDeleted, StudyDeleted
 from hippo_core.engine.explanation import Told, Training
+from hippo_core.engine.known import Known
 from hippo_core.engine.states import LeaseState
 from hippo_server.store import audit, sessions, standbys, tokens
 from hippo_server.store.audit import Audited, Call
@@ -183,7 +184,7 @@ class Store:
         """Lets the lead go."""
         self._leadership.resign(term)
 
-    def load(self) -> Iterator[Event]:
+    def load(self) -> Iterator[Known]:
         """The rows as events, in an order that ``Engine.apply`` accepts."""
         self._forget()
         return load(self._database)
