@@ -1,0 +1,114 @@
+"""What the engine decides in a second, by how many trials there are."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from benchmarks.core.apart import apart, settled_bytes
+from benchmarks.core.studies import EVALUATE_EVERY, grown, large
+from benchmarks.core.training import registered, reports
+from benchmarks.figures import Curve, Figure
+from hippo_core.engine.commands import CreateProject, EnqueueTrial, SubmitStudy
+from hippo_core.engine.engine import Engine, Outcome
+from hippo_core.engine.events import LeaseGranted
+from hippo_core.study import StudySpec
+
+SIZES = (1_000, 10_000, 100_000)
+PATHS = 500
+TRIAL_BYTES = 2048
+
+
+@dataclass(slots=True)
+class Decided:
+    """What one engine took, in CPU seconds; of what was done often the median."""
+
+    trials: int
+    submit: float = 0.0
+    enqueue: float = 0.0
+    reports: list[float] = field(default_factory=list)
+    ends: list[float] = field(default_factory=list)
+    trial_bytes: float = 0.0
+    node_count: int = 0
+
+
+def measure() -> Iterator[Figure | Curve]:
+    """Submitting, reporting, completing and granting; and memory, each in a process of its own."""
+    found = [apart(decide, size) for size in SIZES]
+    last = found[-1]
+    nodes = f"{last.node_count / last.trials:.2f} nodes a trial"
+    yield Figure(
+        f"submit, {last.trials} trials", (last.trials / last.submit,), "trials/s", None, more_is_better=True,
+        note=f"in one command: trials created, requests opened, stage tree made; {nodes}",
+    )  # fmt: skip
+    yield Figure(f"memory, {last.trials} trials", (last.trial_bytes,), "B/trial", TRIAL_BYTES, note=nodes)
+    yield Figure(
+        "report", tuple(1.0 / each for each in last.reports), "/s", more_is_better=True,
+        note="ten steps and an evaluation",
+    )  # fmt: skip
+    yield Figure(
+        "complete and grant", tuple(1.0 / each for each in last.ends), "/s", more_is_better=True,
+        note="the last report of a path: requests close, the next path is granted",
+    )  # fmt: skip
+    yield Curve(
+        "CPU time by trials there are",
+        "trials",
+        "microseconds",
+        {
+            "submit, a trial": tuple((each.trials, 1e6 * each.submit / each.trials) for each in found),
+            "enqueue a trial": tuple((each.trials, 1e6 * each.enqueue) for each in found),
+            "report": tuple((each.trials, 1e6 * statistics.median(each.reports)) for each in found),
+            "complete and grant": tuple((each.trials, 1e6 * statistics.median(each.ends)) for each in found),
+        },
+        logarithmic=True,
+        note="flat where nothing grows with what is there, but for the depth of a path",
+    )
+
+
+def decide(trials: int) -> Decided:
+    """Submits a study of so many trials, and trains some paths of it."""
+    spec = large(trials)
+    spec.point(trials - 1)  # the points of the grid are no matter of the engine's
+    engine = Engine()
+    engine.handle(CreateProject(project="default"), 0.0)
+    before = settled_bytes()
+    began = time.process_time()
+    outcome = engine.handle(SubmitStudy(project="default", user="bench", spec=spec), 0.0)
+    decided = Decided(trials, submit=time.process_time() - began)
+    del outcome
+    decided.trial_bytes = (settled_bytes() - before) / trials
+    decided.node_count = len(engine.state.nodes)
+    _train(engine, decided)
+    _enqueue(engine, spec, decided)
+    return decided
+
+
+def _train(engine: Engine, decided: Decided) -> None:
+    now = 1.0
+    granted = _granted(engine.handle(registered(1), now))
+    for _ in range(min(PATHS, decided.trials // 2)):
+        assert granted is not None
+        found = list(reports(granted, EVALUATE_EVERY))
+        for each in found:
+            now += 1.0
+            began = time.process_time()
+            outcome = engine.handle(each, now)
+            took = time.process_time() - began
+            (decided.ends if each is found[-1] else decided.reports).append(took)
+        granted = _granted(outcome)
+
+
+def _enqueue(engine: Engine, spec: StudySpec, decided: Decided) -> None:
+    took = []
+    for number in range(50):
+        point = {name: options[number % len(options)] for name, options in grown().items()}
+        began = time.process_time()
+        engine.handle(EnqueueTrial(project="default", name=spec.name, point=point), 1e6)
+        took.append(time.process_time() - began)
+    decided.enqueue = statistics.median(took)
+
+
+def _granted(outcome: Outcome) -> LeaseGranted | None:
+    return next((each for each in outcome.events if isinstance(each, LeaseGranted)), None)
