@@ -44,4 +44,5 @@ SUBJECTS = (
     Subject("pages", "opening the dashboard's pages of large studies", "benchmarks.pages"),
     Subject("take-over", "how long nobody leads when the leading server has gone", "benchmarks.take_over"),
     Subject("footprint", "what trials, reports and checkpoints take in the database", "benchmarks.footprint"),
+    Subject("core", "the plan, the engine, planning and restarting by their size", "benchmarks.core"),
 )

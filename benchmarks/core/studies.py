@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from benchmarks.paper_studies import Options, steps, study
+from benchmarks.scheduling.studies import Options, steps, study
 from hippo_core import policies
 from hippo_core.schedules import cosine, cosine_restarts, exponential, warmup
 from hippo_core.study import StudySpec

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import JSON, Boolean, Column, DateTime, Double, Integer, LargeBinary, Table, Text, Uuid
 from sqlalchemy.dialects import postgresql
 
+from hippo_core.sequence import Laws
+
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
@@ -79,6 +81,8 @@ def dump(value: object) -> str:
 def _plain(value: object) -> object:
     if isinstance(value, Mapping):
         return dict(value)
+    if isinstance(value, Laws):
+        return value.to_json()
     raise TypeError(f"{type(value).__name__} cannot be kept as JSON")
 
 
