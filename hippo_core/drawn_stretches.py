@@ -6,14 +6,16 @@ drawn from a range is not remembered, since it hardly comes again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hippo_core.constraints import Constraint
 from hippo_core.domains import Choice, Domain
-from hippo_core.drawing import Entries, name_of, resolve
+from hippo_core.drawing import name_of, resolve
 from hippo_core.laws import Law
 from hippo_core.schedule_forms import Part, Schedule
+from hippo_core.space import Assignment, Space
+from hippo_core.trial_schedules import stretches
 from hippo_core.values import Scalar
 
 MOST = 16_384
@@ -27,28 +29,25 @@ class DrawnStretches:
     """The stretches of a trial's schedules, by what was drawn.
 
     Args:
-        entries: The space's, in canonical form.
-        stretches: Those of a hyper-parameter, given its name and its part without domains.
+        space: What is drawn from.
     """
 
-    def __init__(self, entries: Entries, stretches: Callable[[str, Part], Stretches]) -> None:
+    def __init__(self, space: Space) -> None:
+        self._space = space
         self._entries = [
             ({key: part}, tuple(sorted(set(_names_in(part)))))
-            for key, part in entries.items()
+            for key, part in space.entries.items()
             if not isinstance(part, Constraint)
         ]
-        self._stretches = stretches
         self._known: dict[tuple[int, tuple[Scalar, ...]], Drawn] = {}
 
-    def of(
-        self, assignment: Mapping[str, Scalar], decide: Callable[[Domain], Scalar]
-    ) -> dict[str, Stretches]:
+    def of(self, assignment: Assignment) -> dict[str, Stretches]:
         """By hyper-parameter that a trial has, the stretches of its schedule.
 
-        Args:
-            assignment: The trial's draws.
-            decide: What was drawn for a domain; raises where that is missing, or cannot be drawn.
+        Raises:
+            InvalidStudy: A draw is missing or impossible, or a schedule refuses what was drawn for it.
         """
+        decide = self._space.decided(assignment)
         found: dict[str, Stretches] = {}
         for index, (entry, names) in enumerate(self._entries):
             draws = tuple([assignment.get(name) for name in names])
@@ -56,8 +55,7 @@ class DrawnStretches:
             known = all(type(each) is int or each is None for each in draws)
             drawn = self._known.get((index, draws)) if known else None
             if drawn is None:
-                parts = resolve(entry, decide)
-                drawn = tuple([(name, self._stretches(name, part)) for name, part in parts.items()])
+                drawn = tuple(stretches(resolve(entry, decide), self._space).items())
                 if known:
                     if len(self._known) >= MOST:
                         self._known.clear()

@@ -267,9 +267,7 @@ class StudySpec:
 
     def sequence(self, assignment: Assignment, repeat: int = 0) -> Sequence:
         """A trial's schedules, side by side; those of a repeat of it beside its seed."""
-        drawn: DrawnStretches = self.space.remembered(
-            "stretches", lambda: DrawnStretches(self.space)
-        )
+        drawn: DrawnStretches = self.space.remembered("stretches", lambda: DrawnStretches(self.space))
         made = drawn.of(assignment)
         return Sequence({**made, **seed_schedule(self.program.seed, repeat)})
 
