@@ -160,10 +160,16 @@ def _grid_aims(runs: Runs) -> Iterator[Figure]:
         f"{bare.epochs.distinct} / {bare.epochs.count}; Hippo's {hippo.wall_seconds:.1f} s without start-up "
         f"({hippo.start_up_seconds:.1f} s)"
     )
-    yield Figure("grid, Hippo against the bound", ratios, "x bound", MOST_OF_BOUND, note=note)
+    yield Figure("grid, Hippo: wall against the bound", ratios, "x bound", MOST_OF_BOUND, note=note)
     beyond = tuple(hippo.start_up_seconds - bare.start_up_seconds for hippo, bare in pairs)
     note = "to the first epoch, beyond the bare loop's; the database exists"
-    yield Figure("grid, Hippo's start-up", beyond, "s beyond bare loop", MOST_START_UP_SECONDS, note=note)
+    yield Figure(
+        "grid, Hippo: start-up beyond the bare loop",
+        beyond,
+        "s beyond bare loop",
+        MOST_START_UP_SECONDS,
+        note=note,
+    )
 
 
 def _asha_aims(runs: Runs) -> Iterator[Figure]:
@@ -174,4 +180,6 @@ def _asha_aims(runs: Runs) -> Iterator[Figure]:
     best = [min(run.wall_seconds for run in turn) for turn in zip(*peers, strict=False)]
     ratios = tuple(run.wall_seconds / wall for run, wall in zip(ours, best, strict=False))
     note = "wall, start-up included; the fastest peer of the same round"
-    yield Figure("asha, Hippo against the best peer", ratios, "x best peer", MOST_OF_BEST_PEER, note=note)
+    yield Figure(
+        "asha, Hippo: wall against the best peer", ratios, "x best peer", MOST_OF_BEST_PEER, note=note
+    )
