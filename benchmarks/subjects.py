@@ -40,6 +40,7 @@ SUBJECTS = (
     Subject("gpu", "steps, states and resuming on a GPU, where there is one", "benchmarks.gpu", gpu=True),
     Subject("sharing", "the demo's grid on two slots against its lower bound", "benchmarks.sharing"),
     Subject("start-up", "from hippo run to the first training step", "benchmarks.start_up"),
+    Subject("control", "trials and reports a second, latencies, round trips", "benchmarks.control"),
     Subject("peers", "Ray Tune, Optuna, Syne Tune and a bare loop on the same work", "benchmarks.peers"),
     Subject("pages", "opening the dashboard's pages of large studies", "benchmarks.pages"),
     Subject("take-over", "how long nobody leads when the leading server has gone", "benchmarks.take_over"),

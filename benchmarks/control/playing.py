@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 from benchmarks.control.serving import Served
 from benchmarks.control.stand_in import Counted, Options
 
+PROGRAM = "from benchmarks.control.stand_in import main; main()"
+
 
 @dataclass(frozen=True, slots=True)
 class Played:
@@ -50,7 +52,7 @@ def play(
         rate=rate,
         seconds=seconds,
     )
-    line = [sys.executable, "-m", "benchmarks.control.stand_in", json.dumps(asdict(options))]
+    line = [sys.executable, "-c", PROGRAM, json.dumps(asdict(options))]
     with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         begun = process.stdout.readline()

@@ -1,6 +1,6 @@
 """Workers without torch: they speak the real protocol over real gRPC, and train nothing.
 
-``python -m benchmarks.control.stand_in OPTIONS``, with the options as JSON, plays so many daemons for so long. It says
+``main``, in a process of its own with the options as JSON, plays so many daemons for so long. It says
 ``begin`` on a line when the time begins that is measured, and what was measured, as JSON, when it ends.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 import time
 import uuid
@@ -258,10 +259,4 @@ def main() -> None:
     loop = asyncio.new_event_loop()
     loop.run_until_complete(play(options))
     sys.stdout.flush()
-    import os
-
     os._exit(0)
-
-
-if __name__ == "__main__":
-    main()
