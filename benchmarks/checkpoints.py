@@ -105,8 +105,11 @@ def _place(step: int) -> CheckpointLocation:
     return CheckpointLocation(plan=1, node=1, step=step, fence=1)
 
 
-def _dd(source: Path, target: Path) -> None:
-    subprocess.run(["dd", f"if={source}", f"of={target}", "bs=1M", "conv=fsync", "status=none"], check=True)
+def _dd(source: Path, *targets: Path) -> None:
+    for target in targets:
+        subprocess.run(
+            ["dd", f"if={source}", f"of={target}", "bs=1M", "conv=fsync", "status=none"], check=True
+        )
 
 
 def _seconds(work: Callable[[], object]) -> float:

@@ -43,7 +43,10 @@ def kept() -> list[Results]:
 def keep(run: Results) -> None:
     """Puts a run beside or in place of the one that is kept of such a machine."""
     file = FOLDER / ("gpu.json" if run.machine["gpu"] else "cpu.json")
-    subjects = dict(run.subjects)
+    # What found nothing to measure, a GPU's subject without one, is left out.
+    subjects = {
+        name: each for name, each in run.subjects.items() if each.figures or each.curves or each.failed
+    }
     if file.exists():
         before = read(file)
         if all(before.machine.get(key) == run.machine[key] for key in SAME):
