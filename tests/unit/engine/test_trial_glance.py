@@ -64,7 +64,7 @@ def test_names_of_metrics_are_found_in_all_trials_however_few_are_looked_at_at_o
     cluster.run()
     last = study.trials[study.closings[-1].trial]
     assert last.reached_node is not None
-    last.reached_node.metrics[last.reached] |= {"late": 1.0}
+    last.reached_node.record(last.reached, {**last.reached_node.metrics[last.reached], "late": 1.0})
     rounds = 1
     while found.go_on(cluster.engine.state, study, 3):
         rounds += 1
