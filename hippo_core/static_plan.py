@@ -6,6 +6,7 @@ Policies that stop trials early train fewer steps than are counted here, with an
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -124,18 +125,19 @@ def plan_studies(specs: Iterable[StudySpec]) -> StaticPlan:
     """Counts what training studies takes, each alone and all together."""
     shared: dict[tuple[str, str | None], _Counting] = {}
     studies = []
-    for submitted in specs:
-        spec = choose(submitted, 1)
+    chosen = [(submitted, choose(submitted, 1)) for submitted in specs]
+    programs = Counter(_program(spec) for _, spec in chosen)
+    for submitted, spec in chosen:
         alone = _Counting()
-        key = (spec.program.key, spec.program.resources.accelerator)
-        together = shared.setdefault(key, _Counting())
+        several = programs[_program(spec)] > 1
+        together = shared.setdefault(_program(spec), _Counting() if several else alone)
         first_values: dict[str, set[Any]] = {}
         for number in range(spec.distinct_trials(spec.max_trials)):
             for assignment in spec.trials_of(spec.point(number)):
                 stop = spec.max_steps_of(assignment)
                 for repeat in range(spec.repeats):
                     sequence = spec.sequence(assignment, repeat)
-                    for counting in (alone, together):
+                    for counting in (alone, together) if several else (alone,):
                         counting.add(counting.plan.insert(sequence, stop), stop, is_trial=repeat == 0)
             laws = spec.sequence(assignment).laws(0)  # at step 0 its horizons are one
             for name, law in zip(laws.names, laws.laws, strict=True):
@@ -155,6 +157,11 @@ def plan_studies(specs: Iterable[StudySpec]) -> StaticPlan:
             )
         )
     return StaticPlan(studies=tuple(studies), together=_sum(each.counts() for each in shared.values()))
+
+
+def _program(spec: StudySpec) -> tuple[str, str | None]:
+    """What two studies have in common whose trials share."""
+    return spec.program.key, spec.program.resources.accelerator
 
 
 @dataclass(slots=True)
