@@ -6,12 +6,14 @@ The invariants are those of the reliability page of the docs, I1 to I9; each rep
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hippo_core.engine import events as ev
 from hippo_core.engine.commands import Command
 from hippo_core.engine.engine import Engine
 from hippo_core.engine.events import Event
+from hippo_core.engine.orders import RemoveCheckpoint
 from hippo_core.engine.states import LeaseState
 from hippo_core.errors import HippoError
 from hippo_core.plan import Node
@@ -30,13 +32,20 @@ if TYPE_CHECKING:
 Place = tuple[int, int, int]  #: node, step, fence
 
 
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """An engine is told that files of checkpoints are gone, which lets what waits for space try again."""
+
+    done: tuple[RemoveCheckpoint, ...]
+
+
 class Decisions:
     """What one engine decided: from which events it was restored, and what followed from what."""
 
     def __init__(self, known: list[Event], now: float) -> None:
         self.known = known
         self.now = now
-        self.taken: list[tuple[Command, float, object]] = []
+        self.taken: list[tuple[Command | Removed, float, object]] = []
 
 
 class Witness:
@@ -243,6 +252,10 @@ class Witness:
         """An engine has decided."""
         self._decisions[engine].taken.append((command, now, outcome))
 
+    def removed(self, engine: Engine, done: tuple[RemoveCheckpoint, ...]) -> None:
+        """An engine is told what is gone."""
+        self._decisions[engine].taken.append((Removed(done), self.loop.now, None))
+
     def expect_same_decisions(self, settings: Any) -> None:
         """I6: the engine that decided most decides the same again."""
         if not self._decisions:
@@ -250,6 +263,9 @@ class Witness:
         longest = max(self._decisions.values(), key=lambda each: len(each.taken))
         engine = Engine.restore(longest.known, settings, longest.now)
         for command, now, outcome in longest.taken:
+            if isinstance(command, Removed):
+                engine.removed(command.done)
+                continue
             try:
                 again: object = engine.handle(command, now).events
             except HippoError as error:

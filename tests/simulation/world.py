@@ -19,6 +19,7 @@ from hippo_core.engine.decision import EngineSettings
 from hippo_core.engine.engine import Engine, Outcome
 from hippo_core.engine.events import Event
 from hippo_core.engine.invariants import check
+from hippo_core.engine.orders import RemoveCheckpoint
 from hippo_core.errors import HippoError
 from hippo_server.auth.roles import Role
 from hippo_storage.local import LocalStorage
@@ -198,6 +199,11 @@ class World:
                 if witness.loop.turns % 16 == 0:
                     check(self)
                 return outcome
+
+            def removed(self, done: Iterable[RemoveCheckpoint]) -> None:
+                gone = tuple(done)
+                witness.removed(self, gone)
+                super().removed(gone)
 
         return WitnessedEngine
 

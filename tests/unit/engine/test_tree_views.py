@@ -71,7 +71,9 @@ def test_states_are_what_slots_do_and_what_they_may_be_granted(seed: int, policy
             assert granted <= ready
             assert bool(granted) == bool(ready)
         cluster.act()
-    assert seen >= set(NodeState) - {NodeState.WAITING}  # where slots train down to leaves, few wait
+    # What is promoted one rung at a time is often a single stage, so that no slot has another before it.
+    rare = {NodeState.GRANTED, NodeState.WAITING} if policy.name == "asha" else set()
+    assert seen >= set(NodeState) - rare
     assert {node.state for node in look(cluster).values()} == {NodeState.TRAINED}
 
 
