@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 from dataclasses import dataclass
+from itertools import chain
 
 from hippo_core.engine.consultations import ConsultPolicy, policies_to_consult
 from hippo_core.engine.proposals import MakeProposal, proposals_to_make
@@ -88,8 +89,7 @@ def directives(state: EngineState, name: str, stall_seconds: float, known: Conta
     worker = state.workers.get(name)
     if worker is None:
         return Directives()
-    in_slots = sorted(slot.fence for slot in worker.slots.values() if slot.fence in state.leases)
-    leases = [state.leases[fence] for fence in in_slots if state.leases[fence].training]
+    leases = [state.leases[fence] for fence in sorted(chain(*(slot.queue for slot in worker.slots.values())))]
     return Directives(
         leases=tuple(order(state, lease, stall_seconds) for lease in leases if lease.fence not in known),
         offers=tuple(

@@ -27,6 +27,9 @@ def test_a_slot_holds_as_many_leases_ahead_as_it_asks_for_and_trials_are_as_trai
     assert queues(cluster, "a") == [1, 1]
     ask(cluster, 0, 1)
     assert queues(cluster, "a") == [2, 1]
+    slots = cluster.engine.state.workers["a"].slots.values()
+    told = [order.fence for order in cluster.engine.directives("a").leases]
+    assert told == sorted(fence for slot in slots for fence in slot.queue)
     cluster.run()
     expect_as_trained_alone(cluster, "study")
 
@@ -40,6 +43,7 @@ def test_what_waits_in_a_slot_that_is_cordoned_is_told_to_end() -> None:
     leases = cluster.engine.state.leases
     assert not leases[first].stopping
     assert leases[second].stopping
+    assert [fence for fence, *_ in cluster.engine.directives("a").stops] == [second]
     cluster.run()
     expect_as_trained_alone(cluster, "study")
 
