@@ -353,15 +353,18 @@ class Arena(Pool):
             connection.autocommit = False
             with connection.cursor() as cursor:
                 cursor.execute("SELECT term FROM leader FOR UPDATE")
-            yield until(self._waiting, "a transaction that waits for the leader's row")
+            holder: int = connection.info.backend_pid
+            yield until(lambda: self._waiting(holder), "a transaction that waits for the leader's row")
         finally:
             connection.close()
 
-    def _waiting(self) -> int | None:
+    def _waiting(self, holder: int) -> int | None:
+        """The process whose transaction is held, renewals of the lead apart. PostgreSQL tells but the beginning of
+        statements that are sent together, and the last of them is the one that waits."""
         found = self.rows(
-            "SELECT pid FROM pg_stat_activity "
-            "WHERE wait_event_type = 'Lock' AND query LIKE '%%UPDATE leader SET batch%%' "
-            "AND datname = current_database()"
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() "
+            "AND %s = ANY(pg_blocking_pids(pid)) AND query !~ '^\\s*UPDATE leader SET beat'",
+            holder,
         )
         return int(found[0][0]) if found else None
 
