@@ -251,6 +251,11 @@ class Database:
         )
 
 
+def beginning() -> str:
+    """The statements that begin a transaction with our settings on a connection that begins none by itself."""
+    return f"BEGIN ISOLATION LEVEL READ COMMITTED; {PREAMBLE}"
+
+
 @contextmanager
 def begun(driver: connection, *, snapshot: bool = False) -> Iterator[cursor]:
     """A cursor in a new transaction with our settings, to be ended by the caller.

@@ -18,6 +18,7 @@ own: behind a pooler (PgBouncer) it is another's by the next transaction, and th
 from __future__ import annotations
 
 import contextlib
+import select
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from hippo_core.errors import InvariantViolated, Stale, Standby, Unavailable
-from hippo_server.store.database import Database, begun
+from hippo_server.store.database import Database, beginning
 from hippo_server.store.sql import Script
 
 #: So many terms and fences are passed over where what was committed last is lost: more than any replica lags behind.
@@ -295,13 +296,26 @@ class Leadership:
             Unavailable: As ``Database.transaction``.
             InvariantViolated: As ``Database.transaction``.
         """
+        with self.script(at_once=True) as script:
+            yield script.send()
+
+    @contextlib.contextmanager
+    def script(self, *, at_once: bool = False) -> Iterator[Script]:
+        """The same, of statements that are gathered, and that begin it together with the first that are sent.
+
+        Args:
+            at_once: Whether it begins by itself in any case.
+
+        Raises:
+            Unavailable: As ``Database.transaction``.
+            InvariantViolated: As ``Database.transaction``.
+        """
         with self._database.translated(), contextlib.ExitStack() as stack:
-            cursor = self._begin(stack)
+            script = self._begin(stack, at_once=at_once)
             healthy = False
             try:
-                yield cursor
-                assert self._connection is not None
-                self._connection.commit()
+                yield script
+                script.send().execute("COMMIT")
                 healthy = True
                 self._beat = max(self._beat, self._unsure_beat)
             finally:
@@ -309,16 +323,33 @@ class Leadership:
                 if not healthy:  # closing it rolls back, whatever state it is in
                     self.close()
 
-    def _begin(self, stack: contextlib.ExitStack) -> Cursor:
+    def _begin(self, stack: contextlib.ExitStack, *, at_once: bool) -> Script:
         if self._connection is not None:
             try:
-                return stack.enter_context(begun(self._connection))
+                return _begun(self._connection, stack, at_once=at_once or _has_heard(self._connection))
             except psycopg2.Error:  # it was lost while idle, and nothing has been asked of it
                 self.close()
         self._connection = self._database.connect()
-        cursor = stack.enter_context(begun(self._connection))
-        self._session = _own_session(self._connection, cursor)
-        return cursor
+        self._connection.autocommit = True  # it begins and commits in words, together with others
+        script = _begun(self._connection, stack, at_once=True)
+        self._session = _own_session(self._connection, script.cursor)
+        return script
+
+
+def _has_heard(connection: Connection) -> bool:
+    """Whether PostgreSQL has said something unasked on an idle connection: that it ends it, as a rule."""
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def _begun(connection: Connection, stack: contextlib.ExitStack, *, at_once: bool) -> Script:
+    """A transaction's statements, the first of which begins it, and is sent ``at_once`` or with what follows."""
+    script = Script(stack.enter_context(connection.cursor()))
+    script.add(beginning())
+    if at_once:
+        script.send()
+    return script
 
 
 def _own_session(connection: Connection, cursor: Cursor) -> tuple[int | None, datetime | None]:

@@ -246,8 +246,7 @@ class Store:
                     add_event(rows, event, position)
             if record.answer is not None:
                 _answer(rows, record.answer)
-        with self._leadership.transaction() as cursor:
-            script = Script(cursor)
+        with self._leadership.script() as script:
             for step in steps:
                 step(script)
             if besides is not None:
