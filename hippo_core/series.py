@@ -54,18 +54,20 @@ class Series(Mapping[int, Metrics]):
 
     def record(self, step: int, metrics: Mapping[str, float | None]) -> None:
         """Adds the metrics of a state, or puts them in the place of earlier ones."""
-        names = tuple(sorted(metrics))
+        names = tuple(metrics)
+        if names != self._names:  # or written in another order
+            names = tuple(sorted(names))
         if not self._steps:
             self._names = _shared(names)
-        values = [math.nan if (value := metrics[name]) is None else float(value) for name in names]
+        values = array("d", [math.nan if (value := metrics[name]) is None else value for name in names])
         odd = names != self._names
         width = len(self._names)
         at = self._at(step)
         if at == len(self._steps) or self._steps[at] != step:
             self._steps.insert(at, step)
-            self._values[at * width : at * width] = array("d", [math.nan] * width if odd else values)
+            self._values[at * width : at * width] = array("d", [math.nan] * width) if odd else values
         elif not odd:
-            self._values[at * width : (at + 1) * width] = array("d", values)
+            self._values[at * width : (at + 1) * width] = values
         if odd:
             self._odd = {**(self._odd or {}), step: dict(zip(names, map(_value, values), strict=True))}
         elif self._odd is not None:

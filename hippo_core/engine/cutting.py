@@ -89,9 +89,10 @@ def _may_be_levelled(decision: Decision, plan: PlanState, first: Candidate) -> b
         return False
     ends = math.inf
     for lease in state.leases.values():
-        if lease.state is LeaseState.TRAINING and lease.plan == plan.id and state.is_first(lease):
-            course = courses[lease.worker, lease.slot]
-            ends = min(ends, course.ends + course.ahead)
+        if lease.state is LeaseState.TRAINING and lease.plan == plan.id:
+            course = courses.get((lease.worker, lease.slot))
+            if course is not None and course.fence == lease.fence:  # the first in its slot
+                ends = min(ends, course.ends + course.ahead)
     soonest = ends - first.length
     if soonest <= decision.now:
         return True

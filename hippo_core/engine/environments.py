@@ -98,11 +98,11 @@ def blocked_workers(state: EngineState) -> dict[str, str]:
 
 def takers(state: EngineState) -> list[Worker]:
     """The workers that are granted leases, by name: those that live, and that their storage does not block."""
-    blocked = blocked_workers(state)
+    blocked = {lease.worker for lease in state.leases.values() if lease.blocked}
     return [
         worker
         for name, worker in sorted(state.workers.items())
-        if worker.state is WorkerState.LIVE and name not in blocked
+        if worker.state is WorkerState.LIVE and not worker.blocked and name not in blocked
     ]
 
 

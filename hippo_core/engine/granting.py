@@ -120,6 +120,8 @@ def _choose(state: EngineState, turns: Turns, held: Container[int], found: list[
         held: Plans of which nothing is taken.
         found: The first ready ranges of the others.
     """
+    if not any(slot.idle for worker in state.workers.values() for slot in worker.slots.values()):
+        return None
     rooms = room(state, found) if state.cramped else None
     best: _Choice | None = None
     for worker in takers(state):

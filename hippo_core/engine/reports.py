@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -76,7 +77,7 @@ def report(decision: Decision, command: Report) -> Accepted:
         )
     decision.emit(ReportAccepted(fence=lease.fence, number=command.number))
     touched: dict[int, None] = {}
-    evaluated: list[tuple[Node, int]] = []
+    evaluated: list[tuple[Node, int, Metrics]] = []
     first = lease.index == 0 and lease.step == lease.stages[0][1]
     spent = 0.0
     for item in command.items:
@@ -85,8 +86,8 @@ def report(decision: Decision, command: Report) -> Accepted:
             spent += item.train_seconds + item.evaluate_seconds
     if spent and lease.training:
         note_progress(decision, lease, spent, first=first)
-    for node, step in evaluated:
-        check_objectives(decision, node, step)
+    for node, step, metrics in evaluated:
+        check_objectives(decision, node, step, metrics)
         end_if_reached(decision, node, step)
         judge_reported(decision, node, step)
         if step in node.nonfinite:
@@ -106,7 +107,7 @@ def _take(
     lease: Lease,
     item: ReportItem,
     touched: dict[int, None],
-    evaluated: list[tuple[Node, int]],
+    evaluated: list[tuple[Node, int, Metrics]],
 ) -> None:
     """Commits what was trained, measured and saved; what follows from it comes after the whole report."""
     nodes = decision.state.nodes
@@ -116,8 +117,9 @@ def _take(
             _take_steps(decision, lease, item)
         case MetricsReport():
             touched[item.node] = None
-            if _take_metrics(decision, lease, item):
-                evaluated.append((nodes[item.node], item.step))
+            metrics = _take_metrics(decision, lease, item)
+            if metrics is not None:
+                evaluated.append((nodes[item.node], item.step, metrics))
         case PublishedReport():
             touched[item.node] = None
             _take_checkpoint(decision, lease, item)
@@ -224,17 +226,16 @@ def _credit(
     )
 
 
-def _take_metrics(decision: Decision, lease: Lease, item: MetricsReport) -> bool:
-    """Records metrics; tells whether they are an evaluation that was not known."""
+def _take_metrics(decision: Decision, lease: Lease, item: MetricsReport) -> Metrics | None:
+    """Records metrics; gives those of an evaluation that was not known, None where it was, or is none."""
     node = decision.state.nodes[item.node]
     metrics, training = _finite(item.metrics), _finite(item.training)
-    known = node.metrics.get(item.step)
-    if item.evaluated and known is not None:
-        if known != metrics and not node.not_reproducible:
+    if item.evaluated and item.step in node.metrics:
+        if node.metrics[item.step] != metrics and not node.not_reproducible:
             decision.emit(NodeNotReproducible(fence=lease.fence, node=item.node, step=item.step))
-        return False
+        return None
     if not item.evaluated and item.step in node.training:
-        return False
+        return None
     decision.emit(
         MetricsRecorded(
             fence=lease.fence,
@@ -244,14 +245,15 @@ def _take_metrics(decision: Decision, lease: Lease, item: MetricsReport) -> bool
             training=training if training and item.step not in node.training else None,
         )
     )
-    return item.evaluated
+    return metrics if item.evaluated else None
 
 
-def _finite(metrics: object) -> Metrics:
-    assert isinstance(metrics, dict)
-    if not metrics:
-        return {}
-    return {name: float(value) if math.isfinite(value) else None for name, value in sorted(metrics.items())}
+def _finite(metrics: Mapping[str, float]) -> Metrics:
+    names = sorted(metrics)
+    values = [float(metrics[name]) for name in names]
+    if all(map(math.isfinite, values)):
+        return dict(zip(names, values, strict=True))
+    return {name: value if math.isfinite(value) else None for name, value in zip(names, values, strict=True)}
 
 
 def _take_checkpoint(decision: Decision, lease: Lease, item: PublishedReport) -> None:

@@ -290,9 +290,8 @@ def _use(spec: StudySpec, missing: Objective) -> tuple[str, str]:
     return f"constrains '{name}'", change
 
 
-def check_objectives(decision: Decision, node: Node, step: int) -> None:
+def check_objectives(decision: Decision, node: Node, step: int, metrics: Metrics) -> None:
     """Compares a fresh evaluation with what the studies that wait for it look at."""
-    metrics = node.metrics[step]
     for number in sorted(decision.state.plans[node.plan].studies):
         study = decision.state.studies[number]
         if _are_all_there(study.spec, metrics):
