@@ -35,9 +35,10 @@ def derive(seed: int, *words: str | int) -> int:
 
 def seed_everything(seed: int) -> None:
     """Seeds Python, NumPy and torch on all devices."""
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
-    torch.manual_seed(seed)
+    seed_host(seed)
+    if torch.accelerator.is_available():
+        # Where there is none, torch would keep the seed for later, with a stack each time, and for ever.
+        torch.manual_seed(seed)
 
 
 def seed_host(seed: int) -> None:

@@ -15,7 +15,8 @@ class Capture:
     """
 
     def __init__(self, idle: Path) -> None:
-        self._idle = idle
+        idle.parent.mkdir(parents=True, exist_ok=True)
+        self._idle = _open(idle)
         self._current: Path | None = None
         self.to_idle()
         for stream in (sys.stdout, sys.stderr):
@@ -26,24 +27,30 @@ class Capture:
 
     def to_idle(self) -> None:
         """What is printed from now on belongs to no path."""
-        self._switch(self._idle)
+        self._print_to(self._idle)
+        self._current = None
 
     def to_node(self, folder: Path, node: int) -> None:
         """What is printed from now on belongs to ``node`` of the path whose logs lie in ``folder``."""
-        self._switch(folder / f"{node}.log")
-
-    def _switch(self, path: Path) -> None:
+        path = folder / f"{node}.log"
         if path == self._current:
             return
-        for stream in (sys.stdout, sys.stderr):
-            if stream is not None and not stream.closed:
-                stream.flush()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Appending keeps pieces of several writers (DataLoader workers) whole, and lets the daemon cut the file.
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        folder.mkdir(parents=True, exist_ok=True)
+        file = _open(path)
         try:
-            os.dup2(file, 1)
-            os.dup2(file, 2)
+            self._print_to(file)
         finally:
             os.close(file)
         self._current = path
+
+    def _print_to(self, file: int) -> None:
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None and not stream.closed:
+                stream.flush()
+        os.dup2(file, 1)
+        os.dup2(file, 2)
+
+
+def _open(path: Path) -> int:
+    # Appending keeps pieces of several writers (DataLoader workers) whole, and lets the daemon cut the file.
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
