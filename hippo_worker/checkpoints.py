@@ -41,6 +41,7 @@ class CheckpointCache:
         self.limit_bytes = limit_bytes
         self._lock = threading.RLock()
         self._sizes: dict[str, int] = {}  # by digest, the one used longest ago first
+        self._size_bytes = 0
         self._pins: Counter[str] = Counter()
         root.mkdir(parents=True, exist_ok=True)
         self._find()
@@ -48,7 +49,7 @@ class CheckpointCache:
     @property
     def size_bytes(self) -> int:
         """How much it holds."""
-        return sum(self._sizes.values())
+        return self._size_bytes
 
     def add(self, storage: Storage, location: CheckpointLocation, digest: str, folder: Path) -> None:
         """Takes over the folder of a checkpoint that was just published; it is gone afterwards. Blocks."""
@@ -143,6 +144,7 @@ class CheckpointCache:
             folder.rename(final)
             _manifest_path(final).write_bytes(manifest.encode())
             self._sizes[digest] = manifest.size_bytes
+            self._size_bytes += manifest.size_bytes
             self._make_room()
         return final
 
@@ -150,8 +152,10 @@ class CheckpointCache:
         self._shrink(min(self.limit_bytes, shutil.disk_usage(self._root).free // 2))
 
     def _shrink(self, limit_bytes: int) -> None:
+        if self._size_bytes <= limit_bytes:
+            return
         for digest in list(self._sizes):
-            if self.size_bytes <= limit_bytes:
+            if self._size_bytes <= limit_bytes:
                 return
             if not self._pins[digest]:
                 self._remove(digest)
@@ -160,7 +164,7 @@ class CheckpointCache:
         folder = self._root / digest
         _manifest_path(folder).unlink(missing_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
-        self._sizes.pop(digest, None)
+        self._size_bytes -= self._sizes.pop(digest, 0)
 
     def _find(self) -> None:
         """What an earlier life left: whole entries are kept, others removed."""
@@ -170,7 +174,9 @@ class CheckpointCache:
             if folder.name.startswith(".") or not manifest.exists():
                 shutil.rmtree(folder)
             else:
-                self._sizes[folder.name] = sum(file.stat().st_size for file in folder.iterdir())
+                size_bytes = sum(file.stat().st_size for file in folder.iterdir())
+                self._sizes[folder.name] = size_bytes
+                self._size_bytes += size_bytes
         for manifest in self._root.glob("*.manifest"):
             if manifest.stem not in self._sizes:
                 manifest.unlink()

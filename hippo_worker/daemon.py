@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import logging
 import math
-import shutil
 import time
 import uuid
 from collections import deque
@@ -34,7 +33,7 @@ from hippo_worker.reports import Outbox
 from hippo_worker.settings import ComingServer, Endpoint, WorkerSettings
 from hippo_worker.slots.health import GPU_CHECK, HealthCheck
 from hippo_worker.slots.slot import Slot
-from hippo_worker.supplies import Supplies
+from hippo_worker.supplies import Supplies, remove_folder
 
 logger = logging.getLogger(__name__)
 
@@ -374,7 +373,7 @@ class Daemon:
     def _end(self, fence: int) -> None:
         self._over.append(fence)
         self._idleness.begin(time.monotonic())
-        shutil.rmtree(self._supplies.states_folder(fence), ignore_errors=True)
+        remove_folder(self._supplies.states_folder(fence))
 
     async def _guard(self) -> None:
         """Ends what has been without a server, or has been draining, for too long.

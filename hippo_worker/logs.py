@@ -91,10 +91,10 @@ class LogShipper:
                     finished = watched.finished = True
                 if finished:
                     del self._leases[fence]
-                    shutil.rmtree(watched.folder, ignore_errors=True)
+                    _remove(watched.folder)
 
     async def _ship_lease(self, fence: int, watched: _Watched, finished: bool) -> None:
-        for path in sorted(watched.folder.glob("*.log")):
+        for path in _with_news(watched):
             node = int(path.stem)
             while not watched.full:
                 offset = watched.shipped.get(node, 0)
@@ -116,6 +116,34 @@ class LogShipper:
             if watched.full:
                 # Its writers append, so what they print next begins the file anew.
                 os.truncate(path, 0)
+
+
+def _with_news(watched: _Watched) -> list[Path]:
+    """The log files that the server does not have, or may have lost: most leases print nothing."""
+    try:
+        with os.scandir(watched.folder) as files:
+            found = [
+                Path(file.path)
+                for file in files
+                if file.name.endswith(".log")
+                and (file.stat().st_size or int(file.name[:-4]) in watched.unsure)
+            ]
+    except FileNotFoundError:
+        return []
+    return sorted(found)
+
+
+def _remove(folder: Path) -> None:
+    """Removes a folder of log files."""
+    try:
+        with os.scandir(folder) as files:
+            for file in files:
+                Path(file.path).unlink()
+        folder.rmdir()
+    except FileNotFoundError:
+        return
+    except OSError:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _without_secrets(path: Path, offset: int, redaction: Redaction, finished: bool) -> bytes:

@@ -9,15 +9,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections import deque
 from collections.abc import Callable
+from functools import partial
+from queue import SimpleQueue
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 
 class LoneThread:
-    """Carries out calls in order, on a thread that lives while there are any.
+    """Carries out calls in order, on a thread that begins with the first and waits for the next.
 
     Args:
         name: The thread's name.
@@ -25,9 +26,8 @@ class LoneThread:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._lock = threading.Lock()
-        self._calls: deque[Callable[[], None]] = deque()
-        self._works = False
+        self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
         self._latest: asyncio.Future[Any] | None = None
 
     def call(self, function: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
@@ -45,11 +45,12 @@ class LoneThread:
             else:
                 _tell(loop, outcome, outcome.set_result, result)
 
-        with self._lock:
-            if not self._works:
-                threading.Thread(target=self._work, name=self._name, daemon=True).start()
-            self._works = True
-            self._calls.append(carry_out)
+        if self._thread is None:
+            self._thread = threading.Thread(
+                target=partial(_carry_out_all, self._calls), name=self._name, daemon=True
+            )
+            self._thread.start()
+        self._calls.put(carry_out)
         self._latest = outcome
         return outcome
 
@@ -57,15 +58,18 @@ class LoneThread:
         """Waits for the calls that were asked for, but for so long only; one that hangs is left behind."""
         if self._latest is not None and not self._latest.cancelled():
             await asyncio.wait({self._latest}, timeout=seconds)
+        self.end()
 
-    def _work(self) -> None:
-        while True:
-            with self._lock:
-                if not self._calls:
-                    self._works = False
-                    return
-                carry_out = self._calls.popleft()
-            carry_out()
+    def end(self) -> None:
+        """Lets the thread end once it has carried out what it was asked for; a later call begins another."""
+        if self._thread is not None:
+            self._calls.put(None)
+            self._thread, self._calls = None, SimpleQueue()
+
+
+def _carry_out_all(calls: SimpleQueue[Callable[[], None] | None]) -> None:
+    while (carry_out := calls.get()) is not None:
+        carry_out()
 
 
 def _tell(

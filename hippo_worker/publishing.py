@@ -156,7 +156,8 @@ class Publisher:
                     )
             if published is None and lease.is_superseded(state):
                 _log_left_out(lease, state)
-            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+            if published is None:  # else the cache has taken it over
+                await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
             lease.save_ends(state, kept=published is not None)
 
     def _leave_out_superseded(self, lease: Lease) -> None:
@@ -289,6 +290,7 @@ class Publisher:
                 self._cache.add(storage, asked.location, outcome.digest, asked.folder)
             except (StorageError, OSError) as error:
                 # It is durable; only a later start has to fetch it.
+                shutil.rmtree(asked.folder, ignore_errors=True)
                 logger.warning(
                     "checkpoint_is_not_cached", extra={"location": str(asked.location), "why": str(error)}
                 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -70,6 +71,16 @@ class Supplies:
     async def code(self, digest: str) -> Path:
         """The folder of a bundle."""
         return await asyncio.to_thread(self.bundles.obtain, self.shared, digest)
+
+
+def remove_folder(folder: Path) -> None:
+    """Removes a folder that is most often empty, or was never made."""
+    try:
+        folder.rmdir()
+    except FileNotFoundError:
+        return
+    except OSError:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def location_of_start(order: LeaseOrder) -> CheckpointLocation | None:

@@ -84,6 +84,7 @@ class Loader:
         """Asks the storage no more."""
         if self._probing is not None:
             self._probing.cancel()
+        self._thread.end()
 
     def _begin(self, load: _Load) -> asyncio.Future[Path]:
         return self._thread.call(load.begin, load.expect)

@@ -94,7 +94,8 @@ class Slot:
         self._waiting: deque[Lease] = deque()
         self._arrived = asyncio.Event()
         self._numbers = itertools.count(1)
-        self._key: RunnerKey | None = None
+        self._key: RunnerKey | None = None  # of the runner
+        self._code: Path | None = None  # what it has loaded
         self._runner: Conversation | None = None
         self._told: Lease | None = None  # the lease whose path the runner was told to train
         self._health = health
@@ -243,18 +244,22 @@ class Slot:
                 return _not_wanted(lease)
             secrets = self._supplies.secrets.chosen(order.secrets)
             environment, redaction = {**order.program.env, **secrets}, Redaction(secrets)
+            key = _key(order, environment)
             try:
-                code = await self._loader.code(lease)
-                await self._let_go_unless(_key(order, environment))
+                if self._code is None or self._key != key:
+                    self._code = None
+                    code = await self._loader.code(lease)
+                else:
+                    code = self._code  # the runner's own: it stays while the worker lives
+                await self._let_go_unless(key)
                 start = await self._start(lease, pinned)
             except NotWanted:
                 return _not_wanted(lease)
             if self._runner is None:
                 self._runner = await self._new_runner(order.program, environment, redaction)
-                self._key = _key(order, environment)
+                self._key, self._code = key, code
             if lease.stop is not None or lease.dropped.is_set():  # meanwhile
                 return _not_wanted(lease)
-            self._supplies.states_folder(lease.fence).mkdir(parents=True, exist_ok=True)
             self._logs.watch(lease.fence, self._supplies.logs_folder(lease.fence), redaction)
             self._told = lease  # now it is the runner who answers; what comes before its order waits there
             path = path_order(lease, self._supplies, code=code, start=start)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from hippo_storage.storage import Storage
-from tests.simulation.virtual_time import VirtualClock, VirtualThreading
+from tests.simulation.virtual_time import VirtualClock, VirtualQueue, VirtualThreading
 
 CLOCKS = (
     "hippo_server.answers",
@@ -71,6 +71,7 @@ def stand_ins(
         *((importlib.import_module(name), "time", clock) for name in CLOCKS),
         (importlib.import_module("hippo_server.commits"), "threading", VirtualThreading),
         (importlib.import_module("hippo_worker.lone_thread"), "threading", VirtualThreading),
+        (importlib.import_module("hippo_worker.lone_thread"), "SimpleQueue", VirtualQueue),
         (importlib.import_module("hippo_server.driver"), "DATABASE_POLL_SECONDS", POLL_SECONDS),
         (importlib.import_module("hippo_server.driver"), "Engine", engine),
         (importlib.import_module("hippo_server.sweeping"), "SWEEP_SECONDS", SWEEP_SECONDS),

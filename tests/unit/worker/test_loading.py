@@ -84,9 +84,10 @@ async def test_a_path_that_is_to_end_does_not_wait_for_a_storage_that_hangs(
 ) -> None:
     """What it comes to later is given back: the cache, which is to hold nothing, is empty then."""
     lease = make_lease()
-    loading = asyncio.create_task(Loader(0, supplies).checkpoint(lease, LOCATION))
+    loader = Loader(1, supplies)
+    loading = asyncio.create_task(loader.checkpoint(lease, LOCATION))
     await until_in_loop(storage.asked.is_set, "the call that hangs")
-    (thread,) = [each for each in threading.enumerate() if each.name == "hippo-load-0"]
+    (thread,) = [each for each in threading.enumerate() if each.name == "hippo-load-1" and each.is_alive()]
     assert thread.daemon, "the interpreter does not wait for it"
     if how == "dropped":
         lease.drop()
@@ -94,6 +95,7 @@ async def test_a_path_that_is_to_end_does_not_wait_for_a_storage_that_hangs(
         lease.end_early(Stop(fence=7, save=True, reason="drain"))
     with pytest.raises(NotWanted):
         await loading
+    loader.close()
     storage.answers.set()
     await until_in_loop(lambda: not thread.is_alive(), "the end of the call")
     await until_in_loop(lambda: not list((tmp_path / "cache").iterdir()), "an empty cache")
@@ -136,15 +138,15 @@ async def test_a_storage_that_hangs_is_given_up_after_a_while_and_waited_for(
 ) -> None:
     """1. A load hangs: the path ends, as it does whose load comes behind. 2. One thread waits. 3. It has answered."""
     said = Said()
-    loader = Loader(0, impatient(supplies, 0.01), said)
+    loader = Loader(6, impatient(supplies, 0.01), said)
     for _ in range(2):
         with pytest.raises(StorageError, match=r"does not answer: loading step 3 of node 1 hangs"):
             await loader.checkpoint(make_lease(), LOCATION)
-    assert {slot for slot, _ in said} == {0}
+    assert {slot for slot, _ in said} == {6}
     assert all(failure for _, failure in said)
-    assert sum(each.name == "hippo-load-0" for each in threading.enumerate()) == 1
+    assert sum(each.name == "hippo-load-6" for each in threading.enumerate()) == 1
     storage.answers.set()
-    await until_in_loop(lambda: said[-1] == (0, ""), "an answer")
+    await until_in_loop(lambda: said[-1] == (6, ""), "an answer")
     await until_in_loop(lambda: not list((tmp_path / "cache").iterdir()), "an empty cache")
 
 
