@@ -91,8 +91,8 @@ def _slots(worker: Worker, index: int | None) -> Iterable[Slot]:
 
 def _cordon(decision: Decision, worker: Worker, slot: int, reason: str, *, by_user: bool) -> None:
     decision.emit(SlotCordoned(worker=worker.name, slot=slot, reason=reason, by_user=by_user))
-    for fence in worker.slots[slot].queue[1:]:  # what waits there has not begun
+    for fence in worker.slots[slot].queue[1:]:  # it may have begun meanwhile; a failed device saves nothing
         if not decision.state.leases[fence].stopping:
             decision.emit(
-                LeaseStopped(fence=fence, save=False, reason=f"its slot is granted nothing: {reason}")
+                LeaseStopped(fence=fence, save=by_user, reason=f"its slot is granted nothing: {reason}")
             )

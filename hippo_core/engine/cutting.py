@@ -172,6 +172,8 @@ def _yielding(
         worker = taking.get(lease.worker)
         if worker is None or worker.slots[lease.slot].cordoned:
             continue
+        if len(worker.slots[lease.slot].queue) > 1:
+            continue  # its slot would go to what waits there
         own = waiting_priority(state, lease) if mixed else priority
         theirs = user is not None and owner_of(state, lease) != (plan.project, user)
         is_other = lease.plan != plan.id or theirs

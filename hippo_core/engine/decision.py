@@ -106,6 +106,7 @@ class Volatile:
     overheads: dict[int, Overhead] = field(default_factory=dict)  #: by plan
     #: by worker and slot: how many leases it is to hold beside the one in training, where that is not none
     ahead: dict[tuple[str, int], int] = field(default_factory=dict)
+    next_return: float | None = None  #: when what waits in slots is to be looked at next; None: nothing waits
     reopened: dict[int, None] = field(
         default_factory=dict
     )  #: studies whose budget of steps is to be compared with what is open

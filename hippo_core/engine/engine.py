@@ -161,6 +161,8 @@ class Engine:
                 self.volatile.worker_deadlines[worker.name] = now + self.settings.lease_seconds
         starting = Decision(state, self.settings, self.volatile, now)
         state.begun.clear()
+        if any(len(slot.queue) > 1 for worker in state.workers.values() for slot in worker.slots.values()):
+            self.volatile.next_return = now
         for lease in state.leases.values():
             if state.is_first(lease):
                 note_start(starting, lease)
@@ -304,7 +306,12 @@ class Engine:
         """When a ``Tick`` is due; None: never, as things are."""
         volatile = self.volatile
         deadlines = [*volatile.worker_deadlines.values(), *volatile.unblock.values(), *volatile.held.values()]
-        times = (volatile.next_cut, self.next_timeout(), running_time.next_count(volatile, self.settings))
+        times = (
+            volatile.next_cut,
+            volatile.next_return,
+            self.next_timeout(),
+            running_time.next_count(volatile, self.settings),
+        )
         return min([*deadlines, *(time for time in times if time is not None)], default=None)
 
     def next_timeout(self) -> float | None:

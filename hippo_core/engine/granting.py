@@ -22,11 +22,15 @@ from hippo_core.lease import Lease, State
 from hippo_core.plan import Node
 from hippo_core.tree import Candidate, Path
 
+PATIENCE_SECONDS = 1.0  #: what waits in a slot is given back when the path before it takes longer
+RETURNED = "waits behind another path, and is to go to the next slot that is free"
+
 
 def schedule(decision: Decision) -> None:
     """Brings leases in line with what is needed now."""
     state = decision.state
     _note_begun(decision)
+    _return_waiting(decision)
     rebind_studies(decision)
     while state.touched_plans:
         plan = state.plans[next(iter(state.touched_plans))]
@@ -143,7 +147,7 @@ def _choose_ahead(decision: Decision, turns: Turns, held: Container[int], found:
     users, or a path is to train alone on its host, each is granted when a slot is free for it.
     """
     state, wanted = decision.state, decision.volatile.ahead
-    if not (wanted and found and turns.alone) or state.cramped:
+    if not (wanted and found) or _divided(state, turns):
         return None
     waiting: list[tuple[int, str, int]] = []
     taking = {worker.name: worker for worker in takers(state)}
@@ -151,6 +155,8 @@ def _choose_ahead(decision: Decision, turns: Turns, held: Container[int], found:
         worker = taking.get(name)
         slot = None if worker is None else worker.slots.get(index)
         if slot is None or slot.cordoned or not 0 < len(slot.queue) <= count:
+            continue
+        if decision.volatile.courses[name, index].began + PATIENCE_SECONDS <= decision.now:
             continue
         if not any(state.leases[fence].stopping for fence in slot.queue):
             waiting.append((len(slot.queue), name, index))
@@ -161,6 +167,40 @@ def _choose_ahead(decision: Decision, turns: Turns, held: Container[int], found:
         if options:
             return max(options, key=lambda choice: choice.rank)
     return None
+
+
+def _divided(state: EngineState, turns: Turns) -> bool:
+    """Whether slots are to be granted only as they become free: there are users, limits or lone paths to respect."""
+    return not turns.alone or turns.limits or bool(state.cramped)
+
+
+def _return_waiting(decision: Decision) -> None:
+    """Has what waits in a slot given back where its turn does not come soon, or slots are to be divided.
+
+    A path that takes long, or is stuck, must not keep what waits behind it from slots that are free.
+    """
+    state, volatile = decision.state, decision.volatile
+    if volatile.next_return is None:
+        return
+    divided = _divided(state, Turns(decision))
+    if not divided and decision.now < volatile.next_return:
+        return
+    volatile.next_return = None
+    for worker in state.workers.values():
+        for slot in worker.slots.values():
+            waiting = [fence for fence in slot.queue[1:] if not state.leases[fence].stopping]
+            if not waiting:
+                continue
+            due = volatile.courses[worker.name, slot.index].began + PATIENCE_SECONDS
+            if not divided and decision.now < due:
+                _return_by(volatile, due)
+                continue
+            for fence in waiting:  # it may have begun meanwhile
+                decision.emit(LeaseStopped(fence=fence, save=True, reason=RETURNED))
+
+
+def _return_by(volatile: Volatile, due: float) -> None:
+    volatile.next_return = due if volatile.next_return is None else min(due, volatile.next_return)
 
 
 def _note_begun(decision: Decision) -> None:
@@ -257,6 +297,8 @@ def _grant(decision: Decision, choice: _Choice) -> bool:
             save_points=path.save_points,
         )
     )
+    if len(slot.queue) > 1:
+        _return_by(decision.volatile, decision.now + PATIENCE_SECONDS)
     if not state.studies[study].bound:
         decision.emit(StudyPlanned(study=study, plan=plan.id, bound=True))
     state.touched_plans[plan.id] = None

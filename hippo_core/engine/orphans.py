@@ -29,6 +29,7 @@ def adopt(decision: Decision, lease: Lease) -> None:
     decision.emit(LeaseStateChanged(fence=lease.fence, state=state, reason=""))
     if decision.state.is_first(lease):
         note_start(decision, lease)
+    decision.volatile.next_return = decision.now  # something may wait in its slot
 
 
 def orphans_of(state: EngineState, worker: str) -> list[Lease]:

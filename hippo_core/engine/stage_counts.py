@@ -18,7 +18,7 @@ class StageState(StrEnum):
     """What a stage that is still to run waits for. Each is in one of these."""
 
     TRAINING = "training"  #: for its end
-    GRANTED = "granted"  #: for the stages before it on its slot's path
+    GRANTED = "granted"  #: for the stages before it in its slot
     STARTABLE = (
         "startable"  #: for nothing: a slot that fits idles. It is granted at once, unless something is wrong
     )
@@ -47,8 +47,9 @@ def stage_counts(engine: Engine) -> Mapping[StageState, int]:
             counts[_state_of_ready(state, plan)] += ready - held
     for lease in state.leases.values():
         if lease.training:
-            counts[StageState.TRAINING] += 1
-            counts[StageState.GRANTED] += len(lease.stages) - lease.index - 1
+            training = int(state.is_first(lease))
+            counts[StageState.TRAINING] += training
+            counts[StageState.GRANTED] += len(lease.stages) - lease.index - training
     return counts
 
 

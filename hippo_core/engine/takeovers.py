@@ -88,7 +88,7 @@ def _give(turns: Turns, waiting: dict[Owner, list[Waiting]], owner: Owner) -> No
 def _give_what_becomes_free(decision: Decision, turns: Turns, waiting: dict[Owner, list[Waiting]]) -> None:
     """Paths that were told to end leave their slots to those whose turn it is."""
     for lease in decision.state.leases.values():
-        if lease.training and lease.stopping and waiting:
+        if waiting and lease.stopping and decision.state.is_first(lease):
             _give(turns, waiting, _in_order(turns, waiting)[0])
 
 

@@ -114,7 +114,7 @@ class Turns:
         if self.alone and not self.limits:
             return  # nobody asks
         for lease in state.leases.values():
-            if not lease.training:
+            if not state.is_first(lease):
                 continue
             self.in_use += 1
             project, user = owner_of(state, lease)
@@ -229,7 +229,7 @@ def slots_in_use(state: EngineState) -> dict[Owner, int]:
     """How many slots each owner and project has, those of paths told to end left out."""
     slots: dict[Owner, int] = {}
     for lease in state.leases.values():
-        if lease.training and not lease.stopping:
+        if not lease.stopping and state.is_first(lease):
             project, user = owner_of(state, lease)
             for owner in ((project, user), (project, "")):
                 slots[owner] = slots.get(owner, 0) + 1

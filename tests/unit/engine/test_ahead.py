@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from hippo_core.engine.commands import AskAhead, CordonSlots
+from hippo_core.engine.commands import AskAhead, CordonSlots, ReleasedReport, Report, SubmitStudy, Tick
 from hippo_core.engine.events import PathFailed
+from hippo_core.engine.granting import PATIENCE_SECONDS
+from hippo_core.engine.turns import slots_in_use
 from tests.unit.engine.cluster import Cluster
 from tests.unit.engine.test_cluster import expect_as_trained_alone, spec, submit
 
@@ -44,6 +46,43 @@ def test_what_waits_in_a_slot_that_is_cordoned_is_told_to_end() -> None:
     assert not leases[first].stopping
     assert leases[second].stopping
     assert [fence for fence, *_ in cluster.engine.directives("a").stops] == [second]
+    cluster.run()
+    expect_as_trained_alone(cluster, "study")
+
+
+def test_what_waits_in_a_slot_behind_a_long_path_goes_to_the_next_slot_that_is_free() -> None:
+    """1. A slot holds all that is left. 2. Another worker comes, and idles. 3. After a second it is given that."""
+    cluster = Cluster(0, {"a": 1})
+    submit(cluster, spec())
+    ask(cluster, 0, 16)
+    (slot,) = cluster.engine.state.workers["a"].slots.values()
+    first, *waiting = slot.queue
+    assert waiting
+    assert cluster.engine.next_deadline() == cluster.now + PATIENCE_SECONDS
+    cluster.now += PATIENCE_SECONDS
+    cluster.tell(Tick())
+    leases = cluster.engine.state.leases
+    assert [fence for fence in slot.queue if leases[fence].stopping] == waiting
+    assert all(leases[fence].stop_saves for fence in waiting), "one may have begun meanwhile"
+    for fence in waiting:
+        item = ReleasedReport(reason="stopped")
+        cluster.tell(Report(worker="a", incarnation="1", fence=fence, number=1, items=(item,)))
+    assert slot.queue == [first], "it is given nothing ahead while that takes so long"
+    cluster.run()
+    expect_as_trained_alone(cluster, "study")
+
+
+def test_what_waits_in_slots_is_given_back_when_another_user_comes() -> None:
+    cluster = Cluster(0, {"a": 1})
+    submit(cluster, spec())
+    ask(cluster, 0, 2)
+    (slot,) = cluster.engine.state.workers["a"].slots.values()
+    first, *waiting = slot.queue
+    assert slots_in_use(cluster.engine.state)["default", "u"] == 1
+    cluster.tell(SubmitStudy(project="default", user="v", spec=spec(name="other")))
+    leases = cluster.engine.state.leases
+    assert [fence for fence in slot.queue if leases[fence].stopping] == waiting
+    assert not leases[first].stopping
     cluster.run()
     expect_as_trained_alone(cluster, "study")
 
