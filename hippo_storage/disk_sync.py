@@ -3,11 +3,15 @@
 Each fsync waits for the disk: a dozen for a checkpoint, and hundreds where many come together. ``syncfs`` waits once,
 but for everybody's bytes. So it is used only on file systems of which it is known that it makes names and bytes
 durable, on a kernel that tells of errors by it (Linux 5.8), and while little else waits to be written.
+
+What it tells of an error it tells once, and not whose bytes are lost: they may be of a state that is written only now,
+and published next. Each file's own fsync still tells of them. So after an error nothing is synced by it any more.
 """
 
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import platform
 import sys
@@ -15,10 +19,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+logger = logging.getLogger(__name__)
+
 OTHERS_BYTES = 256 << 20  #: of others may wait to be written
 TELLS_OF_ERRORS = (5, 8)
 _KNOWN = frozenset({0xEF53, 0x58465342, 0x9123683E})  #: ext2 to ext4, XFS, Btrfs: statfs(2)
 _STATFS_BYTES = 512
+
+_failed: list[Path] = []  #: the folder with which an error was told of, if any was
 
 
 def sync_file_system(folder: Path, size_bytes: int) -> bool:
@@ -29,13 +37,10 @@ def sync_file_system(folder: Path, size_bytes: int) -> bool:
         size_bytes: How many bytes are to become durable, about.
 
     Returns:
-        Whether it did; else each file and folder is to be synced.
-
-    Raises:
-        OSError: Something could not be made durable.
+        Whether it did; else each file and folder is to be synced, which tells of what could not be made durable.
     """
     library = _library()
-    if library is None or _dirty_bytes() > size_bytes + OTHERS_BYTES:
+    if library is None or _failed or _dirty_bytes() > size_bytes + OTHERS_BYTES:
         return False
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -45,8 +50,10 @@ def sync_file_system(folder: Path, size_bytes: int) -> bool:
         if ctypes.c_long.from_buffer(about).value not in _KNOWN:  # the first field is the kind
             return False
         if library.syncfs(descriptor) != 0:
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number), str(folder))
+            error = os.strerror(ctypes.get_errno())
+            logger.warning("file_system_is_not_synced", extra={"folder": str(folder), "why": error})
+            _failed.append(folder)
+            return False
     finally:
         os.close(descriptor)
     return True
