@@ -4,7 +4,8 @@ Statements are gathered and sent together: a batch of few rows, however many its
 process a round trip costs more than what it carries, since each return from one waits for the interpreter's lock. Rows
 by the hundred go by COPY, which is cheaper for PostgreSQL (1.3 us a row of metrics, as VALUES 5) and a trip of its own.
 
-Values are written into the statements as literals. Floats travel as text in their shortest form, which PostgreSQL
+Values are written into the statements as literals, each by its column's type: what is not of that is refused, and text
+stays text. Floats travel as text in their shortest form, which PostgreSQL
 reads back to the same double, the sign of -0.0 included; a numeric literal would lose it.
 """
 
@@ -117,7 +118,7 @@ def _literal(column: Column[Any]) -> Writer:
         case JSON():
             return lambda value: quoted(dump(value))
         case Double():
-            return lambda value: f"'{value!r}'"
+            return lambda value: f"'{float(value)!r}'"
         case Text() | Uuid():
             return lambda value: quoted(clean(str(value)))
         case Boolean():
@@ -127,7 +128,7 @@ def _literal(column: Column[Any]) -> Writer:
         case LargeBinary():
             return lambda value: f" E'\\\\x{value.hex()}'"
         case Integer():
-            return str
+            return int.__repr__  # refuses all else
         case _:
             raise TypeError(f"values of {column} cannot be written")
 
@@ -148,7 +149,7 @@ def _copier(column: Column[Any]) -> Writer:
         case LargeBinary():
             return lambda value: "\\\\x" + value.hex()
         case Integer():
-            return str
+            return int.__repr__
         case _:
             raise TypeError(f"values of {column} cannot be copied")
 

@@ -6,7 +6,7 @@ import math
 import struct
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -125,6 +125,13 @@ def test_sums_in_the_database_are_those_of_doubles(exact_store: Store) -> None:
 def test_a_number_that_json_lacks_is_refused(value: float) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         sql.dump({"loss": value})
+
+
+@pytest.mark.parametrize("column", ["id", "number", "moment", "raw"])
+def test_what_is_not_of_a_column_s_type_does_not_come_into_a_statement(column: str) -> None:
+    """A statement is text: a value that is not quoted as text must not be any."""
+    with pytest.raises((TypeError, ValueError, AttributeError)):
+        sql.insert(sql.Script(cast("Any", None)), table, [{"id": 1, column: "1); DROP TABLE exact; --"}])
 
 
 def test_text_that_postgresql_cannot_hold_is_replaced_where_it_cannot(exact_store: Store) -> None:
