@@ -24,6 +24,7 @@ import pytest
 
 from hippo_client.handles.study import StudyHandle
 from hippo_client.study_file import load
+from hippo_core.errors import Unavailable
 from hippo_core.study import StudySpec
 from tests.acceptance.conftest import COMMAND, STUDY_FOLDER, LocalHome, environment, until
 from tests.acceptance.nemesis import Arena, Ledger, Rows, embedded_url, kill_process
@@ -64,12 +65,18 @@ def expect_as_alone(rows: Rows, handle: StudyHandle) -> None:
 
 
 def read(handle: StudyHandle) -> Seen:
-    """All that a client can read of metrics now."""
-    return {
-        (trial.number, entry["step"]): entry["metrics"]
-        for trial in handle.trials()
-        for entry in trial.history()
-    }
+    """All that a client can read of metrics, once it is answered: on a busy machine a server that reads its state takes
+    longer than a client waits."""
+    answers: list[Seen] = []
+
+    def answered() -> bool:
+        with contextlib.suppress(Unavailable):
+            trials = handle.trials()
+            answers.append({(t.number, e["step"]): e["metrics"] for t in trials for e in t.history()})
+        return bool(answers)
+
+    until(answered, "an answer of the server")
+    return answers[0]
 
 
 def expect_clean(rows: Rows) -> None:
