@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from hippo_core.endings import MaxTrainedSteps
 from hippo_core.engine.budget import trains, used_steps
 from hippo_core.engine.quotas import crowded
-from hippo_core.engine.state import EngineState
+from hippo_core.engine.state import MOST_AHEAD, EngineState
 from hippo_core.engine.states import (
     ENDED_STUDY_STATES,
     ENDED_TRIAL_STATES,
@@ -101,11 +101,13 @@ def nodes_nest(state: EngineState) -> Iterator[str]:
 
 
 def slots_and_leases_agree(state: EngineState) -> Iterator[str]:
-    """A slot's leases are live, in order, and each lease in training has its slot on a worker that is there."""
+    """A slot's leases are live, in order and few, and each in training has its slot on a worker that is there."""
     for worker in state.workers.values():
         for slot in worker.slots.values():
             if slot.queue != sorted(set(slot.queue)):
                 yield f"slot {worker.name}/{slot.index} has leases out of order: {slot.queue}"
+            if len(slot.queue) > 1 + MOST_AHEAD:
+                yield f"slot {worker.name}/{slot.index} holds {len(slot.queue)} leases"
             for fence in slot.queue:
                 lease = state.leases.get(fence)
                 if lease is None or not lease.training:

@@ -436,6 +436,9 @@ class PlanState:
     studies: dict[int, None] = field(default_factory=dict)
 
 
+MOST_AHEAD = 16  #: leases at most wait in a slot, whatever its worker asks for
+
+
 @dataclass(slots=True, kw_only=True, eq=False)
 class Slot:
     """A place that trains one path at a time, and may hold others that are to follow it.

@@ -22,12 +22,10 @@ from hippo_core.engine.events import (
 )
 from hippo_core.engine.failures import note_death
 from hippo_core.engine.orphans import adopt, first_of_slots, orphan, orphans_of
-from hippo_core.engine.state import Worker
+from hippo_core.engine.state import MOST_AHEAD, Worker
 from hippo_core.engine.states import LeaseState, WorkerState
 from hippo_core.errors import Stale
 from hippo_core.lease import Lease
-
-MOST_AHEAD = 16  #: leases at most wait in a slot, whatever its worker asks for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
