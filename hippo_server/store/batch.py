@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import Boolean, DateTime, Double, Integer, Table
 
 from hippo_server.store import sql
-from hippo_server.store.sql import Script, quoted
+from hippo_server.store.sql import Script, Written, quoted
 from hippo_server.store.tables import metadata
 
 Key = tuple[Any, ...]
@@ -104,6 +104,7 @@ class Batch:
         self._inserts: dict[str, dict[Key, dict[str, Any]]] = defaultdict(dict)
         self._appended: dict[str, list[dict[str, Any]]] = defaultdict(list)
         self._updates: dict[str, dict[Key, dict[str, tuple[str, Any]]]] = defaultdict(dict)
+        self._written: dict[int, Written] = {}  # by identity: whoever makes a batch holds its events
         self._forgiven: dict[int, None] = {}
         self._workers: dict[str, None] = {}
 
@@ -115,6 +116,13 @@ class Batch:
     def append(self, table: str, **columns: Any) -> None:
         """Adds a row that nothing in the batch changes, and whose key is new."""
         self._appended[table].append(self._blank(table) | columns)
+
+    def written(self, metrics: Mapping[str, float | None]) -> Written:
+        """Metrics of an event as JSON, worked out once for all rows that hold them."""
+        found = self._written.get(id(metrics))
+        if found is None:
+            found = self._written[id(metrics)] = Written(sql.dump(metrics))
+        return found
 
     def _blank(self, table: str) -> dict[str, Any]:
         blank = self._blanks.get(table)

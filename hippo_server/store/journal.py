@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from hippo_core.engine.events import Event, MetricsRecorded
 from hippo_core.engine.journal import fields, from_json
 from hippo_server.store.batch import Batch
+from hippo_server.store.sql import Written
 
 if TYPE_CHECKING:
     from hippo_server.store.database import Database
@@ -94,11 +95,17 @@ def journal(rows: Batch, record: Record, position: int, term: int, batch: int) -
         event = events[place]
         if isinstance(event, MetricsRecorded):
             count = _alike(events, place)
-            body = _packed(event, events[place : place + count])
             place += count
-        else:
-            body = fields(event)
-            place += 1
+            rows.append(
+                "journal",
+                id=position + place,
+                event=METRICS,
+                body=_packed(rows, event, events[place - count : place]),
+                **said,
+            )
+            continue
+        place += 1
+        body = fields(event)
         rows.append(
             "journal",
             id=position + place,
@@ -123,11 +130,16 @@ def _alike(events: Sequence[Event], place: int) -> int:
     return upto - place
 
 
-def _packed(first: MetricsRecorded, events: Sequence[Event]) -> dict[str, Any]:
-    states = [
-        (event.step, event.metrics, event.training) for event in events if isinstance(event, MetricsRecorded)
-    ]
-    return {"fence": first.fence, "node": first.node, "states": states}
+def _packed(rows: Batch, first: MetricsRecorded, events: Sequence[Event]) -> Written:
+    def text(metrics: Mapping[str, float | None] | None) -> str:
+        return "null" if metrics is None else rows.written(metrics)
+
+    states = ",".join(
+        f"[{event.step},{text(event.metrics)},{text(event.training)}]"
+        for event in events
+        if isinstance(event, MetricsRecorded)
+    )
+    return Written(f'{{"fence":{first.fence},"node":{first.node},"states":[{states}]}}')
 
 
 def _unpacked(kind: str, body: Mapping[str, Any]) -> list[Event]:

@@ -74,9 +74,15 @@ class Script:
         self.send().copy_expert(statement, io.StringIO(page))
 
 
+class Written(str):
+    """A value that is JSON already."""
+
+    __slots__ = ()
+
+
 def dump(value: object) -> str:
     """A value as JSON, exactly; it holds no number that JSON lacks."""
-    return _JSON.encode(value)
+    return value if isinstance(value, Written) else _JSON.encode(value)
 
 
 def _plain(value: object) -> object:

@@ -63,7 +63,9 @@ def _steps_trained(batch: Batch, event: ev.StepsTrained, position: int) -> None:
 def _metrics_recorded(batch: Batch, event: ev.MetricsRecorded, position: int) -> None:
     for table, metrics in (("metrics", event.metrics), ("training_metrics", event.training)):
         if metrics is not None:
-            batch.append(table, node=event.node, step=event.step, fence=event.fence, metrics=metrics)
+            batch.append(
+                table, node=event.node, step=event.step, fence=event.fence, metrics=batch.written(metrics)
+            )
 
 
 def _published(batch: Batch, event: ev.CheckpointPublished, position: int) -> None:
