@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from hippo_core.engine.budget import Room
 from hippo_core.engine.decision import Decision
+from hippo_core.engine.environments import takers
 from hippo_core.engine.granting import idle_slots_for
 from hippo_core.engine.settling import carry_out
 from hippo_core.engine.state import EngineState, Study
@@ -19,12 +20,11 @@ from hippo_core.policies import Promote
 def promote(decision: Decision) -> bool:
     """Carries out a promotion that a slot would take; tells whether there was one, from which something may follow."""
     state = decision.state
-    for number in state.active:
-        study = state.studies[number]
-        if not study.promotions or study.ending or study.short:
-            continue
+    waiting = [study for study in map(state.studies.__getitem__, state.active) if _has_waiting(study)]
+    idle = bool(waiting) and any(slot.idle for worker in takers(state) for slot in worker.slots.values())
+    for study in waiting:
         first, *others = study.promotions
-        if not _would_be_taken(state, study, first):
+        if not _would_be_taken(state, study, first, idle=idle):
             continue
         room = Room.of(decision, study)
         if carry_out(decision, study, first, room):
@@ -34,16 +34,27 @@ def promote(decision: Decision) -> bool:
     return False
 
 
-def _would_be_taken(state: EngineState, study: Study, first: Promote) -> bool:
-    """Whether fewer paths are ready than slots idle, or than one, that come before a promotion's."""
+def _has_waiting(study: Study) -> bool:
+    return bool(study.promotions) and not study.ending and not study.short
+
+
+def _would_be_taken(state: EngineState, study: Study, first: Promote, *, idle: bool) -> bool:
+    """Whether fewer paths are ready than slots idle, or than one, that come before a promotion's.
+
+    Args:
+        state: Only its plan's tree is brought up to date.
+        study: The study.
+        first: Its first promotion that waits.
+        idle: Whether any slot idles: to count those that fit looks at them all, for each study.
+    """
     plan = state.plans[study.plan]
     plan.tree.refresh()
     user = study.user if len(set(plan.tree.owners.values())) > 1 else None
-    idle = idle_slots_for(state, plan)
-    last = plan.tree.ready_at(max(1, idle), user)
+    idling = idle_slots_for(state, plan) if idle else 0
+    last = plan.tree.ready_at(max(1, idling), user)
     if last is None or last.priority < state.active[study.id]:
         return True
-    if not idle:
+    if not idling:
         return False
     trial = study.trials[first.trial]
     assert trial.node is not None, "only what has come to a rung is promoted"
