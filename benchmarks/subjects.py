@@ -40,6 +40,9 @@ SUBJECTS = (
     Subject("gpu", "steps, states and resuming on a GPU, where there is one", "benchmarks.gpu", gpu=True),
     Subject("sharing", "the demo's grid on two slots against its lower bound", "benchmarks.sharing"),
     Subject("start-up", "from hippo run to the first training step", "benchmarks.start_up"),
+    Subject(
+        "handover", "how long a slot stands still between stages, paths and trials", "benchmarks.handover"
+    ),
     Subject("control", "trials and reports a second, latencies, round trips", "benchmarks.control"),
     Subject("peers", "Ray Tune, Optuna, Syne Tune and a bare loop on the same work", "benchmarks.peers"),
     Subject("pages", "opening the dashboard's pages of large studies", "benchmarks.pages"),
