@@ -25,6 +25,7 @@ from hippo_core.engine.commands import CreateProject, Tick
 from hippo_core.engine.decision import EngineSettings
 from hippo_core.engine.engine import Engine
 from hippo_core.errors import Conflict, HippoError, InvariantViolated, Standby, Unavailable
+from hippo_server import garbage
 from hippo_server.answers import Answers
 from hippo_server.auth.sessions import Sessions
 from hippo_server.auth.tokens import TokenBook
@@ -304,10 +305,12 @@ class Driver:
         def restore() -> tuple[Engine, Answers, TokenBook, list[Session]]:
             self.on_lead()
             store.forget_results()  # before they are read: no engine asks for them
+            garbage.look_again()  # what the last term left
             # Looking for garbage among what is only made would take a third of the time.
             gc.disable()
             try:
                 engine = Engine.restore(store.load(), self.settings, time.monotonic())
+                garbage.spare()
             finally:
                 gc.enable()
             return engine, Answers(store.answers()), TokenBook(store.find_tokens()), store.find_sessions()

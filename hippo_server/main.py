@@ -232,6 +232,7 @@ def main(
         return
     from hippo_core.byte_sizes import parse_bytes
     from hippo_core.engine.decision import EngineSettings
+    from hippo_server import garbage
     from hippo_server.auth.limits import CallLimits
     from hippo_server.settings import Settings
     from hippo_wire.observing import tracing
@@ -270,6 +271,7 @@ def main(
                 stall_seconds=stall_seconds,
             ),
         )
+        garbage.spare_what_lives()
         end_tracing = tracing.begin("hippo-server", os.environ)
         try:
             asyncio.run(_serve(settings))

@@ -20,6 +20,7 @@ from hippo_core.engine.commands import Command, CreateProject, Tick
 from hippo_core.engine.engine import Engine, Result
 from hippo_core.engine.orders import RemoveCheckpoint
 from hippo_core.errors import HippoError, InvariantViolated, Unavailable
+from hippo_server import garbage
 from hippo_server.answers import Answers, Asked
 from hippo_server.changes import Changes
 from hippo_server.commits import GroupCommit, lost
@@ -57,6 +58,8 @@ _PROPOSALS = frozenset(
 )
 #: After these files may have to go.
 _REMOVALS = frozenset({ev.CheckpointDropped, ev.CheckpointLost})
+#: After these much that lived is garbage.
+_DELETIONS = frozenset({ev.StudyDeleted, ev.ProjectDeleted})
 #: After these what the database alone knows of a study or a worker has changed.
 _TIMES = frozenset(
     {
@@ -283,6 +286,10 @@ class Term:
             self.orders.notify_of(self._told(events))
         if not kinds.isdisjoint(_TIMES):
             self.retimed = self.commits.position
+        if not kinds.isdisjoint(_DELETIONS):
+            garbage.look_again()
+        elif len(events) >= garbage.MANY_EVENTS:
+            garbage.spare()
         if not kinds.isdisjoint(_REMOVALS):
             self.removals.set()
         if not kinds.isdisjoint(_PROPOSALS):

@@ -1,0 +1,36 @@
+"""How the server's process looks for garbage: not through what lives long.
+
+An engine of 100,000 trials is millions of objects that live as long as its term, and Python's collector looks through
+all of them whenever a quarter more have come: up to a second in which nothing is answered. So what comes in bulk, and
+is to live long, is left out (``gc.freeze``): a rebuilt engine, and what a large study brings. Where much of that may
+have become garbage, as a term ends or a study is deleted, everything is looked through again.
+
+It is a matter of the whole process, so that the command alone begins it: servers within a test look as Python does.
+"""
+
+from __future__ import annotations
+
+import gc
+
+MANY_EVENTS = 5000
+"""So many at once bring much that is to live long."""
+
+_spares = False
+
+
+def spare_what_lives() -> None:
+    """This process is a server's: ``spare`` is of effect."""
+    global _spares
+    _spares = True
+
+
+def spare() -> None:
+    """Leaves what there is out of all that is looked through: much was made that is to live long."""
+    if _spares:
+        gc.freeze()
+
+
+def look_again() -> None:
+    """Has the next whole pass go through everything: much of it may be garbage by now."""
+    if _spares:
+        gc.unfreeze()
