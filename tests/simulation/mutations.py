@@ -108,7 +108,7 @@ MUTATIONS = (
     Mutation(
         "metrics of a step are recorded once",
         "hippo_core.engine.reports",
-        "if item.evaluated and known is not None:",
+        "if item.evaluated and item.step in node.metrics:",
         "if False:",
     ),
     Mutation(
@@ -174,12 +174,13 @@ MUTATIONS = (
     Mutation(
         "a state is said to be kept once it is durable",
         "hippo_worker.publishing",
-        "published = storage.publish(folder, location, {}, keep=True)\n        except StorageFull:",
-        """from hippo_storage.manifest import Manifest
-            from hippo_storage.storage import spooled_files
-            made = Manifest(location=location, files=spooled_files(folder), about={})
-            published = Published(size_bytes=made.size_bytes, digest=made.digest)
-        except StorageFull:""",
+        "*storage.publish_all([(asked.folder, asked.location) for asked in taken], keep=True)\n        ]",
+        """]
+        from hippo_storage.manifest import Manifest
+        from hippo_storage.storage import spooled_files
+        for asked in taken:
+            made = Manifest(location=asked.location, files=spooled_files(asked.folder), about={})
+            outcomes.append(Published(size_bytes=made.size_bytes, digest=made.digest))""",
     ),
     Mutation(
         "cached files are looked at before they are used",
