@@ -26,9 +26,7 @@ from hippo_worker.settings import Endpoint
 
 logger = logging.getLogger(__name__)
 
-MAX_IN_FLIGHT = (
-    4  #: reports; with as many unacknowledged, what happens meanwhile is gathered into one message
-)
+MAX_IN_FLIGHT = 16  #: reports; with more unacknowledged, what happens meanwhile is gathered into larger ones
 MAX_REPORTS = 64  #: of a message
 LEAVE_SECONDS = 5.0
 #: A server that begins to lead waits a lease's time for its workers: they try so many times within it.
@@ -234,8 +232,7 @@ class ServerConnection:
                 stream.watchdog.reschedule(asyncio.get_running_loop().time() + LEAVE_SECONDS)
                 yield worker_pb2.WorkRequest(leaving=True)
                 return
-            gathers = self._desk.in_flight >= MAX_IN_FLIGHT
-            request = _request([] if gathers else self._desk.take(MAX_REPORTS))
+            request = _request(self._desk.take(MAX_IN_FLIGHT - self._desk.in_flight))
             if self._desk.draining and not draining:
                 draining = request.draining = True
             if time.monotonic() - beat >= self._heartbeat_seconds:

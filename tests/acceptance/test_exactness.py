@@ -104,7 +104,8 @@ def test_one_slot_and_two_workers_give_the_same_bits(pool: Pool) -> None:
     a warm runner. 3. All trials equal the plain loop."""
     pool.start_worker("one")
     pool.start_worker("two")
-    study = _study(pool, "first")
+    # Steps so long that no worker takes paths ahead: each takes the next one that is ready, whoever trained before it.
+    study = _study(pool, "first", extra="max_steps=8, options={'pause': 0.1}")
     handle = pool.client().submit(study)
     handle.wait()
     expect_as_alone(pool.client(), "first", "Dropout")
