@@ -19,7 +19,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import machine
+from benchmarks import processes
 from benchmarks.figures import Figure
 from hippo_core.formulas import Constant
 from hippo_core.laws import Form, law
@@ -136,7 +136,7 @@ def _order(
         plan=1,
         program=program,
         program_key=program.key,
-        code=machine.WORKLOAD,
+        code=processes.WORKLOAD,
         setup_laws=_laws(0),
         start=start,
         stages=tuple(
@@ -198,11 +198,11 @@ async def _runners() -> tuple[float, tuple[float, ...]]:
 
 def _between_trials(number: int) -> list[float]:
     """Milliseconds between the trials of a study on one slot; the first ones, in which it warms up, are left out."""
-    with machine.home() as folder:
+    with processes.home() as folder:
         here, notes = folder / f"passing-{number}", folder / "notes"
         for each in (here, notes):
             each.mkdir()
-        shutil.copy(machine.WORKLOAD / "passing.py", here)
+        shutil.copy(processes.WORKLOAD / "passing.py", here)
         options = {"seconds": TRIAL_SECONDS / 5, "bytes": 4096, "notes": str(notes)}
         (here / "study.py").write_text(
             f"""
@@ -223,7 +223,7 @@ study = hippo.Study(
 )
 """
         )
-        machine.hippo(folder, "run", str(here / "study.py"), "--slots", "1")
+        processes.hippo(folder, "run", str(here / "study.py"), "--slots", "1")
         trials = sorted((_steps(file) for file in notes.iterdir()), key=lambda steps: steps[0][1])
         steps = [step for trial in trials for step in trial]
     steps.sort(key=lambda step: step[1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from benchmarks import machine
+from benchmarks import processes
 from benchmarks.figures import Figure
 
 ROUNDS = 5
@@ -51,7 +51,7 @@ def measure(device: str = "cpu") -> Iterator[Figure]:
 def calibrated(seconds: float, device: str) -> int:
     """How many repeats of the workload take about so long on a core, or a GPU, of its own."""
     probe = 50
-    took = machine.bare(probe, 20, device).processor_seconds / 20
+    took = processes.bare(probe, 20, device).processor_seconds / 20
     return max(1, round(probe * seconds / took))
 
 
@@ -60,18 +60,18 @@ def overhead(case: Case, device: str) -> Iterator[Figure]:
     repeats, steps = calibrated(case.step_seconds, device), case.steps
     walls, processors = [], []
 
-    def bare() -> machine.Clock:
-        return machine.bare(repeats, steps, device, every=case.every, changes=case.changes)
+    def bare() -> processes.Clock:
+        return processes.bare(repeats, steps, device, every=case.every, changes=case.changes)
 
-    with machine.home() as folder:
-        machine.hippo(folder, "up", "--slots", "1", "--grpc-port", "0", "--http-port", "0")
+    with processes.home() as folder:
+        processes.hippo(folder, "up", "--slots", "1", "--grpc-port", "0", "--http-port", "0")
         before = bare()
         for turn in range(ROUNDS):
-            file, notes = machine.study(
+            file, notes = processes.study(
                 folder, f"overhead-{turn}", repeats, steps, every=case.every, changes=case.changes
             )
-            machine.hippo(folder, "run", str(file), "--slots", "1")
-            shared, after = machine.read_clock(notes), bare()
+            processes.hippo(folder, "run", str(file), "--slots", "1")
+            shared, after = processes.read_clock(notes), bare()
             walls.append(2 * shared.seconds / (before.seconds + after.seconds))
             processors.append(
                 2 * shared.processor_seconds / (before.processor_seconds + after.processor_seconds)

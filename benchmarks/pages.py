@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.figures import Curve, Figure
-from benchmarks.machine import WORKLOAD
+from benchmarks.processes import WORKLOAD
 from hippo_client import Client
 from hippo_client.study_file import load
 from hippo_wire.secrets import secret_hash

@@ -17,7 +17,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from benchmarks import machine
+from benchmarks import processes
 from benchmarks.bounds import makespan_steps
 from benchmarks.figures import Figure
 from hippo_client.study_file import load
@@ -62,12 +62,12 @@ class Round:
 
 def measure() -> Iterator[Figure]:
     """Wall time without start-up over the bound's rounds of the mean step."""
-    spec = load(str(machine.EXAMPLE / "study.py")).spec()
+    spec = load(str(processes.EXAMPLE / "study.py")).spec()
     trials = [spec.sequence(spec.point(number)) for number in range(spec.max_trials)]
     steps = max(spec.max_steps_of(spec.point(number)) for number in range(spec.max_trials))
     bound = makespan_steps(([trial.key(step) for step in range(steps)] for trial in trials), slots=SLOTS)
-    with machine.home() as folder:
-        machine.hippo(folder, "up", "--slots", str(SLOTS), "--grpc-port", "0", "--http-port", "0")
+    with processes.home() as folder:
+        processes.hippo(folder, "up", "--slots", str(SLOTS), "--grpc-port", "0", "--http-port", "0")
         grid(folder, "warm", seed=0, extent=ONE_STEP)
         rounds = [_round(folder, number) for number in range(1, ROUNDS + 1)]
     least = [bound * each.training / each.steps for each in rounds]
@@ -83,8 +83,8 @@ def grid(folder: Path, name: str, seed: int, extent: str) -> tuple[float, Any]:
     """Trains the grid under a seed of its own, which shares with no other; gives seconds and the result."""
     here = folder / name
     here.mkdir()
-    shutil.copy(machine.EXAMPLE / "trainer.py", here)
-    text = (machine.EXAMPLE / "study.py").read_text()
+    shutil.copy(processes.EXAMPLE / "trainer.py", here)
+    text = (processes.EXAMPLE / "study.py").read_text()
     for old, new in (
         ('name="digits"', f'name="{name}", seed={seed}'),
         (WHOLE, extent),
@@ -94,7 +94,7 @@ def grid(folder: Path, name: str, seed: int, extent: str) -> tuple[float, Any]:
         text = text.replace(old, new)
     (here / "study.py").write_text(text)
     began = time.perf_counter()
-    said = machine.hippo(folder, "run", str(here / "study.py"), "--slots", str(SLOTS), "--json")
+    said = processes.hippo(folder, "run", str(here / "study.py"), "--slots", str(SLOTS), "--json")
     return time.perf_counter() - began, json.loads(said)
 
 
@@ -103,7 +103,7 @@ def _round(folder: Path, number: int) -> Round:
     start_up, _ = grid(folder, f"step-{number}", seed=2 * number, extent=ONE_STEP)
     wall, result = grid(folder, f"grid-{number}", seed=2 * number + 1, extent=WHOLE)
     savings = result["savings"]
-    recording = Recording.from_json(json.loads(machine.hippo(folder, "study", "export", f"grid-{number}")))
+    recording = Recording.from_json(json.loads(processes.hippo(folder, "study", "export", f"grid-{number}")))
     return Round(
         wall=wall,
         start_up=start_up,

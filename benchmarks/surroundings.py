@@ -27,7 +27,9 @@ def description() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "gpu": _first_line("nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"),
-        "filesystem": _first_line("stat", "--file-system", "--format=%T", tempfile.gettempdir()),
+        "filesystem": _first_line(
+            "findmnt", "--noheadings", "--output=FSTYPE", f"--target={tempfile.gettempdir()}"
+        ),
         "fsync_8k_ms": _sync_ms(),
         "loop_ms": _loop_ms(),
         "kernel": platform.release(),

@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks.core.apart import apart
 from benchmarks.core.studies import large
 from benchmarks.figures import Figure
-from benchmarks.machine import HIPPO
+from benchmarks.processes import HIPPO
 from hippo_core.simulation import Costs, Host, simulate
 
 PLANNED = 100_000

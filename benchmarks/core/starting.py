@@ -9,10 +9,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import machine
+from benchmarks import processes
 from benchmarks.core.apart import proportional_bytes
 from benchmarks.figures import Figure
-from benchmarks.machine import HIPPO
+from benchmarks.processes import HIPPO
 
 ROUNDS = 20
 HELP_SECONDS = 0.15
@@ -27,8 +27,8 @@ def measure() -> Iterator[Figure]:
         for_nothing.append(_seconds([sys.executable, "-c", "pass"]))
     yield Figure("hippo --help", tuple(for_help), "s", HELP_SECONDS)
     yield Figure("python -c pass", tuple(for_nothing), "s", note="what any command of Python takes")
-    with machine.home() as folder:
-        machine.hippo(folder, "up", "--slots", "1", "--grpc-port", "0", "--http-port", "0")
+    with processes.home() as folder:
+        processes.hippo(folder, "up", "--slots", "1", "--grpc-port", "0", "--http-port", "0")
         time.sleep(5.0)  # what starting took is given back
         said = json.loads((folder / "home" / "server" / "server.json").read_text())
         mib = proportional_bytes(said["pid"]) / 2**20

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks import machine
+from benchmarks import processes
 from benchmarks.peers import notes
 from benchmarks.peers.environments import HERE, ROOT, python_of
 
@@ -180,7 +180,7 @@ def _hippo(part: str, folder: Path) -> Command:
     study.mkdir()
     for each in (HERE / "workload.py", *(SYSTEMS / "hippo").glob("*.py")):
         shutil.copy(each, study)
-    return *machine.HIPPO, "run", str(study / "study.py"), "--slots", "2"
+    return *processes.HIPPO, "run", str(study / "study.py"), "--slots", "2"
 
 
 def _hippo_stopping(part: str, folder: Path) -> Command:
@@ -192,8 +192,8 @@ HIPPO = System(
     "Hippo",
     _hippo,
     # The first command that needs a server makes the database.
-    prepare=lambda folder: (*machine.HIPPO, "study", "ls"),
-    afterwards=((*machine.HIPPO, "down"),),
+    prepare=lambda folder: (*processes.HIPPO, "study", "ls"),
+    afterwards=((*processes.HIPPO, "down"),),
 )
 HIPPO_STOPPING = replace(HIPPO, name="Hippo that stops", command=_hippo_stopping, parts=("asha",))
 OPTUNA = System(
