@@ -78,6 +78,7 @@ class Conversation:
         self._begun = False
         self._ending: asyncio.Future[Ending] | None = None
         self._verdict: Death | None = None  # why it is killed by its worker
+        self._is_over = False  # its end has been told to all whom it concerned
         self._watch = StallWatch()
         self._spans = StageSpans()
         # What is bound to the log's lines is about the first of its leases, and the listener hears of all.
@@ -96,13 +97,13 @@ class Conversation:
             NotBegun: The runner had died before; another one may train the path.
             Unavailable: Nobody listens to the runner any more.
         """
+        if self._is_over:
+            raise NotBegun
         self._leases = {fence: old for fence, old in self._leases.items() if not old.settled}
         self._leases[lease.fence] = self._training = lease
         self._ending = asyncio.get_running_loop().create_future()
         self.holds, self._begun = None, False
         self._watch.begins()
-        if self._listener.done():
-            self._died(death(self.process.ended.result(), out_of_memory=False))
         logs, self._spans = self._supplies.logs_folder(lease.fence), StageSpans()
         await self.process.send(
             messages.Run(
@@ -269,6 +270,7 @@ class Conversation:
             self._ending.set_result(ending)
 
     def _died(self, why: Death) -> None:
+        self._is_over = True
         lease = self._training
         for other in self._leases.values():
             if other is not lease and not other.settled:
