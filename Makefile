@@ -11,11 +11,13 @@ PACKAGES := hippo_core hippo_wire hippo_storage hippo_server hippo_worker hippo_
 help: ## Say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-# The stamp is remade when what is installed changes; a half-made environment leaves none. What is installed from here
-# is compiled as pip compiles the rest: where Python may write no bytecode, each process would compile it anew.
+# The stamp is remade when what is installed changes; a half-made environment leaves none. All is compiled here, as where
+# Python may write no bytecode each process would compile it anew, and pip would do so on one core. What a dependency
+# holds for later Pythons does not compile, and is not loaded.
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,dev,docs,examples]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e '.[all,dev,docs,examples]'
+	$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 	$(BIN)/python -m compileall -q $(PACKAGES)
 	touch $@
 

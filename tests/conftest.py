@@ -42,7 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Tests that need a GPU are skipped where there is none.
 
-    Of cases that are the same in every run half are enough; the soak tries others, and all of them.
+    Of cases that are the same in every run a third is enough; the soak tries others, and all of them.
     """
     _skip_without_gpu([item for item in items if item.get_closest_marker("gpu")])
     if not _tries_the_same(config):
@@ -52,7 +52,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         # Where hypothesis keeps a test's settings; there is no public way to scale them all.
         found = getattr(function, "_hypothesis_internal_use_settings", None)
         if found is not None and found.max_examples > FEWEST_EXAMPLES:
-            fewer = max(FEWEST_EXAMPLES, found.max_examples // 2)
+            fewer = max(FEWEST_EXAMPLES, found.max_examples // 3)
             function._hypothesis_internal_use_settings = hypothesis.settings(found, max_examples=fewer)
 
 
