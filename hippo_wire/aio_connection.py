@@ -80,7 +80,7 @@ class AsyncConnection:
             HippoError: What the server answered, or ``Unavailable``.
         """
         deadline = time.monotonic() + timeout
-        for pause in pauses():
+        for pause in pauses(self._route):
             address = self._route.at
             try:
                 return await method(

@@ -138,7 +138,7 @@ class _Calls(
         patience = client_call_details.timeout or patience_seconds(self._route)
         deadline = time.monotonic() + patience
         changes = bool(getattr(request, "request_id", ""))
-        for pause in pauses():
+        for pause in pauses(self._route):
             left = attempt_seconds(self._route, client_call_details.timeout, deadline)
             if changes and client_call_details.timeout is None and not self._route.has_others():
                 left = ANSWER_SECONDS

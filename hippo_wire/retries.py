@@ -10,7 +10,8 @@ its requests say how (``Upload``). Errors arrive as those of ``hippo_core.errors
 
 Several servers may be named, of which one leads (``route.py``). A unary call is then tried again for
 ``TAKE_OVER_SECONDS``, unless its caller says otherwise: for as long as nobody may lead after one has fallen silent.
-An attempt may take half of what a call to one server may, so that a silent one does not use up all of the time.
+An attempt may take half of what a call to one server may, so that a silent one does not use up all of the time, and
+pauses stay short (``LONGEST_PAUSE_AMONG_SECONDS``), as another server may lead at any moment.
 
 A change of a large study takes its time, and whoever asked is to hear that it was made: a server that has taken such a
 call (one with a request id) may answer within ``ANSWER_SECONDS``. One that cannot be reached is given up as before.
@@ -36,14 +37,20 @@ TAKE_OVER_SECONDS = 30.0
 UPLOAD_SECONDS = 60.0
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 10.0
+LONGEST_PAUSE_AMONG_SECONDS = 1.0
 
 
-def pauses() -> Iterator[float]:
-    """Seconds to wait before each further attempt, without end."""
-    longest = FIRST_PAUSE_SECONDS
+def pauses(route: Route[Any] | None = None) -> Iterator[float]:
+    """Seconds to wait before each further attempt, without end.
+
+    Args:
+        route: The servers of which one is asked; None: there is one.
+    """
+    among = route is not None and route.has_others()
+    most, longest = LONGEST_PAUSE_AMONG_SECONDS if among else LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS
     while True:
         yield random.uniform(0.0, longest)
-        longest = min(2.0 * longest, LONGEST_PAUSE_SECONDS)
+        longest = min(2.0 * longest, most)
 
 
 def patience_seconds(route: Route[Any]) -> float:
