@@ -18,7 +18,6 @@ from pathlib import Path
 from traceback import extract_tb
 from types import CodeType, ModuleType, TracebackType
 
-from hippo_client import study_yaml
 from hippo_client.origin import loading
 from hippo_client.study import Study
 from hippo_core.errors import HippoError, InvalidStudy
@@ -26,6 +25,7 @@ from hippo_core.errors import HippoError, InvalidStudy
 # No module of this name exists, so that a study file called random.py hides nothing while it is executed.
 _MODULE_NAME = "__hippo_study__"
 LARGEST_BYTES = 2**20
+YAML_SUFFIXES = (".yaml", ".yml")
 
 
 def load(reference: str | Path) -> Study:
@@ -40,7 +40,7 @@ def load(reference: str | Path) -> Study:
             line.
     """
     file, name = split_reference(reference)
-    if file.suffix.lower() in study_yaml.SUFFIXES:
+    if file.suffix.lower() in YAML_SUFFIXES:
         return _read_yaml(file, name)
     return _choose(file, _execute(file), name)
 
@@ -74,6 +74,8 @@ def _execute(file: Path) -> dict[str, object]:
 def _read_yaml(file: Path, name: str | None) -> Study:
     if name is not None:
         raise InvalidStudy(str(file), f"has no {name}: a YAML file is one study.", f"Give {file} alone.")
+    from hippo_client import study_yaml
+
     return study_yaml.read(read_text(file), file, file.absolute())
 
 

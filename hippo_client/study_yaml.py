@@ -29,9 +29,6 @@ from hippo_core.domain_calls import DOMAINS
 from hippo_core.errors import InvalidStudy
 from hippo_core.program import Resources
 
-SUFFIXES = (".yaml", ".yml")
-
-
 REQUIRED = {
     "trainer": 'Write "trainer: module:Class", for a class in module.py beside the study file.',
     "space": "Write the hyper-parameters below it, by name.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from hippo_core.engine.orders import LeaseOrder, StageOrder
+from hippo_core.lease_order import LeaseOrder, StageOrder
 from hippo_core.program import Program
 from hippo_core.sequence import Laws
 from hippo_wire.json_text import dump, load_object

@@ -8,10 +8,12 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import grpc
+from typing import TYPE_CHECKING
 
 from hippo_core.errors import InvalidStudy
+
+if TYPE_CHECKING:
+    import grpc
 
 SYSTEM = "system"
 """In place of a file of authorities: those that this machine trusts."""
@@ -36,6 +38,8 @@ class Trust:
 
     def credentials(self) -> grpc.ChannelCredentials:
         """What gRPC makes of it."""
+        import grpc  # not before: a worker looks at its trust before it launches what takes longest
+
         return grpc.ssl_channel_credentials(
             root_certificates=self.authorities or None,
             private_key=self.key or None,

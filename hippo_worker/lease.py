@@ -19,7 +19,7 @@ from hippo_core.engine.commands import (
     StepsReport,
     TrainedReport,
 )
-from hippo_core.engine.orders import LeaseOrder
+from hippo_core.lease_order import LeaseOrder
 from hippo_worker.reports import Outbox
 from hippo_worker.runner.messages import Stop
 

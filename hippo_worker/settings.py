@@ -10,13 +10,15 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from hippo_core.errors import InvalidStudy, NotAllowed
 from hippo_core.names import LONGEST_NAME, require_name
 from hippo_wire.route import is_loopback
-from hippo_wire.tls import Trust
 from hippo_worker.secrets import DEFAULT_NAME, Secrets
+
+if TYPE_CHECKING:
+    from hippo_wire.tls import Trust
 
 DEFAULT_SERVER = "127.0.0.1:7440"
 DEFAULT_CACHE = "4GiB"

@@ -7,8 +7,8 @@ import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hippo_core.engine.orders import LeaseOrder
 from hippo_core.errors import Unavailable
+from hippo_core.lease_order import LeaseOrder
 from hippo_storage.manifest import CheckpointLocation
 from hippo_storage.storage import Storage
 from hippo_worker.bundles import BundleCache

@@ -15,7 +15,6 @@ from hippo_wire.observing import tracing
 from hippo_wire.observing.logs import log_to_stderr
 from hippo_wire.service_manager import ServiceManager
 from hippo_worker.folder import held, sweep
-from hippo_worker.joining import join, own_token_file
 from hippo_worker.settings import ComingServer, WorkerSettings
 from hippo_worker.slots.spawner import Spawner
 from hippo_worker.slots.variables import base_environment
@@ -40,8 +39,8 @@ async def work(settings: WorkerSettings) -> None:
         end_tracing = tracing.begin("hippo-worker", os.environ, {"hippo.worker": settings.name})
         spawner = Spawner(base_environment(os.environ, settings.data_folder))
         try:
-            # First of all, since it takes longest: torch is imported there. What the daemon is made of is
-            # imported beside it, and a server that is being started gets ready.
+            # First of all, since it takes longest: torch is imported there. What the daemon is made of, gRPC
+            # too, is imported beside it, and a server that is being started gets ready.
             spawner.launch()
             daemon = await _assemble(settings, spawner, spool, manager)
             page = await _show(settings, daemon)
@@ -73,6 +72,8 @@ async def _show(settings: WorkerSettings, daemon: Daemon) -> StatusPage | None:
 
 async def _run(daemon: Daemon, settings: WorkerSettings) -> None:
     """Runs the daemon; where the server does not take its token, the error says what to do about it."""
+    from hippo_worker.joining import own_token_file
+
     try:
         await daemon.run()
     except NotAllowed as error:
@@ -92,6 +93,7 @@ async def _assemble(
     from hippo_worker.checkpoints import CheckpointCache
     from hippo_worker.daemon import Daemon
     from hippo_worker.environment import describe
+    from hippo_worker.joining import join, own_token_file
     from hippo_worker.metrics import WorkerMetrics
     from hippo_worker.publishing import Publisher
     from hippo_worker.supplies import Supplies

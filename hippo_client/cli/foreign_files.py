@@ -14,7 +14,7 @@ from hippo_client.cli.failures import ExitCode
 from hippo_client.cli.terminal import print_json, say
 from hippo_client.foreign_files import determined_experiment, wandb_sweep
 from hippo_client.foreign_files.taking import Taking
-from hippo_client.study_file import read_text
+from hippo_client.study_file import YAML_SUFFIXES, read_text
 from hippo_client.yaml_text import dump, parse
 from hippo_core.errors import InvalidStudy
 from hippo_core.names import LONGEST_NAME, NAME
@@ -46,7 +46,7 @@ class Asked:
 
 def is_study_text(file: Path) -> bool:
     """Whether a file is one that this reads, by its name."""
-    return file.suffix.lower() in study_yaml.SUFFIXES
+    return file.suffix.lower() in YAML_SUFFIXES
 
 
 def import_foreign(file: Path, asked: Asked, as_json: bool) -> int:

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hippo_client.cli.connection import named_server
-from hippo_core.engine.states import StudyState, TrialState
-from hippo_core.engine.waiting import NO_WORKER
+from hippo_core.engine.states import NO_WORKER, StudyState, TrialState
 from hippo_core.words import short_hyperparameter
 from hippo_wire.json_shapes import study_state, trial_state
 from hippo_wire.summaries import Objective, pareto_front, saved_fraction, seconds_left

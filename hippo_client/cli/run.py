@@ -30,7 +30,6 @@ def run(study_file: str, slots: int | None, as_json: bool) -> int:
     Example: hippo run study.py --slots 2
     """
     from hippo_client.cli.study_files import load
-    from hippo_client.cli.watching import print_result
     from hippo_client.local_run import run as run_locally
 
     study = load(study_file)
@@ -41,4 +40,6 @@ def run(study_file: str, slots: int | None, as_json: bool) -> int:
     except KeyboardInterrupt:
         say(f"Run again to resume: hippo run {study_file}")
         return ExitCode.INTERRUPTED
+    from hippo_client.cli.watching import print_result  # only now: what is imported before delays the start
+
     return print_result(handle.refresh(), as_json)

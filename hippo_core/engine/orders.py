@@ -15,9 +15,8 @@ from hippo_core.engine.state import EngineState
 from hippo_core.engine.states import WorkerState
 from hippo_core.engine.terminators import MakeJudgement, judgements_to_make
 from hippo_core.lease import Lease, Promise
-from hippo_core.program import Program
+from hippo_core.lease_order import LeaseOrder, StageOrder
 from hippo_core.repeats import hyperparameter_laws, seed_in, with_seed
-from hippo_core.sequence import Laws
 
 STALL_STEPS = 10.0  #: a path is stuck no sooner than after so many times what a step takes in the mean
 
@@ -33,38 +32,6 @@ class RemoveCheckpoint:
 
 
 Wanted = RemoveCheckpoint | MakeProposal | MakeJudgement | ConsultPolicy
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StageOrder:
-    """Steps ``start..stop-1`` of a node, under its laws."""
-
-    node: int
-    start: int
-    stop: int
-    laws: Laws
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LeaseOrder:
-    """All that a slot needs to train a path."""
-
-    fence: int
-    slot: int
-    plan: int
-    program: Program
-    program_key: str
-    bundle: str
-    setup_laws: Laws
-    start: tuple[int, int, int] | None
-    in_memory: bool
-    stages: tuple[StageOrder, ...]
-    save_points: tuple[tuple[int, int], ...]
-    checkpoint_every: int | None
-    secrets: tuple[str, ...]
-    objectives: tuple[str, ...]
-    stall_seconds: float = 1800.0  #: after so long without a step it is taken to be stuck
-    start_digest: str = ""  #: of the manifest of the checkpoint to start from; empty: only in memory so far
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

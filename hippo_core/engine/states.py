@@ -164,3 +164,6 @@ ENDED_STUDY_STATES = frozenset({StudyState.STOPPED, StudyState.COMPLETED, StudyS
 ENDED_TRIAL_STATES = frozenset(
     {TrialState.COMPLETED, TrialState.STOPPED, TrialState.DIVERGED, TrialState.FAILED}
 )
+
+#: What a study waits for, in words, while nothing can train.
+NO_WORKER = "no worker is there"

@@ -9,12 +9,9 @@ from hippo_core.engine.outside import wants_in_words
 from hippo_core.engine.policy_answers import policy_in_words
 from hippo_core.engine.proposals import proposal_in_words
 from hippo_core.engine.state import EngineState, Study
-from hippo_core.engine.states import FailureClass, StudyState, TrialState, WorkerState
+from hippo_core.engine.states import NO_WORKER, FailureClass, StudyState, TrialState, WorkerState
 from hippo_core.engine.terminators import failure_in_words
 from hippo_core.plan import Failures
-
-#: What everything waits for while nothing can train.
-NO_WORKER = "no worker is there"
 
 
 def waiting_reason(state: EngineState, study: Study) -> str:

@@ -16,8 +16,8 @@ from hippo_core.engine.commands import (
     ReportItem,
     StepsReport,
 )
-from hippo_core.engine.orders import LeaseOrder
 from hippo_core.lease import State
+from hippo_core.lease_order import LeaseOrder
 from hippo_core.simulation.response import Model, Response
 from hippo_core.values import Scalar
 

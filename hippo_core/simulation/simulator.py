@@ -48,13 +48,14 @@ from hippo_core.engine.events import (
     SavePointOffered,
 )
 from hippo_core.engine.invariants import check
-from hippo_core.engine.orders import LeaseOrder, RemoveCheckpoint, order
+from hippo_core.engine.orders import RemoveCheckpoint, order
 from hippo_core.engine.proposals import MakeProposal
 from hippo_core.engine.state import Study
 from hippo_core.engine.states import LIVE_LEASE_STATES
 from hippo_core.engine.waiting import waiting_reason
 from hippo_core.errors import InvalidStudy, InvariantViolated
 from hippo_core.lease import State
+from hippo_core.lease_order import LeaseOrder
 from hippo_core.program import Resources
 from hippo_core.proposing import Exhausted, Point, own_point, unseen_point
 from hippo_core.simulation.agenda import Agenda, Turn

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from hippo_core.engine.commands import FailedReport
 from hippo_core.engine.events import LeaseStopped
-from hippo_core.engine.orders import LeaseOrder
 from hippo_core.engine.states import FailureClass
 from hippo_core.errors import InvalidStudy
 from hippo_core.lease import State
+from hippo_core.lease_order import LeaseOrder
 from hippo_core.plan import Node
 from hippo_core.simulation.costs import Clockwork, Host, seconds
 from hippo_core.simulation.path import Result, SimulatedPath

@@ -12,13 +12,15 @@ import sysconfig
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from hippo_core.own_policy import Policy
 from hippo_core.training import Trainer
 from hippo_worker.hosting.failures import InvalidTrainer
+
+if TYPE_CHECKING:
+    from hippo_core.own_policy import Policy
 
 _METHODS = {"setup": ("context",), "apply": ("hp",), "train": ("step",), "evaluate": ()}
 
@@ -56,6 +58,8 @@ class Code:
             InvalidTrainer: It is not a policy, cannot be made, or its module is not the bundle's.
             Exception: Whatever the module raises while it is imported.
         """
+        from hippo_core.own_policy import Policy
+
         found = self._find(policy, Policy)
         if not isinstance(found, type) or not issubclass(found, Policy):
             raise InvalidTrainer(

@@ -21,9 +21,8 @@ from hippo_core.engine.states import FailureClass
 from hippo_core.errors import HippoError, InvalidStudy
 from hippo_wire.v1 import worker_pb2
 from hippo_worker.memory import OutOfMemoryKills
-from hippo_worker.policies.main import LOG
 from hippo_worker.runner.messages import frame
-from hippo_worker.runner.settings import PolicySettings
+from hippo_worker.runner.settings import POLICY_LOG, PolicySettings
 from hippo_worker.secrets import Redaction
 from hippo_worker.slots.process import RunnerProcess, death
 from hippo_worker.supplies import Supplies
@@ -89,7 +88,7 @@ class _Host:
 
     def printed(self) -> str:
         """What it has printed since this was last asked; of much, the end."""
-        with contextlib.suppress(OSError), (self.folder / LOG).open("rb") as file:
+        with contextlib.suppress(OSError), (self.folder / POLICY_LOG).open("rb") as file:
             end = file.seek(0, 2)
             start, self.shown = max(self.shown, end - SHOWN_BYTES), end
             file.seek(start)

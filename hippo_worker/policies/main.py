@@ -27,10 +27,9 @@ from hippo_worker.hosting.loading import Code
 from hippo_worker.runner.capture import Capture
 from hippo_worker.runner.finishing import finish
 from hippo_worker.runner.messages import FrameReader, frame
-from hippo_worker.runner.settings import PolicySettings
+from hippo_worker.runner.settings import POLICY_LOG, PolicySettings
 from hippo_worker.titles import set_title
 
-LOG = "policy.log"
 _RECEIVE_BYTES = 1 << 18
 
 
@@ -41,7 +40,7 @@ def start(connection: socket.socket, settings: dict[str, Any]) -> int:
 
 def run(connection: socket.socket, settings: PolicySettings) -> int:
     """Answers until the daemon has closed its end, or the policy has failed. Returns the exit status."""
-    Capture(settings.folder / LOG)
+    Capture(settings.folder / POLICY_LOG)
     faulthandler.enable()
     set_title(f"hippo-runner policy of study {settings.study}")
     _limit_memory(settings.memory_bytes)

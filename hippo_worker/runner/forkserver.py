@@ -29,7 +29,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
-from hippo_worker.policies import main as policy
 from hippo_worker.runner import main as runner
 from hippo_worker.runner.finishing import finish
 from hippo_worker.runner.messages import FrameReader, frame
@@ -37,10 +36,18 @@ from hippo_worker.runner.settings import PolicySettings, RunnerSettings
 from hippo_worker.runner.stack import DUMP_SIGNAL
 from hippo_worker.titles import set_title
 
+
+def _start_policy(connection: socket.socket, settings: dict[str, Any]) -> int:
+    """What few forks need is imported in these."""
+    from hippo_worker.policies import main
+
+    return main.start(connection, settings)
+
+
 #: What runs in a fork.
 STARTS: Mapping[str, Callable[[socket.socket, dict[str, Any]], int]] = {
     RunnerSettings.module: runner.start,
-    PolicySettings.module: policy.start,
+    PolicySettings.module: _start_policy,
 }
 _PR_SET_PDEATHSIG = 1
 _OUT_OF_MEMORY_SCORE = 500

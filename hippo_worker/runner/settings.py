@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
+POLICY_LOG = "policy.log"  #: what a policy says, in its process's folder
+
 
 class ProcessSettings(Protocol):
     """Settings of a process that the forkserver starts."""

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hippo_core.engine.commands import FailedReport, ReleasedReport, SlotSpec, TrainedReport, UnusableReport
-from hippo_core.engine.orders import LeaseOrder
 from hippo_core.engine.states import FailureClass
 from hippo_core.errors import HippoError, InvalidStudy, Unavailable
+from hippo_core.lease_order import LeaseOrder
 from hippo_core.program import Program
 from hippo_storage.errors import CheckpointCorrupt, CheckpointMissing
 from hippo_wire.observing import tracing

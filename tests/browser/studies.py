@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 
 from hippo_core.engine.commands import MetricsReport, StepsReport
-from hippo_core.engine.orders import LeaseOrder
+from hippo_core.lease_order import LeaseOrder
 from hippo_wire.connection import Connection
 from hippo_wire.json_text import dump
 from hippo_wire.v1 import admin_pb2, study_pb2

@@ -2,6 +2,8 @@
 
 ``handle`` answers a command with events or raises one error of ``hippo_core.errors`` before anything has changed.
 A repeated or late worker report is not an error: it changes nothing and is acknowledged.
+
+Workers tell some of them and are none of the engine: so nothing is imported here for annotations alone.
 """
 
 from __future__ import annotations

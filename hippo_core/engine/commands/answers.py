@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hippo_core.own_policy import Decided
+if TYPE_CHECKING:
+    from hippo_core.own_policy import Decided
 
 Json = Mapping[str, Any]
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from hippo_core.engine.archive import Archive
+if TYPE_CHECKING:
+    from hippo_core.engine.archive import Archive
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from hippo_core.endings import Ending
-from hippo_core.study import StudySpec
+if TYPE_CHECKING:
+    from hippo_core.endings import Ending
+    from hippo_core.study import StudySpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

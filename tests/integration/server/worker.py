@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable, Iterator
 
 from hippo_core.engine import commands
-from hippo_core.engine.orders import LeaseOrder
+from hippo_core.lease_order import LeaseOrder
 from hippo_wire.connection import Connection
 from hippo_wire.orders import lease_from_proto, offer_from_proto, stop_from_proto
 from hippo_wire.registrations import register_to_proto

@@ -17,7 +17,7 @@ import psutil
 import pytest
 import pytest_asyncio
 
-from hippo_core.engine.orders import LeaseOrder, StageOrder
+from hippo_core.lease_order import LeaseOrder, StageOrder
 from hippo_core.program import Program
 from hippo_core.sequence import Laws
 from hippo_core.values import Kind

@@ -26,7 +26,7 @@ from hippo_core.engine.commands import (
     StepsReport,
     TrainedReport,
 )
-from hippo_core.engine.orders import LeaseOrder
+from hippo_core.lease_order import LeaseOrder
 from hippo_wire.orders import lease_to_proto, offers_to_proto, stops_to_proto
 from hippo_wire.registrations import register_from_proto
 from hippo_wire.reports import report_from_proto

@@ -45,10 +45,10 @@ from hippo_core.engine.decision import EngineSettings
 from hippo_core.engine.engine import Engine, Result
 from hippo_core.engine.events import CheckpointDropped, Event
 from hippo_core.engine.invariants import check
-from hippo_core.engine.orders import LeaseOrder
 from hippo_core.engine.proposals import MakeProposal, ProposalTask
 from hippo_core.engine.states import FailureClass
 from hippo_core.errors import Stale
+from hippo_core.lease_order import LeaseOrder
 from hippo_core.own_policy import Policy
 from hippo_core.policies import Verdict
 from hippo_core.policies.hosting import PolicyHost

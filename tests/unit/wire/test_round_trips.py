@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from hippo_core import space as domains
 from hippo_core.engine import commands as co
-from hippo_core.engine.orders import LeaseOrder, StageOrder
 from hippo_core.engine.states import FailureClass, StudyState, TrialState, WorkerState
 from hippo_core.errors import InvalidStudy
+from hippo_core.lease_order import LeaseOrder, StageOrder
 from hippo_core.schedules import cosine, piecewise
 from hippo_wire import enums
 from hippo_wire.json_text import DEEPEST, dump, load_object

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from hippo_core.engine.orders import LeaseOrder, StageOrder
+from hippo_core.lease_order import LeaseOrder, StageOrder
 from hippo_core.program import Program
 from hippo_core.sequence import Laws
 from hippo_core.values import Kind

@@ -1,0 +1,40 @@
+"""What a slot is told of a path that it is to train: values that the engine makes and workers read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hippo_core.program import Program
+from hippo_core.sequence import Laws
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageOrder:
+    """Steps ``start..stop-1`` of a node, under its laws."""
+
+    node: int
+    start: int
+    stop: int
+    laws: Laws
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseOrder:
+    """All that a slot needs to train a path."""
+
+    fence: int
+    slot: int
+    plan: int
+    program: Program
+    program_key: str
+    bundle: str
+    setup_laws: Laws
+    start: tuple[int, int, int] | None
+    in_memory: bool
+    stages: tuple[StageOrder, ...]
+    save_points: tuple[tuple[int, int], ...]
+    checkpoint_every: int | None
+    secrets: tuple[str, ...]
+    objectives: tuple[str, ...]
+    stall_seconds: float = 1800.0  #: after so long without a step it is taken to be stuck
+    start_digest: str = ""  #: of the manifest of the checkpoint to start from; empty: only in memory so far
