@@ -93,7 +93,26 @@ class Law:
             return raw
         assert isinstance(raw, float)
         value = normalise_float(raw)
-        if self.form is Form.FLOAT or not math.isfinite(value):
+        return value if self.form is Form.FLOAT else self._rounded(value)
+
+    def values(self, start: int, stop: int) -> list[Scalar]:
+        """The values at steps ``start`` to ``stop - 1``: the very ones that ``value`` gives, for a part of its cost."""
+        at, origin = self.formula.at, self.origin
+        try:
+            raw = [at(step - origin if step > origin else 0) for step in range(start, stop)]
+        except OverflowError:
+            return [self.value(step) for step in range(start, stop)]
+        if self.form is Form.PLAIN:
+            return raw
+        # As in normalise_float, whose call would take as long as what it does.
+        floats = [float(f"{value:.11e}") + 0.0 for value in raw]
+        if self.form is Form.FLOAT:
+            return [*floats]
+        return [self._rounded(value) for value in floats]
+
+    def _rounded(self, value: float) -> Scalar:
+        """A normalised value of a law that is rounded, as it is handed out."""
+        if not math.isfinite(value):
             return value
         return round(value) if self.form is Form.INT else float(round(value))
 
@@ -214,10 +233,10 @@ def _search(one: Law, other: Law, start: int, stop: int) -> int | None:
 @lru_cache(maxsize=CACHED_BLOCKS)
 def _block(law: Law, index: int) -> npt.NDArray[Any]:
     """The stand-ins for the values of a law at steps ``index * BLOCK ...``: floats, or objects."""
-    values = [law.typed_value(step) for step in range(index * BLOCK, (index + 1) * BLOCK)]
+    values = law.values(index * BLOCK, (index + 1) * BLOCK)
     if all(type(value) is float for value in values):
         return np.array(values, dtype=np.float64)
     block = np.empty(BLOCK, dtype=object)
     for position, value in enumerate(values):
-        block[position] = value
+        block[position] = typed(value)
     return block

@@ -15,6 +15,9 @@ from hippo_core.values import Scalar, ValueKey, typed
 Stretch = tuple[int, Law]
 """The step from which on a law is in force, and the law."""
 
+Change = tuple[int, dict[str, Scalar], tuple[str, ...]]
+"""A step, the values from it on, and the names whose values differ from those before, in order."""
+
 
 class Laws:
     """The laws in force, by name; evaluable for ever. Immutable, hashable, and interned as a rule.
@@ -78,27 +81,25 @@ class Laws:
             return self._constant_key
         return (self.names, *[law.typed_value(step) for law in self.laws])
 
-    def changes(self, start: int, stop: int) -> list[tuple[int, dict[str, Scalar]]]:
+    def changes(self, start: int, stop: int) -> list[Change]:
         """The steps in [start, stop) with new values.
 
         Returns:
-            ``start`` itself with its values, then each later step whose values differ from the step before.
+            ``start`` itself with all names, then each later step whose values differ from the step before.
         """
         values = self.values(start)
-        found = [(start, values)]
-        varying = [
-            (name, law) for name, law in zip(self.names, self.laws, strict=True) if law.settles > start
-        ]
-        settled = max((law.settles for _, law in varying), default=0)
-        for step in range(start + 1, int(min(stop, settled + 1))):
-            changed = {
-                name: value
-                for name, law in varying
-                if (value := law.value(step)) is not values[name] and typed(value) != typed(values[name])
-            }
-            if changed:
-                values = {**values, **changed}
-                found.append((step, values))
+        found = [(start, values, self.names)]
+        changed: dict[int, dict[str, Scalar]] = {}
+        for name, law in zip(self.names, self.laws, strict=True):
+            if law.settles <= start:
+                continue
+            before = values[name]
+            for step, value in enumerate(law.values(start + 1, int(min(stop, law.settles + 1))), start + 1):
+                if value is not before and typed(value) != typed(before):
+                    changed.setdefault(step, {})[name] = before = value
+        for step in sorted(changed):
+            values = {**values, **changed[step]}
+            found.append((step, values, tuple(changed[step])))
         return found
 
     def to_json(self) -> dict[str, Any]:

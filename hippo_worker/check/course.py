@@ -87,7 +87,7 @@ def _course(sequence: Sequence, steps: int, overrides: Mapping[str, Scalar]) -> 
 def _later(sequence: Sequence, steps: int) -> Iterator[Values]:
     bounds = [start for start in sequence.starts if start < steps]
     for start, stop in pairwise([*bounds, steps]):
-        for step, values in sequence.laws(start).changes(start, stop):
+        for step, values, _ in sequence.laws(start).changes(start, stop):
             if step:
                 yield values
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sized
+from operator import is_
 from pathlib import Path
 from typing import Any, cast
 
@@ -93,9 +94,13 @@ class HostContext(NotState):
         """Calls ``apply``, and takes note of what it puts on the trainer."""
         before = attributes(trainer)
         trainer.apply(hp)
+        after = attributes(trainer)
+        # This is done at every step where values change at every step, and most often nothing else does.
+        if all(map(is_, before.values(), after.values())) and before.keys() == after.keys():
+            return
         replaced = [
             name
-            for name, value in attributes(trainer).items()
+            for name, value in after.items()
             if value is not (was := before.get(name, self))
             # A number in place of a number is saved whatever it is: nothing need be remembered of it.
             and not (type(value) in SCALARS and type(was) in SCALARS)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from hippo_core.program import Program
@@ -32,15 +32,19 @@ class TrainerFailed(Exception):
         self.error = error
 
 
-@contextmanager
-def user_code() -> Iterator[None]:
-    """Tells errors of the trainer apart from those of the host."""
-    try:
-        yield
-    except TrainerFailed:
-        raise
-    except (Exception, SystemExit) as error:
-        raise TrainerFailed(error) from error
+class user_code:  # noqa: N801  used as a function is
+    """Tells errors of the trainer apart from those of the host: a context that raises them as TrainerFailed."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        """What runs within is the user's."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, (Exception, SystemExit)) and not isinstance(error, TrainerFailed):
+            raise TrainerFailed(error) from error
 
 
 class HostedTrainer:
@@ -72,7 +76,8 @@ class HostedTrainer:
     ) -> None:
         self._device = device
         self._applied: Mapping[str, Scalar] = dict(values)
-        self._read_by_apply = Hyperparameters({})
+        self._read: set[str] = set()  # by apply, since setup
+        self._read_all = False
         self._context = HostContext(
             program=program, values=values, device=device, data_dir=data_dir, is_users=is_users
         )
@@ -98,30 +103,36 @@ class HostedTrainer:
         Raises:
             TrainerFailed: ``apply`` raised, or never looks at a value that has changed.
         """
-        self._put(values, changed(self._applied, values), step)
+        with user_code():
+            self.change(values, changed(self._applied, values), step)
 
     def apply_changes(self, values: Mapping[str, Scalar], step: int) -> None:
         """Puts values in force before ``step`` where they differ from those in force; raises as ``apply``."""
-        names = changed(self._applied, values)
-        if names:
-            self._put(values, names, step)
+        if self.differs(values):
+            self.apply(values, step)
 
     def differs(self, values: Mapping[str, Scalar]) -> bool:
         """Whether other values than these are in force."""
         return bool(changed(self._applied, values))
 
-    def _put(self, values: Mapping[str, Scalar], names: list[str], step: int) -> None:
+    def change(self, values: Mapping[str, Scalar], names: Sequence[str], step: int) -> None:
+        """Puts values in force of which only these names' may differ; to be called within ``user_code``.
+
+        Args:
+            values: All values.
+            names: Those that are known to have changed.
+            step: The step from which on they are in force.
+        """
         hp = Hyperparameters(values)
-        with user_code():
-            self._context.apply(self.trainer, hp)
-            self._read_by_apply.read |= hp.read
-            self._read_by_apply.read_all |= hp.read_all
-            for name in names:
-                if not self._read_by_apply.has_read(name):
-                    raise InvalidTrainer(
-                        f"{name} changes by step {step}, but apply() never reads it, so that the change has no effect.",
-                        f"Read hp[{name!r}] in apply(), or keep {name} constant.",
-                    )
+        self._context.apply(self.trainer, hp)
+        self._read |= hp.read
+        self._read_all |= hp.read_all
+        if not (self._read.issuperset(names) or self._read_all):
+            name = next(name for name in names if name not in self._read)
+            raise InvalidTrainer(
+                f"{name} changes by step {step}, but apply() never reads it, so that the change has no effect.",
+                f"Read hp[{name!r}] in apply(), or keep {name} constant.",
+            )
         self._applied = values
 
     def evaluate(self) -> Unsettled:

@@ -38,19 +38,26 @@ def changed(before: Mapping[str, Scalar], after: Mapping[str, Scalar]) -> list[s
 class NotState:
     """Marks Hippo's own objects that a trainer may keep: they are no part of its state."""
 
+    __slots__ = ()
+
 
 class Hyperparameters(NotState, Mapping[str, Scalar]):
     """A read-only mapping that records which names were asked for; whoever walks through it asked for all.
 
     Values can be had by attribute too, where the name allows it.
 
+    Args:
+        values: The values, which nobody changes.
+
     Attributes:
         read: The names asked for, also those that it does not hold.
         read_all: Whether it was walked through: the names themselves, and each value, were seen.
     """
 
+    __slots__ = ("_values", "read", "read_all")
+
     def __init__(self, values: Mapping[str, Scalar]) -> None:
-        self._values = dict(values)
+        self._values = values
         self.read: set[str] = set()
         self.read_all = False
 
@@ -86,13 +93,9 @@ class Hyperparameters(NotState, Mapping[str, Scalar]):
         self.read_all = True
         return repr(self._values)
 
-    def has_read(self, name: str) -> bool:
-        """Whether the trainer has looked at a name."""
-        return self.read_all or name in self.read
-
     def replace(self, values: Mapping[str, Scalar]) -> None:
         """Puts other values in place; what was read stays recorded."""
-        self._values = dict(values)
+        self._values = values
 
     def looks_equal(self, values: Mapping[str, Scalar]) -> bool:
         """Whether nothing that was read would have been different with these values."""

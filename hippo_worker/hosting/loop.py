@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
 from typing import Any
 
 from hippo_core.sequence import Laws
@@ -32,30 +31,28 @@ class Changes:
         laws: The stage's laws.
         start: Its first step, which counts as a change.
         stop: One past its last.
+
+    Attributes:
+        start: The first step.
+        step: The next step with other values; the stage's end where there is none.
     """
 
     def __init__(self, laws: Laws, start: int, stop: int) -> None:
-        self._found = _changes(laws, start, stop)
+        self._laws = laws
         self._stop = stop
-        self._next = next(self._found)
+        self._seen = min(start + CHUNK, stop)  # changes before it are known
+        self._ahead = laws.changes(start, self._seen)
+        self._ahead.reverse()
+        self.start = self.step = start
 
-    @property
-    def step(self) -> int:
-        """The next step with other values; the stage's end where there is none."""
-        return self._next[0]
-
-    def take(self) -> dict[str, Scalar]:
-        """The values from that step on; moves to the next one."""
-        values = self._next[1]
-        self._next = next(self._found, (self._stop, {}))
-        return values
-
-
-def _changes(laws: Laws, start: int, stop: int) -> Iterator[tuple[int, dict[str, Scalar]]]:
-    for first in range(start, stop, CHUNK):
-        for step, values in laws.changes(first, min(first + CHUNK, stop)):
-            if step > first or first == start or laws.key(first - 1) != laws.key(first):
-                yield step, values
+    def take(self) -> tuple[dict[str, Scalar], tuple[str, ...]]:
+        """The values from that step on, and the names that they change; moves to the next one."""
+        _, values, names = self._ahead.pop()
+        while not self._ahead and self._seen < self._stop:
+            first, self._seen = self._seen, min(self._seen + CHUNK, self._stop)
+            self._ahead = self._laws.changes(first - 1, self._seen)[:0:-1]
+        self.step = self._ahead[-1][0] if self._ahead else self._stop
+        return values, names
 
 
 class PathLoop:
@@ -180,14 +177,19 @@ class PathLoop:
 
     def _train_steps(self, changes: Changes, boundary: int, begins: bool) -> None:
         train, flag, clock = self._hosted.trainer.train, self._link.flag, time.perf_counter
-        # At the start of a path always, as a state may have been loaded; later only where values differ.
-        apply = self._hosted.apply if begins else self._hosted.apply_changes
+        hosted, start = self._hosted, changes.start
         reporter, tell_at, step, change = self._reporter, self._tell_at, self.step, changes.step
         try:
             while step < boundary:
                 if step == change:
-                    apply(changes.take(), step)
-                    apply, change = self._hosted.apply_changes, changes.step
+                    values, names = changes.take()
+                    if step > start:
+                        hosted.change(values, names, step)
+                    elif begins:  # always, as a state may have been loaded
+                        hosted.apply(values, step)
+                    else:
+                        hosted.apply_changes(values, step)
+                    change = changes.step
                 returned: Any = train(step)
                 if returned is not None:
                     reporter.trained(step + 1, check_metrics(returned, "train"))

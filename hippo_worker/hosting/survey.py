@@ -85,8 +85,11 @@ class Survey:
 def attributes(thing: object) -> dict[str, Any]:
     """An object's own attributes, those in slots included."""
     cls: Any = type(thing)  # which is hashable, whatever mypy thinks
-    found = {name: getattr(thing, name) for name in _slots(cls) if hasattr(thing, name)}
-    found.update(getattr(thing, "__dict__", {}))
+    slots = _slots(cls)
+    if not slots:
+        return dict(getattr(thing, "__dict__", ()))
+    found = {name: getattr(thing, name) for name in slots if hasattr(thing, name)}
+    found.update(getattr(thing, "__dict__", ()))
     return found
 
 

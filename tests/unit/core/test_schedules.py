@@ -1,6 +1,7 @@
 import json
 import math
 import warnings
+from itertools import pairwise
 
 import pytest
 from hypothesis import example, given
@@ -245,7 +246,10 @@ def test_changes_are_the_steps_at_which_the_values_differ_from_those_before(sche
         for step in range(start + 1, stop)
         if laws.values(step) != laws.values(step - 1)
     ]
-    assert laws.changes(start, stop) == expected
+    found = laws.changes(start, stop)
+    assert [(step, values) for step, values, _ in found] == expected
+    for (_, before, _), (_, values, names) in pairwise(found):
+        assert [name for name in values if values[name] != before[name]] == list(names)
 
 
 def sequence_of_json(schedule):

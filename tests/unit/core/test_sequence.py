@@ -123,5 +123,5 @@ def test_laws_json_keeps_types_through_a_store_that_loses_points():
 def test_a_trial_without_hyperparameters_has_laws_too():
     empty = study({}).sequence({})
     assert empty.values(5) == {}
-    assert empty.laws(0).changes(0, 9) == [(0, {})]
+    assert empty.laws(0).changes(0, 9) == [(0, {}, ())]
     assert Laws.from_json(empty.laws(0).to_json()) == empty.laws(0)

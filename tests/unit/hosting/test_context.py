@@ -45,7 +45,7 @@ def test_only_names_that_were_asked_for_count_as_read() -> None:
 def test_who_walks_through_has_read_everything(look: object) -> None:
     hp = Hyperparameters(VALUES)
     look(hp)  # type: ignore[operator]
-    assert hp.has_read("depth")
+    assert hp.read_all
     assert hp.looks_equal(VALUES)
     assert not hp.looks_equal({**VALUES, "depth": 5})
     assert not hp.looks_equal({**VALUES, "more": 1})
