@@ -13,7 +13,7 @@ import json
 import random
 import types
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,9 @@ class Hosted:
         self.trainer.values = dict(values)
 
     apply_changes = apply
+
+    def change(self, values: Mapping[str, Any], names: Sequence[str], step: int) -> None:
+        self.apply(values, step)
 
     def evaluate(self) -> dict[str, float]:
         return {"accuracy": metric(self.trainer.model)}
