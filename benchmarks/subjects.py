@@ -45,6 +45,9 @@ SUBJECTS = (
     ),
     Subject("control", "trials and reports a second, latencies, round trips", "benchmarks.control"),
     Subject("peers", "Ray Tune, Optuna, Syne Tune and a bare loop on the same work", "benchmarks.peers"),
+    Subject(
+        "peers-control", "no-op trials of Optuna and Ray Tune, Optuna's latencies", "benchmarks.peers.control"
+    ),
     Subject("pages", "opening the dashboard's pages of large studies", "benchmarks.pages"),
     Subject("take-over", "how long nobody leads when the leading server has gone", "benchmarks.take_over"),
     Subject("footprint", "what trials, reports and checkpoints take in the database", "benchmarks.footprint"),

@@ -171,7 +171,8 @@ def _script(environment: str, script: str) -> Callable[[str, Path], Command]:
     )
 
 
-def _with_postgres(folder: Path, *command: str) -> Command:
+def with_postgres(folder: Path, *command: str) -> Command:
+    """A command with a database beside it, whose address it finds in `PEERS_DATABASE`."""
     return sys.executable, str(SYSTEMS / "with_postgres.py"), str(folder / "home"), *command
 
 
@@ -198,8 +199,8 @@ HIPPO = System(
 HIPPO_STOPPING = replace(HIPPO, name="Hippo that stops", command=_hippo_stopping, parts=("asha",))
 OPTUNA = System(
     "Optuna",
-    lambda part, folder: _with_postgres(folder, *_script("optuna", "optuna_study.py")(part, folder)),
-    prepare=lambda folder: _with_postgres(folder, "true"),
+    lambda part, folder: with_postgres(folder, *_script("optuna", "optuna_study.py")(part, folder)),
+    prepare=lambda folder: with_postgres(folder, "true"),
 )
 RAY = System("Ray Tune", _script("ray", "ray_tune.py"))
 SYNE_TUNE = System("Syne Tune", _script("syne-tune", "syne_tune_search.py"))
