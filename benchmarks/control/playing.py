@@ -40,7 +40,14 @@ class Played:
 
 
 def play(
-    served: Served, daemons: int, slots: int, *, batch: int = 0, rate: float = 0.0, seconds: float = 5.0
+    served: Served,
+    daemons: int,
+    slots: int,
+    *,
+    batch: int = 0,
+    rate: float = 0.0,
+    ahead: int = 0,
+    seconds: float = 5.0,
 ) -> Played:
     """Plays daemons for some seconds; see ``Options``."""
     options = Options(
@@ -50,6 +57,7 @@ def play(
         slots=slots,
         batch=batch,
         rate=rate,
+        ahead=ahead,
         seconds=seconds,
     )
     line = [sys.executable, "-c", PROGRAM, json.dumps(asdict(options))]

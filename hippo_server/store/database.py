@@ -44,6 +44,21 @@ TRANSACTION_SETTINGS = {
 #: where a pooler stands between (PgBouncer in transaction mode).
 PREAMBLE = "; ".join(f"SET LOCAL {name} = '{value}'" for name, value in TRANSACTION_SETTINGS.items())
 
+#: Said once to a session that is our own. A plan that is kept must not depend on how large a table was when it was
+#: made: rows are always found by their keys.
+SESSION = "; ".join(
+    f"SET {name} = '{value}'"
+    for name, value in {
+        **TRANSACTION_SETTINGS,
+        "plan_cache_mode": "force_generic_plan",
+        "enable_seqscan": "off",
+        "enable_hashjoin": "off",
+        "enable_mergejoin": "off",
+    }.items()
+)
+#: For what goes through many rows in such a session.
+ANY_PLAN = "SET LOCAL enable_seqscan = on; SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on"
+
 #: How often a transaction that PostgreSQL undid for another's sake is tried in all, and the first pause's bound.
 ATTEMPTS = 5
 FIRST_PAUSE_SECONDS = 0.02
@@ -251,9 +266,14 @@ class Database:
         )
 
 
-def beginning() -> str:
-    """The statements that begin a transaction with our settings on a connection that begins none by itself."""
-    return f"BEGIN ISOLATION LEVEL READ COMMITTED; {PREAMBLE}"
+def beginning(*, with_settings: bool) -> str:
+    """The statements that begin a transaction on a connection that begins none by itself.
+
+    Args:
+        with_settings: Whether its session has not heard them.
+    """
+    begin = "BEGIN ISOLATION LEVEL READ COMMITTED"
+    return f"{begin}; {PREAMBLE}" if with_settings else begin
 
 
 @contextmanager

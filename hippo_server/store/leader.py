@@ -29,7 +29,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from hippo_core.errors import InvariantViolated, Stale, Standby, Unavailable
-from hippo_server.store.database import Database, beginning
+from hippo_server.store.database import SESSION, Database, beginning
 from hippo_server.store.sql import Script
 
 #: So many terms and fences are passed over where what was committed last is lost: more than any replica lags behind.
@@ -63,10 +63,11 @@ _RENEW = """
 """
 
 _CHECK = """
-    UPDATE leader SET batch = %(batch)s, beat = beat + 1, session = %(session)s, session_began_at = %(began)s
-    WHERE id = 1 AND term = %(term)s
+    UPDATE leader SET batch = {0}, beat = beat + 1, session = {1}, session_began_at = {2}
+    WHERE id = 1 AND term = {3}
     RETURNING beat
 """
+_CHECK_TYPES = ("bigint", "integer", "timestamptz", "bigint")
 
 # Of the history that is written now: what pg_control_checkpoint tells is that of the last checkpoint.
 _TIMELINE = "SELECT ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint"
@@ -116,6 +117,7 @@ class Leadership:
         self._beat = 0  # the highest that is known to be committed
         self._unsure_beat = 0
         self._connection: Connection | None = None
+        self._prepared: dict[str, str] | None = None  # in the session, if it is our own
         self._session: tuple[int | None, datetime | None] = (None, None)
         self._term = 0
         self._seen = (0, 0)  # term and beat, as the row last changed
@@ -242,10 +244,11 @@ class Leadership:
             Stale: Another server has taken the lead.
         """
         session, began = self._session
-        cursor = script.cursor
-        values = {"term": term, "batch": batch, "session": session, "began": began}
-        script.add(cursor.mogrify(_CHECK, values).decode())
-        script.send()
+        values = (str(batch), "NULL", "NULL", str(term))
+        if session is not None and began is not None:
+            values = (str(batch), str(session), f"'{began.isoformat()}'", str(term))
+        script.run(_CHECK, _CHECK_TYPES, values)
+        cursor = script.send()
         _expect_one(cursor, term)
         self._note_beat(cursor)
 
@@ -326,13 +329,26 @@ class Leadership:
     def _begin(self, stack: contextlib.ExitStack, *, at_once: bool) -> Script:
         if self._connection is not None:
             try:
-                return _begun(self._connection, stack, at_once=at_once or _has_heard(self._connection))
+                return self._begun(stack, self._connection, at_once=at_once or _has_heard(self._connection))
             except psycopg2.Error:  # it was lost while idle, and nothing has been asked of it
                 self.close()
         self._connection = self._database.connect()
         self._connection.autocommit = True  # it begins and commits in words, together with others
-        script = _begun(self._connection, stack, at_once=True)
+        self._prepared = None
+        script = self._begun(stack, self._connection, at_once=True)
         self._session = _own_session(self._connection, script.cursor)
+        if self._session == (None, None):
+            return script
+        script.cursor.execute(f"COMMIT; {SESSION}")
+        self._prepared = {}
+        return self._begun(stack, self._connection, at_once=True)
+
+    def _begun(self, stack: contextlib.ExitStack, connection: Connection, *, at_once: bool) -> Script:
+        """A transaction's statements, the first of which begins it, and is sent ``at_once`` or with what follows."""
+        script = Script(stack.enter_context(connection.cursor()), self._prepared)
+        script.add(beginning(with_settings=self._prepared is None))
+        if at_once:
+            script.send()
         return script
 
 
@@ -341,15 +357,6 @@ def _has_heard(connection: Connection) -> bool:
     poll = select.poll()
     poll.register(connection.fileno(), select.POLLIN)
     return bool(poll.poll(0))
-
-
-def _begun(connection: Connection, stack: contextlib.ExitStack, *, at_once: bool) -> Script:
-    """A transaction's statements, the first of which begins it, and is sent ``at_once`` or with what follows."""
-    script = Script(stack.enter_context(connection.cursor()))
-    script.add(beginning())
-    if at_once:
-        script.send()
-    return script
 
 
 def _own_session(connection: Connection, cursor: Cursor) -> tuple[int | None, datetime | None]:

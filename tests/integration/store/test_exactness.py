@@ -72,17 +72,22 @@ def exact_store(new_database: Callable[[str], str]) -> Any:
     store.close()
 
 
-@given(found=st.lists(rows, min_size=1, max_size=4), copied=st.booleans(), updated=st.booleans())
+@given(
+    found=st.lists(rows, min_size=1, max_size=4),
+    copied=st.booleans(),
+    updated=st.booleans(),
+    prepared=st.booleans(),
+)
 @settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_value_comes_back_as_it_was(
-    exact_store: Store, found: list[dict[str, Any]], copied: bool, updated: bool
+    exact_store: Store, found: list[dict[str, Any]], copied: bool, updated: bool, prepared: bool
 ) -> None:
-    """Sent by COPY, by VALUES, or by an update."""
+    """Sent by COPY, by VALUES, or by an update, whose statement the session keeps or not."""
     sent = [{"id": number, **row} for number, row in enumerate(found)]
     padding = [{"id": -1 - number, **found[0]} for number in range(COPY_FROM_ROWS if copied else 0)]
     with exact_store._database.transaction() as cursor:
-        cursor.execute("DELETE FROM exact")
-        script = sql.Script(cursor)
+        cursor.execute("DEALLOCATE ALL; DELETE FROM exact")
+        script = sql.Script(cursor, {} if prepared else None)
         if updated:
             blank = dict.fromkeys(found[0])
             sql.insert(script, table, [{"id": row["id"], **blank} for row in sent])
@@ -119,6 +124,26 @@ def test_sums_in_the_database_are_those_of_doubles(exact_store: Store) -> None:
         script.send()
         cursor.execute("SELECT number FROM exact")
         assert cursor.fetchone() == (0.1 + 0.2,)
+
+
+def test_a_session_keeps_so_many_statements_and_then_begins_anew(
+    exact_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sql, "MOST_PREPARED", 2)
+    kept = dict[str, str]()
+    with exact_store._database.transaction() as cursor:
+        cursor.execute("DEALLOCATE ALL; DELETE FROM exact")
+        script = sql.Script(cursor, kept)
+        sql.insert(script, table, [{"id": 1, "number": 1.0, "words": "a", "flag": True}])
+        for _ in range(2):
+            for name, value in {"number": 2.0, "words": "b", "flag": False}.items():
+                sql.update(script, table, ["id"], [(name, "set")], [{"id": 1, name: value}])
+        script.send()
+        cursor.execute("SELECT number, words, flag FROM exact")
+        assert cursor.fetchone() == (2.0, "b", False)
+        cursor.execute("SELECT name FROM pg_prepared_statements ORDER BY name")
+        assert [name for (name,) in cursor.fetchall()] == sorted(kept.values())
+    assert len(kept) <= 2
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
