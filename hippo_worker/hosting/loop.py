@@ -16,7 +16,13 @@ from hippo_core.values import Scalar
 from hippo_worker.hosting.hosted import HostedTrainer, TrainerFailed, user_code
 from hippo_worker.hosting.link import Link, OfferSavePoint, Released, StopPath, Trained
 from hippo_worker.hosting.loading import Code
-from hippo_worker.hosting.metrics import FLUSH_SECONDS, Reporter, check_metrics
+from hippo_worker.hosting.metrics import (
+    FLUSH_PART,
+    FLUSH_SECONDS,
+    MOST_FLUSH_SECONDS,
+    Reporter,
+    check_metrics,
+)
 from hippo_worker.hosting.order import PathOrder, StageOrder
 from hippo_worker.hosting.runtime import CPU, require_threads
 from hippo_worker.hosting.saving import Cadence, Destination, Saver
@@ -90,8 +96,9 @@ class PathLoop:
         self._code = code
         self._evaluate_every = order.program.evaluate_every
         self._save_points = set(order.save_points) | {order.end}
-        self._cadence = Cadence(order.checkpoint_every, device == CPU, time.perf_counter())
-        self._tell_at = time.perf_counter() + FLUSH_SECONDS
+        self._began = self._told_at = time.perf_counter()
+        self._cadence = Cadence(order.checkpoint_every, device == CPU, self._began)
+        self._tell_at = self._began + FLUSH_SECONDS
         self._saved: tuple[int, int] | None = None
         self._training = False
         self.node = order.stages[0].node
@@ -191,8 +198,8 @@ class PathLoop:
                         hosted.apply_changes(values, step)
                     change = changes.step
                 returned: Any = train(step)
-                if returned is not None:
-                    reporter.trained(step + 1, check_metrics(returned, "train"))
+                if returned is not None and reporter.trained(step + 1, check_metrics(returned, "train")):
+                    tell_at = self._tell_at = 0.0
                 step += 1
                 if flag[0] or clock() >= tell_at:
                     break
@@ -207,6 +214,8 @@ class PathLoop:
                 self._reporter.evaluated(self.step, self._hosted.evaluate())
             finally:
                 self._reporter.spent(0.0, time.perf_counter() - started)
+            # Policies wait for it, and for progress people at most.
+            self._tell_at = min(self._tell_at, self._told_at + FLUSH_SECONDS)
         now = time.perf_counter()
         wanted = (self.node, self.step) in self._save_points
         if wanted or self._cadence.is_due(self.step, now, self._saver):
@@ -234,7 +243,10 @@ class PathLoop:
             # What went wrong on a device long after the trainer called for it comes to light here.
             self._reporter.settle()
         self._reporter.flush(self.step)
-        self._tell_at = time.perf_counter() + FLUSH_SECONDS
+        self._told_at = time.perf_counter()
+        # The worker, the server and its database have some 5 ms to do for each telling, beside training.
+        pause = min(FLUSH_PART * (self._told_at - self._began), MOST_FLUSH_SECONDS)
+        self._tell_at = self._told_at + max(pause, FLUSH_SECONDS)
 
     def _listen(self) -> Released | None:
         flag = self._link.flag

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -19,7 +19,10 @@ from hippo_worker.hosting.link import Link
 
 Unsettled = dict[str, "float | torch.Tensor"]
 
-FLUSH_SECONDS = 0.08
+FLUSH_SECONDS = 0.08  #: between two tellings at least
+MOST_FLUSH_SECONDS = 1.0
+FLUSH_PART = 0.25  #: of the time that a path has taken, between two tellings where nothing was evaluated
+MOST_RECORDS = 1000  #: wait to be told
 
 
 def check_metrics(returned: object, method: str) -> Unsettled:
@@ -32,7 +35,10 @@ def check_metrics(returned: object, method: str) -> Unsettled:
     Raises:
         InvalidTrainer: It is no dict of names and numbers.
     """
-    if type(returned) is not dict and not isinstance(returned, Mapping):
+    if type(returned) is dict and all(type(value) is float for value in returned.values()):
+        if all(type(name) is str and name for name in returned):
+            return returned.copy()  # the trainer may fill its own again
+    elif type(returned) is not dict and not isinstance(returned, Mapping):
         raise InvalidTrainer(
             f"{method}() returned {_describe(returned)}.",
             "Return a dict of metrics, name to number" + (", or nothing." if method == "train" else "."),
@@ -76,7 +82,7 @@ def _describe(value: Any) -> str:
 def settle(metrics: Mapping[str, float | torch.Tensor]) -> dict[str, float]:
     """Turns what is still a tensor into a number."""
     return {
-        name: float(value.item()) if isinstance(value, torch.Tensor) else value
+        name: value if type(value) is float else float(cast(torch.Tensor, value).item())
         for name, value in metrics.items()
     }
 
@@ -106,9 +112,10 @@ class Reporter:
     _train_seconds: float = 0.0
     _evaluate_seconds: float = 0.0
 
-    def trained(self, step: int, training: Unsettled) -> None:
-        """The step before the state ``step`` returned these metrics."""
+    def trained(self, step: int, training: Unsettled) -> bool:
+        """The step before the state ``step`` returned these metrics. Tells whether many wait to be told."""
         self._records.append(_Record(step, {}, training, False))
+        return len(self._records) >= MOST_RECORDS
 
     def evaluated(self, step: int, metrics: Unsettled) -> None:
         """The state at ``step`` was evaluated."""
