@@ -21,6 +21,7 @@ import numpy as np
 from hippo_storage.draft import DRAFT, HashingWriter, write_draft
 from hippo_storage.errors import StateError
 from hippo_storage.filling import fill
+from hippo_storage.large_pages import ask_for_large_pages
 from hippo_storage.safetensors_file import TensorEntry, encode_header, read_header
 from hippo_storage.state_data import Decoder, Encoder, dtype_from_plain, dtype_to_plain, pack, unpack
 from hippo_storage.tensors import Collector, Part, array_of, tensor_of, torch_dtype
@@ -297,5 +298,6 @@ def _read_tensor_bytes(file: RawIOBase, size_bytes: int) -> torch.Tensor:
 
     # torch's own allocation, aligned as its kernels like it: on alignment may depend which kernel runs.
     data = torch.empty(size_bytes, dtype=torch.uint8)
+    ask_for_large_pages(data.data_ptr(), size_bytes)
     fill(file, data.numpy())
     return data
