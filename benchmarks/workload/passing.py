@@ -18,7 +18,8 @@ class Passing(hippo.Trainer):
     def setup(self, context: hippo.Context) -> None:
         self.seconds = float(context.options["seconds"])
         self.weights = torch.zeros(int(context.options["bytes"]) // 4)
-        self.file = (Path(context.options["notes"]) / f"{os.getpid()}-{id(self)}.txt").open("w", buffering=1)
+        # Appended to: a trainer may come to lie where one before has lain.
+        self.file = (Path(context.options["notes"]) / f"{os.getpid()}-{id(self)}.txt").open("a", buffering=1)
 
     def apply(self, hp: Any) -> None:
         self.lr = hp["lr"]
