@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from hippo_core.lease_order import LeaseOrder, StageOrder
 from hippo_core.program import Program
@@ -57,7 +58,7 @@ def lease_from_proto(message: worker_pb2.Lease) -> LeaseOrder:
         fence=message.fence,
         slot=message.slot,
         plan=message.plan,
-        program=Program.from_json(load_object(message.program_json, "program_json")),
+        program=_program(message.program_json),
         program_key=message.program_key,
         bundle=message.bundle,
         setup_laws=Laws.from_json(load_object(message.setup_laws_json, "setup_laws_json")),
@@ -79,6 +80,12 @@ def lease_from_proto(message: worker_pb2.Lease) -> LeaseOrder:
         stall_seconds=message.stall_seconds,
         start_digest="" if start is None else start.digest,
     )
+
+
+@lru_cache(maxsize=16)
+def _program(text: str) -> Program:
+    """A program, read once for all leases of it that follow each other."""
+    return Program.from_json(load_object(text, "program_json"))
 
 
 def offers_to_proto(offers: Iterable[tuple[int, int, int]]) -> list[worker_pb2.SavePointOffer]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -130,7 +132,7 @@ class PathOrder:
         return {
             "fence": self.fence,
             "plan": self.plan,
-            "program": self.program.to_json(),
+            "program": _program_text(self.program),
             "program_key": self.program_key,
             "code": str(self.code),
             "setup_laws": self.setup_laws.to_json(),
@@ -150,7 +152,7 @@ class PathOrder:
         return cls(
             fence=plain["fence"],
             plan=plain["plan"],
-            program=Program.from_json(plain["program"]),
+            program=_program(plain["program"]),
             program_key=plain["program_key"],
             code=Path(plain["code"]),
             setup_laws=Laws.from_json(plain["setup_laws"]),
@@ -162,3 +164,16 @@ class PathOrder:
             spool=Path(plain["spool"]),
             data_dir=Path(plain["data_dir"]),
         )
+
+
+# The orders of a runner are of one program, and checking it and working out its key takes longer than all the rest.
+
+
+@lru_cache(maxsize=4)
+def _program_text(program: Program) -> str:
+    return json.dumps(program.to_json())
+
+
+@lru_cache(maxsize=4)
+def _program(text: str) -> Program:
+    return Program.from_json(json.loads(text))
