@@ -89,6 +89,8 @@ class Lease:
         if isinstance(item, StepsReport):
             self._advance(item.node, item.stop)
         if isinstance(item, AnsweredReport):
+            if (item.node, item.step) in self._answers:
+                return  # while the path waited for its turn
             item = self._answered(item)
         self.outbox.add(item)
         self._on_change()
@@ -112,15 +114,21 @@ class Lease:
         self._offered[state] = None
         return True
 
+    def is_on_path(self, state: State) -> bool:
+        """Whether a state is one of the path's."""
+        return any(
+            stage.node == state[0] and stage.start < state[1] <= stage.stop for stage in self.order.stages
+        )
+
     def answer(self, state: State) -> None:
         """Answers an offer without the runner: the path has not begun, or has ended."""
-        if self.ending is None:
-            will = any(
-                stage.node == state[0] and stage.start < state[1] <= stage.stop for stage in self.order.stages
-            )
-        else:
-            will = state in self._saves
+        will = self.is_on_path(state) if self.ending is None else state in self._saves
         self.say(AnsweredReport(node=state[0], step=state[1], will=will))
+
+    def begins_anew(self) -> None:
+        """Its runner was gone before the path had begun: what that was offered is part of the next one's order."""
+        for state in [state for state in self._offered if state not in self._answers]:
+            self.answer(state)
 
     def drop(self) -> None:
         """The lease no longer stands."""

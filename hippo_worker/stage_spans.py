@@ -10,7 +10,7 @@ from hippo_wire.observing import tracing
 class StageSpans:
     """The spans of one path's stages: children of the span that is current where this is made.
 
-    A stage begins where the one before ends, the first one with the path, and ends with its last report.
+    A stage begins where the one before ends, the first one where the path begins, and ends with its last report.
     """
 
     def __init__(self) -> None:
@@ -18,6 +18,10 @@ class StageSpans:
         self._began = self._reported = time.time_ns()
         self._node: int | None = None
         self._steps = (0, 0)
+
+    def begin(self) -> None:
+        """The path begins."""
+        self._began = self._reported = time.time_ns()
 
     def trained(self, node: int, start: int, stop: int) -> None:
         """Steps of a stage were trained."""

@@ -1,8 +1,9 @@
 """The runner's end of the socket: what hosts tell is buffered and sent by a thread, what they are told is queued.
 
 One thread beside the trainer's does all waiting. It sleeps in ``select`` until the daemon says something or a
-buffered message has become old; a step costs no system call. It is also how a runner learns that its daemon is
-gone: the socket ends, and the runner with its whole process group dies at once.
+buffered message has become old; a step costs no system call, and a thread that is about to look is not woken. It is
+also how a runner learns that its daemon is gone: the socket ends, and the runner with its whole process group dies at
+once.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ import select
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from hippo_worker.hosting.link import Flag, Instruction, OfferSavePoint, StopPath
+from hippo_worker.hosting.link import Flag, Instruction
 from hippo_worker.runner import messages
+from hippo_worker.runner.paths import Paths
 
 FLUSH_SECONDS = 0.05
 FLUSH_COUNT = 256
@@ -47,28 +50,23 @@ class Wire:
         self._on_end = on_end
         self._lock = threading.Lock()
         self._buffer: list[list[Any]] = []
-        self._paths: dict[int, PathLink] = {}
-        self._early: dict[int, list[Instruction]] = {}
-        self._closed = 0
+        self._looks = False  # the thread looks at the buffer from time to time, and need not be woken
+        self._paths = Paths()
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_write, False)
         threading.Thread(target=self._serve, name="hippo-link", daemon=True).start()
 
-    def path(self, fence: int, on_stage: Callable[[int], None]) -> PathLink:
-        """The link of one path; instructions that came before it are waiting in it."""
+    def begin(self, fence: int, on_stage: Callable[[int], None]) -> PathLink | None:
+        """The link of the path whose turn has come, with what was said of it meanwhile; None: it was given back."""
         link = PathLink(self, fence, on_stage)
         with self._lock:
-            self._paths[fence] = link
-            early = self._early.pop(fence, [])
-        for instruction in early:
-            link.put(instruction)
-        return link
+            begins = self._paths.begin(fence, link)
+        return link if begins else None
 
     def close_path(self, fence: int) -> None:
         """Instructions for this path are ignored from now on."""
         with self._lock:
-            self._paths.pop(fence, None)
-            self._closed = max(self._closed, fence)
+            self._paths.close(fence)
 
     def tell(self, message: messages.Message, *, now: bool = False) -> None:
         """Buffers a message; ``now`` sends it, with all before it, before this returns."""
@@ -78,9 +76,14 @@ class Wire:
             if now or len(self._buffer) >= FLUSH_COUNT:
                 self._flush()
                 return
-            first = len(self._buffer) == 1
-        if first:
+            wake, self._looks = not self._looks, True
+        if wake:
             self._wake()
+
+    def flush(self) -> None:
+        """Sends what is buffered."""
+        with self._lock:
+            self._flush()
 
     def _wake(self) -> None:
         # A full pipe has woken the thread already.
@@ -99,19 +102,16 @@ class Wire:
 
     def _serve(self) -> None:
         reader = messages.FrameReader()
-        waiting = False
+        watched: list[socket.socket | int] = [self._connection, self._wake_read]
+        look_at: float | None = None
         while True:
-            timeout = FLUSH_SECONDS if waiting else None
-            watched: list[socket.socket | int] = [self._connection, self._wake_read]
+            timeout = None if look_at is None else max(0.0, look_at - time.monotonic())
             readable, _, _ = select.select(watched, [], [], timeout)
-            if not readable:
-                with self._lock:
-                    self._flush()
-                waiting = False
-                continue
+            if look_at is not None and time.monotonic() >= look_at:
+                look_at = time.monotonic() + FLUSH_SECONDS if self._look() else None
             if self._wake_read in readable:
                 os.read(self._wake_read, _RECEIVE_BYTES)
-                waiting = True
+                look_at = time.monotonic() + FLUSH_SECONDS
             if self._connection in readable:
                 try:
                     data = self._connection.recv(_RECEIVE_BYTES)
@@ -123,28 +123,28 @@ class Wire:
                 for message in reader.messages(data):
                     self._take(message)
 
+    def _look(self) -> bool:
+        """Sends what has become old; whether there was any, so that it is worth to look again."""
+        with self._lock:
+            self._looks = bool(self._buffer)
+            self._flush()
+            return self._looks
+
     def _take(self, message: messages.Message) -> None:
         match message:
             case messages.Run():
+                with self._lock:
+                    self._paths.add(message.fence)
                 self.orders.put(message)
             case messages.Quit():
                 self.orders.put(None)
-            case messages.Offer(fence=fence, node=node, step=step):
-                self._instruct(fence, OfferSavePoint(node=node, step=step))
-            case messages.Stop(fence=fence, save=save, reason=reason):
-                self._instruct(fence, StopPath(save=save, reason=reason))
+            case messages.Offer() | messages.Stop():
+                with self._lock:
+                    answer = self._paths.instruct(message)
+                if answer is not None:
+                    self.tell(answer, now=True)
             case _:
                 raise AssertionError(f"a daemon does not say {type(message).__name__}")
-
-    def _instruct(self, fence: int, instruction: Instruction) -> None:
-        with self._lock:
-            link = self._paths.get(fence)
-            if link is None:
-                # Its order may still wait in the queue. Fences only grow, so one that is over never comes back.
-                if fence > self._closed:
-                    self._early.setdefault(fence, []).append(instruction)
-                return
-        link.put(instruction)
 
 
 class PathLink:

@@ -41,22 +41,26 @@ def run(connection: socket.socket, settings: RunnerSettings) -> int:
     host = PathHost(settings.device, settings.threads, settings.gpu_memory_fraction)
     wire = Wire(connection)
     wire.tell(messages.Ready(), now=True)
-    while host.usable and (order := wire.orders.get()) is not None:
-        _train(host, wire, capture, order)
+    while host.usable and (run := wire.orders.get()) is not None:
+        _train(host, wire, capture, run)
+    wire.flush()
     host.close()
     return 0
 
 
 def _train(host: PathHost, wire: Wire, capture: Capture, run: messages.Run) -> None:
+    logs = Path(run.logs)
+    link = wire.begin(run.fence, lambda node: capture.to_node(logs, node))
+    if link is None:
+        wire.flush()
+        return
+    wire.tell(messages.Begun(fence=run.fence), now=True)
     order = PathOrder.from_plain(json.loads(run.order_json))
     # A study's files lie beside its code, as they do where it was written.
     os.chdir(order.code)
     os.environ.pop("TRACEPARENT", None)
     if run.traceparent:
         os.environ["TRACEPARENT"] = run.traceparent
-    logs = Path(run.logs)
-    wire.tell(messages.Begun(fence=order.fence), now=True)
-    link = wire.path(order.fence, lambda node: capture.to_node(logs, node))
     capture.to_node(logs, order.stages[0].node)
     try:
         result: PathResult = host.run(order, link)
@@ -75,10 +79,12 @@ def _train(host: PathHost, wire: Wire, capture: Capture, run: messages.Run) -> N
     finally:
         capture.to_idle()
         wire.close_path(order.fence)
-    wire.tell(_ended(host, order.fence, result), now=True)
+    # Where the next path waits here, its beginning is said in the same breath.
+    wire.tell(_ended(host, order.fence, result), now=wire.orders.empty() or not host.usable)
     if not isinstance(result, Trained):
         # Nothing is reported of a lease after its end, so its saves have to be known first. The end of a path that
         # was trained is told by its last save, and the next path begins meanwhile.
+        wire.flush()
         host.finish_saves()
         wire.tell(messages.Settled(fence=order.fence), now=True)
 

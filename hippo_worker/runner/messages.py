@@ -18,8 +18,12 @@ _LENGTH = struct.Struct(">I")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """To the runner: train this path. ``order_json`` is a ``PathOrder``: in JSON, which has no largest integer."""
+    """To the runner: train this path after those that it was told before.
 
+    ``order_json`` is a ``PathOrder``: in JSON, which has no largest integer.
+    """
+
+    fence: int
     order_json: str
     logs: str  #: the folder for what is printed meanwhile, a file for each node
     traceparent: str = ""  #: the span that what the trainer traces is part of, as W3C writes it; empty: none
@@ -32,11 +36,14 @@ class Offer:
     fence: int
     node: int
     step: int
+    is_on_path: (
+        bool  #: whether the state is one of the path's, which is the answer where its turn has not come
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stop:
-    """To the runner: end the path at the next step."""
+    """To the runner: end the path at the next step, or give it back where its turn has not come."""
 
     fence: int
     save: bool
@@ -45,7 +52,7 @@ class Stop:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quit:
-    """To the runner: end; no path is running."""
+    """To the runner: end; no path is running or waits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +61,15 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Returned:
+    """The path was told to end before its turn came: nothing was done for it."""
+
+    fence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Begun:
-    """The runner has the path: what it dies of from now on is of that path."""
+    """The path's turn has come: what the runner dies of from now on is of that path."""
 
     fence: int
 
@@ -161,6 +175,7 @@ Message = (
     | Stop
     | Quit
     | Ready
+    | Returned
     | Begun
     | Steps
     | Metrics
@@ -181,6 +196,7 @@ _TYPES: dict[str, type[Any]] = {
         Stop,
         Quit,
         Ready,
+        Returned,
         Begun,
         Steps,
         Metrics,

@@ -1,7 +1,8 @@
 """What a daemon and one runner say to each other about paths, from the runner's start to its end.
 
-The runner is listened to for as long as it lives: the saves of one path are still being written while the next one
-trains. Its death is one more way for a path to end.
+The runner is told paths ahead, so that it begins the next one without a word when one has ended. It is listened to
+for as long as it lives: the saves of one path are still being written while the next one trains. Its death is one more
+way for a path to end.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ import contextlib
 import json
 import logging
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hippo_core.engine.commands import (
     AnsweredReport,
@@ -45,11 +46,21 @@ TAIL_BYTES = 4000
 
 
 class NotBegun(Exception):
-    """The runner was gone before it had the path."""
+    """The path's turn did not come: its runner was gone before, or the path was told to end."""
+
+
+@dataclass(slots=True, eq=False)
+class _Told:
+    """A path that the runner was told to train, and that has not ended."""
+
+    lease: Lease
+    ending: asyncio.Future[Ending]
+    spans: StageSpans
+    begun: bool = False
 
 
 class Conversation:
-    """A runner and the paths that it trains, one at a time.
+    """A runner and the paths that it trains, one after the other in the order in which it is told them.
 
     Args:
         process: The runner.
@@ -57,6 +68,10 @@ class Conversation:
         supplies: What its slot draws on.
         memory: Tells kills for lack of memory from others.
         redaction: Hides the secrets that it was given in what it says.
+
+    Attributes:
+        holds: The state that it has in memory, as node and step; only known while no path is told.
+        has_begun: Whether it has ever begun a path.
     """
 
     def __init__(
@@ -68,67 +83,78 @@ class Conversation:
         redaction: Redaction = NOTHING,
     ) -> None:
         self.process = process
-        self.holds: tuple[int, int] | None = None  #: the state that it has in memory
+        self.holds: tuple[int, int] | None = None
+        self.has_begun = False
         self._folder = folder
         self._supplies = supplies
         self._redaction = redaction
         self._memory = memory or OutOfMemoryKills()
         self._leases: dict[int, Lease] = {}
-        self._training: Lease | None = None
-        self._begun = False
-        self._ending: asyncio.Future[Ending] | None = None
+        self._told: dict[int, _Told] = {}  # by fence; the first one trains, or is about to
+        self._free = asyncio.Event()  # no path is told
+        self._free.set()
         self._verdict: Death | None = None  # why it is killed by its worker
         self._is_over = False  # its end has been told to all whom it concerned
-        self._watch = StallWatch()
-        self._spans = StageSpans()
+        self._watch = StallWatch(self._stalled)
+        self._ending_stalled: asyncio.Task[None] | None = None
         # What is bound to the log's lines is about the first of its leases, and the listener hears of all.
         listening, name = self._listen(), f"runner {process.pid}"
         self._listener = asyncio.create_task(listening, name=name, context=unbound())
+        self._listener.add_done_callback(self._listens_no_more)
 
     @property
     def alive(self) -> bool:
         """Whether it can train."""
         return not self._listener.done() and not self.process.ended.done()
 
-    async def train(self, lease: Lease, order: PathOrder) -> Ending:
-        """Trains a path to its end, whatever that is. To be called when no other path trains.
+    async def train(self, lease: Lease, order: PathOrder) -> asyncio.Future[Ending]:
+        """Tells the runner to train a path after those that it was told before.
+
+        Returns:
+            The path's end, whatever that is. It raises NotBegun where another runner may train the path, or none is to;
+            Unavailable where nobody listens to the runner any more.
 
         Raises:
-            NotBegun: The runner had died before; another one may train the path.
-            Unavailable: Nobody listens to the runner any more.
+            NotBegun: The runner has died.
         """
         if self._is_over:
             raise NotBegun
-        self._leases = {fence: old for fence, old in self._leases.items() if not old.settled}
-        self._leases[lease.fence] = self._training = lease
-        self._ending = asyncio.get_running_loop().create_future()
-        self.holds, self._begun = None, False
-        self._watch.begins()
-        logs, self._spans = self._supplies.logs_folder(lease.fence), StageSpans()
+        self._leases = {
+            fence: old for fence, old in self._leases.items() if fence in self._told or not old.settled
+        }
+        ending: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
+        self._leases[lease.fence] = lease
+        self._told[lease.fence] = _Told(lease, ending, StageSpans())
+        if len(self._told) == 1:
+            self._free.clear()
+            self._watch.begins(lease.order.stall_seconds)
         await self.process.send(
             messages.Run(
-                order_json=json.dumps(order.to_plain()), logs=str(logs), traceparent=tracing.traceparent()
+                fence=lease.fence,
+                order_json=json.dumps(order.to_plain()),
+                logs=str(self._supplies.logs_folder(lease.fence)),
+                traceparent=tracing.traceparent(),
             )
         )
-        waited: set[asyncio.Future[Any]] = {self._ending, self._listener}
-        watching = asyncio.create_task(self._end_if_stalled(lease))
-        try:
-            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            watching.cancel()
-        if not self._ending.done():
-            # The listener tells the end of every path before its own, unless there is a mistake in it.
-            error = self._listener.exception()
-            raise Unavailable(
-                f"The worker failed at what its runner said: {error!r}.", "Look at its log."
-            ) from error
-        return self._ending.result()
+        return ending
 
-    async def _end_if_stalled(self, lease: Lease) -> None:
-        """Kills the runner once its path has stood still for too long, with its stacks for people to read."""
-        patience = await self._watch.stalled(lease.order.stall_seconds)
-        stacks = ""
-        if self._begun:
+    def trains(self, lease: Lease) -> bool:
+        """Whether a path has begun, and has not ended."""
+        told = self._told.get(lease.fence)
+        return told is not None and told.begun
+
+    async def until_free(self) -> None:
+        """Waits until every path that it was told has ended."""
+        await self._free.wait()
+
+    def _stalled(self, seconds: float) -> None:
+        told = next(iter(self._told.values()))
+        self._ending_stalled = asyncio.create_task(self._end_stalled(told, seconds))
+
+    async def _end_stalled(self, told: _Told, seconds: float) -> None:
+        """Kills the runner whose path has stood still for too long, with its stacks for people to read."""
+        lease, stacks = told.lease, ""
+        if told.begun:
             self.process.dump()
             stacks = await dumped(self._folder)
         node, step = lease.position
@@ -139,7 +165,7 @@ class Conversation:
         self._verdict = Death(
             failure=FailureClass.STALLED,
             message=(
-                f"stalled at step {step}: no step for {patience:.4g} s. The stacks of its threads are in its log. "
+                f"stalled at step {step}: no step for {seconds:.4g} s. The stacks of its threads are in its log. "
                 "Where a step may take that long, start hippo-server with larger --stall-seconds."
             ),
             traceback=stacks,
@@ -206,9 +232,9 @@ class Conversation:
     def _take(self, lease: Lease, message: messages.Message) -> None:
         match message:
             case messages.Steps(node=node, start=start, stop=stop):
-                if lease is self._training:
+                if (told := self._told.get(lease.fence)) is not None:
                     self._watch.moved()
-                    self._spans.trained(node, start, stop)
+                    told.spans.trained(node, start, stop)
                 lease.say(
                     StepsReport(
                         node=node,
@@ -238,72 +264,97 @@ class Conversation:
                 lease.save_ends((node, step), kept=False)
             case messages.Answered(node=node, step=step, will=will):
                 lease.say(AnsweredReport(node=node, step=step, will=will))
+            case messages.Returned():
+                self._end(lease, None)
             case messages.Begun():
-                self._begun = True
-                self._watch.begins()
+                told = self._told[lease.fence]
+                told.begun = self.has_begun = True
+                self.holds = None
+                told.spans.begin()
+                self._watch.begins(lease.order.stall_seconds)
             case messages.Settled():
                 lease.no_more_saves()
             case messages.Trained(holds=holds):
                 self.holds = None if holds is None else (holds[0], holds[1])
-                self._end(TrainedReport())
+                lease.say_end(TrainedReport())  # before the next path has begun
+                self._end(lease, TrainedReport())
             case messages.Released(reason=reason, holds=holds):
                 self.holds = None if holds is None else (holds[0], holds[1])
-                self._end(ReleasedReport(reason=self._redaction.text(reason)))
+                self._end(lease, ReleasedReport(reason=self._redaction.text(reason)))
             case messages.Failed(node=node, step=step):
                 self._end(
+                    lease,
                     FailedReport(
                         failure=FailureClass(message.failure),
                         message=self._redaction.text(message.message),
                         traceback=self._redaction.text(message.traceback),
                         node=node,
                         step=step,
-                    )
+                    ),
                 )
             case _:
                 raise AssertionError(f"a runner does not say {type(message).__name__}")
 
-    def _end(self, ending: Ending) -> None:
-        assert self._ending is not None
-        self._training = None
-        self._spans.ended(ending.message if isinstance(ending, FailedReport) else "")
-        if not self._ending.done():
-            self._ending.set_result(ending)
+    def _end(self, lease: Lease, ending: Ending | None) -> None:
+        """A path has ended; None: its turn has not come."""
+        told = self._told.pop(lease.fence)
+        if ending is None:
+            self._leases.pop(lease.fence)
+        else:
+            told.spans.ended(ending.message if isinstance(ending, FailedReport) else "")
+        if not told.ending.done():
+            if ending is None:
+                told.ending.set_exception(NotBegun())
+            else:
+                told.ending.set_result(ending)
+        following = next(iter(self._told.values()), None)
+        if following is None:
+            self._watch.ends()
+            self._free.set()
+        elif ending is not None:
+            self._watch.begins(following.lease.order.stall_seconds)
+
+    def _listens_no_more(self, listener: asyncio.Task[None]) -> None:
+        """The listener tells the end of every path before its own, unless there is a mistake in it."""
+        self._watch.ends()
+        self._free.set()
+        for told in self._told.values():
+            if not told.ending.done() and not listener.cancelled():
+                error = listener.exception()
+                told.ending.set_exception(
+                    Unavailable(f"The worker failed at what its runner said: {error!r}.", "Look at its log.")
+                )
 
     def _died(self, why: Death) -> None:
         self._is_over = True
-        lease = self._training
-        for other in self._leases.values():
-            if other is not lease and not other.settled:
-                other.lost_saves(f"{why.message} It had not written the state yet.")
-        if lease is None or not self._begun:
+        for lease in self._leases.values():
+            if lease.fence not in self._told and not lease.settled:
+                lease.lost_saves(f"{why.message} It had not written the state yet.")
+        begun = next((told.lease for told in self._told.values() if told.begun), None)
+        if begun is None:
             # What it printed outside of paths is nobody's log; a broken installation shows itself there.
             printed = self._redaction.text(_tail(self._folder / "runner.log"))
             code = self.process.ended.result()
             logger.info("runner_ended", extra={"pid": self.process.pid, "code": code, "printed": printed})
-        if lease is None:
-            return
-        if not self._begun:
-            assert self._ending is not None
-            self._training = None
-            self._leases.pop(lease.fence)
-            if not self._ending.done():
-                self._ending.set_exception(NotBegun())
-            return
-        self._supplies.metrics.runner_died(why.failure.value)
-        logger.warning(
-            "runner_died", extra={"pid": self.process.pid, "fence": lease.fence, "why": why.message}
-        )
-        lease.no_more_saves()
-        node, step = lease.position
-        self._end(
-            FailedReport(
-                failure=why.failure,
-                message=why.message,
-                traceback=self._traceback(why, lease, node),
-                node=node,
-                step=step,
+        else:
+            self._supplies.metrics.runner_died(why.failure.value)
+            logger.warning(
+                "runner_died", extra={"pid": self.process.pid, "fence": begun.fence, "why": why.message}
             )
-        )
+            begun.no_more_saves()
+            node, step = begun.position
+            self._end(
+                begun,
+                FailedReport(
+                    failure=why.failure,
+                    message=why.message,
+                    traceback=self._traceback(why, begun, node),
+                    node=node,
+                    step=step,
+                ),
+            )
+        for told in list(self._told.values()):
+            self._end(told.lease, None)
 
     def _traceback(self, why: Death, lease: Lease, node: int) -> str:
         """Where it died: after a crash of native code the last that was printed is the fault handler's stack."""

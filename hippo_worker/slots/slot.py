@@ -1,5 +1,9 @@
 """A slot: trains the leases that it was granted one after the other, in a runner that it keeps warm.
 
+Each lease is prepared (code, state to start from) while those before it train, and told to the runner at once: the end
+of a path and the beginning of the next one wait for nobody. Only what depends on how the path before ends is not: a
+path that starts from the runner's memory, or that needs another runner.
+
 A runner serves one program: another program, bundle or environment gets another one, so that nothing that user code
 leaves behind in a process has to be undone.
 """
@@ -7,14 +11,15 @@ leaves behind in a process has to be undone.
 from __future__ import annotations
 
 import asyncio
+import bisect
 import itertools
 import logging
 import math
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hippo_core.engine.commands import FailedReport, ReleasedReport, SlotSpec, TrainedReport, UnusableReport
 from hippo_core.engine.states import FailureClass
@@ -24,7 +29,6 @@ from hippo_core.program import Program
 from hippo_storage.errors import CheckpointCorrupt, CheckpointMissing
 from hippo_wire.observing import tracing
 from hippo_wire.observing.logs import bound
-from hippo_worker.hosting.order import PathOrder
 from hippo_worker.lease import Ending, Lease
 from hippo_worker.logs import LogShipper
 from hippo_worker.runner import messages
@@ -37,7 +41,7 @@ from hippo_worker.supplies import Supplies, location_of_start, path_order
 
 logger = logging.getLogger(__name__)
 
-RUNNERS_A_PATH = 3  #: so many may turn out to be dead when they are given a path
+STILLBORN = 3  #: so many runners one after the other may die before they begin a path
 AHEAD_SECONDS = (
     0.1  #: of paths that a slot holds beside the one that trains: longer than a lease takes to come
 )
@@ -91,36 +95,41 @@ class Slot:
         self._supplies = supplies
         self._loader = Loader(spec.index, supplies, on_storage)
         self._logs = logs
-        self._waiting: deque[Lease] = deque()
+        self._waiting: list[Lease] = []  # in the order of their fences
         self._arrived = asyncio.Event()
         self._numbers = itertools.count(1)
         self._key: RunnerKey | None = None  # of the runner
         self._code: Path | None = None  # what it has loaded
         self._runner: Conversation | None = None
-        self._told: Lease | None = None  # the lease whose path the runner was told to train
+        self._stillborn = 0  # so many runners, up to the last one, have not begun a path
+        self._told: set[Lease] = set()  # the leases whose paths the runner was told to train
+        self._paths: set[asyncio.Task[None]] = set()  # of leases that are prepared, or told to the runner
+        self._defect: BaseException | None = None  # what went wrong with one of them, and should not have
+        self._ended = 0.0  # when the last path did
         self._health = health
         self._on_health = on_health
         self._is_broken = False
-        self._is_training = False
 
     @property
     def doing(self) -> str:
         """What it does: training, idle, or broken."""
-        return "broken" if self._is_broken else "training" if self._is_training else "idle"
+        return "broken" if self._is_broken else "training" if self._paths else "idle"
 
     # What the daemon tells.
 
     def grant(self, lease: Lease) -> None:
         """Trains a lease after those granted before."""
-        self._waiting.append(lease)
-        self._arrived.set()
+        self._wait(lease)
 
     async def offer(self, lease: Lease, state: tuple[int, int]) -> None:
         """Passes an offered save point on to whoever can answer."""
         if not lease.offer(state):
             return
-        if lease is self._told and self._runner is not None:
-            await self._runner.process.send(messages.Offer(fence=lease.fence, node=state[0], step=state[1]))
+        if lease in self._told and lease.ending is None and self._runner is not None:
+            node, step = state
+            await self._runner.process.send(
+                messages.Offer(fence=lease.fence, node=node, step=step, is_on_path=lease.is_on_path(state))
+            )
         else:
             lease.answer(state)
 
@@ -134,31 +143,57 @@ class Slot:
         if lease in self._waiting:
             self._waiting.remove(lease)
             lease.say_end(_not_wanted(lease))
-        elif lease is self._told and self._runner is not None:
+        elif lease in self._told and self._runner is not None:
             await self._runner.process.send(stop)
 
     async def drop(self, lease: Lease) -> None:
         """The lease no longer stands: its path ends, asked at first so that the runner stays warm."""
         lease.drop()
         await self.stop(lease, save=False, reason="the lease no longer stands")
+        self._kill_later(lease)
+
+    def _kill_later(self, lease: Lease) -> None:
+        if lease in self._told:
+            asyncio.get_running_loop().call_later(DROP_SECONDS, self._kill_for, lease)
+
+    def _kill_for(self, lease: Lease) -> None:
+        """Kills the runner that goes on with a path whose lease no longer stands."""
+        if lease in self._told and self._runner is not None and self._runner.trains(lease):
+            self._runner.process.kill()
+        self._kill_later(lease)
 
     # What it does.
 
     async def run(self) -> None:
         """Trains leases until it is cancelled; its runner is killed then."""
         try:
-            while True:
-                while not self._waiting:
+            while self._defect is None:
+                if not self._waiting:
                     self._arrived.clear()
                     await self._arrived.wait()
-                began, lease = time.monotonic(), self._waiting.popleft()
-                await self._train(lease)
-                if isinstance(lease.ending, TrainedReport):
-                    self._look_ahead(time.monotonic() - began)
+                    continue
+                told = asyncio.Event()
+                path = asyncio.create_task(self._train(self._waiting.pop(0), told))
+                self._paths.add(path)
+                path.add_done_callback(self._path_is_over)
+                await told.wait()
+            raise self._defect
         finally:
+            for path in self._paths:
+                path.cancel()
             self._loader.close()
             if self._runner is not None:
                 await self._runner.kill()
+
+    def _path_is_over(self, path: asyncio.Task[None]) -> None:
+        self._paths.discard(path)
+        if not path.cancelled() and (defect := path.exception()) is not None:
+            self._defect = defect
+            self._arrived.set()
+
+    def _wait(self, lease: Lease) -> None:
+        bisect.insort(self._waiting, lease, key=lambda waiting: waiting.fence)
+        self._arrived.set()
 
     def _look_ahead(self, seconds: float) -> None:
         """A path took so long: the shorter they are, the more of them are to wait here."""
@@ -173,7 +208,7 @@ class Slot:
     async def watch_health(self, seconds: float) -> None:
         """Checks its device every so many seconds while it idles, or is known to be broken; until it is cancelled."""
         while self._health is not None:
-            if self._is_broken or not self._is_training:
+            if self._is_broken or not self._paths:
                 await self._look_at_health(self._health)
             await asyncio.sleep(seconds)
 
@@ -206,94 +241,125 @@ class Slot:
             step=ending.step,
         )
 
-    async def _train(self, lease: Lease) -> None:
-        """Brings a lease to its end, whatever that is."""
-        self._is_training = True
+    async def _train(self, lease: Lease, told: asyncio.Event) -> None:
+        """Brings a lease to its end, whatever that is, or has it wait again where its runner was gone before it began.
+
+        Args:
+            lease: The lease.
+            told: To be set once the runner knows of it, or need not know: the next one may be prepared.
+        """
         order = lease.order
         stages = " ".join(f"{stage.node}/{stage.start}-{stage.stop}" for stage in order.stages)
-        try:
-            about = {"fence": order.fence, "plan": order.plan, "slot": order.slot, "stages": stages}
-            with bound(**about), tracing.span("path", {f"hippo.{name}": about[name] for name in about}):
-                await self._bring_to_its_end(lease)
-        finally:
-            self._is_training = False
+        about = {"fence": order.fence, "plan": order.plan, "slot": order.slot, "stages": stages}
+        with bound(**about), tracing.span("path", {f"hippo.{name}": about[name] for name in about}):
+            try:
+                await self._bring_to_its_end(lease, told)
+            except NotBegun:
+                lease.begins_anew()
+                self._wait(lease)
+            finally:
+                told.set()
 
-    async def _bring_to_its_end(self, lease: Lease) -> None:
+    async def _bring_to_its_end(self, lease: Lease, told: asyncio.Event) -> None:
         pinned: list[Path] = []
         try:
-            ending = await self._outcome(lease, pinned)
+            ending = await self._outcome(lease, told, pinned)
         except (HippoError, OSError) as error:
             logger.warning("path_not_begun", extra={"why": str(error)})
             lease.no_more_saves()
             ending = _not_begun(lease, error)
         finally:
+            self._told.discard(lease)
             for folder in pinned:
                 self._supplies.checkpoints.give_back(folder)
         self._logs.finish(lease.fence)
         if not isinstance(ending, TrainedReport):
             # The server takes nothing in after such an end, so what was saved is published first.
             await lease.until_settled()
-        self._told = None
         lease.say_end(await self._blamed(ending))
 
-    async def _outcome(self, lease: Lease, pinned: list[Path]) -> Ending:
-        """Trains a path; what it pins in the cache is noted in ``pinned``."""
+    async def _outcome(self, lease: Lease, told: asyncio.Event, pinned: list[Path]) -> Ending:
+        """Trains a path; what it pins in the cache is noted in ``pinned``.
+
+        Raises:
+            NotBegun: The runner was gone before the path had begun.
+        """
         order = lease.order
-        for _ in range(RUNNERS_A_PATH):
-            if lease.stop is not None or lease.dropped.is_set():
+        if lease.stop is not None or lease.dropped.is_set():
+            return _not_wanted(lease)
+        secrets = self._supplies.secrets.chosen(order.secrets)
+        environment, redaction = {**order.program.env, **secrets}, Redaction(secrets)
+        key = _key(order, environment)
+        try:
+            if self._code is None or self._key != key:
+                self._code = None
+                code = await self._loader.code(lease)
+            else:
+                code = self._code  # the runner's own: it stays while the worker lives
+            await self._let_go_unless(key, lease)
+            start = await self._start(lease, pinned)
+        except NotWanted:
+            return _not_wanted(lease)
+        if self._runner is None:
+            self._runner = await self._new_runner(order.program, environment, redaction)
+            self._key, self._code = key, code
+        if lease.stop is not None or lease.dropped.is_set():  # meanwhile
+            return _not_wanted(lease)
+        self._logs.watch(lease.fence, self._supplies.logs_folder(lease.fence), redaction)
+        self._told.add(lease)  # now it is the runner who answers
+        runner, began = self._runner, time.monotonic()
+        try:
+            training = await runner.train(lease, path_order(lease, self._supplies, code=code, start=start))
+            told.set()
+            ending = await training
+        except NotBegun:
+            if lease.unwanted.is_set():
                 return _not_wanted(lease)
-            secrets = self._supplies.secrets.chosen(order.secrets)
-            environment, redaction = {**order.program.env, **secrets}, Redaction(secrets)
-            key = _key(order, environment)
-            try:
-                if self._code is None or self._key != key:
-                    self._code = None
-                    code = await self._loader.code(lease)
-                else:
-                    code = self._code  # the runner's own: it stays while the worker lives
-                await self._let_go_unless(key)
-                start = await self._start(lease, pinned)
-            except NotWanted:
-                return _not_wanted(lease)
-            if self._runner is None:
-                self._runner = await self._new_runner(order.program, environment, redaction)
-                self._key, self._code = key, code
-            if lease.stop is not None or lease.dropped.is_set():  # meanwhile
-                return _not_wanted(lease)
-            self._logs.watch(lease.fence, self._supplies.logs_folder(lease.fence), redaction)
-            self._told = lease  # now it is the runner who answers; what comes before its order waits there
-            path = path_order(lease, self._supplies, code=code, start=start)
-            try:
-                return await self._until_end(lease, self._runner, path)
-            except NotBegun:
-                self._told = None
-        raise Unavailable("Runners die before they begin.", "Look at the worker's log.")
+            self._stillborn = 0 if runner.has_begun else self._stillborn + 1
+            if self._stillborn >= STILLBORN:
+                self._stillborn = 0
+                raise Unavailable("Runners die before they begin.", "Look at the worker's log.") from None
+            raise
+        self._stillborn = 0
+        now = time.monotonic()
+        if isinstance(ending, TrainedReport):
+            self._look_ahead(now - max(began, self._ended))
+        self._ended = now
+        return ending
 
     async def _start(self, lease: Lease, pinned: list[Path]) -> Path | None:
         """The folder of the checkpoint to start from; None at step 0, and where the runner holds the state."""
         location = location_of_start(lease.order)
-        if location is None or self._in_memory(lease):
+        if location is None:
             return None
+        if lease.order.in_memory:
+            await self._until_free(lease)  # what the runner will hold then is not known before
+            if self._in_memory(lease):
+                return None
         began = time.monotonic()
         folder = await self._loader.checkpoint(lease, location)
         self._supplies.metrics.loaded(time.monotonic() - began)
         pinned.append(folder)
         return folder
 
-    async def _until_end(self, lease: Lease, runner: Conversation, order: PathOrder) -> Ending:
-        """Waits for a path's end. One whose lease is dropped meanwhile gets little time for it."""
-        training = asyncio.create_task(runner.train(lease, order))
-        dropped = asyncio.create_task(lease.dropped.wait())
+    async def _until_free(self, lease: Lease) -> None:
+        """Waits until the runner trains nothing.
+
+        Raises:
+            NotWanted: The lease was stopped or dropped meanwhile.
+        """
+        if self._runner is None:
+            return
+        free = asyncio.create_task(self._runner.until_free())
+        unwanted = asyncio.create_task(lease.unwanted.wait())
+        either: set[asyncio.Task[Any]] = {free, unwanted}
         try:
-            await asyncio.wait({training, dropped}, return_when=asyncio.FIRST_COMPLETED)
-            if not training.done():
-                await asyncio.wait({training}, timeout=DROP_SECONDS)
-            if not training.done():
-                await runner.kill()
-            return await training
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            training.cancel()
-            dropped.cancel()
+            free.cancel()
+            unwanted.cancel()
+        if not free.done():
+            raise NotWanted
 
     def _in_memory(self, lease: Lease) -> bool:
         """Whether the state that a path starts from is still where its lease says: in the runner."""
@@ -301,10 +367,15 @@ class Slot:
         held = None if self._runner is None else self._runner.holds
         return lease.order.in_memory and start is not None and held == start[:2]
 
-    async def _let_go_unless(self, key: RunnerKey) -> None:
-        """Ends a runner that is dead, or that is for something else."""
+    async def _let_go_unless(self, key: RunnerKey, lease: Lease) -> None:
+        """Ends a runner that is dead, or that is for something else; what it was told to train ends first.
+
+        Raises:
+            NotWanted: The lease that needs another one was stopped or dropped meanwhile.
+        """
         if self._runner is None or (self._runner.alive and self._key == key):
             return
+        await self._until_free(lease)
         runner, self._runner = self._runner, None
         await runner.quit()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from hippo_worker.runner.stack import stacks_in
@@ -15,16 +16,34 @@ DUMP_LOOK_SECONDS = 0.1
 
 
 class StallWatch:
-    """Measures, on the monotonic clock, how long the path in training has made no step."""
+    """Measures, on the monotonic clock, how long the path in training has made no step.
 
-    def __init__(self) -> None:
+    Args:
+        on_stall: Called once with the seconds in which there was no step, when these are too many: more than the path
+            may take, and many times what its slowest step took. What is overdue is looked at twice: a worker that was
+            itself stopped has first to hear what was said meanwhile.
+    """
+
+    def __init__(self, on_stall: Callable[[float], None]) -> None:
+        self._on_stall = on_stall
+        self._seconds = 0.0
         self._since = time.monotonic()
         self._has_moved = False
         self._slowest = 0.0
+        self._timer: asyncio.TimerHandle | None = None
 
-    def begins(self) -> None:
-        """A path begins."""
-        self._since, self._has_moved, self._slowest = time.monotonic(), False, 0.0
+    def begins(self, seconds: float) -> None:
+        """A path begins that may take so long for a step."""
+        self.ends()
+        self._seconds, self._since = seconds, time.monotonic()
+        self._has_moved, self._slowest = False, 0.0
+        self._look_after(seconds)
+
+    def ends(self) -> None:
+        """No path trains."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def moved(self) -> None:
         """Steps were trained."""
@@ -33,21 +52,20 @@ class StallWatch:
             self._slowest = max(self._slowest, now - self._since)
         self._since, self._has_moved = now, True
 
-    async def stalled(self, seconds: float) -> float:
-        """Waits until there was no step for so long, or for many times what the slowest took; gives that time.
+    def _look_after(self, seconds: float, seen: float | None = None) -> None:
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._look, seen)
 
-        What is overdue is looked at twice: a worker that was itself stopped has first to hear what was said meanwhile.
-        """
-        while True:
-            patience = max(seconds, STALL_STEPS * self._slowest)
-            since = self._since
-            left = since + patience - time.monotonic()
-            if left > 0:
-                await asyncio.sleep(left)
-                continue
-            await asyncio.sleep(min(SECOND_LOOK_SECONDS, patience / 4))
-            if self._since == since:
-                return patience
+    def _look(self, seen: float | None) -> None:
+        """Looks whether a step is overdue; ``seen`` is since when there was none when that was first found."""
+        patience = max(self._seconds, STALL_STEPS * self._slowest)
+        left = self._since + patience - time.monotonic()
+        if left > 0:
+            self._look_after(left)
+        elif seen != self._since:
+            self._look_after(min(SECOND_LOOK_SECONDS, patience / 4), self._since)
+        else:
+            self._timer = None
+            self._on_stall(patience)
 
 
 async def dumped(folder: Path) -> str:

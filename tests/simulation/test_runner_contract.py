@@ -60,7 +60,8 @@ class Talk:
         return self.heard
 
     async def train(self, order: PathOrder) -> None:
-        await self.say(messages.Run(order_json=json.dumps(order.to_plain()), logs=str(self.folder / "logs")))
+        order_json, logs = json.dumps(order.to_plain()), str(self.folder / "logs")
+        await self.say(messages.Run(fence=order.fence, order_json=order_json, logs=logs))
 
     def order(self, stages: list[tuple[int, int, int]], **changes: Any) -> PathOrder:
         return make_order(self.folder, TRAINER, VALUES, stages, **changes)
@@ -195,8 +196,8 @@ def test_offers_are_answered_and_kept(perform: Callable[[Scenario], None]) -> No
     async def scenario(talk: Talk) -> None:
         order = talk.order(STAGES)
         await talk.say(
-            messages.Offer(fence=order.fence, node=2, step=5),
-            messages.Offer(fence=order.fence, node=1, step=7),
+            messages.Offer(fence=order.fence, node=2, step=5, is_on_path=True),
+            messages.Offer(fence=order.fence, node=1, step=7, is_on_path=True),
         )
         await talk.train(order)
         await talk.hear_until(messages.Written, 2)

@@ -21,12 +21,12 @@ from hippo_storage.draft import write_draft
 from hippo_storage.files import digest_of
 from hippo_storage.manifest import FileEntry
 from hippo_worker.hosting.host import PathHost
-from hippo_worker.hosting.link import Instruction, OfferSavePoint, StopPath
 from hippo_worker.hosting.order import PathOrder, StartFrom
 from hippo_worker.hosting.saving import Destination
 from hippo_worker.runner import main as runner_main
 from hippo_worker.runner import messages
 from hippo_worker.runner.link import PathLink
+from hippo_worker.runner.paths import Paths
 from hippo_worker.runner.settings import RunnerSettings
 from tests.simulation.virtual_time import CURRENT, Process, VirtualClock, VirtualLoop, VirtualQueue
 from tests.unit.engine.cluster import initial, metric, next_state
@@ -169,43 +169,33 @@ class Wire:
     def __init__(self, tell: Callable[[messages.Message], None]) -> None:
         self._tell = tell
         self.orders = VirtualQueue()
-        self._paths: dict[int, PathLink] = {}
-        self._early: dict[int, list[Instruction]] = {}
-        self._closed = 0
+        self._paths = Paths()
 
     def tell(self, message: messages.Message, *, now: bool = False) -> None:
         self._tell(message)
 
-    def path(self, fence: int, on_stage: Callable[[int], None]) -> PathLink:
+    def flush(self) -> None:
+        pass
+
+    def begin(self, fence: int, on_stage: Callable[[int], None]) -> PathLink | None:
         link = PathLink(self, fence, on_stage)  # type: ignore[arg-type]
-        self._paths[fence] = link
-        for instruction in self._early.pop(fence, []):
-            link.put(instruction)
-        return link
+        return link if self._paths.begin(fence, link) else None
 
     def close_path(self, fence: int) -> None:
-        self._paths.pop(fence, None)
-        self._closed = max(self._closed, fence)
+        self._paths.close(fence)
 
     def take(self, message: messages.Message) -> None:
         match message:
             case messages.Run():
+                self._paths.add(message.fence)
                 self.orders.put(message)
             case messages.Quit():
                 self.orders.put(None)
-            case messages.Offer(fence=fence, node=node, step=step):
-                self._instruct(fence, OfferSavePoint(node=node, step=step))
-            case messages.Stop(fence=fence, save=save, reason=reason):
-                self._instruct(fence, StopPath(save=save, reason=reason))
+            case messages.Offer() | messages.Stop():
+                if (answer := self._paths.instruct(message)) is not None:
+                    self._tell(answer)
             case _:
                 raise AssertionError(f"a daemon does not say {message}")
-
-    def _instruct(self, fence: int, instruction: Instruction) -> None:
-        link = self._paths.get(fence)
-        if link is not None:
-            link.put(instruction)
-        elif fence > self._closed:
-            self._early.setdefault(fence, []).append(instruction)
 
 
 class Runner:

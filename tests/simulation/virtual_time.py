@@ -503,6 +503,9 @@ class VirtualQueue:
             reader, self._reader = self._reader, None
             reader.resume_soon()
 
+    def empty(self) -> bool:
+        return not self._items
+
     def get(self) -> Any:
         while not self._items:
             self._reader = BlockingThread.current()

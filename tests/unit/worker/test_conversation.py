@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, cast
@@ -16,18 +17,21 @@ from hippo_core.engine.commands import (
     MetricsReport,
     ReleasedReport,
     SaveFailedReport,
+    StepsReport,
     TrainedReport,
 )
 from hippo_core.engine.states import FailureClass
 from hippo_storage.manifest import CheckpointLocation
 from hippo_storage.storage import Storage
 from hippo_worker.checkpoints import CheckpointCache
-from hippo_worker.lease import Lease
+from hippo_worker.hosting.order import PathOrder
+from hippo_worker.lease import Ending, Lease
 from hippo_worker.memory import OutOfMemoryKills
 from hippo_worker.publishing import Publisher
 from hippo_worker.runner import messages
 from hippo_worker.secrets import Redaction, Secrets
-from hippo_worker.slots.conversation import Conversation
+from hippo_worker.slots import conversation
+from hippo_worker.slots.conversation import Conversation, NotBegun
 from hippo_worker.slots.process import RunnerProcess
 from hippo_worker.slots.stalls import STALL_STEPS, StallWatch
 from hippo_worker.supplies import Supplies, path_order
@@ -75,6 +79,9 @@ class Runner:
         else:
             (self.folder / "stacks").write_text("Thread 1: in train")
 
+    def order_of(self, lease: Lease) -> PathOrder:
+        return path_order(lease, self.supplies, code=Path("/code"), start=None)
+
     async def order(self) -> None:
         """Waits until it is told to train."""
         data = await asyncio.get_running_loop().sock_recv(self._ours, 1 << 16)
@@ -87,11 +94,15 @@ class Runner:
     async def say_nonsense(self) -> None:
         await asyncio.get_running_loop().sock_sendall(self._ours, messages.frame([{"kind": "no such"}]))
 
-    async def train(self, lease: Lease) -> asyncio.Task[Any]:
-        """A path that has begun."""
-        order = path_order(lease, self.supplies, code=Path("/code"), start=None)
-        training = asyncio.create_task(self.conversation.train(lease, order))
+    async def tell(self, lease: Lease) -> asyncio.Future[Ending]:
+        """A path that the runner was told to train."""
+        training = await self.conversation.train(lease, self.order_of(lease))
         await self.order()
+        return training
+
+    async def begin(self, lease: Lease) -> asyncio.Future[Ending]:
+        """A path that has begun."""
+        training = await self.tell(lease)
         await self.say(messages.Begun(fence=lease.fence))
         return training
 
@@ -111,12 +122,12 @@ async def test_what_is_said_of_a_lease_that_was_let_go_is_put_aside(runner: Runn
     3. the state's files are removed, and the second path goes on to its end
     """
     first = make_lease(fence=7)
-    training = await runner.train(first)
+    training = await runner.begin(first)
     first.drop()
     await runner.say(messages.Released(fence=7, reason="dropped", holds=None))
     assert await training == ReleasedReport(reason="dropped")
     second = make_lease(fence=8)
-    training = await runner.train(second)
+    training = await runner.begin(second)
     folder = tmp_path / "written"
     folder.mkdir()
     await runner.say(
@@ -127,6 +138,51 @@ async def test_what_is_said_of_a_lease_that_was_let_go_is_put_aside(runner: Runn
     assert await asyncio.wait_for(training, 20.0) == TrainedReport()
     assert not folder.exists()
     assert said(first) == []
+
+
+async def test_the_next_path_waits_in_the_runner(runner: Runner) -> None:
+    """
+    1. a path trains, and two more are told; the last one is given back before its turn
+    2. the end of the first and the beginning of the second are said at once, and both are heard
+    """
+    first, second, third = (make_lease(fence=fence) for fence in (7, 8, 9))
+    endings = [await runner.begin(first), await runner.tell(second), await runner.tell(third)]
+    await runner.say(
+        messages.Returned(fence=9),
+        messages.Trained(fence=7, holds=[2, 5]),
+        messages.Begun(fence=8),
+        messages.Steps(fence=8, node=1, start=0, stop=1, train_seconds=0.1, evaluate_seconds=0.0),
+        messages.Released(fence=8, reason="dropped", holds=[1, 1]),
+    )
+    assert await asyncio.wait_for(endings[0], 20.0) == TrainedReport()
+    assert await asyncio.wait_for(endings[1], 20.0) == ReleasedReport(reason="dropped")
+    with pytest.raises(NotBegun):
+        await asyncio.wait_for(endings[2], 20.0)
+    assert runner.conversation.holds == (1, 1)
+    assert said(first) == [TrainedReport()]
+    assert [type(item) for item in said(second)] == [StepsReport]
+    await asyncio.wait_for(runner.conversation.until_free(), 20.0)
+
+
+async def test_a_path_that_waits_has_not_begun_where_its_runner_dies(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    1. a runner dies of the path that it trains; another path waits there
+    2. the first one has failed; the other has not begun, nor has one that is told while the folder is being removed
+    """
+    removed = threading.Event()
+    monkeypatch.setattr(conversation.shutil, "rmtree", lambda folder, ignore_errors: removed.wait(20.0))
+    first, second = await runner.begin(make_lease(fence=7)), await runner.tell(make_lease(fence=8))
+    runner.end()
+    try:
+        assert isinstance(await asyncio.wait_for(first, 20.0), FailedReport)
+        with pytest.raises(NotBegun):
+            await asyncio.wait_for(second, 20.0)
+        with pytest.raises(NotBegun):
+            await runner.conversation.train(third := make_lease(fence=9), runner.order_of(third))
+    finally:
+        removed.set()
 
 
 @pytest.mark.parametrize("full", [True, False])
@@ -141,7 +197,7 @@ async def test_the_cache_is_given_up_where_a_state_finds_no_space(
     cache = runner.supplies.checkpoints
     cache.add(storage, location, storage.publish(written, location, {}, keep=True).digest, written)
     lease = make_lease()
-    training = await runner.train(lease)
+    training = await runner.begin(lease)
     await runner.say(
         messages.NotWritten(fence=7, node=1, step=3, reason="why", full=full),
         messages.Released(fence=7, reason="dropped", holds=None),
@@ -154,7 +210,7 @@ async def test_the_cache_is_given_up_where_a_state_finds_no_space(
 
 async def test_secrets_that_are_names_of_metrics_are_hidden(runner: Runner) -> None:
     lease = make_lease()
-    training = await runner.train(lease)
+    training = await runner.begin(lease)
     await runner.say(
         messages.Metrics(
             fence=7,
@@ -181,7 +237,7 @@ async def test_secrets_that_are_names_of_metrics_are_hidden(runner: Runner) -> N
 
 async def test_a_runner_that_is_not_understood_fails_its_path_as_infrastructure(runner: Runner) -> None:
     lease = make_lease()
-    training = await runner.train(lease)
+    training = await runner.begin(lease)
     await runner.say_nonsense()
     ending = await asyncio.wait_for(training, 20.0)
     assert isinstance(ending, FailedReport)
@@ -195,7 +251,7 @@ async def test_a_kill_is_one_for_lack_of_memory_where_the_kernel_counted_one(
     runner: Runner, counted: int, failure: FailureClass
 ) -> None:
     lease = make_lease()
-    training = await runner.train(lease)
+    training = await runner.begin(lease)
     runner.kills.write_text(f"oom_kill {counted}\n")
     runner.end()
     ending = await asyncio.wait_for(training, 20.0)
@@ -210,7 +266,7 @@ async def test_a_path_that_stands_still_is_ended_with_its_stacks(runner: Runner)
     2. its runner is asked for its stacks, and killed; the failure has them, and so has the path's log
     """
     lease = make_lease(stall_seconds=0.1)
-    training = await runner.train(lease)
+    training = await runner.begin(lease)
     await runner.say(
         messages.Steps(fence=7, node=1, start=0, stop=1, train_seconds=0.1, evaluate_seconds=0.0)
     )
@@ -225,9 +281,11 @@ async def test_a_path_that_stands_still_is_ended_with_its_stacks(runner: Runner)
 
 
 async def test_a_path_whose_steps_are_slow_is_given_many_times_the_slowest() -> None:
-    """1. Steps come 0.2 s apart. 2. With a time-out of a millisecond the path is stuck after 10 times 0.2 s only."""
-    watch = StallWatch()
+    """1. Steps come 0.2 s apart. 2. With a time-out of 0.4 s the path is stuck after 10 times 0.2 s only."""
+    stalled: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+    watch = StallWatch(stalled.set_result)
+    watch.begins(0.4)
     watch.moved()
     await asyncio.sleep(0.2)
     watch.moved()
-    assert await asyncio.wait_for(watch.stalled(0.001), 20.0) >= STALL_STEPS * 0.2
+    assert await asyncio.wait_for(stalled, 20.0) >= STALL_STEPS * 0.2

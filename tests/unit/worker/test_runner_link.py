@@ -11,7 +11,7 @@ import pytest
 
 from hippo_worker.hosting.link import OfferSavePoint, StopPath
 from hippo_worker.runner import messages
-from hippo_worker.runner.link import FLUSH_COUNT, Wire
+from hippo_worker.runner.link import FLUSH_COUNT, PathLink, Wire
 
 
 class Daemon:
@@ -32,6 +32,15 @@ class Daemon:
         return heard
 
 
+def opened(wire: Wire, daemon: Daemon) -> PathLink:
+    """The link of path 7, whose turn has come."""
+    daemon.say(messages.Run(fence=7, order_json="{}", logs="l"))
+    wire.orders.get(timeout=30.0)
+    link = wire.begin(7, lambda node: None)
+    assert link is not None
+    return link
+
+
 @pytest.fixture
 def ends() -> Iterator[tuple[Wire, Daemon, queue.Queue[str]]]:
     ours, theirs = socket.socketpair()
@@ -47,7 +56,7 @@ def ends() -> Iterator[tuple[Wire, Daemon, queue.Queue[str]]]:
 
 def test_messages_come_in_order_by_themselves(ends: tuple[Wire, Daemon, queue.Queue[str]]) -> None:
     wire, daemon, _ = ends
-    link = wire.path(7, lambda node: None)
+    link = opened(wire, daemon)
     link.metrics(1, 1, {"a": 1.0}, {}, True)
     link.steps_trained(1, 0, 1, 0.5, 0.25)
     assert daemon.hear(2) == [
@@ -60,7 +69,7 @@ def test_what_others_wait_for_takes_all_before_it_along(
     ends: tuple[Wire, Daemon, queue.Queue[str]],
 ) -> None:
     wire, daemon, _ = ends
-    link = wire.path(7, lambda node: None)
+    link = opened(wire, daemon)
     link.steps_trained(1, 0, 1, 0.5, 0.25)
     link.checkpoint_written(1, 1, Path("/x"), 0.1)
     (data,) = messages.FrameReader().feed(daemon.connection.recv(1 << 16))
@@ -69,7 +78,7 @@ def test_what_others_wait_for_takes_all_before_it_along(
 
 def test_many_messages_do_not_wait_for_the_clock(ends: tuple[Wire, Daemon, queue.Queue[str]]) -> None:
     wire, daemon, _ = ends
-    link = wire.path(7, lambda node: None)
+    link = opened(wire, daemon)
     for step in range(2 * FLUSH_COUNT):
         link.steps_trained(1, step, step + 1, 0.0, 0.0)
     starts = [
@@ -87,20 +96,51 @@ def test_instructions_reach_their_path_also_when_they_come_before_it(
     """
     wire, daemon, _ = ends
     daemon.say(
-        messages.Offer(fence=7, node=1, step=2),
-        messages.Run(order_json="{}", logs="l"),
+        messages.Offer(fence=7, node=1, step=2, is_on_path=True),
+        messages.Run(fence=7, order_json="{}", logs="l"),
         messages.Stop(fence=8, save=True, reason="other"),
     )
-    assert wire.orders.get(timeout=30.0) == messages.Run(order_json="{}", logs="l")
-    link = wire.path(7, lambda node: None)
+    assert wire.orders.get(timeout=30.0) == messages.Run(fence=7, order_json="{}", logs="l")
+    link = wire.begin(7, lambda node: None)
+    assert link is not None
     assert link.flag[0] == 1
     assert link.instructions() == [OfferSavePoint(node=1, step=2)]
     assert link.instructions() == []
     wire.close_path(7)
-    daemon.say(messages.Offer(fence=7, node=1, step=3), messages.Run(order_json="[]", logs="l"))
-    assert wire.orders.get(timeout=30.0) == messages.Run(order_json="[]", logs="l")
+    daemon.say(
+        messages.Offer(fence=7, node=1, step=3, is_on_path=True),
+        messages.Run(fence=8, order_json="[]", logs="l"),
+    )
+    assert wire.orders.get(timeout=30.0) == messages.Run(fence=8, order_json="[]", logs="l")
     assert link.instructions() == []
-    assert wire.path(8, lambda node: None).instructions() == [StopPath(save=True, reason="other")]
+    link = wire.begin(8, lambda node: None)
+    assert link is not None
+    assert link.instructions() == [StopPath(save=True, reason="other")]
+
+
+def test_a_path_that_waits_for_its_turn_answers_at_once(
+    ends: tuple[Wire, Daemon, queue.Queue[str]],
+) -> None:
+    """
+    1. two paths are told, and the first one begins; the second one waits
+    2. it answers an offer, and is given back, while the first one trains, and does not begin when its turn comes
+    """
+    wire, daemon, _ = ends
+    daemon.say(*(messages.Run(fence=fence, order_json="{}", logs="l") for fence in (7, 8)))
+    assert wire.orders.get(timeout=30.0).fence == 7
+    link = wire.begin(7, lambda node: None)
+    assert link is not None
+    daemon.say(
+        messages.Offer(fence=8, node=1, step=1, is_on_path=True),
+        messages.Stop(fence=8, save=True, reason="enough"),
+    )
+    assert daemon.hear(2) == [
+        messages.Answered(fence=8, node=1, step=1, will=True),
+        messages.Returned(fence=8),
+    ]
+    assert link.instructions() == []
+    assert wire.orders.get(timeout=30.0).fence == 8
+    assert wire.begin(8, lambda node: None) is None
 
 
 def test_quit_ends_the_orders(ends: tuple[Wire, Daemon, queue.Queue[str]]) -> None:
