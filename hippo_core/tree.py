@@ -8,9 +8,10 @@ has promised to save, is on its way. A state that a lease in flight will reach a
 *offered* to it; so is the state at which it leaves a node in which others go on. What lies beyond waits for the answer.
 States at which somebody may come to part or fork are needed by nobody, but saved by whatever path comes by.
 
-A range's ``remaining`` is the longest way from its base down to a leaf, in estimated seconds, and what is ``ahead`` of
-it is what policies are sure to ask for beyond; the ready range with the longest of both is leased first, after
-priority (critical path first; Hu 1961, level algorithm), and with it the whole path. Where several users wait, each
+A range's ``remaining`` is the longest way from its base down to a leaf, and what is ``ahead`` of it is what policies
+are sure to ask for beyond; the ready range with the longest of both is leased first, after priority (critical path
+first; Hu 1961, level algorithm), and with it the whole path. Both are kept in steps of the mean duration, and told in
+seconds: where the mean moves, only nodes whose own duration is known are weighed anew. Where several users wait, each
 has an order of ready ranges of its own, those that lead to states that its studies need, and a path goes down to one
 of these.
 
@@ -21,45 +22,21 @@ what the parent sees has changed. The cost is that of what changed, not of the t
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator, Mapping
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from hippo_core.lease import Lease, Stage, State
+from hippo_core.noted_states import NotedStates
 from hippo_core.plan import Node, Plan
+from hippo_core.ready_order import Entry, ReadyOrder
+from hippo_core.stage_ranges import NOBODY, Candidate, Outlook, Range
 
 UNMEASURED_STEP_SECONDS = 1.0
 REWEIGH_RATIO = 1.25
 
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    """Needed states of one node that lie above one base."""
-
-    base: int
-    points: tuple[int, ...]
-    priority: int
-    remaining: float
-    ahead: float  #: what is sure to be asked for beyond that way's end, in seconds
-    users: frozenset[str]  #: who needs any of the states that it leads to
-
-
-@dataclass(frozen=True, slots=True)
-class Outlook:
-    """What is needed of a node and not on its way."""
-
-    ranges: tuple[Range, ...]
-    offers: tuple[tuple[int, int], ...]  #: (fence, step): states that a lease in flight ought to save
-    wanted: tuple[int, ...]  #: all states needed of it, those on their way too, in order
-
-    def from_start(self, node: Node) -> Range | None:
-        """The range that begins at the node's start."""
-        if self.ranges and self.ranges[0].base == node.start:
-            return self.ranges[0]
-        return None
-
-
-EMPTY = Outlook((), (), ())
-NOBODY: frozenset[str] = frozenset()
+EMPTY = Outlook()
+"""Of a node of which nothing is needed; never changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,31 +45,6 @@ class Path:
 
     stages: tuple[Stage, ...]
     save_points: tuple[State, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A range that may be leased, as the scheduler compares it."""
-
-    priority: int
-    remaining: float
-    ahead: float
-    node: int
-    base: int
-
-    @property
-    def length(self) -> float:
-        """The seconds by which it is compared with others."""
-        return self.remaining + self.ahead
-
-
-_Entry = tuple[int, float, int, int, int, float]
-"""Of the heap: priority and length, both negative, node, base, the version of its outlook, seconds ahead."""
-
-
-def _candidate(entry: _Entry) -> Candidate:
-    priority, length, node, base, _, ahead = entry
-    return Candidate(-priority, -length - ahead, ahead, node, base)
 
 
 class StageTree:
@@ -105,18 +57,19 @@ class StageTree:
     """
 
     __slots__ = (
+        "_boundaries",
         "_dirty",
-        "_heap",
-        "_needy",
-        "_own",
+        "_order",
+        "_sole",
         "_turns",
         "_users",
-        "_versions",
+        "_version",
+        "_weighed",
         "_weight",
+        "_work",
         "active",
         "astir",
         "blocked",
-        "boundaries",
         "leases",
         "offers",
         "outlooks",
@@ -127,39 +80,34 @@ class StageTree:
         "ready_ranges",
         "seconds",
         "steps",
-        "work",
     )
 
     def __init__(self, plan: Plan, active: Mapping[int, int], owners: Mapping[int, str]) -> None:
         self.plan = plan
         self.active = active
         self.owners = owners
-        self.outlooks: dict[int, Outlook] = {}
+        self.outlooks: dict[int, Outlook] = {}  # of nodes of which something is needed
         self.leases: dict[int, dict[int, Lease]] = {}  # by node, then fence: live ones
         self.blocked: set[int] = set()
         self.astir: dict[
             int, None
         ] = {}  # nodes of which other states are wanted than when leases were looked at
         self.offers: dict[int, None] = {}  # nodes whose outlook has offers
-        self.partings: dict[
-            int, dict[int, dict[tuple[int, int], None]]
-        ] = {}  # by node and step: (study, trial)
-        self.boundaries: dict[int, dict[int, dict[int, None]]] = {}  # by node and step: studies
+        self.partings: NotedStates[tuple[int, int]] = NotedStates()  # for trials of studies
         self.ready_ranges: dict[int, int] = {}  # by node, where there are any
         self.range_count = 0
         self.seconds = 0.0
         self.steps = 0
-        self.work = 0.0
-        self._own: dict[int, float] = {}
-        self._needy: dict[
-            int, dict[int, dict[int, None]]
-        ] = {}  # by node and start: children that need that state
+        self._boundaries: NotedStates[int] = NotedStates()  # for studies
         self._dirty: dict[int, None] = {}
-        self._heap: list[_Entry] = []
-        self._turns: dict[str, list[_Entry]] | None = None  # by user; None: nobody has asked yet
+        self._order = ReadyOrder(self._stands)
+        self._turns: dict[str, ReadyOrder] | None = None  # by user; None: nobody has asked yet
         self._users: dict[frozenset[str], frozenset[str]] = {}  # each once
-        self._versions: dict[int, int] = {}
+        self._sole: dict[str, frozenset[str]] = {}  # by user: those of one
+        self._version = 0
         self._weight = 0.0
+        self._weighed: dict[int, None] = {}  # nodes with ranges whose steps' own duration is known
+        self._work = 0.0
 
     # What happened
 
@@ -170,8 +118,8 @@ class StageTree:
     def mark_state(self, node: int, step: int) -> None:
         """A checkpoint or promise at a state came or went: those that start from it see it too."""
         self._dirty[node] = None
-        for child in self._needy.get(node, {}).get(step, {}):
-            self._dirty[child] = None
+        for child in self._outlook_of(node).needy_at(step):
+            self._dirty[child.id] = None
 
     def add_lease(self, lease: Lease) -> None:
         """A lease began."""
@@ -200,44 +148,30 @@ class StageTree:
 
     def add_parting(self, state: State, trial: tuple[int, int]) -> None:
         """A trial that may be trained further goes through a node up to a state, to be saved where a path comes by."""
-        number, step = state
-        self.partings.setdefault(number, {}).setdefault(step, {})[trial] = None
-        self._dirty[number] = None
+        self.partings.add(state, trial)
+        self._dirty[state[0]] = None
 
     def remove_parting(self, state: State, trial: tuple[int, int]) -> None:
         """A trial does so no more."""
-        number, step = state
-        at = self.partings[number]
-        del at[step][trial]
-        if not at[step]:
-            del at[step]
-        if not at:
-            del self.partings[number]
+        self.partings.remove(state, trial)
 
     def add_boundary(self, state: State, study: int) -> None:
         """A study's trials may come to be forked at a state, to be saved where a path comes by."""
-        number, step = state
-        self.boundaries.setdefault(number, {}).setdefault(step, {})[study] = None
-        self._dirty[number] = None
+        self._boundaries.add(state, study)
+        self._dirty[state[0]] = None
 
     def remove_boundary(self, state: State, study: int) -> None:
         """The study is gone."""
-        number, step = state
-        at = self.boundaries[number]
-        del at[step][study]
-        if not at[step]:
-            del at[step]
-        if not at:
-            del self.boundaries[number]
+        self._boundaries.remove(state, study)
 
     def measure(self, seconds: float, steps: int) -> None:
-        """Training took so long; weighs the tree anew where the mean has moved far."""
+        """Training took so long; where the mean has moved far, what is known of single nodes is weighed anew."""
         self.seconds += seconds
         self.steps += steps
         mean = self.mean_step_seconds()
         if not self._weight / REWEIGH_RATIO <= mean <= self._weight * REWEIGH_RATIO:
             self._weight = mean
-            self._dirty.update(dict.fromkeys(self.outlooks))
+            self._dirty.update(self._weighed)
 
     def mean_step_seconds(self) -> float:
         """Measured slot seconds of one step, or a constant while nothing is measured."""
@@ -247,35 +181,45 @@ class StageTree:
         """Estimated slot seconds of one step of a node."""
         if node.steps and node.seconds > 0:
             return node.seconds / node.steps
+        return self._unit
+
+    @property
+    def _unit(self) -> float:
+        """What lengths of ranges are multiples of, in seconds."""
         return self._weight or UNMEASURED_STEP_SECONDS
+
+    def _cost(self, node: Node) -> float:
+        """One step of a node, in steps of the mean duration."""
+        if node.steps and node.seconds > 0:
+            return node.seconds / node.steps / self._unit
+        return 1.0
+
+    @property
+    def work(self) -> float:
+        """Estimated slot seconds of all ranges."""
+        return self._work * self._unit
 
     # What follows
 
     def refresh(self) -> None:
         """Computes what is marked, and what depends on it."""
-        queue = [
-            (-self.plan.nodes[number].start, number) for number in self._dirty if number in self.plan.nodes
-        ]
+        nodes = self.plan.nodes
+        queue = [(-nodes[number].start, number) for number in self._dirty if number in nodes]
         heapq.heapify(queue)
         self._dirty.clear()
         queued = {number for _, number in queue}
         while queue:
             _, number = heapq.heappop(queue)
             queued.discard(number)
-            node = self.plan.nodes[number]
+            node = nodes[number]
             if self._recompute(node) and node.parent is not None and node.parent.id not in queued:
                 queued.add(node.parent.id)
                 heapq.heappush(queue, (-node.parent.start, node.parent.id))
 
     def best(self, user: str | None = None) -> Candidate | None:
         """The ready range of the highest priority and, among those, the longest remaining path; a user's, or of all."""
-        heap = self._heap_of(user)
-        while heap:
-            entry = heap[0]
-            if self._stands(entry):
-                return _candidate(entry)
-            heapq.heappop(heap)
-        return None
+        entry = self._order_of(user).first()
+        return None if entry is None else self._candidate(entry)
 
     def ready_at(self, place: int, user: str | None = None) -> Candidate | None:
         """The ready range at a place, from 1, in the order in which they are leased; None: there are fewer."""
@@ -284,46 +228,56 @@ class StageTree:
 
     def first_ready(self, count: int, user: str | None = None) -> list[Candidate]:
         """The first so many ready ranges in the order in which they are leased."""
-        heap = self._heap_of(user)
-        taken: list[_Entry] = []
-        while heap and len(taken) < count:
-            entry = heapq.heappop(heap)
-            if self._stands(entry):
-                taken.append(entry)
-        for entry in taken:
-            heapq.heappush(heap, entry)
-        return [_candidate(entry) for entry in taken]
+        return [self._candidate(entry) for entry in self._order_of(user).first_few(count)]
 
-    def _heap_of(self, user: str | None) -> list[_Entry]:
+    def _order_of(self, user: str | None) -> ReadyOrder:
         """The order of a user's ranges, kept from the first time on that somebody asks for one; or that of all."""
         if user is None:
-            return self._heap
+            return self._order
         if self._turns is None:
             self._turns = {}
             for node, found in self.steps_to_run():
                 if self.ready(node, found):
-                    self._push(node, found)
-        return self._turns.setdefault(user, [])
+                    self._list_for_users(node, found)
+        return self._turn_of(user)
+
+    def _turn_of(self, user: str) -> ReadyOrder:
+        assert self._turns is not None
+        found = self._turns.get(user)
+        if found is None:
+            found = self._turns[user] = ReadyOrder(self._stands)
+        return found
+
+    def _candidate(self, entry: Entry) -> Candidate:
+        _, _, number, base, _ = entry
+        return self._told(number, self._range_at(number, base))
+
+    def _told(self, number: int, found: Range) -> Candidate:
+        unit = self._unit
+        return Candidate(found.priority, found.remaining * unit, found.ahead * unit, number, found.base)
+
+    def _range_at(self, number: int, base: int) -> Range:
+        return next(found for found in self.outlooks[number].ranges if found.base == base)
 
     def users_of(self, candidate: Candidate) -> frozenset[str]:
         """Who needs what a range leads to."""
-        ranges = self.outlooks[candidate.node].ranges
-        return next(found.users for found in ranges if found.base == candidate.base)
+        return self._range_at(candidate.node, candidate.base).users
 
-    def _stands(self, entry: _Entry) -> bool:
-        return self._versions.get(entry[2]) == entry[4] and entry[2] not in self.blocked
+    def _stands(self, entry: Entry) -> bool:
+        _, _, number, _, version = entry
+        return self._outlook_of(number).version == version and number not in self.blocked
 
     def continuations(self, state: State) -> Iterator[Candidate]:
         """The ranges that begin at a state, whether or not it is saved already."""
         number, step = state
-        needy = self._needy.get(number)
-        for start in (number, *(needy.get(step, ()) if needy is not None else ())):
-            outlook = self.outlooks.get(start)
-            if outlook is None or start in self.blocked:
-                continue
-            for found in outlook.ranges:
-                if found.base == step and (start != number or found.base > self.plan.nodes[start].start):
-                    yield Candidate(found.priority, found.remaining, found.ahead, start, found.base)
+        nodes = self.plan.nodes
+        outlook = self._outlook_of(number)
+        if step > nodes[number].start and number not in self.blocked:
+            yield from (self._told(number, found) for found in outlook.ranges if found.base == step)
+        for child in outlook.needy_at(step):
+            start = self._outlook_of(child.id).from_start(child)
+            if start is not None and child.id not in self.blocked:
+                yield self._told(child.id, start)
 
     def ready(self, node: Node, found: Range) -> bool:
         """Whether the state that a range begins at is durable."""
@@ -337,19 +291,21 @@ class StageTree:
         save_points: list[State] = []
         node = self.plan.nodes[number]
         while True:
-            found = next(each for each in self.outlooks[node.id].ranges if each.base == base)
-            leave, child = self._longest(node, found, user)
+            outlook = self.outlooks[node.id]
+            found = self._range_at(node.id, base)
+            leave, child = self._longest(node, outlook, found, user)
             stages.append((node.id, base, leave))
+            parted = self._parted(node)
             wanted = {
-                point for point in found.points if self._requested(node, point) or self._needy_at(node, point)
+                point for point in found.points if self._requested(node, point) or outlook.needy_at(point)
             }
-            wanted.update(self._parted(node))
+            wanted.update(parted)
             save_points.extend((node.id, point) for point in sorted(wanted) if base < point < leave)
-            others = [each for each in self._needy_at(node, leave) if child is None or each != child.id]
+            others = [each for each in outlook.needy_at(leave) if each is not child]
             if (
                 child is None
                 or others
-                or max(self._parted(node), default=0) >= leave
+                or max(parted, default=0) >= leave
                 or leave < found.points[-1]
                 or self._requested(node, leave)
             ):
@@ -364,11 +320,11 @@ class StageTree:
 
     def is_noted(self, node: Node) -> bool:
         """Whether somebody may come to part from others in a node, or to fork there."""
-        return node.id in self.partings or node.id in self.boundaries
+        return node.id in self.partings or node.id in self._boundaries
 
     def needed_beyond(self, node: Node, step: int) -> bool:
         """Whether any running study needs a state above ``step`` of the node or of what hangs below it there."""
-        wanted = self.outlooks.get(node.id, EMPTY).wanted
+        wanted = self._outlook_of(node.id).wanted
         return bool(wanted) and wanted[-1] > step
 
     def steps_to_run(self) -> Iterator[tuple[Node, Range]]:
@@ -381,7 +337,7 @@ class StageTree:
         """How many steps in ranges, ready or not, lie where a study has open requests."""
         nodes = self.plan.nodes
         return sum(
-            found.points[-1] - found.base
+            found.steps
             for number, outlook in self.outlooks.items()
             if outlook.ranges and study in nodes[number].open
             for found in outlook.ranges
@@ -389,169 +345,187 @@ class StageTree:
 
     # Within
 
+    def _outlook_of(self, number: int) -> Outlook:
+        return self.outlooks.get(number, EMPTY)
+
     def _recompute(self, node: Node) -> bool:
         """Computes a node's outlook; tells whether its parent sees a change."""
-        before = self.outlooks.get(node.id, EMPTY)
-        after = self._outlook(node)
-        version = self._versions.get(node.id, 0) + 1
-        self._versions[node.id] = version
-        if after == EMPTY:
+        outlook = self.outlooks.get(node.id)
+        if outlook is None:
+            outlook = Outlook()
+        start, wanted = outlook.from_start(node), outlook.wanted
+        self._work -= outlook.cost * sum(found.steps for found in outlook.ranges)
+        self.range_count -= len(outlook.ranges)
+        outlook.cost = self._cost(node)
+        self._look(node, outlook)
+        self._work += outlook.cost * sum(found.steps for found in outlook.ranges)
+        self.range_count += len(outlook.ranges)
+        if outlook.wanted or outlook.offers:
+            self.outlooks[node.id] = outlook
+        else:
             self.outlooks.pop(node.id, None)
-        else:
-            self.outlooks[node.id] = after
-        if after.offers:
-            self.offers[node.id] = None
-        else:
-            self.offers.pop(node.id, None)
-        own = sum(found.points[-1] - found.base for found in after.ranges) * self.step_seconds(node)
-        self.work += own - self._own.get(node.id, 0.0)
-        self._own[node.id] = own
-        ready = [found for found in after.ranges if self.ready(node, found)]
-        for found in ready:
-            heapq.heappush(self._heap, self._entry(node, found))
-            if self._turns is not None:
-                self._push(node, found)
-        if ready:
-            self.ready_ranges[node.id] = len(ready)
-        else:
-            self.ready_ranges.pop(node.id, None)
-        self.range_count += len(after.ranges) - len(before.ranges)
-        if after.wanted != before.wanted:
+        _list(self.offers, node.id, there=bool(outlook.offers))
+        _list(self._weighed, node.id, there=bool(outlook.ranges and node.steps))
+        self._order_ready(node, outlook)
+        if outlook.wanted != wanted:
             self.astir[node.id] = None
-        wants = bool(after.wanted)
-        now, earlier = after.from_start(node), before.from_start(node)
-        if now == earlier and wants == bool(before.wanted):
+        now = outlook.from_start(node)
+        if now == start and bool(outlook.wanted) == bool(wanted):
             return False
-        if node.parent is not None:
-            self._note_child(node, needs=now is not None)
+        if node.parent is not None and (now is None) != (start is None):
+            self.outlooks.setdefault(node.parent.id, Outlook()).note(node, needs=now is not None)
         return True
 
-    def _entry(self, node: Node, found: Range) -> _Entry:
-        length = found.remaining + found.ahead
-        return -found.priority, -length, node.id, found.base, self._versions[node.id], found.ahead
+    def _order_ready(self, node: Node, outlook: Outlook) -> None:
+        """Puts a node's ready ranges in their place among the others."""
+        ready = [found for found in outlook.ranges if self.ready(node, found)]
+        outlook.version = 0
+        if not ready:
+            self.ready_ranges.pop(node.id, None)
+            return
+        self.ready_ranges[node.id] = len(ready)
+        self._version += 1
+        outlook.version = self._version
+        for found in ready:
+            self._order.push(self._entry(node, found))
+            if self._turns is not None:
+                self._list_for_users(node, found)
 
-    def _push(self, node: Node, found: Range) -> None:
+    def _entry(self, node: Node, found: Range) -> Entry:
+        version = self.outlooks[node.id].version
+        return -found.priority, -found.remaining - found.ahead, node.id, found.base, version
+
+    def _list_for_users(self, node: Node, found: Range) -> None:
         """Lists a ready range in the order of everybody who needs it."""
-        assert self._turns is not None
         for user in found.users:
-            heapq.heappush(self._turns.setdefault(user, []), self._entry(node, found))
+            self._turn_of(user).push(self._entry(node, found))
 
-    def _note_child(self, node: Node, needs: bool) -> None:
-        assert node.parent is not None
-        starts = self._needy.setdefault(node.parent.id, {})
-        if needs:
-            starts.setdefault(node.start, {})[node.id] = None
-        elif node.start in starts:
-            starts[node.start].pop(node.id, None)
-            if not starts[node.start]:
-                del starts[node.start]
-            if not starts:
-                del self._needy[node.parent.id]
-
-    def _outlook(self, node: Node) -> Outlook:
-        needy = self._needy.get(node.id, {})
-        requested = [step for step in node.requests if self._requested(node, step)]
-        wanted = sorted({*requested, *needy})
+    def _look(self, node: Node, outlook: Outlook) -> None:
+        """Computes what is wanted of a node, and what of it nobody brings."""
+        wanted = {step for step in node.requests if self._requested(node, step)}
+        needy = {child.start for child in outlook.needy or ()}
+        wanted |= needy
         parted = self._parted(node)
-        if not (wanted or parted):
-            return EMPTY
+        outlook.wanted = tuple(sorted(wanted))
         leases = list(self.leases.get(node.id, {}).values())
         offers: dict[tuple[int, int], None] = {}
-        uncovered = []
-        for point in wanted:
-            if point in node.checkpoints and point not in node.requests:
-                continue
-            if any(lease.promises_state((node.id, point)) for lease in leases):
-                continue
-            carrier = next((lease for lease in leases if lease.will_reach(node.id, point)), None)
-            if carrier is not None and (node.id, point) not in carrier.promises:
-                offers[carrier.fence, point] = None
-            elif carrier is None or point in needy:
-                uncovered.append(point)
-        beyond = max(0, *uncovered[-1:], *parted) if uncovered or parted else 0
-        # What lies beyond where a path leaves the node goes on from there.
-        leaving = [stop for lease in leases if (stop := lease.leaves(node.id)) < beyond]
-        for point in (*parted, *leaving):
-            if point in wanted or point in node.checkpoints:
-                continue
-            carrier = next((lease for lease in leases if lease.will_reach(node.id, point)), None)
-            if carrier is not None and (node.id, point) not in carrier.promises:
-                offers[carrier.fence, point] = None
-        return Outlook(self._ranges(node, uncovered, leases), tuple(offers), tuple(wanted))
+        uncovered = [
+            point
+            for point in outlook.wanted
+            if (point not in node.checkpoints or point in node.requests)
+            and not (leases and self._is_coming(node, point, leases, offers, needed=point in needy))
+        ]
+        if leases and (uncovered or parted):
+            beyond = max(0, *uncovered[-1:], *parted)
+            # What lies beyond where a path leaves the node goes on from there.
+            leaving = [stop for lease in leases if (stop := lease.leaves(node.id)) < beyond]
+            for point in (*parted, *leaving):
+                if point not in wanted and point not in node.checkpoints:
+                    _offer(node, point, leases, offers)
+        outlook.offers = tuple(offers)
+        whole = len(uncovered) == len(outlook.wanted)
+        points = outlook.wanted if whole else tuple(uncovered)
+        outlook.ranges = self._ranges(node, outlook, points, leases) if points else ()
 
-    def _ranges(self, node: Node, points: Iterable[int], leases: list[Lease]) -> tuple[Range, ...]:
-        promised = {
-            step
-            for lease in leases
-            for number, step in lease.promises
-            if number == node.id and lease.promises_state((number, step))
-        }
-        states = sorted({node.start, *node.checkpoints, *promised})
-        by_base: dict[int, list[int]] = {}
-        for point in points:
-            base = max(state for state in states if state < point)
-            by_base.setdefault(base, []).append(point)
-        return tuple(self._range(node, base, tuple(above)) for base, above in by_base.items())
+    def _is_coming(
+        self,
+        node: Node,
+        point: int,
+        leases: list[Lease],
+        offers: dict[tuple[int, int], None],
+        *,
+        needed: bool,
+    ) -> bool:
+        """Whether a state is on its way; offers it to a path that will reach it, and has not been asked to save it."""
+        state = node.id, point
+        if any(lease.promises_state(state) for lease in leases):
+            return True
+        carrier = _offer(node, point, leases, offers)
+        if carrier is None:
+            return False
+        return state not in carrier.promises or not needed
 
-    def _range(self, node: Node, base: int, points: tuple[int, ...]) -> Range:
-        seconds = self.step_seconds(node)
+    def _ranges(
+        self, node: Node, outlook: Outlook, points: tuple[int, ...], leases: list[Lease]
+    ) -> tuple[Range, ...]:
+        states = {node.start, *node.checkpoints}
+        for lease in leases:
+            states.update(
+                step
+                for number, step in lease.promises
+                if number == node.id and lease.promises_state((number, step))
+            )
+        bases = sorted(states)
+        ranges, first = [], 0
+        for base, above in zip(bases, [*bases[1:], points[-1]], strict=True):
+            last = bisect_right(points, above, first)
+            if last > first:
+                ranges.append(self._range(node, outlook, base, points[first:last]))
+                first = last
+        return tuple(ranges)
+
+    def _range(self, node: Node, outlook: Outlook, base: int, points: tuple[int, ...]) -> Range:
         length = remaining = ahead = 0.0
-        priority: int | None = None
-        users = NOBODY
+        priorities, users = [], NOBODY
         for point in points:
-            below, beyond, urgency, theirs = self._beyond(node, point)
-            if theirs is not users and not theirs <= users:
-                users = users | theirs if users else theirs
-            here = (point - base) * seconds + below
+            way, beyond = 0.0, self._steps_ahead(node, point) * outlook.cost
+            for study, _ in node.requests.get(point, ()):
+                if study in self.active:
+                    priorities.append(self.active[study])
+                    users = self._with(users, self._one(self.owners[study]))
+            for child in outlook.needy_at(point):
+                found = self.outlooks[child.id].from_start(child)
+                if found is not None:
+                    if found.remaining + found.ahead > way + beyond:
+                        way, beyond = found.remaining, found.ahead
+                    priorities.append(found.priority)
+                    users = self._with(users, found.users)
+            here = (point - base) * outlook.cost + way
             if here + beyond > length:
                 length, remaining, ahead = here + beyond, here, beyond
-            priority = urgency if priority is None else max(priority, urgency)
-        return Range(base, points, priority or 0, remaining, ahead, self._users.setdefault(users, users))
+        return Range(base, points, max(priorities, default=0), remaining, ahead, users)
 
-    def _beyond(self, node: Node, point: int) -> tuple[float, float, int, frozenset[str]]:
-        """The longest way on from a state below the node, what lies ahead of it, the highest priority there, and whose.
+    def _one(self, user: str) -> frozenset[str]:
+        found = self._sole.get(user)
+        if found is None:
+            found = self._sole[user] = self._with(NOBODY, frozenset([user]))
+        return found
 
-        Whose: of all who wait there.
-        """
-        remaining, ahead = 0.0, self.seconds_ahead(node, point)
-        users, priorities = NOBODY, []
-        if point in node.requests:
-            studies = {study for study, _ in node.requests[point] if study in self.active}
-            priorities = [self.active[study] for study in studies]
-            users = frozenset([self.owners[study] for study in studies])
-            users = self._users.setdefault(users, users)
-        for number in self._needy_at(node, point):
-            found = self.outlooks[number].from_start(self.plan.nodes[number])
-            if found is not None:
-                if found.remaining + found.ahead > remaining + ahead:
-                    remaining, ahead = found.remaining, found.ahead
-                priorities.append(found.priority)
-                if found.users is not users and not found.users <= users:
-                    users = users | found.users if users else found.users
-        return remaining, ahead, max(priorities, default=0), users
+    def _with(self, users: frozenset[str], others: frozenset[str]) -> frozenset[str]:
+        """All of both, as one object for all ranges that have the same."""
+        if others is users or others <= users:
+            return users
+        both = users | others
+        return self._users.setdefault(both, both)
+
+    def _steps_ahead(self, node: Node, point: int) -> int:
+        waiting = node.requests.get(point)
+        if not waiting:
+            return 0
+        return max([steps for (study, _), steps in waiting.items() if study in self.active], default=0)
 
     def seconds_ahead(self, node: Node, point: int) -> float:
         """What running studies that wait for a state are sure to ask for beyond it."""
-        steps = [steps for (study, _), steps in node.requests.get(point, {}).items() if study in self.active]
-        return max(steps, default=0) * self.step_seconds(node)
+        return self._steps_ahead(node, point) * self.step_seconds(node)
 
-    def _longest(self, node: Node, found: Range, user: str | None) -> tuple[int, Node | None]:
+    def _longest(
+        self, node: Node, outlook: Outlook, found: Range, user: str | None
+    ) -> tuple[int, Node | None]:
         """Where the longest path leaves a range, and for which child; None: it ends there. A user's path, or any."""
-        seconds = self.step_seconds(node)
+        cost = self._cost(node)
         best = (-1.0, 0, 0)
         points = found.points
         if user is not None:
-            points = tuple(point for point in points if user in self._beyond(node, point)[3])
+            points = tuple(point for point in points if self._leads_to(node, outlook, point, user))
         leave: tuple[int, Node | None] = (points[-1], None)
         for point in points:
-            own = (point - found.base) * seconds
+            own = (point - found.base) * cost
             options: list[tuple[float, Node | None]] = []
-            ahead = self.seconds_ahead(node, point)
+            ahead = self._steps_ahead(node, point) * cost
             if point == points[-1] or ahead:
                 options.append((own + ahead, None))
-            for number in self._needy_at(node, point):
-                child = self.plan.nodes[number]
-                start = self.outlooks[number].from_start(child)
+            for child in outlook.needy_at(point):
+                start = self.outlooks[child.id].from_start(child)
                 if start is not None and (user is None or user in start.users):
                     options.append((own + start.remaining + start.ahead, child))
             for length, option in options:
@@ -560,24 +534,37 @@ class StageTree:
                     best, leave = rank, (points[-1] if option is None else point, option)
         return leave
 
+    def _leads_to(self, node: Node, outlook: Outlook, point: int, user: str) -> bool:
+        """Whether a user needs a state, or one below it."""
+        if any(self.owners.get(study) == user for study, _ in node.requests.get(point, ())):
+            return True
+        starts = (self.outlooks[child.id].from_start(child) for child in outlook.needy_at(point))
+        return any(user in start.users for start in starts if start is not None)
+
     def _requested(self, node: Node, step: int) -> bool:
-        return any(study in self.active for study, _ in node.requests.get(step, {}))
+        return any(study in self.active for study, _ in node.requests.get(step, ()))
 
-    def _parted(self, node: Node) -> Iterable[int]:
+    def _parted(self, node: Node) -> Sequence[int]:
         """States of a node at which somebody of a running study may come to part from others, or to fork."""
-        partings, boundaries = self.partings.get(node.id), self.boundaries.get(node.id)
-        found = []
-        if partings is not None:
-            found += [
-                step for step, trials in partings.items() if any(study in self.active for study, _ in trials)
-            ]
-        if boundaries is not None:
-            found += [
-                step
-                for step, studies in boundaries.items()
-                if any(study in self.active for study in studies) and step not in found
-            ]
-        return found
+        if not self.is_noted(node):
+            return ()
+        active = self.active
+        found = list(self.partings.steps(node.id, lambda trial: trial[0] in active))
+        forked = self._boundaries.steps(node.id, lambda study: study in active)
+        return found + [step for step in forked if step not in found]
 
-    def _needy_at(self, node: Node, step: int) -> Iterable[int]:
-        return self._needy.get(node.id, {}).get(step, {})
+
+def _list(listed: dict[int, None], number: int, *, there: bool) -> None:
+    """Lists a number, or does so no more."""
+    if there:
+        listed[number] = None
+    else:
+        listed.pop(number, None)
+
+
+def _offer(node: Node, point: int, leases: list[Lease], offers: dict[tuple[int, int], None]) -> Lease | None:
+    """The path that will reach a state, which is offered to it where it has not been asked to save it."""
+    carrier = next((lease for lease in leases if lease.will_reach(node.id, point)), None)
+    if carrier is not None and (node.id, point) not in carrier.promises:
+        offers[carrier.fence, point] = None
+    return carrier

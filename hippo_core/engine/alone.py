@@ -14,7 +14,7 @@ from hippo_core.engine.state import EngineState, PlanState
 from hippo_core.engine.states import WorkerState
 from hippo_core.engine.turns import Turns
 from hippo_core.lease import Stage
-from hippo_core.tree import Candidate
+from hippo_core.stage_ranges import Candidate
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ from hippo_core.engine.states import LeaseState
 from hippo_core.engine.takeovers import take_over
 from hippo_core.engine.turns import Turns, owner_of
 from hippo_core.lease import Lease
-from hippo_core.tree import Candidate
+from hippo_core.stage_ranges import Candidate
 
 LAXITY_SHARE = 0.5  #: so much of the time that a path can wait, it does
 LONGER = "yields its slot to a longer path"

@@ -20,7 +20,8 @@ from hippo_core.engine.states import StudyState
 from hippo_core.engine.turns import NOBODY_ELSE, Turn, Turns, begin_turns
 from hippo_core.lease import Lease, State
 from hippo_core.plan import Node
-from hippo_core.tree import Candidate, Path
+from hippo_core.stage_ranges import Candidate
+from hippo_core.tree import Path
 
 PATIENCE_SECONDS = 1.0  #: what waits in a slot is given back when the path before it takes longer
 RETURNED = "waits behind another path, and is to go to the next slot that is free"

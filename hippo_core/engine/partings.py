@@ -53,8 +53,7 @@ def move_partings(state: EngineState, node: Node) -> None:
     """A node was added: those that part from its parent by going there part further down."""
     if node.parent is None:
         return
-    parted = state.tree_of(node).partings.get(node.parent.id, {}).get(node.start, {})
-    for number, trial_number in list(parted):
+    for number, trial_number in state.tree_of(node).partings.at((node.parent.id, node.start)):
         study = state.studies[number]
         trial = study.member(trial_number)
         if trial.sequence.key(node.start) == node.key:

@@ -17,7 +17,7 @@ from hippo_core.engine.events import LeaseStopped
 from hippo_core.engine.state import PlanState
 from hippo_core.engine.turns import Owner, Turns, owner_of
 from hippo_core.lease import Lease
-from hippo_core.tree import Candidate
+from hippo_core.stage_ranges import Candidate
 
 Waiting = tuple[int, Candidate, PlanState]
 """Priority, a ready range and its plan."""

@@ -12,7 +12,8 @@ from hippo_core.laws import make
 from hippo_core.lease import Lease, Promise
 from hippo_core.plan import Checkpoint, Node, Plan
 from hippo_core.sequence import Sequence
-from hippo_core.tree import EMPTY, Range, StageTree
+from hippo_core.stage_ranges import Range
+from hippo_core.tree import EMPTY, StageTree
 from hippo_core.values import Kind
 
 STEPS = 6

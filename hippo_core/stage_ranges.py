@@ -1,0 +1,87 @@
+"""What is needed of a node of a plan, cut into ranges of steps: what a stage tree keeps of each."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from operator import attrgetter
+
+from hippo_core.plan import Node
+
+NOBODY: frozenset[str] = frozenset()
+
+_PLACE = attrgetter("start", "id")
+_START = attrgetter("start")
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Needed states of one node that lie above one base.
+
+    Lengths are in steps of the mean duration: so they hold whatever that comes to be, but where a node's own is known.
+    """
+
+    base: int
+    points: tuple[int, ...]
+    priority: int
+    remaining: float  #: the longest way from the base down to a leaf
+    ahead: float  #: what is sure to be asked for beyond that way's end
+    users: frozenset[str]  #: who needs any of the states that it leads to
+
+    @property
+    def steps(self) -> int:
+        """How many steps it has in the node itself."""
+        return self.points[-1] - self.base
+
+
+@dataclass(slots=True)
+class Outlook:
+    """What is needed of a node and not on its way."""
+
+    ranges: tuple[Range, ...] = ()
+    offers: tuple[tuple[int, int], ...] = ()  #: (fence, step): states that a lease in flight ought to save
+    wanted: tuple[int, ...] = ()  #: all states needed of it, those on their way too, in order
+    needy: list[Node] | None = field(default=None, compare=False)  #: see ``note``; None: there are none
+    cost: float = field(default=1.0, compare=False)  #: of one of its steps, when the ranges were computed
+    version: int = field(default=0, compare=False)  #: of its ready ranges in their order
+
+    def from_start(self, node: Node) -> Range | None:
+        """The range that begins at the node's start."""
+        if self.ranges and self.ranges[0].base == node.start:
+            return self.ranges[0]
+        return None
+
+    def note(self, child: Node, *, needs: bool) -> None:
+        """A child needs the state that it starts from, or does so no more. They are kept by start, then number."""
+        if self.needy is None:
+            self.needy = []
+        at = bisect_left(self.needy, _PLACE(child), key=_PLACE)
+        there = at < len(self.needy) and self.needy[at] is child
+        if needs and not there:
+            self.needy.insert(at, child)
+        elif there and not needs:
+            del self.needy[at]
+
+    def needy_at(self, step: int) -> Sequence[Node]:
+        """The children that need the state at a step, by number."""
+        if not self.needy:
+            return ()
+        first = bisect_left(self.needy, step, key=_START)
+        return self.needy[first : bisect_right(self.needy, step, first, key=_START)]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A range that may be leased, as the scheduler compares it; in estimated seconds."""
+
+    priority: int
+    remaining: float
+    ahead: float
+    node: int
+    base: int
+
+    @property
+    def length(self) -> float:
+        """The seconds by which it is compared with others."""
+        return self.remaining + self.ahead
