@@ -36,12 +36,14 @@ class Series(Mapping[int, Metrics]):
         """The metrics of states, the lowest step first."""
         made = cls()
         names = tuple(sorted(rows[0])) if rows else ()
-        if any(tuple(row) != names for row in rows):  # or written in another order
+        if not all(map(names.__eq__, map(tuple, rows))):  # or written in another order
             for step, row in zip(steps, rows, strict=True):
                 made.record(step, row)
             return made
-        made._steps.extend(steps)
-        made._values.extend([math.nan if value is None else value for row in rows for value in row.values()])
+        made._steps = array("q", steps)
+        made._values = array(
+            "d", [math.nan if value is None else value for row in rows for value in row.values()]
+        )
         made._names = _shared(names)
         return made
 

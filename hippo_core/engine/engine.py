@@ -20,6 +20,7 @@ from hippo_core.engine import (
     cordons,
     enqueueing,
     fold,
+    fold_known,
     forks,
     importing,
     orders,
@@ -85,7 +86,7 @@ from hippo_core.engine.evaluations import tell_judged
 from hippo_core.engine.events import Event
 from hippo_core.engine.granting import schedule
 from hippo_core.engine.holdings import Holding
-from hippo_core.engine.known import Known, Measured
+from hippo_core.engine.known import Known
 from hippo_core.engine.promoting import promote
 from hippo_core.engine.quotas import pause_what_is_used_up
 from hippo_core.engine.settling import settle
@@ -136,10 +137,7 @@ class Engine:
         """Rebuilds an engine from events, whether a journal or a database's rows; deadlines start anew."""
         engine = cls(settings)
         for each in known:
-            if isinstance(each, Measured):
-                engine.state.nodes[each.node].know(each.metrics, each.training)
-            else:
-                fold.apply(engine.state, each)
+            fold_known.apply_known(engine.state, each)
         engine._begin(now)
         return engine
 

@@ -302,30 +302,32 @@ def _apply_trial(state: EngineState, event: TrialEvent) -> None:
                 study.policy.stopped(trial.number)
             state.touched_studies[study.id] = None
         case ev.RequestOpened():
-            _open_request(state, study, event)
+            open_request(state, study, event)
         case ev.RequestClosed():
             _close_request(state, study, event)
         case _:
             assert_never(event)
 
 
-def _open_request(state: EngineState, study: Study, event: ev.RequestOpened) -> None:
+def open_request(state: EngineState, study: Study, event: ev.RequestOpened, *, waits: bool = True) -> None:
+    """A trial needs a state; not ``waits``: it has come, and how is told further on."""
     trial = study.member(event.trial)
     moved = (trial.target, trial.by_user) == (event.step, event.by_user)
     _remove_request(state, study, trial)
     node = state.nodes[event.node]
-    hurries = event.by_user or study.policy.hurries
-    beyond = 0 if hurries else _steps_beyond(study, trial, event.step)
-    node.ask(event.step, study.id, trial.number, beyond)
+    if waits:
+        hurries = event.by_user or study.policy.hurries
+        beyond = 0 if hurries else _steps_beyond(study, trial, event.step)
+        node.ask(event.step, study.id, trial.number, beyond)
+        state.tree_of(node).mark(node.id)
+        state.touched_requests[study.id, trial.number] = None
+        state.touched_plans[node.plan] = None
     trial.target, trial.node, trial.by_user, trial.stopped_by_user = event.step, node, event.by_user, False
     if not event.by_user:
         trial.asked = max(trial.asked, event.step)
     study.open[trial.number] = None
     note_parting(state, study, trial)
     note_boundaries(state, study, trial)
-    state.tree_of(node).mark(node.id)
-    state.touched_requests[study.id, trial.number] = None
-    state.touched_plans[node.plan] = None
     if study.policy.watches and not trial.probe:
         study.untold[trial_of(trial.number)] = None
         if moved:
@@ -382,7 +384,9 @@ def _close_request(state: EngineState, study: Study, event: ev.RequestClosed) ->
     if closing.state in {RequestState.REACHED, RequestState.DIVERGED} and not trial.by_user:
         assert leaf is not None
         if len(members) == 1:
-            values, model = objective_values(study, leaf, event.reached), leaf.owner(event.reached).id
+            values, model = closing.values, leaf.owner(event.reached).id
+            if closing.step != event.reached:
+                values = objective_values(study, leaf, event.reached)
         elif closing.state is RequestState.REACHED:
             values, model = closing.values, leaf.owner(event.step).id
         else:
@@ -415,9 +419,11 @@ def _remove_request(state: EngineState, study: Study, trial: Trial) -> None:
     node, step = trial.node, trial.target
     if node is None or step is None:
         return
-    node.ask_no_more(step, study.id, trial.number)
     trial.target = None
     study.open.pop(trial.number, None)
+    if (study.id, trial.number) not in node.requests.get(step, ()):
+        return  # it was told as one that has passed
+    node.ask_no_more(step, study.id, trial.number)
     state.touched_requests.pop((study.id, trial.number), None)
     state.tree_of(node).mark(node.id)
     state.touched_plans[node.plan] = None

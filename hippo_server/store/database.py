@@ -7,6 +7,7 @@ import random
 import re
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -232,9 +233,8 @@ class Database:
 
             def rows(statement: str, *parameters: Any) -> Iterator[tuple[Any, ...]]:
                 with opened.connection.cursor(name=f"rows_{next(numbers)}") as fetching:
-                    fetching.itersize = FETCH_ROWS
                     fetching.execute(statement, parameters or None)
-                    yield from fetching
+                    yield from _fetched(fetching)
 
             yield rows
 
@@ -264,6 +264,19 @@ class Database:
             if _REFUSED.search(line)
             else "A server that runs goes on by itself when the database is back.",
         )
+
+
+def _fetched(fetching: cursor) -> Iterator[tuple[Any, ...]]:
+    """The rows of a cursor. Of many the next ones are fetched while those before are worked on."""
+    found = fetching.fetchmany(FETCH_ROWS)
+    if len(found) < FETCH_ROWS:
+        yield from found
+        return
+    with ThreadPoolExecutor(1, thread_name_prefix="rows") as ahead:
+        while found:
+            following = ahead.submit(fetching.fetchmany, FETCH_ROWS)
+            yield from found
+            found = following.result()
 
 
 def beginning(*, with_settings: bool) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 
 from hippo_core.engine import events as ev
 from hippo_core.engine.journal import from_json
-from hippo_core.engine.known import Known
+from hippo_core.engine.known import Known, Passed
 from hippo_core.engine.states import RequestState, StudyState, TrialState
 from hippo_core.errors import Conflict
 from hippo_core.sequence import Laws
@@ -26,7 +26,7 @@ from hippo_core.study import StudySpec
 from hippo_server.store.database import Database, Rows
 from hippo_server.store.load_leases import among, failures, last_fence, results, trained, workers_and_leases
 
-Placed = tuple[int, ev.Event]
+Placed = tuple[int, ev.Event | Passed]
 
 #: None that there is: of what is told of an account alone.
 NO_STUDY = 0
@@ -91,7 +91,8 @@ def load_study(database: Database, study: int) -> Iterator[ev.Event]:
         yield from _nodes(rows, nodes)
         yield from results(rows, found)
         yield from _pins(rows, f"{its} AND {among('node', found)}")
-        yield from _trials(rows, its)
+        for each in _trials(rows, its):
+            yield each.opened if isinstance(each, Passed) else each
         yield from _proposals(rows, its)
         yield from _policies(rows, its)
         yield from _states(rows, its, one)
@@ -220,7 +221,7 @@ def _pins(rows: Rows, which: str = ALL) -> Iterator[ev.Event]:
         yield ev.CheckpointPinned(study=study, node=node, step=step)
 
 
-def _trials(rows: Rows, which: str = ALL) -> Iterator[ev.Event]:
+def _trials(rows: Rows, which: str = ALL) -> Iterator[ev.Event | Passed]:
     """Changes of studies, trials, limits, users' stops and requests, all merged by their places in the journal."""
     kinds = (_changed, _created, _limited, _stopped, _opened, _closed)
     streams = [kind(rows, which) for kind in kinds]
@@ -274,10 +275,14 @@ def _stopped(rows: Rows, which: str) -> Iterator[Placed]:
 
 
 def _opened(rows: Rows, which: str) -> Iterator[Placed]:
-    for opened, study, trial, step, node, by_user in rows(
-        f"SELECT opened, study, trial, step, node, by_user FROM requests WHERE {which} ORDER BY opened"
+    for place, study, trial, step, node, by_user, passed in rows(
+        f"""
+        SELECT opened, study, trial, step, node, by_user, closed IS NOT NULL FROM requests
+        WHERE {which} ORDER BY opened
+        """
     ):
-        yield opened, ev.RequestOpened(study=study, trial=trial, step=step, node=node, by_user=by_user)
+        opened = ev.RequestOpened(study=study, trial=trial, step=step, node=node, by_user=by_user)
+        yield place, Passed(opened) if passed else opened
 
 
 def _closed(rows: Rows, which: str) -> Iterator[Placed]:

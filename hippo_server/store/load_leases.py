@@ -8,7 +8,7 @@ from operator import itemgetter
 from typing import Any
 
 from hippo_core.engine import events as ev
-from hippo_core.engine.known import Known, Measured
+from hippo_core.engine.known import Known, Results, Saved
 from hippo_core.engine.states import STANDING_LEASE_STATES, FailureClass, LeaseState, WorkerState
 from hippo_core.series import Series
 from hippo_server.store.database import Rows
@@ -204,9 +204,8 @@ def _trained_by(rows: Rows, which: str) -> Iterator[ev.StepsTrained]:
 def trained(rows: Rows) -> Iterator[Known]:
     """What was trained by leases that have ended, and all that was measured."""
     ended = f"fence IN (SELECT fence FROM leases WHERE state NOT IN {STANDING})"
-    yield from _trained_by(rows, ended)
-    yield from map(itemgetter(1), _published(rows, ended))
-    yield from _series(rows)
+    yield from _results(rows, ended)
+    yield from _saved(rows, ended)
     yield from _not_reproducible(rows, "true")
 
 
@@ -235,23 +234,43 @@ def _measured(rows: Rows, which: str, nodes: str) -> Iterator[ev.Event]:
     yield from _not_reproducible(rows, nodes)
 
 
-def _series(rows: Rows) -> Iterator[Measured]:
-    """All that was measured, by node: PostgreSQL puts the rows of each together, which are read as one text."""
+def _results(rows: Rows, ended: str) -> Iterator[Results]:
+    """What was trained and measured, by node: PostgreSQL puts the rows of each together, metrics as one text."""
     together = (
-        "SELECT node, '[' || string_agg(step || ',' || metrics::text, ',' ORDER BY step) || ']' "
+        "SELECT node, '[' || string_agg(step || ',' || metrics::text, ',' ORDER BY step) || ']' series "
         "FROM {} GROUP BY node"
     )
-    training = dict(_packed(rows, together.format("training_metrics")))
-    for node, metrics in _packed(rows, together.format("metrics")):
-        yield Measured(node, metrics, training.pop(node, Series()))
+    training = {
+        node: _series(text) for node, text in rows(together.format("training_metrics")) if text is not None
+    }
+    for node, metrics, trained, steps, seconds in rows(
+        f"""
+        SELECT coalesce(m.node, t.node), series, coalesce(trained, 0), coalesce(steps, 0), coalesce(seconds, 0.0)
+        FROM ({together.format("metrics")}) m FULL JOIN (
+            SELECT node, max(trained) trained, sum(trained - start)::bigint steps,
+                   sum(train_seconds + evaluate_seconds ORDER BY fence, ordinal) seconds
+            FROM lease_stages WHERE trained > start AND {ended} GROUP BY node
+        ) t ON t.node = m.node
+        """
+    ):
+        yield Results(node, _series(metrics), training.pop(node, Series()), trained, steps, seconds)
     for node, series in training.items():
-        yield Measured(node, Series(), series)
+        yield Results(node, Series(), series)
 
 
-def _packed(rows: Rows, statement: str) -> Iterator[tuple[int, Series]]:
-    for node, text in rows(statement):
-        found = json.loads(text)
-        yield node, Series.of(found[::2], found[1::2])
+def _series(text: str | None) -> Series:
+    found = json.loads(text) if text is not None else []
+    return Series.of(found[::2], found[1::2])
+
+
+def _saved(rows: Rows, which: str) -> Iterator[Saved]:
+    for node, step, fence, size_bytes, digest, kept in rows(
+        f"""
+        SELECT node, step, fence, size_bytes, digest, state = 'kept' FROM checkpoints
+        WHERE {which} ORDER BY published
+        """
+    ):
+        yield Saved(node, step, fence, size_bytes, digest, kept)
 
 
 def _not_reproducible(rows: Rows, nodes: str) -> Iterator[ev.Event]:

@@ -15,7 +15,7 @@ from hippo_core.engine import events as ev
 from hippo_core.engine.commands import DeleteStudy, SubmitStudy
 from hippo_core.engine.decision import EngineSettings
 from hippo_core.engine.engine import Engine
-from hippo_core.engine.known import Measured
+from hippo_core.engine.known import Results
 from hippo_core.engine.study_views import study_view
 from hippo_core.engine.trial_views import trial_views
 from hippo_core.errors import Conflict, InvalidStudy, InvariantViolated, NotFound, Stale, Standby, Unavailable
@@ -121,7 +121,7 @@ def test_a_batch_of_any_size_is_written_whole(store: Store, size: int) -> None:
             fence=1, node=node, start=0, stop=size, train_seconds=0.25 * size, evaluate_seconds=0.5 * size
         )
     ]
-    (found,) = [each for each in store.load() if isinstance(each, Measured)]
+    (found,) = [each for each in store.load() if isinstance(each, Results)]
     assert [repr(found.metrics[step]) for step in found.metrics] == ["{'a': -0.0, 'b': None}"] * size
     assert found.training == {step: {"c": 0.1} for step in range(1, size + 1)}
 
