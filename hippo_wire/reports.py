@@ -7,7 +7,7 @@ engine sees it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, assert_never
 
 from hippo_core.engine.commands import (
@@ -60,8 +60,10 @@ def _item_to_proto(item: ReportItem) -> worker_pb2.ReportItem:
             metrics = worker_pb2.MetricsReported(
                 node=item.node,
                 step=item.step,
-                metrics=_metrics_to_proto(item.metrics),
-                training=_metrics_to_proto(item.training),
+                metrics=item.metrics.keys(),
+                values=item.metrics.values(),
+                training=item.training.keys(),
+                training_values=item.training.values(),
                 evaluated=item.evaluated,
             )
             return worker_pb2.ReportItem(metrics=metrics)
@@ -100,10 +102,6 @@ def _fields(item: ReportItem) -> dict[str, Any]:
     return {name: getattr(item, name) for name in item.__dataclass_fields__}
 
 
-def _metrics_to_proto(metrics: Mapping[str, float]) -> list[worker_pb2.ReportedMetric]:
-    return [worker_pb2.ReportedMetric(name=name, value=metrics[name]) for name in sorted(metrics)]
-
-
 def _steps(message: worker_pb2.StepsTrained) -> StepsReport:
     if not 0 <= message.start < message.stop:
         raise InvalidStudy("steps", f"{message.start}..{message.stop} is no range of steps")
@@ -126,10 +124,16 @@ def _metrics(message: worker_pb2.MetricsReported) -> MetricsReport:
     return MetricsReport(
         node=message.node,
         step=message.step,
-        metrics={metric.name: metric.value for metric in message.metrics},
-        training={metric.name: metric.value for metric in message.training},
+        metrics=_named(message.metrics, message.values),
+        training=_named(message.training, message.training_values),
         evaluated=message.evaluated,
     )
+
+
+def _named(names: Sequence[str], values: Sequence[float]) -> dict[str, float]:
+    if len(names) != len(values):
+        raise InvalidStudy("metrics", f"{len(names)} names have {len(values)} values")
+    return dict(zip(names, values, strict=True))
 
 
 def _published(message: worker_pb2.CheckpointPublished) -> PublishedReport:

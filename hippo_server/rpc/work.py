@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import contextmanager
 
 from hippo_core.engine import commands
 from hippo_core.engine.consultations import PolicyQuestion
@@ -28,6 +29,9 @@ from hippo_wire.v1 import worker_pb2
 
 #: So many messages are decided ahead of their commit; then the worker is held back by the stream's flow control.
 MOST_AHEAD = 64
+#: So many reports of a message are decided, and given to the writer, before others have their turn. They are written
+#: while the next are decided.
+REPORTS_AT_ONCE = 8
 MOST_WORDS = 500  #: letters of what a worker says of its devices and its storage
 
 
@@ -142,20 +146,33 @@ class WorkStream:
     async def _read(
         self, first: worker_pb2.WorkRequest, requests: AsyncIterator[worker_pb2.WorkRequest]
     ) -> None:
-        self._take(first)
+        await self._take(first)
         ahead = 1
         async for request in requests:
-            self._take(request)
+            await self._take(request)
             ahead += 1
             if ahead >= MOST_AHEAD:
                 await self._term.settled()
                 ahead = 0
 
-    def _take(self, request: worker_pb2.WorkRequest) -> None:
+    async def _take(self, request: worker_pb2.WorkRequest) -> None:
         """Decides what a message says. What was decided before an error is kept."""
         self._check()
-        term, records = self._term, list[Record]()
-        try:
+        self._take_state(request)
+        for start in range(0, len(request.reports), REPORTS_AT_ONCE):
+            if start:
+                await asyncio.sleep(0)
+                self._check()
+            self._take_reports(request.reports[start : start + REPORTS_AT_ONCE])
+        for answer in request.policy_answers:
+            asked = self._asked.get(answer.question)
+            if asked is not None and not asked.done():
+                asked.set_result(answer)
+        self._take_end(request)
+
+    def _take_state(self, request: worker_pb2.WorkRequest) -> None:
+        """Decides what a message says of the worker, its slots and its storage."""
+        with self._deciding() as records:
             if request.heartbeat:
                 self._decide(commands.Heartbeat(worker=self._worker, incarnation=self._incarnation), records)
             # Before the failure of what trained there, or could not begin, so that it is not granted the next path.
@@ -180,21 +197,33 @@ class WorkStream:
                     worker=self._worker, incarnation=self._incarnation, slot=slot.slot, count=slot.count
                 )
                 self._decide(ahead, records)
-            for message in request.reports:
-                self._report(term, report_from_proto(message, self._worker, self._incarnation), records)
-            for answer in request.policy_answers:
-                asked = self._asked.get(answer.question)
-                if asked is not None and not asked.done():
-                    asked.set_result(answer)
+
+    def _take_reports(self, messages: Iterable[worker_pb2.Report]) -> None:
+        with self._deciding() as records:
+            for message in messages:
+                report = report_from_proto(message, self._worker, self._incarnation)
+                self._report(self._term, report, records)
+        if self._acknowledged or self._revoked:
+            self._wake.set()
+
+    def _take_end(self, request: worker_pb2.WorkRequest) -> None:
+        """Decides that a worker drains or leaves, after what it reports."""
+        with self._deciding() as records:
             if request.draining:
                 self._decide(commands.DrainWorker(worker=self._worker), records)
             if request.leaving:
                 leaves = commands.WorkerLeaves(worker=self._worker, incarnation=self._incarnation)
                 self._decide(leaves, records)
+
+    @contextmanager
+    def _deciding(self) -> Iterator[list[Record]]:
+        """What is decided together goes to the writer together, also where an error ends it."""
+        records = list[Record]()
+        try:
+            yield records
         finally:
-            term.put(records)
-        if self._acknowledged or self._revoked:
-            self._wake.set()
+            if records:
+                self._term.put(records)
 
     def _decide(self, command: commands.Command, records: list[Record]) -> object:
         cause = type(command).__name__

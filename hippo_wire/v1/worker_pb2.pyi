@@ -552,8 +552,10 @@ class MetricsReported(_message.Message):
     NODE_FIELD_NUMBER: _builtins.int
     STEP_FIELD_NUMBER: _builtins.int
     METRICS_FIELD_NUMBER: _builtins.int
-    TRAINING_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
     EVALUATED_FIELD_NUMBER: _builtins.int
+    TRAINING_FIELD_NUMBER: _builtins.int
+    TRAINING_VALUES_FIELD_NUMBER: _builtins.int
     node: _builtins.int
     """The node that trained the step before it."""
     step: _builtins.int
@@ -561,55 +563,39 @@ class MetricsReported(_message.Message):
     evaluated: _builtins.bool
     """Whether evaluate() ran here."""
     @_builtins.property
-    def metrics(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReportedMetric]:
-        """What evaluate() returned; a non-finite value is absent."""
+    def metrics(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The names of what evaluate() returned."""
 
     @_builtins.property
-    def training(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReportedMetric]:
-        """What train() returned for the step before."""
+    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Their values, in the same order; non-finite ones travel as they are."""
+
+    @_builtins.property
+    def training(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The names of what train() returned for the step before."""
+
+    @_builtins.property
+    def training_values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Their values, in the same order."""
 
     def __init__(
         self,
         *,
         node: _builtins.int = ...,
         step: _builtins.int = ...,
-        metrics: _abc.Iterable[Global___ReportedMetric] | None = ...,
-        training: _abc.Iterable[Global___ReportedMetric] | None = ...,
+        metrics: _abc.Iterable[_builtins.str] | None = ...,
+        values: _abc.Iterable[_builtins.float] | None = ...,
         evaluated: _builtins.bool = ...,
+        training: _abc.Iterable[_builtins.str] | None = ...,
+        training_values: _abc.Iterable[_builtins.float] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["evaluated", b"evaluated", "metrics", b"metrics", "node", b"node", "step", b"step", "training", b"training"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["evaluated", b"evaluated", "metrics", b"metrics", "node", b"node", "step", b"step", "training", b"training", "training_values", b"training_values", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___MetricsReported: _TypeAlias = MetricsReported  # noqa: Y015
-
-@_typing.final
-class ReportedMetric(_message.Message):
-    """A metric's name and value; non-finite values travel as they are."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    NAME_FIELD_NUMBER: _builtins.int
-    VALUE_FIELD_NUMBER: _builtins.int
-    name: _builtins.str
-    """The name."""
-    value: _builtins.float
-    """The value."""
-    def __init__(
-        self,
-        *,
-        name: _builtins.str = ...,
-        value: _builtins.float = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "value", b"value"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___ReportedMetric: _TypeAlias = ReportedMetric  # noqa: Y015
 
 @_typing.final
 class CheckpointPublished(_message.Message):
