@@ -15,6 +15,7 @@ from io import RawIOBase
 from typing import Any
 
 MAX_HEADER_BYTES = 100 << 20
+_COMPACT = json.JSONEncoder(separators=(",", ":"))
 
 ITEM_BYTES = {
     "BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "U16": 2, "I16": 2, "F16": 2, "BF16": 2,
@@ -54,7 +55,7 @@ def encode_header(entries: Sequence[TensorEntry]) -> bytes:
         }
         for entry in entries
     }
-    header = json.dumps(body, separators=(",", ":")).encode()
+    header = _COMPACT.encode(body).encode()
     header += b" " * (-len(header) % 8)
     return len(header).to_bytes(8, "little") + header
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -113,9 +114,12 @@ class Collector:
             tensor = self._objects[number]
             # Tensors without elements have no memory: each is alone.
             place = tensor.untyped_storage().data_ptr() if tensor.numel() else None
-            memories.setdefault((str(tensor.device), place) if place else number, []).append(number)
+            memories.setdefault((tensor.device, place) if place else number, []).append(number)
         clusters: list[list[int]] = []
         for members in memories.values():
+            if len(members) == 1:
+                clusters.append(members)
+                continue
             end = -1
             for number in sorted(members, key=lambda each: (_extent(self._objects[each]), each)):
                 start, stop = _extent(self._objects[number])
@@ -131,8 +135,7 @@ class Collector:
 
         first = self._objects[cluster[0]]
         name = self._name(self._paths[cluster[0]])
-        geometries = {_geometry(self._objects[number]) for number in cluster}
-        if len(geometries) == 1:
+        if len(cluster) == 1 or len({_geometry(self._objects[number]) for number in cluster}) == 1:
             for number in cluster:
                 leaves[number] = _tensor_leaf(name, self._objects[number])
             return _tensor_part(name, first)
@@ -237,7 +240,7 @@ def _array_leaf(name: str, array: np.ndarray[Any, Any], path: str) -> dict[str, 
 
 
 def _tensor_part(name: str, tensor: torch.Tensor) -> Part:
-    word = _WORDS.get(_dtype_name(tensor), "")
+    word = _WORDS.get(_dtype_name(tensor.dtype), "")
     part = _part(name, word, tuple(tensor.shape), tensor.element_size(), tensor.detach())
     part.is_on_gpu = tensor.device.type == "cuda"
     return part
@@ -262,7 +265,7 @@ def _tensor_leaf(name: str, tensor: torch.Tensor) -> dict[str, Any]:
     leaf: dict[str, Any] = {
         "kind": "tensor",
         "part": name,
-        "dtype": _dtype_name(tensor),
+        "dtype": _dtype_name(tensor.dtype),
         "shape": list(tensor.shape),
         "requires_grad": tensor.requires_grad,
     }
@@ -271,13 +274,14 @@ def _tensor_leaf(name: str, tensor: torch.Tensor) -> dict[str, Any]:
         leaf["stride"] = list(tensor.stride())
     if tensor.device.type != "cpu":
         leaf["device"] = str(tensor.device)
-    if isinstance(tensor, torch.nn.Parameter):
+    if type(tensor) is torch.nn.Parameter:  # isinstance takes long, and there are no subclasses here
         leaf["parameter"] = True
     return leaf
 
 
-def _dtype_name(tensor: torch.Tensor) -> str:
-    return str(tensor.dtype).removeprefix("torch.")
+@cache
+def _dtype_name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 def _geometry(tensor: torch.Tensor) -> tuple[Any, ...]:
@@ -298,9 +302,9 @@ def _row_by_row(tensor: torch.Tensor) -> tuple[int, ...]:
     strides: list[int] = []
     stride = 1
     for length in reversed(tensor.shape):
-        strides.insert(0, stride)
+        strides.append(stride)
         stride *= max(length, 1)
-    return tuple(strides)
+    return tuple(reversed(strides))
 
 
 def _is_dense(tensor: torch.Tensor) -> bool:

@@ -16,9 +16,8 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset, default_collate
 
 from hippo_worker.hosting.failures import InvalidTrainer
 from hippo_worker.hosting.randomness import (
-    capture_random_state,
     derive,
-    restore_random_state,
+    random_state_kept,
     seed_host,
 )
 
@@ -165,11 +164,8 @@ class _Items(Dataset[Any]):
             # Reads no random numbers, so that all items can be taken at once.
             indices = torch.tensor([self._positions.index(position) for position in positions])
             return [tensor[indices] for tensor in self._dataset.tensors]
-        state = capture_random_state("cpu")
-        try:
+        with random_state_kept("cpu"):
             return default_collate([self[position] for position in positions])
-        finally:
-            restore_random_state(state)
 
 
 class _Ahead:

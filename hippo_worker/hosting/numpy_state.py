@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +40,23 @@ class NumpyState:
         """Makes it the present one."""
         if not self.is_present():
             np.random.set_state(self.state)
+
+
+def plain_numpy_state() -> dict[str, Any]:
+    """The present state as plain data: the words of NumPy's own generator as bytes, which are saved faster."""
+    state = present_numpy_state().state
+    if state["bit_generator"] != "MT19937":
+        return state
+    return {**state, "state": {**state["state"], "key": state["state"]["key"].astype("<u4").tobytes()}}
+
+
+def put_plain_numpy_state(plain: Mapping[str, Any]) -> None:
+    """The inverse of `plain_numpy_state`."""
+    if plain["bit_generator"] != "MT19937":
+        np.random.set_state(plain)
+    elif plain != plain_numpy_state():
+        inner = plain["state"]
+        np.random.set_state({**plain, "state": {**inner, "key": np.frombuffer(inner["key"], "<u4")}})
 
 
 def present_numpy_state() -> NumpyState:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -19,7 +20,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from hippo_worker.hosting.numpy_state import present_numpy_state
+from hippo_worker.hosting.numpy_state import (
+    plain_numpy_state,
+    present_numpy_state,
+    put_plain_numpy_state,
+)
+
+_PYTHON = "<625I"  #: the words of Python's generator, and the position in them
 
 
 def derive(seed: int, *words: str | int) -> int:
@@ -49,15 +56,16 @@ def seed_host(seed: int) -> None:
 
 
 def capture_random_state(device: str) -> dict[str, Any]:
-    """The state of all global generators, as plain data and tensors.
+    """The state of all global generators, as plain data, which is saved with less ado than tensors are.
 
     Args:
         device: "cpu" or "cuda"; the generators of GPUs count only in the latter case.
     """
+    version, words, waiting = random.getstate()
     state: dict[str, Any] = {
-        "python": random.getstate(),
-        "numpy": np.random.get_state(legacy=False),
-        "torch": torch.get_rng_state(),
+        "python": (version, struct.pack(_PYTHON, *words), waiting),
+        "numpy": plain_numpy_state(),
+        "torch": torch.get_rng_state().numpy().tobytes(),
     }
     if device == "cuda":
         state["cuda"] = torch.cuda.get_rng_state()
@@ -66,9 +74,10 @@ def capture_random_state(device: str) -> dict[str, Any]:
 
 def restore_random_state(state: Mapping[str, Any]) -> None:
     """The inverse of `capture_random_state`."""
-    random.setstate(state["python"])
-    np.random.set_state(state["numpy"])
-    torch.set_rng_state(state["torch"])
+    version, words, waiting = state["python"]
+    random.setstate((version, struct.unpack(_PYTHON, words), waiting))
+    put_plain_numpy_state(state["numpy"])
+    torch.set_rng_state(torch.frombuffer(bytearray(state["torch"]), dtype=torch.uint8))
     if "cuda" in state:
         torch.cuda.set_rng_state(state["cuda"])
 
