@@ -19,6 +19,7 @@ from typing import Any
 from hippo_core.sequence import Laws, Sequence
 from hippo_core.series import Metrics as Metrics
 from hippo_core.series import Series
+from hippo_core.sole import Sole
 from hippo_core.values import ValueKey
 
 Waiting = dict[tuple[int, int], int]
@@ -115,6 +116,9 @@ class Node:
 
     def keep(self, step: int, kept: Checkpoint) -> Checkpoint | None:
         """A checkpoint is there; returns the one of its writer whose place it takes."""
+        if not self.checkpoints:
+            self.checkpoints = Sole(step, kept.fence, kept)
+            return None
         copies: dict[int, Checkpoint] = _owned(self, "checkpoints").setdefault(step, {})
         earlier = copies.get(kept.fence)
         copies[kept.fence] = kept
@@ -128,11 +132,16 @@ class Node:
         gone: Checkpoint | None = checkpoints[step].pop(fence, None)
         if not checkpoints[step]:
             del checkpoints[step]
+        if not checkpoints:
+            self.checkpoints = _NOTHING
         return gone
 
     def ask(self, step: int, study: int, trial: int, beyond: int) -> None:
         """A trial needs a state of this node; ``beyond`` as in ``Waiting``."""
-        _owned(self, "requests").setdefault(step, {})[study, trial] = beyond
+        if self.requests:
+            _owned(self, "requests").setdefault(step, {})[study, trial] = beyond
+        else:
+            self.requests = Sole(step, (study, trial), beyond)
         for each in self.ancestry():
             each.open = _counted({**each.open, study: each.open.get(study, 0) + 1})
 
@@ -142,6 +151,8 @@ class Node:
         del requests[step][study, trial]
         if not requests[step]:
             del requests[step]
+        if not requests:
+            self.requests = _NOTHING
         for each in self.ancestry():
             each.open = _counted({**each.open, study: each.open[study] - 1})
 
@@ -191,6 +202,9 @@ def _owned(node: Node, name: str) -> dict[Any, Any]:
     found: Any = getattr(node, name)
     if found is _NOTHING:
         found = {}
+        setattr(node, name, found)
+    elif isinstance(found, Sole):
+        found = found.several()
         setattr(node, name, found)
     return found  # type: ignore[no-any-return]
 

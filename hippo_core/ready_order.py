@@ -25,6 +25,9 @@ class ReadyOrder:
         self._entries: list[Entry] = []
         self._most = FEW
 
+    def __len__(self) -> int:
+        return len(self._entries)
+
     def push(self, entry: Entry) -> None:
         """Adds a range. Now and then what has become void is thrown away, so that it is never most of what is kept."""
         heapq.heappush(self._entries, entry)

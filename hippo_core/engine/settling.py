@@ -30,14 +30,7 @@ def settle(decision: Decision) -> None:
     note_evaluations(state)
     while state.touched_requests or state.touched_studies:
         if state.touched_requests:
-            number, trial_number = next(iter(state.touched_requests))
-            del state.touched_requests[number, trial_number]
-            study = state.studies.get(number)
-            if study is not None and study.state is StudyState.RUNNING:
-                judge(decision, study)
-                trial = study.member(trial_number)
-                if trial.target is not None and not end_on_the_way(decision, study, trial):
-                    close_what_is_known(decision, study, trial)
+            _look_at_requests(decision)
             continue
         number = next(iter(state.touched_studies))
         del state.touched_studies[number]
@@ -48,6 +41,25 @@ def settle(decision: Decision) -> None:
         if study.state is StudyState.RUNNING:
             _follow_policy(decision, study)
         let_boundaries_go(decision, study)
+
+
+def _look_at_requests(decision: Decision) -> None:
+    """Closes what is known of the requests that were opened; those that come meanwhile are looked at next."""
+    touched = decision.state.touched_requests
+    for key in list(
+        touched
+    ):  # a dict whose first is taken again and again is gone through from where it began
+        if key not in touched:
+            continue
+        del touched[key]
+        study = decision.state.studies.get(key[0])
+        if study is not None and study.state is StudyState.RUNNING:
+            judge(decision, study)
+            trial = study.member(key[1])
+            if trial.target is not None and not end_on_the_way(decision, study, trial):
+                close_what_is_known(decision, study, trial)
+    if not touched:
+        touched.clear()
 
 
 def _follow_policy(decision: Decision, study: Study) -> None:
@@ -80,6 +92,8 @@ def _follow_policy(decision: Decision, study: Study) -> None:
             if members[0].probe:
                 let_probe_go(decision, study, members)
         del study.touched[number]
+    if not study.touched:
+        study.touched.clear()  # see _look_at_requests
     if _ends_short(decision, study, room) or study.open:
         return
     if study.unproposed:

@@ -33,6 +33,8 @@ class Full(Policy):
         self._ended.discard(trial)
         if step >= self._wanted.get(trial, step):
             self._wanted.pop(trial, None)
+        if not self._wanted:
+            self._wanted.clear()  # else a dict from which many were taken is gone through as if they were there
 
     def observed(self, trial: int, step: int, values: Values | None, model: int) -> None:
         """Nothing follows."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -67,6 +67,7 @@ class World:
     leaves: list[Node]
     fences: int = 0
     leases: list[Lease] | None = None
+    measured: list[tuple[float, int]] = field(default_factory=list)
 
 
 def request(world: World, index: int, step: int) -> None:
@@ -125,9 +126,25 @@ def end_lease(world: World, index: int, step: int) -> None:
         world.tree.remove_lease(world.leases.pop(index % len(world.leases)))
 
 
+def train(world: World, index: int, step: int) -> None:
+    """Steps of a node were trained, the later ones more slowly."""
+    node = world.leaves[index % len(world.leaves)].owner(step)
+    seconds = 1.5**step
+    node.seconds += seconds
+    node.steps += 1
+    world.measured.append((seconds, 1))
+    world.tree.measure(seconds, 1)
+    world.tree.mark(node.id)
+
+
 CHANGES = (request, withdraw, save, lose, lease, end_lease)
 changes = st.lists(
     st.tuples(st.sampled_from(CHANGES), st.integers(0, 7), st.integers(1, STEPS)), min_size=1, max_size=25
+)
+changes_and_training = st.lists(
+    st.tuples(st.sampled_from((*CHANGES, train)), st.integers(0, 7), st.integers(1, STEPS)),
+    min_size=1,
+    max_size=25,
 )
 
 
@@ -138,10 +155,11 @@ def world_of(found: list[list[int]]) -> World:
 
 
 @settings(max_examples=300)
-@given(paths, changes)
+@given(paths, changes_and_training)
 def test_a_tree_kept_by_change_equals_one_built_anew(
     found: list[list[int]], made: list[tuple[object, int, int]]
 ) -> None:
+    """Also where it has been weighed anew, as the mean duration of a step has moved."""
     world = world_of(found)
     for change, index, step in made:
         assert callable(change)
@@ -150,6 +168,8 @@ def test_a_tree_kept_by_change_equals_one_built_anew(
         anew = StageTree(world.plan, {1: 0}, {1: "ada"})
         for each in world.leases or []:
             anew.add_lease(each)
+        for seconds, steps in world.measured:
+            anew.measure(seconds, steps)
         for number in world.plan.nodes:
             anew.mark(number)
         anew.refresh()

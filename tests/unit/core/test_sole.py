@@ -1,0 +1,45 @@
+"""A mapping with a single entry is what a dict of dicts with that entry is."""
+
+from __future__ import annotations
+
+import pytest
+
+from hippo_core.plan import Checkpoint, Node
+from hippo_core.sequence import Laws
+from hippo_core.sole import Sole
+
+
+def test_it_is_as_a_dict() -> None:
+    sole, plain = Sole(3, "a", 7), {3: {"a": 7}}
+    assert sole == plain
+    assert sole.several() == plain
+    assert (list(sole), len(sole), dict(sole.items())) == ([3], 1, plain)
+    assert (3 in sole, 4 in sole, sole.get(4)) == (True, False, None)
+    with pytest.raises(KeyError):
+        sole[4]
+
+
+def test_a_node_has_any_number_of_requests_and_states() -> None:
+    """1. One comes. 2. A second one, beside it or elsewhere. 3. All go, and it may begin again."""
+    node = Node(1, 1, None, 0, Laws({}), ())
+    kept = [Checkpoint(fence=fence, size_bytes=fence, digest="") for fence in range(3)]
+    for _ in range(2):
+        node.ask(5, 1, 0, 2)
+        assert node.requests == {5: {(1, 0): 2}}
+        node.ask(5, 1, 1, 3)
+        node.ask(6, 2, 0, 0)
+        assert node.requests == {5: {(1, 0): 2, (1, 1): 3}, 6: {(2, 0): 0}}
+        for step, study, trial in ((5, 1, 0), (6, 2, 0), (5, 1, 1)):
+            node.ask_no_more(step, study, trial)
+        assert not node.requests
+        node.ask(5, 1, 0, 2)
+        node.ask_no_more(5, 1, 0)
+        assert not node.requests
+        assert not node.open
+        assert node.keep(5, kept[0]) is None
+        assert node.keep(5, kept[0]) is kept[0]
+        assert node.keep(5, kept[1]) is None
+        assert node.keep(7, kept[2]) is None
+        assert node.checkpoints == {5: {0: kept[0], 1: kept[1]}, 7: {2: kept[2]}}
+        assert [node.let_go(*each) for each in ((5, 0), (5, 1), (7, 1), (7, 2))] == [*kept[:2], None, kept[2]]
+        assert not node.checkpoints
