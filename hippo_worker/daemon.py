@@ -33,7 +33,7 @@ from hippo_worker.reports import Outbox
 from hippo_worker.settings import ComingServer, Endpoint, WorkerSettings
 from hippo_worker.slots.health import GPU_CHECK, HealthCheck
 from hippo_worker.slots.slot import Slot
-from hippo_worker.supplies import Supplies, remove_folder
+from hippo_worker.supplies import Supplies
 
 logger = logging.getLogger(__name__)
 
@@ -360,20 +360,21 @@ class Daemon:
         if lease is not None:
             logger.info("lease_dropped", extra={"fence": fence})
             await self._slot(lease).drop(lease)
-            self._end(fence)
+            self._end(lease)
 
     def _slot(self, lease: Lease) -> Slot:
         return self._slots[lease.order.slot]
 
     def _forget_over(self) -> None:
-        for fence in [fence for fence, lease in self._leases.items() if lease.over]:
-            del self._leases[fence]
-            self._end(fence)
+        for lease in [lease for lease in self._leases.values() if lease.over]:
+            del self._leases[lease.fence]
+            self._end(lease)
 
-    def _end(self, fence: int) -> None:
-        self._over.append(fence)
+    def _end(self, lease: Lease) -> None:
+        self._over.append(lease.fence)
         self._idleness.begin(time.monotonic())
-        remove_folder(self._supplies.states_folder(fence))
+        if not lease.kept_all:
+            self._supplies.remove_states(lease.fence)
 
     async def _guard(self) -> None:
         """Ends what has been without a server, or has been draining, for too long.

@@ -82,6 +82,12 @@ class Lease:
         """Whether nothing is left to be done for it."""
         return self.dropped.is_set() or (self.ending is not None and self.settled and self.outbox.empty)
 
+    @property
+    def kept_all(self) -> bool:
+        """Whether the path was trained and every state of it is durable: nothing of it is left on the way."""
+        trained = isinstance(self.ending, TrainedReport)
+        return trained and all(save is Save.KEPT for save in self._saves.values())
+
     def say(self, item: ReportItem) -> None:
         """Something happened; it is reported unless nothing is taken in any more: dropped, failed, given back."""
         if self.dropped.is_set() or isinstance(self.ending, FailedReport | ReleasedReport):

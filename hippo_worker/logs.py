@@ -12,7 +12,7 @@ import asyncio
 import logging
 import os
 import shutil
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -80,18 +80,23 @@ class LogShipper:
     async def ship(self) -> None:
         """Ships all that is there now, or as much as the server takes."""
         async with self._shipping:
-            for fence, watched in list(self._leases.items()):
-                finished = watched.finished
-                try:
-                    await self._ship_lease(fence, watched, finished)
-                except HippoError as error:
-                    if error.retryable:
-                        return
-                    logger.warning("log_is_not_kept", extra={"fence": fence, "why": str(error)})
-                    finished = watched.finished = True
-                if finished:
-                    del self._leases[fence]
-                    _remove(watched.folder)
+            over: list[Path] = []
+            try:
+                for fence, watched in list(self._leases.items()):
+                    finished = watched.finished
+                    try:
+                        await self._ship_lease(fence, watched, finished)
+                    except HippoError as error:
+                        if error.retryable:
+                            return
+                        logger.warning("log_is_not_kept", extra={"fence": fence, "why": str(error)})
+                        finished = watched.finished = True
+                    if finished:
+                        del self._leases[fence]
+                        over.append(watched.folder)
+            finally:
+                if over:  # together, beside the loop: removing waits for the disk, most of all beside a sync
+                    await asyncio.to_thread(_remove, over)
 
     async def _ship_lease(self, fence: int, watched: _Watched, finished: bool) -> None:
         for path in _with_news(watched):
@@ -133,16 +138,9 @@ def _with_news(watched: _Watched) -> list[Path]:
     return sorted(found)
 
 
-def _remove(folder: Path) -> None:
-    """Removes a folder of log files."""
-    try:
-        with os.scandir(folder) as files:
-            for file in files:
-                Path(file.path).unlink()
-        folder.rmdir()
-    except FileNotFoundError:
-        return
-    except OSError:
+def _remove(folders: Iterable[Path]) -> None:
+    """Removes folders of log files."""
+    for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
 
 

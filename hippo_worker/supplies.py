@@ -60,9 +60,15 @@ class Supplies:
             raise Unavailable("The worker does not know the shared storage yet.", "It registers first.")
         return self.storage
 
-    def states_folder(self, fence: int) -> Path:
-        """Where the runner writes the states of a lease."""
-        return self.spool / "states" / str(fence)
+    @property
+    def states(self) -> Path:
+        """Where runners write states, each a folder whose name begins with its lease's fence."""
+        return self.spool / "states"
+
+    def remove_states(self, fence: int) -> None:
+        """Removes what a lease's path has left there."""
+        for folder in self.states.glob(f"{fence}-*"):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def logs_folder(self, fence: int) -> Path:
         """What was printed during a lease, one file for each node; removed when it is shipped."""
@@ -71,16 +77,6 @@ class Supplies:
     async def code(self, digest: str) -> Path:
         """The folder of a bundle."""
         return await asyncio.to_thread(self.bundles.obtain, self.shared, digest)
-
-
-def remove_folder(folder: Path) -> None:
-    """Removes a folder that is most often empty, or was never made."""
-    try:
-        folder.rmdir()
-    except FileNotFoundError:
-        return
-    except OSError:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def location_of_start(order: LeaseOrder) -> CheckpointLocation | None:
@@ -118,6 +114,6 @@ def path_order(lease: Lease, supplies: Supplies, *, code: Path, start: Path | No
         save_points=frozenset(lease.promised),
         checkpoint_every=order.checkpoint_every,
         objectives=order.objectives,
-        spool=supplies.states_folder(order.fence),
+        spool=supplies.states,
         data_dir=supplies.data_folder,
     )

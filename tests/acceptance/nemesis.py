@@ -192,14 +192,15 @@ class Ledger:
 
     def written(self, fence: int) -> set[int]:
         """Steps of the states that a runner has begun to write for a lease, and that are not published yet."""
-        return {int(path.name.split("-")[-1]) for path in (self._spool / "states" / str(fence)).glob("*-*-*")}
+        return {int(path.name.split("-")[-1]) for path in (self._spool / "states").glob(f"{fence}-*-*")}
 
     def note_saves(self) -> None:
         """Notes which saves had been begun when something died."""
         for _, step, fence in self.published():
             self._begun.setdefault(fence, set()).add(step)
-        for folder in (self._spool / "states").glob("*"):
-            self._begun.setdefault(int(folder.name), set()).update(self.written(int(folder.name)))
+        for folder in (self._spool / "states").glob("*-*-*"):
+            fence, _, step = folder.name.split("-")
+            self._begun.setdefault(int(fence), set()).add(int(step))
 
     def losses(self) -> dict[int, tuple[int, int]]:
         """By fence, for leases that ended early: how many steps were committed beyond the last checkpoint, and how
