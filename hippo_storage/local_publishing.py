@@ -62,7 +62,7 @@ class Publication:
         if self.error is not None:
             return self.error
         assert self.manifest is not None
-        return Published(size_bytes=self.size_bytes, digest=(self.standing or self.manifest).digest)
+        return Published.of(self.standing or self.manifest)
 
 
 class LocalPublishing:

@@ -109,7 +109,7 @@ class ObjectStorage(Storage):
             if not keep:
                 shutil.rmtree(folder)
         self.hook("done")
-        return Published(size_bytes=manifest.size_bytes, digest=standing.digest)
+        return Published.of(standing)
 
     def fetch(self, location: CheckpointLocation, into: Path, digest: str | None = None) -> None:
         """See `Storage.fetch`."""

@@ -47,12 +47,22 @@ class Published:
     """A checkpoint that is durable.
 
     Attributes:
-        size_bytes: Sum of the file sizes.
-        digest: blake3 of the manifest, in hexadecimal.
+        manifest: What it consists of, as it lies there.
+        digest: The manifest's blake3, in hexadecimal.
     """
 
-    size_bytes: int
+    manifest: Manifest
     digest: str
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> Published:
+        """The checkpoint of a manifest."""
+        return cls(manifest=manifest, digest=manifest.digest)
+
+    @property
+    def size_bytes(self) -> int:
+        """Sum of the file sizes."""
+        return self.manifest.size_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

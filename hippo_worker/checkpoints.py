@@ -20,7 +20,7 @@ from hippo_storage.draft import DRAFT
 from hippo_storage.errors import CheckpointCorrupt
 from hippo_storage.files import digest_of
 from hippo_storage.manifest import CheckpointLocation, Manifest, decode
-from hippo_storage.storage import Storage
+from hippo_storage.storage import Published, Storage
 
 logger = logging.getLogger(__name__)
 
@@ -51,15 +51,10 @@ class CheckpointCache:
         """How much it holds."""
         return self._size_bytes
 
-    def add(self, storage: Storage, location: CheckpointLocation, digest: str, folder: Path) -> None:
+    def add(self, published: Published, folder: Path) -> None:
         """Takes over the folder of a checkpoint that was just published; it is gone afterwards. Blocks."""
-        try:
-            manifest = storage.manifest(location, digest)
-        except BaseException:
-            shutil.rmtree(folder)
-            raise
         (folder / DRAFT).unlink(missing_ok=True)
-        self._enter(manifest, folder)
+        self._enter(published.manifest, published.digest, folder)
 
     def obtain(
         self,
@@ -132,10 +127,9 @@ class CheckpointCache:
         manifest = storage.manifest(location, digest)
         on_size(manifest.size_bytes)
         storage.fetch(location, folder, digest)
-        return self._enter(manifest, folder)
+        return self._enter(manifest, digest, folder)
 
-    def _enter(self, manifest: Manifest, folder: Path) -> Path:
-        digest = manifest.digest
+    def _enter(self, manifest: Manifest, digest: str, folder: Path) -> Path:
         final = self._root / digest
         with self._lock:
             if digest in self._sizes:

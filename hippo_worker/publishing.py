@@ -287,7 +287,7 @@ class Publisher:
             if isinstance(outcome, BaseException):
                 continue
             try:
-                self._cache.add(storage, asked.location, outcome.digest, asked.folder)
+                self._cache.add(outcome, asked.folder)
             except (StorageError, OSError) as error:
                 # It is durable; only a later start has to fetch it.
                 shutil.rmtree(asked.folder, ignore_errors=True)

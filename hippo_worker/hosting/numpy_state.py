@@ -26,10 +26,12 @@ class NumpyState:
 
     Attributes:
         state: As NumPy gives and takes it.
+        plain: As plain data, with the words of NumPy's own generator as bytes: these are saved faster.
         memory: The generator's memory in this state, where comparing that tells whether it has changed; else None.
     """
 
     state: dict[str, Any]
+    plain: dict[str, Any]
     memory: bytes | None
 
     def is_present(self) -> bool:
@@ -43,17 +45,14 @@ class NumpyState:
 
 
 def plain_numpy_state() -> dict[str, Any]:
-    """The present state as plain data: the words of NumPy's own generator as bytes, which are saved faster."""
-    state = present_numpy_state().state
-    if state["bit_generator"] != "MT19937":
-        return state
-    return {**state, "state": {**state["state"], "key": state["state"]["key"].astype("<u4").tobytes()}}
+    """The present state as plain data."""
+    return present_numpy_state().plain
 
 
 def put_plain_numpy_state(plain: Mapping[str, Any]) -> None:
     """The inverse of `plain_numpy_state`."""
     if plain["bit_generator"] != "MT19937":
-        np.random.set_state(plain)
+        np.random.set_state(dict(plain))
     elif plain != plain_numpy_state():
         inner = plain["state"]
         np.random.set_state({**plain, "state": {**inner, "key": np.frombuffer(inner["key"], "<u4")}})
@@ -75,7 +74,14 @@ def _look() -> NumpyState:
     assert isinstance(state, dict)
     memory = _memory()
     tells = memory is not None and not state["has_gauss"] and _agrees(memory, state)
-    return NumpyState(state=state, memory=memory if tells else None)
+    return NumpyState(state=state, plain=_plain(state), memory=memory if tells else None)
+
+
+def _plain(state: dict[str, Any]) -> dict[str, Any]:
+    if state["bit_generator"] != "MT19937":
+        return state
+    key = state["state"]["key"].astype("<u4", copy=False).tobytes()
+    return {**state, "state": {**state["state"], "key": key}}
 
 
 def _memory() -> bytes | None:

@@ -180,7 +180,7 @@ MUTATIONS = (
         from hippo_storage.storage import spooled_files
         for asked in taken:
             made = Manifest(location=asked.location, files=spooled_files(asked.folder), about={})
-            outcomes.append(Published(size_bytes=made.size_bytes, digest=made.digest))""",
+            outcomes.append(Published.of(made))""",
     ),
     Mutation(
         "cached files are looked at before they are used",

@@ -9,7 +9,7 @@ import pytest
 
 from hippo_storage.errors import CheckpointCorrupt, CheckpointMissing
 from hippo_storage.manifest import CheckpointLocation
-from hippo_storage.storage import Storage
+from hippo_storage.storage import Published, Storage
 from hippo_worker.checkpoints import CheckpointCache
 
 SIZE = 100
@@ -24,20 +24,23 @@ def at(step: int) -> CheckpointLocation:
     return CheckpointLocation(plan=1, node=1, step=step, fence=7)
 
 
-def publish(storage: Storage, tmp_path: Path, step: int, content: int | None = None) -> tuple[str, Path]:
-    """The digest of what was published, and the folder that it was published from."""
+def publish(
+    storage: Storage, tmp_path: Path, step: int, content: int | None = None
+) -> tuple[Published, Path]:
+    """What was published, and the folder that it was published from."""
     folder = tmp_path / f"written-{step}"
     folder.mkdir()
     folder.joinpath("state").write_bytes(bytes([step if content is None else content]) * SIZE)
-    return storage.publish(folder, at(step), {}, keep=True).digest, folder
+    return storage.publish(folder, at(step), {}, keep=True), folder
 
 
 def fill(cache: CheckpointCache, storage: Storage, tmp_path: Path, *steps: int) -> dict[int, str]:
     """Checkpoints that were published here; their digests by step."""
     digests = {}
     for step in steps:
-        digests[step], folder = publish(storage, tmp_path, step)
-        cache.add(storage, at(step), digests[step], folder)
+        published, folder = publish(storage, tmp_path, step)
+        digests[step] = published.digest
+        cache.add(published, folder)
     return digests
 
 
@@ -66,7 +69,7 @@ def test_what_was_used_longest_ago_goes_first(storage: Storage, tmp_path: Path) 
 
 def test_what_is_in_use_never_goes(storage: Storage, tmp_path: Path) -> None:
     cache = CheckpointCache(tmp_path / "cache", 0)
-    digest, _ = publish(storage, tmp_path, 1)
+    digest = publish(storage, tmp_path, 1)[0].digest
     folder = cache.obtain(storage, at(1), digest)
     cache.obtain(storage, at(1), digest)
     cache.give_back(folder)
@@ -108,7 +111,7 @@ def test_another_servers_checkpoint_of_the_same_numbers_is_not_taken(
     cache = CheckpointCache(tmp_path / "cache", 10 * SIZE)
     old = fill(cache, storage, tmp_path, 1)[1]
     other = Storage.open(str(tmp_path / "other"))
-    new, _ = publish(other, tmp_path, 1, content=9)
+    new = publish(other, tmp_path, 1, content=9)[0].digest
     for digest in (new, ""):
         assert cache.obtain(other, at(1), digest).joinpath("state").read_bytes() == b"\x09" * SIZE
     assert entries(tmp_path) == {old, new}
@@ -145,7 +148,7 @@ def test_a_failed_fetch_leaves_nothing_and_pins_nothing(storage: Storage, tmp_pa
     cache = CheckpointCache(tmp_path / "cache", 0)
     with pytest.raises(CheckpointMissing):
         cache.obtain(storage, at(1))
-    digest, _ = publish(storage, tmp_path, 2)
+    digest = publish(storage, tmp_path, 2)[0].digest
     with pytest.raises(CheckpointMissing):
         cache.obtain(storage, at(1), digest)
     state = tmp_path / "storage" / at(2).path / "state"

@@ -195,7 +195,7 @@ async def test_the_cache_is_given_up_where_a_state_finds_no_space(
     written.mkdir()
     written.joinpath("state").write_bytes(b"state")
     cache = runner.supplies.checkpoints
-    cache.add(storage, location, storage.publish(written, location, {}, keep=True).digest, written)
+    cache.add(storage.publish(written, location, {}, keep=True), written)
     lease = make_lease()
     training = await runner.begin(lease)
     await runner.say(
