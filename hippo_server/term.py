@@ -113,6 +113,7 @@ class Term:
     consultants: Consultants = field(default_factory=Consultants)
     importing: set[int] = field(default_factory=set)
     _timer: asyncio.TimerHandle | None = None
+    _due: float = 0.0  # when the timer's tick is
     _holders: dict[int, str] = field(default_factory=dict)  # by fence: who holds it, until it has ended
 
     def __post_init__(self) -> None:
@@ -246,6 +247,7 @@ class Term:
 
     def tick(self, *, last: bool = False) -> None:
         """Decides what is due by now; ``last``: the server ends."""
+        self._cancel_timer()
         if self.over:
             return
         with contextlib.suppress(InvariantViolated):  # the term is over then, and a new one begins
@@ -264,10 +266,13 @@ class Term:
         await self.commits.close()
 
     def _set_timer(self) -> None:
-        self._cancel_timer()
-        deadline = self.engine.next_deadline()
-        if deadline is None or self.over:
+        deadline = None if self.over else self.engine.next_deadline()
+        if self._timer is not None and deadline == self._due:
             return
+        self._cancel_timer()
+        if deadline is None:
+            return
+        self._due = deadline
         delay = max(0.001, deadline - time.monotonic())
         self._timer = asyncio.get_running_loop().call_later(delay, self.tick)
 

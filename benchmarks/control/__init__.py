@@ -19,8 +19,9 @@ REAL_SECONDS = 6.0
 SLOTS = (1, 2, 16, 64)
 REAL_SLOTS = (1, 2, 16)
 CLIENTS = 64
+AHEAD = 8
 LONG_STEPS = 10_000_000
-SIZES = (1_000, 10_000, 100_000)
+SIZES = (5_000, 20_000, 100_000)
 MOST_AT_ONCE = 10_000
 """Trials of one submission: a larger study is extended, so that each answer comes in time."""
 
@@ -37,11 +38,11 @@ def measure() -> Iterator[Figure | Curve]:
 
 def _trials(server: Served) -> Iterator[Figure]:
     server.submit(study("trials", server.bundle, MOST_AT_ONCE, 10))
-    _extend(server, "trials", 4 * MOST_AT_ONCE)
+    _extend(server, "trials", 8 * MOST_AT_ONCE)
     played: dict[int, list[Played]] = {slots: [] for slots in SLOTS}
     for _ in range(ROUNDS):
         for slots in SLOTS:
-            played[slots].append(play(server, 1, slots, seconds=SECONDS))
+            played[slots].append(play(server, 1, slots, ahead=AHEAD, seconds=SECONDS))
     for slots, runs in played.items():
         yield Figure(
             f"no-op trials, {slots} slots, stand-in worker",
@@ -49,8 +50,16 @@ def _trials(server: Served) -> Iterator[Figure]:
             "trials/s",
             1000.0 if slots == 2 else None,
             more_is_better=True,
-            note=f"10 reports of 10 metrics each, told at once; us a trial: {_trial_shares(runs)}",
+            note=f"10 reports of 10 metrics, {AHEAD} leases ahead; us a trial: {_trial_shares(runs)}",
         )
+    alone = [play(server, 1, 2, seconds=SECONDS) for _ in range(ROUNDS)]
+    yield Figure(
+        "no-op trials, 2 slots, no lease ahead",
+        tuple(run.counted.trials / run.counted.seconds for run in alone),
+        "trials/s",
+        more_is_better=True,
+        note=f"each slot asks once its trial is told; us a trial: {_trial_shares(alone)}",
+    )
     polling = [play(server, CLIENTS, 1, seconds=SECONDS) for _ in range(ROUNDS)]
     yield Figure(
         f"lease p99, {CLIENTS} workers of one slot",

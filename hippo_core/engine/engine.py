@@ -9,9 +9,9 @@ drops the engine and rebuilds it from rows.
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
-from typing import Self, assert_never
+from typing import Any, Self, get_args
 
 from hippo_core.engine import (
     accounts,
@@ -186,7 +186,7 @@ class Engine:
             HippoError: The command is refused; nothing has changed.
         """
         decision = Decision(self.state, self.settings, self.volatile, now)
-        result = self._dispatch(decision, command)
+        result: Result = _DECIDERS[type(command)](decision, command)
         self._follow(decision)
         if retention.keep_within_budgets(decision):
             self._follow(decision)
@@ -208,93 +208,6 @@ class Engine:
             terminators.want(decision)
             if not (promoted or state.touched_requests or state.touched_studies or state.touched_plans):
                 return
-
-    def _dispatch(self, decision: Decision, command: Command) -> Result:
-        match command:
-            case CreateProject():
-                return accounts.create_project(decision, command)
-            case DeleteProject():
-                accounts.delete_project(decision, command)
-            case ChangeAccount():
-                accounts.change_account(decision, command)
-            case SubmitStudy():
-                return studies.submit(decision, command)
-            case PauseStudy():
-                studies.pause(decision, command)
-            case ResumeStudy():
-                studies.resume(decision, command)
-            case StopStudy():
-                studies.stop(decision, command)
-            case ExtendStudy():
-                changes.extend(decision, command)
-            case EditStudy():
-                return changes.edit(decision, command)
-            case RetryTrials():
-                return studies.retry(decision, command)
-            case StopTrial():
-                return studies.stop_trial(decision, command)
-            case ExtendTrial():
-                return studies.extend_trial(decision, command)
-            case ForkTrial():
-                return forks.fork_trial(decision, command)
-            case EnqueueTrial():
-                return enqueueing.enqueue(decision, command)
-            case PinCheckpoint():
-                return pins.pin(decision, command)
-            case UnpinCheckpoints():
-                return pins.unpin(decision, command)
-            case UnusableReport():
-                reports.take_unusable(decision, command)
-            case CollectCheckpoints():
-                return retention.collect(decision, command)
-            case DeleteStudy():
-                return studies.delete(decision, command)
-            case PlaceArchive():
-                return importing.place_archive(decision, command)
-            case ImportStudy():
-                return importing.import_study(decision, command)
-            case ForgetProgram():
-                return programs.forget_program(decision, command)
-            case ProposeTrial():
-                proposals.propose(decision, command)
-            case FailProposal():
-                proposals.fail(decision, command)
-            case ExhaustSpace():
-                proposals.exhaust(decision, command)
-            case AnswerPolicy():
-                return policy_answers.answer(decision, command)
-            case FailPolicy():
-                policy_answers.fail(decision, command)
-            case GiveJudgement():
-                terminators.give(decision, command)
-            case FailJudgement():
-                terminators.fail(decision, command)
-            case RegisterWorker():
-                return workers.register(decision, command)
-            case Heartbeat():
-                workers.heartbeat(decision, command)
-            case DrainWorker():
-                workers.drain(decision, command)
-            case CordonSlots():
-                cordons.cordon(decision, command)
-            case UncordonSlots():
-                cordons.uncordon(decision, command)
-            case ReportHealth():
-                cordons.report_health(decision, command)
-            case ReportStorage():
-                workers.report_storage(decision, command)
-            case AskAhead():
-                workers.ask_ahead(decision, command)
-            case WorkerLeaves():
-                workers.leave(decision, command)
-            case Report():
-                return reports.report(decision, command)
-            case Tick():
-                workers.expire(decision)
-                running_time.count_due(decision)
-            case _:
-                assert_never(command)
-        return None
 
     def apply(self, event: Event) -> None:
         """Changes the state by one event, and decides nothing."""
@@ -355,3 +268,54 @@ class Engine:
     def snapshot(self) -> dict[str, object]:
         """The durable state in canonical form: equal for an engine that lived and one rebuilt from its rows."""
         return snapshot(self.state)
+
+
+def _tick(decision: Decision, command: Tick) -> None:
+    workers.expire(decision)
+    running_time.count_due(decision)
+
+
+_DECIDERS: dict[type, Callable[[Decision, Any], Any]] = {
+    CreateProject: accounts.create_project,
+    DeleteProject: accounts.delete_project,
+    ChangeAccount: accounts.change_account,
+    SubmitStudy: studies.submit,
+    PauseStudy: studies.pause,
+    ResumeStudy: studies.resume,
+    StopStudy: studies.stop,
+    ExtendStudy: changes.extend,
+    EditStudy: changes.edit,
+    RetryTrials: studies.retry,
+    StopTrial: studies.stop_trial,
+    ExtendTrial: studies.extend_trial,
+    ForkTrial: forks.fork_trial,
+    EnqueueTrial: enqueueing.enqueue,
+    PinCheckpoint: pins.pin,
+    UnpinCheckpoints: pins.unpin,
+    UnusableReport: reports.take_unusable,
+    CollectCheckpoints: retention.collect,
+    DeleteStudy: studies.delete,
+    PlaceArchive: importing.place_archive,
+    ImportStudy: importing.import_study,
+    ForgetProgram: programs.forget_program,
+    ProposeTrial: proposals.propose,
+    FailProposal: proposals.fail,
+    ExhaustSpace: proposals.exhaust,
+    AnswerPolicy: policy_answers.answer,
+    FailPolicy: policy_answers.fail,
+    GiveJudgement: terminators.give,
+    FailJudgement: terminators.fail,
+    RegisterWorker: workers.register,
+    Heartbeat: workers.heartbeat,
+    DrainWorker: workers.drain,
+    CordonSlots: cordons.cordon,
+    UncordonSlots: cordons.uncordon,
+    ReportHealth: cordons.report_health,
+    ReportStorage: workers.report_storage,
+    AskAhead: workers.ask_ahead,
+    WorkerLeaves: workers.leave,
+    Report: reports.report,
+    Tick: _tick,
+}
+"""What decides a command, by its kind."""
+assert _DECIDERS.keys() == set(get_args(Command)), "every kind of command is decided"

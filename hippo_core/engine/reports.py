@@ -86,10 +86,15 @@ def report(decision: Decision, command: Report) -> Accepted:
             spent += item.train_seconds + item.evaluate_seconds
     if spent and lease.training:
         note_progress(decision, lease, spent, first=first)
+    attentive = _is_attentive(decision, lease.plan)
+    complete: tuple[str, ...] = ()
     for node, step, metrics in evaluated:
-        check_objectives(decision, node, step, metrics)
-        end_if_reached(decision, node, step)
-        judge_reported(decision, node, step)
+        names = tuple(metrics)
+        if names != complete and check_objectives(decision, node, step, metrics):
+            complete = names
+        if attentive:
+            end_if_reached(decision, node, step)
+            judge_reported(decision, node, step)
         if step in node.nonfinite:
             close_diverged(decision, node, step)
     for number in touched:
@@ -100,6 +105,12 @@ def report(decision: Decision, command: Report) -> Accepted:
     for number, _, _ in lease.stages:
         close_reached(decision, decision.state.nodes[number], lease)
     return Accepted(fence=lease.fence, number=command.number)
+
+
+def _is_attentive(decision: Decision, plan: int) -> bool:
+    """Whether any study of a plan looks at each evaluation, to end itself or one of its trials."""
+    studies = map(decision.state.studies.__getitem__, decision.state.plans[plan].studies)
+    return any(study.policy.watches or study.spec.endings for study in studies)
 
 
 def _take(

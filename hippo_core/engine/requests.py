@@ -290,11 +290,18 @@ def _use(spec: StudySpec, missing: Objective) -> tuple[str, str]:
     return f"constrains '{name}'", change
 
 
-def check_objectives(decision: Decision, node: Node, step: int, metrics: Metrics) -> None:
-    """Compares a fresh evaluation with what the studies that wait for it look at."""
+def check_objectives(decision: Decision, node: Node, step: int, metrics: Metrics) -> bool:
+    """Compares a fresh evaluation with what the studies that wait for it look at.
+
+    Returns:
+        Whether all that any study of the plan looks at is there.
+    """
+    complete = True
     for number in sorted(decision.state.plans[node.plan].studies):
         study = decision.state.studies[number]
         if _are_all_there(study.spec, metrics):
             continue
+        complete = False
         if through(study, node, step):
             objectives_reported(decision, study, metrics)
+    return complete

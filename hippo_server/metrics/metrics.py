@@ -7,6 +7,7 @@ import platform
 import time
 from collections import Counter as Counts
 from collections.abc import Iterator, Sequence
+from functools import cache
 
 from prometheus_client import CollectorRegistry, generate_latest
 
@@ -100,6 +101,10 @@ class Metrics:
         )
         self._commands = made.counter("hippo_commands_total", "Commands that were decided.", ["command"])
         self._events = made.counter("hippo_events_total", "What happened, by kind of event.", ["event"])
+        self._command = cache(
+            self._commands.labels
+        )  # there are few kinds, and to find one takes microseconds
+        self._event = cache(self._events.labels)
         self._database_up = made.gauge(
             "hippo_db_up",
             "1 while the database answers; 0 where it refused what it was last asked, or has been silent for two "
@@ -262,7 +267,7 @@ class Metrics:
 
     def command(self, name: str) -> None:
         """A command was decided."""
-        self._commands.labels(name).inc()
+        self._command(name).inc()
 
     def fenced(self) -> None:
         """A report of a lease that no longer stood was refused."""
@@ -280,7 +285,7 @@ class Metrics:
         """Events were decided."""
         self._gauges.happened(events)
         for kind, count in Counts(map(type, events)).items():
-            self._events.labels(kind.__name__).inc(count)
+            self._event(kind.__name__).inc(count)
         for event in events:
             if type(event) not in _COUNTED:
                 continue

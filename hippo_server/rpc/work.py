@@ -168,7 +168,8 @@ class WorkStream:
             asked = self._asked.get(answer.question)
             if asked is not None and not asked.done():
                 asked.set_result(answer)
-        self._take_end(request)
+        if request.draining or request.leaving:
+            self._take_end(request)
 
     def _take_state(self, request: worker_pb2.WorkRequest) -> None:
         """Decides what a message says of the worker, its slots and its storage."""
