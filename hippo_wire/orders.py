@@ -61,7 +61,7 @@ def lease_from_proto(message: worker_pb2.Lease) -> LeaseOrder:
         program=_program(message.program_json),
         program_key=message.program_key,
         bundle=message.bundle,
-        setup_laws=Laws.from_json(load_object(message.setup_laws_json, "setup_laws_json")),
+        setup_laws=_laws(message.setup_laws_json),
         start=None if start is None else (start.node, start.step, start.fence),
         in_memory=False if start is None else start.in_memory,
         stages=tuple(
@@ -69,7 +69,7 @@ def lease_from_proto(message: worker_pb2.Lease) -> LeaseOrder:
                 node=stage.node,
                 start=stage.start,
                 stop=stage.stop,
-                laws=Laws.from_json(load_object(stage.laws_json, "laws_json")),
+                laws=_laws(stage.laws_json),
             )
             for stage in message.stages
         ),
@@ -86,6 +86,12 @@ def lease_from_proto(message: worker_pb2.Lease) -> LeaseOrder:
 def _program(text: str) -> Program:
     """A program, read once for all leases of it that follow each other."""
     return Program.from_json(load_object(text, "program_json"))
+
+
+@lru_cache(maxsize=16)
+def _laws(text: str) -> Laws:
+    """Laws; those at the trial's step 0 are most often those of the first stage, too."""
+    return Laws.from_json(load_object(text, "laws_json"))
 
 
 def offers_to_proto(offers: Iterable[tuple[int, int, int]]) -> list[worker_pb2.SavePointOffer]:
