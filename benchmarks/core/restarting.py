@@ -25,7 +25,7 @@ from hippo_core.engine.events import LeaseGranted, MetricsRecorded
 
 TRIALS = 100_000
 METRICS = 1_000_000
-EVALUATE_EVERY = 6
+EVALUATE_EVERY = 1
 ROUNDS = 3
 READY_SECONDS = 3.0
 BATCH_EVENTS = 20_000

@@ -50,8 +50,8 @@ def _answered(study: Study, ask: str) -> Trial | None:
     """The trial that answered an ask."""
     if len(ask) > LONGEST_ASK or not ask.isprintable():
         raise InvalidStudy("ask", "was not given out here", "Tell what run.ask() returned.")
-    found = (trial for trial in reversed(study.trials.values()) if ask and trial.notes.get("ask") == ask)
-    return next(found, None)
+    number = study.asks.get(ask)
+    return None if number is None else study.trials[number]
 
 
 def _require_room(study: Study) -> None:

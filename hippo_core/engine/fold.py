@@ -269,6 +269,8 @@ def _apply_trial(state: EngineState, event: TrialEvent) -> None:
                 study.proposal = None
                 if study.exhausted and study.spec.policy.counts_trials:
                     renew_policy(state, study)  # a user's, beside the points of the space
+            if (ask := event.notes.get("ask")) is not None:
+                study.asks[ask] = event.trial
             if event.notes:
                 state.tell(study, Noted(event.trial, event.notes))
             if fork is None:

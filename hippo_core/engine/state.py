@@ -296,6 +296,7 @@ class Study:
     beside: dict[int, int] = field(
         default_factory=dict
     )  #: by horizon, how many users have added beside max_trials
+    asks: dict[str, int] = field(default_factory=dict)  #: by what was given out: the trial that answered it
     forks: int = 0  #: how many of them its policy has forked, beside max_trials too
     open: dict[int, None] = field(default_factory=dict)  #: trials, repeats and probes with an open request
     boundaries: dict[State, None] = field(default_factory=dict)  #: where forks may go on, to be kept
