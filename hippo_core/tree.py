@@ -223,8 +223,8 @@ class StageTree:
 
     def ready_at(self, place: int, user: str | None = None) -> Candidate | None:
         """The ready range at a place, from 1, in the order in which they are leased; None: there are fewer."""
-        found = self.first_ready(place, user)
-        return found[-1] if len(found) == place else None
+        found = self._order_of(user).first_few(place)
+        return self._candidate(found[-1]) if len(found) == place else None
 
     def first_ready(self, count: int, user: str | None = None) -> list[Candidate]:
         """The first so many ready ranges in the order in which they are leased."""
