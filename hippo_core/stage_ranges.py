@@ -28,6 +28,9 @@ class Range:
     remaining: float  #: the longest way from the base down to a leaf
     ahead: float  #: what is sure to be asked for beyond that way's end
     users: frozenset[str]  #: who needs any of the states that it leads to
+    starts: (
+        int  #: how many paths begin one after the other on the longest way at the worst: see ``starts_below``
+    )
 
     @property
     def steps(self) -> int:
@@ -85,3 +88,21 @@ class Candidate:
     def length(self) -> float:
         """The seconds by which it is compared with others."""
         return self.remaining + self.ahead
+
+
+Way = tuple[float, int]
+"""A way down: its length, and how many paths begin one after the other on it."""
+
+
+def starts_below(ways: Sequence[Way]) -> int:
+    """How many paths begin one after the other below a state, on the longest ways on from it.
+
+    A slot goes on along one of them, that with the most; whoever trains another begins a path there, and has to be made
+    ready and to load. So it is the greatest number, or the next one and one more (as A. N. Strahler counts streams,
+    Eos 38(6), 1957).
+    """
+    if len(ways) < 2:  # nearly always
+        return ways[0][1] if ways else 0
+    longest = max(length for length, _ in ways)
+    most = sorted((starts for length, starts in ways if length == longest), reverse=True)
+    return max([most[0], *(starts + 1 for starts in most[1:2])])

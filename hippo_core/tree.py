@@ -11,9 +11,10 @@ States at which somebody may come to part or fork are needed by nobody, but save
 A range's ``remaining`` is the longest way from its base down to a leaf, and what is ``ahead`` of it is what policies
 are sure to ask for beyond; the ready range with the longest of both is leased first, after priority (critical path
 first; Hu 1961, level algorithm), and with it the whole path. Both are kept in steps of the mean duration, and told in
-seconds: where the mean moves, only nodes whose own duration is known are weighed anew. Where several users wait, each
-has an order of ready ranges of its own, those that lead to states that its studies need, and a path goes down to one
-of these.
+seconds: where the mean moves, only nodes whose own duration is known are weighed anew. Of ways that are equally long a
+path takes the one on which most other paths must begin one after the other, each of which has to be made ready and to
+load. Where several users wait, each has an order of ready ranges of its own, those that lead to states that its studies
+need, and a path goes down to one of these.
 
 A change marks nodes; ``refresh`` computes marked nodes anew, latest start first, and goes on to the parent only where
 what the parent sees has changed. The cost is that of what changed, not of the tree.
@@ -30,7 +31,7 @@ from hippo_core.lease import Lease, Stage, State
 from hippo_core.noted_states import NotedStates
 from hippo_core.plan import Node, Plan
 from hippo_core.ready_order import Entry, ReadyOrder
-from hippo_core.stage_ranges import NOBODY, Candidate, Outlook, Range
+from hippo_core.stage_ranges import NOBODY, Candidate, Outlook, Range, Way, starts_below
 
 UNMEASURED_STEP_SECONDS = 1.0
 REWEIGH_RATIO = 1.25
@@ -466,9 +467,12 @@ class StageTree:
 
     def _range(self, node: Node, outlook: Outlook, base: int, points: tuple[int, ...]) -> Range:
         length = remaining = ahead = 0.0
+        starts = 0
         priorities, users = [], NOBODY
-        for point in points:
+        for point in reversed(points):
+            own = (point - base) * outlook.cost
             way, beyond = 0.0, self._steps_ahead(node, point) * outlook.cost
+            ways: list[Way] = [] if point == points[-1] else [(length, starts)]
             for study, _ in node.requests.get(point, ()):
                 if study in self.active:
                     priorities.append(self.active[study])
@@ -478,12 +482,14 @@ class StageTree:
                 if found is not None:
                     if found.remaining + found.ahead > way + beyond:
                         way, beyond = found.remaining, found.ahead
+                    ways.append((own + found.remaining + found.ahead, found.starts))
                     priorities.append(found.priority)
                     users = self._with(users, found.users)
-            here = (point - base) * outlook.cost + way
-            if here + beyond > length:
+            here = own + way
+            if here + beyond >= length:
                 length, remaining, ahead = here + beyond, here, beyond
-        return Range(base, points, max(priorities, default=0), remaining, ahead, users)
+            starts = starts_below(ways)
+        return Range(base, points, max(priorities, default=0), remaining, ahead, users, starts)
 
     def _one(self, user: str) -> frozenset[str]:
         found = self._sole.get(user)
@@ -513,25 +519,26 @@ class StageTree:
     ) -> tuple[int, Node | None]:
         """Where the longest path leaves a range, and for which child; None: it ends there. A user's path, or any."""
         cost = self._cost(node)
-        best = (-1.0, 0, 0)
         points = found.points
         if user is not None:
             points = tuple(point for point in points if self._leads_to(node, outlook, point, user))
         leave: tuple[int, Node | None] = (points[-1], None)
-        for point in points:
+        on: Way | None = None  # beyond the point that is looked at, in the node
+        for point in reversed(points):
             own = (point - found.base) * cost
-            options: list[tuple[float, Node | None]] = []
-            ahead = self._steps_ahead(node, point) * cost
-            if point == points[-1] or ahead:
-                options.append((own + ahead, None))
-            for child in outlook.needy_at(point):
+            best = own + self._steps_ahead(node, point) * cost, 0
+            if on is None or best[0] > on[0]:
+                leave = points[-1], None
+            else:
+                best = on
+            ways: list[Way] = [] if on is None else [on]
+            for child in sorted(outlook.needy_at(point), key=lambda each: each.id):
                 start = self.outlooks[child.id].from_start(child)
                 if start is not None and (user is None or user in start.users):
-                    options.append((own + start.remaining + start.ahead, child))
-            for length, option in options:
-                rank = (length, 1 if option is not None else 0, -(option.id if option is not None else 0))
-                if rank > best:
-                    best, leave = rank, (points[-1] if option is None else point, option)
+                    ways.append((own + start.remaining + start.ahead, start.starts))
+                    if ways[-1] > best or (ways[-1] == best and leave[1] is None):
+                        best, leave = ways[-1], (point, child)
+            on = best[0], starts_below(ways)
         return leave
 
     def _leads_to(self, node: Node, outlook: Outlook, point: int, user: str) -> bool:

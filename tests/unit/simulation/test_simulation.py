@@ -407,3 +407,18 @@ def test_a_constrained_metric_is_made_up_about_its_bound(bound: str) -> None:
 def test_repeats_are_not_simulated_on_a_record() -> None:
     with pytest.raises(InvalidStudy, match="trains each point 3 times, and a record has one run of each"):
         simulate([study({"lr": 0.1}, repeats=3)], hosts(1), response=RecordedMetrics())
+
+
+def test_a_slot_stays_on_the_way_along_which_others_must_still_begin() -> None:
+    """Three trials leave a trunk one after the other, all end at step 10: each begins once on another slot.
+
+    A slot that left the trunk with the first of them would have the others begin one after the other, 12 s later.
+    """
+    leaving = [schedules.piecewise([1.0, float(step)], milestones=[step]) for step in (2, 4, 6)]
+    found = simulate(
+        [grid({"lr": space.choice([schedules.constant(1.0), *leaving])}, max_steps=10)],
+        [Host(name="host", slots=4)],
+        costs=Costs(step_seconds=1.0, publish_seconds=0.5, load_seconds=0.5, setup_seconds=5.0),
+    )
+    started, published = 5.0, 0.5
+    assert found.makespan_seconds == started + 10 + (published + started + 0.5) + published
