@@ -5,7 +5,9 @@ from __future__ import annotations
 import gc
 import math
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +17,7 @@ from hippo_core.engine.states import FailureClass
 from hippo_storage.errors import StorageFull
 from hippo_storage.state import read
 from hippo_worker.hosting import host as host_module
-from hippo_worker.hosting import saving
+from hippo_worker.hosting import loop, saving
 from hippo_worker.hosting.failures import explain
 from hippo_worker.hosting.host import PathHost
 from hippo_worker.hosting.link import Failed, OfferSavePoint, Released, StopPath, Trained
@@ -62,6 +64,32 @@ def test_steps_are_told_without_gaps_and_after_their_metrics(host: PathHost, tmp
     assert kinds.index("written") > kinds.index("steps")
     assert link.of("stage") == [(1,), (2,)]
     assert {node for node, *_ in link.of("metrics")} == {1, 2}
+
+
+def test_the_longer_a_path_takes_the_less_often_its_progress_is_told(
+    host: PathHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock that goes on by 10 ms whenever it is read: once a step."""
+    ticks = count()
+    monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=lambda: next(ticks) / 100))
+    link = MemoryLink()
+    long = order(tmp_path, stages=[(1, 0, 1500)], evaluate_every=1500)
+    assert host.run(long, link) == Trained()
+    told = [stop - start for _, start, stop in link.of("steps")]
+    assert told[0] <= 10
+    assert 90 <= max(told) <= 100
+    assert told[:10] == sorted(told[:10])
+
+
+def test_many_metrics_of_steps_are_told_whatever_the_time(
+    host: PathHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=lambda: 0.0))
+    link = MemoryLink()
+    short = order(tmp_path, "Telling", stages=[(1, 0, 2500)], evaluate_every=2500)
+    assert host.run(short, link) == Trained()
+    assert [stop for _, _, stop in link.of("steps")] == [1000, 2000, 2500]
+    assert [step for _, step, *_ in link.of("metrics")] == list(range(1, 2501))
 
 
 def test_a_state_belongs_to_the_node_that_trained_the_step_before(host: PathHost, tmp_path: Path) -> None:
