@@ -82,6 +82,14 @@ class Lease:
         return self.index == len(self.stages) - 1 and self.step >= self.stages[-1][2]
 
     @property
+    def next_node(self) -> int:
+        """The node of the step that it trains next; the last where all are committed."""
+        index = self.index
+        if self.step >= self.stages[index][2] and index + 1 < len(self.stages):
+            index += 1
+        return self.stages[index][0]
+
+    @property
     def end(self) -> State:
         """The state at the end of its path."""
         node, _, stop = self.stages[-1]

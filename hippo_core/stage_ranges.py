@@ -66,6 +66,15 @@ class Outlook:
         elif there and not needs:
             del self.needy[at]
 
+    def starts(self) -> set[int]:
+        """The states that children need."""
+        found: set[int] = set()
+        at, needy = 0, self.needy or ()
+        while at < len(needy):
+            found.add(needy[at].start)
+            at = bisect_right(needy, needy[at].start, at, key=_START)
+        return found
+
     def needy_at(self, step: int) -> Sequence[Node]:
         """The children that need the state at a step, by number."""
         if not self.needy:

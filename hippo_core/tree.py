@@ -404,7 +404,7 @@ class StageTree:
     def _look(self, node: Node, outlook: Outlook) -> None:
         """Computes what is wanted of a node, and what of it nobody brings."""
         wanted = {step for step in node.requests if self._requested(node, step)}
-        needy = {child.start for child in outlook.needy or ()}
+        needy = outlook.starts()
         wanted |= needy
         parted = self._parted(node)
         outlook.wanted = tuple(sorted(wanted))

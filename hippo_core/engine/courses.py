@@ -5,8 +5,11 @@ These are estimates by the driver's time. They start anew with a new leader; not
 
 from __future__ import annotations
 
+import math
+
 from hippo_core.engine.decision import Course, Decision, Overhead
 from hippo_core.engine.state import EngineState
+from hippo_core.engine.states import LeaseState
 from hippo_core.lease import Lease
 from hippo_core.plan import Node
 
@@ -32,12 +35,13 @@ def _seconds_ahead(state: EngineState, lease: Lease) -> float:
 def note_start(decision: Decision, lease: Lease) -> None:
     """A path begins, or its new leader first hears of it."""
     overhead = decision.volatile.overheads.get(lease.plan, Overhead())
-    decision.volatile.courses[lease.worker, lease.slot] = Course(
+    course = decision.volatile.courses[lease.worker, lease.slot] = Course(
         fence=lease.fence,
         began=decision.now,
         ends=decision.now + overhead.start + seconds_left(decision.state, lease),
         ahead=_seconds_ahead(decision.state, lease),
     )
+    _note_end(decision, lease.plan, course)
 
 
 def note_progress(decision: Decision, lease: Lease, seconds: float, *, first: bool) -> None:
@@ -58,6 +62,25 @@ def note_progress(decision: Decision, lease: Lease, seconds: float, *, first: bo
         overhead.start += WEIGHT * (spent - overhead.start) if overhead.start else spent
     course.ends = decision.now + seconds_left(decision.state, lease)
     course.ahead = _seconds_ahead(decision.state, lease)
+    _note_end(decision, lease.plan, course)
+
+
+def _note_end(decision: Decision, plan: int, course: Course) -> None:
+    soonest = decision.volatile.soonest_ends
+    soonest[plan] = min(soonest.get(plan, math.inf), course.ends + course.ahead)
+
+
+def soonest_end(decision: Decision, plan: int) -> float:
+    """Looks at all paths of a plan in training: when the first ends, with what is sure to follow it."""
+    state, courses = decision.state, decision.volatile.courses
+    ends = math.inf
+    for lease in state.leases.values():
+        if lease.plan == plan and lease.state is LeaseState.TRAINING:
+            course = courses.get((lease.worker, lease.slot))
+            if course is not None and course.fence == lease.fence:  # the first in its slot
+                ends = min(ends, course.ends + course.ahead)
+    decision.volatile.soonest_ends[plan] = ends
+    return ends
 
 
 def note_save(decision: Decision, lease: Lease, seconds: float) -> None:
@@ -89,7 +112,4 @@ def waiting_priority(state: EngineState, lease: Lease) -> int:
 
 def next_step(state: EngineState, lease: Lease) -> tuple[Node, int]:
     """The step that a path trains next, as far as is known, and its node."""
-    index = lease.index
-    if lease.step >= lease.stages[index][2] and index + 1 < len(lease.stages):
-        index += 1
-    return state.nodes[lease.stages[index][0]], lease.step
+    return state.nodes[lease.next_node], lease.step

@@ -31,7 +31,7 @@ from __future__ import annotations
 import math
 from collections.abc import Container
 
-from hippo_core.engine.courses import margin, next_step, waiting_priority
+from hippo_core.engine.courses import margin, next_step, soonest_end, waiting_priority
 from hippo_core.engine.decision import Course, Decision
 from hippo_core.engine.environments import suits, takers
 from hippo_core.engine.evaluations import open_below
@@ -84,16 +84,13 @@ def cut_paths(decision: Decision, held: Container[int]) -> None:
 
 def _may_be_levelled(decision: Decision, plan: PlanState, first: Candidate) -> bool:
     """Whether a path of a plan may have to yield to a longer one now: a quick look, taken after each report."""
-    state, courses = decision.state, decision.volatile.courses
+    state = decision.state
     if not any(_may_wait(state.studies[number]) for number in plan.studies):
         return False
-    ends = math.inf
-    for lease in state.leases.values():
-        if lease.state is LeaseState.TRAINING and lease.plan == plan.id:
-            course = courses.get((lease.worker, lease.slot))
-            if course is not None and course.fence == lease.fence:  # the first in its slot
-                ends = min(ends, course.ends + course.ahead)
-    soonest = ends - first.length
+    # All paths are looked at where what is known of them without that is not enough.
+    soonest = decision.volatile.soonest_ends.get(plan.id, math.inf) - first.length
+    if soonest <= decision.now:
+        soonest = soonest_end(decision, plan.id) - first.length
     if soonest <= decision.now:
         return True
     _look_at(decision, soonest)

@@ -103,6 +103,8 @@ class Volatile:
     counted: float = 0.0  #: when that of all was
     full: dict[int, int] = field(default_factory=dict)  #: by plan: pauses in a row for a lack of space
     courses: dict[tuple[str, int], Course] = field(default_factory=dict)  #: by worker and slot
+    #: by plan: no path of it ends sooner, with what is sure to follow it; it may be later by now
+    soonest_ends: dict[int, float] = field(default_factory=dict)
     overheads: dict[int, Overhead] = field(default_factory=dict)  #: by plan
     #: by worker and slot: how many leases it is to hold beside the one in training, where that is not none
     ahead: dict[tuple[str, int], int] = field(default_factory=dict)

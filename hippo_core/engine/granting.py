@@ -112,7 +112,8 @@ class _Choice:
 
 def held_plans(state: EngineState, volatile: Volatile) -> set[int]:
     """Plans of which no path begins: for lack of space to save its states, or since one path tries whether there is."""
-    trying = {lease.plan for lease in state.leases.values() if lease.plan in volatile.full}
+    full = volatile.full
+    trying = {lease.plan for lease in state.leases.values() if lease.plan in full} if full else set()
     return trying.union(volatile.held)
 
 

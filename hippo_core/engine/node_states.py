@@ -22,7 +22,7 @@ def node_state(node: Node, stop: int, tree: StageTree, waiting: str) -> tuple[No
     if node.trained >= stop:
         return NodeState.TRAINED, ""
     leases = [lease for lease in tree.leases.get(node.id, {}).values() if lease.training]
-    if any(lease.stages[lease.index][0] == node.id for lease in leases):
+    if any(lease.next_node == node.id for lease in leases):
         return NodeState.RUNNING, again
     for lease in leases:
         if lease.will_reach(node.id, node.trained + 1):

@@ -46,9 +46,8 @@ def settle(decision: Decision) -> None:
 def _look_at_requests(decision: Decision) -> None:
     """Closes what is known of the requests that were opened; those that come meanwhile are looked at next."""
     touched = decision.state.touched_requests
-    for key in list(
-        touched
-    ):  # a dict whose first is taken again and again is gone through from where it began
+    # A dict whose first is taken again and again is gone through from where it began.
+    for key in list(touched):
         if key not in touched:
             continue
         del touched[key]

@@ -154,7 +154,7 @@ class TreeSurvey:
         kept: set[int] = set()
         for lease in engine.state.leases.values():
             if lease.training:
-                number = lease.stages[lease.index][0]
+                number = lease.next_node
                 there = self.traffic.get(number)
                 if there is not None and there.node.trained < there.stop:
                     path = list(self.path(number))

@@ -101,9 +101,8 @@ class Metrics:
         )
         self._commands = made.counter("hippo_commands_total", "Commands that were decided.", ["command"])
         self._events = made.counter("hippo_events_total", "What happened, by kind of event.", ["event"])
-        self._command = cache(
-            self._commands.labels
-        )  # there are few kinds, and to find one takes microseconds
+        # There are few kinds, and to find one takes microseconds.
+        self._command = cache(self._commands.labels)
         self._event = cache(self._events.labels)
         self._database_up = made.gauge(
             "hippo_db_up",

@@ -1,7 +1,7 @@
 """The stream of one worker's daemon: reports up; grants, offers, stops and acknowledgements down.
 
 What goes down is level-triggered: the engine says what the worker ought to know now (``directives``), and the stream
-sends what it has not yet sent on this connection. Reports are decided as they come, all of a message together; they are
+sends what it has not yet sent on this connection. Reports are decided as they come, a few at a time; they are
 acknowledged after their commit, in one message with whatever else there is to say. So the more there is to do, the
 fewer messages there are for it.
 """

@@ -45,6 +45,7 @@ TRANSACTION_SETTINGS = {
 #: where a pooler stands between (PgBouncer in transaction mode).
 PREAMBLE = "; ".join(f"SET LOCAL {name} = '{value}'" for name, value in TRANSACTION_SETTINGS.items())
 
+_WAYS = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin")
 #: Said once to a session that is our own. A plan that is kept must not depend on how large a table was when it was
 #: made: rows are always found by their keys.
 SESSION = "; ".join(
@@ -52,13 +53,13 @@ SESSION = "; ".join(
     for name, value in {
         **TRANSACTION_SETTINGS,
         "plan_cache_mode": "force_generic_plan",
-        "enable_seqscan": "off",
-        "enable_hashjoin": "off",
-        "enable_mergejoin": "off",
+        **dict.fromkeys(_WAYS, "off"),
+        "jit": "off",  # before version 18 a plan that is discouraged costs so much that it would be compiled
     }.items()
 )
-#: For what goes through many rows in such a session.
-ANY_PLAN = "SET LOCAL enable_seqscan = on; SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on"
+#: For what goes through many rows in such a session; and for what follows it in its transaction.
+ANY_PLAN = "; ".join(f"SET LOCAL {way} = on" for way in _WAYS)
+BY_KEYS = "; ".join(f"SET LOCAL {way} = off" for way in _WAYS)
 
 #: How often a transaction that PostgreSQL undid for another's sake is tried in all, and the first pause's bound.
 ATTEMPTS = 5

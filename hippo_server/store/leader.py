@@ -40,7 +40,7 @@ _LOOK = """
     SELECT term, beat, holder, address, since, lease_seconds, timeline, session IS NOT NULL AND NOT EXISTS (
         SELECT FROM pg_stat_activity
         WHERE pid = session AND (backend_start IS NULL OR backend_start = session_began_at)
-    ) FROM leader
+    ) FROM leader WHERE id = 1
 """
 
 _TAKE = """

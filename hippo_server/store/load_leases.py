@@ -238,7 +238,7 @@ def _results(rows: Rows, ended: str) -> Iterator[Results]:
     """What was trained and measured, by node: PostgreSQL puts the rows of each together, metrics as one text."""
     together = (
         "SELECT node, '[' || string_agg(step || ',' || metrics::text, ',' ORDER BY step) || ']' series "
-        "FROM {} GROUP BY node"
+        "FROM {} GROUP BY node ORDER BY node"
     )
     training = {
         node: _series(text) for node, text in rows(together.format("training_metrics")) if text is not None
@@ -251,6 +251,7 @@ def _results(rows: Rows, ended: str) -> Iterator[Results]:
                    sum(train_seconds + evaluate_seconds ORDER BY fence, ordinal) seconds
             FROM lease_stages WHERE trained > start AND {ended} GROUP BY node
         ) t ON t.node = m.node
+        ORDER BY 1
         """
     ):
         yield Results(node, _series(metrics), training.pop(node, Series()), trained, steps, seconds)

@@ -271,19 +271,22 @@ def update(
             f"ARRAY[{','.join(['NULL' if (value := row[name]) is None else write(value) for row in page])}]"
             for name, write in writers
         ]
-        script.run(statement, types, arrays)
+        script.run(statement, [*types, "integer"], [*arrays, str(len(page))])
 
 
 @lru_cache(maxsize=1000)
 def _updating(table: Table, keys: tuple[str, ...], takes: tuple[tuple[str, str], ...]) -> str:
-    """The statement that updates rows, given an array for each column of the key and each that is to change."""
+    """The statement that updates rows: given an array for each column of the key and each that is to change, and how
+    many rows there are.
+    """
     columns = [*keys, *(name for name, _ in takes)]
     given = ", ".join(f"{{{place}}}" for place in range(len(columns)))
+    rows = f"{{{len(columns)}}}"
     assignments = ", ".join(f"{name} = {TAKE[how](name)}" for name, how in takes)
     found = " AND ".join(f"t.{name} = v.{name}" for name in keys)
     return (
         f"WITH changed AS (UPDATE {table.name} t SET {assignments}"
         f" FROM unnest({given}) AS v ({', '.join(columns)}) WHERE {found} RETURNING 1)"
-        " SELECT CASE WHEN count(*) < cardinality({0}) THEN ((cardinality({0}) - count(*))"
-        f" || ' of ' || cardinality({{0}}) || ' rows to change are not in {table.name}')::integer END FROM changed"
+        f" SELECT CASE WHEN count(*) < {rows} THEN (({rows} - count(*)) || ' of ' || {rows}"
+        f" || ' rows to change are not in {table.name}')::integer END FROM changed"
     )

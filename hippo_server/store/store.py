@@ -19,7 +19,7 @@ from hippo_server.store import audit, sessions, standbys, tokens
 from hippo_server.store.audit import Audited, Call
 from hippo_server.store.batch import Batch, Open, OpenRequest
 from hippo_server.store.bills import Bill, find_bills
-from hippo_server.store.database import ANY_PLAN, Database
+from hippo_server.store.database import ANY_PLAN, BY_KEYS, Database
 from hippo_server.store.deletion import delete_project, delete_study, forget_checkpoints, forget_results
 from hippo_server.store.journal import JournalEntry, Record, RequestAnswer, journal, read_journal
 from hippo_server.store.leader import SKIPPED_FENCES, Leader, Leadership
@@ -484,6 +484,7 @@ def _at_once(change: Callable[..., None], **arguments: Any) -> Callable[[Script]
     def make(script: Script) -> None:
         script.add(ANY_PLAN)
         change(script.send(), **arguments)
+        script.add(BY_KEYS)
 
     return make
 

@@ -40,7 +40,13 @@ def way(nodes: dict[int, TreeNode], node: TreeNode, to: int) -> int:
 
 
 def training_now(cluster: Cluster) -> set[int]:
-    return {lease.stages[lease.index][0] for lease in cluster.engine.state.leases.values() if lease.training}
+    """The nodes of the steps that paths train next."""
+    left = (
+        [node for node, _, stop in lease.stages[lease.index :] if stop > lease.step]
+        for lease in cluster.engine.state.leases.values()
+        if lease.training
+    )
+    return {nodes[0] for nodes in left if nodes}
 
 
 @pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.name)
