@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from hippo_worker.hosting.metrics import check_metrics, settle
 from hippo_worker.hosting.randomness import (
     capture_random_state,
     derive,
+    random_state_kept,
     restore_random_state,
     seed_everything,
 )
@@ -117,6 +119,72 @@ def test_draws_from_numpy_inside_change_nothing_outside(
             inside()
         found.append(outside())
     assert found == alone
+
+
+def numpy_state() -> tuple[Any, ...]:
+    """As NumPy gives it: name, words, position, whether a normal number waits, and which."""
+    name, words, *rest = np.random.get_state()
+    return name, bytes(words.data), *rest
+
+
+def draw_normals(seed: int, count: int) -> None:
+    """After one and after two the words are the same; after one, another waits."""
+    np.random.seed(seed)
+    for _ in range(count):
+        np.random.standard_normal()
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_a_loaded_state_of_numpy_differs_from_the_last_by_the_number_that_waits(waits: bool) -> None:
+    """1. A state is taken. 2. Training ends at one with the same words. 3. The first is loaded, and a batch fetched."""
+    draw_normals(11, 1 if waits else 2)
+    expected = numpy_state()
+    saved = capture_random_state("cpu")
+    draw_normals(11, 2 if waits else 1)
+    capture_random_state("cpu")
+    restore_random_state(saved)
+    assert numpy_state() == expected
+    with random_state_kept("cpu"):
+        np.random.seed(3)
+    assert numpy_state() == expected
+    assert capture_random_state("cpu") == saved
+
+
+def test_a_normal_number_that_waits_outlasts_a_batch_within_an_evaluation() -> None:
+    draw_normals(12, 1)
+    expected = numpy_state()
+    with without_trace({}, "cpu"):
+        np.random.standard_normal()
+        with random_state_kept("cpu"):
+            np.random.seed(3)
+    assert numpy_state() == expected
+    saved = capture_random_state("cpu")
+    np.random.seed(3)
+    restore_random_state(saved)
+    assert numpy_state() == expected
+
+
+@pytest.mark.parametrize(("outside", "inside"), [(2, 1), (1, 2)])
+def test_an_evaluation_may_seed_numpy_as_training_does(outside: int, inside: int) -> None:
+    draw_normals(13, outside)
+    expected = numpy_state()
+    with without_trace({}, "cpu"):
+        draw_normals(13, inside)
+    assert numpy_state() == expected
+
+
+def test_training_may_seed_numpy_to_where_a_state_was_taken() -> None:
+    draw_normals(14, 2)
+    capture_random_state("cpu")
+    draw_normals(14, 1)
+    expected = numpy_state()
+    with without_trace({}, "cpu"):
+        np.random.seed(3)
+    assert numpy_state() == expected
+    saved = capture_random_state("cpu")
+    np.random.seed(3)
+    restore_random_state(saved)
+    assert numpy_state() == expected
 
 
 def test_another_generator_of_numpy_is_put_back_too() -> None:
