@@ -65,10 +65,18 @@ class Captured:
     transfers: list[Transfer] = field(default_factory=list)
 
     def contents(self) -> dict[str, list[bytes | memoryview]]:
-        """What is to be written into which file, piece by piece."""
-        files: dict[str, list[bytes | memoryview]] = {STRUCTURE: [pack(self.body)]}
-        if self.entries:
-            files[TENSORS] = [encode_header(self.entries), self.buffer[: self.used_bytes].data]
+        """What is to be written into which file, piece by piece.
+
+        Raises:
+            StateError: It is more than the format, or the memory, has room for.
+        """
+        try:
+            files: dict[str, list[bytes | memoryview]] = {STRUCTURE: [pack(self.body)]}
+            if self.entries:
+                files[TENSORS] = [encode_header(self.entries), self.buffer[: self.used_bytes].data]
+        except (ValueError, OverflowError, MemoryError) as error:
+            reason = str(error) or type(error).__name__
+            raise StateError("", f"the state cannot be encoded: {reason}.") from error
         return files
 
     def wait(self) -> float:
@@ -134,7 +142,7 @@ def write(captured: Captured, folder: Path) -> int:
         How many bytes were written.
 
     Raises:
-        StateError: It did not get here: a GPU failed.
+        StateError: It did not get here, as a GPU failed, or it cannot be encoded.
         StorageFull: No space is left; nothing of the state remains.
         StorageError: The disk failed.
     """

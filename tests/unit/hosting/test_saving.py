@@ -1,4 +1,4 @@
-"""Saves whose copy from a GPU goes on beside training: what it keeps the GPU from counts, and so does its failure."""
+"""What is left for the writer's thread: the rest of a copy from a GPU, and encoding. Its failures are told."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from hippo_storage import state
 from hippo_storage.state import capture
 from hippo_worker.hosting import saving
 from hippo_worker.hosting.saving import Cadence, Destination, Saver
@@ -62,3 +63,27 @@ def test_a_gpu_that_fails_meanwhile_is_a_failed_save(tmp_path: Path, monkeypatch
     assert "illegal memory access" in reason
     assert not (tmp_path / "state").exists()
     saver.wait()
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("a list is too long"), OverflowError(), MemoryError()], ids=repr
+)
+def test_a_state_that_cannot_be_encoded_is_a_failed_save(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(value: Any) -> bytes:
+        raise error
+
+    monkeypatch.setattr(state, "pack", fail)
+    saver, link = Saver(), MemoryLink()
+    folder = tmp_path / "state"
+    saver.save(lambda: {"weights": 1}, Destination(node=1, step=2, folder=folder, link=link))
+    saver.wait()
+    ((node, step, reason, full),) = link.of("save_failed")
+    assert (node, step, full) == (1, 2, False)
+    assert f"cannot be encoded: {str(error) or type(error).__name__}." in reason
+    assert not folder.exists()
+    monkeypatch.undo()
+    saver.save(lambda: {"weights": 1}, Destination(node=1, step=3, folder=folder, link=link))
+    saver.close()
+    assert link.of("written") == [(1, 3, folder)]
