@@ -96,7 +96,7 @@ class HostContext(NotState):
         trainer.apply(hp)
         after = attributes(trainer)
         # This is done at every step where values change at every step, and most often nothing else does.
-        if all(map(is_, before.values(), after.values())) and before.keys() == after.keys():
+        if list(before) == list(after) and all(map(is_, before.values(), after.values())):
             return
         replaced = [
             name

@@ -414,3 +414,20 @@ def test_what_apply_makes_need_not_be_saved() -> None:
     trainer.log = object()
     with pytest.raises(StateError, match="log"):
         trainer.state_dict()
+
+
+def test_apply_may_set_two_attributes_anew_in_another_order() -> None:
+    """Each then has the value that the other had: position by position, nothing is new."""
+
+    class Swapping(Held):
+        def apply(self, hp: Any) -> None:
+            first, second = self.first, self.second
+            del self.first, self.second
+            self.second, self.first = first, second
+
+    trainer = Swapping()
+    trainer.context = held().context
+    trainer.first, trainer.second = object(), object()
+    trainer.context.remember_setup(trainer)
+    trainer.context.apply(trainer, {})  # type: ignore[arg-type]
+    assert trainer.state_dict()["values"] == {}
