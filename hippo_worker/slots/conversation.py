@@ -57,6 +57,7 @@ class _Told:
     ending: asyncio.Future[Ending]
     spans: StageSpans
     begun: bool = False
+    verdict: Death | None = None  #: why its worker kills the runner under it
 
 
 class Conversation:
@@ -93,7 +94,6 @@ class Conversation:
         self._told: dict[int, _Told] = {}  # by fence; the first one trains, or is about to
         self._free = asyncio.Event()  # no path is told
         self._free.set()
-        self._verdict: Death | None = None  # why it is killed by its worker
         self._is_over = False  # its end has been told to all whom it concerned
         self._watch = StallWatch(self._stalled)
         self._ending_stalled: asyncio.Task[None] | None = None
@@ -155,14 +155,16 @@ class Conversation:
         """Kills the runner whose path has stood still for too long, with its stacks for people to read."""
         lease, stacks = told.lease, ""
         if told.begun:
-            self.process.dump()
-            stacks = await dumped(self._folder)
+            stacks = await dumped(self._folder, self.process.dump)
+            if told.ending.done():
+                return  # it went on after all, and the runner is the next one's
         node, step = lease.position
         logger.warning("path_stalled", extra={"fence": lease.fence, "node": node, "step": step})
         if stacks:
             log = self._supplies.logs_folder(lease.fence) / f"{node}.log"
-            await asyncio.to_thread(_append, log, f"\nstalled at step {step}, here:\n{stacks}")
-        self._verdict = Death(
+            with contextlib.suppress(OSError):  # the failure has them too
+                _append(log, f"\nstalled at step {step}, here:\n{stacks}")
+        told.verdict = Death(
             failure=FailureClass.STALLED,
             message=(
                 f"stalled at step {step}: no step for {seconds:.4g} s. The stacks of its threads are in its log. "
@@ -199,7 +201,6 @@ class Conversation:
             )
         else:
             why = await self._why_silent()
-        why = self._verdict or why
         self.process.close()
         self._died(why)
         await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
@@ -330,13 +331,14 @@ class Conversation:
         for lease in self._leases.values():
             if lease.fence not in self._told and not lease.settled:
                 lease.lost_saves(f"{why.message} It had not written the state yet.")
-        begun = next((told.lease for told in self._told.values() if told.begun), None)
-        if begun is None:
+        training = next((told for told in self._told.values() if told.begun), None)
+        if training is None:
             # What it printed outside of paths is nobody's log; a broken installation shows itself there.
             printed = self._redaction.text(_tail(self._folder / "runner.log"))
             code = self.process.ended.result()
             logger.info("runner_ended", extra={"pid": self.process.pid, "code": code, "printed": printed})
         else:
+            begun, why = training.lease, training.verdict or why
             self._supplies.metrics.runner_died(why.failure.value)
             logger.warning(
                 "runner_died", extra={"pid": self.process.pid, "fence": begun.fence, "why": why.message}

@@ -68,12 +68,18 @@ class StallWatch:
             self._on_stall(patience)
 
 
-async def dumped(folder: Path) -> str:
-    """The stacks that a runner was asked to write, once they are whole, as far as it can still write them."""
-    last = ""
+async def dumped(folder: Path, dump: Callable[[], None]) -> str:
+    """The stacks of a runner that is asked for them, once they are whole, as far as it can still write them.
+
+    Args:
+        folder: Where it writes them, after those that it was asked for before.
+        dump: Asks it.
+    """
+    before, last = len(stacks_in(folder)), ""
+    dump()
     for _ in range(round(DUMP_SECONDS / DUMP_LOOK_SECONDS)):
         await asyncio.sleep(DUMP_LOOK_SECONDS)
-        now = stacks_in(folder)
+        now = stacks_in(folder)[before:]
         if now and now == last:
             break
         last = now

@@ -6,7 +6,7 @@ import asyncio
 import signal
 import socket
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -278,6 +278,55 @@ async def test_a_path_that_stands_still_is_ended_with_its_stacks(runner: Runner)
     assert (ending.node, ending.step) == (1, 1)
     assert ending.traceback == "Thread 1: in train"
     assert "Thread 1: in train" in (runner.supplies.logs_folder(7) / "1.log").read_text()
+
+
+async def test_a_path_that_goes_on_while_its_stacks_are_written_costs_the_next_one_nothing(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    1. a path is overdue, and its runner is asked for its stacks; another path waits there
+    2. meanwhile the first one ends, and the second one begins: it trains to its end
+    """
+    asked, written = asyncio.Event(), asyncio.Event()
+
+    async def dumped(folder: Path, dump: Callable[[], None]) -> str:
+        asked.set()
+        await written.wait()
+        return "Thread 1: in train"
+
+    monkeypatch.setattr(conversation, "dumped", dumped)
+    first = await runner.begin(make_lease(fence=7, stall_seconds=0.05))
+    second = await runner.tell(make_lease(fence=8))
+    await asyncio.wait_for(asked.wait(), 20.0)
+    await runner.say(messages.Trained(fence=7, holds=None), messages.Begun(fence=8))
+    assert await asyncio.wait_for(first, 20.0) == TrainedReport()
+    written.set()
+    await runner.say(messages.Trained(fence=8, holds=None))
+    assert await asyncio.wait_for(second, 20.0) == TrainedReport()
+    assert runner.asked == []
+    assert not runner.supplies.logs_folder(7).exists()
+
+
+async def test_a_path_that_begins_as_its_runner_is_killed_for_the_one_before_did_not_stall(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    1. the end of an overdue path and the beginning of the next one are on their way as the runner is killed
+    2. the first one was trained; the second one was not stalled, and has nothing of the first one's stacks
+    """
+
+    async def dumped(folder: Path, dump: Callable[[], None]) -> str:
+        await runner.say(messages.Trained(fence=7, holds=None), messages.Begun(fence=8))
+        return "Thread 1: in train"
+
+    monkeypatch.setattr(conversation, "dumped", dumped)
+    first = await runner.begin(make_lease(fence=7, stall_seconds=0.05))
+    second = await runner.tell(make_lease(fence=8))
+    assert await asyncio.wait_for(first, 20.0) == TrainedReport()
+    ending = await asyncio.wait_for(second, 20.0)
+    assert runner.asked == ["kill"]
+    assert isinstance(ending, FailedReport)
+    assert (ending.failure, ending.traceback) == (FailureClass.INFRASTRUCTURE, "")
 
 
 async def test_a_path_whose_steps_are_slow_is_given_many_times_the_slowest() -> None:
