@@ -41,9 +41,11 @@ def run(connection: socket.socket, settings: RunnerSettings) -> int:
     host = PathHost(settings.device, settings.threads, settings.gpu_memory_fraction)
     wire = Wire(connection)
     wire.tell(messages.Ready(), now=True)
-    while host.usable and (run := wire.orders.get()) is not None:
-        _train(host, wire, capture, run)
-    wire.flush()
+    try:
+        while host.usable and (run := wire.orders.get()) is not None:
+            _train(host, wire, capture, run)
+    finally:
+        wire.flush()  # how a path ended is told even where the next one cannot begin
     host.close()
     return 0
 
@@ -54,10 +56,11 @@ def _train(host: PathHost, wire: Wire, capture: Capture, run: messages.Run) -> N
     if link is None:
         wire.flush()
         return
-    wire.tell(messages.Begun(fence=run.fence), now=True)
     order = PathOrder.from_plain(json.loads(run.order_json))
     # A study's files lie beside its code, as they do where it was written.
     os.chdir(order.code)
+    # What comes before is none of the path's doing: a runner that dies of it has not begun the path.
+    wire.tell(messages.Begun(fence=run.fence), now=True)
     os.environ.pop("TRACEPARENT", None)
     if run.traceparent:
         os.environ["TRACEPARENT"] = run.traceparent

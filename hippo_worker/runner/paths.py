@@ -20,48 +20,42 @@ class Paths:
     """Paths from when they are told to their ends. Not for several threads at once."""
 
     def __init__(self) -> None:
-        self._waiting: set[int] = set()
+        self._waiting: dict[int, list[OfferSavePoint]] = {}  # with what each was offered
         self._training: dict[int, Hears] = {}
-        self._early: dict[int, list[Instruction]] = {}
-        self._closed = 0
 
     def add(self, fence: int) -> None:
         """A path was told, and waits for its turn."""
-        self._waiting.add(fence)
+        self._waiting[fence] = []
 
     def begin(self, fence: int, link: Hears) -> bool:
-        """A path's turn has come: its link is given what was said of it meanwhile. False: it was given back."""
-        if fence not in self._waiting:
+        """A path's turn has come: its link is given what it was offered meanwhile. False: it was given back."""
+        offers = self._waiting.pop(fence, None)
+        if offers is None:
             return False
-        self._waiting.remove(fence)
         self._training[fence] = link
-        for instruction in self._early.pop(fence, []):
-            link.put(instruction)
+        for offer in offers:
+            link.put(offer)
         return True
 
     def close(self, fence: int) -> None:
         """Instructions for this path are ignored from now on."""
         self._training.pop(fence, None)
-        self._closed = max(self._closed, fence)
 
     def instruct(self, message: Offer | Stop) -> Answered | Returned | None:
         """Brings an instruction to its path; gives the answer where the path's turn has not come."""
-        fence, waits = message.fence, message.fence in self._waiting
-        if waits and isinstance(message, Stop):
-            self._waiting.remove(fence)
-            self._early.pop(fence, None)
-            self._closed = max(self._closed, fence)
-            return Returned(fence=fence)
-        instruction: Instruction
+        fence = message.fence
         if isinstance(message, Stop):
-            instruction = StopPath(save=message.save, reason=message.reason)
-        else:
-            instruction = OfferSavePoint(node=message.node, step=message.step)
+            if self._waiting.pop(fence, None) is not None:
+                return Returned(fence=fence)
+            self._put(fence, StopPath(save=message.save, reason=message.reason))
+            return None
+        offer = OfferSavePoint(node=message.node, step=message.step)
+        if fence in self._waiting:
+            self._waiting[fence].append(offer)
+            return Answered(fence=fence, node=offer.node, step=offer.step, will=message.is_on_path)
+        self._put(fence, offer)
+        return None
+
+    def _put(self, fence: int, instruction: Instruction) -> None:
         if (link := self._training.get(fence)) is not None:
             link.put(instruction)
-        elif waits or fence > self._closed:
-            # Fences only grow, so one that is over never comes back.
-            self._early.setdefault(fence, []).append(instruction)
-        if waits and isinstance(message, Offer):
-            return Answered(fence=fence, node=message.node, step=message.step, will=message.is_on_path)
-        return None

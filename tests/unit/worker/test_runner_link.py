@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import queue
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from hippo_worker.hosting.link import OfferSavePoint, StopPath
+from hippo_worker.runner import main as runner
 from hippo_worker.runner import messages
 from hippo_worker.runner.link import FLUSH_COUNT, PathLink, Wire
+from hippo_worker.supplies import path_order
+from tests.unit.worker.orders import make_lease
 
 
 class Daemon:
@@ -87,35 +93,64 @@ def test_many_messages_do_not_wait_for_the_clock(ends: tuple[Wire, Daemon, queue
     assert starts == list(range(2 * FLUSH_COUNT))
 
 
-def test_instructions_reach_their_path_also_when_they_come_before_it(
-    ends: tuple[Wire, Daemon, queue.Queue[str]],
-) -> None:
+def test_instructions_reach_the_path_in_training(ends: tuple[Wire, Daemon, queue.Queue[str]]) -> None:
     """
-    1. an order and an instruction for it come together; the path takes both
-    2. instructions for a path that is over, or for another one, are not taken
+    1. a path in training takes what it is told, once
+    2. what is told of it after its end reaches neither it nor the next one
     """
     wire, daemon, _ = ends
+    link = opened(wire, daemon)
     daemon.say(
         messages.Offer(fence=7, node=1, step=2, is_on_path=True),
-        messages.Run(fence=7, order_json="{}", logs="l"),
-        messages.Stop(fence=8, save=True, reason="other"),
+        messages.Stop(fence=7, save=True, reason="enough"),
+        messages.Run(fence=8, order_json="[]", logs="l"),
     )
-    assert wire.orders.get(timeout=30.0) == messages.Run(fence=7, order_json="{}", logs="l")
+    assert wire.orders.get(timeout=30.0) == messages.Run(fence=8, order_json="[]", logs="l")
+    assert link.flag[0] == 1
+    assert link.instructions() == [OfferSavePoint(node=1, step=2), StopPath(save=True, reason="enough")]
+    assert link.instructions() == []
+    wire.close_path(7)
+    following = wire.begin(8, lambda node: None)
+    assert following is not None
+    daemon.say(
+        messages.Offer(fence=7, node=1, step=3, is_on_path=True),
+        messages.Stop(fence=7, save=True, reason="late"),
+        messages.Quit(),
+    )
+    assert wire.orders.get(timeout=30.0) is None
+    assert link.instructions() == following.instructions() == []
+
+
+def test_a_path_takes_what_it_was_offered_before_its_turn(
+    ends: tuple[Wire, Daemon, queue.Queue[str]],
+) -> None:
+    wire, daemon, _ = ends
+    daemon.say(
+        messages.Run(fence=7, order_json="{}", logs="l"),
+        messages.Offer(fence=7, node=1, step=2, is_on_path=True),
+    )
+    assert daemon.hear(1) == [messages.Answered(fence=7, node=1, step=2, will=True)]
     link = wire.begin(7, lambda node: None)
     assert link is not None
     assert link.flag[0] == 1
     assert link.instructions() == [OfferSavePoint(node=1, step=2)]
-    assert link.instructions() == []
-    wire.close_path(7)
-    daemon.say(
-        messages.Offer(fence=7, node=1, step=3, is_on_path=True),
-        messages.Run(fence=8, order_json="[]", logs="l"),
-    )
-    assert wire.orders.get(timeout=30.0) == messages.Run(fence=8, order_json="[]", logs="l")
-    assert link.instructions() == []
-    link = wire.begin(8, lambda node: None)
-    assert link is not None
-    assert link.instructions() == [StopPath(save=True, reason="other")]
+
+
+def test_a_path_whose_order_cannot_be_carried_out_has_not_begun(
+    ends: tuple[Wire, Daemon, queue.Queue[str]], tmp_path: Path
+) -> None:
+    """1. A path's code is gone. 2. The runner dies of that, and has not said that the path has begun."""
+    wire, daemon, _ = ends
+    supplies: Any = SimpleNamespace(states=tmp_path, data_folder=tmp_path)
+    order = path_order(make_lease(), supplies, code=tmp_path / "gone", start=None)
+    daemon.say(messages.Run(fence=7, order_json=json.dumps(order.to_plain()), logs="l"))
+    run = wire.orders.get(timeout=30.0)
+    assert run is not None
+    nothing: Any = None
+    with pytest.raises(FileNotFoundError):
+        runner._train(nothing, wire, nothing, run)
+    wire.tell(messages.Ready(), now=True)
+    assert daemon.hear(1) == [messages.Ready()]
 
 
 def test_a_path_that_waits_for_its_turn_answers_at_once(
