@@ -101,14 +101,17 @@ class Slot:
         self._key: RunnerKey | None = None  # of the runner
         self._code: Path | None = None  # what it has loaded
         self._runner: Conversation | None = None
-        self._stillborn = 0  # so many runners, up to the last one, have not begun a path
-        self._told: set[Lease] = set()  # the leases whose paths the runner was told to train
+        self._stillborn = (
+            0  # so many runners for the same, up to the last let go, died before they began a path
+        )
+        self._told: set[Lease] = set()  # told to a runner, and their ends are not said
         self._paths: set[asyncio.Task[None]] = set()  # of leases that are prepared, or told to the runner
         self._defect: BaseException | None = None  # what went wrong with one of them, and should not have
         self._ended = 0.0  # when the last path did
         self._health = health
         self._on_health = on_health
         self._is_broken = False
+        self._looking = asyncio.Lock()  # at the device: not twice at a time
 
     @property
     def doing(self) -> str:
@@ -125,13 +128,14 @@ class Slot:
         """Passes an offered save point on to whoever can answer."""
         if not lease.offer(state):
             return
-        if lease in self._told and lease.ending is None and self._runner is not None:
+        if lease not in self._told or lease.ending is not None:
+            lease.answer(state)
+        elif self._runner is not None:
+            # Of a path that has ended the runner says nothing: what it left open is answered with its end.
             node, step = state
             await self._runner.process.send(
                 messages.Offer(fence=lease.fence, node=node, step=step, is_on_path=lease.is_on_path(state))
             )
-        else:
-            lease.answer(state)
 
     async def stop(self, lease: Lease, save: bool, reason: str) -> None:
         """Ends a path at its next step, or gives it back if it has not begun."""
@@ -142,6 +146,7 @@ class Slot:
         lease.end_early(stop)
         if lease in self._waiting:
             self._waiting.remove(lease)
+            self._logs.finish(lease.fence)  # a runner that died may have been told of it
             lease.say_end(_not_wanted(lease))
         elif lease in self._told and self._runner is not None:
             await self._runner.process.send(stop)
@@ -214,14 +219,18 @@ class Slot:
 
     async def _look_at_health(self, health: HealthCheck) -> str:
         """Checks its device, and tells what has changed; a failure again and again. Gives what is wrong."""
-        reason = await health.failure()
-        if reason or self._is_broken:
-            self._on_health(self.spec.index, reason)
-        self._is_broken = bool(reason)
-        return reason
+        async with self._looking:
+            reason = await health.failure()
+            if reason or self._is_broken:
+                self._on_health(self.spec.index, reason)
+            self._is_broken = bool(reason)
+            return reason
 
     async def _blamed(self, ending: Ending) -> Ending:
-        """The end of a path, which is nobody's fault where its device is broken; its runner goes then."""
+        """The end of a path, which is nobody's fault where its device is broken.
+
+        The slot's runner goes then, and with it the path that trains there meanwhile: its device is the same.
+        """
         if (
             self._health is None
             or not isinstance(ending, FailedReport)
@@ -258,6 +267,7 @@ class Slot:
                 lease.begins_anew()
                 self._wait(lease)
             finally:
+                self._told.discard(lease)
                 told.set()
 
     async def _bring_to_its_end(self, lease: Lease, told: asyncio.Event) -> None:
@@ -269,7 +279,6 @@ class Slot:
             lease.no_more_saves()
             ending = _not_begun(lease, error)
         finally:
-            self._told.discard(lease)
             for folder in pinned:
                 self._supplies.checkpoints.give_back(folder)
         self._logs.finish(lease.fence)
@@ -292,7 +301,6 @@ class Slot:
         key = _key(order, environment)
         try:
             if self._code is None or self._key != key:
-                self._code = None
                 code = await self._loader.code(lease)
             else:
                 code = self._code  # the runner's own: it stays while the worker lives
@@ -315,12 +323,7 @@ class Slot:
         except NotBegun:
             if lease.unwanted.is_set():
                 return _not_wanted(lease)
-            self._stillborn = 0 if runner.has_begun else self._stillborn + 1
-            if self._stillborn >= STILLBORN:
-                self._stillborn = 0
-                raise Unavailable("Runners die before they begin.", "Look at the worker's log.") from None
             raise
-        self._stillborn = 0
         now = time.monotonic()
         if isinstance(ending, TrainedReport):
             self._look_ahead(now - max(began, self._ended))
@@ -372,12 +375,18 @@ class Slot:
 
         Raises:
             NotWanted: The lease that needs another one was stopped or dropped meanwhile.
+            Unavailable: It is one of too many that died before they began.
         """
         if self._runner is None or (self._runner.alive and self._key == key):
             return
         await self._until_free(lease)
-        runner, self._runner = self._runner, None
+        runner, is_dead = self._runner, self._key == key
+        self._runner = self._code = None
+        self._stillborn = self._stillborn + 1 if is_dead and not runner.has_begun else 0
         await runner.quit()
+        if self._stillborn >= STILLBORN:
+            self._stillborn = 0
+            raise Unavailable("Runners die before they begin.", "Look at the worker's log.")
 
     async def _new_runner(
         self, program: Program, environment: dict[str, str], redaction: Redaction

@@ -1,0 +1,243 @@
+"""What becomes of the leases of a slot when its runner dies, when they are stopped, and between their ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from hippo_core.engine.commands import AnsweredReport, FailedReport, ReleasedReport, SlotSpec, TrainedReport
+from hippo_core.engine.states import FailureClass
+from hippo_worker.checkpoints import CheckpointCache
+from hippo_worker.lease import Lease
+from hippo_worker.publishing import Publisher
+from hippo_worker.runner import messages
+from hippo_worker.secrets import Redaction, Secrets
+from hippo_worker.slots.process import RunnerProcess
+from hippo_worker.slots.slot import STILLBORN, Slot
+from hippo_worker.supplies import Supplies
+from tests.unit.worker.orders import make_lease, said
+from tests.waiting import until_in_loop
+
+
+class Runner:
+    """Plays a runner at the other end of the socket."""
+
+    def __init__(self) -> None:
+        self._ours, theirs = socket.socketpair()
+        self._ours.setblocking(False)
+        self._reader = messages.FrameReader()
+        self._came: list[messages.Message] = []
+        self.process = RunnerProcess(1, theirs, lambda request: self.die())
+
+    def die(self) -> None:
+        self._ours.close()
+        self.process.has_ended(-signal.SIGKILL)
+
+    async def hear(self) -> messages.Message:
+        while not self._came:
+            data = await asyncio.get_running_loop().sock_recv(self._ours, 1 << 16)
+            self._came += self._reader.messages(data)
+        return self._came.pop(0)
+
+    async def hear_runs(self, *fences: int) -> None:
+        for fence in fences:
+            run = await asyncio.wait_for(self.hear(), 20.0)
+            assert isinstance(run, messages.Run)
+            assert run.fence == fence
+
+    async def say(self, *told: messages.Message) -> None:
+        await asyncio.get_running_loop().sock_sendall(self._ours, messages.encode(told))
+
+
+class Spawner:
+    """Gives the slot the runners that a test lets it have."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self._given: asyncio.Queue[Runner] = asyncio.Queue()
+
+    async def spawn(self, settings: Any, environment: Any, *, own_interpreter: bool) -> RunnerProcess:
+        self.asked += 1
+        return (await self._given.get()).process
+
+    def give(self) -> Runner:
+        runner = Runner()
+        self._given.put_nowait(runner)
+        return runner
+
+
+class Bundles:
+    """Has all code, and knows what was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def obtain(self, storage: Any, digest: str) -> Path:
+        self.asked.append(digest)
+        return Path("/code")
+
+
+class Logs:
+    """Ships nothing, and knows the leases that may still print."""
+
+    def __init__(self) -> None:
+        self.watched: set[int] = set()
+
+    def watch(self, fence: int, folder: Path, redaction: Redaction) -> None:
+        self.watched.add(fence)
+
+    def finish(self, fence: int) -> None:
+        self.watched.discard(fence)
+
+
+class Health:
+    """A check of the device that ends when it is let, with success."""
+
+    def __init__(self) -> None:
+        self.ends = asyncio.Event()
+        self.asked = self.most = self._running = 0
+
+    async def failure(self) -> str:
+        self.asked += 1
+        self._running += 1
+        self.most = max(self.most, self._running)
+        await self.ends.wait()
+        self._running -= 1
+        return ""
+
+
+class Place:
+    """A slot that runs, and what it draws on."""
+
+    def __init__(self, folder: Path) -> None:
+        self.spawner, self.bundles, self.logs, self.health = Spawner(), Bundles(), Logs(), Health()
+        checkpoints = CheckpointCache(folder / "cache", 1 << 20)
+        supplies = Supplies(
+            spawner=cast(Any, self.spawner),
+            bundles=cast(Any, self.bundles),
+            checkpoints=checkpoints,
+            publisher=Publisher(checkpoints),
+            spool=folder / "spool",
+            data_folder=folder,
+            secrets=Secrets(folder / "secrets.env"),
+            storage=cast(Any, "storage"),
+        )
+        spec = SlotSpec(index=0, device="cpu", model="", cpus=1, gpus=0)
+        self.slot = Slot(spec, "", supplies, cast(Any, self.logs), cast(Any, self.health))
+
+    def grant(self, *fences: int, **changes: Any) -> list[Lease]:
+        leases = [make_lease(fence=fence, **changes) for fence in fences]
+        for lease in leases:
+            self.slot.grant(lease)
+        return leases
+
+
+@pytest.fixture
+async def place(tmp_path: Path) -> AsyncIterator[Place]:
+    made = Place(tmp_path)
+    running = asyncio.create_task(made.slot.run())
+    yield made
+    made.health.ends.set()
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+
+
+async def test_runners_that_die_before_they_begin_are_counted_not_their_leases(place: Place) -> None:
+    """
+    1. a runner is told three leases, and dies before it has begun one; so does the next one, and the one after that
+    2. only then the first lease fails; the others are told to one more runner, and are trained
+    """
+    place.health.ends.set()
+    first, second, third = place.grant(7, 8, 9)
+    for _ in range(STILLBORN):
+        runner = place.spawner.give()
+        await runner.hear_runs(7, 8, 9)
+        assert [said(lease) for lease in (first, second, third)] == [[], [], []]
+        runner.die()
+    runner = place.spawner.give()
+    await runner.hear_runs(8, 9)
+    await until_in_loop(lambda: first.ending is not None, "the first lease has failed")
+    assert isinstance(first.ending, FailedReport)
+    assert first.ending.failure is FailureClass.INFRASTRUCTURE
+    assert first.ending.message.startswith("Runners die before they begin.")
+    for lease in (second, third):
+        await runner.say(messages.Begun(fence=lease.fence), messages.Trained(fence=lease.fence, holds=None))
+    await until_in_loop(lambda: third.ending is not None, "the others are trained")
+    assert second.ending == third.ending == TrainedReport()
+
+
+async def test_what_is_offered_after_a_path_and_before_its_end_is_said_is_not_promised(place: Place) -> None:
+    """
+    1. a path fails while a save is being written; nothing of its end is said before that is known
+    2. a later state of the path is offered: there will be none, and that is said with the end
+    """
+    place.health.ends.set()
+    runner = place.spawner.give()
+    (lease,) = place.grant(7)
+    await runner.hear_runs(7)
+    failed = messages.Failed(fence=7, failure="user", message="m", traceback="", node=1, step=2)
+    await runner.say(messages.Begun(fence=7), failed)
+    await until_in_loop(lambda: 7 not in place.logs.watched, "the path has ended")
+    await place.slot.offer(lease, (2, 4))
+    assert said(lease) == []
+    await runner.say(messages.Settled(fence=7))
+    await until_in_loop(lambda: lease.ending is not None, "its end is said")
+    assert said(lease) == [AnsweredReport(node=2, step=4, will=False), lease.ending]
+
+
+async def test_the_logs_of_a_lease_that_is_stopped_while_it_waits_for_another_runner_are_finished(
+    place: Place,
+) -> None:
+    runner = place.spawner.give()
+    _, lease = place.grant(7, 8)
+    await runner.hear_runs(7, 8)
+    runner.die()
+    await until_in_loop(lambda: place.spawner.asked == 2, "another runner is to come")
+    assert place.logs.watched == {7, 8}
+    await place.slot.stop(lease, save=False, reason="enough")
+    assert lease.ending == ReleasedReport(reason="enough")
+    assert place.logs.watched == {7}
+
+
+async def test_a_runner_that_stays_keeps_its_code(place: Place) -> None:
+    """
+    1. a path trains; a lease of another program waits for its end, and is stopped
+    2. the next lease is of the first program again: its code is not fetched again
+    """
+    runner = place.spawner.give()
+    place.grant(7)
+    await runner.hear_runs(7)
+    (other,) = place.grant(8, bundle="other")
+    await until_in_loop(lambda: place.bundles.asked == ["b", "other"], "the other lease is prepared")
+    await place.slot.stop(other, save=False, reason="enough")
+    place.grant(9)
+    await runner.hear_runs(9)
+    assert other.ending == ReleasedReport(reason="enough")
+    assert place.bundles.asked == ["b", "other"]
+
+
+async def test_a_device_is_not_checked_twice_at_a_time(place: Place) -> None:
+    """
+    1. an idle slot checks its device; a path that it is granted meanwhile fails
+    2. the check that is due for that waits for the first one's end
+    """
+    watching = asyncio.create_task(place.slot.watch_health(3600.0))
+    await until_in_loop(lambda: place.health.asked == 1, "the idle slot checks")
+    runner = place.spawner.give()
+    (lease,) = place.grant(7)
+    await runner.hear_runs(7)
+    failed = messages.Failed(fence=7, failure="user", message="m", traceback="", node=1, step=2)
+    await runner.say(messages.Begun(fence=7), failed, messages.Settled(fence=7))
+    await until_in_loop(lambda: lease.settled, "the path has ended")
+    place.health.ends.set()
+    await until_in_loop(lambda: lease.ending is not None, "its end is said")
+    watching.cancel()
+    assert (place.health.asked, place.health.most) == (2, 1)
