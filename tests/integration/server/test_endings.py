@@ -139,8 +139,13 @@ def test_a_terminator_that_hangs_holds_up_nothing_and_is_told(
     submit(client, spec(endings.terminator(min_trials=2), max_trials=300))
     server.server.driver.proposers.seconds = 0.2
     worker = Worker(server.connect(server.token("worker")))
+    often = ["failed once", "failed 2 times", "failed 3 times"]
     with working(worker) as stream:
-        worker.work(lambda: "failed 3 times" in study(client).endings[0], stream)
+        # Asked again when further trials have completed; they complete while it hangs.
+        for failures in range(3):
+            enough, told = study(client).trial_counts["completed"] + 4, often[failures:]
+            worker.work(lambda enough=enough: study(client).trial_counts["completed"] >= enough, stream)
+            until(lambda told=told: any(each in study(client).endings[0] for each in told), told[0])
         words = study(client).endings[0]
         assert words.startswith(
             "terminator regret_bound has failed 3 times: took longer than 0.2 s. It is asked no more"

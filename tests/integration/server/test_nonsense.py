@@ -203,10 +203,9 @@ steps = st.sampled_from([*[0, 1, 2, 3] * 4, 4, -1, 2**62])
 seconds = st.sampled_from([*[0.0, 1.0] * 5, -1.0, float("nan"), float("inf")])
 sizes = st.sampled_from([*[0, 3] * 5, -1, 2**63 - 1])
 digests = st.sampled_from(["d" * 64] * 5 + ["", "../x", "x\0"])
-metrics = st.builds(
-    worker_pb2.ReportedMetric,
-    name=st.sampled_from(["accuracy"] * 5 + ["", "größer"]),
-    value=st.floats(allow_nan=True, allow_infinity=True),
+metrics = st.sampled_from([*[["accuracy"]] * 8, [""], ["größer"], [], ["accuracy", "loss"], ["accuracy"] * 2])
+values = st.lists(st.floats(allow_nan=True, allow_infinity=True), min_size=1, max_size=1) | st.sampled_from(
+    [[], [0.0] * 2]
 )
 ITEMS: dict[str, tuple[type[Message], dict[str, st.SearchStrategy]]] = {
     "steps": (
@@ -215,7 +214,7 @@ ITEMS: dict[str, tuple[type[Message], dict[str, st.SearchStrategy]]] = {
     ),
     "metrics": (
         worker_pb2.MetricsReported,
-        {"node": nodes, "step": steps, "metrics": st.lists(metrics, max_size=2), "evaluated": st.booleans()},
+        {"node": nodes, "step": steps, "metrics": metrics, "values": values, "evaluated": st.booleans()},
     ),
     "published": (
         worker_pb2.CheckpointPublished,
