@@ -9,6 +9,7 @@ import os
 import random
 import tempfile
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -59,9 +60,17 @@ class Talk:
             self.heard.append(message)
         return self.heard
 
-    async def train(self, order: PathOrder) -> None:
-        order_json, logs = json.dumps(order.to_plain()), str(self.folder / "logs")
-        await self.say(messages.Run(fence=order.fence, order_json=order_json, logs=logs))
+    async def train(self, *told: PathOrder | messages.Message) -> None:
+        """Tells it orders, and what else there is to be said with them, at once."""
+        logs = str(self.folder / "logs")
+        await self.say(
+            *(
+                messages.Run(fence=each.fence, order_json=json.dumps(each.to_plain()), logs=logs)
+                if isinstance(each, PathOrder)
+                else each
+                for each in told
+            )
+        )
 
     def order(self, stages: list[tuple[int, int, int]], **changes: Any) -> PathOrder:
         return make_order(self.folder, TRAINER, VALUES, stages, **changes)
@@ -190,41 +199,42 @@ def test_a_state_that_is_not_held_cannot_be_gone_on_from(perform: Callable[[Scen
     perform(scenario)
 
 
-def test_offers_are_answered_and_kept(perform: Callable[[Scenario], None]) -> None:
-    """Offers may come before their path: what is ahead will be saved, what is not of the path has passed."""
+def test_a_path_that_waits_answers_offers_and_keeps_them(perform: Callable[[Scenario], None]) -> None:
+    """1. While a path trains, the next one is offered states. 2. It answers, and saves them when its turn has come."""
 
     async def scenario(talk: Talk) -> None:
-        order = talk.order(STAGES)
-        await talk.say(
-            messages.Offer(fence=order.fence, node=2, step=5, is_on_path=True),
-            messages.Offer(fence=order.fence, node=1, step=7, is_on_path=True),
+        await talk.train(
+            replace(talk.order(STAGES), fence=1),
+            replace(talk.order(STAGES), fence=2),
+            messages.Offer(fence=2, node=2, step=5, is_on_path=True),
+            messages.Offer(fence=2, node=1, step=7, is_on_path=False),
         )
-        await talk.train(order)
-        await talk.hear_until(messages.Written, 2)
-        await talk.hear_until(messages.Trained)
-        answers = [(each.node, each.step, each.will) for each in talk.of(messages.Answered)]
-        assert answers == [(2, 5, True), (1, 7, False)]
-        assert talk.written() == [(2, 5), (2, 6)]
+        await talk.hear_until(messages.Trained, 2)
+        await talk.hear_until(messages.Written, 3)
+        answers = [(each.fence, each.node, each.step, each.will) for each in talk.of(messages.Answered)]
+        at_once = again_in_its_turn = [(2, 2, 5, True), (2, 1, 7, False)]
+        assert answers == at_once + again_in_its_turn
+        assert talk.written() == [(2, 6), (2, 5), (2, 6)]
         talk.runner.kill()
         await talk.runner.ended
 
     perform(scenario)
 
 
-def test_a_path_that_is_stopped_is_released_and_settles(perform: Callable[[Scenario], None]) -> None:
-    """1. A stop comes before its path: nothing is trained or saved. 2. The next path is trained."""
+def test_a_path_that_is_stopped_before_its_turn_is_given_back(perform: Callable[[Scenario], None]) -> None:
+    """1. While a path trains, the next one is told to end: nothing is trained of it. 2. The one after it is."""
 
     async def scenario(talk: Talk) -> None:
-        order = talk.order(STAGES)
-        await talk.say(messages.Stop(fence=order.fence, save=True, reason="enough"))
-        await talk.train(order)
-        await talk.hear_until(messages.Settled)
-        (released,) = talk.of(messages.Released)
-        assert (released.fence, released.reason) == (order.fence, "enough")
-        assert talk.covered() == talk.written() == []
-        await talk.train(talk.order([(1, 0, 2)]))
-        await talk.hear_until(messages.Trained)
-        assert talk.covered() == [(1, 0, 2)]
+        await talk.train(
+            replace(talk.order(STAGES), fence=1),
+            replace(talk.order(STAGES), fence=2),
+            messages.Stop(fence=2, save=True, reason="enough"),
+            replace(talk.order([(1, 0, 2)]), fence=3),
+        )
+        await talk.hear_until(messages.Trained, 2)
+        assert talk.of(messages.Returned) == [messages.Returned(fence=2)]
+        assert [each.fence for each in talk.of(messages.Begun)] == [1, 3]
+        assert [each.fence for each in talk.of(messages.Trained)] == [1, 3]
         talk.runner.kill()
         await talk.runner.ended
 
