@@ -1,4 +1,8 @@
-"""One trial, nothing shared, against the bare loop: each run of Hippo's stands between two of the other's."""
+"""One trial, nothing shared, against the bare loop: each run of Hippo's stands between two of the other's.
+
+The bare loop is compared with itself, too, each run with those before and after it: what that spreads by, a shared
+machine does, and a difference below it is none.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +62,7 @@ def calibrated(seconds: float, device: str) -> int:
 def overhead(case: Case, device: str) -> Iterator[Figure]:
     """One length of a step."""
     repeats, steps = calibrated(case.step_seconds, device), case.steps
-    walls, processors = [], []
+    walls, processors, bares = [], [], []
 
     def bare() -> processes.Clock:
         return processes.bare(repeats, steps, device, every=case.every, changes=case.changes)
@@ -66,6 +70,7 @@ def overhead(case: Case, device: str) -> Iterator[Figure]:
     with processes.home() as folder:
         processes.hippo(folder, "up", "--slots", "1", "--grpc-port", "0", "--http-port", "0")
         before = bare()
+        bares.append(before)
         for turn in range(ROUNDS):
             file, notes = processes.study(
                 folder, f"overhead-{turn}", repeats, steps, every=case.every, changes=case.changes
@@ -77,6 +82,7 @@ def overhead(case: Case, device: str) -> Iterator[Figure]:
                 2 * shared.processor_seconds / (before.processor_seconds + after.processor_seconds)
             )
             before = after
+            bares.append(before)
     name = f"{case.step_seconds * 1000:g} ms steps on {device}"
     values = "a learning rate that changes at each" if case.changes else "constant values"
     note = (
@@ -85,3 +91,8 @@ def overhead(case: Case, device: str) -> Iterator[Figure]:
     yield Figure(f"{name}, wall", tuple(walls), "x bare loop", case.aim, note=note)
     note = "the training process alone"
     yield Figure(f"{name}, processor", tuple(processors), "x bare loop", case.aim, note=note)
+    itself = tuple(
+        2 * each.processor_seconds / (last.processor_seconds + following.processor_seconds)
+        for last, each, following in zip(bares, bares[1:], bares[2:], strict=False)
+    )
+    yield Figure(f"{name}, the bare loop itself", itself, "x bare loop", note="its processor time, likewise")

@@ -42,6 +42,10 @@ def note_start(decision: Decision, lease: Lease) -> None:
         ahead=_seconds_ahead(decision.state, lease),
     )
     _note_end(decision, lease.plan, course)
+    look = decision.volatile.looks.get(lease.plan)
+    if look is not None:  # it yields no sooner
+        soonest = decision.now + margin(decision, lease.plan)
+        look.due, look.again = min(look.due, soonest), min(look.again, soonest)
 
 
 def note_progress(decision: Decision, lease: Lease, seconds: float, *, first: bool) -> None:

@@ -32,7 +32,7 @@ import math
 from collections.abc import Container
 
 from hippo_core.engine.courses import margin, next_step, soonest_end, waiting_priority
-from hippo_core.engine.decision import Course, Decision
+from hippo_core.engine.decision import Course, Decision, Look
 from hippo_core.engine.environments import suits, takers
 from hippo_core.engine.evaluations import open_below
 from hippo_core.engine.events import LeaseStopped
@@ -74,8 +74,13 @@ def cut_paths(decision: Decision, held: Container[int]) -> None:
             continue
         for user in turns.users_in(plan):
             first = plan.tree.best(user)
-            if first is None or not (mixed or _may_be_levelled(decision, plan, first)):
+            if first is None:
                 continue
+            if not mixed:
+                if user is None and _was_looked_at(decision, plan, first):
+                    continue
+                if not _may_be_levelled(decision, plan, first):
+                    continue
             while first is not None and _cut_one(decision, plan, first, user, mixed=mixed):
                 first = plan.tree.best(user)
     if not turns.alone:
@@ -136,6 +141,10 @@ def _cut_one(decision: Decision, plan: PlanState, first: Candidate, user: str | 
             return False
         due = max(course.began, end - top.length + LAXITY_SHARE * laxity) + least
         if due > now:
+            if user is None and not mixed:
+                # Half of the way: the laxity falls as time passes, and paths may come on faster than was thought.
+                again = now + (due - now) / 2.0
+                decision.volatile.looks[plan.id] = Look(due, again, first.length, first.priority)
             _look_at(decision, due)
             return False
         if not _is_awaited(decision.state, lease):
@@ -143,6 +152,17 @@ def _cut_one(decision: Decision, plan: PlanState, first: Candidate, user: str | 
             return True
         staying.remove(path)
     return False
+
+
+def _was_looked_at(decision: Decision, plan: PlanState, first: Candidate) -> bool:
+    """Whether all paths of a plan were looked at of late, so that none has to yield yet; after most reports so."""
+    look = decision.volatile.looks.get(plan.id)
+    if look is None or decision.now >= look.again:
+        return False
+    if first.length > look.length or first.priority != look.priority:
+        return False
+    _look_at(decision, look.due)
+    return True
 
 
 def _yielding(

@@ -78,6 +78,23 @@ class Overhead:
 
 
 @dataclass(slots=True)
+class Look:
+    """At all paths of a plan, none of which was to yield to the first of those that were ready.
+
+    Attributes:
+        due: When one was to yield, as things were.
+        again: From when on to look again, or at once where a longer path, or one of another priority, is the first.
+        length: Of the one that was the first, in seconds.
+        priority: Its priority.
+    """
+
+    due: float
+    again: float
+    length: float
+    priority: int
+
+
+@dataclass(slots=True)
 class Budget:
     """How a budget for checkpoints is used.
 
@@ -105,6 +122,7 @@ class Volatile:
     courses: dict[tuple[str, int], Course] = field(default_factory=dict)  #: by worker and slot
     #: by plan: no path of it ends sooner, with what is sure to follow it; it may be later by now
     soonest_ends: dict[int, float] = field(default_factory=dict)
+    looks: dict[int, Look] = field(default_factory=dict)  #: by plan
     overheads: dict[int, Overhead] = field(default_factory=dict)  #: by plan
     #: by worker and slot: how many leases it is to hold beside the one in training, where that is not none
     ahead: dict[tuple[str, int], int] = field(default_factory=dict)
