@@ -225,7 +225,7 @@ class Daemon:
         self._answers.clear()
         # What was said last may have been lost with the stream.
         self._health.update(self._last_health)
-        self._ahead = {slot.spec.index: slot.ahead for slot in self._slots if slot.ahead}
+        self._ahead = {slot.spec.index: slot.ahead.count for slot in self._slots if slot.ahead.count}
         self._storage_failure = self._last_storage_failure
         self._idleness.begin(time.monotonic())
         self._manager.status(f"{self._settings.name} is known to the server")

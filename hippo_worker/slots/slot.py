@@ -14,7 +14,6 @@ import asyncio
 import bisect
 import itertools
 import logging
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,6 +33,7 @@ from hippo_worker.logs import LogShipper
 from hippo_worker.runner import messages
 from hippo_worker.runner.settings import RunnerSettings
 from hippo_worker.secrets import Redaction
+from hippo_worker.slots.ahead import LeasesAhead
 from hippo_worker.slots.conversation import Conversation, NotBegun
 from hippo_worker.slots.health import HealthCheck
 from hippo_worker.slots.loading import Loader, NotWanted
@@ -42,14 +42,6 @@ from hippo_worker.supplies import Supplies, location_of_start, path_order
 logger = logging.getLogger(__name__)
 
 STILLBORN = 3  #: so many runners one after the other may die before they begin a path
-AHEAD_SECONDS = (
-    0.1  #: of paths that a slot holds beside the one that trains: longer than a lease takes to come
-)
-MOST_AHEAD = 8
-LONG_SECONDS = (
-    0.5  #: where paths take longer, waiting for a lease is nothing, and deciding early may be wrong
-)
-RECENT = 0.25  #: weight of the latest path among those before
 DROP_SECONDS = 2.0  #: a path whose lease no longer stands has so long to end before its runner is killed
 
 
@@ -88,9 +80,7 @@ class Slot:
         on_ahead: Callable[[int, int], None] = lambda slot, count: None,
     ) -> None:
         self.spec = spec
-        self.ahead = 0  #: so many leases it is to hold beside the one that trains
-        self._on_ahead = on_ahead
-        self._path_seconds: float | None = None  # what paths took of late
+        self.ahead = LeasesAhead(lambda count: on_ahead(spec.index, count))
         self._gpu = gpu
         self._supplies = supplies
         self._loader = Loader(spec.index, supplies, on_storage)
@@ -101,9 +91,7 @@ class Slot:
         self._key: RunnerKey | None = None  # of the runner
         self._code: Path | None = None  # what it has loaded
         self._runner: Conversation | None = None
-        self._stillborn = (
-            0  # so many runners for the same, up to the last let go, died before they began a path
-        )
+        self._stillborn = 0  # so many of its runners, up to the last let go, died before they began a path
         self._told: set[Lease] = set()  # told to a runner, and their ends are not said
         self._paths: set[asyncio.Task[None]] = set()  # of leases that are prepared, or told to the runner
         self._defect: BaseException | None = None  # what went wrong with one of them, and should not have
@@ -199,16 +187,6 @@ class Slot:
     def _wait(self, lease: Lease) -> None:
         bisect.insort(self._waiting, lease, key=lambda waiting: waiting.fence)
         self._arrived.set()
-
-    def _look_ahead(self, seconds: float) -> None:
-        """A path took so long: the shorter they are, the more of them are to wait here."""
-        known = self._path_seconds
-        self._path_seconds = seconds if known is None else known + RECENT * (seconds - known)
-        ahead = leases_ahead(self._path_seconds)
-        # Between two numbers it would change with every path: fewer are asked for only where half of them would do.
-        if ahead > self.ahead or 2 * ahead <= self.ahead > 0:
-            self.ahead = ahead
-            self._on_ahead(self.spec.index, ahead)
 
     async def watch_health(self, seconds: float) -> None:
         """Checks its device every so many seconds while it idles, or is known to be broken; until it is cancelled."""
@@ -326,7 +304,7 @@ class Slot:
             raise
         now = time.monotonic()
         if isinstance(ending, TrainedReport):
-            self._look_ahead(now - max(began, self._ended))
+            self.ahead.took(now - max(began, self._ended))
         self._ended = now
         return ending
 
@@ -409,13 +387,6 @@ class Slot:
         self._supplies.metrics.runner_started()
         logger.info("runner_started", extra={"pid": process.pid})
         return Conversation(process, folder, self._supplies, redaction=redaction)
-
-
-def leases_ahead(path_seconds: float) -> int:
-    """How many leases a slot is to hold beside the one that trains, where paths take so long."""
-    if path_seconds > LONG_SECONDS:
-        return 0
-    return min(MOST_AHEAD, math.ceil(AHEAD_SECONDS / max(path_seconds, 1e-6)))
 
 
 def _key(order: LeaseOrder, environment: dict[str, str]) -> RunnerKey:
