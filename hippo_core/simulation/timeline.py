@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -150,7 +151,9 @@ class Timeline:
             if start < step <= stop:
                 for stretch in self._by_node.get(node, ()):
                     if stretch.start < step <= stretch.stop:
-                        return stretch.moment(step)
+                        # What a trial came to was known when it ended, so that its states were there.
+                        ended = self.ended(trial)
+                        return min(stretch.moment(step), math.inf if ended is None else ended)
         return None
 
     def seconds(self, trial: RecordedTrial) -> tuple[float, float]:
