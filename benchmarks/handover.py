@@ -12,7 +12,7 @@ import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
@@ -21,12 +21,13 @@ import torch
 
 from benchmarks import processes
 from benchmarks.figures import Figure
+from benchmarks.unsteered import Unsteered
 from hippo_core.formulas import Constant
 from hippo_core.laws import Form, law
 from hippo_core.program import Program
 from hippo_core.sequence import Laws
 from hippo_worker.hosting.host import PathHost
-from hippo_worker.hosting.link import Instruction, Trained
+from hippo_worker.hosting.link import Trained
 from hippo_worker.hosting.order import PathOrder, StageOrder, StartFrom
 from hippo_worker.runner.messages import Ready
 from hippo_worker.runner.settings import RunnerSettings
@@ -40,45 +41,6 @@ RUNNERS = 12
 STATE_BYTES = 100 << 20
 TRIALS = 150
 TRIAL_SECONDS = 0.05
-
-
-class Deaf:
-    """A link that nobody listens to."""
-
-    def __init__(self) -> None:
-        self.flag = bytearray(1)
-
-    def instructions(self) -> list[Instruction]:
-        """Nothing was said."""
-        return []
-
-    def stage_started(self, node: int) -> None:
-        """Not told."""
-
-    def metrics(
-        self,
-        node: int,
-        step: int,
-        metrics: Mapping[str, float],
-        training: Mapping[str, float],
-        evaluated: bool,
-    ) -> None:
-        """Not told."""
-
-    def steps_trained(
-        self, node: int, start: int, stop: int, train_seconds: float, evaluate_seconds: float
-    ) -> None:
-        """Not told."""
-
-    def checkpoint_written(self, node: int, step: int, folder: Path, blocked_seconds: float) -> None:
-        """Not told."""
-
-    def save_failed(self, node: int, step: int, reason: str, full: bool) -> None:
-        """A benchmark without its states measures nothing."""
-        raise RuntimeError(reason)
-
-    def answered(self, node: int, step: int, will: bool) -> None:
-        """Not told."""
 
 
 def measure() -> Iterator[Figure]:
@@ -155,7 +117,7 @@ def _laws(number: int) -> Laws:
 
 
 def _train(host: PathHost, order: PathOrder) -> None:
-    result = host.run(order, Deaf())
+    result = host.run(order, Unsteered())
     host.finish_saves()
     if not isinstance(result, Trained):
         raise RuntimeError(str(result))

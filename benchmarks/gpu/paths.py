@@ -6,7 +6,6 @@ import itertools
 import random
 import sys
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from math import cos, pi
 from pathlib import Path
@@ -15,12 +14,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.unsteered import Unsteered
 from hippo_core.formulas import Table
 from hippo_core.laws import Form, law
 from hippo_core.program import Program
 from hippo_core.sequence import Laws
 from hippo_worker.hosting.host import PathHost
-from hippo_worker.hosting.link import Instruction, Trained
+from hippo_worker.hosting.link import Trained
 from hippo_worker.hosting.order import PathOrder, StageOrder, StartFrom
 from hippo_worker.hosting.runtime import prepare
 
@@ -52,41 +52,23 @@ class Size:
         return 0.05 * (1 + cos(pi * step / self.steps))
 
 
-class Notes:
-    """The link of a path that nobody steers; keeps where states were written, and for how long each save blocked."""
+class Notes(Unsteered):
+    """Keeps where states were written, for how long each save blocked, and which failed."""
 
     def __init__(self) -> None:
-        self.flag = bytearray(1)
+        super().__init__()
         self.written: dict[int, Path] = {}
         self.blocked: list[float] = []
         self.failed: list[str] = []
 
-    def instructions(self) -> list[Instruction]:
-        return []
-
-    def stage_started(self, node: int) -> None: ...
-
-    def metrics(
-        self,
-        node: int,
-        step: int,
-        metrics: Mapping[str, float],
-        training: Mapping[str, float],
-        evaluated: bool,
-    ) -> None: ...
-
-    def steps_trained(
-        self, node: int, start: int, stop: int, train_seconds: float, evaluate_seconds: float
-    ) -> None: ...
-
     def checkpoint_written(self, node: int, step: int, folder: Path, blocked_seconds: float) -> None:
+        """Keeps it."""
         self.written[step] = folder
         self.blocked.append(blocked_seconds)
 
     def save_failed(self, node: int, step: int, reason: str, full: bool) -> None:
+        """Keeps why."""
         self.failed.append(reason)
-
-    def answered(self, node: int, step: int, will: bool) -> None: ...
 
 
 def train(
