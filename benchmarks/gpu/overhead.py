@@ -15,7 +15,7 @@ SAVES = 5  #: on a path that is saved on its way
 def measure(size: Size, rounds: int, device: str, spool: Path) -> Iterator[Figure]:
     """Each path of Hippo's stands between two bare loops; one is not saved before its end, the other is."""
     every = max(1, size.steps // SAVES)
-    plain, saved, blocked, seconds = [], [], [], []
+    plain, saved, itself, blocked, seconds = [], [], [], [], []
     host = PathHost(device, 1)
     train(
         host, size, spool / "first"
@@ -28,6 +28,7 @@ def measure(size: Size, rounds: int, device: str, spool: Path) -> Iterator[Figur
         after = train_bare(size, device)
         plain.append(2 * took / (before + between))
         saved.append(2 * took_saved / (between + after))
+        itself.append(2 * between / (before + after))
         blocked.append(max(notes.blocked) * 1e3)
         seconds.append(1e3 * between / size.steps)
         before = after
@@ -38,6 +39,9 @@ def measure(size: Size, rounds: int, device: str, spool: Path) -> Iterator[Figur
     aim = 1.005 if least >= 50 else 1.01 if least >= 5 else 1.02
     yield Figure(
         f"{name}, under Hippo", tuple(plain), "x bare loop", aim, note="the rate is another at each step"
+    )
+    yield Figure(
+        f"{name}, the bare loop itself", tuple(itself), "x bare loop", note="against those around it"
     )
     yield Figure(
         f"{name}, saved every {every} steps", tuple(saved), "x bare loop",
