@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from hippo_core.training import Trainer
+from hippo_worker.hosting.compiler_caches import compiler_caches
 from hippo_worker.hosting.failures import InvalidTrainer
 
 if TYPE_CHECKING:
@@ -103,7 +104,8 @@ class Code:
     def require_accounted(self) -> None:
         """Refuses modules that neither travel with the bundle nor belong to an installed distribution.
 
-        The code digest does not see them, and another worker may lack them or have others.
+        The code digest does not see them, and another worker may lack them or have others. What an installed compiler
+        made of the trainer's code is accounted for by both.
         """
         if len(sys.modules) == len(self._known):
             return
@@ -176,7 +178,8 @@ def _signature(method: str, arguments: tuple[str, ...]) -> str:
 
 
 def _is_installed(file: Path) -> bool:
-    return any(file.is_relative_to(folder) for folder in (*_installed_folders(), *_distribution_folders()))
+    folders = (*_installed_folders(), *_distribution_folders(), *compiler_caches())
+    return any(file.is_relative_to(folder) for folder in folders)
 
 
 @cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import math
+import shutil
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -492,6 +493,23 @@ def test_modules_of_a_distribution_on_the_path_are_installed(
     options = {"folder": str(site), "module": "elsewhere_module"}
     (told,) = run_in_fresh_process([order(tmp_path, "ForeignImport", options=options)])
     assert told[-1][1] == "Trained", told[-1]
+
+
+@pytest.mark.skipif(
+    shutil.which("c++") is None, reason="without a C++ compiler Inductor cannot compile for the CPU"
+)
+def test_what_torch_compiles_is_known_by_what_it_was_made_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Inductor imports modules that it has just written."""
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    rates: Values = [{"lr": 0.1}, {"lr": 0.1}]
+    options = {"backend": "inductor"}
+    made = make_order(tmp_path, "captured_trainers:Addressed", rates, [(1, 0, 2)], options=options)
+    (told,) = run_in_fresh_process([made])
+    assert told[-1][1] == "Trained", told[-1]
+    assert [*tmp_path.glob("torchinductor_*/**/*.so")]
 
 
 def test_an_error_in_setup_is_the_users(host: PathHost, tmp_path: Path) -> None:
