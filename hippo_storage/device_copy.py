@@ -14,33 +14,19 @@ from __future__ import annotations
 import contextlib
 import ctypes
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cache
 from io import RawIOBase
-from itertools import groupby
 from typing import Any
 
 import torch
 
 from hippo_storage.filling import fill
+from hippo_storage.side_by_side import Piece, copy_into, neighbours
 
 WINDOW_BYTES = 32 << 20  #: of each of the two pieces of pinned memory through which a state is loaded
 _RELAXED = 2  # CU_STREAM_CAPTURE_MODE_RELAXED
 
 _granted: dict[torch.device, int] = {}  # the largest copy within a device so far, by device
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Piece:
-    """What is to be copied.
-
-    Attributes:
-        source: On a GPU; in any strides.
-        target: As many bytes of host memory, for its elements row by row.
-    """
-
-    source: torch.Tensor
-    target: torch.Tensor
 
 
 class Transfer:
@@ -91,39 +77,38 @@ def pinned(size_bytes: int) -> torch.Tensor | None:
         return None
 
 
-def begin(pieces: Sequence[Piece]) -> list[Transfer]:
+def begin(pieces: Sequence[Piece], memory: torch.Tensor) -> list[Transfer]:
     """Begins to copy, from each device that has pieces.
 
     Args:
-        pieces: Pieces with wide elements before those with narrower ones. Their sources may be overwritten, in the
-            current streams, as soon as this returns.
+        pieces: On GPUs; those with wide elements before those with narrower ones. Their sources may be overwritten, in
+            the current streams, as soon as this returns.
+        memory: Of the host.
     """
     devices: dict[torch.device, list[Piece]] = {}
     for piece in pieces:
-        if piece.source.numel():
+        if piece.stop > piece.start:
             devices.setdefault(piece.source.device, []).append(piece)
-    return [_begin(device, found) for device, found in devices.items()]
+    return [_begin(device, found, memory) for device, found in devices.items()]
 
 
-def _begin(device: torch.device, pieces: list[Piece]) -> Transfer:
+def _begin(device: torch.device, pieces: list[Piece], memory: torch.Tensor) -> Transfer:
     began, freed, done = (_event() for _ in range(3))
     training = torch.cuda.current_stream(device)
-    size_bytes = sum(len(piece.target) for piece in pieces)
-    staging = _staging(device, size_bytes)
+    staging = _staging(device, sum(piece.stop - piece.start for piece in pieces))
     began.record(training)
     if staging is None:
         with torch.cuda.stream(training):
-            for piece in pieces:
-                typed(piece.target, piece.source).copy_(piece.source, non_blocking=True)
+            copy_into(memory, pieces, non_blocking=True)
         done.record(training)
         return Transfer(began, done, done, None)
     with torch.cuda.stream(training):
-        stage(pieces, staging)
+        copy_into(staging, closed_up(pieces))
     freed.record(training)
     side = _side_stream(device)
     side.wait_event(freed)
     with torch.cuda.stream(side):
-        for target, source in runs(pieces, staging):
+        for target, source in long_copies(pieces, memory, staging):
             target.copy_(source, non_blocking=True)
     done.record(side)
     return Transfer(began, freed, done, staging)
@@ -133,34 +118,25 @@ def _event() -> torch.cuda.Event:
     return torch.cuda.Event(enable_timing=True, blocking=True)  # type: ignore[no-untyped-call]
 
 
-def typed(data: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """Bytes as a tensor of a type and shape, row by row."""
-    return data.view(like.dtype).view(like.shape)
+def closed_up(pieces: Sequence[Piece]) -> list[Piece]:
+    """The pieces, side by side without holes."""
+    closed, start = [], 0
+    for piece in pieces:
+        stop = start + piece.stop - piece.start
+        closed.append(Piece(piece.source, start, stop))
+        start = stop
+    return closed
 
 
-def stage(pieces: Sequence[Piece], staging: torch.Tensor) -> None:
-    """Copies all sources side by side."""
+def long_copies(
+    pieces: Sequence[Piece], memory: torch.Tensor, staging: torch.Tensor
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Target in `memory` and source in `staging`, where the pieces are closed up, of as few copies as possible."""
     start = 0
-    for _, alike in groupby(pieces, lambda piece: piece.source.dtype):  # of one type: then it is few kernels
-        views, sources = [], []
-        for piece in alike:
-            views.append(typed(staging[start : start + len(piece.target)], piece.source))
-            sources.append(piece.source)
-            start += len(piece.target)
-        torch._foreach_copy_(views, sources)
-
-
-def runs(pieces: Sequence[Piece], staging: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Target and source of as few copies as possible: targets that lie side by side are one."""
-    first = start = stop = 0
-    for number, piece in enumerate(pieces):
-        stop += len(piece.target)
-        following = pieces[number + 1].target if number + 1 < len(pieces) else None
-        end = piece.target.storage_offset() + len(piece.target)
-        if following is None or following.storage_offset() != end:
-            target = pieces[first].target
-            yield target.as_strided((stop - start,), (1,)), staging[start:stop]
-            first, start = number + 1, stop
+    for run in neighbours(pieces):
+        target = memory[run[0].start : run[-1].stop]
+        yield target, staging[start : start + len(target)]
+        start += len(target)
 
 
 def _staging(device: torch.device, size_bytes: int) -> torch.Tensor | None:

@@ -112,22 +112,20 @@ def capture(state: Any, into: Captured | None = None) -> Captured:
 
     data = Encoder(leaf).encode(state)
     parts, leaves = collector.parts()
-    # Wide elements first: so each tensor begins at a multiple of its element's width, without holes. Those of a GPU
-    # side by side: then they are few copies.
-    parts.sort(key=lambda part: (-part.item_bytes, part.is_on_gpu))
+    # Wide elements first: so each tensor begins at a multiple of its element's width, without holes. Those of a GPU,
+    # and those of a type, side by side: then they are few copies.
+    parts.sort(key=lambda part: (-part.item_bytes, part.is_on_gpu, part.dtype))
     entries, used_bytes = _layout(parts)
     on_gpus = any(part.is_on_gpu for part in parts)
     buffer, pinned = _buffer(used_bytes, on_gpus, into)
-    for part, entry in zip(parts, entries, strict=True):
-        if not part.is_on_gpu:
-            part.copy_to(buffer[entry.start : entry.start + part.size_bytes])
+    transfers = _copy(parts, entries, buffer, pinned)
     return Captured(
         body={"format": FORMAT, "data": data, "leaves": leaves},
         entries=entries,
         buffer=buffer,
         used_bytes=used_bytes,
         pinned=pinned,
-        transfers=_begin_transfers(parts, entries, buffer, pinned) if on_gpus else [],
+        transfers=transfers,
     )
 
 
@@ -229,21 +227,32 @@ def _buffer(size_bytes: int, on_gpus: bool, into: Captured | None) -> tuple[_Byt
     return buffer, None
 
 
-def _begin_transfers(
+def _copy(
     parts: list[Part], entries: list[TensorEntry], buffer: _Bytes, pinned: torch.Tensor | None
 ) -> list[Transfer]:
+    """Copies what is in host memory, and begins to copy what is on GPUs."""
+    tensors = []
+    for part, entry in zip(parts, entries, strict=True):
+        if not isinstance(part.source, np.ndarray):
+            tensors.append((part, entry.start))
+        elif part.size_bytes:
+            slot = buffer[entry.start : entry.start + part.size_bytes]
+            np.copyto(slot.view(part.source.dtype).reshape(part.source.shape), part.source)
+    if not tensors:
+        return []
     import torch
 
     from hippo_storage import device_copy
+    from hippo_storage.side_by_side import Piece, copy_into
 
     memory = torch.from_numpy(buffer) if pinned is None else pinned
-    return device_copy.begin(
-        [
-            device_copy.Piece(part.source, memory[entry.start : entry.start + part.size_bytes])
-            for part, entry in zip(parts, entries, strict=True)
-            if part.is_on_gpu
-        ]
-    )
+    on_host: list[Piece] = []
+    on_gpus: list[Piece] = []
+    for part, start in tensors:
+        piece = Piece(part.source, start, start + part.size_bytes)
+        (on_gpus if part.is_on_gpu else on_host).append(piece)
+    copy_into(memory, on_host)
+    return device_copy.begin(on_gpus, memory)
 
 
 def _small_leaf(path: str, value: Any) -> list[Any] | None:

@@ -13,10 +13,11 @@ later steps run, and thereby bits. Others come back contiguous.
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,18 +48,6 @@ class Part:
     item_bytes: int
     source: Any
     is_on_gpu: bool = False  #: then `hippo_storage.device_copy` brings them
-
-    def copy_to(self, slot: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
-        """Copies the bytes within host memory."""
-        if not self.size_bytes:
-            return
-        if isinstance(self.source, np.ndarray):
-            np.copyto(slot.view(self.source.dtype).reshape(self.source.shape), self.source)
-            return
-        import torch
-
-        target = torch.from_numpy(slot).view(self.source.dtype).view(self.source.shape)
-        target.copy_(self.source)
 
 
 class Collector:
@@ -241,42 +230,57 @@ def _array_leaf(name: str, array: np.ndarray[Any, Any], path: str) -> dict[str, 
 
 def _tensor_part(name: str, tensor: torch.Tensor) -> Part:
     word = _WORDS.get(_dtype_name(tensor.dtype), "")
-    part = _part(name, word, tuple(tensor.shape), tensor.element_size(), tensor.detach())
-    part.is_on_gpu = tensor.device.type == "cuda"
+    part = _part(name, word, tensor.shape, tensor.element_size(), tensor.detach())
+    part.is_on_gpu = tensor.is_cuda
     return part
 
 
 def _part(name: str, word: str, shape: tuple[int, ...], item_bytes: int, source: Any) -> Part:
-    size_bytes = item_bytes
-    for length in shape:
-        size_bytes *= length
+    size_bytes = math.prod(shape) * item_bytes
     if not word:
         # Not a type of the format: its bytes are, and what they mean stands in the structure.
         word, shape = "U8", (*shape, item_bytes)
     assert ITEM_BYTES[word] in (1, item_bytes)
     return Part(
-        name=name, dtype=word, shape=shape, size_bytes=size_bytes, item_bytes=item_bytes, source=source
+        name=name, dtype=word, shape=tuple(shape), size_bytes=size_bytes, item_bytes=item_bytes, source=source
     )
 
 
 def _tensor_leaf(name: str, tensor: torch.Tensor) -> dict[str, Any]:
     import torch
 
-    leaf: dict[str, Any] = {
+    # isinstance takes long, and there are no subclasses here
+    is_parameter = type(tensor) is torch.nn.Parameter
+    about = _tensor_about(
+        tensor.dtype, tensor.shape, tensor.stride(), tensor.requires_grad, is_parameter, tensor.device
+    )
+    return {"part": name, **about}
+
+
+@lru_cache(4096)
+def _tensor_about(
+    dtype: torch.dtype,
+    shape: torch.Size,
+    stride: tuple[int, ...],
+    requires_grad: bool,
+    is_parameter: bool,
+    device: torch.device,
+) -> dict[str, Any]:
+    """What a leaf says of a tensor; not to be changed, as tensors alike share it."""
+    about: dict[str, Any] = {
         "kind": "tensor",
-        "part": name,
-        "dtype": _dtype_name(tensor.dtype),
-        "shape": list(tensor.shape),
-        "requires_grad": tensor.requires_grad,
+        "dtype": _dtype_name(dtype),
+        "shape": list(shape),
+        "requires_grad": requires_grad,
     }
     # Also where only dimensions of length one differ: torch tells channels last by their strides.
-    if tensor.stride() != _row_by_row(tensor) and _is_dense(tensor):
-        leaf["stride"] = list(tensor.stride())
-    if tensor.device.type != "cpu":
-        leaf["device"] = str(tensor.device)
-    if type(tensor) is torch.nn.Parameter:  # isinstance takes long, and there are no subclasses here
-        leaf["parameter"] = True
-    return leaf
+    if stride != _row_by_row(shape) and _is_dense(shape, stride):
+        about["stride"] = list(stride)
+    if device.type != "cpu":
+        about["device"] = str(device)
+    if is_parameter:
+        about["parameter"] = True
+    return about
 
 
 @cache
@@ -297,25 +301,25 @@ def _extent(tensor: torch.Tensor) -> tuple[int, int]:
     return first * tensor.element_size(), (last + 1) * tensor.element_size()
 
 
-def _row_by_row(tensor: torch.Tensor) -> tuple[int, ...]:
+def _row_by_row(shape: torch.Size) -> tuple[int, ...]:
     """The strides that a new tensor of this shape has."""
     strides: list[int] = []
     stride = 1
-    for length in reversed(tensor.shape):
+    for length in reversed(shape):
         strides.append(stride)
         stride *= max(length, 1)
     return tuple(reversed(strides))
 
 
-def _is_dense(tensor: torch.Tensor) -> bool:
+def _is_dense(shape: torch.Size, stride: tuple[int, ...]) -> bool:
     """Whether the elements lie side by side without hole or overlap, in whatever order of dimensions."""
-    if not tensor.numel():
+    if not shape.numel():
         return True
     expected = 1
-    for stride, length in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
+    for step, length in sorted(zip(stride, shape, strict=True)):
         if length == 1:
             continue
-        if stride != expected:
+        if step != expected:
             return False
         expected *= length
     return True

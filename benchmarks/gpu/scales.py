@@ -27,9 +27,9 @@ class Scale:
     rounds: int
 
 
-RESNET18 = Size(channels=64, blocks=2, images=4096, batch_size=128, steps=200)
+RESNET18 = Size(channels=64, blocks=2, images=4096, batch_size=128, steps=120)
 FULL = Scale(
-    (replace(RESNET18, batch_size=16, steps=400), RESNET18, replace(RESNET18, batch_size=1024, steps=40)),
+    (RESNET18, replace(RESNET18, batch_size=1024, steps=50)),
     (100, 500, 2000),
     rounds=3,
 )

@@ -9,7 +9,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hippo_storage.device_copy import Piece, Upload, room_bytes, runs, stage
+from hippo_storage.device_copy import Upload, closed_up, long_copies, room_bytes
+from hippo_storage.side_by_side import Piece, copy_into
 
 GIB = 1 << 30
 CPU = torch.device("cpu")
@@ -23,18 +24,53 @@ def test_tensors_are_laid_side_by_side_and_neighbours_are_one_copy() -> None:
         torch.arange(6.0).view(2, 3).t(),
         torch.arange(5).short(),
     ]
-    targets = [memory[:32], memory[32:56], memory[72:82]]
-    pieces = [Piece(source, target) for source, target in zip(sources, targets, strict=True)]
+    places = [(0, 32), (32, 56), (72, 82)]
+    pieces = [Piece(source, *place) for source, place in zip(sources, places, strict=True)]
     staging = torch.empty(32 + 24 + 10, dtype=torch.uint8)
-    stage(pieces, staging)
-    copies = list(runs(pieces, staging))
+    copy_into(staging, closed_up(pieces))
+    copies = list(long_copies(pieces, memory, staging))
     for target, source in copies:
         target.copy_(source)
     assert [len(target) for target, _ in copies] == [56, 10]
-    for source, target in zip(sources, targets, strict=True):
-        assert bytes(target.tolist()) == source.contiguous().view(-1).view(torch.uint8).numpy().tobytes()
+    for source, (start, stop) in zip(sources, places, strict=True):
+        assert bytes(memory[start:stop].tolist()) == bytes_of(source)
     assert not memory[56:72].any()
     assert not memory[82:].any()
+
+
+def bytes_of(tensor: torch.Tensor) -> bytes:
+    return bytes(tensor.contiguous().view(-1).view(torch.uint8).tolist())
+
+
+def a_tensor(dtype: torch.dtype, shape: list[int], turned: bool) -> torch.Tensor:
+    tensor = torch.arange(torch.Size(shape).numel()).to(dtype).view(shape)
+    return tensor.permute([*reversed(range(len(shape)))]) if turned else tensor
+
+
+TENSORS = st.builds(
+    a_tensor,
+    st.sampled_from([torch.float64, torch.complex64, torch.float32, torch.int32, torch.bfloat16, torch.bool]),
+    st.lists(st.integers(1, 4), max_size=3),
+    st.booleans(),
+)
+
+
+@given(st.lists(st.tuples(TENSORS, st.integers(0, 2)), max_size=12))
+def test_tensors_of_any_types_and_strides_are_copied_row_by_row(
+    found: list[tuple[torch.Tensor, int]],
+) -> None:
+    """Between some of them is a hole of as many elements of eight bytes, which stays as it is."""
+    found.sort(key=lambda each: -each[0].element_size())
+    pieces, stop = [], 0
+    expected = b""
+    for tensor, hole in found:
+        start = stop + 8 * hole
+        stop = start + tensor.numel() * tensor.element_size()
+        pieces.append(Piece(tensor, start, stop))
+        expected += b"\xff" * (8 * hole) + bytes_of(tensor)
+    memory = torch.full((stop,), 255, dtype=torch.uint8)
+    copy_into(memory, pieces)
+    assert bytes(memory.tolist()) == expected
 
 
 @pytest.mark.parametrize(
