@@ -20,6 +20,8 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 DECADE = 10
 MOST_TICKS = 8
 MOST_AIMS = 12
+MOST_TIMES = 100.0
+"""Where the picture of the aims ends: a cost below nought, as of a start faster than the bare one, has no ratio."""
 STYLE: Any = {
     "svg.fonttype": "none",  # text stays text: small, and found by a search
     "svg.hashsalt": "hippo",  # the same file for the same figures
@@ -59,7 +61,7 @@ def with_aims(results: Results) -> list[tuple[str, Figure]]:
     """The figures that have an aim, with their subjects; of a subject that has many, those that are worst."""
     found: list[tuple[str, Figure]] = []
     for name, measured in results.subjects.items():
-        judged = [each for each in measured.figures if each.aim and each.least > 0]
+        judged = [each for each in measured.figures if each.aim]
         worst = sorted(judged, key=_times_better)[:MOST_AIMS]
         found += [(name, each) for each in judged if each in worst]
     return found
@@ -67,8 +69,15 @@ def with_aims(results: Results) -> list[tuple[str, Figure]]:
 
 def _times_better(figure: Figure) -> float:
     """How many times better than its aim a figure is."""
+    return _of_aim(figure, figure.median)
+
+
+def _of_aim(figure: Figure, value: float) -> float:
+    """How many times better than the aim a value is; of a cost that is none, or less, as often as is shown at most."""
     assert figure.aim is not None
-    return figure.median / figure.aim if figure.more_is_better else figure.aim / figure.median
+    if figure.more_is_better:
+        return max(value / figure.aim, 1 / MOST_TIMES)
+    return min(figure.aim / value, MOST_TIMES) if value > 0 else MOST_TIMES
 
 
 def draw(results: Results, folder: Path) -> list[Path]:
@@ -144,11 +153,15 @@ def _against_aims(figures: list[tuple[str, Figure]]) -> Any:
     figure, axis = pyplot.subplots(figsize=(9, 1.3 + 0.24 * len(figures)), layout="constrained")
     names = []
     for place, (subject, each) in enumerate(figures):
-        assert each.aim is not None
-        times = [value / each.aim if each.more_is_better else each.aim / value for value in each.values]
+        times = [_of_aim(each, value) for value in each.values]
         colour, marker = (COLOURS[0], "o") if each.reached else (COLOURS[1], "X")
         axis.plot([min(times), max(times)], [place, place], color=colour, linewidth=2, alpha=0.5)
         axis.plot([_times_better(each)], [place], marker=marker, markersize=6, color=colour)
+        if max(times) >= MOST_TIMES:  # at the edge; what it is stands beside it
+            said = table.number(each.median)
+            axis.annotate(
+                said, (MOST_TIMES, place), (6, 0), textcoords="offset points", va="center", fontsize=8
+            )
         names.append(f"{subject}: {each.name}")
     axis.axvline(1, color="#424242", linewidth=1)
     axis.set_xscale("log")

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 
-from benchmarks.control import real, statements
+from benchmarks.control import growth, real, statements
 from benchmarks.control.playing import Played, play, quantile
 from benchmarks.control.serving import Served, served
 from benchmarks.control.specs import study
 from benchmarks.figures import Curve, Figure
-from hippo_wire.retries import ANSWER_SECONDS
-from hippo_wire.v1 import study_pb2
 
 ROUNDS = 3
-SECONDS = 4.0
+SECONDS = 3.5
 REAL_SECONDS = 6.0
 SLOTS = (1, 2, 16, 64)
 REAL_SLOTS = (1, 2, 16)
 CLIENTS = 64
 AHEAD = 8
 LONG_STEPS = 10_000_000
-SIZES = (5_000, 20_000, 100_000)
-MOST_AT_ONCE = 10_000
-"""Trials of one submission: a larger study is extended, so that each answer comes in time."""
+TRIALS = 120_000
+"""More than are trained meanwhile."""
 
 
 def measure() -> Iterator[Figure | Curve]:
@@ -33,12 +29,11 @@ def measure() -> Iterator[Figure | Curve]:
         yield from _reports(server)
         yield from _real(server)
     yield from statements.measure()
-    yield from _growth()
+    yield from growth.measure()
 
 
 def _trials(server: Served) -> Iterator[Figure]:
-    server.submit(study("trials", server.bundle, MOST_AT_ONCE, 10))
-    _extend(server, "trials", 8 * MOST_AT_ONCE)
+    server.submit(study("trials", server.bundle, TRIALS, 10))
     played: dict[int, list[Played]] = {slots: [] for slots in SLOTS}
     for _ in range(ROUNDS):
         for slots in SLOTS:
@@ -68,7 +63,7 @@ def _trials(server: Served) -> Iterator[Figure]:
         50.0,
         note="from saying that a slot is free to its next lease, all workers as fast as the server lets them",
     )
-    _stop(server, "trials")
+    server.stop("trials")
 
 
 def _reports(server: Served) -> Iterator[Figure]:
@@ -94,7 +89,7 @@ def _reports(server: Served) -> Iterator[Figure]:
         10.0,
         note=f"from when it is due to its acknowledgement; the server holds {paced[-1].memory_bytes >> 20} MB",
     )
-    _stop(server, "long")
+    server.stop("long")
 
 
 def _real(server: Served) -> Iterator[Figure]:
@@ -111,50 +106,5 @@ def _real(server: Served) -> Iterator[Figure]:
         )
 
 
-def _growth() -> Iterator[Curve]:
-    """Latencies by how many trials the study has, at a rate that leaves the machine room."""
-    lines: dict[str, list[tuple[float, float]]] = {
-        "report p50": [],
-        "report p99": [],
-        "lease p50": [],
-        "lease p99": [],
-    }
-    for size in SIZES:
-        with served() as server:
-            for name, steps in (("long", LONG_STEPS), ("short", 10)):
-                server.submit(study(name, server.bundle, min(size, MOST_AT_ONCE), steps))
-                _extend(server, name, size)
-                paced = name == "long"
-                run = play(
-                    server, 16, 1, batch=1 if paced else 0, rate=200.0 if paced else 0.0, seconds=SECONDS
-                )
-                kind = "report" if paced else "lease"
-                values = run.counted.report_seconds if paced else run.counted.lease_seconds
-                for share in (50, 99):
-                    lines[f"{kind} p{share}"].append((float(size), 1e3 * quantile(values, share / 100)))
-                _stop(server, name)
-    yield Curve(
-        "latency as a study grows",
-        "trials in the study",
-        "ms",
-        {label: tuple(points) for label, points in lines.items()},
-        note="16 workers of one slot: reports at 200 a second, leases as fast as the server gives them",
-    )
-
-
 def _trial_shares(runs: list[Played]) -> str:
     return runs[-1].shares(runs[-1].counted.trials)
-
-
-def _extend(server: Served, name: str, trials: int) -> None:
-    """Extends a study piece by piece."""
-    with server.connect() as connection:
-        for upto in range(2 * MOST_AT_ONCE, trials + 1, MOST_AT_ONCE):
-            request = study_pb2.ExtendStudyRequest(request_id=uuid.uuid4().hex, name=name, max_trials=upto)
-            connection.studies.ExtendStudy(request, timeout=ANSWER_SECONDS)
-
-
-def _stop(server: Served, name: str) -> None:
-    request = study_pb2.StopStudyRequest(request_id=uuid.uuid4().hex, name=name)
-    with server.connect() as connection:
-        connection.studies.StopStudy(request, timeout=ANSWER_SECONDS)

@@ -47,6 +47,7 @@ def play(
     batch: int = 0,
     rate: float = 0.0,
     ahead: int = 0,
+    train_seconds: float = 0.0,
     seconds: float = 5.0,
 ) -> Played:
     """Plays daemons for some seconds; see ``Options``."""
@@ -58,6 +59,7 @@ def play(
         batch=batch,
         rate=rate,
         ahead=ahead,
+        train_seconds=train_seconds,
         seconds=seconds,
     )
     line = [sys.executable, "-c", PROGRAM, json.dumps(asdict(options))]

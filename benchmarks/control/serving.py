@@ -12,7 +12,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import blake3
@@ -27,6 +27,8 @@ from hippo_wire.streams import Upload
 from hippo_wire.v1 import study_pb2
 
 READY_SECONDS = 120.0
+MOST_AT_ONCE = 10_000
+"""Trials of one submission."""
 UNLIMITED = ("--calls-per-second", "1000000", "--streams-per-user", "10000")
 
 TRAINER = '''
@@ -96,10 +98,24 @@ class Served:
         return Connection(self.address, self.token("admin"))
 
     def submit(self, spec: StudySpec) -> None:
-        """Submits a study whose trainer trains nothing."""
-        request = study_pb2.SubmitStudyRequest(request_id=uuid.uuid4().hex, spec_json=dump(spec.to_json()))
+        """Submits a study whose trainer trains nothing; a large one piece by piece, so that answers come in time."""
+        first = replace(spec, max_trials=min(spec.max_trials, MOST_AT_ONCE))
         with self.connect() as connection:
-            connection.studies.SubmitStudy(request, timeout=ANSWER_SECONDS)
+            submitted = study_pb2.SubmitStudyRequest(
+                request_id=uuid.uuid4().hex, spec_json=dump(first.to_json())
+            )
+            connection.studies.SubmitStudy(submitted, timeout=ANSWER_SECONDS)
+            for upto in range(2 * MOST_AT_ONCE, spec.max_trials + 1, MOST_AT_ONCE):
+                extended = study_pb2.ExtendStudyRequest(
+                    request_id=uuid.uuid4().hex, name=spec.name, max_trials=upto
+                )
+                connection.studies.ExtendStudy(extended, timeout=ANSWER_SECONDS)
+
+    def stop(self, name: str) -> None:
+        """Stops a study."""
+        request = study_pb2.StopStudyRequest(request_id=uuid.uuid4().hex, name=name)
+        with self.connect() as connection:
+            connection.studies.StopStudy(request, timeout=ANSWER_SECONDS)
 
     def completed(self, connection: Connection, name: str) -> int:
         """How many trials of a study have completed."""

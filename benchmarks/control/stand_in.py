@@ -41,6 +41,7 @@ class Options:
         batch: How many reports go in one message; 0: all of a trial, as soon as it is granted.
         rate: How many messages a second all send together, answered or not; 0: each waits for its acknowledgement.
         ahead: How many leases each slot asks for beside the one that trains; a real one whose paths are short: 8.
+        train_seconds: How long each trial trains before it is reported, where no batch is given.
         seconds: How long it is measured.
     """
 
@@ -51,6 +52,7 @@ class Options:
     batch: int = 0
     rate: float = 0.0
     ahead: int = 0
+    train_seconds: float = 0.0
     seconds: float = 5.0
 
 
@@ -165,8 +167,12 @@ class Daemon:
                 self._paths[message.fence] = stage.node, stage.start, stage.stop
                 if not self._options.rate:
                     self._report_steps(message.fence, now)
+            elif self._options.train_seconds:
+                asyncio.get_running_loop().call_later(
+                    self._options.train_seconds, self._report_trial, message
+                )
             else:
-                self._report_trial(message, now)
+                self._report_trial(message)
         self._wake.set()
 
     def _acknowledge(self, fence: int, number: int, now: float) -> None:
@@ -187,8 +193,9 @@ class Daemon:
         if upto > start:
             self._send(fence, [(node, start, upto)], [], now)
 
-    def _report_trial(self, message: worker_pb2.Lease, now: float) -> None:
+    def _report_trial(self, message: worker_pb2.Lease) -> None:
         """A whole path, as a daemon tells it whose runner was faster than the server."""
+        now = time.perf_counter()
         stages = [(stage.node, stage.start, stage.stop) for stage in message.stages]
         items: list[commands.ReportItem] = [commands.TrainedReport()]
         items += [

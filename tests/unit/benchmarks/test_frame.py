@@ -122,6 +122,14 @@ def test_each_curve_and_the_aims_are_drawn(tmp_path: Path) -> None:
     assert "subject: reports" in drawn[1].read_text()
 
 
+def test_a_cost_below_nought_is_shown_at_the_edge(tmp_path: Path) -> None:
+    faster = Figure("start-up", (-0.25, -0.3, 0.1), "s beyond the bare loop", 1.5)
+    plots.draw(results(faster, cost(5.0)), tmp_path)
+    text = (tmp_path / "aims.svg").read_text()
+    assert "subject: start-up" in text
+    assert ">−0.25<" in text or ">-0.25<" in text
+
+
 @pytest.fixture
 def subject(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Subject:
     """A subject that gives a figure, and then does what the variable says."""
