@@ -54,7 +54,7 @@ soak: $(INSTALLED) ## Faults at random for long: SECONDS=900 in virtual time (or
 	$(BIN)/pytest -n 2 tests/unit --hypothesis-seed=$$(date +%s)
 	$(BIN)/python -m tests.simulation.mutations
 
-bench: $(INSTALLED) ## Speed: every figure as a table, JSON and pictures, in three quarters of an hour (ARGUMENTS='overhead sharing' for some)
+bench: $(INSTALLED) ## Speed: every figure as a table, JSON and pictures, in an hour (ARGUMENTS='overhead sharing' for some)
 	$(BIN)/python -m benchmarks $(ARGUMENTS)
 
 bench-compare: $(INSTALLED) ## What became faster or slower: the newest two runs of bench (ARGUMENTS='OLD.json NEW.json')

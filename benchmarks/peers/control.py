@@ -1,18 +1,22 @@
 """The control planes of Optuna and Ray Tune: trials that train nothing, and how Optuna's answers grow with its study.
 
 What Hippo does of the kind is the subject ``control``. The peers' trials report one value (Optuna) or ten (Ray Tune)
-ten times. Ray Tune keeps a study in one process and is asked by nobody, so that only its rate is measured. Optuna's
-studies are filled by SQL, with what its own trials leave there.
+ten times. Optuna's studies are filled by SQL, with what its own trials leave there. Ray Tune keeps a study in one
+process and is asked by nobody: its study grows by what it trains, for as long as it is given, and measured is what its
+trials wait for, a report's return, and their process's next trial.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +28,31 @@ from benchmarks.peers.running import SYSTEMS, with_postgres
 ROUNDS = 3
 SECONDS = 8
 RAY_TRIALS = 150
+RAY_SIZES = (0, 1_000, 10_000)
+RAY_SECONDS = 90.0
+"""In which Ray Tune's study grows as far as it does."""
+RAY_WARM = 20
+RAY_SEEN = 150
+"""Trials that are left out, as processes start, and those that are looked at from each size on."""
 SIZES = (0, 10_000, 100_000)
 MS = 1e3
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A trial of Ray Tune's.
+
+    Attributes:
+        process: The id of the process that trained it.
+        began: When it began there, by the wall clock.
+        ended: When its last report had returned.
+        reports: Seconds that each of its reports took.
+    """
+
+    process: int
+    began: float
+    ended: float
+    reports: list[float]
 
 
 def measure() -> Iterator[Figure | Curve]:
@@ -33,7 +60,7 @@ def measure() -> Iterator[Figure | Curve]:
     rates: dict[str, list[float]] = {"Optuna": [], "Ray Tune": []}
     for _ in range(ROUNDS):
         rates["Optuna"].append(_rate(_optuna("rate", str(SECONDS))))
-        rates["Ray Tune"].append(_rate(_ray()))
+        rates["Ray Tune"].append(_rate(_ray(RAY_TRIALS, math.inf)["completed"]))
     for name, values in rates.items():
         yield Figure(f"no-op trials, 2 slots, {name}", tuple(values), "trials/s", more_is_better=True)
     lines: dict[str, list[tuple[float, float]]] = {}
@@ -46,7 +73,7 @@ def measure() -> Iterator[Figure | Curve]:
             median, most = quantile(seconds, 0.5), quantile(seconds, 0.99)
             yield Figure(f"{held}, p50", (MS * median,), "ms")
             yield Figure(f"{held}, p99", (MS * most,), "ms")
-            lines.setdefault(what, []).append((max(1, size), MS * median))
+            lines.setdefault(what, []).append((float(size), MS * median))
     yield Curve(
         "Optuna's answers",
         "trials in the study",
@@ -54,6 +81,43 @@ def measure() -> Iterator[Figure | Curve]:
         {what: tuple(points) for what, points in lines.items()},
         logarithmic=True,
     )
+    yield from _ray_growth()
+
+
+def _ray_growth() -> Iterator[Figure | Curve]:
+    """What Ray Tune's trials wait for, as far as its study grows."""
+    trials = [Trial(*each) for each in _ray(2 * RAY_SIZES[-1], RAY_SECONDS)["trials"]]
+    lines: dict[str, list[tuple[float, float]]] = {}
+    for size in RAY_SIZES:
+        seen = trials[max(size, RAY_WARM) :][:RAY_SEEN]
+        if len(seen) < RAY_SEEN:
+            yield Figure(
+                "Ray Tune: trials", (float(len(trials)),), "trials", note=f"all in {RAY_SECONDS:.0f} s"
+            )
+            break
+        for what, seconds in _waits(seen).items():
+            median, most = quantile(seconds, 0.5), quantile(seconds, 0.99)
+            yield Figure(f"Ray Tune, {size:,} trials: {what}, p50", (MS * median,), "ms")
+            yield Figure(f"Ray Tune, {size:,} trials: {what}, p99", (MS * most,), "ms")
+            lines.setdefault(what, []).append((float(size), MS * median))
+    if lines:
+        yield Curve(
+            "Ray Tune's answers",
+            "trials in the study",
+            "ms, p50",
+            {what: tuple(points) for what, points in lines.items()},
+            logarithmic=True,
+        )
+
+
+def _waits(trials: Sequence[Trial]) -> dict[str, list[float]]:
+    """Seconds that reports took, and from the end of a trial to the beginning of its process's next."""
+    nexts = [
+        later.began - earlier.ended
+        for process in {each.process for each in trials}
+        for earlier, later in pairwise(each for each in trials if each.process == process)
+    ]
+    return {"report": [seconds for each in trials for seconds in each.reports], "next trial": nexts}
 
 
 def _rate(completed: list[float]) -> float:
@@ -66,9 +130,10 @@ def _optuna(*arguments: str) -> Any:
         return _said(with_postgres(folder, *script))
 
 
-def _ray() -> Any:
+def _ray(trials: int, seconds: float) -> Any:
     with _folder() as folder:
-        return _said((str(python_of("ray")), str(SYSTEMS / "ray_no_ops.py"), str(RAY_TRIALS), str(folder)))
+        script = str(SYSTEMS / "ray_no_ops.py")
+        return _said((str(python_of("ray")), script, str(trials), str(seconds), str(folder)))
 
 
 def _said(command: Sequence[str]) -> Any:
