@@ -38,6 +38,20 @@ def test_what_was_known_before_an_end_may_be_trained_before_it() -> None:
     assert chronicle.bound(slots=2) == 5
 
 
+def test_each_end_after_which_something_was_asked_for_is_a_barrier() -> None:
+    """Twenty rounds of three steps on two slots, each asked for when the one before has come: two, then one."""
+    chronicle = Chronicle()
+    for first in range(0, 60, 3):
+        trials = range(first, first + 3)
+        for trial in trials:
+            chronicle.note(NodeCreated(node=trial, plan=1, parent=None, start=0, laws={}))
+            chronicle.note(RequestOpened(study=1, trial=trial, step=1, node=trial))
+        for trial in trials:
+            chronicle.note(_closed(trial, 1))
+    assert chronicle.bound(slots=2) == 40
+    assert chronicle.bound(slots=3) == 20
+
+
 def test_no_run_is_shorter_than_its_order_bound_and_all_idle_time_has_a_cause() -> None:
     for slots in (1, 3, 8):
         chronicle = Chronicle()
