@@ -2,8 +2,8 @@
 
 The loop puts records in the order in which it decided them and goes on at once; what depends on them waits for
 ``committed``. While a transaction is under way the next one gathers, so that the more there is to do the larger the
-transactions are. The thread lingers a moment before it takes the queue only if the last transaction had many
-submissions: a lone client never waits for company.
+transactions are. The thread lingers a moment before it takes the queue only if what the last transaction had was put
+in many pieces: a lone client never waits for company.
 
 A transaction that fails, or of whose end nobody knows, ends the whole: the thread writes nothing any more, and
 everybody who waits hears ``Unavailable``. What is true then is what the database says.
@@ -112,21 +112,21 @@ class GroupCommit:
         self._give_up(lost())
 
     def _work(self) -> None:
-        submissions = 0
+        pieces = 0
         while True:
             with self._condition:
                 while not (self._queue or self._jobs or self._closing):
                     self._condition.wait()
                 if not self._queue and not self._jobs:
                     return
-            if submissions > LINGER_ABOVE:
+            if pieces > LINGER_ABOVE:
                 time.sleep(LINGER_SECONDS)
             with self._condition:
                 queue, self._queue = self._queue, []
                 jobs, self._jobs = self._jobs, []
             for job in jobs:
                 job()
-            submissions = len(queue)
+            pieces = len(queue)
             if queue and not self._commit(queue):
                 return
 
@@ -141,7 +141,7 @@ class GroupCommit:
             self._tell(self._fail, error)
             return False
         self._batch += 1
-        self._metrics.commit(len(queue), time.monotonic() - began)
+        self._metrics.commit(sum(record.submissions for record in records), time.monotonic() - began)
         self._tell(self._succeed, queue[-1][0], began)
         for record in records:
             log_events(record.events)

@@ -12,11 +12,11 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from hippo_core.engine import events as ev
-from hippo_core.engine.commands import Command, CreateProject, Tick
+from hippo_core.engine.commands import Command, CreateProject, Reports, Tick
 from hippo_core.engine.engine import Engine, Result
 from hippo_core.engine.orders import RemoveCheckpoint
 from hippo_core.errors import HippoError, InvariantViolated, Unavailable
@@ -138,8 +138,11 @@ class Term:
             log.exception("engine_failed", extra={"cause": cause})
             self.give_up(self, error)
             raise InvariantViolated(f"the engine failed at {cause}: {error!r}") from error
-        self.metrics.command(type(command).__name__)
-        return outcome.result, Record(cause=cause, events=outcome.events, answer=None, actor=actor)
+        many = len(command.reports) if isinstance(command, Reports) else 1
+        self.metrics.command(type(command).__name__, many)
+        return outcome.result, Record(
+            cause=cause, events=outcome.events, answer=None, actor=actor, submissions=many
+        )
 
     def put(self, records: Sequence[Record]) -> None:
         """Hands decided records to the writer, and lets streams look again."""
@@ -190,7 +193,7 @@ class Term:
             request_id=asked.request_id, method=asked.method, digest=asked.digest, answer=rendered
         )
         self.answers.keep(answer)
-        self.put([Record(cause=record.cause, events=record.events, answer=answer, actor=record.actor)])
+        self.put([replace(record, answer=answer)])
         await self.settled()
         return answer.answer
 
@@ -222,6 +225,11 @@ class Term:
             raise
         await self.settled()
         return seen
+
+    def is_held(self, fence: int) -> bool:
+        """Whether a lease stands, be it for a worker that is not heard of."""
+        state = self.engine.state
+        return fence in state.leases or fence in state.orphans
 
     async def settled(self) -> None:
         """Waits for the commit of all that was decided so far: what was computed before may be told after.
@@ -302,7 +310,7 @@ class Term:
 
     def _told(self, events: Iterable[ev.Event]) -> set[str]:
         """The workers that may have to be told something."""
-        found, state = set(), self.engine.state
+        found = set[str]()
         for event in events:
             match event:
                 case ev.WorkerRegistered() | ev.WorkerStateChanged():
@@ -312,7 +320,7 @@ class Term:
                     found.add(event.worker)
                 case ev.LeaseStateChanged():
                     found.add(self._holder(event.fence))
-                    if event.fence not in state.leases and event.fence not in state.orphans:
+                    if not self.is_held(event.fence):
                         self._holders.pop(event.fence, None)
                 case ev.LeaseStopped() | ev.SavePointOffered() | ev.SavePointAnswered():
                     found.add(self._holder(event.fence))

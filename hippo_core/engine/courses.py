@@ -32,6 +32,17 @@ def _seconds_ahead(state: EngineState, lease: Lease) -> float:
     return state.plans[lease.plan].tree.seconds_ahead(state.nodes[node], step)
 
 
+def note_begun(decision: Decision) -> None:
+    """Notes when paths begin, as far as their turns in their slots have come."""
+    state = decision.state
+    if not state.begun:
+        return
+    for fence in list(state.begun):
+        del state.begun[fence]
+        if fence in state.leases and state.is_first(state.leases[fence]):
+            note_start(decision, state.leases[fence])
+
+
 def note_start(decision: Decision, lease: Lease) -> None:
     """A path begins, or its new leader first hears of it."""
     overhead = decision.volatile.overheads.get(lease.plan, Overhead())

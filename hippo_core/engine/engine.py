@@ -67,6 +67,7 @@ from hippo_core.engine.commands import (
     RegisterWorker,
     Report,
     ReportHealth,
+    Reports,
     ReportStorage,
     ResumeStudy,
     RetryTrials,
@@ -105,6 +106,7 @@ Result = (
     | studies.TrialsRetried
     | workers.Registered
     | reports.Accepted
+    | reports.Reported
     | CheckpointRef
     | tuple[Holding, ...]
     | int
@@ -315,6 +317,7 @@ _DECIDERS: dict[type, Callable[[Decision, Any], Any]] = {
     AskAhead: workers.ask_ahead,
     WorkerLeaves: workers.leave,
     Report: reports.report,
+    Reports: reports.report_all,
     Tick: _tick,
 }
 """What decides a command, by its kind."""

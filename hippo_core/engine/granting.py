@@ -9,7 +9,7 @@ from collections.abc import Container, Iterator
 from dataclasses import dataclass
 
 from hippo_core.engine.alone import Top, is_alone, room, tops
-from hippo_core.engine.courses import note_start
+from hippo_core.engine.courses import note_begun
 from hippo_core.engine.cutting import cut_paths
 from hippo_core.engine.decision import Decision, Volatile
 from hippo_core.engine.environments import bind_plan, environment_of, rebind_studies, suits, takers
@@ -30,7 +30,7 @@ RETURNED = "waits behind another path, and is to go to the next slot that is fre
 def schedule(decision: Decision) -> None:
     """Brings leases in line with what is needed now."""
     state = decision.state
-    _note_begun(decision)
+    note_begun(decision)
     _return_waiting(decision)
     rebind_studies(decision)
     while state.touched_plans:
@@ -42,7 +42,7 @@ def schedule(decision: Decision) -> None:
         held = held_plans(state, decision.volatile)
         turns = Turns(decision)
         found = list(tops(state, [plan for plan in state.plans.values() if plan.id not in held], turns))
-        _note_begun(decision)
+        note_begun(decision)
         choice = _choose(state, turns, held, found) or _choose_ahead(decision, turns, held, found)
         if choice is None:
             # A path that waits to train alone gains nothing by another slot.
@@ -203,15 +203,6 @@ def _return_waiting(decision: Decision) -> None:
 
 def _return_by(volatile: Volatile, due: float) -> None:
     volatile.next_return = due if volatile.next_return is None else min(due, volatile.next_return)
-
-
-def _note_begun(decision: Decision) -> None:
-    """Notes when paths begin, as far as their turns in their slots have come."""
-    state = decision.state
-    for fence in list(state.begun):
-        del state.begun[fence]
-        if fence in state.leases and state.is_first(state.leases[fence]):
-            note_start(decision, state.leases[fence])
 
 
 def _is_alone(state: EngineState, choice: _Choice) -> bool:

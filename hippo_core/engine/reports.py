@@ -16,13 +16,14 @@ from hippo_core.engine.commands import (
     ReleasedReport,
     Report,
     ReportItem,
+    Reports,
     SaveBlockedReport,
     SaveFailedReport,
     StepsReport,
     TrainedReport,
     UnusableReport,
 )
-from hippo_core.engine.courses import note_progress, note_save
+from hippo_core.engine.courses import note_begun, note_progress, note_save
 from hippo_core.engine.decision import Decision
 from hippo_core.engine.endings import end_if_reached
 from hippo_core.engine.events import (
@@ -52,10 +53,32 @@ from hippo_core.plan import Metrics, Node
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
-    """All reports of the lease up to this number are taken in."""
+    """All reports of the lease up to this number are taken in; not ``fresh``: they were before."""
 
     fence: int
     number: int
+    fresh: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reported:
+    """What each of several reports came to: it was taken in, or refused alone."""
+
+    taken: tuple[Accepted | Stale | Unavailable, ...]
+
+
+def report_all(decision: Decision, command: Reports) -> Reported:
+    """Takes reports in, in order."""
+    taken: list[Accepted | Stale | Unavailable] = []
+    for each in command.reports:
+        note_begun(
+            decision
+        )  # of the path that a slot goes on with, since what it ended with was reported just now
+        try:
+            taken.append(report(decision, each))
+        except (Stale, Unavailable) as error:
+            taken.append(error)
+    return Reported(taken=tuple(taken))
 
 
 def report(decision: Decision, command: Report) -> Accepted:
@@ -69,7 +92,7 @@ def report(decision: Decision, command: Report) -> Accepted:
     if lease is None or lease.worker != command.worker or lease.incarnation != command.incarnation:
         raise Stale(f"the lease {command.fence} no longer stands.", "Its work is to be dropped.")
     if command.number <= lease.report:
-        return Accepted(fence=lease.fence, number=lease.report)
+        return Accepted(fence=lease.fence, number=lease.report, fresh=False)
     if command.number > lease.report + 1:
         raise Unavailable(
             f"report {command.number} of lease {lease.fence} came after {lease.report}.",
@@ -260,8 +283,10 @@ def _take_metrics(decision: Decision, lease: Lease, item: MetricsReport) -> Metr
 
 
 def _finite(metrics: Mapping[str, float]) -> Metrics:
+    if not metrics:
+        return {}
     names = sorted(metrics)
-    values = [float(metrics[name]) for name in names]
+    values = [*map(float, map(metrics.__getitem__, names))]
     if all(map(math.isfinite, values)):
         return dict(zip(names, values, strict=True))
     return {name: value if math.isfinite(value) else None for name, value in zip(names, values, strict=True)}
@@ -324,6 +349,8 @@ def _end_fullness(decision: Decision, number: int) -> None:
 def _end(decision: Decision, lease: Lease, item: ReportItem) -> None:
     """Moves the lease on where the item ends its training, or the last of its saves has come."""
     match item:
+        case MetricsReport() | StepsReport() | UnusableReport() | SaveBlockedReport():
+            return
         case TrainedReport():
             _pass_unanswered(decision, lease)
             state = LeaseState.SAVING if lease.pending() else LeaseState.COMPLETED
@@ -336,8 +363,6 @@ def _end(decision: Decision, lease: Lease, item: ReportItem) -> None:
         case PublishedReport() | SaveFailedReport() | AnsweredReport():
             if lease.state is LeaseState.SAVING and not lease.pending():
                 _change(decision, lease, LeaseState.COMPLETED, "")
-        case StepsReport() | MetricsReport() | UnusableReport() | SaveBlockedReport():
-            return
         case _:
             assert_never(item)
 
@@ -354,4 +379,4 @@ def _change(decision: Decision, lease: Lease, state: LeaseState, reason: str) ->
         decision.emit(LeaseStateChanged(fence=lease.fence, state=state, reason=reason))
 
 
-__all__ = ["Accepted", "report"]
+__all__ = ["Accepted", "Reported", "report", "report_all"]

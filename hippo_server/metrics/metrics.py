@@ -122,7 +122,9 @@ class Metrics:
             "hippo_db_commit_duration_seconds", "Seconds per transaction of the writer.", CALL_SECONDS
         )
         self._commit_size = made.histogram(
-            "hippo_db_commit_submissions", "Submissions per transaction of the writer.", SUBMISSIONS
+            "hippo_db_commit_submissions",
+            "What was asked, reported or due, per transaction of the writer: reports count each.",
+            SUBMISSIONS,
         )
         self._rebuilds = made.counter(
             "hippo_rebuilds_total", "How often the engine was rebuilt from the database."
@@ -264,9 +266,9 @@ class Metrics:
 
     # What was decided
 
-    def command(self, name: str) -> None:
-        """A command was decided."""
-        self._command(name).inc()
+    def command(self, name: str, count: int) -> None:
+        """A command was decided; reports that came together count each."""
+        self._command(name).inc(count)
 
     def fenced(self) -> None:
         """A report of a lease that no longer stood was refused."""

@@ -10,18 +10,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from hippo_core.engine import commands
 from hippo_core.engine.consultations import PolicyQuestion
 from hippo_core.engine.orders import Directives
-from hippo_core.engine.reports import Accepted
+from hippo_core.engine.reports import Accepted, Reported
 from hippo_core.errors import Stale, Unavailable
 from hippo_server.driver import Driver
 from hippo_server.rpc.reports import check_report
 from hippo_server.store import Record
-from hippo_server.term import Term
 from hippo_wire.orders import lease_to_proto, offers_to_proto, stops_to_proto
 from hippo_wire.policies import question_to_proto
 from hippo_wire.reports import report_from_proto
@@ -200,10 +199,23 @@ class WorkStream:
                 self._decide(ahead, records)
 
     def _take_reports(self, messages: Iterable[worker_pb2.Report]) -> None:
+        """Decides reports together, those of one lease one after the other.
+
+        What came before one that cannot be true is kept.
+        """
+        together: dict[int, commands.Report] = {}
         with self._deciding() as records:
-            for message in messages:
-                report = report_from_proto(message, self._worker, self._incarnation)
-                self._report(self._term, report, records)
+            try:
+                for message in messages:
+                    report = report_from_proto(message, self._worker, self._incarnation)
+                    if report.fence in together:
+                        self._report(together, records)
+                        together = {}
+                    self._check_report(report)
+                    together[report.fence] = report
+            finally:
+                if together:
+                    self._report(together, records)
         if self._acknowledged or self._revoked:
             self._wake.set()
 
@@ -232,35 +244,46 @@ class WorkStream:
         records.append(record)
         return result
 
-    def _report(self, term: Term, report: commands.Report, records: list[Record]) -> None:
-        lease = term.engine.state.leases.get(report.fence)
+    def _check_report(self, report: commands.Report) -> None:
+        lease = self._term.engine.state.leases.get(report.fence)
         if lease is not None and report.number == lease.report + 1:
             check_report(lease, report)
-        try:
-            accepted, record = term.decide(report, self._worker, f"Report {report.fence}/{report.number}")
-        except Stale:
-            self._driver.metrics.fenced()
-            self._revoked[report.fence] = None
-            self._leases.pop(report.fence, None)
-            return
-        assert isinstance(accepted, Accepted)
-        if record.events:
-            self._driver.metrics.reported(report)
+
+    def _report(self, reports: Mapping[int, commands.Report], records: list[Record]) -> None:
+        """Decides reports of several leases, by fence.
+
+        Raises:
+            Unavailable: One has come too soon; the others are taken in.
+        """
+        term, metrics = self._term, self._driver.metrics
+        first, *others = reports.values()
+        cause = f"Report {first.fence}/{first.number}{f' and {len(others)} more' if others else ''}"
+        result, record = term.decide(commands.Reports(reports=(first, *others)), self._worker, cause)
         records.append(record)
-        self._acknowledged[report.fence] = accepted.number
-        if (
-            report.fence not in term.engine.state.leases and report.fence not in term.engine.state.orphans
-        ):  # it ended by this report: nobody need tell the worker
-            self._leases.pop(report.fence, None)
+        assert isinstance(result, Reported)
+        missing: Unavailable | None = None
+        for report, each in zip(reports.values(), result.taken, strict=True):
+            match each:
+                case Accepted():
+                    if each.fresh:
+                        metrics.reported(report)
+                    self._acknowledged[report.fence] = each.number
+                    if not term.is_held(report.fence):  # it ended by this report: nobody need tell the worker
+                        self._leases.pop(report.fence, None)
+                case Stale():
+                    metrics.fenced()
+                    self._revoked[report.fence] = None
+                    self._leases.pop(report.fence, None)
+                case Unavailable():
+                    missing = each
+        if missing is not None:
+            raise missing
 
     def _response(self) -> worker_pb2.WorkResponse | None:
         """What the worker has not heard on this connection; None: nothing."""
         directives = self._term.engine.directives(self._worker, self._leases)
         fresh = self._fresh(directives)
-        state = self._term.engine.state
-        for fence in [
-            fence for fence in self._leases if fence not in state.leases and fence not in state.orphans
-        ]:
+        for fence in [fence for fence in self._leases if not self._term.is_held(fence)]:
             del self._leases[fence]
             self._revoked[fence] = None
         for lease in fresh.leases:

@@ -48,12 +48,14 @@ class Record:
         events: What happened, in order.
         answer: The answer to keep, for commands that carry a request id.
         actor: The user or worker who gave the command.
+        submissions: How many there were: reports, that are decided together, or one.
     """
 
     cause: str
     events: tuple[Event, ...]
     answer: RequestAnswer | None
     actor: str
+    submissions: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,7 +60,8 @@ MUTATIONS = (
     Mutation(
         "a report is taken in once",
         "hippo_core.engine.reports",
-        "if command.number <= lease.report:\n        return Accepted(fence=lease.fence, number=lease.report)",
+        "if command.number <= lease.report:\n"
+        "        return Accepted(fence=lease.fence, number=lease.report, fresh=False)",
         "",
     ),
     Mutation(

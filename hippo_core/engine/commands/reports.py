@@ -147,4 +147,11 @@ class Report:
     items: tuple[ReportItem, ...]
 
 
-ReportCommand = Report
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reports:
+    """Reports that came together: each is taken in by itself, and what follows from all of them is decided once."""
+
+    reports: tuple[Report, ...]
+
+
+ReportCommand = Report | Reports
