@@ -121,7 +121,7 @@ class Batch:
         """Metrics of an event as JSON, worked out once for all rows that hold them."""
         found = self._written.get(id(metrics))
         if found is None:
-            found = self._written[id(metrics)] = Written(sql.dump(metrics))
+            found = self._written[id(metrics)] = Written(sql.dump_metrics(metrics))
         return found
 
     def _blank(self, table: str) -> dict[str, Any]:

@@ -116,6 +116,18 @@ def dump(value: object) -> str:
     return value if isinstance(value, Written) else _JSON.encode(value)
 
 
+def dump_metrics(metrics: Mapping[str, float | None]) -> str:
+    """Metrics as JSON, as ``dump`` writes them; none is NaN or infinite."""
+    values = (*metrics.values(),)
+    return dump(metrics) if None in values else _form(tuple(metrics)) % values
+
+
+@lru_cache(maxsize=1000)
+def _form(names: tuple[str, ...]) -> str:
+    """What stands around the values of metrics with these names: a program has one or two such."""
+    return "{" + ",".join(f"{dump(name)}:".replace("%", "%%") + "%r" for name in names) + "}"
+
+
 def _plain(value: object) -> object:
     if isinstance(value, Mapping):
         return dict(value)
@@ -218,23 +230,48 @@ def insert(script: Script, table: Table, rows: Sequence[Row], conflict: str = ""
     columns = list(rows[0])
     names = ", ".join(columns)
     if len(rows) >= COPY_FROM_ROWS and not conflict:
-        copiers = [(name, _copiers(table)[name]) for name in columns]
+        copiers = [(table.columns[name], _copiers(table)[name]) for name in columns]
         for start in range(0, len(rows), COPY_ROWS):
-            page = "\n".join(
-                "\t".join("\\N" if (value := row[name]) is None else copy(value) for name, copy in copiers)
-                for row in rows[start : start + COPY_ROWS]
-            )
+            columns_written = _columns(copiers, rows[start : start + COPY_ROWS], "\\N")
+            page = "\n".join(map("\t".join, zip(*columns_written, strict=True)))
             script.copy(f"COPY {table.name} ({names}) FROM STDIN", page)
         return
-    writers = [(name, _literals(table)[name]) for name in columns]
+    writers = [(table.columns[name], _literals(table)[name]) for name in columns]
     for start in range(0, len(rows), PAGE_ROWS):
-        values = ",".join(_tuple(writers, row) for row in rows[start : start + PAGE_ROWS])
+        written = zip(*_columns(writers, rows[start : start + PAGE_ROWS], "NULL"), strict=True)
+        values = ",".join([f"({','.join(each)})" for each in written])
         script.add(f"INSERT INTO {table.name} ({names}) VALUES {values} {conflict}")
 
 
-def _tuple(writers: Sequence[tuple[str, Writer]], row: Row) -> str:
-    written = ["NULL" if (value := row[name]) is None else write(value) for name, write in writers]
-    return f"({','.join(written)})"
+class _Words(dict[Any, str]):
+    """Values of a column that has few, each written once.
+
+    Args:
+        write: Writes a value.
+        nothing: What stands for None.
+    """
+
+    def __init__(self, write: Writer, nothing: str) -> None:
+        super().__init__({None: nothing})
+        self._write = write
+
+    def __missing__(self, value: Any) -> str:
+        written = self[value] = self._write(value)
+        return written
+
+
+def _columns(
+    writers: Sequence[tuple[Column[Any], Writer]], rows: Sequence[Row], nothing: str
+) -> list[list[str]]:
+    """The values of rows as they are written, column by column; ``nothing`` stands for None."""
+    found = []
+    for column, write in writers:
+        values = [row[column.name] for row in rows]
+        if isinstance(column.type, Text | DateTime):
+            found.append([*map(_Words(write, nothing).__getitem__, values)])
+        else:
+            found.append([nothing if value is None else write(value) for value in values])
+    return found
 
 
 #: How a column takes its new value: from the old one and the given one.
