@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
+from itertools import chain
 
 from hippo_core.engine.engine import Engine
 from hippo_core.engine.granting import held_plans, idle_slots_for, slots_for
@@ -55,8 +56,7 @@ def stage_counts(engine: Engine) -> Mapping[StageState, int]:
 
 def ready_nodes(engine: Engine) -> Iterator[int]:
     """The nodes with a range that begins at a state that is there, and that no path trains."""
-    for plan in engine.state.plans.values():
-        yield from plan.tree.ready_ranges
+    return chain.from_iterable(plan.tree.ready_ranges for plan in engine.state.plans.values())
 
 
 def _state_of_ready(state: EngineState, plan: PlanState) -> StageState:

@@ -386,9 +386,9 @@ class Metrics:
         self._free.set(space.free_bytes)
         self._size.set(space.size_bytes)
 
-    def watch_stages(self, engine: Engine) -> None:
-        """Notes what is ready now, to tell how long it waits."""
-        self._clock.look(ready_nodes(engine), time.monotonic())
+    def watch_stages(self, engine: Engine) -> Iterator[None]:
+        """Notes what is ready now, to tell how long it waits: piece by piece, between which others have their turn."""
+        return self._clock.look(ready_nodes(engine), time.monotonic())
 
     def look_at(self, engine: Engine) -> None:
         """Sets the gauges to what the engine holds now."""

@@ -7,8 +7,11 @@ and what is no longer ready is forgotten at the next look.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+
+NODES_AT_ONCE = 2000
+"""So many are looked at before others have their turn."""
 
 
 @dataclass(slots=True)
@@ -24,14 +27,26 @@ class StageClock:
 
     def __init__(self) -> None:
         self._ready: dict[int, float] = {}  #: by node: since when something of it is ready
+        self._granted: set[int] = (
+            set()
+        )  #: nodes of which something was, since the look began that is under way
         self._running: dict[int, _Running] = {}  #: by fence
 
-    def look(self, ready: Iterable[int], now: float) -> None:
-        """Notes which nodes have something ready."""
-        self._ready = {node: self._ready.get(node, now) for node in ready}
+    def look(self, ready: Iterable[int], now: float) -> Iterator[None]:
+        """Notes which nodes have something ready: piece by piece, as there may be very many."""
+        self._granted.clear()
+        nodes, found = list(ready), dict[int, float]()
+        for start in range(0, len(nodes), NODES_AT_ONCE):
+            piece = nodes[start : start + NODES_AT_ONCE]
+            found.update((node, self._ready.get(node, now)) for node in piece)
+            yield
+        for node in self._granted:
+            found.pop(node, None)
+        self._ready = found
 
     def granted(self, node: int, now: float) -> float:
         """A path that begins at a node was granted; gives how many seconds it was seen to be ready."""
+        self._granted.add(node)
         return now - self._ready.pop(node, now)
 
     def trained(self, fence: int, node: int, seconds: float) -> float | None:

@@ -28,7 +28,8 @@ async def watch_stages(lead: Callable[[], Term], metrics: Metrics) -> None:
     """
     while True:
         with contextlib.suppress(Unavailable):
-            metrics.watch_stages(lead().engine)
+            for _ in metrics.watch_stages(lead().engine):
+                await asyncio.sleep(0)
         await asyncio.sleep(STAGES_SECONDS)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
@@ -16,7 +18,7 @@ from hippo_core.engine.events import (
 )
 from hippo_core.engine.states import FailureClass, LeaseState, TrialState
 from hippo_server.metrics import Metrics
-from hippo_server.metrics.stage_clock import StageClock
+from hippo_server.metrics.stage_clock import NODES_AT_ONCE, StageClock
 from hippo_storage.storage import Space
 from tests.unit.engine.cluster import Cluster
 from tests.unit.engine.test_blocked_storage import blocked_cluster
@@ -107,14 +109,19 @@ def test_a_stage_whose_worker_falls_silent_is_counted_once(metrics: Metrics) -> 
     assert value(metrics, "hippo_stage_results_total", result="failed", reason_class="infrastructure") == 0.0
 
 
+def look(clock: StageClock, ready: Iterable[int], now: float) -> None:
+    for _ in clock.look(ready, now):
+        pass
+
+
 def test_what_is_ready_waits_until_a_slot_takes_it() -> None:
     clock = StageClock()
-    clock.look([1, 2], 10.0)
-    clock.look([1, 2, 3], 12.0)
+    look(clock, [1, 2], 10.0)
+    look(clock, [1, 2, 3], 12.0)
     assert clock.granted(1, 13.0) == 3.0
     assert clock.granted(4, 13.0) == 0.0, "it was granted before anybody saw it"
-    clock.look([2], 14.0)
-    clock.look([2, 3], 16.0)
+    look(clock, [2], 14.0)
+    look(clock, [2, 3], 16.0)
     assert clock.granted(3, 17.0) == 1.0, "it was not ready for a while"
     assert clock.granted(2, 20.0) == 10.0
 
@@ -198,3 +205,16 @@ def test_a_server_that_stands_by_says_nothing_of_what_the_engine_held(metrics: M
     page = metrics.page(leads=False)
     assert b"hippo_scheduler_leader 0.0" in page
     assert b"hippo_stages" not in page
+
+
+def test_what_is_granted_while_stages_are_looked_at_waits_no_more() -> None:
+    """1. More are ready than are looked at in one go. 2. Some are granted between two pieces. 3. They come again."""
+    clock = StageClock()
+    nodes = range(2 * NODES_AT_ONCE)
+    look(clock, nodes, 10.0)
+    pieces = clock.look(nodes, 12.0)
+    next(pieces)
+    assert clock.granted(0, 12.0) == clock.granted(NODES_AT_ONCE, 12.0) == 2.0
+    assert len([*pieces]) == 1
+    look(clock, nodes, 14.0)
+    assert [clock.granted(node, 15.0) for node in (0, 1, NODES_AT_ONCE)] == [1.0, 5.0, 1.0]
