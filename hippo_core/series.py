@@ -61,7 +61,11 @@ class Series(Mapping[int, Metrics]):
             names = tuple(sorted(names))
         if not self._steps:
             self._names = _shared(names)
-        values = array("d", [math.nan if (value := metrics[name]) is None else value for name in names])
+        values: array[float]
+        try:
+            values = array("d", map(metrics.__getitem__, names))  # type: ignore[arg-type]
+        except TypeError:  # one is None
+            values = array("d", [math.nan if (value := metrics[name]) is None else value for name in names])
         odd = names != self._names
         width = len(self._names)
         at = self._at(step)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import cache
+from operator import attrgetter
 from typing import Any
 
 from hippo_core.engine import events as ev
@@ -60,7 +61,7 @@ class News:
 def _touched(state: EngineState, events: Iterable[ev.Event]) -> set[Subject]:
     found: set[Subject] = set()
     plans: set[int] = set()
-    for kind, *values in {_gist(event) for event in events}:
+    for kind, values in {_gist(event) for event in events}:
         if kind in _OF_WORKERS:
             found.add(WORKERS)
         said = dict(zip(_about(kind)[0], values, strict=True))
@@ -80,14 +81,16 @@ def _touched(state: EngineState, events: Iterable[ev.Event]) -> set[Subject]:
     return found
 
 
-def _gist(event: Any) -> tuple[Any, ...]:
+def _gist(event: Any) -> tuple[Any, tuple[Any, ...]]:
     """What tells the subjects of an event: many have the same."""
     kind: Any = type(event)
-    return kind, *_about(kind)[1](event)
+    return kind, _about(kind)[1](event)
 
 
 @cache
 def _about(kind: Any) -> tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]:
     """What events of a kind say that leads to studies, and how it is read."""
     names = tuple(name for name in ("study", "plan", "node", "fence") if name in kind.__dataclass_fields__)
+    if len(names) > 1:
+        return names, attrgetter(*names)
     return names, lambda event: tuple(getattr(event, name) for name in names)

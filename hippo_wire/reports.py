@@ -133,7 +133,8 @@ def _metrics(message: worker_pb2.MetricsReported) -> MetricsReport:
 def _named(names: Sequence[str], values: Sequence[float]) -> dict[str, float]:
     if len(names) != len(values):
         raise InvalidStudy("metrics", f"{len(names)} names have {len(values)} values")
-    return dict(zip(names, values, strict=True))
+    # A slice is a list at once, where an iterator asks for one element after the other.
+    return dict(zip(names[:], values[:], strict=True)) if names else {}
 
 
 def _published(message: worker_pb2.CheckpointPublished) -> PublishedReport:
