@@ -43,6 +43,7 @@ SUBJECTS = (
     Subject(
         "handover", "how long a slot stands still between stages, paths and trials", "benchmarks.handover"
     ),
+    Subject("parts", "where a millisecond goes: of a step, a checkpoint, a trial", "benchmarks.parts"),
     Subject("control", "trials and reports a second, latencies, round trips", "benchmarks.control"),
     Subject("peers", "Ray Tune, Optuna, Syne Tune and a bare loop on the same work", "benchmarks.peers"),
     Subject(

@@ -29,6 +29,7 @@ SAME = ("processor", "cores", "memory_gib", "gpu", "python", "torch", "postgresq
 """What machines have in common that are taken for one."""
 CROSSED = {
     "peers": r"(?P<table>\w+), (?P<column>[^:]+): (?P<row>.+)",
+    "parts": r"(?P<table>server), (?P<column>[^:]+): (?P<row>.+)",
     "scheduling": r"(?P<row>\S+ \S+), (?P<column>\d+ slots)(?P<table>.*)",
 }
 """Of the subjects that measure one thing for many: what of a figure's name is the table, the row and the column."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 from benchmarks.control.serving import Served
@@ -49,8 +50,9 @@ def play(
     ahead: int = 0,
     train_seconds: float = 0.0,
     seconds: float = 5.0,
+    look: Callable[[], None] = lambda: None,
 ) -> Played:
-    """Plays daemons for some seconds; see ``Options``."""
+    """Plays daemons for some seconds; see ``Options``. ``look`` is called when they begin and when they end."""
     options = Options(
         address=served.address,
         token_file=str(served.worker_token_file),
@@ -66,9 +68,11 @@ def play(
     with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         begun = process.stdout.readline()
+        look()
         before = served.usage()
         said = process.stdout.readline()
         after = served.usage()
+        look()
     if begun.strip() != "begin" or not said:
         raise RuntimeError("the stand-in failed")
     return Played(

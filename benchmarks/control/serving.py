@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -142,11 +142,16 @@ class Served:
 
 
 @contextlib.contextmanager
-def served(*options: str) -> Iterator[Served]:
-    """A server that is ready; it ends, and its home goes, afterwards."""
+def served(*options: str, program: Sequence[str] = ("hippo_server.main",)) -> Iterator[Served]:
+    """A server that is ready; it ends, and its home goes, afterwards.
+
+    Args:
+        options: Of the server.
+        program: The module that is run, and what it is told before the options.
+    """
     folder = Path(tempfile.mkdtemp(prefix="hippo-bench-"))
     (folder / "home").mkdir()
-    line = [sys.executable, "-m", "hippo_server.main", "--home", str(folder / "home")]
+    line = [sys.executable, "-m", *program, "--home", str(folder / "home")]
     line += ["--grpc-port", "0", "--http-port", "0", *UNLIMITED, *options]
     with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(line, stdout=log, stderr=log)
