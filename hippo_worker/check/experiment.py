@@ -255,7 +255,7 @@ class Laboratory:
             self._step = step
             self._apply(hosted, run, step)
             with user_code():
-                hosted.trainer.train(step)
+                hosted.train(step)
                 require_threads(self._threads)
                 self._code.require_accounted()
             run.states[step + 1] = self._at_state(hosted, run, step + 1)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import torch
 
-from hippo_worker.hosting.randomness import random_state_kept
+from hippo_worker.hosting.randomness import Generators
 
 Modes = dict[str, list[bool]]
 Roots = Mapping[str, torch.nn.Module]
@@ -33,13 +33,20 @@ def restore_modes(roots: Roots, modes: Mapping[str, list[bool]]) -> None:
 
 
 @contextmanager
-def without_trace(roots: Roots, device: str) -> Iterator[None]:
-    """Puts back, at the end, what evaluating and saving may change."""
+def without_trace(roots: Roots, device: str, random: Generators | None = None) -> Iterator[None]:
+    """Puts back, at the end, what evaluating and saving may change.
+
+    Args:
+        roots: The modules that a trainer holds, by path.
+        device: "cpu" or "cuda".
+        random: The state of the global generators now, where it is known: reading it takes long.
+    """
     modes = capture_modes(roots)
     gradients = torch.is_grad_enabled()
+    before = random or Generators.capture(device)
     try:
-        with random_state_kept(device):
-            yield
+        yield
     finally:
+        before.restore()
         torch.set_grad_enabled(gradients)
         restore_modes(roots, modes)

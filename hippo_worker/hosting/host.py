@@ -19,23 +19,17 @@ from hippo_worker.hosting.loading import Code
 from hippo_worker.hosting.loop import PathLoop
 from hippo_worker.hosting.numerics import Plain, capture_numerics, restore_numerics
 from hippo_worker.hosting.order import PathOrder, StartFrom
-from hippo_worker.hosting.randomness import capture_random_state, restore_random_state
 from hippo_worker.hosting.runtime import CUDA, is_broken, prepare
 from hippo_worker.hosting.saving import Saver
 
 
 @dataclass(slots=True)
 class _Held:
-    """The warm trainer, and the state that it is in.
-
-    Attributes:
-        random: The global random state that belongs to it; whoever else runs in the process may draw meanwhile.
-    """
+    """The warm trainer, and the state that it is in."""
 
     hosted: HostedTrainer
     node: int
     step: int
-    random: dict[str, Any]
 
 
 class _StartLost(Exception):
@@ -98,7 +92,7 @@ class PathHost:
             result = loop.run()
             if loop.step > at[1]:
                 self._held.node, self._held.step = loop.state
-            self._held.random = capture_random_state(self._device)
+            self._held.hosted.keep_random()
             return result
         except TrainerFailed as error:
             self.usable = not is_broken(self._device)
@@ -156,7 +150,7 @@ class PathHost:
         if start is not None and held is not None and held.hosted.can_serve(values):
             if (held.node, held.step) == (start.node, start.step):
                 held.hosted.serve(values)
-                restore_random_state(held.random)
+                held.hosted.restore_random()
                 return held
             if start.folder is not None and self._load_warm(held, order, start):
                 return held
@@ -168,7 +162,7 @@ class PathHost:
         if start is not None:
             hosted.load(self._read(start))
         node, step = (order.stages[0].node, 0) if start is None else (start.node, start.step)
-        return _Held(hosted, node, step, {})
+        return _Held(hosted, node, step)
 
     def _make(self, order: PathOrder, code: Code) -> HostedTrainer:
         assert self._class is not None

@@ -16,7 +16,7 @@ from hippo_worker.hosting.failures import InvalidTrainer
 from hippo_worker.hosting.hyperparameters import Hyperparameters, changed
 from hippo_worker.hosting.metrics import Unsettled, check_metrics
 from hippo_worker.hosting.numerics import capture_numerics, restore_numerics
-from hippo_worker.hosting.randomness import capture_random_state, restore_random_state, seed_everything
+from hippo_worker.hosting.randomness import Generators, restore_random_state, seed_everything
 from hippo_worker.hosting.runtime import require_threads
 
 
@@ -78,6 +78,7 @@ class HostedTrainer:
         self._applied: Mapping[str, Scalar] = dict(values)
         self._read: set[str] = set()  # by apply, since setup
         self._read_all = False
+        self._random: Generators | None = None  # those of its state, while that is at rest
         self._context = HostContext(
             program=program, values=values, device=device, data_dir=data_dir, is_users=is_users
         )
@@ -123,6 +124,7 @@ class HostedTrainer:
             names: Those that are known to have changed.
             step: The step from which on they are in force.
         """
+        self._random = None
         hp = Hyperparameters(values)
         self._context.apply(self.trainer, hp)
         self._read |= hp.read
@@ -135,21 +137,43 @@ class HostedTrainer:
             )
         self._applied = values
 
+    @property
+    def train(self) -> Callable[[int], Any]:
+        """The trainer's own ``train``, for steps up to the next look at its state; to be called in ``user_code``."""
+        self._random = None
+        return self.trainer.train
+
+    def keep_random(self) -> Generators:
+        """The state of the global generators that belongs to the trainer's.
+
+        It is read once for each state of the trainer: whatever looks at that puts it back.
+        """
+        if self._random is None:
+            self._random = Generators.capture(self._device)
+        return self._random
+
+    def restore_random(self) -> None:
+        """Puts the global generators back; whoever else runs in the process may have drawn since the last path."""
+        self.keep_random().restore()
+
     def evaluate(self) -> Unsettled:
         """Measures; leaves no trace of it."""
-        with user_code(), without_trace(self._context.modules(self.trainer), self._device):
+        roots = self._context.modules(self.trainer)
+        with user_code(), without_trace(roots, self._device, self.keep_random()):
             return check_metrics(self.trainer.evaluate(), "evaluate")
 
     def state(self) -> dict[str, Any]:
         """All that later steps depend on; the tensors are the trainer's own. Leaves no trace."""
-        roots = self._context.modules(self.trainer)
-        with user_code(), without_trace(roots, self._device):
-            random = capture_random_state(self._device)
+        roots, random = self._context.modules(self.trainer), self.keep_random()
+        with user_code(), without_trace(roots, self._device, random):
             modes = capture_modes(roots)
             numerics = capture_numerics()
             return {
-                "trainer": self.trainer.state_dict(), "modes": modes, "random": random, "numerics": numerics
-            }  # fmt: skip
+                "trainer": self.trainer.state_dict(),
+                "modes": modes,
+                "random": random.plain(),
+                "numerics": numerics,
+            }
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Puts a state in place of the present one.
@@ -157,6 +181,7 @@ class HostedTrainer:
         Raises:
             TrainerFailed: ``load_state_dict`` raised; NotRestorable where a new trainer is needed.
         """
+        self._random = None
         with user_code():
             self.trainer.load_state_dict(state["trainer"])
             restore_modes(self._context.modules(self.trainer), state["modes"])

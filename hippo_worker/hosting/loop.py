@@ -183,7 +183,7 @@ class PathLoop:
             self._reporter.spent(time.perf_counter() - started, 0.0)
 
     def _train_steps(self, changes: Changes, boundary: int, begins: bool) -> None:
-        train, flag, clock = self._hosted.trainer.train, self._link.flag, time.perf_counter
+        train, flag, clock = self._hosted.train, self._link.flag, time.perf_counter
         hosted, start = self._hosted, changes.start
         reporter, tell_at, step, change = self._reporter, self._tell_at, self.step, changes.step
         try:

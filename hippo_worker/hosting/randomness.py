@@ -15,7 +15,8 @@ import random
 import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -49,21 +50,60 @@ def seed_host(seed: int) -> None:
     torch.default_generator.manual_seed(seed)
 
 
+@dataclass(frozen=True, slots=True)
+class Generators:
+    """The state of all global generators at one time.
+
+    Attributes:
+        python: Python's.
+        numpy: NumPy's, as plain data.
+        processor: torch's on the processor.
+        accelerator: torch's on the GPU; None where that does not count.
+    """
+
+    python: tuple[Any, ...]
+    numpy: dict[str, Any]
+    processor: torch.Tensor
+    accelerator: torch.Tensor | None
+
+    @classmethod
+    def capture(cls, device: str) -> Self:
+        """Their state now.
+
+        Args:
+            device: "cpu" or "cuda"; the generators of GPUs count only in the latter case.
+        """
+        accelerator = torch.cuda.get_rng_state() if device == "cuda" else None
+        return cls(random.getstate(), _capture_numpy(), torch.get_rng_state(), accelerator)
+
+    def restore(self) -> None:
+        """Puts them back."""
+        random.setstate(self.python)
+        _restore_numpy(self.numpy)
+        torch.set_rng_state(self.processor)
+        if self.accelerator is not None:
+            torch.cuda.set_rng_state(self.accelerator)
+
+    def plain(self) -> dict[str, Any]:
+        """The same as plain data, which is saved with less ado than tensors are."""
+        version, words, waiting = self.python
+        state: dict[str, Any] = {
+            "python": (version, struct.pack(_PYTHON, *words), waiting),
+            "numpy": self.numpy,
+            "torch": self.processor.numpy().tobytes(),
+        }
+        if self.accelerator is not None:
+            state["cuda"] = self.accelerator
+        return state
+
+
 def capture_random_state(device: str) -> dict[str, Any]:
-    """The state of all global generators, as plain data, which is saved with less ado than tensors are.
+    """The state of all global generators, as plain data.
 
     Args:
         device: "cpu" or "cuda"; the generators of GPUs count only in the latter case.
     """
-    version, words, waiting = random.getstate()
-    state: dict[str, Any] = {
-        "python": (version, struct.pack(_PYTHON, *words), waiting),
-        "numpy": _capture_numpy(),
-        "torch": torch.get_rng_state().numpy().tobytes(),
-    }
-    if device == "cuda":
-        state["cuda"] = torch.cuda.get_rng_state()
-    return state
+    return Generators.capture(device).plain()
 
 
 def restore_random_state(state: Mapping[str, Any]) -> None:
@@ -83,16 +123,11 @@ def random_state_kept(device: str) -> Iterator[None]:
     Args:
         device: "cpu" or "cuda".
     """
-    python, numpy, processor = random.getstate(), _capture_numpy(), torch.get_rng_state()
-    accelerator = torch.cuda.get_rng_state() if device == "cuda" else None
+    before = Generators.capture(device)
     try:
         yield
     finally:
-        random.setstate(python)
-        _restore_numpy(numpy)
-        torch.set_rng_state(processor)
-        if accelerator is not None:
-            torch.cuda.set_rng_state(accelerator)
+        before.restore()
 
 
 def _capture_numpy() -> dict[str, Any]:

@@ -66,7 +66,6 @@ def stand_ins(
         make_connection: Makes a worker's connection to its server.
         engine: Makes the server's engine.
     """
-    host = importlib.import_module("hippo_worker.hosting.host")
     replaced: list[tuple[Any, str, Any]] = [
         *((importlib.import_module(name), "time", clock) for name in CLOCKS),
         (importlib.import_module("hippo_server.commits"), "threading", VirtualThreading),
@@ -79,8 +78,6 @@ def stand_ins(
         (importlib.import_module("hippo_worker.connection"), "AsyncConnection", make_connection),
         (importlib.import_module("hippo_worker.slots.conversation"), "OutOfMemoryKills", Memory),
         (importlib.import_module("hippo_worker.hosting.loop"), "require_threads", lambda _: None),
-        (host, "capture_random_state", lambda _: {}),
-        (host, "restore_random_state", lambda _: None),
         (
             importlib.import_module("hippo_worker.runner.main"),
             "os",

@@ -69,6 +69,15 @@ class Hosted:
     def change(self, values: Mapping[str, Any], names: Sequence[str], step: int) -> None:
         self.apply(values, step)
 
+    @property
+    def train(self) -> Callable[[int], None]:
+        return self.trainer.train
+
+    def keep_random(self) -> None:
+        pass
+
+    restore_random = keep_random
+
     def evaluate(self) -> dict[str, float]:
         return {"accuracy": metric(self.trainer.model)}
 
