@@ -1,4 +1,4 @@
-"""The kernel's count of processes that it killed for lack of memory, to tell such a death from a plain kill."""
+"""What the kernel says of memory: how much there is left, and whether it has killed processes for lack of it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 ROOT = Path("/sys/fs/cgroup")
 HOST = Path("/proc/vmstat")
+AVAILABLE = Path("/proc/meminfo")
 
 
 class OutOfMemoryKills:
@@ -52,3 +53,39 @@ def _own_groups() -> tuple[Path, ...]:
         elif "memory" in controllers.split(","):
             found.append(ROOT / "memory" / group.lstrip("/") / "memory.oom_control")
     return tuple(found)
+
+
+def available_bytes(host: Path = AVAILABLE, root: Path = ROOT, own: Path = Path("/proc/self/cgroup")) -> int:
+    """How much memory can be taken without others having to give up theirs; 0 where the system does not say.
+
+    Args:
+        host: What the host has, as lines ``MemAvailable: N kB``.
+        root: The control groups of version 2; a process may take what is left in its group and those above it.
+        own: Where the kernel says which of them this process is in.
+    """
+    try:
+        lines = host.read_text().splitlines()
+        least = next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
+        name = next((line[3:] for line in own.read_text().splitlines() if line.startswith("0::")), "/")
+    except (OSError, StopIteration):
+        return 0
+    group = root / name.lstrip("/")
+    for folder in (group, *group.parents):
+        if not folder.is_relative_to(root):
+            break
+        least = min(least, _left(folder, least))
+    return max(0, least)
+
+
+def _left(group: Path, unlimited: int) -> int:
+    """How much a control group may still take. Pages of files that nobody uses are given up for it."""
+    try:
+        limit = (group / "memory.max").read_text().strip()
+        if limit == "max":
+            return unlimited
+        used = int((group / "memory.current").read_text())
+        lines = (group / "memory.stat").read_text().splitlines()
+    except OSError:
+        return unlimited
+    cached = next((int(line.split()[1]) for line in lines if line.startswith("inactive_file ")), 0)
+    return int(limit) - used + cached

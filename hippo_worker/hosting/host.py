@@ -11,7 +11,6 @@ import torch
 from hippo_core.engine.states import FailureClass
 from hippo_core.errors import HippoError
 from hippo_core.training import Trainer
-from hippo_storage.state import read
 from hippo_worker.hosting.failures import explain
 from hippo_worker.hosting.hosted import HostedTrainer, TrainerFailed, user_code
 from hippo_worker.hosting.link import Failed, Link, PathResult
@@ -19,6 +18,7 @@ from hippo_worker.hosting.loading import Code
 from hippo_worker.hosting.loop import PathLoop
 from hippo_worker.hosting.numerics import Plain, capture_numerics, restore_numerics
 from hippo_worker.hosting.order import PathOrder, StartFrom
+from hippo_worker.hosting.read_ahead import ReadAhead
 from hippo_worker.hosting.runtime import CUDA, is_broken, prepare
 from hippo_worker.hosting.saving import Saver
 
@@ -49,10 +49,12 @@ class PathHost:
 
     Attributes:
         usable: Whether further paths can be trained. Not once the device has failed: only another process can then.
+        ahead: Reads the states that paths to come start from, where it is told of them.
     """
 
     def __init__(self, device: str, threads: int, memory_fraction: float | None = None) -> None:
         self.usable = True
+        self.ahead = ReadAhead(device)
         self._device = device
         self._threads = threads
         self._memory_fraction = memory_fraction
@@ -88,6 +90,7 @@ class PathHost:
         try:
             code = self._load(order)
             self._held = self._start(order, code)
+            self.ahead.has_started(order.fence)
             loop = PathLoop(order, link, self._held.hosted, self._saver, code, self._device, self._threads)
             result = loop.run()
             if loop.step > at[1]:
@@ -106,6 +109,8 @@ class PathHost:
             # The link's: the trainer is somewhere in the path, and no state that anybody knows of.
             self._drop()
             raise
+        finally:
+            self.ahead.has_started(order.fence)
         loop = None  # else it would keep the trainer, and the memory that is to be given back
         self._drop()
         return failed
@@ -116,6 +121,7 @@ class PathHost:
 
     def close(self) -> None:
         """Waits for the saves under way, and lets go of the trainer."""
+        self.ahead.close()
         self._drop()
         self._saver.close()
 
@@ -160,7 +166,7 @@ class PathHost:
         self._drop()
         hosted = self._make(order, code)
         if start is not None:
-            hosted.load(self._read(start))
+            hosted.load(self._read(order.fence, start))
         node, step = (order.stages[0].node, 0) if start is None else (start.node, start.step)
         return _Held(hosted, node, step)
 
@@ -184,17 +190,17 @@ class PathHost:
         """Loads a state into the warm trainer; False where only a new one will do."""
         held.hosted.serve(order.setup_laws.values(0))
         try:
-            held.hosted.load(self._read(start))
+            held.hosted.load(self._read(order.fence, start))
         except TrainerFailed:
             # A new one shows whether the state is to blame, or what this one has become by training.
             return False
         held.node, held.step = start.node, start.step
         return True
 
-    def _read(self, start: StartFrom) -> Any:
+    def _read(self, fence: int, start: StartFrom) -> Any:
         assert start.folder is not None
         try:
-            return read(start.folder, self._device)
+            return self.ahead.take(fence, start.folder)
         except (MemoryError, torch.OutOfMemoryError) as error:
             # Beside the trainer's own there is no room for the state; that is as if the trainer needed too much.
             raise TrainerFailed(error) from error

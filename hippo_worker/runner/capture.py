@@ -18,6 +18,7 @@ class Capture:
         idle.parent.mkdir(parents=True, exist_ok=True)
         self._idle = _open(idle)
         self._current: Path | None = None
+        self._ready: dict[int, tuple[Path, int]] = {}  # by fence: a file that is open already
         self.to_idle()
         for stream in (sys.stdout, sys.stderr):
             # A line shall be readable when it was printed, not when 8 KiB have come together.
@@ -30,13 +31,28 @@ class Capture:
         self._print_to(self._idle)
         self._current = None
 
-    def to_node(self, folder: Path, node: int) -> None:
-        """What is printed from now on belongs to ``node`` of the path whose logs lie in ``folder``."""
+    def get_ready(self, fence: int, folder: Path, node: int) -> None:
+        """Opens the file of a path that is to come, from another thread: making files waits for the disk."""
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{node}.log"
+        self._ready[fence] = (path, _open(path))
+
+    def let_go(self, fence: int) -> None:
+        """The path does not come."""
+        if (ready := self._ready.pop(fence, None)) is not None:
+            os.close(ready[1])
+
+    def to_node(self, fence: int, folder: Path, node: int) -> None:
+        """What is printed from now on belongs to ``node`` of a path whose logs lie in ``folder``."""
         path = folder / f"{node}.log"
         if path == self._current:
             return
-        folder.mkdir(parents=True, exist_ok=True)
-        file = _open(path)
+        ready = self._ready.pop(fence, None)
+        if ready is not None and ready[0] == path:
+            file = ready[1]
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
+            file = _open(path)
         try:
             self._print_to(file)
         finally:

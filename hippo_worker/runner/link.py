@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from hippo_worker.hosting.link import Flag, Instruction
 from hippo_worker.runner import messages
@@ -36,18 +36,37 @@ def die_with_the_daemon() -> None:
     os._exit(1)
 
 
+class Ahead(Protocol):
+    """Who gets ready for paths before their turn."""
+
+    def told(self, run: messages.Run) -> None:
+        """A path is to be trained after those that were told before."""
+        ...
+
+    def returned(self, fence: int) -> None:
+        """It was given back."""
+        ...
+
+
 class Wire:
     """The socket to the daemon, shared by the paths that a runner trains one after the other.
 
     Args:
         connection: Connected, blocking.
         on_end: Called by the thread when the daemon has closed its end.
+        ahead: Told by the thread of paths whose turn is still to come; None: nobody is.
     """
 
-    def __init__(self, connection: socket.socket, on_end: Callable[[], None] = die_with_the_daemon) -> None:
+    def __init__(
+        self,
+        connection: socket.socket,
+        on_end: Callable[[], None] = die_with_the_daemon,
+        ahead: Ahead | None = None,
+    ) -> None:
         self.orders: queue.SimpleQueue[messages.Run | None] = queue.SimpleQueue()
         self._connection = connection
         self._on_end = on_end
+        self._ahead = ahead
         self._lock = threading.Lock()
         self._buffer: list[list[Any]] = []
         self._looks = False  # the thread looks at the buffer from time to time, and need not be woken
@@ -135,12 +154,16 @@ class Wire:
             case messages.Run():
                 with self._lock:
                     self._paths.add(message.fence)
+                if self._ahead is not None:
+                    self._ahead.told(message)
                 self.orders.put(message)
             case messages.Quit():
                 self.orders.put(None)
             case messages.Offer() | messages.Stop():
                 with self._lock:
                     answer = self._paths.instruct(message)
+                if isinstance(answer, messages.Returned) and self._ahead is not None:
+                    self._ahead.returned(answer.fence)
                 if answer is not None:
                     self.tell(answer, now=True)
             case _:

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from hippo_core.engine.states import FailureClass
 from hippo_worker.hosting.link import Failed, PathResult, Released, Trained
-from hippo_worker.hosting.order import PathOrder
 from hippo_worker.runner import messages
+from hippo_worker.runner.ahead import GetsReady, order_of
 from hippo_worker.runner.capture import Capture
 from hippo_worker.runner.finishing import finish
 from hippo_worker.runner.link import Wire
@@ -39,7 +39,7 @@ def run(connection: socket.socket, settings: RunnerSettings) -> int:
     from hippo_worker.hosting.host import PathHost  # with torch, which a fork has already
 
     host = PathHost(settings.device, settings.threads, settings.gpu_memory_fraction)
-    wire = Wire(connection)
+    wire = Wire(connection, ahead=GetsReady(host, capture))
     wire.tell(messages.Ready(), now=True)
     try:
         while host.usable and (run := wire.orders.get()) is not None:
@@ -52,11 +52,11 @@ def run(connection: socket.socket, settings: RunnerSettings) -> int:
 
 def _train(host: PathHost, wire: Wire, capture: Capture, run: messages.Run) -> None:
     logs = Path(run.logs)
-    link = wire.begin(run.fence, lambda node: capture.to_node(logs, node))
+    link = wire.begin(run.fence, lambda node: capture.to_node(run.fence, logs, node))
     if link is None:
         wire.flush()
         return
-    order = PathOrder.from_plain(json.loads(run.order_json))
+    order = order_of(run.order_json)
     # A study's files lie beside its code, as they do where it was written.
     os.chdir(order.code)
     # What comes before is none of the path's doing: a runner that dies of it has not begun the path.
@@ -64,7 +64,7 @@ def _train(host: PathHost, wire: Wire, capture: Capture, run: messages.Run) -> N
     os.environ.pop("TRACEPARENT", None)
     if run.traceparent:
         os.environ["TRACEPARENT"] = run.traceparent
-    capture.to_node(logs, order.stages[0].node)
+    capture.to_node(run.fence, logs, order.stages[0].node)
     try:
         result: PathResult = host.run(order, link)
     except Exception as error:  # noqa: BLE001 - a defect of the host must reach the daemon, not end the runner

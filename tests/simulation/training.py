@@ -164,7 +164,7 @@ class Host(PathHost):
     def _make(self, order: PathOrder, code: Any) -> Hosted:  # type: ignore[override]
         return Hosted(Trainer(self._clock, self._step_seconds, order.program.seed))
 
-    def _read(self, start: StartFrom) -> str:
+    def _read(self, fence: int, start: StartFrom) -> str:
         assert start.folder is not None
         return read_state((start.folder / STATE_FILE).read_bytes())
 

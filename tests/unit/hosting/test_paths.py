@@ -18,7 +18,7 @@ from hippo_core.engine.states import FailureClass
 from hippo_storage.errors import StorageFull
 from hippo_storage.state import read
 from hippo_worker.hosting import host as host_module
-from hippo_worker.hosting import loop, saving
+from hippo_worker.hosting import loop, read_ahead, saving
 from hippo_worker.hosting.failures import explain
 from hippo_worker.hosting.host import PathHost
 from hippo_worker.hosting.link import Failed, OfferSavePoint, Released, StopPath, Trained
@@ -359,7 +359,7 @@ def test_a_state_that_finds_no_room_on_the_device_is_as_a_trainer_too_large(
     def full(folder: Path, device: str) -> Any:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
 
-    monkeypatch.setattr(host_module, "read", full)
+    monkeypatch.setattr(read_ahead, "read", full)
     fresh = PathHost("cpu", 1)
     start = StartFrom(node=1, step=3, fence=1, folder=link.folder(1, 3))
     found = fail(fresh, order(tmp_path, stages=[(2, 3, 6)], start=start))
