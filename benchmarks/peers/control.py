@@ -56,13 +56,37 @@ class Trial:
 
 
 def measure() -> Iterator[Figure | Curve]:
-    """Rates first, in turn; then how Optuna's answers grow."""
+    """Rates first, in turn; then how answers grow. A peer that fails costs the other no figure."""
+    failures: list[str] = []
+    yield from _rates(failures)
+    for name, growth in (("Optuna", _optuna_growth), ("Ray Tune", _ray_growth)):
+        try:
+            yield from growth()
+        except RuntimeError as error:
+            failures.append(f"{name} as it grows: {error}")
+    if failures:
+        raise RuntimeError("; ".join(failures))
+
+
+def _rates(failures: list[str]) -> Iterator[Figure]:
     rates: dict[str, list[float]] = {"Optuna": [], "Ray Tune": []}
+    completed = {
+        "Optuna": lambda: _optuna("rate", str(SECONDS)),
+        "Ray Tune": lambda: _ray(RAY_TRIALS, math.inf)["completed"],
+    }
     for _ in range(ROUNDS):
-        rates["Optuna"].append(_rate(_optuna("rate", str(SECONDS))))
-        rates["Ray Tune"].append(_rate(_ray(RAY_TRIALS, math.inf)["completed"]))
+        for name, values in rates.items():
+            try:
+                values.append(_rate(completed[name]()))
+            except RuntimeError as error:
+                failures.append(f"{name}'s rate: {error}")
     for name, values in rates.items():
-        yield Figure(f"no-op trials, 2 slots, {name}", tuple(values), "trials/s", more_is_better=True)
+        if values:
+            yield Figure(f"no-op trials, 2 slots, {name}", tuple(values), "trials/s", more_is_better=True)
+
+
+def _optuna_growth() -> Iterator[Figure | Curve]:
+    """What Optuna answers to a new process, with a study that is there."""
     lines: dict[str, list[tuple[float, float]]] = {}
     for size in SIZES:
         for what, seconds in _optuna("growth", str(size)).items():
@@ -81,7 +105,6 @@ def measure() -> Iterator[Figure | Curve]:
         {what: tuple(points) for what, points in lines.items()},
         logarithmic=True,
     )
-    yield from _ray_growth()
 
 
 def _ray_growth() -> Iterator[Figure | Curve]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from benchmarks.peers import notes, workload
+from benchmarks.peers import control, environments, notes, workload
 
 
 def prefixes(points: list[workload.Point]) -> set[tuple[workload.Values, ...]]:
@@ -37,3 +38,31 @@ def test_epochs_are_counted_over_processes_and_distinct_by_their_histories(tmp_p
 def test_a_run_in_which_nothing_was_trained_is_an_error(tmp_path: Path):
     with pytest.raises(ValueError, match="no epoch"):
         notes.read(tmp_path)
+
+
+def test_a_peer_whose_environment_cannot_be_made_costs_no_other_its_figures(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    tried = []
+
+    def fail(command: list[str], **_: object) -> None:
+        tried.append(command)
+        raise subprocess.CalledProcessError(1, command)
+
+    monkeypatch.setattr(environments, "FOLDER", tmp_path)
+    monkeypatch.setattr(environments, "_failures", {})
+    monkeypatch.setattr(environments.subprocess, "run", fail)
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="the environment of ray cannot be made"):
+            environments.python_of("ray")
+    assert len(tried) == 1, "it is not tried in each round"
+
+    def completed(*arguments: str) -> list[float]:
+        return [0.0, 0.5, 1.0]
+
+    monkeypatch.setattr(control, "_optuna", completed)
+    failures: list[str] = []
+    (figure,) = control._rates(failures)
+    assert (figure.name, figure.values) == ("no-op trials, 2 slots, Optuna", (2.0, 2.0, 2.0))
+    assert len(failures) == 3
+    assert "Ray Tune's rate" in failures[0]
