@@ -7,6 +7,7 @@ machine room, so that what is measured is an answer, and no queue. A point of TP
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import time
@@ -23,6 +24,7 @@ from benchmarks.figures import Curve, Figure
 from hippo_core import samplers, schedules
 from hippo_core.engine.proposals import PastTrial, ProposalTask
 from hippo_core.engine.states import TrialState
+from hippo_core.errors import Unavailable
 from hippo_core.points import point_to_json
 from hippo_server.proposals.sampling import make_point
 from hippo_wire.retries import ANSWER_SECONDS
@@ -41,6 +43,7 @@ LEASED = 2_000
 """Trials that there are at least where trials are leased: so many are trained meanwhile, or fewer."""
 STARTING_SECONDS = 3.0
 """What a stand-in takes to begin."""
+COMPLETING_SECONDS = 120.0
 FLAT = 1.5
 MS = 1e3
 NOTE = (
@@ -141,15 +144,26 @@ def _asks(server: Served, size: int) -> list[float]:
     there = max(1, size)
     server.submit(study("asked", server.bundle, there, STEPS, searched=ALIKE))
     _play_trials(server, seconds=1.0)
-    with server.connect() as connection:
-        if server.completed(connection, "asked") != there:
-            raise RuntimeError("a study whose trials are all alike has not completed")
+    _await_completion(server, there)
     with ThreadPoolExecutor(1) as pool:
         playing = pool.submit(_play_trials, server, STARTING_SECONDS + SECONDS)
         time.sleep(STARTING_SECONDS)
         found = _ask(server, int(SECONDS * ASKS_A_SECOND))
         playing.result()
     return found
+
+
+def _await_completion(server: Served, trials: int) -> None:
+    """All complete with one report, which keeps a server for a while."""
+    end = time.monotonic() + COMPLETING_SECONDS
+    with server.connect() as connection:
+        while True:
+            with contextlib.suppress(Unavailable):
+                if server.completed(connection, "asked") == trials:
+                    return
+            if time.monotonic() > end:
+                raise RuntimeError("a study whose trials are all alike has not completed")
+            time.sleep(0.1)
 
 
 def _ask(server: Served, count: int) -> list[float]:
