@@ -37,6 +37,7 @@ from hippo_worker.slots.variables import base_environment
 ROUNDS = 3
 STAGES = 60
 PATHS = 6
+AHEAD_STEPS = 300  #: of a path while which the next one's state is read
 RUNNERS = 12
 STATE_BYTES = 100 << 20
 TRIALS = 150
@@ -52,7 +53,14 @@ def measure() -> Iterator[Figure]:
         tuple(each[1] for each in rounds),
         "x copy",
         1.0,
-        note="from the order to the first step, over copying as many bytes within memory",
+        note="on an idle slot: from the order to the first step, over copying as many bytes within memory",
+    )
+    yield Figure(
+        "from a cached checkpoint of 100 MB, read ahead",
+        tuple(each[2] for each in rounds),
+        "x copy",
+        1.0,
+        note="after another path, while which it was read: from its end to the first step",
     )
     first, later = asyncio.run(_runners())
     yield Figure("first runner", (first,), "ms", note="with the forkserver's start and torch's import")
@@ -64,34 +72,45 @@ def measure() -> Iterator[Figure]:
     yield Figure("between trials, p99", p99, "ms", 5.0, note=note)
 
 
-def _in_host() -> tuple[float, float]:
-    """Milliseconds from stage to stage; starts from a checkpoint, in copies of its bytes."""
+def _in_host() -> tuple[float, float, float]:
+    """Milliseconds from stage to stage; starts from a checkpoint, in copies of its bytes: read then, and before."""
     folder = Path(tempfile.mkdtemp(prefix="hippo-bench-"))
     try:
         notes = folder / "notes"
         notes.mkdir()
         # Stages of one step that change a value each, and paths of one step from the first one's end.
+        at_once, ahead = [], []  # when each path was ordered
         with closing(PathHost("cpu", 1)) as host:
-            _train(host, _order(folder, 1, None, STAGES, 0.001, STATE_BYTES))
+            _train(host, _order(folder, 1, None, STAGES))
             start = StartFrom(node=STAGES, step=STAGES, fence=1, folder=folder / f"1-{STAGES}-{STAGES}")
-            begun = []
             for fence in range(2, 2 + PATHS):
-                begun.append(time.time())
-                _train(host, _order(folder, fence, start, 1, 0.001, STATE_BYTES))
+                at_once.append(time.time())
+                _train(host, _order(folder, fence, start, 1))
+            for fence in range(2 + PATHS, 2 + 3 * PATHS, 2):
+                assert start.folder is not None
+                host.ahead.expect(fence + 1, start.folder)
+                _train(host, _order(folder, fence, start, AHEAD_STEPS))
+                ahead.append(time.time())
+                _train(host, _order(folder, fence + 1, start, 1))
         (file,) = notes.iterdir()
         steps = _steps(file)
         passages = [1000 * (later[1] - earlier[2]) for earlier, later in pairwise(steps[:STAGES])]
-        starts = [step[1] - at for step, at in zip(steps[STAGES:], begun, strict=True)]
-        return statistics.median(passages), statistics.median(starts) / _copy_seconds()
+        first = [step[1] for step in steps[STAGES:] if step[0] == STAGES]
+        copies = _copy_seconds()
+        starts = [began - at for began, at in zip(first[:PATHS], at_once, strict=True)]
+        read_before = [began - at for began, at in zip(first[PATHS + 1 :: 2], ahead, strict=True)]
+        return (
+            statistics.median(passages),
+            statistics.median(starts) / copies,
+            statistics.median(read_before) / copies,
+        )
     finally:
         shutil.rmtree(folder)
 
 
-def _order(
-    folder: Path, fence: int, start: StartFrom | None, stages: int, seconds: float, size_bytes: int
-) -> PathOrder:
+def _order(folder: Path, fence: int, start: StartFrom | None, stages: int) -> PathOrder:
     first = 0 if start is None else start.step
-    options = {"seconds": seconds, "bytes": size_bytes, "notes": str(folder / "notes")}
+    options = {"seconds": 0.001, "bytes": STATE_BYTES, "notes": str(folder / "notes")}
     program = Program(trainer="passing:Passing", code_digest="", unit="iteration", options=options)
     return PathOrder(
         fence=fence,
