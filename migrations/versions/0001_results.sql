@@ -3,7 +3,7 @@
 CREATE TABLE metrics (
     node bigint NOT NULL CONSTRAINT fk_metrics_node REFERENCES nodes,
     step bigint NOT NULL,
-    fence bigint NOT NULL CONSTRAINT fk_metrics_fence REFERENCES leases,
+    fence bigint NOT NULL,
     metrics json NOT NULL,
     CONSTRAINT pk_metrics PRIMARY KEY (node, step)
 );
@@ -16,7 +16,7 @@ COMMENT ON COLUMN metrics.metrics IS 'what evaluate() returned; null: not finite
 CREATE TABLE training_metrics (
     node bigint NOT NULL CONSTRAINT fk_training_metrics_node REFERENCES nodes,
     step bigint NOT NULL,
-    fence bigint NOT NULL CONSTRAINT fk_training_metrics_fence REFERENCES leases,
+    fence bigint NOT NULL,
     metrics json NOT NULL,
     CONSTRAINT pk_training_metrics PRIMARY KEY (node, step)
 );
