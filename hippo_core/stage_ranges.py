@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 
 from hippo_core.plan import Node
 
-NOBODY: frozenset[str] = frozenset()
+Users = tuple[str, ...]
+"""In order, each once."""
 
-_PLACE = attrgetter("start", "id")
-_START = attrgetter("start")
+NOBODY: Users = ()
+
+_BASE = attrgetter("base")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +24,13 @@ class Range:
     Lengths are in steps of the mean duration: so they hold whatever that comes to be, but where a node's own is known.
     """
 
+    node: int
     base: int
     points: tuple[int, ...]
     priority: int
     remaining: float  #: the longest way from the base down to a leaf
     ahead: float  #: what is sure to be asked for beyond that way's end
-    users: frozenset[str]  #: who needs any of the states that it leads to
+    users: Users  #: who needs any of the states that it leads to
     starts: (
         int  #: how many paths begin one after the other on the longest way at the worst: see ``starts_below``
     )
@@ -38,6 +41,15 @@ class Range:
         return self.points[-1] - self.base
 
 
+def _kind(found: Range) -> tuple[object, ...]:
+    """What a node sees of a range that begins where a child does; those of one kind are next to each other."""
+    return found.base, found.remaining, found.ahead, found.priority, found.starts, found.users
+
+
+def _place(found: Range) -> tuple[object, ...]:
+    return *_kind(found), found.node
+
+
 @dataclass(slots=True)
 class Outlook:
     """What is needed of a node and not on its way."""
@@ -45,7 +57,7 @@ class Outlook:
     ranges: tuple[Range, ...] = ()
     offers: tuple[tuple[int, int], ...] = ()  #: (fence, step): states that a lease in flight ought to save
     wanted: tuple[int, ...] = ()  #: all states needed of it, those on their way too, in order
-    needy: list[Node] | None = field(default=None, compare=False)  #: see ``note``; None: there are none
+    needy: list[Range] | None = field(default=None, compare=False)  #: see ``note``; None: there are none
     cost: float = field(default=1.0, compare=False)  #: of one of its steps, when the ranges were computed
     version: int = field(default=0, compare=False)  #: of its ready ranges in their order
 
@@ -55,32 +67,50 @@ class Outlook:
             return self.ranges[0]
         return None
 
-    def note(self, child: Node, *, needs: bool) -> None:
-        """A child needs the state that it starts from, or does so no more. They are kept by start, then number."""
+    def note(self, before: Range | None, now: Range | None) -> None:
+        """The range in which a child begins has changed; None: it needs the state that it starts from no more."""
         if self.needy is None:
             self.needy = []
-        at = bisect_left(self.needy, _PLACE(child), key=_PLACE)
-        there = at < len(self.needy) and self.needy[at] is child
-        if needs and not there:
-            self.needy.insert(at, child)
-        elif there and not needs:
-            del self.needy[at]
+        if before is not None:
+            del self.needy[bisect_left(self.needy, _place(before), key=_place)]
+        if now is not None:
+            self.needy.insert(bisect_left(self.needy, _place(now), key=_place), now)
 
     def starts(self) -> set[int]:
         """The states that children need."""
         found: set[int] = set()
         at, needy = 0, self.needy or ()
         while at < len(needy):
-            found.add(needy[at].start)
-            at = bisect_right(needy, needy[at].start, at, key=_START)
+            found.add(needy[at].base)
+            at = bisect_right(needy, needy[at].base, at + 1, key=_BASE)
         return found
 
-    def needy_at(self, step: int) -> Sequence[Node]:
-        """The children that need the state at a step, by number."""
+    def needs(self, step: int) -> int:
+        """How many children need the state at a step."""
+        if not self.needy:
+            return 0
+        first = bisect_left(self.needy, step, key=_BASE)
+        return bisect_right(self.needy, step, first, key=_BASE) - first
+
+    def needy_at(self, step: int) -> Sequence[Range]:
+        """The ranges in which the children begin that need the state at a step, those of one kind by number."""
         if not self.needy:
             return ()
-        first = bisect_left(self.needy, step, key=_START)
-        return self.needy[first : bisect_right(self.needy, step, first, key=_START)]
+        first = bisect_left(self.needy, step, key=_BASE)
+        return self.needy[first : bisect_right(self.needy, step, first, key=_BASE)]
+
+    def kinds_at(self, step: int) -> Iterator[tuple[Range, int]]:
+        """The first range of each kind among those in ``needy_at``, and how many there are: few, however many begin."""
+        needy = self.needy
+        if not needy:
+            return
+        at = bisect_left(needy, step, key=_BASE)
+        while at < len(needy) and needy[at].base == step:
+            first, after = needy[at], at + 1
+            if after < len(needy) and _kind(needy[after]) == _kind(first):
+                after = bisect_right(needy, _kind(first), after, key=_kind)
+            yield first, after - at
+            at = after
 
 
 @dataclass(frozen=True, slots=True)

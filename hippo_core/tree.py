@@ -31,7 +31,7 @@ from hippo_core.lease import Lease, Stage, State
 from hippo_core.noted_states import NotedStates
 from hippo_core.plan import Node, Plan
 from hippo_core.ready_order import Entry, ReadyOrder
-from hippo_core.stage_ranges import NOBODY, Candidate, Outlook, Range, Way, starts_below
+from hippo_core.stage_ranges import NOBODY, Candidate, Outlook, Range, Users, Way, starts_below
 
 UNMEASURED_STEP_SECONDS = 1.0
 REWEIGH_RATIO = 1.25
@@ -58,6 +58,7 @@ class StageTree:
     """
 
     __slots__ = (
+        "_arrived",
         "_boundaries",
         "_dirty",
         "_order",
@@ -99,12 +100,13 @@ class StageTree:
         self.range_count = 0
         self.seconds = 0.0
         self.steps = 0
+        self._arrived: dict[int, None] = {}  # nodes whose start was saved, or is there no more
         self._boundaries: NotedStates[int] = NotedStates()  # for studies
         self._dirty: dict[int, None] = {}
         self._order = ReadyOrder(self._stands)
         self._turns: dict[str, ReadyOrder] | None = None  # by user; None: nobody has asked yet
-        self._users: dict[frozenset[str], frozenset[str]] = {}  # each once
-        self._sole: dict[str, frozenset[str]] = {}  # by user: those of one
+        self._users: dict[Users, Users] = {}  # each once
+        self._sole: dict[str, Users] = {}  # by user: those of one
         self._version = 0
         self._weight = 0.0
         self._weighed: dict[int, None] = {}  # nodes with ranges whose steps' own duration is known
@@ -117,10 +119,9 @@ class StageTree:
         self._dirty[node] = None
 
     def mark_state(self, node: int, step: int) -> None:
-        """A checkpoint or promise at a state came or went: those that start from it see it too."""
+        """A checkpoint at a state came or went: those that start from it are ready, or are no more."""
         self._dirty[node] = None
-        for child in self._outlook_of(node).needy_at(step):
-            self._dirty[child.id] = None
+        self._arrived.update((each.node, None) for each in self._outlook_of(node).needy_at(step))
 
     def add_lease(self, lease: Lease) -> None:
         """A lease began."""
@@ -144,8 +145,6 @@ class StageTree:
         """A lease changed in what it reaches or promises."""
         for number, _, _ in lease.stages:
             self._dirty[number] = None
-        for number, step in lease.promises:
-            self.mark_state(number, step)
 
     def add_parting(self, state: State, trial: tuple[int, int]) -> None:
         """A trial that may be trained further goes through a node up to a state, to be saved where a path comes by."""
@@ -216,6 +215,10 @@ class StageTree:
             if self._recompute(node) and node.parent is not None and node.parent.id not in queued:
                 queued.add(node.parent.id)
                 heapq.heappush(queue, (-node.parent.start, node.parent.id))
+        for number in self._arrived:
+            if number in self.outlooks:
+                self._order_ready(nodes[number], self.outlooks[number])
+        self._arrived.clear()
 
     def best(self, user: str | None = None) -> Candidate | None:
         """The ready range of the highest priority and, among those, the longest remaining path; a user's, or of all."""
@@ -260,7 +263,7 @@ class StageTree:
     def _range_at(self, number: int, base: int) -> Range:
         return next(found for found in self.outlooks[number].ranges if found.base == base)
 
-    def users_of(self, candidate: Candidate) -> frozenset[str]:
+    def users_of(self, candidate: Candidate) -> Users:
         """Who needs what a range leads to."""
         return self._range_at(candidate.node, candidate.base).users
 
@@ -269,16 +272,17 @@ class StageTree:
         return self._outlook_of(number).version == version and number not in self.blocked
 
     def continuations(self, state: State) -> Iterator[Candidate]:
-        """The ranges that begin at a state, whether or not it is saved already."""
+        """The ranges that begin at a state, whether or not it is saved already: of those of one kind the first."""
         number, step = state
-        nodes = self.plan.nodes
         outlook = self._outlook_of(number)
-        if step > nodes[number].start and number not in self.blocked:
+        if step > self.plan.nodes[number].start and number not in self.blocked:
             yield from (self._told(number, found) for found in outlook.ranges if found.base == step)
-        for child in outlook.needy_at(step):
-            start = self._outlook_of(child.id).from_start(child)
-            if start is not None and child.id not in self.blocked:
-                yield self._told(child.id, start)
+        if self.blocked:
+            free = [found for found in outlook.needy_at(step) if found.node not in self.blocked]
+        else:
+            free = [found for found, _ in outlook.kinds_at(step)]
+        for found in sorted(free, key=lambda each: each.node):
+            yield self._told(found.node, found)
 
     def ready(self, node: Node, found: Range) -> bool:
         """Whether the state that a range begins at is durable."""
@@ -298,14 +302,13 @@ class StageTree:
             stages.append((node.id, base, leave))
             parted = self._parted(node)
             wanted = {
-                point for point in found.points if self._requested(node, point) or outlook.needy_at(point)
+                point for point in found.points if self._requested(node, point) or outlook.needs(point)
             }
             wanted.update(parted)
             save_points.extend((node.id, point) for point in sorted(wanted) if base < point < leave)
-            others = [each for each in outlook.needy_at(leave) if each is not child]
             if (
                 child is None
-                or others
+                or outlook.needs(leave) > 1
                 or max(parted, default=0) >= leave
                 or leave < found.points[-1]
                 or self._requested(node, leave)
@@ -354,6 +357,7 @@ class StageTree:
         outlook = self.outlooks.get(node.id)
         if outlook is None:
             outlook = Outlook()
+        self._arrived.pop(node.id, None)
         start, wanted = outlook.from_start(node), outlook.wanted
         self._work -= outlook.cost * sum(found.steps for found in outlook.ranges)
         self.range_count -= len(outlook.ranges)
@@ -373,8 +377,8 @@ class StageTree:
         now = outlook.from_start(node)
         if now == start and bool(outlook.wanted) == bool(wanted):
             return False
-        if node.parent is not None and (now is None) != (start is None):
-            self.outlooks.setdefault(node.parent.id, Outlook()).note(node, needs=now is not None)
+        if node.parent is not None and now != start:
+            self.outlooks.setdefault(node.parent.id, Outlook()).note(start, now)
         return True
 
     def _order_ready(self, node: Node, outlook: Outlook) -> None:
@@ -477,31 +481,29 @@ class StageTree:
                 if study in self.active:
                     priorities.append(self.active[study])
                     users = self._with(users, self._one(self.owners[study]))
-            for child in outlook.needy_at(point):
-                found = self.outlooks[child.id].from_start(child)
-                if found is not None:
-                    if found.remaining + found.ahead > way + beyond:
-                        way, beyond = found.remaining, found.ahead
-                    ways.append((own + found.remaining + found.ahead, found.starts))
-                    priorities.append(found.priority)
-                    users = self._with(users, found.users)
+            for found, count in outlook.kinds_at(point):
+                if found.remaining + found.ahead > way + beyond:
+                    way, beyond = found.remaining, found.ahead
+                ways += [(own + found.remaining + found.ahead, found.starts)] * min(count, 2)
+                priorities.append(found.priority)
+                users = self._with(users, found.users)
             here = own + way
             if here + beyond >= length:
                 length, remaining, ahead = here + beyond, here, beyond
             starts = starts_below(ways)
-        return Range(base, points, max(priorities, default=0), remaining, ahead, users, starts)
+        return Range(node.id, base, points, max(priorities, default=0), remaining, ahead, users, starts)
 
-    def _one(self, user: str) -> frozenset[str]:
+    def _one(self, user: str) -> Users:
         found = self._sole.get(user)
         if found is None:
-            found = self._sole[user] = self._with(NOBODY, frozenset([user]))
+            found = self._sole[user] = self._with(NOBODY, (user,))
         return found
 
-    def _with(self, users: frozenset[str], others: frozenset[str]) -> frozenset[str]:
+    def _with(self, users: Users, others: Users) -> Users:
         """All of both, as one object for all ranges that have the same."""
-        if others is users or others <= users:
+        if others is users or not others:
             return users
-        both = users | others
+        both = tuple(sorted({*users, *others}))
         return self._users.setdefault(both, both)
 
     def _steps_ahead(self, node: Node, point: int) -> int:
@@ -532,12 +534,11 @@ class StageTree:
             else:
                 best = on
             ways: list[Way] = [] if on is None else [on]
-            for child in sorted(outlook.needy_at(point), key=lambda each: each.id):
-                start = self.outlooks[child.id].from_start(child)
-                if start is not None and (user is None or user in start.users):
-                    ways.append((own + start.remaining + start.ahead, start.starts))
+            for start, count in sorted(outlook.kinds_at(point), key=lambda each: each[0].node):
+                if user is None or user in start.users:
+                    ways += [(own + start.remaining + start.ahead, start.starts)] * min(count, 2)
                     if ways[-1] > best or (ways[-1] == best and leave[1] is None):
-                        best, leave = ways[-1], (point, child)
+                        best, leave = ways[-1], (point, self.plan.nodes[start.node])
             on = best[0], starts_below(ways)
         return leave
 
@@ -545,8 +546,7 @@ class StageTree:
         """Whether a user needs a state, or one below it."""
         if any(self.owners.get(study) == user for study, _ in node.requests.get(point, ())):
             return True
-        starts = (self.outlooks[child.id].from_start(child) for child in outlook.needy_at(point))
-        return any(user in start.users for start in starts if start is not None)
+        return any(user in start.users for start, _ in outlook.kinds_at(point))
 
     def _requested(self, node: Node, step: int) -> bool:
         return any(study in self.active for study, _ in node.requests.get(step, ()))

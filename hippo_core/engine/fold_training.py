@@ -90,11 +90,11 @@ def apply_lease(state: EngineState, event: LeaseEvent) -> None:
             lease.stopping, lease.stop_saves, lease.stop_reason = True, event.save, event.reason
         case ev.SavePointOffered():
             lease.promises[event.node, event.step] = Promise.OFFERED
-            tree.mark_state(event.node, event.step)
+            tree.mark(event.node)
         case ev.SavePointAnswered():
             if lease.promises.get((event.node, event.step)) is not Promise.KEPT:
                 lease.promises[event.node, event.step] = Promise.WILL if event.will else Promise.PASSED
-            tree.mark_state(event.node, event.step)
+            tree.mark(event.node)
         case ev.ReportAccepted():
             lease.report = event.number
         case _:
