@@ -301,9 +301,7 @@ class StageTree:
             leave, child = self._longest(node, outlook, found, user)
             stages.append((node.id, base, leave))
             parted = self._parted(node)
-            wanted = {
-                point for point in found.points if self._requested(node, point) or outlook.needs(point)
-            }
+            wanted = {point for point in found.points if self._requested(node, point) or outlook.needs(point)}
             wanted.update(parted)
             save_points.extend((node.id, point) for point in sorted(wanted) if base < point < leave)
             if (

@@ -8,6 +8,7 @@ and equal studies are planned, and trained, anew.
 from __future__ import annotations
 
 import json
+from collections.abc import Container, Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -93,17 +94,32 @@ def offered(state: EngineState, resources: Resources) -> list[str]:
 def blocked_workers(state: EngineState) -> dict[str, str]:
     """The workers that cannot read their storage, or save what they train, and what it says."""
     unread = {name: worker.blocked for name, worker in sorted(state.workers.items()) if worker.blocked}
-    return unread | {lease.worker: lease.blocked for lease in state.leases.values() if lease.blocked}
+    leases = (lease for lease in state.leases.values() if lease.fence in state.hindered)
+    return unread | {lease.worker: lease.blocked for lease in leases}
 
 
 def takers(state: EngineState) -> list[Worker]:
     """The workers that are granted leases, by name: those that live, and that their storage does not block."""
-    blocked = {lease.worker for lease in state.leases.values() if lease.blocked}
-    return [
-        worker
-        for name, worker in sorted(state.workers.items())
-        if worker.state is WorkerState.LIVE and not worker.blocked and name not in blocked
-    ]
+    blocked = _blocked_by_leases(state)
+    return [worker for _, worker in sorted(state.workers.items()) if _takes(worker, blocked)]
+
+
+def idle_slots(state: EngineState) -> Iterator[tuple[Worker, Slot]]:
+    """The slots that wait for a path and are granted leases, in order of worker and index."""
+    blocked = _blocked_by_leases(state)
+    for name, index in sorted(state.idle):
+        worker = state.workers[name]
+        if _takes(worker, blocked):
+            yield worker, worker.slots[index]
+
+
+def _blocked_by_leases(state: EngineState) -> set[str]:
+    """The workers of which the storage holds up saves."""
+    return {state.leases[fence].worker for fence in state.hindered if fence in state.leases}
+
+
+def _takes(worker: Worker, blocked: Container[str]) -> bool:
+    return worker.state is WorkerState.LIVE and not worker.blocked and worker.name not in blocked
 
 
 def choose_plan(decision: Decision, study: Study) -> int:
@@ -198,6 +214,7 @@ __all__ = [
     "clear_plan",
     "environment_of",
     "fits",
+    "idle_slots",
     "is_over",
     "move_study",
     "offered",

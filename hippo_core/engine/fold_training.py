@@ -10,6 +10,7 @@ from hippo_core.engine.states import (
     ENDED_STUDY_STATES,
     LEASE_TRANSITIONS,
     LIVE_LEASE_STATES,
+    STANDING_LEASE_STATES,
     FailureClass,
     LeaseState,
     WorkerState,
@@ -44,6 +45,9 @@ def apply_worker(state: EngineState, event: WorkerEvent) -> None:
                 slots=slots,
                 draining=earlier is not None and same and earlier.draining,
             )
+            state.idle = {each for each in state.idle if each[0] != event.worker}
+            for slot in slots.values():
+                _note_idle(state, event.worker, slot)
         case ev.WorkerStateChanged():
             worker = state.workers[event.worker]
             worker.state, worker.reason = event.state, event.reason
@@ -56,11 +60,21 @@ def apply_worker(state: EngineState, event: WorkerEvent) -> None:
         case ev.SlotCordoned():
             slot = state.workers[event.worker].slots[event.slot]
             slot.cordoned, slot.cordoned_by_user = event.reason, event.by_user
+            _note_idle(state, event.worker, slot)
         case ev.SlotUncordoned():
             slot = state.workers[event.worker].slots[event.slot]
             slot.cordoned, slot.cordoned_by_user = "", False
+            _note_idle(state, event.worker, slot)
         case _:
             assert_never(event)
+
+
+def _note_idle(state: EngineState, worker: str, slot: Slot) -> None:
+    """A slot began to wait for a path, or does so no more."""
+    if slot.idle:
+        state.idle.add((worker, slot.index))
+    else:
+        state.idle.discard((worker, slot.index))
 
 
 LeaseEvent = (
@@ -86,6 +100,10 @@ def apply_lease(state: EngineState, event: LeaseEvent) -> None:
             _change_lease(state, lease, event)
         case ev.LeaseBlocked():
             lease.blocked = event.reason
+            if lease.blocked:
+                state.hindered[lease.fence] = None
+            else:
+                state.hindered.pop(lease.fence, None)
         case ev.LeaseStopped():
             lease.stopping, lease.stop_saves, lease.stop_reason = True, event.save, event.reason
         case ev.SavePointOffered():
@@ -120,20 +138,21 @@ def _grant(state: EngineState, event: ev.LeaseGranted) -> None:
     state.last_fence = max(state.last_fence, event.fence)
     worker = state.workers.get(event.worker)
     if worker is not None and event.slot in worker.slots:
-        _enter(state, worker.slots[event.slot], event.fence)
+        _enter(state, worker, worker.slots[event.slot], event.fence)
     state.plans[event.plan].tree.add_lease(lease)
 
 
-def _enter(state: EngineState, slot: Slot, fence: int) -> None:
+def _enter(state: EngineState, worker: Worker, slot: Slot, fence: int) -> None:
     """A lease waits for its turn in a slot: they come in the order of their fences."""
     first = slot.fence
     slot.queue = sorted([*slot.queue, fence])
     slot.holds = None
     if slot.fence != first:
         state.begun[fence] = None
+    _note_idle(state, worker.name, slot)
 
 
-def _leave(state: EngineState, slot: Slot, fence: int, holds: State | None) -> None:
+def _leave(state: EngineState, worker: Worker, slot: Slot, fence: int, holds: State | None) -> None:
     """A lease trains no more; the next one in its slot begins."""
     was_first = slot.fence == fence
     slot.queue.remove(fence)
@@ -141,6 +160,7 @@ def _leave(state: EngineState, slot: Slot, fence: int, holds: State | None) -> N
         state.begun[slot.fence] = None
     elif was_first:
         slot.holds = holds
+    _note_idle(state, worker.name, slot)
 
 
 def _change_lease(state: EngineState, lease: Lease, event: ev.LeaseStateChanged) -> None:
@@ -154,13 +174,15 @@ def _change_lease(state: EngineState, lease: Lease, event: ev.LeaseStateChanged)
         if lease.fence in slot.queue and not lease.training:
             released = event.state is LeaseState.RELEASED and lease.stop_saves
             holds = lease.end if trained else lease.reached if released else None
-            _leave(state, slot, lease.fence, holds)
+            _leave(state, worker, slot, lease.fence, holds)
     study = state.studies.get(lease.study)
     if study is not None and study.short and not lease.training:
         state.touched_studies[study.id] = None  # what it would have trained is not charged
     tree = state.plans[lease.plan].tree
     if was_orphan:
         del state.orphans[lease.fence]
+    if event.state not in STANDING_LEASE_STATES:
+        state.hindered.pop(lease.fence, None)
     if event.state in LIVE_LEASE_STATES and was_orphan:
         _take_back(state, lease)
     elif event.state in LIVE_LEASE_STATES:
@@ -180,7 +202,8 @@ def _take_back(state: EngineState, lease: Lease) -> None:
     for number, _, _ in lease.stages:
         tree.astir[number] = None  # perhaps nobody needs its steps any more
     if lease.training:
-        _enter(state, state.workers[lease.worker].slots[lease.slot], lease.fence)
+        worker = state.workers[lease.worker]
+        _enter(state, worker, worker.slots[lease.slot], lease.fence)
 
 
 TrainingEvent = (

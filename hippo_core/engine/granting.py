@@ -12,7 +12,14 @@ from hippo_core.engine.alone import Top, is_alone, room, tops
 from hippo_core.engine.courses import note_begun
 from hippo_core.engine.cutting import cut_paths
 from hippo_core.engine.decision import Decision, Volatile
-from hippo_core.engine.environments import bind_plan, environment_of, rebind_studies, suits, takers
+from hippo_core.engine.environments import (
+    bind_plan,
+    environment_of,
+    idle_slots,
+    rebind_studies,
+    suits,
+    takers,
+)
 from hippo_core.engine.events import LeaseGranted, LeaseStopped, SavePointOffered, StudyPlanned
 from hippo_core.engine.orphans import end_orphans
 from hippo_core.engine.state import EngineState, PlanState, Slot, Worker
@@ -21,7 +28,7 @@ from hippo_core.engine.turns import NOBODY_ELSE, Turn, Turns, begin_turns
 from hippo_core.lease import Lease, State
 from hippo_core.plan import Node
 from hippo_core.stage_ranges import Candidate
-from hippo_core.tree import Path
+from hippo_core.tree import Path, StageTree
 
 PATIENCE_SECONDS = 1.0  #: what waits in a slot is given back when the path before it takes longer
 RETURNED = "waits behind another path, and is to go to the next slot that is free"
@@ -126,20 +133,34 @@ def _choose(state: EngineState, turns: Turns, held: Container[int], found: list[
         held: Plans of which nothing is taken.
         found: The first ready ranges of the others.
     """
-    if not any(slot.idle for worker in state.workers.values() for slot in worker.slots.values()):
+    if not state.idle:
         return None
     rooms = room(state, found) if state.cramped else None
     best: _Choice | None = None
-    for worker in takers(state):
-        for slot in worker.slots.values():
-            if not slot.idle or not (found or slot.holds):
+    offered: set[int] = (
+        set()
+    )  # plans that a slot which holds nothing can take: what another takes is no better
+    wanted = {top.plan.id for top in found}
+    for worker, slot in idle_slots(state):
+        if slot.holds is None:
+            if rooms is None and offered == wanted:
                 continue
-            for choice in _options(state, turns, found, worker, slot, held):
-                if best is not None and choice.rank <= best.rank:
-                    continue
-                if rooms is None or rooms.takes(worker.host, alone=_is_alone(state, choice)):
-                    best = choice
+        elif not found and not _is_gone_on_from(state, slot.holds):
+            continue
+        for choice in _options(state, turns, found, worker, slot, held):
+            if slot.holds is None:
+                offered.add(choice.plan.id)
+            if best is not None and choice.rank <= best.rank:
+                continue
+            if rooms is None or rooms.takes(worker.host, alone=_is_alone(state, choice)):
+                best = choice
     return best
+
+
+def _is_gone_on_from(state: EngineState, holds: State) -> bool:
+    """Whether anything is needed of the node of a state that a slot holds."""
+    node = state.nodes[holds[0]]
+    return node.id in state.tree_of(node).outlooks
 
 
 def _choose_ahead(decision: Decision, turns: Turns, held: Container[int], found: list[Top]) -> _Choice | None:
@@ -242,11 +263,7 @@ def _options(
 
 def idle_slots_for(state: EngineState, plan: PlanState) -> int:
     """How many slots idle that could train the plan."""
-    return sum(
-        slot.idle and suits(state, plan, worker, slot)
-        for worker in takers(state)
-        for slot in worker.slots.values()
-    )
+    return sum(suits(state, plan, worker, slot) for worker, slot in idle_slots(state))
 
 
 def slots_for(state: EngineState, plan: PlanState) -> int:
@@ -311,9 +328,8 @@ def _study_of(state: EngineState, plan: PlanState, path: Path, user: str | None)
 def _kept_or_promised(state: EngineState, held: State) -> bool:
     """Whether a state that a slot holds is, or will be, durable: what goes on from it must not depend on memory."""
     number, step = held
-    return step in state.nodes[number].checkpoints or any(
-        lease.promises_state(held) for lease in state.leases.values()
-    )
+    node = state.nodes[number]
+    return step in node.checkpoints or bool(_saving(state.tree_of(node), held))
 
 
 def _fence_of(state: EngineState, plan: PlanState, base: State) -> int:
@@ -323,5 +339,9 @@ def _fence_of(state: EngineState, plan: PlanState, base: State) -> int:
     kept = node.checkpoints.get(step)
     if kept:
         return max(kept)
-    saving = [lease.fence for lease in state.leases.values() if lease.promises_state(base)]
-    return max(saving)
+    return max(_saving(plan.tree, base))
+
+
+def _saving(tree: StageTree, state: State) -> list[int]:
+    """The leases that have promised to save a state."""
+    return [fence for fence, lease in tree.leases.get(state[0], {}).items() if lease.promises_state(state)]

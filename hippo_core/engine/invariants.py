@@ -120,6 +120,21 @@ def slots_and_leases_agree(state: EngineState) -> Iterator[str]:
             yield f"lease {lease.fence} trains in a slot that holds {owner.slots[lease.slot].queue}"
 
 
+def idle_slots_are_listed(state: EngineState) -> Iterator[str]:
+    """The slots that wait for a path, and the leases whose saves are held up, are listed."""
+    idle = {
+        (worker.name, slot.index)
+        for worker in state.workers.values()
+        for slot in worker.slots.values()
+        if slot.idle
+    }
+    if idle != state.idle:
+        yield f"{sorted(state.idle)} are listed as idle, {sorted(idle)} are"
+    hindered = {lease.fence for lease in (*state.leases.values(), *state.orphans.values()) if lease.blocked}
+    if hindered != state.hindered.keys():
+        yield f"{sorted(state.hindered)} are listed as held up by the storage, {sorted(hindered)} are"
+
+
 def orphans_have_lost_their_worker(state: EngineState) -> Iterator[str]:
     """An orphaned lease is of the last life of a worker that is not heard of."""
     for lease in state.orphans.values():
@@ -269,6 +284,7 @@ INVARIANTS: tuple[Callable[[EngineState], Iterator[str]], ...] = (
     open_requests_are_not_trained,
     nodes_nest,
     slots_and_leases_agree,
+    idle_slots_are_listed,
     orphans_have_lost_their_worker,
     fences_grow,
     leases_lie_on_paths,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from hippo_core.engine.budget import Room
 from hippo_core.engine.decision import Decision
-from hippo_core.engine.environments import takers
+from hippo_core.engine.environments import idle_slots
 from hippo_core.engine.granting import idle_slots_for
 from hippo_core.engine.settling import carry_out
 from hippo_core.engine.state import EngineState, Study
@@ -21,7 +21,7 @@ def promote(decision: Decision) -> bool:
     """Carries out a promotion that a slot would take; tells whether there was one, from which something may follow."""
     state = decision.state
     waiting = [study for study in map(state.studies.__getitem__, state.active) if _has_waiting(study)]
-    idle = bool(waiting) and any(slot.idle for worker in takers(state) for slot in worker.slots.values())
+    idle = bool(waiting) and any(True for _ in idle_slots(state))
     for study in waiting:
         first, *others = study.promotions
         if not _would_be_taken(state, study, first, idle=idle):

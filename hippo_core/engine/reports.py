@@ -47,7 +47,7 @@ from hippo_core.engine.states import FailureClass, LeaseState
 from hippo_core.engine.turns import moves_on
 from hippo_core.engine.workers import welcome_back
 from hippo_core.errors import Stale, Unavailable
-from hippo_core.lease import Lease, Promise
+from hippo_core.lease import Lease, Promise, State
 from hippo_core.plan import Metrics, Node
 
 
@@ -311,11 +311,10 @@ def _take_checkpoint(decision: Decision, lease: Lease, item: PublishedReport) ->
         decision.emit(FailuresForgotten(node=item.node))
     _end_fullness(decision, lease.plan)
     tree = decision.state.plans[lease.plan].tree
-    starts = {each.start[:2] for each in decision.state.leases.values() if each.start is not None}
     study = decision.state.studies.get(lease.study)
     every = study.spec.checkpoint_every if study is not None else None
     for number, step in earlier:
-        if (number, step) == (item.node, item.step) or (number, step) in starts:
+        if (number, step) == (item.node, item.step):
             continue
         if every is not None and step % every == 0:
             continue  # its user asked for it: later trials may part there
@@ -323,12 +322,18 @@ def _take_checkpoint(decision: Decision, lease: Lease, item: PublishedReport) ->
             continue
         node = decision.state.nodes[number]
         kept = node.checkpoints.get(step, {})
-        if lease.fence in kept and step not in node.requests and not tree.starts_at(number, step):
-            decision.emit(
-                CheckpointDropped(
-                    node=number, step=step, fence=lease.fence, reason="its path has saved again"
-                )
-            )
+        if lease.fence not in kept or step in node.requests or tree.starts_at(number, step):
+            continue
+        if _is_to_be_loaded(decision, (number, step)):
+            continue
+        reason = "its path has saved again"
+        decision.emit(CheckpointDropped(node=number, step=step, fence=lease.fence, reason=reason))
+
+
+def _is_to_be_loaded(decision: Decision, state: State) -> bool:
+    """Whether a path begins at a state."""
+    leases = decision.state.leases.values()
+    return any(lease.start is not None and lease.start[:2] == state for lease in leases)
 
 
 def _keeps_all(decision: Decision, number: int) -> bool:

@@ -121,8 +121,8 @@ MUTATIONS = (
     Mutation(
         "what a path has saved on its way stays while another is to load it",
         "hippo_core.engine.reports",
-        "if (number, step) == (item.node, item.step) or (number, step) in starts:",
-        "if (number, step) == (item.node, item.step):",
+        "        if _is_to_be_loaded(decision, (number, step)):\n            continue\n",
+        "",
     ),
     Mutation(
         "files are removed once it is committed that they may go",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from hippo_core.engine.events import SlotUncordoned
 from hippo_core.engine.stage_counts import StageState, stage_counts
 from tests.unit.engine.cluster import Cluster, SimulatedWorker
 from tests.unit.engine.test_blocked_storage import blocked_cluster
@@ -56,8 +57,8 @@ def test_what_could_start_and_does_not_is_startable() -> None:
     cluster.cordon("a")
     submit(cluster, spec())
     assert counted(cluster).keys() == {"queued", "waiting"}
-    for slot in cluster.engine.state.workers["a"].slots.values():
-        slot.cordoned = ""
+    for slot in cluster.engine.state.workers["a"].slots:
+        cluster.engine.apply(SlotUncordoned(worker="a", slot=slot))
     assert counted(cluster).keys() == {"startable", "waiting"}
 
 
