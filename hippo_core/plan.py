@@ -10,12 +10,13 @@ A trial that is trained for ``stop`` steps has its place in the node that holds 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
+from hippo_core.few_children import MOST, Few
 from hippo_core.sequence import Laws, Sequence
 from hippo_core.series import Metrics as Metrics
 from hippo_core.series import Series
@@ -89,7 +90,30 @@ class Node:
 
     def adopt(self, child: Node) -> None:
         """A node begins where others leave this one."""
-        _owned(self, "children")[child.start, child.key] = child
+        children = self.children
+        if not children:
+            self.children = Few(child)
+        elif isinstance(children, Few) and len(children) < MOST:
+            self.children = Few(*children.nodes, child)
+        else:
+            _owned(self, "children")[child.start, child.key] = child
+
+    def offspring(self) -> Iterable[Node]:
+        """The nodes that begin where others leave this one, in the order in which they came."""
+        children = self.children
+        return children.nodes if isinstance(children, Few) else children.values()
+
+    def child(self, start: int, key: ValueKey) -> Node | None:
+        """The node that begins at a step with these values."""
+        children = self.children
+        if not isinstance(children, Few):
+            found: Node | None = children.get((start, key))
+            return found
+        few: tuple[Node, ...] = children.nodes
+        for node in few:
+            if node.start == start and node.key == key:
+                return node
+        return None
 
     def record(self, step: int, metrics: Mapping[str, float | None]) -> None:
         """A state was evaluated."""
@@ -182,7 +206,7 @@ class Node:
         for step, waiting in self.requests.items():
             for study, _ in waiting:
                 found[study] = max(found.get(study, 0), step)
-        for child in self.children.values():
+        for child in self.offspring():
             for study in child.open:
                 found[study] = max(found.get(study, 0), child.start)
         return found
@@ -205,6 +229,9 @@ def _owned(node: Node, name: str) -> dict[Any, Any]:
         setattr(node, name, found)
     elif isinstance(found, Sole):
         found = found.several()
+        setattr(node, name, found)
+    elif isinstance(found, Few):
+        found = dict(found)
         setattr(node, name, found)
     return found  # type: ignore[no-any-return]
 
@@ -273,7 +300,7 @@ class Plan:
         """
         while True:
             leave = sequence.first_difference(node.laws, max(node.start + 1, known), stop)
-            child = None if leave is None else node.children.get((leave, sequence.key(leave)))
+            child = None if leave is None else node.child(leave, sequence.key(leave))
             if child is None:
                 return node, leave
             node = child

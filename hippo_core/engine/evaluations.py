@@ -278,4 +278,4 @@ def open_below(study: Study, node: Node) -> Iterator[int]:
         each = waiting.pop()
         for trials in each.requests.values():
             yield from (trial for number, trial in trials if number == study.id)
-        waiting.extend(child for child in each.children.values() if study.id in child.open)
+        waiting.extend(child for child in each.offspring() if study.id in child.open)

@@ -104,7 +104,7 @@ class Holdings:
                 at, ancestor, _, steps, seconds = marks[-1]
                 index = self._add(node, step, ancestor, steps + step - at, seconds + (step - at) * rate)
                 marks.append((step, index, (node.id, step), 0, 0.0))
-            for child in node.children.values():
+            for child in node.offspring():
                 at, ancestor, above, steps, seconds = marks[
                     bisect_right(marks, child.start, key=lambda mark: mark[0]) - 1
                 ]

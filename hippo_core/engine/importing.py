@@ -286,5 +286,5 @@ def _look_again_below(state: EngineState, node: Node) -> None:
         each = waiting.pop()
         for requests in each.requests.values():
             state.touched_requests.update((key, None) for key in requests if key[0] in state.active)
-        waiting.extend(child for child in each.children.values() if child.open)
+        waiting.extend(child for child in each.offspring() if child.open)
     state.touched_plans[node.plan] = None

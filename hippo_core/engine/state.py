@@ -32,6 +32,9 @@ from hippo_core.trial_schedules import horizon_of, hyperparameters_of
 
 STORY_LENGTH = 64
 
+NO_NOTES: Mapping[str, Any] = {}
+"""One for all trials without any."""
+
 
 @dataclass(frozen=True, slots=True)
 class Added:
@@ -354,7 +357,7 @@ class Study:
             assignment=event.assignment,
             point=event.assignment if event.fork is None else None,
             max_steps=event.max_steps,
-            notes=event.notes,
+            notes=event.notes or NO_NOTES,
             fork=event.fork,
             enqueued=event.enqueued,
             horizon=horizon_of(event.assignment)

@@ -114,7 +114,7 @@ class TreeSurvey:
         while waiting and len(kept) < limit:
             number = heapq.heappop(waiting)[2]
             kept.add(number)
-            for child in self.traffic[number].node.children.values():
+            for child in self.traffic[number].node.offspring():
                 if child.id in self.traffic:
                     heapq.heappush(waiting, self._place(self.traffic[child.id]))
         return frozenset(kept), self._folded(kept)
