@@ -1,13 +1,12 @@
 """How the server's answers grow with its study: of about 0, 10,000 and 100,000 trials.
 
-Reports and leases are of studies whose trials wait. Asks are of one whose trials have completed: for a further trial
-of it at a point that is given (``run.enqueue``; ``run.tell`` is the same call). All come at rates that leave the
-machine room, so that what is measured is an answer, and no queue. A point of TPE is made as the server's processes do.
+All of studies whose trials wait. An ask is for a further trial at a given point (``run.enqueue``; ``run.tell`` is the
+same call). All come at rates that leave the machine room, so that what is measured is an answer, and no queue. A
+point of TPE is made as the server's processes do, of a study whose trials have completed.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import random
 import time
@@ -19,13 +18,11 @@ import optuna
 
 from benchmarks.control.playing import Played, play, quantile
 from benchmarks.control.serving import Served, served
-from benchmarks.control.specs import ALIKE, study
+from benchmarks.control.specs import study
 from benchmarks.figures import Curve, Figure
-from hippo_core import samplers, schedules
+from hippo_core import samplers
 from hippo_core.engine.proposals import PastTrial, ProposalTask
 from hippo_core.engine.states import TrialState
-from hippo_core.errors import Unavailable
-from hippo_core.points import point_to_json
 from hippo_server.proposals.sampling import make_point
 from hippo_wire.retries import ANSWER_SECONDS
 from hippo_wire.v1 import study_pb2
@@ -43,7 +40,6 @@ LEASED = 2_000
 """Trials that there are at least where trials are leased: so many are trained meanwhile, or fewer."""
 STARTING_SECONDS = 3.0
 """What a stand-in takes to begin."""
-COMPLETING_SECONDS = 120.0
 FLAT = 1.5
 MS = 1e3
 NOTE = (
@@ -141,10 +137,7 @@ def _proposal_seconds(server: Served, size: int) -> float:
 
 def _asks(server: Served, size: int) -> list[float]:
     """Seconds until a trial is there, and durable, at a point that is given, while workers train such trials."""
-    there = max(1, size)
-    server.submit(study("asked", server.bundle, there, STEPS, searched=ALIKE))
-    _play_trials(server, seconds=1.0)
-    _await_completion(server, there)
+    server.submit(study("asked", server.bundle, max(LEASED, size), STEPS))
     with ThreadPoolExecutor(1) as pool:
         playing = pool.submit(_play_trials, server, STARTING_SECONDS + SECONDS)
         time.sleep(STARTING_SECONDS)
@@ -153,27 +146,13 @@ def _asks(server: Served, size: int) -> list[float]:
     return found
 
 
-def _await_completion(server: Served, trials: int) -> None:
-    """All complete with one report, which keeps a server for a while."""
-    end = time.monotonic() + COMPLETING_SECONDS
-    with server.connect() as connection:
-        while True:
-            with contextlib.suppress(Unavailable):
-                if server.completed(connection, "asked") == trials:
-                    return
-            if time.monotonic() > end:
-                raise RuntimeError("a study whose trials are all alike has not completed")
-            time.sleep(0.1)
-
-
 def _ask(server: Served, count: int) -> list[float]:
     found = []
     began = time.perf_counter()
     with server.connect() as connection:
         for number in range(count):
             time.sleep(max(0.0, began + number / ASKS_A_SECOND - time.perf_counter()))
-            schedule = schedules.multistep(0.1, 0.1 + 0.8 * (number + 1) / (count + 2), [1])
-            point = json.dumps(point_to_json({"lr": schedule}, "point"))
+            point = json.dumps({"lr": (number + 1) / (count + 2)})
             asked = study_pb2.EnqueueTrialRequest(request_id=uuid.uuid4().hex, name="asked", point_json=point)
             before = time.perf_counter()
             connection.studies.EnqueueTrial(asked, timeout=ANSWER_SECONDS)

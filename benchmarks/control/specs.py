@@ -1,28 +1,17 @@
-"""The studies that are trained: by default trials of one path each that share nothing, with ten metrics a step."""
+"""The studies that are trained: trials of one path each that share nothing, with ten metrics a step."""
 
 from __future__ import annotations
 
-from hippo_core import policies, samplers, schedules, space
+from hippo_core import policies, samplers, space
 from hippo_core.objective import Objective
 from hippo_core.program import Program
 from hippo_core.samplers import Sampler
 from hippo_core.study import StudySpec
 
 METRICS = {f"m{index}": 0.1 * index for index in range(10)}
-ALONE = space.Space({"lr": space.uniform(0.0, 1.0)})
-"""Trials that share nothing."""
-ALIKE = space.Space({"lr": schedules.multistep(0.1, space.uniform(0.1, 0.9), [space.integer(1, 10**9)])})
-"""Trials that, drawn at random, are trained together, as they differ at a step to which none of them comes."""
 
 
-def study(
-    name: str,
-    bundle: str,
-    trials: int,
-    steps: int,
-    sampler: Sampler | None = None,
-    searched: space.Space = ALONE,
-) -> StudySpec:
+def study(name: str, bundle: str, trials: int, steps: int, sampler: Sampler | None = None) -> StudySpec:
     """A study whose trials are all known at its beginning, unless another sampler is given.
 
     Args:
@@ -31,8 +20,8 @@ def study(
         trials: How many it has, or may have.
         steps: How far each is trained.
         sampler: By default random points.
-        searched: Where they lie.
     """
+    searched = space.Space({"lr": space.uniform(0.0, 1.0)})
     program = Program(
         trainer="trainer:Trainer", code_digest=bundle, kinds=searched.kinds, options={"study": name}
     )
