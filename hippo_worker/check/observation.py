@@ -59,7 +59,7 @@ def observe(surveyor: Surveyor, trainer: object, device: str) -> tuple[Digests, 
             into = strict if isinstance(place.value, (torch.Tensor, np.ndarray)) else lax
             into[path] = digest_of(place.value)
     for path, module in survey.modules().items():
-        extras = extras_of(module)
+        extras = extras_of(module, module.state_dict())
         strict.update(_parts(f"{path} (buffers)", extras["buffers"]))
         strict[f"{path} (frozen parameters)"] = digest_of(extras["frozen"])
     for name, state in capture_random_state(device).items():

@@ -112,7 +112,7 @@ def collect(surveyor: Surveyor, trainer: object, baseline: Baseline | None) -> d
     return {
         "format": FORMAT,
         "objects": objects,
-        "modules": {path: extras_of(module) for path, module in survey.modules().items()},
+        "modules": {path: extras_of(module, objects[path]) for path, module in survey.modules().items()},
         "generators": generators,
         "values": values,
         "names": {path: list(attributes(thing)) for path, thing in survey.objects.items()},

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 
 
-def extras_of(module: torch.nn.Module) -> dict[str, Any]:
+def extras_of(module: torch.nn.Module, persistent: Container[str]) -> dict[str, Any]:
     """What decides later steps and is not in a module's ``state_dict``.
+
+    Args:
+        module: Whose.
+        persistent: The names in that ``state_dict``.
 
     Gradients count: a trainer that adds them up over several steps has state in them. One that clears them at the end
     of its step has smaller checkpoints than one that clears them at its beginning.
     """
-    persistent = module.state_dict().keys()
     buffers = module.named_buffers(remove_duplicate=False)
     parameters = list(module.named_parameters())
     return {

@@ -135,8 +135,10 @@ class _Walk:
         if isinstance(value, NotState) or id(value) in self._seen:
             return
         place = Place(sort=Sort.CONSTANT, value=value, owner=owner, key=key, put=put)
-        if type(value) in SCALARS:
-            place.sort, place.digest, place.small = Sort.VALUE, f"{type(value)}{value!r}".encode(), not owner
+        if type(value) in SCALARS or (type(value) is tuple and all(type(each) in SCALARS for each in value)):
+            # By far the most that modules hold: sizes of kernels, strides. To pickle them takes ten times as long.
+            place.sort, place.digest = Sort.VALUE, f"{type(value)}{value!r}".encode()
+            place.small = not owner and len(place.digest) <= SMALL
         elif is_stateful(value):
             self._seen.add(id(value))
             place.sort = Sort.STATEFUL

@@ -15,7 +15,7 @@ from tests.unit.hosting.memory_link import MemoryLink
 ROOT = Path(__file__).parents[3]
 
 
-def run_in_fresh_process(orders: list[PathOrder]) -> list[list[list[Any]]]:
+def run_in_fresh_process(orders: list[PathOrder], timeout_seconds: float = 120) -> list[list[list[Any]]]:
     """For each order, everything that the link was told, and last the result's class and words."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.unit.hosting.fresh_process"],
@@ -23,7 +23,7 @@ def run_in_fresh_process(orders: list[PathOrder]) -> list[list[list[Any]]]:
         capture_output=True,
         text=True,
         cwd=ROOT,
-        timeout=120,
+        timeout=timeout_seconds,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -495,21 +495,31 @@ def test_modules_of_a_distribution_on_the_path_are_installed(
     assert told[-1][1] == "Trained", told[-1]
 
 
-@pytest.mark.skipif(
-    shutil.which("c++") is None, reason="without a C++ compiler Inductor cannot compile for the CPU"
-)
-def test_what_torch_compiles_is_known_by_what_it_was_made_of(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("variable", ["TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "TRITON_HOME"])
+def test_what_a_compiler_made_is_known_by_what_it_was_made_of(
+    variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Inductor imports modules that it has just written."""
-    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    """Inductor and Triton import modules that they have just written into their caches."""
+    name = f"made_for_{variable.lower()}"
+    folder = tmp_path / ".triton" / "cache" / "hash"
+    folder.mkdir(parents=True)
+    (folder / f"{name}.py").write_text("VALUE = 1\n")
+    options = {"folder": str(folder), "module": name}
+    monkeypatch.setenv(variable, str(tmp_path))
+    (told,) = run_in_fresh_process([order(tmp_path, "ForeignImport", options=options)])
+    assert told[-1][1] == "Trained", told[-1]
+
+
+@pytest.mark.soak
+@pytest.mark.skipif(shutil.which("c++") is None, reason="Inductor needs a C++ compiler")
+def test_a_network_that_inductor_compiles_is_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "inductor"))
     rates: Values = [{"lr": 0.1}, {"lr": 0.1}]
     options = {"backend": "inductor"}
     made = make_order(tmp_path, "captured_trainers:Addressed", rates, [(1, 0, 2)], options=options)
-    (told,) = run_in_fresh_process([made])
+    (told,) = run_in_fresh_process([made], timeout_seconds=600)
     assert told[-1][1] == "Trained", told[-1]
-    assert [*tmp_path.glob("torchinductor_*/**/*.so")]
+    assert [*tmp_path.glob("inductor/**/*.so")]
 
 
 def test_an_error_in_setup_is_the_users(host: PathHost, tmp_path: Path) -> None:
