@@ -21,6 +21,8 @@ from hippo_core.space import Assignment, Space
 from hippo_core.study import StudySpec
 from hippo_core.trial_schedules import hyperparameters_of
 
+MOST_KNOWN = 1000  #: trials that a sampler may draw again, one after the other, before copies are taken
+
 
 def drawn_otherwise(one: StudySpec, other: StudySpec) -> bool:
     """Whether trials are drawn from another space, or by another sampler."""
@@ -81,16 +83,26 @@ def _untried(study: Study, space: Space) -> Iterator[Assignment]:
 
 
 def _undrawn(study: Study, spec: StudySpec) -> Iterator[Assignment]:
-    """The points that an edited study's sampler draws and that no trial is; the first ones those that come next."""
+    """The points that an edited study's sampler draws and that no trial is; the first ones those that come next.
+
+    A sampler that draws from a space of few distinct trials may draw none that is new, ever. After `MOST_KNOWN` in turn
+    that are trials already, what it draws is taken as it comes, as in a study that had this sampler from the beginning.
+    """
     known = {
         identity(trial.sequence, spec.limit or trial.max_steps)
         for trial in study.trials.values()
         if trial.fork is None
     }
     further = takewhile(lambda place: spec.distinct_trials(place + 1) > place, count(study.drawn))
+    in_turn = 0
     for place in chain(further, range(spec.distinct_trials(study.drawn))):
         point = spec.point(place)
-        if spec.identity(point) not in known:
+        if in_turn == MOST_KNOWN:
+            yield point
+        elif spec.identity(point) in known:
+            in_turn += 1
+        else:
+            in_turn = 0
             yield point
 
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hippo_core import endings, policies, samplers, space
+from hippo_core import endings, policies, samplers, schedules, space
+from hippo_core.engine import points
 from hippo_core.engine.changes import Edited, preview
 from hippo_core.engine.commands import (
     EditStudy,
@@ -333,6 +334,23 @@ def test_another_sampler_takes_over(before: samplers.Sampler, after: samplers.Sa
     cluster.run()
     cluster.restart_server()
     assert len(study_of(cluster).trials) == 9
+    expect_as_trained_alone(cluster, "study")
+
+
+def test_a_sampler_that_draws_nothing_new_takes_over_nevertheless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All points are one trial, as what is drawn comes in force after its end: there is none that no trial is."""
+    monkeypatch.setattr(points, "MOST_KNOWN", 20)
+    late = schedules.piecewise([0.1, space.loguniform(1e-3, 0.1)], milestones=[20])
+    alike = space.Space({"lr": late, "batch": 32, "m": 0.9})
+    cluster = Cluster(0, {"a": 1})
+    program = replace(spec().program, kinds=alike.kinds)
+    submit(cluster, drawing(space=alike, program=program, sampler=samplers.tpe()))
+    cluster.run()
+    edit(cluster, drawing(space=alike, program=program, max_trials=9))
+    cluster.restart_server()
+    cluster.run()
+    assert len(study_of(cluster).trials) == 9
+    assert cluster.trained == 9
     expect_as_trained_alone(cluster, "study")
 
 
