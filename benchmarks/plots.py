@@ -167,10 +167,10 @@ def _against_aims(figures: list[tuple[str, Figure]]) -> Any:
     axis.set_xscale("log")
     _plain(axis.xaxis)
     axis.set_yticks(range(len(names)), names, fontsize=8)
-    axis.invert_yaxis()
+    axis.set_ylim(len(names) - 0.4, -0.6)  # the first at the top
     axis.grid(axis="y", visible=False)
     axis.set_xlabel(
-        "times better than the aim (1: just reached); dot: median, bar: all rounds, cross: missed"
+        "times better than the aim (1: just reached)\ndot: median, bar: all rounds, cross: missed"
     )
     return figure
 
