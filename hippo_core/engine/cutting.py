@@ -182,24 +182,22 @@ def _yielding(
         if each.tree.seconds > 0 and each.id not in volatile.full
     }
     found = []
-    taking = {worker.name: worker for worker in takers(state)}
-    for lease in state.leases.values():
-        if lease.state is not LeaseState.TRAINING or lease.plan not in margins or not state.is_first(lease):
-            continue
-        worker = taking.get(lease.worker)
-        if worker is None or worker.slots[lease.slot].cordoned:
-            continue
-        if len(worker.slots[lease.slot].queue) > 1:
-            continue  # its slot would go to what waits there
-        own = waiting_priority(state, lease) if mixed else priority
-        theirs = user is not None and owner_of(state, lease) != (plan.project, user)
-        is_other = lease.plan != plan.id or theirs
-        if theirs and limited:
-            continue
-        if is_other and (own >= priority or not suits(state, plan, worker, worker.slots[lease.slot])):
-            continue
-        course = volatile.courses[lease.worker, lease.slot]
-        found.append((own, course.ends + course.ahead, lease.fence, lease, course, margins[lease.plan]))
+    for worker in takers(state):
+        for slot in worker.slots.values():
+            if slot.cordoned or len(slot.queue) != 1:
+                continue  # it is idle, or would go to what waits there
+            lease = state.leases[slot.queue[0]]
+            if lease.state is not LeaseState.TRAINING or lease.plan not in margins:
+                continue
+            own = waiting_priority(state, lease) if mixed else priority
+            theirs = user is not None and owner_of(state, lease) != (plan.project, user)
+            is_other = lease.plan != plan.id or theirs
+            if theirs and limited:
+                continue
+            if is_other and (own >= priority or not suits(state, plan, worker, slot)):
+                continue
+            course = volatile.courses[worker.name, slot.index]
+            found.append((own, course.ends + course.ahead, lease.fence, lease, course, margins[lease.plan]))
     return found
 
 
