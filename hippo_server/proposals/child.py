@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import json
 import os
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any, BinaryIO
 
 from hippo_core.endings import Terminator
 from hippo_core.errors import HippoError, InvalidStudy
 from hippo_core.study import StudySpec
+from hippo_server.proposals.known import KnownTrials, Recent
 from hippo_server.proposals.messages import Message, encode, judgement_of, point_message, task_of
 
 PR_SET_PDEATHSIG = 1
@@ -35,8 +38,6 @@ def main() -> None:
 
 
 def _serve(questions: BinaryIO, answers: BinaryIO, respond: Callable[[Message], Message]) -> None:
-    import json
-
     answers.write(encode({"ready": True}))
     answers.flush()
     for line in questions:
@@ -53,20 +54,22 @@ def _prepare() -> Callable[[Message], Message]:
         refusal = _error(InvalidStudy("sampler", message, "Install hippo-hpo[server] there."))
         return lambda _: refusal
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return _respond
+    return partial(_respond, Recent())
 
 
-def _respond(message: Message) -> Message:
+def _respond(studies: Recent[str, KnownTrials], message: Message) -> Message:
     from hippo_server.proposals.judging import judge, require_terminator
     from hippo_server.proposals.sampling import make_point, require
 
     try:
+        if "trial" in message:
+            name = json.dumps(message["spec"])
+            known = studies.of(name, lambda: KnownTrials(StudySpec.from_json(message["spec"])))
+            return point_message(make_point(task_of(message, known.spec, known.rows), known))
         spec = StudySpec.from_json(message["spec"])
         if "judge" in message:
             gain, threshold = judge(judgement_of(message, spec))
             return {"gain": gain, "threshold": threshold}
-        if "trial" in message:
-            return point_message(make_point(task_of(message, spec)))
         if spec.sampler.learns and not spec.sampler.outside:
             require(spec.sampler, constrained=bool(spec.constraints))
         terminator = spec.ending(Terminator)
@@ -77,6 +80,8 @@ def _respond(message: Message) -> Message:
         return _error(error)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a sampler raises
         return {"error": f"{type(error).__name__}: {error}", "hint": "", "field": "sampler"}
+    finally:
+        studies.trim()
 
 
 def _error(error: HippoError) -> dict[str, Any]:

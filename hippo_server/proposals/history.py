@@ -6,7 +6,6 @@ import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import optuna
@@ -16,7 +15,6 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
-from optuna.storages import InMemoryStorage
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as State
@@ -29,9 +27,8 @@ from hippo_core.samplers import Gp, Nsga2, Nsga3
 from hippo_core.space import Space
 from hippo_core.study import StudySpec
 from hippo_core.values import Scalar, normalise_float
-
-#: Samplers may look at when trials began; they all began at once.
-WHENEVER = datetime(2000, 1, 1, tzinfo=UTC).replace(tzinfo=None)
+from hippo_server.proposals.known import KnownTrials
+from hippo_server.proposals.storage import STUDY, WHENEVER, SharedTrials
 
 #: Where samplers look for what a trial's constraints came to: each above 0 is violated.
 CONSTRAINTS = "constraints"
@@ -76,30 +73,48 @@ def from_optuna(domain: Domain, value: Any) -> Scalar:
             return int(value)
 
 
-def study_of(task: ProposalTask, sampler: optuna.samplers.BaseSampler) -> Study:
-    """A study of Optuna's with all trials so far, numbered as ours."""
-    storage = InMemoryStorage()
+def study_of(
+    task: ProposalTask, sampler: optuna.samplers.BaseSampler, known: KnownTrials | None = None
+) -> Study:
+    """A study of Optuna's with all trials so far, numbered as ours; what is ``known`` of them is converted already."""
+    known = KnownTrials(task.spec) if known is None else known
+    storage = SharedTrials()
     directions = [
         StudyDirection.MAXIMIZE if objective.maximize else StudyDirection.MINIMIZE
         for objective in task.spec.objectives
     ]
     study = optuna.create_study(storage=storage, sampler=sampler, directions=directions)
-    number = storage.get_study_id_from_name(study.study_name)
-    distributions = {name: distribution(domain) for name, domain in task.spec.space.domains.items()}
-    lie, worst = _lie(task), _worst(task)
     for past in task.history:
         for key, value in past.notes.get("study", {}).items():
-            storage.set_study_system_attr(number, key, value)
-        if lie is not None and past.state is TrialState.WAITING:
-            last = max(past.values, default=0)
-            past = replace(past, state=TrialState.COMPLETED, values={**past.values, last + 1: lie})
-        if worst is not None and past.state is TrialState.DIVERGED:
-            values = {**past.values, max(past.values, default=0) + 1: worst}
-            past = replace(past, state=TrialState.COMPLETED, values=values)
-        study.add_trial(
-            _frozen(past, task.spec.space, distributions, len(directions), len(task.spec.constraints))
-        )
+            storage.set_study_system_attr(STUDY, key, value)
+    seen = _as_seen(task)
+    distributions = {name: distribution(domain) for name, domain in task.spec.space.domains.items()}
+    for place, past in enumerate(seen):
+        found = known.converted(place, past)
+        if found is not None:
+            storage.share(found)
+        else:
+            study.add_trial(
+                _frozen(past, task.spec.space, distributions, len(directions), len(task.spec.constraints))
+            )
+    known.convert(seen, study.get_trials(deepcopy=False))
     return study
+
+
+def _as_seen(task: ProposalTask) -> list[PastTrial]:
+    """The trials as a sampler is told of them: where it needs that, pending and diverged ones with values."""
+    lie, worst = _lie(task), _worst(task)
+    if lie is None and worst is None:
+        return list(task.history)
+    return [_told(past, lie, worst) for past in task.history]
+
+
+def _told(past: PastTrial, lie: Values | None, worst: Values | None) -> PastTrial:
+    told = {TrialState.WAITING: lie, TrialState.DIVERGED: worst}.get(past.state)
+    if told is None:
+        return past
+    values = {**past.values, max(past.values, default=0) + 1: told}
+    return replace(past, state=TrialState.COMPLETED, values=values)
 
 
 def frozen_trials(spec: StudySpec, history: Iterable[PastTrial]) -> list[FrozenTrial]:

@@ -16,9 +16,10 @@ from hippo_core.engine.commands import (
     GiveJudgement,
     ProposeTrial,
 )
-from hippo_core.engine.proposals import MakeProposal
+from hippo_core.engine.proposals import MakeProposal, PastTrial
 from hippo_core.engine.terminators import MakeJudgement
 from hippo_core.errors import InvariantViolated, Unavailable
+from hippo_server.proposals.known import ByPlace, Recent
 from hippo_server.proposals.messages import Message, encode, judgement_message, task_message
 from hippo_server.proposals.processes import ProposalFailed, Proposers
 from hippo_server.term import Term
@@ -26,11 +27,14 @@ from hippo_server.term import Term
 log = logging.getLogger(__name__)
 
 Wanted = MakeProposal | MakeJudgement
+#: What was written of the trials of studies, by their numbers and spaces.
+Written = Recent[tuple[int, int], ByPlace[PastTrial, str]]
 
 
 async def make_what_is_wanted(term: Term, proposers: Proposers) -> None:
     """Has made whatever the engine wants, until the term is over."""
     making: dict[Wanted, asyncio.Task[None]] = {}
+    written: Written = Recent()
     term.proposals.set()
     try:
         while not term.over:
@@ -41,7 +45,7 @@ async def make_what_is_wanted(term: Term, proposers: Proposers) -> None:
                 making.pop(each).cancel()  # nobody waits for it any more
             for each in wanted:
                 if each not in making:
-                    making[each] = asyncio.create_task(_make(term, proposers, each))
+                    making[each] = asyncio.create_task(_make(term, proposers, each, written))
     finally:
         for task in making.values():
             task.cancel()
@@ -52,8 +56,8 @@ def _wanted(term: Term) -> dict[Wanted, None]:
     return {each: None for each in term.engine.wanted() if isinstance(each, Wanted)}
 
 
-async def _make(term: Term, proposers: Proposers, wanted: Wanted) -> None:
-    question = _question(term, wanted)
+async def _make(term: Term, proposers: Proposers, wanted: Wanted, written: Written) -> None:
+    question = _question(term, wanted, written)
     command: Command
     try:
         await term.settled()
@@ -72,10 +76,12 @@ async def _make(term: Term, proposers: Proposers, wanted: Wanted) -> None:
             term.put([record])
 
 
-def _question(term: Term, wanted: Wanted) -> Callable[[], Message]:
+def _question(term: Term, wanted: Wanted, written: Written) -> Callable[[], Message]:
     """Makes the message; what it is made of is taken from the engine now."""
     if isinstance(wanted, MakeProposal):
-        return partial(task_message, term.engine.proposal_task(wanted))
+        written.trim()
+        known = written.of((wanted.study, wanted.spaces), ByPlace)
+        return partial(task_message, term.engine.proposal_task(wanted), known)
     return partial(judgement_message, term.engine.judgement_task(wanted))
 
 

@@ -16,8 +16,10 @@ from hippo_core.engine.states import TrialState
 from hippo_core.engine.terminators import JudgementTask
 from hippo_core.proposing import Exhausted, Point
 from hippo_core.study import StudySpec
+from hippo_server.proposals.known import ByPlace
 
 Message = Mapping[str, Any]
+WRITER = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
 
 
 def encode(message: Message) -> bytes:
@@ -27,12 +29,19 @@ def encode(message: Message) -> bytes:
         ValueError: It holds what JSON cannot.
         TypeError: The same.
     """
-    return json.dumps(message, allow_nan=False, separators=(",", ":")).encode() + b"\n"
+    return WRITER.encode(message).encode() + b"\n"
 
 
-def task_message(task: ProposalTask) -> Message:
-    """A task; the trials of its history as lists, there being many."""
-    return {"spec": task.spec.to_json(), "trial": task.trial, "history": _history_message(task.history)}
+def task_message(task: ProposalTask, known: ByPlace[PastTrial, str] | None = None) -> Message:
+    """A task; each trial of its history is a text of its own, so that those that are as before need not be read.
+
+    Args:
+        task: The task.
+        known: The texts of the study's trials.
+    """
+    known = ByPlace() if known is None else known
+    rows = known.of(task.history, _row)
+    return {"spec": task.spec.to_json(), "trial": task.trial, "history": rows}
 
 
 def point_message(found: Point | Exhausted) -> Message:
@@ -45,11 +54,30 @@ def point_message(found: Point | Exhausted) -> Message:
 
 def judgement_message(task: JudgementTask) -> Message:
     """A question to a terminator, which is the study's."""
-    return {"spec": task.spec.to_json(), "judge": True, "history": _history_message(task.history)}
+    return {
+        "spec": task.spec.to_json(),
+        "judge": True,
+        "history": [_row(*each) for each in enumerate(task.history)],
+    }
 
 
-def _history_message(history: Iterable[PastTrial]) -> list[Any]:
-    return [
+def task_of(message: Message, spec: StudySpec, known: ByPlace[str, PastTrial] | None = None) -> ProposalTask:
+    """The inverse of :func:`task_message`, the specification having been read; ``known`` are the trials that were."""
+    known = ByPlace() if known is None else known
+    history = known.of(message["history"], _past)
+    return ProposalTask(spec=spec, trial=message["trial"], history=tuple(history))
+
+
+def judgement_of(message: Message, spec: StudySpec) -> JudgementTask:
+    """The inverse of :func:`judgement_message`, the specification having been read."""
+    terminator = spec.ending(Terminator)
+    assert terminator is not None
+    history = tuple(_past(*each) for each in enumerate(message["history"]))
+    return JudgementTask(spec=spec, terminator=terminator, history=history)
+
+
+def _row(_: int, past: PastTrial) -> str:
+    return WRITER.encode(
         [
             dict(past.assignment),
             dict(past.notes),
@@ -59,37 +87,20 @@ def _history_message(history: Iterable[PastTrial]) -> list[Any]:
             past.sequence,
             [[at, _written(values)] for at, values in past.probes.items()],
         ]
-        for past in history
-    ]
+    )
 
 
-def task_of(message: Message, spec: StudySpec) -> ProposalTask:
-    """The inverse of :func:`task_message`, the specification having been read."""
-    return ProposalTask(spec=spec, trial=message["trial"], history=_history(message))
-
-
-def judgement_of(message: Message, spec: StudySpec) -> JudgementTask:
-    """The inverse of :func:`judgement_message`, the specification having been read."""
-    terminator = spec.ending(Terminator)
-    assert terminator is not None
-    return JudgementTask(spec=spec, terminator=terminator, history=_history(message))
-
-
-def _history(message: Message) -> tuple[PastTrial, ...]:
-    return tuple(
-        PastTrial(
-            trial=number,
-            assignment=assignment,
-            notes=notes,
-            state=TrialState(state),
-            values={step: _read(each) for step, each in values},
-            reached=reached,
-            sequence=sequence,
-            probes={at: _read(each) for at, each in probes},
-        )
-        for number, (assignment, notes, state, values, reached, sequence, probes) in enumerate(
-            message["history"]
-        )
+def _past(place: int, row: str) -> PastTrial:
+    assignment, notes, state, values, reached, sequence, probes = json.loads(row)
+    return PastTrial(
+        trial=place,
+        assignment=assignment,
+        notes=notes,
+        state=TrialState(state),
+        values={step: _read(each) for step, each in values},
+        reached=reached,
+        sequence=sequence,
+        probes={at: _read(each) for at, each in probes},
     )
 
 

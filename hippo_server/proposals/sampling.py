@@ -24,6 +24,7 @@ from hippo_core.samplers import Bohb, CmaEs, Gp, Nsga2, Nsga3, Optuna, Sampler, 
 from hippo_core.samplers.optuna import NOT_TAKEN
 from hippo_core.values import Scalar
 from hippo_server.proposals.history import CONSTRAINTS, from_optuna, notes_of, study_of
+from hippo_server.proposals.known import KnownTrials
 
 Margins = Callable[[FrozenTrial], Sequence[float]]
 
@@ -32,23 +33,27 @@ NEEDS: Mapping[type[Sampler], tuple[str, str]] = {CmaEs: ("cmaes", "server"), Gp
 MODULES = ("optuna.samplers", "optuna_integration")
 
 
-def make_point(task: ProposalTask) -> Point | Exhausted:
+def make_point(task: ProposalTask, known: KnownTrials | None = None) -> Point | Exhausted:
     """The first of a sampler's proposals for a trial that can be trained and is no copy of an earlier one.
+
+    Args:
+        task: The study, and what has come of its trials.
+        known: What was made of its trials before, which costs less than to make it anew, and has the same point.
 
     Raises:
         InvalidStudy: None of many can; or the sampler notes too much.
     """
-    return own_point(task) or first_unseen(task, _proposals(task))
+    return own_point(task) or first_unseen(task, _proposals(task, known))
 
 
-def _proposals(task: ProposalTask) -> Iterator[Point]:
+def _proposals(task: ProposalTask, known: KnownTrials | None) -> Iterator[Point]:
     sampler = task.spec.sampler
     if isinstance(sampler, CmaEs):
         yield from _by_evolution(task, sampler)
         return
     # Of the tries before, Optuna sees trials that still run: those that know what is pending keep away from them.
     constrained = bool(task.spec.constraints)
-    study = study_of(task, build(sampler, seed_of(task, 0), constrained=constrained))
+    study = study_of(task, build(sampler, seed_of(task, 0), constrained=constrained), known)
     for attempt in count():
         study.sampler = build(sampler, seed_of(task, attempt), constrained=constrained)
         with warnings.catch_warnings():
