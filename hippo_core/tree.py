@@ -271,13 +271,18 @@ class StageTree:
         _, _, number, _, version = entry
         return self._outlook_of(number).version == version and number not in self.blocked
 
-    def continuations(self, state: State) -> Iterator[Candidate]:
-        """The ranges that begin at a state, whether or not it is saved already: of those of one kind the first."""
+    def continuations(self, state: State, *, every: bool = False) -> Iterator[Candidate]:
+        """The ranges that begin at a state, whether or not it is saved already.
+
+        Args:
+            state: A node, and a step of it.
+            every: Of ranges of one kind all, and not only the first.
+        """
         number, step = state
         outlook = self._outlook_of(number)
         if step > self.plan.nodes[number].start and number not in self.blocked:
             yield from (self._told(number, found) for found in outlook.ranges if found.base == step)
-        if self.blocked:
+        if self.blocked or every:
             free = [found for found in outlook.needy_at(step) if found.node not in self.blocked]
         else:
             free = [found for found, _ in outlook.kinds_at(step)]

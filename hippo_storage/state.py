@@ -112,9 +112,10 @@ def capture(state: Any, into: Captured | None = None) -> Captured:
 
     data = Encoder(leaf).encode(state)
     parts, leaves = collector.parts()
-    # Wide elements first: so each tensor begins at a multiple of its element's width, without holes. Those of a GPU,
-    # and those of a type, side by side: then they are few copies.
-    parts.sort(key=lambda part: (-part.item_bytes, part.is_on_gpu, part.dtype))
+    # Wide elements first: so each tensor begins at a multiple of its element's width, without holes. Elements of an
+    # array, texts for instance, may be 12 bytes wide: then what counts is the power of two in that. Those of a GPU, and
+    # those of a type, side by side: then they are few copies.
+    parts.sort(key=lambda part: (-(part.item_bytes & -part.item_bytes), part.is_on_gpu, part.dtype))
     entries, used_bytes = _layout(parts)
     on_gpus = any(part.is_on_gpu for part in parts)
     buffer, pinned = _buffer(used_bytes, on_gpus, into)

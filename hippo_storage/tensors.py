@@ -128,6 +128,12 @@ class Collector:
             for number in cluster:
                 leaves[number] = _tensor_leaf(name, self._objects[number])
             return _tensor_part(name, first)
+        for number in cluster:
+            if self._objects[number].is_conj() or self._objects[number].is_neg():
+                raise StateError(
+                    self._paths[number], "a conjugate that shares its memory with another tensor cannot be saved.",
+                    "Save a copy: it.resolve_conj().resolve_neg().",
+                )  # fmt: skip
         extents = [_extent(self._objects[number]) for number in cluster]
         start, stop = min(extent[0] for extent in extents), max(extent[1] for extent in extents)
         for number in cluster:
@@ -289,7 +295,9 @@ def _dtype_name(dtype: torch.dtype) -> str:
 
 
 def _geometry(tensor: torch.Tensor) -> tuple[Any, ...]:
-    return tensor.dtype, tuple(tensor.shape), tensor.stride(), tensor.storage_offset()
+    return (
+        tensor.dtype, tuple(tensor.shape), tensor.stride(), tensor.storage_offset(), tensor.is_conj(), tensor.is_neg()
+    )  # fmt: skip
 
 
 def _extent(tensor: torch.Tensor) -> tuple[int, int]:

@@ -60,32 +60,44 @@ def available_bytes(host: Path = AVAILABLE, root: Path = ROOT, own: Path = Path(
 
     Args:
         host: What the host has, as lines ``MemAvailable: N kB``.
-        root: The control groups of version 2; a process may take what is left in its group and those above it.
+        root: The control groups; a process may take what is left in its group and those above it.
         own: Where the kernel says which of them this process is in.
     """
     try:
         lines = host.read_text().splitlines()
         least = next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
-        name = next((line[3:] for line in own.read_text().splitlines() if line.startswith("0::")), "/")
+        groups = [line.split(":", 2)[1:] for line in own.read_text().splitlines()]
     except (OSError, StopIteration):
         return 0
-    group = root / name.lstrip("/")
-    for folder in (group, *group.parents):
-        if not folder.is_relative_to(root):
-            break
-        least = min(least, _left(folder, least))
+    for controllers, name in groups:
+        if not controllers:
+            top, names = root, _VERSION_2
+        elif "memory" in controllers.split(","):
+            top, names = root / "memory", _VERSION_1
+        else:
+            continue
+        group = top / name.lstrip("/")
+        for folder in (group, *group.parents):
+            if not folder.is_relative_to(top):
+                break
+            least = min(least, _left(folder, names, least))
     return max(0, least)
 
 
-def _left(group: Path, unlimited: int) -> int:
+_VERSION_1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+_VERSION_2 = ("memory.max", "memory.current", "inactive_file")
+
+
+def _left(group: Path, names: tuple[str, str, str], unlimited: int) -> int:
     """How much a control group may still take. Pages of files that nobody uses are given up for it."""
+    most, current, unused = names
     try:
-        limit = (group / "memory.max").read_text().strip()
+        limit = (group / most).read_text().strip()
         if limit == "max":
             return unlimited
-        used = int((group / "memory.current").read_text())
+        used = int((group / current).read_text())
         lines = (group / "memory.stat").read_text().splitlines()
     except OSError:
         return unlimited
-    cached = next((int(line.split()[1]) for line in lines if line.startswith("inactive_file ")), 0)
+    cached = next((int(line.split()[1]) for line in lines if line.startswith(f"{unused} ")), 0)
     return int(limit) - used + cached

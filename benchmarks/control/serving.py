@@ -105,7 +105,8 @@ class Served:
                 request_id=uuid.uuid4().hex, spec_json=dump(first.to_json())
             )
             connection.studies.SubmitStudy(submitted, timeout=ANSWER_SECONDS)
-            for upto in range(2 * MOST_AT_ONCE, spec.max_trials + 1, MOST_AT_ONCE):
+            for before in range(MOST_AT_ONCE, spec.max_trials, MOST_AT_ONCE):
+                upto = min(before + MOST_AT_ONCE, spec.max_trials)
                 extended = study_pb2.ExtendStudyRequest(
                     request_id=uuid.uuid4().hex, name=spec.name, max_trials=upto
                 )

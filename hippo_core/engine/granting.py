@@ -137,9 +137,8 @@ def _choose(state: EngineState, turns: Turns, held: Container[int], found: list[
         return None
     rooms = room(state, found) if state.cramped else None
     best: _Choice | None = None
-    offered: set[int] = (
-        set()
-    )  # plans that a slot which holds nothing can take: what another takes is no better
+    # Plans that a slot which holds nothing can take: what another one takes is no better.
+    offered: set[int] = set()
     wanted = {top.plan.id for top in found}
     for worker, slot in idle_slots(state):
         if slot.holds is None:
@@ -250,7 +249,7 @@ def _options(
     plan = state.plans[state.nodes[slot.holds[0]].plan]
     if plan.id in held:
         return
-    following = list(plan.tree.continuations(slot.holds))
+    following = list(plan.tree.continuations(slot.holds, every=bool(state.cramped)))
     if following and _kept_or_promised(state, slot.holds) and suits(state, plan, worker, slot):
         for candidate in following:
             for user in turns.users_in(plan):

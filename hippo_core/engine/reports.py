@@ -43,6 +43,7 @@ from hippo_core.engine.events import (
 from hippo_core.engine.failures import count_failure, fail_path, forget_if_passed
 from hippo_core.engine.judging import judge_reported
 from hippo_core.engine.requests import check_objectives, close_diverged, close_reached
+from hippo_core.engine.state import Worker
 from hippo_core.engine.states import FailureClass, LeaseState
 from hippo_core.engine.turns import moves_on
 from hippo_core.engine.workers import welcome_back
@@ -71,9 +72,8 @@ def report_all(decision: Decision, command: Reports) -> Reported:
     """Takes reports in, in order."""
     taken: list[Accepted | Stale | Unavailable] = []
     for each in command.reports:
-        note_begun(
-            decision
-        )  # of the path that a slot goes on with, since what it ended with was reported just now
+        # Of the path that a slot goes on with, since what it ended with was reported just now.
+        note_begun(decision)
         try:
             taken.append(report(decision, each))
         except (Stale, Unavailable) as error:
@@ -82,22 +82,17 @@ def report_all(decision: Decision, command: Reports) -> Reported:
 
 
 def report(decision: Decision, command: Report) -> Accepted:
-    """Takes a report in, once."""
-    orphaned = decision.state.orphans.get(command.fence)
-    if orphaned is not None and orphaned.incarnation == command.incarnation:
-        worker = decision.state.workers.get(command.worker)
-        if worker is not None and worker.incarnation == command.incarnation:
-            welcome_back(decision, worker)
-    lease = decision.state.leases.get(command.fence)
-    if lease is None or lease.worker != command.worker or lease.incarnation != command.incarnation:
-        raise Stale(f"the lease {command.fence} no longer stands.", "Its work is to be dropped.")
-    if command.number <= lease.report:
-        return Accepted(fence=lease.fence, number=lease.report, fresh=False)
+    """Takes a report in, once; one that is refused changes nothing."""
+    lease, worker = _reported(decision, command)
     if command.number > lease.report + 1:
         raise Unavailable(
             f"report {command.number} of lease {lease.fence} came after {lease.report}.",
             f"Send again from {lease.report + 1}.",
         )
+    if lease.fence in decision.state.orphans:
+        welcome_back(decision, worker)
+    if command.number <= lease.report:
+        return Accepted(fence=lease.fence, number=lease.report, fresh=False)
     decision.emit(ReportAccepted(fence=lease.fence, number=command.number))
     touched: dict[int, None] = {}
     evaluated: list[tuple[Node, int, Metrics]] = []
@@ -128,6 +123,21 @@ def report(decision: Decision, command: Report) -> Accepted:
     for number, _, _ in lease.stages:
         close_reached(decision, decision.state.nodes[number], lease)
     return Accepted(fence=lease.fence, number=command.number)
+
+
+def _reported(decision: Decision, command: Report) -> tuple[Lease, Worker]:
+    """The lease that a report is of, which may be orphaned, and its worker."""
+    state = decision.state
+    lease = state.leases.get(command.fence) or state.orphans.get(command.fence)
+    worker = state.workers.get(command.worker)
+    if (
+        lease is None
+        or worker is None
+        or lease.worker != command.worker
+        or not lease.incarnation == worker.incarnation == command.incarnation
+    ):
+        raise Stale(f"the lease {command.fence} no longer stands.", "Its work is to be dropped.")
+    return lease, worker
 
 
 def _is_attentive(decision: Decision, plan: int) -> bool:

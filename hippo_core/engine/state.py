@@ -500,9 +500,8 @@ class EngineState:
     nodes: dict[int, Node] = field(default_factory=dict)
     workers: dict[str, Worker] = field(default_factory=dict)
     leases: dict[int, Lease] = field(default_factory=dict)  #: live ones
-    idle: set[tuple[str, int]] = field(
-        default_factory=set
-    )  #: by worker and index, slots that wait for a path
+    #: Slots that wait for a path, by worker and index.
+    idle: set[tuple[str, int]] = field(default_factory=set)
     hindered: dict[int, None] = field(default_factory=dict)  #: leases whose saves the storage holds up
     orphans: dict[int, Lease] = field(default_factory=dict)  #: those whose worker is not heard of
     dropped: dict[tuple[int, int, int], int] = field(default_factory=dict)  #: (node, step, fence) to plan

@@ -87,7 +87,8 @@ def heartbeat(decision: Decision, command: Heartbeat) -> None:
     worker = _incarnation(decision, command.worker, command.incarnation)
     if worker.state is WorkerState.LOST:
         welcome_back(decision, worker)
-    _renew(decision, worker.name)
+    else:
+        _renew(decision, worker.name)
 
 
 def report_storage(decision: Decision, command: ReportStorage) -> None:
@@ -110,6 +111,7 @@ def welcome_back(decision: Decision, worker: Worker) -> None:
     """A worker that was given up is heard of again: what nobody has taken over meanwhile it goes on with."""
     state = WorkerState.DRAINING if worker.draining else WorkerState.LIVE
     decision.emit(WorkerStateChanged(worker=worker.name, state=state, reason=""))
+    _renew(decision, worker.name)
     for lease in orphans_of(decision.state, worker.name):
         adopt(decision, lease)
 

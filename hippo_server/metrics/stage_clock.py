@@ -27,9 +27,8 @@ class StageClock:
 
     def __init__(self) -> None:
         self._ready: dict[int, float] = {}  #: by node: since when something of it is ready
-        self._granted: set[int] = (
-            set()
-        )  #: nodes of which something was, since the look began that is under way
+        #: Nodes of which something was, since the look began that is under way.
+        self._granted: set[int] = set()
         self._running: dict[int, _Running] = {}  #: by fence
 
     def look(self, ready: Iterable[int], now: float) -> Iterator[None]:

@@ -209,8 +209,8 @@ class WorkStream:
                 for message in messages:
                     report = report_from_proto(message, self._worker, self._incarnation)
                     if report.fence in together:
-                        self._report(together, records)
-                        together = {}
+                        ready, together = together, {}  # first, as a report of these may have come too soon
+                        self._report(ready, records)
                     self._check_report(report)
                     together[report.fence] = report
             finally:
@@ -245,7 +245,8 @@ class WorkStream:
         return result
 
     def _check_report(self, report: commands.Report) -> None:
-        lease = self._term.engine.state.leases.get(report.fence)
+        state = self._term.engine.state
+        lease = state.leases.get(report.fence) or state.orphans.get(report.fence)
         if lease is not None and report.number == lease.report + 1:
             check_report(lease, report)
 

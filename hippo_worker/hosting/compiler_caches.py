@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -12,10 +13,7 @@ def compiler_caches() -> tuple[Path, ...]:
     What lies there was made of the trainer's code by an installed compiler, so that both are known already: it is
     neither the study's nor anybody else's. Inductor names its folder in the environment when it first needs it.
     """
-    home = os.environ.get("TRITON_HOME", "~")
-    folders = [
-        os.environ.get("TORCHINDUCTOR_CACHE_DIR"),
-        os.environ.get("TRITON_CACHE_DIR"),
-        f"{home}/.triton/cache",
-    ]
-    return tuple(Path(folder).expanduser().resolve() for folder in folders if folder)
+    folders = [os.environ.get("TORCHINDUCTOR_CACHE_DIR"), os.environ.get("TRITON_CACHE_DIR")]
+    with contextlib.suppress(RuntimeError):  # an account without a home has no cache in it
+        folders.append(f"{os.environ.get('TRITON_HOME') or Path.home()}/.triton/cache")
+    return tuple(Path(folder).resolve() for folder in folders if folder)

@@ -47,6 +47,6 @@ def without_trace(roots: Roots, device: str, random: Generators | None = None) -
     try:
         yield
     finally:
-        before.restore()
         torch.set_grad_enabled(gradients)
         restore_modes(roots, modes)
+        before.restore()  # last, as it fails where a GPU has

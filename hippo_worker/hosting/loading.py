@@ -10,6 +10,7 @@ import site
 import sys
 import sysconfig
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -178,7 +179,9 @@ def _signature(method: str, arguments: tuple[str, ...]) -> str:
 
 
 def _is_installed(file: Path) -> bool:
-    folders = (*_installed_folders(), *_distribution_folders(), *compiler_caches())
+    folders = chain.from_iterable(
+        look() for look in (_installed_folders, _distribution_folders, compiler_caches)
+    )
     return any(file.is_relative_to(folder) for folder in folders)
 
 

@@ -14,7 +14,9 @@ from hippo_storage.state import read
 from hippo_worker.hosting.runtime import CPU
 from hippo_worker.memory import available_bytes
 
-PART = 0.1  #: of the memory that is available, as all slots of a machine may read ahead at the same time
+MEMORY_PART = (
+    0.1  #: of the memory that is available, as all slots of a machine may read ahead at the same time
+)
 
 
 class ReadAhead:
@@ -36,14 +38,19 @@ class ReadAhead:
         self._thread: threading.Thread | None = None
 
     def expect(self, fence: int, folder: Path) -> None:
-        """A path will start from the state in a folder of verified files, after those that were expected before."""
+        """A path will start from the state in a folder of verified files, after those that were expected before.
+
+        Raises:
+            RuntimeError: The system has no further thread.
+        """
         if self._device != CPU:
             return
         with self._changed:
-            self._expected[fence] = folder
             if self._thread is None:
-                self._thread = threading.Thread(target=self._read_all, name="hippo-reader", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._read_all, name="hippo-reader", daemon=True)
+                thread.start()
+                self._thread = thread
+            self._expected[fence] = folder
             self._changed.notify_all()
 
     def take(self, fence: int, folder: Path) -> Any:
@@ -59,6 +66,13 @@ class ReadAhead:
             if self._ready is not None and self._ready[0] == fence:
                 (_, state), self._ready = self._ready, None
                 return state
+        try:
+            return read(folder, self._device)
+        except MemoryError:
+            with self._changed:
+                if self._ready is None:
+                    raise
+                self._ready = None  # another path's, which has time to be read again
         return read(folder, self._device)
 
     def forget(self, fence: int) -> None:
@@ -73,7 +87,8 @@ class ReadAhead:
 
     def has_started(self, fence: int) -> None:
         """A path has its trainer in the state that it starts from, or has failed."""
-        self._is_starting = False
+        with self._changed:
+            self._is_starting = False
         self.forget(fence)
 
     def close(self) -> None:
@@ -107,7 +122,7 @@ class ReadAhead:
 def _read_if_fits(folder: Path) -> tuple[Any] | None:
     """The state in a folder; None where there is too little room for it, or it cannot be read."""
     try:
-        if sum(file.stat().st_size for file in folder.iterdir()) > PART * available_bytes():
+        if sum(file.stat().st_size for file in folder.iterdir()) > MEMORY_PART * available_bytes():
             return None
         return (read(folder),)
     except Exception:  # noqa: BLE001  the path tells, when it reads it itself

@@ -25,6 +25,7 @@ from hippo_worker.hosting.hyperparameters import NotState
 
 MAX_DEPTH = 16
 SMALL = 4096  #: values of a trainer's own attributes up to this many bytes are saved whether changed or not
+FEW = 4  #: whole numbers in a tuple
 SCALARS = frozenset({int, float, bool, str, bytes, type(None), complex})
 _MODULE_INTERNALS = frozenset(vars(torch.nn.Module())) | {"training"}
 _LOADER_PARTS = ("generator", "dataset", "sampler", "batch_sampler", "_iterator")
@@ -135,8 +136,7 @@ class _Walk:
         if isinstance(value, NotState) or id(value) in self._seen:
             return
         place = Place(sort=Sort.CONSTANT, value=value, owner=owner, key=key, put=put)
-        if type(value) in SCALARS or (type(value) is tuple and all(type(each) in SCALARS for each in value)):
-            # By far the most that modules hold: sizes of kernels, strides. To pickle them takes ten times as long.
+        if type(value) in SCALARS or _is_size(value):
             place.sort, place.digest = Sort.VALUE, f"{type(value)}{value!r}".encode()
             place.small = not owner and len(place.digest) <= SMALL
         elif is_stateful(value):
@@ -204,6 +204,11 @@ class _Walk:
                     continue
                 put = _attribute_setter(module, attribute)
                 self.visit(value, where, attribute, f"{where}.{attribute}", put, depth + 1)
+
+
+def _is_size(value: object) -> bool:
+    """Whether a value is like the size of a kernel: most of what modules hold, and printed sooner than pickled."""
+    return type(value) is tuple and len(value) <= FEW and all(type(each) is int for each in value)
 
 
 def is_stateful(value: object) -> bool:

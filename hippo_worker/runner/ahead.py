@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hippo_worker.hosting.host import PathHost
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=4)
 def order_of(text: str) -> PathOrder:
     """The order that a message brings; worked out once, by whoever asks first."""
     return PathOrder.from_plain(json.loads(text))
@@ -41,10 +41,10 @@ class GetsReady:
         try:
             order = order_of(run.order_json)
             self._capture.get_ready(run.fence, Path(run.logs), order.stages[0].node)
+            if order.start is not None and order.start.folder is not None:
+                self._host.ahead.expect(order.fence, order.start.folder)
         except Exception:  # noqa: BLE001  of an order that is none, or a disk that fails: the path dies of it itself
             return
-        if order.start is not None and order.start.folder is not None:
-            self._host.ahead.expect(order.fence, order.start.folder)
 
     def returned(self, fence: int) -> None:
         """It was given back."""

@@ -47,10 +47,11 @@ class Capture:
         path = folder / f"{node}.log"
         if path == self._current:
             return
-        ready = self._ready.pop(fence, None)
+        ready = self._ready.get(fence)
         if ready is not None and ready[0] == path:
-            file = ready[1]
+            file = self._ready.pop(fence)[1]
         else:
+            self.let_go(fence)
             folder.mkdir(parents=True, exist_ok=True)
             file = _open(path)
         try:

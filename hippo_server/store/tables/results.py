@@ -30,7 +30,7 @@ class CheckpointState(StrEnum):
 
 
 REPORTED_BY = "the lease that reported it"
-"""Without a foreign key: leases stay for ever, and to look one up for each row took an eighth of PostgreSQL's time."""
+"""Without a foreign key: leases stay for ever, and looking one up for each row costs an eighth of PostgreSQL's time."""
 
 metrics = Table(
     "metrics",

@@ -12,6 +12,7 @@ from hippo_core.engine import commands
 from hippo_core.engine.decision import EngineSettings
 from hippo_core.errors import HippoError, InvalidStudy, NotFound, Stale, Unavailable
 from hippo_storage.storage import CheckpointLocation
+from hippo_wire.reports import report_to_proto
 from hippo_wire.v1 import admin_pb2, study_pb2, worker_pb2
 from tests.integration.server.conftest import spec, submit, upload
 from tests.integration.server.worker import Worker, working
@@ -102,6 +103,31 @@ def test_a_gap_in_the_numbers_ends_the_stream_for_another_try(server, client):
     response = next(stream)
     assert [lease.fence for lease in response.leases] == [order.fence]
     worker.close()
+
+
+def test_a_lease_that_ended_is_not_revoked_for_a_gap_in_the_numbers_of_another(server, client):
+    """In one message: a lease's last report, and beside it one of another lease that came too soon, and its next."""
+    submit(client)
+    worker = Worker(server.connect(server.token("worker")), slots=2)
+    with working(worker) as stream:
+        orders = []
+        while len(orders) < 2:
+            orders += worker.note(next(stream))
+        done, other = orders
+        steps = [
+            commands.StepsReport(
+                node=each.node, start=each.start, stop=each.stop, train_seconds=0.1, evaluate_seconds=0.0
+            )
+            for each in done.stages
+        ]
+        saved = [worker.publish(done, node, step) for node, step in done.save_points]
+        last = worker.report_of(done.fence, 1, *steps, commands.TrainedReport(), *saved)
+        early = [worker.report_of(other.fence, number, commands.TrainedReport()) for number in (2, 3)]
+        worker.send(reports=[report_to_proto(each) for each in (last, *early)])
+        with pytest.raises(Unavailable):
+            list(map(worker.note, stream))
+    assert worker.acknowledged == {done.fence: 1}
+    assert worker.revoked == []
 
 
 def test_a_lease_that_no_longer_stands_is_revoked(server, client):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from hippo_core import policies
-from hippo_core.engine.commands import AskAhead, Reports, SubmitStudy
+from hippo_core.engine.commands import AskAhead, Reports, SubmitStudy, Tick
 from hippo_core.engine.events import LeaseGranted, ReportAccepted
 from hippo_core.engine.reports import Accepted, Reported
+from hippo_core.engine.states import WorkerState
 from hippo_core.errors import Stale, Unavailable
-from tests.unit.engine.cluster import Cluster, Running, SimulatedWorker
+from tests.unit.engine.cluster import SETTINGS, Cluster, Running, SimulatedWorker
 from tests.unit.engine.test_cluster import expect_as_trained_alone, spec, submit
 
 
@@ -73,6 +74,36 @@ def test_a_report_that_is_refused_among_others_is_refused_alone() -> None:
     again = cluster.tell(Reports(reports=(report,)))
     assert isinstance(again, Reported)
     assert isinstance(again.taken[0], Stale)  # its lease has ended by it
+
+
+def given_up() -> tuple[Cluster, Running]:
+    """A worker that was not heard of for long, and what it has trained meanwhile."""
+    cluster = Cluster(0, {"a": 1})
+    submit(cluster, spec())
+    (running,) = trained(cluster, "a")
+    cluster.now += 2 * SETTINGS.lease_seconds
+    cluster.tell(Tick())
+    assert cluster.engine.state.workers["a"].state is WorkerState.LOST
+    assert running.order.fence in cluster.engine.state.orphans
+    return cluster, running
+
+
+def test_a_worker_that_returned_by_a_report_is_given_up_again_where_nothing_follows() -> None:
+    cluster, running = given_up()
+    cluster.tell(running.report("a", "1"))
+    assert cluster.engine.state.workers["a"].state is WorkerState.LIVE
+    cluster.now += 2 * SETTINGS.lease_seconds
+    cluster.tell(Tick())
+    assert cluster.engine.state.workers["a"].state is WorkerState.LOST
+
+
+def test_a_report_that_is_refused_brings_no_worker_back() -> None:
+    """What is refused leaves no event that would have to be kept."""
+    cluster, running = given_up()
+    running.number += 1
+    with pytest.raises(Unavailable):
+        cluster.tell(running.report("a", "1"))
+    assert cluster.engine.state.workers["a"].state is WorkerState.LOST
 
 
 def trained(cluster: Cluster, name: str) -> list[Running]:

@@ -19,6 +19,7 @@ from hippo_storage.errors import StorageFull
 from hippo_storage.state import read
 from hippo_worker.hosting import host as host_module
 from hippo_worker.hosting import loop, read_ahead, saving
+from hippo_worker.hosting.compiler_caches import compiler_caches
 from hippo_worker.hosting.failures import explain
 from hippo_worker.hosting.host import PathHost
 from hippo_worker.hosting.link import Failed, OfferSavePoint, Released, StopPath, Trained
@@ -508,6 +509,16 @@ def test_what_a_compiler_made_is_known_by_what_it_was_made_of(
     monkeypatch.setenv(variable, str(tmp_path))
     (told,) = run_in_fresh_process([order(tmp_path, "ForeignImport", options=options)])
     assert told[-1][1] == "Trained", told[-1]
+
+
+def test_an_account_without_a_home_has_no_compiler_s_cache_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    for variable in ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "TRITON_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(Path, "home", homeless)
+    assert compiler_caches() == ()
 
 
 @pytest.mark.soak

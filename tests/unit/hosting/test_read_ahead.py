@@ -18,6 +18,7 @@ from hippo_worker.hosting.order import StartFrom
 from hippo_worker.hosting.read_ahead import ReadAhead
 from tests.unit.hosting.memory_link import MemoryLink
 from tests.unit.hosting.orders import make_order
+from tests.waiting import until
 
 VALUES = [{"lr": 0.1 if step < 3 else 0.01, "batch_size": 32} for step in range(8)]
 TRAINER = "exact_trainers:Dropout"
@@ -126,13 +127,49 @@ def test_a_state_without_room_is_read_in_its_turn(
     """1. A state is too large for what memory is left. 2. The next one is small enough, and is read."""
     large, small = state(tmp_path, "a", "-" * 1000), state(tmp_path, "b")
     size_bytes = sum(file.stat().st_size for file in small.iterdir())
-    monkeypatch.setattr(read_ahead, "available_bytes", lambda: (size_bytes + 100) / read_ahead.PART)
+    monkeypatch.setattr(read_ahead, "available_bytes", lambda: (size_bytes + 100) / read_ahead.MEMORY_PART)
     ahead.expect(1, large)
     ahead.expect(2, small)
     reads.until_begun()
     assert reads.beside == ["b"]
     assert ahead.take(1, large)["name"] == "a"
     assert reads.beside == ["b"]
+
+
+def test_a_state_that_waits_gives_way_to_one_that_is_needed_now(
+    reads: Reads, ahead: ReadAhead, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """1. The second path's state waits. 2. There is no memory for the first one's beside it. 3. The second one's is
+    read in its turn."""
+    first, second = state(tmp_path, "a"), state(tmp_path, "b")
+    ahead.expect(2, second)
+    reads.until_begun()
+    ahead.has_started(0)
+    until(lambda: ahead._ready is not None, "a state that waits")
+
+    def read_where_there_is_room(folder: Path, device: str) -> Any:
+        if ahead._ready is not None:
+            raise MemoryError
+        return read(folder, device)
+
+    monkeypatch.setattr(read_ahead, "read", read_where_there_is_room)
+    assert ahead.take(1, first) == {"name": "a"}
+    assert ahead.take(2, second) == {"name": "b"}
+
+
+def test_without_a_further_thread_states_are_read_in_their_turns(
+    reads: Reads, ahead: ReadAhead, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    folder = state(tmp_path, "a")
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError):
+            ahead.expect(1, folder)
+        ahead.close()
+    assert ahead.take(1, folder) == {"name": "a"}
 
 
 def test_a_gpu_s_memory_is_left_to_the_trainer(reads: Reads, tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ from tests.unit.storage.state_strategies import tensors
 
 pytestmark = pytest.mark.filterwarnings("ignore:ComplexHalf support is experimental")
 
+COMPLEX = torch.view_as_complex(torch.arange(8.0).view(4, 2))
+
 once_per_example = settings(
     max_examples=60,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
@@ -190,6 +192,17 @@ def test_names_in_the_tensor_file_are_paths(tmp_path: Path) -> None:
     assert sorted(entries) == ["model.weight", "optimiser.state[0].step"]
 
 
+@pytest.mark.parametrize("dtype", ["U3", "S5", "V3", [("a", "<i4"), ("b", "<f8")]])
+def test_elements_of_odd_width_leave_the_others_where_they_can_be_read(
+    dtype: Any, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    state = {
+        "odd": np.zeros(3, dtype), "count": torch.tensor(7), "sum": torch.ones(3, dtype=torch.complex128),
+        "weights": torch.ones(5), "half": torch.ones(3, dtype=torch.bfloat16),
+    }  # fmt: skip
+    assert_same(state, round_trip(state, tmp_path_factory))
+
+
 def test_paths_that_read_alike_stay_apart(tmp_path_factory: pytest.TempPathFactory) -> None:
     state = {
         "a.b": torch.tensor(1),
@@ -210,6 +223,8 @@ def test_paths_that_read_alike_stay_apart(tmp_path_factory: pytest.TempPathFacto
         ({"x": np.ma.masked_array([1])}, "x", "MaskedArray"),
         ({"x": torch.ones(2, 2).to_sparse()}, "x", "layout torch.sparse_coo"),
         ({"x": torch.empty(2, device="meta")}, "x", "without data"),
+        ({"w": COMPLEX, "x": COMPLEX.conj()}, "x", "shares its memory"),
+        ({"w": torch.view_as_real(COMPLEX), "x": COMPLEX.conj().imag}, "x", "shares its memory"),
         ({"x": {1, (2, np.float32(1)), torch.nn.Linear}}, "x", "in a set"),
         ({"x": {torch.ones(1): 1}}, "x", "cannot be a key"),
         ({"x": torch.nn.Linear(1, 1)}, "x", "torch.nn.modules.linear.Linear"),

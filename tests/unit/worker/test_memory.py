@@ -44,6 +44,18 @@ def test_the_tightest_group_counts_without_files_that_nobody_uses(host: Path) ->
     assert available(host) == 0
 
 
+def test_groups_of_the_first_version_count_as_well(host: Path) -> None:
+    (host / "cgroup").write_text("5:cpu,memory:/old\n0::/\n")
+    group = host / "groups" / "memory" / "old"
+    group.mkdir(parents=True)
+    (group / "memory.limit_in_bytes").write_text(f"{10 * MIB}\n")
+    (group / "memory.usage_in_bytes").write_text(f"{9 * MIB}\n")
+    (group / "memory.stat").write_text(f"inactive_file 1\ntotal_inactive_file {2 * MIB}\n")
+    assert available(host) == 3 * MIB
+    (group / "memory.limit_in_bytes").write_text("9223372036854771712\n")
+    assert available(host) == 4 * MIB
+
+
 def test_a_system_that_does_not_say_has_none(host: Path) -> None:
     (host / "meminfo").write_text("MemTotal: 8192 kB\n")
     assert available(host) == 0

@@ -35,8 +35,10 @@ capture.to_idle()
 print("idle again")
 capture.let_go(2)
 capture.let_go(2)
+before = len(os.listdir("/dev/fd"))
 capture.to_node(3, folder / "3", 9)
 print("another node")
+assert len(os.listdir("/dev/fd")) == before - 1, "the file that was opened for another node is closed"
 before = len(os.listdir("/dev/fd"))
 for _ in range(20):
     capture.get_ready(4, folder / "4", 7)
@@ -51,6 +53,7 @@ class Recorder:
     def __init__(self, fails: bool = False) -> None:
         self.said: list[tuple[Any, ...]] = []
         self.ahead = self
+        self.refused: set[int] = set()
         self._fails = fails
 
     def get_ready(self, fence: int, folder: Path, node: int) -> None:
@@ -62,6 +65,8 @@ class Recorder:
         self.said.append(("let go", fence))
 
     def expect(self, fence: int, folder: Path) -> None:
+        if fence in self.refused:
+            raise RuntimeError("can't start new thread")
         self.said.append(("state", fence, folder))
 
     def forget(self, fence: int) -> None:
@@ -115,6 +120,14 @@ def test_what_fails_ahead_is_left_to_the_path(tmp_path: Path, order: str | None)
         ready_in(Recorder(fails=True)).told(run)
     else:
         ready_in(Recorder()).told(Run(fence=1, order_json=order, logs="l"))
+
+
+def test_a_state_that_nobody_can_read_ahead_is_left_to_the_path(tmp_path: Path) -> None:
+    recorder = Recorder()
+    run = run_of(tmp_path, tmp_path / "state")
+    recorder.refused.add(run.fence)
+    ready_in(recorder).told(run)
+    assert [said[0] for said in recorder.said] == ["logs"]
 
 
 def test_what_is_printed_goes_where_it_was_got_ready_for(tmp_path: Path) -> None:
