@@ -42,11 +42,12 @@ class ByPlace(Generic[Key, Made]):
             make: Makes something of one, given its place.
         """
         known = self._known
-        self._known = [
+        found = [
             known[place] if place < len(known) and known[place][0] == item else (item, make(place, item))
             for place, item in enumerate(items)
         ]
-        return [made for _, made in self._known]
+        self._known = found  # whole: points of one study may be asked for in several threads
+        return [made for _, made in found]
 
 
 class KnownTrials:
