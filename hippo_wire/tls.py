@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from hippo_core.errors import InvalidStudy
 
@@ -19,6 +19,8 @@ SYSTEM = "system"
 """In place of a file of authorities: those that this machine trusts."""
 
 PROBE_SECONDS = 2.0
+PIECE_BYTES = 1 << 14
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,12 +108,58 @@ def diagnosis(address: str, trust: Trust | None) -> tuple[str, str] | None:
         return _refusal(plain, host, address, trust)
 
 
+class _Encrypted:
+    """TLS over a socket, which stays its owner's to close.
+
+    An `ssl.SSLSocket` takes the socket over, and leaves it open where the other side resets the connection right then.
+
+    Args:
+        plain: Connected.
+        context: How.
+        host: The name that the server's certificate must have.
+
+    Raises:
+        OSError: The handshake failed.
+    """
+
+    def __init__(self, plain: socket.socket, context: ssl.SSLContext, host: str | None = None) -> None:
+        self._plain = plain
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+        self._carry(self._tls.do_handshake)
+
+    def ends(self) -> bool:
+        """Waits for what comes: whether it is the end, and not a first byte.
+
+        Raises:
+            OSError: The other side says why it ends.
+        """
+        try:
+            return self._carry(lambda: self._tls.read(1)) == b""
+        except ssl.SSLEOFError:
+            return True
+
+    def _carry(self, step: Callable[[], Result]) -> Result:
+        """Takes a step of the protocol, with whatever it has to send and to receive."""
+        while True:
+            try:
+                found = step()
+            except ssl.SSLWantReadError:
+                self._plain.sendall(self._outgoing.read())
+                if received := self._plain.recv(PIECE_BYTES):
+                    self._incoming.write(received)
+                else:
+                    self._incoming.write_eof()
+            else:
+                self._plain.sendall(self._outgoing.read())
+                return found
+
+
 def _speaks_tls(plain: socket.socket, address: str) -> tuple[str, str] | None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:
-        with context.wrap_socket(plain):
-            pass
+        _Encrypted(plain, context)
     except OSError:
         return None
     return (
@@ -124,9 +172,8 @@ def _refusal(plain: socket.socket, host: str, address: str, trust: Trust) -> tup
     context = ssl.create_default_context(cadata=trust.authorities.decode() or None)
     context.set_alpn_protocols(["h2"])
     try:
-        with context.wrap_socket(plain, server_hostname=host) as encrypted:
-            # A server that wants a certificate ends the connection, but only after the handshake.
-            ended = encrypted.recv(1) == b""
+        # A server that wants a certificate ends the connection, but only after the handshake.
+        ended = _Encrypted(plain, context, host).ends()
     except ssl.SSLCertVerificationError as error:
         return (
             f"the certificate of {address} is not taken: {error.verify_message.rstrip('.')}.",
