@@ -78,6 +78,7 @@ def run(served: Served, name: str, slots: int, seconds: float) -> Ran:
         time.sleep(seconds)
         after, theirs, took = served.usage(), _worker_seconds(daemon), time.perf_counter() - began
         done = served.completed(connection, name) - first
+    served.stop(name)  # else the next one's worker would train its trials, too
     return Ran(done, took, _shares(before, after, ours, theirs, max(1, done)))
 
 
