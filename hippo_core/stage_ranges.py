@@ -31,9 +31,8 @@ class Range:
     remaining: float  #: the longest way from the base down to a leaf
     ahead: float  #: what is sure to be asked for beyond that way's end
     users: Users  #: who needs any of the states that it leads to
-    starts: (
-        int  #: how many paths begin one after the other on the longest way at the worst: see ``starts_below``
-    )
+    #: How many paths begin one after the other on the longest way at the worst: see ``starts_below``.
+    starts: int
 
     @property
     def steps(self) -> int:

@@ -94,10 +94,8 @@ def _optuna_growth() -> Iterator[Figure | Curve]:
             if len(seconds) == 1:
                 yield Figure(held, (seconds[0],), "s", note="a new process opens the study and asks once")
                 continue
-            median, most = quantile(seconds, 0.5), quantile(seconds, 0.99)
-            yield Figure(f"{held}, p50", (MS * median,), "ms")
-            yield Figure(f"{held}, p99", (MS * most,), "ms")
-            lines.setdefault(what, []).append((float(size), MS * median))
+            yield from _spread(held, seconds)
+            lines.setdefault(what, []).append((float(size), MS * quantile(seconds, 0.5)))
     yield Curve(
         "Optuna's answers",
         "trials in the study",
@@ -119,10 +117,8 @@ def _ray_growth() -> Iterator[Figure | Curve]:
             )
             break
         for what, seconds in _waits(seen).items():
-            median, most = quantile(seconds, 0.5), quantile(seconds, 0.99)
-            yield Figure(f"Ray Tune, {size:,} trials: {what}, p50", (MS * median,), "ms")
-            yield Figure(f"Ray Tune, {size:,} trials: {what}, p99", (MS * most,), "ms")
-            lines.setdefault(what, []).append((float(size), MS * median))
+            yield from _spread(f"Ray Tune, {size:,} trials: {what}", seconds)
+            lines.setdefault(what, []).append((float(size), MS * quantile(seconds, 0.5)))
     if lines:
         yield Curve(
             "Ray Tune's answers",
@@ -131,6 +127,12 @@ def _ray_growth() -> Iterator[Figure | Curve]:
             {what: tuple(points) for what, points in lines.items()},
             logarithmic=True,
         )
+
+
+def _spread(name: str, seconds: list[float]) -> Iterator[Figure]:
+    """The median of times, and what one in a hundred is above."""
+    for share in (50, 99):
+        yield Figure(f"{name}, p{share}", (MS * quantile(seconds, share / 100),), "ms")
 
 
 def _waits(trials: Sequence[Trial]) -> dict[str, list[float]]:
