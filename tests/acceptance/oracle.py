@@ -47,6 +47,8 @@ def _loops(devices: str | None) -> subprocess.Popen[str]:
         text=True,
     )
     assert loops.stdin is not None
+    assert loops.stdout is not None
+    atexit.register(loops.stdout.close)
     atexit.register(loops.wait)
     atexit.register(loops.stdin.close)
     return loops
