@@ -21,6 +21,8 @@ from hippo_core.values import Scalar
 MOST = 16_384
 """How many are remembered of a space; then they are forgotten, and made again."""
 
+_PLACES = frozenset({int, type(None)})
+
 Stretches = list[tuple[int, Law]]
 Drawn = tuple[tuple[str, Stretches], ...]
 
@@ -52,7 +54,7 @@ class DrawnStretches:
         for index, (entry, names) in enumerate(self._entries):
             draws = tuple([assignment.get(name) for name in names])
             # True and 1.0 equal 1, and are no draws where 1 is one. What an entry's trial does not have is None.
-            known = all(type(each) is int or each is None for each in draws)
+            known = _PLACES.issuperset(map(type, draws))
             drawn = self._known.get((index, draws)) if known else None
             if drawn is None:
                 drawn = tuple(stretches(resolve(entry, decide), self._space).items())

@@ -19,6 +19,7 @@ from hippo_core.outlook import StudyPhase, in_words, nothing_shared, study_phase
 from hippo_core.plan import Node, Plan
 from hippo_core.policies import AutoSpec, FullSpec
 from hippo_core.policies.population import PopulationSpec
+from hippo_core.sequence import Laws
 from hippo_core.study import StudySpec
 
 FEW = 1.05
@@ -131,18 +132,17 @@ def plan_studies(specs: Iterable[StudySpec]) -> StaticPlan:
         alone = _Counting()
         several = programs[_program(spec)] > 1
         together = shared.setdefault(_program(spec), _Counting() if several else alone)
-        first_values: dict[str, set[Any]] = {}
+        first: set[Laws] = set()
         for number in range(spec.distinct_trials(spec.max_trials)):
             for assignment in spec.trials_of(spec.point(number)):
                 stop = spec.max_steps_of(assignment)
                 for repeat in range(spec.repeats):
                     sequence = spec.sequence(assignment, repeat)
+                    if repeat == 0:
+                        first.add(sequence.stretches[0])
                     for counting in (alone, together) if several else (alone,):
                         counting.add(counting.plan.insert(sequence, stop), stop, is_trial=repeat == 0)
-            laws = spec.sequence(assignment).laws(0)  # at step 0 its horizons are one
-            for name, law in zip(laws.names, laws.laws, strict=True):
-                first_values.setdefault(name, set()).add(law.typed_value(0))
-        splits = {name: len(values) for name, values in sorted(first_values.items()) if len(values) > 1}
+        splits = _root_splits(first)
         counts = alone.counts()
         phases = study_phases(spec)
         said = set(outlook.warnings(spec))  # in other words among the hints
@@ -157,6 +157,15 @@ def plan_studies(specs: Iterable[StudySpec]) -> StaticPlan:
             )
         )
     return StaticPlan(studies=tuple(studies), together=_sum(each.counts() for each in shared.values()))
+
+
+def _root_splits(first: Iterable[Laws]) -> dict[str, int]:
+    """By name, how many values trials have at step 0, where they are more than one; of their laws there."""
+    values: dict[str, set[Any]] = {}
+    for laws in first:
+        for name, law in zip(laws.names, laws.laws, strict=True):
+            values.setdefault(name, set()).add(law.typed_value(0))
+    return {name: len(found) for name, found in sorted(values.items()) if len(found) > 1}
 
 
 def _program(spec: StudySpec) -> tuple[str, str | None]:
@@ -193,7 +202,8 @@ class _Counting:
         """What has come together."""
         steps = stages = 0
         for number, node in self.plan.nodes.items():
-            cuts = self.ends.get(number, set()) | {start for start, _ in node.children}
+            cuts = {child.start for child in node.offspring()}
+            cuts.update(self.ends.get(number, ()))
             steps += max(cuts) - node.start
             stages += len(cuts)
         return Counts(
