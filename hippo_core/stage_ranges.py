@@ -6,6 +6,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
+from typing import NamedTuple
 
 from hippo_core.plan import Node
 
@@ -17,9 +18,8 @@ NOBODY: Users = ()
 _BASE = attrgetter("base")
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
-    """Needed states of one node that lie above one base.
+class Range(NamedTuple):
+    """Needed states of one node that lie above one base; a tuple, as many are made and compared.
 
     Lengths are in steps of the mean duration: so they hold whatever that comes to be, but where a node's own is known.
     """
@@ -77,8 +77,11 @@ class Outlook:
 
     def starts(self) -> set[int]:
         """The states that children need."""
+        needy = self.needy
+        if not needy:
+            return set()
         found: set[int] = set()
-        at, needy = 0, self.needy or ()
+        at = 0
         while at < len(needy):
             found.add(needy[at].base)
             at = bisect_right(needy, needy[at].base, at + 1, key=_BASE)

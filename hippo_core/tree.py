@@ -357,32 +357,40 @@ class StageTree:
 
     def _recompute(self, node: Node) -> bool:
         """Computes a node's outlook; tells whether its parent sees a change."""
-        outlook = self.outlooks.get(node.id)
+        number = node.id
+        outlook = self.outlooks.get(number)
         if outlook is None:
             outlook = Outlook()
-        self._arrived.pop(node.id, None)
+        self._arrived.pop(number, None)
         start, wanted = outlook.from_start(node), outlook.wanted
-        self._work -= outlook.cost * sum(found.steps for found in outlook.ranges)
-        self.range_count -= len(outlook.ranges)
+        self._count(outlook, -1)
         outlook.cost = self._cost(node)
         self._look(node, outlook)
-        self._work += outlook.cost * sum(found.steps for found in outlook.ranges)
-        self.range_count += len(outlook.ranges)
+        self._count(outlook, 1)
         if outlook.wanted or outlook.offers:
-            self.outlooks[node.id] = outlook
+            self.outlooks[number] = outlook
         else:
-            self.outlooks.pop(node.id, None)
-        _list(self.offers, node.id, there=bool(outlook.offers))
-        _list(self._weighed, node.id, there=bool(outlook.ranges and node.steps))
+            self.outlooks.pop(number, None)
+        _list(self.offers, number, there=bool(outlook.offers))
+        _list(self._weighed, number, there=bool(outlook.ranges and node.steps))
         self._order_ready(node, outlook)
         if outlook.wanted != wanted:
-            self.astir[node.id] = None
+            self.astir[number] = None
         now = outlook.from_start(node)
         if now == start and bool(outlook.wanted) == bool(wanted):
             return False
         if node.parent is not None and now != start:
-            self.outlooks.setdefault(node.parent.id, Outlook()).note(start, now)
+            above = self.outlooks.get(node.parent.id)
+            if above is None:
+                above = self.outlooks[node.parent.id] = Outlook()
+            above.note(start, now)
         return True
+
+    def _count(self, outlook: Outlook, sign: int) -> None:
+        """Counts an outlook's ranges among all, or no more."""
+        if ranges := outlook.ranges:
+            self._work += sign * outlook.cost * sum([found.steps for found in ranges])
+            self.range_count += sign * len(ranges)
 
     def _order_ready(self, node: Node, outlook: Outlook) -> None:
         """Puts a node's ready ranges in their place among the others."""
@@ -410,12 +418,22 @@ class StageTree:
 
     def _look(self, node: Node, outlook: Outlook) -> None:
         """Computes what is wanted of a node, and what of it nobody brings."""
-        wanted = {step for step in node.requests if self._requested(node, step)}
         needy = outlook.starts()
-        wanted |= needy
-        parted = self._parted(node)
+        wanted = {step for step in node.requests if self._requested(node, step)} | needy
         outlook.wanted = tuple(sorted(wanted))
-        leases = list(self.leases.get(node.id, {}).values())
+        leases = self.leases.get(node.id)
+        if leases is None and not node.checkpoints:  # as nearly everywhere: nothing of it is there, or comes
+            outlook.offers = ()
+            found = outlook.wanted
+            outlook.ranges = (self._range(node, outlook, node.start, found),) if found else ()
+            return
+        self._look_beyond(node, outlook, list(leases.values()) if leases else [], wanted, needy)
+
+    def _look_beyond(
+        self, node: Node, outlook: Outlook, leases: list[Lease], wanted: set[int], needy: set[int]
+    ) -> None:
+        """Computes what is wanted beyond what is there, or on its way."""
+        parted = self._parted(node)
         offers: dict[tuple[int, int], None] = {}
         uncovered = [
             point
@@ -473,18 +491,21 @@ class StageTree:
         return tuple(ranges)
 
     def _range(self, node: Node, outlook: Outlook, base: int, points: tuple[int, ...]) -> Range:
+        cost, requests, last = outlook.cost, node.requests, points[-1]
         length = remaining = ahead = 0.0
         starts = 0
         priorities, users = [], NOBODY
         for point in reversed(points):
-            own = (point - base) * outlook.cost
-            way, beyond = 0.0, self._steps_ahead(node, point) * outlook.cost
-            ways: list[Way] = [] if point == points[-1] else [(length, starts)]
-            for study, _ in node.requests.get(point, ()):
-                if study in self.active:
-                    priorities.append(self.active[study])
-                    users = self._with(users, self._one(self.owners[study]))
-            for found, count in outlook.kinds_at(point):
+            own = (point - base) * cost
+            way = beyond = 0.0
+            ways: list[Way] = [] if point == last else [(length, starts)]
+            if waiting := requests.get(point):
+                beyond = self._steps_ahead(node, point) * cost
+                for study, _ in waiting:
+                    if study in self.active:
+                        priorities.append(self.active[study])
+                        users = self._with(users, self._one(self.owners[study]))
+            for found, count in outlook.kinds_at(point) if outlook.needy else ():
                 if found.remaining + found.ahead > way + beyond:
                     way, beyond = found.remaining, found.ahead
                 ways += [(own + found.remaining + found.ahead, found.starts)] * min(count, 2)
