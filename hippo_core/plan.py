@@ -166,8 +166,7 @@ class Node:
             _owned(self, "requests").setdefault(step, {})[study, trial] = beyond
         else:
             self.requests = Sole(step, (study, trial), beyond)
-        for each in self.ancestry():
-            each.open = _counted({**each.open, study: each.open.get(study, 0) + 1})
+        self._count(study, 1)
 
     def ask_no_more(self, step: int, study: int, trial: int) -> None:
         """A trial needs a state no more."""
@@ -177,8 +176,19 @@ class Node:
             del requests[step]
         if not requests:
             self.requests = _NOTHING
-        for each in self.ancestry():
-            each.open = _counted({**each.open, study: each.open[study] - 1})
+        self._count(study, -1)
+
+    def _count(self, study: int, more: int) -> None:
+        """Counts a study's open requests here, and in all nodes above."""
+        node: Node | None = self
+        while node is not None:
+            counts = node.open
+            count = counts.get(study, 0) + more
+            if not counts or (study in counts and len(counts) == 1):  # nobody else's, nearly always
+                node.open = _count_of_one(study, count) if count else _NOTHING
+            else:
+                node.open = _counted({**counts, study: count})
+            node = node.parent
 
     def path(self) -> list[Node]:
         """The nodes from the root to this one."""
@@ -239,6 +249,11 @@ def _owned(node: Node, name: str) -> dict[Any, Any]:
 def _counted(counts: Mapping[int, int]) -> Mapping[int, int]:
     """Counts without those of zero; equal ones are one object as a rule, as most nodes have few of them."""
     return _interned_counts(tuple([each for each in counts.items() if each[1]]))
+
+
+@lru_cache(maxsize=4096)
+def _count_of_one(study: int, count: int) -> Mapping[int, int]:
+    return {study: count}
 
 
 @lru_cache(maxsize=4096)

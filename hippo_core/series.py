@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from sys import intern
+from typing import TYPE_CHECKING, Any
 
 Metrics = dict[str, float | None]
 
@@ -23,13 +25,39 @@ class Series(Mapping[int, Metrics]):
     lies beside it.
     """
 
-    __slots__ = ("_names", "_odd", "_steps", "_values")
+    __slots__ = ("_names", "_odd", "_steps", "_text", "_values")
 
     def __init__(self) -> None:
+        self._text: str | None = None
         self._steps = array("q")
         self._values = array("d")
         self._names: tuple[str, ...] = ()
         self._odd: dict[int, Metrics] | None = None
+
+    @classmethod
+    def unread(cls, text: str) -> Series:
+        """Metrics of some states that are read when they are first asked for.
+
+        Args:
+            text: A JSON array: a step, its metrics, the next step, its metrics, and so on, the lowest step first.
+        """
+        made = cls.__new__(cls)
+        made._text = text
+        return made
+
+    if not TYPE_CHECKING:  # whoever has a type checker is told of misspelt names
+
+        def __getattr__(self, name: str) -> Any:
+            """What of an unread series is not there yet."""
+            if name not in ("_names", "_odd", "_steps", "_values"):
+                raise AttributeError(name)
+            found = json.loads(self._text)
+            read = Series.of(found[::2], found[1::2])
+            self._names, self._odd, self._steps, self._values = (
+                *(read._names, read._odd, read._steps, read._values),
+            )
+            self._text = None
+            return getattr(self, name)
 
     @classmethod
     def of(cls, steps: Sequence[int], rows: Sequence[Mapping[str, float | None]]) -> Series:
@@ -50,6 +78,8 @@ class Series(Mapping[int, Metrics]):
     @property
     def nonfinite(self) -> list[int]:
         """The states with a metric that is not finite."""
+        if self._text is not None and "null" not in self._text:
+            return []
         if not self._odd and not any(value != value for value in self._values):
             return []
         return [step for step in self if None in self[step].values()]
@@ -99,6 +129,9 @@ class Series(Mapping[int, Metrics]):
 
     def __len__(self) -> int:
         return len(self._steps)
+
+    def __bool__(self) -> bool:
+        return self._text is not None or bool(self._steps)
 
     def __repr__(self) -> str:
         return f"Series({dict(self)!r})"

@@ -173,6 +173,8 @@ class Engine:
             if node.failures is not None and FailureClass.STORAGE.value in node.failures.counts:
                 self.volatile.full[node.plan] = 1
                 self.volatile.held[node.plan] = now + self.settings.full_seconds
+        for plan in state.plans.values():
+            plan.tree.refresh()  # here, and not before the first answer
 
     def handle(self, command: Command, now: float) -> Outcome:
         """Decides what a command means.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hippo_core.engine.fold import apply, open_request
-from hippo_core.engine.known import Known, Passed, Results, Saved
+from hippo_core.engine.known import Known, Nodes, Passed, Results, Saved
 from hippo_core.engine.state import EngineState
 from hippo_core.plan import Checkpoint
 
@@ -25,11 +25,21 @@ def apply_known(state: EngineState, known: Known) -> None:
                 state.tree_of(node).measure(known.seconds, known.steps)
         case Saved():
             _save(state, known)
+        case Nodes():
+            _plant(state, known)
         case Passed():
             opened = known.opened
             open_request(state, state.studies[opened.study], opened, waits=False)
         case _:
             apply(state, known)
+
+
+def _plant(state: EngineState, known: Nodes) -> None:
+    nodes, plans = state.nodes, state.plans
+    for number, plan, parent, start, laws in known.rows:
+        above = None if parent is None else nodes[parent]
+        nodes[number] = plans[plan].plan.add(number, above, start, laws)
+        state.last_node = max(state.last_node, number)
 
 
 def _save(state: EngineState, saved: Saved) -> None:

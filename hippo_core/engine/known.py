@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hippo_core.engine.events import Event, RequestOpened
+from hippo_core.sequence import Laws
 from hippo_core.series import Series
+
+
+@dataclass(frozen=True, slots=True)
+class Nodes:
+    """Nodes that were added before there is any trial.
+
+    Attributes:
+        rows: Of each its number, its plan, its parent, if any, its first step and its laws; a parent comes before.
+    """
+
+    rows: Sequence[tuple[int, int, int | None, int, Laws]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,4 +61,4 @@ class Passed:
     opened: RequestOpened
 
 
-Known = Event | Results | Saved | Passed
+Known = Event | Nodes | Results | Saved | Passed

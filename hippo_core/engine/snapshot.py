@@ -102,6 +102,7 @@ def _node(node: Node) -> dict[str, object]:
             for step in sorted(node.checkpoints)
         },
         "requests": {step: sorted(node.requests[step]) for step in sorted(node.requests)},
+        "open": dict(sorted(node.open.items())),
         "not_reproducible": node.not_reproducible,
         "failures": None
         if node.failures is None

@@ -13,12 +13,13 @@ from __future__ import annotations
 import heapq
 import json
 from collections.abc import Iterator
+from itertools import islice
 from operator import itemgetter
-from typing import Any
+from typing import Any, TypeVar
 
 from hippo_core.engine import events as ev
 from hippo_core.engine.journal import from_json
-from hippo_core.engine.known import Known, Passed
+from hippo_core.engine.known import Known, Nodes, Passed
 from hippo_core.engine.states import RequestState, StudyState, TrialState
 from hippo_core.errors import Conflict
 from hippo_core.sequence import Laws
@@ -26,7 +27,11 @@ from hippo_core.study import StudySpec
 from hippo_server.store.database import Database, Rows
 from hippo_server.store.load_leases import among, failures, last_fence, results, trained, workers_and_leases
 
+T = TypeVar("T")
 Placed = tuple[int, ev.Event | Passed]
+
+#: How many nodes are told at once.
+BATCH = 2048
 
 #: None that there is: of what is told of an account alone.
 NO_STUDY = 0
@@ -42,7 +47,7 @@ def load(database: Database) -> Iterator[Known]:
         yield from _plans(rows)
         yield from _deleted_studies(rows)
         yield from _studies(rows)
-        yield from _nodes(rows)
+        yield from map(Nodes, _batched(_nodes(rows)))
         yield from last_fence(rows)
         yield from workers_and_leases(rows)
         yield from trained(rows)
@@ -88,7 +93,8 @@ def load_study(database: Database, study: int) -> Iterator[ev.Event]:
             )
         yield from _plans(rows, f"id = {plans[0][0]:d}")
         yield from _studies(rows, one)
-        yield from _nodes(rows, nodes)
+        for node, plan, parent, start, laws in _nodes(rows, nodes):
+            yield ev.NodeCreated(node=node, plan=plan, parent=parent, start=start, laws=laws)
         yield from results(rows, found)
         yield from _pins(rows, f"{its} AND {among('node', found)}")
         for each in _trials(rows, its):
@@ -203,7 +209,7 @@ def _studies(rows: Rows, which: str = ALL) -> Iterator[ev.Event]:
         yield ev.StudyPlanned(study=study, plan=plan, bound=bound)
 
 
-def _nodes(rows: Rows, which: str = ALL) -> Iterator[ev.Event]:
+def _nodes(rows: Rows, which: str = ALL) -> Iterator[tuple[int, int, int | None, int, Laws]]:
     known: dict[str, Laws] = {}  # many nodes have the same
     for node, plan, parent, start, text in rows(
         f"SELECT id, plan, parent, start, laws::text FROM nodes WHERE {which} ORDER BY id"
@@ -211,7 +217,13 @@ def _nodes(rows: Rows, which: str = ALL) -> Iterator[ev.Event]:
         laws = known.get(text)
         if laws is None:
             laws = known[text] = Laws.from_json(json.loads(text))
-        yield ev.NodeCreated(node=node, plan=plan, parent=parent, start=start, laws=laws)
+        yield node, plan, parent, start, laws
+
+
+def _batched(found: Iterator[T]) -> Iterator[tuple[T, ...]]:
+    """So many of what is found at once."""
+    while batch := tuple(islice(found, BATCH)):
+        yield batch
 
 
 def _pins(rows: Rows, which: str = ALL) -> Iterator[ev.Event]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from operator import itemgetter
 from typing import Any
@@ -260,8 +259,7 @@ def _results(rows: Rows, ended: str) -> Iterator[Results]:
 
 
 def _series(text: str | None) -> Series:
-    found = json.loads(text) if text is not None else []
-    return Series.of(found[::2], found[1::2])
+    return Series() if text is None else Series.unread(text)
 
 
 def _saved(rows: Rows, which: str) -> Iterator[Saved]:

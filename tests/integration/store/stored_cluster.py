@@ -8,7 +8,7 @@ from hippo_core.engine.commands import Command
 from hippo_core.engine.decision import EngineSettings
 from hippo_core.engine.engine import Engine, Result
 from hippo_server.store import Record, Store
-from tests.unit.engine.cluster import SETTINGS, Cluster
+from tests.unit.engine.cluster import SETTINGS, Cluster, to_run
 
 
 class StoredCluster(Cluster):
@@ -60,6 +60,7 @@ class StoredCluster(Cluster):
         self.write()
         rebuilt = Engine.restore(self.store.load(), self.settings, self.now)
         assert rebuilt.snapshot() == self.engine.snapshot()
+        assert to_run(rebuilt) == to_run(self.engine)
 
     def restart_server(self) -> None:
         """The engine is dropped and rebuilt from the rows; workers present their leases again."""

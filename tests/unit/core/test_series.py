@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -38,3 +42,27 @@ def test_rows_that_come_together_are_as_those_that_come_one_by_one(
         one_by_one.record(step, row)
     steps = sorted(recorded)
     assert dict(Series.of(steps, [recorded[step] for step in steps])) == dict(one_by_one)
+
+
+@given(
+    st.dictionaries(st.integers(1, 12), rows, min_size=1),
+    st.sampled_from([list, len, bool, repr, lambda series: series.nonfinite, lambda series: 3 in series]),
+)
+def test_an_unread_series_is_the_one_that_its_text_tells(
+    recorded: dict[int, dict[str, float | None]], first_look: Callable[[Series], object]
+) -> None:
+    """Whatever it is asked first; and it can be added to."""
+    steps = sorted(recorded)
+    expected = Series.of(steps, [recorded[step] for step in steps])
+    text = json.dumps([each for step in steps for each in (step, recorded[step])])
+    assert first_look(Series.unread(text)) == first_look(expected)
+    added = Series.unread(text)
+    added.record(13, {"accuracy": None})
+    expected.record(13, {"accuracy": None})
+    assert dict(added) == dict(expected)
+    assert added.nonfinite == expected.nonfinite
+
+
+def test_an_unread_series_has_no_other_attributes() -> None:
+    with pytest.raises(AttributeError, match="lengh"):
+        getattr(Series.unread("[]"), "lengh")  # noqa: B009

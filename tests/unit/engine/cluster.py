@@ -549,8 +549,10 @@ class Cluster:
         before = self.engine.snapshot()
         for each in self.journal[len(self.reread) :]:
             self.reread.append(journal.from_json(type(each).__name__, _through_json(each)))
+        lived = to_run(self.engine)
         self.engine = Engine.restore(self.reread, self.settings, self.now)
         assert self.engine.snapshot() == before
+        assert to_run(self.engine) == lived
 
     def lose_checkpoint(self) -> None:
         """A checkpoint vanishes from the storage; it may be that the server is the first to notice."""
@@ -575,6 +577,18 @@ class Cluster:
                     self.tell(Heartbeat(worker=worker.name, incarnation=str(worker.incarnation)))
                 self.tell(Tick())
         raise AssertionError("the studies did not end")
+
+
+def to_run(engine: Engine) -> dict[int, object]:
+    """What the stage trees say of each node, but for lengths, which depend on what was measured in which order."""
+    found: dict[int, object] = {}
+    for plan in engine.state.plans.values():
+        plan.tree.refresh()
+        for number, outlook in plan.tree.outlooks.items():
+            ranges = [(each.base, each.points, each.priority, each.users) for each in outlook.ranges]
+            if outlook.wanted or outlook.offers:
+                found[number] = (outlook.wanted, outlook.offers, sorted(ranges))
+    return found
 
 
 def _through_json(event: Event) -> dict[str, Any]:
