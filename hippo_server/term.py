@@ -27,6 +27,7 @@ from hippo_server.commits import GroupCommit, lost
 from hippo_server.metrics import Metrics
 from hippo_server.news import News
 from hippo_server.policies.consultants import Consultants
+from hippo_server.reporting import Reporting
 from hippo_server.store import Record, RequestAnswer
 
 log = logging.getLogger(__name__)
@@ -93,6 +94,7 @@ class Term:
         consultations: Set when studies may want their own policies asked, or want it no more.
         consultants: The workers that can be asked.
         importing: The fences under which imports that are under way write.
+        reporting: Decides what workers report.
     """
 
     number: int
@@ -112,11 +114,13 @@ class Term:
     consultations: asyncio.Event = field(default_factory=asyncio.Event)
     consultants: Consultants = field(default_factory=Consultants)
     importing: set[int] = field(default_factory=set)
+    reporting: Reporting = field(init=False)
     _timer: asyncio.TimerHandle | None = None
     _due: float = 0.0  # when the timer's tick is
     _holders: dict[int, str] = field(default_factory=dict)  # by fence: who holds it, until it has ended
 
     def __post_init__(self) -> None:
+        self.reporting = Reporting(self.engine, self._decide_reports, self.put)
         state = self.engine.state
         self._holders.update((lease.fence, lease.worker) for lease in state.leases.values())
         self._holders.update((lease.fence, lease.worker) for lease in state.orphans.values())
@@ -143,6 +147,11 @@ class Term:
         return outcome.result, Record(
             cause=cause, events=outcome.events, answer=None, actor=actor, submissions=many
         )
+
+    def _decide_reports(self, reports: Reports, actor: str, cause: str) -> tuple[Result, Record]:
+        if self.over:
+            raise lost()
+        return self.decide(reports, actor, cause)
 
     def put(self, records: Sequence[Record]) -> None:
         """Hands decided records to the writer, and lets streams look again."""

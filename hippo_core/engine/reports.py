@@ -63,14 +63,21 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reported:
-    """What each of several reports came to: it was taken in, or refused alone."""
+    """What each of several reports came to: it was taken in, or refused alone.
+
+    Attributes:
+        taken: By report.
+        upto: By report, how many of the decision's events there were after it.
+    """
 
     taken: tuple[Accepted | Stale | Unavailable, ...]
+    upto: tuple[int, ...]
 
 
 def report_all(decision: Decision, command: Reports) -> Reported:
     """Takes reports in, in order."""
     taken: list[Accepted | Stale | Unavailable] = []
+    upto: list[int] = []
     for each in command.reports:
         # Of the path that a slot goes on with, since what it ended with was reported just now.
         note_begun(decision)
@@ -78,7 +85,8 @@ def report_all(decision: Decision, command: Reports) -> Reported:
             taken.append(report(decision, each))
         except (Stale, Unavailable) as error:
             taken.append(error)
-    return Reported(taken=tuple(taken))
+        upto.append(len(decision.events))
+    return Reported(taken=tuple(taken), upto=tuple(upto))
 
 
 def report(decision: Decision, command: Report) -> Accepted:

@@ -1,9 +1,9 @@
 """The stream of one worker's daemon: reports up; grants, offers, stops and acknowledgements down.
 
 What goes down is level-triggered: the engine says what the worker ought to know now (``directives``), and the stream
-sends what it has not yet sent on this connection. Reports are decided as they come, a few at a time; they are
-acknowledged after their commit, in one message with whatever else there is to say. So the more there is to do, the
-fewer messages there are for it.
+sends what it has not yet sent on this connection. Reports are decided as they come, with those of other workers that
+come at the same time (``hippo_server.reporting``); they are acknowledged after their commit, in one message with
+whatever else there is to say. So the more there is to do, the fewer messages there are for it.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import assert_never
 
 from hippo_core.engine import commands
 from hippo_core.engine.consultations import PolicyQuestion
 from hippo_core.engine.orders import Directives
-from hippo_core.engine.reports import Accepted, Reported
+from hippo_core.engine.reports import Accepted
 from hippo_core.errors import Stale, Unavailable
 from hippo_server.driver import Driver
-from hippo_server.rpc.reports import check_report
+from hippo_server.reporting import REPORTS_AT_ONCE, Taken
 from hippo_server.store import Record
 from hippo_wire.orders import lease_to_proto, offers_to_proto, stops_to_proto
 from hippo_wire.policies import question_to_proto
@@ -28,9 +29,6 @@ from hippo_wire.v1 import worker_pb2
 
 #: So many messages are decided ahead of their commit; then the worker is held back by the stream's flow control.
 MOST_AHEAD = 64
-#: So many reports of a message are decided, and given to the writer, before others have their turn. They are written
-#: while the next are decided.
-REPORTS_AT_ONCE = 8
 MOST_WORDS = 500  #: letters of what a worker says of its devices and its storage
 
 
@@ -158,11 +156,7 @@ class WorkStream:
         """Decides what a message says. What was decided before an error is kept."""
         self._check()
         self._take_state(request)
-        for start in range(0, len(request.reports), REPORTS_AT_ONCE):
-            if start:
-                await asyncio.sleep(0)
-                self._check()
-            self._take_reports(request.reports[start : start + REPORTS_AT_ONCE])
+        await self._take_reports(request.reports)
         for answer in request.policy_answers:
             asked = self._asked.get(answer.question)
             if asked is not None and not asked.done():
@@ -198,26 +192,45 @@ class WorkStream:
                 )
                 self._decide(ahead, records)
 
-    def _take_reports(self, messages: Iterable[worker_pb2.Report]) -> None:
-        """Decides reports together, those of one lease one after the other.
+    async def _take_reports(self, messages: Iterable[worker_pb2.Report]) -> None:
+        """Has reports decided, those of one lease one after the other.
 
         What came before one that cannot be true is kept.
         """
         together: dict[int, commands.Report] = {}
-        with self._deciding() as records:
-            try:
-                for message in messages:
-                    report = report_from_proto(message, self._worker, self._incarnation)
-                    if report.fence in together:
-                        ready, together = together, {}  # first, as a report of these may have come too soon
-                        self._report(ready, records)
-                    self._check_report(report)
-                    together[report.fence] = report
-            finally:
-                if together:
-                    self._report(together, records)
-        if self._acknowledged or self._revoked:
-            self._wake.set()
+        try:
+            for message in messages:
+                report = report_from_proto(message, self._worker, self._incarnation)
+                if report.fence in together or len(together) == REPORTS_AT_ONCE:
+                    ready, together = together, {}  # first, as a report of these may have come too soon
+                    await self._report(ready)
+                together[report.fence] = report
+        finally:
+            if together:
+                await self._report(together)
+
+    async def _report(self, together: Mapping[int, commands.Report]) -> None:
+        self._check()
+        await self._term.reporting.take(self._worker, [*together.values()], self._note)
+
+    def _note(self, report: commands.Report, taken: Taken) -> None:
+        """Notes what a report came to: the worker hears of it."""
+        match taken:
+            case Accepted():
+                if taken.fresh:
+                    self._driver.metrics.reported(report)
+                self._acknowledged[report.fence] = taken.number
+                if not self._term.is_held(report.fence):  # it ended by this: nobody need tell the worker
+                    self._leases.pop(report.fence, None)
+            case Stale():
+                self._driver.metrics.fenced()
+                self._revoked[report.fence] = None
+                self._leases.pop(report.fence, None)
+            case Unavailable():
+                return
+            case _:
+                assert_never(taken)
+        self._wake.set()
 
     def _take_end(self, request: worker_pb2.WorkRequest) -> None:
         """Decides that a worker drains or leaves, after what it reports."""
@@ -243,42 +256,6 @@ class WorkStream:
         result, record = self._term.decide(command, self._worker, cause)
         records.append(record)
         return result
-
-    def _check_report(self, report: commands.Report) -> None:
-        state = self._term.engine.state
-        lease = state.leases.get(report.fence) or state.orphans.get(report.fence)
-        if lease is not None and report.number == lease.report + 1:
-            check_report(lease, report)
-
-    def _report(self, reports: Mapping[int, commands.Report], records: list[Record]) -> None:
-        """Decides reports of several leases, by fence.
-
-        Raises:
-            Unavailable: One has come too soon; the others are taken in.
-        """
-        term, metrics = self._term, self._driver.metrics
-        first, *others = reports.values()
-        cause = f"Report {first.fence}/{first.number}{f' and {len(others)} more' if others else ''}"
-        result, record = term.decide(commands.Reports(reports=(first, *others)), self._worker, cause)
-        records.append(record)
-        assert isinstance(result, Reported)
-        missing: Unavailable | None = None
-        for report, each in zip(reports.values(), result.taken, strict=True):
-            match each:
-                case Accepted():
-                    if each.fresh:
-                        metrics.reported(report)
-                    self._acknowledged[report.fence] = each.number
-                    if not term.is_held(report.fence):  # it ended by this report: nobody need tell the worker
-                        self._leases.pop(report.fence, None)
-                case Stale():
-                    metrics.fenced()
-                    self._revoked[report.fence] = None
-                    self._leases.pop(report.fence, None)
-                case Unavailable():
-                    missing = each
-        if missing is not None:
-            raise missing
 
     def _response(self) -> worker_pb2.WorkResponse | None:
         """What the worker has not heard on this connection; None: nothing."""

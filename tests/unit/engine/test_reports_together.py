@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from hippo_core import policies
@@ -54,6 +56,21 @@ def test_what_follows_from_reports_that_come_together_follows_once() -> None:
     granted = [place for place, event in enumerate(events) if isinstance(event, LeaseGranted)]
     assert len(accepted) == len(granted) == 2
     assert max(accepted) < min(granted)
+
+
+def test_it_is_told_which_events_are_of_which_report() -> None:
+    """A report that is refused has none; what follows from all of them is of none."""
+    cluster = Cluster(0, {"a": 2})
+    submit(cluster, spec())
+    first, second = (each.report("a", "1") for each in trained(cluster, "a"))
+    outcome = cluster.engine.handle(Reports(reports=(first, replace(first, number=9), second)), cluster.now)
+    assert isinstance(outcome.result, Reported)
+    before = 0
+    for report, upto in zip((first, None, second), outcome.result.upto, strict=True):
+        accepted = [event.fence for event in outcome.events[before:upto] if isinstance(event, ReportAccepted)]
+        assert accepted == ([] if report is None else [report.fence])
+        before = upto
+    assert any(isinstance(event, LeaseGranted) for event in outcome.events[before:])
 
 
 def test_a_report_that_is_refused_among_others_is_refused_alone() -> None:
