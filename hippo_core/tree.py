@@ -26,12 +26,16 @@ import heapq
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import TypeVar
 
 from hippo_core.lease import Lease, Stage, State
 from hippo_core.noted_states import NotedStates
 from hippo_core.plan import Node, Plan
 from hippo_core.ready_order import Entry, ReadyOrder
 from hippo_core.stage_ranges import NOBODY, Candidate, Outlook, Range, Users, Way, starts_below
+
+T = TypeVar("T", float, tuple[int, ...])
 
 UNMEASURED_STEP_SECONDS = 1.0
 REWEIGH_RATIO = 1.25
@@ -420,7 +424,7 @@ class StageTree:
         """Computes what is wanted of a node, and what of it nobody brings."""
         needy = outlook.starts()
         wanted = {step for step in node.requests if self._requested(node, step)} | needy
-        outlook.wanted = tuple(sorted(wanted))
+        outlook.wanted = _once(tuple(sorted(wanted)))
         leases = self.leases.get(node.id)
         if leases is None and not node.checkpoints:  # as nearly everywhere: nothing of it is there, or comes
             outlook.offers = ()
@@ -515,7 +519,8 @@ class StageTree:
             if here + beyond >= length:
                 length, remaining, ahead = here + beyond, here, beyond
             starts = starts_below(ways)
-        return Range(node.id, base, points, max(priorities, default=0), remaining, ahead, users, starts)
+        priority = max(priorities, default=0)
+        return Range(node.id, base, points, priority, _once(remaining), _once(ahead), users, starts)
 
     def _one(self, user: str) -> Users:
         found = self._sole.get(user)
@@ -583,6 +588,12 @@ class StageTree:
         found = list(self.partings.steps(node.id, lambda trial: trial[0] in active))
         forked = self._boundaries.steps(node.id, lambda study: study in active)
         return found + [step for step in forked if step not in found]
+
+
+@lru_cache(maxsize=4096)
+def _once(value: T) -> T:
+    """A value as one object for all nodes that have it, as most have one of few: steps, or a length."""
+    return value
 
 
 def _list(listed: dict[int, None], number: int, *, there: bool) -> None:

@@ -15,11 +15,9 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from hippo_core.engine.evaluations import point_values
-from hippo_core.engine.state import (
+from hippo_core.engine.policy_calls import (
     Added,
-    Answered,
     Ended,
-    EngineState,
     Forked,
     Noted,
     Observed,
@@ -27,8 +25,8 @@ from hippo_core.engine.state import (
     Probed,
     Probing,
     Requested,
-    Study,
 )
+from hippo_core.engine.state import Answered, EngineState, Study
 from hippo_core.own_policy import PolicyContext
 from hippo_core.policies import Values
 from hippo_core.policies.hosting import Call, Round

@@ -15,19 +15,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 
 from hippo_core.engine.events import RequestClosed
-from hippo_core.engine.state import (
+from hippo_core.engine.policy_calls import (
     Added,
-    Closing,
     Ended,
-    EngineState,
     Forked,
     Noted,
     Observed,
+    PolicyHistory,
     Probed,
     Probing,
-    Study,
-    Trial,
 )
+from hippo_core.engine.state import Closing, EngineState, Study, Trial
 from hippo_core.engine.states import RequestState, TrialState
 from hippo_core.plan import Metrics, Node
 from hippo_core.policies import Stop, Values
@@ -230,7 +228,7 @@ def begin_history(study: Study) -> None:
     failed or diverged, or that users took in hand, have ended for it, too.
     """
     ended = ended_for_policy(study)
-    study.history = []
+    study.history = PolicyHistory()
     if study.forks:  # another policy's forks are trials like any other; beside horizons no policy forks
         study.beside[0] = study.beside.get(0, 0) + study.forks
         study.forks = 0

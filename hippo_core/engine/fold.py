@@ -24,22 +24,8 @@ from hippo_core.engine.evaluations import (
 )
 from hippo_core.engine.partings import forget_parting, move_partings, note_parting
 from hippo_core.engine.points import drawn_otherwise, points_in
-from hippo_core.engine.state import (
-    Added,
-    Answered,
-    Ended,
-    EngineState,
-    Forked,
-    Noted,
-    Observed,
-    PlanState,
-    Probed,
-    Probing,
-    Proposal,
-    Requested,
-    Study,
-    Trial,
-)
+from hippo_core.engine.policy_calls import Added, Ended, Forked, Noted, Observed, Probed, Probing, Requested
+from hippo_core.engine.state import Answered, EngineState, PlanState, Proposal, Study, Trial
 from hippo_core.engine.states import (
     ENDED_TRIAL_STATES,
     STUDY_TRANSITIONS,

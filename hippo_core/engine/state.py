@@ -16,6 +16,7 @@ from hippo_core.allowance import Allowance
 from hippo_core.drawn_stretches import is_remembered
 from hippo_core.endings import Ending
 from hippo_core.engine.events import Event, TrialCreated
+from hippo_core.engine.policy_calls import PolicyCall, PolicyHistory, Requested
 from hippo_core.engine.states import RequestState, StudyState, TrialState, WorkerState
 from hippo_core.lease import Lease, State
 from hippo_core.phases import Phase
@@ -34,113 +35,6 @@ STORY_LENGTH = 64
 
 NO_NOTES: Mapping[str, Any] = {}
 """One for all trials without any."""
-
-
-@dataclass(frozen=True, slots=True)
-class Added:
-    """A trial was created, or may be trained further."""
-
-    trial: int
-    max_steps: int
-
-    def tell(self, policy: Policy) -> None:
-        """Tells a policy."""
-        policy.added(self.trial, self.max_steps)
-
-
-@dataclass(frozen=True, slots=True)
-class Forked:
-    """A trial was created as a fork of another; ``instead_of`` whom, where the policy decided so."""
-
-    trial: int
-    max_steps: int
-    parent: int
-    at: int
-    instead_of: int | None
-
-    def tell(self, policy: Policy) -> None:
-        """Tells a policy."""
-        policy.forked(self.trial, self.max_steps, self.parent, self.at, self.instead_of)
-
-
-@dataclass(frozen=True, slots=True)
-class Requested:
-    """A request was opened."""
-
-    trial: int
-    step: int
-
-    def tell(self, policy: Policy) -> None:
-        """Tells a policy."""
-        policy.requested(self.trial, self.step)
-
-
-@dataclass(frozen=True, slots=True)
-class Observed:
-    """A request was reached, or diverged; ``model`` is the node that owns the state which it came to."""
-
-    trial: int
-    step: int
-    values: Values | None
-    model: int
-    since: int = 0  #: the furthest step of the trial that was observed before
-
-    def tell(self, policy: Policy) -> None:
-        """Tells a policy."""
-        policy.observed(self.trial, self.step, self.values, self.model)
-
-
-@dataclass(frozen=True, slots=True)
-class Probing:
-    """The request of a probe was opened."""
-
-    trial: int
-    at: int
-    to: int
-
-    def tell(self, policy: Policy) -> None:
-        """Tells a policy."""
-        policy.probing(self.trial, self.at, self.to)
-
-
-@dataclass(frozen=True, slots=True)
-class Probed:
-    """The request of a probe came to its end; without values where it was not reached, or one is not finite."""
-
-    trial: int
-    at: int
-    to: int
-    values: Values | None
-
-    def tell(self, policy: Policy) -> None:
-        """Tells a policy."""
-        policy.probed(self.trial, self.at, self.to, self.values)
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """A trial failed, diverged, or was taken in hand by a user."""
-
-    trial: int
-
-    def tell(self, policy: Policy) -> None:
-        """Tells a policy."""
-        policy.ended(self.trial)
-
-
-@dataclass(frozen=True, slots=True)
-class Noted:
-    """A sampler noted something with a trial."""
-
-    trial: int
-    notes: Mapping[str, Any]
-
-    def tell(self, policy: Policy) -> None:
-        """Tells a policy."""
-        policy.noted(self.trial, self.notes)
-
-
-PolicyCall = Noted | Added | Forked | Requested | Observed | Probing | Probed | Ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,8 +200,8 @@ class Study:
     touched: dict[int, None] = field(
         default_factory=dict
     )  #: trials whose request closed since the last decision
-    history: list[PolicyCall] = field(
-        default_factory=list
+    history: PolicyHistory = field(
+        default_factory=PolicyHistory
     )  #: what the policy was told, to tell it to another
     wishes: dict[int, None] = field(default_factory=dict)  #: trials that users want trained further
     untold: dict[int, None] = field(default_factory=dict)  #: trials with evaluations to tell the policy of
