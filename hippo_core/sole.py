@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -30,11 +30,15 @@ class Sole(Mapping[int, Mapping[Key, Value]], Generic[Key, Value]):
             raise KeyError(step)
         return {self._key: self._value}
 
+    def get(self, step: int, default: Any = None) -> Any:
+        """What is there, or the default."""
+        return {self._key: self._value} if step == self._step else default
+
     def __contains__(self, step: object) -> bool:
         return step == self._step
 
     def __iter__(self) -> Iterator[int]:
-        yield self._step
+        return iter((self._step,))
 
     def __len__(self) -> int:
         return 1

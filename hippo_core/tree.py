@@ -208,17 +208,21 @@ class StageTree:
     def refresh(self) -> None:
         """Computes what is marked, and what depends on it."""
         nodes = self.plan.nodes
-        queue = [(-nodes[number].start, number) for number in self._dirty if number in nodes]
-        heapq.heapify(queue)
+        marked = [(-nodes[number].start, number) for number in self._dirty if number in nodes]
+        marked.sort(reverse=True)  # the first one is taken from the end
         self._dirty.clear()
-        queued = {number for _, number in queue}
-        while queue:
-            _, number = heapq.heappop(queue)
-            queued.discard(number)
+        waiting = {number for _, number in marked}
+        parents: list[tuple[int, int]] = []  # that were not marked: a heap
+        while marked or parents:
+            if parents and (not marked or parents[0] < marked[-1]):
+                _, number = heapq.heappop(parents)
+            else:
+                _, number = marked.pop()
+            waiting.discard(number)
             node = nodes[number]
-            if self._recompute(node) and node.parent is not None and node.parent.id not in queued:
-                queued.add(node.parent.id)
-                heapq.heappush(queue, (-node.parent.start, node.parent.id))
+            if self._recompute(node) and node.parent is not None and node.parent.id not in waiting:
+                waiting.add(node.parent.id)
+                heapq.heappush(parents, (-node.parent.start, node.parent.id))
         for number in self._arrived:
             if number in self.outlooks:
                 self._order_ready(nodes[number], self.outlooks[number])
@@ -367,10 +371,12 @@ class StageTree:
             outlook = Outlook()
         self._arrived.pop(number, None)
         start, wanted = outlook.from_start(node), outlook.wanted
-        self._count(outlook, -1)
+        if outlook.ranges:
+            self._count(outlook, -1)
         outlook.cost = self._cost(node)
         self._look(node, outlook)
-        self._count(outlook, 1)
+        if outlook.ranges:
+            self._count(outlook, 1)
         if outlook.wanted or outlook.offers:
             self.outlooks[number] = outlook
         else:
@@ -392,9 +398,8 @@ class StageTree:
 
     def _count(self, outlook: Outlook, sign: int) -> None:
         """Counts an outlook's ranges among all, or no more."""
-        if ranges := outlook.ranges:
-            self._work += sign * outlook.cost * sum([found.steps for found in ranges])
-            self.range_count += sign * len(ranges)
+        self._work += sign * outlook.cost * sum([found.steps for found in outlook.ranges])
+        self.range_count += sign * len(outlook.ranges)
 
     def _order_ready(self, node: Node, outlook: Outlook) -> None:
         """Puts a node's ready ranges in their place among the others."""
@@ -422,8 +427,9 @@ class StageTree:
 
     def _look(self, node: Node, outlook: Outlook) -> None:
         """Computes what is wanted of a node, and what of it nobody brings."""
+        wanted = {step for step in node.requests if self._requested(node, step)}
         needy = outlook.starts()
-        wanted = {step for step in node.requests if self._requested(node, step)} | needy
+        wanted |= needy
         outlook.wanted = _once(tuple(sorted(wanted)))
         leases = self.leases.get(node.id)
         if leases is None and not node.checkpoints:  # as nearly everywhere: nothing of it is there, or comes
@@ -504,11 +510,13 @@ class StageTree:
             way = beyond = 0.0
             ways: list[Way] = [] if point == last else [(length, starts)]
             if waiting := requests.get(point):
-                beyond = self._steps_ahead(node, point) * cost
-                for study, _ in waiting:
+                further = 0
+                for (study, _), steps in waiting.items():
                     if study in self.active:
+                        further = max(further, steps)
                         priorities.append(self.active[study])
                         users = self._with(users, self._one(self.owners[study]))
+                beyond = further * cost
             for found, count in outlook.kinds_at(point) if outlook.needy else ():
                 if found.remaining + found.ahead > way + beyond:
                     way, beyond = found.remaining, found.ahead
