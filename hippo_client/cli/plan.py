@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -42,11 +44,24 @@ def plan(study_files: tuple[str, ...], as_json: bool) -> None:
     from hippo_client.cli.study_files import load
     from hippo_core.static_plan import plan_studies
 
-    planned = plan_studies(load(file).spec() for file in study_files).to_json()
+    with _uncollected():
+        planned = plan_studies(load(file).spec() for file in study_files).to_json()
     if as_json:
         print_json(planned)
     else:
         _print(planned)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """No garbage is looked for: of a large plan nothing is any, and the search takes a seventh of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _print(planned: Mapping[str, Any]) -> None:

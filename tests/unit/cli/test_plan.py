@@ -1,5 +1,6 @@
 """What hippo plan prints."""
 
+import gc
 import sys
 
 import pytest
@@ -56,3 +57,17 @@ def test_all_of_it_fits_a_terminal(study_file, monkeypatch):
     wide = CliRunner().invoke(plan, [study_file]).stdout
     assert max(map(len, narrow.splitlines())) <= 80
     assert narrow.split() == wide.split()
+
+
+def test_garbage_is_looked_for_again_after_a_plan(study_file, monkeypatch):
+    """1. A study is planned without: of a large plan nothing is garbage. 2. Another cannot be read. 3. In a process
+    that lives on, garbage is looked for after both."""
+    found = []
+    monkeypatch.setattr(
+        "hippo_core.static_plan.outlook.warnings", lambda spec: found.append(gc.isenabled()) or []
+    )
+    assert CliRunner().invoke(plan, [study_file]).exit_code == 0
+    assert set(found) == {False}
+    assert gc.isenabled()
+    assert CliRunner().invoke(plan, ["missing.py"]).exit_code != 0
+    assert gc.isenabled()
