@@ -222,48 +222,43 @@ def _apply_policy(state: EngineState, event: PolicyEvent) -> None:
     state.touched_studies[study.id] = None
 
 
-TrialEvent = (
-    ev.TrialCreated
-    | ev.TrialLimited
-    | ev.TrialStopped
-    | ev.TrialWanted
-    | ev.TrialStateChanged
-    | ev.RequestOpened
-    | ev.RequestClosed
-)
+TrialEvent = ev.TrialLimited | ev.TrialStopped | ev.TrialWanted | ev.TrialStateChanged
+
+
+def _create_trial(state: EngineState, event: ev.TrialCreated) -> None:
+    study = state.studies[event.study]
+    repeat, probe = repeat_of(event.trial), probe_of(event.trial)
+    trials = study.probes if probe else study.repeats if repeat else study.trials
+    trials[event.trial] = study.made(event)
+    if repeat or probe:
+        return
+    fork = event.fork
+    horizon = trials[event.trial].horizon
+    if fork is not None and "instead_of" in fork:
+        study.forks += 1
+    elif fork is not None or (event.enqueued and not study.spec.sampler.learns):
+        study.beside[horizon] = study.beside.get(horizon, 0) + 1
+        if study.spec.policy.counts_trials:
+            renew_policy(state, study)
+    else:
+        study.points[horizon] = study.points.get(horizon, 0) + 1
+        study.proposal = None
+        if study.exhausted and study.spec.policy.counts_trials:
+            renew_policy(state, study)  # a user's, beside the points of the space
+    if (ask := event.notes.get("ask")) is not None:
+        study.asks[ask] = event.trial
+    if event.notes:
+        state.tell(study, Noted(event.trial, event.notes))
+    if fork is None:
+        state.tell(study, Added(event.trial, event.max_steps))
+    else:
+        instead_of = fork.get("instead_of")
+        state.tell(study, Forked(event.trial, event.max_steps, fork["trial"], fork["at"], instead_of))
 
 
 def _apply_trial(state: EngineState, event: TrialEvent) -> None:
     study = state.studies[event.study]
     match event:
-        case ev.TrialCreated():
-            repeat, probe = repeat_of(event.trial), probe_of(event.trial)
-            trials = study.probes if probe else study.repeats if repeat else study.trials
-            trials[event.trial] = study.made(event)
-            if repeat or probe:
-                return
-            fork = event.fork
-            horizon = trials[event.trial].horizon
-            if fork is not None and "instead_of" in fork:
-                study.forks += 1
-            elif fork is not None or (event.enqueued and not study.spec.sampler.learns):
-                study.beside[horizon] = study.beside.get(horizon, 0) + 1
-                if study.spec.policy.counts_trials:
-                    renew_policy(state, study)
-            else:
-                study.points[horizon] = study.points.get(horizon, 0) + 1
-                study.proposal = None
-                if study.exhausted and study.spec.policy.counts_trials:
-                    renew_policy(state, study)  # a user's, beside the points of the space
-            if (ask := event.notes.get("ask")) is not None:
-                study.asks[ask] = event.trial
-            if event.notes:
-                state.tell(study, Noted(event.trial, event.notes))
-            if fork is None:
-                state.tell(study, Added(event.trial, event.max_steps))
-            else:
-                instead_of = fork.get("instead_of")
-                state.tell(study, Forked(event.trial, event.max_steps, fork["trial"], fork["at"], instead_of))
         case ev.TrialLimited():
             study.member(event.trial).max_steps = event.max_steps
             note_parting(state, study, study.member(event.trial))
@@ -289,16 +284,13 @@ def _apply_trial(state: EngineState, event: TrialEvent) -> None:
             if event.state in AT_REST and trial.is_itself:
                 study.policy.stopped(trial.number)
             state.touched_studies[study.id] = None
-        case ev.RequestOpened():
-            open_request(state, study, event)
-        case ev.RequestClosed():
-            _close_request(state, study, event)
         case _:
             assert_never(event)
 
 
-def open_request(state: EngineState, study: Study, event: ev.RequestOpened, *, waits: bool = True) -> None:
+def open_request(state: EngineState, event: ev.RequestOpened, *, waits: bool = True) -> None:
     """A trial needs a state; not ``waits``: it has come, and how is told further on."""
+    study = state.studies[event.study]
     trial = study.member(event.trial)
     moved = (trial.target, trial.by_user) == (event.step, event.by_user)
     _remove_request(state, study, trial)
@@ -334,7 +326,8 @@ def _steps_beyond(study: Study, trial: Trial, step: int) -> int:
     return max(0, trial.limit - step)
 
 
-def _close_request(state: EngineState, study: Study, event: ev.RequestClosed) -> None:
+def _close_request(state: EngineState, event: ev.RequestClosed) -> None:
+    study = state.studies[event.study]
     trial = study.member(event.trial)
     node = trial.node
     _remove_request(state, study, trial)
@@ -429,6 +422,9 @@ _FOLDS: dict[type, Callable[[EngineState, Any], None]] = {
         (fold_training.WorkerEvent, fold_training.apply_worker),
         (fold_training.CheckpointEvent, fold_training.apply_checkpoint),
         (ev.CheckpointPinned | ev.CheckpointUnpinned, fold_training.apply_pin),
+        (ev.TrialCreated, _create_trial),
+        (ev.RequestOpened, open_request),
+        (ev.RequestClosed, _close_request),
         (TrialEvent, _apply_trial),
         (StudyEvent, _apply_study),
         (fold_endings.EndingEvent, fold_endings.apply_ending),

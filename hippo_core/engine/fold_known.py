@@ -28,8 +28,7 @@ def apply_known(state: EngineState, known: Known) -> None:
         case Nodes():
             _plant(state, known)
         case Passed():
-            opened = known.opened
-            open_request(state, state.studies[opened.study], opened, waits=False)
+            open_request(state, known.opened, waits=False)
         case _:
             apply(state, known)
 

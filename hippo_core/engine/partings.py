@@ -20,9 +20,10 @@ from hippo_core.trial_schedules import trunk
 def note_parting(state: EngineState, study: Study, trial: Trial) -> None:
     """Finds anew where a trial leaves the nodes that there are."""
     leaf = trial.leaf
-    if _still_holds(state, trial, leaf):
-        return
-    forget_parting(state, study, trial)
+    if trial.parting is not None:
+        if _still_holds(state, trial, leaf):
+            return
+        forget_parting(state, study, trial)
     if leaf is None or leaf.plan != study.plan:
         return
     if trial.asked < trial.limit:
