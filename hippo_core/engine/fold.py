@@ -140,9 +140,10 @@ def _change(state: EngineState, study: Study, spec: StudySpec) -> None:
     if spec.policy != before.policy:
         begin_history(study)
     renew_policy(state, study)
-    if study.id in state.active:
+    if study.id in state.active and spec.priority != before.priority:
         state.active[study.id] = spec.priority
         _mark_requests(state, study)
+    state.touched_plans[study.plan] = None
     state.touched_studies[study.id] = None
 
 

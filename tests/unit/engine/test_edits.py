@@ -30,9 +30,11 @@ from hippo_core.engine.study_views import study_view
 from hippo_core.engine.trial_views import trial_views
 from hippo_core.errors import Conflict, InvalidStudy
 from hippo_core.objective import Objective
+from hippo_core.plan import Node
 from hippo_core.policies.own import OwnSpec
 from hippo_core.sequence import Sequence
 from hippo_core.study import StudySpec
+from hippo_core.tree import StageTree
 from tests.unit.engine.cluster import Cluster
 from tests.unit.engine.test_cluster import (
     FAULTS,
@@ -129,6 +131,26 @@ def test_an_edited_grid_is_extended_no_further_than_it_has_points() -> None:
     assert cluster.engine.snapshot() == before
     cluster.tell(ExtendStudy(project="default", name="study", max_trials=3))
     assert rates(cluster) == [0.1, 0.2, 0.3]
+
+
+def test_an_extension_looks_only_at_the_nodes_of_its_own_trials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """1. A study of 40 trials that share nothing is extended by one, and by another. 2. Each time one node is new."""
+    cluster = Cluster(0, {})
+    submit(cluster, drawing(max_trials=40))
+    looked: list[int] = []
+    recompute = StageTree._recompute
+
+    def note(tree: StageTree, node: Node) -> bool:
+        looked.append(node.id)
+        return recompute(tree, node)
+
+    monkeypatch.setattr(StageTree, "_recompute", note)
+    for further in (41, 42):
+        before = len(cluster.engine.state.nodes)
+        cluster.engine.handle(ExtendStudy(project="default", name="study", max_trials=further), cluster.now)
+        assert len(cluster.engine.state.nodes) == before + 1
+        assert set(looked) == {max(cluster.engine.state.nodes)}
+        looked.clear()
 
 
 @pytest.mark.parametrize(
