@@ -12,6 +12,7 @@ everybody who waits hears ``Unavailable``. What is true then is what the databas
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 import time
@@ -20,6 +21,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from hippo_core.errors import Unavailable
+from hippo_server import garbage
 from hippo_server.event_lines import log_events
 from hippo_server.metrics import Metrics
 from hippo_server.store import Record, Store
@@ -134,7 +136,9 @@ class GroupCommit:
         records = [record for _, submitted in queue for record in submitted]
         began = time.monotonic()
         try:
-            self._store.write(records, self._term, self._batch + 1)
+            many = sum(len(record.events) for record in records) >= garbage.MANY_EVENTS
+            with garbage.left() if many else contextlib.nullcontext():
+                self._store.write(records, self._term, self._batch + 1)
         except Exception as error:  # noqa: BLE001 - whatever it is, nobody knows what the database holds now
             said = {"term": self._term, "batch": self._batch + 1, "error": str(error)}
             log.warning("commit_failed", extra=said)

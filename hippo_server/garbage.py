@@ -11,11 +11,16 @@ It is a matter of the whole process, so that the command alone begins it: server
 from __future__ import annotations
 
 import gc
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 MANY_EVENTS = 5000
 """So many at once bring much that is to live long."""
 
 _spares = False
+_lock = threading.Lock()
+_makers = 0
 
 
 def spare_what_lives() -> None:
@@ -34,3 +39,19 @@ def look_again() -> None:
     """Has the next whole pass go through everything: much of it may be garbage by now."""
     if _spares:
         gc.unfreeze()
+
+
+@contextmanager
+def left() -> Iterator[None]:
+    """Nothing is looked through meanwhile: what is made is to live long, or goes by itself."""
+    global _makers
+    with _lock:
+        _makers += 1
+        gc.disable()
+    try:
+        yield
+    finally:
+        with _lock:
+            _makers -= 1
+            if not _makers:
+                gc.enable()

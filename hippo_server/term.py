@@ -132,7 +132,10 @@ class Term:
             HippoError: The command is refused, and nothing has changed. Not to be told before ``settled()``.
         """
         try:
-            outcome = self.engine.handle(command, time.monotonic())
+            with garbage.left():
+                outcome = self.engine.handle(command, time.monotonic())
+                if len(outcome.events) >= garbage.MANY_EVENTS:
+                    garbage.spare()
         except InvariantViolated as error:
             self.give_up(self, error)
             raise
@@ -310,8 +313,6 @@ class Term:
             self.retimed = self.commits.position
         if not kinds.isdisjoint(_DELETIONS):
             garbage.look_again()
-        elif len(events) >= garbage.MANY_EVENTS:
-            garbage.spare()
         if not kinds.isdisjoint(_REMOVALS):
             self.removals.set()
         if not kinds.isdisjoint(_PROPOSALS):
