@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-NODES_AT_ONCE = 2000
+NODES_AT_ONCE = 500
 """So many are looked at before others have their turn."""
 
 

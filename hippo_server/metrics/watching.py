@@ -14,6 +14,8 @@ from hippo_storage.errors import StorageError
 from hippo_storage.storage import Storage
 
 STAGES_SECONDS = 2.0
+#: Between two pieces of a look at very many stages, so that what others ask for meanwhile waits for one piece at most.
+PIECE_SECONDS = 0.005
 SPACE_SECONDS = 30.0
 
 log = logging.getLogger(__name__)
@@ -29,7 +31,7 @@ async def watch_stages(lead: Callable[[], Term], metrics: Metrics) -> None:
     while True:
         with contextlib.suppress(Unavailable):
             for _ in metrics.watch_stages(lead().engine):
-                await asyncio.sleep(0)
+                await asyncio.sleep(PIECE_SECONDS)
         await asyncio.sleep(STAGES_SECONDS)
 
 
