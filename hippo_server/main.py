@@ -30,6 +30,9 @@ EXITS: dict[type[HippoError], int] = {
     Conflict: 6,
 }
 
+#: After so long a thread lets another one run that waits for the interpreter.
+SWITCH_SECONDS = 0.001
+
 
 def default_home() -> Path:
     """The user's data folder."""
@@ -272,6 +275,7 @@ def main(
             ),
         )
         garbage.spare_what_lives()
+        _share_the_interpreter()
         end_tracing = tracing.begin("hippo-server", os.environ)
         try:
             asyncio.run(_serve(settings))
@@ -407,6 +411,12 @@ def _prepare_libraries() -> None:
     for name in ("MKL_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(name, "1")
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # handshakes that fail are their callers' errors
+
+
+def _share_the_interpreter() -> None:
+    # The writer's thread comes to it several times a transaction, and each time waits for so long while the event loop
+    # is busy; Python's own 5 ms are more than most transactions take.
+    sys.setswitchinterval(SWITCH_SECONDS)
 
 
 def _set_title() -> None:
