@@ -17,9 +17,10 @@ from hippo_worker.hosting.hosted import HostedTrainer, TrainerFailed, user_code
 from hippo_worker.hosting.link import Link, OfferSavePoint, Released, StopPath, Trained
 from hippo_worker.hosting.loading import Code
 from hippo_worker.hosting.metrics import (
-    FLUSH_PART,
     FLUSH_SECONDS,
-    MOST_FLUSH_SECONDS,
+    MOST_PROGRESS_SECONDS,
+    PROGRESS_PART,
+    PROGRESS_SECONDS,
     Reporter,
     check_metrics,
 )
@@ -98,7 +99,7 @@ class PathLoop:
         self._save_points = set(order.save_points) | {order.end}
         self._began = self._told_at = time.perf_counter()
         self._cadence = Cadence(order.checkpoint_every, device == CPU, self._began)
-        self._tell_at = self._began + FLUSH_SECONDS
+        self._tell_at = self._began + PROGRESS_SECONDS
         self._saved: tuple[int, int] | None = None
         self._training = False
         self.node = order.stages[0].node
@@ -245,8 +246,8 @@ class PathLoop:
         self._reporter.flush(self.step)
         self._told_at = time.perf_counter()
         # The worker, the server and its database have some 5 ms to do for each telling, beside training.
-        pause = min(FLUSH_PART * (self._told_at - self._began), MOST_FLUSH_SECONDS)
-        self._tell_at = self._told_at + max(pause, FLUSH_SECONDS)
+        pause = min(PROGRESS_PART * (self._told_at - self._began), MOST_PROGRESS_SECONDS)
+        self._tell_at = self._told_at + max(pause, PROGRESS_SECONDS)
 
     def _listen(self) -> Released | None:
         flag = self._link.flag

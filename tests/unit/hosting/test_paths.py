@@ -79,9 +79,9 @@ def test_the_longer_a_path_takes_the_less_often_its_progress_is_told(
     long = order(tmp_path, stages=[(1, 0, 1500)], evaluate_every=1500)
     assert host.run(long, link) == Trained()
     told = [stop - start for _, start, stop in link.of("steps")]
-    assert told[0] <= 10
+    assert 20 <= told[0] <= 25
     assert 90 <= max(told) <= 100
-    assert told[:10] == sorted(told[:10])
+    assert told[:6] == sorted(told[:6])
 
 
 def test_many_metrics_of_steps_are_told_whatever_the_time(
