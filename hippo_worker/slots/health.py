@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 TRIES = 2
 PATIENCE_SECONDS = 60.0  #: a command that takes longer has failed
@@ -70,3 +70,36 @@ class HealthCheck:
             return ""
         lines = output.decode(errors="replace").strip().splitlines()
         return lines[-1][:OUTPUT_LETTERS] if lines else f"exit code {process.returncode}"
+
+
+class DeviceHealth:
+    """What is known of the device of a slot.
+
+    Args:
+        check: Checks it; None: nothing does.
+        on_look: Called with what a look came to where it failed, and where it succeeds after that.
+    """
+
+    def __init__(self, check: HealthCheck | None, on_look: Callable[[str], None]) -> None:
+        self._check = check
+        self._on_look = on_look
+        self._looking = asyncio.Lock()  # not twice at a time
+        self.is_broken = False
+
+    async def watch(self, seconds: float, idles: Callable[[], bool]) -> None:
+        """Looks every so many seconds while the slot idles, or is known to be broken; until it is cancelled."""
+        while self._check is not None:
+            if self.is_broken or idles():
+                await self.look()
+            await asyncio.sleep(seconds)
+
+    async def look(self) -> str:
+        """Looks, and tells what has changed; a failure again and again. Gives what is wrong; empty where nothing is."""
+        if self._check is None:
+            return ""
+        async with self._looking:
+            reason = await self._check.failure()
+            if reason or self.is_broken:
+                self._on_look(reason)
+            self.is_broken = bool(reason)
+            return reason

@@ -35,7 +35,7 @@ from hippo_worker.runner.settings import RunnerSettings
 from hippo_worker.secrets import Redaction
 from hippo_worker.slots.ahead import LeasesAhead
 from hippo_worker.slots.conversation import Conversation, NotBegun
-from hippo_worker.slots.health import HealthCheck
+from hippo_worker.slots.health import DeviceHealth, HealthCheck
 from hippo_worker.slots.loading import Loader, NotWanted
 from hippo_worker.supplies import Supplies, location_of_start, path_order, setup_order
 
@@ -98,15 +98,12 @@ class Slot:
         self._ended = 0.0  # when the last path did
         self._getting_ready: asyncio.Task[None] | None = None  # for a lease to come
         self._comes = asyncio.Event()  # a lease has come
-        self._health = health
-        self._on_health = on_health
-        self._is_broken = False
-        self._looking = asyncio.Lock()  # at the device: not twice at a time
+        self._health = DeviceHealth(health, lambda reason: on_health(spec.index, reason))
 
     @property
     def doing(self) -> str:
         """What it does: training, idle, or broken."""
-        return "broken" if self._is_broken else "training" if self._paths else "idle"
+        return "broken" if self._health.is_broken else "training" if self._paths else "idle"
 
     # What the daemon tells.
 
@@ -202,32 +199,16 @@ class Slot:
 
     async def watch_health(self, seconds: float) -> None:
         """Checks its device every so many seconds while it idles, or is known to be broken; until it is cancelled."""
-        while self._health is not None:
-            if self._is_broken or not self._paths:
-                await self._look_at_health(self._health)
-            await asyncio.sleep(seconds)
-
-    async def _look_at_health(self, health: HealthCheck) -> str:
-        """Checks its device, and tells what has changed; a failure again and again. Gives what is wrong."""
-        async with self._looking:
-            reason = await health.failure()
-            if reason or self._is_broken:
-                self._on_health(self.spec.index, reason)
-            self._is_broken = bool(reason)
-            return reason
+        await self._health.watch(seconds, lambda: not self._paths)
 
     async def _blamed(self, ending: Ending) -> Ending:
         """The end of a path, which is nobody's fault where its device is broken.
 
         The slot's runner goes then, and with it the path that trains there meanwhile: its device is the same.
         """
-        if (
-            self._health is None
-            or not isinstance(ending, FailedReport)
-            or ending.failure is FailureClass.INVALID
-        ):
+        if not isinstance(ending, FailedReport) or ending.failure is FailureClass.INVALID:
             return ending
-        reason = await self._look_at_health(self._health)
+        reason = await self._health.look()
         if not reason:
             return ending
         if self._runner is not None:
