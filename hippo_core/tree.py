@@ -297,21 +297,6 @@ class StageTree:
         for found in sorted(free, key=lambda each: each.node):
             yield self._told(found.node, found)
 
-    def kinds_from(self, state: State) -> Iterator[tuple[Candidate, int]]:
-        """The ranges that begin at a state, whether or not it is saved: the first of each kind, and how many there are.
-
-        Those that are blocked are left out.
-        """
-        number, step = state
-        outlook = self._outlook_of(number)
-        if step > self.plan.nodes[number].start and number not in self.blocked:
-            yield from ((self._told(number, found), 1) for found in outlook.ranges if found.base == step)
-        for found, count in outlook.kinds_at(step):
-            if not self.blocked:
-                yield self._told(found.node, found), count
-            elif found.node not in self.blocked:
-                yield self._told(found.node, found), 1
-
     def ready(self, node: Node, found: Range) -> bool:
         """Whether the state that a range begins at is durable."""
         if found.base > node.start:

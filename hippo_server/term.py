@@ -334,7 +334,6 @@ class Term:
                         self._holders.pop(event.fence, None)
                 case ev.LeaseStopped() | ev.SavePointOffered() | ev.SavePointAnswered():
                     found.add(self._holder(event.fence))
-        found.update(name for name, _ in self.engine.preparations())
         return found
 
     def _holder(self, fence: int) -> str:

@@ -18,7 +18,7 @@ from collections import deque
 from hippo_core.engine.commands import HeldLease, RegisterWorker, Report, SlotSpec
 from hippo_core.errors import Unavailable
 from hippo_storage.storage import Storage
-from hippo_wire.orders import lease_from_proto, offer_from_proto, preparation_from_proto, stop_from_proto
+from hippo_wire.orders import lease_from_proto, offer_from_proto, stop_from_proto
 from hippo_wire.service_manager import ServiceManager
 from hippo_wire.v1 import worker_pb2
 from hippo_worker.connection import LEAVE_SECONDS, ServerConnection
@@ -252,9 +252,6 @@ class Daemon:
                 await self._slot(lease).stop(lease, save, reason)
         if response.policy_questions:
             self._idleness.begin(time.monotonic())
-        if not self._draining:
-            for preparation in response.preparations:
-                self._slots[preparation.slot].prepare(preparation_from_proto(preparation))
         for question in response.policy_questions:
             self._policies.ask(question)
         if response.drain:

@@ -85,11 +85,6 @@ class WorkerMetrics:
             TRANSFER_SECONDS,
         )
         self._runners = made.counter("hippo_worker_runners_started_total", "Processes started to train in.")
-        self._prepared = made.counter(
-            "hippo_worker_trainers_prepared_total",
-            "Trainers made in idle slots for paths that were still to come: made, or failed.",
-            ["result"],
-        )
         self._deaths = made.counter(
             "hippo_worker_runner_deaths_total",
             "Those that died while they trained, by whose fault.",
@@ -126,10 +121,6 @@ class WorkerMetrics:
     def runner_started(self) -> None:
         """A runner was started."""
         self._runners.inc()
-
-    def prepared(self, *, failed: bool) -> None:
-        """A trainer was made for a path that is still to come, or could not be."""
-        self._prepared.labels("failed" if failed else "made").inc()
 
     def runner_died(self, failure: str) -> None:
         """A runner died while it trained."""

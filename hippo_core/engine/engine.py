@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Container, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Self, get_args
 
 from hippo_core.engine import (
@@ -27,7 +27,6 @@ from hippo_core.engine import (
     outside,
     pins,
     policy_answers,
-    preparing,
     programs,
     proposals,
     reports,
@@ -89,7 +88,6 @@ from hippo_core.engine.events import Event
 from hippo_core.engine.granting import schedule
 from hippo_core.engine.holdings import Holding
 from hippo_core.engine.known import Known
-from hippo_core.engine.preparing import Preparations
 from hippo_core.engine.promoting import promote
 from hippo_core.engine.quotas import pause_what_is_used_up
 from hippo_core.engine.settling import settle
@@ -135,8 +133,6 @@ class Engine:
         self.settings = settings or EngineSettings()
         self.state = EngineState()
         self.volatile = Volatile()
-        self._now = 0.0
-        self._preparations: Preparations | None = None  # as things are; None: nobody has asked
 
     @classmethod
     def restore(cls, known: Iterable[Known], settings: EngineSettings, now: float) -> Self:
@@ -148,7 +144,6 @@ class Engine:
         return engine
 
     def _begin(self, now: float) -> None:
-        self._now = now
         state = self.state
         state.touched_requests.clear()  # each was looked at when it was opened
         state.touched_studies.clear()
@@ -194,7 +189,6 @@ class Engine:
         Raises:
             HippoError: The command is refused; nothing has changed.
         """
-        self._now, self._preparations = now, None
         decision = Decision(self.state, self.settings, self.volatile, now)
         result: Result = _DECIDERS[type(command)](decision, command)
         self._follow(decision)
@@ -241,18 +235,7 @@ class Engine:
 
     def directives(self, worker: str, known: Container[int] = ()) -> orders.Directives:
         """What a worker ought to know now, without the orders of leases that are ``known`` to it."""
-        found = orders.directives(self.state, worker, self.settings.stall_seconds, known)
-        if not preparing.may_prepare(self.state, worker):  # nearly always
-            return found
-        ready = tuple(order for (name, _), order in self.preparations().items() if name == worker)
-        return replace(found, preparations=ready)
-
-    def preparations(self) -> Preparations:
-        """What idle slots are to be made ready for, as things were when a command was handled last."""
-        if self._preparations is None:
-            decision = Decision(self.state, self.settings, self.volatile, self._now)
-            self._preparations = preparing.preparations(decision)
-        return self._preparations
+        return orders.directives(self.state, worker, self.settings.stall_seconds, known)
 
     def wanted(self) -> tuple[orders.Wanted, ...]:
         """Work for the driver, until it says that it is done."""

@@ -31,7 +31,6 @@ from hippo_core.stage_ranges import Candidate
 from hippo_core.tree import Path, StageTree
 
 PATIENCE_SECONDS = 1.0  #: what waits in a slot is given back when the path before it takes longer
-SET_UP, BARE, SET_UP_OTHERWISE = 2, 1, 0
 RETURNED = "waits behind another path, and is to go to the next slot that is free"
 
 
@@ -111,16 +110,11 @@ class _Choice:
     user: str | None  #: whose turn it is; None: there is only one
     turn: Turn
 
-    place: int  #: see ``place_in``
-
     @property
-    def rank(self) -> tuple[int, float, float, float, bool, int]:
-        """Priority, whose turn it is, then the longest remaining path; at equal cost what is ready for it.
-
-        What goes on in memory comes first.
-        """
+    def rank(self) -> tuple[int, float, float, float, bool]:
+        """Priority, whose turn it is, then the longest remaining path; at equal cost what goes on in memory."""
         project, user = self.turn
-        return self.candidate.priority, -project, -user, self.candidate.length, self.in_memory, self.place
+        return self.candidate.priority, -project, -user, self.candidate.length, self.in_memory
 
 
 def held_plans(state: EngineState, volatile: Volatile) -> set[int]:
@@ -249,7 +243,7 @@ def _options(
         if suits(state, plan, worker, slot):
             in_memory = slot.holds is not None and slot.holds == _base_state(plan, candidate)
             turn = NOBODY_ELSE if user is None else turns.turn((plan.project, user))
-            yield _Choice(candidate, plan, worker, slot, in_memory, user, turn, place_in(state, plan, slot))
+            yield _Choice(candidate, plan, worker, slot, in_memory, user, turn)
     if slot.holds is None:
         return
     plan = state.plans[state.nodes[slot.holds[0]].plan]
@@ -260,21 +254,10 @@ def _options(
         for candidate in following:
             for user in turns.users_in(plan):
                 if user is None:
-                    yield _Choice(candidate, plan, worker, slot, True, None, NOBODY_ELSE, SET_UP)
+                    yield _Choice(candidate, plan, worker, slot, True, None, NOBODY_ELSE)
                 elif user in plan.tree.users_of(candidate) and turns.may_take((plan.project, user)):
                     turn = turns.turn((plan.project, user))
-                    yield _Choice(candidate, plan, worker, slot, True, user, turn, SET_UP)
-
-
-def place_in(state: EngineState, plan: PlanState, slot: Slot) -> int:
-    """How well an idle slot is set up for a plan's paths; higher is better.
-
-    ``SET_UP`` where it has trained the plan last, ``BARE`` where it holds no state, so that it may have been made ready
-    (``hippo_core.engine.preparing``), ``SET_UP_OTHERWISE`` where it holds one of another plan.
-    """
-    if slot.holds is None:
-        return BARE
-    return SET_UP if state.nodes[slot.holds[0]].plan == plan.id else SET_UP_OTHERWISE
+                    yield _Choice(candidate, plan, worker, slot, True, user, turn)
 
 
 def idle_slots_for(state: EngineState, plan: PlanState) -> int:
@@ -305,7 +288,7 @@ def _grant(decision: Decision, choice: _Choice) -> bool:
         if bound is not plan:
             return False
     path = plan.tree.path(choice.candidate.node, choice.candidate.base, choice.user)
-    study = study_of(state, plan, path, choice.user)
+    study = _study_of(state, plan, path, choice.user)
     base = _base_state(plan, choice.candidate)
     start = None if base is None else (*base, _fence_of(state, plan, base))
     decision.emit(
@@ -331,7 +314,7 @@ def _grant(decision: Decision, choice: _Choice) -> bool:
     return True
 
 
-def study_of(state: EngineState, plan: PlanState, path: Path, user: str | None) -> int:
+def _study_of(state: EngineState, plan: PlanState, path: Path, user: str | None) -> int:
     """The study that the path is leased for: the one of highest priority that waits for its end; a user's, if given."""
     number, _, stop = path.stages[-1]
     owners = {study: owner for study, owner in state.owners.items() if user in {None, owner}}

@@ -15,11 +15,8 @@ from hippo_core.engine.state import EngineState
 from hippo_core.engine.states import WorkerState
 from hippo_core.engine.terminators import MakeJudgement, judgements_to_make
 from hippo_core.lease import Lease, Promise
-from hippo_core.lease_order import LeaseOrder, PrepareOrder, StageOrder
-from hippo_core.program import Program
+from hippo_core.lease_order import LeaseOrder, StageOrder
 from hippo_core.repeats import hyperparameter_laws, seed_in, with_seed
-from hippo_core.sequence import Laws
-from hippo_core.study import StudySpec
 
 STALL_STEPS = 10.0  #: a path is stuck no sooner than after so many times what a step takes in the mean
 
@@ -45,7 +42,6 @@ class Directives:
     offers: tuple[tuple[int, int, int], ...] = ()  #: fence, node, step
     stops: tuple[tuple[int, bool, str], ...] = ()  #: fence, whether to save, reason
     drain: bool = False
-    preparations: tuple[PrepareOrder, ...] = ()
 
 
 def directives(state: EngineState, name: str, stall_seconds: float, known: Container[int] = ()) -> Directives:
@@ -82,7 +78,8 @@ def order(state: EngineState, lease: Lease, stall_seconds: float) -> LeaseOrder:
         study = state.studies[next(iter(plan.studies))]
     spec = study.spec
     setup = state.nodes[lease.stages[0][0]].root().laws
-    program = trained_program(spec, setup)
+    seed = seed_in(setup)
+    program = spec.program if seed is None else with_seed(spec.program, seed)
     return LeaseOrder(
         fence=lease.fence,
         slot=lease.slot,
@@ -106,12 +103,6 @@ def order(state: EngineState, lease: Lease, stall_seconds: float) -> LeaseOrder:
         ),
         start_digest=_digest_of_start(state, lease),
     )
-
-
-def trained_program(spec: StudySpec, setup: Laws) -> Program:
-    """What a study's trials that have these laws at step 0 are trained as: repeats with seeds of their own."""
-    seed = seed_in(setup)
-    return spec.program if seed is None else with_seed(spec.program, seed)
 
 
 def _digest_of_start(state: EngineState, lease: Lease) -> str:

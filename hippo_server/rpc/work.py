@@ -19,11 +19,10 @@ from hippo_core.engine.consultations import PolicyQuestion
 from hippo_core.engine.orders import Directives
 from hippo_core.engine.reports import Accepted
 from hippo_core.errors import Stale, Unavailable
-from hippo_core.lease_order import PrepareOrder
 from hippo_server.driver import Driver
 from hippo_server.reporting import REPORTS_AT_ONCE, Taken
 from hippo_server.store import Record
-from hippo_wire.orders import lease_to_proto, offers_to_proto, preparation_to_proto, stops_to_proto
+from hippo_wire.orders import lease_to_proto, offers_to_proto, stops_to_proto
 from hippo_wire.policies import question_to_proto
 from hippo_wire.reports import report_from_proto
 from hippo_wire.v1 import worker_pb2
@@ -54,7 +53,6 @@ class WorkStream:
         self._leases: dict[int, None] = {}
         self._offers: dict[tuple[int, int, int], None] = {}
         self._stops: dict[tuple[int, bool, str], None] = {}
-        self._preparations: dict[int, PrepareOrder] = {}
         self._drain = False
         self._ended = False
         self._question = 0
@@ -287,7 +285,6 @@ class WorkStream:
             ],
             drain=fresh.drain,
             policy_questions=questions,
-            preparations=[preparation_to_proto(each) for each in fresh.preparations],
         )
 
     def _fresh(self, directives: Directives) -> Directives:
@@ -296,14 +293,10 @@ class WorkStream:
             offers=tuple(offer for offer in directives.offers if offer not in self._offers),
             stops=tuple(stop for stop in directives.stops if stop not in self._stops),
             drain=directives.drain and not self._drain,
-            preparations=tuple(
-                each for each in directives.preparations if self._preparations.get(each.slot) != each
-            ),
         )
         # Only what holds now is remembered: an offer that is made again later is sent again.
         self._offers = dict.fromkeys(directives.offers)
         self._stops = dict.fromkeys(directives.stops)
-        self._preparations = {each.slot: each for each in directives.preparations}
         self._drain = directives.drain
         return fresh
 

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 from hippo_core.engine.states import FailureClass
 from hippo_worker.hosting.link import Failed, PathResult, Released, Trained
-from hippo_worker.hosting.order import SetupOrder
 from hippo_worker.runner import messages
 from hippo_worker.runner.ahead import GetsReady, order_of
 from hippo_worker.runner.capture import Capture
@@ -43,40 +42,12 @@ def run(connection: socket.socket, settings: RunnerSettings) -> int:
     wire = Wire(connection, ahead=GetsReady(host, capture))
     wire.tell(messages.Ready(), now=True)
     try:
-        while host.usable and (told := wire.orders.get()) is not None:
-            if not _carry_out(host, wire, capture, told):
-                break
+        while host.usable and (run := wire.orders.get()) is not None:
+            _train(host, wire, capture, run)
     finally:
         wire.flush()  # how a path ended is told even where the next one cannot begin
     host.close()
     return 0
-
-
-def _carry_out(host: PathHost, wire: Wire, capture: Capture, told: messages.Run | messages.Prepare) -> bool:
-    """Does what the daemon said; whether anything more can be done here."""
-    if isinstance(told, messages.Prepare):
-        return _make_ready(host, wire, capture, told)
-    _train(host, wire, capture, told)
-    return True
-
-
-def _make_ready(host: PathHost, wire: Wire, capture: Capture, prepare: messages.Prepare) -> bool:
-    """Makes a trainer for a path that is still to come; False: it cannot be made.
-
-    Whatever that is, it is not told as a failure: the path meets with it in a process of its own, if it comes.
-    """
-    capture.keep_for_next()
-    try:
-        order = SetupOrder.from_plain(json.loads(prepare.order_json))
-        os.chdir(order.code)
-        os.environ.pop("TRACEPARENT", None)
-        host.make_ready(order)
-    except Exception as error:  # noqa: BLE001 - a defect of the host, too
-        cause = error.__cause__ or error  # what user code raised
-        wire.tell(messages.Prepared(failure=f"{type(cause).__name__}: {cause}"), now=True)
-        return False
-    wire.tell(messages.Prepared(failure=""), now=True)
-    return True
 
 
 def _train(host: PathHost, wire: Wire, capture: Capture, run: messages.Run) -> None:

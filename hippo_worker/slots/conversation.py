@@ -28,7 +28,7 @@ from hippo_core.engine.states import FailureClass
 from hippo_core.errors import Unavailable
 from hippo_wire.observing import tracing
 from hippo_wire.observing.logs import unbound
-from hippo_worker.hosting.order import PathOrder, SetupOrder
+from hippo_worker.hosting.order import PathOrder
 from hippo_worker.lease import Ending, Lease
 from hippo_worker.memory import OutOfMemoryKills
 from hippo_worker.runner import messages
@@ -72,8 +72,7 @@ class Conversation:
 
     Attributes:
         holds: The state that it has in memory, as node and step; only known while no path is told.
-        has_begun: Whether it has ever begun a path, or was told to make a trainer.
-        prepares: Whether it makes a trainer for a path that is still to come.
+        has_begun: Whether it has ever begun a path.
     """
 
     def __init__(
@@ -87,7 +86,6 @@ class Conversation:
         self.process = process
         self.holds: tuple[int, int] | None = None
         self.has_begun = False
-        self.prepares = False
         self._folder = folder
         self._supplies = supplies
         self._redaction = redaction
@@ -139,18 +137,6 @@ class Conversation:
             )
         )
         return ending
-
-    async def prepare(self, order: SetupOrder) -> None:
-        """Tells the runner, which was told no path, to make a trainer for one to come. It ends where that fails."""
-        self.has_begun = self.prepares = True
-        self.holds = None
-        await self.process.send(messages.Prepare(order_json=json.dumps(order.to_plain())))
-
-    def _prepared(self, failure: str) -> None:
-        self.prepares = False
-        self._supplies.metrics.prepared(failed=bool(failure))
-        about = {"pid": self.process.pid, "why": self._redaction.text(failure) or "a trainer is there"}
-        logger.info("runner_prepared", extra=about)
 
     def trains(self, lease: Lease) -> bool:
         """Whether a path has begun, and has not ended."""
@@ -223,10 +209,7 @@ class Conversation:
         async for message in self.process.messages():
             if isinstance(message, messages.Ready):
                 continue
-            if isinstance(message, messages.Prepared):
-                self._prepared(message.failure)
-                continue
-            assert not isinstance(message, messages.Run | messages.Prepare | messages.Quit)
+            assert not isinstance(message, messages.Run | messages.Quit)
             lease = self._leases.get(message.fence)
             if lease is not None:
                 self._take(lease, message)

@@ -49,20 +49,20 @@ class Loader:
         self._on_failure = on_failure
         self._probing: asyncio.Task[None] | None = None
 
-    async def code(self, bundle: str, unwanted: asyncio.Event) -> Path:
-        """The folder of a bundle.
+    async def code(self, lease: Lease) -> Path:
+        """The folder of a lease's bundle.
 
         Raises:
-            NotWanted: Nobody wants it any more.
+            NotWanted: The lease was stopped or dropped meanwhile.
             HippoError: The storage lacks it, failed or hangs.
         """
         supplies = self._supplies
         load = _Load(
             "the code",
-            lambda told: supplies.bundles.obtain(supplies.shared, bundle),
+            lambda told: supplies.bundles.obtain(supplies.shared, lease.order.bundle),
             size_bytes=MAX_ARCHIVE_BYTES,
         )
-        return await self._loaded(unwanted, load)
+        return await self._loaded(lease, load)
 
     async def checkpoint(self, lease: Lease, location: CheckpointLocation) -> Path:
         """A folder with the checkpoint that a lease starts from, to be given back.
@@ -78,7 +78,7 @@ class Loader:
             lambda told: cache.obtain(supplies.shared, location, digest, told),
             give_back=cache.give_back,
         )
-        return await self._loaded(lease.unwanted, load)
+        return await self._loaded(lease, load)
 
     def close(self) -> None:
         """Asks the storage no more."""
@@ -89,10 +89,10 @@ class Loader:
     def _begin(self, load: _Load) -> asyncio.Future[Path]:
         return self._thread.call(load.begin, load.expect)
 
-    async def _loaded(self, unwanted: asyncio.Event, load: _Load) -> Path:
+    async def _loaded(self, lease: Lease, load: _Load) -> Path:
         call = self._begin(load)
         try:
-            return await self._unless_unwanted(unwanted, load, call)
+            return await self._unless_unwanted(lease, load, call)
         except BaseException as error:
             call.add_done_callback(load.let_go)
             if isinstance(error, StorageError) and error.retryable:
@@ -101,14 +101,12 @@ class Loader:
                     self._probing = asyncio.create_task(self._probe(load, call))
             raise
 
-    async def _unless_unwanted(
-        self, unwanted: asyncio.Event, load: _Load, call: asyncio.Future[Path]
-    ) -> Path:
+    async def _unless_unwanted(self, lease: Lease, load: _Load, call: asyncio.Future[Path]) -> Path:
         began, slow = time.monotonic(), self._supplies.publisher.patience.slow_seconds
-        given_up = asyncio.create_task(unwanted.wait())
-        either: set[asyncio.Future[Any]] = {call, given_up}
+        unwanted = asyncio.create_task(lease.unwanted.wait())
+        either: set[asyncio.Future[Any]] = {call, unwanted}
         try:
-            while not (call.done() or given_up.done()):
+            while not (call.done() or unwanted.done()):
                 left = began + slow + load.size_bytes / SLOW_BYTES_A_SECOND - time.monotonic()
                 if left <= 0:
                     raise StorageError(
@@ -119,7 +117,7 @@ class Loader:
                     either, timeout=min(left, LOOK_SECONDS), return_when=asyncio.FIRST_COMPLETED
                 )
         finally:
-            given_up.cancel()
+            unwanted.cancel()
         if call.done():
             return call.result()
         raise NotWanted

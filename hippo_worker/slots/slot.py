@@ -23,11 +23,11 @@ from typing import Any
 from hippo_core.engine.commands import FailedReport, ReleasedReport, SlotSpec, TrainedReport, UnusableReport
 from hippo_core.engine.states import FailureClass
 from hippo_core.errors import HippoError, InvalidStudy, Unavailable
-from hippo_core.lease_order import LeaseOrder, PrepareOrder
+from hippo_core.lease_order import LeaseOrder
 from hippo_core.program import Program
 from hippo_storage.errors import CheckpointCorrupt, CheckpointMissing
 from hippo_wire.observing import tracing
-from hippo_wire.observing.logs import bound, unbound
+from hippo_wire.observing.logs import bound
 from hippo_worker.lease import Ending, Lease
 from hippo_worker.logs import LogShipper
 from hippo_worker.runner import messages
@@ -37,7 +37,7 @@ from hippo_worker.slots.ahead import LeasesAhead
 from hippo_worker.slots.conversation import Conversation, NotBegun
 from hippo_worker.slots.health import DeviceHealth, HealthCheck
 from hippo_worker.slots.loading import Loader, NotWanted
-from hippo_worker.supplies import Supplies, location_of_start, path_order, setup_order
+from hippo_worker.supplies import Supplies, location_of_start, path_order
 
 logger = logging.getLogger(__name__)
 
@@ -96,8 +96,6 @@ class Slot:
         self._paths: set[asyncio.Task[None]] = set()  # of leases that are prepared, or told to the runner
         self._defect: BaseException | None = None  # what went wrong with one of them, and should not have
         self._ended = 0.0  # when the last path did
-        self._getting_ready: asyncio.Task[None] | None = None  # for a lease to come
-        self._comes = asyncio.Event()  # a lease has come
         self._health = DeviceHealth(health, lambda reason: on_health(spec.index, reason))
 
     @property
@@ -109,17 +107,7 @@ class Slot:
 
     def grant(self, lease: Lease) -> None:
         """Trains a lease after those granted before."""
-        self._comes.set()
         self._wait(lease)
-
-    def prepare(self, order: PrepareOrder) -> None:
-        """Gets a runner and a trainer ready for a lease to come, where it does nothing else; any lease goes before."""
-        is_getting_ready = self._getting_ready is not None and not self._getting_ready.done()
-        if self._paths or self._waiting or is_getting_ready:
-            return
-        self._comes.clear()
-        self._getting_ready = asyncio.create_task(self._get_ready(order), context=unbound())
-        self._getting_ready.add_done_callback(self._path_is_over)
 
     async def offer(self, lease: Lease, state: tuple[int, int]) -> None:
         """Passes an offered save point on to whoever can answer."""
@@ -181,7 +169,7 @@ class Slot:
                 await told.wait()
             raise self._defect
         finally:
-            for path in (*self._paths, *filter(None, [self._getting_ready])):
+            for path in self._paths:
                 path.cancel()
             self._loader.close()
             if self._runner is not None:
@@ -270,10 +258,9 @@ class Slot:
         secrets = self._supplies.secrets.chosen(order.secrets)
         environment, redaction = {**order.program.env, **secrets}, Redaction(secrets)
         key = _key(order, environment)
-        await self._end_getting_ready()
         try:
             if self._code is None or self._key != key:
-                code = await self._loader.code(order.bundle, lease.unwanted)
+                code = await self._loader.code(lease)
             else:
                 code = self._code  # the runner's own: it stays while the worker lives
             await self._let_go_unless(key, lease)
@@ -355,38 +342,10 @@ class Slot:
         runner, is_dead = self._runner, self._key == key
         self._runner = self._code = None
         self._stillborn = self._stillborn + 1 if is_dead and not runner.has_begun else 0
-        await _end(runner)
+        await runner.quit()
         if self._stillborn >= STILLBORN:
             self._stillborn = 0
             raise Unavailable("Runners die before they begin.", "Look at the worker's log.")
-
-    async def _get_ready(self, order: PrepareOrder) -> None:
-        """Has a trainer made for a lease to come. What goes wrong is that lease's to tell, if it goes wrong again."""
-        try:
-            secrets = self._supplies.secrets.chosen(order.secrets)
-            environment = {**order.program.env, **secrets}
-            key = _key(order, environment)
-            if self._code is None or self._key != key or self._runner is None or not self._runner.alive:
-                code = await self._loader.code(order.bundle, self._comes)
-                if self._runner is not None and not self._comes.is_set():
-                    runner, self._runner, self._code = self._runner, None, None
-                    await _end(runner)
-                if self._comes.is_set():
-                    return
-                self._runner = await self._new_runner(order.program, environment, Redaction(secrets))
-                self._key, self._code = key, code
-            if not self._comes.is_set():
-                await self._runner.prepare(setup_order(order, self._supplies, self._code))
-        except NotWanted:
-            return
-        except (HippoError, OSError) as error:
-            logger.info("not_prepared", extra={"slot": order.slot, "plan": order.plan, "why": str(error)})
-
-    async def _end_getting_ready(self) -> None:
-        """A lease has come: what is under way to get ready for one goes no further than the runner."""
-        self._comes.set()
-        if self._getting_ready is not None:
-            await asyncio.wait({self._getting_ready})
 
     async def _new_runner(
         self, program: Program, environment: dict[str, str], redaction: Redaction
@@ -411,12 +370,7 @@ class Slot:
         return Conversation(process, folder, self._supplies, redaction=redaction)
 
 
-async def _end(runner: Conversation) -> None:
-    """Ends a runner that trains nothing; one that makes a trainer, which nobody wants any more, in the midst of it."""
-    await (runner.kill() if runner.prepares else runner.quit())
-
-
-def _key(order: LeaseOrder | PrepareOrder, environment: dict[str, str]) -> RunnerKey:
+def _key(order: LeaseOrder, environment: dict[str, str]) -> RunnerKey:
     return RunnerKey(
         program_key=order.program_key, bundle=order.bundle, environment=tuple(sorted(environment.items()))
     )

@@ -13,7 +13,7 @@ from hippo_core import space as domains
 from hippo_core.engine import commands as co
 from hippo_core.engine.states import FailureClass, StudyState, TrialState, WorkerState
 from hippo_core.errors import InvalidStudy
-from hippo_core.lease_order import LeaseOrder, PrepareOrder, StageOrder
+from hippo_core.lease_order import LeaseOrder, StageOrder
 from hippo_core.schedules import cosine, piecewise
 from hippo_wire import enums
 from hippo_wire.json_text import DEEPEST, dump, load_object
@@ -22,8 +22,6 @@ from hippo_wire.orders import (
     lease_to_proto,
     offer_from_proto,
     offers_to_proto,
-    preparation_from_proto,
-    preparation_to_proto,
     stop_from_proto,
     stops_to_proto,
 )
@@ -206,22 +204,6 @@ def test_a_lease_arrives_as_it_was_granted(changes):
     granted = order(**changes)
     message = worker_pb2.Lease.FromString(lease_to_proto(granted).SerializeToString())
     assert lease_from_proto(message) == granted
-
-
-@pytest.mark.parametrize("secrets", [(), ("KEY", "OTHER")])
-def test_what_a_slot_is_made_ready_for_arrives_as_it_was_said(secrets):
-    lease = order()
-    wanted = PrepareOrder(
-        slot=3,
-        plan=lease.plan,
-        program=lease.program,
-        program_key=lease.program_key,
-        bundle=lease.bundle,
-        setup_laws=lease.setup_laws,
-        secrets=secrets,
-    )
-    message = worker_pb2.Preparation.FromString(preparation_to_proto(wanted).SerializeToString())
-    assert preparation_from_proto(message) == wanted
 
 
 @given(st.lists(st.tuples(whole, whole, whole)), st.lists(st.tuples(whole, st.booleans(), words)))

@@ -22,7 +22,7 @@ from hippo_worker.secrets import Redaction, Secrets
 from hippo_worker.slots.process import RunnerProcess
 from hippo_worker.slots.slot import STILLBORN, Slot
 from hippo_worker.supplies import Supplies
-from tests.unit.worker.orders import make_lease, make_preparation, said
+from tests.unit.worker.orders import make_lease, said
 from tests.waiting import until_in_loop
 
 
@@ -222,81 +222,6 @@ async def test_a_runner_that_stays_keeps_its_code(place: Place) -> None:
     await runner.hear_runs(9)
     assert other.ending == ReleasedReport(reason="enough")
     assert place.bundles.asked == ["b", "other"]
-
-
-async def test_a_slot_that_was_made_ready_trains_in_the_same_runner(place: Place) -> None:
-    """
-    1. an idle slot is made ready, and told so again: one runner makes a trainer
-    2. a lease of the same program is told to that runner, whether or not it has said that it is done
-    3. while that trains, the slot is made ready for nothing
-    """
-    runner = place.spawner.give()
-    place.slot.prepare(make_preparation())
-    place.slot.prepare(make_preparation())
-    assert isinstance(await runner.hear(), messages.Prepare)
-    place.grant(7)
-    await runner.hear_runs(7)
-    place.slot.prepare(make_preparation(bundle="other"))
-    await runner.say(messages.Prepared(failure=""), messages.Begun(fence=7))
-    place.grant(8)
-    await runner.hear_runs(8)
-    assert (place.spawner.asked, place.bundles.asked) == (1, ["b"])
-
-
-async def test_a_lease_of_another_program_does_not_wait_for_a_trainer_that_is_made(place: Place) -> None:
-    preparing, runner = place.spawner.give(), place.spawner.give()
-    place.slot.prepare(make_preparation())
-    assert isinstance(await preparing.hear(), messages.Prepare)
-    place.grant(7, bundle="other")
-    await runner.hear_runs(7)
-    assert preparing.process.ended.done(), "it was killed, and not asked to end"
-
-
-async def test_a_lease_that_comes_while_a_runner_starts_is_not_kept_waiting_for_a_trainer(
-    place: Place,
-) -> None:
-    place.slot.prepare(make_preparation())
-    await until_in_loop(lambda: place.spawner.asked == 1, "a runner is to come")
-    place.grant(7)
-    runner = place.spawner.give()
-    await runner.hear_runs(7)
-    assert place.spawner.asked == 1
-
-
-async def test_runners_that_die_of_a_trainer_to_come_are_not_counted(place: Place) -> None:
-    """
-    1. time and again a runner says that no trainer can be made, and ends; nothing is said of it to the server
-    2. the lease that follows is told to another one
-    """
-    for count in range(STILLBORN):
-        runner = place.spawner.give()
-        place.slot.prepare(make_preparation())
-        assert isinstance(await runner.hear(), messages.Prepare)
-        await runner.say(messages.Prepared(failure="RuntimeError: no data"))
-        runner.die()
-        await until_in_loop(lambda: _is_let_go(place), "its end is known")
-        assert place.spawner.asked == count + 1
-    (lease,) = place.grant(7)
-    runner = place.spawner.give()
-    await runner.hear_runs(7)
-    assert lease.ending is None
-
-
-def _is_let_go(place: Place) -> bool:
-    runner = place.slot._runner
-    return runner is not None and not runner.alive and not runner.prepares
-
-
-async def test_a_slot_is_not_made_ready_where_a_secret_lacks(
-    place: Place, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level("INFO")
-    place.slot.prepare(make_preparation(secrets=("KEY",)))
-    await until_in_loop(lambda: "not_prepared" in caplog.text, "it was tried")
-    assert place.spawner.asked == 0
-    runner = place.spawner.give()
-    place.grant(7)
-    await runner.hear_runs(7)
 
 
 async def test_a_device_is_not_checked_twice_at_a_time(place: Place) -> None:
