@@ -15,12 +15,12 @@ from dataclasses import dataclass, replace
 from hippo_core.engine.commands import Report, Reports
 from hippo_core.engine.engine import Engine, Result
 from hippo_core.engine.reports import Accepted, Reported
-from hippo_core.errors import InvalidStudy, Stale, Unavailable
+from hippo_core.errors import Stale, Unavailable
 from hippo_server.report_checks import check_report
 from hippo_server.store import Record
 
-#: So many reports are decided, and given to the writer, before others have their turn. They are written while the next
-#: are decided.
+#: At most so many reports of several messages are decided, and given to the writer, before others have their turn. They
+#: are written while the next are decided.
 REPORTS_AT_ONCE = 16
 
 Taken = Accepted | Stale | Unavailable
@@ -44,6 +44,11 @@ class _Told:
     note: Callable[[Report, Taken], None]
     over: asyncio.Future[None]
     wrong: Exception | None = None
+
+
+def soon(callback: Callable[[], None]) -> None:
+    """Has it called once all that is ready now has had its turn."""
+    asyncio.get_running_loop().call_soon(callback)
 
 
 class Reporting:
@@ -82,21 +87,21 @@ class Reporting:
         """
         told = _Told(worker, reports, note, asyncio.get_running_loop().create_future())
         if not self._waiting:
-            asyncio.get_running_loop().call_soon(self._decide_some)
+            soon(self._decide_some)
         self._waiting.append(told)
         await told.over
 
     def _decide_some(self) -> None:
         together = list(self._next())
         if self._waiting:
-            asyncio.get_running_loop().call_soon(self._decide_some)
+            soon(self._decide_some)
+        for told in together:
+            self._check(told)
         try:
-            for told in together:
-                self._check(told)
             self._decide_together([told for told in together if told.reports])
         except Exception as error:  # noqa: BLE001 - it is raised where the reports came from
             for told in together:
-                told.wrong = error
+                told.wrong = told.wrong or error
         for told in together:
             if told.over.done():  # the worker's stream has ended
                 continue
@@ -110,13 +115,13 @@ class Reporting:
         fences = set[int]()
         while self._waiting and len(fences) < REPORTS_AT_ONCE:
             own = {report.fence for report in self._waiting[0].reports}
-            if not fences.isdisjoint(own):
+            if not fences.isdisjoint(own) or (fences and len(fences) + len(own) > REPORTS_AT_ONCE):
                 return
             fences |= own
             yield self._waiting.popleft()
 
     def _check(self, told: _Told) -> None:
-        """Leaves a report that cannot be true out, and what comes after it."""
+        """Leaves a report that cannot be true out, and what comes after it. Its worker's error is no other's."""
         state = self._engine.state
         for place, report in enumerate(told.reports):
             lease = state.leases.get(report.fence) or state.orphans.get(report.fence)
@@ -124,7 +129,7 @@ class Reporting:
                 continue
             try:
                 check_report(lease, report)
-            except InvalidStudy as error:
+            except Exception as error:  # noqa: BLE001 - it is raised where the report came from
                 told.reports, told.wrong = told.reports[:place], error
                 return
 
@@ -136,6 +141,7 @@ class Reporting:
         cause = f"Report {reports[0].fence}/{reports[0].number}{f' and {others} more' if others else ''}"
         result, record = self._decide(Reports(reports=reports), together[0].worker, cause)
         assert isinstance(result, Reported)
+        self._put(list(_by_worker(together, result, record)))
         place = 0
         for told in together:
             for report in told.reports:
@@ -144,11 +150,13 @@ class Reporting:
                 told.note(report, taken)
                 if isinstance(taken, Unavailable):
                     told.wrong = told.wrong or taken
-        self._put(list(_by_worker(together, result, record)))
 
 
 def _by_worker(together: Sequence[_Told], result: Reported, record: Record) -> Iterator[Record]:
-    """The record of one decision, in parts: what is of one worker's reports, and what followed from all of them."""
+    """The record of one decision, in parts: what is of one worker's reports, and what followed from all of them.
+
+    Their cause is the same, as they are of one decision.
+    """
     if len({told.worker for told in together}) == 1:
         yield record
         return

@@ -42,7 +42,7 @@ class Told:
         position: Its place in the journal.
         at: When it was committed, seconds since 1970 in UTC.
         cause: The command that it followed from.
-        actor: The user or worker who gave the command.
+        actor: The user or worker who gave the command; ``server`` where several did, or nobody.
         event: What happened.
     """
 
@@ -217,8 +217,7 @@ def _happenings(story: TrialStory, told: Told, *, is_open: bool) -> Iterator[Hap
         case RequestClosed():
             value = _values(story, event.value, story.measured.get(event.reached, {}))
             word = "reached" if event.state is RequestState.REACHED else f"request {event.state.value}"
-            by = f"worker {told.actor}" if told.cause.startswith("Report") else ""
-            yield happening(word, event.reached, value, by)
+            yield happening(word, event.reached, value, _reporter(told))
         case TrialStateChanged():
             if event.state is TrialState.WAITING:
                 return  # the request says so
@@ -236,6 +235,12 @@ def _happenings(story: TrialStory, told: Told, *, is_open: bool) -> Iterator[Hap
             yield happening(word, None, event.reason and f"storage: {event.reason}", f"worker {told.actor}")
         case _:
             raise AssertionError(f"{type(event).__name__} is not of a trial")
+
+
+def _reporter(told: Told) -> str:
+    """The worker whose report it was, and not what followed from those of several."""
+    is_reported = told.cause.startswith("Report") and told.actor != "server"
+    return f"worker {told.actor}" if is_reported else ""
 
 
 def _values(story: TrialStory, leading: float | None, there: Metrics) -> str:
@@ -298,7 +303,7 @@ def _probed(story: TrialStory) -> Iterator[Placed]:
         else:
             reached = event.state is RequestState.REACHED
             word = "probed" if reached else f"probe {event.state.value}"
-            step, by = event.reached, f"worker {told.actor}" if told.cause.startswith("Report") else ""
+            step, by = event.reached, _reporter(told)
             reason = f"{what}: {_values(story, event.value, probe.metrics) if reached else probe.failure}"
         yield (
             (told.position, 0),

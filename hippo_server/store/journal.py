@@ -47,7 +47,7 @@ class Record:
         cause: The command's name.
         events: What happened, in order.
         answer: The answer to keep, for commands that carry a request id.
-        actor: The user or worker who gave the command.
+        actor: The user or worker who gave the command; ``server`` where several did, or nobody.
         submissions: How many there were: reports, that are decided together, or one.
     """
 
@@ -68,7 +68,7 @@ class JournalEntry:
         term: The leader that decided it.
         batch: The transaction, within the term.
         cause: The command that it followed from.
-        actor: The user or worker who gave the command.
+        actor: The user or worker who gave the command; ``server`` where several did, or nobody.
         event: What happened.
     """
 

@@ -24,7 +24,7 @@ class StudyEvent:
     Attributes:
         id: Its place in the journal.
         at: When its transaction began.
-        actor: The user or worker who gave the command that it followed from.
+        actor: The user or worker who gave the command that it followed from; ``server`` where several did, or nobody.
         event: What happened.
     """
 

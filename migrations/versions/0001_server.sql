@@ -26,7 +26,7 @@ COMMENT ON COLUMN journal.at IS 'when its transaction began';
 COMMENT ON COLUMN journal.term IS 'the leader that decided it';
 COMMENT ON COLUMN journal.batch IS 'the transaction, within the term';
 COMMENT ON COLUMN journal.cause IS 'the command that it followed from';
-COMMENT ON COLUMN journal.actor IS 'the user or worker who gave the command';
+COMMENT ON COLUMN journal.actor IS 'the user or worker who gave the command; server where several did, or nobody';
 COMMENT ON COLUMN journal.event IS 'what kind of event';
 COMMENT ON COLUMN journal.body IS 'the event';
 COMMENT ON COLUMN journal.study IS 'the study that it is about, where it is about one';

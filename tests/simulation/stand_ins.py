@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from hippo_server import reporting
 from hippo_storage.storage import Storage
 from tests.simulation.virtual_time import VirtualClock, VirtualQueue, VirtualThreading
 
@@ -42,11 +43,25 @@ SWEEP_SECONDS = 7.0
 POLL_SECONDS = 2.0
 
 
+TOGETHER_SECONDS = 0.3
+
+
 class Memory:
     """No process is killed for lack of memory."""
 
     def happened(self) -> bool:
         return False
+
+
+def _soon(chance: random.Random) -> Callable[[Callable[[], None]], None]:
+    """In virtual time hardly two workers report at the same time: in some runs reports wait, so that they gather."""
+    if chance.random() < 0.75:
+        return reporting.soon
+
+    def later(callback: Callable[[], None]) -> None:
+        asyncio.get_running_loop().call_later(TOGETHER_SECONDS, callback)
+
+    return later
 
 
 @contextlib.contextmanager
@@ -72,6 +87,7 @@ def stand_ins(
         (importlib.import_module("hippo_worker.lone_thread"), "threading", VirtualThreading),
         (importlib.import_module("hippo_worker.lone_thread"), "SimpleQueue", VirtualQueue),
         (importlib.import_module("hippo_server.driver"), "DATABASE_POLL_SECONDS", POLL_SECONDS),
+        (reporting, "soon", _soon(chance)),
         (importlib.import_module("hippo_server.driver"), "Engine", engine),
         (importlib.import_module("hippo_server.sweeping"), "SWEEP_SECONDS", SWEEP_SECONDS),
         (importlib.import_module("hippo_server.sweeping"), "IDLE_SECONDS", POLL_SECONDS),

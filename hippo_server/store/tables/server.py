@@ -60,7 +60,12 @@ journal = Table(
     Column("term", BigInteger, nullable=False, comment="the leader that decided it"),
     Column("batch", BigInteger, nullable=False, comment="the transaction, within the term"),
     Column("cause", Text, nullable=False, comment="the command that it followed from"),
-    Column("actor", Text, nullable=False, comment="the user or worker who gave the command"),
+    Column(
+        "actor",
+        Text,
+        nullable=False,
+        comment="the user or worker who gave the command; server where several did, or nobody",
+    ),
     Column("event", Text, nullable=False, comment="what kind of event"),
     Column("body", JSON, nullable=False, comment="the event"),
     Column("study", BigInteger, comment="the study that it is about, where it is about one"),

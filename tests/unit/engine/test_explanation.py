@@ -326,6 +326,16 @@ def test_a_fork_of_the_policy_is_told_with_all_that_it_descends_from() -> None:
     ]
 
 
+def test_what_follows_from_reports_of_several_workers_is_told_of_none() -> None:
+    """It is the server's, though its cause is those reports."""
+    alone = told(12, closed(1, RequestState.REACHED, 1, 0.84))
+    together = told(13, closed(2, RequestState.REACHED, 2, 0.85), "Report 7/1 and 1 more", "server")
+    found = {
+        each.step: each.by for each in explain(story([CREATED, alone, together])) if each.event == "reached"
+    }
+    assert found == {1: "worker a", 2: ""}
+
+
 def test_nobody_decides_that_a_trial_has_come_to_its_end() -> None:
     events = [
         CREATED,

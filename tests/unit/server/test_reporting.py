@@ -170,6 +170,61 @@ def test_only_so_many_reports_are_decided_at_once(monkeypatch: pytest.MonkeyPatc
     assert [len(each.reports) for each in shell.decisions] == [2, 1]
 
 
+def test_reports_of_a_message_count_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of one message stay together, whatever their number; no more than allowed come together otherwise."""
+    monkeypatch.setattr(reporting, "REPORTS_AT_ONCE", 2)
+    shell = Shell({"a": 1, "b": 3})
+    reports = {name: shell.reports(name) for name in "ab"}
+
+    async def both() -> None:
+        await asyncio.gather(*(shell.take(name, each) for name, each in reports.items()))
+
+    asyncio.run(both())
+    assert [len(each.reports) for each in shell.decisions] == [1, 3]
+
+
+def test_a_check_that_fails_unexpectedly_refuses_the_reports_of_one_worker(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shell = Shell({"a": 1, "b": 1})
+    first, second = shell.reports("a"), shell.reports("b")
+    defect = IndexError("unforeseen")
+
+    def check(lease: object, report: Report) -> None:
+        if report is first[0]:
+            raise defect
+
+    monkeypatch.setattr(reporting, "check_report", check)
+
+    async def both() -> None:
+        found = await asyncio.gather(shell.take("a", first), shell.take("b", second), return_exceptions=True)
+        assert found == [defect, None]
+
+    asyncio.run(both())
+    assert shell.heard["a"] == {}
+    assert [*shell.heard["b"]] == [(second[0].fence, 1)]
+
+
+def test_what_is_decided_is_written_whoever_fails_to_hear_of_it() -> None:
+    """A stream that goes wrong with its answer leaves nothing decided and unwritten, of which others are told."""
+    shell = Shell({"a": 1, "b": 1})
+    first, second = shell.reports("a"), shell.reports("b")
+    defect = KeyError("unforeseen")
+
+    def note(report: Report, taken: Taken) -> None:
+        raise defect
+
+    async def both() -> None:
+        await asyncio.gather(
+            shell.take("b", second), shell.reporting.take("a", first, note), return_exceptions=True
+        )
+
+    asyncio.run(both())
+    assert [*shell.heard["b"]] == [(second[0].fence, 1)]
+    (records,) = shell.puts
+    assert [record.submissions for record in records] == [1, 1, 0]
+
+
 def test_where_nothing_is_decided_everybody_hears_why() -> None:
     shell = Shell({"a": 1, "b": 1})
     first, second = shell.reports("a"), shell.reports("b")
