@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
+from enum import IntEnum
 
 from hippo_core.engine.alone import Top, is_alone, room, tops
 from hippo_core.engine.courses import note_begun
@@ -98,6 +99,14 @@ def _needed(plan: PlanState, lease: Lease) -> bool:
     return False
 
 
+class _Holds(IntEnum):
+    """Whose state a slot has in memory: what it is set up for, and what it would give up."""
+
+    ANOTHER_PLANS = 0
+    NONE = 1
+    THE_PLANS = 2
+
+
 @dataclass(frozen=True, slots=True)
 class _Choice:
     """A range that a slot may take."""
@@ -107,14 +116,18 @@ class _Choice:
     worker: Worker
     slot: Slot
     in_memory: bool
+    holds: _Holds
     user: str | None  #: whose turn it is; None: there is only one
     turn: Turn
 
     @property
-    def rank(self) -> tuple[int, float, float, float, bool]:
-        """Priority, whose turn it is, then the longest remaining path; at equal cost what goes on in memory."""
+    def rank(self) -> tuple[int, float, float, float, bool, _Holds]:
+        """Priority, whose turn it is, then the longest remaining path.
+
+        At equal cost what goes on in memory, then what the slot is set up for.
+        """
         project, user = self.turn
-        return self.candidate.priority, -project, -user, self.candidate.length, self.in_memory
+        return self.candidate.priority, -project, -user, self.candidate.length, self.in_memory, self.holds
 
 
 def held_plans(state: EngineState, volatile: Volatile) -> set[int]:
@@ -243,7 +256,7 @@ def _options(
         if suits(state, plan, worker, slot):
             in_memory = slot.holds is not None and slot.holds == _base_state(plan, candidate)
             turn = NOBODY_ELSE if user is None else turns.turn((plan.project, user))
-            yield _Choice(candidate, plan, worker, slot, in_memory, user, turn)
+            yield _Choice(candidate, plan, worker, slot, in_memory, _holds(state, slot, plan), user, turn)
     if slot.holds is None:
         return
     plan = state.plans[state.nodes[slot.holds[0]].plan]
@@ -254,10 +267,16 @@ def _options(
         for candidate in following:
             for user in turns.users_in(plan):
                 if user is None:
-                    yield _Choice(candidate, plan, worker, slot, True, None, NOBODY_ELSE)
+                    yield _Choice(candidate, plan, worker, slot, True, _Holds.THE_PLANS, None, NOBODY_ELSE)
                 elif user in plan.tree.users_of(candidate) and turns.may_take((plan.project, user)):
                     turn = turns.turn((plan.project, user))
-                    yield _Choice(candidate, plan, worker, slot, True, user, turn)
+                    yield _Choice(candidate, plan, worker, slot, True, _Holds.THE_PLANS, user, turn)
+
+
+def _holds(state: EngineState, slot: Slot, plan: PlanState) -> _Holds:
+    if slot.holds is None:
+        return _Holds.NONE
+    return _Holds.THE_PLANS if state.nodes[slot.holds[0]].plan == plan.id else _Holds.ANOTHER_PLANS
 
 
 def idle_slots_for(state: EngineState, plan: PlanState) -> int:

@@ -91,7 +91,8 @@ def assign(work, slots, memory, ready_for_program, prefixes, children, ends, dur
             return
         first = longest(ready, children, ambiguous=len(free) < len(ready))
         holding = [number for number in free if memory[number] == first[:-1] and first[:-1]]
-        slot = (holding or free)[0]
+        trained = [number for number in free if memory[number]]
+        slot = (holding or trained or free)[0]
         if not ready_for_program[slot] and price.setup:
             work[slot].append(("setup", price.setup, ()))
         ready_for_program[slot] = True
