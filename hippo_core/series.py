@@ -17,6 +17,9 @@ _names: dict[tuple[str, ...], tuple[str, ...]] = {}
 
 _MOST_NAMES = 4096
 
+MOST_UNREAD = 400
+"""Characters. Beyond 160 to 370, by names and digits, a text takes more memory than what it tells."""
+
 
 class Series(Mapping[int, Metrics]):
     """The metrics of states, by step, in order.
@@ -36,11 +39,13 @@ class Series(Mapping[int, Metrics]):
 
     @classmethod
     def unread(cls, text: str) -> Series:
-        """Metrics of some states that are read when they are first asked for.
+        """Metrics of some states that are read when they are first asked for, or at once where that takes less memory.
 
         Args:
             text: A JSON array: a step, its metrics, the next step, its metrics, and so on, the lowest step first.
         """
+        if len(text) > MOST_UNREAD:
+            return cls._read(text)
         made = cls.__new__(cls)
         made._text = text
         return made
@@ -51,13 +56,20 @@ class Series(Mapping[int, Metrics]):
             """What of an unread series is not there yet."""
             if name not in ("_names", "_odd", "_steps", "_values"):
                 raise AttributeError(name)
-            found = json.loads(self._text)
-            read = Series.of(found[::2], found[1::2])
+            text = self._text
+            if text is None:  # another thread has read it meanwhile
+                return object.__getattribute__(self, name)
+            read = Series._read(text)
             self._names, self._odd, self._steps, self._values = (
                 *(read._names, read._odd, read._steps, read._values),
             )
             self._text = None
             return getattr(self, name)
+
+    @classmethod
+    def _read(cls, text: str) -> Series:
+        found = json.loads(text)
+        return cls.of(found[::2], found[1::2])
 
     @classmethod
     def of(cls, steps: Sequence[int], rows: Sequence[Mapping[str, float | None]]) -> Series:
@@ -78,7 +90,8 @@ class Series(Mapping[int, Metrics]):
     @property
     def nonfinite(self) -> list[int]:
         """The states with a metric that is not finite."""
-        if self._text is not None and "null" not in self._text:
+        text = self._text
+        if text is not None and "null" not in text:
             return []
         if not self._odd and not any(value != value for value in self._values):
             return []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from collections.abc import Callable
 
 import pytest
@@ -66,3 +67,39 @@ def test_an_unread_series_is_the_one_that_its_text_tells(
 def test_an_unread_series_has_no_other_attributes() -> None:
     with pytest.raises(AttributeError, match="lengh"):
         getattr(Series.unread("[]"), "lengh")  # noqa: B009
+
+
+def text_of(rows: int) -> str:
+    """Metrics with all their digits."""
+    return json.dumps(
+        [
+            each
+            for step in range(1, rows + 1)
+            for each in (step, {"accuracy": 1 / (step + 2), "loss": step / 7})
+        ]
+    )
+
+
+@pytest.mark.parametrize(("rows", "share"), [(1, 0.9), (3, 1.1), (10, 1.1), (100, 1.1)])
+def test_what_is_not_read_yet_takes_no_more_memory_than_what_is(rows: int, share: float) -> None:
+    """1. Of a few rows the text alone takes less. 2. Of many it would take more, and is read at once."""
+
+    def held(look: Callable[[Series], object]) -> int:
+        tracemalloc.start()
+        made = [Series.unread(text_of(rows)) for _ in range(200)]
+        for each in made:
+            look(each)
+        size = tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+        return size
+
+    held(len)  # what is made once is there
+    assert held(bool) <= share * held(len)
+
+
+def test_a_thread_that_was_about_to_read_what_another_has_read_takes_that() -> None:
+    """1. A thread does not find the steps. 2. Before it goes on, another has read them. 3. It takes those."""
+    series = Series.unread('[1, {"loss": 0.5}]')
+    assert list(series) == [1]
+    found = Series.__getattr__(series, "_steps")  # type: ignore[attr-defined]
+    assert found is series._steps
