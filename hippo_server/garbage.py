@@ -21,6 +21,7 @@ MANY_EVENTS = 5000
 _spares = False
 _lock = threading.Lock()
 _makers = 0
+_looked = False  # whether it was looked for before the first maker came
 
 
 def spare_what_lives() -> None:
@@ -43,9 +44,11 @@ def look_again() -> None:
 
 @contextmanager
 def left() -> Iterator[None]:
-    """Nothing is looked through meanwhile: what is made is to live long, or goes by itself."""
-    global _makers
+    """Nothing is looked through meanwhile: what is made is to live long, or goes by itself. Then all is as before."""
+    global _makers, _looked
     with _lock:
+        if not _makers:
+            _looked = gc.isenabled()
         _makers += 1
         gc.disable()
     try:
@@ -53,5 +56,5 @@ def left() -> Iterator[None]:
     finally:
         with _lock:
             _makers -= 1
-            if not _makers:
+            if not _makers and _looked:
                 gc.enable()

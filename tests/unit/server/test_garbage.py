@@ -45,6 +45,19 @@ def test_it_is_looked_for_again_after_a_failure() -> None:
     assert gc.isenabled()
 
 
+def test_where_it_was_not_looked_for_it_is_not_afterwards() -> None:
+    """1. A process does not look for garbage. 2. Two make much, one within the other. 3. It still does not."""
+    gc.disable()
+    try:
+        with garbage.left():
+            with garbage.left():
+                pass
+            assert not gc.isenabled()
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+
+
 def test_only_a_servers_process_leaves_out_what_lives(monkeypatch: pytest.MonkeyPatch) -> None:
     before = gc.get_freeze_count()
     garbage.spare()
