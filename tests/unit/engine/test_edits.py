@@ -153,6 +153,29 @@ def test_an_extension_looks_only_at_the_nodes_of_its_own_trials(monkeypatch: pyt
         looked.clear()
 
 
+def test_an_extension_by_another_priority_puts_a_study_before_others() -> None:
+    """1. Two studies share a plan, the second with shorter paths. 2. It gets a higher priority, and its former one.
+    3. What it needs is leased first meanwhile, and the first one's before and after."""
+    cluster = Cluster(0, {})
+    submit(cluster, drawing(0.1, 0.2))
+    submit(cluster, drawing(0.3, 0.4, name="two", max_steps=5))
+    state, one, two = cluster.engine.state, study_of(cluster), study_of(cluster, "two")
+    assert one.plan == two.plan
+    tree = state.plans[one.plan].tree
+
+    def leased_first() -> tuple[int, set[int]]:
+        tree.refresh()
+        best = tree.best()
+        assert best is not None
+        return best.priority, set(state.nodes[best.node].open)
+
+    assert leased_first() == (0, {one.id})
+    for priority, first in ((3, two.id), (0, one.id)):
+        cluster.tell(ExtendStudy(project="default", name="two", priority=priority))
+        assert state.active == {one.id: 0, two.id: priority}
+        assert leased_first() == (priority, {first})
+
+
 @pytest.mark.parametrize(
     ("before", "after"),
     [
