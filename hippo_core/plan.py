@@ -184,6 +184,7 @@ class Node:
         while node is not None:
             counts = node.open
             count = counts.get(study, 0) + more
+            assert count >= 0, f"node {node.id} has no open request of study {study}"
             if not counts or (study in counts and len(counts) == 1):  # nobody else's, nearly always
                 node.open = _count_of_one(study, count) if count else _NOTHING
             else:

@@ -43,3 +43,15 @@ def test_a_node_has_any_number_of_requests_and_states() -> None:
         assert node.checkpoints == {5: {0: kept[0], 1: kept[1]}, 7: {2: kept[2]}}
         assert [node.let_go(*each) for each in ((5, 0), (5, 1), (7, 1), (7, 2))] == [*kept[:2], None, kept[2]]
         assert not node.checkpoints
+
+
+@pytest.mark.parametrize("others", [{}, {2: 1}, {2: 1, 3: 4}])
+def test_a_request_that_a_node_above_does_not_count_cannot_end(others: dict[int, int]) -> None:
+    """1. A node counts those of other studies alone. 2. Below it one of this study ends: that is a defect."""
+    above = Node(1, 1, None, 0, Laws({}), ())
+    node = Node(2, 1, above, 3, Laws({}), ())
+    node.ask(5, 1, 0, 2)
+    above.open = others
+    with pytest.raises(AssertionError, match="node 1 has no open request of study 1"):
+        node.ask_no_more(5, 1, 0)
+    assert above.open == others
