@@ -510,13 +510,11 @@ class StageTree:
             way = beyond = 0.0
             ways: list[Way] = [] if point == last else [(length, starts)]
             if waiting := requests.get(point):
-                further = 0
-                for (study, _), steps in waiting.items():
+                for study, _ in waiting:
                     if study in self.active:
-                        further = max(further, steps)
                         priorities.append(self.active[study])
                         users = self._with(users, self._one(self.owners[study]))
-                beyond = further * cost
+                beyond = self._steps_ahead(node, point) * cost
             for found, count in outlook.kinds_at(point) if outlook.needy else ():
                 if found.remaining + found.ahead > way + beyond:
                     way, beyond = found.remaining, found.ahead
