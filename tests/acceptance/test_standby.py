@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -25,6 +26,7 @@ class Pair(Arena):
     """An arena with two servers, whose callers know both addresses and speak to them directly."""
 
     lease_seconds: float = 30.0  #: of the server that leads
+    kept: list[socket.socket] = field(default_factory=list)  #: the ports of servers that were killed
 
     def launch(self, name: str) -> None:
         """Starts a server with a home of its own, and waits until it leads or stands by."""
@@ -37,6 +39,14 @@ class Pair(Arena):
             *("--leader-lease-seconds", str(self.lease_seconds)),
         )
         until((home / "server" / "server.json").exists, f"the server {name}")
+
+    def kill_server(self, name: str) -> None:
+        """``kill -9``. Its port is kept: callers go on asking there, and a server of another test is not to answer."""
+        host, _, port = self.said(name, "grpc").partition(":")
+        self.end(name, signal.SIGKILL)
+        self.kept.append(socket.socket())
+        self.kept[-1].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.kept[-1].bind((host, int(port)))
 
     def home(self, name: str) -> Path:
         return self.path if name == "server" else self.path / name
@@ -81,6 +91,8 @@ def pair(tmp_path: Path, empty_database_url: str) -> Iterator[Pair]:
                 made.go_on(name)
                 made.end(name)
         made.close()
+        for port in made.kept:
+            port.close()
 
 
 def start(pair: Pair) -> None:
@@ -116,7 +128,7 @@ def test_a_leader_that_is_killed_is_replaced_at_once(pair: Pair) -> None:
         watching = thread.submit(watched, pair.client_of(pair.address).study("grid"))
         pair.happens("StepsTrained", after=0)
         with between_saves(pair):
-            pair.end("server", signal.SIGKILL)
+            pair.kill_server("server")
             until(lambda: pair.leads("standby"), "the lead of the other")
         assert watching.result(120) == "completed"
     expect_as_alone(pair.rows, handle)
@@ -145,7 +157,7 @@ def test_a_leader_that_wakes_up_changes_nothing_and_stands_by(pair: Pair) -> Non
             until(lambda: stands_by(pair), "a server that stands by")
             assert '"event": "term_over"' in (pair.path / "server.log").read_text()
             assert pair.client_of(pair.said("server", "grpc")).study("grid").state == "running"
-            pair.end("standby", signal.SIGKILL)
+            pair.kill_server("standby")
             until(lambda: pair.leads("server"), "the lead of the first")
         assert watching.result(120) == "completed"
     expect_as_alone(pair.rows, handle)
