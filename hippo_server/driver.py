@@ -26,6 +26,7 @@ from hippo_core.engine.engine import Engine
 from hippo_core.errors import Conflict, HippoError, InvariantViolated, Standby, Unavailable
 from hippo_server import garbage
 from hippo_server.answers import Answers
+from hippo_server.auth.looking_again import LookingAgain
 from hippo_server.auth.sessions import Sessions
 from hippo_server.auth.tokens import TokenBook
 from hippo_server.changes import Changes
@@ -88,6 +89,7 @@ class Driver:
         self.readiness = Changes()  #: whether calls can be answered
         self.tokens = TokenBook(())
         self.sessions = Sessions()
+        self._tokens_again = LookingAgain(self._read_tokens)
         self.not_ready = "the server is starting"
         self._storage_failure = "it is not opened yet"
         self._database_failure = "it is not there yet"
@@ -238,6 +240,24 @@ class Driver:
         """
         if self.standby is not None and not self.closing:
             raise Standby(self.standby.holder, self.standby.address)
+
+    async def look_for_tokens(self) -> bool:
+        """Reads the tokens and the sessions again where another server leads, which makes them; whether it does.
+
+        Raises:
+            Unavailable: The database cannot answer.
+        """
+        if self.standby is None or self.closing:
+            return False
+        await self._tokens_again.look()
+        return True
+
+    async def _read_tokens(self) -> None:
+        tokens = await asyncio.to_thread(self.store.find_tokens)
+        sessions = await asyncio.to_thread(self.store.find_sessions)
+        if self.standby is not None:  # else this server leads by now, and knows what is newer
+            self.tokens = TokenBook(tokens)
+            self.sessions.adopt(sessions)
 
     @property
     def ready(self) -> bool:
@@ -427,8 +447,7 @@ class Driver:
                     with contextlib.suppress(HippoError):
                         # As long as a leader that falls silent is waited for, this server is taken to stand by.
                         await asyncio.to_thread(self.store.stand_by, self._as_standby(), self._lease_seconds)
-                        self.tokens = TokenBook(await asyncio.to_thread(self.store.find_tokens))
-                        self.sessions.adopt(await asyncio.to_thread(self.store.find_sessions))
+                        await self._read_tokens()
                 continue
             asked = time.monotonic()
             try:

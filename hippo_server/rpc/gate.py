@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 import grpc
 from google.protobuf.message import DecodeError, Message
 
-from hippo_core.errors import HippoError, InvalidStudy, NotAllowed, TooManyCalls
+from hippo_core.errors import HippoError, InvalidStudy, NotAllowed, Unavailable
 from hippo_server.audit import Audit
 from hippo_server.auth.limits import Door, stranger
 from hippo_server.auth.roles import METHOD_ROLES, OPEN_METHODS, Role, least_words
@@ -123,11 +123,17 @@ class Gate(grpc.aio.ServerInterceptor):
 
         async def refuse(requests: object, context: Context) -> None:
             found: HippoError = error
+            who: Identity | None = None
             try:
                 self._door.call(stranger(context.peer()))
-            except TooManyCalls as too_many:
-                found = too_many
-            await self._refuse(method, None, context, found, None, None)
+                if await self._driver.look_for_tokens():
+                    who = self._identify(context.invocation_metadata())
+                    self._require_role(method, who, context)
+                    # It leads by now.
+                    raise Unavailable("the server takes the lead.", "Try again in a moment.")
+            except HippoError as other:
+                found = other
+            await self._refuse(method, who, context, found, None, None)
 
         return grpc.stream_stream_rpc_method_handler(refuse)
 

@@ -103,6 +103,7 @@ def make_app(site: Site, audit: Audit, door: Door, certificates: Certificates | 
         audit=audit,
         certificates=certificates,
         sessions=site.driver.sessions,
+        look_again=site.driver.look_for_tokens,
         refuse=site.refuse,
         on_page=site.driver.metrics.request,
     )

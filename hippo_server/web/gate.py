@@ -71,6 +71,7 @@ class Gate:
         audit: Hears of requests that are refused for who asked.
         certificates: For whose names the server may be asked, beside this machine's own; None: for none.
         sessions: The browsers that are logged in.
+        look_again: Reads tokens and sessions again where they are made by another server; whether it does.
         refuse: Puts a refusal into words, for who asks.
         on_page: Told of each answer: the page's path as it is written, or empty; HTTP's status; seconds. Of none that
             streams.
@@ -85,6 +86,7 @@ class Gate:
         audit: Audit,
         certificates: Certificates | None,
         sessions: Sessions,
+        look_again: Callable[[], Awaitable[bool]],
         refuse: Callable[[Request, Refusal], Response] = _as_json,
         on_page: Callable[[str, int, float], None] = lambda path, status, seconds: None,
     ) -> None:
@@ -94,6 +96,7 @@ class Gate:
         self._audit = audit
         self._certificates = certificates
         self._sessions = sessions
+        self._look_again = look_again
         self._refuse = refuse
         self._on_page = on_page
 
@@ -139,13 +142,16 @@ class Gate:
         who = scope["hippo.caller"] = self._identified(headers, host)
         bind(page=None if page is None else page.path, user=None if who is None else who.user)
         # A browser follows what changes on many pages by itself, which is to leave its user's commands alone.
-        kind = "token" if "authorization" in headers else "browser"
+        given = "authorization" in headers
+        kind = "token" if given else "browser"
         counted = stranger(peer(scope)) if who is None else f"{kind} {who.user}"
         try:
             if page is None or page.counted:
                 self._door.call(counted)
             if page is None or route is None:
                 raise Refused(404, NotFound("there is no such page.", "The start page lists what there is."))
+            if who is None and (given or self._cookies(headers, host)) and await self._look_again():
+                who = scope["hippo.caller"] = self._identified(headers, host)
             if who is None and not self._sessions.known and self._cookies(headers, host):
                 _require_open(page, method)
             self._require(scope, page, method, who)

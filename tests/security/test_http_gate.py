@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -66,12 +66,18 @@ class Written:
         self.calls.append(call)
 
 
+async def alone() -> bool:
+    """No other server makes tokens."""
+    return False
+
+
 def make_gate(
     pages: Sequence[Page],
     book: TokenBook,
     limits: CallLimits | None = None,
     audit: Written | None = None,
     sessions: Sessions | None = None,
+    look_again: Callable[[], Awaitable[bool]] = alone,
 ) -> Gate:
     return Gate(
         pages,
@@ -80,6 +86,7 @@ def make_gate(
         audit=audit or Written(),  # type: ignore[arg-type]
         certificates=None,
         sessions=sessions or Sessions(),
+        look_again=look_again,
     )
 
 
@@ -282,3 +289,31 @@ async def test_what_is_no_http_is_not_answered() -> None:
 
     await gate({"type": "websocket", "path": "/read", "headers": []}, receive, send)
     assert sent == []
+
+
+async def test_who_shows_what_is_not_known_is_looked_for_where_another_server_makes_tokens() -> None:
+    known = [token("viewer", role="viewer", name="viewer")]
+    looks = 0
+
+    class Book(TokenBook):
+        """Knows what was read."""
+
+        def __init__(self) -> None:
+            super().__init__(known if looks else ())
+
+    async def look_again() -> bool:
+        nonlocal looks
+        looks += 1
+        return True
+
+    gate = make_gate(PAGES, TokenBook(()), look_again=look_again)
+    gate._tokens = Book
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(gate), base_url=OWN) as client:
+        assert (await client.get("/read")).status_code == 401
+        assert looks == 0  # nothing was shown
+        assert (await client.get("/read", headers=bearer("viewer"))).status_code == 200
+        assert looks == 1
+        assert (await client.get("/read", headers=bearer("viewer"))).status_code == 200
+        assert looks == 1  # it is known by now
+        assert (await client.get("/read", headers=bearer("nobody"))).status_code == 401
+        assert looks == 2

@@ -14,6 +14,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from hippo_core.errors import HippoError, Incompatible, NotAllowed, Standby, TooManyCalls
 from hippo_wire.channel import token_metadata
 from hippo_wire.errors import from_rpc_error
+from hippo_wire.secrets import new_secret, secret_hash
 from hippo_wire.v1 import admin_pb2, study_pb2
 from hippo_wire.v1.admin_pb2_grpc import AdminServiceStub
 from hippo_wire.v1.worker_pb2_grpc import WorkerServiceStub
@@ -122,6 +123,48 @@ def knows(server, token):
     with contextlib.suppress(NotAllowed):
         return about(server, token).role
     return None
+
+
+@pytest.fixture
+def slow_standby(server, database_url, tmp_path):
+    """One that by itself reads the tokens every few minutes."""
+    made = RunningServer(
+        tmp_path / "other", database_url, storage=server.settings.storage, leader_lease_seconds=600.0
+    )
+    yield made
+    made.stop()
+
+
+def test_who_got_a_token_after_a_standby_read_them_hears_who_leads(server, slow_standby):
+    with pytest.raises(Standby) as refused:
+        about(slow_standby, create_token(server, "editor"))
+    assert refused.value.address == server.address
+    shown = {"Authorization": f"Bearer {create_token(server, 'viewer')}"}
+    page = httpx.get(f"{slow_standby.url}/api/studies", headers=shown)
+    assert (page.status_code, server.address in page.text) == (503, True)
+
+
+def test_a_standby_refuses_those_who_may_not_call_wherever_it_reads(server, slow_standby):
+    with pytest.raises(NotAllowed, match="needs the role"):
+        about(slow_standby, create_token(server, "join"))
+    with pytest.raises(NotAllowed, match="a valid token is needed"):
+        about(slow_standby, new_secret())
+    for headers in ({}, {"Authorization": f"Bearer {new_secret()}"}):
+        assert httpx.get(f"{slow_standby.url}/api/studies", headers=headers).status_code == 401
+
+
+def create_token(server, role):
+    """Makes a token at the leader; gives its secret."""
+    secret = new_secret()
+    uses = 1 if role == "join" else None
+    request = admin_pb2.CreateTokenRequest(
+        name=f"new-{role}", role=role, secret_hash=secret_hash(secret), uses=uses
+    )
+    with grpc.insecure_channel(server.address) as channel:
+        AdminServiceStub(channel).CreateToken(
+            request, timeout=30, metadata=token_metadata(server.token("admin"))
+        )
+    return secret
 
 
 def test_a_caller_of_another_version_hears_what_to_install(server):
