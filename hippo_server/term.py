@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from hippo_core.engine import events as ev
+from hippo_core.engine.alone import neighbours
 from hippo_core.engine.commands import Command, CreateProject, Reports, Tick
 from hippo_core.engine.engine import Engine, Result
 from hippo_core.engine.orders import RemoveCheckpoint
@@ -328,6 +329,8 @@ class Term:
                 case ev.LeaseGranted():
                     self._holders[event.fence] = event.worker
                     found.add(event.worker)
+                    if self.engine.state.cramped:  # it may be to train alone on its host
+                        found.update(neighbours(self.engine.state, event.worker))
                 case ev.LeaseStateChanged():
                     found.add(self._holder(event.fence))
                     if not self.is_held(event.fence):

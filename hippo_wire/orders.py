@@ -36,6 +36,7 @@ def lease_to_proto(order: LeaseOrder) -> worker_pb2.Lease:
         secrets=order.secrets,
         objectives=order.objectives,
         stall_seconds=order.stall_seconds,
+        alone=order.alone,
     )
     if order.start is not None:
         node, step, fence = order.start
@@ -78,6 +79,7 @@ def lease_from_proto(message: worker_pb2.Lease) -> LeaseOrder:
         secrets=tuple(message.secrets),
         objectives=tuple(message.objectives),
         stall_seconds=message.stall_seconds,
+        alone=message.alone,
         start_digest="" if start is None else start.digest,
     )
 

@@ -76,6 +76,7 @@ class Daemon:
         self._idleness = Idleness(settings.idle_seconds)
         self.abandoned = False  #: leases were left to the server as they were
         self._now = asyncio.Event()
+        self._making_room = set[asyncio.Task[None]]()  # for paths of another worker of the host
         self._storage_address = ""
         self._lease_seconds = 30.0
         self._orphan_seconds = 600.0
@@ -105,6 +106,7 @@ class Daemon:
                 self._say_of_health,
                 self._say_of_storage,
                 self._say_of_ahead,
+                self._make_room,
             )
             for spec, gpu in zip(offer.slots, offer.gpus, strict=True)
         ]
@@ -254,6 +256,10 @@ class Daemon:
             self._idleness.begin(time.monotonic())
         for question in response.policy_questions:
             self._policies.ask(question)
+        if response.make_room:
+            task = asyncio.create_task(self._make_room())
+            self._making_room.add(task)
+            task.add_done_callback(self._making_room.discard)
         if response.drain:
             await self.drain("the server asked the worker to drain")
         self._forget_over()
@@ -330,6 +336,10 @@ class Daemon:
     def _say_of_ahead(self, slot: int, count: int) -> None:
         self._ahead[slot] = count
         self.connection.wake()
+
+    async def _make_room(self, slot: int | None = None) -> None:
+        """Has all slots but one let go of the trainers that they keep, and waits until they are gone."""
+        await asyncio.gather(*(each.let_go() for each in self._slots if each.spec.index != slot))
 
     def _say_of_storage(self, slot: int, failure: str) -> None:
         """A slot could not read the storage, or can again: the worker can where all its slots can."""

@@ -1,6 +1,7 @@
 """Which paths are to train alone on their host, and which host that is: those whose last try ran out of memory.
 
-While one waits, a host is kept free for it as its slots come free; while one trains, nothing else begins beside it.
+While one waits, a host is kept free for it as its slots come free; while one trains, nothing else begins beside it, and
+the host's other slots keep no trainer in memory.
 Both end with the node's failures: when a state beyond the step that failed is saved, or its trials have failed.
 """
 
@@ -48,6 +49,22 @@ class Room:
 def is_alone(state: EngineState, stages: Iterable[Stage]) -> bool:
     """Whether a path with these stages is to train alone on its host."""
     return bool(state.cramped) and any(number in state.cramped for number, _, _ in stages)
+
+
+def neighbours(state: EngineState, name: str) -> list[str]:
+    """The other workers of a worker's host."""
+    host = state.workers[name].host
+    return [each.name for each in state.workers.values() if each.host == host and each.name != name]
+
+
+def makes_room(state: EngineState, name: str) -> bool:
+    """Whether a worker keeps nothing in memory, since a path trains alone on its host in another worker."""
+    return bool(state.cramped) and any(
+        is_alone(state, lease.stages[lease.index :])
+        for each in neighbours(state, name)
+        for slot in state.workers[each].slots.values()
+        if slot.fence is not None and (lease := state.leases.get(slot.fence)) is not None
+    )
 
 
 def tops(state: EngineState, plans: Iterable[PlanState], turns: Turns) -> Iterator[Top]:

@@ -9,6 +9,7 @@ from collections.abc import Container
 from dataclasses import dataclass
 from itertools import chain
 
+from hippo_core.engine.alone import is_alone, makes_room
 from hippo_core.engine.consultations import ConsultPolicy, policies_to_consult
 from hippo_core.engine.proposals import MakeProposal, proposals_to_make
 from hippo_core.engine.state import EngineState
@@ -42,6 +43,7 @@ class Directives:
     offers: tuple[tuple[int, int, int], ...] = ()  #: fence, node, step
     stops: tuple[tuple[int, bool, str], ...] = ()  #: fence, whether to save, reason
     drain: bool = False
+    make_room: bool = False  #: slots that idle let go of the trainers that they keep
 
 
 def directives(state: EngineState, name: str, stall_seconds: float, known: Container[int] = ()) -> Directives:
@@ -67,6 +69,7 @@ def directives(state: EngineState, name: str, stall_seconds: float, known: Conta
         ),
         stops=tuple((lease.fence, lease.stop_saves, lease.stop_reason) for lease in leases if lease.stopping),
         drain=worker.state is WorkerState.DRAINING,
+        make_room=makes_room(state, name),
     )
 
 
@@ -101,6 +104,7 @@ def order(state: EngineState, lease: Lease, stall_seconds: float) -> LeaseOrder:
         stall_seconds=max(
             stall_seconds, STALL_STEPS * plan.tree.mean_step_seconds() if plan.tree.steps else 0.0
         ),
+        alone=is_alone(state, lease.stages[lease.index :]),
         start_digest=_digest_of_start(state, lease),
     )
 

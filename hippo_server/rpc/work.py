@@ -54,6 +54,7 @@ class WorkStream:
         self._offers: dict[tuple[int, int, int], None] = {}
         self._stops: dict[tuple[int, bool, str], None] = {}
         self._drain = False
+        self._make_room = False
         self._ended = False
         self._question = 0
         self._questions: deque[worker_pb2.PolicyQuestion] = deque()
@@ -284,6 +285,7 @@ class WorkStream:
                 for fence, number in acknowledged.items()
             ],
             drain=fresh.drain,
+            make_room=fresh.make_room,
             policy_questions=questions,
         )
 
@@ -293,11 +295,13 @@ class WorkStream:
             offers=tuple(offer for offer in directives.offers if offer not in self._offers),
             stops=tuple(stop for stop in directives.stops if stop not in self._stops),
             drain=directives.drain and not self._drain,
+            make_room=directives.make_room and not self._make_room,
         )
         # Only what holds now is remembered: an offer that is made again later is sent again.
         self._offers = dict.fromkeys(directives.offers)
         self._stops = dict.fromkeys(directives.stops)
         self._drain = directives.drain
+        self._make_room = directives.make_room
         return fresh
 
 

@@ -408,6 +408,7 @@ class Lease(_message.Message):
     PLAN_FIELD_NUMBER: _builtins.int
     OBJECTIVES_FIELD_NUMBER: _builtins.int
     STALL_SECONDS_FIELD_NUMBER: _builtins.int
+    ALONE_FIELD_NUMBER: _builtins.int
     fence: _builtins.int
     """Its fence, which every write on its behalf carries."""
     slot: _builtins.int
@@ -426,6 +427,8 @@ class Lease(_message.Message):
     """The plan, for folders and logs."""
     stall_seconds: _builtins.float
     """After how long without a step the path is taken to be stuck."""
+    alone: _builtins.bool
+    """It is to have its host's memory for itself: other slots let go of the trainers that they keep before it begins."""
     @_builtins.property
     def start(self) -> Global___StartState:
         """Where to start; absent: from step 0."""
@@ -463,10 +466,11 @@ class Lease(_message.Message):
         plan: _builtins.int = ...,
         objectives: _abc.Iterable[_builtins.str] | None = ...,
         stall_seconds: _builtins.float = ...,
+        alone: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_checkpoint_every", b"_checkpoint_every", "_start", b"_start", "checkpoint_every", b"checkpoint_every", "start", b"start"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_checkpoint_every", b"_checkpoint_every", "_start", b"_start", "bundle", b"bundle", "checkpoint_every", b"checkpoint_every", "fence", b"fence", "objectives", b"objectives", "plan", b"plan", "program_json", b"program_json", "program_key", b"program_key", "save_points", b"save_points", "secrets", b"secrets", "setup_laws_json", b"setup_laws_json", "slot", b"slot", "stages", b"stages", "stall_seconds", b"stall_seconds", "start", b"start"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_checkpoint_every", b"_checkpoint_every", "_start", b"_start", "alone", b"alone", "bundle", b"bundle", "checkpoint_every", b"checkpoint_every", "fence", b"fence", "objectives", b"objectives", "plan", b"plan", "program_json", b"program_json", "program_key", b"program_key", "save_points", b"save_points", "secrets", b"secrets", "setup_laws_json", b"setup_laws_json", "slot", b"slot", "stages", b"stages", "stall_seconds", b"stall_seconds", "start", b"start"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__checkpoint_every: _TypeAlias = _typing.Literal["checkpoint_every"]  # noqa: Y015
     _WhichOneofArgType__checkpoint_every: _TypeAlias = _typing.Literal["_checkpoint_every", b"_checkpoint_every"]  # noqa: Y015
@@ -1306,10 +1310,13 @@ class WorkResponse(_message.Message):
     ACKNOWLEDGED_FIELD_NUMBER: _builtins.int
     DRAIN_FIELD_NUMBER: _builtins.int
     POLICY_QUESTIONS_FIELD_NUMBER: _builtins.int
+    MAKE_ROOM_FIELD_NUMBER: _builtins.int
     term: _builtins.int
     """The leader's term."""
     drain: _builtins.bool
     """The worker is to drain and leave."""
+    make_room: _builtins.bool
+    """Slots that idle are to let go of the trainers that they keep: another worker of the host trains a path alone."""
     @_builtins.property
     def leases(self) -> _containers.RepeatedCompositeFieldContainer[Global___Lease]:
         """New leases."""
@@ -1345,10 +1352,11 @@ class WorkResponse(_message.Message):
         acknowledged: _abc.Iterable[Global___ReportAcknowledged] | None = ...,
         drain: _builtins.bool = ...,
         policy_questions: _abc.Iterable[Global___PolicyQuestion] | None = ...,
+        make_room: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged", b"acknowledged", "drain", b"drain", "leases", b"leases", "offers", b"offers", "policy_questions", b"policy_questions", "revoked", b"revoked", "stops", b"stops", "term", b"term"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged", b"acknowledged", "drain", b"drain", "leases", b"leases", "make_room", b"make_room", "offers", b"offers", "policy_questions", b"policy_questions", "revoked", b"revoked", "stops", b"stops", "term", b"term"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

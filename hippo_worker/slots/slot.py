@@ -15,17 +15,16 @@ import bisect
 import itertools
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hippo_core.engine.commands import FailedReport, ReleasedReport, SlotSpec, TrainedReport, UnusableReport
+from hippo_core.engine.commands import FailedReport, SlotSpec, TrainedReport
 from hippo_core.engine.states import FailureClass
-from hippo_core.errors import HippoError, InvalidStudy, Unavailable
+from hippo_core.errors import HippoError, Unavailable
 from hippo_core.lease_order import LeaseOrder
 from hippo_core.program import Program
-from hippo_storage.errors import CheckpointCorrupt, CheckpointMissing
 from hippo_wire.observing import tracing
 from hippo_wire.observing.logs import bound
 from hippo_worker.lease import Ending, Lease
@@ -35,6 +34,7 @@ from hippo_worker.runner.settings import RunnerSettings
 from hippo_worker.secrets import Redaction
 from hippo_worker.slots.ahead import LeasesAhead
 from hippo_worker.slots.conversation import Conversation, NotBegun
+from hippo_worker.slots.endings import not_begun, not_wanted
 from hippo_worker.slots.health import DeviceHealth, HealthCheck
 from hippo_worker.slots.loading import Loader, NotWanted
 from hippo_worker.supplies import Supplies, location_of_start, path_order
@@ -54,6 +54,10 @@ class RunnerKey:
     environment: tuple[tuple[str, str], ...]
 
 
+async def _keep_all(slot: int) -> None:
+    """There are no other slots."""
+
+
 class Slot:
     """One place that trains.
 
@@ -66,6 +70,7 @@ class Slot:
         on_health: Called with what a check came to where it failed, and where it succeeds after that.
         on_storage: Called with what the storage says when it cannot be read, and without words when it can again.
         on_ahead: Called when it is to hold another number of leases beside the one that trains.
+        make_room: Called before a path begins that is to be alone: has the host's other slots let go of what they keep.
     """
 
     def __init__(
@@ -78,6 +83,7 @@ class Slot:
         on_health: Callable[[int, str], None] = lambda slot, reason: None,
         on_storage: Callable[[int, str], None] = lambda slot, failure: None,
         on_ahead: Callable[[int, int], None] = lambda slot, count: None,
+        make_room: Callable[[int], Coroutine[Any, Any, None]] = _keep_all,
     ) -> None:
         self.spec = spec
         self.ahead = LeasesAhead(lambda count: on_ahead(spec.index, count))
@@ -85,6 +91,7 @@ class Slot:
         self._supplies = supplies
         self._loader = Loader(spec.index, supplies, on_storage)
         self._logs = logs
+        self._make_room = make_room
         self._waiting: list[Lease] = []  # in the order of their fences
         self._arrived = asyncio.Event()
         self._numbers = itertools.count(1)
@@ -132,7 +139,7 @@ class Slot:
         if lease in self._waiting:
             self._waiting.remove(lease)
             self._logs.finish(lease.fence)  # a runner that died may have been told of it
-            lease.say_end(_not_wanted(lease))
+            lease.say_end(not_wanted(lease))
         elif lease in self._told and self._runner is not None:
             await self._runner.process.send(stop)
 
@@ -141,6 +148,17 @@ class Slot:
         lease.drop()
         await self.stop(lease, save=False, reason="the lease no longer stands")
         self._kill_later(lease)
+
+    async def let_go(self) -> None:
+        """Ends the runner that it keeps, with its trainer, once what it trains has ended; not where more waits."""
+        while self._paths:
+            await asyncio.wait(self._paths)
+        runner = self._runner
+        if self._waiting or runner is None:
+            return
+        await runner.quit()  # a path that comes meanwhile finds it dead, and has another one
+        if self._runner is runner:
+            self._runner = self._code = None
 
     def _kill_later(self, lease: Lease) -> None:
         if lease in self._told:
@@ -236,7 +254,7 @@ class Slot:
         except (HippoError, OSError) as error:
             logger.warning("path_not_begun", extra={"why": str(error)})
             lease.no_more_saves()
-            ending = _not_begun(lease, error)
+            ending = not_begun(lease, error)
         finally:
             for folder in pinned:
                 self._supplies.checkpoints.give_back(folder)
@@ -254,7 +272,7 @@ class Slot:
         """
         order = lease.order
         if lease.stop is not None or lease.dropped.is_set():
-            return _not_wanted(lease)
+            return not_wanted(lease)
         secrets = self._supplies.secrets.chosen(order.secrets)
         environment, redaction = {**order.program.env, **secrets}, Redaction(secrets)
         key = _key(order, environment)
@@ -264,14 +282,16 @@ class Slot:
             else:
                 code = self._code  # the runner's own: it stays while the worker lives
             await self._let_go_unless(key, lease)
+            if order.alone:
+                await self._unless_unwanted(lease, self._make_room(self.spec.index))
             start = await self._start(lease, pinned)
         except NotWanted:
-            return _not_wanted(lease)
+            return not_wanted(lease)
         if self._runner is None:
             self._runner = await self._new_runner(order.program, environment, redaction)
             self._key, self._code = key, code
         if lease.stop is not None or lease.dropped.is_set():  # meanwhile
-            return _not_wanted(lease)
+            return not_wanted(lease)
         self._logs.watch(lease.fence, self._supplies.logs_folder(lease.fence), redaction)
         self._told.add(lease)  # now it is the runner who answers
         runner, began = self._runner, time.monotonic()
@@ -281,7 +301,7 @@ class Slot:
             ending = await training
         except NotBegun:
             if lease.unwanted.is_set():
-                return _not_wanted(lease)
+                return not_wanted(lease)
             raise
         now = time.monotonic()
         if isinstance(ending, TrainedReport):
@@ -310,18 +330,26 @@ class Slot:
         Raises:
             NotWanted: The lease was stopped or dropped meanwhile.
         """
-        if self._runner is None:
-            return
-        free = asyncio.create_task(self._runner.until_free())
+        if self._runner is not None:
+            await self._unless_unwanted(lease, self._runner.until_free())
+
+    async def _unless_unwanted(self, lease: Lease, waiting: Coroutine[Any, Any, None]) -> None:
+        """Waits for something, which goes no further where the lease is stopped or dropped.
+
+        Raises:
+            NotWanted: It was.
+        """
+        done = asyncio.create_task(waiting)
         unwanted = asyncio.create_task(lease.unwanted.wait())
-        either: set[asyncio.Task[Any]] = {free, unwanted}
+        either: set[asyncio.Task[Any]] = {done, unwanted}
         try:
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            free.cancel()
+            done.cancel()
             unwanted.cancel()
-        if not free.done():
+        if not done.done():
             raise NotWanted
+        done.result()
 
     def _in_memory(self, lease: Lease) -> bool:
         """Whether the state that a path starts from is still where its lease says: in the runner."""
@@ -374,27 +402,3 @@ def _key(order: LeaseOrder, environment: dict[str, str]) -> RunnerKey:
     return RunnerKey(
         program_key=order.program_key, bundle=order.bundle, environment=tuple(sorted(environment.items()))
     )
-
-
-def _not_wanted(lease: Lease) -> Ending:
-    """The end of a path that was stopped before it began."""
-    lease.no_more_saves()
-    return ReleasedReport(reason="dropped" if lease.stop is None else lease.stop.reason)
-
-
-def _not_begun(lease: Lease, error: HippoError | OSError) -> Ending:
-    """Why a path could not be begun, and whose fault that is."""
-    start = lease.order.start
-    if isinstance(error, CheckpointMissing | CheckpointCorrupt) and start is not None:
-        missing = isinstance(error, CheckpointMissing)
-        if not (missing and lease.order.in_memory):
-            # A state that was to be found in memory may never have been saved; that is no loss.
-            lease.say(
-                UnusableReport(
-                    node=start[0], step=start[1], fence=start[2], missing=missing, reason=error.message
-                )
-            )
-        return ReleasedReport(reason=f"the state to start from is not to be had: {error.message}")
-    node, step = lease.position
-    failure = FailureClass.INVALID if isinstance(error, InvalidStudy) else FailureClass.INFRASTRUCTURE
-    return FailedReport(failure=failure, message=str(error), traceback="", node=node, step=step)

@@ -10,6 +10,7 @@ import pytest
 
 from hippo_core.engine import commands
 from hippo_core.engine.decision import EngineSettings
+from hippo_core.engine.states import FailureClass
 from hippo_core.errors import HippoError, InvalidStudy, NotFound, Stale, Unavailable
 from hippo_storage.storage import CheckpointLocation
 from hippo_wire.reports import report_to_proto
@@ -167,6 +168,28 @@ def test_a_worker_that_is_not_heard_of_loses_its_leases_to_another_and_hears_of_
             silent.report(order.fence, commands.TrainedReport())
             silent.note(next(stream))
             assert silent.revoked == [order.fence, order.fence]
+
+
+def test_the_workers_of_a_host_are_told_when_one_trains_a_path_alone(server, client):
+    """
+    1. of two workers of one host the first trains, and runs out of memory
+    2. the path comes again, to be alone, and the second worker is told to let go of what it keeps; the first is not,
+       as the path tells it
+    """
+    submit(client, space={"lr": [0.1]})
+    first, second = (Worker(server.connect(server.token("worker")), name=name) for name in ("a", "b"))
+    with working(first) as stream, working(second) as others:
+        order = first_lease(first, stream)
+        assert not order.alone
+        stage = order.stages[0]
+        failed = commands.FailedReport(
+            failure=FailureClass.MEMORY, message="", traceback="", node=stage.node, step=0
+        )
+        first.report(order.fence, failed)
+        assert first_lease(first, stream).alone
+        while not second.made_room:
+            second.note(next(others))
+        assert (first.made_room, second.made_room) == (0, 1)
 
 
 def test_a_new_connection_takes_the_place_of_the_earlier_one(server, client):

@@ -37,6 +37,7 @@ class Worker:
         self.revoked: list[int] = []
         self.stops: list[tuple[int, bool, str]] = []
         self.drained = False
+        self.made_room = 0  #: how often it was told to
         self._requests: queue.SimpleQueue[worker_pb2.WorkRequest | None] = queue.SimpleQueue()
 
     def register(self, *held: int, request_id: str | None = None) -> worker_pb2.RegisterWorkerResponse:
@@ -90,6 +91,7 @@ class Worker:
         self.revoked.extend(response.revoked)
         self.stops.extend(stop_from_proto(each) for each in response.stops)
         self.drained |= response.drain
+        self.made_room += response.make_room
         for offer in response.offers:
             fence, node, step = offer_from_proto(offer)
             self.report(fence, commands.AnsweredReport(node=node, step=step, will=False))

@@ -19,6 +19,7 @@ from hippo_core.engine.commands import (
 from hippo_core.engine.states import FailureClass
 from hippo_storage.manifest import CheckpointLocation
 from hippo_storage.state import read
+from hippo_wire.v1 import worker_pb2
 from tests.integration.worker.conftest import Bench, make_program, put_bundle, stage, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -207,3 +208,37 @@ async def test_nothing_of_a_lease_stays_on_the_disk_beside_the_caches(bench: Ben
     spool = bench.worker.folder / "spool"
     await until(lambda: not list(spool.glob("states/*")), "an empty spool")
     await until(lambda: not list(spool.glob("logs/*")), "no logs that were shipped")
+
+
+async def test_a_path_that_is_alone_has_the_memory_that_slots_kept(bench: Bench) -> None:
+    """
+    1. both slots train, and keep their trainers, the second one of another program than the first
+    2. on the first one a third program finds no room beside the second's
+    3. alone it does, and no other runner than its own is left
+    4. the same holds for the other slot after that
+    """
+    room = bench.gate()
+    kept, last = (make_program("Roomy", options={"room": room, "is": number}) for number in (1, 2))
+    await bench.train(bench.lease(slot=1, program=kept))
+    (beside,) = await bench.train(bench.lease(slot=0, program=last))
+    assert [failed.failure for failed in beside.of(FailedReport)] == [FailureClass.MEMORY]
+    (alone,) = await bench.train(bench.lease(slot=0, program=last, alone=True))
+    assert alone.steps == [0, 1, 2, 3]
+    assert [runner.pid for runner in bench.worker.runners()] == [int(alone.metrics[1, 4]["pid"])]
+    (again,) = await bench.train(bench.lease(slot=1, program=kept, alone=True))
+    assert again.steps == [0, 1, 2, 3]
+
+
+async def test_a_worker_lets_go_of_what_it_keeps_for_another_one_of_its_host(bench: Bench) -> None:
+    """What trains goes on; when it has ended, its trainer is let go of, too."""
+    gate = bench.gate()
+    waiting = bench.lease(slot=1, program=make_program(options={"gate": 2, "file": gate}))
+    await bench.train(bench.lease(slot=0))
+    told = await bench.server.grant(waiting)
+    await bench.worker.until_at_gate(gate)
+    await bench.server.say(worker_pb2.WorkResponse(make_room=True))
+    await until(lambda: len(bench.worker.runners()) == 1, "the end of the runner that idles")
+    bench.worker.open_gate(gate)
+    await bench.server.until_over(waiting.fence)
+    assert told.steps == [0, 1, 2, 3]
+    await until(lambda: not bench.worker.runners(), "the end of the other one")

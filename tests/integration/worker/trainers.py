@@ -129,3 +129,21 @@ class Loud(Tiny):
         subprocess.run(["echo", "by a child"], check=True)
         for _ in range(self.context.options.get("lines", 0)):
             print("x" * 99)
+
+
+class Roomy(Tiny):
+    """Finds room only where no other process has one of these: with a fixed limit, two would not fit.
+
+    Option ``room``: the name by which those know each other that share it.
+    """
+
+    def setup(self, context):
+        super().setup(context)
+        context.data_dir.joinpath(f"{context.options['room']}-{os.getpid()}").touch()
+
+    def train(self, step):
+        room = self.context.options["room"]
+        there = [int(file.name.rpartition("-")[2]) for file in self.context.data_dir.glob(f"{room}-*")]
+        if any(pid != os.getpid() and Path(f"/proc/{pid}").exists() for pid in there):
+            raise MemoryError
+        super().train(step)

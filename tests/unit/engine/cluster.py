@@ -137,6 +137,7 @@ class SimulatedWorker:
 
     name: str
     slots: int
+    host: str
     incarnation: int = 1
     running: dict[int, Running] = field(default_factory=dict)
     memory: dict[int, tuple[State, str]] = field(default_factory=dict)
@@ -149,9 +150,16 @@ class Cluster:
         seed: Decides which of the possible actions comes next.
         workers: Slots by worker.
         settings: The engine's.
+        hosts: By worker, where that is not its name.
     """
 
-    def __init__(self, seed: int, workers: Mapping[str, int], settings: EngineSettings = SETTINGS) -> None:
+    def __init__(
+        self,
+        seed: int,
+        workers: Mapping[str, int],
+        settings: EngineSettings = SETTINGS,
+        hosts: Mapping[str, str] | None = None,
+    ) -> None:
         self.random = random.Random(seed)
         self.settings = settings
         self.engine = Engine(settings)
@@ -159,7 +167,10 @@ class Cluster:
         self.reread: list[Event] = []  # those of the journal that a restart has read, as it read them
         self.now = 0.0
         self.storage: dict[tuple[int, int, int], str] = {}
-        self.workers = {name: SimulatedWorker(name, slots) for name, slots in workers.items()}
+        self.workers = {
+            name: SimulatedWorker(name, slots, (hosts or {}).get(name, name))
+            for name, slots in workers.items()
+        }
         self.offers_answered: list[bool] = []
         self.proposed: list[ProposeTrial] = []
         self.policy_classes: dict[str, type[Policy]] = {}  #: by reference
@@ -207,7 +218,7 @@ class Cluster:
             RegisterWorker(
                 worker=name,
                 incarnation=str(worker.incarnation),
-                host=name,
+                host=worker.host,
                 slots=tuple(
                     SlotSpec(index=index, device="cpu", model="", cpus=1, gpus=0)
                     for index in range(worker.slots)

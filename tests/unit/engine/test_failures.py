@@ -224,6 +224,30 @@ def expect_alone(cluster: Cluster, since: int) -> None:
         assert not (beside and any(cramped))
 
 
+def test_workers_are_told_which_paths_are_alone_on_their_host() -> None:
+    """
+    1. three workers, two of them on one host, train; a path of one of the two runs out of memory
+    2. where it comes again its order says so, and the other worker of the host is to make room; nobody else is
+    3. when it has saved, nobody is
+    """
+    alone = 0
+    for seed in range(10):
+        cluster = Cluster(seed, {"a": 1, "b": 1, "c": 1}, hosts={"a": "one", "b": "one"})
+        submit(cluster, spec(rates=PIECES[:3], checkpoint_every=2))
+        for _ in range(20):
+            cluster.act()
+        cluster.run_out_of_memory("a")
+        while cluster.engine.state.active:
+            cluster.act()
+            told = {name: cluster.engine.directives(name) for name in cluster.workers}
+            by_order = [name for name in told for order in told[name].leases if order.alone]
+            by_others = [name for name in told if told[name].make_room]
+            assert by_others == [{"a": "b", "b": "a"}[name] for name in by_order if name != "c"]
+            alone += len(by_others)
+        assert not cluster.engine.state.cramped
+    assert alone
+
+
 def test_a_lack_of_memory_names_the_batch_size() -> None:
     cluster = Cluster(0, {"a": 1})
     submit(cluster, spec(rates=[0.1], max_steps=3))

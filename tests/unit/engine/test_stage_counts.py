@@ -23,7 +23,7 @@ def test_stages_wait_for_workers_then_for_slots_and_are_gone_when_all_is_trained
     submit(cluster, spec())
     before = counted(cluster)
     assert before.keys() == {"unserved", "waiting"}
-    cluster.workers["a"] = SimulatedWorker("a", 1)
+    cluster.workers["a"] = SimulatedWorker("a", 1, "a")
     cluster.register("a")
     after = counted(cluster)
     assert after["training"] == 1

@@ -29,7 +29,7 @@ def look(cluster: Cluster) -> dict[int, TreeNode]:
 
 def join(cluster: Cluster, name: str) -> None:
     """A worker with one slot comes."""
-    cluster.workers[name] = SimulatedWorker(name, 1)
+    cluster.workers[name] = SimulatedWorker(name, 1, name)
     cluster.register(name)
 
 

@@ -198,6 +198,7 @@ def order(**changes) -> LeaseOrder:
         {"start": (1, 3, 5), "start_digest": "d" * 64},
         {"start": (0, 0, 0), "in_memory": False},
         {"checkpoint_every": None, "save_points": (), "secrets": (), "slot": 0},
+        {"alone": True, "stall_seconds": 60.0},
     ],
 )
 def test_a_lease_arrives_as_it_was_granted(changes):
