@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -19,20 +19,19 @@ _BASE = attrgetter("base")
 
 
 class Range(NamedTuple):
-    """Needed states of one node that lie above one base; a tuple, as many are made and compared.
+    """Needed states of one node that lie above one base. It does not name the node: many nodes have the same.
 
     Lengths are in steps of the mean duration: so they hold whatever that comes to be, but where a node's own is known.
     """
 
-    node: int
     base: int
-    points: tuple[int, ...]
-    priority: int
     remaining: float  #: the longest way from the base down to a leaf
     ahead: float  #: what is sure to be asked for beyond that way's end
-    users: Users  #: who needs any of the states that it leads to
+    priority: int
     #: How many paths begin one after the other on the longest way at the worst: see ``starts_below``.
     starts: int
+    users: Users  #: who needs any of the states that it leads to
+    points: tuple[int, ...]
 
     @property
     def steps(self) -> int:
@@ -40,25 +39,34 @@ class Range(NamedTuple):
         return self.points[-1] - self.base
 
 
-def _kind(found: Range) -> tuple[object, ...]:
-    """What a node sees of a range that begins where a child does; those of one kind are next to each other."""
-    return found.base, found.remaining, found.ahead, found.priority, found.starts, found.users
+class Start(NamedTuple):
+    """What a node sees of a range that begins where a child does. Their order is that in which a node looks at them."""
+
+    base: int
+    remaining: float
+    ahead: float
+    priority: int
+    starts: int
+    users: Users
+    node: int  #: the child
+
+    @classmethod
+    def of(cls, found: Range, node: int) -> Start:
+        """That of a range of a node."""
+        return cls(*found[:-1], node)
 
 
-def _place(found: Range) -> tuple[object, ...]:
-    return *_kind(found), found.node
+def _kind(start: Start) -> tuple[object, ...]:
+    return start[:-1]
 
 
-@dataclass(slots=True)
-class Outlook:
-    """What is needed of a node and not on its way."""
+class Outlook(NamedTuple):
+    """What is needed of a node and not on its way; many nodes have the same."""
 
     ranges: tuple[Range, ...] = ()
     offers: tuple[tuple[int, int], ...] = ()  #: (fence, step): states that a lease in flight ought to save
     wanted: tuple[int, ...] = ()  #: all states needed of it, those on their way too, in order
-    needy: list[Range] | None = field(default=None, compare=False)  #: see ``note``; None: there are none
-    cost: float = field(default=1.0, compare=False)  #: of one of its steps, when the ranges were computed
-    version: int = field(default=0, compare=False)  #: of its ready ranges in their order
+    work: float = 0.0  #: what the ranges' steps take, in steps of the mean duration
 
     def from_start(self, node: Node) -> Range | None:
         """The range that begins at the node's start."""
@@ -66,53 +74,40 @@ class Outlook:
             return self.ranges[0]
         return None
 
-    def note(self, before: Range | None, now: Range | None) -> None:
-        """The range in which a child begins has changed; None: it needs the state that it starts from no more."""
-        if self.needy is None:
-            self.needy = []
-        if before is not None:
-            del self.needy[bisect_left(self.needy, _place(before), key=_place)]
-        if now is not None:
-            self.needy.insert(bisect_left(self.needy, _place(now), key=_place), now)
 
-    def starts(self) -> set[int]:
-        """The states that children need."""
-        needy = self.needy
-        if not needy:
-            return set()
-        found: set[int] = set()
-        at = 0
-        while at < len(needy):
-            found.add(needy[at].base)
-            at = bisect_right(needy, needy[at].base, at + 1, key=_BASE)
-        return found
+def note(starts: list[Start], node: int, before: Range | None, now: Range | None) -> None:
+    """The range in which a child begins has changed; None: it needs the state that it starts from no more."""
+    if before is not None:
+        del starts[bisect_left(starts, Start.of(before, node))]
+    if now is not None:
+        insort(starts, Start.of(now, node))
 
-    def needs(self, step: int) -> int:
-        """How many children need the state at a step."""
-        if not self.needy:
-            return 0
-        first = bisect_left(self.needy, step, key=_BASE)
-        return bisect_right(self.needy, step, first, key=_BASE) - first
 
-    def needy_at(self, step: int) -> Sequence[Range]:
-        """The ranges in which the children begin that need the state at a step, those of one kind by number."""
-        if not self.needy:
-            return ()
-        first = bisect_left(self.needy, step, key=_BASE)
-        return self.needy[first : bisect_right(self.needy, step, first, key=_BASE)]
+def bases(starts: Sequence[Start]) -> set[int]:
+    """The states that children need."""
+    found: set[int] = set()
+    at = 0
+    while at < len(starts):
+        found.add(starts[at].base)
+        at = bisect_right(starts, starts[at].base, at + 1, key=_BASE)
+    return found
 
-    def kinds_at(self, step: int) -> Iterator[tuple[Range, int]]:
-        """The first range of each kind among those in ``needy_at``, and how many there are: few, however many begin."""
-        needy = self.needy
-        if not needy:
-            return
-        at = bisect_left(needy, step, key=_BASE)
-        while at < len(needy) and needy[at].base == step:
-            first, after = needy[at], at + 1
-            if after < len(needy) and _kind(needy[after]) == _kind(first):
-                after = bisect_right(needy, _kind(first), after, key=_kind)
-            yield first, after - at
-            at = after
+
+def starts_at(starts: Sequence[Start], step: int) -> Sequence[Start]:
+    """Those of the children that need the state at a step, those of one kind by number."""
+    first = bisect_left(starts, step, key=_BASE)
+    return starts[first : bisect_right(starts, step, first, key=_BASE)]
+
+
+def kinds_at(starts: Sequence[Start], step: int) -> Iterator[tuple[Start, int]]:
+    """The first of each kind among those at a step, and how many there are: few, however many begin."""
+    at = bisect_left(starts, step, key=_BASE)
+    while at < len(starts) and starts[at].base == step:
+        first, after = starts[at], at + 1
+        if after < len(starts) and _kind(starts[after]) == _kind(first):
+            after = bisect_right(starts, _kind(first), after, key=_kind)
+        yield first, after - at
+        at = after
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,19 +29,33 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeVar
 
+from hippo_core.few_children import MOST
 from hippo_core.lease import Lease, Stage, State
 from hippo_core.noted_states import NotedStates
 from hippo_core.plan import Node, Plan
 from hippo_core.ready_order import Entry, ReadyOrder
-from hippo_core.stage_ranges import NOBODY, Candidate, Outlook, Range, Users, Way, starts_below
+from hippo_core.stage_ranges import (
+    NOBODY,
+    Candidate,
+    Outlook,
+    Range,
+    Start,
+    Users,
+    Way,
+    bases,
+    kinds_at,
+    note,
+    starts_at,
+    starts_below,
+)
 
-T = TypeVar("T", float, tuple[int, ...])
+T = TypeVar("T", Outlook, tuple[int, ...])
 
 UNMEASURED_STEP_SECONDS = 1.0
 REWEIGH_RATIO = 1.25
 
 EMPTY = Outlook()
-"""Of a node of which nothing is needed; never changed."""
+"""Of a node of which nothing is needed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +78,14 @@ class StageTree:
     __slots__ = (
         "_arrived",
         "_boundaries",
+        "_crowds",
         "_dirty",
         "_order",
         "_sole",
         "_turns",
         "_users",
         "_version",
+        "_versions",
         "_weighed",
         "_weight",
         "_work",
@@ -106,12 +122,16 @@ class StageTree:
         self.steps = 0
         self._arrived: dict[int, None] = {}  # nodes whose start was saved, or is there no more
         self._boundaries: NotedStates[int] = NotedStates()  # for studies
+        self._crowds: dict[int, list[Start]] = {}  # by node of more than a few children: see ``_starts``
         self._dirty: dict[int, None] = {}
         self._order = ReadyOrder(self._stands)
         self._turns: dict[str, ReadyOrder] | None = None  # by user; None: nobody has asked yet
         self._users: dict[Users, Users] = {}  # each once
         self._sole: dict[str, Users] = {}  # by user: those of one
         self._version = 0
+        self._versions: dict[
+            int, int
+        ] = {}  # by node: of its ready ranges in their order, where there are any
         self._weight = 0.0
         self._weighed: dict[int, None] = {}  # nodes with ranges whose steps' own duration is known
         self._work = 0.0
@@ -125,7 +145,9 @@ class StageTree:
     def mark_state(self, node: int, step: int) -> None:
         """A checkpoint at a state came or went: those that start from it are ready, or are no more."""
         self._dirty[node] = None
-        self._arrived.update((each.node, None) for each in self._outlook_of(node).needy_at(step))
+        self._arrived.update(
+            (each.node, None) for each in starts_at(self._starts(self.plan.nodes[node]), step)
+        )
 
     def add_lease(self, lease: Lease) -> None:
         """A lease began."""
@@ -264,7 +286,7 @@ class StageTree:
         _, _, number, base, _ = entry
         return self._told(number, self._range_at(number, base))
 
-    def _told(self, number: int, found: Range) -> Candidate:
+    def _told(self, number: int, found: Range | Start) -> Candidate:
         unit = self._unit
         return Candidate(found.priority, found.remaining * unit, found.ahead * unit, number, found.base)
 
@@ -277,7 +299,7 @@ class StageTree:
 
     def _stands(self, entry: Entry) -> bool:
         _, _, number, _, version = entry
-        return self._outlook_of(number).version == version and number not in self.blocked
+        return self._versions.get(number) == version and number not in self.blocked
 
     def continuations(self, state: State, *, every: bool = False) -> Iterator[Candidate]:
         """The ranges that begin at a state, whether or not it is saved already.
@@ -287,13 +309,14 @@ class StageTree:
             every: Of ranges of one kind all, and not only the first.
         """
         number, step = state
-        outlook = self._outlook_of(number)
-        if step > self.plan.nodes[number].start and number not in self.blocked:
-            yield from (self._told(number, found) for found in outlook.ranges if found.base == step)
+        node = self.plan.nodes[number]
+        if step > node.start and number not in self.blocked:
+            ranges = self._outlook_of(number).ranges
+            yield from (self._told(number, found) for found in ranges if found.base == step)
         if self.blocked or every:
-            free = [found for found in outlook.needy_at(step) if found.node not in self.blocked]
+            free = [start for start in starts_at(self._starts(node), step) if start.node not in self.blocked]
         else:
-            free = [found for found, _ in outlook.kinds_at(step)]
+            free = [start for start, _ in kinds_at(self._starts(node), step)]
         for found in sorted(free, key=lambda each: each.node):
             yield self._told(found.node, found)
 
@@ -309,17 +332,19 @@ class StageTree:
         save_points: list[State] = []
         node = self.plan.nodes[number]
         while True:
-            outlook = self.outlooks[node.id]
+            starts = self._starts(node)
             found = self._range_at(node.id, base)
-            leave, child = self._longest(node, outlook, found, user)
+            leave, child = self._longest(node, starts, found, user)
             stages.append((node.id, base, leave))
             parted = self._parted(node)
-            wanted = {point for point in found.points if self._requested(node, point) or outlook.needs(point)}
+            wanted = {
+                point for point in found.points if self._requested(node, point) or starts_at(starts, point)
+            }
             wanted.update(parted)
             save_points.extend((node.id, point) for point in sorted(wanted) if base < point < leave)
             if (
                 child is None
-                or outlook.needs(leave) > 1
+                or len(starts_at(starts, leave)) > 1
                 or max(parted, default=0) >= leave
                 or leave < found.points[-1]
                 or self._requested(node, leave)
@@ -363,61 +388,72 @@ class StageTree:
     def _outlook_of(self, number: int) -> Outlook:
         return self.outlooks.get(number, EMPTY)
 
+    def _starts(self, node: Node) -> Sequence[Start]:
+        """The ranges in which children begin, of those that need the state that they start from; in order.
+
+        Of a few children they are looked up; of more they are kept, from the first time on that they are asked for.
+        """
+        children = node.children
+        if not children:
+            return ()
+        if len(children) <= MOST:
+            return self._looked_up(node)
+        crowd = self._crowds.get(node.id)
+        if crowd is None:
+            crowd = self._crowds[node.id] = self._looked_up(node)
+        return crowd
+
+    def _looked_up(self, node: Node) -> list[Start]:
+        starts = []
+        for child in node.offspring():
+            outlook = self.outlooks.get(child.id)
+            found = None if outlook is None else outlook.from_start(child)
+            if found is not None:
+                starts.append(Start.of(found, child.id))
+        starts.sort()
+        return starts
+
     def _recompute(self, node: Node) -> bool:
         """Computes a node's outlook; tells whether its parent sees a change."""
         number = node.id
-        outlook = self.outlooks.get(number)
-        if outlook is None:
-            outlook = Outlook()
         self._arrived.pop(number, None)
-        start, wanted = outlook.from_start(node), outlook.wanted
-        if outlook.ranges:
-            self._count(outlook, -1)
-        outlook.cost = self._cost(node)
-        self._look(node, outlook)
-        if outlook.ranges:
-            self._count(outlook, 1)
+        before, outlook = self._outlook_of(number), self._look(node)
+        self._work += outlook.work - before.work
+        self.range_count += len(outlook.ranges) - len(before.ranges)
         if outlook.wanted or outlook.offers:
-            self.outlooks[number] = outlook
+            self.outlooks[number] = _once(outlook)
         else:
             self.outlooks.pop(number, None)
         _list(self.offers, number, there=bool(outlook.offers))
         _list(self._weighed, number, there=bool(outlook.ranges and node.steps))
         self._order_ready(node, outlook)
-        if outlook.wanted != wanted:
+        if outlook.wanted != before.wanted:
             self.astir[number] = None
-        now = outlook.from_start(node)
-        if now == start and bool(outlook.wanted) == bool(wanted):
+        start, now = before.from_start(node), outlook.from_start(node)
+        if now == start and bool(outlook.wanted) == bool(before.wanted):
             return False
-        if node.parent is not None and now != start:
-            above = self.outlooks.get(node.parent.id)
-            if above is None:
-                above = self.outlooks[node.parent.id] = Outlook()
-            above.note(start, now)
+        crowd = None if node.parent is None else self._crowds.get(node.parent.id)
+        if crowd is not None and now != start:
+            note(crowd, number, start, now)
         return True
-
-    def _count(self, outlook: Outlook, sign: int) -> None:
-        """Counts an outlook's ranges among all, or no more."""
-        self._work += sign * outlook.cost * sum([found.steps for found in outlook.ranges])
-        self.range_count += sign * len(outlook.ranges)
 
     def _order_ready(self, node: Node, outlook: Outlook) -> None:
         """Puts a node's ready ranges in their place among the others."""
         ready = [found for found in outlook.ranges if self.ready(node, found)]
-        outlook.version = 0
         if not ready:
+            self._versions.pop(node.id, None)
             self.ready_ranges.pop(node.id, None)
             return
         self.ready_ranges[node.id] = len(ready)
         self._version += 1
-        outlook.version = self._version
+        self._versions[node.id] = self._version
         for found in ready:
             self._order.push(self._entry(node, found))
             if self._turns is not None:
                 self._list_for_users(node, found)
 
     def _entry(self, node: Node, found: Range) -> Entry:
-        version = self.outlooks[node.id].version
+        version = self._versions[node.id]
         return -found.priority, -found.remaining - found.ahead, node.id, found.base, version
 
     def _list_for_users(self, node: Node, found: Range) -> None:
@@ -425,29 +461,34 @@ class StageTree:
         for user in found.users:
             self._turn_of(user).push(self._entry(node, found))
 
-    def _look(self, node: Node, outlook: Outlook) -> None:
+    def _look(self, node: Node) -> Outlook:
         """Computes what is wanted of a node, and what of it nobody brings."""
+        starts = self._starts(node)
         wanted = {step for step in node.requests if self._requested(node, step)}
-        needy = outlook.starts()
-        wanted |= needy
-        outlook.wanted = _once(tuple(sorted(wanted)))
+        if starts:
+            wanted |= bases(starts)
+        points = _once(tuple(sorted(wanted)))
         leases = self.leases.get(node.id)
         if leases is None and not node.checkpoints:  # as nearly everywhere: nothing of it is there, or comes
-            outlook.offers = ()
-            found = outlook.wanted
-            outlook.ranges = (self._range(node, outlook, node.start, found),) if found else ()
-            return
-        self._look_beyond(node, outlook, list(leases.values()) if leases else [], wanted, needy)
+            if not points:
+                return EMPTY
+            ranges: tuple[Range, ...] = (self._range(node, starts, node.start, points),)
+            return Outlook(ranges, (), points, self._work_of(node, ranges))
+        return self._look_beyond(node, starts, list(leases.values()) if leases else [], points)
+
+    def _work_of(self, node: Node, ranges: tuple[Range, ...]) -> float:
+        return self._cost(node) * sum([found.steps for found in ranges])
 
     def _look_beyond(
-        self, node: Node, outlook: Outlook, leases: list[Lease], wanted: set[int], needy: set[int]
-    ) -> None:
+        self, node: Node, starts: Sequence[Start], leases: list[Lease], wanted: tuple[int, ...]
+    ) -> Outlook:
         """Computes what is wanted beyond what is there, or on its way."""
         parted = self._parted(node)
+        needy = bases(starts)
         offers: dict[tuple[int, int], None] = {}
         uncovered = [
             point
-            for point in outlook.wanted
+            for point in wanted
             if (point not in node.checkpoints or point in node.requests)
             and not (leases and self._is_coming(node, point, leases, offers, needed=point in needy))
         ]
@@ -458,10 +499,8 @@ class StageTree:
             for point in (*parted, *leaving):
                 if point not in wanted and point not in node.checkpoints:
                     _offer(node, point, leases, offers)
-        outlook.offers = tuple(offers)
-        whole = len(uncovered) == len(outlook.wanted)
-        points = outlook.wanted if whole else tuple(uncovered)
-        outlook.ranges = self._ranges(node, outlook, points, leases) if points else ()
+        ranges = self._ranges(node, starts, tuple(uncovered), leases) if uncovered else ()
+        return Outlook(ranges, tuple(offers), wanted, self._work_of(node, ranges))
 
     def _is_coming(
         self,
@@ -482,7 +521,7 @@ class StageTree:
         return state not in carrier.promises or not needed
 
     def _ranges(
-        self, node: Node, outlook: Outlook, points: tuple[int, ...], leases: list[Lease]
+        self, node: Node, starts: Sequence[Start], points: tuple[int, ...], leases: list[Lease]
     ) -> tuple[Range, ...]:
         states = {node.start, *node.checkpoints}
         for lease in leases:
@@ -491,31 +530,31 @@ class StageTree:
                 for number, step in lease.promises
                 if number == node.id and lease.promises_state((number, step))
             )
-        bases = sorted(states)
+        below = sorted(states)
         ranges, first = [], 0
-        for base, above in zip(bases, [*bases[1:], points[-1]], strict=True):
+        for base, above in zip(below, [*below[1:], points[-1]], strict=True):
             last = bisect_right(points, above, first)
             if last > first:
-                ranges.append(self._range(node, outlook, base, points[first:last]))
+                ranges.append(self._range(node, starts, base, points[first:last]))
                 first = last
         return tuple(ranges)
 
-    def _range(self, node: Node, outlook: Outlook, base: int, points: tuple[int, ...]) -> Range:
-        cost, requests, last = outlook.cost, node.requests, points[-1]
+    def _range(self, node: Node, starts: Sequence[Start], base: int, points: tuple[int, ...]) -> Range:
+        cost, requests, last = self._cost(node), node.requests, points[-1]
         length = remaining = ahead = 0.0
-        starts = 0
+        below = 0
         priorities, users = [], NOBODY
         for point in reversed(points):
             own = (point - base) * cost
             way = beyond = 0.0
-            ways: list[Way] = [] if point == last else [(length, starts)]
+            ways: list[Way] = [] if point == last else [(length, below)]
             if waiting := requests.get(point):
                 for study, _ in waiting:
                     if study in self.active:
                         priorities.append(self.active[study])
                         users = self._with(users, self._one(self.owners[study]))
                 beyond = self._steps_ahead(node, point) * cost
-            for found, count in outlook.kinds_at(point) if outlook.needy else ():
+            for found, count in kinds_at(starts, point) if starts else ():
                 if found.remaining + found.ahead > way + beyond:
                     way, beyond = found.remaining, found.ahead
                 ways += [(own + found.remaining + found.ahead, found.starts)] * min(count, 2)
@@ -524,9 +563,8 @@ class StageTree:
             here = own + way
             if here + beyond >= length:
                 length, remaining, ahead = here + beyond, here, beyond
-            starts = starts_below(ways)
-        priority = max(priorities, default=0)
-        return Range(node.id, base, points, priority, _once(remaining), _once(ahead), users, starts)
+            below = starts_below(ways)
+        return Range(base, remaining, ahead, max(priorities, default=0), below, users, points)
 
     def _one(self, user: str) -> Users:
         found = self._sole.get(user)
@@ -552,13 +590,13 @@ class StageTree:
         return self._steps_ahead(node, point) * self.step_seconds(node)
 
     def _longest(
-        self, node: Node, outlook: Outlook, found: Range, user: str | None
+        self, node: Node, starts: Sequence[Start], found: Range, user: str | None
     ) -> tuple[int, Node | None]:
         """Where the longest path leaves a range, and for which child; None: it ends there. A user's path, or any."""
         cost = self._cost(node)
         points = found.points
         if user is not None:
-            points = tuple(point for point in points if self._leads_to(node, outlook, point, user))
+            points = tuple(point for point in points if self._leads_to(node, starts, point, user))
         leave: tuple[int, Node | None] = (points[-1], None)
         on: Way | None = None  # beyond the point that is looked at, in the node
         for point in reversed(points):
@@ -569,7 +607,7 @@ class StageTree:
             else:
                 best = on
             ways: list[Way] = [] if on is None else [on]
-            for start, count in sorted(outlook.kinds_at(point), key=lambda each: each[0].node):
+            for start, count in sorted(kinds_at(starts, point), key=lambda each: each[0].node):
                 if user is None or user in start.users:
                     ways += [(own + start.remaining + start.ahead, start.starts)] * min(count, 2)
                     if ways[-1] > best or (ways[-1] == best and leave[1] is None):
@@ -577,11 +615,11 @@ class StageTree:
             on = best[0], starts_below(ways)
         return leave
 
-    def _leads_to(self, node: Node, outlook: Outlook, point: int, user: str) -> bool:
+    def _leads_to(self, node: Node, starts: Sequence[Start], point: int, user: str) -> bool:
         """Whether a user needs a state, or one below it."""
         if any(self.owners.get(study) == user for study, _ in node.requests.get(point, ())):
             return True
-        return any(user in start.users for start, _ in outlook.kinds_at(point))
+        return any(user in start.users for start, _ in kinds_at(starts, point))
 
     def _requested(self, node: Node, step: int) -> bool:
         return any(study in self.active for study, _ in node.requests.get(step, ()))
@@ -598,7 +636,7 @@ class StageTree:
 
 @lru_cache(maxsize=4096)
 def _once(value: T) -> T:
-    """A value as one object for all nodes that have it, as most have one of few: steps, or a length."""
+    """A value as one object for all nodes that have it, as most have one of few."""
     return value
 
 
