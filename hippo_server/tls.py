@@ -60,14 +60,11 @@ class Certificates:
     def __init__(self, files: TlsFiles) -> None:
         self._files = files
         self._pems = _read(files)
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.minimum_version = ssl.TLSVersion.TLSv1_2
-        self.context.set_alpn_protocols(["http/1.1"])
-        self.names: frozenset[str] = frozenset()
-        self.expires = datetime.now(UTC)
-        self._adopt(self._pems)
-        if files.client_authorities is not None:
-            self.context.verify_mode = ssl.CERT_REQUIRED
+        self.context, self.names, self.expires = self._made(self._pems)
+        self._newest = self.context
+        # A context is never changed while it is in force: a connection that began between a certificate and its key
+        # would be refused.
+        self.context.sni_callback = self._show_newest
 
     def grpc_credentials(self) -> grpc.ServerCredentials:
         """For gRPC; what is read again is in force there at the next connection."""
@@ -91,7 +88,8 @@ class Certificates:
         try:
             found = _read(self._files)
             if found != self._pems:
-                self._adopt(found)
+                self._newest, self.names, self.expires = self._made(found)
+                self._pems = found
                 log.info("certificates_renewed", extra={"names": sorted(self.names)})
         except InvalidStudy as error:
             log.warning("certificates_not_renewed", extra={"error": str(error)})
@@ -102,24 +100,34 @@ class Certificates:
             await asyncio.sleep(LOOK_SECONDS)
             await asyncio.to_thread(self.look)
 
-    def _adopt(self, pems: _Pems) -> None:
+    def _show_newest(self, connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
+        """Gives a connection that begins the certificates of the last look, whatever name it asks for."""
+        if self._newest is not self.context:
+            connection.context = self._newest
+
+    def _made(self, pems: _Pems) -> tuple[ssl.SSLContext, frozenset[str], datetime]:
+        """A context that shows a certificate, for whom that is, and until when."""
         names, expires = _checked(pems.certificate, self._files.certificate)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_alpn_protocols(["http/1.1"])
         try:
             # From the files again, since a context takes nothing else. An exchange meanwhile is seen at the next look.
-            self.context.load_cert_chain(self._files.certificate, self._files.key)
+            context.load_cert_chain(self._files.certificate, self._files.key)
         except (ssl.SSLError, OSError) as error:
             words = (
                 f"{self._files.key} is not the key of {self._files.certificate} ({error.strerror or error})"
             )
             raise InvalidStudy("tls-key", words, RENEW) from error
         if pems.client_authorities is not None:
+            context.verify_mode = ssl.CERT_REQUIRED
             try:
-                self.context.load_verify_locations(cadata=pems.client_authorities.decode("ascii"))
+                context.load_verify_locations(cadata=pems.client_authorities.decode("ascii"))
             except (ssl.SSLError, UnicodeDecodeError) as error:
                 raise InvalidStudy(
                     "tls-client-ca", f"{self._files.client_authorities} holds no certificates", RENEW
                 ) from error
-        self._pems, self.names, self.expires = pems, names, expires
+        return context, names, expires
 
 
 def _configuration(pems: _Pems) -> grpc.ServerCertificateConfiguration:

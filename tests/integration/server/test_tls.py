@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import ssl
 
@@ -10,9 +11,10 @@ import pytest
 
 from hippo_client.certificates import make_certificates
 from hippo_core.errors import Unavailable
-from hippo_server.tls import TlsFiles
+from hippo_server.tls import Certificates, TlsFiles
 from hippo_wire.tls import Trust, read_trust
 from hippo_wire.v1 import admin_pb2, study_pb2
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -156,8 +158,6 @@ def test_a_callers_certificate_that_has_run_out_is_refused(start_server, files, 
 
 def test_renewed_certificates_are_in_force_without_a_restart(start_server, files, certs, trust, monkeypatch):
     monkeypatch.setattr("hippo_server.tls.LOOK_SECONDS", 0.05)
-    from tests.waiting import until
-
     server = start_server(tls=files)
     early = server.connect(trust=trust)
     before = serial(server, certs)
@@ -169,11 +169,51 @@ def test_renewed_certificates_are_in_force_without_a_restart(start_server, files
     assert early.admin.GetServer(admin_pb2.GetServerRequest()).user == "admin", "nobody was cut off"
 
 
-def test_what_does_not_fit_does_not_replace_what_does(start_server, files, certs, trust):
-    from hippo_server.tls import Certificates
+def shown(certificates, trust):
+    """The number of the certificate that a connection is shown which begins now, without any network."""
+    context = ssl.create_default_context(cadata=trust.authorities.decode())
+    to_server, to_caller = ssl.MemoryBIO(), ssl.MemoryBIO()
+    caller = context.wrap_bio(to_caller, to_server, server_hostname="head.example.org")
+    server = certificates.context.wrap_bio(to_server, to_caller, server_side=True)
+    for side in (caller, server, caller, server):
+        with contextlib.suppress(ssl.SSLWantReadError):
+            side.do_handshake()
+    return caller.getpeercert()["serialNumber"]
 
+
+def test_what_does_not_fit_does_not_replace_what_does(files, certs, trust):
     certificates = Certificates(files)
-    names = certificates.names
+    names, number = certificates.names, shown(certificates, trust)
+    key = files.key.read_bytes()
+    make_certificates(certs, ["renewed.example.org"], 30)
+    renewed = files.certificate.read_bytes(), files.key.read_bytes()
+    files.key.write_bytes(key)
+    certificates.look()
+    assert (certificates.names, shown(certificates, trust)) == (names, number), "a key of another"
     files.certificate.write_text("no certificate")
     certificates.look()
-    assert certificates.names == names
+    assert (certificates.names, shown(certificates, trust)) == (names, number), "nothing of the kind"
+    files.certificate.write_bytes(renewed[0])
+    files.key.write_bytes(renewed[1])
+    certificates.look()
+    assert certificates.names > {"renewed.example.org"}
+
+
+def test_who_comes_while_certificates_are_exchanged_is_served(files, certs, trust, monkeypatch):
+    """1. A look has taken the new certificate, and not yet its key. 2. A connection begins: it is shown the old one."""
+    certificates = Certificates(files)
+    before = shown(certificates, trust)
+    make_certificates(certs, ["head.example.org"], 30)
+    other = make_certificates(certs.with_name("other"), [], 30).folder / "server.key"
+    load, meanwhile = ssl.SSLContext.load_cert_chain, []
+
+    def slowly(context, certificate, key):
+        with pytest.raises(ssl.SSLError):
+            load(context, certificate, other)
+        meanwhile.append(shown(certificates, trust))
+        load(context, certificate, key)
+
+    monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", slowly)
+    certificates.look()
+    assert meanwhile == [before]
+    assert shown(certificates, trust) != before
