@@ -12,7 +12,10 @@ DEEPEST = 100  #: levels of a JSON object that a client sends; people write less
 
 def dump(value: object) -> str:
     """JSON text, without spaces; what is not finite does not exist in it."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _ENCODER.encode(value)
+
+
+_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def load_object(text: str, field: str) -> dict[str, Any]:

@@ -18,16 +18,16 @@ def lease_to_proto(order: LeaseOrder) -> worker_pb2.Lease:
         fence=order.fence,
         slot=order.slot,
         plan=order.plan,
-        program_json=dump(order.program.to_json()),
+        program_json=_program_json(order.program),
         program_key=order.program_key,
         bundle=order.bundle,
-        setup_laws_json=dump(order.setup_laws.to_json()),
+        setup_laws_json=_laws_json(order.setup_laws),
         stages=[
             worker_pb2.Stage(
                 node=stage.node,
                 start=stage.start,
                 stop=stage.stop,
-                laws_json=dump(stage.laws.to_json()),
+                laws_json=_laws_json(stage.laws),
             )
             for stage in order.stages
         ],
@@ -82,6 +82,18 @@ def lease_from_proto(message: worker_pb2.Lease) -> LeaseOrder:
         alone=message.alone,
         start_digest="" if start is None else start.digest,
     )
+
+
+@lru_cache(maxsize=64)
+def _program_json(program: Program) -> str:
+    """A program as it is sent, written once for all leases of it that follow each other."""
+    return dump(program.to_json())
+
+
+@lru_cache(maxsize=64)
+def _laws_json(laws: Laws) -> str:
+    """Laws as they are sent; those of a path's first stage are most often those at the trial's step 0, too."""
+    return dump(laws.to_json())
 
 
 @lru_cache(maxsize=16)

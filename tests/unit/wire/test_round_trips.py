@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -13,8 +14,11 @@ from hippo_core import space as domains
 from hippo_core.engine import commands as co
 from hippo_core.engine.states import FailureClass, StudyState, TrialState, WorkerState
 from hippo_core.errors import InvalidStudy
+from hippo_core.formulas import Constant
+from hippo_core.laws import Form, law
 from hippo_core.lease_order import LeaseOrder, StageOrder
 from hippo_core.schedules import cosine, piecewise
+from hippo_core.sequence import Laws
 from hippo_wire import enums
 from hippo_wire.json_text import DEEPEST, dump, load_object
 from hippo_wire.orders import (
@@ -205,6 +209,29 @@ def test_a_lease_arrives_as_it_was_granted(changes):
     granted = order(**changes)
     message = worker_pb2.Lease.FromString(lease_to_proto(granted).SerializeToString())
     assert lease_from_proto(message) == granted
+
+
+def test_programs_and_laws_that_differ_in_little_are_told_apart():
+    """What is written once for many leases is of equal programs and laws alone: 1 is not 1.0 there."""
+    first = order()
+    others = [
+        replace(first.program, **changes)
+        for changes in (
+            {"resources": replace(first.program.resources, accelerator="same")},
+            {"seed": 1},
+            {"options": {"width": 1}},
+            {"options": {"width": 1.0}},
+            {"options": {"width": True}},
+        )
+    ]
+    laws = [Laws.of({"lr": law(Constant(value), 0, Form.PLAIN)}) for value in (1, 1.0, True, "1")]
+    for program in (first.program, *others, first.program):
+        for setup in laws:
+            granted = order(program=program, program_key=program.key, setup_laws=setup)
+            back = lease_from_proto(lease_to_proto(granted))
+            assert back == granted
+            assert repr(back.program.options) == repr(program.options)
+            assert repr(back.setup_laws) == repr(setup)
 
 
 @given(st.lists(st.tuples(whole, whole, whole)), st.lists(st.tuples(whole, st.booleans(), words)))
