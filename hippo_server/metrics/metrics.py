@@ -169,6 +169,11 @@ class Metrics:
         self._activity = made.counter(
             "hippo_step_seconds_total", "Slot seconds of steps, by what they were spent on.", ["activity"]
         )
+        # Each report adds to these.
+        self._stage_result = cache(self._stage_results.labels)
+        self._slot_second = cache(self._slot_seconds.labels)
+        self._gpu_second = cache(self._gpu_seconds.labels)
+        self._step_second = cache(self._activity.labels)
         self._published = made.histogram(
             "hippo_checkpoint_publish_seconds",
             "Seconds from the moment that a path stops to save a state until the state is durable.",
@@ -309,22 +314,22 @@ class Metrics:
 
     def _trained(self, event: ev.StepsTrained) -> None:
         self._steps.inc(event.stop - event.start)
-        self._activity.labels("training").inc(event.train_seconds)
-        self._activity.labels("evaluation").inc(event.evaluate_seconds)
+        self._step_second("training").inc(event.train_seconds)
+        self._step_second("evaluation").inc(event.evaluate_seconds)
         before = self._clock.trained(event.fence, event.node, event.train_seconds + event.evaluate_seconds)
         if before is not None:
             self._stage_seconds.observe(before)
-            self._stage_results.labels("trained", "").inc()
+            self._stage_result("trained", "").inc()
 
     def _credited(self, event: ev.StudyCredited) -> None:
         lost = event.steps_retrained / event.steps_trained if event.steps_trained else 0.0
         for counter, microseconds in (
-            (self._slot_seconds, event.billed),
-            (self._gpu_seconds, event.billed_gpus),
+            (self._slot_second, event.billed),
+            (self._gpu_second, event.billed_gpus),
         ):
             seconds = microseconds / MICROSECONDS
-            counter.labels("used").inc(seconds * (1.0 - lost))
-            counter.labels("lost").inc(seconds * lost)
+            counter("used").inc(seconds * (1.0 - lost))
+            counter("lost").inc(seconds * lost)
 
     def _lease_changed(self, event: ev.LeaseStateChanged) -> None:
         if event.state is LeaseState.ORPHANED:
@@ -336,7 +341,7 @@ class Metrics:
             return
         self._stage_seconds.observe(seconds)
         if event.state in RESULTS:
-            self._stage_results.labels(RESULTS[event.state], "").inc()
+            self._stage_result(RESULTS[event.state], "").inc()
 
     # What is looked at now and then
 
