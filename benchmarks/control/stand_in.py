@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import sys
 import time
 import uuid
@@ -41,7 +42,8 @@ class Options:
         batch: How many reports go in one message; 0: all of a trial, as soon as it is granted.
         rate: How many messages a second all send together, answered or not; 0: each waits for its acknowledgement.
         ahead: How many leases each slot asks for beside the one that trains; a real one whose paths are short: 8.
-        train_seconds: How long each trial trains before it is reported, where no batch is given.
+        train_seconds: How long a trial trains before it is reported, where no batch is given: each for half of this to
+            one and a half, so that they do not end together.
         seconds: How long it is measured.
     """
 
@@ -100,6 +102,7 @@ class Daemon:
         ] = {}  # by fence and number: when, how many reports
         self._paths: dict[int, tuple[int, int, int]] = {}  # by fence: node, next step, one past the last
         self._numbers: dict[int, int] = {}
+        self._chance = random.Random(name)
         self.ended = False
 
     async def run(self) -> None:
@@ -168,9 +171,8 @@ class Daemon:
                 if not self._options.rate:
                     self._report_steps(message.fence, now)
             elif self._options.train_seconds:
-                asyncio.get_running_loop().call_later(
-                    self._options.train_seconds, self._report_trial, message
-                )
+                lasts = self._options.train_seconds * self._chance.uniform(0.5, 1.5)
+                asyncio.get_running_loop().call_later(lasts, self._report_trial, message)
             else:
                 self._report_trial(message)
         self._wake.set()
