@@ -19,8 +19,8 @@ MANY_EVENTS = 5000
 """So many at once bring much that is to live long."""
 
 YOUNG_OBJECTS = 5000
-"""So many more are there before what is new is looked through. Python's 700 are the events of a few reports, which go by
-themselves as soon as they are written."""
+"""So many more are there before what is new is looked through. Python's 700 are the events of a few reports, which go
+by themselves as soon as they are written."""
 
 _spares = False
 _lock = threading.Lock()
