@@ -272,7 +272,7 @@ class Arena(Pool):
 
     def launch_server(self) -> None:
         """Starts the server, and does not wait for it."""
-        (self.path / "server" / "server.json").unlink(missing_ok=True)
+        self._told_address.unlink(missing_ok=True)
         given = [] if self.embedded else ["--database-url", self.database]
         self._start(
             "server",
@@ -289,11 +289,18 @@ class Arena(Pool):
 
     def _ready(self) -> bool:
         assert self.processes["server"].poll() is None, "the server ended at its start: see server.log"
-        return (self.path / "server" / "server.json").exists()
+        return self._told_address.exists()
+
+    @property
+    def _told_address(self) -> Path:
+        """Where a server that is ready says where it listens."""
+        return self.path / "server" / "server.json"
 
     def kill(self, name: str) -> None:
         """``kill -9``, and nothing that was held on the way arrives any more."""
         self.end(name, signal.SIGKILL)
+        if name == "server":  # its port may be a server's of another test by now
+            self._told_address.unlink(missing_ok=True)
         self.ledger.note_saves()
         self.to_workers.cut()
         self.to_clients.cut()

@@ -142,7 +142,7 @@ def test_a_second_study_after_a_restart_trains_only_what_is_new(pool: Pool) -> N
     assert second.savings()["steps_retrained"] == 0
     pool.end("one")
     third = pool.client().submit(_study(pool, "third"))
-    third.wait(timeout=20)
+    third.wait(timeout=120)
     assert third.savings()["steps_trained"] == 0
     expect_as_alone(pool.client(), "third", "Dropout", weights=False)
 

@@ -60,7 +60,8 @@ def server() -> None:
     (home / "server").mkdir(exist_ok=True)
     (home / "server" / "admin.token").write_text("admin-secret\n")
     (home / "server" / "worker.token").write_text("worker-secret\n")
-    listener = socket.create_server(("127.0.0.1", int(option("grpc-port"))))
+    # A port that a test holds for it, so that nobody else is given it meanwhile, is shared.
+    listener = socket.create_server(("127.0.0.1", int(option("grpc-port"))), reuse_port=True)
     grpc = f"127.0.0.1:{listener.getsockname()[1]}"
     Metrics.home = home
     page = http.server.ThreadingHTTPServer(("127.0.0.1", int(option("http-port"))), Metrics)

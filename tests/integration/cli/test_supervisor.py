@@ -263,10 +263,12 @@ def test_up_stays_and_down_ends(stage: Stage) -> None:
 
 
 def test_wanted_ports_are_taken(stage: Stage) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    with stage.attach(worker=False, ports=(port, 0)) as attachment:
-        assert attachment.server == f"127.0.0.1:{port}"
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        held.bind(("127.0.0.1", 0))
+        port = held.getsockname()[1]
+        with stage.attach(worker=False, ports=(port, 0)) as attachment:
+            assert attachment.server == f"127.0.0.1:{port}"
 
 
 def test_pages_stay_where_browsers_found_them_unless_somebody_else_is_there(stage: Stage) -> None:

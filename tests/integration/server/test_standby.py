@@ -53,7 +53,7 @@ def reasons(server):
 @pytest.fixture
 def standby(server, database_url, tmp_path):
     made = RunningServer(
-        tmp_path / "other", database_url, storage=server.settings.storage, leader_lease_seconds=1.0
+        tmp_path / "other", database_url, storage=server.settings.storage, leader_lease_seconds=3.0
     )
     yield made
     made.stop()

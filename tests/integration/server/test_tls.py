@@ -32,15 +32,15 @@ def trust(certs):
     return read_trust(certs / "ca.pem", None, None)
 
 
-def ask(server, trust):
+def ask(server, trust, seconds=60.0):
     """Who one is, over a connection of its own."""
     connection = server.connect(trust=trust)
-    return connection.admin.GetServer(admin_pb2.GetServerRequest(), timeout=1.0).user
+    return connection.admin.GetServer(admin_pb2.GetServerRequest(), timeout=seconds).user
 
 
 def refusal(server, trust):
     with pytest.raises(Unavailable) as refused:
-        ask(server, trust)
+        ask(server, trust, seconds=1.0)
     return refused.value
 
 

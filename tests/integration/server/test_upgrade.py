@@ -73,7 +73,7 @@ def test_a_standby_of_an_older_schema_does_not_take_the_lead(server, database_ur
     """1. A newer Hippo migrates the database while an older one leads, and another of the older stands by. 2. The
     leader goes on. 3. It ends: the standby does not lead, and says which to install. 4. Nor does one that starts."""
     standby = RunningServer(
-        tmp_path / "other", database_url, storage=server.settings.storage, leader_lease_seconds=1.0
+        tmp_path / "other", database_url, storage=server.settings.storage, leader_lease_seconds=3.0
     )
     try:
         client = server.connect()

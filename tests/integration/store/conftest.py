@@ -7,6 +7,7 @@ import itertools
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
+from subprocess import Popen
 
 import psycopg2
 import pytest
@@ -19,10 +20,29 @@ PASSWORD = "p@ss:word/%"
 QUOTED = "p%40ss%3Aword%2F%25"
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+PORTS_TRIED = 5
+
+
+def on_free_port(
+    start: Callable[[int], Popen[bytes]], answers: Callable[[int], bool]
+) -> tuple[Popen[bytes], int]:
+    """Starts a program that is to be told its port; gives its process and that.
+
+    Between the choice of a port and the program's start another process may be given it: then another is tried.
+
+    Args:
+        start: Starts the program with a port; it ends where it cannot have it.
+        answers: Whether something takes connections there.
+    """
+    for _ in range(PORTS_TRIED):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        process = start(port)
+        until(lambda: process.poll() is not None or answers(port), f"an answer of {process.args!r}")  # noqa: B023
+        if process.poll() is None:
+            return process, port
+    raise AssertionError(f"{process.args!r} does not start")
 
 
 @pytest.fixture(scope="session")
@@ -49,33 +69,30 @@ def given_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         "--locale=C",
     )
     subprocess.run(initialise, env=cluster.environment(), cwd="/", check=True, capture_output=True)
-    port = free_port()
-    serve = cluster.command(
-        account,
-        binaries / "postgres",
-        f"-D{data}",
-        f"-p{port}",
-        "-clisten_addresses=127.0.0.1",
-        "-k",
-        "",
-        "-F",
-    )
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(serve, env=cluster.environment(), cwd="/", stdout=log, stderr=log)
 
-    def takes_connections() -> bool:
-        assert process.poll() is None, (folder / "log").read_text()
+    def start(port: int) -> Popen[bytes]:
+        serve = cluster.command(
+            account,
+            binaries / "postgres",
+            f"-D{data}",
+            f"-p{port}",
+            "-clisten_addresses=127.0.0.1",
+            "-k",
+            "",
+            "-F",
+        )
+        return Popen(serve, env=cluster.environment(), cwd="/")
+
+    def takes_connections(port: int) -> bool:
         with contextlib.suppress(psycopg2.OperationalError):
             administer(port, "SELECT 1")
             return True
         return False
 
-    try:
-        until(takes_connections, "a PostgreSQL that takes connections")
-        yield port
-    finally:
-        process.terminate()
-        process.wait()
+    process, port = on_free_port(start, takes_connections)
+    yield port
+    process.terminate()
+    process.wait()
 
 
 def administer(port: int, statement: str) -> None:

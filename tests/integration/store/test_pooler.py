@@ -6,12 +6,12 @@ have gone by its silence alone.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
-import socket
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from subprocess import Popen
 
 import psycopg2
 import pytest
@@ -23,11 +23,10 @@ from tests.integration.server.conftest import RunningServer, upload
 from tests.integration.server.conftest import submit as submit_to
 from tests.integration.server.test_work import ended, first_lease
 from tests.integration.server.worker import Worker, working
-from tests.integration.store.conftest import PASSWORD, free_port
+from tests.integration.store.conftest import PASSWORD, administer, on_free_port
 from tests.integration.store.stored_cluster import StoredCluster
 from tests.integration.store.test_store import take
 from tests.unit.engine.test_cluster import PIECES, expect_as_trained_alone, spec, submit
-from tests.waiting import until
 
 PGBOUNCER = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
 
@@ -53,26 +52,25 @@ def pooler(given_server: int, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """The port of a PgBouncer before a PostgreSQL."""
     assert PGBOUNCER is not None
     folder = tmp_path_factory.mktemp("pooler")
-    port = free_port()
     file = folder / "pgbouncer.ini"
-    file.write_text(SETTINGS.format(server=given_server, password=PASSWORD, port=port))
     # It does not run as root, and need not.
     user = ["-u", "nobody"] if os.geteuid() == 0 else []
     folder.chmod(0o755)
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([PGBOUNCER, *user, str(file)], stderr=log)
 
-    def answers() -> bool:
-        assert process.poll() is None, (folder / "log").read_text()
-        with socket.socket() as trial:
-            return trial.connect_ex(("127.0.0.1", port)) == 0
+    def start(port: int) -> Popen[bytes]:
+        file.write_text(SETTINGS.format(server=given_server, password=PASSWORD, port=port))
+        return Popen([PGBOUNCER, *user, str(file)])
 
-    try:
-        until(answers, "a PgBouncer that takes connections")
-        yield port
-    finally:
-        process.terminate()
-        process.wait()
+    def answers(port: int) -> bool:
+        with contextlib.suppress(psycopg2.OperationalError):
+            administer(port, "SELECT 1")
+            return True
+        return False
+
+    process, port = on_free_port(start, answers)
+    yield port
+    process.terminate()
+    process.wait()
 
 
 @pytest.fixture

@@ -88,11 +88,11 @@ def test_a_storage_that_is_no_folder_is_a_fault(
 
 
 def test_a_named_server_that_does_not_answer_is_a_fault(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    monkeypatch.setenv("HIPPO_SERVER", f"127.0.0.1:{port}")
-    monkeypatch.setenv("HIPPO_TOKEN", "secret")
-    finding = doctor_checks.server_reachable(home)
+    with socket.socket() as taken:  # by one that takes no connections
+        taken.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("HIPPO_SERVER", f"127.0.0.1:{taken.getsockname()[1]}")
+        monkeypatch.setenv("HIPPO_TOKEN", "secret")
+        finding = doctor_checks.server_reachable(home)
     assert finding.ok is False
     assert finding.fix
     assert "secret" not in finding.found + finding.fix

@@ -92,8 +92,9 @@ def connection(address):
 
 
 def test_every_kind_of_call_carries_the_token_and_a_deadline_where_it_ends(script, connection):
+    began = time.monotonic()
     connection.admin.GetServer(admin_pb2.GetServerRequest())
-    connection.admin.GetServer(admin_pb2.GetServerRequest(), timeout=1.0)
+    connection.admin.GetServer(admin_pb2.GetServerRequest(), timeout=30.0)
     connection.studies.UploadBundle(iter([study_pb2.UploadBundleRequest()]))
     list(connection.studies.WatchStudy(study_pb2.WatchStudyRequest()))
     list(connection.workers.Work(iter([worker_pb2.WorkRequest()])))
@@ -107,17 +108,19 @@ def test_every_kind_of_call_carries_the_token_and_a_deadline_where_it_ends(scrip
     assert {metadata["authorization"] for _, metadata, _ in script.calls} == {"Bearer secret"}
     assert {metadata["hippo-version"] for _, metadata, _ in script.calls} == {own_version()}
     limits = [seconds for _, _, seconds in script.calls]
-    for found, expected in zip(limits[:3], (5.0, 1.0, 60.0), strict=True):
-        assert expected - 1.0 < found <= expected + 0.1  # gRPC rounds up
+    took = time.monotonic() - began
+    for found, expected in zip(limits[:3], (5.0, 30.0, 60.0), strict=True):
+        assert expected - took <= found <= expected + 0.1  # gRPC rounds up
     assert all(found is None or found > 1e6 for found in limits[3:])
 
 
 def test_a_change_may_take_longer_than_a_look_where_the_server_is_there(script, connection, monkeypatch):
     """1. The server that has it may take its time. 2. One that is away is given up as soon as for a look."""
+    began = time.monotonic()
     connection.studies.StopStudy(study_pb2.StopStudyRequest(request_id="a", name="study"))
     ((_, _, seconds),) = script.calls
     assert seconds is not None
-    assert 59.0 < seconds <= 60.1
+    assert 60.0 - (time.monotonic() - began) <= seconds <= 60.1
     monkeypatch.setattr(retries, "CONTROL_SECONDS", 0.1)
     script.refusals = [Unavailable("away")] * 100
     with pytest.raises(Unavailable):
@@ -140,7 +143,7 @@ def test_who_asks_too_often_waits_as_it_is_told(script, connection):
     assert time.monotonic() - began >= 0.2
     script.refusals = [TooManyCalls("more than 50 calls a second.", 60.0)]
     with pytest.raises(TooManyCalls):
-        connection.admin.GetServer(admin_pb2.GetServerRequest(), timeout=1.0)
+        connection.admin.GetServer(admin_pb2.GetServerRequest(), timeout=30.0)
     assert len(script.calls) == 3
 
 
@@ -184,7 +187,7 @@ def test_no_other_upload_is_sent_twice(script, connection, refusal, upload):
 def test_an_upload_waits_within_its_deadline(script, connection):
     script.refusals = [TooManyCalls("more than 50 calls a second.", 60.0)]
     with pytest.raises(TooManyCalls):
-        connection.studies.UploadBundle(Upload(requests), timeout=1.0)
+        connection.studies.UploadBundle(Upload(requests), timeout=30.0)
     assert len(script.calls) == 1
 
 
