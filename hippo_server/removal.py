@@ -30,8 +30,9 @@ async def remove_files(term: Term, storage: Storage, store: Store) -> None:
     while not term.over:
         await term.removals.wait()
         term.removals.clear()
-        wanted = [each for each in term.engine.wanted() if isinstance(each, RemoveCheckpoint)]
-        wanted.sort(key=failed.__contains__)  # what failed comes last
+        wanted = sorted(
+            term.engine.wanted_of(RemoveCheckpoint), key=failed.__contains__
+        )  # what failed comes last
         failed = set()
         if not wanted:
             continue

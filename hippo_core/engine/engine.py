@@ -241,6 +241,10 @@ class Engine:
         """Work for the driver, until it says that it is done."""
         return orders.wanted(self.state)
 
+    def wanted_of(self, kind: type[orders.W]) -> tuple[orders.W, ...]:
+        """Of ``wanted()`` what is of one kind."""
+        return orders.wanted_of(self.state, kind)
+
     def proposal_task(self, wanted: proposals.MakeProposal) -> proposals.ProposalTask:
         """All that a proposal is a function of."""
         return proposals.task(self.state.studies[wanted.study])

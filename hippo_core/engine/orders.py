@@ -5,9 +5,10 @@ All level-triggered.
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any, TypeVar
 
 from hippo_core.engine.alone import is_alone, makes_room
 from hippo_core.engine.consultations import ConsultPolicy, policies_to_consult
@@ -33,6 +34,7 @@ class RemoveCheckpoint:
 
 
 Wanted = RemoveCheckpoint | MakeProposal | MakeJudgement | ConsultPolicy
+W = TypeVar("W", RemoveCheckpoint, MakeProposal, MakeJudgement, ConsultPolicy)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,13 +121,22 @@ def _digest_of_start(state: EngineState, lease: Lease) -> str:
 
 def wanted(state: EngineState) -> tuple[Wanted, ...]:
     """Work for the shell: files that are to go until ``Engine.removed`` is told, points and answers until they come."""
-    removals = (
-        RemoveCheckpoint(plan=plan, node=node, step=step, fence=fence)
-        for (node, step, fence), plan in state.dropped.items()
-    )
-    return (
-        *removals,
-        *proposals_to_make(state),
-        *judgements_to_make(state),
-        *policies_to_consult(state),
-    )
+    return tuple(chain.from_iterable(look(state) for look in _WANTED.values()))
+
+
+def wanted_of(state: EngineState, kind: type[W]) -> tuple[W, ...]:
+    """What is wanted of one kind, without a look at the others: there may be very many files that are to go."""
+    return tuple(_WANTED[kind](state))
+
+
+def _removals(state: EngineState) -> Iterator[RemoveCheckpoint]:
+    for (node, step, fence), plan in state.dropped.items():
+        yield RemoveCheckpoint(plan=plan, node=node, step=step, fence=fence)
+
+
+_WANTED: Mapping[type[Wanted], Callable[[EngineState], Iterator[Any]]] = {
+    RemoveCheckpoint: _removals,
+    MakeProposal: proposals_to_make,
+    MakeJudgement: judgements_to_make,
+    ConsultPolicy: policies_to_consult,
+}

@@ -149,4 +149,4 @@ async def consult_policies(term: Term) -> None:
 
 
 def _wanted(term: Term) -> dict[ConsultPolicy, None]:
-    return {each: None for each in term.engine.wanted() if isinstance(each, ConsultPolicy)}
+    return dict.fromkeys(term.engine.wanted_of(ConsultPolicy))

@@ -53,7 +53,8 @@ async def make_what_is_wanted(term: Term, proposers: Proposers) -> None:
 
 
 def _wanted(term: Term) -> dict[Wanted, None]:
-    return {each: None for each in term.engine.wanted() if isinstance(each, Wanted)}
+    engine = term.engine
+    return dict.fromkeys((*engine.wanted_of(MakeProposal), *engine.wanted_of(MakeJudgement)))
 
 
 async def _make(term: Term, proposers: Proposers, wanted: Wanted, written: Written) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from statistics import fmean, stdev
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from hypothesis import given, settings
@@ -25,11 +25,14 @@ from hippo_core.engine.commands import (
     SubmitStudy,
     Tick,
 )
+from hippo_core.engine.consultations import ConsultPolicy
 from hippo_core.engine.events import SavePointAnswered, StepsTrained
 from hippo_core.engine.orders import RemoveCheckpoint
+from hippo_core.engine.proposals import MakeProposal
 from hippo_core.engine.state import Study
 from hippo_core.engine.states import StudyState, TrialState
 from hippo_core.engine.study_views import study_view
+from hippo_core.engine.terminators import MakeJudgement
 from hippo_core.engine.trial_detail import RepeatView, trial_detail
 from hippo_core.engine.trial_views import trial_views
 from hippo_core.objective import Objective
@@ -573,6 +576,24 @@ def test_deleting_a_stopped_study_revokes_what_runs_for_it() -> None:
     assert cluster.engine.state.workers["a"].slots[0].fence is None
 
 
+class Unread(dict[tuple[int, int, int], int]):
+    """May be very large, and is not looked through."""
+
+    def items(self) -> NoReturn:
+        raise AssertionError("it was looked through")
+
+
+def test_who_asks_for_points_and_answers_does_not_look_through_the_files_that_are_to_go() -> None:
+    """It is looked for answers after each report."""
+    cluster = Cluster(0, {"a": 2})
+    cluster.engine.state.dropped = Unread({(1, 1, 1): 1})
+    assert cluster.engine.wanted_of(ConsultPolicy) == ()
+    assert cluster.engine.wanted_of(MakeProposal) == ()
+    assert cluster.engine.wanted_of(MakeJudgement) == ()
+    with pytest.raises(AssertionError):
+        cluster.engine.wanted_of(RemoveCheckpoint)
+
+
 def test_the_states_of_a_plan_go_with_its_last_study_and_an_equal_study_trains_anew() -> None:
     """1. Two studies share all. 2. One is deleted: all states stay. 3. So is the other: all go. 4. An equal study is
     trained, and has its states, as if it were the first."""
@@ -589,8 +610,9 @@ def test_the_states_of_a_plan_go_with_its_last_study_and_an_equal_study_trains_a
         for fence in fences
     }
     cluster.tell(DeleteStudy(project="default", name="second"))
-    gone = cluster.engine.wanted()
-    assert {(each.node, each.step, each.fence) for each in gone if isinstance(each, RemoveCheckpoint)} == kept
+    gone = cluster.engine.wanted_of(RemoveCheckpoint)
+    assert gone == cluster.engine.wanted()
+    assert {(each.node, each.step, each.fence) for each in gone} == kept
     assert kept
     cluster.storage = {place: state for place, state in cluster.storage.items() if place not in kept}
     submit(cluster, spec("third"))
