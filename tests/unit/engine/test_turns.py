@@ -25,6 +25,7 @@ from tests.unit.engine.cluster import Cluster
 from tests.unit.engine.test_cluster import FAULTS, PIECES, expect_as_trained_alone, spec
 
 TURN = EngineSettings().turn_seconds
+STEP = 5  #: seconds, of what is trained for hours: short beside a turn
 
 
 def apart(name: str, count: int, steps: int, seed: int = 1, **changes: Any) -> StudySpec:
@@ -96,9 +97,10 @@ def yields(events: Sequence[Event]) -> list[LeaseStopped]:
 def test_slots_are_divided_by_weight_however_few_they_are(slots: int, weights: tuple[int, int]) -> None:
     """1. Two users have work for hours. 2. While both have, each is given its part of the time of the slots."""
     found, _ = shared_out(
-        [("ada", apart("ada", 40, 600, 1)), ("bo", apart("bo", 40, 600, 2))],
+        [("ada", apart("ada", 40, 600 // STEP, 1)), ("bo", apart("bo", 40, 600 // STEP, 2))],
         slots,
         weights={"ada": weights[0], "bo": weights[1]},
+        costs=Costs(step_seconds=STEP),
     )
     until = 40 * 600 / slots
     seconds = used(found, until)
@@ -110,26 +112,27 @@ def test_slots_are_divided_by_weight_however_few_they_are(slots: int, weights: t
 def test_who_comes_later_has_half_of_the_slots_at_once_and_nothing_is_trained_twice() -> None:
     """1. Ada has all slots for long paths. 2. Bo comes: four of eight yield at their next step."""
     found, events = shared_out(
-        [("ada", apart("ada", 16, 3600, 1)), ("bo", apart("bo", 16, 3600, 2))],
+        [("ada", apart("ada", 16, 1200, 1)), ("bo", apart("bo", 16, 1200, 2))],
         8,
         arrivals=[0.0, 1000.5],
     )
     assert used(found, 1100.0, 1003.0) == pytest.approx({"ada": 4 * 97.0, "bo": 4 * 97.0})
     assert all(event.save for event in yields(events))
     assert found.steps_retrained == 0
-    assert found.steps_trained == 2 * 16 * 3600
+    assert found.steps_trained == 2 * 16 * 1200
 
 
 def test_what_was_used_while_nobody_else_was_there_does_not_count() -> None:
     """1. Ada trains alone for hours, then bo while she is away. 2. From when both are there, each has half."""
     found, _ = shared_out(
         [
-            ("ada", apart("ada", 4, 2000, 1)),
-            ("bo", apart("bo", 20, 2000, 2)),
-            ("ada", apart("again", 20, 2000, 3)),
+            ("ada", apart("ada", 4, 2000 // STEP, 1)),
+            ("bo", apart("bo", 20, 2000 // STEP, 2)),
+            ("ada", apart("again", 20, 2000 // STEP, 3)),
         ],
         2,
         arrivals=[0.0, 5000.0, 9000.0],
+        costs=Costs(step_seconds=STEP),
     )
     seconds = used(found, 19_000.0, 9000.0)
     assert abs(seconds["bo"] - seconds["again"]) <= 3 * TURN
@@ -139,12 +142,13 @@ def test_who_wanted_less_for_a_while_may_catch_up_the_credit_and_no_more() -> No
     """1. Bo wants one of four slots for hours. 2. Then as many as there are: for a time he has more than half."""
     found, _ = shared_out(
         [
-            ("ada", apart("ada", 60, 2000, 1)),
-            ("bo", apart("one", 1, 8000, 2)),
-            ("bo", apart("many", 30, 2000, 3)),
+            ("ada", apart("ada", 60, 2000 // STEP, 1)),
+            ("bo", apart("one", 1, 8000 // STEP, 2)),
+            ("bo", apart("many", 30, 2000 // STEP, 3)),
         ],
         4,
         arrivals=[0.0, 0.0, 6000.0],
+        costs=Costs(step_seconds=STEP),
         settings=EngineSettings(credit_seconds=1000.0),
     )
     seconds = used(found, 12_000.0, 6000.0)
