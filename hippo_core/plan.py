@@ -275,14 +275,16 @@ class Plan:
 
     Args:
         plan: The plan's number.
+        numbered: Nodes by number, those of other plans too, to be added to; None: of this plan alone.
     """
 
-    __slots__ = ("id", "nodes", "roots")
+    __slots__ = ("id", "nodes", "numbered", "roots")
 
-    def __init__(self, plan: int) -> None:
+    def __init__(self, plan: int, numbered: dict[int, Node] | None = None) -> None:
         self.id = plan
         self.roots: dict[ValueKey, Node] = {}
-        self.nodes: dict[int, Node] = {}
+        self.nodes: list[Node] = []  # its own, a parent before its children
+        self.numbered: dict[int, Node] = {} if numbered is None else numbered
 
     def locate(self, sequence: Sequence, stop: int, start: Node | None = None, known: int = 0) -> Place:
         """Finds the place of the first ``stop`` steps of a sequence.
@@ -333,7 +335,8 @@ class Plan:
             self.roots[key] = node
         else:
             parent.adopt(node)
-        self.nodes[number] = node
+        self.nodes.append(node)
+        self.numbered[number] = node
         return node
 
     def insert(self, sequence: Sequence, stop: int) -> Node:

@@ -201,9 +201,9 @@ class _Counting:
     def counts(self) -> Counts:
         """What has come together."""
         steps = stages = 0
-        for number, node in self.plan.nodes.items():
+        for node in self.plan.nodes:
             cuts = {child.start for child in node.offspring()}
-            cuts.update(self.ends.get(number, ()))
+            cuts.update(self.ends.get(node.id, ()))
             steps += max(cuts) - node.start
             stages += len(cuts)
         return Counts(

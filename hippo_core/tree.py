@@ -146,7 +146,7 @@ class StageTree:
         """A checkpoint at a state came or went: those that start from it are ready, or are no more."""
         self._dirty[node] = None
         self._arrived.update(
-            (each.node, None) for each in starts_at(self._starts(self.plan.nodes[node]), step)
+            (each.node, None) for each in starts_at(self._starts(self.plan.numbered[node]), step)
         )
 
     def add_lease(self, lease: Lease) -> None:
@@ -229,7 +229,7 @@ class StageTree:
 
     def refresh(self) -> None:
         """Computes what is marked, and what depends on it."""
-        nodes = self.plan.nodes
+        nodes = self.plan.numbered
         marked = [(-nodes[number].start, number) for number in self._dirty if number in nodes]
         marked.sort(reverse=True)  # the first one is taken from the end
         self._dirty.clear()
@@ -309,7 +309,7 @@ class StageTree:
             every: Of ranges of one kind all, and not only the first.
         """
         number, step = state
-        node = self.plan.nodes[number]
+        node = self.plan.numbered[number]
         if step > node.start and number not in self.blocked:
             ranges = self._outlook_of(number).ranges
             yield from (self._told(number, found) for found in ranges if found.base == step)
@@ -330,7 +330,7 @@ class StageTree:
         """The path from a base down to the leaf that is farthest away; to a user's, if one is named."""
         stages: list[Stage] = []
         save_points: list[State] = []
-        node = self.plan.nodes[number]
+        node = self.plan.numbered[number]
         while True:
             starts = self._starts(node)
             found = self._range_at(node.id, base)
@@ -371,11 +371,11 @@ class StageTree:
         """All ranges, ready or not."""
         for number, outlook in self.outlooks.items():
             for found in outlook.ranges:
-                yield self.plan.nodes[number], found
+                yield self.plan.numbered[number], found
 
     def steps_left(self, study: int) -> int:
         """How many steps in ranges, ready or not, lie where a study has open requests."""
-        nodes = self.plan.nodes
+        nodes = self.plan.numbered
         return sum(
             found.steps
             for number, outlook in self.outlooks.items()
@@ -611,7 +611,7 @@ class StageTree:
                 if user is None or user in start.users:
                     ways += [(own + start.remaining + start.ahead, start.starts)] * min(count, 2)
                     if ways[-1] > best or (ways[-1] == best and leave[1] is None):
-                        best, leave = ways[-1], (point, self.plan.nodes[start.node])
+                        best, leave = ways[-1], (point, self.plan.numbered[start.node])
             on = best[0], starts_below(ways)
         return leave
 

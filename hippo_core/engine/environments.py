@@ -194,7 +194,7 @@ def clear_plan(decision: Decision, plan: PlanState) -> None:
             decision.emit(
                 LeaseStateChanged(fence=lease.fence, state=LeaseState.REVOKED, reason="its study was deleted")
             )
-    for node in plan.plan.nodes.values():
+    for node in plan.plan.nodes:
         kept = [(step, fence) for step, fences in node.checkpoints.items() for fence in fences]
         for step, fence in kept:
             decision.emit(

@@ -134,7 +134,7 @@ def _change(state: EngineState, study: Study, spec: StudySpec) -> None:
     if drawn_otherwise(before, spec):
         study.spaces += 1
         for number, point in points_in(spec.space, study).items():
-            study.trials[number].point = point
+            study.trials[number].move(point)
         if not spec.sampler.learns:
             study.proposal = None
     if spec.policy != before.policy:
@@ -161,7 +161,7 @@ PlanEvent = ev.PlanCreated | ev.PlanBound | ev.NodeCreated
 def _apply_plan(state: EngineState, event: PlanEvent) -> None:
     match event:
         case ev.PlanCreated():
-            plan = Plan(event.plan)
+            plan = Plan(event.plan, state.nodes)
             state.plans[event.plan] = PlanState(
                 id=event.plan,
                 project=event.project,
@@ -176,8 +176,7 @@ def _apply_plan(state: EngineState, event: PlanEvent) -> None:
         case ev.NodeCreated():
             parent = None if event.parent is None else state.nodes[event.parent]
             plan = state.plans[event.plan].plan
-            state.nodes[event.node] = plan.add(event.node, parent, event.start, event.laws)
-            move_partings(state, state.nodes[event.node])
+            move_partings(state, plan.add(event.node, parent, event.start, event.laws))
             state.last_node = max(state.last_node, event.node)
         case _:
             assert_never(event)

@@ -37,7 +37,7 @@ def _plant(state: EngineState, known: Nodes) -> None:
     nodes, plans = state.nodes, state.plans
     for number, plan, parent, start, laws in known.rows:
         above = None if parent is None else nodes[parent]
-        nodes[number] = plans[plan].plan.add(number, above, start, laws)
+        plans[plan].plan.add(number, above, start, laws)
         state.last_node = max(state.last_node, number)
 
 

@@ -90,7 +90,7 @@ def _bring_in_line(decision: Decision, plan: PlanState) -> None:
 
 
 def _needed(plan: PlanState, lease: Lease) -> bool:
-    nodes, needed_beyond = plan.plan.nodes, plan.tree.needed_beyond
+    nodes, needed_beyond = plan.plan.numbered, plan.tree.needed_beyond
     position = lease.step
     for number, _, stop in lease.stages[lease.index :]:
         if needed_beyond(nodes[number], position):
@@ -291,7 +291,7 @@ def slots_for(state: EngineState, plan: PlanState) -> int:
 
 def _base_state(plan: PlanState, candidate: Candidate) -> State | None:
     """The state that a range begins at; None: step 0."""
-    node = plan.plan.nodes[candidate.node]
+    node = plan.plan.numbered[candidate.node]
     if candidate.base > node.start:
         return node.id, candidate.base
     return None if node.parent is None else (node.parent.id, node.start)
@@ -337,9 +337,9 @@ def _study_of(state: EngineState, plan: PlanState, path: Path, user: str | None)
     """The study that the path is leased for: the one of highest priority that waits for its end; a user's, if given."""
     number, _, stop = path.stages[-1]
     owners = {study: owner for study, owner in state.owners.items() if user in {None, owner}}
-    waiting = [study for study, _ in plan.plan.nodes[number].requests.get(stop, {}) if study in owners]
+    waiting = [study for study, _ in plan.plan.numbered[number].requests.get(stop, {}) if study in owners]
     if not waiting:
-        waiting = [study for study in plan.plan.nodes[number].open if study in owners]
+        waiting = [study for study in plan.plan.numbered[number].open if study in owners]
     return max(waiting, key=lambda study: (state.active[study], -study))
 
 
@@ -353,7 +353,7 @@ def _kept_or_promised(state: EngineState, held: State) -> bool:
 def _fence_of(state: EngineState, plan: PlanState, base: State) -> int:
     """Who saved the state, or is saving it."""
     number, step = base
-    node: Node = plan.plan.nodes[number]
+    node: Node = plan.plan.numbered[number]
     kept = node.checkpoints.get(step)
     if kept:
         return max(kept)

@@ -193,7 +193,7 @@ def _require_place(state: EngineState, project: str, archive: Archive, place: Pl
         return
     plans = _plans(state, project, archive)
     plan = state.plans[place.plan]
-    untouched = is_over(plan) and all(node.trained == node.start for node in plan.plan.nodes.values())
+    untouched = is_over(plan) and all(node.trained == node.start for node in plan.plan.nodes)
     if plan not in plans and (plans or not untouched):
         raise Conflict(
             "the program's search plan became another one while the archive came.", "Import it once more."

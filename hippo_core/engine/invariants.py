@@ -197,7 +197,7 @@ def plans_without_studies_hold_nothing(state: EngineState) -> Iterator[str]:
     for plan in state.plans.values():
         if plan.studies:
             continue
-        kept = [node.id for node in plan.plan.nodes.values() if node.checkpoints]
+        kept = [node.id for node in plan.plan.nodes if node.checkpoints]
         leases = [lease.fence for lease in state.leases.values() if lease.plan == plan.id]
         if kept or leases:
             yield f"plan {plan.id} has no study, but checkpoints of nodes {kept} and leases {leases}"

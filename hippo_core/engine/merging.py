@@ -50,7 +50,7 @@ def place_nodes(decision: Decision, plan: int, archive: Archive) -> Places:
     """Finds the places of an archive's nodes in a plan, adding the nodes that lack."""
     places = Places()
     trie = decision.state.plans[plan].plan
-    for node in sorted(archive.plan.nodes.values(), key=lambda each: each.id):
+    for node in sorted(archive.plan.nodes, key=lambda each: each.id):
         above = None if node.parent is None else places.owner((node.parent.id, node.start))
         place = trie.locate(_sequence(node.laws), archive.ends[node.id], above, node.start)
         leaf = place.node
@@ -178,10 +178,9 @@ def _news(archive: Archive, places: Places, saved: Mapping[State, SavedState], f
     def of(node: Node) -> _News:
         return found.setdefault(node.id, _News(node=node))
 
-    for number in sorted(archive.plan.nodes):
-        theirs = archive.plan.nodes[number]
-        took = archive.trained.get(number, Trained())
-        for node, start, stop in _stretches(places.leaves[number], theirs.start, theirs.trained):
+    for theirs in sorted(archive.plan.nodes, key=lambda each: each.id):
+        took = archive.trained.get(theirs.id, Trained())
+        for node, start, stop in _stretches(places.leaves[theirs.id], theirs.start, theirs.trained):
             news = of(node)
             news.stop = max(news.stop, stop)
             fresh = stop - max(start, node.trained)
@@ -189,10 +188,10 @@ def _news(archive: Archive, places: Places, saved: Mapping[State, SavedState], f
                 news.train_seconds += took.train_seconds * fresh / took.steps
                 news.evaluate_seconds += took.evaluate_seconds * fresh / took.steps
         for step in sorted({*theirs.metrics, *theirs.training}):
-            _compare(of(places.owner((number, step))), theirs, step, fence)
+            _compare(of(places.owner((theirs.id, step))), theirs, step, fence)
         if theirs.not_reproducible:
-            step = archive.differing[number]
-            node = places.owner((number, step))
+            step = archive.differing[theirs.id]
+            node = places.owner((theirs.id, step))
             if not node.not_reproducible:
                 of(node).differs = step
     for (number, step), state in sorted(saved.items()):

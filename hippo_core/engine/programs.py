@@ -72,7 +72,7 @@ def _view(state: EngineState, plan: PlanState) -> ProgramView:
     studies = [state.studies[number] for number in sorted(plan.studies)]
     kept = [
         copy.size_bytes
-        for node in plan.plan.nodes.values()
+        for node in plan.plan.nodes
         for copies in node.checkpoints.values()
         for copy in copies.values()
     ]

@@ -364,7 +364,7 @@ def _end_fullness(decision: Decision, number: int) -> None:
     if decision.volatile.full.pop(number, None) is None:
         return
     decision.volatile.held.pop(number, None)
-    for node in decision.state.plans[number].plan.nodes.values():
+    for node in decision.state.plans[number].plan.nodes:
         if node.failures is not None and node.failures.counts.keys() == {FailureClass.STORAGE.value}:
             decision.emit(FailuresForgotten(node=node.id))
 

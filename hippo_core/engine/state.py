@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count, takewhile
-from typing import Any
+from typing import Any, NamedTuple
 
 from hippo_core.allowance import Allowance
 from hippo_core.drawn_stretches import is_remembered
@@ -85,15 +85,26 @@ class Judgement:
     reason: str = ""
 
 
+class Origin(NamedTuple):
+    """How a trial came to be. Most trials of a study have the same."""
+
+    spec: StudySpec  #: what its study was when it was created
+    spaces: int  #: its study's count of edits of that then
+    names: tuple[str, ...]  #: of what was drawn
+    enqueued: bool  #: whether its point is a user's
+    #: How long it is among its study's horizons; of a user's fork, its parent; 0: there are none.
+    horizon: int
+    notes: Mapping[str, Any] = NO_NOTES  #: of the sampler's
+    fork: Mapping[str, Any] | None = None  #: as in ``TrialCreated``
+
+
 @dataclass(slots=True, kw_only=True, eq=False)
 class Trial:
     """One point of a study; or a repeat of one, or a probe of either."""
 
     number: int
-    spec: StudySpec  #: what its study was when it was created
-    spaces: int  #: its study's count of edits of that then
-    assignment: Mapping[str, Any]
-    point: Assignment | None  #: the same in its study's present space; None: it lies outside
+    origin: Origin
+    draws: tuple[Any, ...]  #: a value for each of the origin's names
     max_steps: int
     state: TrialState = TrialState.WAITING
     reason: str = ""
@@ -115,14 +126,55 @@ class Trial:
         None  #: where others of its space part from it; looked for where needed
     )
     told: int = 0  #: up to which step its evaluations were told to a policy that watches
-    notes: Mapping[str, Any] = field(default_factory=dict)  #: of the sampler's
-    fork: Mapping[str, Any] | None = None  #: as in ``TrialCreated``
-    enqueued: bool = False  #: whether its point is a user's
-    horizon: int = (
-        0  #: how long it is among its study's horizons; of a user's fork, its parent; 0: there are none
-    )
     outcome: RequestState | None = None  #: of its last closed request
+    _moved: tuple[Assignment | None] | None = None  #: where it lies; None: where it was drawn
     _sequence: Sequence | None = None  #: once it was asked for, where making it anew takes long
+
+    @property
+    def spec(self) -> StudySpec:
+        """What its study was when it was created."""
+        return self.origin.spec
+
+    @property
+    def spaces(self) -> int:
+        """Its study's count of edits of what trials are drawn from, then."""
+        return self.origin.spaces
+
+    @property
+    def notes(self) -> Mapping[str, Any]:
+        """The sampler's."""
+        return self.origin.notes
+
+    @property
+    def fork(self) -> Mapping[str, Any] | None:
+        """As in ``TrialCreated``."""
+        return self.origin.fork
+
+    @property
+    def enqueued(self) -> bool:
+        """Whether its point is a user's."""
+        return self.origin.enqueued
+
+    @property
+    def horizon(self) -> int:
+        """How long it is among its study's horizons; of a user's fork, its parent; 0: there are none."""
+        return self.origin.horizon
+
+    @property
+    def assignment(self) -> dict[str, Any]:
+        """What was drawn, by name."""
+        return dict(zip(self.origin.names, self.draws, strict=True))
+
+    @property
+    def point(self) -> Assignment | None:
+        """Its assignment in its study's present space; None: it lies outside."""
+        if self._moved is None:
+            return None if self.fork is not None else self.assignment
+        return self._moved[0]
+
+    def move(self, point: Assignment | None) -> None:
+        """Its study has another space, where it lies at a point; None: outside."""
+        self._moved = None if point == self.assignment else (point,)
 
     @property
     def space(self) -> Space:
@@ -136,8 +188,9 @@ class Trial:
         if found is None and self.fork is not None:
             found = self._sequence = self.spec.sequence_of(self.fork["hyperparameters"], self.repeat)
         elif found is None:
-            found = self.spec.sequence(self.assignment, self.repeat)
-            if not is_remembered(self.assignment):
+            assignment = self.assignment
+            found = self.spec.sequence(assignment, self.repeat)
+            if not is_remembered(assignment):
                 self._sequence = found
         return found
 
@@ -187,6 +240,9 @@ class Study:
     plan: int = 0
     bound: bool = False
     trials: dict[int, Trial] = field(default_factory=dict)
+    origins: dict[tuple[int, tuple[str, ...], bool, int], Origin] = field(
+        default_factory=dict
+    )  #: each once: see ``Trial``
     repeats: dict[int, Trial] = field(default_factory=dict)  #: those above 0 of its trials, by their numbers
     probes: dict[int, Trial] = field(default_factory=dict)  #: of its trials, by their numbers
     points: dict[int, int] = field(default_factory=dict)  #: by horizon, how many of them count in max_trials
@@ -244,20 +300,21 @@ class Study:
 
     def made(self, event: TrialCreated) -> Trial:
         """The trial, repeat or probe that an event creates."""
-        return Trial(
-            number=event.trial,
-            spec=self.spec,
-            spaces=self.spaces,
-            assignment=event.assignment,
-            point=event.assignment if event.fork is None else None,
-            max_steps=event.max_steps,
-            notes=event.notes or NO_NOTES,
-            fork=event.fork,
-            enqueued=event.enqueued,
-            horizon=horizon_of(event.assignment)
-            if event.fork is None
-            else self.trials[event.fork["trial"]].horizon,
-        )
+        fork = event.fork
+        horizon = horizon_of(event.assignment) if fork is None else self.trials[fork["trial"]].horizon
+        origin = self._origin(tuple(event.assignment), enqueued=event.enqueued, horizon=horizon)
+        if event.notes or fork is not None:
+            origin = origin._replace(notes=event.notes or NO_NOTES, fork=fork)
+        draws = tuple(event.assignment.values())
+        return Trial(number=event.trial, origin=origin, draws=draws, max_steps=event.max_steps)
+
+    def _origin(self, names: tuple[str, ...], *, enqueued: bool, horizon: int) -> Origin:
+        """That of trials without notes that are no forks, as the study is now."""
+        key = self.changes, names, enqueued, horizon
+        found = self.origins.get(key)
+        if found is None:
+            found = self.origins[key] = Origin(self.spec, self.spaces, names, enqueued, horizon)
+        return found
 
     def all_members(self) -> Iterator[Trial]:
         """All trials, then all their repeats; no probes."""

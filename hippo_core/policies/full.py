@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -16,25 +17,31 @@ class Full(Policy):
 
     def __init__(self) -> None:
         self._wanted: dict[int, int] = {}
-        self._asked: dict[int, int] = {}
+        self._asked = array("q")  # by trial; 0: nothing
         self._ended: set[int] = set()
 
     def added(self, trial: int, max_steps: int) -> None:
         """Wants the trial's last step, anew where it had ended."""
         if trial in self._ended:
             self._ended.discard(trial)
-            self._asked.pop(trial, None)
-        if self._asked.get(trial, 0) < max_steps:
+            self._ask(trial, 0)
+        if trial >= len(self._asked) or self._asked[trial] < max_steps:
             self._wanted[trial] = max_steps
 
     def requested(self, trial: int, step: int) -> None:
         """Waits for it; a trial that had ended is being tried again."""
-        self._asked[trial] = step
+        self._ask(trial, step)
         self._ended.discard(trial)
         if step >= self._wanted.get(trial, step):
             self._wanted.pop(trial, None)
         if not self._wanted:
             self._wanted.clear()  # else a dict from which many were taken is gone through as if they were there
+
+    def _ask(self, trial: int, step: int) -> None:
+        more = trial + 1 - len(self._asked)
+        if more > 0:
+            self._asked.extend([0] * more)
+        self._asked[trial] = step
 
     def observed(self, trial: int, step: int, values: Values | None, model: int) -> None:
         """Nothing follows."""

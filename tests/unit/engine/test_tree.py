@@ -42,7 +42,7 @@ def test_the_trie_has_one_step_for_each_distinct_prefix(found: list[list[int]]) 
             extents[node.id] = max(extents.get(node.id, 0), stop)
             stop = node.start
     distinct = {tuple(values[: length + 1]) for values in found for length in range(STEPS)}
-    assert sum(extents[node.id] - node.start for node in plan.nodes.values()) == len(distinct)
+    assert sum(extents[node.id] - node.start for node in plan.nodes) == len(distinct)
 
 
 @given(paths, st.integers(1, STEPS))
@@ -170,7 +170,7 @@ def test_a_tree_kept_by_change_equals_one_built_anew(
             anew.add_lease(each)
         for seconds, steps in world.measured:
             anew.measure(seconds, steps)
-        for number in world.plan.nodes:
+        for number in world.plan.numbered:
             anew.mark(number)
         anew.refresh()
         assert world.tree.outlooks == anew.outlooks
@@ -189,7 +189,7 @@ def test_leasing_until_nothing_is_left_covers_every_request_once(
         if change in (request, save):
             assert callable(change)
             change(world, index, step)
-    wanted = {(node.id, step) for node in world.plan.nodes.values() for step in node.requests}
+    wanted = {(node.id, step) for node in world.plan.nodes for step in node.requests}
     trained: set[tuple[int, int]] = set()
     world.tree.refresh()
     while (best := world.tree.best()) is not None:
@@ -203,18 +203,18 @@ def test_leasing_until_nothing_is_left_covers_every_request_once(
         done = (world.leases or []).pop()
         world.tree.remove_lease(done)
         for number, step in path.save_points:
-            node = world.plan.nodes[number]
+            node = world.plan.numbered[number]
             node.keep(step, Checkpoint(fence=0, size_bytes=1, digest=""))
             world.tree.mark_state(number, step)
         for number, start, stop in path.stages:
-            node = world.plan.nodes[number]
+            node = world.plan.numbered[number]
             for step in [each for each in node.requests if start < each <= stop]:
                 for study, trial in list(node.requests[step]):
                     node.ask_no_more(step, study, trial)
             world.tree.mark(number)
         world.tree.refresh()
     assert all(outlook == EMPTY for outlook in world.tree.outlooks.values())
-    left = {(node.id, step) for node in world.plan.nodes.values() for step in node.requests}
+    left = {(node.id, step) for node in world.plan.nodes for step in node.requests}
     assert not left
     for number, step in wanted:
         assert (number, step - 1) in trained
@@ -222,7 +222,8 @@ def test_leasing_until_nothing_is_left_covers_every_request_once(
 
 def path_seconds(world: World, stages: tuple[tuple[int, int, int], ...]) -> float:
     return sum(
-        (stop - start) * world.tree.step_seconds(world.plan.nodes[number]) for number, start, stop in stages
+        (stop - start) * world.tree.step_seconds(world.plan.numbered[number])
+        for number, start, stop in stages
     )
 
 
@@ -269,13 +270,13 @@ def test_each_user_has_the_order_of_what_its_studies_need(
             )
             assert best.length == longest
             number, _, stop = tree.path(best.node, best.base, user).stages[-1]
-            assert user in {owners[study] for study, _ in plan.nodes[number].requests[stop]}
+            assert user in {owners[study] for study, _ in plan.numbered[number].requests[stop]}
 
 
 def needing(plan: Plan, tree: StageTree, node: Node, found: Range, owners: dict[int, str]) -> set[str]:
     """Who needs a state that a range leads to, itself or through nodes that begin there: all looked at."""
     users = {owners[study] for point in found.points for study, _ in node.requests.get(point, {})}
-    for child in plan.nodes.values():
+    for child in plan.nodes:
         if child.parent is node and child.start in found.points and child.id in tree.outlooks:
             start = tree.outlooks[child.id].from_start(child)
             if start is not None:
