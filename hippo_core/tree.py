@@ -416,7 +416,8 @@ class StageTree:
     def _recompute(self, node: Node) -> bool:
         """Computes a node's outlook; tells whether its parent sees a change."""
         number = node.id
-        self._arrived.pop(number, None)
+        if self._arrived:
+            self._arrived.pop(number, None)
         before, outlook = self._outlook_of(number), self._look(node)
         self._work += outlook.work - before.work
         self.range_count += len(outlook.ranges) - len(before.ranges)
@@ -424,8 +425,10 @@ class StageTree:
             self.outlooks[number] = _once(outlook)
         else:
             self.outlooks.pop(number, None)
-        _list(self.offers, number, there=bool(outlook.offers))
-        _list(self._weighed, number, there=bool(outlook.ranges and node.steps))
+        if outlook.offers or before.offers:
+            _list(self.offers, number, there=bool(outlook.offers))
+        if node.steps:
+            _list(self._weighed, number, there=bool(outlook.ranges))
         self._order_ready(node, outlook)
         if outlook.wanted != before.wanted:
             self.astir[number] = None
@@ -441,8 +444,8 @@ class StageTree:
         """Puts a node's ready ranges in their place among the others."""
         ready = [found for found in outlook.ranges if self.ready(node, found)]
         if not ready:
-            self._versions.pop(node.id, None)
-            self.ready_ranges.pop(node.id, None)
+            if node.id in self._versions:
+                del self._versions[node.id], self.ready_ranges[node.id]
             return
         self.ready_ranges[node.id] = len(ready)
         self._version += 1
@@ -472,12 +475,10 @@ class StageTree:
         if leases is None and not node.checkpoints:  # as nearly everywhere: nothing of it is there, or comes
             if not points:
                 return EMPTY
-            ranges: tuple[Range, ...] = (self._range(node, starts, node.start, points),)
-            return Outlook(ranges, (), points, self._work_of(node, ranges))
+            cost = self._cost(node)
+            found = self._range(node, starts, node.start, points, cost)
+            return Outlook((found,), (), points, cost * found.steps)
         return self._look_beyond(node, starts, list(leases.values()) if leases else [], points)
-
-    def _work_of(self, node: Node, ranges: tuple[Range, ...]) -> float:
-        return self._cost(node) * sum([found.steps for found in ranges])
 
     def _look_beyond(
         self, node: Node, starts: Sequence[Start], leases: list[Lease], wanted: tuple[int, ...]
@@ -500,7 +501,8 @@ class StageTree:
                 if point not in wanted and point not in node.checkpoints:
                     _offer(node, point, leases, offers)
         ranges = self._ranges(node, starts, tuple(uncovered), leases) if uncovered else ()
-        return Outlook(ranges, tuple(offers), wanted, self._work_of(node, ranges))
+        work = self._cost(node) * sum([found.steps for found in ranges])
+        return Outlook(ranges, tuple(offers), wanted, work)
 
     def _is_coming(
         self,
@@ -531,16 +533,19 @@ class StageTree:
                 if number == node.id and lease.promises_state((number, step))
             )
         below = sorted(states)
+        cost = self._cost(node)
         ranges, first = [], 0
         for base, above in zip(below, [*below[1:], points[-1]], strict=True):
             last = bisect_right(points, above, first)
             if last > first:
-                ranges.append(self._range(node, starts, base, points[first:last]))
+                ranges.append(self._range(node, starts, base, points[first:last], cost))
                 first = last
         return tuple(ranges)
 
-    def _range(self, node: Node, starts: Sequence[Start], base: int, points: tuple[int, ...]) -> Range:
-        cost, requests, last = self._cost(node), node.requests, points[-1]
+    def _range(
+        self, node: Node, starts: Sequence[Start], base: int, points: tuple[int, ...], cost: float
+    ) -> Range:
+        requests, last = node.requests, points[-1]
         length = remaining = ahead = 0.0
         below = 0
         priorities, users = [], NOBODY
@@ -549,11 +554,11 @@ class StageTree:
             way = beyond = 0.0
             ways: list[Way] = [] if point == last else [(length, below)]
             if waiting := requests.get(point):
-                for study, _ in waiting:
+                for (study, _), steps in waiting.items():
                     if study in self.active:
                         priorities.append(self.active[study])
                         users = self._with(users, self._one(self.owners[study]))
-                beyond = self._steps_ahead(node, point) * cost
+                        beyond = max(beyond, steps * cost)
             for found, count in kinds_at(starts, point) if starts else ():
                 if found.remaining + found.ahead > way + beyond:
                     way, beyond = found.remaining, found.ahead
