@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from unittest.mock import patch
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hippo_core import tree as trees
+from hippo_core.few_children import MOST
 from hippo_core.formulas import Constant
 from hippo_core.laws import make
 from hippo_core.lease import Lease, Promise
@@ -154,12 +158,19 @@ def world_of(found: list[list[int]]) -> World:
     return World(plan, StageTree(plan, {1: 0}, {1: "ada"}), leaves, leases=[])
 
 
-@settings(max_examples=300)
+@pytest.mark.parametrize("few", [0, 1, MOST])
+@settings(max_examples=200)
 @given(paths, changes_and_training)
 def test_a_tree_kept_by_change_equals_one_built_anew(
-    found: list[list[int]], made: list[tuple[object, int, int]]
+    few: int, found: list[list[int]], made: list[tuple[object, int, int]]
 ) -> None:
-    """Also where it has been weighed anew, as the mean duration of a step has moved."""
+    """Also where it has been weighed anew, as the mean duration of a step has moved; and wherever the ranges in which
+    children begin are kept, for those of more than a few."""
+    with patch.object(trees, "MOST", few):
+        _expect_as_built_anew(found, made)
+
+
+def _expect_as_built_anew(found: list[list[int]], made: list[tuple[object, int, int]]) -> None:
     world = world_of(found)
     for change, index, step in made:
         assert callable(change)
