@@ -234,32 +234,30 @@ def _measured(rows: Rows, which: str, nodes: str) -> Iterator[ev.Event]:
 
 
 def _results(rows: Rows, ended: str) -> Iterator[Results]:
-    """What was trained and measured, by node: PostgreSQL puts the rows of each together, metrics as one text."""
+    """What was trained and measured, by node: PostgreSQL puts the rows of each together, metrics as one text.
+
+    Metrics are many. They come in the order of their index, so that the first nodes' are read while PostgreSQL puts
+    those of the next together.
+    """
     together = (
         "SELECT node, '[' || string_agg(step || ',' || metrics::text, ',' ORDER BY step) || ']' series "
         "FROM {} GROUP BY node ORDER BY node"
     )
-    training = {
-        node: _series(text) for node, text in rows(together.format("training_metrics")) if text is not None
-    }
-    for node, metrics, trained, steps, seconds in rows(
-        f"""
-        SELECT coalesce(m.node, t.node), series, coalesce(trained, 0), coalesce(steps, 0), coalesce(seconds, 0.0)
-        FROM ({together.format("metrics")}) m FULL JOIN (
-            SELECT node, max(trained) trained, sum(trained - start)::bigint steps,
-                   sum(train_seconds + evaluate_seconds ORDER BY fence, ordinal) seconds
+    training = {node: Series.unread(text) for node, text in rows(together.format("training_metrics"))}
+    took = {
+        node: (trained, steps, seconds)
+        for node, trained, steps, seconds in rows(
+            f"""
+            SELECT node, max(trained), sum(trained - start)::bigint,
+                   sum(train_seconds + evaluate_seconds ORDER BY fence, ordinal)
             FROM lease_stages WHERE trained > start AND {ended} GROUP BY node
-        ) t ON t.node = m.node
-        ORDER BY 1
-        """
-    ):
-        yield Results(node, _series(metrics), training.pop(node, Series()), trained, steps, seconds)
-    for node, series in training.items():
-        yield Results(node, Series(), series)
-
-
-def _series(text: str | None) -> Series:
-    return Series() if text is None else Series.unread(text)
+            """
+        )
+    }
+    for node, text in rows(together.format("metrics")):
+        yield Results(node, Series.unread(text), training.pop(node, Series()), *took.pop(node, ()))
+    for node in sorted({*training, *took}):
+        yield Results(node, Series(), training.get(node, Series()), *took.get(node, ()))
 
 
 def _saved(rows: Rows, which: str) -> Iterator[Saved]:
