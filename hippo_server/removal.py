@@ -30,9 +30,8 @@ async def remove_files(term: Term, storage: Storage, store: Store) -> None:
     while not term.over:
         await term.removals.wait()
         term.removals.clear()
-        wanted = sorted(
-            term.engine.wanted_of(RemoveCheckpoint), key=failed.__contains__
-        )  # what failed comes last
+        # What failed comes last.
+        wanted = sorted(term.engine.wanted_of(RemoveCheckpoint), key=failed.__contains__)
         failed = set()
         if not wanted:
             continue
