@@ -8,7 +8,7 @@ trial's next one open under the constraint of one open request. Tables go in the
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import itemgetter
@@ -181,19 +181,21 @@ class Batch:
     def flush(self, script: Script) -> None:
         """Adds everything to a transaction's statements."""
         for table in TABLES:
-            if table.name == "failures" and self._forgiven:
+            name = table.name
+            if name == "failures" and self._forgiven:
                 nodes = ", ".join(map(str, self._forgiven))
                 script.add(f"UPDATE failures SET forgotten = true WHERE node IN ({nodes}) AND NOT forgotten")
-            if table.name == "slots" and self._workers:
+            if name == "slots" and self._workers:
                 names = ", ".join(map(quoted, self._workers))
                 script.add(f"DELETE FROM slots WHERE worker IN ({names})")
-            self._flush_updates(script, table)
-            self._flush_inserts(script, table)
+            if changed := self._updates.get(name):
+                self._flush_updates(script, table, changed)
+            if rows := [*self._inserts.get(name, {}).values(), *self._appended.get(name, ())]:
+                self._flush_inserts(script, table, rows)
 
-    def _flush_updates(self, script: Script, table: Table) -> None:
-        changed = self._updates.get(table.name)
-        if not changed:
-            return
+    def _flush_updates(
+        self, script: Script, table: Table, changed: Mapping[Key, Mapping[str, tuple[str, Any]]]
+    ) -> None:
         groups: dict[tuple[tuple[str, str], ...], list[dict[str, Any]]] = defaultdict(list)
         keys = KEYS[table.name]
         for key, changes in changed.items():
@@ -203,10 +205,7 @@ class Batch:
         for takes, rows in groups.items():
             sql.update(script, table, keys, takes, rows)
 
-    def _flush_inserts(self, script: Script, table: Table) -> None:
-        rows = [*self._inserts.get(table.name, {}).values(), *self._appended.get(table.name, ())]
-        if not rows:
-            return
+    def _flush_inserts(self, script: Script, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
         conflict = ""
         if table.name in KEPT_AS_THEY_ARE:
             conflict = "ON CONFLICT DO NOTHING"

@@ -17,6 +17,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
@@ -218,6 +219,30 @@ def _types(table: Table) -> Mapping[str, str]:
     return {column.name: column.type.compile(_DIALECT) for column in table.columns}
 
 
+@dataclass(frozen=True, slots=True)
+class _Writing:
+    """How a column is written.
+
+    Attributes:
+        name: The column's.
+        write: Writes a value that is not None.
+        repeats: Whether most rows of a batch have one of few values.
+    """
+
+    name: str
+    write: Writer
+    repeats: bool
+
+
+@lru_cache(maxsize=1000)
+def _writing(table: Table, names: tuple[str, ...], *, copies: bool) -> tuple[_Writing, ...]:
+    """How columns are written: as literals, or as COPY has them."""
+    writers = _copiers(table) if copies else _literals(table)
+    return tuple(
+        _Writing(name, writers[name], isinstance(table.columns[name].type, Text | DateTime)) for name in names
+    )
+
+
 def insert(script: Script, table: Table, rows: Sequence[Row], conflict: str = "") -> None:
     """Inserts rows that all have a value for the same columns of the table.
 
@@ -227,18 +252,18 @@ def insert(script: Script, table: Table, rows: Sequence[Row], conflict: str = ""
         rows: Column name to value.
         conflict: What follows VALUES, e.g. ``ON CONFLICT DO NOTHING``.
     """
-    columns = list(rows[0])
+    columns = (*rows[0],)
     names = ", ".join(columns)
     if len(rows) >= COPY_FROM_ROWS and not conflict:
-        copiers = [(table.columns[name], _copiers(table)[name]) for name in columns]
+        copying = _writing(table, columns, copies=True)
         for start in range(0, len(rows), COPY_ROWS):
-            columns_written = _columns(copiers, rows[start : start + COPY_ROWS], "\\N")
+            columns_written = _columns(copying, rows[start : start + COPY_ROWS], "\\N")
             page = "\n".join(map("\t".join, zip(*columns_written, strict=True)))
             script.copy(f"COPY {table.name} ({names}) FROM STDIN", page)
         return
-    writers = [(table.columns[name], _literals(table)[name]) for name in columns]
+    writing = _writing(table, columns, copies=False)
     for start in range(0, len(rows), PAGE_ROWS):
-        written = zip(*_columns(writers, rows[start : start + PAGE_ROWS], "NULL"), strict=True)
+        written = zip(*_columns(writing, rows[start : start + PAGE_ROWS], "NULL"), strict=True)
         values = ",".join([f"({','.join(each)})" for each in written])
         script.add(f"INSERT INTO {table.name} ({names}) VALUES {values} {conflict}")
 
@@ -260,17 +285,16 @@ class _Words(dict[Any, str]):
         return written
 
 
-def _columns(
-    writers: Sequence[tuple[Column[Any], Writer]], rows: Sequence[Row], nothing: str
-) -> list[list[str]]:
+def _columns(writing: Sequence[_Writing], rows: Sequence[Row], nothing: str) -> list[list[str]]:
     """The values of rows as they are written, column by column; ``nothing`` stands for None."""
     found = []
-    for column, write in writers:
-        values = [row[column.name] for row in rows]
-        if isinstance(column.type, Text | DateTime):
-            found.append([*map(_Words(write, nothing).__getitem__, values)])
+    for column in writing:
+        name, write = column.name, column.write
+        if column.repeats and len(rows) > 1:
+            words = _Words(write, nothing)
+            found.append([words[row[name]] for row in rows])
         else:
-            found.append([nothing if value is None else write(value) for value in values])
+            found.append([nothing if (value := row[name]) is None else write(value) for row in rows])
     return found
 
 
@@ -297,33 +321,30 @@ def update(
         takes: Column and how it takes its value (``TAKE``); the same for all rows.
         rows: Column name to value, the key's among them.
     """
-    takes = tuple(sorted(takes))
-    columns = [*keys, *(name for name, _ in takes)]
-    statement = _updating(table, tuple(keys), takes)
-    writers = [(name, _literals(table)[name]) for name in columns]
-    types = [f"{_types(table)[name]}[]" for name in columns]
+    statement, writing, types = _updating(table, tuple(keys), tuple(sorted(takes)))
     for start in range(0, len(rows), PAGE_ROWS):
         page = rows[start : start + PAGE_ROWS]
-        arrays = [
-            f"ARRAY[{','.join(['NULL' if (value := row[name]) is None else write(value) for row in page])}]"
-            for name, write in writers
-        ]
-        script.run(statement, [*types, "integer"], [*arrays, str(len(page))])
+        arrays = [f"ARRAY[{','.join(written)}]" for written in _columns(writing, page, "NULL")]
+        script.run(statement, types, [*arrays, str(len(page))])
 
 
 @lru_cache(maxsize=1000)
-def _updating(table: Table, keys: tuple[str, ...], takes: tuple[tuple[str, str], ...]) -> str:
-    """The statement that updates rows: given an array for each column of the key and each that is to change, and how
-    many rows there are.
+def _updating(
+    table: Table, keys: tuple[str, ...], takes: tuple[tuple[str, str], ...]
+) -> tuple[str, tuple[_Writing, ...], tuple[str, ...]]:
+    """The statement that updates rows, given an array for each column of the key and each that is to change, and how
+    many rows there are; how the columns are written; and of which types what is given is.
     """
-    columns = [*keys, *(name for name, _ in takes)]
+    columns = (*keys, *(name for name, _ in takes))
     given = ", ".join(f"{{{place}}}" for place in range(len(columns)))
     rows = f"{{{len(columns)}}}"
     assignments = ", ".join(f"{name} = {TAKE[how](name)}" for name, how in takes)
     found = " AND ".join(f"t.{name} = v.{name}" for name in keys)
-    return (
+    statement = (
         f"WITH changed AS (UPDATE {table.name} t SET {assignments}"
         f" FROM unnest({given}) AS v ({', '.join(columns)}) WHERE {found} RETURNING 1)"
         f" SELECT CASE WHEN count(*) < {rows} THEN (({rows} - count(*)) || ' of ' || {rows}"
         f" || ' rows to change are not in {table.name}')::integer END FROM changed"
     )
+    types = (*(f"{_types(table)[name]}[]" for name in columns), "integer")
+    return statement, _writing(table, columns, copies=False), types

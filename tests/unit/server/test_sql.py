@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from datetime import UTC, datetime
+from typing import Any
+
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hippo_server.store.sql import dump, dump_metrics
+from hippo_server.store.sql import COPY_FROM_ROWS, Script, dump, dump_metrics, insert, update
+from hippo_server.store.tables import metadata
 
 METRICS = st.dictionaries(
     st.text(alphabet=st.characters(exclude_categories=["Cs"])),
@@ -20,3 +24,69 @@ def test_metrics_are_written_as_any_other_json_is(metrics: dict[str, float | Non
 
 def test_names_with_percent_signs_and_the_sign_of_zero_are_kept() -> None:
     assert dump_metrics({"%r": 0.5, 'a"%%': -0.0}) == '{"%r":0.5,"a\\"%%":-0.0}'
+
+
+class Heard:
+    """Stands in for a cursor."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def execute(self, statement: str) -> None:
+        self.said.append(statement)
+
+    def copy_expert(self, statement: str, page: Any) -> None:
+        self.said += page.read().split("\n")
+
+
+JOURNAL = metadata.tables["journal"]
+TEXTS = st.sampled_from(["", "w", "a\\b'c\td"])
+ROWS = st.builds(
+    dict,  # all have the same columns, in one order
+    st.tuples(
+        st.integers(1, 10**9).map(lambda value: ("id", value)),
+        st.integers(1, 2).map(lambda day: ("at", datetime(2026, 1, day, tzinfo=UTC))),
+        (st.none() | TEXTS).map(lambda value: ("actor", value)),
+        TEXTS.map(lambda value: ("body", {"reason": value})),
+        (st.none() | st.integers(1, 3)).map(lambda value: ("study", value)),
+    ),
+)
+
+
+def heard(rows: list[dict[str, Any]]) -> list[str]:
+    cursor = Heard()
+    script = Script(cursor)  # type: ignore[arg-type]
+    insert(script, JOURNAL, rows)
+    script.send()
+    return cursor.said
+
+
+@given(st.lists(ROWS, min_size=2, max_size=5))
+def test_rows_that_are_inserted_together_are_written_as_each_alone(rows: list[dict[str, Any]]) -> None:
+    alone = [heard([row])[0].partition(" VALUES ")[2].strip() for row in rows]
+    [together] = heard(rows)
+    assert together.partition(" VALUES ")[2].strip() == ",".join(alone)
+
+
+@settings(max_examples=20)
+@given(st.lists(ROWS, min_size=2, max_size=3))
+def test_rows_that_are_copied_together_are_written_as_among_others(rows: list[dict[str, Any]]) -> None:
+    written = heard(rows * COPY_FROM_ROWS)
+    assert len(written) == len(rows) * COPY_FROM_ROWS
+    for place, row in enumerate(rows):
+        [of_this] = {*heard([row] * COPY_FROM_ROWS)}
+        assert written[place :: len(rows)] == [of_this] * COPY_FROM_ROWS
+
+
+@given(st.lists(ROWS, min_size=2, max_size=5))
+def test_rows_that_are_changed_together_are_written_as_each_alone(rows: list[dict[str, Any]]) -> None:
+    def arrays(changed: list[dict[str, Any]]) -> list[list[str]]:
+        cursor = Heard()
+        script = Script(cursor, {})  # type: ignore[arg-type]
+        update(script, JOURNAL, ("id",), [("study", "set"), ("actor", "set")], changed)
+        script.send()
+        given = cursor.said[0].partition("; EXECUTE ")[2] or cursor.said[0].partition(";EXECUTE ")[2]
+        return [part.partition("]::")[0] for part in given.split("ARRAY[")[1:]]
+
+    alone = [arrays([row]) for row in rows]
+    assert arrays(rows) == [",".join(values) for values in zip(*alone, strict=True)]
