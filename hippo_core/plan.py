@@ -20,7 +20,7 @@ from hippo_core.few_children import MOST, Few
 from hippo_core.sequence import Laws, Sequence
 from hippo_core.series import Metrics as Metrics
 from hippo_core.series import Series
-from hippo_core.sole import Sole
+from hippo_core.sole import Single, Sole, SoleRequest
 from hippo_core.values import ValueKey
 
 Waiting = dict[tuple[int, int], int]
@@ -165,7 +165,7 @@ class Node:
         if self.requests:
             _owned(self, "requests").setdefault(step, {})[study, trial] = beyond
         else:
-            self.requests = Sole(step, (study, trial), beyond)
+            self.requests = SoleRequest(step, study, trial, beyond)
         self._count(study, 1)
 
     def ask_no_more(self, step: int, study: int, trial: int) -> None:
@@ -238,7 +238,7 @@ def _owned(node: Node, name: str) -> dict[Any, Any]:
     if found is _NOTHING:
         found = {}
         setattr(node, name, found)
-    elif isinstance(found, Sole):
+    elif isinstance(found, Single):
         found = found.several()
         setattr(node, name, found)
     elif isinstance(found, Few):

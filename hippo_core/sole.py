@@ -9,30 +9,30 @@ Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 
-class Sole(Mapping[int, Mapping[Key, Value]], Generic[Key, Value]):
+class Single(Mapping[int, Mapping[Key, Value]], Generic[Key, Value]):
     """``{step: {key: value}}``, not to be changed.
 
     Args:
         step: The outer key.
-        key: The inner one.
-        value: What is there.
     """
 
-    __slots__ = ("_key", "_step", "_value")
+    __slots__ = ("_step",)
 
-    def __init__(self, step: int, key: Key, value: Value) -> None:
+    def __init__(self, step: int) -> None:
         self._step = step
-        self._key = key
-        self._value = value
+
+    def _within(self) -> dict[Key, Value]:
+        """What is at the step."""
+        raise NotImplementedError
 
     def __getitem__(self, step: int) -> dict[Key, Value]:
         if step != self._step:
             raise KeyError(step)
-        return {self._key: self._value}
+        return self._within()
 
     def get(self, step: int, default: Any = None) -> Any:
         """What is there, or the default."""
-        return {self._key: self._value} if step == self._step else default
+        return self._within() if step == self._step else default
 
     def __contains__(self, step: object) -> bool:
         return step == self._step
@@ -44,8 +44,50 @@ class Sole(Mapping[int, Mapping[Key, Value]], Generic[Key, Value]):
         return 1
 
     def __repr__(self) -> str:
-        return f"Sole({dict(self)!r})"
+        return f"{type(self).__name__}({dict(self)!r})"
 
     def several(self) -> dict[int, dict[Key, Value]]:
         """The same as what may be changed."""
-        return {self._step: {self._key: self._value}}
+        return {self._step: self._within()}
+
+
+class Sole(Single[Key, Value]):
+    """That of any key and value.
+
+    Args:
+        step: The outer key.
+        key: The inner one.
+        value: What is there.
+    """
+
+    __slots__ = ("_key", "_value")
+
+    def __init__(self, step: int, key: Key, value: Value) -> None:
+        super().__init__(step)
+        self._key = key
+        self._value = value
+
+    def _within(self) -> dict[Key, Value]:
+        return {self._key: self._value}
+
+
+class SoleRequest(Single[tuple[int, int], int]):
+    """That of a trial which alone waits for a state: ``{step: {(study, trial): beyond}}``.
+
+    Args:
+        step: The state.
+        study: The trial's study.
+        trial: Its number.
+        beyond: How many steps beyond are sure to be asked for.
+    """
+
+    __slots__ = ("_beyond", "_study", "_trial")
+
+    def __init__(self, step: int, study: int, trial: int, beyond: int) -> None:
+        super().__init__(step)
+        self._study = study
+        self._trial = trial
+        self._beyond = beyond
+
+    def _within(self) -> dict[tuple[int, int], int]:
+        return {(self._study, self._trial): self._beyond}

@@ -6,15 +6,19 @@ import pytest
 
 from hippo_core.plan import Checkpoint, Node
 from hippo_core.sequence import Laws
-from hippo_core.sole import Sole
+from hippo_core.sole import Single, Sole, SoleRequest
 
 
-def test_it_is_as_a_dict() -> None:
-    sole, plain = Sole(3, "a", 7), {3: {"a": 7}}
+@pytest.mark.parametrize(
+    ("sole", "plain"),
+    [(Sole(3, "a", 7), {3: {"a": 7}}), (SoleRequest(3, 1, 5, 7), {3: {(1, 5): 7}})],
+)
+def test_it_is_as_a_dict(sole: Single[object, int], plain: dict[int, dict[object, int]]) -> None:
     assert sole == plain
     assert sole.several() == plain
     assert (list(sole), len(sole), dict(sole.items())) == ([3], 1, plain)
     assert (3 in sole, 4 in sole, sole.get(4)) == (True, False, None)
+    assert (sole[3], sole.get(3)) == (plain[3], plain[3])
     with pytest.raises(KeyError):
         sole[4]
 
