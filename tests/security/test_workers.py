@@ -114,5 +114,5 @@ def refusal(method, kind, name, streams):
 
 def asked(method, request):
     """Calls, and reads the first of what is streamed."""
-    answer = method(request, timeout=10)
+    answer = method(request, timeout=60)
     return answer if hasattr(answer, "DESCRIPTOR") else next(answer)

@@ -555,7 +555,7 @@ def test_a_version_that_does_not_fit_is_told_which_to_install(house: House) -> N
             channel.unary_unary(path)(
                 b"",
                 metadata=[("authorization", f"Bearer {house.tokens['viewer']}"), (HEADER, version)],
-                timeout=10,
+                timeout=60,
             )
         assert caught.value.code() is grpc.StatusCode.FAILED_PRECONDITION
         assert words in caught.value.details()
@@ -590,7 +590,7 @@ def test_a_page_that_is_refused(row: str, house: House) -> None:
     headers = {"authorization": f"Bearer {house.tokens[token]}"} if token else {}
     if method == "HEAVY":
         method, headers = "GET", headers | {"x-heavy": "x" * (1 << 20)}
-    answer = httpx.request(method, f"{house.server.url}{path}", headers=headers, timeout=20)
+    answer = httpx.request(method, f"{house.server.url}{path}", headers=headers, timeout=60)
     assert answer.status_code == status
     assert words in answer.text
     if code:
@@ -605,7 +605,7 @@ def test_grpc_statuses_are_those_of_the_codes(house: House) -> None:
         channel.unary_unary("/hippo.v1.StudyService/GetStudy")(
             study_pb2.GetStudyRequest(name="none").SerializeToString(),
             metadata=[("authorization", f"Bearer {house.tokens['viewer']}")],
-            timeout=10,
+            timeout=60,
         )
     error = refused(lambda: house.owner.studies.GetStudy(study_pb2.GetStudyRequest(name="none")))
     assert caught.value.code() is to_wire(error).code is grpc.StatusCode.NOT_FOUND

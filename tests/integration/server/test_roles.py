@@ -83,7 +83,7 @@ def call(channel: grpc.Channel, path: str, token: str | None) -> grpc.StatusCode
     metadata = [] if token is None else [("authorization", f"Bearer {token}")]
     request = iter([b""]) if method.client_streaming else b""
     try:
-        answer = behaviour(request, timeout=10, metadata=metadata)
+        answer = behaviour(request, timeout=60, metadata=metadata)
         if method.server_streaming:
             next(answer, None)
             answer.cancel()

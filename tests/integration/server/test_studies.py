@@ -317,7 +317,7 @@ def test_errors_carry_a_reason_and_a_remedy(server):
         metadata = [("authorization", f"Bearer {server.token('admin')}")]
         with pytest.raises(grpc.RpcError) as refused:
             StudyServiceStub(channel).GetStudy(
-                study_pb2.GetStudyRequest(name="none"), timeout=5, metadata=metadata
+                study_pb2.GetStudyRequest(name="none"), timeout=60, metadata=metadata
             )
     assert refused.value.code() is grpc.StatusCode.NOT_FOUND
     packed = dict(refused.value.trailing_metadata())[DETAILS_KEY]

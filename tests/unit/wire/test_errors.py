@@ -64,7 +64,7 @@ def travel() -> Iterator:
         def send(error: HippoError, method: str = "/x/Any") -> tuple[grpc.StatusCode, HippoError]:
             handler.error = error
             with pytest.raises(grpc.RpcError) as failed:
-                channel.unary_unary(method)(b"", timeout=10)
+                channel.unary_unary(method)(b"", timeout=60)
             return failed.value.code(), from_rpc_error(failed.value)
 
         yield send

@@ -35,6 +35,7 @@ from hippo_worker.slots.conversation import Conversation, NotBegun
 from hippo_worker.slots.process import RunnerProcess
 from hippo_worker.slots.stalls import STALL_STEPS, StallWatch
 from hippo_worker.supplies import Supplies, path_order
+from tests.simulation.virtual_time import VirtualClock, VirtualLoop
 from tests.unit.worker.orders import make_lease, said
 
 SECRET = "0123456789abcdef"
@@ -266,10 +267,11 @@ async def test_a_path_that_stands_still_is_ended_with_its_stacks(runner: Runner)
     2. its runner is asked for its stacks, and killed; the failure has them, and so has the path's log
     """
     lease = make_lease(stall_seconds=0.1)
-    training = await runner.begin(lease)
+    training = await runner.tell(lease)
+    step = messages.Steps(fence=7, node=1, start=0, stop=1, train_seconds=0.1, evaluate_seconds=0.0)
     await runner.say(
-        messages.Steps(fence=7, node=1, start=0, stop=1, train_seconds=0.1, evaluate_seconds=0.0)
-    )
+        messages.Begun(fence=7), step
+    )  # together: the time-out begins with the first, and is short
     ending = await asyncio.wait_for(training, 20.0)
     assert runner.asked[:2] == ["dump", "kill"]
     assert isinstance(ending, FailedReport)
@@ -329,12 +331,14 @@ async def test_a_path_that_begins_as_its_runner_is_killed_for_the_one_before_did
     assert (ending.failure, ending.traceback) == (FailureClass.INFRASTRUCTURE, "")
 
 
-async def test_a_path_whose_steps_are_slow_is_given_many_times_the_slowest() -> None:
+def test_a_path_whose_steps_are_slow_is_given_many_times_the_slowest(monkeypatch: pytest.MonkeyPatch) -> None:
     """1. Steps come 0.2 s apart. 2. With a time-out of 0.4 s the path is stuck after 10 times 0.2 s only."""
-    stalled: asyncio.Future[float] = asyncio.get_running_loop().create_future()
-    watch = StallWatch(stalled.set_result)
-    watch.begins(0.4)
-    watch.moved()
-    await asyncio.sleep(0.2)
-    watch.moved()
-    assert await asyncio.wait_for(stalled, 20.0) >= STALL_STEPS * 0.2
+    loop, stalled = VirtualLoop(), list[float]()
+    monkeypatch.setattr("hippo_worker.slots.stalls.time", VirtualClock(loop, 0.0))
+    watch = StallWatch(stalled.append)
+    loop.call_soon(watch.begins, 0.4)
+    loop.call_soon(watch.moved)
+    loop.call_later(0.2, watch.moved)
+    loop.run_until(60.0, lambda: bool(stalled), 1000)
+    assert stalled == [pytest.approx(STALL_STEPS * 0.2, abs=0.001)]
+    assert loop.now > 0.2 + stalled[0]
