@@ -63,7 +63,7 @@ def calibrated(seconds: float, device: str) -> int:
 def overhead(case: Case, device: str) -> Iterator[Figure]:
     """One length of a step."""
     repeats, steps = calibrated(case.step_seconds, device), case.steps
-    walls, processors, bares = [], [], []
+    walls, processors, loops, bares = [], [], [], []
 
     def bare() -> processes.Clock:
         return processes.bare(repeats, steps, device, every=case.every, changes=case.changes)
@@ -82,6 +82,8 @@ def overhead(case: Case, device: str) -> Iterator[Figure]:
             processors.append(
                 2 * shared.processor_seconds / (before.processor_seconds + after.processor_seconds)
             )
+            more = shared.between_seconds - (before.between_seconds + after.between_seconds) / 2
+            loops.append(1 + 2 * more / (before.seconds + after.seconds))
             before = after
             bares.append(before)
     name = f"{case.step_seconds * 1000:g} ms steps on {device}"
@@ -92,6 +94,8 @@ def overhead(case: Case, device: str) -> Iterator[Figure]:
     yield Figure(f"{name}, wall", tuple(walls), "x bare loop", case.aim, note=note)
     note = "the training process alone"
     yield Figure(f"{name}, processor", tuple(processors), "x bare loop", case.aim, note=note)
+    note = "what passes between steps; the rest of the ratio is that steps of the same work took longer"
+    yield Figure(f"{name}, wall, were all steps alike", tuple(loops), "x bare loop", note=note)
     yield Figure(
         f"{name}, wall, the bare loop itself", _itself([each.seconds for each in bares]), "x bare loop"
     )

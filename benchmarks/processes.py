@@ -29,11 +29,13 @@ class Clock:
         started: The first step's time, by the wall clock.
         seconds: From there to the last evaluation.
         processor_seconds: What the training process used meanwhile, all its threads together.
+        between_seconds: How much of it passed between its steps and evaluations.
     """
 
     started: float
     seconds: float
     processor_seconds: float
+    between_seconds: float
 
 
 def read_clock(notes: Path) -> Clock:
@@ -41,7 +43,13 @@ def read_clock(notes: Path) -> Clock:
     (file,) = notes.glob("*.json")
     said = json.loads(file.read_text())
     started, ended = said["started"], said["ended"]
-    return Clock(started["wall"], ended["wall"] - started["wall"], ended["processor"] - started["processor"])
+    seconds = ended["wall"] - started["wall"]
+    return Clock(
+        started=started["wall"],
+        seconds=seconds,
+        processor_seconds=ended["processor"] - started["processor"],
+        between_seconds=seconds - said["within"],
+    )
 
 
 @contextmanager

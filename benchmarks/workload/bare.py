@@ -6,7 +6,6 @@ a cosine wave, which it works out before each step.
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import sys
@@ -18,7 +17,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from trainer import Work, now
+from trainer import Work, note, now
 
 
 def main() -> None:
@@ -36,7 +35,7 @@ def main() -> None:
         work.step(lr)
         if (step + 1) % every == 0:
             work.evaluate()
-            notes.write_text(json.dumps({"started": started, "ended": now()}))
+            note(notes, started, work)
 
 
 if __name__ == "__main__":

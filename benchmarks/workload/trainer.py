@@ -14,19 +14,34 @@ import hippo_client as hippo
 
 
 class Work:
-    """Arithmetic of a given amount on a small network."""
+    """Arithmetic of a given amount on a small network.
+
+    Attributes:
+        within: Seconds that steps and evaluations took.
+    """
 
     def __init__(self, repeats: int, device: str) -> None:
         self.repeats = repeats
+        self.within = 0.0
         self.weights = (torch.randn(96, 96) * 0.1).to(device)
         self.inputs = torch.randn(64, 96).to(device)
 
     def step(self, lr: float) -> None:
+        began = time.perf_counter()
         for _ in range(self.repeats):
             self.weights += lr * 1e-3 * torch.tanh(self.inputs @ self.weights).T @ self.inputs
+        self.within += time.perf_counter() - began
 
     def evaluate(self) -> dict[str, float]:
-        return {"loss": float((self.inputs @ self.weights).square().mean())}
+        began = time.perf_counter()
+        loss = float((self.inputs @ self.weights).square().mean())
+        self.within += time.perf_counter() - began
+        return {"loss": loss}
+
+
+def note(file: Path, started: dict[str, float], work: Work) -> None:
+    """Notes the clocks at the first step, those at this moment, and how much of the time between was work."""
+    file.write_text(json.dumps({"started": started, "ended": now(), "within": work.within}))
 
 
 def now() -> dict[str, float]:
@@ -53,7 +68,7 @@ class Clocked(hippo.Trainer):
 
     def evaluate(self) -> dict[str, float]:
         found = self.work.evaluate()
-        self.notes.write_text(json.dumps({"started": self.started, "ended": now()}))
+        note(self.notes, self.started, self.work)
         return found
 
     def state_dict(self) -> dict[str, Any]:
