@@ -37,5 +37,6 @@ class LeaseOrder:
     secrets: tuple[str, ...]
     objectives: tuple[str, ...]
     stall_seconds: float = 1800.0  #: after so long without a step it is taken to be stuck
+    watched: bool = True  #: something is decided by evaluations within its stages: each is told at once
     alone: bool = False  #: its worker's other slots let go of the trainers that they keep before it begins
     start_digest: str = ""  #: of the manifest of the checkpoint to start from; empty: only in memory so far

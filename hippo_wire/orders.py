@@ -37,6 +37,7 @@ def lease_to_proto(order: LeaseOrder) -> worker_pb2.Lease:
         objectives=order.objectives,
         stall_seconds=order.stall_seconds,
         alone=order.alone,
+        watched=order.watched,
     )
     if order.start is not None:
         node, step, fence = order.start
@@ -80,6 +81,7 @@ def lease_from_proto(message: worker_pb2.Lease) -> LeaseOrder:
         objectives=tuple(message.objectives),
         stall_seconds=message.stall_seconds,
         alone=message.alone,
+        watched=message.watched,
         start_digest="" if start is None else start.digest,
     )
 

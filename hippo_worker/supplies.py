@@ -114,6 +114,7 @@ def path_order(lease: Lease, supplies: Supplies, *, code: Path, start: Path | No
         save_points=frozenset(lease.promised),
         checkpoint_every=order.checkpoint_every,
         objectives=order.objectives,
+        watched=order.watched,
         spool=supplies.states,
         data_dir=supplies.data_folder,
     )

@@ -8,10 +8,16 @@ from __future__ import annotations
 
 from hippo_core.engine.decision import Decision
 from hippo_core.engine.evaluations import judge_untold, note_evaluations, renew_policy
-from hippo_core.engine.state import Study
+from hippo_core.engine.state import EngineState, Study
 from hippo_core.engine.states import TrialState
 from hippo_core.engine.stopping import end_as_decided
 from hippo_core.plan import Node
+
+
+def is_attentive(state: EngineState, plan: int) -> bool:
+    """Whether any study of a plan looks at each evaluation, to end itself or one of its trials."""
+    studies = map(state.studies.__getitem__, state.plans[plan].studies)
+    return any(study.policy.watches or study.spec.endings for study in studies)
 
 
 def judge(decision: Decision, study: Study, upto: int | None = None) -> None:

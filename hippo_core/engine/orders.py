@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from hippo_core.engine.alone import is_alone, makes_room
 from hippo_core.engine.consultations import ConsultPolicy, policies_to_consult
+from hippo_core.engine.judging import is_attentive
 from hippo_core.engine.proposals import MakeProposal, proposals_to_make
 from hippo_core.engine.state import EngineState
 from hippo_core.engine.states import WorkerState
@@ -106,8 +107,16 @@ def order(state: EngineState, lease: Lease, stall_seconds: float) -> LeaseOrder:
         stall_seconds=max(
             stall_seconds, STALL_STEPS * plan.tree.mean_step_seconds() if plan.tree.steps else 0.0
         ),
+        watched=_is_watched(state, lease),
         alone=is_alone(state, lease.stages[lease.index :]),
         start_digest=_digest_of_start(state, lease),
+    )
+
+
+def _is_watched(state: EngineState, lease: Lease) -> bool:
+    """Whether anything is decided by evaluations within a path's stages: by all of them, or where a request ends."""
+    return is_attentive(state, lease.plan) or any(
+        start < step < stop for node, start, stop in lease.stages for step in state.nodes[node].requests
     )
 
 

@@ -41,7 +41,7 @@ from hippo_core.engine.events import (
     StudyCredited,
 )
 from hippo_core.engine.failures import count_failure, fail_path, forget_if_passed
-from hippo_core.engine.judging import judge_reported
+from hippo_core.engine.judging import is_attentive, judge_reported
 from hippo_core.engine.requests import check_objectives, close_diverged, close_reached
 from hippo_core.engine.state import Worker
 from hippo_core.engine.states import FailureClass, LeaseState
@@ -112,7 +112,7 @@ def report(decision: Decision, command: Report) -> Accepted:
             spent += item.train_seconds + item.evaluate_seconds
     if spent and lease.training:
         note_progress(decision, lease, spent, first=first)
-    attentive = _is_attentive(decision, lease.plan)
+    attentive = is_attentive(decision.state, lease.plan)
     complete: tuple[str, ...] = ()
     for node, step, metrics in evaluated:
         names = tuple(metrics)
@@ -146,12 +146,6 @@ def _reported(decision: Decision, command: Report) -> tuple[Lease, Worker]:
     ):
         raise Stale(f"the lease {command.fence} no longer stands.", "Its work is to be dropped.")
     return lease, worker
-
-
-def _is_attentive(decision: Decision, plan: int) -> bool:
-    """Whether any study of a plan looks at each evaluation, to end itself or one of its trials."""
-    studies = map(decision.state.studies.__getitem__, decision.state.plans[plan].studies)
-    return any(study.policy.watches or study.spec.endings for study in studies)
 
 
 def _take(

@@ -409,6 +409,7 @@ class Lease(_message.Message):
     OBJECTIVES_FIELD_NUMBER: _builtins.int
     STALL_SECONDS_FIELD_NUMBER: _builtins.int
     ALONE_FIELD_NUMBER: _builtins.int
+    WATCHED_FIELD_NUMBER: _builtins.int
     fence: _builtins.int
     """Its fence, which every write on its behalf carries."""
     slot: _builtins.int
@@ -429,6 +430,8 @@ class Lease(_message.Message):
     """After how long without a step the path is taken to be stuck."""
     alone: _builtins.bool
     """It is to have its host's memory for itself: other slots let go of the trainers that they keep before it begins."""
+    watched: _builtins.bool
+    """Something is decided by evaluations within its stages: each is told at once, and not with the next steps."""
     @_builtins.property
     def start(self) -> Global___StartState:
         """Where to start; absent: from step 0."""
@@ -467,10 +470,11 @@ class Lease(_message.Message):
         objectives: _abc.Iterable[_builtins.str] | None = ...,
         stall_seconds: _builtins.float = ...,
         alone: _builtins.bool = ...,
+        watched: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_checkpoint_every", b"_checkpoint_every", "_start", b"_start", "checkpoint_every", b"checkpoint_every", "start", b"start"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_checkpoint_every", b"_checkpoint_every", "_start", b"_start", "alone", b"alone", "bundle", b"bundle", "checkpoint_every", b"checkpoint_every", "fence", b"fence", "objectives", b"objectives", "plan", b"plan", "program_json", b"program_json", "program_key", b"program_key", "save_points", b"save_points", "secrets", b"secrets", "setup_laws_json", b"setup_laws_json", "slot", b"slot", "stages", b"stages", "stall_seconds", b"stall_seconds", "start", b"start"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_checkpoint_every", b"_checkpoint_every", "_start", b"_start", "alone", b"alone", "bundle", b"bundle", "checkpoint_every", b"checkpoint_every", "fence", b"fence", "objectives", b"objectives", "plan", b"plan", "program_json", b"program_json", "program_key", b"program_key", "save_points", b"save_points", "secrets", b"secrets", "setup_laws_json", b"setup_laws_json", "slot", b"slot", "stages", b"stages", "stall_seconds", b"stall_seconds", "start", b"start", "watched", b"watched"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__checkpoint_every: _TypeAlias = _typing.Literal["checkpoint_every"]  # noqa: Y015
     _WhichOneofArgType__checkpoint_every: _TypeAlias = _typing.Literal["_checkpoint_every", b"_checkpoint_every"]  # noqa: Y015

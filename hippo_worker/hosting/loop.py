@@ -212,11 +212,11 @@ class PathLoop:
         if self.step % self._evaluate_every == 0:
             started = time.perf_counter()
             try:
-                self._reporter.evaluated(self.step, self._hosted.evaluate())
+                many = self._reporter.evaluated(self.step, self._hosted.evaluate())
             finally:
                 self._reporter.spent(0.0, time.perf_counter() - started)
-            # Policies wait for it, and for progress people at most.
-            self._tell_at = min(self._tell_at, self._told_at + FLUSH_SECONDS)
+            if self._order.watched or many:
+                self._tell_at = min(self._tell_at, self._told_at + FLUSH_SECONDS)
         now = time.perf_counter()
         wanted = (self.node, self.step) in self._save_points
         if wanted or self._cadence.is_due(self.step, now, self._saver):

@@ -118,13 +118,14 @@ class Reporter:
         self._records.append(_Record(step, {}, training, False))
         return len(self._records) >= MOST_RECORDS
 
-    def evaluated(self, step: int, metrics: Unsettled) -> None:
-        """The state at ``step`` was evaluated."""
+    def evaluated(self, step: int, metrics: Unsettled) -> bool:
+        """The state at ``step`` was evaluated. Tells whether many wait to be told."""
         if self._records and self._records[-1].step == step:
             self._records[-1].metrics = metrics
             self._records[-1].evaluated = True
         else:
             self._records.append(_Record(step, metrics, {}, True))
+        return len(self._records) >= MOST_RECORDS
 
     def spent(self, train_seconds: float, evaluate_seconds: float) -> None:
         """Time was spent since the last call."""

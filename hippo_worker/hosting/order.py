@@ -93,6 +93,7 @@ class PathOrder:
             always.
         checkpoint_every: Save at multiples of so many steps; None: as often as the cost allows.
         objectives: What the study looks at, objectives first, to tell a missing one with the names that were reported.
+        watched: Whether something is decided by evaluations within the stages: each is told at once.
         spool: A folder on a local disk in which the host writes checkpoints; whoever takes them removes them.
         data_dir: The worker's data folder, as ``context.data_dir``.
     """
@@ -108,6 +109,7 @@ class PathOrder:
     save_points: frozenset[tuple[int, int]] = field(default_factory=frozenset)
     checkpoint_every: int | None = None
     objectives: tuple[str, ...] = ()
+    watched: bool = True
     spool: Path
     data_dir: Path
 
@@ -141,6 +143,7 @@ class PathOrder:
             "save_points": [list(point) for point in sorted(self.save_points)],
             "checkpoint_every": self.checkpoint_every,
             "objectives": list(self.objectives),
+            "watched": self.watched,
             "spool": str(self.spool),
             "data_dir": str(self.data_dir),
         }
@@ -161,6 +164,7 @@ class PathOrder:
             save_points=frozenset((node, step) for node, step in plain["save_points"]),
             checkpoint_every=plain["checkpoint_every"],
             objectives=tuple(plain["objectives"]),
+            watched=plain["watched"],
             spool=Path(plain["spool"]),
             data_dir=Path(plain["data_dir"]),
         )

@@ -6,6 +6,7 @@ import gc
 import math
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,7 +19,7 @@ from hippo_core.engine.states import FailureClass
 from hippo_storage.errors import StorageFull
 from hippo_storage.state import read
 from hippo_worker.hosting import host as host_module
-from hippo_worker.hosting import loop, read_ahead, saving
+from hippo_worker.hosting import loop, metrics, read_ahead, saving
 from hippo_worker.hosting.compiler_caches import compiler_caches
 from hippo_worker.hosting.failures import explain
 from hippo_worker.hosting.host import PathHost
@@ -81,6 +82,37 @@ def test_the_longer_a_path_takes_the_less_often_its_progress_is_told(
     assert 20 <= told[0] <= 25
     assert 90 <= max(told) <= 100
     assert told[:6] == sorted(told[:6])
+
+
+@pytest.mark.parametrize("watched", [True, False])
+def test_evaluations_that_nothing_is_decided_by_are_told_with_the_progress(
+    watched: bool, host: PathHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock that goes on by 10 ms whenever it is read: several times a step."""
+    ticks = count()
+    monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=lambda: next(ticks) / 100))
+    link = MemoryLink()
+    made = order(tmp_path, stages=[(1, 0, 300)], evaluate_every=1)
+    assert host.run(replace(made, watched=watched), link) == Trained()
+    assert list(link.evaluations()) == list(range(1, 301))
+    told = [stop - start for _, start, stop in link.of("steps")]
+    if watched:
+        assert max(told) <= 2
+    else:
+        assert told[0] >= 4
+        assert max(told) >= 15
+
+
+def test_many_evaluations_are_told_whatever_the_time(
+    host: PathHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=lambda: 0.0))
+    monkeypatch.setattr(metrics, "MOST_RECORDS", 100)
+    link = MemoryLink()
+    monkeypatch.setattr(loop, "FLUSH_SECONDS", 0.0)
+    short = replace(order(tmp_path, stages=[(1, 0, 250)], evaluate_every=1), watched=False)
+    assert host.run(short, link) == Trained()
+    assert [stop for _, _, stop in link.of("steps")] == [100, 200, 250]
 
 
 def test_many_metrics_of_steps_are_told_whatever_the_time(
