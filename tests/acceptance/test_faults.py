@@ -129,14 +129,15 @@ def go_through(
 
 
 def slow(gate: Path, steps: int = STEPS) -> str:
-    """Arguments of a study whose steps take a moment, and wait at a gate."""
+    """Arguments of a study whose steps take a moment and wait at a gate, and whose evaluations are told at once."""
     options = {
         "pause": 0.1,  # longer than a runner gathers what it tells: of a step that waits, all before it is told
         "gate": str(gate),
         "gate_steps": GATE_STEPS,
         "hold": str(gate.with_name("hold")),
     }
-    return f"max_steps={steps}, checkpoint_every={EVERY}, options={options}"
+    never = "[hippo.endings.target(2.0)]"  # which looks at each evaluation
+    return f"max_steps={steps}, checkpoint_every={EVERY}, endings={never}, options={options}"
 
 
 def study(arena: Arena, name: str = "grid", steps: int = STEPS) -> Any:
