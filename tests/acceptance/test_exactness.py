@@ -168,9 +168,10 @@ def test_a_fork_inside_a_running_stage_is_joined_or_caught_up(pool: Pool) -> Non
     pool.start_worker("one", slots=2)
     gate = pool.folder / "gate"
     gate.touch()
-    # Longer than a runner gathers what it tells: of a step that waits, all before it is told.
+    # Of a step that waits, all before it is told: steps take longer than a runner gathers what it tells at once, as it
+    # does where an ending looks at each evaluation.
     options = {"pause": 0.1, "gate": str(gate), "gate_steps": [4]}
-    slow = f"max_steps=8, options={options}"
+    slow = f"max_steps=8, endings=[hippo.endings.target(2.0)], options={options}"
     alone = f"{slow}, max_trials=1, sampler=samplers.grid()"
     first = pool.client().submit(_study(pool, "first", extra=alone))
     until(lambda: first.trials()[0].step == 4, "the trial before its fifth step")
