@@ -174,10 +174,14 @@ class Conversation:
         )
         self.process.kill()
 
-    async def quit(self) -> None:
-        """Ends a runner in peace: its saves are written first."""
+    async def until_settled(self) -> None:
+        """Waits until no save is on its way of what it was told so far."""
         for lease in list(self._leases.values()):
             await lease.until_settled()
+
+    async def quit(self) -> None:
+        """Ends a runner in peace: its saves are written first."""
+        await self.until_settled()
         await self.process.send(messages.Quit())
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(asyncio.shield(self.process.ended), QUIT_SECONDS)

@@ -98,6 +98,10 @@ class Slot:
         self._key: RunnerKey | None = None  # of the runner
         self._code: Path | None = None  # what it has loaded
         self._runner: Conversation | None = None
+        self._quitting: dict[
+            asyncio.Task[None], Conversation
+        ] = {}  # runners that are let go of, and how they end
+        self._makes_room = False  # for a path that is to be alone, and waits for the others to let go
         self._stillborn = 0  # so many of its runners, up to the last let go, died before they began a path
         self._told: set[Lease] = set()  # told to a runner, and their ends are not said
         self._paths: set[asyncio.Task[None]] = set()  # of leases that are prepared, or told to the runner
@@ -150,15 +154,27 @@ class Slot:
         self._kill_later(lease)
 
     async def let_go(self) -> None:
-        """Ends the runner that it keeps, with its trainer, once what it trains has ended; not where more waits."""
-        while self._paths:
+        """Ends the runner that it keeps, with its trainer, once what it trains has ended and is saved.
+
+        Not where more has come until then. A path that has others let go is not waited for: it may wait for this one.
+        """
+        while self._paths and not self._makes_room:
             await asyncio.wait(self._paths)
         runner = self._runner
-        if self._waiting or runner is None:
+        if runner is None:
             return
-        await runner.quit()  # a path that comes meanwhile finds it dead, and has another one
-        if self._runner is runner:
-            self._runner = self._code = None
+        await runner.until_settled()
+        if self._paths or self._waiting or self._runner is not runner:
+            return
+        self._runner = self._code = None  # what comes from now on has another one
+        await self._quit(runner)
+
+    async def _quit(self, runner: Conversation) -> None:
+        """Ends a runner in peace, also where nobody waits for it any more."""
+        quitting = asyncio.create_task(runner.quit())
+        self._quitting[quitting] = runner
+        quitting.add_done_callback(self._quitting.pop)
+        await asyncio.shield(quitting)
 
     def _kill_later(self, lease: Lease) -> None:
         if lease in self._told:
@@ -190,8 +206,8 @@ class Slot:
             for path in self._paths:
                 path.cancel()
             self._loader.close()
-            if self._runner is not None:
-                await self._runner.kill()
+            for runner in [*self._quitting.values(), *([] if self._runner is None else [self._runner])]:
+                await runner.kill()
 
     def _path_is_over(self, path: asyncio.Task[None]) -> None:
         self._paths.discard(path)
@@ -283,7 +299,7 @@ class Slot:
                 code = self._code  # the runner's own: it stays while the worker lives
             await self._let_go_unless(key, lease)
             if order.alone:
-                await self._unless_unwanted(lease, self._make_room(self.spec.index))
+                await self._have_room(lease)
             start = await self._start(lease, pinned)
         except NotWanted:
             return not_wanted(lease)
@@ -308,6 +324,18 @@ class Slot:
             self.ahead.took(now - max(began, self._ended))
         self._ended = now
         return ending
+
+    async def _have_room(self, lease: Lease) -> None:
+        """Has the host's other slots let go of what they keep.
+
+        Raises:
+            NotWanted: The lease was stopped or dropped meanwhile.
+        """
+        self._makes_room = True
+        try:
+            await self._unless_unwanted(lease, self._make_room(self.spec.index))
+        finally:
+            self._makes_room = False
 
     async def _start(self, lease: Lease, pinned: list[Path]) -> Path | None:
         """The folder of the checkpoint to start from; None at step 0, and where the runner holds the state."""
@@ -370,7 +398,7 @@ class Slot:
         runner, is_dead = self._runner, self._key == key
         self._runner = self._code = None
         self._stillborn = self._stillborn + 1 if is_dead and not runner.has_begun else 0
-        await runner.quit()
+        await self._quit(runner)
         if self._stillborn >= STILLBORN:
             self._stillborn = 0
             raise Unavailable("Runners die before they begin.", "Look at the worker's log.")

@@ -229,6 +229,11 @@ async def test_a_path_that_is_alone_has_the_memory_that_slots_kept(bench: Bench)
     assert again.steps == [0, 1, 2, 3]
 
 
+async def test_two_paths_that_are_alone_do_not_wait_for_each_other(bench: Bench) -> None:
+    for told in await bench.train(bench.lease(slot=0, alone=True), bench.lease(slot=1, alone=True)):
+        assert told.steps == [0, 1, 2, 3]
+
+
 async def test_a_worker_lets_go_of_what_it_keeps_for_another_one_of_its_host(bench: Bench) -> None:
     """What trains goes on; when it has ended, its trainer is let go of, too."""
     gate = bench.gate()

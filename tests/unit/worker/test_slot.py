@@ -19,6 +19,7 @@ from hippo_worker.lease import Lease
 from hippo_worker.publishing import Publisher
 from hippo_worker.runner import messages
 from hippo_worker.secrets import Redaction, Secrets
+from hippo_worker.slots import conversation
 from hippo_worker.slots.process import RunnerProcess
 from hippo_worker.slots.slot import STILLBORN, Slot
 from hippo_worker.supplies import Supplies
@@ -241,3 +242,65 @@ async def test_a_device_is_not_checked_twice_at_a_time(place: Place) -> None:
     await until_in_loop(lambda: lease.ending is not None, "its end is said")
     watching.cancel()
     assert (place.health.asked, place.health.most) == (2, 1)
+
+
+async def test_a_path_that_comes_while_a_save_is_waited_for_keeps_its_runner(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    1. a path has ended, and its state is on its way, when the slot is to let go of its runner
+    2. another path is told to that runner; the state arrives; the path is trained, and so is one after it
+    """
+    place.health.ends.set()
+    runner = place.spawner.give()
+    (first,) = place.grant(7)
+    await runner.hear_runs(7)
+    await runner.say(messages.Begun(fence=7), messages.Trained(fence=7, holds=None))
+    await until_in_loop(lambda: place.slot.doing == "idle", "the end of the first path")
+    waits, until_settled = asyncio.Event(), first.until_settled
+
+    async def until_settled_and_tell() -> None:
+        waits.set()
+        await until_settled()
+
+    monkeypatch.setattr(first, "until_settled", until_settled_and_tell)
+    letting_go = asyncio.create_task(place.slot.let_go())
+    await waits.wait()
+    (second,) = place.grant(8)
+    await runner.hear_runs(8)
+    node, step = first.end
+    await runner.say(messages.Begun(fence=8))
+    await runner.say(messages.NotWritten(fence=7, node=node, step=step, reason="full", full=False))
+    await asyncio.wait_for(letting_go, 20.0)
+    await runner.say(messages.Trained(fence=8, holds=None))
+    await until_in_loop(lambda: second.ending is not None, "the end of the second path")
+    assert second.ending == TrainedReport()
+    place.grant(9)
+    await runner.hear_runs(9)
+    assert place.spawner.asked == 1
+
+
+async def test_a_runner_that_is_let_go_of_ends_whoever_waits_for_it(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A runner that is asked to quit hangs. 1. Nobody waits for it any more. 2. The next path has another runner. 3. It
+    is killed all the same."""
+    monkeypatch.setattr(conversation, "QUIT_SECONDS", 0.2)
+    place.health.ends.set()
+    runner = place.spawner.give()
+    (first,) = place.grant(7)
+    await runner.hear_runs(7)
+    node, step = first.end
+    await runner.say(
+        messages.Begun(fence=7),
+        messages.NotWritten(fence=7, node=node, step=step, reason="full", full=False),
+        messages.Trained(fence=7, holds=None),
+    )
+    await until_in_loop(lambda: place.slot.doing == "idle" and first.settled, "the end of the path")
+    letting_go = asyncio.create_task(place.slot.let_go())
+    assert isinstance(await asyncio.wait_for(runner.hear(), 20.0), messages.Quit)
+    letting_go.cancel()
+    following = place.spawner.give()
+    place.grant(8)
+    await following.hear_runs(8)
+    await asyncio.wait_for(asyncio.shield(runner.process.ended), 20.0)
