@@ -150,7 +150,8 @@ class Gate:
                 self._door.call(counted)
             if page is None or route is None:
                 raise Refused(404, NotFound("there is no such page.", "The start page lists what there is."))
-            if who is None and (given or self._cookies(headers, host)) and await self._look_again():
+            shown = given or self._cookies(headers, host)
+            if who is None and shown and page.needs_caller(method) and await self._look_again():
                 who = scope["hippo.caller"] = self._identified(headers, host)
             if who is None and not self._sessions.known and self._cookies(headers, host):
                 _require_open(page, method)
@@ -257,7 +258,7 @@ class Gate:
 
 def _require_open(page: Page, method: str) -> None:
     """Lets a browser in of which nobody can say yet whether it is logged in."""
-    if method in page.roles and page.allowed(method) is not None:
+    if page.needs_caller(method):
         raise Unavailable(
             "the server is starting: it does not know yet who is logged in.", "Try again in a moment."
         )

@@ -39,6 +39,13 @@ class Page:
         """
         return self.roles["GET" if method == "HEAD" else method]
 
+    def needs_caller(self, method: str) -> bool:
+        """Whether the page has such a method, and lets in but those who are known."""
+        try:
+            return self.allowed(method) is not None
+        except KeyError:
+            return False
+
 
 def by_method(
     **answers: Callable[[Request], Awaitable[Response]],

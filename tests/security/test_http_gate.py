@@ -52,6 +52,7 @@ PAGES = (
     Page(path="/studies/{name}", roles={"GET": VIEWERS} | dict.fromkeys(CHANGES, EDITORS), answer=changed),
     Page(path="/read", roles={"GET": VIEWERS}, answer=read),
     Page(path="/broken", roles={"GET": None}, answer=broken),
+    Page(path="/open", roles={"GET": None}, answer=read),
     Page(path="/events", roles={"GET": VIEWERS}, answer=listened, streams=True),
 )
 
@@ -317,3 +318,8 @@ async def test_who_shows_what_is_not_known_is_looked_for_where_another_server_ma
         assert looks == 1  # it is known by now
         assert (await client.get("/read", headers=bearer("nobody"))).status_code == 401
         assert looks == 2
+        assert (await client.head("/read", headers=bearer("nobody"))).status_code == 401
+        assert looks == 3
+        for method, page in (("GET", "/open"), ("HEAD", "/open"), ("PUT", "/read")):
+            await client.request(method, page, headers=bearer("nobody"))
+        assert looks == 3  # nobody need be known there
