@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
@@ -21,9 +22,9 @@ class Single(Mapping[int, Mapping[Key, Value]], Generic[Key, Value]):
     def __init__(self, step: int) -> None:
         self._step = step
 
+    @abstractmethod
     def _within(self) -> dict[Key, Value]:
         """What is at the step."""
-        raise NotImplementedError
 
     def __getitem__(self, step: int) -> dict[Key, Value]:
         if step != self._step:

@@ -50,13 +50,20 @@ def reasons(server):
     return found.json()["reasons"]
 
 
-@pytest.fixture
-def standby(server, database_url, tmp_path):
+@contextlib.contextmanager
+def beside(server, database_url, home, leader_lease_seconds):
+    """Another server on the same database, which stands by."""
     made = RunningServer(
-        tmp_path / "other", database_url, storage=server.settings.storage, leader_lease_seconds=3.0
+        home, database_url, storage=server.settings.storage, leader_lease_seconds=leader_lease_seconds
     )
     yield made
     made.stop()
+
+
+@pytest.fixture
+def standby(server, database_url, tmp_path):
+    with beside(server, database_url, tmp_path / "other", 3.0) as made:
+        yield made
 
 
 def test_a_standby_answers_nothing_but_who_leads(server, standby):
@@ -128,11 +135,8 @@ def knows(server, token):
 @pytest.fixture
 def slow_standby(server, database_url, tmp_path):
     """One that by itself reads the tokens every few minutes."""
-    made = RunningServer(
-        tmp_path / "other", database_url, storage=server.settings.storage, leader_lease_seconds=600.0
-    )
-    yield made
-    made.stop()
+    with beside(server, database_url, tmp_path / "other", 600.0) as made:
+        yield made
 
 
 def test_who_got_a_token_after_a_standby_read_them_hears_who_leads(server, slow_standby):

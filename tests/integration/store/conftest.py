@@ -83,16 +83,18 @@ def given_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         )
         return Popen(serve, env=cluster.environment(), cwd="/")
 
-    def takes_connections(port: int) -> bool:
-        with contextlib.suppress(psycopg2.OperationalError):
-            administer(port, "SELECT 1")
-            return True
-        return False
-
     process, port = on_free_port(start, takes_connections)
     yield port
     process.terminate()
     process.wait()
+
+
+def takes_connections(port: int) -> bool:
+    """Whether a server answers there who knows the account that is given."""
+    with contextlib.suppress(psycopg2.OperationalError):
+        administer(port, "SELECT 1")
+        return True
+    return False
 
 
 def administer(port: int, statement: str) -> None:

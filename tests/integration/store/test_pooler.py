@@ -6,7 +6,6 @@ have gone by its silence alone.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -23,7 +22,7 @@ from tests.integration.server.conftest import RunningServer, upload
 from tests.integration.server.conftest import submit as submit_to
 from tests.integration.server.test_work import ended, first_lease
 from tests.integration.server.worker import Worker, working
-from tests.integration.store.conftest import PASSWORD, administer, on_free_port
+from tests.integration.store.conftest import PASSWORD, on_free_port, takes_connections
 from tests.integration.store.stored_cluster import StoredCluster
 from tests.integration.store.test_store import take
 from tests.unit.engine.test_cluster import PIECES, expect_as_trained_alone, spec, submit
@@ -61,13 +60,7 @@ def pooler(given_server: int, tmp_path_factory: pytest.TempPathFactory) -> Itera
         file.write_text(SETTINGS.format(server=given_server, password=PASSWORD, port=port))
         return Popen([PGBOUNCER, *user, str(file)])
 
-    def answers(port: int) -> bool:
-        with contextlib.suppress(psycopg2.OperationalError):
-            administer(port, "SELECT 1")
-            return True
-        return False
-
-    process, port = on_free_port(start, answers)
+    process, port = on_free_port(start, takes_connections)
     yield port
     process.terminate()
     process.wait()
