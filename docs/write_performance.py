@@ -113,7 +113,8 @@ def aims(found: Results) -> Iterator[str]:
     missed = [(name, each) for name, each in judged if not each.reached]
     yield f"{len(judged) - len(missed)} of {len(judged)} aims are reached."
     if plots.AIMS in plots.pictures(found):
-        yield f"![Each figure that has an aim, as how many times better it is]({FOLDER.name}/{plots.AIMS})"
+        words = "Figures that have an aim, of subjects with many the worst: how many times better they are"
+        yield f"![{words}]({FOLDER.name}/{plots.AIMS})"
     if missed:
         yield "Missed:"
         yield markdown.table(
