@@ -15,11 +15,13 @@ class OutOfMemoryKills:
     Where there is no such count (an old kernel, another system), there are no kills to tell.
 
     Args:
-        files: Where the counts are, as lines ``oom_kill N``; by default those of this process.
+        groups: Where those of the group are counted, as lines ``oom_kill N``; by default of the group of this process.
+        host: Where those of the host are.
     """
 
-    def __init__(self, files: tuple[Path, ...] | None = None) -> None:
-        self._files = (*_own_groups(), HOST) if files is None else files
+    def __init__(self, groups: tuple[Path, ...] | None = None, host: Path = HOST) -> None:
+        counted = [file for file in (_own_groups() if groups is None else groups) if _count(file) is not None]
+        self._files = tuple(counted) or (host,)
         self._seen = self._counts()
 
     def happened(self) -> bool:
@@ -28,15 +30,16 @@ class OutOfMemoryKills:
         return any(now > then for now, then in zip(self._seen, before, strict=True))
 
     def _counts(self) -> tuple[int, ...]:
-        return tuple(map(_count, self._files))
+        return tuple(_count(file) or 0 for file in self._files)
 
 
-def _count(file: Path) -> int:
+def _count(file: Path) -> int | None:
+    """How many there were, or ``None`` where this is not counted."""
     try:
         lines = file.read_text().splitlines()
     except OSError:
-        return 0
-    return sum(int(line.split()[1]) for line in lines if line.startswith("oom_kill "))
+        return None
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), None)
 
 
 def _own_groups() -> tuple[Path, ...]:

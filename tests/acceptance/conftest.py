@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import shutil
@@ -31,15 +30,6 @@ def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
     """All that is started trains on the processor, also where there is a GPU, but for tests that are about that."""
     if request.node.get_closest_marker("gpu") is None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-
-
-@pytest.fixture
-def kills_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The kernel counts for the whole machine what it kills for lack of memory: who has it kill, and who is to tell
-    other deaths from that, come one after the other."""
-    with (tmp_path_factory.getbasetemp().parent / "kills").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def environment(**more: str) -> dict[str, str]:

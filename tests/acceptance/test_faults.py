@@ -432,7 +432,6 @@ def runner_before_it_is_told(arena: Arena) -> None:
     arena.to_workers.release()
 
 
-@pytest.mark.usefixtures("kills_of_its_own")
 def test_a_killed_runner(arena: Arena) -> None:
     """The daemon notices by itself, says which signal it was, and goes on with another runner."""
     handle = arena.client().submit(study(arena))

@@ -206,7 +206,6 @@ def memory_group() -> Iterator[Path]:
         group.rmdir()
 
 
-@pytest.mark.usefixtures("kills_of_its_own")
 def test_a_runner_that_the_kernel_kills_for_lack_of_memory(pool: Pool) -> None:
     """
     1. a worker lives in a group with 1.5 GiB; a trainer takes more: the kernel kills the runner, and not the daemon

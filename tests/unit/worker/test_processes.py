@@ -51,10 +51,30 @@ def test_kills_for_lack_of_memory_are_counted_from_when_one_last_looked(tmp_path
     assert not kills.happened()
 
 
-def test_where_nobody_counts_there_are_no_such_kills(tmp_path: Path) -> None:
-    kills = OutOfMemoryKills((tmp_path / "lacking",))
+def test_what_the_kernel_kills_elsewhere_on_the_host_is_none_of_ours(tmp_path: Path) -> None:
+    group, host = tmp_path / "memory.oom_control", tmp_path / "vmstat"
+    group.write_text("under_oom 0\noom_kill 0\n")
+    host.write_text("oom_kill 4\n")
+    kills = OutOfMemoryKills((group,), host)
+    host.write_text("oom_kill 5\n")
     assert not kills.happened()
-    (tmp_path / "lacking").write_text("oom_kill 0\n")
+    group.write_text("under_oom 0\noom_kill 1\n")
+    assert kills.happened()
+
+
+def test_where_the_group_does_not_count_the_host_does(tmp_path: Path) -> None:
+    silent, host = tmp_path / "memory.oom_control", tmp_path / "vmstat"
+    silent.write_text("oom_kill_disable 0\nunder_oom 0\n")
+    host.write_text("oom_kill 4\n")
+    kills = OutOfMemoryKills((tmp_path / "lacking", silent), host)
+    host.write_text("oom_kill 5\n")
+    assert kills.happened()
+
+
+def test_where_nobody_counts_there_are_no_such_kills(tmp_path: Path) -> None:
+    kills = OutOfMemoryKills((tmp_path / "lacking",), tmp_path / "host")
+    assert not kills.happened()
+    (tmp_path / "host").write_text("oom_kill 0\n")
     assert not kills.happened()
 
 
