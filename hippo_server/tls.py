@@ -121,6 +121,9 @@ class Certificates:
             raise InvalidStudy("tls-key", words, RENEW) from error
         if pems.client_authorities is not None:
             context.verify_mode = ssl.CERT_REQUIRED
+            # A session would be gone on with after its caller's authority is taken back; TLS 1.2 always offers some.
+            context.minimum_version = ssl.TLSVersion.TLSv1_3
+            context.num_tickets = 0
             try:
                 context.load_verify_locations(cadata=pems.client_authorities.decode("ascii"))
             except (ssl.SSLError, UnicodeDecodeError) as error:

@@ -217,3 +217,40 @@ def test_who_comes_while_certificates_are_exchanged_is_served(files, certs, trus
     certificates.look()
     assert meanwhile == [before]
     assert shown(certificates, trust) != before
+
+
+def test_a_session_does_not_outlive_the_authority_that_it_was_begun_with(files, certs):
+    """1. A caller is believed. 2. Its authority is taken back. 3. It wants to go on with the session that it has.
+
+    TLS 1.2 would let it, and is not spoken with callers that show certificates.
+    """
+    asked = certs / "callers.pem"
+    shutil.copy(certs / "ca.pem", asked)
+    certificates = Certificates(
+        TlsFiles(certificate=files.certificate, key=files.key, client_authorities=asked)
+    )
+    context = ssl.create_default_context(cafile=str(certs / "ca.pem"))
+    context.load_cert_chain(certs / "client.pem", certs / "client.key")
+
+    def connect(session):
+        to_server, to_caller = ssl.MemoryBIO(), ssl.MemoryBIO()
+        caller = context.wrap_bio(to_caller, to_server, server_hostname="head.example.org", session=session)
+        server = certificates.context.wrap_bio(to_server, to_caller, server_side=True)
+        for side in (caller, server, caller, server, caller):
+            with contextlib.suppress(ssl.SSLWantReadError):
+                side.do_handshake()
+        server.write(b"-")
+        assert caller.read(1) == b"-"
+        return caller.session
+
+    session = connect(None)
+    shutil.copy(make_certificates(certs.with_name("other"), [], 30).folder / "ca.pem", asked)
+    certificates.look()
+    with pytest.raises(ssl.SSLError, match="CERTIFICATE_VERIFY_FAILED"):
+        connect(session)
+    shutil.copy(certs / "ca.pem", asked)
+    certificates.look()
+    connect(session)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    with pytest.raises(ssl.SSLError, match=r"PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL"):
+        connect(None)
