@@ -17,7 +17,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from functools import partial
 
 from hippo_core.engine.commands import CreateProject, Tick
@@ -32,6 +32,8 @@ from hippo_server.auth.tokens import TokenBook
 from hippo_server.changes import Changes
 from hippo_server.commits import GroupCommit
 from hippo_server.databases import Database
+from hippo_server.duties import Duties
+from hippo_server.health import Health
 from hippo_server.metrics import Metrics
 from hippo_server.news import News
 from hippo_server.policies.consulting import consult_policies
@@ -66,6 +68,10 @@ class Driver:
         lease_seconds: How long a leader that is not heard of is waited for.
         metrics: Counts what happens.
         proposers: Makes the points of samplers that learn.
+
+    Attributes:
+        duties: What is done beside answering.
+        health: How the database and the storage stand.
     """
 
     def __init__(
@@ -91,11 +97,7 @@ class Driver:
         self.sessions = Sessions()
         self._tokens_again = LookingAgain(self._read_tokens)
         self.not_ready = "the server is starting"
-        self._storage_failure = "it is not opened yet"
-        self._database_failure = "it is not there yet"
-        self._unheard_seconds = 0.0  # of the database, in polls: a pause of the whole process counts as one
-        self._migrated = False
-        self.ended: asyncio.Future[HippoError] = asyncio.get_running_loop().create_future()
+        self.duties = Duties()
         self.closing = False
         self.standby: Standby | None = None  #: says who leads, while another server does
         self.on_lead: Callable[[], None] = lambda: (
@@ -109,10 +111,10 @@ class Driver:
         self._holder = holder
         self._lease_seconds = lease_seconds
         self._silence_seconds = lease_seconds * 2.0 / 3.0
+        self.health = Health(self._silence_seconds, metrics)
         self._term: Term | None = None
         self._ending: Term | None = None
         self._times = TimesBook()
-        self._tasks: list[asyncio.Task[None]] = []
         self._lost = asyncio.Event()
 
     async def open(self) -> None:
@@ -130,13 +132,13 @@ class Driver:
         self._store.on_error(self.metrics.database_error)
         self.not_ready = "the server is starting: it brings the database up to date and reads it"
         await asyncio.to_thread(self._store.migrate)
-        self._migrated = True
-        self._note_database("")
+        self.health.migrated = True
+        self.health.note_database()
         # Numbers begin at 1 in every database: what another one left in the storage is not to be met.
         identity = await asyncio.to_thread(self._store.identity)
         self.storage_address = f"{self.storage_address.removesuffix('/')}/{identity}"
         self._storage = await asyncio.to_thread(Storage.open, self.storage_address)
-        self._storage_failure = ""
+        self.health.note_storage()
 
     async def start(self, address: str) -> None:
         """Takes the lead and rebuilds the engine, or stands by where another server leads.
@@ -148,7 +150,8 @@ class Driver:
             Unavailable: The database cannot answer.
         """
         self._address = address
-        self.keep_up(self._watch_database())
+        self.duties.keep_up(self.health.notice_silence())
+        self.duties.keep_up(self._watch_database())
         try:
             await self._begin()
         except Standby as error:
@@ -159,7 +162,7 @@ class Driver:
             keep_swept(self.current, self.storage, self.store, self.metrics),
         )
         for duty in duties:
-            self.keep_up(duty)
+            self.duties.keep_up(duty)
 
     @property
     def store(self) -> Store:
@@ -175,24 +178,6 @@ class Driver:
             raise Unavailable(f"{self.not_ready}.", "Try again in a moment.")
         return self._storage
 
-    def keep_up(self, duty: Coroutine[None, None, None]) -> None:
-        """Runs a duty for as long as the driver lives. One that fails is a defect: the server ends, and says so."""
-        task = asyncio.create_task(duty)
-        self._tasks = [each for each in self._tasks if not each.done()]
-        self._tasks.append(task)
-
-        def ended(task: asyncio.Task[None]) -> None:
-            error = None if task.cancelled() else task.exception()
-            if error is not None:
-                log.error("duty_failed", exc_info=error)
-                self._end_server(InvariantViolated(f"the server failed: {error!r}"))
-
-        task.add_done_callback(ended)
-
-    def _end_server(self, error: HippoError) -> None:
-        if not self.ended.done():
-            self.ended.set_result(error)
-
     def close_streams(self) -> None:
         """Takes no further call, and lets streams end."""
         self.closing = True
@@ -203,9 +188,7 @@ class Driver:
     async def stop(self) -> None:
         """Commits what was decided, lets the lead go, and ends."""
         self.close_streams()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.duties.stop()
         term, self._term = self._term, None
         if term is not None:
             term.tick(last=True)
@@ -272,31 +255,6 @@ class Driver:
             return [error.message.rstrip(".")]
         return []
 
-    def checks(self) -> dict[str, str]:
-        """How what a server needs stands, by part: ``ok``, or what is wrong.
-
-        All but the storage decide whether the server is ready: without it, most of what is asked can be answered.
-        """
-        found = {
-            "database": self._database_failure,
-            "migrations": "" if self._migrated else "the database is not up to date yet",
-            "leader": next(iter(self.reasons()), ""),
-            "storage": self._storage_failure,
-        }
-        return {part: wrong or "ok" for part, wrong in found.items()}
-
-    def note_storage(self, failure: str) -> None:
-        """The storage has answered, or has not, and why."""
-        self._storage_failure = failure
-
-    def _note_database(self, failure: str) -> None:
-        """The database has answered, or has not, and why."""
-        silent, self._unheard_seconds = self._unheard_seconds, 0.0
-        if silent >= self._silence_seconds and not failure:
-            log.info("database_answers", extra={"seconds": round(silent, 1)})
-        self._database_failure = failure
-        self.metrics.database_up(not failure)
-
     async def times(self) -> Times:
         """When studies and workers came and ended."""
         return await self._times.look_up(self.store)
@@ -313,9 +271,9 @@ class Driver:
         try:
             number = await asyncio.to_thread(store.lead, self._holder, self._lease_seconds, self._address)
         except Standby:
-            self._note_database("")
+            self.health.note_database()
             raise
-        self._note_database("")
+        self.health.note_database()
         if self.standby is not None:
             await asyncio.to_thread(store.stand_by_no_more, self._holder)
             self.standby = None
@@ -337,7 +295,7 @@ class Driver:
                 await asyncio.wait({restoring}, timeout=self._lease_seconds / 3.0)
                 heard = time.monotonic()
                 await asyncio.to_thread(store.renew, number)
-                self._note_database("")
+                self.health.note_database()
         finally:
             await asyncio.wait({restoring})
         engine, answers, self.tokens, sessions = restoring.result()
@@ -359,9 +317,9 @@ class Driver:
         self._lost.clear()
         self._term = term
         self.readiness.notify()
-        self.keep_up(remove_files(term, self.storage, store))
-        self.keep_up(make_what_is_wanted(term, self.proposers))
-        self.keep_up(consult_policies(term))
+        self.duties.keep_up(remove_files(term, self.storage, store))
+        self.duties.keep_up(make_what_is_wanted(term, self.proposers))
+        self.duties.keep_up(consult_policies(term))
         log.info("term_began", extra={"term": number, "seconds": round(time.monotonic() - began, 3)})
         # What was due while nobody led, and what the restored state asks for, is decided now.
         for command in (CreateProject(project=PROJECT), Tick()):
@@ -373,7 +331,7 @@ class Driver:
         if term is None:
             return
         term.heard = max(term.heard, began)
-        self._note_database("")
+        self.health.note_database()
         if 0 < term.retimed <= position:
             term.retimed = 0
             self._times.forget()
@@ -412,7 +370,7 @@ class Driver:
         waits = pauses()
         while True:
             await self._lost.wait()
-            if self.ended.done():
+            if self.duties.over.done():
                 return
             if self._ending is not None:
                 self.metrics.rebuild()
@@ -428,12 +386,12 @@ class Driver:
                 await asyncio.sleep(STANDBY_POLL_SECONDS)
             except (Conflict, InvariantViolated) as error:
                 log.exception("recovery_impossible")
-                self._end_server(error)
+                self.duties.give_up(error)
                 return
             except HippoError as error:
                 self.standby = None
                 self.not_ready = f"the database cannot be used: {str(error).rstrip('.')}"
-                self._note_database(str(error).rstrip("."))
+                self.health.note_database(str(error).rstrip("."))
                 log.warning("recovery_failed", extra={"error": str(error)})
                 await asyncio.sleep(min(next(waits), LONGEST_PAUSE_SECONDS))
 
@@ -453,21 +411,15 @@ class Driver:
             try:
                 await term.commits.run(partial(self.store.renew, term.number))
                 term.heard = max(term.heard, asked)
-                self._note_database("")
+                self.health.note_database()
                 self.tokens = TokenBook(await asyncio.to_thread(self.store.find_tokens))
             except HippoError as error:
                 self._give_up(term, error)
 
     async def _watch_database(self) -> None:
-        """Notices a database that does not answer, and the death of an embedded PostgreSQL before a call does."""
+        """Notices the death of an embedded PostgreSQL before a call does."""
         while True:
             await asyncio.sleep(DATABASE_POLL_SECONDS)
-            silent = self._unheard_seconds >= self._silence_seconds
-            self._unheard_seconds += DATABASE_POLL_SECONDS
-            if not silent and self._unheard_seconds >= self._silence_seconds:
-                self._database_failure = "it does not answer"
-                self.metrics.database_up(False)
-                log.warning("database_silent", extra={"seconds": round(self._unheard_seconds, 1)})
             term = self._term
             if term is not None and not self._database.running():
                 self._give_up(term, Unavailable("PostgreSQL has died; it is started again"))

@@ -396,14 +396,14 @@ async def _serve(settings: object) -> None:
     manager.ready(f"gRPC at {server.grpc_address}, HTTP at {server.http_address}")
     living = asyncio.create_task(manager.keep_alive())
     try:
-        waited: list[asyncio.Future[Any]] = [stopping, server.driver.ended]
+        waited: list[asyncio.Future[Any]] = [stopping, server.driver.duties.over]
         await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
     finally:
         manager.stopping("commits what was decided")
         await server.stop()
         living.cancel()
-    if server.driver.ended.done():
-        raise server.driver.ended.result()
+    if server.driver.duties.over.done():
+        raise server.driver.duties.over.result()
 
 
 def _prepare_libraries() -> None:

@@ -143,9 +143,9 @@ class Server:
         credentials = None if certificates is None else certificates.grpc_credentials()
         grpc_port = await self._grpc.start(settings.host, settings.grpc_port, credentials)
         await driver.start(settings.advertise or _advertised(settings.host, grpc_port))
-        driver.keep_up(keep_measuring(driver.metrics.event_loop_lag.observe))
-        driver.keep_up(watch_stages(driver.current, driver.metrics))
-        driver.keep_up(watch_space(driver.storage, driver.metrics, driver.note_storage))
+        driver.duties.keep_up(keep_measuring(driver.metrics.event_loop_lag.observe))
+        driver.duties.keep_up(watch_stages(driver.current, driver.metrics))
+        driver.duties.keep_up(watch_space(driver.storage, driver.metrics, driver.health.note_storage))
         self._following.append(asyncio.create_task(self._grpc.follow_health()))
         if certificates is not None:
             self._following.append(asyncio.create_task(certificates.follow()))

@@ -53,7 +53,11 @@ def make_pages(site: Site, certificates: Certificates | None = None) -> tuple[Pa
     async def readyz(request: Request) -> Response:
         reasons = driver.reasons()
         return JSONResponse(
-            {"ready": not reasons, "reasons": reasons, "checks": driver.checks()},
+            {
+                "ready": not reasons,
+                "reasons": reasons,
+                "checks": driver.health.checks(next(iter(reasons), "")),
+            },
             status_code=200 if not reasons else 503,
         )
 

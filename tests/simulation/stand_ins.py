@@ -87,6 +87,7 @@ def stand_ins(
         (importlib.import_module("hippo_worker.lone_thread"), "threading", VirtualThreading),
         (importlib.import_module("hippo_worker.lone_thread"), "SimpleQueue", VirtualQueue),
         (importlib.import_module("hippo_server.driver"), "DATABASE_POLL_SECONDS", POLL_SECONDS),
+        (importlib.import_module("hippo_server.health"), "POLL_SECONDS", POLL_SECONDS),
         (reporting, "soon", _soon(chance)),
         (importlib.import_module("hippo_server.driver"), "Engine", engine),
         (importlib.import_module("hippo_server.sweeping"), "SWEEP_SECONDS", SWEEP_SECONDS),

@@ -336,7 +336,7 @@ def test_a_leader_that_cannot_renew_answers_nothing(start_server, caplog):
 
     Page, metric and log say meanwhile that it is the database that is silent.
     """
-    caplog.set_level(logging.INFO, "hippo_server.driver")
+    caplog.set_level(logging.INFO, "hippo_server.health")
     server = start_server(make_store=SilentStore, leader_lease_seconds=1.5)
     client = server.connect()
     upload(client)

@@ -46,7 +46,9 @@ def test_a_storage_that_does_not_answer_is_told_and_takes_nobody_out_of_service(
 
     driver.storage.space = space
     server.in_loop(
-        lambda: driver.keep_up(watching.watch_space(driver.storage, driver.metrics, driver.note_storage))
+        lambda: driver.duties.keep_up(
+            watching.watch_space(driver.storage, driver.metrics, driver.health.note_storage)
+        )
     )
 
     def answer():

@@ -169,7 +169,7 @@ def test_a_sweep_that_fails_is_counted_and_costs_nothing_else(start_server, monk
     client = server.connect()
     upload(client)
     submit(client)
-    assert not server.server.driver.ended.done()
+    assert not server.server.driver.duties.over.done()
     token = {"Authorization": f"Bearer {server.token('admin')}"}
     text = httpx.get(server.url + "/metrics", headers=token).text
     assert 'hippo_storage_sweeps_total{outcome="failed"} 1.0' in text

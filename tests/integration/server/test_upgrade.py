@@ -81,7 +81,7 @@ def test_a_standby_of_an_older_schema_does_not_take_the_lead(server, database_ur
         until(lambda: "standby" in " ".join(reasons(standby)), "a server that stands by")
         execute(database_url, "UPDATE alembic_version SET version_num = '9999'")
         submit(client)
-        ended = standby.server.driver.ended
+        ended = standby.server.driver.duties.over
         server.stop()
         until(ended.done, "the end of the standby")
         error = ended.result()
