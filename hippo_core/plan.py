@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hippo_core.few_children import MOST, Few
 from hippo_core.sequence import Laws, Sequence
@@ -22,6 +22,9 @@ from hippo_core.series import Metrics as Metrics
 from hippo_core.series import Series
 from hippo_core.sole import Single, Sole, SoleRequest
 from hippo_core.values import ValueKey
+
+if TYPE_CHECKING:
+    from hippo_core.stage_ranges import Outlook
 
 Waiting = dict[tuple[int, int], int]
 """Open (study, trial), each with how many steps beyond somebody of its study is sure to be trained."""
@@ -68,9 +71,6 @@ class Node:
     children: Mapping[tuple[int, ValueKey], Node] = field(default_factory=_nothing)
     trained: int = 0  #: the state that was reached first here; ``start`` where nothing is trained
     metrics: Mapping[int, Metrics] = field(default_factory=_nothing)  #: by state, evaluated ones only
-    nonfinite: Mapping[int, None] = field(
-        default_factory=_nothing
-    )  #: states with a metric that is not finite
     training: Mapping[int, Metrics] = field(default_factory=_nothing)  #: what train() returned, by state
     checkpoints: Mapping[int, Mapping[int, Checkpoint]] = field(
         default_factory=_nothing
@@ -83,10 +83,17 @@ class Node:
     failures: Failures | None = None
     seconds: float = 0.0  #: slot seconds of all training here
     steps: int = 0  #: completions of all training here
+    outlook: Outlook | None = None  #: what its plan's stage tree says of it; None: nothing of it is needed
 
     def __post_init__(self) -> None:
         """A fresh node has trained nothing beyond its start."""
         self.trained = max(self.trained, self.start)
+
+    @property
+    def nonfinite(self) -> tuple[int, ...]:
+        """The states with a metric that is not finite, in order."""
+        metrics = self.metrics
+        return metrics.nonfinite if isinstance(metrics, Series) else ()
 
     def adopt(self, child: Node) -> None:
         """A node begins where others leave this one."""
@@ -120,8 +127,6 @@ class Node:
         if not isinstance(self.metrics, Series):
             self.metrics = Series()
         self.metrics.record(step, metrics)
-        if None in metrics.values():
-            _owned(self, "nonfinite")[step] = None
 
     def record_training(self, step: int, metrics: Mapping[str, float | None]) -> None:
         """The step before a state gave metrics of its training."""
@@ -133,8 +138,6 @@ class Node:
         """All that was measured, of a node of which nothing is known yet."""
         if metrics:
             self.metrics = metrics
-            if nonfinite := metrics.nonfinite:
-                self.nonfinite = dict.fromkeys(nonfinite)
         if training:
             self.training = training
 

@@ -28,7 +28,7 @@ class Series(Mapping[int, Metrics]):
     lies beside it.
     """
 
-    __slots__ = ("_names", "_odd", "_steps", "_text", "_values")
+    __slots__ = ("_names", "_nonfinite", "_odd", "_steps", "_text", "_values")
 
     def __init__(self) -> None:
         self._text: str | None = None
@@ -36,6 +36,7 @@ class Series(Mapping[int, Metrics]):
         self._values = array("d")
         self._names: tuple[str, ...] = ()
         self._odd: dict[int, Metrics] | None = None
+        self._nonfinite: tuple[int, ...] = ()
 
     @classmethod
     def unread(cls, text: str) -> Series:
@@ -54,14 +55,14 @@ class Series(Mapping[int, Metrics]):
 
         def __getattr__(self, name: str) -> Any:
             """What of an unread series is not there yet."""
-            if name not in ("_names", "_odd", "_steps", "_values"):
+            if name not in ("_names", "_nonfinite", "_odd", "_steps", "_values"):
                 raise AttributeError(name)
             text = self._text
             if text is None:  # another thread has read it meanwhile
                 return object.__getattribute__(self, name)
             read = Series._read(text)
-            self._names, self._odd, self._steps, self._values = (
-                *(read._names, read._odd, read._steps, read._values),
+            self._names, self._nonfinite, self._odd, self._steps, self._values = (
+                *(read._names, read._nonfinite, read._odd, read._steps, read._values),
             )
             self._text = None
             return getattr(self, name)
@@ -81,21 +82,23 @@ class Series(Mapping[int, Metrics]):
                 made.record(step, row)
             return made
         made._steps = array("q", steps)
-        made._values = array(
-            "d", [math.nan if value is None else value for row in rows for value in row.values()]
-        )
+        values = [value for row in rows for value in row.values()]
+        if None in values:
+            made._nonfinite = tuple(
+                step for step, row in zip(steps, rows, strict=True) if None in row.values()
+            )
+            values = [math.nan if value is None else value for value in values]
+        made._values = array("d", values)  # type: ignore[arg-type]
         made._names = _shared(names)
         return made
 
     @property
-    def nonfinite(self) -> list[int]:
-        """The states with a metric that is not finite."""
+    def nonfinite(self) -> tuple[int, ...]:
+        """The states with a metric that is not finite, in order."""
         text = self._text
         if text is not None and "null" not in text:
-            return []
-        if not self._odd and not any(value != value for value in self._values):
-            return []
-        return [step for step in self if None in self[step].values()]
+            return ()
+        return self._nonfinite
 
     def record(self, step: int, metrics: Mapping[str, float | None]) -> None:
         """Adds the metrics of a state, or puts them in the place of earlier ones."""
@@ -107,8 +110,13 @@ class Series(Mapping[int, Metrics]):
         values: array[float]
         try:
             values = array("d", map(metrics.__getitem__, names))  # type: ignore[arg-type]
+            lost = False
         except TypeError:  # one is None
             values = array("d", [math.nan if (value := metrics[name]) is None else value for name in names])
+            lost = True
+        if lost or self._nonfinite:
+            others = [each for each in self._nonfinite if each != step]
+            self._nonfinite = tuple(sorted([*others, step] if lost else others))
         odd = names != self._names
         width = len(self._names)
         at = self._at(step)

@@ -17,29 +17,29 @@ class Single(Mapping[int, Mapping[Key, Value]], Generic[Key, Value]):
         step: The outer key.
     """
 
-    __slots__ = ("_step",)
+    __slots__ = ("step",)
 
     def __init__(self, step: int) -> None:
-        self._step = step
+        self.step = step
 
     @abstractmethod
     def _within(self) -> dict[Key, Value]:
         """What is at the step."""
 
     def __getitem__(self, step: int) -> dict[Key, Value]:
-        if step != self._step:
+        if step != self.step:
             raise KeyError(step)
         return self._within()
 
     def get(self, step: int, default: Any = None) -> Any:
         """What is there, or the default."""
-        return self._within() if step == self._step else default
+        return self._within() if step == self.step else default
 
     def __contains__(self, step: object) -> bool:
-        return step == self._step
+        return step == self.step
 
     def __iter__(self) -> Iterator[int]:
-        return iter((self._step,))
+        return iter((self.step,))
 
     def __len__(self) -> int:
         return 1
@@ -49,7 +49,7 @@ class Single(Mapping[int, Mapping[Key, Value]], Generic[Key, Value]):
 
     def several(self) -> dict[int, dict[Key, Value]]:
         """The same as what may be changed."""
-        return {self._step: self._within()}
+        return {self.step: self._within()}
 
 
 class Sole(Single[Key, Value]):
@@ -82,13 +82,13 @@ class SoleRequest(Single[tuple[int, int], int]):
         beyond: How many steps beyond are sure to be asked for.
     """
 
-    __slots__ = ("_beyond", "_study", "_trial")
+    __slots__ = ("_trial", "beyond", "study")
 
     def __init__(self, step: int, study: int, trial: int, beyond: int) -> None:
         super().__init__(step)
-        self._study = study
+        self.study = study
         self._trial = trial
-        self._beyond = beyond
+        self.beyond = beyond
 
     def _within(self) -> dict[tuple[int, int], int]:
-        return {(self._study, self._trial): self._beyond}
+        return {(self.study, self._trial): self.beyond}

@@ -34,6 +34,7 @@ from hippo_core.lease import Lease, Stage, State
 from hippo_core.noted_states import NotedStates
 from hippo_core.plan import Node, Plan
 from hippo_core.ready_order import Entry, ReadyOrder
+from hippo_core.sole import SoleRequest
 from hippo_core.stage_ranges import (
     NOBODY,
     Candidate,
@@ -94,7 +95,6 @@ class StageTree:
         "blocked",
         "leases",
         "offers",
-        "outlooks",
         "owners",
         "partings",
         "plan",
@@ -108,7 +108,6 @@ class StageTree:
         self.plan = plan
         self.active = active
         self.owners = owners
-        self.outlooks: dict[int, Outlook] = {}  # of nodes of which something is needed
         self.leases: dict[int, dict[int, Lease]] = {}  # by node, then fence: live ones
         self.blocked: set[int] = set()
         self.astir: dict[
@@ -230,24 +229,23 @@ class StageTree:
     def refresh(self) -> None:
         """Computes what is marked, and what depends on it."""
         nodes = self.plan.numbered
-        marked = [(-nodes[number].start, number) for number in self._dirty if number in nodes]
-        marked.sort(reverse=True)  # the first one is taken from the end
-        self._dirty.clear()
-        waiting = {number for _, number in marked}
+        waiting, self._dirty = self._dirty, {}
+        marked = sorted(filter(nodes.__contains__, waiting), reverse=True)
+        marked.sort(key=lambda number: nodes[number].start)  # the first one is taken from the end
         parents: list[tuple[int, int]] = []  # that were not marked: a heap
         while marked or parents:
-            if parents and (not marked or parents[0] < marked[-1]):
+            if parents and (not marked or parents[0] < (-nodes[marked[-1]].start, marked[-1])):
                 _, number = heapq.heappop(parents)
             else:
-                _, number = marked.pop()
-            waiting.discard(number)
+                number = marked.pop()
             node = nodes[number]
             if self._recompute(node) and node.parent is not None and node.parent.id not in waiting:
-                waiting.add(node.parent.id)
+                waiting[node.parent.id] = None
                 heapq.heappush(parents, (-node.parent.start, node.parent.id))
         for number in self._arrived:
-            if number in self.outlooks:
-                self._order_ready(nodes[number], self.outlooks[number])
+            outlook = nodes[number].outlook
+            if outlook is not None:
+                self._order_ready(nodes[number], outlook)
         self._arrived.clear()
 
     def best(self, user: str | None = None) -> Candidate | None:
@@ -291,7 +289,7 @@ class StageTree:
         return Candidate(found.priority, found.remaining * unit, found.ahead * unit, number, found.base)
 
     def _range_at(self, number: int, base: int) -> Range:
-        return next(found for found in self.outlooks[number].ranges if found.base == base)
+        return next(found for found in self.outlook_of(number).ranges if found.base == base)
 
     def users_of(self, candidate: Candidate) -> Users:
         """Who needs what a range leads to."""
@@ -311,7 +309,7 @@ class StageTree:
         number, step = state
         node = self.plan.numbered[number]
         if step > node.start and number not in self.blocked:
-            ranges = self._outlook_of(number).ranges
+            ranges = self.outlook_of(number).ranges
             yield from (self._told(number, found) for found in ranges if found.base == step)
         if self.blocked or every:
             free = [start for start in starts_at(self._starts(node), step) if start.node not in self.blocked]
@@ -364,29 +362,31 @@ class StageTree:
 
     def needed_beyond(self, node: Node, step: int) -> bool:
         """Whether any running study needs a state above ``step`` of the node or of what hangs below it there."""
-        wanted = self._outlook_of(node.id).wanted
+        wanted = self.outlook_of(node.id).wanted
         return bool(wanted) and wanted[-1] > step
 
     def steps_to_run(self) -> Iterator[tuple[Node, Range]]:
         """All ranges, ready or not."""
-        for number, outlook in self.outlooks.items():
+        for node, outlook in self.outlooks():
             for found in outlook.ranges:
-                yield self.plan.numbered[number], found
+                yield node, found
+
+    def outlooks(self) -> Iterator[tuple[Node, Outlook]]:
+        """The nodes of which something is needed, each with what it is."""
+        for node in self.plan.nodes:
+            outlook = node.outlook
+            if outlook is not None:
+                yield node, outlook
 
     def steps_left(self, study: int) -> int:
         """How many steps in ranges, ready or not, lie where a study has open requests."""
-        nodes = self.plan.numbered
-        return sum(
-            found.steps
-            for number, outlook in self.outlooks.items()
-            if outlook.ranges and study in nodes[number].open
-            for found in outlook.ranges
-        )
+        return sum(found.steps for node, found in self.steps_to_run() if study in node.open)
+
+    def outlook_of(self, number: int) -> Outlook:
+        """What is needed of a node, and not on its way."""
+        return self.plan.numbered[number].outlook or EMPTY
 
     # Within
-
-    def _outlook_of(self, number: int) -> Outlook:
-        return self.outlooks.get(number, EMPTY)
 
     def _starts(self, node: Node) -> Sequence[Start]:
         """The ranges in which children begin, of those that need the state that they start from; in order.
@@ -406,7 +406,7 @@ class StageTree:
     def _looked_up(self, node: Node) -> list[Start]:
         starts = []
         for child in node.offspring():
-            outlook = self.outlooks.get(child.id)
+            outlook = child.outlook
             found = None if outlook is None else outlook.from_start(child)
             if found is not None:
                 starts.append(Start.of(found, child.id))
@@ -418,13 +418,10 @@ class StageTree:
         number = node.id
         if self._arrived:
             self._arrived.pop(number, None)
-        before, outlook = self._outlook_of(number), self._look(node)
+        before, outlook = node.outlook or EMPTY, self._look(node)
         self._work += outlook.work - before.work
         self.range_count += len(outlook.ranges) - len(before.ranges)
-        if outlook.wanted or outlook.offers:
-            self.outlooks[number] = _once(outlook)
-        else:
-            self.outlooks.pop(number, None)
+        node.outlook = outlook if outlook.wanted or outlook.offers else None
         if outlook.offers or before.offers:
             _list(self.offers, number, there=bool(outlook.offers))
         if node.steps:
@@ -466,6 +463,10 @@ class StageTree:
 
     def _look(self, node: Node) -> Outlook:
         """Computes what is wanted of a node, and what of it nobody brings."""
+        sole = node.requests
+        untouched = not (node.children or node.steps or node.checkpoints or node.id in self.leases)
+        if untouched and isinstance(sole, SoleRequest):  # as most nodes are where a trial ends
+            return self._of_one(node.start, sole)
         starts = self._starts(node)
         wanted = {step for step in node.requests if self._requested(node, step)}
         if starts:
@@ -477,8 +478,17 @@ class StageTree:
                 return EMPTY
             cost = self._cost(node)
             found = self._range(node, starts, node.start, points, cost)
-            return Outlook((found,), (), points, cost * found.steps)
+            outlook: Outlook = _once(Outlook((found,), (), points, cost * found.steps))
+            return outlook
         return self._look_beyond(node, starts, list(leases.values()) if leases else [], points)
+
+    def _of_one(self, start: int, sole: SoleRequest) -> Outlook:
+        """That of a node where nothing is there, comes or is known, and of which one request alone wants something."""
+        priority = self.active.get(sole.study)
+        if priority is None:
+            return EMPTY
+        found: Outlook = _of_one(start, sole.step, sole.beyond, priority, self._one(self.owners[sole.study]))
+        return found
 
     def _look_beyond(
         self, node: Node, starts: Sequence[Start], leases: list[Lease], wanted: tuple[int, ...]
@@ -502,7 +512,8 @@ class StageTree:
                     _offer(node, point, leases, offers)
         ranges = self._ranges(node, starts, tuple(uncovered), leases) if uncovered else ()
         work = self._cost(node) * sum([found.steps for found in ranges])
-        return Outlook(ranges, tuple(offers), wanted, work)
+        outlook: Outlook = _once(Outlook(ranges, tuple(offers), wanted, work))
+        return outlook
 
     def _is_coming(
         self,
@@ -643,6 +654,13 @@ class StageTree:
 def _once(value: T) -> T:
     """A value as one object for all nodes that have it, as most have one of few."""
     return value
+
+
+@lru_cache(maxsize=4096)
+def _of_one(start: int, step: int, beyond: int, priority: int, users: Users) -> Outlook:
+    """See ``StageTree._of_one``."""
+    steps = float(step - start)
+    return Outlook((Range(start, steps, float(beyond), priority, 0, users, (step,)),), (), (step,), steps)
 
 
 def _list(listed: dict[int, None], number: int, *, there: bool) -> None:

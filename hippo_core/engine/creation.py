@@ -9,7 +9,7 @@ from typing import Any
 from hippo_core.domains import HORIZON
 from hippo_core.engine.decision import Decision
 from hippo_core.engine.events import TrialCreated
-from hippo_core.engine.state import Study
+from hippo_core.engine.state import NO_NOTES, Study
 from hippo_core.repeats import number_of
 from hippo_core.space import Assignment
 from hippo_core.study import StudySpec
@@ -32,7 +32,7 @@ def create_point(
 ) -> None:
     """Creates the next trials of a study, those of a point: one, or one for each horizon."""
     for assignment in study.spec.trials_of(point):
-        _create(decision, study, assignment, notes or {}, enqueued=enqueued)
+        _create(decision, study, assignment, notes or NO_NOTES, enqueued=enqueued)
 
 
 def _create(
@@ -43,7 +43,7 @@ def _create(
         TrialCreated(
             study=study.id,
             trial=len(study.trials),
-            assignment=dict(assignment),
+            assignment=assignment,
             max_steps=study.spec.max_steps_of(assignment),
             notes=notes,
             enqueued=enqueued,

@@ -68,7 +68,7 @@ def _bring_in_line(decision: Decision, plan: PlanState) -> None:
     tree = plan.tree
     tree.refresh()
     for number in list(tree.offers):
-        for fence, step in tree.outlooks[number].offers:
+        for fence, step in tree.outlook_of(number).offers:
             if not decision.state.leases[fence].stopping:
                 decision.emit(SavePointOffered(fence=fence, node=number, step=step))
     tree.refresh()
@@ -171,8 +171,7 @@ def _choose(state: EngineState, turns: Turns, held: Container[int], found: list[
 
 def _is_gone_on_from(state: EngineState, holds: State) -> bool:
     """Whether anything is needed of the node of a state that a slot holds."""
-    node = state.nodes[holds[0]]
-    return node.id in state.tree_of(node).outlooks
+    return state.nodes[holds[0]].outlook is not None
 
 
 def _choose_ahead(decision: Decision, turns: Turns, held: Container[int], found: list[Top]) -> _Choice | None:

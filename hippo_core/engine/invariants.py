@@ -178,7 +178,7 @@ def every_request_has_a_way(state: EngineState) -> Iterator[str]:
                 trial = study.member(each)
                 assert trial.node is not None
                 assert trial.target is not None
-                outlook = plan.tree.outlooks.get(trial.node.id)
+                outlook = trial.node.outlook
                 leases = plan.tree.leases.get(trial.node.id, {}).values()
                 on_its_way = any(
                     lease.will_reach(trial.node.id, trial.target)

@@ -27,8 +27,7 @@ def node_state(node: Node, stop: int, tree: StageTree, waiting: str) -> tuple[No
     for lease in leases:
         if lease.will_reach(node.id, node.trained + 1):
             return NodeState.GRANTED, f"slot {lease.slot} of worker {lease.worker} comes to it"
-    outlook = tree.outlooks.get(node.id)
-    ranges = [] if outlook is None else [each for each in outlook.ranges if each.points[-1] > node.trained]
+    ranges = [each for each in tree.outlook_of(node.id).ranges if each.points[-1] > node.trained]
     if not ranges or node.id in tree.blocked:
         return NodeState.WAITING, again or waiting
     if any(tree.ready(node, each) for each in ranges):

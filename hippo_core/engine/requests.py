@@ -109,7 +109,7 @@ def close_what_is_known(decision: Decision, study: Study, trial: Trial) -> None:
         return
     names = [objective.metric for objective in study.spec.objectives]
     for each in node.path():
-        for step in sorted(each.nonfinite) if each.nonfinite else ():
+        for step in each.nonfinite:
             if step <= target and each is node.owner(step):
                 metrics = each.metrics[step]
                 if any(name in metrics and metrics[name] is None for name in names):

@@ -30,7 +30,7 @@ def test_a_series_is_a_dict_in_the_order_of_its_steps(
     assert [step in series for step in range(14)] == [step in expected for step in range(14)]
     for step, row in expected.items():
         assert repr(series[step]) == repr(dict(sorted(row.items())))
-    assert series.nonfinite == [step for step in sorted(expected) if None in expected[step].values()]
+    assert list(series.nonfinite) == [step for step in sorted(expected) if None in expected[step].values()]
 
 
 @given(st.dictionaries(st.integers(1, 12), rows))

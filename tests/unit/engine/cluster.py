@@ -595,10 +595,10 @@ def to_run(engine: Engine) -> dict[int, object]:
     found: dict[int, object] = {}
     for plan in engine.state.plans.values():
         plan.tree.refresh()
-        for number, outlook in plan.tree.outlooks.items():
+        for node, outlook in plan.tree.outlooks():
             ranges = [(each.base, each.points, each.priority, each.users) for each in outlook.ranges]
             if outlook.wanted or outlook.offers:
-                found[number] = (outlook.wanted, outlook.offers, sorted(ranges))
+                found[node.id] = (outlook.wanted, outlook.offers, sorted(ranges))
     return found
 
 

@@ -17,7 +17,7 @@ from hippo_core.lease import Lease, Promise
 from hippo_core.plan import Checkpoint, Node, Plan
 from hippo_core.sequence import Sequence
 from hippo_core.stage_ranges import Range
-from hippo_core.tree import EMPTY, StageTree
+from hippo_core.tree import StageTree
 from hippo_core.values import Kind
 
 STEPS = 6
@@ -176,6 +176,9 @@ def _expect_as_built_anew(found: list[list[int]], made: list[tuple[object, int, 
         assert callable(change)
         change(world, index, step)
         world.tree.refresh()
+        kept = {node.id: node.outlook for node in world.plan.nodes}
+        for node in world.plan.nodes:
+            node.outlook = None
         anew = StageTree(world.plan, {1: 0}, {1: "ada"})
         for each in world.leases or []:
             anew.add_lease(each)
@@ -184,8 +187,31 @@ def _expect_as_built_anew(found: list[list[int]], made: list[tuple[object, int, 
         for number in world.plan.numbered:
             anew.mark(number)
         anew.refresh()
-        assert world.tree.outlooks == anew.outlooks
+        assert kept == {node.id: node.outlook for node in world.plan.nodes}
         assert world.tree.best() == anew.best()
+
+
+@given(st.integers(0, STEPS - 1), st.integers(1, STEPS), st.integers(0, 9), st.integers(-1, 2), st.booleans())
+def test_a_request_alone_is_looked_at_as_one_of_several(
+    start: int, length: int, beyond: int, priority: int, running: bool
+) -> None:
+    """1. A node is asked for one state, by a study that runs or does not. 2. What follows is what follows where its
+    requests are kept as those of a node of several are."""
+    plan = Plan(1)
+    parent = plan.add(1, None, 0, sequence([0]).laws(0)) if start else None
+    node = plan.add(2, parent, start, sequence([1]).laws(0))
+    node.ask(start + length, 1, 7, beyond)
+    found = []
+    for requests in (node.requests, {step: dict(waiting) for step, waiting in node.requests.items()}):
+        for each in plan.nodes:
+            each.outlook = None
+        node.requests = requests
+        tree = StageTree(plan, {1: priority} if running else {}, {1: "ada"})
+        tree.mark(node.id)
+        tree.refresh()
+        found.append((node.outlook, tree.best(), tree.work, tree.range_count))
+    assert found[0] == found[1]
+    assert (found[0][0] is not None) == running
 
 
 @settings(max_examples=300)
@@ -224,7 +250,7 @@ def test_leasing_until_nothing_is_left_covers_every_request_once(
                     node.ask_no_more(step, study, trial)
             world.tree.mark(number)
         world.tree.refresh()
-    assert all(outlook == EMPTY for outlook in world.tree.outlooks.values())
+    assert not list(world.tree.outlooks())
     left = {(node.id, step) for node in world.plan.nodes for step in node.requests}
     assert not left
     for number, step in wanted:
@@ -288,8 +314,8 @@ def needing(plan: Plan, tree: StageTree, node: Node, found: Range, owners: dict[
     """Who needs a state that a range leads to, itself or through nodes that begin there: all looked at."""
     users = {owners[study] for point in found.points for study, _ in node.requests.get(point, {})}
     for child in plan.nodes:
-        if child.parent is node and child.start in found.points and child.id in tree.outlooks:
-            start = tree.outlooks[child.id].from_start(child)
+        if child.parent is node and child.start in found.points and child.outlook is not None:
+            start = child.outlook.from_start(child)
             if start is not None:
                 users |= needing(plan, tree, child, start, owners)
     return users
