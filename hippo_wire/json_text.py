@@ -62,7 +62,9 @@ def _is_deeper(value: Any, levels: int) -> bool:
             if isinstance(each, dict | list)
             for child in (each.values() if isinstance(each, dict) else each)
         ]
-    return bool(level)
+        if not level:
+            return False
+    return True
 
 
 def _refuse_constant(name: str) -> float:
