@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -60,6 +61,7 @@ class PathHost:
         self._memory_fraction = memory_fraction
         self._saver = Saver()
         self._served: tuple[str, str] | None = None
+        self._served_as: tuple[str, Path] | None = None  # the same, by the path that was told first
         self._code: Code | None = None
         self._class: type[Trainer] | None = None
         self._held: _Held | None = None
@@ -126,9 +128,12 @@ class PathHost:
         self._saver.close()
 
     def _require_served(self, order: PathOrder) -> None:
+        if self._served_as == (order.program_key, order.code):
+            return  # as most often: finding out what a path leads to asks the system for each of its folders
         served = (order.program_key, str(order.code.resolve()))
         if self._served is None:
             self._served = served
+            self._served_as = order.program_key, order.code
             prepare(self._device, self._threads, order.program.deterministic, self._memory_fraction)
         elif self._served != served:
             raise ValueError(
