@@ -42,6 +42,7 @@ class Publication:
         standing: The manifest of these very files, where it lies there already.
         temporary: Where it is staged; None: nowhere yet, or it lies there already.
         error: What it failed by.
+        final: Where it is to lie, once that was asked for.
     """
 
     folder: Path
@@ -51,6 +52,7 @@ class Publication:
     standing: Manifest | None = None
     temporary: Path | None = None
     error: Exception | None = None
+    final: Path | None = None
 
     @property
     def size_bytes(self) -> int:
@@ -221,7 +223,9 @@ class LocalPublishing:
         self._files.remove_tree(final)
 
     def _final(self, each: Publication) -> Path:
-        return self._root / each.location.path
+        if each.final is None:
+            each.final = self._root / each.location.path
+        return each.final
 
     def _above(self, each: Publication) -> Iterator[Path]:
         """The folders above a checkpoint's, up to the storage's own."""
