@@ -23,6 +23,19 @@ from hippo_server.store import Record
 #: are written while the next are decided.
 REPORTS_AT_ONCE = 16
 
+
+def together(count: int) -> int:
+    """How many of a message's reports are decided together: so that its parts are few, and as large as each other.
+
+    One part is written while the next is decided, which pays only as far as both take as long.
+
+    Args:
+        count: How many reports the message has.
+    """
+    parts = max(1, -(-count // REPORTS_AT_ONCE))
+    return -(-count // parts)
+
+
 Taken = Accepted | Stale | Unavailable
 """What a report came to."""
 

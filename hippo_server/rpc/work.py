@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import assert_never
 
@@ -20,7 +20,7 @@ from hippo_core.engine.orders import Directives
 from hippo_core.engine.reports import Accepted
 from hippo_core.errors import Stale, Unavailable
 from hippo_server.driver import Driver
-from hippo_server.reporting import REPORTS_AT_ONCE, Taken
+from hippo_server.reporting import Taken, together
 from hippo_server.store import Record
 from hippo_wire.orders import lease_to_proto, offers_to_proto, stops_to_proto
 from hippo_wire.policies import question_to_proto
@@ -193,26 +193,27 @@ class WorkStream:
                 )
                 self._decide(ahead, records)
 
-    async def _take_reports(self, messages: Iterable[worker_pb2.Report]) -> None:
+    async def _take_reports(self, messages: Sequence[worker_pb2.Report]) -> None:
         """Has reports decided, those of one lease one after the other.
 
         What came before one that cannot be true is kept.
         """
-        together: dict[int, commands.Report] = {}
+        part: dict[int, commands.Report] = {}
+        most = together(len(messages))
         try:
             for message in messages:
                 report = report_from_proto(message, self._worker, self._incarnation)
-                if report.fence in together or len(together) == REPORTS_AT_ONCE:
-                    ready, together = together, {}  # first, as a report of these may have come too soon
+                if report.fence in part or len(part) == most:
+                    ready, part = part, {}  # first, as a report of these may have come too soon
                     await self._report(ready)
-                together[report.fence] = report
+                part[report.fence] = report
         finally:
-            if together:
-                await self._report(together)
+            if part:
+                await self._report(part)
 
-    async def _report(self, together: Mapping[int, commands.Report]) -> None:
+    async def _report(self, part: Mapping[int, commands.Report]) -> None:
         self._check()
-        await self._term.reporting.take(self._worker, [*together.values()], self._note)
+        await self._term.reporting.take(self._worker, [*part.values()], self._note)
 
     def _note(self, report: commands.Report, taken: Taken) -> None:
         """Notes what a report came to: the worker hears of it."""

@@ -254,3 +254,10 @@ def test_what_a_stream_reported_that_has_ended_meanwhile_is_taken_in() -> None:
     asyncio.run(one_leaves())
     assert [len(each.reports) for each in shell.decisions] == [2]
     assert isinstance(shell.heard["b"][second[0].fence, 1], Accepted)
+
+
+@pytest.mark.parametrize(
+    ("count", "most"), [(0, 0), (1, 1), (16, 16), (17, 9), (18, 9), (32, 16), (33, 11), (144, 16)]
+)
+def test_a_messages_parts_are_few_and_as_large_as_each_other(count: int, most: int) -> None:
+    assert reporting.together(count) == most
