@@ -145,8 +145,8 @@ class GroupCommit:
             self._tell(self._fail, error)
             return False
         self._batch += 1
+        self._tell(self._succeed, queue[-1][0], began)  # first: somebody waits for it
         self._metrics.commit(sum(record.submissions for record in records), time.monotonic() - began)
-        self._tell(self._succeed, queue[-1][0], began)
         for record in records:
             log_events(record.events)
         return True

@@ -61,7 +61,7 @@ class News:
 def _touched(state: EngineState, events: Iterable[ev.Event]) -> set[Subject]:
     found: set[Subject] = set()
     plans: set[int] = set()
-    for kind, values in {_gist(event) for event in events}:
+    for kind, values in _gists(events):
         if kind in _OF_WORKERS:
             found.add(WORKERS)
         said = dict(zip(_about(kind)[0], values, strict=True))
@@ -81,10 +81,18 @@ def _touched(state: EngineState, events: Iterable[ev.Event]) -> set[Subject]:
     return found
 
 
-def _gist(event: Any) -> tuple[Any, tuple[Any, ...]]:
-    """What tells the subjects of an event: many have the same."""
-    kind: Any = type(event)
-    return kind, _about(kind)[1](event)
+def _gists(events: Iterable[ev.Event]) -> set[tuple[Any, tuple[Any, ...]]]:
+    """What tells the subjects of events: many have the same, above all the metrics of a path that follow each other."""
+    found = set[tuple[Any, tuple[Any, ...]]]()
+    fence = node = -1
+    for event in events:
+        if isinstance(event, ev.MetricsRecorded):
+            if event.fence == fence and event.node == node:
+                continue
+            fence, node = event.fence, event.node
+        kind: Any = type(event)
+        found.add((kind, _about(kind)[1](event)))
+    return found
 
 
 @cache

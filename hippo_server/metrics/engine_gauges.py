@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from prometheus_client import Gauge
 
@@ -16,6 +17,7 @@ from hippo_core.engine.engine import Engine
 from hippo_core.engine.environments import blocked_workers
 from hippo_core.engine.evaluations import progress
 from hippo_core.engine.events import Event
+from hippo_core.engine.journal import KINDS
 from hippo_core.engine.retention import STORAGE
 from hippo_core.engine.stage_counts import StageState, stage_counts
 from hippo_core.engine.state import EngineState, Study, Worker
@@ -23,6 +25,7 @@ from hippo_core.engine.states import LeaseState, StudyState, TrialState, WorkerS
 from hippo_wire.observing.families import Families
 
 SLOT_STATES = ("busy", "idle", "cordoned")
+_OF_STUDIES = frozenset(kind for kind in KINDS.values() if "study" in kind.__dataclass_fields__)
 _States = type[StudyState] | type[TrialState] | type[WorkerState] | type[StageState]
 
 
@@ -77,7 +80,8 @@ class EngineGauges:
 
     def happened(self, events: Iterable[Event]) -> None:
         """Events were decided."""
-        self._touched.update(event.study for event in events if hasattr(event, "study"))
+        told: Iterable[Any] = (event for event in events if type(event) in _OF_STUDIES)
+        self._touched.update(event.study for event in told)
 
     def look_at(self, engine: Engine) -> Iterator[tuple[float, float]]:
         """Sets the gauges; gives what more was saved since the last look, as seconds of slots and of their GPUs."""

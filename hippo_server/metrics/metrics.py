@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from hippo_core.billing import MICROSECONDS
 from hippo_core.engine import events as ev
-from hippo_core.engine.commands import PublishedReport, Report, SaveFailedReport
+from hippo_core.engine.commands import MetricsReport, PublishedReport, Report, SaveFailedReport, StepsReport
 from hippo_core.engine.engine import Engine
 from hippo_core.engine.events import Event
 from hippo_core.engine.stage_counts import ready_nodes
@@ -46,6 +46,7 @@ _COUNTED = frozenset(
         ev.CheckpointLost,
     }
 )
+_METRICS_AND_STEPS = frozenset({MetricsReport, StepsReport})
 
 
 class Metrics:
@@ -282,6 +283,8 @@ class Metrics:
     def reported(self, report: Report) -> None:
         """A report was taken in that was not known before."""
         for item in report.items:
+            if type(item) in _METRICS_AND_STEPS:  # most are
+                continue
             if isinstance(item, PublishedReport):
                 self._published.observe(item.total_seconds)
             elif isinstance(item, SaveFailedReport):
@@ -292,6 +295,7 @@ class Metrics:
         self._gauges.happened(events)
         for kind, count in Counts(map(type, events)).items():
             self._event(kind.__name__).inc(count)
+        trained, credited = list[ev.StepsTrained](), list[ev.StudyCredited]()
         for event in events:
             if type(event) not in _COUNTED:
                 continue
@@ -299,9 +303,10 @@ class Metrics:
                 case ev.LeaseGranted():
                     self._stage_wait.observe(self._clock.granted(event.stages[0][0], time.monotonic()))
                 case ev.StepsTrained():
-                    self._trained(event)
+                    trained.append(event)
+                    self._time(event)
                 case ev.StudyCredited():
-                    self._credited(event)
+                    credited.append(event)
                 case ev.PathFailed() if not event.died:  # else it was counted when its worker went
                     self._stage_results.labels("failed", event.failure.value).inc()
                 case ev.LeaseStateChanged():
@@ -311,25 +316,34 @@ class Metrics:
                 case ev.CheckpointLost():
                     lost = self._corrupt if event.reason.startswith("corrupt") else self._missing
                     lost.inc()
+        if trained:
+            self._trained(trained)
+        if credited:
+            self._credited(credited)
 
-    def _trained(self, event: ev.StepsTrained) -> None:
-        self._steps.inc(event.stop - event.start)
-        self._step_second("training").inc(event.train_seconds)
-        self._step_second("evaluation").inc(event.evaluate_seconds)
+    def _trained(self, events: Sequence[ev.StepsTrained]) -> None:
+        self._steps.inc(sum(event.stop - event.start for event in events))
+        self._step_second("training").inc(sum(event.train_seconds for event in events))
+        self._step_second("evaluation").inc(sum(event.evaluate_seconds for event in events))
+
+    def _time(self, event: ev.StepsTrained) -> None:
         before = self._clock.trained(event.fence, event.node, event.train_seconds + event.evaluate_seconds)
         if before is not None:
             self._stage_seconds.observe(before)
             self._stage_result("trained", "").inc()
 
-    def _credited(self, event: ev.StudyCredited) -> None:
-        lost = event.steps_retrained / event.steps_trained if event.steps_trained else 0.0
-        for counter, microseconds in (
-            (self._slot_second, event.billed),
-            (self._gpu_second, event.billed_gpus),
-        ):
-            seconds = microseconds / MICROSECONDS
-            counter("used").inc(seconds * (1.0 - lost))
-            counter("lost").inc(seconds * lost)
+    def _credited(self, events: Sequence[ev.StudyCredited]) -> None:
+        used = lost = used_gpus = lost_gpus = 0.0
+        for event in events:
+            share = event.steps_retrained / event.steps_trained if event.steps_trained else 0.0
+            used += event.billed * (1.0 - share)
+            lost += event.billed * share
+            used_gpus += event.billed_gpus * (1.0 - share)
+            lost_gpus += event.billed_gpus * share
+        self._slot_second("used").inc(used / MICROSECONDS)
+        self._slot_second("lost").inc(lost / MICROSECONDS)
+        self._gpu_second("used").inc(used_gpus / MICROSECONDS)
+        self._gpu_second("lost").inc(lost_gpus / MICROSECONDS)
 
     def _lease_changed(self, event: ev.LeaseStateChanged) -> None:
         if event.state is LeaseState.ORPHANED:

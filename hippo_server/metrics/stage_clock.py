@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import repeat
 
 NODES_AT_ONCE = 500
 """So many are looked at before others have their turn."""
@@ -37,7 +38,7 @@ class StageClock:
         nodes, found = list(ready), dict[int, float]()
         for start in range(0, len(nodes), NODES_AT_ONCE):
             piece = nodes[start : start + NODES_AT_ONCE]
-            found.update((node, self._ready.get(node, now)) for node in piece)
+            found.update(zip(piece, map(self._ready.get, piece, repeat(now)), strict=True))
             yield
         for node in self._granted:
             found.pop(node, None)
