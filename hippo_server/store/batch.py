@@ -115,7 +115,8 @@ class Batch:
 
     def append(self, table: str, **columns: Any) -> None:
         """Adds a row that nothing in the batch changes, and whose key is new."""
-        self._appended[table].append(self._blank(table) | columns)
+        blank = self._blank(table)
+        self._appended[table].append(columns if len(columns) == len(blank) else blank | columns)
 
     def written(self, metrics: Mapping[str, float | None]) -> Written:
         """Metrics of an event as JSON, worked out once for all rows that hold them."""

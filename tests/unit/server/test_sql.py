@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -61,11 +62,16 @@ def heard(rows: list[dict[str, Any]]) -> list[str]:
     return cursor.said
 
 
+def arrays(said: str) -> list[str]:
+    """What stands in each array of what was said."""
+    return re.findall(r"'\{(.*?)\}'::", said)
+
+
 @given(st.lists(ROWS, min_size=2, max_size=5))
 def test_rows_that_are_inserted_together_are_written_as_each_alone(rows: list[dict[str, Any]]) -> None:
-    alone = [heard([row])[0].partition(" VALUES ")[2].strip() for row in rows]
-    [together] = heard(rows)
-    assert together.partition(" VALUES ")[2].strip() == ",".join(alone)
+    alone = [arrays(*heard([row])) for row in rows]
+    assert len(alone[0]) == len(rows[0])
+    assert arrays(*heard(rows)) == [",".join(values) for values in zip(*alone, strict=True)]
 
 
 @settings(max_examples=20)
@@ -80,13 +86,13 @@ def test_rows_that_are_copied_together_are_written_as_among_others(rows: list[di
 
 @given(st.lists(ROWS, min_size=2, max_size=5))
 def test_rows_that_are_changed_together_are_written_as_each_alone(rows: list[dict[str, Any]]) -> None:
-    def arrays(changed: list[dict[str, Any]]) -> list[list[str]]:
+    def changing(changed: list[dict[str, Any]]) -> list[str]:
         cursor = Heard()
         script = Script(cursor, {})  # type: ignore[arg-type]
         update(script, JOURNAL, ("id",), [("study", "set"), ("actor", "set")], changed)
         script.send()
-        given = cursor.said[0].partition("; EXECUTE ")[2] or cursor.said[0].partition(";EXECUTE ")[2]
-        return [part.partition("]::")[0] for part in given.split("ARRAY[")[1:]]
+        return arrays(cursor.said[0].partition(";EXECUTE ")[2])
 
-    alone = [arrays([row]) for row in rows]
-    assert arrays(rows) == [",".join(values) for values in zip(*alone, strict=True)]
+    alone = [changing([row]) for row in rows]
+    assert len(alone[0]) == 3
+    assert changing(rows) == [",".join(values) for values in zip(*alone, strict=True)]
