@@ -238,6 +238,7 @@ def apply_training(state: EngineState, event: TrainingEvent) -> None:
         case ev.PathFailed():
             if node.failures is None:
                 node.failures = Failures(step=event.step)
+            state.failing[node.id] = None
             node.failures.step = max(node.failures.step, event.step)
             node.failures.message = event.message
             _break_promise(state, event)
@@ -248,6 +249,7 @@ def apply_training(state: EngineState, event: TrainingEvent) -> None:
                 state.cramped[node.id] = None
         case ev.FailuresForgotten():
             node.failures = None
+            state.failing.pop(node.id, None)
             state.cramped.pop(node.id, None)
             tree.blocked.discard(node.id)
             tree.mark(node.id)

@@ -63,6 +63,13 @@ def open_requests_are_counted(state: EngineState) -> Iterator[str]:
             yield f"node {node.id} counts {node.open}, there are {counts.get(node.id, {})}"
 
 
+def failing_nodes_are_listed(state: EngineState) -> Iterator[str]:
+    """The nodes with failures are known without looking at all nodes."""
+    failing = {node.id for node in state.nodes.values() if node.failures is not None}
+    if failing != set(state.failing):
+        yield f"nodes {sorted(state.failing)} are listed as failing, {sorted(failing)} have failures"
+
+
 def ended_trials_want_nothing(state: EngineState) -> Iterator[str]:
     """A trial that has ended, or rests, has no open request; an open one waits."""
     for study in state.studies.values():
@@ -283,6 +290,7 @@ INVARIANTS: tuple[Callable[[EngineState], Iterator[str]], ...] = (
     ended_trials_want_nothing,
     open_requests_are_not_trained,
     nodes_nest,
+    failing_nodes_are_listed,
     slots_and_leases_agree,
     idle_slots_are_listed,
     orphans_have_lost_their_worker,

@@ -458,6 +458,7 @@ class EngineState:
     dropped: dict[tuple[int, int, int], int] = field(default_factory=dict)  #: (node, step, fence) to plan
     pins: dict[State, dict[int, None]] = field(default_factory=dict)  #: states that studies want kept
     active: dict[int, int] = field(default_factory=dict)  #: running studies and their priorities
+    failing: dict[int, None] = field(default_factory=dict)  #: nodes with failures that count still
     cramped: dict[int, None] = field(default_factory=dict)  #: nodes whose next try is to be alone on its host
     owners: dict[int, str] = field(default_factory=dict)  #: the users of running studies
     accounts: dict[tuple[str, str], Account] = field(default_factory=dict)  #: by project and user

@@ -25,7 +25,7 @@ def waiting_reason(state: EngineState, study: Study) -> str:
         return proposal_in_words(study)
     if blocked := _blocked_reason(state, study):
         return blocked
-    failures = _latest_failures(study)
+    failures = _latest_failures(state, study)
     if failures is not None and not _unserved_reason(state, study):
         full = FailureClass.STORAGE.value in failures.counts
         return f"{'blocked' if full else 'being tried again after a failure'}: {failures.message}"
@@ -106,9 +106,9 @@ def _blocked(worker: str, why: str) -> str:
     return f"blocked: storage: worker {worker}: {why}"
 
 
-def _latest_failures(study: Study) -> Failures | None:
+def _latest_failures(state: EngineState, study: Study) -> Failures | None:
     """The failures on the way of an open trial that has not been overcome."""
-    for number in study.open:
+    for number in study.open if state.failing else ():
         leaf = study.member(number).node
         if leaf is None:
             continue
