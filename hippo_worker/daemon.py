@@ -90,9 +90,7 @@ class Daemon:
             int, worker_pb2.SlotHealth
         ] = {}  # of slots' devices, by slot, to be said to the server
         self._last_health: dict[int, worker_pb2.SlotHealth] = {}
-        self._ahead: dict[
-            int, int
-        ] = {}  # by slot: how many leases it is to hold ahead, to be said to the server
+        self._ahead: dict[int, worker_pb2.SlotAhead] = {}  # by slot, to be said to the server
         self._unread: dict[int, str] = {}  # by slot: what the storage says, which it cannot read
         self._last_storage_failure: str | None = None
         self._storage_failure: str | None = None  # to be said to the server
@@ -227,7 +225,11 @@ class Daemon:
         self._answers.clear()
         # What was said last may have been lost with the stream.
         self._health.update(self._last_health)
-        self._ahead = {slot.spec.index: slot.ahead.count for slot in self._slots if slot.ahead.count}
+        self._ahead = {
+            slot.spec.index: worker_pb2.SlotAhead(slot=slot.spec.index, count=slot.ahead.count)
+            for slot in self._slots
+            if slot.ahead.count
+        }
         self._storage_failure = self._last_storage_failure
         self._idleness.begin(time.monotonic())
         self._manager.status(f"{self._settings.name} is known to the server")
@@ -288,8 +290,8 @@ class Daemon:
 
     def take_ahead(self) -> list[worker_pb2.SlotAhead]:
         """How many leases slots are to hold beside those that train, to be said."""
-        taken, self._ahead = self._ahead, {}
-        return [worker_pb2.SlotAhead(slot=slot, count=count) for slot, count in taken.items()]
+        taken, self._ahead = list(self._ahead.values()), {}
+        return taken
 
     def take_storage_failure(self) -> str | None:
         """What the storage said when it was last read, to be said; None: nothing new."""
@@ -333,8 +335,8 @@ class Daemon:
         self._health[slot] = self._last_health[slot] = said
         self.connection.wake()
 
-    def _say_of_ahead(self, slot: int, count: int) -> None:
-        self._ahead[slot] = count
+    def _say_of_ahead(self, slot: int, count: int, fence: int) -> None:
+        self._ahead[slot] = worker_pb2.SlotAhead(slot=slot, count=count, fence=fence)
         self.connection.wake()
 
     async def _make_room(self, slot: int | None = None) -> None:

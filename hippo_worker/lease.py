@@ -58,6 +58,7 @@ class Lease:
         )  #: first come, first served: saves become durable in the order of their steps
         #: the step in training, as node and step; where none is left, the last one
         self.position: State = (order.stages[0].node, order.stages[0].start)
+        self.on_steps: Callable[[StepsReport], None] = lambda report: None  #: called as the path comes on
         self._on_change = on_change
         self.promised = {*order.save_points, self.end}  #: states that the server counts on
         self._offered: dict[State, None] = {}
@@ -77,6 +78,12 @@ class Lease:
         last = self.order.stages[-1]
         return last.node, last.stop
 
+    def steps_after(self, state: State) -> int:
+        """How many steps the path has beyond one of its states."""
+        nodes = [stage.node for stage in self.order.stages]
+        rest = self.order.stages[nodes.index(state[0]) :]
+        return sum(stage.stop - stage.start for stage in rest) - (state[1] - rest[0].start)
+
     @property
     def over(self) -> bool:
         """Whether nothing is left to be done for it."""
@@ -94,6 +101,7 @@ class Lease:
             return
         if isinstance(item, StepsReport):
             self._advance(item.node, item.stop)
+            self.on_steps(item)
         if isinstance(item, AnsweredReport):
             if (item.node, item.step) in self._answers:
                 return  # while the path waited for its turn

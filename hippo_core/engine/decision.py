@@ -69,6 +69,21 @@ class Course:
     ahead: float
 
 
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """What a slot is to hold beside the lease that trains there.
+
+    Attributes:
+        count: How many leases.
+        fence: The lease behind which alone; 0: behind every one.
+        asked: When that was said.
+    """
+
+    count: int
+    fence: int
+    asked: float
+
+
 @dataclass(slots=True)
 class Overhead:
     """What starts and saves of a plan's paths were seen to cost their slots, in seconds: moving means; 0: not seen."""
@@ -124,8 +139,9 @@ class Volatile:
     soonest_ends: dict[int, float] = field(default_factory=dict)
     looks: dict[int, Look] = field(default_factory=dict)  #: by plan
     overheads: dict[int, Overhead] = field(default_factory=dict)  #: by plan
-    #: by worker and slot: how many leases it is to hold beside the one in training, where that is not none
-    ahead: dict[tuple[str, int], int] = field(default_factory=dict)
+    ahead: dict[tuple[str, int], Ahead] = field(
+        default_factory=dict
+    )  #: by worker and slot, where one is to hold any
     next_return: float | None = None  #: when what waits in slots is to be looked at next; None: nothing waits
     reopened: dict[int, None] = field(
         default_factory=dict

@@ -177,20 +177,24 @@ def _is_gone_on_from(state: EngineState, holds: State) -> bool:
 def _choose_ahead(decision: Decision, turns: Turns, held: Container[int], found: list[Top]) -> _Choice | None:
     """The best that a busy slot is to train next, so that it does not wait for a lease when it is done.
 
-    Only slots whose paths are short ask for that, so that little is decided early. Where slots are to be divided among
-    users, or a path is to train alone on its host, each is granted when a slot is free for it.
+    Only slots whose paths are short, or about to end, ask for that, so that little is decided early. Where slots are to
+    be divided among users, or a path is to train alone on its host, each is granted when a slot is free for it.
     """
     state, wanted = decision.state, decision.volatile.ahead
     if not (wanted and found) or _divided(state, turns):
         return None
     waiting: list[tuple[int, str, int]] = []
     taking = {worker.name: worker for worker in takers(state)}
-    for (name, index), count in wanted.items():
+    for (name, index), ahead in wanted.items():
         worker = taking.get(name)
         slot = None if worker is None else worker.slots.get(index)
-        if slot is None or slot.cordoned or not 0 < len(slot.queue) <= count:
+        if slot is None or slot.cordoned or not 0 < len(slot.queue) <= ahead.count:
             continue
-        if decision.volatile.courses[name, index].began + PATIENCE_SECONDS <= decision.now:
+        if ahead.fence and (
+            slot.queue[0] != ahead.fence or not _nothing_follows(state, state.leases[ahead.fence])
+        ):
+            continue
+        if _patient_until(decision.volatile, name, slot) <= decision.now:
             continue
         if not any(state.leases[fence].stopping for fence in slot.queue):
             waiting.append((len(slot.queue), name, index))
@@ -225,12 +229,26 @@ def _return_waiting(decision: Decision) -> None:
             waiting = [fence for fence in slot.queue[1:] if not state.leases[fence].stopping]
             if not waiting:
                 continue
-            due = volatile.courses[worker.name, slot.index].began + PATIENCE_SECONDS
+            due = _patient_until(volatile, worker.name, slot)
             if not divided and decision.now < due:
                 _return_by(volatile, due)
                 continue
             for fence in waiting:  # it may have begun meanwhile
                 decision.emit(LeaseStopped(fence=fence, save=True, reason=RETURNED))
+
+
+def _nothing_follows(state: EngineState, lease: Lease) -> bool:
+    """Whether a path ends where all who wait for it end: else the slot may be the best to go on from its state."""
+    node, step = lease.end
+    waiting = state.nodes[node].requests.get(step, {})
+    return bool(waiting) and all(state.studies[study].member(trial).limit == step for study, trial in waiting)
+
+
+def _patient_until(volatile: Volatile, worker: str, slot: Slot) -> float:
+    """Until when leases may wait behind the path that trains in a slot."""
+    course, ahead = volatile.courses[worker, slot.index], volatile.ahead.get((worker, slot.index))
+    is_about_to_end = ahead is not None and ahead.fence == course.fence
+    return PATIENCE_SECONDS + (ahead.asked if ahead is not None and is_about_to_end else course.began)
 
 
 def _return_by(volatile: Volatile, due: float) -> None:

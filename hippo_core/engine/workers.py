@@ -13,7 +13,7 @@ from hippo_core.engine.commands import (
     WorkerLeaves,
 )
 from hippo_core.engine.cordons import cordon_again, known_worker, lasting_cordons
-from hippo_core.engine.decision import Decision
+from hippo_core.engine.decision import Ahead, Decision
 from hippo_core.engine.events import (
     LeaseStateChanged,
     WorkerBlocked,
@@ -104,7 +104,7 @@ def ask_ahead(decision: Decision, command: AskAhead) -> None:
     wanted, place = decision.volatile.ahead, (worker.name, command.slot)
     wanted.pop(place, None)
     if command.count > 0 and command.slot in worker.slots:
-        wanted[place] = min(command.count, MOST_AHEAD)
+        wanted[place] = Ahead(min(command.count, MOST_AHEAD), command.fence, decision.now)
 
 
 def welcome_back(decision: Decision, worker: Worker) -> None:

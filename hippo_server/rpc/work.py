@@ -189,7 +189,11 @@ class WorkStream:
                 self._decide(tried, records)
             for slot in request.slot_ahead:
                 ahead = commands.AskAhead(
-                    worker=self._worker, incarnation=self._incarnation, slot=slot.slot, count=slot.count
+                    worker=self._worker,
+                    incarnation=self._incarnation,
+                    slot=slot.slot,
+                    count=slot.count,
+                    fence=slot.fence,
                 )
                 self._decide(ahead, records)
 

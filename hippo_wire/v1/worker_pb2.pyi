@@ -687,25 +687,29 @@ Global___CheckpointUnusable: _TypeAlias = CheckpointUnusable  # noqa: Y015
 
 @_typing.final
 class SlotAhead(_message.Message):
-    """How many leases a slot is to hold beside the one that trains there, as its paths are short."""
+    """How many leases a slot is to hold beside the one that trains there, as its paths are short or the one is about to end."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     SLOT_FIELD_NUMBER: _builtins.int
     COUNT_FIELD_NUMBER: _builtins.int
+    FENCE_FIELD_NUMBER: _builtins.int
     slot: _builtins.int
     """The slot."""
     count: _builtins.int
     """How many; 0: none."""
+    fence: _builtins.int
+    """Only while the path of this lease trains there; 0: behind every path."""
     def __init__(
         self,
         *,
         slot: _builtins.int = ...,
         count: _builtins.int = ...,
+        fence: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "slot", b"slot"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "fence", b"fence", "slot", b"slot"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1160,7 +1164,9 @@ class WorkRequest(_message.Message):
 
     @_builtins.property
     def slot_ahead(self) -> _containers.RepeatedCompositeFieldContainer[Global___SlotAhead]:
-        """For slots whose paths are short. A slot that is not named holds as many ahead as was last said, at first none."""
+        """For slots whose paths are short or about to end. A slot that is not named holds as many ahead as was last said, at
+        first none.
+        """
 
     def __init__(
         self,

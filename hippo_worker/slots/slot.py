@@ -17,6 +17,7 @@ import logging
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,8 @@ class Slot:
         health: Checks its device; None: nothing does.
         on_health: Called with what a check came to where it failed, and where it succeeds after that.
         on_storage: Called with what the storage says when it cannot be read, and without words when it can again.
-        on_ahead: Called when it is to hold another number of leases beside the one that trains.
+        on_ahead: Called when it is to hold another number of leases beside the one that trains: with the number, and
+            the lease behind which alone, or 0.
         make_room: Called before a path begins that is to be alone: has the host's other slots let go of what they keep.
     """
 
@@ -82,11 +84,11 @@ class Slot:
         health: HealthCheck | None = None,
         on_health: Callable[[int, str], None] = lambda slot, reason: None,
         on_storage: Callable[[int, str], None] = lambda slot, failure: None,
-        on_ahead: Callable[[int, int], None] = lambda slot, count: None,
+        on_ahead: Callable[[int, int, int], None] = lambda slot, count, fence: None,
         make_room: Callable[[int], Coroutine[Any, Any, None]] = _keep_all,
     ) -> None:
         self.spec = spec
-        self.ahead = LeasesAhead(lambda count: on_ahead(spec.index, count))
+        self.ahead = LeasesAhead(partial(on_ahead, spec.index))
         self._gpu = gpu
         self._supplies = supplies
         self._loader = Loader(spec.index, supplies, on_storage)
@@ -309,6 +311,7 @@ class Slot:
         if lease.stop is not None or lease.dropped.is_set():  # meanwhile
             return not_wanted(lease)
         self._logs.watch(lease.fence, self._supplies.logs_folder(lease.fence), redaction)
+        lease.on_steps = partial(self.ahead.trained, lease)
         self._told.add(lease)  # now it is the runner who answers
         runner, began = self._runner, time.monotonic()
         try:

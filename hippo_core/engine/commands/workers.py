@@ -95,12 +95,22 @@ class ReportStorage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskAhead:
-    """The worker wants so many leases for a slot beside the one that trains there: its paths are short."""
+    """The worker wants so many leases for a slot beside the one that trains there.
+
+    Attributes:
+        worker: Its name.
+        incarnation: Which life of it.
+        slot: The slot.
+        count: How many.
+        fence: The lease in training that is about to end, behind which alone they are wanted; 0: behind every path, as
+            paths are short.
+    """
 
     worker: str
     incarnation: str
     slot: int
     count: int
+    fence: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -100,6 +100,9 @@ class ScriptedServer(worker_pb2_grpc.WorkerServiceServicer):
         self.left = False
         self.draining = False
         self.health: list[tuple[int, bool, str]] = []  #: of slots, as they were told
+        self.ahead: list[
+            tuple[int, int, int]
+        ] = []  #: what slots want ahead, as they were told: slot, count, fence
         self.silent = False  #: takes reports in without acknowledging them
         self.deaf = False  #: throws away what it is sent
         self.revoked_at_registration: list[int] = []
@@ -252,6 +255,7 @@ class ScriptedServer(worker_pb2_grpc.WorkerServiceServicer):
             self.heartbeats += request.heartbeat
             self.draining = self.draining or request.draining
             self.health += [(each.slot, each.failed, each.reason) for each in request.slot_health]
+            self.ahead += [(each.slot, each.count, each.fence) for each in request.slot_ahead]
             acknowledged = [self._take(report) for report in request.reports]
             if request.leaving:
                 self.left = True

@@ -9,7 +9,7 @@ import pytest
 
 from hippo_core.engine.commands import ReleasedReport, UnusableReport
 from hippo_storage.manifest import CheckpointLocation
-from tests.integration.worker.conftest import Worker, make_lease, stage, until
+from tests.integration.worker.conftest import Worker, make_lease, make_program, stage, until
 from tests.integration.worker.scripted_server import ScriptedServer
 
 StartWorker = Callable[..., Worker]
@@ -90,3 +90,22 @@ async def test_without_a_cache_every_start_is_fetched(
     await server.until_over(2)
     assert told.steps == [2, 3]
     await until(lambda: not list(worker.folder.joinpath("checkpoints").iterdir()), "an empty cache")
+
+
+async def test_the_next_lease_is_asked_for_before_a_long_path_ends(
+    server: ScriptedServer, start_worker: StartWorker, bundle: str
+) -> None:
+    """
+    1. a path takes more than a second: its slot asks for a lease to wait behind it while its last step stands
+    2. that comes, and is told to the runner before the first has ended
+    """
+    worker = start_worker()
+    program = make_program(options={"pause": 0.2, "gate": 7})
+    first = await server.grant(make_lease(bundle, 1, program=program, stages=(stage(1, 0, 8),)))
+    await worker.until_at_gate()
+    await server.until(lambda: server.ahead == [(0, 1, 1)], "that it is asked for")
+    second = await server.grant(make_lease(bundle, 2, stages=(stage(2, 0, 2),)))
+    worker.open_gate()
+    await server.until_over(1, 2)
+    assert first.steps == list(range(8))
+    assert second.steps == [0, 1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from hippo_core import policies
 from hippo_core.engine.commands import AskAhead, CordonSlots, ReleasedReport, Report, SubmitStudy, Tick
 from hippo_core.engine.events import PathFailed
 from hippo_core.engine.granting import PATIENCE_SECONDS
@@ -17,8 +18,8 @@ def queues(cluster: Cluster, name: str) -> list[int]:
     return [len(slot.queue) for slot in cluster.engine.state.workers[name].slots.values()]
 
 
-def ask(cluster: Cluster, slot: int, count: int, incarnation: str = "1") -> None:
-    cluster.tell(AskAhead(worker="a", incarnation=incarnation, slot=slot, count=count))
+def ask(cluster: Cluster, slot: int, count: int, fence: int = 0) -> None:
+    cluster.tell(AskAhead(worker="a", incarnation="1", slot=slot, count=count, fence=fence))
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -70,6 +71,59 @@ def test_what_waits_in_a_slot_behind_a_long_path_goes_to_the_next_slot_that_is_f
     assert slot.queue == [first], "it is given nothing ahead while that takes so long"
     cluster.run()
     expect_as_trained_alone(cluster, "study")
+
+
+def test_a_slot_holds_a_lease_behind_a_long_path_that_is_about_to_end_and_behind_that_alone() -> None:
+    """
+    1. a path has trained for long; a slot that would hold leases behind another one is given none
+    2. it is about to end: one waits behind it, for a second
+    3. it has ended: none waits behind the next one
+    """
+    cluster = Cluster(0, {"a": 1})
+    submit(cluster, spec())
+    (slot,) = cluster.engine.state.workers["a"].slots.values()
+    (first,) = slot.queue
+    lease = cluster.engine.state.leases[first]
+    while lease.step < lease.end[1] - 1:
+        cluster.act()
+    cluster.now += PATIENCE_SECONDS
+    ask(cluster, 0, 1, fence=first + 1)
+    assert slot.queue == [first]
+    ask(cluster, 0, 1, fence=first)
+    _, second = slot.queue
+    assert cluster.engine.next_deadline() == cluster.now + PATIENCE_SECONDS
+    while slot.queue[0] == first:
+        cluster.act()
+    assert slot.queue == [second]
+    cluster.run()
+    expect_as_trained_alone(cluster, "study")
+
+
+def test_what_waits_behind_a_path_that_does_not_end_when_it_was_to_is_given_back() -> None:
+    cluster = Cluster(0, {"a": 1})
+    submit(cluster, spec())
+    (slot,) = cluster.engine.state.workers["a"].slots.values()
+    (first,) = slot.queue
+    cluster.now += 2 * PATIENCE_SECONDS
+    ask(cluster, 0, 1, fence=first)
+    _, second = slot.queue
+    cluster.now += PATIENCE_SECONDS
+    cluster.tell(Tick())
+    leases = cluster.engine.state.leases
+    assert leases[second].stopping
+    assert not leases[first].stopping
+
+
+def test_nothing_waits_behind_a_path_whose_end_somebody_may_go_on_from() -> None:
+    """1. Rungs are asked for one after the other. 2. A rung's path is about to end: its slot may be to go on."""
+    cluster = Cluster(0, {"a": 1})
+    submit(cluster, spec(policy=policies.sha(1)))
+    (slot,) = cluster.engine.state.workers["a"].slots.values()
+    (first,) = slot.queue
+    ask(cluster, 0, 1, fence=first)
+    assert slot.queue == [first]
+    ask(cluster, 0, 1)
+    assert len(slot.queue) == 2, "there is what could wait"
 
 
 def test_what_waits_in_slots_is_given_back_when_another_user_comes() -> None:
