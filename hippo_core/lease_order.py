@@ -19,6 +19,23 @@ class StageOrder:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PrepareOrder:
+    """What an idle slot is to be made ready for: a path that will begin there when the state it starts from is saved.
+
+    The fields are as those of the lease that may follow.
+    """
+
+    slot: int
+    plan: int
+    program: Program
+    program_key: str
+    bundle: str
+    setup_laws: Laws
+    secrets: tuple[str, ...]
+    stall_seconds: float = 1800.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseOrder:
     """All that a slot needs to train a path."""
 

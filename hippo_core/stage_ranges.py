@@ -99,6 +99,12 @@ def starts_at(starts: Sequence[Start], step: int) -> Sequence[Start]:
     return starts[first : bisect_right(starts, step, first, key=_BASE)]
 
 
+def count_at(starts: Sequence[Start], step: int) -> int:
+    """How many of the children need the state at a step."""
+    first = bisect_left(starts, step, key=_BASE)
+    return bisect_right(starts, step, first, key=_BASE) - first
+
+
 def kinds_at(starts: Sequence[Start], step: int) -> Iterator[tuple[Start, int]]:
     """The first of each kind among those at a step, and how many there are: few, however many begin."""
     at = bisect_left(starts, step, key=_BASE)

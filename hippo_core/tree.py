@@ -44,6 +44,7 @@ from hippo_core.stage_ranges import (
     Users,
     Way,
     bases,
+    count_at,
     kinds_at,
     note,
     starts_at,
@@ -317,6 +318,18 @@ class StageTree:
             free = [start for start, _ in kinds_at(self._starts(node), step)]
         for found in sorted(free, key=lambda each: each.node):
             yield self._told(found.node, found)
+
+    def count_from(self, state: State) -> int:
+        """How many ranges begin at a state, whether or not it is saved; those that are blocked are left out."""
+        number, step = state
+        node, blocked = self.plan.numbered[number], self.blocked
+        ranges, count = self.outlook_of(number).ranges, 0
+        if ranges and number not in blocked and step > node.start:
+            count = sum(found.base == step for found in ranges)
+        starts = self._starts(node)
+        if blocked:
+            return count + sum(found.node not in blocked for found in starts_at(starts, step))
+        return count + count_at(starts, step)
 
     def ready(self, node: Node, found: Range) -> bool:
         """Whether the state that a range begins at is durable."""

@@ -308,6 +308,8 @@ class Term:
         self.news.happened(self.engine.state, events)
         self.consultations.set()
         kinds = {type(event) for event in events}
+        if reordered := self.engine.reordered():
+            self.orders.notify_of(set(reordered))
         if not kinds.isdisjoint(_ORDERS):
             self.orders.notify_of(self._told(events))
         if not kinds.isdisjoint(_TIMES):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 
-from hippo_core.lease_order import LeaseOrder, StageOrder
+from hippo_core.lease_order import LeaseOrder, PrepareOrder, StageOrder
 from hippo_core.program import Program
 from hippo_core.sequence import Laws
 from hippo_wire.json_text import dump, load_object
@@ -83,6 +83,38 @@ def lease_from_proto(message: worker_pb2.Lease) -> LeaseOrder:
         alone=message.alone,
         watched=message.watched,
         start_digest="" if start is None else start.digest,
+    )
+
+
+def preparation_to_proto(order: PrepareOrder) -> worker_pb2.Preparation:
+    """What an idle slot is to be made ready for, as the server sends it."""
+    return worker_pb2.Preparation(
+        slot=order.slot,
+        plan=order.plan,
+        program_json=_program_json(order.program),
+        program_key=order.program_key,
+        bundle=order.bundle,
+        setup_laws_json=_laws_json(order.setup_laws),
+        secrets=order.secrets,
+        stall_seconds=order.stall_seconds,
+    )
+
+
+def preparation_from_proto(message: worker_pb2.Preparation) -> PrepareOrder:
+    """What an idle slot is to be made ready for, as the worker takes it.
+
+    Raises:
+        InvalidStudy: A field is not what this version knows.
+    """
+    return PrepareOrder(
+        slot=message.slot,
+        plan=message.plan,
+        program=_program(message.program_json),
+        program_key=message.program_key,
+        bundle=message.bundle,
+        setup_laws=_laws(message.setup_laws_json),
+        secrets=tuple(message.secrets),
+        stall_seconds=message.stall_seconds,
     )
 
 

@@ -18,7 +18,7 @@ from collections import deque
 from hippo_core.engine.commands import HeldLease, RegisterWorker, Report, SlotSpec
 from hippo_core.errors import Unavailable
 from hippo_storage.storage import Storage
-from hippo_wire.orders import lease_from_proto, offer_from_proto, stop_from_proto
+from hippo_wire.orders import lease_from_proto, offer_from_proto, preparation_from_proto, stop_from_proto
 from hippo_wire.service_manager import ServiceManager
 from hippo_wire.v1 import worker_pb2
 from hippo_worker.connection import LEAVE_SECONDS, ServerConnection
@@ -158,6 +158,7 @@ class Daemon:
         self._manager.stopping(f"saves and gives back what it trains: {reason}")
         self._draining = True
         self._drain_until = time.monotonic() + self._settings.drain_seconds
+        self._prepare(worker_pb2.Preparations())
         for lease in list(self._leases.values()):
             await self._slot(lease).stop(lease, save=True, reason=reason)
         self.connection.wake()
@@ -221,6 +222,7 @@ class Daemon:
             self._supplies.storage = await asyncio.to_thread(Storage.open, response.storage, make=False)
             self._storage_address = response.storage
         await self._policies.forget()  # the server asks anew
+        self._prepare(worker_pb2.Preparations())  # it says so again
         self._logs.doubt()
         self._answers.clear()
         # What was said last may have been lost with the stream.
@@ -258,6 +260,8 @@ class Daemon:
             self._idleness.begin(time.monotonic())
         for question in response.policy_questions:
             self._policies.ask(question)
+        if response.HasField("preparations"):
+            self._prepare(response.preparations)
         if response.make_room:
             task = asyncio.create_task(self._make_room())
             self._making_room.add(task)
@@ -338,6 +342,12 @@ class Daemon:
     def _say_of_ahead(self, slot: int, count: int, fence: int) -> None:
         self._ahead[slot] = worker_pb2.SlotAhead(slot=slot, count=count, fence=fence)
         self.connection.wake()
+
+    def _prepare(self, message: worker_pb2.Preparations) -> None:
+        """Has idle slots made ready for what the server says, and for nothing where it says nothing."""
+        orders = {each.slot: preparation_from_proto(each) for each in message.preparations}
+        for slot in self._slots:
+            slot.prepare(None if self._draining else orders.get(slot.spec.index))
 
     async def _make_room(self, slot: int | None = None) -> None:
         """Has all slots but one let go of the trainers that they keep, and waits until they are gone."""

@@ -85,6 +85,11 @@ class WorkerMetrics:
             TRANSFER_SECONDS,
         )
         self._runners = made.counter("hippo_worker_runners_started_total", "Processes started to train in.")
+        self._prepared = made.counter(
+            "hippo_worker_trainers_prepared_total",
+            "Times that an idle slot was made ready for a path to come: kept for one, given up, or failed.",
+            ["result"],
+        )
         self._deaths = made.counter(
             "hippo_worker_runner_deaths_total",
             "Those that died while they trained, by whose fault.",
@@ -121,6 +126,10 @@ class WorkerMetrics:
     def runner_started(self) -> None:
         """A runner was started."""
         self._runners.inc()
+
+    def prepared(self, result: str) -> None:
+        """What came of making a slot ready for a path to come: "kept", "given_up" or "failed"."""
+        self._prepared.labels(result).inc()
 
     def runner_died(self, failure: str) -> None:
         """A runner died while it trained."""

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hippo_core.errors import Unavailable
-from hippo_core.lease_order import LeaseOrder
+from hippo_core.lease_order import LeaseOrder, PrepareOrder
 from hippo_storage.manifest import CheckpointLocation
 from hippo_storage.storage import Storage
 from hippo_worker.bundles import BundleCache
 from hippo_worker.checkpoints import CheckpointCache
-from hippo_worker.hosting.order import PathOrder, StageOrder, StartFrom
+from hippo_worker.hosting.order import PathOrder, SetupOrder, StageOrder, StartFrom
 from hippo_worker.lease import Lease
 from hippo_worker.metrics import WorkerMetrics
 from hippo_worker.publishing import Publisher
@@ -85,6 +85,17 @@ def location_of_start(order: LeaseOrder) -> CheckpointLocation | None:
         return None
     node, step, fence = order.start
     return CheckpointLocation(plan=order.plan, node=node, step=step, fence=fence)
+
+
+def setup_order(order: PrepareOrder, supplies: Supplies, code: Path) -> SetupOrder:
+    """What the runner is told that is to make a trainer for a path to come; ``code``: the folder of the bundle."""
+    return SetupOrder(
+        program=order.program,
+        program_key=order.program_key,
+        code=code,
+        setup_laws=order.setup_laws,
+        data_dir=supplies.data_folder,
+    )
 
 
 def path_order(lease: Lease, supplies: Supplies, *, code: Path, start: Path | None) -> PathOrder:

@@ -7,6 +7,10 @@ from dataclasses import dataclass, field
 from hippo_core.engine.events import Event
 from hippo_core.engine.fold import apply
 from hippo_core.engine.state import EngineState
+from hippo_core.lease_order import PrepareOrder
+
+Preparations = dict[str, dict[int, PrepareOrder]]
+"""What idle slots are made ready for, by worker and slot."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +155,10 @@ class Volatile:
     present: dict[tuple[str, str], None] = field(
         default_factory=dict
     )  #: users with something to train, by project
+    prepared: Preparations = field(default_factory=dict)
+    #: by plan and lease: how many paths will begin where it has yet to save; only where that was asked for
+    coming: dict[int, dict[int, int]] = field(default_factory=dict)
+    reordered: dict[str, None] = field(default_factory=dict)  #: workers for which that has changed
     next_cut: float | None = None  #: when a running path may have to yield its slot
 
 

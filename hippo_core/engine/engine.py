@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Container, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self, get_args
 
 from hippo_core.engine import (
@@ -27,6 +27,7 @@ from hippo_core.engine import (
     outside,
     pins,
     policy_answers,
+    preparing,
     programs,
     proposals,
     reports,
@@ -194,6 +195,7 @@ class Engine:
         self._follow(decision)
         if retention.keep_within_budgets(decision):
             self._follow(decision)
+        preparing.prepare(decision)
         running_time.count(decision, last=isinstance(command, Tick) and command.last)
         return Outcome(events=tuple(decision.events), result=result)
 
@@ -235,7 +237,15 @@ class Engine:
 
     def directives(self, worker: str, known: Container[int] = ()) -> orders.Directives:
         """What a worker ought to know now, without the orders of leases that are ``known`` to it."""
-        return orders.directives(self.state, worker, self.settings.stall_seconds, known)
+        found = orders.directives(self.state, worker, self.settings.stall_seconds, known)
+        prepared = self.volatile.prepared.get(worker)
+        return replace(found, preparations=tuple(prepared.values())) if prepared else found
+
+    def reordered(self) -> list[str]:
+        """The workers whose slots are to be made ready for something else than when this was asked last."""
+        found = list(self.volatile.reordered)
+        self.volatile.reordered.clear()
+        return found
 
     def wanted(self) -> tuple[orders.Wanted, ...]:
         """Work for the driver, until it says that it is done."""

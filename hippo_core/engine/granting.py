@@ -5,14 +5,14 @@ Where a ready path finds no slot, ``hippo_core.engine.cutting`` looks for one th
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
 from hippo_core.engine.alone import Top, is_alone, room, tops
 from hippo_core.engine.courses import note_begun
 from hippo_core.engine.cutting import cut_paths
-from hippo_core.engine.decision import Decision, Volatile
+from hippo_core.engine.decision import Decision, Preparations, Volatile
 from hippo_core.engine.environments import (
     bind_plan,
     environment_of,
@@ -51,7 +51,7 @@ def schedule(decision: Decision) -> None:
         turns = Turns(decision)
         found = list(tops(state, [plan for plan in state.plans.values() if plan.id not in held], turns))
         note_begun(decision)
-        choice = _choose(state, turns, held, found) or _choose_ahead(decision, turns, held, found)
+        choice = _choose(decision, turns, held, found) or _choose_ahead(decision, turns, held, found)
         if choice is None:
             # A path that waits to train alone gains nothing by another slot.
             cut_paths(decision, held.union(top.plan.id for top in found if top.alone))
@@ -67,6 +67,7 @@ def schedule(decision: Decision) -> None:
 def _bring_in_line(decision: Decision, plan: PlanState) -> None:
     tree = plan.tree
     tree.refresh()
+    decision.volatile.coming.pop(plan.id, None)
     for number in list(tree.offers):
         for fence, step in tree.outlook_of(number).offers:
             if not decision.state.leases[fence].stopping:
@@ -104,7 +105,8 @@ class _Holds(IntEnum):
 
     ANOTHER_PLANS = 0
     NONE = 1
-    THE_PLANS = 2
+    NONE_BUT_READY = 2  #: it was made ready for the plan (``hippo_core.engine.preparing``)
+    THE_PLANS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,15 +139,18 @@ def held_plans(state: EngineState, volatile: Volatile) -> set[int]:
     return trying.union(volatile.held)
 
 
-def _choose(state: EngineState, turns: Turns, held: Container[int], found: list[Top]) -> _Choice | None:
+def _choose(decision: Decision, turns: Turns, held: Container[int], found: list[Top]) -> _Choice | None:
     """The best that any idle slot can take; the first of equals, in order of worker, slot and plan.
 
+    Slots that are made ready for something come after those that are not.
+
     Args:
-        state: Not changed.
+        decision: Nothing is decided.
         turns: As of now.
         held: Plans of which nothing is taken.
         found: The first ready ranges of the others.
     """
+    state, prepared = decision.state, decision.volatile.prepared
     if not state.idle:
         return None
     rooms = room(state, found) if state.cramped else None
@@ -153,13 +158,19 @@ def _choose(state: EngineState, turns: Turns, held: Container[int], found: list[
     # Plans that a slot which holds nothing can take: what another one takes is no better.
     offered: set[int] = set()
     wanted = {top.plan.id for top in found}
-    for worker, slot in idle_slots(state):
-        if slot.holds is None:
+    there: Iterable[tuple[Worker, Slot]] = idle_slots(state)
+    if prepared and found:
+        there = sorted(there, key=lambda place: _ready_for(prepared, *place) is not None)
+    for worker, slot in there:
+        tops_here, ready_for = found, _ready_for(prepared, worker, slot) if prepared else None
+        if slot.holds is None or ready_for is not None:
             if rooms is None and offered == wanted:
+                tops_here = [top for top in found if top.plan.id == ready_for] if ready_for in wanted else []
+            if not tops_here:
                 continue
         elif not found and not _is_gone_on_from(state, slot.holds):
             continue
-        for choice in _options(state, turns, found, worker, slot, held):
+        for choice in _options(state, turns, tops_here, worker, slot, held, ready_for):
             if slot.holds is None:
                 offered.add(choice.plan.id)
             if best is not None and choice.rank <= best.rank:
@@ -167,6 +178,12 @@ def _choose(state: EngineState, turns: Turns, held: Container[int], found: list[
             if rooms is None or rooms.takes(worker.host, alone=_is_alone(state, choice)):
                 best = choice
     return best
+
+
+def _ready_for(prepared: Preparations, worker: Worker, slot: Slot) -> int | None:
+    """The plan that a slot is made ready for."""
+    order = prepared.get(worker.name, {}).get(slot.index)
+    return None if order is None else order.plan
 
 
 def _is_gone_on_from(state: EngineState, holds: State) -> bool:
@@ -267,20 +284,24 @@ def _options(
     worker: Worker,
     slot: Slot,
     held: Container[int],
+    ready_for: int | None = None,
 ) -> Iterator[_Choice]:
+    # What a slot held has gone where it was made ready for something.
+    holds = slot.holds if ready_for is None else None
     for top in found:
         plan, candidate, user = top.plan, top.candidate, top.user
         if suits(state, plan, worker, slot):
-            in_memory = slot.holds is not None and slot.holds == _base_state(plan, candidate)
+            in_memory = holds is not None and holds == _base_state(plan, candidate)
             turn = NOBODY_ELSE if user is None else turns.turn((plan.project, user))
-            yield _Choice(candidate, plan, worker, slot, in_memory, _holds(state, slot, plan), user, turn)
-    if slot.holds is None:
+            what = _Holds.NONE_BUT_READY if ready_for == plan.id else _holds(state, holds, plan)
+            yield _Choice(candidate, plan, worker, slot, in_memory, what, user, turn)
+    if holds is None:
         return
-    plan = state.plans[state.nodes[slot.holds[0]].plan]
+    plan = state.plans[state.nodes[holds[0]].plan]
     if plan.id in held:
         return
-    following = list(plan.tree.continuations(slot.holds, every=bool(state.cramped)))
-    if following and _kept_or_promised(state, slot.holds) and suits(state, plan, worker, slot):
+    following = list(plan.tree.continuations(holds, every=bool(state.cramped)))
+    if following and _kept_or_promised(state, holds) and suits(state, plan, worker, slot):
         for candidate in following:
             for user in turns.users_in(plan):
                 if user is None:
@@ -290,10 +311,10 @@ def _options(
                     yield _Choice(candidate, plan, worker, slot, True, _Holds.THE_PLANS, user, turn)
 
 
-def _holds(state: EngineState, slot: Slot, plan: PlanState) -> _Holds:
-    if slot.holds is None:
+def _holds(state: EngineState, holds: State | None, plan: PlanState) -> _Holds:
+    if holds is None:
         return _Holds.NONE
-    return _Holds.THE_PLANS if state.nodes[slot.holds[0]].plan == plan.id else _Holds.ANOTHER_PLANS
+    return _Holds.THE_PLANS if state.nodes[holds[0]].plan == plan.id else _Holds.ANOTHER_PLANS
 
 
 def idle_slots_for(state: EngineState, plan: PlanState) -> int:

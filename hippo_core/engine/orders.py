@@ -14,12 +14,15 @@ from hippo_core.engine.alone import is_alone, makes_room
 from hippo_core.engine.consultations import ConsultPolicy, policies_to_consult
 from hippo_core.engine.judging import is_attentive
 from hippo_core.engine.proposals import MakeProposal, proposals_to_make
-from hippo_core.engine.state import EngineState
+from hippo_core.engine.state import EngineState, PlanState
 from hippo_core.engine.states import WorkerState
 from hippo_core.engine.terminators import MakeJudgement, judgements_to_make
 from hippo_core.lease import Lease, Promise
-from hippo_core.lease_order import LeaseOrder, StageOrder
+from hippo_core.lease_order import LeaseOrder, PrepareOrder, StageOrder
+from hippo_core.program import Program
 from hippo_core.repeats import hyperparameter_laws, seed_in, with_seed
+from hippo_core.sequence import Laws
+from hippo_core.study import StudySpec
 
 STALL_STEPS = 10.0  #: a path is stuck no sooner than after so many times what a step takes in the mean
 
@@ -47,6 +50,7 @@ class Directives:
     stops: tuple[tuple[int, bool, str], ...] = ()  #: fence, whether to save, reason
     drain: bool = False
     make_room: bool = False  #: slots that idle let go of the trainers that they keep
+    preparations: tuple[PrepareOrder, ...] = ()  #: all that hold now
 
 
 def directives(state: EngineState, name: str, stall_seconds: float, known: Container[int] = ()) -> Directives:
@@ -79,13 +83,7 @@ def directives(state: EngineState, name: str, stall_seconds: float, known: Conta
 def order(state: EngineState, lease: Lease, stall_seconds: float) -> LeaseOrder:
     """What the slot of a lease in training is to do; ``stall_seconds`` as in ``directives``."""
     plan = state.plans[lease.plan]
-    study = state.studies.get(lease.study)
-    if study is None:
-        study = state.studies[next(iter(plan.studies))]
-    spec = study.spec
-    setup = state.nodes[lease.stages[0][0]].root().laws
-    seed = seed_in(setup)
-    program = spec.program if seed is None else with_seed(spec.program, seed)
+    spec, setup, program = _trained(state, lease)
     return LeaseOrder(
         fence=lease.fence,
         slot=lease.slot,
@@ -104,9 +102,7 @@ def order(state: EngineState, lease: Lease, stall_seconds: float) -> LeaseOrder:
         checkpoint_every=spec.checkpoint_every,
         secrets=spec.secrets,
         objectives=tuple(each.metric for each in spec.observed),
-        stall_seconds=max(
-            stall_seconds, STALL_STEPS * plan.tree.mean_step_seconds() if plan.tree.steps else 0.0
-        ),
+        stall_seconds=_stall_seconds(plan, stall_seconds),
         watched=_is_watched(state, lease),
         alone=is_alone(state, lease.stages[lease.index :]),
         start_digest=_digest_of_start(state, lease),
@@ -118,6 +114,35 @@ def _is_watched(state: EngineState, lease: Lease) -> bool:
     return is_attentive(state, lease.plan) or any(
         start < step < stop for node, start, stop in lease.stages for step in state.nodes[node].requests
     )
+
+
+def preparation(state: EngineState, lease: Lease, slot: int, stall_seconds: float) -> PrepareOrder:
+    """What a slot is made ready for that is to go on where a lease saves; ``stall_seconds`` as in ``directives``."""
+    spec, setup, program = _trained(state, lease)
+    return PrepareOrder(
+        slot=slot,
+        plan=lease.plan,
+        program=program,
+        program_key=program.key,
+        bundle=spec.bundle,
+        setup_laws=hyperparameter_laws(setup),
+        secrets=spec.secrets,
+        stall_seconds=_stall_seconds(state.plans[lease.plan], stall_seconds),
+    )
+
+
+def _trained(state: EngineState, lease: Lease) -> tuple[StudySpec, Laws, Program]:
+    """The study that a lease is for, its laws at step 0, and the program: repeats have seeds of their own."""
+    study = state.studies.get(lease.study)
+    if study is None:
+        study = state.studies[next(iter(state.plans[lease.plan].studies))]
+    setup = state.nodes[lease.stages[0][0]].root().laws
+    seed = seed_in(setup)
+    return study.spec, setup, study.spec.program if seed is None else with_seed(study.spec.program, seed)
+
+
+def _stall_seconds(plan: PlanState, stall_seconds: float) -> float:
+    return max(stall_seconds, STALL_STEPS * plan.tree.mean_step_seconds() if plan.tree.steps else 0.0)
 
 
 def _digest_of_start(state: EngineState, lease: Lease) -> str:

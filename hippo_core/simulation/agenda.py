@@ -13,6 +13,7 @@ class Turn(IntEnum):
     COMES = 0  #: studies and workers
     SAVES = 1
     ENDS = 2
+    PREPARES = 3  #: slots that nothing has come to
 
 
 class Agenda:

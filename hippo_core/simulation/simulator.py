@@ -63,7 +63,7 @@ from hippo_core.simulation.costs import TICKS, Clockwork, Costs, Host, seconds, 
 from hippo_core.simulation.phases import Phases
 from hippo_core.simulation.response import Model, Response
 from hippo_core.simulation.timed_path import SimulatedSlot, TimedPath
-from hippo_core.simulation.usage import Activity, Usage
+from hippo_core.simulation.usage import Activity, Span, Usage
 from hippo_core.study import StudySpec
 
 PROJECT = "default"
@@ -123,6 +123,7 @@ class Simulator:
         self._pause: float | None = None
         self._coming = 0  # studies that are still to be submitted
         self._cut_at: int | None = None  # when the engine is to look for one
+        self._prepare_at: int | None = None  # when idle slots are looked at next
         self._news: deque[Event] = deque()
         self._hosts: dict[str, Host] = {}  # those that are there
         self._slots: dict[tuple[str, int], SimulatedSlot] = {}
@@ -159,6 +160,8 @@ class Simulator:
                 self._follow(self._news.popleft())
         for path in self._paths.values():
             path.lose(self.agenda.now)
+        for slot in self._slots.values():
+            self._interrupt(slot)
         check(self.engine)
 
     def _stuck(self) -> InvalidStudy:
@@ -205,6 +208,9 @@ class Simulator:
             if path.slot.host is host:
                 path.lose(self.agenda.now)
                 del self._paths[fence]
+        for slot in self._slots.values():
+            if slot.host is host:
+                self._interrupt(slot)
         heard = self.agenda.now + ticks(self.engine.settings.lease_seconds)
         self.agenda.at(heard, Turn.COMES, self._hear)
 
@@ -234,6 +240,9 @@ class Simulator:
             self.agenda.at(max(math.ceil(pause * TICKS), self.agenda.now) + 1, Turn.COMES, self._hear)
         if self._checked:
             check(self.engine)
+        if self._clockwork.setup and self.engine.volatile.reordered and self._prepare_at != self.agenda.now:
+            self._prepare_at = self.agenda.now
+            self.agenda.at(self.agenda.now, Turn.PREPARES, self._prepare)
         self._await_cut()
 
     def _await_cut(self) -> None:
@@ -330,13 +339,52 @@ class Simulator:
         self._paths[event.fence] = path
         if slot.program:
             path.await_lease()
-        if slot.program != found.program_key:
+        if slot.program == found.program_key:
+            if slot.preparing is not None:
+                path.await_setup(slot.preparing.end)
+                slot.preparing = None
+        else:
+            self._interrupt(slot)
             slot.program = found.program_key
             path.spend(Activity.SETUP, self._clockwork.setup)
         if loaded:
             path.spend(Activity.LOAD, self._clockwork.load)
-        slot.holds = None
+        slot.holds = slot.prepared_for = None
         self._go_on(path)
+
+    def _prepare(self) -> None:
+        """Makes idle slots ready for paths that are still to come."""
+        self._prepare_at = None
+        state, now = self.engine.state, self.agenda.now
+        places = [(name, index) for name in self.engine.reordered() for index in state.workers[name].slots]
+        for name, index in places:
+            slot = self._slots[name, index]
+            orders = self.engine.volatile.prepared.get(name, {}) if name in self._hosts else {}
+            wanted = orders.get(index)
+            key = None if wanted is None else wanted.program_key
+            if slot.prepared_for is not None and slot.prepared_for != key:
+                self._interrupt(slot)
+                slot.program, slot.prepared_for = "", None
+            if wanted is None or slot.program == key:
+                continue
+            slot.prepared_for = key
+            slot.program, slot.holds = wanted.program_key, None
+            slot.preparing = Span(
+                host=name,
+                slot=index,
+                fence=0,
+                study=state.studies[next(iter(state.plans[wanted.plan].studies))].name,
+                activity=Activity.SETUP,
+                begin=now,
+                end=now + self._clockwork.setup,
+            )
+            self.usage.book(slot.preparing)
+
+    def _interrupt(self, slot: SimulatedSlot) -> None:
+        """A slot is made ready no longer."""
+        if slot.preparing is not None:
+            self.usage.cut(slot.preparing, self.agenda.now)
+            slot.preparing = None
 
     def _is_watched(self, plan: int) -> bool:
         state = self.engine.state

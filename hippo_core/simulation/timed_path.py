@@ -28,15 +28,19 @@ class SimulatedSlot:
 
     Attributes:
         program: The program that it is set up for.
+        prepared_for: The program that it was made ready for; None: it trained since, or was not.
+        preparing: That, in time; None: it trained since, or was not.
         holds: The state that it keeps in memory, with the model.
     """
 
-    __slots__ = ("holds", "host", "index", "program")
+    __slots__ = ("holds", "host", "index", "prepared_for", "preparing", "program")
 
     def __init__(self, host: Host, index: int) -> None:
         self.host = host
         self.index = index
         self.program = ""
+        self.prepared_for: str | None = None
+        self.preparing: Span | None = None
         self.holds: tuple[State, Model] | None = None
 
 
@@ -152,6 +156,10 @@ class TimedPath(SimulatedPath):
             self._booked = self._span(activity, self.clock, self.clock + duration)
             self._usage.book(self._booked)
             self.clock += duration
+
+    def await_setup(self, done: int) -> None:
+        """The slot is still being made ready, which began before the lease came."""
+        self.clock = max(self.clock, done)
 
     def plan(self) -> int:
         """Plans the steps up to the next boundary; returns when that is."""

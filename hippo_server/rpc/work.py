@@ -19,10 +19,11 @@ from hippo_core.engine.consultations import PolicyQuestion
 from hippo_core.engine.orders import Directives
 from hippo_core.engine.reports import Accepted
 from hippo_core.errors import Stale, Unavailable
+from hippo_core.lease_order import PrepareOrder
 from hippo_server.driver import Driver
 from hippo_server.reporting import Taken, together
 from hippo_server.store import Record
-from hippo_wire.orders import lease_to_proto, offers_to_proto, stops_to_proto
+from hippo_wire.orders import lease_to_proto, offers_to_proto, preparation_to_proto, stops_to_proto
 from hippo_wire.policies import question_to_proto
 from hippo_wire.reports import report_from_proto
 from hippo_wire.v1 import worker_pb2
@@ -55,6 +56,7 @@ class WorkStream:
         self._stops: dict[tuple[int, bool, str], None] = {}
         self._drain = False
         self._make_room = False
+        self._preparations: tuple[PrepareOrder, ...] = ()
         self._ended = False
         self._question = 0
         self._questions: deque[worker_pb2.PolicyQuestion] = deque()
@@ -277,9 +279,11 @@ class WorkStream:
         questions = [self._questions.popleft()] if self._questions else []
         if self._questions:
             self._wake.set()  # one a message: each may be large
-        if fresh == Directives() and not acknowledged and not revoked and not questions:
+        reordered = directives.preparations != self._preparations
+        self._preparations = directives.preparations
+        if fresh == Directives() and not reordered and not acknowledged and not revoked and not questions:
             return None
-        return worker_pb2.WorkResponse(
+        response = worker_pb2.WorkResponse(
             term=self._term.number,
             leases=[lease_to_proto(lease) for lease in fresh.leases],
             offers=offers_to_proto(fresh.offers),
@@ -293,6 +297,10 @@ class WorkStream:
             make_room=fresh.make_room,
             policy_questions=questions,
         )
+        if reordered:
+            prepared = [preparation_to_proto(each) for each in directives.preparations]
+            response.preparations.CopyFrom(worker_pb2.Preparations(preparations=prepared))
+        return response
 
     def _fresh(self, directives: Directives) -> Directives:
         fresh = Directives(

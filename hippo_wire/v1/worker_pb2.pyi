@@ -1307,6 +1307,84 @@ class StopPath(_message.Message):
 Global___StopPath: _TypeAlias = StopPath  # noqa: Y015
 
 @_typing.final
+class Preparation(_message.Message):
+    """What an idle slot is made ready for: a path that will begin there when the state that it starts from is saved.
+    It promises nothing, and nothing is said of it: whatever lease comes first is trained.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SLOT_FIELD_NUMBER: _builtins.int
+    PLAN_FIELD_NUMBER: _builtins.int
+    PROGRAM_JSON_FIELD_NUMBER: _builtins.int
+    PROGRAM_KEY_FIELD_NUMBER: _builtins.int
+    BUNDLE_FIELD_NUMBER: _builtins.int
+    SETUP_LAWS_JSON_FIELD_NUMBER: _builtins.int
+    SECRETS_FIELD_NUMBER: _builtins.int
+    STALL_SECONDS_FIELD_NUMBER: _builtins.int
+    slot: _builtins.int
+    """The slot."""
+    plan: _builtins.int
+    """The plan, for logs."""
+    program_json: _builtins.str
+    """JSON object: the program."""
+    program_key: _builtins.str
+    """The program's digest."""
+    bundle: _builtins.str
+    """The bundle with the trainer's code."""
+    setup_laws_json: _builtins.str
+    """JSON object: the laws at step 0, for setup()."""
+    stall_seconds: _builtins.float
+    """After how long setup() is taken to be stuck."""
+    @_builtins.property
+    def secrets(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of variables that the trainer's environment takes from the worker's."""
+
+    def __init__(
+        self,
+        *,
+        slot: _builtins.int = ...,
+        plan: _builtins.int = ...,
+        program_json: _builtins.str = ...,
+        program_key: _builtins.str = ...,
+        bundle: _builtins.str = ...,
+        setup_laws_json: _builtins.str = ...,
+        secrets: _abc.Iterable[_builtins.str] | None = ...,
+        stall_seconds: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle", b"bundle", "plan", b"plan", "program_json", b"program_json", "program_key", b"program_key", "secrets", b"secrets", "setup_laws_json", b"setup_laws_json", "slot", b"slot", "stall_seconds", b"stall_seconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Preparation: _TypeAlias = Preparation  # noqa: Y015
+
+@_typing.final
+class Preparations(_message.Message):
+    """What all idle slots of a worker are made ready for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PREPARATIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def preparations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Preparation]:
+        """One for each slot that is; others let go of what they were made ready for."""
+
+    def __init__(
+        self,
+        *,
+        preparations: _abc.Iterable[Global___Preparation] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["preparations", b"preparations"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Preparations: _TypeAlias = Preparations  # noqa: Y015
+
+@_typing.final
 class WorkResponse(_message.Message):
     """What the server sends down the stream."""
 
@@ -1321,6 +1399,7 @@ class WorkResponse(_message.Message):
     DRAIN_FIELD_NUMBER: _builtins.int
     POLICY_QUESTIONS_FIELD_NUMBER: _builtins.int
     MAKE_ROOM_FIELD_NUMBER: _builtins.int
+    PREPARATIONS_FIELD_NUMBER: _builtins.int
     term: _builtins.int
     """The leader's term."""
     drain: _builtins.bool
@@ -1351,6 +1430,10 @@ class WorkResponse(_message.Message):
     def policy_questions(self) -> _containers.RepeatedCompositeFieldContainer[Global___PolicyQuestion]:
         """Questions to studies' own policies."""
 
+    @_builtins.property
+    def preparations(self) -> Global___Preparations:
+        """What idle slots are made ready for, in place of what was said of it before."""
+
     def __init__(
         self,
         *,
@@ -1363,12 +1446,15 @@ class WorkResponse(_message.Message):
         drain: _builtins.bool = ...,
         policy_questions: _abc.Iterable[Global___PolicyQuestion] | None = ...,
         make_room: _builtins.bool = ...,
+        preparations: Global___Preparations | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_preparations", b"_preparations", "preparations", b"preparations"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged", b"acknowledged", "drain", b"drain", "leases", b"leases", "make_room", b"make_room", "offers", b"offers", "policy_questions", b"policy_questions", "revoked", b"revoked", "stops", b"stops", "term", b"term"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_preparations", b"_preparations", "acknowledged", b"acknowledged", "drain", b"drain", "leases", b"leases", "make_room", b"make_room", "offers", b"offers", "policy_questions", b"policy_questions", "preparations", b"preparations", "revoked", b"revoked", "stops", b"stops", "term", b"term"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__preparations: _TypeAlias = _typing.Literal["preparations"]  # noqa: Y015
+    _WhichOneofArgType__preparations: _TypeAlias = _typing.Literal["_preparations", b"_preparations"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__preparations) -> _WhichOneofReturnType__preparations | None: ...
 
 Global___WorkResponse: _TypeAlias = WorkResponse  # noqa: Y015
 

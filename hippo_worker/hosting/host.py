@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,14 @@ import torch
 from hippo_core.engine.states import FailureClass
 from hippo_core.errors import HippoError
 from hippo_core.training import Trainer
+from hippo_core.values import Scalar
 from hippo_worker.hosting.failures import explain
 from hippo_worker.hosting.hosted import HostedTrainer, TrainerFailed, user_code
 from hippo_worker.hosting.link import Failed, Link, PathResult
 from hippo_worker.hosting.loading import Code
 from hippo_worker.hosting.loop import PathLoop
 from hippo_worker.hosting.numerics import Plain, capture_numerics, restore_numerics
-from hippo_worker.hosting.order import PathOrder, StartFrom
+from hippo_worker.hosting.order import PathOrder, SetupOrder, StartFrom
 from hippo_worker.hosting.read_ahead import ReadAhead
 from hippo_worker.hosting.runtime import CUDA, is_broken, prepare
 from hippo_worker.hosting.saving import Saver
@@ -65,6 +67,7 @@ class PathHost:
         self._code: Code | None = None
         self._class: type[Trainer] | None = None
         self._held: _Held | None = None
+        self._fresh: HostedTrainer | None = None  # made for a path that is still to come; none is held then
         self._numerics: dict[str, Plain] = {}  # as the trainer's module has left them
 
     def holds(self) -> tuple[int, int, str] | None:
@@ -72,6 +75,20 @@ class PathHost:
         if self._held is None or self._served is None:
             return None
         return self._held.node, self._held.step, self._served[0]
+
+    def make_ready(self, order: SetupOrder) -> None:
+        """Makes a trainer for a path that is still to come; to be called before any path is trained, and once.
+
+        It is used where ``setup`` would have seen the path's values, and thrown away where not: a path's trainer is
+        the same either way, since each begins with the seed.
+
+        Raises:
+            TrainerFailed: It cannot be made. This process should train nothing then: who knows what was left behind.
+        """
+        self._require_served(order)
+        fresh = self._make(order, self._load(order))
+        fresh.keep_random()
+        self._fresh = fresh
 
     def run(self, order: PathOrder, link: Link) -> PathResult:
         """Trains a path.
@@ -127,7 +144,7 @@ class PathHost:
         self._drop()
         self._saver.close()
 
-    def _require_served(self, order: PathOrder) -> None:
+    def _require_served(self, order: PathOrder | SetupOrder) -> None:
         if self._served_as == (order.program_key, order.code):
             return  # as most often: finding out what a path leads to asks the system for each of its folders
         served = (order.program_key, str(order.code.resolve()))
@@ -140,7 +157,7 @@ class PathHost:
                 f"this host serves {self._served}, not {served}: code of two bundles never mixes"
             )
 
-    def _load(self, order: PathOrder) -> Code:
+    def _load(self, order: PathOrder | SetupOrder) -> Code:
         if self._code is None:
             code = Code(order.code)
             with user_code():
@@ -168,14 +185,24 @@ class PathHost:
         if start is not None and start.folder is None:
             raise _StartLost(f"The state at step {start.step} of node {start.node} is no longer in memory.")
         held = None
-        self._drop()
-        hosted = self._make(order, code)
+        hosted = self._take_fresh(values) or self._make(order, code)
         if start is not None:
             hosted.load(self._read(order.fence, start))
         node, step = (order.stages[0].node, 0) if start is None else (start.node, start.step)
         return _Held(hosted, node, step)
 
-    def _make(self, order: PathOrder, code: Code) -> HostedTrainer:
+    def _take_fresh(self, values: Mapping[str, Scalar]) -> HostedTrainer | None:
+        """The trainer that was made ahead, where it can serve a path with these values; else there is none any more."""
+        fresh = self._fresh
+        if fresh is None or not fresh.can_serve(values):
+            fresh = None
+            self._drop()
+            return None
+        self._fresh = None
+        fresh.serve_first(values)
+        return fresh
+
+    def _make(self, order: PathOrder | SetupOrder, code: Code) -> HostedTrainer:
         assert self._class is not None
         restore_numerics(self._numerics)  # a trainer before may have set others
         hosted = HostedTrainer(
@@ -223,6 +250,9 @@ class PathHost:
         if self._held is not None:
             self._held.hosted.close()
             self._held = None
+        if self._fresh is not None:
+            self._fresh.close()
+            self._fresh = None
         gc.collect()
         if self._device == CUDA and self.usable:
             torch.cuda.empty_cache()

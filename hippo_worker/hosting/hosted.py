@@ -98,6 +98,15 @@ class HostedTrainer:
         """From now on the object trains a trial that has these values at step 0."""
         self._context.values_at_setup.replace(values)
 
+    def serve_first(self, values: Mapping[str, Scalar]) -> None:
+        """The object, which was made ahead of its first trial, is as if it had been made now and with these values.
+
+        ``can_serve`` tells whether it may be.
+        """
+        self.serve(values)
+        self._applied = dict(values)
+        self.restore_random()
+
     def apply(self, values: Mapping[str, Scalar], step: int) -> None:
         """Puts values in force before ``step``.
 

@@ -77,6 +77,38 @@ class StageOrder:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SetupOrder:
+    """A trainer to be made for a path that is still to come; the fields are as the path's own."""
+
+    program: Program
+    program_key: str
+    code: Path
+    setup_laws: Laws
+    data_dir: Path
+
+    def to_plain(self) -> dict[str, Any]:
+        """The order as plain data, for msgpack and JSON."""
+        return {
+            "program": _program_text(self.program),
+            "program_key": self.program_key,
+            "code": str(self.code),
+            "setup_laws": self.setup_laws.to_json(),
+            "data_dir": str(self.data_dir),
+        }
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Self:
+        """The inverse of :meth:`to_plain`."""
+        return cls(
+            program=_program(plain["program"]),
+            program_key=plain["program_key"],
+            code=Path(plain["code"]),
+            setup_laws=Laws.from_json(plain["setup_laws"]),
+            data_dir=Path(plain["data_dir"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PathOrder:
     """A path to train, root-most stage first.
 

@@ -16,7 +16,9 @@ class Capture:
 
     def __init__(self, idle: Path) -> None:
         idle.parent.mkdir(parents=True, exist_ok=True)
+        self._idle_path = idle
         self._idle = _open(idle)
+        self._kept_from: int | None = None
         self._current: Path | None = None
         self._ready: dict[int, tuple[Path, int]] = {}  # by fence: a file that is open already
         self.to_idle()
@@ -30,6 +32,10 @@ class Capture:
         """What is printed from now on belongs to no path."""
         self._print_to(self._idle)
         self._current = None
+
+    def keep_for_next(self) -> None:
+        """What is printed from now on, before the next path begins, is that path's: its trainer is made."""
+        self._kept_from = os.fstat(self._idle).st_size
 
     def get_ready(self, fence: int, folder: Path, node: int) -> None:
         """Opens the file of a path that is to come, from another thread: making files waits for the disk."""
@@ -59,6 +65,9 @@ class Capture:
         finally:
             os.close(file)
         self._current = path
+        if self._kept_from is not None:
+            kept_from, self._kept_from = self._kept_from, None
+            _copy(self._idle_path, kept_from)
 
     def _print_to(self, file: int) -> None:
         for stream in (sys.stdout, sys.stderr):
@@ -66,6 +75,14 @@ class Capture:
                 stream.flush()
         os.dup2(file, 1)
         os.dup2(file, 2)
+
+
+def _copy(path: Path, start: int) -> None:
+    """Prints what stands in a file from some byte on."""
+    with path.open("rb") as file:
+        file.seek(start)
+        while piece := file.read(1 << 16):
+            os.write(1, piece)
 
 
 def _open(path: Path) -> int:

@@ -63,7 +63,7 @@ class Wire:
         on_end: Callable[[], None] = die_with_the_daemon,
         ahead: Ahead | None = None,
     ) -> None:
-        self.orders: queue.SimpleQueue[messages.Run | None] = queue.SimpleQueue()
+        self.orders: queue.SimpleQueue[messages.Run | messages.Prepare | None] = queue.SimpleQueue()
         self._connection = connection
         self._on_end = on_end
         self._ahead = ahead
@@ -156,6 +156,8 @@ class Wire:
                     self._paths.add(message.fence)
                 if self._ahead is not None:
                     self._ahead.told(message)
+                self.orders.put(message)
+            case messages.Prepare():
                 self.orders.put(message)
             case messages.Quit():
                 self.orders.put(None)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from hippo_core.engine.states import FailureClass
 from hippo_worker.hosting.link import Failed, PathResult, Released, Trained
+from hippo_worker.hosting.order import SetupOrder
 from hippo_worker.runner import messages
 from hippo_worker.runner.ahead import GetsReady, order_of
 from hippo_worker.runner.capture import Capture
@@ -42,12 +43,39 @@ def run(connection: socket.socket, settings: RunnerSettings) -> int:
     wire = Wire(connection, ahead=GetsReady(host, capture))
     wire.tell(messages.Ready(), now=True)
     try:
-        while host.usable and (run := wire.orders.get()) is not None:
-            _train(host, wire, capture, run)
+        while host.usable and (told := wire.orders.get()) is not None:
+            carry_out(host, wire, capture, told)
     finally:
         wire.flush()  # how a path ended is told even where the next one cannot begin
     host.close()
     return 0
+
+
+def carry_out(host: PathHost, wire: Wire, capture: Capture, told: messages.Run | messages.Prepare) -> None:
+    """Does what the daemon said."""
+    if isinstance(told, messages.Prepare):
+        _make_ready(host, wire, capture, told)
+    else:
+        _train(host, wire, capture, told)
+
+
+def _make_ready(host: PathHost, wire: Wire, capture: Capture, prepare: messages.Prepare) -> None:
+    """Makes a trainer for a path that is still to come; where it cannot be made, nothing is trained here.
+
+    Whatever that is, it is not told as a failure: the path meets with it in a process of its own, if it comes.
+    """
+    capture.keep_for_next()
+    failure = ""
+    try:
+        order = SetupOrder.from_plain(json.loads(prepare.order_json))
+        os.chdir(order.code)
+        os.environ.pop("TRACEPARENT", None)
+        host.make_ready(order)
+    except Exception as error:  # noqa: BLE001 - a defect of the host, too
+        host.usable = False
+        cause = error.__cause__ or error  # what user code raised
+        failure = f"{type(cause).__name__}: {cause}"
+    wire.tell(messages.Prepared(failure=failure), now=True)
 
 
 def _train(host: PathHost, wire: Wire, capture: Capture, run: messages.Run) -> None:

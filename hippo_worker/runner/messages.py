@@ -30,6 +30,13 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Prepare:
+    """To the runner: make a trainer for a path that is still to come; ``order_json`` is a ``SetupOrder``."""
+
+    order_json: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
     """To the runner: save there if that is still to come, and answer."""
 
@@ -58,6 +65,13 @@ class Quit:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
     """The runner listens."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A trainer is there. Where ``failure`` says that none could be made, the runner ends."""
+
+    failure: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,10 +185,12 @@ class Settled:
 
 Message = (
     Run
+    | Prepare
     | Offer
     | Stop
     | Quit
     | Ready
+    | Prepared
     | Returned
     | Begun
     | Steps
@@ -192,10 +208,12 @@ _TYPES: dict[str, type[Any]] = {
     kind.__name__: kind
     for kind in (
         Run,
+        Prepare,
         Offer,
         Stop,
         Quit,
         Ready,
+        Prepared,
         Returned,
         Begun,
         Steps,

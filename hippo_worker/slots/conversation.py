@@ -28,7 +28,7 @@ from hippo_core.engine.states import FailureClass
 from hippo_core.errors import Unavailable
 from hippo_wire.observing import tracing
 from hippo_wire.observing.logs import unbound
-from hippo_worker.hosting.order import PathOrder
+from hippo_worker.hosting.order import PathOrder, SetupOrder
 from hippo_worker.lease import Ending, Lease
 from hippo_worker.memory import OutOfMemoryKills
 from hippo_worker.runner import messages
@@ -86,6 +86,7 @@ class Conversation:
         self.process = process
         self.holds: tuple[int, int] | None = None
         self.has_begun = False
+        self._prepared: asyncio.Future[str] | None = None  # what came of a trainer that it was told to make
         self._folder = folder
         self._supplies = supplies
         self._redaction = redaction
@@ -138,17 +139,53 @@ class Conversation:
         )
         return ending
 
+    async def prepare(self, order: SetupOrder, stall_seconds: float) -> None:
+        """Tells the runner, which was told nothing, to make a trainer for a path to come. It ends where that fails.
+
+        Args:
+            order: What for.
+            stall_seconds: After how long it is taken to be stuck, and killed.
+        """
+        self._prepared = asyncio.get_running_loop().create_future()
+        if self._is_over:
+            self._has_prepared("its runner died")
+            return
+        self._watch.begins(stall_seconds)
+        await self.process.send(messages.Prepare(order_json=json.dumps(order.to_plain())))
+
+    async def until_prepared(self) -> str:
+        """Waits until it has made what it was told to, or has ended: why there is no trainer; empty: there is one."""
+        return "" if self._prepared is None else await asyncio.shield(self._prepared)
+
+    @property
+    def prepares(self) -> bool:
+        """Whether it makes a trainer for a path that is still to come."""
+        return self._prepared is not None and not self._prepared.done()
+
+    def _has_prepared(self, failure: str) -> None:
+        if self._prepared is None or self._prepared.done():
+            return  # it was told to make none, or was killed for that
+        if not self._told:
+            self._watch.ends()
+        failure = self._redaction.text(failure)
+        self._prepared.set_result(failure)
+        logger.info("runner_prepared", extra={"pid": self.process.pid, "why": failure})
+
     def trains(self, lease: Lease) -> bool:
-        """Whether a path has begun, and has not ended."""
+        """Whether a path has not ended, and has begun or is what a trainer is being made for."""
         told = self._told.get(lease.fence)
-        return told is not None and told.begun
+        return told is not None and (told.begun or self.prepares)
 
     async def until_free(self) -> None:
         """Waits until every path that it was told has ended."""
         await self._free.wait()
 
     def _stalled(self, seconds: float) -> None:
-        told = next(iter(self._told.values()))
+        told = next(iter(self._told.values()), None)
+        if told is None:
+            self._has_prepared(f"setup took more than {seconds:.4g} s")
+            self.process.kill()
+            return
         self._ending_stalled = asyncio.create_task(self._end_stalled(told, seconds))
 
     async def _end_stalled(self, told: _Told, seconds: float) -> None:
@@ -213,7 +250,10 @@ class Conversation:
         async for message in self.process.messages():
             if isinstance(message, messages.Ready):
                 continue
-            assert not isinstance(message, messages.Run | messages.Quit)
+            if isinstance(message, messages.Prepared):
+                self._has_prepared(message.failure)
+                continue
+            assert not isinstance(message, messages.Run | messages.Prepare | messages.Quit)
             lease = self._leases.get(message.fence)
             if lease is not None:
                 self._take(lease, message)
@@ -323,6 +363,7 @@ class Conversation:
         """The listener tells the end of every path before its own, unless there is a mistake in it."""
         self._watch.ends()
         self._free.set()
+        self._has_prepared("its runner died")
         for told in self._told.values():
             if not told.ending.done() and not listener.cancelled():
                 error = listener.exception()

@@ -20,11 +20,8 @@ from hippo_storage.manifest import CheckpointLocation
 from hippo_worker.lease import Lease
 from hippo_worker.lone_thread import LoneThread
 from hippo_worker.publishing import LOOK_SECONDS, SLOW_BYTES_A_SECOND
+from hippo_worker.slots.wanted import NotWanted
 from hippo_worker.supplies import Supplies
-
-
-class NotWanted(Exception):
-    """The path was to end before it could begin."""
 
 
 class Loader:
@@ -49,20 +46,20 @@ class Loader:
         self._on_failure = on_failure
         self._probing: asyncio.Task[None] | None = None
 
-    async def code(self, lease: Lease) -> Path:
-        """The folder of a lease's bundle.
+    async def code(self, bundle: str, unwanted: asyncio.Event) -> Path:
+        """The folder of a bundle.
 
         Raises:
-            NotWanted: The lease was stopped or dropped meanwhile.
+            NotWanted: Nobody wants it any more.
             HippoError: The storage lacks it, failed or hangs.
         """
         supplies = self._supplies
         load = _Load(
             "the code",
-            lambda told: supplies.bundles.obtain(supplies.shared, lease.order.bundle),
+            lambda told: supplies.bundles.obtain(supplies.shared, bundle),
             size_bytes=MAX_ARCHIVE_BYTES,
         )
-        return await self._loaded(lease, load)
+        return await self._loaded(unwanted, load)
 
     async def checkpoint(self, lease: Lease, location: CheckpointLocation) -> Path:
         """A folder with the checkpoint that a lease starts from, to be given back.
@@ -78,7 +75,7 @@ class Loader:
             lambda told: cache.obtain(supplies.shared, location, digest, told),
             give_back=cache.give_back,
         )
-        return await self._loaded(lease, load)
+        return await self._loaded(lease.unwanted, load)
 
     def close(self) -> None:
         """Asks the storage no more."""
@@ -89,10 +86,10 @@ class Loader:
     def _begin(self, load: _Load) -> asyncio.Future[Path]:
         return self._thread.call(load.begin, load.expect)
 
-    async def _loaded(self, lease: Lease, load: _Load) -> Path:
+    async def _loaded(self, unwanted: asyncio.Event, load: _Load) -> Path:
         call = self._begin(load)
         try:
-            return await self._unless_unwanted(lease, load, call)
+            return await self._unless_unwanted(unwanted, load, call)
         except BaseException as error:
             call.add_done_callback(load.let_go)
             if isinstance(error, StorageError) and error.retryable:
@@ -101,12 +98,14 @@ class Loader:
                     self._probing = asyncio.create_task(self._probe(load, call))
             raise
 
-    async def _unless_unwanted(self, lease: Lease, load: _Load, call: asyncio.Future[Path]) -> Path:
+    async def _unless_unwanted(
+        self, unwanted: asyncio.Event, load: _Load, call: asyncio.Future[Path]
+    ) -> Path:
         began, slow = time.monotonic(), self._supplies.publisher.patience.slow_seconds
-        unwanted = asyncio.create_task(lease.unwanted.wait())
-        either: set[asyncio.Future[Any]] = {call, unwanted}
+        given_up = asyncio.create_task(unwanted.wait())
+        either: set[asyncio.Future[Any]] = {call, given_up}
         try:
-            while not (call.done() or unwanted.done()):
+            while not (call.done() or given_up.done()):
                 left = began + slow + load.size_bytes / SLOW_BYTES_A_SECOND - time.monotonic()
                 if left <= 0:
                     raise StorageError(
@@ -117,7 +116,7 @@ class Loader:
                     either, timeout=min(left, LOOK_SECONDS), return_when=asyncio.FIRST_COMPLETED
                 )
         finally:
-            unwanted.cancel()
+            given_up.cancel()
         if call.done():
             return call.result()
         raise NotWanted

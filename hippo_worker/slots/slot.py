@@ -4,19 +4,16 @@ Each lease is prepared (code, state to start from) while those before it train, 
 of a path and the beginning of the next one wait for nobody. Only what depends on how the path before ends is not: a
 path that starts from the runner's memory, or that needs another runner.
 
-A runner serves one program: another program, bundle or environment gets another one, so that nothing that user code
-leaves behind in a process has to be undone.
+While it idles, it may be made ready for a lease to come; ``hippo_worker.slots.preparing`` tells of that.
 """
 
 from __future__ import annotations
 
 import asyncio
 import bisect
-import itertools
 import logging
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,35 +21,27 @@ from typing import Any
 from hippo_core.engine.commands import FailedReport, SlotSpec, TrainedReport
 from hippo_core.engine.states import FailureClass
 from hippo_core.errors import HippoError, Unavailable
-from hippo_core.lease_order import LeaseOrder
-from hippo_core.program import Program
+from hippo_core.lease_order import PrepareOrder
 from hippo_wire.observing import tracing
 from hippo_wire.observing.logs import bound
 from hippo_worker.lease import Ending, Lease
 from hippo_worker.logs import LogShipper
 from hippo_worker.runner import messages
-from hippo_worker.runner.settings import RunnerSettings
 from hippo_worker.secrets import Redaction
 from hippo_worker.slots.ahead import LeasesAhead
-from hippo_worker.slots.conversation import Conversation, NotBegun
+from hippo_worker.slots.conversation import NotBegun
 from hippo_worker.slots.endings import not_begun, not_wanted
 from hippo_worker.slots.health import DeviceHealth, HealthCheck
-from hippo_worker.slots.loading import Loader, NotWanted
+from hippo_worker.slots.kept_runner import KeptRunner, RunnerKey
+from hippo_worker.slots.loading import Loader
+from hippo_worker.slots.preparing import Preparing
+from hippo_worker.slots.wanted import NotWanted, unless
 from hippo_worker.supplies import Supplies, location_of_start, path_order
 
 logger = logging.getLogger(__name__)
 
 STILLBORN = 3  #: so many runners one after the other may die before they begin a path
 DROP_SECONDS = 2.0  #: a path whose lease no longer stands has so long to end before its runner is killed
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunnerKey:
-    """What a runner is for: leases that agree in it share one."""
-
-    program_key: str
-    bundle: str
-    environment: tuple[tuple[str, str], ...]
 
 
 async def _keep_all(slot: int) -> None:
@@ -89,26 +78,26 @@ class Slot:
     ) -> None:
         self.spec = spec
         self.ahead = LeasesAhead(partial(on_ahead, spec.index))
-        self._gpu = gpu
         self._supplies = supplies
         self._loader = Loader(spec.index, supplies, on_storage)
         self._logs = logs
         self._make_room = make_room
         self._waiting: list[Lease] = []  # in the order of their fences
         self._arrived = asyncio.Event()
-        self._numbers = itertools.count(1)
-        self._key: RunnerKey | None = None  # of the runner
-        self._code: Path | None = None  # what it has loaded
-        self._runner: Conversation | None = None
-        self._quitting: dict[
-            asyncio.Task[None], Conversation
-        ] = {}  # runners that are let go of, and how they end
+        self._kept = KeptRunner(spec, gpu, supplies)
         self._makes_room = False  # for a path that is to be alone, and waits for the others to let go
         self._stillborn = 0  # so many of its runners, up to the last let go, died before they began a path
         self._told: set[Lease] = set()  # told to a runner, and their ends are not said
         self._paths: set[asyncio.Task[None]] = set()  # of leases that are prepared, or told to the runner
         self._defect: BaseException | None = None  # what went wrong with one of them, and should not have
         self._ended = 0.0  # when the last path did
+        self._preparing = Preparing(
+            lambda: not (self._paths or self._waiting),
+            self._kept,
+            self._loader,
+            supplies,
+            self._path_is_over,
+        )
         self._health = DeviceHealth(health, lambda reason: on_health(spec.index, reason))
 
     @property
@@ -122,16 +111,20 @@ class Slot:
         """Trains a lease after those granted before."""
         self._wait(lease)
 
+    def prepare(self, order: PrepareOrder | None) -> None:
+        """Has a trainer made for a lease to come while the slot idles; None: for none, and what was made goes."""
+        self._preparing.order(order)
+
     async def offer(self, lease: Lease, state: tuple[int, int]) -> None:
         """Passes an offered save point on to whoever can answer."""
         if not lease.offer(state):
             return
         if lease not in self._told or lease.ending is not None:
             lease.answer(state)
-        elif self._runner is not None:
+        elif self._kept.runner is not None:
             # Of a path that has ended the runner says nothing: what it left open is answered with its end.
             node, step = state
-            await self._runner.process.send(
+            await self._kept.runner.process.send(
                 messages.Offer(fence=lease.fence, node=node, step=step, is_on_path=lease.is_on_path(state))
             )
 
@@ -146,8 +139,9 @@ class Slot:
             self._waiting.remove(lease)
             self._logs.finish(lease.fence)  # a runner that died may have been told of it
             lease.say_end(not_wanted(lease))
-        elif lease in self._told and self._runner is not None:
-            await self._runner.process.send(stop)
+            self._preparing.look()
+        elif lease in self._told and self._kept.runner is not None:
+            await self._kept.runner.process.send(stop)
 
     async def drop(self, lease: Lease) -> None:
         """The lease no longer stands: its path ends, asked at first so that the runner stays warm."""
@@ -162,21 +156,13 @@ class Slot:
         """
         while self._paths and not self._makes_room:
             await asyncio.wait(self._paths)
-        runner = self._runner
+        await self._preparing.withdraw()
+        runner = self._kept.runner
         if runner is None:
             return
         await runner.until_settled()
-        if self._paths or self._waiting or self._runner is not runner:
-            return
-        self._runner = self._code = None  # what comes from now on has another one
-        await self._quit(runner)
-
-    async def _quit(self, runner: Conversation) -> None:
-        """Ends a runner in peace, also where nobody waits for it any more."""
-        quitting = asyncio.create_task(runner.quit())
-        self._quitting[quitting] = runner
-        quitting.add_done_callback(self._quitting.pop)
-        await asyncio.shield(quitting)
+        if not (self._paths or self._waiting) and self._kept.runner is runner:
+            await self._kept.let_go()
 
     def _kill_later(self, lease: Lease) -> None:
         if lease in self._told:
@@ -184,8 +170,8 @@ class Slot:
 
     def _kill_for(self, lease: Lease) -> None:
         """Kills the runner that goes on with a path whose lease no longer stands."""
-        if lease in self._told and self._runner is not None and self._runner.trains(lease):
-            self._runner.process.kill()
+        if lease in self._told and self._kept.runner is not None and self._kept.runner.trains(lease):
+            self._kept.runner.process.kill()
         self._kill_later(lease)
 
     # What it does.
@@ -205,17 +191,18 @@ class Slot:
                 await told.wait()
             raise self._defect
         finally:
+            self._preparing.close()
             for path in self._paths:
                 path.cancel()
             self._loader.close()
-            for runner in [*self._quitting.values(), *([] if self._runner is None else [self._runner])]:
-                await runner.kill()
+            await self._kept.close()
 
     def _path_is_over(self, path: asyncio.Task[None]) -> None:
         self._paths.discard(path)
         if not path.cancelled() and (defect := path.exception()) is not None:
             self._defect = defect
             self._arrived.set()
+        self._preparing.look()
 
     def _wait(self, lease: Lease) -> None:
         bisect.insort(self._waiting, lease, key=lambda waiting: waiting.fence)
@@ -235,8 +222,8 @@ class Slot:
         reason = await self._health.look()
         if not reason:
             return ending
-        if self._runner is not None:
-            await self._runner.kill()
+        if self._kept.runner is not None:
+            await self._kept.runner.kill()
         return FailedReport(
             failure=FailureClass.INFRASTRUCTURE,
             message=f"The device of slot {self.spec.index} failed its health check: {reason}. {ending.message}",
@@ -291,29 +278,27 @@ class Slot:
         order = lease.order
         if lease.stop is not None or lease.dropped.is_set():
             return not_wanted(lease)
-        secrets = self._supplies.secrets.chosen(order.secrets)
-        environment, redaction = {**order.program.env, **secrets}, Redaction(secrets)
-        key = _key(order, environment)
+        secrets, kept = self._supplies.secrets.chosen(order.secrets), self._kept
+        key, redaction = RunnerKey.of(order, secrets), Redaction(secrets)
+        await self._preparing.claim(order, key)
         try:
-            if self._code is None or self._key != key:
-                code = await self._loader.code(lease)
+            if kept.code is None or not kept.is_for(key):
+                code = await self._loader.code(order.bundle, lease.unwanted)
             else:
-                code = self._code  # the runner's own: it stays while the worker lives
+                code = kept.code  # the runner's own: it stays while the worker lives
             await self._let_go_unless(key, lease)
             if order.alone:
                 await self._have_room(lease)
             start = await self._start(lease, pinned)
         except NotWanted:
             return not_wanted(lease)
-        if self._runner is None:
-            self._runner = await self._new_runner(order.program, environment, redaction)
-            self._key, self._code = key, code
+        runner = kept.runner or await kept.start(key, order.program, code, redaction)
         if lease.stop is not None or lease.dropped.is_set():  # meanwhile
             return not_wanted(lease)
         self._logs.watch(lease.fence, self._supplies.logs_folder(lease.fence), redaction)
         lease.on_steps = partial(self.ahead.trained, lease)
         self._told.add(lease)  # now it is the runner who answers
-        runner, began = self._runner, time.monotonic()
+        began = time.monotonic()
         try:
             training = await runner.train(lease, path_order(lease, self._supplies, code=code, start=start))
             told.set()
@@ -336,7 +321,7 @@ class Slot:
         """
         self._makes_room = True
         try:
-            await self._unless_unwanted(lease, self._make_room(self.spec.index))
+            await unless(lease.unwanted, self._make_room(self.spec.index))
         finally:
             self._makes_room = False
 
@@ -361,31 +346,13 @@ class Slot:
         Raises:
             NotWanted: The lease was stopped or dropped meanwhile.
         """
-        if self._runner is not None:
-            await self._unless_unwanted(lease, self._runner.until_free())
-
-    async def _unless_unwanted(self, lease: Lease, waiting: Coroutine[Any, Any, None]) -> None:
-        """Waits for something, which goes no further where the lease is stopped or dropped.
-
-        Raises:
-            NotWanted: It was.
-        """
-        done = asyncio.create_task(waiting)
-        unwanted = asyncio.create_task(lease.unwanted.wait())
-        either: set[asyncio.Task[Any]] = {done, unwanted}
-        try:
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            done.cancel()
-            unwanted.cancel()
-        if not done.done():
-            raise NotWanted
-        done.result()
+        if self._kept.runner is not None:
+            await unless(lease.unwanted, self._kept.runner.until_free())
 
     def _in_memory(self, lease: Lease) -> bool:
         """Whether the state that a path starts from is still where its lease says: in the runner."""
         start = lease.order.start
-        held = None if self._runner is None else self._runner.holds
+        held = None if self._kept.runner is None else self._kept.runner.holds
         return lease.order.in_memory and start is not None and held == start[:2]
 
     async def _let_go_unless(self, key: RunnerKey, lease: Lease) -> None:
@@ -395,41 +362,12 @@ class Slot:
             NotWanted: The lease that needs another one was stopped or dropped meanwhile.
             Unavailable: It is one of too many that died before they began.
         """
-        if self._runner is None or (self._runner.alive and self._key == key):
+        runner, is_dead = self._kept.runner, self._kept.is_for(key)
+        if runner is None or (runner.alive and is_dead):
             return
         await self._until_free(lease)
-        runner, is_dead = self._runner, self._key == key
-        self._runner = self._code = None
         self._stillborn = self._stillborn + 1 if is_dead and not runner.has_begun else 0
-        await self._quit(runner)
+        await self._kept.let_go()
         if self._stillborn >= STILLBORN:
             self._stillborn = 0
             raise Unavailable("Runners die before they begin.", "Look at the worker's log.")
-
-    async def _new_runner(
-        self, program: Program, environment: dict[str, str], redaction: Redaction
-    ) -> Conversation:
-        folder = self._supplies.spool / "runners" / f"{self.spec.index}-{next(self._numbers)}"
-        folder.mkdir(parents=True)
-        settings = RunnerSettings(
-            slot=self.spec.index,
-            device=self.spec.device,
-            threads=program.resources.cpus,
-            folder=folder,
-            gpu_memory_fraction=self._supplies.gpu_memory_fraction,
-        )
-        process = await self._supplies.spawner.spawn(
-            settings,
-            {**environment, "CUDA_VISIBLE_DEVICES": self._gpu},
-            # What a study sets for its libraries, they read when they are loaded.
-            own_interpreter=bool(program.env),
-        )
-        self._supplies.metrics.runner_started()
-        logger.info("runner_started", extra={"pid": process.pid})
-        return Conversation(process, folder, self._supplies, redaction=redaction)
-
-
-def _key(order: LeaseOrder, environment: dict[str, str]) -> RunnerKey:
-    return RunnerKey(
-        program_key=order.program_key, bundle=order.bundle, environment=tuple(sorted(environment.items()))
-    )

@@ -25,7 +25,7 @@ from hippo_worker.slots.variables import base_environment
 from tests.simulation.stand_ins import stand_ins
 from tests.simulation.training import Runner
 from tests.simulation.virtual_time import CURRENT, Process, VirtualClock, VirtualLoop
-from tests.unit.hosting.orders import make_order
+from tests.unit.hosting.orders import make_order, setup_of
 
 VALUES = [{"lr": 0.1 if step < 3 else 0.01, "batch_size": 32} for step in range(8)]
 TRAINER = "exact_trainers:Dropout"
@@ -235,6 +235,30 @@ def test_a_path_that_is_stopped_before_its_turn_is_given_back(perform: Callable[
         assert talk.of(messages.Returned) == [messages.Returned(fence=2)]
         assert [each.fence for each in talk.of(messages.Begun)] == [1, 3]
         assert [each.fence for each in talk.of(messages.Trained)] == [1, 3]
+        talk.runner.kill()
+        await talk.runner.ended
+
+    perform(scenario)
+
+
+def test_a_path_on_a_trainer_that_was_made_before_is_as_on_one_made_for_it(
+    perform: Callable[[Scenario], None],
+) -> None:
+    """1. A trainer is made before any path is told. 2. Two paths start from step 0: the first uses it, the second has
+    its own; both come to the same."""
+
+    async def scenario(talk: Talk) -> None:
+        order = talk.order(STAGES)
+        await talk.say(messages.Prepare(order_json=json.dumps(setup_of(order).to_plain())))
+        await talk.hear_until(messages.Prepared)
+        assert talk.of(messages.Prepared) == [messages.Prepared(failure="")]
+        await talk.train(order)
+        await talk.hear_until(messages.Trained)
+        await talk.train(replace(order, fence=order.fence + 1))
+        await talk.hear_until(messages.Trained, 2)
+        told = [(each.node, each.step, each.metrics) for each in talk.of(messages.Metrics) if each.evaluated]
+        assert told[:6] == told[6:]
+        assert [step for _, step, _ in told] == [1, 2, 3, 4, 5, 6] * 2
         talk.runner.kill()
         await talk.runner.ended
 

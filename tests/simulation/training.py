@@ -21,7 +21,7 @@ from hippo_storage.draft import write_draft
 from hippo_storage.files import digest_of
 from hippo_storage.manifest import FileEntry
 from hippo_worker.hosting.host import PathHost
-from hippo_worker.hosting.order import PathOrder, StartFrom
+from hippo_worker.hosting.order import PathOrder, SetupOrder, StartFrom
 from hippo_worker.hosting.saving import Destination
 from hippo_worker.runner import main as runner_main
 from hippo_worker.runner import messages
@@ -60,6 +60,8 @@ class Hosted:
 
     def serve(self, values: Mapping[str, Any]) -> None:
         pass
+
+    serve_first = serve
 
     def apply(self, values: Mapping[str, Any], step: int) -> None:
         self.trainer.values = dict(values)
@@ -155,13 +157,13 @@ class Host(PathHost):
         self._clock = clock
         self._step_seconds = step_seconds
 
-    def _require_served(self, order: PathOrder) -> None:
+    def _require_served(self, order: PathOrder | SetupOrder) -> None:
         self._served = (order.program_key, str(order.code))
 
-    def _load(self, order: PathOrder) -> Code:  # type: ignore[override]
+    def _load(self, order: PathOrder | SetupOrder) -> Code:  # type: ignore[override]
         return Code()
 
-    def _make(self, order: PathOrder, code: Any) -> Hosted:  # type: ignore[override]
+    def _make(self, order: PathOrder | SetupOrder, code: Any) -> Hosted:  # type: ignore[override]
         return Hosted(Trainer(self._clock, self._step_seconds, order.program.seed))
 
     def _read(self, fence: int, start: StartFrom) -> str:
@@ -169,7 +171,7 @@ class Host(PathHost):
         return read_state((start.folder / STATE_FILE).read_bytes())
 
     def _drop(self) -> None:
-        self._held = None
+        self._held = self._fresh = None
 
 
 class Wire:
@@ -197,6 +199,8 @@ class Wire:
         match message:
             case messages.Run():
                 self._paths.add(message.fence)
+                self.orders.put(message)
+            case messages.Prepare():
                 self.orders.put(message)
             case messages.Quit():
                 self.orders.put(None)
@@ -255,11 +259,13 @@ class Runner:
     def _run(self) -> None:
         saver = Saver(self._loop, self._clock, self._disk_is_full)
         host = Host(saver, self._clock, self._step_seconds)
-        capture: Any = types.SimpleNamespace(to_node=lambda *_: None, to_idle=lambda: None)
+        capture: Any = types.SimpleNamespace(
+            to_node=lambda *_: None, to_idle=lambda: None, keep_for_next=lambda: None
+        )
         self._say(messages.Ready())
         wire: Any = self._wire
-        while (order := self._wire.orders.get()) is not None:
-            runner_main._train(host, wire, capture, order)
+        while host.usable and (told := self._wire.orders.get()) is not None:
+            runner_main.carry_out(host, wire, capture, told)
         host.close()
         self._end(0)
 

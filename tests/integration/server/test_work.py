@@ -12,6 +12,7 @@ from hippo_core.engine import commands
 from hippo_core.engine.decision import EngineSettings
 from hippo_core.engine.states import FailureClass
 from hippo_core.errors import HippoError, InvalidStudy, NotFound, Stale, Unavailable
+from hippo_core.schedules import piecewise
 from hippo_storage.storage import CheckpointLocation
 from hippo_wire.reports import report_to_proto
 from hippo_wire.v1 import admin_pb2, study_pb2, worker_pb2
@@ -52,6 +53,50 @@ def test_a_study_is_trained_to_its_end(server, client):
     workers = client.admin.ListWorkers(admin_pb2.ListWorkersRequest()).workers
     assert [(each.name, len(each.slots)) for each in workers] == [("worker", 2)]
     assert workers[0].HasField("register_time")
+
+
+def trained(stage):
+    """What is reported of a stage's steps."""
+    steps = commands.StepsReport(
+        node=stage.node, start=stage.start, stop=stage.stop, train_seconds=0.1, evaluate_seconds=0.0
+    )
+    metrics = [
+        commands.MetricsReport(
+            node=stage.node, step=step, metrics={"accuracy": 0.5}, training={}, evaluated=True
+        )
+        for step in range(stage.start + 1, stage.stop + 1)
+    ]
+    return steps, *metrics
+
+
+def test_an_idle_worker_is_told_once_a_connection_what_to_get_ready_for(server, client):
+    """1. Two workers wait. 2. A study comes whose trials part at step 2: one worker is granted the trunk, the other is
+    told of the path that will begin there. 3. On its next connection it is told again. 4. The state at the fork is
+    saved: it is granted the path, and told that it is to be made ready for nothing."""
+    training = Worker(server.connect(server.token("worker")), name="a")
+    waiting = Worker(server.connect(server.token("worker")), name="b")
+    with working(training) as stream, working(waiting) as other:
+        rates = [piecewise([0.1, rate], milestones=[2]) for rate in (0.2, 0.3)]
+        submit(client, space={"lr": rates})
+        order = first_lease(training, stream)
+        told = next(each for each in other if each.HasField("preparations"))
+        (preparation,) = told.preparations.preparations
+        assert (preparation.slot, preparation.program_key) == (0, order.program_key)
+        assert not told.leases
+        waiting.close()
+        other = waiting.open()
+        again = next(each for each in other if each.HasField("preparations"))
+        assert list(again.preparations.preparations) == [preparation]
+        training.report(
+            order.fence, *trained(order.stages[0]), training.publish(order, order.stages[0].node, 2)
+        )
+        response = next(other)
+        assert response.HasField("preparations")
+        assert not response.preparations.preparations
+        (following,) = waiting.note(response)
+        assert following.start is not None
+        assert following.bundle == preparation.bundle
+        waiting.close()
 
 
 def test_a_watcher_sees_the_study_from_its_beginning_to_its_end(server, client):

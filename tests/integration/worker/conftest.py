@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,14 @@ import psutil
 import pytest
 import pytest_asyncio
 
-from hippo_core.lease_order import LeaseOrder, StageOrder
+from hippo_core.lease_order import LeaseOrder, PrepareOrder, StageOrder
 from hippo_core.program import Program
 from hippo_core.sequence import Laws
 from hippo_core.values import Kind
 from hippo_storage.bundle import build
 from hippo_storage.storage import Storage
+from hippo_wire.orders import preparation_to_proto
+from hippo_wire.v1 import worker_pb2
 from hippo_worker.folder import leftovers
 from hippo_worker.secrets import Secrets
 from tests.integration.worker.scripted_server import TOKEN, ScriptedServer, Told
@@ -178,6 +180,16 @@ class Bench:
             told.append(await self.server.grant(order))
             await self.server.until_over(order.fence)
         return told
+
+    async def prepare(self, order: LeaseOrder, ends: str = "runner_prepared") -> None:
+        """Has the slot of a lease to come made ready for it, and waits for what the worker's log says at its end."""
+        wanted = PrepareOrder(**{field.name: getattr(order, field.name) for field in fields(PrepareOrder)})
+        await self.server.until(lambda: bool(self.server.streams), "a stream")
+        await self.kill_runners()
+        told = self.worker.log.read_text().count(ends)
+        orders = worker_pb2.Preparations(preparations=[preparation_to_proto(wanted)])
+        await self.server.say(worker_pb2.WorkResponse(preparations=orders))
+        await until(lambda: self.worker.log.read_text().count(ends) > told, ends)
 
     async def kill_runners(self) -> None:
         """Kills the worker's runners and waits until they are gone."""

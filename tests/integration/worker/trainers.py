@@ -87,6 +87,16 @@ class Dying(Tiny):
         super().train(step)
 
 
+class DyingEarly(Tiny):
+    """Ends its process in setup, or fails there."""
+
+    def setup(self, context):
+        print("no longer")
+        if context.options["how"] == "abort":
+            os.abort()
+        raise RuntimeError("no data")
+
+
 class Parent(Tiny):
     """Starts a process of its own in setup, which would outlive it."""
 

@@ -12,7 +12,7 @@ from hippo_core.laws import Form, law
 from hippo_core.program import Program
 from hippo_core.sequence import Laws
 from hippo_core.values import Scalar
-from hippo_worker.hosting.order import PathOrder, StageOrder, StartFrom
+from hippo_worker.hosting.order import PathOrder, SetupOrder, StageOrder, StartFrom
 
 BUNDLE = Path(__file__).parent / "bundle"
 Values = Sequence[Mapping[str, Scalar]]  #: by step from 0
@@ -56,4 +56,15 @@ def make_order(
         checkpoint_every=checkpoint_every,
         spool=spool,
         data_dir=spool,
+    )
+
+
+def setup_of(order: PathOrder) -> SetupOrder:
+    """What a slot is told that is made ready for a path."""
+    return SetupOrder(
+        program=order.program,
+        program_key=order.program_key,
+        code=order.code,
+        setup_laws=order.setup_laws,
+        data_dir=order.data_dir,
     )

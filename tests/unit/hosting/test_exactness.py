@@ -18,7 +18,7 @@ from hippo_worker.hosting.order import PathOrder, StartFrom
 from tests.unit.hosting.bare_loops import LOOPS, train_alone
 from tests.unit.hosting.fresh_process import run_in_fresh_process
 from tests.unit.hosting.memory_link import MemoryLink
-from tests.unit.hosting.orders import Values, make_order
+from tests.unit.hosting.orders import Values, make_order, setup_of
 from tests.unit.hosting.untouched import untouched
 
 STEPS = 6
@@ -73,6 +73,31 @@ def test_saving_at_every_step_changes_nothing(trainer: str, host: PathHost, tmp_
     link = run(host, order)
     assert [step for _, step, _ in link.of("written")] == list(range(1, STEPS + 1))
     require_alone(trainer, FIRST, link.evaluations(), link.folder(1, STEPS))
+
+
+@pytest.mark.parametrize("trainer", TRAINERS)
+def test_a_path_on_a_trainer_made_before_equals_the_bare_loop(
+    trainer: str, host: PathHost, tmp_path: Path
+) -> None:
+    """1. A trainer is made, others draw random numbers in the process, and a trial is trained. 2. In new hosts, made
+    ready likewise, the second trial starts from the trunk's state: the trainer is made for its own values at step 0, or
+    for others, which ``setup`` may have seen."""
+    name = f"exact_trainers:{trainer}"
+    order = make_order(tmp_path, name, FIRST, [(1, 0, 3), (2, 3, STEPS)], save_points=[(1, 3)])
+    host.make_ready(setup_of(order))
+    random.random(), np.random.normal(), torch.rand(3)
+    link = run(host, order)
+    require_alone(trainer, FIRST, link.evaluations(), link.folder(2, STEPS))
+    fork = StartFrom(node=1, step=3, fence=1, folder=link.folder(1, 3))
+    trunk = {step: each for step, each in link.evaluations().items() if step <= 3}
+    for made_for in (SECOND, [{"lr": 0.7, "batch_size": 4}] * STEPS):
+        other = PathHost("cpu", 1)
+        path = make_order(tmp_path, name, SECOND, [(3, 3, STEPS)], start=fork)
+        other.make_ready(setup_of(make_order(tmp_path, name, made_for, [(3, 3, STEPS)], start=fork)))
+        random.random(), np.random.normal(), torch.rand(3)
+        second = run(other, path)
+        require_alone(trainer, SECOND, trunk | second.evaluations(), second.folder(3, STEPS))
+        other.close()
 
 
 @pytest.mark.parametrize("trainer", TRAINERS)

@@ -23,11 +23,12 @@ from hippo_worker.hosting import loop, metrics, read_ahead, saving
 from hippo_worker.hosting.compiler_caches import compiler_caches
 from hippo_worker.hosting.failures import explain
 from hippo_worker.hosting.host import PathHost
+from hippo_worker.hosting.hosted import TrainerFailed
 from hippo_worker.hosting.link import Failed, OfferSavePoint, Released, StopPath, Trained
 from hippo_worker.hosting.order import PathOrder, StartFrom
 from tests.unit.hosting.fresh_process import run_in_fresh_process
 from tests.unit.hosting.memory_link import MemoryLink
-from tests.unit.hosting.orders import Values, make_order
+from tests.unit.hosting.orders import Values, make_order, setup_of
 
 CONSTANT: Values = [{"lr": 0.5}] * 12
 
@@ -626,6 +627,32 @@ def test_a_trainer_is_warm_only_where_setup_would_have_seen_the_same(host: PathH
             host.run(order(tmp_path, "Counting", values, stages=[(2, 3, 6)], start=start), link) == Trained()
         )
         assert scripted_trainers.Counting.setups - before == setups
+
+
+def test_a_trainer_made_before_serves_where_setup_would_have_seen_the_same(tmp_path: Path) -> None:
+    """1. One is made with width 4. 2. A path of another width has its own. 3. In another host one is made, and serves a
+    path of another value that nobody ever reads: it does not count as a change."""
+    import scripted_trainers
+
+    values: Values = [{"lr": 0.5, "width": 4, "tag": 1}] * 12
+    wide, tagged = ([{**each, **changes} for each in values] for changes in ({"width": 8}, {"tag": 2}))
+    before = scripted_trainers.Counting.setups
+    for path, setups in ((wide, 2), (tagged, 3)):
+        host = PathHost("cpu", 1)
+        host.make_ready(setup_of(order(tmp_path, "Counting", values)))
+        assert host.run(order(tmp_path, "Counting", path), MemoryLink()) == Trained()
+        host.close()
+        assert scripted_trainers.Counting.setups - before == setups
+
+
+def test_a_trainer_that_cannot_be_made_before_is_as_if_nobody_had_tried(
+    host: PathHost, tmp_path: Path
+) -> None:
+    failing = order(tmp_path, "FailingSetup")
+    with pytest.raises(TrainerFailed, match="no data here"):
+        host.make_ready(setup_of(failing))
+    assert host.holds() is None
+    assert "no data here" in fail(host, failing).message
 
 
 def test_metrics_that_are_not_finite_are_told_as_they_are(host: PathHost, tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 All trials are known, every step is evaluated, and a slot that is free takes the longest path that is ready, down to
 its leaf. A state is saved where other paths leave, where a trial ends, and at a path's end. At one time, states become
-durable before paths end.
+durable before paths end. Where more paths will begin at states that are to be saved than slots idle that have trained,
+others that idle are made ready.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ def simulate(trials: list[Prefix], slots: int, price: Price) -> Outcome:
     work: list[list[tuple[str, int, Prefix]]] = [[] for _ in range(slots)]
     memory: list[Prefix | None] = [None] * slots
     ready_for_program = [False] * slots
+    preparing = [0] * slots
     time = 0
     while True:
         idle = [number for number in range(slots) if not work[number]]
@@ -55,7 +57,20 @@ def simulate(trials: list[Prefix], slots: int, price: Price) -> Outcome:
         if len(saved & {each[:-1] for each in late}) > 1 and 0 < len(idle) < len(late):
             raise Tie
         for free in (idle, list(range(slots))):
-            assign(work, free, memory, ready_for_program, prefixes, children, ends, durable, claimed, price)
+            assign(
+                work,
+                free,
+                memory,
+                ready_for_program,
+                preparing,
+                prefixes,
+                children,
+                ends,
+                durable,
+                claimed,
+                price,
+            )
+        prepare(work, memory, ready_for_program, preparing, prefixes, claimed, price)
         if not any(work):
             outcome.makespan = time
             assert claimed == prefixes
@@ -67,6 +82,10 @@ def simulate(trials: list[Prefix], slots: int, price: Price) -> Outcome:
                 outcome.spent[kind] += 1
                 outcome.steps += kind == "training" and left == 1
                 actions[0] = (kind, left - 1, prefix)
+        for number, left in enumerate(preparing):
+            if left:
+                outcome.spent["setup"] += 1
+                preparing[number] = left - 1
 
 
 def finish(work: list[list[tuple[str, int, Prefix]]], durable: set[Prefix]) -> set[Prefix]:
@@ -81,7 +100,20 @@ def finish(work: list[list[tuple[str, int, Prefix]]], durable: set[Prefix]) -> s
     return saved
 
 
-def assign(work, slots, memory, ready_for_program, prefixes, children, ends, durable, claimed, price) -> None:  # type: ignore[no-untyped-def]
+def prepare(work, memory, ready_for_program, preparing, prefixes, claimed, price) -> None:  # type: ignore[no-untyped-def]
+    """Makes slots ready that idle, for paths that will begin."""
+    idle = [number for number in range(len(work)) if not work[number]]
+    coming = sum(each[:-1] in claimed for each in prefixes - claimed)
+    warm = [number for number in idle if memory[number]]
+    bare = [number for number in idle if not memory[number]]
+    for number in bare[: max(0, coming - len(warm))]:
+        if not ready_for_program[number]:
+            ready_for_program[number], preparing[number] = True, price.setup
+
+
+def assign(
+    work, slots, memory, ready_for_program, preparing, prefixes, children, ends, durable, claimed, price
+) -> None:  # type: ignore[no-untyped-def]
     """Gives every free one of some slots the longest path that is ready."""
     while True:
         free = [number for number in slots if not work[number]]
@@ -95,7 +127,9 @@ def assign(work, slots, memory, ready_for_program, prefixes, children, ends, dur
         slot = (holding or trained or free)[0]
         if not ready_for_program[slot] and price.setup:
             work[slot].append(("setup", price.setup, ()))
-        ready_for_program[slot] = True
+        if preparing[slot]:
+            work[slot].append(("setup", preparing[slot], ()))
+        ready_for_program[slot], preparing[slot] = True, 0
         if first[:-1] and not holding and price.load:
             work[slot].append(("load", price.load, ()))
         here: Prefix | None = first

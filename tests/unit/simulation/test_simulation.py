@@ -412,7 +412,8 @@ def test_repeats_are_not_simulated_on_a_record() -> None:
 def test_a_slot_stays_on_the_way_along_which_others_must_still_begin() -> None:
     """Three trials leave a trunk one after the other, all end at step 10: each begins once on another slot.
 
-    A slot that left the trunk with the first of them would have the others begin one after the other, 12 s later.
+    These are made ready before. A slot that left the trunk with the first of the trials would have the others begin one
+    after the other, 2 s later.
     """
     leaving = [schedules.piecewise([1.0, float(step)], milestones=[step]) for step in (2, 4, 6)]
     found = simulate(
@@ -420,5 +421,6 @@ def test_a_slot_stays_on_the_way_along_which_others_must_still_begin() -> None:
         [Host(name="host", slots=4)],
         costs=Costs(step_seconds=1.0, publish_seconds=0.5, load_seconds=0.5, setup_seconds=5.0),
     )
-    started, published = 5.0, 0.5
-    assert found.makespan_seconds == started + 10 + (published + started + 0.5) + published
+    started, published, loaded = 5.0, 0.5, 0.5
+    assert found.makespan_seconds == started + 10 + (published + loaded) + published
+    assert found.slot_seconds["setup"] == 4 * started

@@ -16,7 +16,7 @@ from hippo_core.engine.states import FailureClass, StudyState, TrialState, Worke
 from hippo_core.errors import InvalidStudy
 from hippo_core.formulas import Constant
 from hippo_core.laws import Form, law
-from hippo_core.lease_order import LeaseOrder, StageOrder
+from hippo_core.lease_order import LeaseOrder, PrepareOrder, StageOrder
 from hippo_core.schedules import cosine, piecewise
 from hippo_core.sequence import Laws
 from hippo_wire import enums
@@ -26,6 +26,8 @@ from hippo_wire.orders import (
     lease_to_proto,
     offer_from_proto,
     offers_to_proto,
+    preparation_from_proto,
+    preparation_to_proto,
     stop_from_proto,
     stops_to_proto,
 )
@@ -232,6 +234,22 @@ def test_programs_and_laws_that_differ_in_little_are_told_apart():
             assert back == granted
             assert repr(back.program.options) == repr(program.options)
             assert repr(back.setup_laws) == repr(setup)
+
+
+@pytest.mark.parametrize("secrets", [(), ("KEY", "OTHER")])
+def test_what_a_slot_is_made_ready_for_arrives_as_it_was_said(secrets):
+    lease = order()
+    wanted = PrepareOrder(
+        slot=3,
+        plan=lease.plan,
+        program=lease.program,
+        program_key=lease.program_key,
+        bundle=lease.bundle,
+        setup_laws=lease.setup_laws,
+        secrets=secrets,
+    )
+    message = worker_pb2.Preparation.FromString(preparation_to_proto(wanted).SerializeToString())
+    assert preparation_from_proto(message) == wanted
 
 
 @given(st.lists(st.tuples(whole, whole, whole)), st.lists(st.tuples(whole, st.booleans(), words)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from hippo_core.lease_order import LeaseOrder, StageOrder
+from hippo_core.lease_order import LeaseOrder, PrepareOrder, StageOrder
 from hippo_core.program import Program
 from hippo_core.sequence import Laws
 from hippo_core.values import Kind
@@ -40,6 +40,21 @@ def make_order(**changes: Any) -> LeaseOrder:
         objectives=("loss",),
     )
     return replace(order, **changes)
+
+
+def make_preparation(**changes: Any) -> PrepareOrder:
+    """What a slot is told that is made ready for that lease."""
+    order = make_order()
+    preparation = PrepareOrder(
+        slot=order.slot,
+        plan=order.plan,
+        program=order.program,
+        program_key=order.program_key,
+        bundle=order.bundle,
+        setup_laws=order.setup_laws,
+        secrets=order.secrets,
+    )
+    return replace(preparation, **changes)
 
 
 def make_lease(**changes: Any) -> Lease:

@@ -16,8 +16,9 @@ from hippo_worker.checkpoints import CheckpointCache
 from hippo_worker.publishing import Patience, Publisher
 from hippo_worker.runner.messages import Stop
 from hippo_worker.secrets import Secrets
-from hippo_worker.slots.loading import Loader, NotWanted
+from hippo_worker.slots.loading import Loader
 from hippo_worker.slots.spawner import Spawner
+from hippo_worker.slots.wanted import NotWanted
 from hippo_worker.supplies import Supplies
 from tests.unit.worker.orders import make_lease
 from tests.waiting import until_in_loop

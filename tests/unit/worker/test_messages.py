@@ -11,10 +11,12 @@ from hippo_worker.runner import messages
 
 EVERY = (
     messages.Run(fence=1, order_json='{"fence": 123456789012345678901234567890}', logs="/logs/1"),
+    messages.Prepare(order_json="{}"),
     messages.Offer(fence=1, node=2, step=3, is_on_path=True),
     messages.Stop(fence=1, save=True, reason="paused"),
     messages.Quit(),
     messages.Ready(),
+    messages.Prepared(failure="ValueError: no data"),
     messages.Returned(fence=1),
     messages.Begun(fence=1),
     messages.Steps(fence=1, node=2, start=0, stop=3, train_seconds=0.5, evaluate_seconds=0.25),
