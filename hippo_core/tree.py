@@ -34,6 +34,7 @@ from hippo_core.lease import Lease, Stage, State
 from hippo_core.noted_states import NotedStates
 from hippo_core.plan import Node, Plan
 from hippo_core.ready_order import Entry, ReadyOrder
+from hippo_core.ready_ranges import ReadyRanges
 from hippo_core.sole import SoleRequest
 from hippo_core.stage_ranges import (
     NOBODY,
@@ -82,12 +83,8 @@ class StageTree:
         "_boundaries",
         "_crowds",
         "_dirty",
-        "_order",
         "_sole",
-        "_turns",
         "_users",
-        "_version",
-        "_versions",
         "_weighed",
         "_weight",
         "_work",
@@ -116,7 +113,7 @@ class StageTree:
         ] = {}  # nodes of which other states are wanted than when leases were looked at
         self.offers: dict[int, None] = {}  # nodes whose outlook has offers
         self.partings: NotedStates[tuple[int, int]] = NotedStates()  # for trials of studies
-        self.ready_ranges: dict[int, int] = {}  # by node, where there are any
+        self.ready_ranges = ReadyRanges(self.blocked)
         self.range_count = 0
         self.seconds = 0.0
         self.steps = 0
@@ -124,14 +121,8 @@ class StageTree:
         self._boundaries: NotedStates[int] = NotedStates()  # for studies
         self._crowds: dict[int, list[Start]] = {}  # by node of more than a few children: see ``_starts``
         self._dirty: dict[int, None] = {}
-        self._order = ReadyOrder(self._stands)
-        self._turns: dict[str, ReadyOrder] | None = None  # by user; None: nobody has asked yet
         self._users: dict[Users, Users] = {}  # each once
         self._sole: dict[str, Users] = {}  # by user: those of one
-        self._version = 0
-        self._versions: dict[
-            int, int
-        ] = {}  # by node: of its ready ranges in their order, where there are any
         self._weight = 0.0
         self._weighed: dict[int, None] = {}  # nodes with ranges whose steps' own duration is known
         self._work = 0.0
@@ -264,22 +255,12 @@ class StageTree:
         return [self._candidate(entry) for entry in self._order_of(user).first_few(count)]
 
     def _order_of(self, user: str | None) -> ReadyOrder:
-        """The order of a user's ranges, kept from the first time on that somebody asks for one; or that of all."""
-        if user is None:
-            return self._order
-        if self._turns is None:
-            self._turns = {}
-            for node, found in self.steps_to_run():
-                if self.ready(node, found):
-                    self._list_for_users(node, found)
-        return self._turn_of(user)
+        return self.ready_ranges.order_of(user, self._all_ready)
 
-    def _turn_of(self, user: str) -> ReadyOrder:
-        assert self._turns is not None
-        found = self._turns.get(user)
-        if found is None:
-            found = self._turns[user] = ReadyOrder(self._stands)
-        return found
+    def _all_ready(self) -> Iterator[tuple[int, Range]]:
+        for node, found in self.steps_to_run():
+            if self.ready(node, found):
+                yield node.id, found
 
     def _candidate(self, entry: Entry) -> Candidate:
         _, _, number, base, _ = entry
@@ -295,10 +276,6 @@ class StageTree:
     def users_of(self, candidate: Candidate) -> Users:
         """Who needs what a range leads to."""
         return self._range_at(candidate.node, candidate.base).users
-
-    def _stands(self, entry: Entry) -> bool:
-        _, _, number, _, version = entry
-        return self._versions.get(number) == version and number not in self.blocked
 
     def continuations(self, state: State, *, every: bool = False) -> Iterator[Candidate]:
         """The ranges that begin at a state, whether or not it is saved already.
@@ -452,27 +429,7 @@ class StageTree:
 
     def _order_ready(self, node: Node, outlook: Outlook) -> None:
         """Puts a node's ready ranges in their place among the others."""
-        ready = [found for found in outlook.ranges if self.ready(node, found)]
-        if not ready:
-            if node.id in self._versions:
-                del self._versions[node.id], self.ready_ranges[node.id]
-            return
-        self.ready_ranges[node.id] = len(ready)
-        self._version += 1
-        self._versions[node.id] = self._version
-        for found in ready:
-            self._order.push(self._entry(node, found))
-            if self._turns is not None:
-                self._list_for_users(node, found)
-
-    def _entry(self, node: Node, found: Range) -> Entry:
-        version = self._versions[node.id]
-        return -found.priority, -found.remaining - found.ahead, node.id, found.base, version
-
-    def _list_for_users(self, node: Node, found: Range) -> None:
-        """Lists a ready range in the order of everybody who needs it."""
-        for user in found.users:
-            self._turn_of(user).push(self._entry(node, found))
+        self.ready_ranges.put(node.id, [found for found in outlook.ranges if self.ready(node, found)])
 
     def _look(self, node: Node) -> Outlook:
         """Computes what is wanted of a node, and what of it nobody brings."""

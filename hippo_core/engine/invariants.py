@@ -241,8 +241,8 @@ def ranges_are_counted(state: EngineState) -> Iterator[str]:
                 ready[node.id] = ready.get(node.id, 0) + 1
         if plan.tree.range_count != count:
             yield f"the tree of plan {plan.id} counts {plan.tree.range_count} ranges, there are {count}"
-        if plan.tree.ready_ranges != ready:
-            yield f"the tree of plan {plan.id} takes {plan.tree.ready_ranges} to be ready, {ready} are"
+        if plan.tree.ready_ranges.counts != ready:
+            yield f"the tree of plan {plan.id} takes {plan.tree.ready_ranges.counts} to be ready, {ready} are"
 
 
 def nothing_is_granted_after_an_ending(state: EngineState) -> Iterator[str]:

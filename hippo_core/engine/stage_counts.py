@@ -38,9 +38,9 @@ def stage_counts(engine: Engine) -> Mapping[StageState, int]:
         tree = plan.tree
         if not tree.range_count:
             continue
-        ready = sum(tree.ready_ranges.values())
+        ready = sum(tree.ready_ranges.counts.values())
         counts[StageState.WAITING] += tree.range_count - ready
-        held = sum(tree.ready_ranges.get(number, 0) for number in tree.blocked)
+        held = sum(tree.ready_ranges.counts.get(number, 0) for number in tree.blocked)
         if plan.id in held_back:
             held = ready
         counts[StageState.HELD] += held
@@ -56,7 +56,7 @@ def stage_counts(engine: Engine) -> Mapping[StageState, int]:
 
 def ready_nodes(engine: Engine) -> Iterator[int]:
     """The nodes with a range that begins at a state that is there, and that no path trains."""
-    return chain.from_iterable(plan.tree.ready_ranges for plan in engine.state.plans.values())
+    return chain.from_iterable(plan.tree.ready_ranges.counts for plan in engine.state.plans.values())
 
 
 def _state_of_ready(state: EngineState, plan: PlanState) -> StageState:
