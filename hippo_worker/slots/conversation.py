@@ -356,6 +356,8 @@ class Conversation:
         if following is None:
             self._watch.ends()
             self._free.set()
+            if self.prepares and not self._is_over:
+                self.process.kill()  # nobody waits for that trainer, nor watches how long it takes
         elif ending is not None:
             self._watch.begins(following.lease.order.stall_seconds)
 

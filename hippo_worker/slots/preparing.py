@@ -147,6 +147,8 @@ class Preparing:
             why = str(error)
         if why:
             present.failed = True
+            if present.runner is not None:  # no lease is to meet with it
+                await self._kept.kill(present.runner)
             self._supplies.metrics.prepared("failed")
             logger.info("not_prepared", extra={"slot": order.slot, "plan": order.plan, "why": why})
 

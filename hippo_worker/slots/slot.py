@@ -303,6 +303,7 @@ class Slot:
             training = await runner.train(lease, path_order(lease, self._supplies, code=code, start=start))
             told.set()
             ending = await training
+            self._stillborn = 0
         except NotBegun:
             if lease.unwanted.is_set():
                 return not_wanted(lease)

@@ -261,6 +261,53 @@ async def test_a_setup_that_fails_is_not_tried_again_before_a_lease_meets_it(pla
     assert results(place) == {"failed": 1}
 
 
+async def test_a_setup_ends_with_the_lease_that_took_it_over(place: Place) -> None:
+    """1. A lease takes over a trainer that is being made, and is given back before it begins: nobody waits for that
+    trainer, and its runner is killed. 2. The next lease has a runner of its own."""
+    runner = place.spawner.give()
+    place.slot.prepare(make_preparation())
+    await hear_prepare(runner)
+    (lease,) = place.grant(7)
+    await runner.hear_runs(7)
+    await place.slot.stop(lease, True, "paused")
+    assert isinstance(await asyncio.wait_for(runner.hear(), 20.0), messages.Stop)
+    await runner.say(messages.Returned(fence=7))
+    await asyncio.wait_for(asyncio.shield(runner.process.ended), 20.0)
+    following = place.spawner.give()
+    place.grant(8, setup_laws=OTHER_LAWS)
+    await following.hear_runs(8)
+
+
+async def test_a_setup_that_several_leases_wait_for_goes_on_when_one_is_given_back(place: Place) -> None:
+    runner = place.spawner.give()
+    place.slot.prepare(make_preparation())
+    await hear_prepare(runner)
+    first, _ = place.grant(7, 8)
+    await runner.hear_runs(7, 8)
+    await place.slot.stop(first, True, "paused")
+    assert isinstance(await asyncio.wait_for(runner.hear(), 20.0), messages.Stop)
+    await runner.say(messages.Returned(fence=7), messages.Prepared(failure=""), messages.Begun(fence=8))
+    await until_in_loop(lambda: place.slot._kept.runner.has_begun, "the other has begun")
+    assert not runner.process.ended.done()
+
+
+async def test_setups_that_fail_ahead_do_not_fail_a_lease(place: Place) -> None:
+    for fence in range(slot.STILLBORN):
+        failing = place.spawner.give()
+        place.slot.prepare(make_preparation(bundle=f"b{fence}"))
+        await hear_prepare(failing)
+        await failing.say(messages.Prepared(failure="OSError: flaky"))
+        await asyncio.wait_for(asyncio.shield(failing.process.ended), 20.0)
+        runner = place.spawner.give()
+        place.grant(fence, bundle=f"b{fence}")
+        await runner.hear_runs(fence)
+        await runner.say(messages.Begun(fence=fence), messages.Trained(fence=fence, holds=None))
+        await runner.say(messages.Settled(fence=fence))
+        await until_in_loop(lambda: place.slot.doing == "idle", "its end")
+        runner.die()
+        await asyncio.wait_for(asyncio.shield(runner.process.ended), 20.0)
+
+
 async def test_a_setup_that_hangs_is_ended(place: Place) -> None:
     runner = place.spawner.give()
     place.slot.prepare(make_preparation(stall_seconds=0.05))
