@@ -161,10 +161,13 @@ def _choose(decision: Decision, turns: Turns, held: Container[int], found: list[
     there: Iterable[tuple[Worker, Slot]] = idle_slots(state)
     if prepared and found:
         there = sorted(there, key=lambda place: _ready_for(prepared, *place) is not None)
+    ready: set[int] = set()  # plans that a slot which is made ready for them can take: as above
     for worker, slot in there:
         tops_here, ready_for = found, _ready_for(prepared, worker, slot) if prepared else None
         if slot.holds is None or ready_for is not None:
             if rooms is None and offered == wanted:
+                if ready_for in ready:
+                    continue
                 tops_here = [top for top in found if top.plan.id == ready_for] if ready_for in wanted else []
             if not tops_here:
                 continue
@@ -173,6 +176,8 @@ def _choose(decision: Decision, turns: Turns, held: Container[int], found: list[
         for choice in _options(state, turns, tops_here, worker, slot, held, ready_for):
             if slot.holds is None:
                 offered.add(choice.plan.id)
+            if choice.plan.id == ready_for:
+                ready.add(choice.plan.id)
             if best is not None and choice.rank <= best.rank:
                 continue
             if rooms is None or rooms.takes(worker.host, alone=_is_alone(state, choice)):

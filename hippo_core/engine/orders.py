@@ -131,6 +131,12 @@ def preparation(state: EngineState, lease: Lease, slot: int, stall_seconds: floa
     )
 
 
+def setup_of(state: EngineState, lease: Lease) -> tuple[str, Laws]:
+    """What the trainer of a lease is made with: the key of its program, and the laws of its hyperparameters."""
+    _, setup, program = _trained(state, lease)
+    return program.key, hyperparameter_laws(setup)
+
+
 def _trained(state: EngineState, lease: Lease) -> tuple[StudySpec, Laws, Program]:
     """The study that a lease is for, its laws at step 0, and the program: repeats have seeds of their own."""
     study = state.studies.get(lease.study)

@@ -16,14 +16,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from hippo_core.engine import events as ev
+from hippo_core.engine.alone import is_alone
 from hippo_core.engine.decision import Decision, Preparations
 from hippo_core.engine.environments import idle_slots, suits
 from hippo_core.engine.granting import held_plans
-from hippo_core.engine.orders import preparation
+from hippo_core.engine.orders import preparation, setup_of
 from hippo_core.engine.state import EngineState, PlanState, Slot, Worker
 from hippo_core.engine.turns import NOBODY_ELSE, Owner, Turns, owner_of
 from hippo_core.lease import PENDING_PROMISES, Lease
 from hippo_core.program import Resources
+from hippo_core.sequence import Laws
 
 _WITHOUT_CONSEQUENCE = frozenset(
     {
@@ -56,10 +58,18 @@ def prepare(decision: Decision) -> None:
     for event in decision.events:
         if isinstance(event, ev.WorkerRegistered):  # it has let go of everything, and its slots may be others
             before.pop(event.worker, None)
-    volatile.prepared = after = {} if state.cramped else _prepared(decision, before)
+    volatile.prepared = after = {} if _one_is_to_be_alone(state) else _prepared(decision, before)
     for name in before.keys() | after.keys():
         if before.get(name) != after.get(name):
             volatile.reordered[name] = None
+
+
+def _one_is_to_be_alone(state: EngineState) -> bool:
+    """Whether a path trains alone on its host, or somebody needs one that is to; failures outlast their studies."""
+    return bool(state.cramped) and (
+        any(state.nodes[number].outlook is not None for number in state.cramped)
+        or any(is_alone(state, lease.stages[lease.index :]) for lease in state.leases.values())
+    )
 
 
 @dataclass(slots=True)
@@ -70,6 +80,9 @@ class _Coming:
     plan: PlanState
     owner: Owner
     count: int
+    setup: tuple[str, Laws] | None = (
+        None  #: what its trainer is made with, where slots are ready for its plan
+    )
 
 
 def _prepared(decision: Decision, before: Preparations) -> Preparations:
@@ -85,7 +98,7 @@ def _prepared(decision: Decision, before: Preparations) -> Preparations:
         return {}
     turns = Turns(decision)
     _leave_out(coming, trained, turns)
-    after, left = _kept(bare, before, coming, turns)
+    after, left = _kept(state, bare, before, coming, turns)
     slots = _Slots(state, left)
     for each in _in_turn(state, turns, coming):
         place = slots.take(each.plan)
@@ -163,14 +176,21 @@ def _leave_out(coming: Iterable[_Coming], trained: dict[int, int], turns: Turns)
 
 
 def _kept(
-    bare: list[tuple[Worker, Slot]], before: Preparations, coming: list[_Coming], turns: Turns
+    state: EngineState,
+    bare: list[tuple[Worker, Slot]],
+    before: Preparations,
+    coming: list[_Coming],
+    turns: Turns,
 ) -> tuple[Preparations, list[tuple[Worker, Slot]]]:
     """What slots are made ready for as before, and the slots for which something is to be found."""
     after: Preparations = {}
     left: list[tuple[Worker, Slot]] = []
     by_plan: dict[int, list[_Coming]] = {}
+    ready = {order.plan for orders in before.values() for order in orders.values()}
     for each in coming:
-        by_plan.setdefault(each.plan.id, []).append(each)
+        if each.plan.id in ready:
+            each.setup = setup_of(state, each.lease)
+            by_plan.setdefault(each.plan.id, []).append(each)
     divided = turns.limits or not turns.alone
     for place in bare:
         worker, slot = place
@@ -179,10 +199,12 @@ def _kept(
         for each in () if order is None else by_plan.get(order.plan, ()):
             if not each.count or (divided and not turns.may_take(each.owner)):
                 continue
+            assert order is not None
+            if each.setup != (order.program_key, order.setup_laws):  # of another seed, or of other values
+                continue
             each.count -= 1
             if divided:
                 turns.count(each.owner, 1)
-            assert order is not None
             after.setdefault(worker.name, {})[slot.index] = order
             break
         else:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hippo_core import policies, samplers, schedules, space
-from hippo_core.engine import preparing
+from hippo_core.engine import granting, preparing
 from hippo_core.engine.commands import (
     ChangeAccount,
     CordonSlots,
@@ -258,6 +258,66 @@ def test_nothing_is_made_ready_while_a_path_is_to_train_alone_for_lack_of_memory
     cluster.tell(Report(worker="a", incarnation="1", fence=lease.fence, number=1, items=(failed,)))
     assert cluster.engine.state.cramped
     assert not prepared(cluster)
+
+
+def test_a_study_that_is_stopped_after_its_path_ran_out_of_memory_hinders_no_other() -> None:
+    """Its failure is known as long as its trials are; nobody needs the path any more."""
+    cluster = Cluster(0, {"a": 3})
+    submit(cluster, forking("study"))
+    (lease,) = cluster.engine.state.leases.values()
+    node, first, _ = lease.stages[0]
+    failed = FailedReport(failure=FailureClass.MEMORY, message="", traceback="", node=node, step=first)
+    cluster.workers["a"].running.clear()
+    cluster.tell(Report(worker="a", incarnation="1", fence=lease.fence, number=1, items=(failed,)))
+    cluster.tell(StopStudy(project=PROJECT, name="study"))
+    while cluster.engine.state.leases:
+        cluster.act()
+    submit(cluster, forking("other", seed=5))
+    assert cluster.engine.state.cramped
+    assert set(prepared(cluster).values()) == {5}
+    assert len(prepared(cluster)) == 2
+
+
+def test_a_slot_is_ready_for_the_values_that_its_path_begins_with() -> None:
+    """
+    1. two studies of one plan, with other values in the first step, have a trunk each: the third slot is ready for one
+    2. nobody will leave that one's trunk any more: the slot is made ready for the other's values
+    """
+    cluster = Cluster(0, {"a": 3})
+    for name, root in (("ours", 0.1), ("theirs", 0.5)):
+        rates = [schedules.piecewise([root, 0.01 * (n + 1)], milestones=[3]) for n in range(2)]
+        searched = {"lr": space.choice(rates)}
+        submit(cluster, grid(searched, name=name, max_steps=9, program_changes={"seed": 0}))
+    assert len(cluster.engine.state.plans) == 1
+    ours, theirs = (order.setup_laws for order in cluster.engine.directives("a").leases)
+    assert ours != theirs
+    (order,) = cluster.engine.directives("a").preparations
+    assert order.setup_laws == ours
+    cluster.tell(StopTrial(project=PROJECT, name="ours", trial=1))
+    (order,) = cluster.engine.directives("a").preparations
+    assert order.setup_laws == theirs
+
+
+def test_of_slots_that_are_ready_for_a_plan_one_is_looked_at_for_each_grant(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Thirty slots are ready for as many paths, which are granted at once: each grant looks at one of them."""
+    cluster = Cluster(0, {"a": 1})
+    submit(cluster, forking("study", branches=31))
+    join(cluster, "b", 30)
+    assert len(prepared(cluster)) == 30
+    looks: list[Any] = []
+    options = granting._options
+
+    def count(*arguments: Any) -> Any:
+        looks.append(arguments)
+        return options(*arguments)
+
+    monkeypatch.setattr(granting, "_options", count)
+    (lease,) = cluster.engine.state.leases.values()
+    until_there(cluster, lease.stages[0][0], 3)
+    assert len(cluster.engine.state.leases) == 31
+    assert len(looks) < 3 * 31
 
 
 def test_a_new_leader_makes_the_same_slots_ready() -> None:
