@@ -260,8 +260,10 @@ def _return_waiting(decision: Decision) -> None:
 
 
 def _nothing_follows(state: EngineState, lease: Lease) -> bool:
-    """Whether a path ends where all who wait for it end: else the slot may be the best to go on from its state."""
+    """Whether nobody goes on, or may, from where a path ends: else its slot may be the best for that."""
     node, step = lease.end
+    if state.plans[lease.plan].tree.count_from(lease.end):
+        return False
     waiting = state.nodes[node].requests.get(step, {})
     return bool(waiting) and all(state.studies[study].member(trial).limit == step for study, trial in waiting)
 

@@ -126,6 +126,19 @@ def test_nothing_waits_behind_a_path_whose_end_somebody_may_go_on_from() -> None
     assert len(slot.queue) == 2, "there is what could wait"
 
 
+def test_nothing_waits_behind_a_path_from_whose_end_another_study_goes_on() -> None:
+    """1. A path comes near its end. 2. Another study wants the same points trained further. 3. None waits behind it."""
+    cluster = Cluster(0, {"a": 1})
+    submit(cluster, spec(rates=[0.1, 0.2, 0.3]))
+    (slot,) = cluster.engine.state.workers["a"].slots.values()
+    (first,) = slot.queue
+    submit(cluster, spec(name="longer", rates=[0.1, 0.2, 0.3], max_steps=30))
+    ask(cluster, 0, 1, fence=first)
+    assert slot.queue == [first]
+    ask(cluster, 0, 1)
+    assert len(slot.queue) == 2, "there is what could wait"
+
+
 def test_what_waits_in_slots_is_given_back_when_another_user_comes() -> None:
     cluster = Cluster(0, {"a": 1})
     submit(cluster, spec())
