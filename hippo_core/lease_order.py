@@ -1,4 +1,4 @@
-"""What a slot is told of a path that it is to train: values that the engine makes and workers read."""
+"""What a slot is told of a path that it is to train, or to be made ready for: the engine makes it, workers read it."""
 
 from __future__ import annotations
 

@@ -72,6 +72,7 @@ class Driver:
     Attributes:
         duties: What is done beside answering.
         health: How the database and the storage stand.
+        on_lead: Called in a thread for each term that this server leads.
     """
 
     def __init__(
@@ -100,9 +101,7 @@ class Driver:
         self.duties = Duties()
         self.closing = False
         self.standby: Standby | None = None  #: says who leads, while another server does
-        self.on_lead: Callable[[], None] = lambda: (
-            None
-        )  #: called in a thread for each term that this server leads
+        self.on_lead: Callable[[], None] = lambda: None
         self._address = ""
         self._make_store = make_store
         self._store: Store | None = None

@@ -74,15 +74,21 @@ def _one_is_to_be_alone(state: EngineState) -> bool:
 
 @dataclass(slots=True)
 class _Coming:
-    """Paths that will begin at states that a path in training has yet to save."""
+    """Paths that will begin at states that a path in training has yet to save.
+
+    Attributes:
+        lease: That path's.
+        plan: Its plan.
+        owner: Whose they are.
+        count: How many.
+        setup: What their trainers are made with, where slots are ready for their plan.
+    """
 
     lease: Lease
     plan: PlanState
     owner: Owner
     count: int
-    setup: tuple[str, Laws] | None = (
-        None  #: what its trainer is made with, where slots are ready for its plan
-    )
+    setup: tuple[str, Laws] | None = None
 
 
 def _prepared(decision: Decision, before: Preparations) -> Preparations:
