@@ -12,6 +12,7 @@ are ready for, it stays until the slot is of use to others, or no study of the p
 from __future__ import annotations
 
 import heapq
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -81,14 +82,12 @@ class _Coming:
         plan: Its plan.
         owner: Whose they are.
         count: How many.
-        setup: What their trainers are made with, where slots are ready for their plan.
     """
 
     lease: Lease
     plan: PlanState
     owner: Owner
     count: int
-    setup: tuple[str, Laws] | None = None
 
 
 def _prepared(decision: Decision, before: Preparations) -> Preparations:
@@ -191,23 +190,24 @@ def _kept(
     """What slots are made ready for as before, and the slots for which something is to be found."""
     after: Preparations = {}
     left: list[tuple[Worker, Slot]] = []
-    by_plan: dict[int, list[_Coming]] = {}
+    # By plan and what their trainers are made with: seeds and values may differ.
+    alike: dict[tuple[int, str, Laws], deque[_Coming]] = {}
     ready = {order.plan for orders in before.values() for order in orders.values()}
     for each in coming:
-        if each.plan.id in ready:
-            each.setup = setup_of(state, each.lease)
-            by_plan.setdefault(each.plan.id, []).append(each)
+        if each.count and each.plan.id in ready:
+            alike.setdefault((each.plan.id, *setup_of(state, each.lease)), deque()).append(each)
     divided = turns.limits or not turns.alone
     for place in bare:
         worker, slot = place
         orders = before.get(worker.name)
         order = None if orders is None else orders.get(slot.index)
-        for each in () if order is None else by_plan.get(order.plan, ()):
+        waiting = None if order is None else alike.get((order.plan, order.program_key, order.setup_laws))
+        while waiting and not waiting[0].count:
+            waiting.popleft()
+        for each in waiting or ():
             if not each.count or (divided and not turns.may_take(each.owner)):
                 continue
             assert order is not None
-            if each.setup != (order.program_key, order.setup_laws):  # of another seed, or of other values
-                continue
             each.count -= 1
             if divided:
                 turns.count(each.owner, 1)
