@@ -89,7 +89,7 @@ def simulate(seed: int) -> Verdict:
         return Verdict(
             seed=seed,
             mode=mode,
-            violations=(*witness.violations, *world.loop.errors[:5]),
+            violations=world.violations(),
             story=tuple(world.nemesis.told),
             steps=witness.steps,
             seconds=world.loop.now,

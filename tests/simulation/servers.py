@@ -232,7 +232,7 @@ class ServerHost:
         except HippoError:
             self._loop.kill(process)
             return
-        error = await driver.ended
+        error = await driver.duties.over
         if isinstance(error, InvariantViolated):
             self._loop.errors.append(f"{process.name} failed: {error}")
         self._network.leave(listener)

@@ -24,7 +24,7 @@ def expect_no_alarm(world: World) -> None:
     world.loop.run_until(BOUND_SECONDS, lambda: all_has_ended(world), MOST_TURNS)
     assert all_has_ended(world)
     judge(world)
-    assert not world.witness.violations
+    assert not world.violations()
     events = [entry.event for entry in world.database.journal]
     assert any(isinstance(event, LeaseGranted) for event in events)
     alarms = [

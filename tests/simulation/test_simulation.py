@@ -10,7 +10,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.simulation.run import simulate
+from hippo_server.driver import Driver
+from tests.simulation.run import MOST_TURNS, simulate
+from tests.simulation.world import World
 
 SEEDS = 400  #: the same in every run; the soak tries thousands of others
 TOGETHER = 20
@@ -32,6 +34,15 @@ def test_whatever_goes_wrong_the_invariants_hold(first: int) -> None:
     for seed in range(first, first + TOGETHER):
         verdict = simulate(seed)
         assert not verdict.violations, str(verdict)
+
+
+def test_a_server_that_fails_where_nobody_waits_for_it_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What asyncio would only log: the task that serves ends with an error that is not Hippo's own."""
+    monkeypatch.delattr(Driver, "start")
+    with World(0) as world:
+        world.loop.run_until(1.0, lambda: False, MOST_TURNS)
+        found = world.violations()
+    assert any("_serve" in each and "AttributeError" in each for each in found), found
 
 
 def test_a_seed_gives_the_same_run_in_any_process() -> None:

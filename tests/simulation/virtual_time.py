@@ -20,6 +20,8 @@ from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Self
 
+from hippo_core.errors import HippoError
+
 
 class Gone(BaseException):
     """Thrown into what is left of processes when the simulation is over."""
@@ -142,8 +144,17 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         task = asyncio.Task(coro, loop=self, name=name, context=context)
         self._tasks.append(task)
         if len(self._tasks) > 2000:
-            self._tasks = [each for each in self._tasks if not each.done()]
+            self.look_at_tasks()
         return task
+
+    def look_at_tasks(self) -> None:
+        """Takes up what tasks failed with: as nobody may wait for one that fails, all but Hippo's own is an error."""
+        done = [each for each in self._tasks if each.done()]
+        self._tasks = [each for each in self._tasks if not each.done()]
+        for task in done:
+            error = None if task.cancelled() else task.exception()
+            if error is not None and not isinstance(error, HippoError | Gone):
+                self.errors.append(f"{task.get_coro()} failed: {error!r}")
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         error = context.get("exception")

@@ -167,6 +167,11 @@ class World:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
+    def violations(self) -> tuple[str, ...]:
+        """What was not to be by now: broken invariants, and the first of the errors that nobody listened to."""
+        self.loop.look_at_tasks()
+        return (*self.witness.violations, *self.loop.errors[:5])
+
     def _open_storage(self, url: str, *, make: bool = True) -> Storage:
         storage = SharedStorage(Path(url), self.files, make=make)
         storage.witness = self.witness
