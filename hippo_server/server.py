@@ -144,7 +144,7 @@ class Server:
         grpc_port = await self._grpc.start(settings.host, settings.grpc_port, credentials)
         await driver.start(settings.advertise or _advertised(settings.host, grpc_port))
         driver.duties.keep_up(keep_measuring(driver.metrics.event_loop_lag.observe))
-        driver.duties.keep_up(watch_stages(driver.current, driver.metrics))
+        driver.duties.keep_up(watch_stages(driver.current, driver.metrics.engine))
         driver.duties.keep_up(watch_space(driver.storage, driver.metrics, driver.health.note_storage))
         self._following.append(asyncio.create_task(self._grpc.follow_health()))
         if certificates is not None:

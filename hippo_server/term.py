@@ -147,7 +147,7 @@ class Term:
             self.give_up(self, error)
             raise InvariantViolated(f"the engine failed at {cause}: {error!r}") from error
         many = len(command.reports) if isinstance(command, Reports) else 1
-        self.metrics.command(type(command).__name__, many)
+        self.metrics.engine.command(type(command).__name__, many)
         return outcome.result, Record(
             cause=cause, events=outcome.events, answer=None, actor=actor, submissions=many
         )
@@ -163,7 +163,7 @@ class Term:
         if kept and not self.over:
             self.commits.put(kept)
             events = [event for record in kept for event in record.events]
-            self.metrics.happened(events)
+            self.metrics.engine.happened(events)
             self._tell(events)
         self._set_timer()
 

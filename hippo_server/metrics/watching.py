@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable
 
 from hippo_core.errors import Unavailable
+from hippo_server.metrics.engine_counters import EngineCounters
 from hippo_server.metrics.metrics import Metrics
 from hippo_server.term import Term
 from hippo_storage.errors import StorageError
@@ -21,16 +22,16 @@ SPACE_SECONDS = 30.0
 log = logging.getLogger(__name__)
 
 
-async def watch_stages(lead: Callable[[], Term], metrics: Metrics) -> None:
+async def watch_stages(lead: Callable[[], Term], counters: EngineCounters) -> None:
     """Notes what is ready, to tell how long it waits, until cancelled.
 
     Args:
         lead: The term that lives; raises where this server does not lead just now.
-        metrics: Told.
+        counters: Told.
     """
     while True:
         with contextlib.suppress(Unavailable):
-            for _ in metrics.watch_stages(lead().engine):
+            for _ in counters.watch_stages(lead().engine):
                 await asyncio.sleep(PIECE_SECONDS)
         await asyncio.sleep(STAGES_SECONDS)
 

@@ -226,12 +226,12 @@ class WorkStream:
         match taken:
             case Accepted():
                 if taken.fresh:
-                    self._driver.metrics.reported(report)
+                    self._driver.metrics.engine.reported(report)
                 self._acknowledged[report.fence] = taken.number
                 if not self._term.is_held(report.fence):  # it ended by this: nobody need tell the worker
                     self._leases.pop(report.fence, None)
             case Stale():
-                self._driver.metrics.fenced()
+                self._driver.metrics.engine.fenced()
                 self._revoked[report.fence] = None
                 self._leases.pop(report.fence, None)
             case Unavailable():

@@ -63,7 +63,7 @@ def make_pages(site: Site, certificates: Certificates | None = None) -> tuple[Pa
 
     async def metrics(request: Request) -> Response:
         with contextlib.suppress(Unavailable):
-            await driver.current().read(driver.metrics.look_at)
+            await driver.current().read(driver.metrics.engine.look_at)
         driver.metrics.encryption(None if certificates is None else certificates.expires.timestamp())
         page = driver.metrics.page(leads=driver.ready)
         return Response(page, media_type=CONTENT_TYPE_LATEST)

@@ -125,7 +125,7 @@ def test_a_budget_that_is_passed_is_told(server, client):
     until(lambda: over() == "over budget: 12 B of 1 B; 12 B kept as keep= says", "all that is kept")
     budget = listed(client).study
     assert (budget.used_bytes, budget.limit_bytes, budget.over) == (12, 1, over())
-    server.in_loop(lambda: server.server.driver.metrics.look_at(server.server.driver.current().engine))
+    server.in_loop(lambda: server.server.driver.metrics.engine.look_at(server.server.driver.current().engine))
     page = server.server.driver.metrics.page(leads=True).decode().splitlines()
     assert 'hippo_checkpoint_budgets_passed{of="study"} 1.0' in page
     assert "hippo_checkpoint_kept_bytes 12.0" in page

@@ -47,7 +47,7 @@ def test_lost_checkpoints_are_counted_by_what_befell_them_and_from_nought(metric
     names = ("hippo_checkpoint_corrupt_total", "hippo_checkpoint_missing_total")
     assert [value(metrics, name) for name in names] == [0.0, 0.0]
     for reason in ("corrupt: a: its digest is 1, not 2.", "missing: a lacks.", "corrupt: the manifest ..."):
-        metrics.happened([CheckpointLost(node=1, step=3, fence=7, reason=reason)])
+        metrics.engine.happened([CheckpointLost(node=1, step=3, fence=7, reason=reason)])
     assert [value(metrics, name) for name in names] == [2.0, 1.0]
 
 
@@ -61,27 +61,27 @@ def test_results_of_stages_are_counted_from_nought(metrics: Metrics) -> None:
 
 def test_workers_that_the_storage_blocks_are_told_while_it_does(metrics: Metrics) -> None:
     cluster = blocked_cluster()
-    metrics.look_at(cluster.engine)
+    metrics.engine.look_at(cluster.engine)
     assert value(metrics, "hippo_workers_blocked") == 1.0
     cluster.run()
-    metrics.look_at(cluster.engine)
+    metrics.engine.look_at(cluster.engine)
     assert value(metrics, "hippo_workers_blocked") == 0.0
     cluster.say_of_storage("a", "no answer")
-    metrics.look_at(cluster.engine)
+    metrics.engine.look_at(cluster.engine)
     assert value(metrics, "hippo_workers_blocked") == 1.0
 
 
 def test_a_stage_is_over_when_its_path_goes_on_to_another_node_or_ends(metrics: Metrics) -> None:
     """1. A lease trains nodes 1 and 2, another one node 3, where it fails. 2. Each stage has one result."""
-    metrics.happened([trained(7, 1, 1.0), trained(7, 1, 2.0), trained(8, 3, 10.0), trained(7, 2, 3.0)])
+    metrics.engine.happened([trained(7, 1, 1.0), trained(7, 1, 2.0), trained(8, 3, 10.0), trained(7, 2, 3.0)])
     assert value(metrics, "hippo_stage_results_total", result="trained", reason_class="") == 1.0
     assert value(metrics, "hippo_stage_duration_seconds_sum") == 4.0
     failed = PathFailed(
         fence=8, node=3, step=2, failure=FailureClass.MEMORY, count=1, message="full", traceback=""
     )
-    metrics.happened([LeaseStateChanged(fence=8, state=LeaseState.FAILED, reason="full"), failed])
+    metrics.engine.happened([LeaseStateChanged(fence=8, state=LeaseState.FAILED, reason="full"), failed])
     for state in (LeaseState.SAVING, LeaseState.COMPLETED):
-        metrics.happened([LeaseStateChanged(fence=7, state=state, reason="")])
+        metrics.engine.happened([LeaseStateChanged(fence=7, state=state, reason="")])
     assert value(metrics, "hippo_stage_results_total", result="trained", reason_class="") == 2.0
     assert value(metrics, "hippo_stage_results_total", result="failed", reason_class="memory") == 1.0
     assert value(metrics, "hippo_stage_duration_seconds_sum") == 4.0 + 3.5 + 10.5
@@ -103,7 +103,7 @@ def test_a_stage_whose_worker_falls_silent_is_counted_once(metrics: Metrics) -> 
         LeaseStateChanged(fence=7, state=state, reason="")
         for state in (LeaseState.ORPHANED, LeaseState.EXPIRED)
     ]
-    metrics.happened([trained(7, 1, 1.0), lost[0], lost[1], died])
+    metrics.engine.happened([trained(7, 1, 1.0), lost[0], lost[1], died])
     assert value(metrics, "hippo_leases_expired_total") == 1.0
     assert value(metrics, "hippo_stage_results_total", result="orphaned", reason_class="") == 1.0
     assert value(metrics, "hippo_stage_results_total", result="failed", reason_class="infrastructure") == 0.0
@@ -142,7 +142,7 @@ def credited(billed: int, trained: int, retrained: int) -> StudyCredited:
 
 
 def test_slot_seconds_are_used_or_lost_and_never_both(metrics: Metrics) -> None:
-    metrics.happened([credited(8_000_000, 4, 1), credited(1_000_000, 0, 0)])
+    metrics.engine.happened([credited(8_000_000, 4, 1), credited(1_000_000, 0, 0)])
     assert value(metrics, "hippo_slot_seconds_total", kind="used") == 7.0
     assert value(metrics, "hippo_slot_seconds_total", kind="lost") == 2.0
     assert value(metrics, "hippo_gpu_seconds_total", kind="lost") == 4.0
@@ -164,21 +164,21 @@ def test_what_sharing_saves_only_grows_and_a_new_term_counts_nothing_twice(
     """1. While a study trains, more is saved. 2. A server that is started again begins with what is known then."""
     cluster = Cluster(0, {"a": 2})
     submit(cluster, spec(policy=policy))
-    metrics.look_at(cluster.engine)
+    metrics.engine.look_at(cluster.engine)
     saved, told = [0.0], len(cluster.journal)
     while cluster.engine.state.active:
         for _ in range(60):
             if cluster.engine.state.active:
                 cluster.act()
-        metrics.happened(cluster.journal[told:])
+        metrics.engine.happened(cluster.journal[told:])
         told = len(cluster.journal)
-        metrics.look_at(cluster.engine)
+        metrics.engine.look_at(cluster.engine)
         expect_trials_counted(metrics, cluster)
         saved.append(value(metrics, "hippo_slot_seconds_total", kind="saved") or 0.0)
     assert saved == sorted(saved)
     assert saved[-1] > 0.0
     cluster.restart_server()
-    metrics.look_at(cluster.engine)
+    metrics.engine.look_at(cluster.engine)
     assert value(metrics, "hippo_slot_seconds_total", kind="saved") == saved[-1]
     expect_trials_counted(metrics, cluster)
     assert value(metrics, "hippo_slots", state="idle") == 2.0
@@ -200,7 +200,7 @@ def test_what_is_not_known_is_not_exposed(metrics: Metrics) -> None:
 
 def test_a_server_that_stands_by_says_nothing_of_what_the_engine_held(metrics: Metrics) -> None:
     """It led once: sums over servers would count its studies twice."""
-    metrics.look_at(blocked_cluster().engine)
+    metrics.engine.look_at(blocked_cluster().engine)
     assert b"hippo_scheduler_leader 1.0" in metrics.page(leads=True)
     page = metrics.page(leads=False)
     assert b"hippo_scheduler_leader 0.0" in page
