@@ -222,7 +222,6 @@ class Daemon:
             self._supplies.storage = await asyncio.to_thread(Storage.open, response.storage, make=False)
             self._storage_address = response.storage
         await self._policies.forget()  # the server asks anew
-        self._prepare(worker_pb2.Preparations())  # it says so again
         self._logs.doubt()
         self._answers.clear()
         # What was said last may have been lost with the stream.

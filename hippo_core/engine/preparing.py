@@ -56,9 +56,6 @@ def prepare(decision: Decision) -> None:
     before = volatile.prepared
     if not before and not state.idle:
         return
-    for event in decision.events:
-        if isinstance(event, ev.WorkerRegistered):  # it has let go of everything, and its slots may be others
-            before.pop(event.worker, None)
     volatile.prepared = after = {} if _one_is_to_be_alone(state) else _prepared(decision, before)
     for name in before.keys() | after.keys():
         if before.get(name) != after.get(name):

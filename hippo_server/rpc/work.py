@@ -56,7 +56,7 @@ class WorkStream:
         self._stops: dict[tuple[int, bool, str], None] = {}
         self._drain = False
         self._make_room = False
-        self._preparations: tuple[PrepareOrder, ...] = ()
+        self._preparations: tuple[PrepareOrder, ...] | None = None  # None: nothing was said of any yet
         self._ended = False
         self._question = 0
         self._questions: deque[worker_pb2.PolicyQuestion] = deque()

@@ -6,6 +6,8 @@ import os
 import sys
 from pathlib import Path
 
+SETUP_LOG = "setup.log"  #: beside the file for what no path prints
+
 
 class Capture:
     """Points the process's standard output and error at one file at a time.
@@ -16,9 +18,9 @@ class Capture:
 
     def __init__(self, idle: Path) -> None:
         idle.parent.mkdir(parents=True, exist_ok=True)
-        self._idle_path = idle
         self._idle = _open(idle)
-        self._kept_from: int | None = None
+        self._setup_path = idle.with_name(SETUP_LOG)
+        self._setup: int | None = None  # the file for what a trainer prints that is made for a path to come
         self._current: Path | None = None
         self._ready: dict[int, tuple[Path, int]] = {}  # by fence: a file that is open already
         self.to_idle()
@@ -34,8 +36,11 @@ class Capture:
         self._current = None
 
     def keep_for_next(self) -> None:
-        """What is printed from now on, before the next path begins, is that path's: its trainer is made."""
-        self._kept_from = os.fstat(self._idle).st_size
+        """What is printed from now on, before the next path begins, is that path's: its trainer is made. So is what
+        processes print later that are started meanwhile.
+        """
+        self._setup = _open(self._setup_path)
+        self._print_to(self._setup)
 
     def get_ready(self, fence: int, folder: Path, node: int) -> None:
         """Opens the file of a path that is to come, from another thread: making files waits for the disk."""
@@ -53,21 +58,26 @@ class Capture:
         path = folder / f"{node}.log"
         if path == self._current:
             return
-        ready = self._ready.get(fence)
-        if ready is not None and ready[0] == path:
-            file = self._ready.pop(fence)[1]
-        else:
-            self.let_go(fence)
-            folder.mkdir(parents=True, exist_ok=True)
-            file = _open(path)
+        file = self._file_of(fence, path)
         try:
             self._print_to(file)
         finally:
             os.close(file)
         self._current = path
-        if self._kept_from is not None:
-            kept_from, self._kept_from = self._kept_from, None
-            _copy(self._idle_path, kept_from)
+
+    def _file_of(self, fence: int, path: Path) -> int:
+        """Opens the file of a path, unless that was done ahead."""
+        ready = self._ready.get(fence)
+        if self._setup is None and ready is not None and ready[0] == path:
+            return self._ready.pop(fence)[1]
+        self.let_go(fence)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if self._setup is None:
+            return _open(path)
+        # Its trainer's, as it is: processes of the trainer have it open.
+        self._setup_path.rename(path)
+        file, self._setup = self._setup, None
+        return file
 
     def _print_to(self, file: int) -> None:
         for stream in (sys.stdout, sys.stderr):
@@ -75,14 +85,6 @@ class Capture:
                 stream.flush()
         os.dup2(file, 1)
         os.dup2(file, 2)
-
-
-def _copy(path: Path, start: int) -> None:
-    """Prints what stands in a file from some byte on."""
-    with path.open("rb") as file:
-        file.seek(start)
-        while piece := file.read(1 << 16):
-            os.write(1, piece)
 
 
 def _open(path: Path) -> int:

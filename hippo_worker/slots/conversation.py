@@ -26,12 +26,15 @@ from hippo_core.engine.commands import (
 )
 from hippo_core.engine.states import FailureClass
 from hippo_core.errors import Unavailable
+from hippo_core.lease_order import LeaseOrder
+from hippo_core.values import ValueKey
 from hippo_wire.observing import tracing
 from hippo_wire.observing.logs import unbound
 from hippo_worker.hosting.order import PathOrder, SetupOrder
 from hippo_worker.lease import Ending, Lease
 from hippo_worker.memory import OutOfMemoryKills
 from hippo_worker.runner import messages
+from hippo_worker.runner.capture import SETUP_LOG
 from hippo_worker.secrets import NOTHING, Redaction
 from hippo_worker.slots.process import Death, RunnerProcess, death
 from hippo_worker.slots.stalls import StallWatch, dumped
@@ -87,6 +90,7 @@ class Conversation:
         self.holds: tuple[int, int] | None = None
         self.has_begun = False
         self._prepared: asyncio.Future[str] | None = None  # what came of a trainer that it was told to make
+        self._prepared_with: ValueKey | None = None  # the values at its setup
         self._folder = folder
         self._supplies = supplies
         self._redaction = redaction
@@ -147,6 +151,7 @@ class Conversation:
             stall_seconds: After how long it is taken to be stuck, and killed.
         """
         self._prepared = asyncio.get_running_loop().create_future()
+        self._prepared_with = order.setup_laws.key(0)
         if self._is_over:
             self._has_prepared("its runner died")
             return
@@ -161,6 +166,10 @@ class Conversation:
     def prepares(self) -> bool:
         """Whether it makes a trainer for a path that is still to come."""
         return self._prepared is not None and not self._prepared.done()
+
+    def makes_for(self, order: LeaseOrder) -> bool:
+        """Whether a trainer that it makes is one for such a path: of other values, that would wait in vain."""
+        return self.prepares and self._prepared_with == order.setup_laws.key(0)
 
     def _has_prepared(self, failure: str) -> None:
         if self._prepared is None or self._prepared.done():
@@ -356,10 +365,11 @@ class Conversation:
         if following is None:
             self._watch.ends()
             self._free.set()
-            if self.prepares and not self._is_over:
-                self.process.kill()  # nobody waits for that trainer, nor watches how long it takes
         elif ending is not None:
             self._watch.begins(following.lease.order.stall_seconds)
+        is_of_use = following is not None and self.makes_for(following.lease.order)
+        if self.prepares and not is_of_use and not self._is_over:
+            self.process.kill()  # nobody else waits for that trainer, nor watches how long it takes
 
     def _listens_no_more(self, listener: asyncio.Task[None]) -> None:
         """The listener tells the end of every path before its own, unless there is a mistake in it."""
@@ -381,9 +391,12 @@ class Conversation:
         training = next((told for told in self._told.values() if told.begun), None)
         if training is None:
             # What it printed outside of paths is nobody's log; a broken installation shows itself there.
-            printed = self._redaction.text(_tail(self._folder / "runner.log"))
+            printed = _tail(self._folder / "runner.log") + _tail(self._folder / SETUP_LOG)
             code = self.process.ended.result()
-            logger.info("runner_ended", extra={"pid": self.process.pid, "code": code, "printed": printed})
+            logger.info(
+                "runner_ended",
+                extra={"pid": self.process.pid, "code": code, "printed": self._redaction.text(printed)},
+            )
         else:
             begun, why = training.lease, training.verdict or why
             self._supplies.metrics.runner_died(why.failure.value)

@@ -24,6 +24,10 @@ from hippo_worker.supplies import Supplies
 
 logger = logging.getLogger(__name__)
 
+PEACE_SECONDS = (
+    0.5  #: where no GPU's memory is to be freed, the next runner waits no longer for the end of one
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunnerKey:
@@ -71,7 +75,7 @@ class KeptRunner:
         return self._key == key
 
     async def start(self, key: RunnerKey, program: Program, code: Path, redaction: Redaction) -> Conversation:
-        """Starts a runner, to be kept from now on; there is none.
+        """Starts a runner, to be kept from now on; there is none. Those that were let go of have written their saves.
 
         Args:
             key: What it is for.
@@ -79,6 +83,7 @@ class KeptRunner:
             code: The folder of its bundle.
             redaction: Hides the secrets that it is given in what it says.
         """
+        await self._make_way()
         folder = self._supplies.spool / "runners" / f"{self._spec.index}-{next(self._numbers)}"
         folder.mkdir(parents=True)
         settings = RunnerSettings(
@@ -100,14 +105,27 @@ class KeptRunner:
         self._key, self.code = key, code
         return self.runner
 
-    async def let_go(self) -> None:
-        """Ends what is kept in peace, also where nobody waits for it any more; what comes from now on has another."""
+    def let_go(self) -> None:
+        """Ends what is kept in peace, beside what follows; what comes from now on has another."""
         runner, self.runner, self.code = self.runner, None, None
         if runner is not None:
             quitting = asyncio.create_task(runner.quit())
             self._quitting[quitting] = runner
             quitting.add_done_callback(self._quitting.pop)
-            await asyncio.shield(quitting)
+
+    async def until_gone(self) -> None:
+        """Waits for the ends of those that were let go of."""
+        if self._quitting:
+            await asyncio.wait(self._quitting)
+
+    async def _make_way(self) -> None:
+        """Waits for what the next one needs of those that were let go of. They give up their trainers first; what user
+        code does at its process's exit may take long, and all that it keeps then is a GPU's memory.
+        """
+        for runner in list(self._quitting.values()):
+            await runner.until_settled()
+        if self._quitting:
+            await asyncio.wait(self._quitting, timeout=None if self._gpu else PEACE_SECONDS)
 
     async def kill(self, runner: Conversation) -> None:
         """Ends a runner at once; if it is what is kept, nothing is."""

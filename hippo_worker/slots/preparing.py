@@ -96,7 +96,7 @@ class Preparing:
         runner, kept = present.runner, self._kept
         is_use = runner is not None and runner.alive and kept.runner is runner and kept.is_for(key)
         if is_use and runner is not None and runner.prepares:
-            is_use = present.order.setup_laws.values(0) == order.setup_laws.values(0)
+            is_use = runner.makes_for(order)
         if runner is not None and not is_use:
             await kept.kill(runner)
         self._supplies.metrics.prepared("kept" if is_use else "given_up")
@@ -162,7 +162,7 @@ class Preparing:
         code = await self._loader.code(order.bundle, unwanted)
         if kept.runner is not None:
             await unless(unwanted, kept.runner.until_settled())
-            await kept.let_go()
+            kept.let_go()
         if unwanted.is_set() or not self._is_free():
             raise NotWanted
         runner = await kept.start(RunnerKey.of(order, secrets), order.program, code, Redaction(secrets))

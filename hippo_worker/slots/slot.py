@@ -158,11 +158,11 @@ class Slot:
             await asyncio.wait(self._paths)
         await self._preparing.withdraw()
         runner = self._kept.runner
-        if runner is None:
-            return
-        await runner.until_settled()
-        if not (self._paths or self._waiting) and self._kept.runner is runner:
-            await self._kept.let_go()
+        if runner is not None:
+            await runner.until_settled()
+            if not (self._paths or self._waiting) and self._kept.runner is runner:
+                self._kept.let_go()
+        await self._kept.until_gone()
 
     def _kill_later(self, lease: Lease) -> None:
         if lease in self._told:
@@ -322,6 +322,7 @@ class Slot:
         """
         self._makes_room = True
         try:
+            await unless(lease.unwanted, self._kept.until_gone())
             await unless(lease.unwanted, self._make_room(self.spec.index))
         finally:
             self._makes_room = False
@@ -368,7 +369,7 @@ class Slot:
             return
         await self._until_free(lease)
         self._stillborn = self._stillborn + 1 if is_dead and not runner.has_begun else 0
-        await self._kept.let_go()
+        self._kept.let_go()
         if self._stillborn >= STILLBORN:
             self._stillborn = 0
             raise Unavailable("Runners die before they begin.", "Look at the worker's log.")

@@ -70,15 +70,22 @@ def trained(stage):
 
 
 def test_an_idle_worker_is_told_once_a_connection_what_to_get_ready_for(server, client):
-    """1. Two workers wait. 2. A study comes whose trials part at step 2: one worker is granted the trunk, the other is
-    told of the path that will begin there. 3. On its next connection it is told again. 4. The state at the fork is
-    saved: it is granted the path, and told that it is to be made ready for nothing."""
+    """
+    1. two workers wait, and are told that there is nothing to get ready for
+    2. a study comes whose trials part at step 2: one worker is granted the trunk, the other is told of the path that
+       will begin there
+    3. on its next connection it is told again
+    4. the state at the fork is saved: it is granted the path, and told that it is to be made ready for nothing
+    """
     training = Worker(server.connect(server.token("worker")), name="a")
     waiting = Worker(server.connect(server.token("worker")), name="b")
     with working(training) as stream, working(waiting) as other:
         rates = [piecewise([0.1, rate], milestones=[2]) for rate in (0.2, 0.3)]
         submit(client, space={"lr": rates})
         order = first_lease(training, stream)
+        nothing = next(other)
+        assert nothing.HasField("preparations")
+        assert not nothing.preparations.preparations
         told = next(each for each in other if each.HasField("preparations"))
         (preparation,) = told.preparations.preparations
         assert (preparation.slot, preparation.program_key) == (0, order.program_key)

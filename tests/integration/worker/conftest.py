@@ -183,12 +183,10 @@ class Bench:
 
     async def prepare(self, order: LeaseOrder, ends: str = "runner_prepared") -> None:
         """Has the slot of a lease to come made ready for it, and waits for what the worker's log says at its end."""
-        wanted = PrepareOrder(**{field.name: getattr(order, field.name) for field in fields(PrepareOrder)})
         await self.server.until(lambda: bool(self.server.streams), "a stream")
         await self.kill_runners()
         told = self.worker.log.read_text().count(ends)
-        orders = worker_pb2.Preparations(preparations=[preparation_to_proto(wanted)])
-        await self.server.say(worker_pb2.WorkResponse(preparations=orders))
+        await self.server.say(preparations_of(order))
         await until(lambda: self.worker.log.read_text().count(ends) > told, ends)
 
     async def kill_runners(self) -> None:
@@ -211,6 +209,13 @@ async def bench(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bench
     await worker.until_nothing_is_left()
     await scripted.close()
     assert scripted.broken == []
+
+
+def preparations_of(order: LeaseOrder) -> worker_pb2.WorkResponse:
+    """Says that the slot of a lease to come is to be made ready for it."""
+    wanted = PrepareOrder(**{field.name: getattr(order, field.name) for field in fields(PrepareOrder)})
+    orders = worker_pb2.Preparations(preparations=[preparation_to_proto(wanted)])
+    return worker_pb2.WorkResponse(preparations=orders)
 
 
 def make_program(trainer: str = "Tiny", **changes: Any) -> Program:

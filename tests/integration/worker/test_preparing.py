@@ -7,7 +7,7 @@ import pytest
 from hippo_core.engine.commands import FailedReport
 from hippo_core.engine.states import FailureClass
 from hippo_wire.v1 import worker_pb2
-from tests.integration.worker.conftest import Bench, make_program, put_bundle, until
+from tests.integration.worker.conftest import Bench, make_program, preparations_of, put_bundle, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -84,3 +84,19 @@ async def test_a_trainer_goes_when_the_server_has_it_made_no_longer(bench: Bench
     assert len(bench.worker.runners()) == 1
     await bench.server.say(worker_pb2.WorkResponse(preparations=worker_pb2.Preparations()))
     await until(lambda: not bench.worker.runners(), "its end")
+
+
+async def test_a_trainer_outlives_a_break_of_the_connection(bench: Bench) -> None:
+    """
+    1. a trainer is made, and the stream breaks
+    2. on the next stream the server says the same again: the lease that comes is trained in the runner that is there
+    """
+    order = bench.lease()
+    await bench.prepare(order)
+    (runner,) = bench.worker.runners()
+    streams = bench.server.streams
+    await bench.server.cut()
+    await bench.server.until(lambda: bench.server.streams > streams, "another stream")
+    await bench.server.say(preparations_of(order))
+    (told,) = await bench.train(order)
+    assert {int(metrics["pid"]) for metrics in told.metrics.values()} == {runner.pid}

@@ -371,6 +371,20 @@ def test_a_worker_that_comes_anew_is_told_what_suits_it_now() -> None:
     assert not prepared(cluster)
 
 
+def test_a_worker_that_comes_back_is_told_the_same() -> None:
+    """1. A slot is made ready while another one that would go first is cordoned, and is for use again. 2. Its worker
+    connects again, in the same life: what it has made is still what is wanted."""
+    cluster = Cluster(0, {"a": 1, "b": 1, "c": 1})
+    cluster.tell(CordonSlots(worker="b", slot=0))
+    submit(cluster, forking("study", branches=2))
+    cluster.tell(UncordonSlots(worker="b", slot=0))
+    assert list(prepared(cluster)) == [("c", 0)]
+    cluster.engine.reordered()
+    cluster.register("c")
+    assert list(prepared(cluster)) == [("c", 0)]
+    assert not cluster.engine.reordered()
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_only_slots_that_idle_are_made_ready_whatever_happens(seed: int) -> None:
     """Each is for a program of a study that runs, and what is granted is as without."""

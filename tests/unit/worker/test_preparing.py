@@ -12,7 +12,7 @@ import pytest
 
 from hippo_core.sequence import Laws
 from hippo_worker.runner import messages
-from hippo_worker.slots import slot
+from hippo_worker.slots import kept_runner, slot
 from tests.unit.worker.orders import make_preparation
 from tests.unit.worker.place import Place, Runner
 from tests.waiting import until_in_loop
@@ -228,6 +228,57 @@ async def test_a_lease_goes_on_in_a_runner_whose_saves_are_waited_for(place: Pla
     assert place.spawner.asked == 1
 
 
+async def begin_to_let_go(place: Place) -> Runner:
+    """A runner that was told to end, as the slot is made ready for another program, and that takes its time."""
+    old = place.spawner.give()
+    place.grant(7)
+    await old.hear_runs(7)
+    await old.say(messages.Begun(fence=7), messages.Released(fence=7, reason="", holds=None))
+    await old.say(messages.Settled(fence=7))
+    await until_in_loop(lambda: place.slot.doing == "idle", "the end of its path")
+    place.slot.prepare(make_preparation(bundle="other"))
+    assert isinstance(await asyncio.wait_for(old.hear(), 20.0), messages.Quit)
+    return old
+
+
+async def test_a_lease_does_not_wait_for_a_runner_that_hangs_at_its_exit(place: Place) -> None:
+    old, runner = await begin_to_let_go(place), place.spawner.give()
+    place.grant(8, bundle="other")
+    await runner.hear_runs(8)
+    assert not old.process.ended.done()
+    old.die()
+
+
+async def test_on_a_gpu_the_next_runner_comes_when_the_memory_is_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept_runner, "PEACE_SECONDS", 0.0)
+    place = Place(tmp_path, gpu="0")
+    running = asyncio.create_task(place.slot.run())
+    old, runner = await begin_to_let_go(place), place.spawner.give()
+    place.grant(8, bundle="other")
+    await until_in_loop(lambda: not place.slot._waiting, "its turn")
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert place.spawner.asked == 1
+    old.die()
+    await runner.hear_runs(8)
+    running.cancel()
+    await asyncio.wait({running})
+
+
+async def test_a_path_that_is_to_be_alone_has_the_memory_of_runners_on_their_way_out(place: Place) -> None:
+    old = await begin_to_let_go(place)
+    place.slot.prepare(None)
+    letting_go = asyncio.create_task(place.slot.let_go())
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert not letting_go.done()
+    place.spawner.give()
+    old.die()
+    await asyncio.wait_for(letting_go, 20.0)
+
+
 async def test_no_runner_outlives_a_slot_that_ends_while_one_is_to_be_made_after_another(
     tmp_path: Path,
 ) -> None:
@@ -291,6 +342,21 @@ async def test_a_setup_that_several_leases_wait_for_goes_on_when_one_is_given_ba
     assert not runner.process.ended.done()
 
 
+async def test_a_lease_with_other_values_does_not_wait_for_a_setup_that_was_given_back(place: Place) -> None:
+    """1. A lease takes over a trainer that is being made; one with other values waits behind it. 2. The first is given
+    back: the setup is of no use to the other, which has a runner of its own."""
+    preparing, runner = place.spawner.give(), place.spawner.give()
+    place.slot.prepare(make_preparation())
+    await hear_prepare(preparing)
+    (first,), _ = place.grant(7), place.grant(8, setup_laws=OTHER_LAWS)
+    await preparing.hear_runs(7, 8)
+    await place.slot.stop(first, True, "paused")
+    assert isinstance(await asyncio.wait_for(preparing.hear(), 20.0), messages.Stop)
+    await preparing.say(messages.Returned(fence=7))
+    await runner.hear_runs(8)
+    assert preparing.process.ended.done()
+
+
 async def test_setups_that_fail_ahead_do_not_fail_a_lease(place: Place) -> None:
     for fence in range(slot.STILLBORN):
         failing = place.spawner.give()
@@ -328,6 +394,7 @@ async def test_a_slot_is_not_made_ready_where_a_secret_lacks(place: Place) -> No
 
 def test_what_is_printed_for_a_trainer_before_a_path_is_in_its_log(tmp_path: Path) -> None:
     code = """
+import subprocess
 import sys
 from pathlib import Path
 from hippo_worker.runner.capture import Capture
@@ -337,11 +404,15 @@ capture = Capture(folder / "runner.log")
 print("before")
 capture.keep_for_next()
 print("setup", flush=True)
+loader = subprocess.Popen(["sh", "-c", "read word && echo $word in a process of setup"], stdin=subprocess.PIPE)
+capture.get_ready(1, folder / "1", 7)
 for fence in (1, 2):
     capture.to_node(fence, folder / str(fence), 7)
     print(f"step of {fence}", flush=True)
+    if fence == 1:
+        loader.communicate(b"batch\\n")
     capture.to_idle()
 """
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, timeout=60)
-    assert (tmp_path / "1" / "7.log").read_text() == "setup\nstep of 1\n"
+    assert (tmp_path / "1" / "7.log").read_text() == "setup\nstep of 1\nbatch in a process of setup\n"
     assert (tmp_path / "2" / "7.log").read_text() == "step of 2\n"
