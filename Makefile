@@ -32,8 +32,10 @@ lint: $(INSTALLED) ## Style
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+# The simulation stands in for what production calls: where they no longer fit, it may well run on and judge nothing.
 types: $(INSTALLED) ## Types, strictly
 	$(BIN)/mypy --strict $(PACKAGES)
+	$(BIN)/mypy --strict --follow-imports=silent --explicit-package-bases tests/simulation
 
 imports: $(INSTALLED) ## The import arrows between the packages
 	$(BIN)/lint-imports

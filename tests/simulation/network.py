@@ -449,7 +449,8 @@ class SimulatedConnection(AsyncConnection):
         identity = Identity(user=peer, role=role, project="default", secret_hash=peer)
         self.metadata = ()
         self._trust = None
-        self._route = Route(servers, False, lambda address: Channel(network, address, peer, identity))
+        open_channel: Callable[[str], Any] = partial(Channel, network, peer=peer, identity=identity)
+        self._route = Route(servers, False, open_channel)
         routed: Any = Routed(self._route)
         self.studies = StudyServiceStub(routed)
         self.workers = WorkerServiceStub(routed)

@@ -25,8 +25,9 @@ from hippo_server.rpc.workers import WorkerService
 from hippo_server.store import Record
 from hippo_server.user_logs import UserLogs
 from tests.simulation.database import MemoryDatabase, MemoryStore, Session
+from tests.simulation.hosts import Host
 from tests.simulation.network import Listener, Network
-from tests.simulation.virtual_time import CURRENT, Process, VirtualClock, VirtualLoop
+from tests.simulation.virtual_time import Process, VirtualClock, VirtualLoop
 from tests.unit.engine.cluster import propose
 
 #: No step kills its worker here: that many die one after the other at the same one is the nemesis' doing.
@@ -133,14 +134,15 @@ class Proposers:
         await asyncio.sleep(0.05)
         message = json.loads(task)
         found = task_of(message, StudySpec.from_json(message["spec"]))
-        return json.loads(json.dumps(point_message(own_point(found) or (propose(found), {}))))
+        sent: Message = json.loads(json.dumps(point_message(own_point(found) or (propose(found), {}))))
+        return sent
 
     async def stop(self) -> None:
         pass
 
 
-class ServerHost:
-    """A host that keeps a server running: one that ends, or dies, is started again.
+class ServerHost(Host):
+    """A host that keeps a server running.
 
     Args:
         name: The host's name.
@@ -168,42 +170,21 @@ class ServerHost:
         folder: Path,
         chance: random.Random,
     ) -> None:
-        self.name = name
+        super().__init__(name, loop, chance)
         self.address = address
-        self.process = Process(f"{name}.0")
-        self.process.alive = False
         self.driver: Driver | None = None
-        self.wanted = True
-        self.skew = 0.0
-        self._loop = loop
         self._clock = clock
         self._network = network
         self._database = database
         self._trouble = trouble
         self._storage = storage
         self._folder = folder
-        self._chance = chance
-        self._lives = 0
-        self._nowhere = contextvars.Context()
 
-    def start(self) -> None:
-        """Begins a life."""
-        if self.process.alive or not self.wanted:
-            return
-        self._lives += 1
-        clock = self._chance.uniform(0.0, 1000.0)  # each boot has a monotonic clock of its own
-        self.process = Process(f"{self.name}.{self._lives}", self.skew, clock)
-        self.process.at_end.append(self._ended)
-        context = contextvars.Context()
-        context.run(CURRENT.set, self.process)
-        context.run(partial(self._loop.create_task, self._serve(self.process), context=context))
-
-    def _ended(self) -> None:
+    def _clear(self) -> float:
         self.driver = None
-        delay = RESTART_SECONDS * self._chance.uniform(0.3, 1.0)
-        self._loop.call_later(delay, self.start, context=self._nowhere)
+        return RESTART_SECONDS * self._chance.uniform(0.3, 1.0)
 
-    async def _serve(self, process: Process) -> None:
+    async def _live(self, process: Process) -> None:
         stores: list[Store] = []
 
         def make_store(_: str) -> Store:
@@ -261,6 +242,4 @@ class ServerHost:
             return
         for listener in [each for each in self._network.listeners if each.process is self.process]:
             self._network.leave(listener)
-        context = contextvars.Context()
-        context.run(CURRENT.set, self.process)
-        context.run(partial(self._loop.create_task, self._stop(), context=context))
+        self._within(lambda: self._loop.create_task(self._stop()))

@@ -8,7 +8,7 @@ import json
 import os
 import random
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -92,7 +92,7 @@ class Talk:
         return [(each.node, each.step) for each in self.of(messages.Written)]
 
 
-Scenario = Callable[[Talk], Awaitable[None]]
+Scenario = Callable[[Talk], Coroutine[Any, Any, None]]
 
 
 @pytest.fixture(params=["simulated", "real"])
@@ -102,7 +102,7 @@ def perform(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Scenari
 
 
 def _in_virtual_time(scenario: Scenario) -> None:
-    loop, chance = VirtualLoop(), random.Random(1)
+    loop, chance = VirtualLoop(), random.Random(1)  # type: ignore[abstract]
     clock = VirtualClock(loop, 0.0)
     nobody: Any = None
     with stand_ins(clock, chance, nobody, nobody, Engine), tempfile.TemporaryDirectory() as folder:

@@ -42,7 +42,7 @@ def test_a_server_that_fails_where_nobody_waits_for_it_is_told_of(monkeypatch: p
     with World(0) as world:
         world.loop.run_until(1.0, lambda: False, MOST_TURNS)
         found = world.violations()
-    assert any("_serve" in each and "AttributeError" in each for each in found), found
+    assert any("_live" in each and "AttributeError" in each for each in found), found
 
 
 def test_a_seed_gives_the_same_run_in_any_process() -> None:

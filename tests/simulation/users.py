@@ -152,10 +152,11 @@ class Users:
         if not self.studies:
             return
         spec = chance.choice(self.studies)
-        name, trial = spec.name, chance.randrange(spec.max_trials)
+        name, trial, last = spec.name, chance.randrange(spec.max_trials), spec.max_steps
+        assert isinstance(last, int)
         match chance.choice(["extend", "extend", "stop", "pause", "stop trial", "extend trial", "fork"]):
             case "extend":
-                steps = spec.max_steps + 2 * chance.choice([1, 2])
+                steps = last + 2 * chance.choice([1, 2])
                 request: Any = study_pb2.ExtendStudyRequest(name=name, max_steps=steps)
                 await self._insist("ExtendStudy", request)
             case "stop":
@@ -168,10 +169,10 @@ class Users:
             case "stop trial":
                 await self._insist("StopTrial", study_pb2.StopTrialRequest(name=name, trial=trial))
             case "extend trial":
-                to = spec.max_steps + 2
+                to = last + 2
                 await self._insist("ExtendTrial", study_pb2.ExtendTrialRequest(name=name, trial=trial, to=to))
             case "fork":
-                at = chance.randrange(1, spec.max_steps)
+                at = chance.randrange(1, last)
                 values = json.dumps({"m": chance.choice([0.8, 0.99])})
                 request = study_pb2.ForkTrialRequest(
                     name=name, trial=trial, at=at, hyperparameters_json=values

@@ -43,7 +43,7 @@ class Process:
         self.alive = True
         self.frozen_until = 0.0
         self.suspended_at: float | None = None  #: since when its clock and its timers stand still as well
-        self.held: list[asyncio.Handle] = []
+        self.held: list[Any] = []
         self.dies_after: int | None = None  #: so many operations on files from now
         self.at_end: list[Callable[[], None]] = []
 
@@ -74,8 +74,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self.now = 0.0
         self.errors: list[str] = []
         self.turns = 0
-        self._ready: deque[asyncio.Handle] = deque()
-        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._ready: deque[Any] = deque()  # handles, of which their context and their time are asyncio's own
+        self._timers: list[tuple[float, int, Any]] = []
         self._sequence = 0
         self._tasks: list[asyncio.Task[Any]] = []
         self._threads: list[BlockingThread] = []
@@ -98,16 +98,16 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def is_closed(self) -> bool:
         return False
 
-    def call_soon(
+    def call_soon(  # type: ignore[override]
         self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
     ) -> asyncio.Handle:
         handle = asyncio.Handle(callback, args, self, context)
         self._ready.append(handle)
         return handle
 
-    call_soon_threadsafe = call_soon
+    call_soon_threadsafe = call_soon  # type: ignore[assignment]
 
-    def call_later(
+    def call_later(  # type: ignore[override]
         self,
         delay: float,
         callback: Callable[..., object],
@@ -116,7 +116,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     ) -> asyncio.TimerHandle:
         return self.call_at(self.now + delay, callback, *args, context=context)
 
-    def call_at(
+    def call_at(  # type: ignore[override]
         self,
         when: float,
         callback: Callable[..., object],
@@ -134,7 +134,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def create_future(self) -> asyncio.Future[Any]:
         return asyncio.Future(loop=self)
 
-    def create_task(
+    def create_task(  # type: ignore[override]
         self,
         coro: Coroutine[Any, Any, Any],
         *,
@@ -165,7 +165,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def default_exception_handler(self, context: dict[str, Any]) -> None:
         self.call_exception_handler(context)
 
-    def run_in_executor(
+    def run_in_executor(  # type: ignore[override]
         self, executor: ThreadPoolExecutor | None, func: Callable[..., Any], *args: Any
     ) -> asyncio.Future[Any]:
         """Runs blocking code; that of one executor with one thread in its order."""
@@ -273,7 +273,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
                 process.suspended_at = None
             self._ready.extendleft(reversed(held))
 
-    def _wake_late(self, process: Process, held: list[asyncio.Handle], slept: float) -> list[asyncio.Handle]:
+    def _wake_late(self, process: Process, held: list[Any], slept: float) -> list[Any]:
         """Sets a process's clock and timers back by the time that it knows nothing of; gives what is due."""
         process.clock -= slept
         mine = [
@@ -309,7 +309,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         asyncio._set_running_loop(self)  # what coroutines do at their end would else make a loop of its own
         for task in self._tasks:
             if not task.done():
-                task._log_destroy_pending = False
+                task._log_destroy_pending = False  # type: ignore[attr-defined]
                 try:
                     task.get_coro().close()
                 except (RuntimeError, ValueError):
@@ -404,7 +404,7 @@ class BlockingThread:
             except BaseException as error:  # noqa: BLE001 - there is nobody else to tell
                 self._loop.errors.append(f"a thread failed: {error!r}")
             if self._over:  # what it did took Gone for an error of its own
-                return
+                return  # type: ignore[unreachable]  # end() is called in another thread
             self._loop.rest(self)
             self._back.release()
 

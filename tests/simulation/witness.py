@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hippo_core.engine import events as ev
 from hippo_core.engine.commands import Command
 from hippo_core.engine.engine import Engine
-from hippo_core.engine.events import Event
+from hippo_core.engine.known import Known
 from hippo_core.engine.orders import RemoveCheckpoint
 from hippo_core.engine.states import LeaseState
 from hippo_core.errors import HippoError
@@ -42,7 +42,7 @@ class Removed:
 class Decisions:
     """What one engine decided: from which events it was restored, and what followed from what."""
 
-    def __init__(self, known: list[Event], now: float) -> None:
+    def __init__(self, known: list[Known], now: float) -> None:
         self.known = known
         self.now = now
         self.taken: list[tuple[Command | Removed, float, object]] = []
@@ -244,7 +244,7 @@ class Witness:
 
     # Decisions.
 
-    def restored(self, engine: Engine, known: list[Event], now: float) -> None:
+    def restored(self, engine: Engine, known: list[Known], now: float) -> None:
         """An engine begins."""
         self._decisions[engine] = Decisions(known, now)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextvars
 import itertools
 import random
 import shutil
@@ -22,8 +21,9 @@ from hippo_worker.publishing import Patience, Publisher
 from hippo_worker.secrets import Secrets
 from hippo_worker.settings import Endpoint, WorkerSettings
 from hippo_worker.supplies import Supplies
+from tests.simulation.hosts import Host
 from tests.simulation.training import Bundles, Runner, Spawner
-from tests.simulation.virtual_time import CURRENT, Process, VirtualClock, VirtualLoop
+from tests.simulation.virtual_time import Process, VirtualClock, VirtualLoop
 
 ENVIRONMENT = {"python": "3.11", "torch": "2", "cuda": None, "platform": "simulated"}
 RESTART_SECONDS = 1.0
@@ -48,7 +48,7 @@ class ListenedDaemon(Daemon):
         self.term = max(self.term, term)
 
 
-class WorkerHost:
+class WorkerHost(Host):
     """A host that keeps a worker running.
 
     Args:
@@ -71,42 +71,23 @@ class WorkerHost:
         chance: random.Random,
         listens: Callable[[str, int, int], None],
     ) -> None:
-        self.name = name
+        super().__init__(name, loop, chance)
         self.slots = slots
-        self.process = Process(f"{name}.0")
-        self.process.alive = False
         self.runners: list[Runner] = []
         self.daemon: Daemon | None = None
-        self.wanted = True
         self.disk_is_full = False
-        self.skew = 0.0
         self.folder = folder
-        self._loop = loop
         self._clock = clock
-        self._chance = chance
         self._listens = listens
-        self._lives = 0
-        self._nowhere = contextvars.Context()
 
-    def start(self) -> None:
-        """Begins a life."""
-        if self.process.alive or not self.wanted:
-            return
-        self._lives += 1
-        self.process = Process(f"{self.name}.{self._lives}", self.skew, self._chance.uniform(0.0, 1000.0))
-        self.process.at_end.append(self._ended)
-        context = contextvars.Context()
-        context.run(CURRENT.set, self.process)
-        context.run(partial(self._loop.create_task, self._work(self.process), context=context))
-
-    def _ended(self) -> None:
+    def _clear(self) -> float:
         for runner in self.runners:
             self._loop.kill(runner.process)
         self.runners.clear()
         self.daemon = None
-        self._loop.call_later(RESTART_SECONDS, self.start, context=self._nowhere)
+        return RESTART_SECONDS
 
-    async def _work(self, process: Process) -> None:
+    async def _live(self, process: Process) -> None:
         spool = self.folder / "spool"
         shutil.rmtree(spool, ignore_errors=True)
         spool.mkdir(parents=True)
@@ -166,9 +147,7 @@ class WorkerHost:
     def terminate(self) -> None:
         """Ends the daemon in peace."""
         if self.daemon is not None:
-            context = contextvars.Context()
-            context.run(CURRENT.set, self.process)
-            self._loop.call_soon(self.daemon.terminate, context=context)
+            self._within(partial(self._loop.call_soon, self.daemon.terminate))
 
 
 _numbers = itertools.count(1)

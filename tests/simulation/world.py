@@ -17,8 +17,8 @@ from blake3 import blake3
 from hippo_core.engine.commands import Command
 from hippo_core.engine.decision import EngineSettings
 from hippo_core.engine.engine import Engine, Outcome
-from hippo_core.engine.events import Event
 from hippo_core.engine.invariants import check
+from hippo_core.engine.known import Known
 from hippo_core.engine.orders import RemoveCheckpoint
 from hippo_core.errors import HippoError
 from hippo_server.auth.roles import Role
@@ -91,7 +91,7 @@ class World:
         self.repairs: list[Callable[[], None]] = []
         self.disk = Disk()
         self.trouble = Trouble()
-        self.loop = VirtualLoop()
+        self.loop = VirtualLoop()  # type: ignore[abstract]
         self.clock = VirtualClock(self.loop, BEGAN)
         self.network = Network(self.loop, random.Random(self.chance.getrandbits(64)))
         self.database = MemoryDatabase(now=lambda: self.loop.now)
@@ -188,10 +188,10 @@ class World:
             """Production's, which tells what it decided."""
 
             @classmethod
-            def restore(cls, events: Iterable[Event], settings: EngineSettings, now: float) -> Self:
-                known = list(events)
-                engine = super().restore(known, settings, now)
-                witness.restored(engine, known, now)
+            def restore(cls, known: Iterable[Known], settings: EngineSettings, now: float) -> Self:
+                begun = list(known)
+                engine = super().restore(begun, settings, now)
+                witness.restored(engine, begun, now)
                 return engine
 
             def handle(self, command: Command, now: float) -> Outcome:
