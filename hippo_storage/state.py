@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, field
-from io import RawIOBase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +20,7 @@ import numpy as np
 from hippo_storage.draft import DRAFT, HashingWriter, write_draft
 from hippo_storage.errors import StateError
 from hippo_storage.filling import fill
-from hippo_storage.large_pages import ask_for_large_pages
+from hippo_storage.reading_memory import StateMemory, new_memory
 from hippo_storage.safetensors_file import TensorEntry, encode_header, read_header
 from hippo_storage.state_data import Decoder, Encoder, dtype_from_plain, dtype_to_plain, pack, unpack
 from hippo_storage.tensors import Collector, Part, array_of, tensor_of, torch_dtype
@@ -167,13 +166,14 @@ def write(captured: Captured, folder: Path) -> int:
     return size_bytes
 
 
-def read(folder: Path, device: str = "cpu") -> Any:
+def read(folder: Path, device: str = "cpu", memory: StateMemory | None = None) -> Any:
     """Reads a state back: the exact inverse of `capture` and `write`.
 
     Args:
         folder: Files that were verified (`Storage.fetch`).
         device: Where tensors go that were on an accelerator; those of the CPU stay there. By default all are
             left in host memory, from where loading them into modules and optimisers moves them.
+        memory: What tensors in host memory are read into; None: new memory.
 
     Raises:
         StateError: The files are not a state, or need something that is not installed.
@@ -188,7 +188,7 @@ def read(folder: Path, device: str = "cpu") -> Any:
                     "", f"the state in {folder} has format {body['format']}, newer than {FORMAT}.",
                     "Upgrade Hippo on this machine.",
                 )  # fmt: skip
-            leaves = _read_leaves(folder / TENSORS, body["leaves"], device) if body["leaves"] else []
+            leaves = _read_leaves(folder / TENSORS, body["leaves"], device, memory) if body["leaves"] else []
 
             def leaf(value: list[Any]) -> Any:
                 return leaves[value[1]] if value[0] == "leaf" else _small_value(value)
@@ -286,7 +286,9 @@ def _small_value(value: list[Any]) -> Any:
     raise ValueError(f"an unknown kind of value: {tag!r}")
 
 
-def _read_leaves(path: Path, leaves: list[dict[str, Any]], device: str) -> list[Any]:
+def _read_leaves(
+    path: Path, leaves: list[dict[str, Any]], device: str, memory: StateMemory | None
+) -> list[Any]:
     """Reads each part once, into memory of its own, and makes the leaves of them."""
     users = {leaf["part"]: leaf for leaf in leaves}
     data: dict[str, Any] = {}
@@ -300,7 +302,9 @@ def _read_leaves(path: Path, leaves: list[dict[str, Any]], device: str) -> list[
             elif upload is not None and users[name].get("device"):
                 data[name] = upload.read(file, entry.size_bytes)
             else:
-                data[name] = _read_tensor_bytes(file, entry.size_bytes)
+                take = new_memory if memory is None else memory.take
+                data[name] = take(entry.size_bytes)
+                fill(file, data[name].numpy())
     if upload is not None:
         upload.finish()
     return [(array_of if leaf["kind"] == "array" else tensor_of)(leaf, data[leaf["part"]]) for leaf in leaves]
@@ -316,13 +320,3 @@ def _upload_to(device: str) -> Upload | None:
     from hippo_storage.device_copy import Upload
 
     return Upload(to)
-
-
-def _read_tensor_bytes(file: RawIOBase, size_bytes: int) -> torch.Tensor:
-    import torch
-
-    # torch's own allocation, aligned as its kernels like it: on alignment may depend which kernel runs.
-    data = torch.empty(size_bytes, dtype=torch.uint8)
-    ask_for_large_pages(data.data_ptr(), size_bytes)
-    fill(file, data.numpy())
-    return data

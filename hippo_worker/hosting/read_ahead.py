@@ -7,9 +7,11 @@ What goes wrong here is nobody's failure: the path then reads its state itself, 
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hippo_storage.reading_memory import ReadingMemory, StateMemory
 from hippo_storage.state import read
 from hippo_worker.hosting.runtime import CPU
 from hippo_worker.memory import available_bytes
@@ -17,6 +19,7 @@ from hippo_worker.memory import available_bytes
 MEMORY_PART = (
     0.1  #: of the memory that is available, as all slots of a machine may read ahead at the same time
 )
+SPARE_PART = 0.02  #: likewise, of what a loaded state leaves for the next one
 
 
 class ReadAhead:
@@ -32,7 +35,9 @@ class ReadAhead:
         self._changed = threading.Condition()
         self._expected: dict[int, Path] = {}  # by fence, in order
         self._reading: int | None = None  # the fence for which a state is being read
-        self._ready: tuple[int, Any] | None = None  # a fence, and the state that was read for it
+        self._ready: tuple[int, _Read] | None = None  # a fence, and the state that was read for it
+        self._memory = ReadingMemory()
+        self._loading: StateMemory | None = None  # that of the state that is being loaded
         self._is_starting = False  # a path reads or loads its state, and the next one's would be one more
         self._is_closed = False
         self._thread: threading.Thread | None = None
@@ -64,16 +69,22 @@ class ReadAhead:
             self._expected.pop(fence, None)
             self._changed.wait_for(lambda: self._reading != fence)
             if self._ready is not None and self._ready[0] == fence:
-                (_, state), self._ready = self._ready, None
-                return state
+                found, self._ready = self._ready[1], None
+                self._loading = found.memory
+                return found.state
         try:
-            return read(folder, self._device)
+            return self._read(folder)
         except MemoryError:
             with self._changed:
-                if self._ready is None:
-                    raise
-                self._ready = None  # another path's, which has time to be read again
-        return read(folder, self._device)
+                # Another path's has time to be read again.
+                is_ready, self._ready = self._ready is not None, None
+            if not (self._memory.clear() or is_ready):
+                raise
+        return self._read(folder)
+
+    def _read(self, folder: Path) -> Any:
+        self._loading = self._memory.for_state()
+        return read(folder, self._device, self._loading)
 
     def forget(self, fence: int) -> None:
         """A path's state is loaded, or not needed: the next one's may be read."""
@@ -86,7 +97,10 @@ class ReadAhead:
             self._changed.notify_all()
 
     def has_started(self, fence: int) -> None:
-        """A path has its trainer in the state that it starts from, or has failed."""
+        """A path has its trainer in the state that it starts from, or has failed; nobody has that state any more."""
+        loading, self._loading = self._loading, None
+        if loading is not None and loading.is_lent:
+            loading.give_back(int(SPARE_PART * available_bytes()))
         with self._changed:
             self._is_starting = False
         self.forget(fence)
@@ -111,19 +125,27 @@ class ReadAhead:
                 fence = next(iter(self._expected))
                 folder = self._expected.pop(fence)
                 self._reading = fence
-            ready = _read_if_fits(folder)
+            ready = _read_if_fits(folder, self._memory.for_state())
             with self._changed:
                 if self._reading == fence and not self._is_closed:
-                    self._ready = None if ready is None else (fence, ready[0])
+                    self._ready = None if ready is None else (fence, ready)
                 self._reading = ready = None
                 self._changed.notify_all()
 
 
-def _read_if_fits(folder: Path) -> tuple[Any] | None:
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A state that was read, and the memory that it was read into."""
+
+    state: Any
+    memory: StateMemory
+
+
+def _read_if_fits(folder: Path, memory: StateMemory) -> _Read | None:
     """The state in a folder; None where there is too little room for it, or it cannot be read."""
     try:
         if sum(file.stat().st_size for file in folder.iterdir()) > MEMORY_PART * available_bytes():
             return None
-        return (read(folder),)
+        return _Read(read(folder, CPU, memory), memory)
     except Exception:  # noqa: BLE001  the path tells, when it reads it itself
         return None

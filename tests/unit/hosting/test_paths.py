@@ -390,7 +390,7 @@ def test_a_state_that_finds_no_room_on_the_device_is_as_a_trainer_too_large(
     host.run(order(tmp_path, stages=[(1, 0, 3)]), link)
     host.finish_saves()
 
-    def full(folder: Path, device: str) -> Any:
+    def full(folder: Path, device: str, memory: object) -> Any:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
 
     monkeypatch.setattr(read_ahead, "read", full)

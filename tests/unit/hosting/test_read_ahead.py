@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from hippo_storage.reading_memory import LEAST_BYTES, StateMemory
 from hippo_storage.state import capture, read, write
 from hippo_worker.hosting import read_ahead
 from hippo_worker.hosting.host import PathHost
@@ -35,11 +37,11 @@ class Reads:
         self.may_go_on.set()
         monkeypatch.setattr(read_ahead, "read", self._read)
 
-    def _read(self, folder: Path, device: str = "cpu") -> Any:
+    def _read(self, folder: Path, device: str, memory: StateMemory) -> Any:
         self.read.append((folder.name, threading.current_thread().name))
         self.begun.release()
         assert self.may_go_on.wait(PATIENCE)
-        return read(folder, device)
+        return read(folder, device, memory)
 
     def until_begun(self) -> None:
         assert self.begun.acquire(timeout=PATIENCE)
@@ -147,10 +149,10 @@ def test_a_state_that_waits_gives_way_to_one_that_is_needed_now(
     ahead.has_started(0)
     until(lambda: ahead._ready is not None, "a state that waits")
 
-    def read_where_there_is_room(folder: Path, device: str) -> Any:
+    def read_where_there_is_room(folder: Path, device: str, memory: StateMemory) -> Any:
         if ahead._ready is not None:
             raise MemoryError
-        return read(folder, device)
+        return read(folder, device, memory)
 
     monkeypatch.setattr(read_ahead, "read", read_where_there_is_room)
     assert ahead.take(1, first) == {"name": "a"}
@@ -223,3 +225,42 @@ def test_a_path_that_goes_on_from_memory_leaves_no_state_behind(reads: Reads, tm
     assert host.run(third, MemoryLink()) == Trained()
     assert len(reads.beside) == len(reads.read) == 2
     host.close()
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_the_next_state_is_read_over_what_nobody_has_kept_of_the_last(
+    ahead: ReadAhead, tmp_path: Path, is_kept: bool
+) -> None:
+    """
+    1. a path has loaded its state, and its trainer has kept a tensor of it, or none
+    2. the next one's is read: the trainer's is as it was, and what nobody has is used again
+    """
+    places, kept = [], []
+    for fence in (1, 2):
+        weights = torch.full((LEAST_BYTES // 4,), float(fence))
+        write(capture({"weights": weights}), tmp_path / str(fence))
+        found = ahead.take(fence, tmp_path / str(fence))["weights"]
+        assert torch.equal(found, weights)
+        places.append(found.data_ptr())
+        kept += [found] if is_kept else []
+        del found
+        ahead.has_started(fence)
+    assert (places[0] == places[1]) is not is_kept
+    assert not kept or kept[0].eq(1.0).all()
+
+
+def test_without_memory_for_a_state_what_the_last_one_left_goes(
+    ahead: ReadAhead, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(capture({"weights": torch.ones(LEAST_BYTES // 4)}), tmp_path / "a")
+    ahead.take(1, tmp_path / "a")
+    ahead.has_started(1)
+
+    def read_where_there_is_room(folder: Path, device: str, memory: StateMemory) -> Any:
+        if ahead._memory._spare:
+            raise MemoryError
+        return read(folder, device, memory)
+
+    monkeypatch.setattr(read_ahead, "read", read_where_there_is_room)
+    assert ahead.take(2, tmp_path / "a")["weights"].eq(1.0).all()
+    assert not ahead._memory.clear()

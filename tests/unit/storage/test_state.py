@@ -339,7 +339,7 @@ def test_a_device_without_room_is_no_fault_of_the_files(
     def full(*arguments: Any) -> Any:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(states, "_read_tensor_bytes", full)
+    monkeypatch.setattr(states, "new_memory", full)
     with pytest.raises(torch.OutOfMemoryError):
         states.read(tmp_path / "state")
 
