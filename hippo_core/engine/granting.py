@@ -371,7 +371,7 @@ def _grant(decision: Decision, choice: _Choice) -> bool:
         )
     )
     if len(slot.queue) > 1:
-        _return_by(decision.volatile, decision.now + PATIENCE_SECONDS)
+        _return_by(decision.volatile, _patient_until(decision.volatile, worker.name, slot))
     if not state.studies[study].bound:
         decision.emit(StudyPlanned(study=study, plan=plan.id, bound=True))
     state.touched_plans[plan.id] = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from hippo_core import policies
@@ -108,6 +110,25 @@ def test_what_waits_behind_a_path_that_does_not_end_when_it_was_to_is_given_back
     ask(cluster, 0, 1, fence=first)
     _, second = slot.queue
     cluster.now += PATIENCE_SECONDS
+    cluster.tell(Tick())
+    leases = cluster.engine.state.leases
+    assert leases[second].stopping
+    assert not leases[first].stopping
+
+
+def test_what_comes_late_behind_a_path_is_given_back_as_soon_as_what_came_early() -> None:
+    """1. A slot asks for what is to wait there; nothing is. 2. Near the end of its patience something is granted."""
+    cluster = Cluster(0, {"a": 1})
+    submit(cluster, replace(spec(), max_trials=1))
+    ask(cluster, 0, 1)
+    (slot,) = cluster.engine.state.workers["a"].slots.values()
+    (first,) = slot.queue
+    until = cluster.now + PATIENCE_SECONDS
+    cluster.now += 0.75 * PATIENCE_SECONDS
+    submit(cluster, replace(spec(name="other", rates=[0.2]), max_trials=1))
+    _, second = slot.queue
+    assert cluster.engine.next_deadline() == until
+    cluster.now = until
     cluster.tell(Tick())
     leases = cluster.engine.state.leases
     assert leases[second].stopping
