@@ -115,6 +115,23 @@ def test_doubles_that_other_forms_would_change(exact_store: Store, value: float)
         assert bits(list(cursor.fetchone() or ())) == bits([value, {"value": value}])
 
 
+@pytest.mark.parametrize(
+    "word", ["$h$", "$h", "h$ $h$ $", "NULL", "\x01", "a\x01b", "'", "\\", '"', "{}", ","]
+)
+def test_texts_that_statements_are_made_of(exact_store: Store, word: str) -> None:
+    rows = [
+        {"id": number, "words": said, "carried": {said: said}}
+        for number, said in enumerate([word, "b", word])
+    ]
+    with exact_store._database.transaction() as cursor:
+        cursor.execute("DELETE FROM exact")
+        script = sql.Script(cursor)
+        sql.insert(script, table, rows)
+        script.send()
+        cursor.execute("SELECT id, words, carried FROM exact ORDER BY id")
+        assert [dict(zip(rows[0], row, strict=True)) for row in cursor.fetchall()] == rows
+
+
 def test_sums_in_the_database_are_those_of_doubles(exact_store: Store) -> None:
     with exact_store._database.transaction() as cursor:
         cursor.execute("DELETE FROM exact")
