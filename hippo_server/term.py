@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -33,6 +34,11 @@ from hippo_server.store import Record, RequestAnswer
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+
+#: Ticks follow each other no closer: where paths take milliseconds, each report brings another moment at which one
+#: might have to yield its slot, and what comes of it is decided with the next report anyway.
+TICKS_APART_SECONDS = 0.05
+SOONEST_SECONDS = 0.001
 
 #: After these a worker may have to be told something.
 _ORDERS = frozenset(
@@ -118,6 +124,7 @@ class Term:
     reporting: Reporting = field(init=False)
     _timer: asyncio.TimerHandle | None = None
     _due: float = 0.0  # when the timer's tick is
+    _ticked: float = -math.inf  # when the last one was
     _holders: dict[int, str] = field(default_factory=dict)  # by fence: who holds it, until it has ended
 
     def __post_init__(self) -> None:
@@ -271,6 +278,7 @@ class Term:
         self._cancel_timer()
         if self.over:
             return
+        self._ticked = time.monotonic()
         with contextlib.suppress(InvariantViolated):  # the term is over then, and a new one begins
             _, record = self.decide(Tick(last=last), "server", "Tick")
             self.put([record])
@@ -288,14 +296,18 @@ class Term:
 
     def _set_timer(self) -> None:
         deadline = None if self.over else self.engine.next_deadline()
-        if self._timer is not None and deadline == self._due:
+        if deadline is None:
+            self._cancel_timer()
+            return
+        due, now = max(deadline, self._ticked + TICKS_APART_SECONDS), time.monotonic()
+        at = max(due, now + SOONEST_SECONDS)
+        if (
+            self._timer is not None and due <= self._due <= at
+        ):  # what is overdue is not put off again and again
             return
         self._cancel_timer()
-        if deadline is None:
-            return
-        self._due = deadline
-        delay = max(0.001, deadline - time.monotonic())
-        self._timer = asyncio.get_running_loop().call_later(delay, self.tick)
+        self._due = at
+        self._timer = asyncio.get_running_loop().call_later(at - now, self.tick)
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:
