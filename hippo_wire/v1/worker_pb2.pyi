@@ -1432,7 +1432,9 @@ class WorkResponse(_message.Message):
 
     @_builtins.property
     def preparations(self) -> Global___Preparations:
-        """What idle slots are made ready for, in place of what was said of it before."""
+        """What idle slots are made ready for, in place of what was said of it before. Said first on each stream, also where
+        it is nothing: until then what was said on the one before holds.
+        """
 
     def __init__(
         self,
