@@ -52,7 +52,7 @@ from hippo_wire.versions import own_version
 log = logging.getLogger(__name__)
 
 LONGEST_PAUSE_SECONDS = 2.0
-DATABASE_POLL_SECONDS = 0.25
+DATABASE_POLL_SECONDS = 1.0
 STANDBY_POLL_SECONDS = 0.25
 
 

@@ -9,7 +9,7 @@ from hippo_server.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
-POLL_SECONDS = 0.25
+POLL_SECONDS = 1.0  #: at most, as each wakes a server that may have nothing else to do
 
 
 class Health:
@@ -45,10 +45,11 @@ class Health:
 
     async def notice_silence(self) -> None:
         """Notices a database that is not heard of, until cancelled."""
+        poll_seconds = min(POLL_SECONDS, self._silence_seconds / 4.0)
         while True:
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(poll_seconds)
             silent = self._unheard_seconds >= self._silence_seconds
-            self._unheard_seconds += POLL_SECONDS
+            self._unheard_seconds += poll_seconds
             if not silent and self._unheard_seconds >= self._silence_seconds:
                 self._database_failure = "it does not answer"
                 self._metrics.database_up(False)
