@@ -119,8 +119,9 @@ class Encoder:
     def _pairs(self, mapping: dict[Any, Any], path: str) -> list[Any]:
         pairs: list[Any] = []
         for key, value in mapping.items():
-            pairs.append(self._key(key, path))
-            pairs.append(self.encode(value, join(path, key)))
+            pairs.append(key if type(key) in _AS_THEY_ARE else self._key(key, path))
+            # Most of a state's pairs are names of plain values, and training waits: no path is made for those.
+            pairs.append(value if type(value) in _AS_THEY_ARE else self.encode(value, join(path, key)))
         return pairs
 
     def _key(self, key: Any, path: str) -> Any:
