@@ -20,7 +20,7 @@ from hippo_worker.hosting.link import Link
 Unsettled = dict[str, "float | torch.Tensor"]
 
 FLUSH_SECONDS = 0.08  #: between two tellings at least
-PROGRESS_SECONDS = 0.25  #: at least, where nothing was evaluated
+PROGRESS_SECONDS = 0.5  #: at least, where nothing was evaluated
 MOST_PROGRESS_SECONDS = 1.0
 PROGRESS_PART = 0.5  #: of the time that a path has taken
 MOST_RECORDS = 1000  #: wait to be told
