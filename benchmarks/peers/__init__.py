@@ -17,7 +17,7 @@ What the figures say:
 - overhead: slot time between the first and the last epoch, beyond what the bare loop takes for as many epochs, for
   each trial and for each epoch. Idle: the slot time in which no epoch was trained, for each trial; it does not depend
   on how fast epochs were.
-- memory: the most that all processes had at a time, sampled each second; what they share is counted once.
+- memory: the most that all processes had at a time, sampled; what they share is counted once.
 - written: what all processes gave to write calls, which is files and pipes, those that are gone included; for systems
   with a database without and with its making. Written by the disk: what the disk wrote meanwhile, for anybody, so on
   a quiet machine. Dirtied: the kernel's account of pages, in folios of up to 1 MB of which a commit changes 8 KB.

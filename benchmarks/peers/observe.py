@@ -8,7 +8,8 @@ Theory of operation. This process asks the kernel for the orphans among its desc
 for all of them, and never has children of its own. So the processor time of its children, and what the kernel has
 added to its own account of input and output, are those of every process that the command ever started, however short
 it lived. A process that ignores the ends of its children loses their accounts: what was last seen of them is added.
-Memory is sampled: what is resident, with what is shared divided among those that share it (PSS).
+Memory is sampled: what is resident, with what is shared divided among those that share it (PSS). To find that out takes
+the longer the more processes have, so it is done the less often, and costs no system's training more than another's.
 
 What is written is counted three times, as no count is all of the truth. ``written_bytes`` is what was given to write
 calls: to files and pipes, not to sockets. ``dirtied_bytes`` is the kernel's account of pages of files on disks that
@@ -22,6 +23,7 @@ import ctypes
 import json
 import os
 import resource
+import select
 import signal
 import subprocess
 import sys
@@ -33,7 +35,7 @@ from typing import Any
 
 PR_SET_CHILD_SUBREAPER = 36
 SAMPLE_SECONDS = 1.0
-POLL_SECONDS = 0.01
+MEMORY_SHARE = 0.005  #: of a core, at most, is spent on looking at memory
 LEAVE_SECONDS = 60.0
 """What still runs so long after the last command is ended."""
 
@@ -116,7 +118,11 @@ class Observer:
 
     def __init__(self, environment: dict[str, str], log: Path) -> None:
         self._environment, self._log, self.folder = environment, log, log.parent
-        self._next_sample = 0.0
+        self._next_sample = self._next_look = 0.0
+        self._ends, told = os.pipe()  # readable when a child has ended
+        os.set_blocking(told, False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(told, warn_on_full_buffer=False)
         self.peak_bytes = 0
         self.peak_processes = 0
         self._lost: dict[
@@ -141,7 +147,7 @@ class Observer:
                     process.returncode = os.waitstatus_to_exitcode(status)
                     return process.returncode
             self._sample()
-            time.sleep(POLL_SECONDS)
+            self._await_end()
 
     def await_all(self) -> None:
         """Waits until nothing runs any more."""
@@ -151,7 +157,13 @@ class Observer:
                 for pid in remaining:
                     os.kill(pid, signal.SIGKILL)
             list(self._collect())
-            time.sleep(POLL_SECONDS)
+            self._await_end()
+
+    def _await_end(self) -> None:
+        """Sleeps until a child has ended, or for a sample's time."""
+        ended, _, _ = select.select([self._ends], [], [], SAMPLE_SECONDS)
+        if ended:
+            os.read(self._ends, 4096)
 
     def _collect(self) -> Iterator[tuple[int, int]]:
         """Waits for what has ended, orphans among it."""
@@ -165,13 +177,19 @@ class Observer:
             yield pid, status
 
     def _sample(self) -> None:
-        if time.monotonic() < self._next_sample:
+        began = time.monotonic()
+        if began < self._next_sample:
             return
-        self._next_sample = time.monotonic() + SAMPLE_SECONDS
+        self._next_sample = (
+            began + 0.9 * SAMPLE_SECONDS
+        )  # so that each sleep that is not cut short has its sample
         found = list(descendants(os.getpid()))
-        self.peak_bytes = max(self.peak_bytes, sum(memory_bytes(pid) for pid in found))
         self.peak_processes = max(self.peak_processes, len(found))
         self._note_lost([os.getpid(), *found])
+        if began >= self._next_look:
+            used = time.thread_time()
+            self.peak_bytes = max(self.peak_bytes, sum(memory_bytes(pid) for pid in found))
+            self._next_look = began + (time.thread_time() - used) / MEMORY_SHARE
 
     def _note_lost(self, parents: list[int]) -> None:
         for parent in parents:

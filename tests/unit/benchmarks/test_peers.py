@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,28 @@ def test_a_peer_whose_environment_cannot_be_made_costs_no_other_its_figures(
     assert (figure.name, figure.values) == ("no-op trials, 2 slots, Optuna", (2.0, 2.0, 2.0))
     assert len(failures) == 3
     assert "Ray Tune's rate" in failures[0]
+
+
+def test_a_run_is_watched_until_the_last_of_its_processes_has_ended(tmp_path: Path):
+    """Also one that nobody waits for, of another session; what it has used counts."""
+    done = tmp_path / "done"
+    orphan = f"import time\nwhile time.process_time() < 0.2: pass\nopen({str(done)!r}, 'w')"
+    starts = (
+        "import subprocess, sys\n"
+        f"subprocess.Popen([sys.executable, '-c', {orphan!r}], start_new_session=True)\n"
+        "sys.exit(3)"
+    )
+    plan, result = tmp_path / "plan.json", tmp_path / "result.json"
+    said = {
+        "command": [sys.executable, "-c", starts],
+        "afterwards": [],
+        "environment": {},
+        "log": str(tmp_path / "log"),
+        "result": str(result),
+    }
+    plan.write_text(json.dumps(said))
+    subprocess.run([sys.executable, str(environments.HERE / "observe.py"), str(plan)], check=True)
+    assert done.exists()
+    found = json.loads(result.read_text())
+    assert found["exit_code"] == 3
+    assert found["processor_seconds"] >= 0.2
