@@ -10,6 +10,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, assert_never
 
+from google.protobuf.message import Message
+
 from hippo_core.engine.commands import (
     AnsweredReport,
     FailedReport,
@@ -31,9 +33,16 @@ from hippo_wire.v1 import worker_pb2
 
 def report_to_proto(report: Report) -> worker_pb2.Report:
     """A report, as the worker sends it; who sends it is told once, at the head of the stream."""
-    return worker_pb2.Report(
-        fence=report.fence, number=report.number, items=[_item_to_proto(item) for item in report.items]
-    )
+    message = worker_pb2.Report()
+    write_report(report, message)
+    return message
+
+
+def write_report(report: Report, message: worker_pb2.Report) -> None:
+    """Writes a report into an empty message, where that is part of a larger one: put there later, it is copied."""
+    message.fence, message.number = report.fence, report.number
+    for item in report.items:
+        _write_item(item, message.items.add())
 
 
 def report_from_proto(message: worker_pb2.Report, worker: str, incarnation: str) -> Report:
@@ -51,55 +60,51 @@ def report_from_proto(message: worker_pb2.Report, worker: str, incarnation: str)
     )
 
 
-def _item_to_proto(item: ReportItem) -> worker_pb2.ReportItem:
+def _write_item(item: ReportItem, message: worker_pb2.ReportItem) -> None:
     match item:
         case StepsReport():
-            steps = worker_pb2.StepsTrained(**_fields(item))
-            return worker_pb2.ReportItem(steps=steps)
+            _write_fields(item, message.steps)
         case MetricsReport():
-            metrics = worker_pb2.MetricsReported(
-                node=item.node,
-                step=item.step,
-                metrics=item.metrics.keys(),
-                values=item.metrics.values(),
-                training=item.training.keys(),
-                training_values=item.training.values(),
-                evaluated=item.evaluated,
-            )
-            return worker_pb2.ReportItem(metrics=metrics)
+            _write_metrics(item, message.metrics)
         case PublishedReport():
-            return worker_pb2.ReportItem(published=worker_pb2.CheckpointPublished(**_fields(item)))
+            _write_fields(item, message.published)
         case UnusableReport():
-            return worker_pb2.ReportItem(unusable=worker_pb2.CheckpointUnusable(**_fields(item)))
+            _write_fields(item, message.unusable)
         case SaveFailedReport():
-            return worker_pb2.ReportItem(save_failed=worker_pb2.SaveFailed(**_fields(item)))
+            _write_fields(item, message.save_failed)
         case SaveBlockedReport():
-            return worker_pb2.ReportItem(save_blocked=worker_pb2.SaveBlocked(**_fields(item)))
+            _write_fields(item, message.save_blocked)
         case AnsweredReport():
-            answered = worker_pb2.OfferAnswered(
-                save_point=worker_pb2.SavePoint(node=item.node, step=item.step), will=item.will
-            )
-            return worker_pb2.ReportItem(answered=answered)
+            answered = message.answered
+            answered.save_point.node, answered.save_point.step = item.node, item.step
+            answered.will = item.will
         case TrainedReport():
-            return worker_pb2.ReportItem(trained=worker_pb2.PathTrained())
+            message.trained.SetInParent()
         case FailedReport():
-            failed = worker_pb2.PathFailed(
-                failure=enums.FAILURE_CLASSES[item.failure],
-                message=item.message,
-                traceback=item.traceback,
-                node=item.node,
-                step=item.step,
-            )
-            return worker_pb2.ReportItem(failed=failed)
+            failed = message.failed
+            failed.failure = enums.FAILURE_CLASSES[item.failure]
+            failed.message, failed.traceback = item.message, item.traceback
+            failed.node, failed.step = item.node, item.step
         case ReleasedReport():
-            return worker_pb2.ReportItem(released=worker_pb2.PathReleased(reason=item.reason))
+            message.released.reason = item.reason
         case _:
             assert_never(item)
 
 
-def _fields(item: ReportItem) -> dict[str, Any]:
-    """The fields of a value whose message has the same ones."""
-    return {name: getattr(item, name) for name in item.__dataclass_fields__}
+def _write_metrics(item: MetricsReport, message: worker_pb2.MetricsReported) -> None:
+    message.node, message.step, message.evaluated = item.node, item.step, item.evaluated
+    if item.metrics:
+        message.metrics.extend(item.metrics.keys())
+        message.values.extend(item.metrics.values())
+    if item.training:
+        message.training.extend(item.training.keys())
+        message.training_values.extend(item.training.values())
+
+
+def _write_fields(item: ReportItem, message: Message) -> None:
+    """Writes the fields of a value whose message has the same ones."""
+    for name in item.__dataclass_fields__:
+        setattr(message, name, getattr(item, name))
 
 
 def _steps(message: worker_pb2.StepsTrained) -> StepsReport:

@@ -19,7 +19,7 @@ from hippo_core.engine.commands import RegisterWorker, Report
 from hippo_core.errors import HippoError, Incompatible, InvalidStudy, NotAllowed, Stale, Unavailable
 from hippo_wire.aio_connection import AsyncConnection
 from hippo_wire.registrations import register_to_proto
-from hippo_wire.reports import report_to_proto
+from hippo_wire.reports import write_report
 from hippo_wire.retries import CONTROL_SECONDS, pauses
 from hippo_wire.v1 import worker_pb2
 from hippo_worker.settings import Endpoint
@@ -259,6 +259,7 @@ class ServerConnection:
             left = beat + self._heartbeat_seconds - time.monotonic()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), max(0.0, left))
+            await asyncio.sleep(0)  # what else is to be said just now goes with it
 
     def _rearm(self, stream: _Stream, *, heard: bool = False) -> None:
         """Lets the stream be cut when a report has not been acknowledged for a lease's time."""
@@ -295,4 +296,7 @@ async def _close(responses: AsyncIterator[worker_pb2.WorkResponse]) -> None:
 
 
 def _request(reports: list[Report]) -> worker_pb2.WorkRequest:
-    return worker_pb2.WorkRequest(reports=[report_to_proto(report) for report in reports])
+    request = worker_pb2.WorkRequest()
+    for report in reports:
+        write_report(report, request.reports.add())
+    return request

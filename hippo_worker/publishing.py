@@ -97,6 +97,7 @@ class Publisher:
         self.patience = patience or Patience()
         self._thread = LoneThread("hippo-publish")
         self._asked: deque[_Asked] = deque()  #: taken by the thread
+        self._is_called = False  #: the thread is still to look for what is asked
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting: dict[Lease, dict[State, Path]] = {}  #: folders of states that wait for their turn
 
@@ -246,13 +247,27 @@ class Publisher:
         """Publishes a state when it is its turn. What is cancelled before that is not published."""
         location = CheckpointLocation(plan=plan, node=written.node, step=written.step, fence=written.fence)
         loop = asyncio.get_running_loop()
-        asked = _Asked(storage, location, Path(written.folder), size_bytes, loop, loop.create_future())
+        asked = _Asked(storage, location, Path(written.folder), size_bytes, loop.create_future())
         self._asked.append(asked)
-        self._thread.call(self._publish_asked)
+        if not self._is_called:
+            self._is_called = True
+            self._thread.call(self._publish_asked, loop)
         return asked.outcome
 
-    def _publish_asked(self) -> None:
-        """Publishes what waits, in the thread. Of several calls the first finds it all."""
+    def _publish_asked(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Publishes what waits, in the thread. Each wake-up of the loop tells what came of all that lay together."""
+        self._is_called = False  # before it looks: what comes from now on may be too late for that
+        while taken := self._take_asked():
+            outcomes: list[Published | BaseException]
+            try:
+                outcomes = self._publish_together(taken)
+            except BaseException as error:  # noqa: BLE001 - whoever asked for it gets it
+                outcomes = [error for _ in taken]
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and with it whoever asked
+                loop.call_soon_threadsafe(_tell, taken, outcomes)
+
+    def _take_asked(self) -> list[_Asked]:
+        """What is to be published together."""
         taken: list[_Asked] = []
         size_bytes = 0
         while self._asked and len(taken) < TOGETHER and size_bytes < TOGETHER_BYTES:
@@ -262,15 +277,7 @@ class Publisher:
             if not asked.outcome.cancelled():
                 taken.append(asked)
                 size_bytes += asked.size_bytes
-        if not taken:
-            return
-        outcomes: list[Published | BaseException]
-        try:
-            outcomes = self._publish_together(taken)
-        except BaseException as error:  # noqa: BLE001 - whoever asked for it gets it
-            outcomes = [error for _ in taken]
-        for asked, outcome in zip(taken, outcomes, strict=True):
-            asked.tell(outcome)
+        return taken
 
     def _publish_together(self, taken: list[_Asked]) -> list[Published | BaseException]:
         storage = taken[0].storage
@@ -305,21 +312,18 @@ class _Asked:
     location: CheckpointLocation
     folder: Path
     size_bytes: int
-    loop: asyncio.AbstractEventLoop
     outcome: asyncio.Future[Published]
 
-    def tell(self, outcome: Published | BaseException) -> None:
-        """Says what came of it, from the thread."""
-        with contextlib.suppress(RuntimeError):  # the loop has ended, and with it whoever asked
-            self.loop.call_soon_threadsafe(self._take, outcome)
 
-    def _take(self, outcome: Published | BaseException) -> None:
-        if self.outcome.done():
-            return
+def _tell(asked: list[_Asked], outcomes: list[Published | BaseException]) -> None:
+    """Says what came of each, in the loop."""
+    for each, outcome in zip(asked, outcomes, strict=True):
+        if each.outcome.done():
+            continue
         if isinstance(outcome, BaseException):
-            self.outcome.set_exception(outcome)
+            each.outcome.set_exception(outcome)
         else:
-            self.outcome.set_result(outcome)
+            each.outcome.set_result(outcome)
 
 
 def _log_left_out(lease: Lease, state: State) -> None:
