@@ -103,6 +103,12 @@ class Series(Mapping[int, Metrics]):
     def record(self, step: int, metrics: Mapping[str, float | None]) -> None:
         """Adds the metrics of a state, or puts them in the place of earlier ones."""
         names = tuple(metrics)
+        if names == self._names and self._steps and step > self._steps[-1]:  # as nearly always
+            found = [*metrics.values()]
+            if None not in found:
+                self._values.extend(array("d", found))  # type: ignore[arg-type]
+                self._steps.append(step)
+                return
         if names != self._names:  # or written in another order
             names = tuple(sorted(names))
         if not self._steps:

@@ -51,6 +51,8 @@ from hippo_core.errors import Stale, Unavailable
 from hippo_core.lease import Lease, Promise, State
 from hippo_core.plan import Metrics, Node
 
+_FLOATS = {float}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
@@ -127,7 +129,8 @@ def report(decision: Decision, command: Report) -> Accepted:
         judge_reported(decision, decision.state.nodes[number])
         close_reached(decision, decision.state.nodes[number], lease)
     for item in command.items:
-        _end(decision, lease, item)
+        if type(item) is not MetricsReport:  # most are
+            _end(decision, lease, item)
     for number, _, _ in lease.stages:
         close_reached(decision, decision.state.nodes[number], lease)
     return Accepted(fence=lease.fence, number=command.number)
@@ -297,7 +300,12 @@ def _take_metrics(decision: Decision, lease: Lease, item: MetricsReport) -> Metr
 def _finite(metrics: Mapping[str, float]) -> Metrics:
     if not metrics:
         return {}
-    names = sorted(metrics)
+    told, names = [*metrics], sorted(metrics)
+    found = [*metrics.values()]
+    if (
+        names == told and {*map(type, found)} == _FLOATS and all(map(math.isfinite, found))
+    ):  # as nearly always
+        return dict(metrics)
     values = [*map(float, map(metrics.__getitem__, names))]
     if all(map(math.isfinite, values)):
         return dict(zip(names, values, strict=True))
