@@ -21,9 +21,6 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from hippo_worker.hosting.generator_memory import NumpyMemory, PythonMemory, numpy_memory, python_memory
-
-_PYTHON_VERSION = 3
 _PYTHON = "<625I"  #: the words of Python's generator, and the position in them
 
 
@@ -58,14 +55,14 @@ class Generators:
     """The state of all global generators at one time.
 
     Attributes:
-        python: Python's; plain data, where its memory was not to be read.
-        numpy: NumPy's, likewise.
+        python: Python's.
+        numpy: NumPy's, as plain data.
         processor: torch's on the processor.
         accelerator: torch's on the GPU; None where that does not count.
     """
 
-    python: PythonMemory | tuple[Any, ...]
-    numpy: NumpyMemory | dict[str, Any]
+    python: tuple[Any, ...]
+    numpy: dict[str, Any]
     processor: torch.Tensor
     accelerator: torch.Tensor | None
 
@@ -77,36 +74,27 @@ class Generators:
             device: "cpu" or "cuda"; the generators of GPUs count only in the latter case.
         """
         accelerator = torch.cuda.get_rng_state() if device == "cuda" else None
-        python, numpy = python_memory() or _capture_python(), numpy_memory() or _capture_numpy()
-        return cls(python, numpy, torch.get_rng_state(), accelerator)
+        return cls(random.getstate(), _capture_numpy(), torch.get_rng_state(), accelerator)
 
     def restore(self) -> None:
-        """Puts them back; those that are as they were need not be, which is seen sooner than it is done."""
-        if not (isinstance(self.python, PythonMemory) and self.python.is_now()):
-            _restore_python(self._plain_python())
-        if not (isinstance(self.numpy, NumpyMemory) and self.numpy.is_now()):
-            _restore_numpy(self._plain_numpy())
+        """Puts them back."""
+        random.setstate(self.python)
+        _restore_numpy(self.numpy)
         torch.set_rng_state(self.processor)
         if self.accelerator is not None:
             torch.cuda.set_rng_state(self.accelerator)
 
     def plain(self) -> dict[str, Any]:
         """The same as plain data, which is saved with less ado than tensors are."""
+        version, words, waiting = self.python
         state: dict[str, Any] = {
-            "python": self._plain_python(),
-            "numpy": self._plain_numpy(),
+            "python": (version, struct.pack(_PYTHON, *words), waiting),
+            "numpy": self.numpy,
             "torch": self.processor.numpy().tobytes(),
         }
         if self.accelerator is not None:
             state["cuda"] = self.accelerator
         return state
-
-    def _plain_python(self) -> tuple[Any, ...]:
-        python = self.python
-        return (_PYTHON_VERSION, python.words, python.waiting) if isinstance(python, PythonMemory) else python
-
-    def _plain_numpy(self) -> dict[str, Any]:
-        return self.numpy.plain() if isinstance(self.numpy, NumpyMemory) else self.numpy
 
 
 def capture_random_state(device: str) -> dict[str, Any]:
@@ -120,7 +108,8 @@ def capture_random_state(device: str) -> dict[str, Any]:
 
 def restore_random_state(state: Mapping[str, Any]) -> None:
     """The inverse of `capture_random_state`."""
-    _restore_python(state["python"])
+    version, words, waiting = state["python"]
+    random.setstate((version, struct.unpack(_PYTHON, words), waiting))
     _restore_numpy(state["numpy"])
     torch.set_rng_state(torch.frombuffer(bytearray(state["torch"]), dtype=torch.uint8))
     if "cuda" in state:
@@ -141,20 +130,12 @@ def random_state_kept(device: str) -> Iterator[None]:
         before.restore()
 
 
-def _capture_python() -> tuple[Any, ...]:
-    """Python's global state as plain data."""
-    version, words, waiting = random.getstate()
-    return version, struct.pack(_PYTHON, *words), waiting
-
-
-def _restore_python(state: tuple[Any, ...]) -> None:
-    """The inverse of `_capture_python`."""
-    version, words, waiting = state
-    random.setstate((version, struct.unpack(_PYTHON, words), waiting))
-
-
 def _capture_numpy() -> dict[str, Any]:
-    """NumPy's global state as plain data."""
+    """NumPy's global state as plain data.
+
+    It is read whole each time: a normal number that was drawn and waits to be handed out is part of it, and shows
+    neither in the generator's memory nor in anything else that were faster to compare.
+    """
     state = np.random.get_state(legacy=False)
     assert isinstance(state, dict)
     if state["bit_generator"] != "MT19937":
