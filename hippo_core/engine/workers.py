@@ -75,9 +75,8 @@ def register(decision: Decision, command: RegisterWorker) -> Registered:
     for lease in orphans:
         if lease.fence in standing:
             adopt(decision, lease)
-    if (
-        earlier is None or earlier.incarnation != command.incarnation
-    ):  # what its slots were made ready for is gone
+    if earlier is None or earlier.incarnation != command.incarnation:
+        # What its slots were made ready for is gone.
         decision.volatile.prepared.pop(command.worker, None)
     _forget_ahead(decision, command.worker)
     _renew(decision, command.worker)

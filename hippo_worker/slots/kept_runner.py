@@ -24,9 +24,8 @@ from hippo_worker.supplies import Supplies
 
 logger = logging.getLogger(__name__)
 
-PEACE_SECONDS = (
-    0.5  #: where no GPU's memory is to be freed, the next runner waits no longer for the end of one
-)
+#: Where no GPU's memory is to be freed, the next runner waits no longer for the end of one.
+PEACE_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
