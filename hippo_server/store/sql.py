@@ -1,8 +1,8 @@
-"""The statements of a transaction: no ORM, as few round trips as there can be, COPY for what comes in bulk.
+"""The statements of a transaction: no ORM, as few round trips as there can be.
 
-Statements are gathered and sent together: a batch of few rows, however many its tables, is one round trip. In a busy
-process a round trip costs more than what it carries, since each return from one waits for the interpreter's lock. Rows
-by the hundred go by COPY, which is a trip of its own, and cheaper for PostgreSQL: 1.3 us a row of metrics.
+Statements are gathered and sent together: a batch, however many its rows and tables, is one round trip for each four
+MiB. In a busy process a round trip costs more than what it carries, since each return from one waits for the
+interpreter's lock; so COPY, which is a trip of its own for each table, gains less than it costs.
 
 To understand and plan an update takes PostgreSQL 150 us, to carry it out 30. So a session of our own keeps statements
 prepared; behind a pooler, where a transaction may meet any session, they are sent in full. The values of a column are
@@ -17,7 +17,6 @@ lose it.
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,11 +35,8 @@ if TYPE_CHECKING:
 Row = Mapping[str, Any]
 Writer = Callable[[Any], str]
 
-COPY_FROM_ROWS = 100
-PAGE_ROWS = 500
-
 #: So that no statement comes near its time-out, however many rows a study of many trials brings at once.
-COPY_ROWS = 5000
+PAGE_ROWS = 500
 
 #: Statements that a session keeps prepared; each takes PostgreSQL some 50 KB. The usual ones are fifty.
 MOST_PREPARED = 200
@@ -52,8 +48,9 @@ LONGEST_SCRIPT = 4 << 20
 _QUOTE = "$h$"
 #: Between the values of a column of JSON, which holds no such character: nothing in them is to be escaped.
 _BETWEEN = "\x01"
+#: What stands for None in an array; texts that say the same stand in quotation marks, and JSON says null.
+_NOTHING = "NULL"
 
-_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 
 
@@ -108,10 +105,6 @@ class Script:
             self._statements.clear()
             self._length = 0
         return self.cursor
-
-    def copy(self, statement: str, page: str) -> None:
-        """Sends what was gathered, and then rows in COPY's text format."""
-        self.send().copy_expert(statement, io.StringIO(page))
 
 
 class Written(str):
@@ -182,7 +175,7 @@ def _element(text: str) -> str:
     return f'"{escaped}"'
 
 
-def _in_array(column: Column[Any]) -> Writer:
+def _writer(column: Column[Any]) -> Writer:
     """How the column's values, None apart, are written in an array's literal; or, of JSON, between ``_BETWEEN``."""
     match column.type:
         case JSON():
@@ -203,35 +196,9 @@ def _in_array(column: Column[Any]) -> Writer:
             raise TypeError(f"values of {column} cannot be written")
 
 
-def _copier(column: Column[Any]) -> Writer:
-    """How the column's values, None apart, are written in COPY's text format."""
-    match column.type:
-        case JSON():
-            return lambda value: dump(value).replace("\\", "\\\\")  # it holds no other that is to be escaped
-        case Double():
-            return repr
-        case Text() | Uuid():
-            return lambda value: clean(str(value)).translate(_ESCAPES)
-        case Boolean():
-            return lambda value: "t" if value else "f"
-        case DateTime():
-            return _moment
-        case LargeBinary():
-            return lambda value: "\\\\x" + value.hex()
-        case Integer():
-            return int.__repr__
-        case _:
-            raise TypeError(f"values of {column} cannot be copied")
-
-
 @cache
-def _in_arrays(table: Table) -> Mapping[str, Writer]:
-    return {column.name: _in_array(column) for column in table.columns}
-
-
-@cache
-def _copiers(table: Table) -> Mapping[str, Writer]:
-    return {column.name: _copier(column) for column in table.columns}
+def _writers(table: Table) -> Mapping[str, Writer]:
+    return {column.name: _writer(column) for column in table.columns}
 
 
 @cache
@@ -257,9 +224,9 @@ class _Writing:
 
 
 @lru_cache(maxsize=1000)
-def _writing(table: Table, names: tuple[str, ...], *, copies: bool) -> tuple[_Writing, ...]:
-    """How columns are written: as COPY has them, or in arrays."""
-    writers = _copiers(table) if copies else _in_arrays(table)
+def _writing(table: Table, names: tuple[str, ...]) -> tuple[_Writing, ...]:
+    """How columns are written."""
+    writers = _writers(table)
     kinds = {name: table.columns[name].type for name in names}
     return tuple(
         _Writing(name, writers[name], isinstance(kind, Text | DateTime), isinstance(kind, JSON))
@@ -277,15 +244,8 @@ def insert(script: Script, table: Table, rows: Sequence[Row], conflict: str = ""
         conflict: What follows the rows, e.g. ``ON CONFLICT DO NOTHING``.
     """
     columns = (*rows[0],)
-    if len(rows) >= COPY_FROM_ROWS and not conflict:
-        copying = _writing(table, columns, copies=True)
-        for start in range(0, len(rows), COPY_ROWS):
-            columns_written = _columns(copying, rows[start : start + COPY_ROWS], "\\N")
-            page = "\n".join(map("\t".join, zip(*columns_written, strict=True)))
-            script.copy(f"COPY {table.name} ({', '.join(columns)}) FROM STDIN", page)
-        return
     statement, types = _inserting(table, columns, conflict)
-    writing = _writing(table, columns, copies=False)
+    writing = _writing(table, columns)
     for start in range(0, len(rows), PAGE_ROWS):
         script.run(statement, types, _arrays(writing, rows[start : start + PAGE_ROWS]))
 
@@ -301,10 +261,10 @@ def _inserting(table: Table, columns: tuple[str, ...], conflict: str) -> tuple[s
 def _arrays(writing: Sequence[_Writing], rows: Sequence[Row]) -> list[str]:
     """The values of rows, those of each column as an array."""
     return [
-        f"string_to_array({_long(_BETWEEN.join(written))},'{_BETWEEN}','NULL')"
+        f"string_to_array({_long(_BETWEEN.join(written))},'{_BETWEEN}','{_NOTHING}')"
         if column.parted
         else _long(f"{{{','.join(written)}}}")
-        for column, written in zip(writing, _columns(writing, rows, "NULL"), strict=True)
+        for column, written in zip(writing, _columns(writing, rows), strict=True)
     ]
 
 
@@ -313,11 +273,10 @@ class _Words(dict[Any, str]):
 
     Args:
         write: Writes a value.
-        nothing: What stands for None.
     """
 
-    def __init__(self, write: Writer, nothing: str) -> None:
-        super().__init__({None: nothing})
+    def __init__(self, write: Writer) -> None:
+        super().__init__({None: _NOTHING})
         self._write = write
 
     def __missing__(self, value: Any) -> str:
@@ -325,16 +284,16 @@ class _Words(dict[Any, str]):
         return written
 
 
-def _columns(writing: Sequence[_Writing], rows: Sequence[Row], nothing: str) -> list[list[str]]:
-    """The values of rows as they are written, column by column; ``nothing`` stands for None."""
+def _columns(writing: Sequence[_Writing], rows: Sequence[Row]) -> list[list[str]]:
+    """The values of rows as they are written, column by column."""
     found = []
     for column in writing:
         name, write = column.name, column.write
         if column.repeats and len(rows) > 1:
-            words = _Words(write, nothing)
+            words = _Words(write)
             found.append([words[row[name]] for row in rows])
         else:
-            found.append([nothing if (value := row[name]) is None else write(value) for row in rows])
+            found.append([_NOTHING if (value := row[name]) is None else write(value) for row in rows])
     return found
 
 
@@ -386,4 +345,4 @@ def _updating(
         f" || ' rows to change are not in {table.name}')::integer END FROM changed"
     )
     types = (*(f"{_types(table)[name]}[]" for name in columns), "integer")
-    return statement, _writing(table, columns, copies=False), types
+    return statement, _writing(table, columns), types

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sqlalchemy import JSON, BigInteger, Boolean, Column, DateTime, Double, LargeBinary, MetaData, Table, Text
 
 from hippo_server.store import Store, sql
-from hippo_server.store.sql import COPY_FROM_ROWS, clean
+from hippo_server.store.sql import PAGE_ROWS, clean
 
 table = Table(
     "exact",
@@ -74,17 +74,17 @@ def exact_store(new_database: Callable[[str], str]) -> Any:
 
 @given(
     found=st.lists(rows, min_size=1, max_size=4),
-    copied=st.booleans(),
+    paged=st.booleans(),
     updated=st.booleans(),
     prepared=st.booleans(),
 )
 @settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_value_comes_back_as_it_was(
-    exact_store: Store, found: list[dict[str, Any]], copied: bool, updated: bool, prepared: bool
+    exact_store: Store, found: list[dict[str, Any]], paged: bool, updated: bool, prepared: bool
 ) -> None:
-    """Sent by COPY, by VALUES, or by an update, whose statement the session keeps or not."""
+    """Inserted in one statement or two, or by an update; by statements that the session keeps or not."""
     sent = [{"id": number, **row} for number, row in enumerate(found)]
-    padding = [{"id": -1 - number, **found[0]} for number in range(COPY_FROM_ROWS if copied else 0)]
+    padding = [{"id": -1 - number, **found[0]} for number in range(PAGE_ROWS if paged else 0)]
     with exact_store._database.transaction() as cursor:
         cursor.execute("DEALLOCATE ALL; DELETE FROM exact")
         script = sql.Script(cursor, {} if prepared else None)

@@ -20,6 +20,7 @@ from hippo_core.engine.study_views import study_view
 from hippo_core.engine.trial_views import trial_views
 from hippo_core.errors import Conflict, InvalidStudy, InvariantViolated, NotFound, Stale, Standby, Unavailable
 from hippo_server.store import Record, RequestAnswer, StandbyServer, Store
+from hippo_server.store.sql import PAGE_ROWS
 from tests.integration.store.stored_cluster import StoredCluster
 from tests.integration.store.test_schema import execute
 from tests.unit.engine.test_cluster import PIECES, spec, submit
@@ -83,9 +84,9 @@ def test_a_change_of_a_row_that_is_not_there_is_refused(store: Store) -> None:
         store.write([record((missing,))], term, 1)
 
 
-@pytest.mark.parametrize("size", [1, 400])
+@pytest.mark.parametrize("size", [1, PAGE_ROWS + 1])
 def test_a_batch_of_any_size_is_written_whole(store: Store, size: int) -> None:
-    """Few rows go by VALUES, many by COPY; both to the same end."""
+    """In one statement, and in several."""
     term = store.lead("one", 5.0)
     events = list(submission(rates=6))
     plan, node = 1, next(event.node for event in events if isinstance(event, ev.NodeCreated))
