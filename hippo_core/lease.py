@@ -38,6 +38,7 @@ class Lease:
         step: The committed position: all steps of the path below it are committed.
         promises: By state, in the order in which they were made.
         blocked: Why the storage holds up its saves; empty: it does not.
+        followers: How many paths will begin where it has yet to save; None: that is not counted, or may have changed.
     """
 
     fence: int
@@ -61,6 +62,7 @@ class Lease:
     stop_reason: str = ""
     blocked: str = ""
     reason: str = ""
+    followers: int | None = None
 
     def __post_init__(self) -> None:
         """The committed position of a new lease is its start."""

@@ -60,6 +60,8 @@ REWEIGH_RATIO = 1.25
 EMPTY = Outlook()
 """Of a node of which nothing is needed."""
 
+NO_LEASES: Mapping[int, Lease] = {}
+
 
 @dataclass(frozen=True, slots=True)
 class Path:
@@ -409,6 +411,8 @@ class StageTree:
         if self._arrived:
             self._arrived.pop(number, None)
         before, outlook = node.outlook or EMPTY, self._look(node)
+        for lease in self.leases.get(number, NO_LEASES).values():
+            lease.followers = None
         self._work += outlook.work - before.work
         self.range_count += len(outlook.ranges) - len(before.ranges)
         node.outlook = outlook if outlook.wanted or outlook.offers else None

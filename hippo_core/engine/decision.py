@@ -156,8 +156,6 @@ class Volatile:
         default_factory=dict
     )  #: users with something to train, by project
     prepared: Preparations = field(default_factory=dict)
-    #: by plan and lease: how many paths will begin where it has yet to save; only where that was asked for
-    coming: dict[int, dict[int, int]] = field(default_factory=dict)
     reordered: dict[str, None] = field(default_factory=dict)  #: workers for which that has changed
     next_cut: float | None = None  #: when a running path may have to yield its slot
 

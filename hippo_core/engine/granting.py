@@ -67,7 +67,6 @@ def schedule(decision: Decision) -> None:
 def _bring_in_line(decision: Decision, plan: PlanState) -> None:
     tree = plan.tree
     tree.refresh()
-    decision.volatile.coming.pop(plan.id, None)
     for number in list(tree.offers):
         for fence, step in tree.outlook_of(number).offers:
             if not decision.state.leases[fence].stopping:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from hippo_core.endings import MaxTrainedSteps
 from hippo_core.engine.budget import trains, used_steps
+from hippo_core.engine.preparing import count_followers
 from hippo_core.engine.quotas import crowded
 from hippo_core.engine.state import MOST_AHEAD, EngineState
 from hippo_core.engine.states import (
@@ -245,6 +246,20 @@ def ranges_are_counted(state: EngineState) -> Iterator[str]:
             yield f"the tree of plan {plan.id} takes {plan.tree.ready_ranges.counts} to be ready, {ready} are"
 
 
+def followers_are_counted(state: EngineState) -> Iterator[str]:
+    """What is known of how many paths will begin where a lease has yet to save is what a look at them says."""
+    for lease in state.leases.values():
+        if (
+            lease.followers is None
+            or lease.plan in state.touched_plans
+            or state.plans[lease.plan].tree.blocked
+        ):
+            continue
+        found = count_followers(state, lease)
+        if lease.followers != found:
+            yield f"lease {lease.fence} counts {lease.followers} paths that follow, there are {found}"
+
+
 def nothing_is_granted_after_an_ending(state: EngineState) -> Iterator[str]:
     """A study that has ended since an ending held waits for nothing."""
     for study in state.studies.values():
@@ -302,6 +317,7 @@ INVARIANTS: tuple[Callable[[EngineState], Iterator[str]], ...] = (
     proposals_are_for_the_next_trial,
     checkpoints_are_counted,
     ranges_are_counted,
+    followers_are_counted,
     nothing_is_granted_after_an_ending,
     budgets_hold,
 )

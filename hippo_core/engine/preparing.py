@@ -143,21 +143,21 @@ def _idle(state: EngineState) -> tuple[list[tuple[Worker, Slot]], dict[int, int]
 
 def _coming(decision: Decision, most: int) -> Iterator[_Coming]:
     """What will begin at states that are still to be saved, but for what a path's own slot goes on with."""
-    state, known = decision.state, decision.volatile.coming
+    state = decision.state
     for lease in state.leases.values():
         if lease.stopping:
             continue
-        of_plan = known.get(lease.plan)
-        if of_plan is None:
-            of_plan = known[lease.plan] = {}
-        count = of_plan.get(lease.fence)
-        if count is None:
-            count = of_plan[lease.fence] = _count(state, lease)
+        plan = state.plans[lease.plan]
+        count = lease.followers
+        if count is None or plan.tree.blocked:
+            count = count_followers(state, lease)
+            lease.followers = None if plan.tree.blocked else count
         if count:
-            yield _Coming(lease, state.plans[lease.plan], owner_of(state, lease), min(count, most))
+            yield _Coming(lease, plan, owner_of(state, lease), min(count, most))
 
 
-def _count(state: EngineState, lease: Lease) -> int:
+def count_followers(state: EngineState, lease: Lease) -> int:
+    """How many paths will begin at states that a lease has yet to save, but for what its own slot goes on with."""
     tree, count = state.plans[lease.plan].tree, 0
     for promised, promise in lease.promises.items():
         # What begins at a state that is saved waits for something else.

@@ -343,7 +343,7 @@ def test_a_slot_stays_ready_while_the_study_runs_unless_others_need_it() -> None
     cluster.engine.reordered()
     cluster.tell(StopTrial(project=PROJECT, name="study", trial=1))
     assert not any(
-        preparing._count(cluster.engine.state, each) for each in cluster.engine.state.leases.values()
+        preparing.count_followers(cluster.engine.state, each) for each in cluster.engine.state.leases.values()
     )
     assert prepared(cluster) == {("a", 1): 1}
     assert not cluster.engine.reordered()
@@ -395,9 +395,8 @@ def test_only_slots_that_idle_are_made_ready_whatever_happens(seed: int) -> None
         cluster.act()
         state = cluster.engine.state
         keys = {state.studies[number].spec.program.key for number in state.active}
-        for counts in cluster.engine.volatile.coming.values():
-            for fence, count in counts.items():
-                assert fence not in state.leases or count == preparing._count(state, state.leases[fence])
+        for lease in state.leases.values():
+            assert lease.followers in {None, preparing.count_followers(state, lease)}
         for name in cluster.workers:
             for order in cluster.engine.directives(name).preparations:
                 seen += 1
