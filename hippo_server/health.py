@@ -37,9 +37,9 @@ class Health:
 
     def note_database(self, failure: str = "") -> None:
         """The database has answered, or has not, and why."""
-        silent, self._unheard_seconds = self._unheard_seconds, 0.0
-        if silent >= self._silence_seconds and not failure:
-            log.info("database_answers", extra={"seconds": round(silent, 1)})
+        if self._is_silent and not failure:
+            log.info("database_answers", extra={"seconds": round(self._unheard_seconds, 1)})
+        self._unheard_seconds = 0.0
         self._database_failure = failure
         self._metrics.database_up(not failure)
 
@@ -48,12 +48,17 @@ class Health:
         poll_seconds = min(POLL_SECONDS, self._silence_seconds / 4.0)
         while True:
             await asyncio.sleep(poll_seconds)
-            silent = self._unheard_seconds >= self._silence_seconds
+            was_silent = self._is_silent
             self._unheard_seconds += poll_seconds
-            if not silent and self._unheard_seconds >= self._silence_seconds:
+            if self._is_silent and not was_silent:
                 self._database_failure = "it does not answer"
                 self._metrics.database_up(False)
                 log.warning("database_silent", extra={"seconds": round(self._unheard_seconds, 1)})
+
+    @property
+    def _is_silent(self) -> bool:
+        # Of the first of the polls hardly any time may have passed since the last word.
+        return self._unheard_seconds > self._silence_seconds
 
     def checks(self, leader: str) -> dict[str, str]:
         """How what a server needs stands, by part: ``ok``, or what is wrong.
