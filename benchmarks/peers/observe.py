@@ -35,7 +35,8 @@ from typing import Any
 
 PR_SET_CHILD_SUBREAPER = 36
 SAMPLE_SECONDS = 1.0
-MEMORY_SHARE = 0.005  #: of a core, at most, is spent on looking at memory
+MEMORY_SHARE = 0.005  #: of a core is spent on looking at memory, unless looks were then further apart than
+MEMORY_SECONDS = 3.0  #: so that no peak of some seconds is missed where there are many processes
 LEAVE_SECONDS = 60.0
 """What still runs so long after the last command is ended."""
 
@@ -189,7 +190,8 @@ class Observer:
         if began >= self._next_look:
             used = time.thread_time()
             self.peak_bytes = max(self.peak_bytes, sum(memory_bytes(pid) for pid in found))
-            self._next_look = began + (time.thread_time() - used) / MEMORY_SHARE
+            pause = min((time.thread_time() - used) / MEMORY_SHARE, MEMORY_SECONDS)
+            self._next_look = began + pause
 
     def _note_lost(self, parents: list[int]) -> None:
         for parent in parents:
