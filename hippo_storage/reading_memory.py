@@ -23,7 +23,7 @@ class ReadingMemory:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._spare: list[torch.Tensor] = []
+        self._spare: dict[int, list[torch.Tensor]] = {}  # by size in bytes
 
     def for_state(self) -> StateMemory:
         """For one state that is to be read."""
@@ -32,20 +32,22 @@ class ReadingMemory:
     def take(self, size_bytes: int) -> torch.Tensor:
         """So many bytes, with anything in them."""
         with self._lock:
-            for number, spare in enumerate(self._spare):
-                if spare.numel() == size_bytes:
-                    return self._spare.pop(number)
+            if of_size := self._spare.get(size_bytes):
+                return of_size.pop()
         return new_memory(size_bytes)
 
     def keep(self, memory: list[torch.Tensor]) -> None:
         """Keeps memory that nobody uses, in place of what was kept before."""
+        by_size: dict[int, list[torch.Tensor]] = {}
+        for each in memory:
+            by_size.setdefault(each.numel(), []).append(each)
         with self._lock:
-            self._spare = memory
+            self._spare = by_size
 
     def clear(self) -> bool:
         """Gives all back to the system; whether there was any."""
         with self._lock:
-            had, self._spare = bool(self._spare), []
+            had, self._spare = any(self._spare.values()), {}
         return had
 
 
@@ -83,10 +85,17 @@ class StateMemory:
 
 
 def new_memory(size_bytes: int) -> torch.Tensor:
-    """New memory: torch's own, aligned as its kernels like it, since on alignment may depend which kernel runs."""
+    """New memory: torch's own, aligned as its kernels like it, since on alignment may depend which kernel runs.
+
+    Raises:
+        MemoryError: There is not so much.
+    """
     import torch
 
-    memory = torch.empty(size_bytes, dtype=torch.uint8)
+    try:
+        memory = torch.empty(size_bytes, dtype=torch.uint8)
+    except RuntimeError as error:  # what torch makes of it
+        raise MemoryError(str(error)) from error
     ask_for_large_pages(memory.data_ptr(), size_bytes)
     return memory
 

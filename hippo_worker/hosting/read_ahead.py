@@ -20,6 +20,7 @@ MEMORY_PART = (
     0.1  #: of the memory that is available, as all slots of a machine may read ahead at the same time
 )
 SPARE_PART = 0.02  #: likewise, of what a loaded state leaves for the next one
+MOST_SPARE_BYTES = 512 << 20  #: since each slot keeps it for as long as its runner lives
 
 
 class ReadAhead:
@@ -100,18 +101,20 @@ class ReadAhead:
         """A path has its trainer in the state that it starts from, or has failed; nobody has that state any more."""
         loading, self._loading = self._loading, None
         if loading is not None and loading.is_lent:
-            loading.give_back(int(SPARE_PART * available_bytes()))
+            loading.give_back(min(MOST_SPARE_BYTES, int(SPARE_PART * available_bytes())))
         with self._changed:
             self._is_starting = False
         self.forget(fence)
 
     def close(self) -> None:
-        """Lets the thread end."""
+        """Lets the thread end, and gives back all memory."""
         with self._changed:
             self._is_closed, self._ready = True, None
             self._changed.notify_all()
         if self._thread is not None:
             self._thread.join()
+        self._loading = None
+        self._memory.clear()
 
     def _may_read(self) -> bool:
         return bool(self._expected) and self._ready is None and not self._is_starting

@@ -76,6 +76,7 @@ class Conversation:
     Attributes:
         holds: The state that it has in memory, as node and step; only known while no path is told.
         has_begun: Whether it has ever begun a path.
+        is_given_up: Whether it was ended since what it made was of no use any more.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class Conversation:
         self.process = process
         self.holds: tuple[int, int] | None = None
         self.has_begun = False
+        self.is_given_up = False
         self._prepared: asyncio.Future[str] | None = None  # what came of a trainer that it was told to make
         self._prepared_with: ValueKey | None = None  # the values at its setup
         self._folder = folder
@@ -369,6 +371,7 @@ class Conversation:
             self._watch.begins(following.lease.order.stall_seconds)
         is_of_use = following is not None and self.makes_for(following.lease.order)
         if self.prepares and not is_of_use and not self._is_over:
+            self.is_given_up = True
             self.process.kill()  # nobody else waits for that trainer, nor watches how long it takes
 
     def _listens_no_more(self, listener: asyncio.Task[None]) -> None:

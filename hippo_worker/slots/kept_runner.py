@@ -24,9 +24,6 @@ from hippo_worker.supplies import Supplies
 
 logger = logging.getLogger(__name__)
 
-#: Where no GPU's memory is to be freed, the next runner waits no longer for the end of one.
-PEACE_SECONDS = 0.5
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunnerKey:
@@ -74,7 +71,7 @@ class KeptRunner:
         return self._key == key
 
     async def start(self, key: RunnerKey, program: Program, code: Path, redaction: Redaction) -> Conversation:
-        """Starts a runner, to be kept from now on; there is none. Those that were let go of have written their saves.
+        """Starts a runner, to be kept from now on; there is none, and those that were let go of are gone.
 
         Args:
             key: What it is for.
@@ -82,7 +79,8 @@ class KeptRunner:
             code: The folder of its bundle.
             redaction: Hides the secrets that it is given in what it says.
         """
-        await self._make_way()
+        # What a process holds until it ends, a GPU's memory, a lock or a port, the next one may need.
+        await self.until_gone()
         folder = self._supplies.spool / "runners" / f"{self._spec.index}-{next(self._numbers)}"
         folder.mkdir(parents=True)
         settings = RunnerSettings(
@@ -116,15 +114,6 @@ class KeptRunner:
         """Waits for the ends of those that were let go of."""
         if self._quitting:
             await asyncio.wait(self._quitting)
-
-    async def _make_way(self) -> None:
-        """Waits for what the next one needs of those that were let go of. They give up their trainers first; what user
-        code does at its process's exit may take long, and all that it keeps then is a GPU's memory.
-        """
-        for runner in list(self._quitting.values()):
-            await runner.until_settled()
-        if self._quitting:
-            await asyncio.wait(self._quitting, timeout=None if self._gpu else PEACE_SECONDS)
 
     async def kill(self, runner: Conversation) -> None:
         """Ends a runner at once; if it is what is kept, nothing is."""

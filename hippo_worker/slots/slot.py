@@ -368,7 +368,8 @@ class Slot:
         if runner is None or (runner.alive and is_dead):
             return
         await self._until_free(lease)
-        self._stillborn = self._stillborn + 1 if is_dead and not runner.has_begun else 0
+        if not runner.is_given_up:
+            self._stillborn = self._stillborn + 1 if is_dead and not runner.has_begun else 0
         self._kept.let_go()
         if self._stillborn >= STILLBORN:
             self._stillborn = 0

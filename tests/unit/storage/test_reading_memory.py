@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from hippo_storage.reading_memory import LEAST_BYTES, ReadingMemory
+from hippo_storage.reading_memory import LEAST_BYTES, ReadingMemory, new_memory
 from hippo_storage.state import capture, read, write
 
 COUNT = LEAST_BYTES // 4
@@ -36,6 +36,12 @@ def test_a_state_is_read_to_where_one_lay_that_is_gone(tmp_path: Path) -> None:
         del state
         lent.give_back(NO_LIMIT)
     assert len(set(places)) == 1
+
+
+def test_memory_that_is_not_there_is_told_as_such() -> None:
+    """Torch makes of it what it makes of a file that is no state."""
+    with pytest.raises(MemoryError):
+        new_memory(1 << 60)
 
 
 KEEP: list[Callable[[torch.Tensor], Any]] = [

@@ -110,7 +110,7 @@ class Health:
 class Place:
     """A slot that runs, and what it draws on."""
 
-    def __init__(self, folder: Path, gpu: str = "") -> None:
+    def __init__(self, folder: Path) -> None:
         self.spawner, self.bundles, self.logs, self.health = Spawner(), Bundles(), Logs(), Health()
         checkpoints = CheckpointCache(folder / "cache", 1 << 20)
         self.supplies = supplies = Supplies(
@@ -124,7 +124,7 @@ class Place:
             storage=cast(Any, "storage"),
         )
         spec = SlotSpec(index=0, device="cpu", model="", cpus=1, gpus=0)
-        self.slot = Slot(spec, gpu, supplies, cast(Any, self.logs), cast(Any, self.health))
+        self.slot = Slot(spec, "", supplies, cast(Any, self.logs), cast(Any, self.health))
 
     def grant(self, *fences: int, **changes: Any) -> list[Lease]:
         leases = [make_lease(fence=fence, **changes) for fence in fences]

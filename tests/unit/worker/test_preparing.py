@@ -12,7 +12,7 @@ import pytest
 
 from hippo_core.sequence import Laws
 from hippo_worker.runner import messages
-from hippo_worker.slots import kept_runner, slot
+from hippo_worker.slots import slot
 from tests.unit.worker.orders import make_preparation
 from tests.unit.worker.place import Place, Runner
 from tests.waiting import until_in_loop
@@ -241,20 +241,8 @@ async def begin_to_let_go(place: Place) -> Runner:
     return old
 
 
-async def test_a_lease_does_not_wait_for_a_runner_that_hangs_at_its_exit(place: Place) -> None:
-    old, runner = await begin_to_let_go(place), place.spawner.give()
-    place.grant(8, bundle="other")
-    await runner.hear_runs(8)
-    assert not old.process.ended.done()
-    old.die()
-
-
-async def test_on_a_gpu_the_next_runner_comes_when_the_memory_is_free(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(kept_runner, "PEACE_SECONDS", 0.0)
-    place = Place(tmp_path, gpu="0")
-    running = asyncio.create_task(place.slot.run())
+async def test_the_next_runner_comes_when_the_one_before_is_gone(place: Place) -> None:
+    """What a process holds until it ends, as a lock or a GPU's memory, the next one's setup may need."""
     old, runner = await begin_to_let_go(place), place.spawner.give()
     place.grant(8, bundle="other")
     await until_in_loop(lambda: not place.slot._waiting, "its turn")
@@ -263,8 +251,6 @@ async def test_on_a_gpu_the_next_runner_comes_when_the_memory_is_free(
     assert place.spawner.asked == 1
     old.die()
     await runner.hear_runs(8)
-    running.cancel()
-    await asyncio.wait({running})
 
 
 async def test_a_path_that_is_to_be_alone_has_the_memory_of_runners_on_their_way_out(place: Place) -> None:
@@ -355,6 +341,7 @@ async def test_a_lease_with_other_values_does_not_wait_for_a_setup_that_was_give
     await preparing.say(messages.Returned(fence=7))
     await runner.hear_runs(8)
     assert preparing.process.ended.done()
+    assert place.slot._stillborn == 0, "it did not die of itself"
 
 
 async def test_setups_that_fail_ahead_do_not_fail_a_lease(place: Place) -> None:
