@@ -88,15 +88,20 @@ class Script:
         if self._prepared is None:
             self.add(statement.format(*given))
             return
-        name = self._prepared.get(statement)
-        if name is None:
-            if len(self._prepared) == MOST_PREPARED:
-                self.add("DEALLOCATE ALL")
-                self._prepared.clear()
-            name = self._prepared[statement] = f"hippo_{len(self._prepared)}"
-            numbered = statement.format(*(f"${place}" for place in range(1, len(types) + 1)))
-            self.add(f"PREPARE {name} ({', '.join(types)}) AS {numbered}")
+        name = self._prepared.get(statement) or self._prepare(self._prepared, statement, types)
         self.add(f"EXECUTE {name} ({', '.join(given)})")
+
+    def _prepare(self, prepared: dict[str, str], statement: str, types: Sequence[str]) -> str:
+        """Has the session keep a statement. That is sent by itself: PostgreSQL keeps with it all of the text that it
+        came in, and copies that each time that it is carried out.
+        """
+        if len(prepared) == MOST_PREPARED:
+            self.send().execute("DEALLOCATE ALL")
+            prepared.clear()
+        name = prepared[statement] = f"hippo_{len(prepared)}"
+        numbered = statement.format(*(f"${place}" for place in range(1, len(types) + 1)))
+        self.cursor.execute(f"PREPARE {name} ({', '.join(types)}) AS {numbered}")
+        return name
 
     def send(self) -> Cursor:
         """Sends what was gathered; gives the cursor, with the last statement's result."""
