@@ -46,7 +46,7 @@ def measure() -> Iterator[Figure]:
             f"round trips a transaction, {slots} trials",
             (trips / batches,),
             "trips",
-            note="its beginning with all tables together, COMMIT",
+            note="its beginning with all tables together, COMMIT; and once a statement that the session keeps",
         )
 
 
