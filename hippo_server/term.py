@@ -301,9 +301,8 @@ class Term:
             return
         due, now = max(deadline, self._ticked + TICKS_APART_SECONDS), time.monotonic()
         at = max(due, now + SOONEST_SECONDS)
-        if (
-            self._timer is not None and due <= self._due <= at
-        ):  # what is overdue is not put off again and again
+        # What is overdue is not put off again and again.
+        if self._timer is not None and due <= self._due <= at:
             return
         self._cancel_timer()
         self._due = at

@@ -245,9 +245,8 @@ class Daemon:
                 self._leases[acknowledged.fence].outbox.acknowledge(acknowledged.number)
         for fence in response.revoked:
             await self._drop(fence)
-        granted = [message.fence for message in response.leases if await self._grant(message)]
-        if granted:
-            logger.info("leases_granted", extra={"fences": granted})
+        for message in response.leases:
+            await self._grant(message)
         for offered in response.offers:
             fence, node, step = offer_from_proto(offered)
             if (lease := self._leases.get(fence)) is not None:
@@ -364,19 +363,18 @@ class Daemon:
 
     # Leases.
 
-    async def _grant(self, message: worker_pb2.Lease) -> bool:
-        """Takes a lease; whether it is a new one."""
+    async def _grant(self, message: worker_pb2.Lease) -> None:
         if message.fence in self._leases or message.fence in self._over:
-            return False
+            return
         order = lease_from_proto(message)
         outbox = Outbox(self._settings.name, self.incarnation, order.fence)
         lease = Lease(order, outbox, self.connection.wake)
+        logger.info("lease_granted", extra={"fence": order.fence, "slot": order.slot})
         self._leases[order.fence] = lease
         slot = self._slot(lease)
         slot.grant(lease)
         if self._draining:
             await slot.stop(lease, save=True, reason="the worker drains")
-        return True
 
     async def _drop(self, fence: int) -> None:
         lease = self._leases.pop(fence, None)

@@ -181,9 +181,8 @@ class Observer:
         began = time.monotonic()
         if began < self._next_sample:
             return
-        self._next_sample = (
-            began + 0.9 * SAMPLE_SECONDS
-        )  # so that each sleep that is not cut short has its sample
+        # Each sleep that is not cut short has its sample.
+        self._next_sample = began + 0.9 * SAMPLE_SECONDS
         found = list(descendants(os.getpid()))
         self.peak_processes = max(self.peak_processes, len(found))
         self._note_lost([os.getpid(), *found])

@@ -302,9 +302,8 @@ def _finite(metrics: Mapping[str, float]) -> Metrics:
         return {}
     told, names = [*metrics], sorted(metrics)
     found = [*metrics.values()]
-    if (
-        names == told and {*map(type, found)} == _FLOATS and all(map(math.isfinite, found))
-    ):  # as nearly always
+    # As nearly always.
+    if names == told and {*map(type, found)} == _FLOATS and all(map(math.isfinite, found)):
         return dict(metrics)
     values = [*map(float, map(metrics.__getitem__, names))]
     if all(map(math.isfinite, values)):

@@ -1,8 +1,8 @@
 """Logs: an event and its fields a line, as JSON for programs, or for people at a terminal.
 
-An event has a name that does not change (``leases_granted``); what differs is in fields, by which a log can be
-searched. What a whole task is about (a call's ``request_id``, a lease's ``fence``) is bound once, and is on every
-line that the task writes from then on. Asterisks stand for tokens, and for passwords within addresses.
+An event has a name that does not change (``lease_granted``); what differs is in fields, by which a log can be searched.
+What a whole task is about (a call's ``request_id``, a lease's ``fence``) is bound once, and is on every line that the
+task writes from then on. Asterisks stand for tokens, and for passwords within addresses.
 """
 
 from __future__ import annotations

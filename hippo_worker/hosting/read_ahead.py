@@ -16,11 +16,11 @@ from hippo_storage.state import read
 from hippo_worker.hosting.runtime import CPU
 from hippo_worker.memory import available_bytes
 
-MEMORY_PART = (
-    0.1  #: of the memory that is available, as all slots of a machine may read ahead at the same time
-)
-SPARE_PART = 0.02  #: likewise, of what a loaded state leaves for the next one
-MOST_SPARE_BYTES = 512 << 20  #: since each slot keeps it for as long as its runner lives
+#: Of the memory that is available, as all slots of a machine may read ahead at the same time.
+MEMORY_PART = 0.1
+#: Likewise, of what a loaded state leaves for the next one, which each slot keeps for as long as its runner lives.
+SPARE_PART = 0.02
+MOST_SPARE_BYTES = 512 << 20
 
 
 class ReadAhead:
