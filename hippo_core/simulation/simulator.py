@@ -2,9 +2,7 @@
 
 Theory of operation. An agenda holds what happens next: a study or a worker comes or goes, a path reaches a state
 that it saves, a saved state is durable, a path ends. What happens tells the engine one command; the events that
-come back say what the slots do next. Between two such moments there is nothing that the engine could decide on, so
-that steps are trained only when the next one has come. A slot keeps the contract of a real one
-(``hippo_core.simulation.path``); how long things take is looked up in the costs.
+come back say what the slots (``hippo_core.simulation.pool``) do next; how long things take is looked up in the costs.
 
 Time is counted in whole ticks. At one time, studies and workers come first, then states become durable, then paths
 end: a slot that becomes free chooses among all that its time has made ready. Beyond that things happen in the order in
@@ -28,11 +26,9 @@ from hippo_core.engine.commands import (
     Heartbeat,
     ProposeTrial,
     RegisterWorker,
-    ReleasedReport,
     SlotSpec,
     SubmitStudy,
     Tick,
-    TrainedReport,
 )
 from hippo_core.engine.decision import EngineSettings
 from hippo_core.engine.engine import Engine
@@ -48,27 +44,23 @@ from hippo_core.engine.events import (
     SavePointOffered,
 )
 from hippo_core.engine.invariants import check
-from hippo_core.engine.orders import RemoveCheckpoint, order
+from hippo_core.engine.orders import RemoveCheckpoint
 from hippo_core.engine.proposals import MakeProposal
-from hippo_core.engine.state import Study
 from hippo_core.engine.states import LIVE_LEASE_STATES
 from hippo_core.engine.waiting import waiting_reason
-from hippo_core.errors import InvalidStudy, InvariantViolated
-from hippo_core.lease import State
-from hippo_core.lease_order import LeaseOrder
+from hippo_core.errors import InvalidStudy
 from hippo_core.program import Resources
 from hippo_core.proposing import Exhausted, Point, own_point, unseen_point
 from hippo_core.simulation.agenda import Agenda, Turn
 from hippo_core.simulation.costs import TICKS, Clockwork, Costs, Host, seconds, ticks
 from hippo_core.simulation.phases import Phases
-from hippo_core.simulation.response import Model, Response
-from hippo_core.simulation.timed_path import SimulatedSlot, TimedPath
-from hippo_core.simulation.usage import Activity, Span, Usage
+from hippo_core.simulation.pool import INCARNATION, Pool
+from hippo_core.simulation.response import Response
+from hippo_core.simulation.usage import Usage
 from hippo_core.study import StudySpec
 
 PROJECT = "default"
 USER = "simulation"
-INCARNATION = "1"
 Proposals = Callable[[StudySpec, int], Point | None]
 """What a sampler that learns proposes for the trial of a number among those drawn; None: it is not known."""
 
@@ -91,8 +83,8 @@ class Simulator:
         engine: The engine.
         agenda: What happens next, and what time it is.
         usage: What the slots did.
+        pool: The slots.
         phases: What was known when.
-        evaluate_every: By plan.
         event_count: How many events there were.
     """
 
@@ -111,10 +103,17 @@ class Simulator:
         self.agenda = Agenda()
         self.usage = Usage()
         self.phases = Phases(self.engine.state.nodes)
-        self.evaluate_every: dict[int, int] = {}
         self.event_count = 0
-        self._response = response
         self._clockwork = Clockwork(costs)
+        self.pool = Pool(
+            self.engine.state,
+            self.agenda,
+            response,
+            self._clockwork,
+            self.usage,
+            stall_seconds=settings.stall_seconds,
+            tell=self._tell,
+        )
         self._proposals = proposals
         self._watch = watch
         self._checked = checked
@@ -125,10 +124,6 @@ class Simulator:
         self._cut_at: int | None = None  # when the engine is to look for one
         self._prepare_at: int | None = None  # when idle slots are looked at next
         self._news: deque[Event] = deque()
-        self._hosts: dict[str, Host] = {}  # those that are there
-        self._slots: dict[tuple[str, int], SimulatedSlot] = {}
-        self._paths: dict[int, TimedPath] = {}
-        self._storage: dict[tuple[int, int, int], Model] = {}
         for host in hosts:
             self.agenda.at(ticks(host.joins_seconds), Turn.COMES, partial(self._join, host))
 
@@ -158,10 +153,7 @@ class Simulator:
             action()
             while self._news:
                 self._follow(self._news.popleft())
-        for path in self._paths.values():
-            path.lose(self.agenda.now)
-        for slot in self._slots.values():
-            self._interrupt(slot)
+        self.pool.end()
         check(self.engine)
 
     def _stuck(self) -> InvalidStudy:
@@ -177,9 +169,7 @@ class Simulator:
         self._tell(SubmitStudy(project=PROJECT, user=user, spec=spec))
 
     def _join(self, host: Host) -> None:
-        self._hosts[host.name] = host
-        for index in range(host.slots):
-            self._slots[host.name, index] = SimulatedSlot(host, index)
+        self.pool.add(host)
         if host.lost_seconds is not None:
             self.agenda.at(ticks(host.lost_seconds), Turn.COMES, partial(self._lose, host))
         gpus = self._resources.gpus or 0
@@ -203,20 +193,13 @@ class Simulator:
         )
 
     def _lose(self, host: Host) -> None:
-        del self._hosts[host.name]
-        for fence, path in list(self._paths.items()):
-            if path.slot.host is host:
-                path.lose(self.agenda.now)
-                del self._paths[fence]
-        for slot in self._slots.values():
-            if slot.host is host:
-                self._interrupt(slot)
+        self.pool.lose(host)
         heard = self.agenda.now + ticks(self.engine.settings.lease_seconds)
         self.agenda.at(heard, Turn.COMES, self._hear)
 
     def _hear(self) -> None:
         """The engine hears of all workers but those that are lost, and looks at what is due: these are given up."""
-        for name in self._hosts:
+        for name in self.pool.hosts:
             self._tell(Heartbeat(worker=name, incarnation=INCARNATION))
         self._tell(Tick())
 
@@ -269,22 +252,20 @@ class Simulator:
     def _follow(self, event: Event) -> None:
         match event:
             case LeaseGranted():
-                self._begin(event)
+                self.pool.begin(event)
             case SavePointOffered():
-                self._offer(event.fence, (event.node, event.step))
+                self.pool.offer(event.fence, (event.node, event.step))
             case LeaseStopped():
-                self._stop(event)
+                self.pool.stop(event)
             case LeaseStateChanged():
                 if event.state not in LIVE_LEASE_STATES:
-                    path = self._paths.pop(event.fence, None)
-                    if path is not None and not path.done:
-                        path.lose(self.agenda.now)
+                    self.pool.give_up(event.fence)
             case ProposalWanted():
                 self._propose(event)
             case PointsWanted(wanted=True):
                 self._enqueue(event)
             case CheckpointDropped() | CheckpointLost():
-                self._storage.pop((event.node, event.step, event.fence), None)
+                self.pool.remove((event.node, event.step, event.fence))
                 plan = self.engine.state.nodes[event.node].plan
                 done = RemoveCheckpoint(plan=plan, node=event.node, step=event.step, fence=event.fence)
                 self.engine.removed([done])
@@ -312,234 +293,11 @@ class Simulator:
             point = study.spec.searched.hyperparameters(study.spec.point(study.drawn))
             self._tell(EnqueueTrial(project=study.project, name=study.name, point=point))
 
-    # Paths
-
-    def _begin(self, event: LeaseGranted) -> None:
-        state = self.engine.state
-        lease = state.leases.get(event.fence)
-        if lease is None or event.worker not in self._hosts:
-            return
-        found = order(state, lease, self.engine.settings.stall_seconds)
-        slot = self._slots[event.worker, event.slot]
-        model, loaded = self._model(found, slot)
-        path = TimedPath(
-            found,
-            self._response,
-            model,
-            slot=slot,
-            study=state.studies[event.study].name,
-            clockwork=self._clockwork,
-            usage=self.usage,
-            nodes=state.nodes,
-            now=self.agenda.now,
-            # The first evaluation of a program tells how long its steps take.
-            watched=self._is_watched(event.plan) or not state.plans[event.plan].tree.steps,
-        )
-        self.evaluate_every[event.plan] = found.program.evaluate_every
-        self._paths[event.fence] = path
-        if slot.program:
-            path.await_lease()
-        if slot.program == found.program_key:
-            if slot.preparing is not None:
-                path.await_setup(slot.preparing.end)
-                slot.preparing = None
-        else:
-            self._interrupt(slot)
-            slot.program = found.program_key
-            path.spend(Activity.SETUP, self._clockwork.setup)
-        if loaded:
-            path.spend(Activity.LOAD, self._clockwork.load)
-        slot.holds = slot.prepared_for = None
-        self._go_on(path)
-
     def _prepare(self) -> None:
-        """Makes idle slots ready for paths that are still to come."""
+        """Makes idle slots ready for what the engine says that they will train."""
         self._prepare_at = None
-        state, now = self.engine.state, self.agenda.now
-        places = [(name, index) for name in self.engine.reordered() for index in state.workers[name].slots]
-        for name, index in places:
-            slot = self._slots[name, index]
-            orders = self.engine.volatile.prepared.get(name, {}) if name in self._hosts else {}
-            wanted = orders.get(index)
-            key = None if wanted is None else wanted.program_key
-            if slot.prepared_for is not None and slot.prepared_for != key:
-                self._interrupt(slot)
-                slot.program, slot.prepared_for = "", None
-            if wanted is None or slot.program == key:
-                continue
-            slot.prepared_for = key
-            slot.program, slot.holds = wanted.program_key, None
-            slot.preparing = Span(
-                host=name,
-                slot=index,
-                fence=0,
-                study=state.studies[next(iter(state.plans[wanted.plan].studies))].name,
-                activity=Activity.SETUP,
-                begin=now,
-                end=now + self._clockwork.setup,
-            )
-            self.usage.book(slot.preparing)
-
-    def _interrupt(self, slot: SimulatedSlot) -> None:
-        """A slot is made ready no longer."""
-        if slot.preparing is not None:
-            self.usage.cut(slot.preparing, self.agenda.now)
-            slot.preparing = None
-
-    def _is_watched(self, plan: int) -> bool:
-        state = self.engine.state
-        return any(_watched(state.studies[each]) for each in state.plans[plan].studies)
-
-    def _model(self, found: LeaseOrder, slot: SimulatedSlot) -> tuple[Model, bool]:
-        """What a path starts from, and whether it has to be loaded."""
-        if found.start is None:
-            return self._response.begin(found.program.seed), False
-        if found.in_memory and slot.holds is not None and slot.holds[0] == found.start[:2]:
-            return slot.holds[1], False
-        if found.start not in self._storage:
-            raise InvariantViolated(f"lease {found.fence} starts from {found.start}, which nobody has")
-        return self._storage[found.start], True
-
-    def _go_on(self, path: TimedPath) -> None:
-        """Plans a path up to its next boundary."""
-        self._await(path, path.plan())
-
-    def _await(self, path: TimedPath, boundary: int) -> None:
-        self.agenda.at(boundary, Turn.SAVES, partial(self._reach, path, path.version))
-
-    def _reach(self, path: TimedPath, version: int) -> None:
-        """A path has come to its boundary."""
-        if path.version != version or not self._stands(path):
-            return
-        urgent = path.catch_up(self.agenda.now)
-        if path.failure is not None:
-            path.fail()
-            self._report(path)
-        elif urgent:
-            self._report(path)  # what follows from it comes before the path goes on
-            path.watched = self._is_watched(path.order.plan)
-            self.agenda.at(self.agenda.now, Turn.SAVES, partial(self._proceed, path, path.version))
-        else:
-            self._proceed(path, path.version)
-
-    def _proceed(self, path: TimedPath, version: int) -> None:
-        if path.version != version or not self._stands(path):
-            return
-        # What was asked for is saved before a stop is heard.
-        if path.saves_now():
-            self._save(path)
-        elif path.stopping is not None:
-            self._release(path)
-        else:
-            self._go_on(path)
-
-    def _save(self, path: TimedPath) -> None:
-        """A path saves the state that it is in, and ends there or goes on."""
-        state = path.save()
-        durable = path.clock + self._clockwork.publish
-        if not path.at_end:
-            self.agenda.at(durable, Turn.SAVES, partial(self._publish, path, state))
-            if path.stopping is None:
-                self._go_on(path)
-            else:
-                self.agenda.at(path.clock, Turn.ENDS, partial(self._release, path))
-        elif durable > path.clock:
-            self.agenda.at(path.clock, Turn.ENDS, partial(self._end, path, None))
-            self.agenda.at(durable, Turn.SAVES, partial(self._publish, path, state))
-        else:
-            self.agenda.at(path.clock, Turn.ENDS, partial(self._end, path, state))
-
-    def _publish(self, path: TimedPath, state: State) -> None:
-        """A saved state is durable."""
-        if not self._stands(path):
-            return
-        self._keep(path, state)
-        if path.stopping is not None and path.halted and not path.spool and not path.done:
-            self._give_back(path, path.stopping)
-        self._report(path)
-
-    def _end(self, path: TimedPath, state: State | None) -> None:
-        """A path has trained its last step; its last state is durable at once where it is given."""
-        if not self._stands(path):
-            return
-        path.slot.holds = (path.state, path.model)
-        if state is not None:
-            self._keep(path, state)
-        path.end(TrainedReport())
-        self._report(path)
-
-    def _keep(self, path: TimedPath, state: State) -> None:
-        self._storage[*state, path.order.fence] = path.publish(state, self._clockwork.costs.checkpoint_bytes)
-
-    def _report(self, path: TimedPath) -> None:
-        if not path.done:
-            path.catch_up(self.agenda.now)
-        path.told()
-        self._tell(path.report(path.slot.host.name, INCARNATION))
-
-    def _offer(self, fence: int, state: State) -> None:
-        """A path is asked to save a state; it can where it has not passed it."""
-        path = self._paths.get(fence)
-        if path is None or path.done:
-            return
-        path.catch_up(self.agenda.now)
-        here = path.state == state and path.step > path.order.stages[0].start and path.rests(self.agenda.now)
-        will = path.is_ahead(state) or here or state in path.spool
-        path.answer(state, will)
-        self._report(path)
-        if not self._stands(path) or not will or state in path.spool:
-            return
-        if not here:
-            sooner = path.shorten(state[1] - path.step)
-            if sooner is not None:
-                self._await(path, sooner)
-        elif not path.at_end:
-            self._save(path)
-
-    def _stop(self, event: LeaseStopped) -> None:
-        """A path is told to end at its next step; one that has trained its last step is ending already."""
-        path = self._paths.get(event.fence)
-        if path is None or path.done or path.stopping is not None:
-            return
-        path.catch_up(self.agenda.now)
-        if path.at_end:
-            return
-        path.stopping = event
-        if path.rests(self.agenda.now):
-            path.abandon()
-            self.agenda.at(path.clock, Turn.SAVES, partial(self._proceed, path, path.version))
-            return
-        sooner = path.shorten(1)
-        if sooner is not None:
-            self._await(path, sooner)
-
-    def _release(self, path: TimedPath) -> None:
-        """A path that was told to end gives its slot back, once all that it saved is durable."""
-        if not self._stands(path) or path.done:
-            return
-        stopping = path.stopping
-        assert stopping is not None
-        path.halted = True
-        if stopping.save and path.step > path.order.stages[0].start and not path.is_saved:
-            state = path.save()
-            self.agenda.at(
-                path.clock + self._clockwork.publish, Turn.SAVES, partial(self._publish, path, state)
-            )
-        if not path.spool:
-            self._give_back(path, stopping)
-            self._report(path)
-
-    def _give_back(self, path: TimedPath, stopping: LeaseStopped) -> None:
-        path.slot.holds = (path.state, path.model)
-        path.end(ReleasedReport(reason=stopping.reason))
-
-    def _stands(self, path: TimedPath) -> bool:
-        return self._paths.get(path.order.fence) is path
-
-
-def _watched(study: Study) -> bool:
-    """Whether every evaluation may lead to something."""
-    return study.policy.watches or bool(study.spec.endings)
+        for name in self.engine.reordered():
+            self.pool.prepare(name, self.engine.volatile.prepared.get(name, {}))
 
 
 def _widest(known: Resources, spec: StudySpec) -> Resources:
