@@ -17,7 +17,7 @@ from pathlib import Path
 
 from benchmarks import plots, surroundings, table
 from benchmarks.figures import Figure
-from benchmarks.results import FOLDER, Measured, Results, read
+from benchmarks.results import FOLDER, Measured, Results, UnreadableRun, read
 from benchmarks.running import Failed, found
 from benchmarks.subjects import SUBJECTS, Subject
 
@@ -59,7 +59,11 @@ def main() -> None:
     signal.signal(
         signal.SIGTERM, lambda *_: sys.exit("ended")
     )  # the subject that runs removes what it started
-    results = Results(surroundings.description(), read(file).subjects if file.exists() else {})
+    try:
+        kept = read(file).subjects if file.exists() else {}
+    except UnreadableRun as error:
+        parser.error(f"--into: {error}; name another file")
+    results = Results(surroundings.description(), kept)
     print(textwrap.fill(table.machine(results.machine), width))
     for subject in chosen:
         if subject.name not in arguments.without:

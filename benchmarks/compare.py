@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import math
 import shutil
+import signal
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping
@@ -203,7 +204,11 @@ def main(arguments: list[str]) -> int:
     if len(files) != 2:
         print(f"two runs are compared; given or found: {len(files)}. make bench keeps one", file=sys.stderr)
         return 2
-    old, new = (results.read(file) for file in files)
+    try:
+        old, new = (results.read(file) for file in files)
+    except results.UnreadableRun as error:
+        print(error, file=sys.stderr)
+        return 2
     for title, file, run in zip(("old", "new"), files, (old, new), strict=True):
         commits = dict.fromkeys(each.commit for each in run.subjects.values())
         print(f"{title}: {file}, commit {', '.join(commits)}")
@@ -216,4 +221,5 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # whoever reads only the beginning hears of no error
     sys.exit(main(sys.argv[1:]))

@@ -13,6 +13,10 @@ from benchmarks.figures import Curve, Figure
 FOLDER = Path(__file__).resolve().parent / "results"
 
 
+class UnreadableRun(Exception):
+    """A file is no run of the benchmarks."""
+
+
 @dataclass(slots=True)
 class Measured:
     """What a subject gave.
@@ -57,9 +61,18 @@ class Results:
 
 
 def read(file: Path) -> Results:
-    """Reads what was written."""
-    said = json.loads(file.read_text(encoding="utf-8"))
-    return Results(said["machine"], {name: _measured(each) for name, each in said["subjects"].items()})
+    """Reads what was written.
+
+    Raises:
+        UnreadableRun: There is no such file, or something else is in it.
+    """
+    try:
+        said = json.loads(file.read_text(encoding="utf-8"))
+        return Results(said["machine"], {name: _measured(each) for name, each in said["subjects"].items()})
+    except OSError as error:
+        raise UnreadableRun(f"{file} cannot be read: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UnreadableRun(f"{file} holds no run of make bench ({type(error).__name__}: {error})") from error
 
 
 def newest(count: int) -> list[Path]:

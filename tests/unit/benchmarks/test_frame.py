@@ -112,6 +112,20 @@ def test_the_exit_code_tells_of_what_became_worse(tmp_path: Path, capsys: pytest
     assert compare.main(files[:1]) == 2
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [(None, "cannot be read: No such file or directory"), ("{", "holds no run"), ("{}", "holds no run")],
+)
+def test_what_is_no_run_is_told_with_its_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str | None, said: str
+) -> None:
+    file = tmp_path / "other.json"
+    if text is not None:
+        file.write_text(text, encoding="utf-8")
+    assert compare.main([str(file), str(file)]) == 2
+    assert f"{file} {said}" in capsys.readouterr().err
+
+
 def test_each_curve_and_the_aims_are_drawn(tmp_path: Path) -> None:
     run = results(cost(1.0, 2.0), rate(5.0), curves=(CURVE,))
     drawn = plots.draw(run, tmp_path)
