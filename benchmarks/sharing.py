@@ -22,7 +22,7 @@ from benchmarks.bounds import makespan_steps
 from benchmarks.figures import Figure
 from hippo_client.study_file import load
 from hippo_core.simulation import Recording
-from hippo_core.simulation.recording import RecordedLease
+from hippo_core.simulation.recorded_parts import RecordedLease
 
 SLOTS = 2
 ROUNDS = 3

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from hippo_core.domains import Choice, Domain, Horizon, Integer, Stepped, Uniform
 from hippo_core.errors import Conflict, HippoError
 from hippo_core.optuna_words import Drawn, State, last_metrics, outcome
-from hippo_core.simulation.recording import RecordedTrial, Recording
+from hippo_core.simulation.recorded_parts import RecordedTrial
+from hippo_core.simulation.recording import Recording
 from hippo_core.simulation.timeline import Timeline
 
 if TYPE_CHECKING:

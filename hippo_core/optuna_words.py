@@ -10,7 +10,8 @@ from typing import Any
 
 from hippo_core.domains import Choice, part_to_json
 from hippo_core.engine.states import TrialState
-from hippo_core.simulation.recording import RecordedTrial, Recording
+from hippo_core.simulation.recorded_parts import RecordedTrial
+from hippo_core.simulation.recording import Recording
 from hippo_core.words import exact_hyperparameter, hyperparameter
 
 Label = None | bool | int | float | str

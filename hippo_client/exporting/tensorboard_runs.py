@@ -15,7 +15,8 @@ from hippo_core.domains import Choice, Horizon, NumericDomain
 from hippo_core.engine.states import TrialState
 from hippo_core.errors import Conflict, HippoError
 from hippo_core.optuna_words import Drawn
-from hippo_core.simulation.recording import RecordedTrial, Recording
+from hippo_core.simulation.recorded_parts import RecordedTrial
+from hippo_core.simulation.recording import Recording
 from hippo_core.simulation.timeline import Timeline
 from hippo_core.words import hyperparameter
 

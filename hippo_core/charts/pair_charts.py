@@ -10,7 +10,7 @@ from hippo_core.charts.chart import BLUES, ORANGE, VERMILLION, Bars, Chart, Mark
 from hippo_core.charts.parameter_charts import Parameter, parameters
 from hippo_core.charts.selection import Selection
 from hippo_core.engine.states import ENDED_TRIAL_STATES
-from hippo_core.simulation.recording import RecordedTrial
+from hippo_core.simulation.recorded_parts import RecordedTrial
 
 MOST = 4  #: of more parameters there are too many pairs to be seen
 _SHORT = 14  #: characters of a tick below a panel

@@ -29,7 +29,7 @@ from hippo_core.domains import Choice, Domain, Horizon, Integer, Uniform
 from hippo_core.engine.states import ENDED_TRIAL_STATES, TrialState
 from hippo_core.errors import InvalidStudy
 from hippo_core.optuna_words import Drawn
-from hippo_core.simulation.recording import RecordedTrial
+from hippo_core.simulation.recorded_parts import RecordedTrial
 from hippo_core.words import known
 
 MOST_CHARACTERS = 28  #: of a tick

@@ -21,7 +21,7 @@ from hippo_core.charts.selection import Selection
 from hippo_core.domains import Integer, Uniform
 from hippo_core.engine.states import TrialState
 from hippo_core.errors import InvalidStudy
-from hippo_core.simulation.recording import RecordedTrial
+from hippo_core.simulation.recorded_parts import RecordedTrial
 from hippo_core.words import known, plural
 
 MOST_STEPS = 1000  #: of longer trials not every step is looked at

@@ -10,7 +10,8 @@ from hippo_core.engine.states import ENDED_TRIAL_STATES, RequestState, TrialStat
 from hippo_core.errors import InvalidStudy
 from hippo_core.metric_constraints import violation
 from hippo_core.optuna_words import State, last_metrics, outcome
-from hippo_core.simulation.recording import RecordedTrial, Recording
+from hippo_core.simulation.recorded_parts import RecordedTrial
+from hippo_core.simulation.recording import Recording
 from hippo_core.simulation.timeline import Timeline
 from hippo_core.trial_schedules import horizon_of
 from hippo_core.words import known, plural

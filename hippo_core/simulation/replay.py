@@ -44,7 +44,8 @@ from hippo_core.lease import State
 from hippo_core.policies import Policy, Promote, Verdict
 from hippo_core.probes import number_of
 from hippo_core.simulation.path import SimulatedPath
-from hippo_core.simulation.recording import Arrival, Recording
+from hippo_core.simulation.recorded_parts import Arrival
+from hippo_core.simulation.recording import Recording
 from hippo_core.simulation.response import Model
 
 WORKER = "replay"

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from hippo_core.engine.states import ENDED_TRIAL_STATES, LeaseState
-from hippo_core.simulation.recording import RecordedLease, RecordedTrial, Recording
+from hippo_core.simulation.recorded_parts import RecordedLease, RecordedTrial
+from hippo_core.simulation.recording import Recording
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
