@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import re
-import signal
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from hippo_core.errors import Conflict, HippoError, InvalidStudy, NotAllowed, Unavailable
+from hippo_server import process
 
 if TYPE_CHECKING:
     from hippo_server.backup import Place
@@ -29,9 +28,6 @@ EXITS: dict[type[HippoError], int] = {
     NotAllowed: 4,
     Conflict: 6,
 }
-
-#: After so long a thread lets another one run that waits for the interpreter.
-SWITCH_SECONDS = 0.001
 
 
 def default_home() -> Path:
@@ -229,7 +225,7 @@ def main(
 
     Several on one --database-url and one --storage, each with a --home of its own: one leads, the others stand by.
     """
-    _prepare_libraries()
+    process.prepare_libraries()
     if context.invoked_subcommand is not None:
         context.obj = (home.expanduser().absolute(), database_url, storage)
         return
@@ -241,7 +237,7 @@ def main(
     from hippo_wire.observing import tracing
     from hippo_wire.observing.logs import log_to_stderr
 
-    _set_title()
+    process.set_title()
     log_to_stderr(log_format)
     home = home.expanduser().absolute()
     with _errors_told():
@@ -275,10 +271,10 @@ def main(
             ),
         )
         garbage.spare_what_lives()
-        _share_the_interpreter()
+        process.share_the_interpreter()
         end_tracing = tracing.begin("hippo-server", os.environ)
         try:
-            asyncio.run(_serve(settings))
+            asyncio.run(process.serve(settings))
         finally:
             end_tracing()
 
@@ -369,64 +365,6 @@ def _tls_files(
         return None
     missing = "tls-key" if certificate is not None else "tls-cert"
     raise InvalidStudy(missing, "is missing", "Give --tls-cert and --tls-key together.")
-
-
-async def _serve(settings: object) -> None:
-    """Serves until told to stop."""
-    from hippo_server.server import Server
-    from hippo_server.settings import Settings
-    from hippo_wire.service_manager import ServiceManager
-
-    assert isinstance(settings, Settings)
-    manager = ServiceManager.of(os.environ)
-    told = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told.set)
-    server = Server(settings)
-    starting = asyncio.create_task(server.start())
-    stopping = asyncio.create_task(told.wait())
-    await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    if not starting.done():
-        starting.cancel()
-    try:
-        await starting
-    except asyncio.CancelledError:
-        return
-    manager.ready(f"gRPC at {server.grpc_address}, HTTP at {server.http_address}")
-    living = asyncio.create_task(manager.keep_alive())
-    try:
-        waited: list[asyncio.Future[Any]] = [stopping, server.driver.duties.over]
-        await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        manager.stopping("commits what was decided")
-        await server.stop()
-        living.cancel()
-    if server.driver.duties.over.done():
-        raise server.driver.duties.over.result()
-
-
-def _prepare_libraries() -> None:
-    # The engine's matrices are small: threads of NumPy's libraries would only wait for each other.
-    for name in ("MKL_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ.setdefault(name, "1")
-    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # handshakes that fail are their callers' errors
-
-
-def _share_the_interpreter() -> None:
-    # The writer's thread comes to it several times a transaction, and each time waits for so long while the event loop
-    # is busy; Python's own 5 ms are more than most transactions take.
-    sys.setswitchinterval(SWITCH_SECONDS)
-
-
-def _set_title() -> None:
-    # Without this the title is written over the environment, which children then lack.
-    os.environ["SPT_NOENV"] = "1"
-    import setproctitle
-
-    # The title is written over the arguments, which every user of the machine can read.
-    shown = re.sub(r"(://[^/\s:@]*):[^/\s@]+@", r"\1:***@", " ".join(sys.argv[1:]))
-    setproctitle.setproctitle(f"hippo-server {shown}".rstrip())
 
 
 if __name__ == "__main__":

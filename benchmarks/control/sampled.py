@@ -24,7 +24,6 @@ LOOP = "gRPC and the event loop"
 PARTS = {
     "hippo_core/": "the engine",
     "hippo_server/store/sql.py:send": "round trips to PostgreSQL",
-    "hippo_server/store/sql.py:copy": "round trips to PostgreSQL",
     "hippo_server/store/leader.py": "round trips to PostgreSQL",
     "hippo_server/store/": "rows and journal as text",
     "hippo_server/rpc/": "reports read, leases and answers made",
