@@ -22,6 +22,7 @@ from benchmarks.figures import Figure
 from hippo_storage.local import LocalStorage
 from hippo_storage.manifest import CheckpointLocation
 from hippo_storage.state import Captured, capture, read, write
+from hippo_storage.storage import Spooled
 
 ROUNDS = 5
 MEGABYTE = 1 << 20
@@ -88,9 +89,11 @@ def many(folder: Path) -> Iterator[Figure]:
 
 
 def _save_all(storage: LocalStorage, folder: Path, captured: Captured, steps: Iterable[int]) -> None:
+    states = []
     for step in steps:
-        write(captured, folder / f"spool-{step}")
-    for outcome in storage.publish_all([(folder / f"spool-{step}", _place(step)) for step in steps]):
+        spool = folder / f"spool-{step}"
+        states.append(Spooled(folder=spool, location=_place(step), files=write(captured, spool)))
+    for outcome in storage.publish_all(states):
         if isinstance(outcome, Exception):
             raise outcome
 

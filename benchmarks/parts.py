@@ -37,6 +37,7 @@ from hippo_storage.files import DurableFiles
 from hippo_storage.local import LocalStorage
 from hippo_storage.manifest import CheckpointLocation
 from hippo_storage.state import capture, write
+from hippo_storage.storage import Spooled
 from hippo_worker.hosting.host import PathHost
 from hippo_worker.hosting.link import Trained
 from hippo_worker.hosting.order import PathOrder, StageOrder
@@ -157,11 +158,14 @@ def _checkpoint(folder: Path) -> Iterator[Figure]:
     for turn in range(ROUNDS):
         spool = folder / f"spool-{turn}"
         parts = {"copied, training waits": _seconds(lambda: capture(state, captured))}
-        whole = _seconds(partial(write, captured, spool))
+        began = time.perf_counter()
+        written = write(captured, spool)
+        whole = time.perf_counter() - began
         hashed = _seconds(lambda: blake3(captured.buffer[: captured.used_bytes].data).digest())
         files.seconds = 0.0
         place = CheckpointLocation(plan=1, node=1, step=turn, fence=1)
-        published = _seconds(partial(storage.publish_all, [(spool, place)]))
+        spooled = Spooled(folder=spool, location=place, files=written)
+        published = _seconds(partial(storage.publish_all, [spooled]))
         parts |= {
             "written": whole - hashed,
             "hashed": hashed,

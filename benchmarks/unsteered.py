@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from hippo_storage.manifest import FileEntry
 from hippo_worker.hosting.link import Instruction
 
 
@@ -36,7 +37,14 @@ class Unsteered:
     ) -> None:
         """Not told."""
 
-    def checkpoint_written(self, node: int, step: int, folder: Path, blocked_seconds: float) -> None:
+    def checkpoint_written(
+        self,
+        node: int,
+        step: int,
+        folder: Path,
+        files: Mapping[str, FileEntry],
+        blocked_seconds: float,
+    ) -> None:
         """Not told."""
 
     def save_failed(self, node: int, step: int, reason: str, full: bool) -> None:

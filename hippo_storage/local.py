@@ -20,8 +20,10 @@ from hippo_storage.local_publishing import LocalPublishing, Publication
 from hippo_storage.manifest import MANIFEST, CheckpointLocation, FileEntry, Manifest
 from hippo_storage.storage import (
     LEFTOVER_SECONDS,
+    NOTHING_KNOWN,
     Published,
     Space,
+    Spooled,
     Storage,
     Swept,
     bundle_path,
@@ -82,20 +84,26 @@ class LocalStorage(Storage):
         return Space(free_bytes=found.free, size_bytes=found.total)
 
     def publish(
-        self, folder: Path, location: CheckpointLocation, about: Mapping[str, Any], *, keep: bool = False
+        self,
+        folder: Path,
+        location: CheckpointLocation,
+        about: Mapping[str, Any],
+        *,
+        files: Mapping[str, FileEntry] = NOTHING_KNOWN,
+        keep: bool = False,
     ) -> Published:
         """See `Storage.publish`."""
-        publication = Publication(folder=folder, location=location, about=about)
+        publication = Publication(folder=folder, location=location, files=files, about=about)
         (outcome,) = self._publishing.publish([publication], keep=keep)
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
 
-    def publish_all(
-        self, states: Sequence[tuple[Path, CheckpointLocation]], *, keep: bool = False
-    ) -> list[Published | Exception]:
+    def publish_all(self, states: Sequence[Spooled], *, keep: bool = False) -> list[Published | Exception]:
         """See `Storage.publish_all`."""
-        publications = [Publication(folder=folder, location=location) for folder, location in states]
+        publications = [
+            Publication(folder=state.folder, location=state.location, files=state.files) for state in states
+        ]
         return self._publishing.publish(publications, keep=keep)
 
     def fetch(self, location: CheckpointLocation, into: Path, digest: str | None = None) -> None:

@@ -37,6 +37,7 @@ class Publication:
     Attributes:
         folder: The writer's own.
         location: Where to.
+        files: What the writer knows of its files.
         about: What else the manifest is to say.
         manifest: Known once its files were looked at.
         standing: The manifest of these very files, where it lies there already.
@@ -47,6 +48,7 @@ class Publication:
 
     folder: Path
     location: CheckpointLocation
+    files: Mapping[str, FileEntry] = field(default_factory=dict)
     about: Mapping[str, Any] = field(default_factory=dict)
     manifest: Manifest | None = None
     standing: Manifest | None = None
@@ -129,7 +131,7 @@ class LocalPublishing:
 
     def _stage(self, each: Publication) -> None:
         with in_words(f"reading {each.folder}"):
-            entries = spooled_files(each.folder)
+            entries = spooled_files(each.folder, each.files)
         manifest = each.manifest = Manifest(location=each.location, files=entries, about=each.about)
         with in_words(f"writing {self._final(each)}", each.size_bytes, self._root):
             each.standing = self._standing(manifest)

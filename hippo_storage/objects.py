@@ -29,6 +29,7 @@ from hippo_storage.files import CHUNK_BYTES, chunks, digest_of, no_hook
 from hippo_storage.manifest import MANIFEST, CheckpointLocation, FileEntry, Manifest
 from hippo_storage.storage import (
     LEFTOVER_SECONDS,
+    NOTHING_KNOWN,
     Published,
     Storage,
     Swept,
@@ -92,11 +93,17 @@ class ObjectStorage(Storage):
         return cls(filesystem, root)
 
     def publish(
-        self, folder: Path, location: CheckpointLocation, about: Mapping[str, Any], *, keep: bool = False
+        self,
+        folder: Path,
+        location: CheckpointLocation,
+        about: Mapping[str, Any],
+        *,
+        files: Mapping[str, FileEntry] = NOTHING_KNOWN,
+        keep: bool = False,
     ) -> Published:
         """See `Storage.publish`."""
         with system_in_words(f"reading {folder}"):
-            entries = spooled_files(folder)
+            entries = spooled_files(folder, files)
         manifest = Manifest(location=location, files=entries, about=about)
         with in_words(f"writing {self._key(location.path)}", manifest.size_bytes):
             standing = self._standing(manifest)

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hippo_storage.draft import DRAFT, HashingWriter, write_draft
 from hippo_storage.errors import StateError
 from hippo_storage.filling import fill
+from hippo_storage.hashing import HashingWriter
+from hippo_storage.manifest import FileEntry
 from hippo_storage.reading_memory import StateMemory, new_memory
 from hippo_storage.safetensors_file import TensorEntry, encode_header, read_header
 from hippo_storage.state_data import Decoder, Encoder, dtype_from_plain, dtype_to_plain, pack, unpack
@@ -129,7 +130,7 @@ def capture(state: Any, into: Captured | None = None) -> Captured:
     )
 
 
-def write(captured: Captured, folder: Path) -> int:
+def write(captured: Captured, folder: Path) -> dict[str, FileEntry]:
     """Writes a captured state as files, hashing them on the way; they are complete, but not yet durable.
 
     Args:
@@ -137,7 +138,7 @@ def write(captured: Captured, folder: Path) -> int:
         folder: Where to; made if it lacks. It must not hold a state yet.
 
     Returns:
-        How many bytes were written.
+        The files, with their lengths and digests.
 
     Raises:
         StateError: It did not get here, as a GPU failed, or it cannot be encoded.
@@ -147,7 +148,7 @@ def write(captured: Captured, folder: Path) -> int:
     captured.wait()
     contents = captured.contents()
     size_bytes = sum(len(piece) for pieces in contents.values() for piece in pieces)
-    digests = {}
+    written: dict[str, FileEntry] = {}
     with in_words(f"saving a state in {folder}", size_bytes):
         folder.mkdir(parents=True, exist_ok=True)
         begun: list[Path] = []
@@ -157,13 +158,12 @@ def write(captured: Captured, folder: Path) -> int:
                     begun.append(folder / name)
                     for piece in pieces:
                         file.write(piece)
-                digests[name] = file.entry
-            write_draft(folder, digests)
+                written[name] = file.entry
         except OSError:
-            for path in (*begun, folder / DRAFT):
+            for path in begun:
                 path.unlink(missing_ok=True)
             raise
-    return size_bytes
+    return written
 
 
 def read(folder: Path, device: str = "cpu", memory: StateMemory | None = None) -> Any:

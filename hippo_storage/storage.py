@@ -16,15 +16,16 @@ Instances may be used from several threads; each call works on its own.
 
 from __future__ import annotations
 
+import stat
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from hippo_core.errors import InvalidStudy
-from hippo_storage.draft import DRAFT, read_draft
 from hippo_storage.errors import StorageError
 from hippo_storage.files import digest_of, no_hook
 from hippo_storage.manifest import (
@@ -37,9 +38,25 @@ from hippo_storage.manifest import (
     is_file_name,
 )
 
-__all__ = ["CheckpointLocation", "Published", "Space", "Storage", "Swept"]
+__all__ = ["CheckpointLocation", "Published", "Space", "Spooled", "Storage", "Swept"]
 
 LEFTOVER_SECONDS = 3600.0
+NOTHING_KNOWN: Mapping[str, FileEntry] = MappingProxyType({})  #: of files that are to be published
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spooled:
+    """A state as its writer left it, to be published.
+
+    Attributes:
+        folder: A local folder of plain files.
+        location: Where to.
+        files: What the writer knows of them; the others are hashed.
+    """
+
+    folder: Path
+    location: CheckpointLocation
+    files: Mapping[str, FileEntry]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +157,13 @@ class Storage(ABC):
 
     @abstractmethod
     def publish(
-        self, folder: Path, location: CheckpointLocation, about: Mapping[str, Any], *, keep: bool = False
+        self,
+        folder: Path,
+        location: CheckpointLocation,
+        about: Mapping[str, Any],
+        *,
+        files: Mapping[str, FileEntry] = NOTHING_KNOWN,
+        keep: bool = False,
     ) -> Published:
         """Makes the files of a local folder a checkpoint; they are durable and complete when this returns.
 
@@ -151,6 +174,7 @@ class Storage(ABC):
             folder: A local folder of plain files. It is removed in the end, unless `keep`.
             location: Where to.
             about: What else the manifest is to say; JSON.
+            files: What their writer knows of them; the others are hashed.
             keep: Leave the folder, e.g. for a cache. Its files must not be changed any more.
 
         Raises:
@@ -158,22 +182,20 @@ class Storage(ABC):
             StorageError: The storage failed, or another checkpoint lies at the place.
         """
 
-    def publish_all(
-        self, states: Sequence[tuple[Path, CheckpointLocation]], *, keep: bool = False
-    ) -> list[Published | Exception]:
+    def publish_all(self, states: Sequence[Spooled], *, keep: bool = False) -> list[Published | Exception]:
         """Publishes several states, which takes less than one after the other where they can share what is slow.
 
         Args:
-            states: For each the local folder, and where to.
+            states: The states.
             keep: As for ``publish``.
 
         Returns:
             For each what ``publish`` would have returned or raised.
         """
         outcomes: list[Published | Exception] = []
-        for folder, location in states:
+        for state in states:
             try:
-                outcomes.append(self.publish(folder, location, {}, keep=keep))
+                outcomes.append(self.publish(state.folder, state.location, {}, files=state.files, keep=keep))
             except Exception as error:  # noqa: BLE001 - whoever wanted it published gets it
                 outcomes.append(error)
         return outcomes
@@ -281,25 +303,24 @@ def require_same(found: Manifest, wanted: Manifest) -> None:
         )
 
 
-def spooled_files(folder: Path) -> dict[str, FileEntry]:
+def spooled_files(folder: Path, known: Mapping[str, FileEntry]) -> dict[str, FileEntry]:
     """The files of a folder that is to be published, with their digests, in the order of their names.
 
-    Digests that were left beside the files are taken where the lengths agree; other files are hashed.
+    Args:
+        folder: The folder.
+        known: What their writer says. It is taken where the lengths agree; other files are hashed.
     """
-    known = read_draft(folder)
     found: dict[str, FileEntry] = {}
     for path in sorted(folder.iterdir()):
-        if path.name == DRAFT:
-            continue
-        if not is_file_name(path.name) or path.is_symlink() or not path.is_file():
+        name, about = path.name, path.lstat()
+        if not is_file_name(name) or not stat.S_ISREG(about.st_mode):
             raise StorageError(
                 f"{path} cannot be part of a checkpoint.", "Only plain files with plain names can."
             )
-        size_bytes = path.stat().st_size
-        entry = known.get(path.name)
-        if entry is None or entry.size_bytes != size_bytes:
-            entry = FileEntry(size_bytes=size_bytes, digest=digest_of(path))
-        found[path.name] = entry
+        entry = known.get(name)
+        if entry is None or entry.size_bytes != about.st_size:
+            entry = FileEntry(size_bytes=about.st_size, digest=digest_of(path))
+        found[name] = entry
     if len(found) > MAX_FILES:
         raise StorageError(f"{folder} holds {len(found)} files.", f"A checkpoint has at most {MAX_FILES}.")
     if sum(entry.size_bytes for entry in found.values()) > MAX_CHECKPOINT_BYTES:

@@ -16,7 +16,6 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from hippo_storage.draft import DRAFT
 from hippo_storage.errors import CheckpointCorrupt
 from hippo_storage.files import digest_of
 from hippo_storage.manifest import CheckpointLocation, Manifest, decode
@@ -53,7 +52,6 @@ class CheckpointCache:
 
     def add(self, published: Published, folder: Path) -> None:
         """Takes over the folder of a checkpoint that was just published; it is gone afterwards. Blocks."""
-        (folder / DRAFT).unlink(missing_ok=True)
         self._enter(published.manifest, published.digest, folder)
 
     def obtain(

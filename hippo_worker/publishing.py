@@ -13,12 +13,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import shutil
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +28,8 @@ from hippo_core.engine.commands import (
     TrainedReport,
 )
 from hippo_storage.errors import StorageError, StorageFull
-from hippo_storage.manifest import CheckpointLocation
-from hippo_storage.storage import Published, Storage
+from hippo_storage.manifest import CheckpointLocation, FileEntry
+from hippo_storage.storage import Published, Spooled, Storage
 from hippo_wire.observing.logs import bind
 from hippo_worker.checkpoints import CheckpointCache
 from hippo_worker.lease import Lease, State
@@ -211,9 +210,14 @@ class Publisher:
     ) -> Published | None:
         """Tries once, and tells when that takes long. None: it hangs, and is of no use any more."""
         began = time.monotonic()
-        size_bytes = _size(written)
-        slow = self.patience.slow_seconds + size_bytes / SLOW_BYTES_A_SECOND
-        attempt = self._ask(storage, lease.order.plan, written, size_bytes)
+        location = CheckpointLocation(
+            plan=lease.order.plan, node=written.node, step=written.step, fence=written.fence
+        )
+        asked = _Asked(
+            storage, Spooled(folder=Path(written.folder), location=location, files=_files(written))
+        )
+        slow = self.patience.slow_seconds + asked.size_bytes / SLOW_BYTES_A_SECOND
+        attempt = self._ask(asked)
         dropped = asyncio.create_task(lease.dropped.wait())
         either: set[asyncio.Future[Any]] = {attempt, dropped}
         try:
@@ -241,17 +245,12 @@ class Publisher:
             except TimeoutError:
                 pause = min(2 * pause, self.patience.longest_seconds)
 
-    def _ask(
-        self, storage: Storage, plan: int, written: Written, size_bytes: int
-    ) -> asyncio.Future[Published]:
+    def _ask(self, asked: _Asked) -> asyncio.Future[Published]:
         """Publishes a state when it is its turn. What is cancelled before that is not published."""
-        location = CheckpointLocation(plan=plan, node=written.node, step=written.step, fence=written.fence)
-        loop = asyncio.get_running_loop()
-        asked = _Asked(storage, location, Path(written.folder), size_bytes, loop.create_future())
         self._asked.append(asked)
         if not self._is_called:
             self._is_called = True
-            self._thread.call(self._publish_asked, loop)
+            self._thread.call(self._publish_asked, asyncio.get_running_loop())
         return asked.outcome
 
     def _publish_asked(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -282,24 +281,25 @@ class Publisher:
     def _publish_together(self, taken: list[_Asked]) -> list[Published | BaseException]:
         storage = taken[0].storage
         outcomes: list[Published | BaseException] = [
-            *storage.publish_all([(asked.folder, asked.location) for asked in taken], keep=True)
+            *storage.publish_all([asked.state for asked in taken], keep=True)
         ]
         full = [number for number, outcome in enumerate(outcomes) if isinstance(outcome, StorageFull)]
         # The storage may lie on the cache's disk, and the cache be what fills it.
         if full and self._cache.clear():
-            again = storage.publish_all([(taken[i].folder, taken[i].location) for i in full], keep=True)
+            again = storage.publish_all([taken[number].state for number in full], keep=True)
             for number, second in zip(full, again, strict=True):
                 outcomes[number] = second
         for asked, outcome in zip(taken, outcomes, strict=True):
             if isinstance(outcome, BaseException):
                 continue
             try:
-                self._cache.add(outcome, asked.folder)
+                self._cache.add(outcome, asked.state.folder)
             except (StorageError, OSError) as error:
                 # It is durable; only a later start has to fetch it.
-                shutil.rmtree(asked.folder, ignore_errors=True)
+                shutil.rmtree(asked.state.folder, ignore_errors=True)
                 logger.warning(
-                    "checkpoint_is_not_cached", extra={"location": str(asked.location), "why": str(error)}
+                    "checkpoint_is_not_cached",
+                    extra={"location": str(asked.state.location), "why": str(error)},
                 )
         return outcomes
 
@@ -309,10 +309,15 @@ class _Asked:
     """A state that waits for the thread, and who waits for what comes of it."""
 
     storage: Storage
-    location: CheckpointLocation
-    folder: Path
-    size_bytes: int
-    outcome: asyncio.Future[Published]
+    state: Spooled
+    outcome: asyncio.Future[Published] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+
+    @property
+    def size_bytes(self) -> int:
+        """How many bytes its files have."""
+        return sum(entry.size_bytes for entry in self.state.files.values())
 
 
 def _tell(asked: list[_Asked], outcomes: list[Published | BaseException]) -> None:
@@ -377,9 +382,9 @@ class _Teller:
         return error.retryable and not (self._given_up and _is_useless(lease, written))
 
 
-def _size(written: Written) -> int:
-    with os.scandir(written.folder) as files:
-        return sum(file.stat().st_size for file in files)
+def _files(written: Written) -> dict[str, FileEntry]:
+    """What the runner says of what it has written."""
+    return {name: FileEntry(size_bytes=size, digest=digest) for name, (size, digest) in written.files.items()}
 
 
 def _no_answer(written: Written) -> StorageError:

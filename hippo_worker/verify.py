@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 if TYPE_CHECKING:
     from hippo_core.sequence import Sequence as Schedules
     from hippo_core.study import StudySpec
+    from hippo_storage.manifest import FileEntry
     from hippo_worker.hosting.link import Instruction
     from hippo_worker.hosting.order import PathOrder
     from hippo_worker.secrets import Redaction
@@ -174,7 +175,14 @@ class Alone:
         """Shows how far it is."""
         _print({"step": stop, "steps": self.steps}, self.answers)
 
-    def checkpoint_written(self, node: int, step: int, folder: Path, blocked_seconds: float) -> None:
+    def checkpoint_written(
+        self,
+        node: int,
+        step: int,
+        folder: Path,
+        files: Mapping[str, FileEntry],
+        blocked_seconds: float,
+    ) -> None:
         """Keeps where the state lies."""
         self.folders[step] = folder
 

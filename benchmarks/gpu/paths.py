@@ -6,6 +6,7 @@ import itertools
 import random
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import cos, pi
 from pathlib import Path
@@ -19,6 +20,7 @@ from hippo_core.formulas import Table
 from hippo_core.laws import Form, law
 from hippo_core.program import Program
 from hippo_core.sequence import Laws
+from hippo_storage.manifest import FileEntry
 from hippo_worker.hosting.host import PathHost
 from hippo_worker.hosting.link import Trained
 from hippo_worker.hosting.order import PathOrder, StageOrder, StartFrom
@@ -61,7 +63,14 @@ class Notes(Unsteered):
         self.blocked: list[float] = []
         self.failed: list[str] = []
 
-    def checkpoint_written(self, node: int, step: int, folder: Path, blocked_seconds: float) -> None:
+    def checkpoint_written(
+        self,
+        node: int,
+        step: int,
+        folder: Path,
+        files: Mapping[str, FileEntry],
+        blocked_seconds: float,
+    ) -> None:
         """Keeps it."""
         self.written[step] = folder
         self.blocked.append(blocked_seconds)

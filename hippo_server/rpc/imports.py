@@ -33,8 +33,8 @@ from hippo_server.rpc.gate import name_subject
 from hippo_server.rpc.rendering import rendered
 from hippo_server.term import Term
 from hippo_storage.archive_names import JOURNAL, bundle_digest, is_archive_file, state_file
-from hippo_storage.draft import HashingWriter, write_draft
 from hippo_storage.errors import CheckpointCorrupt, StorageError
+from hippo_storage.hashing import HashingWriter
 from hippo_storage.manifest import MANIFEST, MAX_MANIFEST_BYTES, FileEntry, Manifest, decode
 from hippo_storage.storage import CheckpointLocation
 from hippo_wire import enums
@@ -299,9 +299,13 @@ class Incoming:
                 raise _refused(f"has {files.name} with other bytes than were saved")
 
     async def _publish(self, folder: Path, manifest: Manifest, node: int, step: int) -> None:
-        write_draft(folder, manifest.files)
         published = await asyncio.to_thread(
-            self._storage.publish, folder, self._location(node, step), manifest.about, keep=True
+            self._storage.publish,
+            folder,
+            self._location(node, step),
+            manifest.about,
+            files=manifest.files,
+            keep=True,
         )
         self.saved[node, step] = SavedState(size_bytes=published.size_bytes, digest=published.digest)
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Protocol
 
 from hippo_core.engine.states import FailureClass
+from hippo_storage.manifest import FileEntry
 
 
 class Flag(Protocol):
@@ -83,8 +84,15 @@ class Link(Protocol):
         """Steps ``start..stop-1`` were trained; consecutive calls leave no gap."""
         ...
 
-    def checkpoint_written(self, node: int, step: int, folder: Path, blocked_seconds: float) -> None:
-        """The state's files are complete in ``folder``, which is the receiver's now; not yet durable."""
+    def checkpoint_written(
+        self,
+        node: int,
+        step: int,
+        folder: Path,
+        files: Mapping[str, FileEntry],
+        blocked_seconds: float,
+    ) -> None:
+        """The state's ``files`` are complete in ``folder``, which is the receiver's now; not yet durable."""
         ...
 
     def save_failed(self, node: int, step: int, reason: str, full: bool) -> None:

@@ -130,13 +130,14 @@ class Saver:
             if to.folder.exists():
                 # Left by a runner that died while it wrote the same state.
                 shutil.rmtree(to.folder)
-            write(job.captured, to.folder)
+            files = write(job.captured, to.folder)
         except (HippoError, OSError) as error:
             shutil.rmtree(to.folder, ignore_errors=True)
             to.link.save_failed(to.node, to.step, str(error), full=isinstance(error, StorageFull))
             return
         self.write_seconds = time.perf_counter() - started
-        to.link.checkpoint_written(to.node, to.step, to.folder, job.blocked_seconds + self.held_seconds)
+        blocked_seconds = job.blocked_seconds + self.held_seconds
+        to.link.checkpoint_written(to.node, to.step, to.folder, files, blocked_seconds)
 
 
 class Cadence:

@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from hippo_storage.manifest import FileEntry
 from hippo_worker.hosting.link import Flag, Instruction
 from hippo_worker.runner import messages
 from hippo_worker.runner.paths import Paths
@@ -239,14 +240,22 @@ class PathLink:
             )
         )
 
-    def checkpoint_written(self, node: int, step: int, folder: Path, blocked_seconds: float) -> None:
-        """The state's files are complete in ``folder``."""
+    def checkpoint_written(
+        self,
+        node: int,
+        step: int,
+        folder: Path,
+        files: Mapping[str, FileEntry],
+        blocked_seconds: float,
+    ) -> None:
+        """The state's ``files`` are complete in ``folder``."""
         self._wire.tell(
             messages.Written(
                 fence=self._fence,
                 node=node,
                 step=step,
                 folder=str(folder),
+                files={name: [entry.size_bytes, entry.digest] for name, entry in files.items()},
                 blocked_seconds=blocked_seconds,
             ),
             now=True,

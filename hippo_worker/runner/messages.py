@@ -120,6 +120,7 @@ class Written:
     node: int
     step: int
     folder: str
+    files: dict[str, list[Any]]  #: of each, by name: its length and its digest
     blocked_seconds: float
 
 

@@ -175,12 +175,13 @@ MUTATIONS = (
     Mutation(
         "a state is said to be kept once it is durable",
         "hippo_worker.publishing",
-        "*storage.publish_all([(asked.folder, asked.location) for asked in taken], keep=True)\n        ]",
+        "*storage.publish_all([asked.state for asked in taken], keep=True)\n        ]",
         """]
         from hippo_storage.manifest import Manifest
         from hippo_storage.storage import spooled_files
         for asked in taken:
-            made = Manifest(location=asked.location, files=spooled_files(asked.folder), about={})
+            files = spooled_files(asked.state.folder, {})
+            made = Manifest(location=asked.state.location, files=files, about={})
             outcomes.append(Published.of(made))""",
     ),
     Mutation(

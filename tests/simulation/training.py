@@ -17,7 +17,6 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hippo_storage.draft import write_draft
 from hippo_storage.files import digest_of
 from hippo_storage.manifest import FileEntry
 from hippo_worker.hosting.host import PathHost
@@ -131,15 +130,15 @@ class Saver:
             to.link.save_failed(to.node, to.step, "no space left on the worker's disk", full=True)
             return
         to.folder.mkdir(parents=True, exist_ok=True)
-        write_state(to.folder, model)
-        to.link.checkpoint_written(to.node, to.step, to.folder, 0.0)
+        files = write_state(to.folder, model)
+        to.link.checkpoint_written(to.node, to.step, to.folder, files, 0.0)
 
 
-def write_state(folder: Path, model: str) -> None:
-    """A checkpoint's files, with their digests beside them."""
+def write_state(folder: Path, model: str) -> dict[str, FileEntry]:
+    """Writes a checkpoint's files; gives their digests."""
     path = folder / STATE_FILE
     path.write_text(json.dumps({"model": model}))
-    write_draft(folder, {STATE_FILE: FileEntry(size_bytes=path.stat().st_size, digest=digest_of(path))})
+    return {STATE_FILE: FileEntry(size_bytes=path.stat().st_size, digest=digest_of(path))}
 
 
 def read_state(data: bytes) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from hippo_storage.manifest import FileEntry
 from hippo_worker.hosting.link import Instruction
 
 
@@ -44,7 +45,14 @@ class MemoryLink:
     ) -> None:
         self._tell("steps", node, start, stop)
 
-    def checkpoint_written(self, node: int, step: int, folder: Path, blocked_seconds: float) -> None:
+    def checkpoint_written(
+        self,
+        node: int,
+        step: int,
+        folder: Path,
+        files: Mapping[str, FileEntry],
+        blocked_seconds: float,
+    ) -> None:
         self._tell("written", node, step, folder)
 
     def save_failed(self, node: int, step: int, reason: str, full: bool) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hippo_storage import state
+from hippo_storage.manifest import FileEntry
 from hippo_storage.state import capture
 from hippo_worker.hosting import saving
 from hippo_worker.hosting.saving import Cadence, Destination, Saver
@@ -27,7 +29,14 @@ class Copy:
 
 
 class TimedLink(MemoryLink):
-    def checkpoint_written(self, node: int, step: int, folder: Path, blocked_seconds: float) -> None:
+    def checkpoint_written(
+        self,
+        node: int,
+        step: int,
+        folder: Path,
+        files: Mapping[str, FileEntry],
+        blocked_seconds: float,
+    ) -> None:
         self._tell("written", node, step, folder, blocked_seconds)
 
 

@@ -17,9 +17,8 @@ from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
 from hippo_storage import bundle
-from hippo_storage.draft import HashingWriter, write_draft
 from hippo_storage.local import LocalStorage
-from hippo_storage.manifest import CheckpointLocation
+from hippo_storage.manifest import CheckpointLocation, FileEntry
 from hippo_storage.objects import ObjectStorage
 from hippo_storage.storage import Storage
 from hippo_worker.checkpoints import CheckpointCache
@@ -39,13 +38,17 @@ ARCHIVE_DIGEST = blake3(ARCHIVE).hexdigest()
 def spool(folder: Path, contents: dict[str, bytes]) -> Path:
     """Files as `hippo_storage.state.write` leaves them."""
     folder.mkdir(parents=True)
-    entries = {}
     for name, data in contents.items():
-        with HashingWriter(folder / name) as file:
-            file.write(data)
-        entries[name] = file.entry
-    write_draft(folder, entries)
+        (folder / name).write_bytes(data)
     return folder
+
+
+def entries(contents: dict[str, bytes]) -> dict[str, FileEntry]:
+    """What the writer of such files knows of them."""
+    return {
+        name: FileEntry(size_bytes=len(data), digest=blake3(data).hexdigest())
+        for name, data in contents.items()
+    }
 
 
 def in_a_folder(base: Path, hook: Hook = lambda point: None) -> Storage:

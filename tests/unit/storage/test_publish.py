@@ -18,6 +18,7 @@ from tests.unit.storage.crashes import (
     FILES,
     LOCATION,
     OPERATIONS,
+    entries,
     spool,
 )
 from tests.unit.storage.disks import FailingFiles, PowerLossFiles, RecordingFiles, UnlinkableFiles
@@ -227,7 +228,7 @@ def test_a_file_that_differs_from_the_digest_of_its_writing_is_not_published(tmp
     (folder / "tensors.safetensors").write_bytes(data)
     storage = LocalStorage(tmp_path / "storage", UnlinkableFiles())
     with pytest.raises(StorageError, match="changed while it was published"):
-        storage.publish(folder, LOCATION, {})
+        storage.publish(folder, LOCATION, {}, files=entries(FILES))
     assert not assert_whole_or_missing(storage, tmp_path / "after")
 
 
@@ -270,10 +271,8 @@ def test_a_neighbours_removal_while_publishing_does_no_harm(moment: str, step: i
     assert content(storage, LOCATION, tmp_path / "after") == FILES
 
 
-def test_digests_beside_the_files_are_only_a_short_cut(tmp_path: Path) -> None:
-    folder = spool(tmp_path / "spool", FILES)
-    (folder / ".digests.json").write_text('{"state.msgpack": [1, "zz"]}')
-    storage = LocalStorage(tmp_path / "storage")
-    first = storage.publish(folder, LOCATION, {})
+def test_digests_that_the_writer_tells_are_only_a_short_cut(tmp_path: Path) -> None:
+    told = LocalStorage(tmp_path / "storage")
+    first = told.publish(spool(tmp_path / "spool", FILES), LOCATION, {}, files=entries(FILES))
     elsewhere = LocalStorage(tmp_path / "elsewhere")
     assert elsewhere.publish(spool(tmp_path / "again", FILES), LOCATION, {}) == first

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from hippo_storage import state as states
 from hippo_storage.errors import StateError
+from hippo_storage.files import digest_of
+from hippo_storage.manifest import FileEntry
 from tests.unit.storage.likeness import assert_same, tensor_bytes
 from tests.unit.storage.state_strategies import states as any_states
 from tests.unit.storage.state_strategies import tensors
@@ -31,7 +33,10 @@ def round_trip(state: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("state")
     captured = states.capture(state)
     written = states.write(captured, folder)
-    assert written == sum(path.stat().st_size for path in folder.iterdir() if path.name[0] != ".")
+    assert written == {
+        path.name: FileEntry(size_bytes=path.stat().st_size, digest=digest_of(path))
+        for path in folder.iterdir()
+    }
     return states.read(folder)
 
 
@@ -314,7 +319,7 @@ def test_damaged_files_are_a_state_error_or_another_state_and_nothing_else(
 def test_full_disks_leave_nothing_of_the_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import errno
 
-    from hippo_storage import draft
+    from hippo_storage import hashing
     from hippo_storage.errors import StorageFull
 
     written: list[int] = []
@@ -325,7 +330,7 @@ def test_full_disks_leave_nothing_of_the_state(tmp_path: Path, monkeypatch: pyte
         written.append(len(data))
         file.write(data)
 
-    monkeypatch.setattr(draft, "write_all", fill)
+    monkeypatch.setattr(hashing, "write_all", fill)
     with pytest.raises(StorageFull, match="No space left on device"):
         states.write(states.capture(torch.zeros(1 << 20)), tmp_path / "spool")
     assert list((tmp_path / "spool").iterdir()) == []

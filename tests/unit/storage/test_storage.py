@@ -17,6 +17,7 @@ from hippo_storage.local import LocalStorage
 from hippo_storage.manifest import CheckpointLocation, FileEntry, Manifest, decode
 from hippo_storage.objects import ObjectStorage
 from hippo_storage.storage import Storage, Swept
+from tests.unit.storage.crashes import entries
 from tests.unit.storage.kinds import KINDS, Kept, make, make_in_s3
 
 LOCATION = CheckpointLocation(plan=1, node=22, step=3, fence=44)
@@ -92,6 +93,13 @@ def test_publishing_again_changes_nothing(storage: Storage, tmp_path: Path) -> N
     first = storage.publish(spool(tmp_path / "a"), LOCATION, {"seconds": 1})
     assert storage.publish(spool(tmp_path / "b"), LOCATION, {"seconds": 2}) == first
     assert storage.manifest(LOCATION, first.digest).about == {"seconds": 1}
+
+
+def test_what_the_writer_says_of_a_file_of_another_length_is_not_believed(kept: Kept, tmp_path: Path) -> None:
+    known = entries(FILES)
+    said = {**known, "state.msgpack": FileEntry(size_bytes=1, digest=64 * "1")}
+    published = kept.storage.publish(spool(tmp_path / "spool"), LOCATION, {}, files=said)
+    assert published.manifest.files == known
 
 
 def test_another_state_is_never_put_in_a_checkpoints_place(storage: Storage, tmp_path: Path) -> None:

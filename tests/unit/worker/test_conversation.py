@@ -132,7 +132,7 @@ async def test_what_is_said_of_a_lease_that_was_let_go_is_put_aside(runner: Runn
     folder = tmp_path / "written"
     folder.mkdir()
     await runner.say(
-        messages.Written(fence=7, node=1, step=2, folder=str(folder), blocked_seconds=0.0),
+        messages.Written(fence=7, node=1, step=2, folder=str(folder), files={}, blocked_seconds=0.0),
         messages.Settled(fence=7),
         messages.Trained(fence=8, holds=None),
     )

@@ -21,7 +21,9 @@ EVERY = (
     messages.Begun(fence=1),
     messages.Steps(fence=1, node=2, start=0, stop=3, train_seconds=0.5, evaluate_seconds=0.25),
     messages.Metrics(fence=1, node=2, step=3, metrics={"a": math.inf}, training={}, evaluated=True),
-    messages.Written(fence=1, node=2, step=3, folder="/spool/ü", blocked_seconds=0.1),
+    messages.Written(
+        fence=1, node=2, step=3, folder="/spool/ü", files={"state": [3, "0f"]}, blocked_seconds=0.1
+    ),
     messages.NotWritten(fence=1, node=2, step=3, reason="full", full=True),
     messages.Answered(fence=1, node=2, step=3, will=False),
     messages.Trained(fence=1, holds=[2, 3]),

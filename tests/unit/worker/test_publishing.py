@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from blake3 import blake3
 
 from hippo_core.engine.commands import PublishedReport, SaveBlockedReport, SaveFailedReport, TrainedReport
 from hippo_storage.errors import StorageError, StorageFull
 from hippo_storage.local import LocalStorage
-from hippo_storage.manifest import CheckpointLocation
-from hippo_storage.storage import Published, Storage
+from hippo_storage.manifest import CheckpointLocation, FileEntry
+from hippo_storage.storage import NOTHING_KNOWN, Published, Spooled, Storage
 from hippo_worker.checkpoints import CheckpointCache
 from hippo_worker.lease import Lease
 from hippo_worker.publishing import Patience, Publisher
@@ -33,23 +35,29 @@ class FailingStorage(LocalStorage):
         super().__init__(root)
         self.failures: list[Exception] = []
         self.published: list[tuple[int, int]] = []
+        self.told: list[Mapping[str, FileEntry]] = []
         self.answers = threading.Event()
         self.answers.set()
         self.entered: list[threading.Thread] = []
 
     def publish(
-        self, folder: Path, location: CheckpointLocation, about: Mapping[str, Any], *, keep: bool = False
+        self,
+        folder: Path,
+        location: CheckpointLocation,
+        about: Mapping[str, Any],
+        *,
+        files: Mapping[str, FileEntry] = NOTHING_KNOWN,
+        keep: bool = False,
     ) -> Published:
         self.entered.append(threading.current_thread())
         self.answers.wait()
         if self.failures:
             raise self.failures.pop(0)
         self.published.append((location.node, location.step))
-        return super().publish(folder, location, about, keep=keep)
+        self.told.append(files)
+        return super().publish(folder, location, about, files=files, keep=keep)
 
-    def publish_all(
-        self, states: Sequence[tuple[Path, CheckpointLocation]], *, keep: bool = False
-    ) -> list[Published | Exception]:
+    def publish_all(self, states: Sequence[Spooled], *, keep: bool = False) -> list[Published | Exception]:
         return Storage.publish_all(self, states, keep=keep)  # one after the other
 
 
@@ -79,8 +87,10 @@ async def make_publisher(cache: CheckpointCache) -> AsyncIterator[Callable[[Pati
 def write(tmp_path: Path, node: int, step: int) -> Written:
     folder = tmp_path / "spool" / f"{node}-{step}"
     folder.mkdir(parents=True)
-    folder.joinpath("state").write_bytes(b"state %d" % step)
-    return Written(fence=7, node=node, step=step, folder=str(folder), blocked_seconds=0.25)
+    content = b"state %d" % step
+    folder.joinpath("state").write_bytes(content)
+    files = {"state": [len(content), blake3(content).hexdigest()]}
+    return Written(fence=7, node=node, step=step, folder=str(folder), files=files, blocked_seconds=0.25)
 
 
 def saves(lease: Lease) -> list[tuple[str, int]]:
@@ -103,6 +113,7 @@ async def test_states_become_durable_in_order_and_stay_in_the_cache(
     assert items[0].size_bytes == len(b"state 3")
     assert items[0].total_seconds > items[0].blocked_seconds == 0.25
     storage.fetch(CheckpointLocation(plan=1, node=2, step=5, fence=7), tmp_path / "fetched")
+    assert [list(files) for files in storage.told] == [["state"], ["state"]], "nobody hashes them again"
     assert cache.size_bytes == 2 * len(b"state 3")
     assert not list((tmp_path / "spool").iterdir())
 
@@ -351,6 +362,16 @@ async def test_a_storage_that_hangs_keeps_neither_a_path_nor_the_worker_from_end
     await publisher.close()
     assert storage.entered[0].daemon, "the interpreter does not wait for it"
     storage.answers.set()
+
+
+async def test_what_a_runner_says_of_its_files_and_makes_no_sense_costs_that_state_alone(
+    storage: FailingStorage, make_publisher: Any, tmp_path: Path
+) -> None:
+    lease, publisher = make_lease(), make_publisher(Patience())
+    publisher.publish(storage, lease, replace(write(tmp_path, 1, 3), files={"state": [7, "no digest"]}))
+    publisher.publish(storage, lease, write(tmp_path, 2, 5))
+    await lease.until_settled()
+    assert saves(lease) == [("SaveFailedReport", 3), ("PublishedReport", 5)]
 
 
 async def test_a_dropped_lease_does_not_wait_for_a_storage_that_hangs(

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from hippo_storage.manifest import FileEntry
 from hippo_worker.hosting.link import OfferSavePoint, StopPath
 from hippo_worker.runner import main as runner
 from hippo_worker.runner import messages
@@ -77,7 +78,7 @@ def test_what_others_wait_for_takes_all_before_it_along(
     wire, daemon, _ = ends
     link = opened(wire, daemon)
     link.steps_trained(1, 0, 1, 0.5, 0.25)
-    link.checkpoint_written(1, 1, Path("/x"), 0.1)
+    link.checkpoint_written(1, 1, Path("/x"), {"state": FileEntry(size_bytes=3, digest=64 * "0")}, 0.1)
     (data,) = messages.FrameReader().feed(daemon.connection.recv(1 << 16))
     assert [message[0] for message in data] == ["Steps", "Written"]
 

@@ -1,14 +1,11 @@
-"""Digests that travel beside files from the one who writes them to the one who publishes them.
+"""Files that are hashed once, while they are written and their bytes are in the processor's cache.
 
-A file is hashed once, while it is written and its bytes are in the processor's cache. The digests wait in
-a hidden file of the folder until `Storage.publish` takes them into the manifest. So the digest in a
-manifest is that of what was meant to be written, not of what a disk gave back.
+The digests go to the one who publishes the files, by `Storage.publish` into the manifest. So the digest in a manifest
+is that of what was meant to be written, not of what a disk gave back.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,8 +14,6 @@ from blake3 import blake3
 
 from hippo_storage.files import CHUNK_BYTES, write_all
 from hippo_storage.manifest import FileEntry
-
-DRAFT = ".digests.json"
 
 
 class HashingWriter:
@@ -57,19 +52,3 @@ class HashingWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()
-
-
-def write_draft(folder: Path, entries: Mapping[str, FileEntry]) -> None:
-    """Leaves the files' digests in their folder."""
-    body = {name: [entry.size_bytes, entry.digest] for name, entry in entries.items()}
-    (folder / DRAFT).write_text(json.dumps(body, sort_keys=True))
-
-
-def read_draft(folder: Path) -> dict[str, FileEntry]:
-    """The digests that lie in a folder; empty where none do, or where what lies there makes no sense."""
-    try:
-        body = json.loads((folder / DRAFT).read_text())
-        return {name: FileEntry(size_bytes=size, digest=digest) for name, (size, digest) in body.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
-        # Only a short cut: without it the publisher hashes the files itself.
-        return {}
