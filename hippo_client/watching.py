@@ -108,13 +108,17 @@ class SilentProgress:
 def fold(messages: Iterator[study_pb2.WatchStudyResponse]) -> Iterator[StudySnapshot]:
     """The snapshots that a stream's messages come to."""
     trials: dict[int, study_pb2.Trial] = {}
+    arrived: dict[int, study_pb2.Trial] = {}
     for message in messages:
-        arrived = {trial.number: trial for trial in message.trials}
+        arrived.update((trial.number, trial) for trial in message.trials)
+        if message.more:
+            continue
         if arrived.keys() - trials.keys():
             trials = dict(sorted({**trials, **arrived}.items()))
         else:
             trials = {**trials, **arrived}
         yield StudySnapshot(study=message.study, trials=trials, changed=tuple(sorted(arrived)))
+        arrived = {}
 
 
 class Watch:

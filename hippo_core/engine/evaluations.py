@@ -110,12 +110,12 @@ def led(trial: Trial) -> int:
 
 def trained_upto(leaf: Node, step: int) -> int:
     """How much of the path to a step of a node is trained."""
-    stop = step
-    for node in leaf.ancestry():
-        if node.trained > node.start:
-            return min(node.trained, stop)
-        stop = node.start
-    return 0
+    stop, node = step, leaf
+    while node.trained <= node.start:
+        if node.parent is None:
+            return 0
+        stop, node = node.start, node.parent
+    return min(node.trained, stop)
 
 
 def tell_upto(study: Study, trial: Trial, leaf: Node, upto: int) -> None:

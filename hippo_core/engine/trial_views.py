@@ -61,6 +61,31 @@ def some_trial_views(
     return tuple(view_of_trial(engine.state, study, study.trials[number], waiting) for number in numbers)
 
 
+def changed_trial_views(
+    engine: Engine, project: str, name: str, numbers: range, before: Mapping[int, TrialView]
+) -> list[TrialView]:
+    """Of the trials of a study that have these numbers those that look otherwise than before, or are new.
+
+    Args:
+        engine: Read.
+        project: Whose study it is.
+        name: Its name.
+        numbers: Of the trials; some may not be there.
+        before: How trials looked, by number. Their hyper-parameters never change, and making them is the slowest part.
+    """
+    study = find_study(engine.state, project, name)
+    waiting = trials_waiting_reason(engine.state, study)
+    found = []
+    for trial in (study.trials[number] for number in numbers if number in study.trials):
+        known = before.get(trial.number)
+        view = view_of_trial(
+            engine.state, study, trial, waiting, None if known is None else known.hyperparameters
+        )
+        if view != known:
+            found.append(view)
+    return found
+
+
 def trials_since(
     engine: Engine, project: str, name: str, mark: int, count: int
 ) -> tuple[tuple[TrialView, ...], int]:
@@ -103,8 +128,22 @@ def running_trials(state: EngineState, study: Study) -> set[int]:
     return {trial_of(member) for member in below if is_running(state, study, study.member(member))}
 
 
-def view_of_trial(state: EngineState, study: Study, trial: Trial, waiting: str) -> TrialView:
-    """A trial as listed; ``waiting`` is why those of its study wait that wait."""
+def view_of_trial(
+    state: EngineState,
+    study: Study,
+    trial: Trial,
+    waiting: str,
+    hyperparameters: Mapping[str, Any] | None = None,
+) -> TrialView:
+    """A trial as listed.
+
+    Args:
+        state: The engine's.
+        study: The trial's.
+        trial: The trial.
+        waiting: Why those of its study wait that wait.
+        hyperparameters: Its own as JSON, where they were made already.
+    """
     step, shown = step_of(study, trial), shown_state(state, study, trial)
     metrics, spread = last_metrics(study, trial, step)
     return TrialView(
@@ -115,7 +154,7 @@ def view_of_trial(state: EngineState, study: Study, trial: Trial, waiting: str) 
         metrics=metrics,
         spread=spread,
         violation=violation_of(study, metrics),
-        hyperparameters=study.hyperparameters(trial),
+        hyperparameters=study.hyperparameters(trial) if hyperparameters is None else hyperparameters,
         horizon=trial.horizon or None,
         parent=None if trial.fork is None else trial.fork["trial"],
         forked_at=None if trial.fork is None else trial.fork["at"],

@@ -832,23 +832,27 @@ class WatchStudyResponse(_message.Message):
 
     STUDY_FIELD_NUMBER: _builtins.int
     TRIALS_FIELD_NUMBER: _builtins.int
+    MORE_FIELD_NUMBER: _builtins.int
+    more: _builtins.bool
+    """Whether more trials follow, and the study itself, that belong to this."""
     @_builtins.property
     def study(self) -> Global___Study:
-        """The study."""
+        """The study; not where there is more."""
 
     @_builtins.property
     def trials(self) -> _containers.RepeatedCompositeFieldContainer[Global___Trial]:
-        """Trials that changed since the message before; all of them in the first."""
+        """Trials that changed since they were sent; all of them at first."""
 
     def __init__(
         self,
         *,
         study: Global___Study | None = ...,
         trials: _abc.Iterable[Global___Trial] | None = ...,
+        more: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["study", b"study"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["study", b"study", "trials", b"trials"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["more", b"more", "study", b"study", "trials", b"trials"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -59,6 +59,18 @@ def test_messages_add_up_to_whole_snapshots():
     assert first.trials[1].step == 3
 
 
+def test_what_comes_in_parts_is_one_snapshot():
+    parts = [
+        study_pb2.WatchStudyResponse(trials=[messages.trial(1)], more=True),
+        study_pb2.WatchStudyResponse(trials=[messages.trial(0)], more=True),
+        messages.update(messages.trial(2), state=COMPLETED),
+    ]
+    (snapshot,) = fold(iter(parts))
+    assert list(snapshot.trials) == [0, 1, 2]
+    assert snapshot.changed == (0, 1, 2)
+    assert snapshot.study.state == COMPLETED
+
+
 def test_a_study_is_watched_until_it_has_ended(client, service):
     service.add(messages.study())
     service.watches = [[messages.update(messages.trial(0)), messages.update(state=COMPLETED)]]

@@ -27,7 +27,7 @@ from hippo_core.engine.events import StudyChanged
 from hippo_core.engine.states import StudyState, TrialState
 from hippo_core.engine.studies import Submitted
 from hippo_core.engine.study_views import study_view
-from hippo_core.engine.trial_views import trial_views
+from hippo_core.engine.trial_views import TrialView, changed_trial_views, trial_views
 from hippo_core.errors import Conflict, InvalidStudy
 from hippo_core.objective import Objective
 from hippo_core.plan import Node
@@ -51,6 +51,14 @@ def edit(cluster: Cluster, to: StudySpec, changes: int | None = None) -> Edited:
     result = cluster.tell(EditStudy(project="default", name="study", spec=to, changes=changes))
     assert isinstance(result, Edited)
     return result
+
+
+def hear(cluster: Cluster, heard: dict[int, TrialView]) -> None:
+    """Adds to what somebody who watches has heard of trials what changed since; it is what there is."""
+    numbers = range(len(study_of(cluster).trials))
+    changed = changed_trial_views(cluster.engine, "default", "study", numbers, heard)
+    heard.update((trial.number, trial) for trial in changed)
+    assert tuple(heard[number] for number in numbers) == trial_views(cluster.engine, "default", "study")
 
 
 def drawing(low: float = 1e-4, high: float = 1e-1, **other: Any) -> StudySpec:
@@ -634,8 +642,8 @@ def test_after_edits_and_faults_every_history_is_exact_and_restarts_change_nothi
     policy: policies.PolicySpec,
     sampler: samplers.Sampler,
 ) -> None:
-    """1. Spaces and policies are edited, trials stopped and forked, faults strike. 2. All ends, exactly, and each trial
-    keeps its sequence."""
+    """1. Spaces and policies are edited, trials stopped and forked, faults strike; who watches hears of all of it.
+    2. All ends, exactly, and each trial keeps its sequence."""
     every = [policies.full(), *HALVING, *WATCHING]
     made = replace(
         spec(rates=PIECES[:2], policy=policy),
@@ -645,11 +653,13 @@ def test_after_edits_and_faults_every_history_is_exact_and_restarts_change_nothi
     cluster = ComparingCluster(seed, {"a": 2, "b": 1})
     submit(cluster, made)
     kept: dict[int, Sequence] = {}
+    heard: dict[int, TrialView] = {}
     for count, what, worker, chosen in happens:
         for _ in range(count):
             if cluster.engine.state.active:
                 cluster.act()
         kept |= sequences(cluster)
+        hear(cluster, heard)
         here = study_of(cluster).spec
         match what:
             case "policy":
@@ -685,6 +695,7 @@ def test_after_edits_and_faults_every_history_is_exact_and_restarts_change_nothi
     cluster.run()
     cluster.restart_server()
     expect_as_trained_alone(cluster, "study")
+    hear(cluster, heard)
     study = study_of(cluster)
     assert {number: study.trials[number].sequence for number in kept} == kept
     assert study.drawn == study.spec.max_trials
