@@ -42,10 +42,12 @@ class Encoder:
     Args:
         leaf: Called with (path, value) for every value that is no plain data here. Gives an array whose
             first element is a tag of its own, or None where it does not know the value either.
+        key_of: The path of the mapping or set of which this encodes a key or an item; None: of none.
     """
 
-    def __init__(self, leaf: Callable[[str, Any], list[Any] | None]) -> None:
+    def __init__(self, leaf: Callable[[str, Any], list[Any] | None], key_of: str | None = None) -> None:
         self._leaf = leaf
+        self._key_of = key_of
         self._open: list[int] = []
 
     def encode(self, value: Any, path: str = "") -> Any:
@@ -59,20 +61,27 @@ class Encoder:
             return value
         if kind is int:
             return value if _INT_MIN <= value <= _INT_MAX else ["int", hex(value)]
-        if kind is complex:
+        if kind in _CONTAINERS:
+            return self._container(value, path)
+        # First of what is left, as most of it is a state's tensors, and training waits.
+        found = self._leaf(path, value)
+        if found is None:
+            found = self._rare(value, path)
+        return found
+
+    def _rare(self, value: Any, path: str) -> list[Any]:
+        """A single value of a kind that few states have."""
+        if type(value) is complex:
             return ["complex", value.real, value.imag]
-        if kind is bytearray:
+        if type(value) is bytearray:
             return ["bytearray", bytes(value)]
         if isinstance(value, np.generic):
             return self._numpy_scalar(value, path)
         if isinstance(value, Path):
             return ["path", str(value)]
-        if kind in _CONTAINERS:
-            return self._container(value, path)
-        found = self._leaf(path, value)
-        if found is None:
-            raise StateError(path or "the state", f"{_describe(value)} cannot be saved.", _UNSAVABLE)
-        return found
+        if self._key_of is not None:
+            raise StateError(self._key_of, f"{_describe(value)} cannot be a key, or in a set.", _UNSAVABLE)
+        raise StateError(path or "the state", f"{_describe(value)} cannot be saved.", _UNSAVABLE)
 
     def _container(self, value: Any, path: str) -> list[Any]:
         if id(value) in self._open:
@@ -125,12 +134,9 @@ class Encoder:
         return pairs
 
     def _key(self, key: Any, path: str) -> Any:
-        def refuse(_: str, value: Any) -> None:
-            raise StateError(path, f"{_describe(value)} cannot be a key, or in a set.", _UNSAVABLE)
-
         if type(key) in _AS_THEY_ARE:
             return key
-        return Encoder(refuse).encode(key, path)
+        return Encoder(_no_leaf, key_of=path).encode(key, path)
 
     def _numpy_scalar(self, value: np.generic, path: str) -> list[Any]:
         if type(value) is np.str_:
@@ -254,6 +260,10 @@ def _plain(dtype: np.dtype[Any]) -> Any:
             fields.append([name, title[0] if title else None, offset, _plain(inner)])
         return ["struct", dtype.itemsize, fields]
     return dtype.str
+
+
+def _no_leaf(path: str, value: Any) -> None:
+    """No value is one where keys are encoded."""
 
 
 def join(path: str, key: Any) -> str:

@@ -65,15 +65,15 @@ class Collector:
         Raises:
             StateError: It is one that cannot be saved.
         """
-        torch_module = sys.modules.get("torch")
-        if isinstance(value, np.ndarray):
-            _require_plain_array(path, value)
-        elif torch_module is not None and isinstance(value, torch_module.Tensor):
-            _require_plain_tensor(path, value)
-        else:
-            return None
         number = self._numbers.get(id(value))
         if number is None:
+            torch_module = sys.modules.get("torch")
+            if torch_module is not None and isinstance(value, torch_module.Tensor):
+                _require_plain_tensor(path, value, torch_module)
+            elif isinstance(value, np.ndarray):
+                _require_plain_array(path, value)
+            else:
+                return None
             # Kept alive in the list, so that no later object can have the same id.
             number = self._numbers[id(value)] = len(self._objects)
             self._objects.append(value)
@@ -120,8 +120,6 @@ class Collector:
         return sorted((sorted(cluster) for cluster in clusters), key=lambda cluster: cluster[0])
 
     def _tensor_part(self, cluster: list[int], leaves: list[dict[str, Any]]) -> Part:
-        import torch
-
         first = self._objects[cluster[0]]
         name = self._name(self._paths[cluster[0]])
         if len(cluster) == 1 or len({_geometry(self._objects[number]) for number in cluster}) == 1:
@@ -141,6 +139,8 @@ class Collector:
             leaves[number] = _tensor_leaf(name, tensor)
             leaves[number]["stride"] = list(tensor.stride())
             leaves[number]["offset_bytes"] = _extent(tensor)[0] - start
+        import torch
+
         covered = torch.empty(0, dtype=torch.uint8, device=first.device)
         covered.set_(first.untyped_storage(), start, (stop - start,), (1,))
         return _tensor_part(name, covered)
@@ -203,15 +203,13 @@ def _require_plain_array(path: str, array: np.ndarray[Any, Any]) -> None:
     dtype_to_plain(array.dtype, path)
 
 
-def _require_plain_tensor(path: str, tensor: torch.Tensor) -> None:
-    import torch
-
+def _require_plain_tensor(path: str, tensor: torch.Tensor, torch_module: Any) -> None:
     kind = type(tensor)
-    if kind not in (torch.Tensor, torch.nn.Parameter):
+    if kind is not torch_module.Tensor and kind is not torch_module.nn.Parameter:
         reason = f"a tensor of class {kind.__module__}.{kind.__qualname__}"
-    elif tensor.layout is not torch.strided:
+    elif tensor.layout is not torch_module.strided:
         reason = f"a tensor of layout {tensor.layout}"
-    elif tensor.is_quantized or tensor.is_nested or tensor.device.type == "meta":
+    elif tensor.is_quantized or tensor.is_nested or tensor.is_meta:
         reason = "a tensor that is quantized, nested or without data"
     else:
         return
@@ -236,7 +234,8 @@ def _array_leaf(name: str, array: np.ndarray[Any, Any], path: str) -> dict[str, 
 
 def _tensor_part(name: str, tensor: torch.Tensor) -> Part:
     word = _WORDS.get(_dtype_name(tensor.dtype), "")
-    part = _part(name, word, tensor.shape, tensor.element_size(), tensor.detach())
+    source = tensor.detach() if tensor.requires_grad else tensor
+    part = _part(name, word, tensor.shape, tensor.element_size(), source)
     part.is_on_gpu = tensor.is_cuda
     return part
 
@@ -253,10 +252,8 @@ def _part(name: str, word: str, shape: tuple[int, ...], item_bytes: int, source:
 
 
 def _tensor_leaf(name: str, tensor: torch.Tensor) -> dict[str, Any]:
-    import torch
-
-    # isinstance takes long, and there are no subclasses here
-    is_parameter = type(tensor) is torch.nn.Parameter
+    # Its kind is one of two; to look torch up for each would take as long as all else here.
+    is_parameter = type(tensor).__name__ == "Parameter"
     about = _tensor_about(
         tensor.dtype, tensor.shape, tensor.stride(), tensor.requires_grad, is_parameter, tensor.device
     )
