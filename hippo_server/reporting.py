@@ -106,8 +106,6 @@ class Reporting:
 
     def _decide_some(self) -> None:
         together = list(self._next())
-        if self._waiting:
-            soon(self._decide_some)
         for told in together:
             self._check(told)
         try:
@@ -122,6 +120,9 @@ class Reporting:
                 told.over.set_result(None)
             else:
                 told.over.set_exception(told.wrong)
+        # After those who hear of this: they would else wait for the commit of the next as well.
+        if self._waiting:
+            soon(self._decide_some)
 
     def _next(self) -> Iterator[_Told]:
         """Those whose turn it is: not two reports of a lease, as the second is checked when the first is taken in."""

@@ -170,6 +170,26 @@ def test_only_so_many_reports_are_decided_at_once(monkeypatch: pytest.MonkeyPatc
     assert [len(each.reports) for each in shell.decisions] == [2, 1]
 
 
+def test_whoever_is_decided_first_hears_of_it_before_the_next_are_decided(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is told waits for the commit of all that was decided by then, and so not for that of others' reports."""
+    monkeypatch.setattr(reporting, "REPORTS_AT_ONCE", 1)
+    shell = Shell(dict.fromkeys("abc", 1))
+    reports = {name: shell.reports(name) for name in "abc"}
+    decided_by_then: dict[str, int] = {}
+
+    async def report(name: str) -> None:
+        await shell.take(name, reports[name])
+        decided_by_then[name] = len(shell.decisions)
+
+    async def all_three() -> None:
+        await asyncio.gather(*map(report, reports))
+
+    asyncio.run(all_three())
+    assert decided_by_then == {"a": 1, "b": 2, "c": 3}
+
+
 def test_reports_of_a_message_count_each(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those of one message stay together, whatever their number; no more than allowed come together otherwise."""
     monkeypatch.setattr(reporting, "REPORTS_AT_ONCE", 2)
