@@ -2,8 +2,9 @@
 
 The loop puts records in the order in which it decided them and goes on at once; what depends on them waits for
 ``committed``. While a transaction is under way the next one gathers, so that the more there is to do the larger the
-transactions are. The thread lingers a moment before it takes the queue only if what the last transaction had was put
-in many pieces: a lone client never waits for company.
+transactions are; and its rows are worked out, so that it is ready when the thread is. The event loop does that: two
+threads that compute would only wait for each other at the interpreter's lock. The thread lingers a moment before it
+takes the queue only if what the last transaction had was put in many pieces: a lone client never waits for company.
 
 A transaction that fails, or of whose end nobody knows, ends the whole: the thread writes nothing any more, and
 everybody who waits hears ``Unavailable``. What is true then is what the database says.
@@ -57,7 +58,8 @@ class GroupCommit:
         self._done = 0
         self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._condition = threading.Condition()
-        self._queue: list[tuple[int, Sequence[Record]]] = []
+        self._draft = store.draft(term, 1)  # of what waits
+        self._pieces = 0  # in which that was put
         self._jobs: list[Callable[[], None]] = []
         self._closing = False
         self._batch = 0
@@ -66,9 +68,11 @@ class GroupCommit:
 
     def put(self, records: Sequence[Record]) -> None:
         """Hands over what was decided together."""
-        self.position += 1
         with self._condition:
-            self._queue.append((self.position, records))
+            self.position += 1
+            self._pieces += 1
+            for record in records:
+                self._draft.append(record)
             self._condition.notify()
 
     async def committed(self) -> None:
@@ -117,23 +121,25 @@ class GroupCommit:
         pieces = 0
         while True:
             with self._condition:
-                while not (self._queue or self._jobs or self._closing):
+                while not (self._pieces or self._jobs or self._closing):
                     self._condition.wait()
-                if not self._queue and not self._jobs:
+                if not self._pieces and not self._jobs:
                     return
             if pieces > LINGER_ABOVE:
                 time.sleep(LINGER_SECONDS)
             with self._condition:
-                queue, self._queue = self._queue, []
                 jobs, self._jobs = self._jobs, []
+                draft, upto = self._draft, self.position
+                pieces, self._pieces = self._pieces, 0
+                if pieces:
+                    self._draft = self._store.draft(self._term, self._batch + 2, draft)
             for job in jobs:
                 job()
-            pieces = len(queue)
-            if queue and not self._commit(queue):
+            if pieces and not self._commit(draft, upto):
                 return
+            del draft  # it may be large, and long until there is another
 
-    def _commit(self, queue: Sequence[tuple[int, Sequence[Record]]]) -> bool:
-        records = [record for _, submitted in queue for record in submitted]
+    def _commit(self, records: Sequence[Record], upto: int) -> bool:
         began = time.monotonic()
         try:
             many = sum(len(record.events) for record in records) >= garbage.MANY_EVENTS
@@ -145,7 +151,7 @@ class GroupCommit:
             self._tell(self._fail, error)
             return False
         self._batch += 1
-        self._tell(self._succeed, queue[-1][0], began)  # first: somebody waits for it
+        self._tell(self._succeed, upto, began)  # first: somebody waits for it
         self._metrics.commit(sum(record.submissions for record in records), time.monotonic() - began)
         for record in records:
             log_events(record.events)

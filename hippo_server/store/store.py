@@ -8,28 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hippo_core.engine.events import Event, FencesSkipped, LeaseStateChanged, ProjectDeleted, StudyDeleted
+from hippo_core.engine.events import Event, FencesSkipped, LeaseStateChanged
 from hippo_core.engine.explanation import Told, Training
 from hippo_core.engine.known import Known
 from hippo_core.engine.states import LeaseState
+from hippo_core.errors import InvariantViolated
 from hippo_server.store import audit, sessions, standbys, tokens
 from hippo_server.store.audit import Audited, Call
-from hippo_server.store.batch import Batch, Open, OpenRequest
+from hippo_server.store.batch import Open, OpenRequest
 from hippo_server.store.bills import Bill, find_bills
-from hippo_server.store.database import ANY_PLAN, BY_KEYS, Database
-from hippo_server.store.deletion import delete_project, delete_study, forget_checkpoints, forget_results
-from hippo_server.store.journal import JournalEntry, Record, RequestAnswer, journal, read_journal
+from hippo_server.store.database import Database
+from hippo_server.store.deletion import forget_checkpoints, forget_results
+from hippo_server.store.draft import Draft, Reach
+from hippo_server.store.journal import JournalEntry, Record, RequestAnswer, read_journal
 from hippo_server.store.leader import SKIPPED_FENCES, Leader, Leadership
 from hippo_server.store.load import load, load_study
 from hippo_server.store.migrate import migrate, require_known
 from hippo_server.store.needed import NeededCheckpoints, needed_checkpoints
 from hippo_server.store.recording import node_leases, stretches, study_arrivals, trial_creations
-from hippo_server.store.rows import add_event
 from hippo_server.store.sessions import Session
-from hippo_server.store.sql import Script
 from hippo_server.store.standbys import StandbyServer
 from hippo_server.store.study_chronicle import StudyEvent, study_chronicle
 from hippo_server.store.tokens import Token
@@ -78,9 +78,7 @@ class Store:
     def __init__(self, url: str, accepted_timeline: int | None = None) -> None:
         self._database = Database(url)
         self._leadership = Leadership(self._database, accepted_timeline)
-        # What the rows say, as far as this leader's own writes go on from them; None: to be read first.
-        self._position: int | None = None
-        self._open: Open | None = None
+        self._reach: Reach | None = None  # None: to be read first
 
     def on_undone(self, tell: Callable[[], None]) -> None:
         """Has somebody told of each transaction that is tried again, since PostgreSQL undid it for another's sake."""
@@ -123,7 +121,7 @@ class Store:
             Conflict: A newer Hippo has migrated the database.
         """
         require_known(self._database)
-        self._forget()
+        self._reach = None
         term = self._leadership.take(holder, address, lease_seconds)
         if self._leadership.skipping:
             self._pass_over(term)
@@ -147,7 +145,7 @@ class Store:
         ]
         events.append(FencesSkipped(fence=last + SKIPPED_FENCES))
         record = Record(cause="LossAccepted", events=tuple(events), answer=None, actor="server")
-        self._write([record], term, 0, self._leadership.adopt_timeline)
+        self._make_durable([record], term, 0, self._leadership.adopt_timeline)
         self._leadership.have_skipped(term)
 
     def leader(self) -> Leader | None:
@@ -186,7 +184,7 @@ class Store:
 
     def load(self) -> Iterator[Known]:
         """The rows as events, in an order that ``Engine.apply`` accepts."""
-        self._forget()
+        self._reach = None
         return load(self._database)
 
     def study_events(self, study: int) -> list[Event]:
@@ -197,11 +195,23 @@ class Store:
         """
         return list(load_study(self._database, study))
 
+    def draft(self, term: int, batch: int, after: Draft | None = None) -> Draft:
+        """A draft of a transaction, to be filled while the one before it is written, and then given to ``write``.
+
+        May be called from any thread. As long as drafts are filled nothing but drafts is written, in order.
+
+        Args:
+            term: This server's, from ``lead``.
+            batch: Counts up within the term.
+            after: The draft before it, to which nothing is appended any more; None: there is none.
+        """
+        return Draft(term, batch, after)
+
     def write(self, records: Sequence[Record], term: int, batch: int) -> None:
         """Makes durable what a batch of commands came to, all or nothing.
 
         Args:
-            records: In the order in which the commands were handled.
+            records: In the order in which the commands were handled. Of a draft the rows are there already.
             term: This server's, from ``lead``.
             batch: Counts up within the term.
 
@@ -212,66 +222,58 @@ class Store:
                 before the take-over or its check of the term fails.
             InvariantViolated: The events contradict the rows; nothing was written.
         """
-        try:
-            self._database.retried(lambda: self._write(records, term, batch))
-        except BaseException:
-            self._forget()
-            raise
+        self._make_durable(records, term, batch)
 
-    def _write(
+    def _make_durable(
         self,
         records: Sequence[Record],
         term: int,
         batch: int,
         besides: Callable[[Cursor], None] | None = None,
     ) -> None:
-        position, opened = self._known()
-        self._forget()  # until this has committed: what follows changes what is known of open requests
-        now = datetime.now(UTC)
-        # All is worked out before the transaction begins, which PostgreSQL would cut if it were left idle.
-        rows = Batch(now, opened)
-        steps: list[Callable[[Script], None]] = [rows.flush]
-        for record in records:
-            journal(rows, record, position, term, batch)
-            for event in record.events:
-                position += 1
-                if isinstance(event, StudyDeleted):
-                    _forget_requests(opened, event.study)
-                    rows = Batch(now, opened)
-                    steps += [_at_once(delete_study, study=event.study, now=now), rows.flush]
-                elif isinstance(event, ProjectDeleted):
-                    rows = Batch(now, opened)
-                    steps += [_at_once(delete_project, project=event.project), rows.flush]
-                else:
-                    add_event(rows, event, position)
-            if record.answer is not None:
-                _answer(rows, record.answer)
+        try:
+            draft = self._finished(records, term, batch)
+            self._database.retried(lambda: self._write(draft, besides))
+        except BaseException:
+            self._reach = None
+            raise
+
+    def _finished(self, records: Sequence[Record], term: int, batch: int) -> Draft:
+        """A draft with all its rows, before its transaction begins: PostgreSQL would cut that if it were left idle."""
+        reach = self._database.retried(self._known)
+        if isinstance(records, Draft):
+            draft = records
+            if (draft.term, draft.batch) != (term, batch) or not draft.goes_on_from(reach):
+                raise InvariantViolated("a draft goes on from another transaction than the last")
+        else:
+            draft = Draft(term, batch)
+            for record in records:
+                draft.append(record)
+        draft.finish(reach)
+        return draft
+
+    def _write(self, draft: Draft, besides: Callable[[Cursor], None] | None) -> None:
         with self._leadership.script() as script:
-            for step in steps:
-                step(script)
+            draft.flush(script)
             if besides is not None:
                 besides(script.send())
-            self._leadership.check(script, term, batch)
-        self._position, self._open = position, opened
+            self._leadership.check(script, draft.term, draft.batch)
 
-    def _known(self) -> tuple[int, Open]:
-        """The journal's last id, and the open requests."""
-        if self._position is None or self._open is None:
+    def _known(self) -> Reach:
+        """What the rows say, as far as this leader's own writes go on from them."""
+        if self._reach is None:
             with self._leadership.transaction() as cursor:
                 cursor.execute("SELECT coalesce(max(id), 0) FROM journal")
-                self._position = int(_only(cursor))
+                position = int(_only(cursor))
                 cursor.execute(
                     "SELECT study, trial, opened, step, by_user FROM requests WHERE state = 'open'"
                 )
-                self._open = {
+                opened: Open = {
                     (study, trial): OpenRequest(opened, step, by_user)
                     for study, trial, opened, step, by_user in cursor
                 }
-        return self._position, self._open
-
-    def _forget(self) -> None:
-        self._position = None
-        self._open = None
+            self._reach = Reach(position, opened)
+        return self._reach
 
     def answers(self) -> Iterator[RequestAnswer]:
         """The answers of the last day, oldest first."""
@@ -476,32 +478,6 @@ class Store:
             return result
 
         return self._database.change(guarded)
-
-
-def _at_once(change: Callable[..., None], **arguments: Any) -> Callable[[Script], None]:
-    """A change that is made by statements of its own, after what was gathered."""
-
-    def make(script: Script) -> None:
-        script.add(ANY_PLAN)
-        change(script.send(), **arguments)
-        script.add(BY_KEYS)
-
-    return make
-
-
-def _forget_requests(opened: Open, study: int) -> None:
-    for key in [key for key in opened if key[0] == study]:
-        del opened[key]
-
-
-def _answer(rows: Batch, answer: RequestAnswer) -> None:
-    rows.insert(
-        "request_answers",
-        request_id=answer.request_id,
-        method=answer.method,
-        digest=answer.digest,
-        answer=answer.answer,
-    )
 
 
 def _only(cursor: Cursor) -> Any:

@@ -188,6 +188,9 @@ class MemoryStore:
         self._term = 0
         self.lose_connection()
 
+    def draft(self, term: int, batch: int, after: object = None) -> list[Record]:
+        return []
+
     def write(self, records: Sequence[Record], term: int, batch: int) -> None:
         self._reach("write")
         self._database.commit(records, term, self._own_session())

@@ -86,7 +86,7 @@ MUTATIONS = (
         "an engine whose commit failed is dropped",
         "hippo_server.commits",
         "            self._tell(self._fail, error)\n            return False",
-        "            self._tell(self._succeed, queue[-1][0], began)\n            return True",
+        "            self._tell(self._succeed, upto, began)\n            return True",
     ),
     Mutation(
         "a new leader gives every lease its full time",
