@@ -7,7 +7,6 @@ the last statement checks that this server still leads.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,7 +15,7 @@ from hippo_core.engine.explanation import Told, Training
 from hippo_core.engine.known import Known
 from hippo_core.engine.states import LeaseState
 from hippo_core.errors import InvariantViolated
-from hippo_server.store import audit, sessions, standbys, tokens
+from hippo_server.store import audit, sessions, standbys, times, tokens
 from hippo_server.store.audit import Audited, Call
 from hippo_server.store.batch import Open, OpenRequest
 from hippo_server.store.bills import Bill, find_bills
@@ -32,6 +31,7 @@ from hippo_server.store.recording import node_leases, stretches, study_arrivals,
 from hippo_server.store.sessions import Session
 from hippo_server.store.standbys import StandbyServer
 from hippo_server.store.study_chronicle import StudyEvent, study_chronicle
+from hippo_server.store.times import StudyChange, StudyTimes
 from hippo_server.store.tokens import Token
 from hippo_server.store.trial_story import probe_events, trained_in, trial_events
 
@@ -40,24 +40,6 @@ if TYPE_CHECKING:
 
 ANSWERS_KEPT = "1 day"
 T = TypeVar("T")
-
-StudyChange = tuple[datetime, str, tuple[str, ...]]
-"""How a study was extended or edited: when its transaction began, the user, and lines for people."""
-
-
-@dataclass(frozen=True, slots=True)
-class StudyTimes:
-    """When things happened to a study.
-
-    Attributes:
-        created_at: When it was submitted.
-        ended_at: When it last ended; None: it has not.
-        points_wanted_at: Since when it wants points from outside; None: it wants none.
-    """
-
-    created_at: datetime
-    ended_at: datetime | None
-    points_wanted_at: datetime | None
 
 
 class Store:
@@ -343,32 +325,15 @@ class Store:
 
     def study_times(self) -> dict[int, StudyTimes]:
         """When things happened to each study."""
-        with self._database.transaction() as cursor:
-            cursor.execute(
-                "SELECT id, created_at, ended_at, points_wanted_at FROM studies WHERE deleted_at IS NULL ORDER BY id"
-            )
-            return {study: StudyTimes(*times) for study, *times in cursor}
+        return times.study_times(self._database)
 
     def study_changes(self) -> dict[int, list[StudyChange]]:
         """How each study was extended and edited, in order."""
-        with self._database.transaction() as cursor:
-            cursor.execute(
-                """
-                SELECT study_specs.study, at, actor, differences
-                FROM study_specs JOIN journal ON journal.id = since
-                WHERE event = 'StudyChanged' ORDER BY since
-                """
-            )
-            found: dict[int, list[StudyChange]] = {}
-            for study, at, actor, differences in cursor:
-                found.setdefault(study, []).append((at, actor, tuple(differences)))
-            return found
+        return times.study_changes(self._database)
 
     def worker_times(self) -> dict[str, datetime]:
         """When each worker last registered."""
-        with self._database.transaction() as cursor:
-            cursor.execute("SELECT name, registered_at FROM workers ORDER BY name")
-            return dict(cursor.fetchall())
+        return times.worker_times(self._database)
 
     def create_token(
         self,
