@@ -16,8 +16,9 @@ path takes the one on which most other paths must begin one after the other, eac
 load. Where several users wait, each has an order of ready ranges of its own, those that lead to states that its studies
 need, and a path goes down to one of these.
 
-A change marks nodes; ``refresh`` computes marked nodes anew, latest start first, and goes on to the parent only where
-what the parent sees has changed. The cost is that of what changed, not of the tree.
+A change marks nodes; ``refresh`` computes marked nodes anew, a parent after its children, and goes on to the parent
+only where what the parent sees has changed. The cost is that of what changed, not of the tree. Most nodes are untouched
+and look like one of a few others, so that their outlooks are kept by what they follow from.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeVar
 
-from hippo_core.few_children import MOST
+from hippo_core.few_children import MOST, Few
 from hippo_core.lease import Lease, Stage, State
 from hippo_core.noted_states import NotedStates
 from hippo_core.plan import Node, Plan
@@ -60,7 +61,10 @@ REWEIGH_RATIO = 1.25
 EMPTY = Outlook()
 """Of a node of which nothing is needed."""
 
-NO_LEASES: Mapping[int, Lease] = {}
+NO_REQUESTS: Mapping[tuple[int, int], int] = {}
+
+Asked = Sequence[tuple[int, str, int]]
+"""Requests of running studies: priority, user, and how many steps are sure to be asked for beyond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +89,6 @@ class StageTree:
         "_boundaries",
         "_crowds",
         "_dirty",
-        "_sole",
-        "_users",
         "_weighed",
         "_weight",
         "_work",
@@ -123,8 +125,6 @@ class StageTree:
         self._boundaries: NotedStates[int] = NotedStates()  # for studies
         self._crowds: dict[int, list[Start]] = {}  # by node of more than a few children: see ``_starts``
         self._dirty: dict[int, None] = {}
-        self._users: dict[Users, Users] = {}  # each once
-        self._sole: dict[str, Users] = {}  # by user: those of one
         self._weight = 0.0
         self._weighed: dict[int, None] = {}  # nodes with ranges whose steps' own duration is known
         self._work = 0.0
@@ -224,18 +224,15 @@ class StageTree:
         """Computes what is marked, and what depends on it."""
         nodes = self.plan.numbered
         waiting, self._dirty = self._dirty, {}
-        marked = sorted(filter(nodes.__contains__, waiting), reverse=True)
-        marked.sort(key=lambda number: nodes[number].start)  # the first one is taken from the end
-        parents: list[tuple[int, int]] = []  # that were not marked: a heap
+        marked = sorted(filter(nodes.__contains__, waiting))  # a parent's number is lower than its children's
+        parents: list[int] = []  # that were not marked, negative: a heap
         while marked or parents:
-            if parents and (not marked or parents[0] < (-nodes[marked[-1]].start, marked[-1])):
-                _, number = heapq.heappop(parents)
-            else:
-                number = marked.pop()
+            unmarked = parents and (not marked or -parents[0] > marked[-1])
+            number = -heapq.heappop(parents) if unmarked else marked.pop()
             node = nodes[number]
             if self._recompute(node) and node.parent is not None and node.parent.id not in waiting:
                 waiting[node.parent.id] = None
-                heapq.heappush(parents, (-node.parent.start, node.parent.id))
+                heapq.heappush(parents, -node.parent.id)
         for number in self._arrived:
             outlook = nodes[number].outlook
             if outlook is not None:
@@ -411,8 +408,11 @@ class StageTree:
         if self._arrived:
             self._arrived.pop(number, None)
         before, outlook = node.outlook or EMPTY, self._look(node)
-        for lease in self.leases.get(number, NO_LEASES).values():
-            lease.followers = None
+        if number in self.leases:
+            for lease in self.leases[number].values():
+                lease.followers = None
+            if outlook.wanted != before.wanted:
+                self.astir[number] = None
         self._work += outlook.work - before.work
         self.range_count += len(outlook.ranges) - len(before.ranges)
         node.outlook = outlook if outlook.wanted or outlook.offers else None
@@ -421,8 +421,6 @@ class StageTree:
         if node.steps:
             _list(self._weighed, number, there=bool(outlook.ranges))
         self._order_ready(node, outlook)
-        if outlook.wanted != before.wanted:
-            self.astir[number] = None
         start, now = before.from_start(node), outlook.from_start(node)
         if now == start and bool(outlook.wanted) == bool(before.wanted):
             return False
@@ -437,17 +435,20 @@ class StageTree:
 
     def _look(self, node: Node) -> Outlook:
         """Computes what is wanted of a node, and what of it nobody brings."""
-        sole = node.requests
-        untouched = not (node.children or node.steps or node.checkpoints or node.id in self.leases)
-        if untouched and isinstance(sole, SoleRequest):  # as most nodes are where a trial ends
-            return self._of_one(node.start, sole)
+        requests, children = node.requests, node.children
+        if not (node.steps or node.checkpoints or node.id in self.leases):  # as nearly everywhere
+            if isinstance(children, Few):
+                if not requests:
+                    return _of_few(node.start, children.nodes)
+            elif isinstance(requests, SoleRequest) and not children:
+                return self._of_one(node.start, requests)
         starts = self._starts(node)
         wanted = {step for step in node.requests if self._requested(node, step)}
         if starts:
             wanted |= bases(starts)
         points = _once(tuple(sorted(wanted)))
         leases = self.leases.get(node.id)
-        if leases is None and not node.checkpoints:  # as nearly everywhere: nothing of it is there, or comes
+        if leases is None and not node.checkpoints:  # nothing of it is there, or comes
             if not points:
                 return EMPTY
             cost = self._cost(node)
@@ -461,7 +462,7 @@ class StageTree:
         priority = self.active.get(sole.study)
         if priority is None:
             return EMPTY
-        found: Outlook = _of_one(start, sole.step, sole.beyond, priority, self._one(self.owners[sole.study]))
+        found: Outlook = _of_one(start, sole.step, sole.beyond, priority, self.owners[sole.study])
         return found
 
     def _look_beyond(
@@ -530,44 +531,16 @@ class StageTree:
     def _range(
         self, node: Node, starts: Sequence[Start], base: int, points: tuple[int, ...], cost: float
     ) -> Range:
-        requests, last = node.requests, points[-1]
-        length = remaining = ahead = 0.0
-        below = 0
-        priorities, users = [], NOBODY
-        for point in reversed(points):
-            own = (point - base) * cost
-            way = beyond = 0.0
-            ways: list[Way] = [] if point == last else [(length, below)]
-            if waiting := requests.get(point):
-                for (study, _), steps in waiting.items():
-                    if study in self.active:
-                        priorities.append(self.active[study])
-                        users = self._with(users, self._one(self.owners[study]))
-                        beyond = max(beyond, steps * cost)
-            for found, count in kinds_at(starts, point) if starts else ():
-                if found.remaining + found.ahead > way + beyond:
-                    way, beyond = found.remaining, found.ahead
-                ways += [(own + found.remaining + found.ahead, found.starts)] * min(count, 2)
-                priorities.append(found.priority)
-                users = self._with(users, found.users)
-            here = own + way
-            if here + beyond >= length:
-                length, remaining, ahead = here + beyond, here, beyond
-            below = starts_below(ways)
-        return Range(base, remaining, ahead, max(priorities, default=0), below, users, points)
-
-    def _one(self, user: str) -> Users:
-        found = self._sole.get(user)
-        if found is None:
-            found = self._sole[user] = self._with(NOBODY, (user,))
-        return found
-
-    def _with(self, users: Users, others: Users) -> Users:
-        """All of both, as one object for all ranges that have the same."""
-        if others is users or not others:
-            return users
-        both = tuple(sorted({*users, *others}))
-        return self._users.setdefault(both, both)
+        asked: dict[int, Asked] = {}
+        for point in points:
+            running = [
+                (self.active[study], self.owners[study], steps)
+                for (study, _), steps in node.requests.get(point, NO_REQUESTS).items()
+                if study in self.active
+            ]
+            if running:
+                asked[point] = running
+        return _range(starts, base, points, cost, asked)
 
     def _steps_ahead(self, node: Node, point: int) -> int:
         waiting = node.requests.get(point)
@@ -631,10 +604,76 @@ def _once(value: T) -> T:
 
 
 @lru_cache(maxsize=4096)
-def _of_one(start: int, step: int, beyond: int, priority: int, users: Users) -> Outlook:
+def _of_one(start: int, step: int, beyond: int, priority: int, user: str) -> Outlook:
     """See ``StageTree._of_one``."""
-    steps = float(step - start)
-    return Outlook((Range(start, steps, float(beyond), priority, 0, users, (step,)),), (), (step,), steps)
+    found = _range((), start, (step,), 1.0, {step: [(priority, user, beyond)]})
+    return Outlook((found,), (), (step,), float(found.steps))
+
+
+def _of_few(start: int, children: Sequence[Node]) -> Outlook:
+    """That of a node where nothing is there, comes or is known, and of which its few children alone want something."""
+    begun = []
+    for child in children:
+        outlook = child.outlook
+        found = None if outlook is None else outlook.from_start(child)
+        if found is not None:
+            begun.append(found)
+    if not begun:
+        return EMPTY
+    begun.sort()
+    same: Outlook = _of_begun(start, tuple(begun))
+    return same
+
+
+@lru_cache(maxsize=4096)
+def _of_begun(start: int, begun: tuple[Range, ...]) -> Outlook:
+    """See ``_of_few``: of the ranges in which children begin."""
+    starts = sorted(Start.of(found, 0) for found in begun)
+    points = tuple(sorted(bases(starts)))
+    found = _range(starts, start, points, 1.0, {})
+    return Outlook((found,), (), points, float(found.steps))
+
+
+def _range(
+    starts: Sequence[Start], base: int, points: tuple[int, ...], cost: float, asked: Mapping[int, Asked]
+) -> Range:
+    """The range up to some needed states of a node.
+
+    Args:
+        starts: The ranges in which children begin.
+        base: Where it begins.
+        points: The states.
+        cost: One step of the node, in steps of the mean duration.
+        asked: By state, whoever asks for it.
+    """
+    length = remaining = ahead = 0.0
+    below = 0
+    priorities, users = [], NOBODY
+    for point in reversed(points):
+        own = (point - base) * cost
+        way = beyond = 0.0
+        ways: list[Way] = [] if point == points[-1] else [(length, below)]
+        for priority, user, steps in asked.get(point, ()):
+            priorities.append(priority)
+            users = _union(users, (user,))
+            beyond = max(beyond, steps * cost)
+        for found, count in kinds_at(starts, point) if starts else ():
+            if found.remaining + found.ahead > way + beyond:
+                way, beyond = found.remaining, found.ahead
+            ways += [(own + found.remaining + found.ahead, found.starts)] * min(count, 2)
+            priorities.append(found.priority)
+            users = _union(users, found.users)
+        here = own + way
+        if here + beyond >= length:
+            length, remaining, ahead = here + beyond, here, beyond
+        below = starts_below(ways)
+    return Range(base, remaining, ahead, max(priorities, default=0), below, users, points)
+
+
+@lru_cache(maxsize=4096)
+def _union(users: Users, others: Users) -> Users:
+    """All of both, as one object as a rule for all ranges that have the same."""
+    return users if others == users else tuple(sorted({*users, *others}))
 
 
 def _list(listed: dict[int, None], number: int, *, there: bool) -> None:
