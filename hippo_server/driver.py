@@ -36,6 +36,7 @@ from hippo_server.duties import Duties
 from hippo_server.health import Health
 from hippo_server.metrics import Metrics
 from hippo_server.news import News
+from hippo_server.packing import pack_metrics
 from hippo_server.policies.consulting import consult_policies
 from hippo_server.proposals.making import make_what_is_wanted
 from hippo_server.proposals.processes import Proposers
@@ -319,6 +320,7 @@ class Driver:
         self.duties.keep_up(remove_files(term, self.storage, store))
         self.duties.keep_up(make_what_is_wanted(term, self.proposers))
         self.duties.keep_up(consult_policies(term))
+        self.duties.keep_up(pack_metrics(term))
         log.info("term_began", extra={"term": number, "seconds": round(time.monotonic() - began, 3)})
         # What was due while nobody led, and what the restored state asks for, is decided now.
         for command in (CreateProject(project=PROJECT), Tick()):

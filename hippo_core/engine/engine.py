@@ -9,7 +9,7 @@ drops the engine and rebuilds it from rows.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Self, get_args
 
@@ -97,6 +97,12 @@ from hippo_core.engine.state import EngineState
 from hippo_core.engine.states import FailureClass, WorkerState
 from hippo_core.engine.trial_paths import CheckpointRef
 from hippo_core.engine.turns import present
+from hippo_core.series import Series
+
+LOOK_WORK = 10
+SLICE_WORK = 50_000
+"""Of packing metrics, in characters that are read: looking at a node is the work of so many, and a slice that of a
+millisecond or two."""
 
 Result = (
     studies.Submitted
@@ -282,6 +288,18 @@ class Engine:
             self.state.dropped.pop((each.node, each.step, each.fence), None)
             if each.fence not in self.state.leases:
                 self.volatile.held = dict.fromkeys(self.volatile.held, -math.inf)
+
+    def pack_metrics(self) -> Iterator[None]:
+        """Packs metrics that were restored as text, where that takes less memory; with a pause now and then."""
+        work = 0
+        for node in list(self.state.nodes.values()):  # others may come in a pause
+            for found in (node.metrics, node.training):
+                if type(found) is Series:  # isinstance takes long of a Mapping
+                    work += found.pack()
+            work += LOOK_WORK
+            if work > SLICE_WORK:
+                yield
+                work = 0
 
     def snapshot(self) -> dict[str, object]:
         """The durable state in canonical form: equal for an engine that lived and one rebuilt from its rows."""

@@ -48,7 +48,11 @@ def closing_of(study: Study, leaf: Node | None, event: RequestClosed) -> Closing
     """
     every = study.spec.program.evaluate_every
     step = event.reached if event.value is not None else (event.reached - 1) // every * every
-    values = objective_values(study, leaf, step) if leaf is not None and step > 0 else None
+    spec = study.spec
+    if event.value is not None and len(spec.objectives) == 1 and not spec.constraints:
+        values = spec.values({spec.objectives[0].metric: event.value})  # the event tells all that is compared
+    else:
+        values = objective_values(study, leaf, step) if leaf is not None and step > 0 else None
     return Closing(event.sequence, event.trial, step, event.state, event.reached, values)
 
 

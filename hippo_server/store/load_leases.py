@@ -240,8 +240,8 @@ def _results(rows: Rows, ended: str) -> Iterator[Results]:
     those of the next together.
     """
     together = (
-        "SELECT node, '[' || string_agg(step || ',' || metrics::text, ',' ORDER BY step) || ']' series "
-        "FROM {} GROUP BY node ORDER BY node"
+        "SELECT node, '[' || string_agg(step::text, ',' ORDER BY step) || ',' "
+        "|| string_agg(metrics::text, ',' ORDER BY step) || ']' FROM {} GROUP BY node ORDER BY node"
     )
     training = {node: Series.unread(text) for node, text in rows(together.format("training_metrics"))}
     took = {
