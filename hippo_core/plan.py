@@ -33,10 +33,6 @@ _NOTHING: Mapping[Any, Any] = MappingProxyType({})
 """Stands for what a node has none of: most nodes have no children, requests, or checkpoints, and there are many."""
 
 
-def _nothing() -> Mapping[Any, Any]:
-    return _NOTHING
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
     """A durable state: who wrote it, and how large it is."""
@@ -58,7 +54,7 @@ class Failures:
     )  #: by worker that died: the step, none committed since
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, init=False)
 class Node:
     """A stretch of training that all trials below it share. What it maps is changed by its methods alone."""
 
@@ -68,26 +64,34 @@ class Node:
     start: int  #: the first step that it trains
     laws: Laws
     key: ValueKey  #: the values at ``start``
-    children: Mapping[tuple[int, ValueKey], Node] = field(default_factory=_nothing)
-    trained: int = 0  #: the state that was reached first here; ``start`` where nothing is trained
-    metrics: Mapping[int, Metrics] = field(default_factory=_nothing)  #: by state, evaluated ones only
-    training: Mapping[int, Metrics] = field(default_factory=_nothing)  #: what train() returned, by state
-    checkpoints: Mapping[int, Mapping[int, Checkpoint]] = field(
-        default_factory=_nothing
-    )  #: by state, then fence
-    requests: Mapping[int, Mapping[tuple[int, int], int]] = field(
-        default_factory=_nothing
-    )  #: ``Waiting`` by step
-    open: Mapping[int, int] = field(default_factory=_nothing)  #: by study: open requests here and below
-    not_reproducible: bool = False
-    failures: Failures | None = None
-    seconds: float = 0.0  #: slot seconds of all training here
-    steps: int = 0  #: completions of all training here
-    outlook: Outlook | None = None  #: what its plan's stage tree says of it; None: nothing of it is needed
+    children: Mapping[tuple[int, ValueKey], Node]
+    trained: int  #: the state that was reached first here; ``start`` where nothing is trained
+    metrics: Mapping[int, Metrics]  #: by state, evaluated ones only
+    training: Mapping[int, Metrics]  #: what train() returned, by state
+    checkpoints: Mapping[int, Mapping[int, Checkpoint]]  #: by state, then fence
+    requests: Mapping[int, Mapping[tuple[int, int], int]]  #: ``Waiting`` by step
+    open: Mapping[int, int]  #: by study: open requests here and below
+    not_reproducible: bool
+    failures: Failures | None
+    seconds: float  #: slot seconds of all training here
+    steps: int  #: completions of all training here
+    outlook: Outlook | None  #: what its plan's stage tree says of it; None: nothing of it is needed
 
-    def __post_init__(self) -> None:
-        """A fresh node has trained nothing beyond its start."""
-        self.trained = max(self.trained, self.start)
+    def __init__(
+        self, id: int, plan: int, parent: Node | None, start: int, laws: Laws, key: ValueKey
+    ) -> None:
+        self.id = id
+        self.plan = plan
+        self.parent = parent
+        self.start = self.trained = start
+        self.laws = laws
+        self.key = key
+        self.children = self.metrics = self.training = _NOTHING
+        self.checkpoints = self.requests = self.open = _NOTHING
+        self.not_reproducible = False
+        self.failures = self.outlook = None
+        self.seconds = 0.0
+        self.steps = 0
 
     @property
     def nonfinite(self) -> tuple[int, ...]:
@@ -100,7 +104,7 @@ class Node:
         children = self.children
         if not children:
             self.children = Few(child)
-        elif isinstance(children, Few) and len(children) < MOST:
+        elif type(children) is Few and len(children.nodes) < MOST:  # isinstance takes long of a Mapping
             self.children = Few(*children.nodes, child)
         else:
             _owned(self, "children")[child.start, child.key] = child
@@ -108,12 +112,12 @@ class Node:
     def offspring(self) -> Iterable[Node]:
         """The nodes that begin where others leave this one, in the order in which they came."""
         children = self.children
-        return children.nodes if isinstance(children, Few) else children.values()
+        return children.nodes if type(children) is Few else children.values()
 
     def child(self, start: int, key: ValueKey) -> Node | None:
         """The node that begins at a step with these values."""
         children = self.children
-        if not isinstance(children, Few):
+        if type(children) is not Few:
             found: Node | None = children.get((start, key))
             return found
         few: tuple[Node, ...] = children.nodes
@@ -188,7 +192,7 @@ class Node:
             counts = node.open
             count = counts.get(study, 0) + more
             assert count >= 0, f"node {node.id} has no open request of study {study}"
-            if not counts or (study in counts and len(counts) == 1):  # nobody else's, nearly always
+            if len(counts) == (study in counts):  # nobody else's, nearly always
                 node.open = _count_of_one(study, count) if count else _NOTHING
             else:
                 node.open = _counted({**counts, study: count})

@@ -85,7 +85,7 @@ class SoleRequest(Single[tuple[int, int], int]):
     __slots__ = ("_trial", "beyond", "study")
 
     def __init__(self, step: int, study: int, trial: int, beyond: int) -> None:
-        super().__init__(step)
+        self.step = step
         self.study = study
         self._trial = trial
         self.beyond = beyond

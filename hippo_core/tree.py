@@ -431,16 +431,18 @@ class StageTree:
 
     def _order_ready(self, node: Node, outlook: Outlook) -> None:
         """Puts a node's ready ranges in their place among the others."""
-        self.ready_ranges.put(node.id, [found for found in outlook.ranges if self.ready(node, found)])
+        ready = [found for found in outlook.ranges if self.ready(node, found)]
+        if ready or node.id in self.ready_ranges.counts:
+            self.ready_ranges.put(node.id, ready)
 
     def _look(self, node: Node) -> Outlook:
         """Computes what is wanted of a node, and what of it nobody brings."""
         requests, children = node.requests, node.children
         if not (node.steps or node.checkpoints or node.id in self.leases):  # as nearly everywhere
-            if isinstance(children, Few):
+            if type(children) is Few:  # isinstance takes long of a Mapping
                 if not requests:
                     return _of_few(node.start, children.nodes)
-            elif isinstance(requests, SoleRequest) and not children:
+            elif type(requests) is SoleRequest and not children:
                 return self._of_one(node.start, requests)
         starts = self._starts(node)
         wanted = {step for step in node.requests if self._requested(node, step)}

@@ -22,6 +22,7 @@ from hippo_core.engine.evaluations import (
     renew_policy,
     tell_upto,
 )
+from hippo_core.engine.known import Created, Opened
 from hippo_core.engine.partings import forget_parting, move_partings, note_parting
 from hippo_core.engine.points import drawn_otherwise, points_in
 from hippo_core.engine.policy_calls import Added, Ended, Forked, Noted, Observed, Probed, Probing, Requested
@@ -225,7 +226,8 @@ def _apply_policy(state: EngineState, event: PolicyEvent) -> None:
 TrialEvent = ev.TrialLimited | ev.TrialStopped | ev.TrialWanted | ev.TrialStateChanged
 
 
-def _create_trial(state: EngineState, event: ev.TrialCreated) -> None:
+def create_trial(state: EngineState, event: ev.TrialCreated | Created) -> None:
+    """A trial was proposed."""
     study = state.studies[event.study]
     repeat, probe = repeat_of(event.trial), probe_of(event.trial)
     trials = study.probes if probe else study.repeats if repeat else study.trials
@@ -288,12 +290,13 @@ def _apply_trial(state: EngineState, event: TrialEvent) -> None:
             assert_never(event)
 
 
-def open_request(state: EngineState, event: ev.RequestOpened, *, waits: bool = True) -> None:
+def open_request(state: EngineState, event: ev.RequestOpened | Opened, *, waits: bool = True) -> None:
     """A trial needs a state; not ``waits``: it has come, and how is told further on."""
     study = state.studies[event.study]
     trial = study.member(event.trial)
     moved = (trial.target, trial.by_user) == (event.step, event.by_user)
-    _remove_request(state, study, trial)
+    if trial.target is not None:
+        _remove_request(state, study, trial)
     node = state.nodes[event.node]
     if waits:
         hurries = event.by_user or study.policy.hurries
@@ -422,7 +425,7 @@ _FOLDS: dict[type, Callable[[EngineState, Any], None]] = {
         (fold_training.WorkerEvent, fold_training.apply_worker),
         (fold_training.CheckpointEvent, fold_training.apply_checkpoint),
         (ev.CheckpointPinned | ev.CheckpointUnpinned, fold_training.apply_pin),
-        (ev.TrialCreated, _create_trial),
+        (ev.TrialCreated, create_trial),
         (ev.RequestOpened, open_request),
         (ev.RequestClosed, _close_request),
         (TrialEvent, _apply_trial),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from hippo_core.engine.fold import apply, open_request
-from hippo_core.engine.known import Known, Nodes, Passed, Results, Saved
+from hippo_core.engine.fold import apply, create_trial, open_request
+from hippo_core.engine.known import Created, Known, Nodes, Opened, Results, Saved
 from hippo_core.engine.state import EngineState
 from hippo_core.plan import Checkpoint
 
@@ -15,20 +15,16 @@ def apply_known(state: EngineState, known: Known) -> None:
     which comes as an event.
     """
     match known:
-        case Results():
-            node = state.nodes[known.node]
-            node.know(known.metrics, known.training)
-            if known.steps:
-                node.trained = max(node.trained, known.trained)
-                node.steps += known.steps
-                node.seconds += known.seconds
-                state.tree_of(node).measure(known.seconds, known.steps)
+        case Opened():
+            open_request(state, known, waits=known.waits)
+        case Created():
+            create_trial(state, known)
         case Saved():
             _save(state, known)
+        case Results():
+            _know(state, known)
         case Nodes():
             _plant(state, known)
-        case Passed():
-            open_request(state, known.opened, waits=False)
         case _:
             apply(state, known)
 
@@ -36,9 +32,18 @@ def apply_known(state: EngineState, known: Known) -> None:
 def _plant(state: EngineState, known: Nodes) -> None:
     nodes, plans = state.nodes, state.plans
     for number, plan, parent, start, laws in known.rows:
-        above = None if parent is None else nodes[parent]
-        plans[plan].plan.add(number, above, start, laws)
-        state.last_node = max(state.last_node, number)
+        plans[plan].plan.add(number, None if parent is None else nodes[parent], start, laws)
+    state.last_node = max(state.last_node, known.rows[-1][0])
+
+
+def _know(state: EngineState, known: Results) -> None:
+    node = state.nodes[known.node]
+    node.know(known.metrics, known.training)
+    if known.steps:
+        node.trained = max(node.trained, known.trained)
+        node.steps += known.steps
+        node.seconds += known.seconds
+        state.tree_of(node).measure(known.seconds, known.steps)
 
 
 def _save(state: EngineState, saved: Saved) -> None:

@@ -1,28 +1,26 @@
-"""What is told at once where an engine is rebuilt, in the place of events that came one by one."""
+"""What is told where an engine is rebuilt, in the place of events: at once, or of what there is most, made sooner."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
-from hippo_core.engine.events import Event, RequestOpened
+from hippo_core.engine.events import Event
 from hippo_core.sequence import Laws
 from hippo_core.series import Series
 
 
-@dataclass(frozen=True, slots=True)
-class Nodes:
+class Nodes(NamedTuple):
     """Nodes that were added before there is any trial.
 
     Attributes:
-        rows: Of each its number, its plan, its parent, if any, its first step and its laws; a parent comes before.
+        rows: Of each, by number: that, its plan, its parent, if any, its first step and its laws.
     """
 
     rows: Sequence[tuple[int, int, int | None, int, Laws]]
 
 
-@dataclass(frozen=True, slots=True)
-class Results:
+class Results(NamedTuple):
     """What was trained of a node by leases that have ended, and all that was measured of it.
 
     Attributes:
@@ -42,8 +40,7 @@ class Results:
     seconds: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Saved:
+class Saved(NamedTuple):
     """A checkpoint of a lease that has ended; where it is not ``kept``, its files are still to be removed."""
 
     node: int
@@ -54,11 +51,27 @@ class Saved:
     kept: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Passed:
-    """A request that was opened, and whose end is told further on."""
+class Created(NamedTuple):
+    """A trial that was proposed, as in ``TrialCreated``."""
 
-    opened: RequestOpened
+    study: int
+    trial: int
+    assignment: Mapping[str, Any]
+    max_steps: int
+    notes: Mapping[str, Any]
+    fork: Mapping[str, Any] | None
+    enqueued: bool
 
 
-Known = Event | Nodes | Results | Saved | Passed
+class Opened(NamedTuple):
+    """A request that was opened, as in ``RequestOpened``; where it ``waits`` no more, its end is told further on."""
+
+    study: int
+    trial: int
+    step: int
+    node: int
+    by_user: bool
+    waits: bool
+
+
+Known = Event | Nodes | Results | Saved | Created | Opened

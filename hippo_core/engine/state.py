@@ -16,6 +16,7 @@ from hippo_core.allowance import Allowance
 from hippo_core.drawn_stretches import is_remembered
 from hippo_core.endings import Ending
 from hippo_core.engine.events import Event, TrialCreated
+from hippo_core.engine.known import Created
 from hippo_core.engine.policy_calls import PolicyCall, PolicyHistory, Requested
 from hippo_core.engine.states import RequestState, StudyState, TrialState, WorkerState
 from hippo_core.lease import Lease, State
@@ -285,9 +286,10 @@ class Study:
 
     def member(self, number: int) -> Trial:
         """The trial, the repeat of one, or the probe of that number."""
-        if probe_of(number):
-            return self.probes[number]
-        return self.repeats[number] if repeat_of(number) else self.trials[number]
+        found = self.trials.get(number)
+        if found is not None:
+            return found
+        return (self.probes if probe_of(number) else self.repeats)[number]
 
     def members(self, number: int) -> list[Trial]:
         """A trial, or a probe, with all its repeats, given the number of one of them."""
@@ -298,7 +300,7 @@ class Study:
         numbers = (number_of(first.number, repeat) for repeat in range(1, self.spec.repeats))
         return [first, *(within[each] for each in numbers if each in within)]
 
-    def made(self, event: TrialCreated) -> Trial:
+    def made(self, event: TrialCreated | Created) -> Trial:
         """The trial, repeat or probe that an event creates."""
         fork = event.fork
         horizon = horizon_of(event.assignment) if fork is None else self.trials[fork["trial"]].horizon

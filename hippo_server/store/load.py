@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import heapq
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from itertools import islice
 from operator import itemgetter
 from typing import Any, TypeVar
 
 from hippo_core.engine import events as ev
 from hippo_core.engine.journal import from_json
-from hippo_core.engine.known import Known, Nodes, Passed
+from hippo_core.engine.known import Created, Known, Nodes, Opened
 from hippo_core.engine.states import RequestState, StudyState, TrialState
 from hippo_core.errors import Conflict
 from hippo_core.sequence import Laws
@@ -28,7 +28,7 @@ from hippo_server.store.database import Database, Rows
 from hippo_server.store.load_leases import among, failures, last_fence, results, trained, workers_and_leases
 
 T = TypeVar("T")
-Placed = tuple[int, ev.Event | Passed]
+Placed = tuple[int, ev.Event | Created | Opened]
 
 #: How many nodes are told at once.
 BATCH = 2048
@@ -40,7 +40,7 @@ NO_STUDY = 0
 ALL = "true"
 
 
-def load(database: Database) -> Iterator[Known]:
+def load(database: Database) -> Generator[Known, None, None]:
     """The rows of a database as events, as of one moment."""
     with database.reading() as rows:
         yield from _accounts(rows)
@@ -98,7 +98,7 @@ def load_study(database: Database, study: int) -> Iterator[ev.Event]:
         yield from results(rows, found)
         yield from _pins(rows, f"{its} AND {among('node', found)}")
         for each in _trials(rows, its):
-            yield each.opened if isinstance(each, Passed) else each
+            yield _as_event(each)
         yield from _proposals(rows, its)
         yield from _policies(rows, its)
         yield from _states(rows, its, one)
@@ -233,7 +233,17 @@ def _pins(rows: Rows, which: str = ALL) -> Iterator[ev.Event]:
         yield ev.CheckpointPinned(study=study, node=node, step=step)
 
 
-def _trials(rows: Rows, which: str = ALL) -> Iterator[ev.Event | Passed]:
+def _as_event(known: ev.Event | Created | Opened) -> ev.Event:
+    match known:
+        case Created():
+            return ev.TrialCreated(**known._asdict())
+        case Opened(study, trial, step, node, by_user):
+            return ev.RequestOpened(study=study, trial=trial, step=step, node=node, by_user=by_user)
+        case _:
+            return known
+
+
+def _trials(rows: Rows, which: str = ALL) -> Iterator[ev.Event | Created | Opened]:
     """Changes of studies, trials, limits, users' stops and requests, all merged by their places in the journal."""
     kinds = (_changed, _created, _limited, _stopped, _opened, _closed)
     streams = [kind(rows, which) for kind in kinds]
@@ -252,24 +262,23 @@ def _changed(rows: Rows, which: str) -> Iterator[Placed]:
 
 
 def _created(rows: Rows, which: str) -> Iterator[Placed]:
-    for created, study, trial, assignment, max_steps, notes, fork, enqueued in rows(
+    found = rows(
         f"""
-        SELECT created, study, number, assignment, first_max_steps, notes, fork, enqueued
+        SELECT created, study, number, assignment::text, first_max_steps, notes::text, fork, enqueued
         FROM trials WHERE {which} ORDER BY created
         """
-    ):
-        yield (
-            created,
-            ev.TrialCreated(
-                study=study,
-                trial=trial,
-                assignment=assignment,
-                max_steps=max_steps,
-                notes=notes,
-                fork=fork,
-                enqueued=enqueued,
-            ),
-        )
+    )
+    for batch in _batched(found):
+        assignments, notes = (_parsed([row[column] for row in batch]) for column in (3, 5))
+        for (created, study, trial, _, max_steps, _, fork, enqueued), assignment, noted in zip(
+            batch, assignments, notes, strict=True
+        ):
+            yield created, Created(study, trial, assignment, max_steps, noted, fork, enqueued)
+
+
+def _parsed(texts: list[str]) -> list[Any]:
+    """What JSON texts tell, which is read a few times as fast together."""
+    return json.loads(f"[{','.join(texts)}]")  # type: ignore[no-any-return]
 
 
 def _limited(rows: Rows, which: str) -> Iterator[Placed]:
@@ -287,14 +296,13 @@ def _stopped(rows: Rows, which: str) -> Iterator[Placed]:
 
 
 def _opened(rows: Rows, which: str) -> Iterator[Placed]:
-    for place, study, trial, step, node, by_user, passed in rows(
+    for opened, study, trial, step, node, by_user, waits in rows(
         f"""
-        SELECT opened, study, trial, step, node, by_user, closed IS NOT NULL FROM requests
+        SELECT opened, study, trial, step, node, by_user, closed IS NULL FROM requests
         WHERE {which} ORDER BY opened
         """
     ):
-        opened = ev.RequestOpened(study=study, trial=trial, step=step, node=node, by_user=by_user)
-        yield place, Passed(opened) if passed else opened
+        yield opened, Opened(study, trial, step, node, by_user, waits)
 
 
 def _closed(rows: Rows, which: str) -> Iterator[Placed]:

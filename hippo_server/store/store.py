@@ -16,6 +16,7 @@ from hippo_core.engine.known import Known
 from hippo_core.engine.states import LeaseState
 from hippo_core.errors import InvariantViolated
 from hippo_server.store import audit, sessions, standbys, times, tokens
+from hippo_server.store.ahead import ahead
 from hippo_server.store.audit import Audited, Call
 from hippo_server.store.batch import Open, OpenRequest
 from hippo_server.store.bills import Bill, find_bills
@@ -167,7 +168,7 @@ class Store:
     def load(self) -> Iterator[Known]:
         """The rows as events, in an order that ``Engine.apply`` accepts."""
         self._reach = None
-        return load(self._database)
+        return ahead(load(self._database))
 
     def study_events(self, study: int) -> list[Event]:
         """The rows of one study as the events of an archive; see ``hippo_core.engine.archive``.

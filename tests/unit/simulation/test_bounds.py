@@ -66,7 +66,9 @@ def test_a_bound_of_unequal_steps_by_hand() -> None:
 
 def node(number: int, parent: Node | None, start: int, trained: int) -> Node:
     laws = Laws.of({"lr": make(Constant(float(number)), 0, False, Kind.FLOAT)})
-    return Node(number, 1, parent, start, laws, laws.key(start), trained=trained)
+    node = Node(number, 1, parent, start, laws, laws.key(start))
+    node.trained = max(trained, start)
+    return node
 
 
 def submitted(study: int) -> StudySubmitted:
