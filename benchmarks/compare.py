@@ -3,18 +3,23 @@
 OLD and NEW are JSON files of ``python -m benchmarks``; without them, the newest two of ``benchmarks/results``. For each
 figure that both have, the ratio of the medians is printed, new over old, and whether the rounds of the two lie apart:
 all of one above all of the other. Worse is what lies apart, to the worse side, by a ratio beyond the threshold; then
-the exit code is 1, and 2 where there is nothing to compare. Curves are shown by the ratios of their points, and not
-judged.
+the exit code is 1, and 2 where there is nothing to compare. Of what was measured once, in one run or both, nobody knows
+by how much it spreads: it is told as worse or better once, and does not count for the exit code. Curves are shown by
+the ratios of their points, and not judged.
+
+Where a value is nought or less, as of how much later one thing is than another, a ratio means nothing. The difference
+is printed then, new less old, with its sign; the threshold is a share of the largest of both medians, without their
+signs, and the aim.
 """
 
 from __future__ import annotations
 
 import argparse
-import math
 import shutil
 import signal
 import sys
 import textwrap
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,8 +35,10 @@ SPEEDS = {"fsync_8k_ms": 1.5, "loop_ms": 1.15}
 """Of what is measured of the machine: the ratio from which it is another one."""
 BUSY = 0.5
 """The load, as a share of the cores, from which a subject was measured beside other work."""
-NUMBERS = 41
-"""The columns that medians and ratio take."""
+NUMBERS = 43
+"""The columns that medians, their change and the verdict take."""
+MOST_DECIMALS = 100
+"""The ratio up to which three decimals are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +56,9 @@ class Change:
     new: Figure
 
     @property
-    def ratio(self) -> float:
-        """Of the medians, new over old."""
-        if self.old.median == 0:
-            return 1.0 if self.new.median == 0 else math.inf
-        return self.new.median / self.old.median
+    def is_difference(self) -> bool:
+        """Whether a round of either is nought or less, so that no ratio means anything."""
+        return min(self.old.least, self.new.least) <= 0
 
     @property
     def apart(self) -> bool:
@@ -61,16 +66,30 @@ class Change:
         return self.new.least > self.old.most or self.new.most < self.old.least
 
     @property
-    def rose(self) -> bool:
-        """Whether the median did."""
-        return self.new.median > self.old.median
+    def once(self) -> bool:
+        """Whether one of them was measured in one round, so that nobody knows by how much it spreads."""
+        return min(len(self.old.values), len(self.new.values)) == 1
+
+    def in_words(self) -> str:
+        """The ratio of the medians, new over old, or their difference, new less old, with its sign."""
+        if self.is_difference:
+            return f"{self.new.median - self.old.median:+.2g}"
+        ratio = self.new.median / self.old.median
+        return f"{ratio:.3f}" if ratio < MOST_DECIMALS else table.number(ratio)
 
     def verdict(self, threshold: float) -> str:
-        """``"worse"``, ``"better"``, or nothing where it is within the spread or the threshold."""
-        factor = max(self.ratio, 1 / self.ratio if self.ratio else math.inf)
-        if not self.apart or factor <= 1 + threshold:
+        """``"worse"`` or ``"better"``, with ``", once"``, or nothing where it is within the spread or the threshold."""
+        if not self.apart or self._share() <= threshold:
             return ""
-        return "better" if self.rose == self.new.more_is_better else "worse"
+        rose = self.new.median > self.old.median
+        said = "better" if rose == self.new.more_is_better else "worse"
+        return f"{said}, once" if self.once else said
+
+    def _share(self) -> float:
+        """By how much the medians differ, of the smaller one; of differences, of all that tells their size."""
+        low, high = sorted((self.old.median, self.new.median))
+        size = max(abs(low), abs(high), abs(self.new.aim or 0.0)) if self.is_difference else low
+        return (high - low) / size if size else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,16 +182,31 @@ def lines(found: Comparison, threshold: float, width: int) -> Iterator[str]:
     for change in found.changes:
         if change.subject != subject:
             subject = change.subject
-            yield f"\n{subject:{width - NUMBERS}}{'old':>9} {'new':>9} {'ratio':>6}"
+            yield f"\n{subject:{width - NUMBERS}}{'old':>9} {'new':>9} {'change':>8}"
         yield from _row(change, threshold, width)
     for title, names in (("curves", found.curves), ("came", found.came), ("went", found.went)):
         if names:
             yield f"\n{title}"
             for name in names:
                 yield from textwrap.wrap(name, width, initial_indent="  ", subsequent_indent="    ")
-    verdicts = [each.verdict(threshold) for each in found.changes]
-    worse, better = verdicts.count("worse"), verdicts.count("better")
-    yield f"\n{len(verdicts)} figures: {worse} worse, {better} better, by more than {threshold:.0%} and all rounds"
+    if any(change.is_difference for change in found.changes):
+        yield "\n+ and -: a difference and no ratio, where a value is nought or less"
+    yield ""
+    yield from textwrap.wrap(_summary(found, threshold), width, subsequent_indent=table.INDENT)
+
+
+def _summary(found: Comparison, threshold: float) -> str:
+    counts = Counter(each.verdict(threshold) for each in found.changes)
+    said = (
+        f"{len(found.changes)} figures: {counts['worse']} worse, {counts['better']} better, "
+        f"by more than {threshold:.0%} and all rounds"
+    )
+    if counts["worse, once"] or counts["better, once"]:
+        said += (
+            f"; of what was measured once, {counts['worse, once']} worse, {counts['better, once']} better by so "
+            "much, which is not judged"
+        )
+    return said
 
 
 def _row(change: Change, threshold: float, width: int) -> Iterator[str]:
@@ -182,10 +216,18 @@ def _row(change: Change, threshold: float, width: int) -> Iterator[str]:
         initial_indent=table.INDENT,
         subsequent_indent=table.INDENT * 2,
     )
-    where = change.verdict(threshold) or ("apart" if change.apart else "within spread")
+    unjudged = "once" if change.once else "apart" if change.apart else "within spread"
     medians = f"{table.number(change.old.median):>9} {table.number(change.new.median):>9}"
-    yield f"{first:{width - NUMBERS}}{medians} {change.ratio:>6.3f} {where}"
+    yield (
+        f"{first:{width - NUMBERS}}{medians} {change.in_words():>8} {change.verdict(threshold) or unjudged}"
+    )
     yield from more
+
+
+def _heading(title: str, file: Path, run: Results, width: int) -> list[str]:
+    commits = dict.fromkeys(each.commit for each in run.subjects.values())
+    text = f"{title}: {file}, commit {', '.join(commits)}"
+    return textwrap.wrap(text, width, subsequent_indent=table.INDENT, break_on_hyphens=False)
 
 
 def main(arguments: list[str]) -> int:
@@ -209,11 +251,10 @@ def main(arguments: list[str]) -> int:
     except results.UnreadableRun as error:
         print(error, file=sys.stderr)
         return 2
-    for title, file, run in zip(("old", "new"), files, (old, new), strict=True):
-        commits = dict.fromkeys(each.commit for each in run.subjects.values())
-        print(f"{title}: {file}, commit {', '.join(commits)}")
     found = compare(old, new)
     width = max(NARROWEST, min(WIDEST, shutil.get_terminal_size().columns))
+    for title, file, run in zip(("old", "new"), files, (old, new), strict=True):
+        print(*_heading(title, file, run, width), sep="\n")
     print(*lines(found, given.threshold, width), sep="\n")
     if not found.changes:
         return 2

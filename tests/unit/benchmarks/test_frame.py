@@ -76,9 +76,36 @@ def test_worse_is_apart_and_beyond_the_threshold() -> None:
     assert verdict(rate(80.0, 90.0), rate(100.0, 110.0)) == "better"
     assert verdict(cost(1.0, 1.35), cost(1.3, 1.4)) == "", "rounds that overlap say nothing"
     assert verdict(cost(1.0, 1.001), cost(1.002, 1.003)) == "", "apart, and within the threshold"
-    assert verdict(cost(0.0), cost(0.0)) == ""
-    assert verdict(cost(0.0), cost(1.0)) == "worse"
-    assert verdict(cost(1.0), cost(0.0)) == "better"
+    assert verdict(cost(0.0, 0.0), cost(0.0, 0.0)) == ""
+    assert verdict(cost(0.0, 0.0), cost(1.0, 1.0)) == "worse"
+    assert verdict(cost(1.0, 1.0), cost(0.0, 0.0)) == "better"
+
+
+def test_values_below_nought_are_compared_by_their_difference() -> None:
+    early, late = (
+        Figure("start-up", values, "s beyond a bare loop", 1.5)
+        for values in ((-0.1, -0.2, -0.15), (1.1, 1.25, 1.3))
+    )
+    assert verdict(early, late) == "worse"
+    assert verdict(late, early) == "better"
+    assert verdict(cost(-1.0, -1.1), cost(0.0, 0.1)) == "worse"
+    assert verdict(cost(-1.0, -1.01), cost(-1.1, -1.2)) == "", "less than a twentieth of the aim"
+    found = compare.compare(results(early), results(late))
+    said = "\n".join(compare.lines(found, 0.05, 80))
+    assert "-0.15      1.25     +1.4 worse" in said
+    assert "+ and -: a difference and no ratio" in said
+
+
+def test_what_was_measured_once_is_told_and_not_judged() -> None:
+    assert verdict(cost(1.0), cost(1.3, 1.4)) == "worse, once"
+    assert verdict(cost(1.3, 1.4), cost(1.0)) == "better, once"
+    assert verdict(cost(0.0), cost(3.0)) == "worse, once"
+    assert verdict(cost(1.0), cost(1.01)) == ""
+    found = compare.compare(results(cost(1.0)), results(cost(1.4)))
+    assert found.worse(0.05) == []
+    said = "\n".join(compare.lines(found, 0.05, 80))
+    assert "1.400 worse, once" in said
+    assert "1 figures: 0 worse, 0 better, by more than 5% and all rounds; of what was" in said
 
 
 def test_what_cannot_be_compared_is_told() -> None:
@@ -110,6 +137,26 @@ def test_the_exit_code_tells_of_what_became_worse(tmp_path: Path, capsys: pytest
     assert compare.main([*files, "--threshold", "0.5"]) == 0
     assert compare.main(files[::-1]) == 0
     assert compare.main(files[:1]) == 2
+
+
+def test_the_comparison_keeps_within_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    folder = tmp_path / "a-folder-whose-name-is-not-short" / "and-another-one-in-it"
+    files = [folder / name for name in ("old.json", "new.json")]
+    long = "durable reports, batched by ten, with 100,000 trials in the study"
+    for file, values, values_of_long in zip(
+        files, ((1.0, 1.1), (1.3, 1.4)), ((-1.5e-16,), (2e6,)), strict=True
+    ):
+        run = results(cost(*values), cost(*values_of_long, name=long), cost(1e-9 / values[0], name="few"))
+        run.subjects |= {str(each): Measured(commit="0123456789+") for each in range(8)}
+        for place, each in enumerate(run.subjects.values()):
+            each.commit = f"{place}123456789+"
+        run.write(file)
+    assert compare.main([str(file) for file in files]) == 1
+    shown = capsys.readouterr().out.splitlines()
+    assert [line for line in shown if len(line) > 80 and "/" not in line] == []
 
 
 @pytest.mark.parametrize(
