@@ -21,7 +21,8 @@ DECADE = 10
 MOST_TICKS = 8
 MOST_AIMS = 12
 MOST_TIMES = 100.0
-"""Where the picture of the aims ends: a cost below nought, as of a start faster than the bare one, has no ratio."""
+"""Where the picture of the aims ends: a cost below nought, as of a start faster than the bare one, and an aim of nought
+have no ratio."""
 STYLE: Any = {
     "svg.fonttype": "none",  # text stays text: small, and found by a search
     "svg.hashsalt": "hippo",  # the same file for the same figures
@@ -61,23 +62,24 @@ def with_aims(results: Results) -> list[tuple[str, Figure]]:
     """The figures that have an aim, with their subjects; of a subject that has many, those that are worst."""
     found: list[tuple[str, Figure]] = []
     for name, measured in results.subjects.items():
-        judged = [each for each in measured.figures if each.aim]
-        worst = sorted(judged, key=_times_better)[:MOST_AIMS]
+        judged = [each for each in measured.figures if each.aim is not None]
+        worst = sorted(judged, key=times_better)[:MOST_AIMS]
         found += [(name, each) for each in judged if each in worst]
     return found
 
 
-def _times_better(figure: Figure) -> float:
+def times_better(figure: Figure) -> float:
     """How many times better than its aim a figure is."""
     return _of_aim(figure, figure.median)
 
 
 def _of_aim(figure: Figure, value: float) -> float:
-    """How many times better than the aim a value is; of a cost that is none, or less, as often as is shown at most."""
+    """How many times better than the aim a value is, within what is shown: where either is nought, at an edge of it."""
     assert figure.aim is not None
-    if figure.more_is_better:
-        return max(value / figure.aim, 1 / MOST_TIMES)
-    return min(figure.aim / value, MOST_TIMES) if value > 0 else MOST_TIMES
+    good, bad = (value, figure.aim) if figure.more_is_better else (figure.aim, value)
+    if bad <= 0:
+        return MOST_TIMES if good >= bad else 1 / MOST_TIMES
+    return min(max(good / bad, 1 / MOST_TIMES), MOST_TIMES)
 
 
 def draw(results: Results, folder: Path) -> list[Path]:
@@ -156,12 +158,10 @@ def _against_aims(figures: list[tuple[str, Figure]]) -> Any:
         times = [_of_aim(each, value) for value in each.values]
         colour, marker = (COLOURS[0], "o") if each.reached else (COLOURS[1], "X")
         axis.plot([min(times), max(times)], [place, place], color=colour, linewidth=2, alpha=0.5)
-        axis.plot([_times_better(each)], [place], marker=marker, markersize=6, color=colour)
-        if max(times) >= MOST_TIMES:  # at the edge; what it is stands beside it
-            said = table.number(each.median)
-            axis.annotate(
-                said, (MOST_TIMES, place), (6, 0), textcoords="offset points", va="center", fontsize=8
-            )
+        axis.plot([times_better(each)], [place], marker=marker, markersize=6, color=colour)
+        if times_better(each) in {MOST_TIMES, 1 / MOST_TIMES}:  # at an edge; what it is stands beside it
+            said, edge = table.number(each.median), (times_better(each), place)
+            axis.annotate(said, edge, (6, 0), textcoords="offset points", va="center", fontsize=8)
         names.append(f"{subject}: {each.name}")
     axis.axvline(1, color="#424242", linewidth=1)
     axis.set_xscale("log")

@@ -191,6 +191,21 @@ def test_a_cost_below_nought_is_shown_at_the_edge(tmp_path: Path) -> None:
     assert ">−0.25<" in text or ">-0.25<" in text
 
 
+def test_an_aim_of_nought_is_shown_at_an_edge_by_whether_it_is_reached(tmp_path: Path) -> None:
+    equal, other = (
+        Figure(name, (value,), "tensors of other bits", 0.0) for name, value in (("warm", 0.0), ("new", 3.0))
+    )
+    run = results(equal, other)
+    assert [plots.times_better(each) for _, each in plots.with_aims(run)] == [
+        plots.MOST_TIMES,
+        1 / plots.MOST_TIMES,
+    ]
+    plots.draw(run, tmp_path)
+    text = (tmp_path / "aims.svg").read_text()
+    assert "subject: warm" in text
+    assert "subject: new" in text
+
+
 @pytest.fixture
 def subject(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Subject:
     """A subject that gives a figure, and then does what the variable says."""
