@@ -15,7 +15,7 @@ A better order of results trains fewer steps. So the makespan, which is what use
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
@@ -94,6 +94,12 @@ def run(space: str, policy: str, slots: int, costs: Costs, seed: int) -> Run:
     return Run(makespan / level, makespan / max(level, order), makespan, found.steps_trained, idle(found))
 
 
+def nearest_to_median(runs: Sequence[Run]) -> int:
+    """The seed whose level is nearest to the median of all, which of an even number is none's; the lowest such seed."""
+    median = statistics.median(each.level for each in runs)
+    return min(range(len(runs)), key=lambda seed: abs(runs[seed].level - median))
+
+
 def measure() -> Iterator[Figure]:
     """Ratios by space, policy, slots and costs; one value a seed where anything depends on it."""
     with ProcessPoolExecutor() as pool:
@@ -113,7 +119,9 @@ def measure() -> Iterator[Figure]:
             steps, makespan = (
                 statistics.median(getattr(each, field) for each in runs) for field in ("steps", "makespan")
             )
-            note = f"{steps:.0f} steps, {makespan:.0f} s; {runs[0].idle.in_words()}"
+            seed = nearest_to_median(runs)
+            whose = f"seed {seed}, nearest to the median, " if len(runs) > 1 else ""
+            note = f"{steps:.0f} steps, {makespan:.0f} s; {whose}{runs[seed].idle.in_words()}"
             yield Figure(name, tuple(each.level for each in runs), "x level bound", AIM, note=note)
             if policy == "ASHA":
                 yield Figure(f"{name}, order", tuple(each.order for each in runs), "x order bound", AIM)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from benchmarks.scheduling.idle import idle
+from benchmarks.scheduling import Run, nearest_to_median
+from benchmarks.scheduling.idle import Idle, idle
 from benchmarks.scheduling.order_bound import Chronicle
 from benchmarks.scheduling.studies import R3, study
 from hippo_core import policies
@@ -67,6 +68,15 @@ def test_no_run_is_shorter_than_its_order_bound_and_all_idle_time_has_a_cause() 
         whole = found.makespan_seconds * slots
         assert abs(shares - found.slot_seconds["idle"] / whole) < 1e-9
         assert abs(causes.other_work - found.slot_seconds["load"] / whole) < 1e-9
+
+
+def test_idle_time_is_explained_of_the_seed_nearest_to_the_median_that_is_shown() -> None:
+    def run(level: float) -> Run:
+        return Run(level, level, 1.0, 1, Idle(0.0, 0.0, 0.0, 0.0, 0.0))
+
+    assert nearest_to_median([run(1.5)]) == 0
+    assert nearest_to_median([run(1.3), run(1.0), run(1.1)]) == 2
+    assert nearest_to_median([run(2.0), run(1.0), run(1.2), run(1.3)]) == 2
 
 
 def _closed(trial: int, step: int) -> RequestClosed:
