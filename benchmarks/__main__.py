@@ -13,11 +13,13 @@ import signal
 import sys
 import textwrap
 import time
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
-from benchmarks import plots, surroundings, table
+from benchmarks import plots, results, surroundings, table
 from benchmarks.figures import Figure
-from benchmarks.results import FOLDER, Measured, Results, UnreadableRun, read
+from benchmarks.results import FOLDER, Measured, NoPlace, Results, UnreadableRun
 from benchmarks.running import Failed, found
 from benchmarks.subjects import SUBJECTS, Subject
 
@@ -25,8 +27,52 @@ NARROWEST, WIDEST = 80, 120
 LIMIT_SECONDS = 2400.0
 
 
-def main() -> None:
-    """Measures the subjects that are named, or all."""
+def main() -> int:
+    """Measures the subjects that are named, or all; gives the exit code.
+
+    A signal ends the subject that is measured, which removes what it started, and its figures until then are kept. So
+    it is where nobody reads any more what is printed.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
+    try:
+        return bench(_parser(), sys.argv[1:])
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to be flushed
+        return 128 + signal.SIGPIPE
+
+
+def bench(parser: argparse.ArgumentParser, words: Sequence[str]) -> int:
+    """Measures what was asked for, and keeps it."""
+    arguments = parser.parse_args(words)
+    if arguments.list:
+        for each in SUBJECTS:
+            print(f"{each.name:16} {each.about}")
+        return 0
+    names = {each.name: each for each in SUBJECTS}
+    for name in (*arguments.subjects, *arguments.without):
+        if name not in names:
+            parser.error(f"no subject {name!r}; there are {', '.join(names)}")
+    chosen = [each for each in SUBJECTS if not arguments.subjects or each.name in arguments.subjects]
+    width = max(NARROWEST, min(WIDEST, shutil.get_terminal_size().columns))
+    file: Path = arguments.into or FOLDER / f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}.json"
+    try:
+        results.make_place(file)
+        kept = results.read(file).subjects if file.exists() else {}
+    except (NoPlace, UnreadableRun) as error:
+        parser.error(f"--into: {error}; name another file")
+    run = Results(surroundings.description(), kept)
+    print(textwrap.fill(table.machine(run.machine), width))
+    for subject in chosen:
+        if subject.name not in arguments.without:
+            measure(subject, arguments.limit, width, run, file)
+    print(f"\n{summary(run)}\nkept in {file}")
+    if pictures := plots.draw(run, file.with_suffix("")):
+        print(f"{len(pictures)} pictures in {file.with_suffix('')}", flush=True)
+    return int(any(each.failed for each in run.subjects.values()))
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("subjects", nargs="*", metavar="SUBJECT", help="all, if none is named")
     parser.add_argument("--list", action="store_true", help="name the subjects and end")
@@ -42,41 +88,13 @@ def main() -> None:
         type=float,
         default=LIMIT_SECONDS,
         metavar="SECONDS",
-        help="end a subject that takes longer (%(default)g)",
+        help="end a subject that takes longer (%(default)g), without what it prepares",
     )
-    arguments = parser.parse_args()
-    if arguments.list:
-        for each in SUBJECTS:
-            print(f"{each.name:16} {each.about}")
-        return
-    names = {each.name: each for each in SUBJECTS}
-    for name in (*arguments.subjects, *arguments.without):
-        if name not in names:
-            parser.error(f"no subject {name!r}; there are {', '.join(names)}")
-    chosen = [each for each in SUBJECTS if not arguments.subjects or each.name in arguments.subjects]
-    width = max(NARROWEST, min(WIDEST, shutil.get_terminal_size().columns))
-    file = arguments.into or FOLDER / f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}.json"
-    signal.signal(
-        signal.SIGTERM, lambda *_: sys.exit("ended")
-    )  # the subject that runs removes what it started
-    try:
-        kept = read(file).subjects if file.exists() else {}
-    except UnreadableRun as error:
-        parser.error(f"--into: {error}; name another file")
-    results = Results(surroundings.description(), kept)
-    print(textwrap.fill(table.machine(results.machine), width))
-    for subject in chosen:
-        if subject.name not in arguments.without:
-            results.subjects[subject.name] = run(subject, arguments.limit, width)
-            results.write(file)  # after each: a run that is cut short keeps what it has
-    print(f"\n{summary(results)}\nkept in {file}")
-    if pictures := plots.draw(results, file.with_suffix("")):
-        print(f"{len(pictures)} pictures in {file.with_suffix('')}")
-    sys.exit(any(each.failed for each in results.subjects.values()))
+    return parser
 
 
-def run(subject: Subject, limit_seconds: float, width: int) -> Measured:
-    """Measures a subject, and prints each figure as soon as it is known."""
+def measure(subject: Subject, limit_seconds: float, width: int, run: Results, file: Path) -> None:
+    """Measures a subject, prints each figure as soon as it is known, and keeps what there is, also if it is ended."""
     print(f"\n{subject.name}: {subject.about}\n{table.heading(width)}", flush=True)
     measured = Measured(
         about=subject.about,
@@ -85,32 +103,40 @@ def run(subject: Subject, limit_seconds: float, width: int) -> Measured:
     )
     before, began = os.getloadavg()[0], time.perf_counter()
     try:
-        for each in found(subject, limit_seconds):
-            if isinstance(each, Figure):
-                measured.figures.append(each)
-                lines = table.row(each, width)
-            else:
-                measured.curves.append(each)
-                lines = table.curve(each, width)
-            print(*lines, sep="\n", flush=True)
+        with closing(found(subject, limit_seconds)) as given:
+            for each in given:
+                if isinstance(each, Figure):
+                    measured.figures.append(each)
+                    lines = table.row(each, width)
+                else:
+                    measured.curves.append(each)
+                    lines = table.curve(each, width)
+                print(*lines, sep="\n", flush=True)
     except Failed as failure:
         measured.failed = str(failure)
         print(f"  failed: {failure}", file=sys.stderr)
-    measured.seconds = round(time.perf_counter() - began, 1)
-    measured.load = (before, os.getloadavg()[0])
+    except BaseException:
+        measured.failed = "it was ended"
+        print(f"ended; what was measured until then is kept in {file}", file=sys.stderr)
+        raise
+    finally:
+        measured.seconds = round(time.perf_counter() - began, 1)
+        measured.load = (before, os.getloadavg()[0])
+        if measured.figures or measured.curves or not measured.failed or subject.name not in run.subjects:
+            run.subjects[subject.name] = measured
+        run.write(file)
     print(f"  load {before:.1f} before, {measured.load[1]:.1f} after, {measured.seconds:.0f} s", flush=True)
-    return measured
 
 
-def summary(results: Results) -> str:
+def summary(run: Results) -> str:
     """How many aims are reached, and what failed."""
-    figures = [each for subject in results.subjects.values() for each in subject.figures]
+    figures = [each for subject in run.subjects.values() for each in subject.figures]
     judged = [each.reached for each in figures if each.reached is not None]
-    failed = [name for name, each in results.subjects.items() if each.failed]
+    failed = [name for name, each in run.subjects.items() if each.failed]
     said = f"{len(figures)} figures"
     said += f"; {sum(judged)} of {len(judged)} aims reached" if judged else ""
     return f"{said}; failed: {', '.join(failed)}" if failed else said
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

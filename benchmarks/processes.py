@@ -59,8 +59,10 @@ def home() -> Iterator[Path]:
     try:
         yield folder
     finally:
-        hippo(folder, "down")
-        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            hippo(folder, "down")
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def hippo(folder: Path, *arguments: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,6 +16,10 @@ FOLDER = Path(__file__).resolve().parent / "results"
 
 class UnreadableRun(Exception):
     """A file is no run of the benchmarks."""
+
+
+class NoPlace(Exception):
+    """A run cannot be written there."""
 
 
 @dataclass(slots=True)
@@ -55,9 +60,26 @@ class Results:
     subjects: dict[str, Measured] = field(default_factory=dict)
 
     def write(self, file: Path) -> None:
-        """Writes all."""
+        """Writes all, in place of what was there: a process that is ended meanwhile leaves that."""
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        part = file.with_suffix(".part")
+        part.write_text(json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        part.replace(file)
+
+
+def make_place(file: Path) -> None:
+    """Makes the folder for a run's file, and tries to write there.
+
+    Raises:
+        NoPlace: It cannot be written, or something else is there.
+    """
+    if file.suffix != ".json" or (file.exists() and not file.is_file()):
+        raise NoPlace(f"{file} is no file whose name ends with .json")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=file.parent).close()
+    except OSError as error:
+        raise NoPlace(f"{file} cannot be written: {error.strerror}") from error
 
 
 def read(file: Path) -> Results:

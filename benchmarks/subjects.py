@@ -16,7 +16,7 @@ class Subject:
     Attributes:
         name: As given to the command.
         about: One line.
-        module: Has ``measure() -> Iterator[Figure | Curve]``.
+        module: Has ``measure() -> Iterator[Figure | Curve]``, and ``prepare() -> None`` where there is what to prepare.
         gpu: Whether it is measured on a GPU, where there is one; from the others GPUs are hidden.
     """
 
@@ -24,6 +24,10 @@ class Subject:
     about: str
     module: str
     gpu: bool = False
+
+    def prepare(self) -> None:
+        """Makes what is made once and counts for no limit, such as environments of others."""
+        getattr(import_module(self.module), "prepare", lambda: None)()
 
     def measure(self) -> Iterator[Figure | Curve]:
         """Measures; each figure is given as soon as it is known."""

@@ -32,7 +32,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from benchmarks.figures import Figure
-from benchmarks.peers import running, workload
+from benchmarks.peers import environments, running, workload
 from benchmarks.peers.running import Run, System
 
 ROUNDS = {
@@ -52,6 +52,11 @@ Runs = dict[str, list[Run]]
 """By system, in the order of the rounds."""
 
 
+def prepare() -> None:
+    """The environments of the systems that are measured."""
+    environments.prepare(each.environment for each in _systems() if each.environment)
+
+
 def measure() -> Iterator[Figure]:
     """All systems, the grid first."""
     failures: list[str] = []
@@ -66,8 +71,16 @@ def measure() -> Iterator[Figure]:
 
 
 def _systems() -> list[System]:
-    named = os.environ.get("PEERS_SYSTEMS")
-    return [each for each in running.ALL if named is None or each.name in named.split(",")]
+    """Those that ``PEERS_SYSTEMS`` names, or all.
+
+    Raises:
+        SystemExit: It names one that there is not.
+    """
+    there = [each.name for each in running.ALL]
+    named = os.environ.get("PEERS_SYSTEMS", ",".join(there)).split(",")
+    if unknown := [name for name in named if name not in there]:
+        raise SystemExit(f"PEERS_SYSTEMS: no system {unknown[0]!r}; there are {', '.join(there)}")
+    return [each for each in running.ALL if each.name in named]
 
 
 def _rounds(part: str, failures: list[str]) -> Runs:

@@ -22,6 +22,7 @@ from typing import Any
 
 from benchmarks.control.playing import quantile
 from benchmarks.figures import Curve, Figure
+from benchmarks.peers import environments
 from benchmarks.peers.environments import python_of
 from benchmarks.peers.running import SYSTEMS, with_postgres
 
@@ -53,6 +54,11 @@ class Trial:
     began: float
     ended: float
     reports: list[float]
+
+
+def prepare() -> None:
+    """Their environments."""
+    environments.prepare(("optuna", "ray"))
 
 
 def measure() -> Iterator[Figure | Curve]:

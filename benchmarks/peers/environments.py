@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -33,6 +35,13 @@ def python_of(name: str) -> Path:
             stamp.write_text(wanted.read_text())
             return python
     raise RuntimeError(_failures[name])
+
+
+def prepare(names: Iterable[str]) -> None:
+    """Makes the environments that are not there; where one cannot be made, ``python_of`` says so."""
+    for name in names:
+        with suppress(RuntimeError):
+            python_of(name)
 
 
 def _make(folder: Path, python: Path, wanted: Path) -> None:

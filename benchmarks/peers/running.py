@@ -32,6 +32,7 @@ class System:
         prepare: From the folder: what makes a database there beforehand; empty: there is none.
         afterwards: What ends the system where the command leaves it running; it is watched, too.
         parts: What it can do.
+        environment: The one of ``requirements/`` that it needs; empty: Hippo's own.
     """
 
     name: str
@@ -39,6 +40,7 @@ class System:
     prepare: Callable[[Path], Command] = lambda folder: ()
     afterwards: tuple[Command, ...] = ()
     parts: tuple[str, ...] = ("grid", "asha")
+    environment: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +190,7 @@ def _hippo_stopping(part: str, folder: Path) -> Command:
     return "env", "PEERS_STOPPING=1", *_hippo(part, folder)
 
 
-BARE = System("bare loop", _script("bare", "bare_loop.py"), parts=("grid",))
+BARE = System("bare loop", _script("bare", "bare_loop.py"), parts=("grid",), environment="bare")
 HIPPO = System(
     "Hippo",
     _hippo,
@@ -201,9 +203,10 @@ OPTUNA = System(
     "Optuna",
     lambda part, folder: with_postgres(folder, *_script("optuna", "optuna_study.py")(part, folder)),
     prepare=lambda folder: with_postgres(folder, "true"),
+    environment="optuna",
 )
-RAY = System("Ray Tune", _script("ray", "ray_tune.py"))
-SYNE_TUNE = System("Syne Tune", _script("syne-tune", "syne_tune_search.py"))
+RAY = System("Ray Tune", _script("ray", "ray_tune.py"), environment="ray")
+SYNE_TUNE = System("Syne Tune", _script("syne-tune", "syne_tune_search.py"), environment="syne-tune")
 
 PEERS = (OPTUNA, RAY, SYNE_TUNE)
 ALL = (BARE, HIPPO, HIPPO_STOPPING, *PEERS)

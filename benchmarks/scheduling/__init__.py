@@ -18,6 +18,7 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 
 from benchmarks.figures import Figure
 from benchmarks.scheduling.idle import Idle, idle
@@ -102,7 +103,7 @@ def nearest_to_median(runs: Sequence[Run]) -> int:
 
 def measure() -> Iterator[Figure]:
     """Ratios by space, policy, slots and costs; one value a seed where anything depends on it."""
-    with ProcessPoolExecutor() as pool:
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
         asked = [
             (space, policy, slots, kind, [
                 pool.submit(run, space, policy, slots, costs, seed)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import compare, plots, running, table
+from benchmarks import compare, plots, table
 from benchmarks.figures import Curve, Figure
 from benchmarks.results import Measured, Results, read
-from benchmarks.subjects import SUBJECTS, Subject
+from benchmarks.subjects import SUBJECTS
 
 MACHINE = {"processor": "one", "cores": 2, "fsync_8k_ms": 1.0, "loop_ms": 10.0}
 CURVE = Curve(
@@ -204,39 +204,6 @@ def test_an_aim_of_nought_is_shown_at_an_edge_by_whether_it_is_reached(tmp_path:
     text = (tmp_path / "aims.svg").read_text()
     assert "subject: warm" in text
     assert "subject: new" in text
-
-
-@pytest.fixture
-def subject(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Subject:
-    """A subject that gives a figure, and then does what the variable says."""
-    (tmp_path / "subject_of_test.py").write_text(
-        "import os, signal, time\n"
-        "from benchmarks.figures import Figure\n"
-        "def measure():\n"
-        "    yield Figure('first', (1.0,), 's', note=os.environ['CUDA_VISIBLE_DEVICES'])\n"
-        "    exec(os.environ['THEN'])\n"
-    )
-    monkeypatch.syspath_prepend(tmp_path)
-    return Subject("tested", "", "subject_of_test")
-
-
-@pytest.mark.parametrize(
-    ("then", "told"),
-    [
-        ("raise SystemExit('hippo up exits 3')", "SystemExit: hippo up exits 3"),
-        ("os.kill(os.getpid(), signal.SIGKILL)", "its process ended with -9"),
-        ("time.sleep(600)", "it took longer than its limit"),
-    ],
-)
-def test_a_subject_that_fails_keeps_its_figures(
-    subject: Subject, then: str, told: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("THEN", then)
-    given = running.found(subject, limit_seconds=600.0 if "sleep" not in then else 0.0)
-    if "sleep" not in then:
-        assert next(given) == Figure("first", (1.0,), "s", note="")
-    with pytest.raises(running.Failed, match=told):
-        list(given)
 
 
 def test_subjects_have_names_of_their_own() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import peers
 from benchmarks.peers import control, environments, notes, workload
 
 
@@ -67,6 +68,23 @@ def test_a_peer_whose_environment_cannot_be_made_costs_no_other_its_figures(
     assert (figure.name, figure.values) == ("no-op trials, 2 slots, Optuna", (2.0, 2.0, 2.0))
     assert len(failures) == 3
     assert "Ray Tune's rate" in failures[0]
+
+
+def test_a_system_that_there_is_not_is_told_with_those_that_there_are(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PEERS_SYSTEMS", "Hippo,Foo")
+    with pytest.raises(SystemExit, match=r"no system 'Foo'; there are bare loop, Hippo, .*Syne Tune$"):
+        peers.prepare()
+
+
+def test_the_environments_of_the_systems_that_are_measured_are_made_beforehand(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    made: list[str] = []
+    monkeypatch.setattr(environments, "python_of", made.append)
+    monkeypatch.setenv("PEERS_SYSTEMS", "Hippo,Syne Tune,Optuna")
+    peers.prepare()
+    control.prepare()
+    assert made == ["optuna", "syne-tune", "optuna", "ray"]
 
 
 def test_a_run_is_watched_until_the_last_of_its_processes_has_ended(tmp_path: Path):
