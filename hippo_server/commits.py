@@ -19,7 +19,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from hippo_core.errors import Unavailable
 from hippo_server import garbage
@@ -60,7 +60,9 @@ class GroupCommit:
         self._condition = threading.Condition()
         self._draft = store.draft(term, 1)  # of what waits
         self._pieces = 0  # in which that was put
-        self._jobs: list[Callable[[], None]] = []
+        self._jobs: list[
+            tuple[Callable[[], None], asyncio.Future[Any]]
+        ] = []  # that wait, and what they settle
         self._closing = False
         self._batch = 0
         self._thread = threading.Thread(target=self._work, name="hippo-commit", daemon=True)
@@ -90,7 +92,11 @@ class GroupCommit:
         await waiter
 
     async def run(self, job: Callable[[], T]) -> T:
-        """Runs a job of the store's in the writer's thread, between transactions."""
+        """Runs a job of the store's in the writer's thread, between transactions.
+
+        Raises:
+            Unavailable: The writer has ended before its turn came.
+        """
         if self.failed.done() or self._closing:
             raise lost()
         result: asyncio.Future[T] = self._loop.create_future()
@@ -104,7 +110,7 @@ class GroupCommit:
                 self._tell(_settle, result, value, None)
 
         with self._condition:
-            self._jobs.append(do)
+            self._jobs.append((do, result))
             self._condition.notify()
         return await result
 
@@ -133,8 +139,8 @@ class GroupCommit:
                 pieces, self._pieces = self._pieces, 0
                 if pieces:
                     self._draft = self._store.draft(self._term, self._batch + 2, draft)
-            for job in jobs:
-                job()
+            for do, _ in jobs:
+                do()
             if pieces and not self._commit(draft, upto):
                 return
             del draft  # it may be large, and long until there is another
@@ -175,8 +181,13 @@ class GroupCommit:
         self._give_up(lost())
 
     def _give_up(self, error: Exception) -> None:
+        """The thread has ended: nobody else tells those who wait. Whoever comes from now on is refused at once."""
         while self._waiters:
             _settle(self._waiters.popleft()[1], None, error)
+        with self._condition:
+            jobs, self._jobs = self._jobs, []
+        for _, result in jobs:
+            _settle(result, None, error)
 
 
 def lost() -> Unavailable:

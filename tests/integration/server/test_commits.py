@@ -63,6 +63,27 @@ class FailingStore(Store):
             raise Unavailable("the database went away after COMMIT")
 
 
+class LosingStore(HeldStore):
+    """A store whose commits can be held, and one of which then fails."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.fails = False
+        self.renewed: list[int] = []
+
+    def write(self, records, term, batch):
+        if self.fails:
+            self.fails = False
+            self.arrived.release()
+            assert self.open.wait(30)
+            raise Unavailable("the database went away")
+        super().write(records, term, batch)
+
+    def renew(self, term):
+        super().renew(term)
+        self.renewed.append(term)
+
+
 def call_once(server, method, request):
     """One attempt, so that a refusal is seen and not tried away."""
     with grpc.insecure_channel(server.address) as channel:
@@ -364,3 +385,31 @@ def test_a_leader_that_cannot_renew_answers_nothing(start_server, caplog):
     until(
         lambda: said_of_database() == ("ok", 1.0, ["database_silent", "database_answers"]), "all to be well"
     )
+
+
+def test_a_renewal_that_waits_for_a_commit_that_fails_is_not_the_last(start_server):
+    """1. A commit lasts, and a renewal waits for it. 2. The commit fails. 3. The lead is renewed in the next term as it
+    was before, so that the server answers for longer than a lease, though nobody changes anything.
+    """
+    server = start_server(make_store=LosingStore, leader_lease_seconds=1.5)
+    client = server.connect()
+    upload(client)
+    submit(client, "1")
+    store, driver = server.store, server.server.driver
+    term = driver.current()
+    while store.arrived.acquire(blocking=False):
+        pass
+    store.fails = True
+    store.open.clear()
+    with ThreadPoolExecutor(1) as pool:
+        stop = study_pb2.StopStudyRequest(request_id="2", name="study")
+        stopped = pool.submit(call_once, server, "StopStudy", stop)
+        assert store.arrived.acquire(timeout=20)
+        until(lambda: term.commits._jobs, "a renewal that waits for the commit")
+        store.open.set()
+        with pytest.raises(Unavailable):
+            stopped.result(20)
+    until(lambda: store.renewed.count(term.number + 1) >= 4, "renewals in the next term")
+    assert driver.current().number == term.number + 1
+    read = client.studies.GetStudy(study_pb2.GetStudyRequest(name="study")).study
+    assert read.state == study_pb2.STUDY_STATE_RUNNING
