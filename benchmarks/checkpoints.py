@@ -19,9 +19,10 @@ from typing import Any
 import torch
 
 from benchmarks.figures import Figure
+from hippo_storage.host_memory import allocate
 from hippo_storage.local import LocalStorage
 from hippo_storage.manifest import CheckpointLocation
-from hippo_storage.state import Captured, capture, read, write
+from hippo_storage.state import Captured, capture, need_of, read, write
 from hippo_storage.storage import Spooled
 
 ROUNDS = 5
@@ -47,12 +48,15 @@ def of_size(folder: Path, megabytes: int) -> Iterator[Figure]:
     source = folder / "source"
     source.write_bytes(state["weights"].numpy().tobytes())
     storage = LocalStorage(folder / "storage")
-    captured = capture(state)  # the buffer is there from the first save on
+    memory = allocate(
+        need_of(state)
+    )  # as a runner does beside training, once it is known how much a state takes
     blocks, saves, dds, ratios, loads = [], [], [], [], []
     for turn in range(ROUNDS):
         copy = _seconds(partial(plain.copy_, state["weights"]))
-        blocks.append(_seconds(partial(capture, state, captured)) / copy)
+        blocks.append(_seconds(partial(capture, state, memory)) / copy)
         dds.append(_seconds(partial(_dd, source, folder / f"dd-{turn}")))
+        captured = capture(state, memory)
         saves.append(_seconds(partial(_save_all, storage, folder, captured, [turn])))
         ratios.append(saves[-1] / dds[-1])
         fetched = folder / f"fetched-{turn}"

@@ -157,11 +157,11 @@ def _checkpoint(folder: Path) -> Iterator[Figure]:
     found: dict[str, list[float]] = {}
     for turn in range(ROUNDS):
         spool = folder / f"spool-{turn}"
-        parts = {"copied, training waits": _seconds(lambda: capture(state, captured))}
+        parts = {"copied, training waits": _seconds(lambda: capture(state, captured.memory))}
         began = time.perf_counter()
         written = write(captured, spool)
         whole = time.perf_counter() - began
-        hashed = _seconds(lambda: blake3(captured.buffer[: captured.used_bytes].data).digest())
+        hashed = _seconds(lambda: blake3(captured.memory.buffer[: captured.used_bytes].data).digest())
         files.seconds = 0.0
         place = CheckpointLocation(plan=1, node=1, step=turn, fence=1)
         spooled = Spooled(folder=spool, location=place, files=written)

@@ -20,6 +20,7 @@ import numpy as np
 from hippo_storage.errors import StateError
 from hippo_storage.filling import fill
 from hippo_storage.hashing import HashingWriter
+from hippo_storage.host_memory import HostMemory, Need, allocate
 from hippo_storage.manifest import FileEntry
 from hippo_storage.reading_memory import StateMemory, new_memory
 from hippo_storage.safetensors_file import TensorEntry, encode_header, read_header
@@ -28,18 +29,14 @@ from hippo_storage.tensors import Collector, Part, array_of, tensor_of, torch_dt
 from hippo_storage.verify import in_words
 
 if TYPE_CHECKING:
-    import torch
-
     from hippo_storage.device_copy import Transfer, Upload
 
 FORMAT = 1
 STRUCTURE = "state.msgpack"
 TENSORS = "tensors.safetensors"
-ALIGNED_BYTES = 64
 
 # What decoding raises over bytes that no encoder wrote.
 _NO_STATE = (ValueError, KeyError, IndexError, TypeError, AttributeError, RuntimeError, OverflowError)
-_Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -51,17 +48,15 @@ class Captured:
     Attributes:
         body: What ``state.msgpack`` says.
         entries: What is in ``tensors.safetensors``; empty where the state has no tensor.
-        buffer: Host memory whose first `used_bytes` are the rest of that file.
-        used_bytes: How much of the buffer is in use.
-        pinned: The buffer, where a GPU can copy into it at full speed.
+        memory: Host memory whose first `used_bytes` are the rest of that file.
+        used_bytes: How much of it is in use.
         transfers: The copies from GPUs that may be under way.
     """
 
     body: dict[str, Any]
     entries: list[TensorEntry]
-    buffer: _Bytes
+    memory: HostMemory
     used_bytes: int
-    pinned: torch.Tensor | None = None
     transfers: list[Transfer] = field(default_factory=list)
 
     def contents(self) -> dict[str, list[bytes | memoryview]]:
@@ -73,7 +68,7 @@ class Captured:
         try:
             files: dict[str, list[bytes | memoryview]] = {STRUCTURE: [pack(self.body)]}
             if self.entries:
-                files[TENSORS] = [encode_header(self.entries), self.buffer[: self.used_bytes].data]
+                files[TENSORS] = [encode_header(self.entries), self.memory.buffer[: self.used_bytes].data]
         except (ValueError, OverflowError, MemoryError) as error:
             reason = str(error) or type(error).__name__
             raise StateError("", f"the state cannot be encoded: {reason}.") from error
@@ -94,38 +89,39 @@ class Captured:
             raise StateError("", f"the GPU failed while the state was copied from it: {error}.") from error
 
 
-def capture(state: Any, into: Captured | None = None) -> Captured:
-    """Copies a state into host memory.
-
-    Args:
-        state: Plain data, tensors and arrays, nested in dicts, lists and the like. It may be changed afterwards.
-        into: An earlier capture whose buffer may be overwritten; it, and a `write` of it, must not be in use.
+def need_of(state: Any) -> Need:
+    """How much memory capturing a state takes.
 
     Raises:
         StateError: The state holds something that cannot be saved; names where.
     """
-    collector = Collector()
+    return _need(_walked(state)[1])
 
-    def leaf(path: str, value: Any) -> list[Any] | None:
-        number = collector.add(path, value)
-        return _small_leaf(path, value) if number is None else ["leaf", number]
 
-    data = Encoder(leaf).encode(state)
-    parts, leaves = collector.parts()
+def capture(state: Any, into: HostMemory | None = None) -> Captured:
+    """Copies a state into host memory.
+
+    Args:
+        state: Plain data, tensors and arrays, nested in dicts, lists and the like. It may be changed afterwards.
+        into: Memory that may be overwritten, where it is large enough; None: new memory.
+
+    Raises:
+        StateError: The state holds something that cannot be saved; names where.
+    """
+    data, parts, leaves = _walked(state)
     # Wide elements first: so each tensor begins at a multiple of its element's width, without holes. Elements of an
     # array, texts for instance, may be 12 bytes wide: then what counts is the power of two in that. Those of a GPU, and
     # those of a type, side by side: then they are few copies.
     parts.sort(key=lambda part: (-(part.item_bytes & -part.item_bytes), part.is_on_gpu, part.dtype))
     entries, used_bytes = _layout(parts)
-    on_gpus = any(part.is_on_gpu for part in parts)
-    buffer, pinned = _buffer(used_bytes, on_gpus, into)
-    transfers = _copy(parts, entries, buffer, pinned)
+    need = _need(parts)
+    memory = into if into is not None and into.serves(need) else allocate(need)
+    transfers = _copy(parts, entries, memory)
     return Captured(
         body={"format": FORMAT, "data": data, "leaves": leaves},
         entries=entries,
-        buffer=buffer,
+        memory=memory,
         used_bytes=used_bytes,
-        pinned=pinned,
         transfers=transfers,
     )
 
@@ -211,33 +207,32 @@ def _layout(parts: list[Part]) -> tuple[list[TensorEntry], int]:
     return entries, start
 
 
-def _buffer(size_bytes: int, on_gpus: bool, into: Captured | None) -> tuple[_Bytes, torch.Tensor | None]:
-    """Host memory, and the same as a tensor where it is pinned."""
-    if into is not None and len(into.buffer) >= size_bytes and (into.pinned is not None or not on_gpus):
-        return into.buffer, into.pinned
-    if on_gpus:
-        from hippo_storage import device_copy
+def _walked(state: Any) -> tuple[Any, list[Part], list[dict[str, Any]]]:
+    """A state as plain data, the parts that are to be copied, and how leaves are views of these."""
+    collector = Collector()
 
-        if (pinned := device_copy.pinned(size_bytes)) is not None:
-            return pinned.numpy(), pinned
-    memory = np.empty(size_bytes + ALIGNED_BYTES, np.uint8)
-    # Where it is not aligned as tensors are, copying into it takes twice as long.
-    first = -memory.ctypes.data % ALIGNED_BYTES
-    buffer = memory[first : first + size_bytes]
-    buffer[::4096] = 0  # pages come now, once, and not within the first save that training waits for
-    return buffer, None
+    def leaf(path: str, value: Any) -> list[Any] | None:
+        number = collector.add(path, value)
+        return _small_leaf(path, value) if number is None else ["leaf", number]
+
+    data = Encoder(leaf).encode(state)
+    return data, *collector.parts()
 
 
-def _copy(
-    parts: list[Part], entries: list[TensorEntry], buffer: _Bytes, pinned: torch.Tensor | None
-) -> list[Transfer]:
+def _need(parts: list[Part]) -> Need:
+    return Need(
+        size_bytes=sum([part.size_bytes for part in parts]), from_gpus=any(part.is_on_gpu for part in parts)
+    )
+
+
+def _copy(parts: list[Part], entries: list[TensorEntry], memory: HostMemory) -> list[Transfer]:
     """Copies what is in host memory, and begins to copy what is on GPUs."""
     tensors = []
     for part, entry in zip(parts, entries, strict=True):
         if not isinstance(part.source, np.ndarray):
             tensors.append((part, entry.start))
         elif part.size_bytes:
-            slot = buffer[entry.start : entry.start + part.size_bytes]
+            slot = memory.buffer[entry.start : entry.start + part.size_bytes]
             np.copyto(slot.view(part.source.dtype).reshape(part.source.shape), part.source)
     if not tensors:
         return []
@@ -246,14 +241,14 @@ def _copy(
     from hippo_storage import device_copy
     from hippo_storage.side_by_side import Piece, copy_into
 
-    memory = torch.from_numpy(buffer) if pinned is None else pinned
+    target = torch.from_numpy(memory.buffer) if memory.pinned is None else memory.pinned
     on_host: list[Piece] = []
     on_gpus: list[Piece] = []
     for part, start in tensors:
         piece = Piece(part.source, start, start + part.size_bytes)
         (on_gpus if part.is_on_gpu else on_host).append(piece)
-    copy_into(memory, on_host)
-    return device_copy.begin(on_gpus, memory)
+    copy_into(target, on_host)
+    return device_copy.begin(on_gpus, target)
 
 
 def _small_leaf(path: str, value: Any) -> list[Any] | None:

@@ -31,7 +31,7 @@ def measure(megabytes: int, rounds: int, device: str, folder: Path) -> Iterator[
             _wait(device)
             with _room(not words):
                 began = time.perf_counter()
-                captured = capture(state, captured)
+                captured = capture(state, captured.memory)
                 host.append(1e3 * (time.perf_counter() - began))
             held.append(1e3 * captured.wait())
             there.append(1e3 * (time.perf_counter() - began))

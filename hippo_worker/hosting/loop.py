@@ -165,6 +165,10 @@ class PathLoop:
     def _boundary(self, stage: StageOrder) -> int:
         """The next state at which something is to be done."""
         step = self.step
+        if self._saver.lacks_memory:
+            return (
+                step + 1
+            )  # what a state takes is known after the first step, with which optimizers make theirs
         nearest = min(stage.stop, step - step % self._evaluate_every + self._evaluate_every)
         periodic = self._cadence.next_step(step)
         if periodic is not None:
@@ -223,6 +227,9 @@ class PathLoop:
             self._save()
         elif now >= self._tell_at:
             self._tell()
+        if self._saver.lacks_memory:
+            with user_code():
+                self._saver.reserve(self._hosted.state)
 
     def _save(self) -> None:
         node, step = self.state

@@ -2,12 +2,14 @@
 
 From a GPU the copy itself goes on beside training (`hippo_storage.device_copy`), and the thread waits for it.
 
-There is one buffer: a save waits until the one before is written. Every save that is begun ends with one call of the
-link, in the writer's thread.
+There is one buffer, which that thread makes once it is known how much a state takes: the first save finds it there. A
+save waits until the one before is written. Every save that is begun ends with one call of the link, in the writer's
+thread.
 """
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import threading
 import time
@@ -19,7 +21,8 @@ from typing import Any
 
 from hippo_core.errors import HippoError
 from hippo_storage.errors import StorageFull
-from hippo_storage.state import Captured, capture, write
+from hippo_storage.host_memory import HostMemory, Need, allocate
+from hippo_storage.state import Captured, capture, need_of, write
 from hippo_worker.hosting.link import Link
 
 COST = 0.01  #: the part of the training time that saving may cost where the study does not say how often
@@ -63,10 +66,11 @@ class Saver:
     def __init__(self) -> None:
         self.write_seconds = 0.0
         self.held_seconds = 0.0
-        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._jobs: SimpleQueue[_Job | Need | None] = SimpleQueue()
         self._idle = threading.Event()
         self._idle.set()
-        self._buffer: Captured | None = None
+        self._memory: HostMemory | None = None
+        self._is_reserved = False
         self._thread: threading.Thread | None = None
         self._broken: BaseException | None = None
 
@@ -74,6 +78,24 @@ class Saver:
     def busy(self) -> bool:
         """Whether a save would have to wait."""
         return not self._idle.is_set()
+
+    @property
+    def lacks_memory(self) -> bool:
+        """Whether none was made yet, nor is being made."""
+        return not self._is_reserved
+
+    def reserve(self, make_state: Callable[[], Any]) -> None:
+        """Has memory made for states like the one that is there, beside training.
+
+        Args:
+            make_state: Gives the state, of which only the size is looked at.
+        """
+        self._is_reserved = True
+        try:
+            need = need_of(make_state())
+        except Exception:  # noqa: BLE001  what is wrong with the state is told where it is saved
+            return
+        self._begin(need)
 
     def save(self, make_state: Callable[[], Any], destination: Destination) -> float:
         """Copies a state and has it written.
@@ -90,13 +112,10 @@ class Saver:
         """
         started = time.perf_counter()
         self.wait()
-        captured = self._buffer = capture(make_state(), self._buffer)
+        captured = capture(make_state(), self._memory)
+        self._memory, self._is_reserved = captured.memory, True
         blocked_seconds = time.perf_counter() - started
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._write_all, name="hippo-writer", daemon=True)
-            self._thread.start()
-        self._idle.clear()
-        self._jobs.put(_Job(captured=captured, destination=destination, blocked_seconds=blocked_seconds))
+        self._begin(_Job(captured=captured, destination=destination, blocked_seconds=blocked_seconds))
         return blocked_seconds
 
     def wait(self) -> None:
@@ -113,14 +132,28 @@ class Saver:
             self._thread.join()
             self._thread = None
 
-    def _write_all(self) -> None:
+    def _begin(self, job: _Job | Need) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="hippo-writer", daemon=True)
+            self._thread.start()
+        self._idle.clear()
+        self._jobs.put(job)
+
+    def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
             try:
-                self._write(job)
+                if isinstance(job, Need):
+                    self._make_memory(job)
+                else:
+                    self._write(job)
             except BaseException as error:  # noqa: BLE001  told to the thread that trains, by wait()
                 self._broken = error
             finally:
                 self._idle.set()
+
+    def _make_memory(self, need: Need) -> None:
+        with contextlib.suppress(MemoryError):  # the save will tell
+            self._memory = allocate(need)
 
     def _write(self, job: _Job) -> None:
         to = job.destination

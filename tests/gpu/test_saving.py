@@ -61,8 +61,8 @@ def test_a_state_is_saved_as_it_was_while_training_goes_on(room: str, tmp_path: 
     with torch.no_grad():
         for tensor in state.values():
             tensor.fill_(1)
-    assert captured.pinned is not None
-    assert captured.pinned.is_pinned()
+    assert captured.memory.pinned is not None
+    assert captured.memory.pinned.is_pinned()
     assert len(captured.transfers) == 1
     assert captured.wait() >= 0.0
     write(captured, tmp_path / "state")
@@ -70,8 +70,8 @@ def test_a_state_is_saved_as_it_was_while_training_goes_on(room: str, tmp_path: 
     assert_as_before(found, before, state)
     found["whole"][100] = 5.0
     assert found["part"][0] == 5.0
-    again = capture(state, captured)
-    assert again.buffer is captured.buffer
+    again = capture(state, captured.memory)
+    assert again.memory.buffer is captured.memory.buffer
     write(again, tmp_path / "again")
     assert_as_before(read(tmp_path / "again", "cuda"), state, state)
 

@@ -102,6 +102,7 @@ class Code:
 class Saver:
     """Writes a state a moment after it was captured, one at a time, as production's writer thread does."""
 
+    lacks_memory = False  # no time passes while states are copied
     write_seconds = 0.0
     held_seconds = 0.0
 

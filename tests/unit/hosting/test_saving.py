@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from hippo_storage import state
+from hippo_storage.host_memory import HostMemory, Need, allocate
 from hippo_storage.manifest import FileEntry
-from hippo_storage.state import capture
+from hippo_storage.state import capture, read
 from hippo_worker.hosting import saving
+from hippo_worker.hosting.host import PathHost
+from hippo_worker.hosting.link import Trained
 from hippo_worker.hosting.saving import Cadence, Destination, Saver
 from tests.unit.hosting.memory_link import MemoryLink
+from tests.unit.hosting.orders import Values, make_order
 
 
 class Copy:
@@ -51,6 +57,63 @@ def save(folder: Path, monkeypatch: pytest.MonkeyPatch, *, fails: bool) -> tuple
     saver.save(lambda: {"weights": 1}, Destination(node=1, step=2, folder=folder, link=link))
     saver.close()
     return saver, link
+
+
+@pytest.fixture
+def makers(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The threads that make memory for states, each time that one does."""
+    found: list[str] = []
+
+    def note(need: Need) -> HostMemory:
+        found.append(threading.current_thread().name)
+        return allocate(need)
+
+    for module in (saving, state):
+        monkeypatch.setattr(module, "allocate", note)
+    return found
+
+
+def test_memory_is_made_once_beside_training_before_the_first_save(tmp_path: Path, makers: list[str]) -> None:
+    """A path saves its last state, and another one after it; optimizers have their tensors from the first step on."""
+    host = PathHost("cpu", 1)
+    values: Values = [{"lr": 0.1, "batch_size": 8}] * 4
+    for node in (1, 2):
+        link = MemoryLink()
+        order = make_order(tmp_path, "exact_trainers:BatchNorm", values, [(node, 0, 4)])
+        assert host.run(order, link) == Trained()
+        host.finish_saves()
+        assert link.of("written")
+    host.close()
+    assert makers == ["hippo-writer"]
+
+
+def test_a_state_that_does_not_fit_gets_memory_of_its_own(tmp_path: Path, makers: list[str]) -> None:
+    saver, link = Saver(), MemoryLink()
+    saver.reserve(lambda: {"weights": torch.zeros(10)})
+    for step, count in ((1, 10), (2, 11), (3, 11)):
+        to = Destination(node=1, step=step, folder=tmp_path / str(step), link=link)
+        saver.save(lambda count=count: {"weights": torch.full((count,), 0.5)}, to)
+    saver.close()
+    assert makers == ["hippo-writer", threading.current_thread().name]
+    for step, count in ((1, 10), (2, 11), (3, 11)):
+        assert torch.equal(read(tmp_path / str(step))["weights"], torch.full((count,), 0.5))
+
+
+def test_a_state_that_cannot_be_made_yet_is_no_failure_before_it_is_saved(
+    tmp_path: Path, makers: list[str]
+) -> None:
+    def fail() -> object:
+        raise RuntimeError("not yet")
+
+    saver, link = Saver(), MemoryLink()
+    saver.reserve(fail)
+    assert not saver.lacks_memory, "it is not asked again at each step"
+    to = Destination(node=1, step=1, folder=tmp_path / "state", link=link)
+    with pytest.raises(RuntimeError, match="not yet"):
+        saver.save(fail, to)
+    saver.save(lambda: {"weights": torch.zeros(10)}, to)
+    saver.close()
+    assert link.of("written") == [(1, 1, tmp_path / "state")]
 
 
 def test_the_time_that_a_gpu_is_kept_is_time_that_saving_takes(

@@ -65,7 +65,7 @@ def test_a_buffer_that_is_used_again_keeps_nothing_of_the_earlier_state(
     earlier: Any, later: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("state")
-    states.write(states.capture(later, into=states.capture(earlier)), folder)
+    states.write(states.capture(later, into=states.capture(earlier).memory), folder)
     assert_same(later, states.read(folder))
 
 
@@ -91,8 +91,8 @@ def test_a_captured_state_does_not_follow_the_trainer() -> None:
 
 def test_a_large_enough_buffer_is_used_again_and_a_small_one_is_replaced() -> None:
     first = states.capture(torch.zeros(100))
-    assert states.capture(torch.zeros(50), into=first).buffer is first.buffer
-    assert states.capture(torch.zeros(101), into=first).buffer is not first.buffer
+    assert states.capture(torch.zeros(50), into=first.memory).memory is first.memory
+    assert states.capture(torch.zeros(101), into=first.memory).memory is not first.memory
 
 
 def test_the_random_states_of_python_numpy_and_torch_continue_alike(
