@@ -3,8 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """Epochs of one batch size, which is what decides how long one takes.
+
+    Attributes:
+        count: How many were trained.
+        seconds: What they took, evaluation included, one after the other.
+    """
+
+    count: int
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +31,7 @@ class Epochs:
         distinct: How many differ in their history of values.
         first: When the first one began, by the wall clock.
         last: When the last one ended.
-        seconds: What they took, evaluation included, one after the other.
+        of_batch_size: The epochs of each batch size.
         processor_seconds: What their processes used meanwhile.
         processes: How many trained.
     """
@@ -25,9 +40,14 @@ class Epochs:
     distinct: int
     first: float
     last: float
-    seconds: float
+    of_batch_size: Mapping[int, Alike]
     processor_seconds: float
     processes: int
+
+    @property
+    def seconds(self) -> float:
+        """What all took, evaluation included, one after the other."""
+        return sum(each.seconds for each in self.of_batch_size.values())
 
     def idle_seconds(self, slots: int) -> float:
         """Of all slots together, between the first and the last epoch: when none was trained."""
@@ -44,12 +64,15 @@ def read(folder: Path) -> Epochs:
     lines = [json.loads(line) for file in files for line in file.read_text().splitlines()]
     if not lines:
         raise ValueError(f"no epoch is noted in {folder}")
+    took: dict[int, list[float]] = defaultdict(list)
+    for _, _, batch_size, began, ended, _ in lines:
+        took[batch_size].append(ended - began)
     return Epochs(
         count=len(lines),
         distinct=len({prefix for prefix, *_ in lines}),
-        first=min(began for _, _, began, _, _ in lines),
-        last=max(ended for _, _, _, ended, _ in lines),
-        seconds=sum(ended - began for _, _, began, ended, _ in lines),
+        first=min(began for _, _, _, began, _, _ in lines),
+        last=max(ended for *_, ended, _ in lines),
+        of_batch_size={size: Alike(len(each), sum(each)) for size, each in took.items()},
         processor_seconds=sum(used for *_, used in lines),
         processes=len(files),
     )

@@ -158,7 +158,8 @@ class Training:
     def _note(self) -> None:
         began, used = self._began
         prefix = hashlib.blake2b(repr(self.history).encode(), digest_size=8).hexdigest()
-        line = [prefix, len(self.history), began, time.time(), time.process_time() - used]
+        _, batch_size, _ = self.history[-1]
+        line = [prefix, len(self.history), batch_size, began, time.time(), time.process_time() - used]
         file = Path(os.environ["PEERS_NOTES"]) / f"{os.getpid()}.jsonl"
         with file.open("a") as notes:  # one write of one line: O_APPEND keeps it whole
             notes.write(json.dumps(line) + "\n")

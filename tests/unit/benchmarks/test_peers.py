@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks import peers
-from benchmarks.peers import control, environments, notes, workload
+from benchmarks.peers import control, environments, notes, running, workload
+from benchmarks.peers.running import Run
 
 
 def prefixes(points: list[workload.Point]) -> set[tuple[workload.Values, ...]]:
@@ -26,15 +27,69 @@ def test_two_thirds_of_the_epochs_differ_in_what_came_before():
 
 
 def test_epochs_are_counted_over_processes_and_distinct_by_their_histories(tmp_path: Path):
-    (tmp_path / "1.jsonl").write_text(json.dumps(["a", 1, 10.0, 10.25, 0.2]) + "\n")
+    (tmp_path / "1.jsonl").write_text(json.dumps(["a", 1, 32, 10.0, 10.25, 0.2]) + "\n")
     (tmp_path / "2.jsonl").write_text(
-        json.dumps(["a", 1, 9.5, 9.75, 0.2]) + "\n" + json.dumps(["b", 2, 10.0, 10.5, 0.25]) + "\n"
+        json.dumps(["a", 1, 32, 9.5, 9.75, 0.2]) + "\n" + json.dumps(["b", 2, 64, 10.0, 10.5, 0.25]) + "\n"
     )
     found = notes.read(tmp_path)
     assert (found.count, found.distinct, found.processes) == (3, 2, 2)
     assert (found.first, found.last, found.seconds) == (9.5, 10.5, 1.0)
+    assert found.of_batch_size == {32: notes.Alike(2, 0.5), 64: notes.Alike(1, 0.5)}
     assert found.processor_seconds == pytest.approx(0.65)
     assert found.idle_seconds(slots=2) == 1.0
+
+
+def run_of(
+    seconds: float, wall: float = 10.0, start_up: float = 3.0, **of_batch_size: tuple[int, float]
+) -> Run:
+    """A run whose epochs were trained within so many seconds; ``size_32=(count, seconds)``."""
+    alike = {int(name.removeprefix("size_")): notes.Alike(*each) for name, each in of_batch_size.items()} or {
+        32: notes.Alike(1, seconds)
+    }
+    count = sum(each.count for each in alike.values())
+    epochs = notes.Epochs(count, count, 100.0, 100.0 + seconds, alike, 1.0, 2)
+    written = running.Written(50_000_000, 0, 0)
+    return Run(epochs, wall, start_up, 0.1, 5.0, 1, written, written, 2.0, 1, 1, "")
+
+
+def test_overhead_is_beyond_the_bare_loops_epochs_of_the_same_batch_sizes():
+    """Epochs of 32 take 1.5 s, and those of 64 take 1 s; the loop's slots are idle for a fifth of the time."""
+    bare = run_of(12.5, size_32=(8, 12.0), size_64=(8, 8.0))
+    assert peers.overhead_seconds(bare, [bare]) == pytest.approx(0.0)
+    few = run_of(10.0, size_32=(4, 6.0), size_64=(8, 8.0))
+    assert peers.overhead_seconds(few, [bare]) == pytest.approx(20.0 - 14.0 * 1.25)
+    assert peers.overhead_seconds(run_of(2.0, size_64=(2, 2.0)), [bare, bare]) == pytest.approx(1.5)
+
+
+def test_each_kind_of_hippo_is_judged_in_each_part():
+    """Overhead under ASHA, what is written with the database's making, and a start with it are; peers are not."""
+    runs = {
+        each.name: [run_of(2.0, wall=wall)]
+        for each, wall in ((running.HIPPO, 4.0), (running.HIPPO_STOPPING, 6.0), (running.OPTUNA, 10.0))
+    }
+    bare = {running.BARE.name: [run_of(1.0, start_up=2.5)]}
+    found = {
+        each.name: each
+        for each in (
+            *peers._figures("asha", runs, bare),
+            *peers._asha_aims(runs),
+            *peers._grid_aims({**runs, **bare}),
+        )
+        if each.aim is not None
+    }
+    assert {name.partition(": ")[2]: each.aim for name, each in found.items() if "that stops" in name} == {
+        "overhead per trial": 0.03,
+        "written": 60.0,
+        "written, with the database's making": 60.0,
+        "wall against the best peer": 0.5,
+    }
+    assert found["asha, Hippo: wall against the best peer"].reached is True
+    assert found["asha, Hippo that stops: wall against the best peer"].reached is False
+    assert found["asha, Hippo: overhead per trial"].aim == 0.03
+    assert found["asha, Hippo: written, with the database's making"].values == (100.0,)
+    late = found["grid, Hippo: start-up beyond the bare loop, with the database's making"]
+    assert (late.values, late.reached) == ((2.5,), False)
+    assert not any("Optuna" in name for name in found)
 
 
 def test_a_run_in_which_nothing_was_trained_is_an_error(tmp_path: Path):
