@@ -1,18 +1,20 @@
 """A transaction that is still to be written: the records of its batch, and the rows that they come to.
 
 A draft is filled as commands are decided, while the transaction before it is at PostgreSQL: by the time that its own
-turn comes, its rows are there. It goes on from where the drafts before it end, and so from what is not committed yet.
-That is no risk: where one of those fails, the leader's term is over, and none that follows is written.
+turn comes, most of its rows are there. It goes on from where the draft before it ends, and so from what is not
+committed yet. That is no risk: where that one fails, or is not written at all, none that follows is.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, overload
 
 from hippo_core.engine.events import ProjectDeleted, StudyDeleted
+from hippo_core.errors import InvariantViolated
 from hippo_server.store.batch import Batch, Open
 from hippo_server.store.database import ANY_PLAN, BY_KEYS
 from hippo_server.store.deletion import delete_project, delete_study
@@ -20,7 +22,8 @@ from hippo_server.store.journal import Record, RequestAnswer, journal
 from hippo_server.store.rows import add_event
 from hippo_server.store.sql import Script
 
-#: The rows of a record of more events are worked out by whoever writes the draft, and keep nobody else waiting.
+#: Of so many events at most rows are worked out as a record is appended, which keeps its appender waiting. What is not
+#: done then is done as others are appended, or else by whoever writes the draft; a record of more events by that alone.
 MOST_EVENTS = 500
 
 
@@ -31,15 +34,21 @@ class Reach:
     Attributes:
         position: The journal's last id.
         open: The open requests.
+        end: That of the draft that was written last; None: none was.
     """
 
     position: int
     open: Open
+    end: End | None = None
 
 
 @dataclass(slots=True, eq=False)
-class _End:
-    """What a draft reaches: None until it has all its rows, and nothing is appended any more."""
+class End:
+    """Where a draft ends, and the next one begins.
+
+    Attributes:
+        reach: What it reaches; None until it has all its rows, and nothing is appended any more.
+    """
 
     reach: Reach | None = None
 
@@ -59,12 +68,10 @@ class Draft(Sequence[Record]):
         self.term = term
         self.batch = batch
         self._records: list[Record] = []
-        self._end = _End()
-        self._start = _End() if after is None else after._closed()
-        self._reach: Reach | None = None
+        self._end = End()
+        self._start = None if after is None else after._closed()
         self._now = datetime.now(UTC)
         self._gathered = 0  # of the records: those that have their rows
-        self._is_large = False
         self._wrong: Exception | None = None
         self._rows: Batch | None = None
         self._steps: list[Callable[[Script], None]] = []
@@ -82,30 +89,22 @@ class Draft(Sequence[Record]):
         return self._records[place]
 
     def append(self, record: Record) -> None:
-        """Adds a record, and works its rows out if that is soon done. What is wrong with it is raised by ``finish``."""
+        """Adds a record, and works out rows as far as that is soon done. What is wrong is raised by ``finish``."""
         if not self._records:
             self._now = datetime.now(UTC)
         self._records.append(record)
-        self._is_large = self._is_large or len(record.events) > MOST_EVENTS
-        if self._is_large or self._wrong is not None:
-            return
-        self._reach = self._start.reach
-        if self._reach is None:
+        if self._start is None or self._start.reach is None or self._wrong is not None:
             return
         try:
-            self._gather(self._reach)
+            self._gather(self._start.reach, MOST_EVENTS)
         except Exception as error:  # noqa: BLE001 - it is raised where the draft is written
             self._wrong = error
 
-    def _closed(self) -> _End:
-        """Where the next draft starts; nothing is appended to this one any more."""
-        if self._gathered == len(self._records):
+    def _closed(self) -> End:
+        """Where the next draft begins; nothing is appended to this one any more."""
+        if self._start is not None and self._gathered == len(self._records):
             self._end.reach = self._start.reach
         return self._end
-
-    def goes_on_from(self, reach: Reach) -> bool:
-        """Whether its rows, as far as it has any, go on from there."""
-        return self._reach is None or self._reach is reach
 
     def finish(self, reach: Reach) -> None:
         """Works out the rows that are not there yet; nothing is appended any more.
@@ -114,22 +113,30 @@ class Draft(Sequence[Record]):
             reach: That of all that was written before.
 
         Raises:
+            InvariantViolated: The draft before it is not what was written last.
             Exception: A record contradicts the rows before it.
         """
+        if self._start is not None and self._start is not reach.end:
+            raise InvariantViolated("a draft goes on from another transaction than the last")
         if self._wrong is not None:
             raise self._wrong
-        self._reach = reach
         self._gather(reach)
-        self._end.reach = reach
+        reach.end = self._end
+        self._end.reach = reach  # last: from now on the next draft's rows move it
 
     def flush(self, script: Script) -> None:
         """Adds everything to a transaction's statements; may be called again for another try."""
         for step in self._steps:
             step(script)
 
-    def _gather(self, reach: Reach) -> None:
+    def _gather(self, reach: Reach, most: float = math.inf) -> None:
+        """Works out rows, of so many events at most."""
         while self._gathered < len(self._records):
-            self._add(self._records[self._gathered], reach)
+            record = self._records[self._gathered]
+            most -= max(len(record.events), 1)
+            if most < 0:
+                return
+            self._add(record, reach)
             self._gathered += 1
 
     def _add(self, record: Record, reach: Reach) -> None:

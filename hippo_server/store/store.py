@@ -226,8 +226,8 @@ class Store:
         reach = self._database.retried(self._known)
         if isinstance(records, Draft):
             draft = records
-            if (draft.term, draft.batch) != (term, batch) or not draft.goes_on_from(reach):
-                raise InvariantViolated("a draft goes on from another transaction than the last")
+            if (draft.term, draft.batch) != (term, batch):
+                raise InvariantViolated("a draft is written as another transaction than it is of")
         else:
             draft = Draft(term, batch)
             for record in records:
