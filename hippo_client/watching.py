@@ -30,10 +30,10 @@ TICK_SECONDS = 0.25
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudySnapshot:
-    """A study and all its trials at one moment.
+    """A study and all its trials as the server sees them in one look, which of many trials takes seconds.
 
     Attributes:
-        study: The study.
+        study: The study; where it has ended, its trials are as they ended.
         trials: Its trials by number, ascending.
         changed: Numbers of the trials that differ from the snapshot before, ascending; all of them in the
             first, and after a broken stream.
@@ -198,11 +198,17 @@ class Watch:
 
         lost: float | None = None
         waits = pauses()
+
+        def heard() -> Iterator[study_pb2.WatchStudyResponse]:
+            nonlocal lost, waits
+            for message in self._open():
+                lost, waits = None, pauses()
+                yield message
+
         while not self._closed.is_set():
             try:
-                for snapshot in fold(self._open()):
+                for snapshot in fold(heard()):
                     self._arrived.put(snapshot)
-                    lost, waits = None, pauses()
                     if is_over(snapshot.study):
                         return
             except Unavailable:

@@ -100,6 +100,9 @@ class Driver:
         self._tokens_again = LookingAgain(self._read_tokens)
         self.not_ready = "the server is starting"
         self.duties = Duties()
+        self.looking = (
+            asyncio.Lock()
+        )  #: held by whoever looks at much of the engine's state, a part at a time
         self.closing = False
         self.standby: Standby | None = None  #: says who leads, while another server does
         self.on_lead: Callable[[], None] = lambda: None

@@ -62,25 +62,22 @@ def some_trial_views(
 
 
 def changed_trial_views(
-    engine: Engine, project: str, name: str, numbers: range, before: Mapping[int, TrialView]
+    state: EngineState, study: Study, numbers: range, before: Mapping[int, TrialView]
 ) -> list[TrialView]:
     """Of the trials of a study that have these numbers those that look otherwise than before, or are new.
 
     Args:
-        engine: Read.
-        project: Whose study it is.
-        name: Its name.
+        state: The engine's.
+        study: Whose trials they are.
         numbers: Of the trials; some may not be there.
-        before: How trials looked, by number. Their hyper-parameters never change, and making them is the slowest part.
+        before: How trials of this study looked, by number. Their hyper-parameters never change, and making them is the
+            slowest part.
     """
-    study = find_study(engine.state, project, name)
-    waiting = trials_waiting_reason(engine.state, study)
+    waiting = trials_waiting_reason(state, study)
     found = []
     for trial in (study.trials[number] for number in numbers if number in study.trials):
         known = before.get(trial.number)
-        view = view_of_trial(
-            engine.state, study, trial, waiting, None if known is None else known.hyperparameters
-        )
+        view = view_of_trial(state, study, trial, waiting, None if known is None else known.hyperparameters)
         if view != known:
             found.append(view)
     return found

@@ -323,6 +323,23 @@ def test_a_server_that_was_replaced_stands_by_and_leads_again(server, database_u
     other.close()
 
 
+def test_no_part_of_a_large_study_that_is_watched_leaves_before_the_commit(held):
+    client = held.connect()
+    submit(client, space={"lr": [number / 1000 for number in range(1, 151)]})
+    stop = study_pb2.StopTrialRequest(request_id="stop", name="study", trial=3)
+    with ThreadPoolExecutor(2) as pool:
+        held.store.open.clear()
+        stopping = pool.submit(client.studies.StopTrial, stop)
+        until(lambda: held.in_loop(lambda: bool(held.server.driver.current().commits._waiters)), "the commit")
+        stream = client.studies.WatchStudy(study_pb2.WatchStudyRequest(name="study"))
+        first = pool.submit(next, stream)
+        assert_waits(held, stopping, first)
+        held.store.open.set()
+        part = first.result(30)
+        assert part.more
+        assert part.trials[3].state == study_pb2.TRIAL_STATE_STOPPED
+
+
 def test_a_deleted_studys_watchers_hear_of_it(server):
     client = server.connect()
     upload(client)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hippo_client.watching import fold
+from hippo_core.errors import NotFound
 from hippo_server.rpc import watching
 from hippo_wire.v1 import study_pb2
 from tests.integration.server.conftest import submit
@@ -39,6 +40,28 @@ def test_later_only_trials_that_changed_are_sent(client):
     stopped = next(snapshots)
     assert stopped.changed == (117,)
     assert stopped.trials[117].state == study_pb2.TRIAL_STATE_STOPPED
+
+
+def test_what_changes_between_two_parts_is_told_next(client):
+    submit(client, space=MANY)
+    stream = watch(client)
+    assert next(stream).more
+    client.studies.StopTrial(study_pb2.StopTrialRequest(request_id="stop", name="study", trial=3))
+    state = {}
+    while state.get(3) != study_pb2.TRIAL_STATE_STOPPED:
+        state.update((trial.number, trial.state) for trial in next(stream).trials)
+
+
+def test_a_study_that_takes_the_name_of_a_deleted_one_is_another(client, monkeypatch):
+    monkeypatch.setattr(watching, "LOOK_SHARE", 1e-9)
+    submit(client)
+    stream = watch(client)
+    next(stream)
+    client.studies.PauseStudy(study_pb2.PauseStudyRequest(request_id="pause", name="study"))
+    client.studies.DeleteStudy(study_pb2.DeleteStudyRequest(request_id="delete", name="study"))
+    submit(client, "again", space={"lr": [0.7, 0.8]})
+    with pytest.raises(NotFound):
+        list(stream)
 
 
 @pytest.mark.timeout(60)

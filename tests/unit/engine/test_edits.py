@@ -56,7 +56,7 @@ def edit(cluster: Cluster, to: StudySpec, changes: int | None = None) -> Edited:
 def hear(cluster: Cluster, heard: dict[int, TrialView]) -> None:
     """Adds to what somebody who watches has heard of trials what changed since; it is what there is."""
     numbers = range(len(study_of(cluster).trials))
-    changed = changed_trial_views(cluster.engine, "default", "study", numbers, heard)
+    changed = changed_trial_views(cluster.engine.state, study_of(cluster), numbers, heard)
     heard.update((trial.number, trial) for trial in changed)
     assert tuple(heard[number] for number in numbers) == trial_views(cluster.engine, "default", "study")
 
