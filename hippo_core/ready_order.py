@@ -44,16 +44,13 @@ class ReadyOrder:
             heapq.heappop(self._entries)
         return None
 
-    def first_few(self, count: int) -> list[Entry]:
-        """The first so many, or as many as there are."""
-        taken = list(self._taken(count))
-        for entry in taken:
-            heapq.heappush(self._entries, entry)
-        return taken
-
-    def _taken(self, count: int) -> Iterator[Entry]:
-        while count and self._entries:
-            entry = heapq.heappop(self._entries)
+    def in_order(self) -> Iterator[Entry]:
+        """The ranges, first to last; what comes and goes meanwhile is not to be asked of it."""
+        entries = self._entries
+        heads = [(entries[0], 0)] if entries else []
+        while heads:
+            entry, place = heapq.heappop(heads)
+            for child in range(2 * place + 1, min(2 * place + 3, len(entries))):
+                heapq.heappush(heads, (entries[child], child))
             if self._stands(entry):
-                count -= 1
                 yield entry

@@ -28,6 +28,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from typing import TypeVar
 
 from hippo_core.few_children import MOST, Few
@@ -246,12 +247,15 @@ class StageTree:
 
     def ready_at(self, place: int, user: str | None = None) -> Candidate | None:
         """The ready range at a place, from 1, in the order in which they are leased; None: there are fewer."""
-        found = self._order_of(user).first_few(place)
-        return self._candidate(found[-1]) if len(found) == place else None
+        return next(self.ready_from(place, user), None)
 
     def first_ready(self, count: int, user: str | None = None) -> list[Candidate]:
         """The first so many ready ranges in the order in which they are leased."""
-        return [self._candidate(entry) for entry in self._order_of(user).first_few(count)]
+        return list(islice(self.ready_from(1, user), count))
+
+    def ready_from(self, place: int, user: str | None = None) -> Iterator[Candidate]:
+        """The ready ranges from a place on, from 1, in the order in which they are leased, as the tree is now."""
+        return map(self._candidate, islice(self._order_of(user).in_order(), place - 1, None))
 
     def _order_of(self, user: str | None) -> ReadyOrder:
         return self.ready_ranges.order_of(user, self._all_ready)

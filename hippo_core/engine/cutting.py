@@ -81,8 +81,8 @@ def cut_paths(decision: Decision, held: Container[int]) -> None:
                     continue
                 if not _may_be_levelled(decision, plan, first):
                     continue
-            while first is not None and _cut_one(decision, plan, first, user, mixed=mixed):
-                first = plan.tree.best(user)
+            while _cut_for(decision, plan, first, user, mixed=mixed):
+                pass
     if not turns.alone:
         _look_at(decision, take_over(decision, Turns(decision), held))
 
@@ -109,8 +109,8 @@ def _look_at(decision: Decision, time: float) -> None:
         volatile.next_cut = time if volatile.next_cut is None else min(time, volatile.next_cut)
 
 
-def _cut_one(decision: Decision, plan: PlanState, first: Candidate, user: str | None, *, mixed: bool) -> bool:
-    """Cuts a path for one of a plan where one is to be cut now.
+def _cut_for(decision: Decision, plan: PlanState, first: Candidate, user: str | None, *, mixed: bool) -> bool:
+    """Cuts the paths that are to be cut now for those of a plan; of several users' one, as limits may count it.
 
     Args:
         decision: Nothing more can be granted.
@@ -118,40 +118,63 @@ def _cut_one(decision: Decision, plan: PlanState, first: Candidate, user: str | 
         first: The first of its ready paths; or of those of a user.
         user: Whose it is, where there are several.
         mixed: Whether priorities differ.
+
+    Returns:
+        Whether to look again.
     """
     tree, now = plan.tree, decision.now
     paths = _yielding(decision, plan, first.priority, user, mixed=mixed)
     # What yields already, or ends soon, has its slot for the first of those that wait.
-    staying = [each for each in paths if each[4].ends - now > each[5] and not each[3].stopping]
+    staying = sorted([each for each in paths if each[4].ends - now > each[5] and not each[3].stopping])
     if not staying:
         return False
-    top = tree.ready_at(len(paths) - len(staying) + 1, user)
-    if top is None:
-        return False
-    priority, _, fence, *_ = min(staying)
-    if priority < top.priority:
-        decision.emit(LeaseStopped(fence=fence, save=True, reason=OUTRANKED))
-        return True
     work = tree.work + sum([each[4].ends - now for each in paths if each[4].ends > now])
-    laxity = max(0.0, work / len(paths) - top.remaining)
-    while staying:
-        path = min(staying)
-        priority, end, fence, lease, course, least = path
-        if priority > top.priority:
+    # Being told to stop changes nothing of what is ready, nor of how long other paths are.
+    for top in tree.ready_from(len(paths) - len(staying) + 1, user):
+        laxity = max(0.0, work / len(paths) - top.remaining)
+        path = _first_to_yield(decision, staying, top, laxity)
+        if path is None:
             return False
-        due = max(course.began, end - top.length + LAXITY_SHARE * laxity) + least
-        if due > now:
+        if isinstance(path, float):
             if user is None and not mixed:
                 # Half of the way: the laxity falls as time passes, and paths may come on faster than was thought.
-                again = now + (due - now) / 2.0
-                decision.volatile.looks[plan.id] = Look(due, again, first.length, first.priority)
-            _look_at(decision, due)
+                again = now + (path - now) / 2.0
+                decision.volatile.looks[plan.id] = Look(path, again, first.length, first.priority)
+            _look_at(decision, path)
             return False
-        if not _is_awaited(decision.state, lease):
-            decision.emit(LeaseStopped(fence=fence, save=True, reason=LONGER))
+        reason = OUTRANKED if path[0] < top.priority else LONGER
+        decision.emit(LeaseStopped(fence=path[2], save=True, reason=reason))
+        if user is not None:
             return True
         staying.remove(path)
+        if not staying:
+            return False
     return False
+
+
+def _first_to_yield(
+    decision: Decision, staying: list[_Running], top: Candidate, laxity: float
+) -> _Running | float | None:
+    """The path that yields to a ready one now; or when one is to, as far as is known; None: none has to.
+
+    Args:
+        decision: Nothing more can be granted.
+        staying: The paths that may yield, in order; not empty.
+        top: The ready one.
+        laxity: For how long it can wait, in seconds.
+    """
+    if staying[0][0] < top.priority:
+        return staying[0]
+    for path in staying:
+        priority, end, _, lease, course, least = path
+        if priority > top.priority:
+            return None
+        due = max(course.began, end - top.length + LAXITY_SHARE * laxity) + least
+        if due > decision.now:
+            return due
+        if not _is_awaited(decision.state, lease):
+            return path
+    return None
 
 
 def _was_looked_at(decision: Decision, plan: PlanState, first: Candidate) -> bool:

@@ -75,6 +75,21 @@ def test_three_equal_trials_end_on_two_slots_in_half_their_work() -> None:
     assert 1 <= len(cuts(events)) <= 6
 
 
+def test_all_that_are_cut_at_once_are_found_by_one_look_at_all_slots(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = 0
+    found_by = cutting._yielding
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        nonlocal looks
+        looks += 1
+        return found_by(*args, **kwargs)
+
+    monkeypatch.setattr(cutting, "_yielding", counted)
+    _, events = simulated(apart(60, 30), slots=40)
+    assert looks
+    assert len(cuts(events)) > looks
+
+
 def test_a_path_that_yielded_goes_on_from_where_it_was() -> None:
     _, events = simulated(apart(3, 30), slots=2)
     released = [
