@@ -338,7 +338,6 @@ def _close_request(state: EngineState, event: ev.RequestClosed) -> None:
     study.touched[first_of(trial.number)] = None
     state.touched_studies[study.id] = None
     state.last_sequence = max(state.last_sequence, event.sequence)
-    trial.closed = event.sequence
     if node is not None and event.reached >= trial.reached:
         trial.reached = event.reached
         trial.reached_node = node.owner(event.reached) if event.reached > 0 else None

@@ -114,7 +114,9 @@ class Trial:
     asked: int = 0  #: the furthest step that its policy ever requested
     node: Node | None = None  #: where its latest request lies
     reached: int = 0  #: the furthest step of a closed request
-    closed: int = 0  #: sequence of its last closed request
+    closed: int = (
+        0  #: sequence of its last closed request, of the last of its repeats; of the first repeat alone
+    )
     reached_node: Node | None = None
     value: float | None = None  #: the first objective at ``reached``
     led: int = 0  #: the furthest step that a request of its policy came to
@@ -266,7 +268,7 @@ class Study:
     proposal: Proposal | None = None  #: the point that it waits for
     exhausted: int = 0  #: how many points its space has, where all are trials
     wants_points: bool = False  #: from outside
-    closings: list[Closing] = field(default_factory=list)  #: in order
+    closings: list[Closing] = field(default_factory=list)  #: by sequence
     judgement: Judgement | None = None  #: where it has a terminator
     ending: str = ""  #: which ending holds
     ending_reason: str = ""  #: in words and numbers

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from hippo_core.engine.engine import Engine
@@ -88,16 +90,23 @@ def trials_since(
 ) -> tuple[tuple[TrialView, ...], int]:
     """The trials of which something new is known since a mark, in the order in which it came; at most ``count``.
 
-    New is that a trial came to the step that was asked of it, or ended on its way there. With it comes the mark for the
-    next time, which stays good over restarts; 0 is that of the beginning.
+    New is that a trial came to the step that was asked of it, or ended on its way there; with repeats, that all of them
+    did. With it comes the mark for the next time, which stays good over restarts; 0 is that of the beginning.
     """
     study = find_study(engine.state, project, name)
-    news = sorted(
-        (trial for trial in study.trials.values() if trial.closed > mark), key=lambda trial: trial.closed
-    )
-    found, waiting = news[:count], trials_waiting_reason(engine.state, study)
+    found, waiting = list(islice(_news(study, mark), count)), trials_waiting_reason(engine.state, study)
     views = tuple(view_of_trial(engine.state, study, trial, waiting) for trial in found)
     return views, found[-1].closed if found else mark
+
+
+def _news(study: Study, mark: int) -> Iterator[Trial]:
+    """The trials whose last closing came after a mark, in the order of these."""
+    first = bisect_right(study.closings, mark, key=lambda closing: closing.sequence)
+    for number in range(first, len(study.closings)):
+        closing = study.closings[number]
+        trial = study.trials.get(closing.trial)  # it may be a probe's
+        if trial is not None and trial.closed == closing.sequence:
+            yield trial
 
 
 def shown_state(state: EngineState, study: Study, trial: Trial) -> TrialState:

@@ -22,6 +22,7 @@ from hippo_core.engine.commands import (
     SubmitStudy,
 )
 from hippo_core.engine.events import PointsWanted, TrialCreated
+from hippo_core.engine.spread import step_of
 from hippo_core.engine.state import Study
 from hippo_core.engine.states import ENDED_TRIAL_STATES, StudyState, TrialState
 from hippo_core.engine.study_views import study_view
@@ -290,15 +291,16 @@ def test_the_first_steps_are_checked_and_rounded_up_to_an_evaluation() -> None:
     st.integers(0, 2**32),
     st.lists(st.tuples(st.integers(1, 30), st.sampled_from(["look", "restart_server"])), max_size=12),
     st.integers(1, 3),
+    st.integers(1, 2),
 )
 def test_who_follows_the_marks_hears_of_every_end_in_the_order_in_which_it_came(
-    seed: int, looks: list[tuple[int, str]], size: int
+    seed: int, looks: list[tuple[int, str]], size: int, repeats: int
 ) -> None:
     """1. Somebody asks for news now and then, page by page, over restarts. 2. In the end each trial was heard of in
-    its last state, and nothing was heard of twice without news.
+    its last state, and nothing was heard of twice without news. 3. Who asks for all at the end hears of each once.
     """
     cluster = OutsideCluster(seed, {"a": 2})
-    cluster.submit(policy=policies.asha(1, 2))
+    cluster.submit(policy=policies.asha(1, 2), repeats=repeats)
     mark, heard = 0, dict[int, tuple[TrialState, int]]()
 
     def look() -> None:
@@ -322,9 +324,35 @@ def test_who_follows_the_marks_hears_of_every_end_in_the_order_in_which_it_came(
             look()
     cluster.run()
     look()
-    trials = study_of(cluster).trials
+    study = study_of(cluster)
+    trials = study.trials
     assert {number: step for number, (_, step) in heard.items()} == {
-        number: trial.reached for number, trial in trials.items()
+        number: step_of(study, trial) for number, trial in trials.items()
     }
+    every = sorted(trials.values(), key=lambda trial: trial.closed)
+    found, last = trials_since(cluster.engine, PROJECT, NAME, 0, 100)
+    assert [view.number for view in found] == [trial.number for trial in every]
+    assert last == mark
     assert {trial.state for trial in trials.values()} <= ENDED_TRIAL_STATES
     assert trials_since(cluster.engine, PROJECT, NAME, 0, 100)[1] == mark
+
+
+class Unlisted(dict[int, Any]):
+    """Trials that are looked up, and never gone through."""
+
+    def __iter__(self) -> Any:
+        raise AssertionError("goes through all trials")
+
+    values = items = keys = __iter__  # type: ignore[assignment]
+
+
+def test_news_are_found_without_going_through_all_trials() -> None:
+    cluster = OutsideCluster(0, {"a": 1})
+    cluster.submit(max_trials=9)
+    cluster.run()
+    study = study_of(cluster)
+    found, mark = trials_since(cluster.engine, PROJECT, NAME, 0, 7)
+    study.trials = Unlisted(study.trials)
+    following, _ = trials_since(cluster.engine, PROJECT, NAME, mark, 7)
+    assert (len(found), len(following)) == (7, 2)
+    assert not {view.number for view in found} & {view.number for view in following}
