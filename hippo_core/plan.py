@@ -10,11 +10,11 @@ A trial that is trained for ``stop`` steps has its place in the node that holds 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Reversible
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from hippo_core.few_children import MOST, Few
 from hippo_core.sequence import Laws, Sequence
@@ -218,15 +218,24 @@ class Node:
             node = node.parent
         return node
 
-    def furthest(self) -> dict[int, int]:
-        """By study: the furthest state of this node that an open request of it needs."""
+    def furthest(self, most: int) -> dict[int, int]:
+        """By study: the furthest state of this node that an open request of it needs; from ``most`` on, ``most``.
+
+        Of a node that many leave only a few are looked at, as long as the last of them wait.
+        """
         found: dict[int, int] = {}
         for step, waiting in self.requests.items():
             for study, _ in waiting:
-                found[study] = max(found.get(study, 0), step)
-        for child in self.offspring():
+                found[study] = max(found.get(study, 0), min(step, most))
+        known = sum([step == most for step in found.values()])
+        for child in reversed(cast("Reversible[Node]", self.offspring())):
+            if known == len(self.open):
+                break
             for study in child.open:
-                found[study] = max(found.get(study, 0), child.start)
+                before, step = found.get(study, 0), min(child.start, most)
+                if step > before:
+                    found[study] = step
+                    known += step == most
         return found
 
     def owner(self, step: int) -> Node:

@@ -119,7 +119,7 @@ def waiting_priority(state: EngineState, lease: Lease) -> int:
     node, position = next_step(state, lease)
     waiting = [
         state.active[study]
-        for study, step in node.furthest().items()
+        for study, step in node.furthest(position + 1).items()
         if study in state.active and step > position
     ]
     return max(waiting, default=min(state.active.values(), default=0))

@@ -208,7 +208,7 @@ def _take_steps(decision: Decision, lease: Lease, item: StepsReport) -> None:
     new = max(0, item.stop - max(node.trained, item.start))
     total = item.stop - item.start
     again = total - new
-    furthest = node.furthest()
+    furthest = node.furthest(item.stop)
     credits = _credits(decision, lease, furthest, item)
     bills = _bills(decision, lease, furthest, item)
     decision.emit(
