@@ -1,21 +1,23 @@
 """How the server's answers grow with its study: of about 0, 10,000 and 100,000 trials.
 
-All of studies whose trials wait. An ask is for a further trial at a given point (``run.enqueue``; ``run.tell`` is the
-same call). All come at rates that leave the machine room, so that what is measured is an answer, and no queue. A
-point of TPE is made as the server's processes do, of a study whose trials have completed.
+Reports and leases are of studies whose trials wait. An ask (``run.ask``), an enqueue (``run.tell``; ``run.enqueue`` is
+the same call) and results (``run.results``) are of one whose points come from outside, and whose trials have ended but
+for those that are told meanwhile. All come at rates that leave the machine room, so that what is measured is an answer,
+and no queue; but for the reports that are counted, each of which follows on the answer to the last. A point of TPE is
+made as the server's processes do, of a study whose trials have completed.
 """
 
 from __future__ import annotations
 
-import json
 import random
+import statistics
 import time
-import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import optuna
 
+from benchmarks.control.outside import Heard, converse, fill
 from benchmarks.control.playing import Played, play, quantile
 from benchmarks.control.serving import Served, served
 from benchmarks.control.specs import study
@@ -25,15 +27,15 @@ from hippo_core.engine.proposals import PastTrial, ProposalTask
 from hippo_core.engine.states import TrialState
 from hippo_server.proposals.known import KnownTrials
 from hippo_server.proposals.sampling import make_point
-from hippo_wire.retries import ANSWER_SECONDS
-from hippo_wire.v1 import study_pb2
 
 SIZES = (0, 10_000, 100_000)
 ROUNDS = 3
 SECONDS = 6.0
 SLOTS = 16
 REPORTS_A_SECOND = 200.0
-ASKS_A_SECOND = 60.0
+CLIENTS = 64
+RATE_SECONDS = 2.0
+ASKS_A_SECOND = 40.0
 TRAIN_SECONDS = 0.1
 LONG_STEPS = 10_000_000
 STEPS = 10
@@ -45,7 +47,8 @@ FLAT = 1.5
 MS = 1e3
 NOTE = (
     f"{SLOTS} workers of one slot: {REPORTS_A_SECOND:.0f} reports a second, trials of {TRAIN_SECONDS:g} s, "
-    f"{ASKS_A_SECOND:.0f} asks a second; at 0 there are as many trials as are needed; TPE: in its process"
+    f"{ASKS_A_SECOND:.0f} asks a second, each followed by an enqueue and by results; at 0 there are as many trials as "
+    "are needed; TPE: in its process"
 )
 
 Answers = dict[str, list[float]]
@@ -53,17 +56,23 @@ Answers = dict[str, list[float]]
 
 
 def measure() -> Iterator[Figure | Curve]:
-    """The curve, then how much longer answers take at the last size than at the first."""
+    """The curves, then how much longer answers take at the last size than at the first."""
     answers: list[Answers] = []
     proposals: list[tuple[float, float]] = []
+    rates: list[tuple[float, ...]] = []
     for size in SIZES:
         with served() as server:
             proposals.append((float(size), MS * _proposal_seconds(server, size)))
+            reports, rate = _reports(server, size)
+            rates.append(rate)
+            leases, heard = _leases(server, size), _outside(server, size)
             answers.append(
                 {
-                    "report": _reports(server, size),
-                    "lease": _leases(server, size),
-                    "ask": _asks(server, size),
+                    "report": reports,
+                    "lease": leases,
+                    "ask": heard.ask,
+                    "enqueue": heard.enqueue,
+                    "results": heard.results,
                 }
             )
     lines = {
@@ -76,9 +85,25 @@ def measure() -> Iterator[Figure | Curve]:
     }
     lines["a point of TPE"] = tuple(proposals)
     yield Curve("latency as a study grows", "trials in the study", "ms", lines, logarithmic=True, note=NOTE)
+    for size, rate in zip(SIZES, rates, strict=True):
+        yield Figure(
+            f"reports, 1 a message, {CLIENTS} clients, {size:,} trials",
+            rate,
+            "reports/s",
+            more_is_better=True,
+            note="each waits for its commit",
+        )
     for what in answers[0]:
         for share in (50, 99):
             yield _flatness(what, share, answers[0][what], answers[-1][what])
+    before = statistics.median(rates[0])
+    yield Figure(
+        f"time for each of many reports, {SIZES[-1]:,} trials",
+        tuple(before / each for each in rates[-1]),
+        f"x at {SIZES[0]}",
+        FLAT,
+        note="of the rates above",
+    )
 
 
 def _flatness(what: str, share: int, first: list[float], last: list[float]) -> Figure:
@@ -96,11 +121,13 @@ def _flatness(what: str, share: int, first: list[float], last: list[float]) -> F
     )
 
 
-def _reports(server: Served, size: int) -> list[float]:
-    server.submit(study("long", server.bundle, max(SLOTS, size), LONG_STEPS))
+def _reports(server: Served, size: int) -> tuple[list[float], tuple[float, ...]]:
+    """Seconds of reports that come at a given rate; and how many are answered a second where each waits for its own."""
+    server.submit(study("long", server.bundle, max(CLIENTS, size), LONG_STEPS))
     played = play(server, SLOTS, 1, batch=1, rate=REPORTS_A_SECOND, seconds=SECONDS)
+    many = [play(server, CLIENTS, 1, batch=1, seconds=RATE_SECONDS).counted for _ in range(ROUNDS)]
     server.stop("long")
-    return played.counted.report_seconds
+    return played.counted.report_seconds, tuple(each.reports / each.seconds for each in many)
 
 
 def _leases(server: Served, size: int) -> list[float]:
@@ -138,26 +165,12 @@ def _proposal_seconds(server: Served, size: int) -> float:
     return time.perf_counter() - began
 
 
-def _asks(server: Served, size: int) -> list[float]:
-    """Seconds until a trial is there, and durable, at a point that is given, while workers train such trials."""
-    server.submit(study("asked", server.bundle, max(LEASED, size), STEPS))
+def _outside(server: Served, size: int) -> Heard:
+    """What an optimiser outside waits for, while workers train what it tells."""
+    fill(server, "outside", STEPS, size)
     with ThreadPoolExecutor(1) as pool:
         playing = pool.submit(_play_trials, server, STARTING_SECONDS + SECONDS)
         time.sleep(STARTING_SECONDS)
-        found = _ask(server, int(SECONDS * ASKS_A_SECOND))
+        found = converse(server, "outside", int(SECONDS * ASKS_A_SECOND), ASKS_A_SECOND)
         playing.result()
-    return found
-
-
-def _ask(server: Served, count: int) -> list[float]:
-    found = []
-    began = time.perf_counter()
-    with server.connect() as connection:
-        for number in range(count):
-            time.sleep(max(0.0, began + number / ASKS_A_SECOND - time.perf_counter()))
-            point = json.dumps({"lr": (number + 1) / (count + 2)})
-            asked = study_pb2.EnqueueTrialRequest(request_id=uuid.uuid4().hex, name="asked", point_json=point)
-            before = time.perf_counter()
-            connection.studies.EnqueueTrial(asked, timeout=ANSWER_SECONDS)
-            found.append(time.perf_counter() - before)
     return found

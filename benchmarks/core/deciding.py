@@ -17,19 +17,37 @@ from hippo_core.engine.events import LeaseGranted
 from hippo_core.study import StudySpec
 
 SIZES = (1_000, 10_000, 100_000)
+ROUNDS = 3
+FLAT = 1.5
 PATHS = 500
 TRIAL_BYTES = 2048
 
 
 @dataclass(slots=True)
 class Decided:
-    """What one engine took, in CPU seconds; of what was done often the median."""
+    """What one engine took, in CPU seconds; of what was done often the median.
+
+    Attributes:
+        trials: How many there are.
+        submit: To submit them all.
+        enqueue: To enqueue one more.
+        reports: Each report but the last of a path.
+        ends: Each last one, with the grant that follows.
+        stages: How many the paths that were trained have together.
+        forks: How many nodes begin on these.
+        saves: How many states they were to save.
+        trial_bytes: Of memory.
+        node_count: How many nodes there are.
+    """
 
     trials: int
     submit: float = 0.0
     enqueue: float = 0.0
     reports: list[float] = field(default_factory=list)
     ends: list[float] = field(default_factory=list)
+    stages: int = 0
+    forks: int = 0
+    saves: int = 0
     trial_bytes: float = 0.0
     node_count: int = 0
 
@@ -52,6 +70,19 @@ def measure() -> Iterator[Figure | Curve]:
         "complete and grant", tuple(1.0 / each for each in last.ends), "/s", more_is_better=True,
         note="the last report of a path: requests close, the next path is granted",
     )  # fmt: skip
+    first = found[0]
+    shape = "; ".join(
+        f"a path of {each.trials} trials has {each.stages / len(each.ends):.1f} stages, off which "
+        f"{each.forks / len(each.ends):.1f} others fork, and saves {each.saves / len(each.ends):.1f} states"
+        for each in (first, last)
+    )
+    for name, before, after in (
+        ("report", first.reports, last.reports),
+        ("complete and grant", first.ends, last.ends),
+    ):
+        yield Figure(
+            f"{name}, {last.trials} trials", _growth(before, after), f"x at {first.trials}", FLAT, note=shape
+        )
     yield Curve(
         "CPU time by trials there are",
         "trials",
@@ -63,8 +94,14 @@ def measure() -> Iterator[Figure | Curve]:
             "complete and grant": tuple((each.trials, 1e6 * statistics.median(each.ends)) for each in found),
         },
         logarithmic=True,
-        note="flat where nothing grows with what is there, but for the depth of a path",
+        note="a path of a large study has more stages and forks than one of a small study: " + shape,
     )
+
+
+def _growth(first: list[float], last: list[float]) -> tuple[float, ...]:
+    """How many times as long what was done last takes; each part of the last against all of the first."""
+    before = statistics.median(first)
+    return tuple(statistics.median(last[number::ROUNDS]) / before for number in range(ROUNDS))
 
 
 def decide(trials: int) -> Decided:
@@ -91,6 +128,9 @@ def _train(engine: Engine, decided: Decided) -> None:
     for _ in range(min(PATHS, decided.trials // 2)):
         assert granted is not None
         found = list(reports(granted, EVALUATE_EVERY))
+        decided.stages += len(granted.stages)
+        decided.forks += sum(len(engine.state.nodes[node].children) for node, _, _ in granted.stages)
+        decided.saves += len(granted.save_points)
         for each in found:
             now += 1.0
             began = time.process_time()

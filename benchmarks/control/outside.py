@@ -1,0 +1,104 @@
+"""An optimiser outside: it asks for points, tells them, and hears of results, as ``run.ask()`` and its like do."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+import uuid
+from dataclasses import dataclass, field
+
+from benchmarks.control.serving import MOST_AT_ONCE, Served
+from benchmarks.control.specs import study
+from hippo_core import samplers
+from hippo_wire.aio_connection import AsyncConnection
+from hippo_wire.retries import ANSWER_SECONDS
+from hippo_wire.v1 import study_pb2
+
+AT_ONCE = 64
+"""Points that are told at the same time while a study is filled."""
+WAIT_SECONDS = 20.0
+PAGE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Seconds of each answer, in order.
+
+    Attributes:
+        ask: Until a point was wanted of the optimiser.
+        enqueue: Until the trial at its point was there, and durable.
+        results: Until what was new was told.
+    """
+
+    ask: list[float] = field(default_factory=list)
+    enqueue: list[float] = field(default_factory=list)
+    results: list[float] = field(default_factory=list)
+
+
+def fill(server: Served, name: str, steps: int, count: int) -> None:
+    """Submits a study whose points come from outside, which has so many ended trials and wants more."""
+    server.submit(study(name, server.bundle, MOST_AT_ONCE, steps, samplers.outside()))
+    extended = study_pb2.ExtendStudyRequest(
+        request_id=uuid.uuid4().hex, name=name, max_trials=count + MOST_AT_ONCE
+    )
+    with server.connect() as connection:
+        connection.studies.ExtendStudy(extended, timeout=ANSWER_SECONDS)
+    asyncio.run(_tell(server, name, count))
+
+
+async def _tell(server: Served, name: str, count: int) -> None:
+    connection = AsyncConnection(server.address, server.token("admin"))
+    studies, numbers = connection.studies, iter(range(count))
+
+    async def tell() -> None:
+        for number in numbers:
+            told = await connection.call(
+                studies.EnqueueTrial, _point(name, number, count), timeout=ANSWER_SECONDS
+            )
+            stopped = study_pb2.StopTrialRequest(
+                request_id=uuid.uuid4().hex, name=name, trial=told.trial.number
+            )
+            await connection.call(studies.StopTrial, stopped, timeout=ANSWER_SECONDS)
+
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(AT_ONCE):
+            tasks.create_task(tell())
+
+
+def _point(name: str, number: int, count: int, ask: str = "") -> study_pb2.EnqueueTrialRequest:
+    point = json.dumps({"lr": (number + 1) / (count + 2)})
+    return study_pb2.EnqueueTrialRequest(request_id=uuid.uuid4().hex, name=name, point_json=point, ask=ask)
+
+
+def converse(server: Served, name: str, count: int, rate: float) -> Heard:
+    """Asks for a point, tells it, and hears what is new, so many times and so often a second."""
+    heard = Heard()
+    with server.connect() as connection:
+        studies = connection.studies
+        mark = 0
+        while True:  # what there is already
+            request = study_pb2.ListResultsRequest(name=name, since=mark, page_size=PAGE)
+            answer = studies.ListResults(request, timeout=ANSWER_SECONDS)
+            mark = answer.mark
+            if not answer.trials:
+                break
+        began = time.perf_counter()
+        for number in range(count):
+            time.sleep(max(0.0, began + number / rate - time.perf_counter()))
+            first = time.perf_counter()
+            wanted = studies.AskPoints(
+                study_pb2.AskPointsRequest(
+                    request_id=uuid.uuid4().hex, name=name, count=1, wait_seconds=WAIT_SECONDS
+                ),
+                timeout=ANSWER_SECONDS,
+            )
+            second = time.perf_counter()
+            studies.EnqueueTrial(_point(name, number, count, *wanted.asks), timeout=ANSWER_SECONDS)
+            third = time.perf_counter()
+            request = study_pb2.ListResultsRequest(name=name, since=mark, page_size=PAGE)
+            mark = studies.ListResults(request, timeout=ANSWER_SECONDS).mark
+            heard.ask.append(second - first)
+            heard.enqueue.append(third - second)
+            heard.results.append(time.perf_counter() - third)
+    return heard
