@@ -26,32 +26,28 @@ from __future__ import annotations
 import heapq
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
 from itertools import islice
 from typing import TypeVar
 
 from hippo_core.few_children import MOST, Few
-from hippo_core.lease import Lease, Stage, State
+from hippo_core.lease import Lease, State
 from hippo_core.noted_states import NotedStates
+from hippo_core.outlook_making import EMPTY, Asked, once, outlook_of_few, outlook_of_one, range_up_to
 from hippo_core.plan import Node, Plan
 from hippo_core.ready_order import Entry, ReadyOrder
 from hippo_core.ready_ranges import ReadyRanges
 from hippo_core.sole import SoleRequest
 from hippo_core.stage_ranges import (
-    NOBODY,
     Candidate,
     Outlook,
     Range,
     Start,
     Users,
-    Way,
     bases,
     count_at,
     kinds_at,
     note,
     starts_at,
-    starts_below,
 )
 
 T = TypeVar("T", Outlook, tuple[int, ...])
@@ -59,21 +55,7 @@ T = TypeVar("T", Outlook, tuple[int, ...])
 UNMEASURED_STEP_SECONDS = 1.0
 REWEIGH_RATIO = 1.25
 
-EMPTY = Outlook()
-"""Of a node of which nothing is needed."""
-
 NO_REQUESTS: Mapping[tuple[int, int], int] = {}
-
-Asked = Sequence[tuple[int, str, int]]
-"""Requests of running studies: priority, user, and how many steps are sure to be asked for beyond."""
-
-
-@dataclass(frozen=True, slots=True)
-class Path:
-    """Consecutive stages from a base down to a leaf, and the states to save on the way."""
-
-    stages: tuple[Stage, ...]
-    save_points: tuple[State, ...]
 
 
 class StageTree:
@@ -140,7 +122,7 @@ class StageTree:
         """A checkpoint at a state came or went: those that start from it are ready, or are no more."""
         self._dirty[node] = None
         self._arrived.update(
-            (each.node, None) for each in starts_at(self._starts(self.plan.numbered[node]), step)
+            (each.node, None) for each in starts_at(self.starts(self.plan.numbered[node]), step)
         )
 
     def add_lease(self, lease: Lease) -> None:
@@ -208,12 +190,6 @@ class StageTree:
         """What lengths of ranges are multiples of, in seconds."""
         return self._weight or UNMEASURED_STEP_SECONDS
 
-    def _cost(self, node: Node) -> float:
-        """One step of a node, in steps of the mean duration."""
-        if node.steps and node.seconds > 0:
-            return node.seconds / node.steps / self._unit
-        return 1.0
-
     @property
     def work(self) -> float:
         """Estimated slot seconds of all ranges."""
@@ -267,18 +243,19 @@ class StageTree:
 
     def _candidate(self, entry: Entry) -> Candidate:
         _, _, number, base, _ = entry
-        return self._told(number, self._range_at(number, base))
+        return self._told(number, self.range_at(number, base))
 
     def _told(self, number: int, found: Range | Start) -> Candidate:
         unit = self._unit
         return Candidate(found.priority, found.remaining * unit, found.ahead * unit, number, found.base)
 
-    def _range_at(self, number: int, base: int) -> Range:
+    def range_at(self, number: int, base: int) -> Range:
+        """The range of a node that begins at a state."""
         return next(found for found in self.outlook_of(number).ranges if found.base == base)
 
     def users_of(self, candidate: Candidate) -> Users:
         """Who needs what a range leads to."""
-        return self._range_at(candidate.node, candidate.base).users
+        return self.range_at(candidate.node, candidate.base).users
 
     def continuations(self, state: State, *, every: bool = False) -> Iterator[Candidate]:
         """The ranges that begin at a state, whether or not it is saved already.
@@ -293,9 +270,9 @@ class StageTree:
             ranges = self.outlook_of(number).ranges
             yield from (self._told(number, found) for found in ranges if found.base == step)
         if self.blocked or every:
-            free = [start for start in starts_at(self._starts(node), step) if start.node not in self.blocked]
+            free = [start for start in starts_at(self.starts(node), step) if start.node not in self.blocked]
         else:
-            free = [start for start, _ in kinds_at(self._starts(node), step)]
+            free = [start for start, _ in kinds_at(self.starts(node), step)]
         for found in sorted(free, key=lambda each: each.node):
             yield self._told(found.node, found)
 
@@ -306,7 +283,7 @@ class StageTree:
         ranges, count = self.outlook_of(number).ranges, 0
         if ranges and number not in blocked and step > node.start:
             count = sum(found.base == step for found in ranges)
-        starts = self._starts(node)
+        starts = self.starts(node)
         if blocked:
             return count + sum(found.node not in blocked for found in starts_at(starts, step))
         return count + count_at(starts, step)
@@ -316,34 +293,6 @@ class StageTree:
         if found.base > node.start:
             return found.base in node.checkpoints
         return node.start == 0 or (node.parent is not None and node.start in node.parent.checkpoints)
-
-    def path(self, number: int, base: int, user: str | None = None) -> Path:
-        """The path from a base down to the leaf that is farthest away; to a user's, if one is named."""
-        stages: list[Stage] = []
-        save_points: list[State] = []
-        node = self.plan.numbered[number]
-        while True:
-            starts = self._starts(node)
-            found = self._range_at(node.id, base)
-            leave, child = self._longest(node, starts, found, user)
-            stages.append((node.id, base, leave))
-            parted = self._parted(node)
-            wanted = {
-                point for point in found.points if self._requested(node, point) or starts_at(starts, point)
-            }
-            wanted.update(parted)
-            save_points.extend((node.id, point) for point in sorted(wanted) if base < point < leave)
-            if (
-                child is None
-                or len(starts_at(starts, leave)) > 1
-                or max(parted, default=0) >= leave
-                or leave < found.points[-1]
-                or self._requested(node, leave)
-            ):
-                save_points.append((node.id, leave))
-            if child is None:
-                return Path(tuple(stages), tuple(save_points))
-            node, base = child, child.start
 
     def starts_at(self, number: int, step: int) -> bool:
         """Whether any stage still to run starts from that state."""
@@ -379,9 +328,37 @@ class StageTree:
         """What is needed of a node, and not on its way."""
         return self.plan.numbered[number].outlook or EMPTY
 
-    # Within
+    def cost(self, node: Node) -> float:
+        """One step of a node, in steps of the mean duration."""
+        if node.steps and node.seconds > 0:
+            return node.seconds / node.steps / self._unit
+        return 1.0
 
-    def _starts(self, node: Node) -> Sequence[Start]:
+    def steps_ahead(self, node: Node, point: int) -> int:
+        """How many steps running studies that wait for a state are sure to ask for beyond it."""
+        waiting = node.requests.get(point)
+        if not waiting:
+            return 0
+        return max([steps for (study, _), steps in waiting.items() if study in self.active], default=0)
+
+    def seconds_ahead(self, node: Node, point: int) -> float:
+        """What running studies that wait for a state are sure to ask for beyond it."""
+        return self.steps_ahead(node, point) * self.step_seconds(node)
+
+    def requested(self, node: Node, step: int) -> bool:
+        """Whether a running study asks for a state."""
+        return any(study in self.active for study, _ in node.requests.get(step, ()))
+
+    def parted(self, node: Node) -> Sequence[int]:
+        """States of a node at which somebody of a running study may come to part from others, or to fork."""
+        if not self.is_noted(node):
+            return ()
+        active = self.active
+        found = list(self.partings.steps(node.id, lambda trial: trial[0] in active))
+        forked = self._boundaries.steps(node.id, lambda study: study in active)
+        return found + [step for step in forked if step not in found]
+
+    def starts(self, node: Node) -> Sequence[Start]:
         """The ranges in which children begin, of those that need the state that they start from; in order.
 
         Of a few children they are looked up; of more they are kept, from the first time on that they are asked for.
@@ -395,6 +372,8 @@ class StageTree:
         if crowd is None:
             crowd = self._crowds[node.id] = self._looked_up(node)
         return crowd
+
+    # Within
 
     def _looked_up(self, node: Node) -> list[Start]:
         starts = []
@@ -445,21 +424,21 @@ class StageTree:
         if not (node.steps or node.checkpoints or node.id in self.leases):  # as nearly everywhere
             if type(children) is Few:  # isinstance takes long of a Mapping
                 if not requests:
-                    return _of_few(node.start, children.nodes)
+                    return outlook_of_few(node.start, children.nodes)
             elif type(requests) is SoleRequest and not children:
                 return self._of_one(node.start, requests)
-        starts = self._starts(node)
-        wanted = {step for step in node.requests if self._requested(node, step)}
+        starts = self.starts(node)
+        wanted = {step for step in node.requests if self.requested(node, step)}
         if starts:
             wanted |= bases(starts)
-        points = _once(tuple(sorted(wanted)))
+        points = once(tuple(sorted(wanted)))
         leases = self.leases.get(node.id)
         if leases is None and not node.checkpoints:  # nothing of it is there, or comes
             if not points:
                 return EMPTY
-            cost = self._cost(node)
+            cost = self.cost(node)
             found = self._range(node, starts, node.start, points, cost)
-            outlook: Outlook = _once(Outlook((found,), (), points, cost * found.steps))
+            outlook: Outlook = once(Outlook((found,), (), points, cost * found.steps))
             return outlook
         return self._look_beyond(node, starts, list(leases.values()) if leases else [], points)
 
@@ -468,14 +447,14 @@ class StageTree:
         priority = self.active.get(sole.study)
         if priority is None:
             return EMPTY
-        found: Outlook = _of_one(start, sole.step, sole.beyond, priority, self.owners[sole.study])
+        found: Outlook = outlook_of_one(start, sole.step, sole.beyond, priority, self.owners[sole.study])
         return found
 
     def _look_beyond(
         self, node: Node, starts: Sequence[Start], leases: list[Lease], wanted: tuple[int, ...]
     ) -> Outlook:
         """Computes what is wanted beyond what is there, or on its way."""
-        parted = self._parted(node)
+        parted = self.parted(node)
         needy = bases(starts)
         offers: dict[tuple[int, int], None] = {}
         uncovered = [
@@ -492,8 +471,8 @@ class StageTree:
                 if point not in wanted and point not in node.checkpoints:
                     _offer(node, point, leases, offers)
         ranges = self._ranges(node, starts, tuple(uncovered), leases) if uncovered else ()
-        work = self._cost(node) * sum([found.steps for found in ranges])
-        outlook: Outlook = _once(Outlook(ranges, tuple(offers), wanted, work))
+        work = self.cost(node) * sum([found.steps for found in ranges])
+        outlook: Outlook = once(Outlook(ranges, tuple(offers), wanted, work))
         return outlook
 
     def _is_coming(
@@ -525,7 +504,7 @@ class StageTree:
                 if number == node.id and lease.promises_state((number, step))
             )
         below = sorted(states)
-        cost = self._cost(node)
+        cost = self.cost(node)
         ranges, first = [], 0
         for base, above in zip(below, [*below[1:], points[-1]], strict=True):
             last = bisect_right(points, above, first)
@@ -546,140 +525,7 @@ class StageTree:
             ]
             if running:
                 asked[point] = running
-        return _range(starts, base, points, cost, asked)
-
-    def _steps_ahead(self, node: Node, point: int) -> int:
-        waiting = node.requests.get(point)
-        if not waiting:
-            return 0
-        return max([steps for (study, _), steps in waiting.items() if study in self.active], default=0)
-
-    def seconds_ahead(self, node: Node, point: int) -> float:
-        """What running studies that wait for a state are sure to ask for beyond it."""
-        return self._steps_ahead(node, point) * self.step_seconds(node)
-
-    def _longest(
-        self, node: Node, starts: Sequence[Start], found: Range, user: str | None
-    ) -> tuple[int, Node | None]:
-        """Where the longest path leaves a range, and for which child; None: it ends there. A user's path, or any."""
-        cost = self._cost(node)
-        points = found.points
-        if user is not None:
-            points = tuple(point for point in points if self._leads_to(node, starts, point, user))
-        leave: tuple[int, Node | None] = (points[-1], None)
-        on: Way | None = None  # beyond the point that is looked at, in the node
-        for point in reversed(points):
-            own = (point - found.base) * cost
-            best = own + self._steps_ahead(node, point) * cost, 0
-            if on is None or best[0] > on[0]:
-                leave = points[-1], None
-            else:
-                best = on
-            ways: list[Way] = [] if on is None else [on]
-            for start, count in sorted(kinds_at(starts, point), key=lambda each: each[0].node):
-                if user is None or user in start.users:
-                    ways += [(own + start.remaining + start.ahead, start.starts)] * min(count, 2)
-                    if ways[-1] > best or (ways[-1] == best and leave[1] is None):
-                        best, leave = ways[-1], (point, self.plan.numbered[start.node])
-            on = best[0], starts_below(ways)
-        return leave
-
-    def _leads_to(self, node: Node, starts: Sequence[Start], point: int, user: str) -> bool:
-        """Whether a user needs a state, or one below it."""
-        if any(self.owners.get(study) == user for study, _ in node.requests.get(point, ())):
-            return True
-        return any(user in start.users for start, _ in kinds_at(starts, point))
-
-    def _requested(self, node: Node, step: int) -> bool:
-        return any(study in self.active for study, _ in node.requests.get(step, ()))
-
-    def _parted(self, node: Node) -> Sequence[int]:
-        """States of a node at which somebody of a running study may come to part from others, or to fork."""
-        if not self.is_noted(node):
-            return ()
-        active = self.active
-        found = list(self.partings.steps(node.id, lambda trial: trial[0] in active))
-        forked = self._boundaries.steps(node.id, lambda study: study in active)
-        return found + [step for step in forked if step not in found]
-
-
-@lru_cache(maxsize=4096)
-def _once(value: T) -> T:
-    """A value as one object for all nodes that have it, as most have one of few."""
-    return value
-
-
-@lru_cache(maxsize=4096)
-def _of_one(start: int, step: int, beyond: int, priority: int, user: str) -> Outlook:
-    """See ``StageTree._of_one``."""
-    found = _range((), start, (step,), 1.0, {step: [(priority, user, beyond)]})
-    return Outlook((found,), (), (step,), float(found.steps))
-
-
-def _of_few(start: int, children: Sequence[Node]) -> Outlook:
-    """That of a node where nothing is there, comes or is known, and of which its few children alone want something."""
-    begun = []
-    for child in children:
-        outlook = child.outlook
-        found = None if outlook is None else outlook.from_start(child)
-        if found is not None:
-            begun.append(found)
-    if not begun:
-        return EMPTY
-    begun.sort()
-    same: Outlook = _of_begun(start, tuple(begun))
-    return same
-
-
-@lru_cache(maxsize=4096)
-def _of_begun(start: int, begun: tuple[Range, ...]) -> Outlook:
-    """See ``_of_few``: of the ranges in which children begin."""
-    starts = sorted(Start.of(found, 0) for found in begun)
-    points = tuple(sorted(bases(starts)))
-    found = _range(starts, start, points, 1.0, {})
-    return Outlook((found,), (), points, float(found.steps))
-
-
-def _range(
-    starts: Sequence[Start], base: int, points: tuple[int, ...], cost: float, asked: Mapping[int, Asked]
-) -> Range:
-    """The range up to some needed states of a node.
-
-    Args:
-        starts: The ranges in which children begin.
-        base: Where it begins.
-        points: The states.
-        cost: One step of the node, in steps of the mean duration.
-        asked: By state, whoever asks for it.
-    """
-    length = remaining = ahead = 0.0
-    below = 0
-    priorities, users = [], NOBODY
-    for point in reversed(points):
-        own = (point - base) * cost
-        way = beyond = 0.0
-        ways: list[Way] = [] if point == points[-1] else [(length, below)]
-        for priority, user, steps in asked.get(point, ()):
-            priorities.append(priority)
-            users = _union(users, (user,))
-            beyond = max(beyond, steps * cost)
-        for found, count in kinds_at(starts, point) if starts else ():
-            if found.remaining + found.ahead > way + beyond:
-                way, beyond = found.remaining, found.ahead
-            ways += [(own + found.remaining + found.ahead, found.starts)] * min(count, 2)
-            priorities.append(found.priority)
-            users = _union(users, found.users)
-        here = own + way
-        if here + beyond >= length:
-            length, remaining, ahead = here + beyond, here, beyond
-        below = starts_below(ways)
-    return Range(base, remaining, ahead, max(priorities, default=0), below, users, points)
-
-
-@lru_cache(maxsize=4096)
-def _union(users: Users, others: Users) -> Users:
-    """All of both, as one object as a rule for all ranges that have the same."""
-    return users if others == users else tuple(sorted({*users, *others}))
+        return range_up_to(starts, base, points, cost, asked)
 
 
 def _list(listed: dict[int, None], number: int, *, there: bool) -> None:

@@ -15,6 +15,7 @@ from hippo_core.engine.state import EngineState, PlanState
 from hippo_core.engine.states import WorkerState
 from hippo_core.engine.turns import Turns
 from hippo_core.lease import Stage
+from hippo_core.longest_paths import longest_path
 from hippo_core.stage_ranges import Candidate
 
 
@@ -88,7 +89,7 @@ def _tops_of_both_kinds(state: EngineState, plan: PlanState, user: str | None) -
     seen: set[bool] = set()
     place = 1
     while len(seen) < 2 and (candidate := plan.tree.ready_at(place, user)) is not None:
-        alone = is_alone(state, plan.tree.path(candidate.node, candidate.base, user).stages)
+        alone = is_alone(state, longest_path(plan.tree, candidate.node, candidate.base, user).stages)
         if alone not in seen:
             seen.add(alone)
             yield Top(plan, candidate, user, alone=alone)

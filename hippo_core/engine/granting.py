@@ -27,9 +27,10 @@ from hippo_core.engine.state import EngineState, PlanState, Slot, Worker
 from hippo_core.engine.states import StudyState
 from hippo_core.engine.turns import NOBODY_ELSE, Turn, Turns, begin_turns
 from hippo_core.lease import Lease, State
+from hippo_core.longest_paths import Path, longest_path
 from hippo_core.plan import Node
 from hippo_core.stage_ranges import Candidate
-from hippo_core.tree import Path, StageTree
+from hippo_core.tree import StageTree
 
 PATIENCE_SECONDS = 1.0  #: what waits in a slot is given back when the path before it takes longer
 RETURNED = "waits behind another path, and is to go to the next slot that is free"
@@ -56,7 +57,7 @@ def schedule(decision: Decision) -> None:
             # A path that waits to train alone gains nothing by another slot.
             cut_paths(decision, held.union(top.plan.id for top in found if top.alone))
             return
-        path = choice.plan.tree.path(choice.candidate.node, choice.candidate.base)
+        path = longest_path(choice.plan.tree, choice.candidate.node, choice.candidate.base)
         if not end_orphans(decision, choice.plan.id, path.stages) and not _grant(decision, choice):
             return
         for number in list(state.touched_plans):
@@ -280,7 +281,7 @@ def _return_by(volatile: Volatile, due: float) -> None:
 
 def _is_alone(state: EngineState, choice: _Choice) -> bool:
     candidate = choice.candidate
-    return is_alone(state, choice.plan.tree.path(candidate.node, candidate.base, choice.user).stages)
+    return is_alone(state, longest_path(choice.plan.tree, candidate.node, candidate.base, choice.user).stages)
 
 
 def _options(
@@ -350,7 +351,7 @@ def _grant(decision: Decision, choice: _Choice) -> bool:
         bound = bind_plan(decision, plan, environment_of(worker, slot, resources))
         if bound is not plan:
             return False
-    path = plan.tree.path(choice.candidate.node, choice.candidate.base, choice.user)
+    path = longest_path(plan.tree, choice.candidate.node, choice.candidate.base, choice.user)
     study = _study_of(state, plan, path, choice.user)
     base = _base_state(plan, choice.candidate)
     start = None if base is None else (*base, _fence_of(state, plan, base))

@@ -14,6 +14,7 @@ from hippo_core.few_children import MOST
 from hippo_core.formulas import Constant
 from hippo_core.laws import make
 from hippo_core.lease import Lease, Promise
+from hippo_core.longest_paths import longest_path
 from hippo_core.plan import Checkpoint, Node, Plan
 from hippo_core.sequence import Sequence
 from hippo_core.stage_ranges import Range
@@ -105,7 +106,7 @@ def lease(world: World, index: int, step: int) -> None:
     best = world.tree.best()
     if best is None:
         return
-    path = world.tree.path(best.node, best.base)
+    path = longest_path(world.tree, best.node, best.base)
     world.fences += 1
     granted = Lease(
         fence=world.fences,
@@ -230,7 +231,7 @@ def test_leasing_until_nothing_is_left_covers_every_request_once(
     trained: set[tuple[int, int]] = set()
     world.tree.refresh()
     while (best := world.tree.best()) is not None:
-        path = world.tree.path(best.node, best.base)
+        path = longest_path(world.tree, best.node, best.base)
         assert path_seconds(world, path.stages) == best.remaining
         lease(world, 0, 0)
         for number, start, stop in path.stages:
@@ -306,7 +307,7 @@ def test_each_user_has_the_order_of_what_its_studies_need(
                 if (node.id, outlook.base) in theirs
             )
             assert best.length == longest
-            number, _, stop = tree.path(best.node, best.base, user).stages[-1]
+            number, _, stop = longest_path(tree, best.node, best.base, user).stages[-1]
             assert user in {owners[study] for study, _ in plan.numbered[number].requests[stop]}
 
 
