@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 from collections.abc import Iterator
 
@@ -117,7 +118,8 @@ def _real(server: Served) -> Iterator[Figure]:
             "trials/s",
             1000.0 if slots == 2 else None,
             more_is_better=True,
-            note=f"with runners and a durable checkpoint each; us a trial: {shares}",
+            note=f"{slots} runners, on {os.cpu_count()} cores with all else, and a durable checkpoint each;"
+            f" us a trial: {shares}",
         )
 
 
