@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from hippo_core.engine.fold import apply, create_trial, open_request
+from hippo_core.engine.fold import apply
+from hippo_core.engine.fold_trials import create_trial, open_request
 from hippo_core.engine.known import Created, Known, Nodes, Opened, Results, Saved
 from hippo_core.engine.state import EngineState
 from hippo_core.plan import Checkpoint
