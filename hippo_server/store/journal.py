@@ -64,7 +64,7 @@ class JournalEntry:
 
     Attributes:
         id: Its place.
-        at: When its transaction began.
+        at: When the first command of its transaction was decided.
         term: The leader that decided it.
         batch: The transaction, within the term.
         cause: The command that it followed from.

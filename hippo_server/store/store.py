@@ -181,12 +181,14 @@ class Store:
     def draft(self, term: int, batch: int, after: Draft | None = None) -> Draft:
         """A draft of a transaction, to be filled while the one before it is written, and then given to ``write``.
 
-        May be called from any thread. As long as drafts are filled nothing but drafts is written, in order.
+        May be called from any thread. A draft is written right after the one that it follows, or refused: also where
+        that failed, or something else was written instead.
 
         Args:
             term: This server's, from ``lead``.
             batch: Counts up within the term.
-            after: The draft before it, to which nothing is appended any more; None: there is none.
+            after: The draft before it, to which nothing is appended any more; None: it goes on from what is written
+                by the time of its own turn.
         """
         return Draft(term, batch, after)
 
@@ -194,7 +196,8 @@ class Store:
         """Makes durable what a batch of commands came to, all or nothing.
 
         Args:
-            records: In the order in which the commands were handled. Of a draft the rows are there already.
+            records: In the order in which the commands were handled. Of a draft most rows are worked out already; what
+                piled up, or came with a large record, is worked out here.
             term: This server's, from ``lead``.
             batch: Counts up within the term.
 
@@ -203,7 +206,8 @@ class Store:
             Unavailable: Whether it was written is not known. The engine is to be dropped, and rebuilt from the
                 rows under a new term: to take one settles a COMMIT that is still under way, since either it comes
                 before the take-over or its check of the term fails.
-            InvariantViolated: The events contradict the rows; nothing was written.
+            InvariantViolated: The events contradict the rows, or a draft does not follow what was written last;
+                nothing was written.
         """
         self._make_durable(records, term, batch)
 

@@ -23,7 +23,7 @@ class StudyEvent:
 
     Attributes:
         id: Its place in the journal.
-        at: When its transaction began.
+        at: When the first command of its transaction was decided.
         actor: The user or worker who gave the command that it followed from; ``server`` where several did, or nobody.
         event: What happened.
     """

@@ -8,7 +8,8 @@ from datetime import datetime
 from hippo_server.store.database import Database
 
 StudyChange = tuple[datetime, str, tuple[str, ...]]
-"""How a study was extended or edited: when its transaction began, the user, and lines for people."""
+"""How a study was extended or edited: when the first command of its transaction was decided, who asked, and lines for
+people."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ CREATE INDEX ix_journal_study ON journal (study, id) WHERE event IN (
 );
 COMMENT ON TABLE journal IS 'Every event, in order, with its cause.';
 COMMENT ON COLUMN journal.id IS 'order of what happened, without gaps';
-COMMENT ON COLUMN journal.at IS 'when its transaction began';
+COMMENT ON COLUMN journal.at IS 'when the first command of its transaction was decided';
 COMMENT ON COLUMN journal.term IS 'the leader that decided it';
 COMMENT ON COLUMN journal.batch IS 'the transaction, within the term';
 COMMENT ON COLUMN journal.cause IS 'the command that it followed from';

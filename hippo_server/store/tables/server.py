@@ -56,7 +56,7 @@ journal = Table(
         autoincrement=False,
         comment="order of what happened, without gaps",
     ),
-    moment("at", "when its transaction began", now=True),
+    moment("at", "when the first command of its transaction was decided", now=True),
     Column("term", BigInteger, nullable=False, comment="the leader that decided it"),
     Column("batch", BigInteger, nullable=False, comment="the transaction, within the term"),
     Column("cause", Text, nullable=False, comment="the command that it followed from"),
