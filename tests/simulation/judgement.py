@@ -129,3 +129,11 @@ def expect_reasons(world: World) -> None:
             reasons += [trial.reason for trial in trial_views(engine, study.project, study.name)]
             if not any(reasons):
                 world.witness.report(f"I5: {study.name} waits, and nothing says why")
+
+
+def expect_servers(world: World) -> None:
+    """I5: every server answers, or has said that it stands by."""
+    for server in world.servers:
+        reasons = server.reasons()
+        if reasons and server.process.name not in world.database.standbys:
+            world.witness.report(f"I5: {server.process.name} neither leads nor stands by: {reasons}")

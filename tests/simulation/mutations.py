@@ -89,6 +89,12 @@ MUTATIONS = (
         "            self._tell(self._succeed, upto, began)\n            return True",
     ),
     Mutation(
+        "who has a job for a writer that has ended hears of it",
+        "hippo_server.commits",
+        "        for _, result in jobs:\n            _settle(result, None, error)\n",
+        "",
+    ),
+    Mutation(
         "a new leader gives every lease its full time",
         "hippo_core.engine.engine",
         "self.volatile.worker_deadlines[worker.name] = now + self.settings.lease_seconds",

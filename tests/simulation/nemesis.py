@@ -194,7 +194,7 @@ class Nemesis:
         return str(seconds)
 
     def break_commit(self) -> str:
-        kind = self.chance.choice(["before", "after", "late"])
+        kind = self.chance.choice(["before", "after", "late", "slow"])
         self.world.trouble.commits.append(kind)
         return kind
 

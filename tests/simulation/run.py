@@ -11,13 +11,16 @@ import time
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tests.simulation.judgement import all_has_ended, expect_reasons, judge, judge_ended
-from tests.simulation.servers import SETTINGS
+from tests.simulation.judgement import all_has_ended, expect_reasons, expect_servers, judge, judge_ended
+from tests.simulation.servers import LEADER_SECONDS, SETTINGS
 from tests.simulation.virtual_time import Stall
 from tests.simulation.world import World
 
 BOUND_SECONDS = 400.0
 CALM_SECONDS = 4.0
+QUIET_SECONDS = (
+    4.0 * LEADER_SECONDS
+)  #: nothing is left to do: a lead that nobody renews lapses, what froze goes on
 MOST_TURNS = 400_000
 
 
@@ -81,6 +84,8 @@ def simulate(seed: int) -> Verdict:
                 world.network.later(SETTINGS.lease_seconds + CALM_SECONDS, expect_reasons, world)
                 world.loop.run_until(end + BOUND_SECONDS, lambda: all_has_ended(world), MOST_TURNS)
                 judge_ended(world, BOUND_SECONDS)
+                world.loop.run_until(world.loop.now + QUIET_SECONDS, lambda: False, MOST_TURNS)
+                expect_servers(world)
         except Stall as error:
             witness.report(f"I5: {error}")
         judge(world)

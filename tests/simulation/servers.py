@@ -48,7 +48,8 @@ class Trouble:
 
     Attributes:
         commits: What becomes of the next transactions: "before" and "after" break before and after COMMIT, "late"
-            breaks before it, and the transaction goes through a while after.
+            breaks before it, and the transaction goes through a while after; "slow" breaks before it, but not before
+            the lead is to be renewed.
         slowest: A statement takes up to so long, seconds.
     """
 
@@ -80,6 +81,7 @@ class Store(MemoryStore):
             clock.sleep(chance.uniform(0.0005, trouble.slowest))
 
         super().__init__(database, wait, wait)
+        self._clock = clock
         self._loop = loop
         self._chance = chance
         self._trouble = trouble
@@ -94,6 +96,8 @@ class Store(MemoryStore):
         elif fault == "late":
             late = partial(self._commit_late, records, term, Session(alive=False))
             self._loop.call_later(self._chance.choice([0.05, 0.5, 4.0]), late, context=contextvars.Context())
+        elif fault == "slow":
+            self._clock.sleep(self._chance.uniform(0.3, 0.6) * LEADER_SECONDS)
         self.lose_connection()
         raise Unavailable("the connection to the database broke.", "It comes back.")
 
@@ -235,6 +239,14 @@ class ServerHost(Host):
         except Exception as error:  # noqa: BLE001 - a defect, which the simulation reports
             self._loop.errors.append(f"{self.process.name} failed to stop: {error!r}")
         self._loop.kill(self.process)
+
+    def reasons(self) -> list[str]:
+        """Why it answers no calls now, by its own clock."""
+        found = list[str]()
+        driver = self.driver
+        if driver is not None:
+            self._within(lambda: found.extend(driver.reasons()))
+        return found
 
     def terminate(self) -> None:
         """Ends the server in peace."""
