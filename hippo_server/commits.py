@@ -124,6 +124,14 @@ class GroupCommit:
         self._give_up(lost())
 
     def _work(self) -> None:
+        try:
+            self._commit_all()
+        except Exception as error:  # noqa: BLE001 - whatever it is, nobody knows what the database holds now
+            said = {"term": self._term, "batch": self._batch + 1, "error": str(error)}
+            log.warning("commit_failed", extra=said)
+            self._tell(self._fail, error)
+
+    def _commit_all(self) -> None:
         pieces = 0
         while True:
             with self._condition:
@@ -141,27 +149,20 @@ class GroupCommit:
                     self._draft = self._store.draft(self._term, self._batch + 2, draft)
             for do, _ in jobs:
                 do()
-            if pieces and not self._commit(draft, upto):
-                return
+            if pieces:
+                self._commit(draft, upto)
             del draft  # it may be large, and long until there is another
 
-    def _commit(self, records: Sequence[Record], upto: int) -> bool:
+    def _commit(self, records: Sequence[Record], upto: int) -> None:
         began = time.monotonic()
-        try:
-            many = sum(len(record.events) for record in records) >= garbage.MANY_EVENTS
-            with garbage.left() if many else contextlib.nullcontext():
-                self._store.write(records, self._term, self._batch + 1)
-        except Exception as error:  # noqa: BLE001 - whatever it is, nobody knows what the database holds now
-            said = {"term": self._term, "batch": self._batch + 1, "error": str(error)}
-            log.warning("commit_failed", extra=said)
-            self._tell(self._fail, error)
-            return False
+        many = sum(len(record.events) for record in records) >= garbage.MANY_EVENTS
+        with garbage.left() if many else contextlib.nullcontext():
+            self._store.write(records, self._term, self._batch + 1)
         self._batch += 1
         self._tell(self._succeed, upto, began)  # first: somebody waits for it
         self._metrics.commit(sum(record.submissions for record in records), time.monotonic() - began)
         for record in records:
             log_events(record.events)
-        return True
 
     def _tell(self, function: Callable[..., None], *arguments: object) -> None:
         try:

@@ -102,3 +102,20 @@ async def test_a_job_given_before_the_writer_is_closed_is_done() -> None:
     await asyncio.sleep(0)
     await commits.close()
     assert await job == "done"
+
+
+async def test_whatever_ends_the_writer_is_heard_of() -> None:
+    """The store cannot begin the draft that comes next."""
+
+    class DraftingNoMore(LosingStore):
+        def draft(self, term: int, batch: int, after: object = None) -> list[Record]:
+            if after is not None:
+                raise MemoryError
+            return super().draft(term, batch)
+
+    store: Any = DraftingNoMore()
+    commits = GroupCommit(store, 1, Metrics(CollectorRegistry()), lambda position, began: None)
+    commits.put([opened("one")])
+    await unavailable(asyncio.create_task(commits.committed()))
+    assert isinstance(commits.failed.result(), MemoryError)
+    await commits.close()
