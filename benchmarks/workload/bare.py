@@ -14,7 +14,6 @@ from pathlib import Path
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # deterministic matrix products on a GPU
 
 import torch
-from torch.utils import deterministic
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
@@ -26,7 +25,6 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     torch.use_deterministic_algorithms(True)
-    deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # as under Hippo
     work = Work(repeats, sys.argv[5])
     notes = Path(sys.argv[6])
     lr = 0.1

@@ -16,8 +16,6 @@ from typing import Any
 SHIFT_SECONDS = 40 * 86_400 + 3 * 3_600 + 7
 CLOCK = "clock"
 PROCESSORS = "processors"
-MEMORY = "memory"
-"""What memory holds that nobody wrote; the laboratory sets it with torch's other settings."""
 
 
 def alter(names: tuple[str, ...], code: Path) -> None:

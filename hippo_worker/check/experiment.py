@@ -13,7 +13,7 @@ from hippo_core.program import Program
 from hippo_core.training import Trainer
 from hippo_core.values import Scalar, scalar_from_json, scalar_to_json
 from hippo_storage.state import capture, read, write
-from hippo_worker.check.alterations import MEMORY, alter
+from hippo_worker.check.alterations import alter
 from hippo_worker.check.hidden import observe_hidden
 from hippo_worker.check.observation import Digests, differing, observe
 from hippo_worker.hosting.collection import NotRestorable
@@ -184,12 +184,7 @@ class Laboratory:
         """What came of it; errors of the trainer are part of that."""
         experiment, result = self._experiment, self._result
         try:
-            prepare(
-                experiment.device,
-                self._threads,
-                experiment.program.deterministic,
-                fills_memory=MEMORY in experiment.alterations,
-            )
+            prepare(experiment.device, self._threads, experiment.program.deterministic)
             with user_code():
                 cls = self._code.trainer_class(experiment.program.trainer)
                 self._code.require_accounted()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from hippo_worker.check.alterations import CLOCK, MEMORY, PROCESSORS
+from hippo_worker.check.alterations import CLOCK, PROCESSORS
 from hippo_worker.check.course import Course
 from hippo_worker.check.experiment import Experiment, Result
 from hippo_worker.check.judgement import (
@@ -48,11 +48,6 @@ CIRCUMSTANCES = (
         remedy="Take the number from options, or from Resources(cpus=), and not from os.cpu_count().",
     ),
     Circumstance(
-        alterations=(MEMORY,),
-        cause="The training depends on memory that nobody wrote, such as that of torch.empty().",
-        remedy="Write all of it before it is read, or take torch.zeros().",
-    ),
-    Circumstance(
         hash_seed=OTHER_HASH_SEED,
         cause="The training depends on hash(), or on the order of a set of text.",
         remedy="Sort what comes out of a set, and do not seed from hash().",
@@ -64,7 +59,7 @@ CIRCUMSTANCES = (
     ),
 )
 ALL_AT_ONCE = Circumstance(
-    alterations=(CLOCK, PROCESSORS, MEMORY),
+    alterations=(CLOCK, PROCESSORS),
     hash_seed=OTHER_HASH_SEED,
     other_addresses=True,
     cause="It depends on its circumstances.",

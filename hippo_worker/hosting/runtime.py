@@ -8,9 +8,8 @@ A bare loop that is to give the same bits sets, before it touches a GPU::
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
 
-That also has torch write all memory that it hands out unwritten, which takes a small network 2 to 3 % of its time. It
-is of use to nobody but a program that reads what it never wrote: `hippo check` finds such a program, and trains with
-this once; the worker does without.
+Deterministic algorithms also have torch write the memory that it hands out unwritten. That takes a small network some
+2 % of its time, and is left so: a trainer may save memory that it never wrote, and equal trainings save equal states.
 """
 
 from __future__ import annotations
@@ -19,7 +18,6 @@ import multiprocessing
 import os
 
 import torch
-from torch.utils import deterministic as deterministic_settings
 
 from hippo_worker.hosting.failures import InvalidTrainer
 
@@ -28,12 +26,7 @@ CUDA = "cuda"
 
 
 def prepare(
-    device: str,
-    threads: int,
-    deterministic: bool,
-    memory_fraction: float | None = None,
-    *,
-    fills_memory: bool = False,
+    device: str, threads: int, deterministic: bool, memory_fraction: float | None = None
 ) -> torch.device:
     """Makes torch do as the program says, and gives the device to train on.
 
@@ -43,7 +36,6 @@ def prepare(
         deterministic: Whether operations without a deterministic form are errors.
         memory_fraction: How much of the GPU's memory this process may take, above 0 and up to 1; None: all there is.
             What goes beyond is an out-of-memory error here, and not in a process that shares the GPU.
-        fills_memory: Whether memory that nobody wrote holds NaN, where ``deterministic``.
     """
     # Read by cuBLAS when its first handle is made; without it deterministic matrix products are refused.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -54,7 +46,6 @@ def prepare(
     # As torch.use_deterministic_algorithms() does it, which imports the whole compiler: seconds, for what a
     # variable does where a trainer compiles.
     torch.set_deterministic_debug_mode("error" if deterministic else "default")
-    deterministic_settings.fill_uninitialized_memory = fills_memory  # type: ignore[attr-defined]
     os.environ["TORCHINDUCTOR_DETERMINISTIC"] = "1" if deterministic else "0"
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = deterministic

@@ -92,7 +92,6 @@ BROKEN = {
     "own_threads": ("train", "set torch to 3 threads; the study says 1"),
     "processor_count": ("repeat", "the number of processors"),
     "wall_clock": ("repeat", "the clock"),
-    "unwritten_memory": ("repeat", "memory that nobody wrote"),
     "forgotten_optimizer": ("fresh", "load_state_dict() does not bring back: optimizer.state"),
     "hash_order": ("repeat", "hash()"),
     # Addresses may differ between two equal runs already, or only where they are made to differ: id() is named in both.
