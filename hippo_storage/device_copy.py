@@ -70,9 +70,13 @@ class Transfer:
 
 
 def pinned(size_bytes: int) -> torch.Tensor | None:
-    """Pinned host memory, from and to which a device copies at full speed; None where the system has none left."""
+    """Pinned host memory, from and to which a device copies at full speed; None where the system has none left.
+
+    Any thread may make it.
+    """
     try:
-        return torch.empty(size_bytes, dtype=torch.uint8, pin_memory=True)
+        with _beside_captures():
+            return torch.empty(size_bytes, dtype=torch.uint8, pin_memory=True)
     except RuntimeError:
         return None
 
@@ -176,7 +180,7 @@ def _side_stream(device: torch.device) -> torch.cuda.Stream:
 
 @contextlib.contextmanager
 def _beside_captures() -> Iterator[None]:
-    """Lets this thread wait for the device while another one captures a CUDA graph.
+    """Lets this thread wait for the device, or pin memory, while another one captures a CUDA graph.
 
     By default a capture forbids that to all threads, and fails where one does it.
     """

@@ -152,7 +152,7 @@ class Saver:
                 self._idle.set()
 
     def _make_memory(self, need: Need) -> None:
-        with contextlib.suppress(MemoryError):  # the save will tell
+        with contextlib.suppress(Exception):  # the save, which then makes its own, will tell
             self._memory = allocate(need)
 
     def _write(self, job: _Job) -> None:

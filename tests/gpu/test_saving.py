@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from hippo_storage import device_copy
+from hippo_storage.host_memory import Need, allocate
 from hippo_storage.state import capture, read, write
 from hippo_worker.hosting.device_digest import STRETCH, device_digest
 from hippo_worker.hosting.fingerprints import tensor_digest
@@ -120,6 +121,27 @@ def test_a_thread_that_waits_for_a_copy_leaves_the_capture_of_a_graph_alone(room
     thread.join()
     graph.replay()
     assert len(found) == 1
+    assert torch.equal(doubled, torch.full_like(numbers, 2.0))
+
+
+def test_a_thread_that_pins_memory_leaves_the_capture_of_a_graph_alone(room: str) -> None:
+    """As the writer's does after the first step, while a trainer may capture the next."""
+    numbers = torch.ones(1 << 20, device="cuda")
+    torch.cuda.synchronize()
+    graph, made, ready = torch.cuda.CUDAGraph(), [], threading.Event()
+
+    def make() -> None:
+        made.append(allocate(Need(size_bytes=1 << 24, from_gpus=True)))
+        ready.set()
+
+    with torch.cuda.graph(graph, capture_error_mode="global"):
+        thread = threading.Thread(target=make)
+        thread.start()
+        doubled = numbers * 2
+        ready.wait(60)
+    thread.join()
+    graph.replay()
+    assert made[0].pinned is not None
     assert torch.equal(doubled, torch.full_like(numbers, 2.0))
 
 

@@ -99,6 +99,22 @@ def test_a_state_that_does_not_fit_gets_memory_of_its_own(tmp_path: Path, makers
         assert torch.equal(read(tmp_path / str(step))["weights"], torch.full((count,), 0.5))
 
 
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("the device has failed")], ids=repr)
+def test_where_memory_cannot_be_made_the_save_makes_its_own(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(need: Need) -> HostMemory:
+        raise error
+
+    monkeypatch.setattr(saving, "allocate", fail)
+    saver, link = Saver(), MemoryLink()
+    saver.reserve(lambda: {"weights": torch.zeros(10)})
+    to = Destination(node=1, step=1, folder=tmp_path / "state", link=link)
+    saver.save(lambda: {"weights": torch.ones(10)}, to)
+    saver.close()
+    assert torch.equal(read(tmp_path / "state")["weights"], torch.ones(10))
+
+
 def test_a_state_that_cannot_be_made_yet_is_no_failure_before_it_is_saved(
     tmp_path: Path, makers: list[str]
 ) -> None:
