@@ -287,7 +287,8 @@ class Driver:
             store.forget_results()  # before they are read: no engine asks for them
             garbage.look_again()  # what the last term left
             with garbage.left():
-                engine = Engine.restore(store.load(), self.settings, time.monotonic())
+                with contextlib.closing(store.load()) as known:
+                    engine = Engine.restore(known, self.settings, time.monotonic())
                 garbage.spare()
             return engine, Answers(store.answers()), TokenBook(store.find_tokens()), store.find_sessions()
 

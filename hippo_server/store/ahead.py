@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
@@ -14,7 +14,7 @@ TOGETHER = 1024
 MOST_AHEAD = 64
 
 
-def ahead(made: Generator[T, None, None]) -> Iterator[T]:
+def ahead(made: Generator[T, None, None]) -> Generator[T, None, None]:
     """What a generator gives, run in a thread of its own.
 
     Args:

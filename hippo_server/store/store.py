@@ -6,7 +6,7 @@ the last statement checks that this server still leads.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -165,8 +165,8 @@ class Store:
         """Lets the lead go."""
         self._leadership.resign(term)
 
-    def load(self) -> Iterator[Known]:
-        """The rows as events, in an order that ``Engine.apply`` accepts."""
+    def load(self) -> Generator[Known, None, None]:
+        """The rows as events, in an order that ``Engine.apply`` accepts; to be closed where not all are taken."""
         self._reach = None
         return ahead(load(self._database))
 

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -208,19 +208,18 @@ class MemoryStore:
         self._reach("standbys")
         return sorted(self._database.standbys.values(), key=lambda each: each.holder)
 
-    def load(self) -> Iterator[Event]:
+    def load(self) -> Generator[Event, None, None]:
         self._reach("load")
         gone = self._database.forgotten
-        return iter(
-            [
-                entry.event
-                for entry in self._database.journal
-                if not (
-                    isinstance(entry.event, CheckpointEvent)
-                    and (entry.event.node, entry.event.step, entry.event.fence) in gone
-                )
-            ]
-        )
+        there = [
+            entry.event
+            for entry in self._database.journal
+            if not (
+                isinstance(entry.event, CheckpointEvent)
+                and (entry.event.node, entry.event.step, entry.event.fence) in gone
+            )
+        ]
+        return (event for event in there)
 
     def study_events(self, study: int) -> list[Event]:
         self._reach("study")

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hippo_core import series as series_module
 from hippo_core.series import Series
 
 values = st.none() | st.floats(allow_nan=False, allow_infinity=False)
@@ -62,6 +63,17 @@ def test_an_unread_series_is_the_one_that_its_text_tells(
     expected.record(13, {"accuracy": None})
     assert dict(added) == dict(expected)
     assert added.nonfinite == expected.nonfinite
+
+
+def test_a_long_text_is_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it is looked at first, or packed, others wait for whoever does it."""
+    text = json.dumps([*range(1, 10), *[{"loss": 0.5}] * 9])
+    monkeypatch.setattr(series_module, "MOST_UNTIL_LATER", len(text))
+    assert Series.unread(text)._text == text
+    monkeypatch.setattr(series_module, "MOST_UNTIL_LATER", len(text) - 1)
+    read = Series.unread(text)
+    assert read._text is None
+    assert dict(read) == {step: {"loss": 0.5} for step in range(1, 10)}
 
 
 def test_an_unread_series_has_no_other_attributes() -> None:
