@@ -60,9 +60,8 @@ class GroupCommit:
         self._condition = threading.Condition()
         self._draft = store.draft(term, 1)  # of what waits
         self._pieces = 0  # in which that was put
-        self._jobs: list[
-            tuple[Callable[[], None], asyncio.Future[Any]]
-        ] = []  # that wait, and what they settle
+        # Those that wait, each with what it settles.
+        self._jobs: list[tuple[Callable[[], None], asyncio.Future[Any]]] = []
         self._closing = False
         self._batch = 0
         self._thread = threading.Thread(target=self._work, name="hippo-commit", daemon=True)
@@ -142,11 +141,11 @@ class GroupCommit:
             if pieces > LINGER_ABOVE:
                 time.sleep(LINGER_SECONDS)
             with self._condition:
-                jobs, self._jobs = self._jobs, []
                 draft, upto = self._draft, self.position
                 pieces, self._pieces = self._pieces, 0
                 if pieces:
                     self._draft = self._store.draft(self._term, self._batch + 2, draft)
+                jobs, self._jobs = self._jobs, []
             for do, _ in jobs:
                 do()
             if pieces:

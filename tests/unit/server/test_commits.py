@@ -105,7 +105,7 @@ async def test_a_job_given_before_the_writer_is_closed_is_done() -> None:
 
 
 async def test_whatever_ends_the_writer_is_heard_of() -> None:
-    """The store cannot begin the draft that comes next."""
+    """The store cannot begin the draft that comes next; one waits for a commit, and another has a job."""
 
     class DraftingNoMore(LosingStore):
         def draft(self, term: int, batch: int, after: object = None) -> list[Record]:
@@ -115,7 +115,10 @@ async def test_whatever_ends_the_writer_is_heard_of() -> None:
 
     store: Any = DraftingNoMore()
     commits = GroupCommit(store, 1, Metrics(CollectorRegistry()), lambda position, began: None)
-    commits.put([opened("one")])
-    await unavailable(asyncio.create_task(commits.committed()))
+    with commits._condition:  # the thread finds both
+        commits.put([opened("one")])
+        waiting = [asyncio.create_task(commits.committed()), asyncio.create_task(commits.run(lambda: None))]
+        await asyncio.sleep(0)
+    await unavailable(*waiting)
     assert isinstance(commits.failed.result(), MemoryError)
     await commits.close()
