@@ -1,7 +1,7 @@
 """``python -m benchmarks [SUBJECT ...]``: measures, prints a table, and keeps the figures as JSON and as pictures.
 
-Machines are shared and noisy: what is compared is measured in turn within one run, and the load is noted. No figure
-is asserted anywhere. ``python -m benchmarks --list`` names the subjects.
+Machines are shared and noisy: what is compared is measured in turn within one run, and the load is noted, with what
+the machine gives. No figure is asserted anywhere. ``python -m benchmarks --list`` names the subjects.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from benchmarks import plots, results, surroundings, table
+from benchmarks import moment, plots, results, surroundings, table
 from benchmarks.figures import Figure
 from benchmarks.results import FOLDER, Measured, NoPlace, Results, UnreadableRun
 from benchmarks.running import Failed, found
@@ -100,8 +100,9 @@ def measure(subject: Subject, limit_seconds: float, width: int, run: Results, fi
         about=subject.about,
         began=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         commit=surroundings.commit(),
+        before=moment.now(),
     )
-    before, began = os.getloadavg()[0], time.perf_counter()
+    began = time.perf_counter()
     try:
         with closing(found(subject, limit_seconds)) as given:
             for each in given:
@@ -112,8 +113,10 @@ def measure(subject: Subject, limit_seconds: float, width: int, run: Results, fi
                     measured.curves.append(each)
                     lines = table.curve(each, width)
                 print(*lines, sep="\n", flush=True)
+        measured.after = moment.now()
     except Failed as failure:
         measured.failed = str(failure)
+        measured.after = moment.now()
         print(f"  failed: {failure}", file=sys.stderr)
     except BaseException:
         measured.failed = "it was ended"
@@ -121,11 +124,10 @@ def measure(subject: Subject, limit_seconds: float, width: int, run: Results, fi
         raise
     finally:
         measured.seconds = round(time.perf_counter() - began, 1)
-        measured.load = (before, os.getloadavg()[0])
         if measured.figures or measured.curves or not measured.failed or subject.name not in run.subjects:
             run.subjects[subject.name] = measured
         run.write(file)
-    print(f"  load {before:.1f} before, {measured.load[1]:.1f} after, {measured.seconds:.0f} s", flush=True)
+    print(f"  {measured.seconds:.0f} s; before: {measured.before}\n    after: {measured.after}", flush=True)
 
 
 def summary(run: Results) -> str:

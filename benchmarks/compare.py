@@ -35,6 +35,10 @@ SPEEDS = {"fsync_8k_ms": 1.5, "loop_ms": 1.15}
 """Of what is measured of the machine: the ratio from which it is another one."""
 BUSY = 0.5
 """The load, as a share of the cores, from which a subject was measured beside other work."""
+AT_ONCE = 1.1
+"""The ratio of what all cores did together from which their host left them less in one run."""
+WAKE = 1.5
+"""The ratio of wake-ups from which processes waited for it longer in one run."""
 NUMBERS = 43
 """The columns that medians, their change and the verdict take."""
 MOST_DECIMALS = 100
@@ -144,7 +148,7 @@ def _machines(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
     for key in dict.fromkeys([*old, *new]):
         was, now = old.get(key), new.get(key)
         if key in SPEEDS and was and now:
-            if max(was / now, now / was) > SPEEDS[key]:
+            if _apart(was, now, SPEEDS[key]):
                 yield f"another machine, or a busy one: {key} was {was:g}, is {now:g}"
         elif was != now:
             yield f"another machine: {key} was {was or 'not there'}, is {now or 'not there'}"
@@ -154,9 +158,18 @@ def _conditions(name: str, before: Measured, after: Measured, cores: int) -> Ite
     for when, each in (("old", before), ("new", after)):
         if each.failed:
             yield f"{name}: the {when} run ended early: {each.failed}"
-    loads = before.load[0], after.load[0]
-    if max(loads) > BUSY * cores and abs(loads[0] - loads[1]) > BUSY:
-        yield f"{name}: the load before it was {loads[0]:.1f}, and {loads[1]:.1f} in the new run"
+    old, new = before.before, after.before
+    if max(old.load, new.load) > BUSY * cores and abs(old.load - new.load) > BUSY:
+        yield f"{name}: the load before it was {old.load:.1f}, and {new.load:.1f} in the new run"
+    if _apart(old.at_once, new.at_once, AT_ONCE):
+        yield f"{name}: all cores did the work of {old.at_once:g}, and of {new.at_once:g} in the new run"
+    if _apart(old.wake_us, new.wake_us, WAKE):
+        yield f"{name}: a wake-up took {old.wake_us:g} us, and {new.wake_us:g} in the new run"
+
+
+def _apart(old: float | None, new: float | None, ratio: float) -> bool:
+    """Whether two speeds, where both were measured, are so far apart."""
+    return bool(old and new and max(old / new, new / old) > ratio)
 
 
 def _curves(subject: str, old: list[Curve], new: list[Curve]) -> Iterator[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.figures import Curve, Figure
+from benchmarks.moment import Moment
 
 FOLDER = Path(__file__).resolve().parent / "results"
 
@@ -30,7 +31,8 @@ class Measured:
         about: What it is, in one line.
         began: ISO 8601, UTC.
         commit: Of the repository.
-        load: Of the machine over the last minute, before and after.
+        before: The machine before it.
+        after: And after it; as nothing but zeros where the subject was ended.
         seconds: That measuring took.
         figures: In order.
         curves: In order.
@@ -40,7 +42,8 @@ class Measured:
     about: str = ""
     began: str = ""
     commit: str = ""
-    load: tuple[float, float] = (0.0, 0.0)
+    before: Moment = field(default_factory=Moment)
+    after: Moment = field(default_factory=Moment)
     seconds: float = 0.0
     figures: list[Figure] = field(default_factory=list)
     curves: list[Curve] = field(default_factory=list)
@@ -108,4 +111,5 @@ def _measured(said: Mapping[str, Any]) -> Measured:
         Curve(**{**each, "lines": {label: tuple(map(tuple, line)) for label, line in each["lines"].items()}})
         for each in said["curves"]
     ]
-    return Measured(**{**said, "load": tuple(said["load"]), "figures": figures, "curves": curves})
+    moments = {when: Moment(**said[when]) for when in ("before", "after")}
+    return Measured(**{**said, **moments, "figures": figures, "curves": curves})

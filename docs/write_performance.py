@@ -136,10 +136,9 @@ def figures(name: str, measured: Measured) -> Iterator[str]:
         yield f"The run ended early: {markdown.cell(measured.failed)}"
     for curve in measured.curves:
         yield from _curve(name, curve)
-    before, after = measured.load
     yield (
         f"`make bench ARGUMENTS={name}`, {measured.began[:10]}, commit {measured.commit}, {measured.seconds:.0f} s; "
-        f"load {before:.1f} before, {after:.1f} after."
+        f"before: {measured.before}; after: {measured.after}."
     )
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import compare, plots, table
+from benchmarks import compare, moment, plots, table
 from benchmarks.figures import Curve, Figure
+from benchmarks.moment import Moment
 from benchmarks.results import Measured, Results, read
 from benchmarks.subjects import SUBJECTS
 
@@ -26,9 +27,13 @@ def rate(*values: float) -> Figure:
 
 
 def results(
-    *figures: Figure, curves: tuple[Curve, ...] = (), load: float = 0.1, **machine: object
+    *figures: Figure,
+    curves: tuple[Curve, ...] = (),
+    before: Moment = Moment(0.1, 2.0, 50.0),  # noqa: B008 - it cannot be changed
+    **machine: object,
 ) -> Results:
-    subject = Measured("about it", "2026-01-01T00:00:00Z", "abc", (load, 1.0), 3.0, [*figures], [*curves])
+    after = Moment(1.0)
+    subject = Measured("about it", "2026-01-01T00:00:00Z", "abc", before, after, 3.0, [*figures], [*curves])
     return Results({**MACHINE, **machine}, {"subject": subject})
 
 
@@ -112,7 +117,7 @@ def test_what_cannot_be_compared_is_told() -> None:
     old = results(cost(1.0), cost(1.0, name="gone"), cost(1.0, name="changed"), curves=(CURVE,))
     new = results(
         cost(1.0), cost(1.0, name="came"), cost(1.0, name="changed", unit="ms"), curves=(CURVE,),
-        processor="another", fsync_8k_ms=1.2, loop_ms=13.0, load=1.9,
+        processor="another", fsync_8k_ms=1.2, loop_ms=13.0, before=Moment(1.9, 1.2, 80.0),
     )  # fmt: skip
     new.subjects["more"] = Measured(failed="it broke")
     found = compare.compare(old, new)
@@ -123,7 +128,14 @@ def test_what_cannot_be_compared_is_told() -> None:
     told = "\n".join(found.warnings)
     assert all(
         each in told
-        for each in ("processor was one", "loop_ms was 10", "load before it was 0.1", "changed was in us")
+        for each in (
+            "processor was one",
+            "loop_ms was 10",
+            "load before it was 0.1",
+            "changed was in us",
+            "all cores did the work of 2, and of 1.2",
+            "a wake-up took 50 us, and 80",
+        )
     )
     assert "fsync" not in told
 
@@ -209,3 +221,17 @@ def test_an_aim_of_nought_is_shown_at_an_edge_by_whether_it_is_reached(tmp_path:
 def test_subjects_have_names_of_their_own() -> None:
     names = [each.name for each in SUBJECTS]
     assert len({*names}) == len(names)
+
+
+def test_what_was_not_measured_of_a_machine_is_not_compared() -> None:
+    found = compare.compare(results(cost(1.0)), results(cost(1.0), before=Moment(0.1)))
+    assert found.warnings == ()
+    assert str(Moment(0.1)) == "load 0.1"
+
+
+def test_what_a_machine_gives_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(moment, "COUNT", moment.COUNT.replace(str(moment.SECONDS), "0.01"))
+    found = moment.now()
+    assert found.at_once is not None
+    assert found.at_once > 0.0
+    assert found.wake_us is None or found.wake_us > 0.0
