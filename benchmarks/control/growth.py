@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import optuna
 
-from benchmarks.control.outside import Heard, converse, fill
+from benchmarks.control.outside import Heard, converse, fill, told_so_far
 from benchmarks.control.playing import Played, play, quantile
 from benchmarks.control.serving import Served, served
 from benchmarks.control.specs import study
@@ -168,9 +168,10 @@ def _proposal_seconds(server: Served, size: int) -> float:
 def _outside(server: Served, size: int) -> Heard:
     """What an optimiser outside waits for, while workers train what it tells."""
     fill(server, "outside", STEPS, size)
+    mark = told_so_far(server, "outside")
     with ThreadPoolExecutor(1) as pool:
         playing = pool.submit(_play_trials, server, STARTING_SECONDS + SECONDS)
         time.sleep(STARTING_SECONDS)
-        found = converse(server, "outside", int(SECONDS * ASKS_A_SECOND), ASKS_A_SECOND)
+        found = converse(server, "outside", mark, int(SECONDS * ASKS_A_SECOND), ASKS_A_SECOND)
         playing.result()
     return found

@@ -71,18 +71,31 @@ def _point(name: str, number: int, count: int, ask: str = "") -> study_pb2.Enque
     return study_pb2.EnqueueTrialRequest(request_id=uuid.uuid4().hex, name=name, point_json=point, ask=ask)
 
 
-def converse(server: Served, name: str, count: int, rate: float) -> Heard:
-    """Asks for a point, tells it, and hears what is new, so many times and so often a second."""
+def told_so_far(server: Served, name: str) -> int:
+    """Hears all that is known of a study's trials, and says from where on it is new."""
+    mark = 0
+    with server.connect() as connection:
+        while True:
+            request = study_pb2.ListResultsRequest(name=name, since=mark, page_size=PAGE)
+            answer = connection.studies.ListResults(request, timeout=ANSWER_SECONDS)
+            mark = answer.mark
+            if not answer.trials:
+                return mark
+
+
+def converse(server: Served, name: str, mark: int, count: int, rate: float) -> Heard:
+    """Asks for a point, tells it, and hears what is new.
+
+    Args:
+        server: Has workers that want points for longer than this takes.
+        name: The study's.
+        mark: From where on results are new.
+        count: How many points.
+        rate: So many a second.
+    """
     heard = Heard()
     with server.connect() as connection:
         studies = connection.studies
-        mark = 0
-        while True:  # what there is already
-            request = study_pb2.ListResultsRequest(name=name, since=mark, page_size=PAGE)
-            answer = studies.ListResults(request, timeout=ANSWER_SECONDS)
-            mark = answer.mark
-            if not answer.trials:
-                break
         began = time.perf_counter()
         for number in range(count):
             time.sleep(max(0.0, began + number / rate - time.perf_counter()))
@@ -94,6 +107,8 @@ def converse(server: Served, name: str, count: int, rate: float) -> Heard:
                 timeout=ANSWER_SECONDS,
             )
             second = time.perf_counter()
+            if not wanted.asks:
+                raise RuntimeError("no point was wanted: the workers have ended")
             studies.EnqueueTrial(_point(name, number, count, *wanted.asks), timeout=ANSWER_SECONDS)
             third = time.perf_counter()
             request = study_pb2.ListResultsRequest(name=name, since=mark, page_size=PAGE)
