@@ -59,7 +59,8 @@ def test_what_nobody_takes_any_more_is_closed() -> None:
         finally:
             closed = True
 
-    taking = ahead(reading())
+    made = reading()  # held, as otherwise it would be closed by being forgotten
+    taking = ahead(made)
     next(taking)
     taking.close()  # type: ignore[attr-defined]
     assert closed
