@@ -127,7 +127,7 @@ def measure(subject: Subject, limit_seconds: float, width: int, run: Results, fi
         if measured.figures or measured.curves or not measured.failed or subject.name not in run.subjects:
             run.subjects[subject.name] = measured
         run.write(file)
-    print(f"  {measured.seconds:.0f} s; before: {measured.before}\n    after: {measured.after}", flush=True)
+    print(f"  {measured.seconds:.0f} s\n  before: {measured.before}\n  after: {measured.after}", flush=True)
 
 
 def summary(run: Results) -> str:

@@ -39,6 +39,8 @@ AT_ONCE = 1.1
 """The ratio of what all cores did together from which their host left them less in one run."""
 WAKE = 1.5
 """The ratio of wake-ups from which processes waited for it longer in one run."""
+COPY = 1.25
+"""The ratio of copies within memory from which others used it more in one run."""
 NUMBERS = 43
 """The columns that medians, their change and the verdict take."""
 MOST_DECIMALS = 100
@@ -165,6 +167,8 @@ def _conditions(name: str, before: Measured, after: Measured, cores: int) -> Ite
         yield f"{name}: all cores did the work of {old.at_once:g}, and of {new.at_once:g} in the new run"
     if _apart(old.wake_us, new.wake_us, WAKE):
         yield f"{name}: a wake-up took {old.wake_us:g} us, and {new.wake_us:g} in the new run"
+    if _apart(old.copy_gb_s, new.copy_gb_s, COPY):
+        yield f"{name}: a core copied {old.copy_gb_s:g} GB/s, and {new.copy_gb_s:g} in the new run"
 
 
 def _apart(old: float | None, new: float | None, ratio: float) -> bool:

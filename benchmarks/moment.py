@@ -1,7 +1,7 @@
 """What a machine gives at a moment: its load, and what its host leaves it, which no load average shows.
 
-The cores of a virtual machine may be shared with others: then all at once do hardly more than one alone, or a process
-that waits is woken late. Both decide the figures of what has several processes.
+The cores of a virtual machine may be shared with others, and caches and memory always are: then all cores at once do
+hardly more than one alone, a process that waits is woken late, or what does not fit into a cache takes longer.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from dataclasses import dataclass
 ROUNDS = 3
 SECONDS = 0.3
 TURNS = 2000
+COPIED_BYTES = 64 << 20
+COPIES = 7
 
 COUNT = f"""
 import sys, time
@@ -41,11 +43,13 @@ class Moment:
         at_once: How many times the work of one core alone all cores do at once; their number, where they are the
             machine's own. None: it was not measured.
         wake_us: Until a byte to a process on another core is back, in microseconds. None: it was not measured.
+        copy_gb_s: How fast one core copies what fits into no cache, in 10^9 bytes a second. None: it was not measured.
     """
 
     load: float = 0.0
     at_once: float | None = None
     wake_us: float | None = None
+    copy_gb_s: float | None = None
 
     def __str__(self) -> str:
         said = f"load {self.load:.1f}"
@@ -53,12 +57,14 @@ class Moment:
             said += f", all cores {self.at_once:.2f} x one"
         if self.wake_us is not None:
             said += f", a wake-up {self.wake_us:.0f} us"
+        if self.copy_gb_s is not None:
+            said += f", copies {self.copy_gb_s:.1f} GB/s"
         return said
 
 
 def now() -> Moment:
     """The machine as it is now; takes about two seconds, before which the load is read."""
-    return Moment(load=os.getloadavg()[0], at_once=_at_once(), wake_us=_wake_us())
+    return Moment(load=os.getloadavg()[0], at_once=_at_once(), wake_us=_wake_us(), copy_gb_s=_copy_gb_s())
 
 
 def _at_once() -> float:
@@ -94,6 +100,16 @@ def _wake_us() -> float | None:
         os.sched_setaffinity(0, allowed)
         echo.communicate()
     return round(statistics.median(took) * 1e6, 1)
+
+
+def _copy_gb_s() -> float:
+    source, target = bytearray(COPIED_BYTES), bytearray(COPIED_BYTES)
+    took = []
+    for _ in range(COPIES):
+        began = time.perf_counter()
+        target[:] = source
+        took.append(time.perf_counter() - began)
+    return round(COPIED_BYTES / statistics.median(took) / 1e9, 2)
 
 
 def _child(program: str) -> subprocess.Popen[bytes]:
