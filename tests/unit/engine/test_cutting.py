@@ -59,6 +59,8 @@ def simulated(*studies: StudySpec, slots: int, **arguments: Any) -> tuple[Simula
     found = simulate(
         list(studies), [Host(name="host", slots=slots)], watch=events.append, checked=True, **arguments
     )
+    told = [event.fence for event in events if isinstance(event, LeaseStopped)]
+    assert len(told) == len(set(told)), "a path that yields already was told to"
     return found, events
 
 
@@ -245,3 +247,10 @@ def test_a_rung_on_which_more_depends_goes_before_the_last_path_of_another_study
     rung = next(span for span in found.spans if span.study == "second")
     assert rung.begin < 45e9, "the first study alone would end at 76"
     assert found.steps_retrained == 0
+
+
+def test_of_paths_that_yield_none_is_told_twice_though_others_end_before_it() -> None:
+    """Those of a study that decides by when trials arrive are left alone, and end first."""
+    awaited = apart(4, 60, "awaited", policy=policies.asha(min_steps=9, reduction_factor=3))
+    _, events = simulated(awaited, apart(6, 30, "others"), slots=4)
+    assert cuts(events)
