@@ -67,7 +67,7 @@ def copy_into(memory: torch.Tensor, pieces: Sequence[Piece], *, non_blocking: bo
 def _copy_alike(memory: torch.Tensor, pieces: Sequence[Piece], non_blocking: bool) -> None:
     whole = memory[pieces[0].start : pieces[-1].stop].view(pieces[0].source.dtype)
     if whole.dtype in _JOINED and all(
-        piece.source.is_cpu and piece.source.is_contiguous() and not piece.source.is_neg() for piece in pieces
+        piece.source.is_cpu and piece.source.is_contiguous() for piece in pieces
     ):
         torch.cat([piece.source.view(-1) for piece in pieces], out=whole)
         return
