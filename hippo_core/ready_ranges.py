@@ -16,12 +16,14 @@ class ReadyRanges:
 
     Attributes:
         counts: By node how many there are, where there are any.
+        since: By node when there came to be any, where there are some; in the engine's time.
     """
 
-    __slots__ = ("_blocked", "_order", "_turns", "_version", "_versions", "counts")
+    __slots__ = ("_blocked", "_order", "_turns", "_version", "_versions", "counts", "since")
 
     def __init__(self, blocked: Container[int]) -> None:
         self.counts: dict[int, int] = {}
+        self.since: dict[int, float] = {}
         self._blocked = blocked
         self._order = ReadyOrder(self._stands)
         self._turns: dict[str, ReadyOrder] | None = None  # by user; None: nobody has asked yet
@@ -30,13 +32,14 @@ class ReadyRanges:
             int, int
         ] = {}  # by node: of its ready ranges in their order, where there are any
 
-    def put(self, node: int, ranges: Sequence[Range]) -> None:
+    def put(self, node: int, ranges: Sequence[Range], now: float) -> None:
         """Puts those of a node in their place among the others; what was ready there before is no more."""
         if not ranges:
             if node in self._versions:
-                del self._versions[node], self.counts[node]
+                del self._versions[node], self.counts[node], self.since[node]
             return
         self.counts[node] = len(ranges)
+        self.since.setdefault(node, now)
         self._version += 1
         self._versions[node] = self._version
         for found in ranges:

@@ -197,8 +197,12 @@ class StageTree:
 
     # What follows
 
-    def refresh(self) -> None:
-        """Computes what is marked, and what depends on it."""
+    def refresh(self, now: float) -> None:
+        """Computes what is marked, and what depends on it.
+
+        Args:
+            now: The engine's time, in seconds: of what is ready from here on it is told since when that is so.
+        """
         nodes = self.plan.numbered
         waiting, self._dirty = self._dirty, {}
         marked = sorted(filter(nodes.__contains__, waiting))  # a parent's number is lower than its children's
@@ -207,13 +211,13 @@ class StageTree:
             unmarked = parents and (not marked or -parents[0] > marked[-1])
             number = -heapq.heappop(parents) if unmarked else marked.pop()
             node = nodes[number]
-            if self._recompute(node) and node.parent is not None and node.parent.id not in waiting:
+            if self._recompute(node, now) and node.parent is not None and node.parent.id not in waiting:
                 waiting[node.parent.id] = None
                 heapq.heappush(parents, -node.parent.id)
         for number in self._arrived:
             outlook = nodes[number].outlook
             if outlook is not None:
-                self._order_ready(nodes[number], outlook)
+                self._order_ready(nodes[number], outlook, now)
         self._arrived.clear()
 
     def best(self, user: str | None = None) -> Candidate | None:
@@ -385,7 +389,7 @@ class StageTree:
         starts.sort()
         return starts
 
-    def _recompute(self, node: Node) -> bool:
+    def _recompute(self, node: Node, now: float) -> bool:
         """Computes a node's outlook; tells whether its parent sees a change."""
         number = node.id
         if self._arrived:
@@ -403,20 +407,20 @@ class StageTree:
             _list(self.offers, number, there=bool(outlook.offers))
         if node.steps:
             _list(self._weighed, number, there=bool(outlook.ranges))
-        self._order_ready(node, outlook)
-        start, now = before.from_start(node), outlook.from_start(node)
-        if now == start and bool(outlook.wanted) == bool(before.wanted):
+        self._order_ready(node, outlook, now)
+        start, later = before.from_start(node), outlook.from_start(node)
+        if later == start and bool(outlook.wanted) == bool(before.wanted):
             return False
         crowd = None if node.parent is None else self._crowds.get(node.parent.id)
-        if crowd is not None and now != start:
-            note(crowd, number, start, now)
+        if crowd is not None and later != start:
+            note(crowd, number, start, later)
         return True
 
-    def _order_ready(self, node: Node, outlook: Outlook) -> None:
+    def _order_ready(self, node: Node, outlook: Outlook, now: float) -> None:
         """Puts a node's ready ranges in their place among the others."""
         ready = [found for found in outlook.ranges if self.ready(node, found)]
         if ready or node.id in self.ready_ranges.counts:
-            self.ready_ranges.put(node.id, ready)
+            self.ready_ranges.put(node.id, ready, now)
 
     def _look(self, node: Node) -> Outlook:
         """Computes what is wanted of a node, and what of it nobody brings."""

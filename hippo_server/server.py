@@ -21,7 +21,7 @@ from hippo_server.databases import Database, EmbeddedDatabase, GivenDatabase
 from hippo_server.driver import Driver
 from hippo_server.held_home import HeldHome
 from hippo_server.metrics import Metrics
-from hippo_server.metrics.watching import watch_space, watch_stages
+from hippo_server.metrics.watching import watch_space
 from hippo_server.proposals.processes import Proposers
 from hippo_server.rpc.accounts import AccountService
 from hippo_server.rpc.admin import AdminService
@@ -144,7 +144,6 @@ class Server:
         grpc_port = await self._grpc.start(settings.host, settings.grpc_port, credentials)
         await driver.start(settings.advertise or _advertised(settings.host, grpc_port))
         driver.duties.keep_up(keep_measuring(driver.metrics.event_loop_lag.observe))
-        driver.duties.keep_up(watch_stages(driver.current, driver.metrics.engine))
         driver.duties.keep_up(watch_space(driver.storage, driver.metrics, driver.health.note_storage))
         self._following.append(asyncio.create_task(self._grpc.follow_health()))
         if certificates is not None:

@@ -155,6 +155,7 @@ class Term:
             raise InvariantViolated(f"the engine failed at {cause}: {error!r}") from error
         many = len(command.reports) if isinstance(command, Reports) else 1
         self.metrics.engine.command(type(command).__name__, many)
+        self.metrics.engine.granted(outcome.waits)
         return outcome.result, Record(
             cause=cause, events=outcome.events, answer=None, actor=actor, submissions=many
         )

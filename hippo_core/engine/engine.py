@@ -123,10 +123,17 @@ Result = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What a command came to."""
+    """What a command came to.
+
+    Attributes:
+        events: What happened.
+        result: The answer.
+        waits: Of each path that was granted, for how many seconds what it begins with had been ready.
+    """
 
     events: tuple[Event, ...]
     result: Result
+    waits: tuple[float, ...]
 
 
 class Engine:
@@ -181,7 +188,7 @@ class Engine:
                 self.volatile.full[node.plan] = 1
                 self.volatile.held[node.plan] = now + self.settings.full_seconds
         for plan in state.plans.values():
-            plan.tree.refresh()  # here, and not before the first answer
+            plan.tree.refresh(now)  # here, and not before the first answer
 
     def handle(self, command: Command, now: float) -> Outcome:
         """Decides what a command means.
@@ -203,7 +210,7 @@ class Engine:
             self._follow(decision)
         preparing.prepare(decision)
         running_time.count(decision, last=isinstance(command, Tick) and command.last)
-        return Outcome(events=tuple(decision.events), result=result)
+        return Outcome(events=tuple(decision.events), result=result, waits=tuple(decision.waits))
 
     def _follow(self, decision: Decision) -> None:
         """Lets all that follows from what was decided happen."""

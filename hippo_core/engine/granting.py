@@ -67,12 +67,12 @@ def schedule(decision: Decision) -> None:
 
 def _bring_in_line(decision: Decision, plan: PlanState) -> None:
     tree = plan.tree
-    tree.refresh()
+    tree.refresh(decision.now)
     for number in list(tree.offers):
         for fence, step in tree.outlook_of(number).offers:
             if not decision.state.leases[fence].stopping:
                 decision.emit(SavePointOffered(fence=fence, node=number, step=step))
-    tree.refresh()
+    tree.refresh(decision.now)
     astir = {fence: lease for number in tree.astir for fence, lease in tree.leases.get(number, {}).items()}
     tree.astir.clear()
     for _, lease in sorted(astir.items()):
@@ -355,6 +355,9 @@ def _grant(decision: Decision, choice: _Choice) -> bool:
     study = _study_of(state, plan, path, choice.user)
     base = _base_state(plan, choice.candidate)
     start = None if base is None else (*base, _fence_of(state, plan, base))
+    decision.waits.append(
+        decision.now - plan.tree.ready_ranges.since.get(choice.candidate.node, decision.now)
+    )
     decision.emit(
         LeaseGranted(
             fence=state.last_fence + 1,

@@ -244,6 +244,9 @@ def ranges_are_counted(state: EngineState) -> Iterator[str]:
             yield f"the tree of plan {plan.id} counts {plan.tree.range_count} ranges, there are {count}"
         if plan.tree.ready_ranges.counts != ready:
             yield f"the tree of plan {plan.id} takes {plan.tree.ready_ranges.counts} to be ready, {ready} are"
+        if plan.tree.ready_ranges.since.keys() != ready.keys():
+            told = [*plan.tree.ready_ranges.since]
+            yield f"the tree of plan {plan.id} tells since when {told} are ready, {[*ready]} are"
 
 
 def followers_are_counted(state: EngineState) -> Iterator[str]:

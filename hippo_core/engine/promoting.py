@@ -13,7 +13,7 @@ from hippo_core.engine.decision import Decision
 from hippo_core.engine.environments import idle_slots
 from hippo_core.engine.granting import idle_slots_for
 from hippo_core.engine.settling import carry_out
-from hippo_core.engine.state import EngineState, Study
+from hippo_core.engine.state import Study
 from hippo_core.policies import Promote
 
 
@@ -24,7 +24,7 @@ def promote(decision: Decision) -> bool:
     idle = bool(waiting) and any(True for _ in idle_slots(state))
     for study in waiting:
         first, *others = study.promotions
-        if not _would_be_taken(state, study, first, idle=idle):
+        if not _would_be_taken(decision, study, first, idle=idle):
             continue
         room = Room.of(decision, study)
         if carry_out(decision, study, first, room):
@@ -38,17 +38,18 @@ def _has_waiting(study: Study) -> bool:
     return bool(study.promotions) and not study.ending and not study.short
 
 
-def _would_be_taken(state: EngineState, study: Study, first: Promote, *, idle: bool) -> bool:
+def _would_be_taken(decision: Decision, study: Study, first: Promote, *, idle: bool) -> bool:
     """Whether fewer paths are ready than slots idle, or than one, that come before a promotion's.
 
     Args:
-        state: Only its plan's tree is brought up to date.
+        decision: Only its plan's tree is brought up to date.
         study: The study.
         first: Its first promotion that waits.
         idle: Whether any slot idles: to count those that fit looks at them all, for each study.
     """
+    state = decision.state
     plan = state.plans[study.plan]
-    plan.tree.refresh()
+    plan.tree.refresh(decision.now)
     user = study.user if len(set(plan.tree.owners.values())) > 1 else None
     idling = idle_slots_for(state, plan) if idle else 0
     last = plan.tree.ready_at(max(1, idling), user)

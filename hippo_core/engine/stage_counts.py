@@ -5,9 +5,8 @@ A range of the stage tree is counted as one stage, as the slot that takes it tra
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
-from itertools import chain
 
 from hippo_core.engine.engine import Engine
 from hippo_core.engine.granting import held_plans, idle_slots_for, slots_for
@@ -52,11 +51,6 @@ def stage_counts(engine: Engine) -> Mapping[StageState, int]:
             counts[StageState.TRAINING] += training
             counts[StageState.GRANTED] += len(lease.stages) - lease.index - training
     return counts
-
-
-def ready_nodes(engine: Engine) -> Iterator[int]:
-    """The nodes with a range that begins at a state that is there, and that no path trains."""
-    return chain.from_iterable(plan.tree.ready_ranges.counts for plan in engine.state.plans.values())
 
 
 def _state_of_ready(state: EngineState, plan: PlanState) -> StageState:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter as Counts
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 
 from hippo_core.billing import MICROSECONDS
@@ -12,7 +11,6 @@ from hippo_core.engine import events as ev
 from hippo_core.engine.commands import MetricsReport, PublishedReport, Report, SaveFailedReport, StepsReport
 from hippo_core.engine.engine import Engine
 from hippo_core.engine.events import Event
-from hippo_core.engine.stage_counts import ready_nodes
 from hippo_core.engine.states import FailureClass, LeaseState
 from hippo_server.metrics.engine_gauges import EngineGauges
 from hippo_server.metrics.stage_clock import StageClock
@@ -29,7 +27,6 @@ RESULTS = {
 }
 _COUNTED = frozenset(
     {
-        ev.LeaseGranted,
         ev.StepsTrained,
         ev.StudyCredited,
         ev.PathFailed,
@@ -129,6 +126,11 @@ class EngineCounters:
         """A command was decided; reports that came together count each."""
         self._command(name).inc(count)
 
+    def granted(self, waits: Iterable[float]) -> None:
+        """Paths were granted; what each begins with had been ready for so many seconds."""
+        for seconds in waits:
+            self._stage_wait.observe(seconds)
+
     def fenced(self) -> None:
         """A report of a lease that no longer stood was refused."""
         self._fenced.inc()
@@ -153,8 +155,6 @@ class EngineCounters:
             if type(event) not in _COUNTED:
                 continue
             match event:
-                case ev.LeaseGranted():
-                    self._stage_wait.observe(self._clock.granted(event.stages[0][0], time.monotonic()))
                 case ev.StepsTrained():
                     trained.append(event)
                     self._time(event)
@@ -209,10 +209,6 @@ class EngineCounters:
         self._stage_seconds.observe(seconds)
         if event.state in RESULTS:
             self._stage_result(RESULTS[event.state], "").inc()
-
-    def watch_stages(self, engine: Engine) -> Iterator[None]:
-        """Notes what is ready now, to tell how long it waits: piece by piece, between which others have their turn."""
-        return self._clock.look(ready_nodes(engine), time.monotonic())
 
     def look_at(self, engine: Engine) -> None:
         """Sets the gauges to what the engine holds now."""

@@ -594,7 +594,7 @@ def to_run(engine: Engine) -> dict[int, object]:
     """What the stage trees say of each node, but for lengths, which depend on what was measured in which order."""
     found: dict[int, object] = {}
     for plan in engine.state.plans.values():
-        plan.tree.refresh()
+        plan.tree.refresh(0.0)
         for node, outlook in plan.tree.outlooks():
             ranges = [(each.base, each.points, each.priority, each.users) for each in outlook.ranges]
             if outlook.wanted or outlook.offers:

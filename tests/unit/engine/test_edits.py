@@ -148,9 +148,9 @@ def test_an_extension_looks_only_at_the_nodes_of_its_own_trials(monkeypatch: pyt
     looked: list[int] = []
     recompute = StageTree._recompute
 
-    def note(tree: StageTree, node: Node) -> bool:
+    def note(tree: StageTree, node: Node, now: float) -> bool:
         looked.append(node.id)
-        return recompute(tree, node)
+        return recompute(tree, node, now)
 
     monkeypatch.setattr(StageTree, "_recompute", note)
     for further in (41, 42):
@@ -172,7 +172,7 @@ def test_an_extension_by_another_priority_puts_a_study_before_others() -> None:
     tree = state.plans[one.plan].tree
 
     def leased_first() -> tuple[int, set[int]]:
-        tree.refresh()
+        tree.refresh(0.0)
         best = tree.best()
         assert best is not None
         return best.priority, set(state.nodes[best.node].open)

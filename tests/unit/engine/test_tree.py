@@ -102,7 +102,7 @@ def lose(world: World, index: int, step: int) -> None:
 
 
 def lease(world: World, index: int, step: int) -> None:
-    world.tree.refresh()
+    world.tree.refresh(0.0)
     best = world.tree.best()
     if best is None:
         return
@@ -176,7 +176,7 @@ def _expect_as_built_anew(found: list[list[int]], made: list[tuple[object, int, 
     for change, index, step in made:
         assert callable(change)
         change(world, index, step)
-        world.tree.refresh()
+        world.tree.refresh(0.0)
         kept = {node.id: node.outlook for node in world.plan.nodes}
         for node in world.plan.nodes:
             node.outlook = None
@@ -187,29 +187,43 @@ def _expect_as_built_anew(found: list[list[int]], made: list[tuple[object, int, 
             anew.measure(seconds, steps)
         for number in world.plan.numbered:
             anew.mark(number)
-        anew.refresh()
+        anew.refresh(0.0)
         assert kept == {node.id: node.outlook for node in world.plan.nodes}
         assert world.tree.best() == anew.best()
 
 
-@given(st.integers(0, STEPS - 1), st.integers(1, STEPS), st.integers(0, 9), st.integers(-1, 2), st.booleans())
+@given(
+    st.integers(0, STEPS - 1),
+    st.integers(1, STEPS),
+    st.integers(0, 9),
+    st.integers(-1, 2),
+    st.booleans(),
+    st.booleans(),
+)
 def test_a_request_alone_is_looked_at_as_one_of_several(
-    start: int, length: int, beyond: int, priority: int, running: bool
+    start: int, length: int, beyond: int, priority: int, running: bool, trained: bool
 ) -> None:
-    """1. A node is asked for one state, by a study that runs or does not. 2. What follows is what follows where its
-    requests are kept as those of a node of several are."""
+    """1. A node is asked for one state, by a study that runs or does not. Its steps have been trained before, and those
+    of the node that it begins in, or not; nothing was saved. 2. What follows is what follows where its requests are
+    kept as those of a node of several are. 3. The work is that of all steps, at what they are known to take."""
     plan = Plan(1)
     parent = plan.add(1, None, 0, sequence([0]).laws(0)) if start else None
     node = plan.add(2, parent, start, sequence([1]).laws(0))
     node.ask(start + length, 1, 7, beyond)
+    for each in plan.nodes if trained else ():
+        each.steps, each.seconds = 2, 3.0 * each.id
     found = []
     for requests in (node.requests, {step: dict(waiting) for step, waiting in node.requests.items()}):
         for each in plan.nodes:
             each.outlook = None
         node.requests = requests
         tree = StageTree(plan, {1: priority} if running else {}, {1: "ada"})
+        tree.measure(1.0, 1)
         tree.mark(node.id)
-        tree.refresh()
+        tree.refresh(0.0)
+        steps = {node.id: length} | ({} if parent is None else {parent.id: start})
+        work = sum(tree.step_seconds(plan.numbered[number]) * count for number, count in steps.items())
+        assert tree.work == (work if running else 0.0)
         found.append((node.outlook, tree.best(), tree.work, tree.range_count))
     assert found[0] == found[1]
     assert (found[0][0] is not None) == running
@@ -229,7 +243,7 @@ def test_leasing_until_nothing_is_left_covers_every_request_once(
             change(world, index, step)
     wanted = {(node.id, step) for node in world.plan.nodes for step in node.requests}
     trained: set[tuple[int, int]] = set()
-    world.tree.refresh()
+    world.tree.refresh(0.0)
     while (best := world.tree.best()) is not None:
         path = longest_path(world.tree, best.node, best.base)
         assert path_seconds(world, path.stages) == best.remaining
@@ -250,7 +264,7 @@ def test_leasing_until_nothing_is_left_covers_every_request_once(
                 for study, trial in list(node.requests[step]):
                     node.ask_no_more(step, study, trial)
             world.tree.mark(number)
-        world.tree.refresh()
+        world.tree.refresh(0.0)
     assert not list(world.tree.outlooks())
     left = {(node.id, step) for node in world.plan.nodes for step in node.requests}
     assert not left
@@ -287,7 +301,7 @@ def test_each_user_has_the_order_of_what_its_studies_need(
         elif change in (save, lose):
             assert callable(change)
             change(world, index, step)
-        tree.refresh()
+        tree.refresh(0.0)
         for user in studies:
             ready = [
                 (each, users)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from hippo_core import policies
+from hippo_core.engine.commands import CreateProject, RegisterWorker, SlotSpec, SubmitStudy
+from hippo_core.engine.engine import Engine
 from hippo_core.engine.events import (
     CheckpointLost,
     LeaseStateChanged,
@@ -17,9 +19,10 @@ from hippo_core.engine.events import (
     StudyCredited,
 )
 from hippo_core.engine.states import FailureClass, LeaseState, TrialState
+from hippo_core.space import choice
 from hippo_server.metrics import Metrics
-from hippo_server.metrics.stage_clock import NODES_AT_ONCE, StageClock
 from hippo_storage.storage import Space
+from tests.studies import grid
 from tests.unit.engine.cluster import Cluster
 from tests.unit.engine.test_blocked_storage import blocked_cluster
 from tests.unit.engine.test_cluster import spec, submit
@@ -109,21 +112,40 @@ def test_a_stage_whose_worker_falls_silent_is_counted_once(metrics: Metrics) -> 
     assert value(metrics, "hippo_stage_results_total", result="failed", reason_class="infrastructure") == 0.0
 
 
-def look(clock: StageClock, ready: Iterable[int], now: float) -> None:
-    for _ in clock.look(ready, now):
-        pass
+def test_a_path_has_waited_since_what_it_begins_with_could_be_trained(metrics: Metrics) -> None:
+    """1. Four trials that share nothing are submitted to two slots. 2. Three seconds later another study asks for the
+    same, and four after that one more slot comes, and trains the third. 3. The paths of the first two have not waited,
+    and that one 7 s."""
+    engine, now = Engine(), 10.0
 
+    def come(worker: str, slots: int) -> tuple[float, ...]:
+        registered = RegisterWorker(
+            worker=worker,
+            incarnation="1",
+            host=worker,
+            slots=tuple(
+                SlotSpec(index=index, device="cpu", model="cpu", cpus=1, gpus=0) for index in range(slots)
+            ),
+            environment={"python": "3.11", "torch": "none", "cuda": None, "platform": "Linux"},
+            leases=(),
+        )
+        outcome = engine.handle(registered, now)
+        metrics.engine.granted(outcome.waits)
+        return outcome.waits
 
-def test_what_is_ready_waits_until_a_slot_takes_it() -> None:
-    clock = StageClock()
-    look(clock, [1, 2], 10.0)
-    look(clock, [1, 2, 3], 12.0)
-    assert clock.granted(1, 13.0) == 3.0
-    assert clock.granted(4, 13.0) == 0.0, "it was granted before anybody saw it"
-    look(clock, [2], 14.0)
-    look(clock, [2, 3], 16.0)
-    assert clock.granted(3, 17.0) == 1.0, "it was not ready for a while"
-    assert clock.granted(2, 20.0) == 10.0
+    engine.handle(CreateProject(project="default"), now)
+    assert come("a", 2) == ()
+    trials = grid({"lr": choice([0.1, 0.2, 0.3, 0.4])})
+    submitted = engine.handle(SubmitStudy(project="default", user="ada", spec=trials), now)
+    assert submitted.waits == (0.0, 0.0)
+    metrics.engine.granted(submitted.waits)
+    now += 3.0
+    again = replace(trials, name="again")
+    assert engine.handle(SubmitStudy(project="default", user="ada", spec=again), now).waits == ()
+    now += 4.0
+    assert come("b", 1) == (7.0,)
+    assert value(metrics, "hippo_stage_wait_seconds_count") == 3.0
+    assert value(metrics, "hippo_stage_wait_seconds_sum") == 7.0
 
 
 def credited(billed: int, trained: int, retrained: int) -> StudyCredited:
@@ -205,16 +227,3 @@ def test_a_server_that_stands_by_says_nothing_of_what_the_engine_held(metrics: M
     page = metrics.page(leads=False)
     assert b"hippo_scheduler_leader 0.0" in page
     assert b"hippo_stages" not in page
-
-
-def test_what_is_granted_while_stages_are_looked_at_waits_no_more() -> None:
-    """1. More are ready than are looked at in one go. 2. Some are granted between two pieces. 3. They come again."""
-    clock = StageClock()
-    nodes = range(2 * NODES_AT_ONCE)
-    look(clock, nodes, 10.0)
-    pieces = clock.look(nodes, 12.0)
-    next(pieces)
-    assert clock.granted(0, 12.0) == clock.granted(NODES_AT_ONCE, 12.0) == 2.0
-    assert len([*pieces]) == 1
-    look(clock, nodes, 14.0)
-    assert [clock.granted(node, 15.0) for node in (0, 1, NODES_AT_ONCE)] == [1.0, 5.0, 1.0]
