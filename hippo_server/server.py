@@ -21,7 +21,7 @@ from hippo_server.databases import Database, EmbeddedDatabase, GivenDatabase
 from hippo_server.driver import Driver
 from hippo_server.held_home import HeldHome
 from hippo_server.metrics import Metrics
-from hippo_server.metrics.watching import watch_space
+from hippo_server.metrics.space import watch_space
 from hippo_server.proposals.processes import Proposers
 from hippo_server.rpc.accounts import AccountService
 from hippo_server.rpc.admin import AdminService

@@ -33,21 +33,21 @@ def test_each_service_serves_until_the_server_is_told_to_end(server):
 def test_a_storage_that_does_not_answer_is_told_and_takes_nobody_out_of_service(server, monkeypatch):
     import httpx
 
-    from hippo_server.metrics import watching
+    from hippo_server.metrics import space
 
     driver = server.server.driver
-    monkeypatch.setattr(watching, "SPACE_SECONDS", 0.01)
+    monkeypatch.setattr(space, "SPACE_SECONDS", 0.01)
     away = True
 
-    def space():
+    def room():
         if away:
             raise StorageError("The folder is not mounted.")
         return type(driver.storage).space(driver.storage)
 
-    driver.storage.space = space
+    driver.storage.space = room
     server.in_loop(
         lambda: driver.duties.keep_up(
-            watching.watch_space(driver.storage, driver.metrics, driver.health.note_storage)
+            space.watch_space(driver.storage, driver.metrics, driver.health.note_storage)
         )
     )
 

@@ -1,4 +1,4 @@
-"""What is looked at now and then for the metrics, whether or not somebody asks for them."""
+"""How much room the storage's disk has, looked at now and then, whether or not somebody asks for the metrics."""
 
 from __future__ import annotations
 
