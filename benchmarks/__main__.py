@@ -113,10 +113,8 @@ def measure(subject: Subject, limit_seconds: float, width: int, run: Results, fi
                     measured.curves.append(each)
                     lines = table.curve(each, width)
                 print(*lines, sep="\n", flush=True)
-        measured.after = moment.now()
     except Failed as failure:
         measured.failed = str(failure)
-        measured.after = moment.now()
         print(f"  failed: {failure}", file=sys.stderr)
     except BaseException:
         measured.failed = "it was ended"
@@ -127,6 +125,8 @@ def measure(subject: Subject, limit_seconds: float, width: int, run: Results, fi
         if measured.figures or measured.curves or not measured.failed or subject.name not in run.subjects:
             run.subjects[subject.name] = measured
         run.write(file)
+    measured.after = moment.now()
+    run.write(file)
     print(f"  {measured.seconds:.0f} s\n  before: {measured.before}\n  after: {measured.after}", flush=True)
 
 

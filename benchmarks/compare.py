@@ -27,6 +27,7 @@ from typing import Any
 
 from benchmarks import results, table
 from benchmarks.figures import Curve, Figure
+from benchmarks.moment import Moment
 from benchmarks.results import Measured, Results
 
 NARROWEST, WIDEST = 80, 120
@@ -35,11 +36,11 @@ SPEEDS = {"fsync_8k_ms": 1.5, "loop_ms": 1.15}
 """Of what is measured of the machine: the ratio from which it is another one."""
 BUSY = 0.5
 """The load, as a share of the cores, from which a subject was measured beside other work."""
-AT_ONCE = 1.1
+AT_ONCE = 1.2
 """The ratio of what all cores did together from which their host left them less in one run."""
 WAKE = 1.5
 """The ratio of wake-ups from which processes waited for it longer in one run."""
-COPY = 1.25
+COPY = 1.5
 """The ratio of copies within memory from which others used it more in one run."""
 NUMBERS = 43
 """The columns that medians, their change and the verdict take."""
@@ -160,15 +161,19 @@ def _conditions(name: str, before: Measured, after: Measured, cores: int) -> Ite
     for when, each in (("old", before), ("new", after)):
         if each.failed:
             yield f"{name}: the {when} run ended early: {each.failed}"
-    old, new = before.before, after.before
+    yield from _moments(f"{name}: before", before.before, after.before, cores)
+    yield from _moments(f"{name}: after", before.after, after.after, cores)
+
+
+def _moments(when: str, old: Moment, new: Moment, cores: int) -> Iterator[str]:
     if max(old.load, new.load) > BUSY * cores and abs(old.load - new.load) > BUSY:
-        yield f"{name}: the load before it was {old.load:.1f}, and {new.load:.1f} in the new run"
+        yield f"{when} it the load was {old.load:.1f}, and {new.load:.1f} in the new run"
     if _apart(old.at_once, new.at_once, AT_ONCE):
-        yield f"{name}: all cores did the work of {old.at_once:g}, and of {new.at_once:g} in the new run"
+        yield f"{when} it all cores did the work of {old.at_once:g}, and of {new.at_once:g} in the new run"
     if _apart(old.wake_us, new.wake_us, WAKE):
-        yield f"{name}: a wake-up took {old.wake_us:g} us, and {new.wake_us:g} in the new run"
+        yield f"{when} it a wake-up took {old.wake_us:g} us, and {new.wake_us:g} in the new run"
     if _apart(old.copy_gb_s, new.copy_gb_s, COPY):
-        yield f"{name}: a core copied {old.copy_gb_s:g} GB/s, and {new.copy_gb_s:g} in the new run"
+        yield f"{when} it a core copied {old.copy_gb_s:g} GB/s, and {new.copy_gb_s:g} in the new run"
 
 
 def _apart(old: float | None, new: float | None, ratio: float) -> bool:

@@ -6,6 +6,7 @@ hardly more than one alone, a process that waits is woken late, or what does not
 
 from __future__ import annotations
 
+import contextlib
 import os
 import statistics
 import subprocess
@@ -21,6 +22,7 @@ COPIES = 7
 
 COUNT = f"""
 import sys, time
+print("ready", flush=True)
 sys.stdin.readline()
 count, end = 0, time.perf_counter() + {SECONDS}
 while time.perf_counter() < end:
@@ -63,18 +65,21 @@ class Moment:
 
 
 def now() -> Moment:
-    """The machine as it is now; takes about two seconds, before which the load is read."""
+    """The machine as it is now; takes some seconds, before which the load is read."""
     return Moment(load=os.getloadavg()[0], at_once=_at_once(), wake_us=_wake_us(), copy_gb_s=_copy_gb_s())
 
 
 def _at_once() -> float:
-    cores = os.cpu_count() or 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return round(statistics.median(_counted(cores) / _counted(1) for _ in range(ROUNDS)), 2)
 
 
 def _counted(processes: int) -> int:
     """How far so many processes count, all together."""
     counting = [_child(COUNT) for _ in range(processes)]
+    for each in counting:
+        assert each.stdout is not None
+        each.stdout.read(len("ready\n"))
     for each in counting:
         _tell(each, b"\n")
     return sum(int(each.communicate()[0]) for each in counting)
@@ -86,18 +91,21 @@ def _wake_us() -> float | None:
     allowed = os.sched_getaffinity(0)
     echo = _child(ECHO)
     assert echo.stdout is not None
+    took = []
     try:
         # On one core they would take turns without a wake-up.
         os.sched_setaffinity(echo.pid, {max(allowed)})
         os.sched_setaffinity(0, {min(allowed)})
-        took = []
         for _ in range(TURNS):
             began = time.perf_counter()
             _tell(echo, b"x")
             echo.stdout.read(1)
             took.append(time.perf_counter() - began)
+    except OSError:  # no process may say on which core it runs
+        return None
     finally:
-        os.sched_setaffinity(0, allowed)
+        with contextlib.suppress(OSError):
+            os.sched_setaffinity(0, allowed)
         echo.communicate()
     return round(statistics.median(took) * 1e6, 1)
 

@@ -41,6 +41,8 @@ LONG_STEPS = 10_000_000
 STEPS = 10
 LEASED = 2_000
 """Trials that there are at least where trials are leased: so many are trained meanwhile, or fewer."""
+SLOWEST = 2.0
+"""So many times as long as its rate asks for may a conversation take."""
 STARTING_SECONDS = 3.0
 """What a stand-in takes to begin."""
 FLAT = 1.5
@@ -170,7 +172,7 @@ def _outside(server: Served, size: int) -> Heard:
     fill(server, "outside", STEPS, size)
     mark = told_so_far(server, "outside")
     with ThreadPoolExecutor(1) as pool:
-        playing = pool.submit(_play_trials, server, STARTING_SECONDS + SECONDS)
+        playing = pool.submit(_play_trials, server, STARTING_SECONDS + SLOWEST * SECONDS)
         time.sleep(STARTING_SECONDS)
         found = converse(server, "outside", mark, int(SECONDS * ASKS_A_SECOND), ASKS_A_SECOND)
         playing.result()

@@ -19,7 +19,8 @@ from hippo_server.store import Record, Store
 TRIALS = 640
 SLOTS = (2, 16, 64)
 WARM = 2
-"""Transactions after which the session keeps all statements; each of these takes a trip of its own once."""
+"""Transactions after which the session keeps the statements of all but the last, in which the study ends; each of these
+takes a trip of its own once."""
 
 
 class CountingCursor(psycopg2.extensions.cursor):
@@ -87,7 +88,7 @@ def _count(store: Store, slots: int) -> tuple[int, int]:
     connection = store._leadership._connection
     assert connection is not None
     connection.cursor_factory = CountingCursor
-    first, known = batches + WARM, set[int]()
+    first, known, sent = batches + WARM, set[int](), 0
     while True:
         if batches == first:
             CountingCursor.sent = 0
@@ -97,7 +98,8 @@ def _count(store: Store, slots: int) -> tuple[int, int]:
             for order in engine.directives(f"w{number}", known).leases
         ]
         if len(granted) < slots:
-            return CountingCursor.sent, batches - first
+            return sent, batches - 1 - first
+        sent = CountingCursor.sent
         known.update(order.fence for _, order in granted)
         write(
             *(

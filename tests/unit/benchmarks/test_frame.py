@@ -131,9 +131,9 @@ def test_what_cannot_be_compared_is_told() -> None:
         for each in (
             "processor was one",
             "loop_ms was 10",
-            "load before it was 0.1",
+            "before it the load was 0.1",
             "changed was in us",
-            "all cores did the work of 2, and of 1.2",
+            "before it all cores did the work of 2, and of 1.2",
             "a wake-up took 50 us, and 80",
             "a core copied 10 GB/s, and 5",
         )
