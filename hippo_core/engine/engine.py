@@ -128,7 +128,8 @@ class Outcome:
     Attributes:
         events: What happened.
         result: The answer.
-        waits: Of each path that was granted, for how many seconds what it begins with had been ready.
+        waits: Of each path that was granted, for how many seconds something of the node that it begins in had been
+            ready, as far as this engine knows; 0 where the state that it begins at is only promised.
     """
 
     events: tuple[Event, ...]

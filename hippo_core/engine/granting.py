@@ -355,9 +355,7 @@ def _grant(decision: Decision, choice: _Choice) -> bool:
     study = _study_of(state, plan, path, choice.user)
     base = _base_state(plan, choice.candidate)
     start = None if base is None else (*base, _fence_of(state, plan, base))
-    decision.waits.append(
-        decision.now - plan.tree.ready_ranges.since.get(choice.candidate.node, decision.now)
-    )
+    decision.waits.append(_waited(decision, plan, choice.candidate))
     decision.emit(
         LeaseGranted(
             fence=state.last_fence + 1,
@@ -379,6 +377,14 @@ def _grant(decision: Decision, choice: _Choice) -> bool:
         decision.emit(StudyPlanned(study=study, plan=plan.id, bound=True))
     state.touched_plans[plan.id] = None
     return True
+
+
+def _waited(decision: Decision, plan: PlanState, candidate: Candidate) -> float:
+    """See ``Outcome.waits``."""
+    tree, number = plan.tree, candidate.node
+    if not tree.ready(plan.plan.numbered[number], tree.range_at(number, candidate.base)):
+        return 0.0
+    return decision.now - tree.ready_ranges.since[number]
 
 
 def _study_of(state: EngineState, plan: PlanState, path: Path, user: str | None) -> int:

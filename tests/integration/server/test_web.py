@@ -221,6 +221,8 @@ def test_metrics_count_what_happened(server, client):
         text = httpx.get(server.url + "/metrics", headers=token).text
     values = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
     assert values["hippo_steps_trained_total"] == "12.0"
+    granted = values['hippo_events_total{event="LeaseGranted"}']
+    assert values["hippo_stage_wait_seconds_count"] == granted != "0.0"
     assert values['hippo_studies{state="completed"}'] == "1.0"
     assert values['hippo_trials{state="completed"}'] == "4.0"
     assert values['hippo_slots{state="idle"}'] == "2.0"

@@ -9,10 +9,11 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from hippo_core import policies
-from hippo_core.engine.commands import CreateProject, RegisterWorker, SlotSpec, SubmitStudy
+from hippo_core.engine.commands import Command, CreateProject, RegisterWorker, SlotSpec, SubmitStudy
 from hippo_core.engine.engine import Engine
 from hippo_core.engine.events import (
     CheckpointLost,
+    Event,
     LeaseStateChanged,
     PathFailed,
     StepsTrained,
@@ -112,40 +113,42 @@ def test_a_stage_whose_worker_falls_silent_is_counted_once(metrics: Metrics) -> 
     assert value(metrics, "hippo_stage_results_total", result="failed", reason_class="infrastructure") == 0.0
 
 
+def coming(worker: str, slots: int) -> RegisterWorker:
+    return RegisterWorker(
+        worker=worker,
+        incarnation="1",
+        host=worker,
+        slots=tuple(
+            SlotSpec(index=index, device="cpu", model="cpu", cpus=1, gpus=0) for index in range(slots)
+        ),
+        environment={"python": "3.11", "torch": "none", "cuda": None, "platform": "Linux"},
+        leases=(),
+    )
+
+
 def test_a_path_has_waited_since_what_it_begins_with_could_be_trained(metrics: Metrics) -> None:
     """1. Four trials that share nothing are submitted to two slots. 2. Three seconds later another study asks for the
     same, and four after that one more slot comes, and trains the third. 3. The paths of the first two have not waited,
-    and that one 7 s."""
-    engine, now = Engine(), 10.0
+    and that one 7 s. 4. A server that is started again at 500 knows of the fourth from then on."""
+    engine, known = Engine(), list[Event]()
 
-    def come(worker: str, slots: int) -> tuple[float, ...]:
-        registered = RegisterWorker(
-            worker=worker,
-            incarnation="1",
-            host=worker,
-            slots=tuple(
-                SlotSpec(index=index, device="cpu", model="cpu", cpus=1, gpus=0) for index in range(slots)
-            ),
-            environment={"python": "3.11", "torch": "none", "cuda": None, "platform": "Linux"},
-            leases=(),
-        )
-        outcome = engine.handle(registered, now)
+    def waits(command: Command, now: float) -> tuple[float, ...]:
+        outcome = engine.handle(command, now)
+        known.extend(outcome.events)
         metrics.engine.granted(outcome.waits)
         return outcome.waits
 
-    engine.handle(CreateProject(project="default"), now)
-    assert come("a", 2) == ()
     trials = grid({"lr": choice([0.1, 0.2, 0.3, 0.4])})
-    submitted = engine.handle(SubmitStudy(project="default", user="ada", spec=trials), now)
-    assert submitted.waits == (0.0, 0.0)
-    metrics.engine.granted(submitted.waits)
-    now += 3.0
+    assert waits(CreateProject(project="default"), 10.0) == ()
+    assert waits(coming("a", 2), 10.0) == ()
+    assert waits(SubmitStudy(project="default", user="ada", spec=trials), 10.0) == (0.0, 0.0)
     again = replace(trials, name="again")
-    assert engine.handle(SubmitStudy(project="default", user="ada", spec=again), now).waits == ()
-    now += 4.0
-    assert come("b", 1) == (7.0,)
+    assert waits(SubmitStudy(project="default", user="ada", spec=again), 13.0) == ()
+    assert waits(coming("b", 1), 17.0) == (7.0,)
     assert value(metrics, "hippo_stage_wait_seconds_count") == 3.0
     assert value(metrics, "hippo_stage_wait_seconds_sum") == 7.0
+    engine = Engine.restore(known, engine.settings, 500.0)
+    assert waits(coming("c", 1), 503.0) == (3.0,)
 
 
 def credited(billed: int, trained: int, retrained: int) -> StudyCredited:
