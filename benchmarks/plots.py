@@ -17,6 +17,8 @@ from benchmarks.results import Results
 AIMS = "aims.svg"
 COLOURS = ("#00796b", "#e64a19", "#3949ab", "#c0a000", "#8e24aa", "#546e7a", "#5d4037", "#d81b60")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+DASHES = ("-", "--", ":")
+"""Of the first lines, as many as there are colours; of those after them; and so on."""
 DECADE = 10
 MOST_TICKS = 8
 MOST_AIMS = 12
@@ -115,13 +117,12 @@ def _curve(curve: Curve) -> Any:
     from matplotlib.ticker import NullLocator
 
     figure, axis = pyplot.subplots(figsize=(7, 3.8), layout="constrained")
-    for (label, points), colour, marker in zip(
-        curve.lines.items(), cycle(COLOURS), cycle(MARKERS), strict=False
-    ):
+    styles = cycle((dash, *each) for dash in DASHES for each in zip(COLOURS, MARKERS, strict=True))
+    for (label, points), (dash, colour, marker) in zip(curve.lines.items(), styles, strict=False):
         axis.plot(
             [across for across, _ in points],
             [up for _, up in points],
-            marker=marker, markersize=5, linewidth=1.8, color=colour, label=label,
+            dash, marker=marker, markersize=5, linewidth=1.8, color=colour, label=label,
         )  # fmt: skip
     if curve.logarithmic:
         across = sorted({point[0] for line in curve.lines.values() for point in line})
