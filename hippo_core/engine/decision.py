@@ -170,7 +170,7 @@ class Decision:
     now: float
     keeps: bool = False  #: whether what it cuts off is saved, as it may be taken up again
     events: list[Event] = field(default_factory=list)
-    waits: list[float] = field(default_factory=list)  #: see ``Outcome``
+    waits: list[float] = field(default_factory=list)  #: see ``Outcome`` of the engine
 
     def emit(self, event: Event) -> None:
         """Decides that the event happened."""
