@@ -55,8 +55,8 @@ class EngineCounters:
         self._stage_wait = made.histogram(
             "hippo_stage_wait_seconds",
             "For how long what a path begins with was ready to be trained before a slot was given it, pauses after"
-            " failures included. Counted anew when a server begins to lead, and when a study moves to workers of another"
-            " environment.",
+            " failures included. Counted anew when a server begins to lead, and when a study moves to workers of"
+            " another environment.",
             LONG_SECONDS,
         )
         self._stage_seconds = made.histogram(
