@@ -18,7 +18,7 @@ from contextlib import closing
 from pathlib import Path
 
 from benchmarks import moment, plots, results, surroundings, table
-from benchmarks.figures import Figure
+from benchmarks.figures import Curve, Figure
 from benchmarks.results import FOLDER, Measured, NoPlace, Results, UnreadableRun
 from benchmarks.running import Failed, found
 from benchmarks.subjects import SUBJECTS, Subject
@@ -109,9 +109,12 @@ def measure(subject: Subject, limit_seconds: float, width: int, run: Results, fi
                 if isinstance(each, Figure):
                     measured.figures.append(each)
                     lines = table.row(each, width)
-                else:
+                elif isinstance(each, Curve):
                     measured.curves.append(each)
                     lines = table.curve(each, width)
+                else:
+                    measured.drawings.append(each)
+                    lines = table.drawing(each, width)
                 print(*lines, sep="\n", flush=True)
     except Failed as failure:
         measured.failed = str(failure)

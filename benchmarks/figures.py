@@ -1,4 +1,4 @@
-"""What a benchmark gives: figures, measured several times, and curves."""
+"""What a benchmark gives: figures, measured several times, curves, and drawings."""
 
 from __future__ import annotations
 
@@ -72,3 +72,22 @@ class Curve:
     lines: dict[str, tuple[tuple[float, float], ...]] = field(default_factory=dict)
     logarithmic: bool = False
     note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """What is seen rather than counted, as the chart of a run.
+
+    Attributes:
+        name: Unique within its subject.
+        svg: The picture.
+        note: One sentence below it.
+    """
+
+    name: str
+    svg: str
+    note: str = ""
+
+
+Found = Figure | Curve | Drawing
+"""What a subject gives."""

@@ -1,4 +1,4 @@
-"""Pictures of a run: each curve, and every figure that has an aim against it."""
+"""Pictures of a run: each curve, what a subject drew, and every figure that has an aim against it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import table
-from benchmarks.figures import Curve, Figure
+from benchmarks.figures import Curve, Drawing, Figure
 from benchmarks.results import Results
 
 AIMS = "aims.svg"
@@ -40,18 +40,17 @@ STYLE: Any = {
 }
 
 
-def picture(subject: str, curve: Curve) -> str:
-    """The name of a curve's file."""
-    return re.sub(r"[^a-z0-9]+", "-", f"{subject}-{curve.name}".lower()).strip("-") + ".svg"
+def picture(subject: str, shown: Curve | Drawing) -> str:
+    """The name of the file of a curve or a drawing."""
+    return re.sub(r"[^a-z0-9]+", "-", f"{subject}-{shown.name}".lower()).strip("-") + ".svg"
 
 
 def pictures(results: Results) -> dict[str, str]:
     """By the name of its file, what a picture of the run shows, as a digest that the file carries."""
-    shown: dict[str, Any] = {
-        picture(name, curve): asdict(curve)
-        for name, measured in results.subjects.items()
-        for curve in measured.curves
-    }
+    shown: dict[str, Any] = {}
+    for name, measured in results.subjects.items():
+        shown |= {picture(name, curve): asdict(curve) for curve in measured.curves}
+        shown |= {picture(name, drawing): asdict(drawing) for drawing in measured.drawings}
     if against := with_aims(results):
         shown[AIMS] = [(name, asdict(figure)) for name, figure in against]
     return {
@@ -107,6 +106,11 @@ def draw(results: Results, folder: Path) -> list[Path]:
         for subject, measured in results.subjects.items():
             for curve in measured.curves:
                 save(_curve(curve), picture(subject, curve))
+            for drawing in measured.drawings:
+                name = picture(subject, drawing)
+                inside, end, _ = drawing.svg.rpartition("</svg>")
+                (folder / name).write_text(f"{inside}<desc>{digests[name]}</desc>{end}\n", encoding="utf-8")
+                drawn.append(folder / name)
         if AIMS in digests:
             save(_against_aims(with_aims(results)), AIMS)
     return drawn

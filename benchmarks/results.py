@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.figures import Curve, Figure
+from benchmarks.figures import Curve, Drawing, Figure
 from benchmarks.moment import Moment
 
 FOLDER = Path(__file__).resolve().parent / "results"
@@ -36,6 +36,7 @@ class Measured:
         seconds: That measuring took.
         figures: In order.
         curves: In order.
+        drawings: In order.
         failed: Why it ended early; empty: it did not.
     """
 
@@ -47,6 +48,7 @@ class Measured:
     seconds: float = 0.0
     figures: list[Figure] = field(default_factory=list)
     curves: list[Curve] = field(default_factory=list)
+    drawings: list[Drawing] = field(default_factory=list)
     failed: str = ""
 
 
@@ -112,4 +114,5 @@ def _measured(said: Mapping[str, Any]) -> Measured:
         for each in said["curves"]
     ]
     moments = {when: Moment(**said[when]) for when in ("before", "after")}
-    return Measured(**{**said, **moments, "figures": figures, "curves": curves})
+    drawings = [Drawing(**each) for each in said["drawings"]]
+    return Measured(**{**said, **moments, "figures": figures, "curves": curves, "drawings": drawings})

@@ -20,7 +20,7 @@ from math import inf
 from multiprocessing.connection import Connection
 
 from benchmarks import ending
-from benchmarks.figures import Curve, Figure
+from benchmarks.figures import Found
 from benchmarks.subjects import Subject
 
 ENDING_SECONDS = 60.0
@@ -38,11 +38,11 @@ class Word(Enum):
     ENDED = "all is measured"
 
 
-Said = Figure | Curve | Word | str
+Said = Found | Word | str
 """A string is why it failed."""
 
 
-def found(subject: Subject, limit_seconds: float) -> Generator[Figure | Curve, None, None]:
+def found(subject: Subject, limit_seconds: float) -> Generator[Found, None, None]:
     """Measures; each figure is given as soon as it is known. Where this is closed, all that was started is ended.
 
     Args:

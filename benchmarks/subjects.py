@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
 
-from benchmarks.figures import Curve, Figure
+from benchmarks.figures import Found
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,7 @@ class Subject:
     Attributes:
         name: As given to the command.
         about: One line.
-        module: Has ``measure() -> Iterator[Figure | Curve]``, and ``prepare() -> None`` where there is what to prepare.
+        module: Has ``measure() -> Iterator[Found]``, and ``prepare() -> None`` where there is what to prepare.
         gpu: Whether it is measured on a GPU, where there is one; from the others GPUs are hidden.
     """
 
@@ -29,9 +29,9 @@ class Subject:
         """Makes what is made once and counts for no limit, such as environments of others."""
         getattr(import_module(self.module), "prepare", lambda: None)()
 
-    def measure(self) -> Iterator[Figure | Curve]:
+    def measure(self) -> Iterator[Found]:
         """Measures; each figure is given as soon as it is known."""
-        found: Iterator[Figure | Curve] = import_module(self.module).measure()
+        found: Iterator[Found] = import_module(self.module).measure()
         return found
 
 

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from benchmarks.figures import Curve, Figure
+from benchmarks.figures import Curve, Drawing, Figure
 
 INDENT = "  "
 NUMBERS = 46
@@ -61,6 +61,14 @@ def curve(given: Curve, width: int) -> Iterator[str]:
     for label, points in given.lines.items():
         said = ", ".join(f"{number(across)}: {number(up)}" for across, up in points)
         yield from paragraph(f"{label}   {said}", width)
+    yield from paragraph(given.note, width)
+
+
+def drawing(given: Drawing, width: int) -> Iterator[str]:
+    """That there is one, and what it shows."""
+    yield from textwrap.wrap(
+        f"{given.name}: drawn", width, initial_indent=INDENT, subsequent_indent=INDENT * 2
+    )
     yield from paragraph(given.note, width)
 
 

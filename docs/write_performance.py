@@ -19,7 +19,7 @@ sys.path.insert(0, str(ROOT / "docs"))
 from building import markdown  # noqa: E402
 
 from benchmarks import plots, table  # noqa: E402 - they are no package that is installed
-from benchmarks.figures import Curve, Figure  # noqa: E402
+from benchmarks.figures import Curve, Drawing, Figure  # noqa: E402
 from benchmarks.results import Measured, Results, read  # noqa: E402
 from benchmarks.subjects import SUBJECTS  # noqa: E402
 
@@ -127,7 +127,7 @@ def aims(found: Results) -> Iterator[str]:
 
 
 def figures(name: str, measured: Measured) -> Iterator[str]:
-    """A subject's table, and its curves."""
+    """A subject's table, its curves, and its drawings."""
     crossed, rest = _crossed(name, measured.figures)
     for title, each in crossed.items():
         yield from (f"**{title}**", _cross_table(each)) if title else (_cross_table(each),)
@@ -136,6 +136,8 @@ def figures(name: str, measured: Measured) -> Iterator[str]:
         yield f"The run ended early: {markdown.cell(measured.failed)}"
     for curve in measured.curves:
         yield from _curve(name, curve)
+    for drawing in measured.drawings:
+        yield from _drawing(name, drawing)
     yield (
         f"`make bench ARGUMENTS={name}`, {measured.began[:10]}, commit {measured.commit}, {measured.seconds:.0f} s; "
         f"before: {measured.before}; after: {measured.after}."
@@ -202,6 +204,12 @@ def _curve(subject: str, curve: Curve) -> Iterator[str]:
         )
     if curve.note:
         yield markdown.cell(curve.note)
+
+
+def _drawing(subject: str, drawing: Drawing) -> Iterator[str]:
+    yield f"![{drawing.name}]({FOLDER.name}/{plots.picture(subject, drawing)})"
+    if drawing.note:
+        yield f"*{markdown.cell(drawing.name)}.* {markdown.cell(drawing.note)}"
 
 
 def draw(runs: list[Results]) -> None:

@@ -10,27 +10,32 @@ what starts, loads, saves and round trips take on a pool. Two bounds are printed
   order in which they came, so that the policy decides the same.
 
 A better order of results trains fewer steps. So the makespan, which is what users wait for, stands beside the ratios.
+Where a study misses its aim, what its slots did is drawn.
 """
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
+from itertools import product
 from multiprocessing import get_context
 
-from benchmarks.figures import Figure
+from benchmarks.figures import Drawing, Figure
 from benchmarks.scheduling.idle import Idle, idle
 from benchmarks.scheduling.order_bound import Chronicle
 from benchmarks.scheduling.studies import R1, R2, R3, Options, study
+from hippo_client.gantt_svg import draw
 from hippo_core import policies
+from hippo_core.engine.events import Event
 from hippo_core.policies import PolicySpec
-from hippo_core.simulation import Costs, Host, simulate
+from hippo_core.simulation import Costs, Host, Simulated, simulate
 
 SLOTS = (8, 20, 40)
 SEEDS = 4
 AIM = 1.05
+WIDTH = 900
 
 SPACES: Mapping[str, tuple[Options, int]] = {"R1": (R1, 120), "R2": (R2, 120), "R3": (R3, 27)}
 """With the paper's number of steps."""
@@ -77,16 +82,9 @@ class Run:
 
 
 def run(space: str, policy: str, slots: int, costs: Costs, seed: int) -> Run:
-    """Simulates a study."""
-    options, max_steps = SPACES[space]
+    """How well slots are used by a study."""
     chronicle = Chronicle()
-    found = simulate(
-        [study(space, options, max_steps, POLICIES[space][policy])],
-        [Host(name="host", slots=slots)],
-        costs=costs,
-        seed=seed,
-        watch=chronicle.note,
-    )
+    found = _simulated(space, policy, slots, costs, seed, chronicle.note)
     level, makespan = found.lower_bound_seconds, found.makespan_seconds
     assert isinstance(costs.step_seconds, float)
     order = (
@@ -95,34 +93,55 @@ def run(space: str, policy: str, slots: int, costs: Costs, seed: int) -> Run:
     return Run(makespan / level, makespan / max(level, order), makespan, found.steps_trained, idle(found))
 
 
+def chart(space: str, policy: str, slots: int, costs: Costs, seed: int) -> str:
+    """What slots did when in the same run, as SVG."""
+    return draw(_simulated(space, policy, slots, costs, seed, lambda _: None), WIDTH)
+
+
+def _simulated(
+    space: str, policy: str, slots: int, costs: Costs, seed: int, watch: Callable[[Event], None]
+) -> Simulated:
+    options, max_steps = SPACES[space]
+    return simulate(
+        [study(space, options, max_steps, POLICIES[space][policy])],
+        [Host(name="host", slots=slots)],
+        costs=costs,
+        seed=seed,
+        watch=watch,
+    )
+
+
 def nearest_to_median(runs: Sequence[Run]) -> int:
     """The seed whose level is nearest to the median of all, which of an even number is none's; the lowest such seed."""
     median = statistics.median(each.level for each in runs)
     return min(range(len(runs)), key=lambda seed: abs(runs[seed].level - median))
 
 
-def measure() -> Iterator[Figure]:
-    """Ratios by space, policy, slots and costs; one value a seed where anything depends on it."""
+def measure() -> Iterator[Figure | Drawing]:
+    """Ratios by space, policy, slots and costs; one value a seed where anything depends on it. Then charts."""
+    charts: list[tuple[str, str, Future[str]]] = []
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
         asked = [
-            (space, policy, slots, kind, [
-                pool.submit(run, space, policy, slots, costs, seed)
-                for seed in range(1 if policy == "full" else SEEDS)
-            ])
-            for space in SPACES
-            for policy in POLICIES[space]
-            for slots in SLOTS
-            for kind, costs in (("", FREE), (", costs", POOL))
-        ]  # fmt: skip
-        for space, policy, slots, kind, jobs in asked:
+            (each, [pool.submit(run, *each, seed) for seed in range(1 if each[1] == "full" else SEEDS)])
+            for each in product(SPACES, ("full", "SHA", "ASHA"), SLOTS, (FREE, POOL))
+        ]
+        for each, jobs in asked:
+            space, policy, slots, costs = each
             runs = [job.result() for job in jobs]
-            name = f"{space} {policy}, {slots} slots{kind}"
+            name = f"{space} {policy}, {slots} slots{', costs' if costs is POOL else ''}"
             steps, makespan = (
-                statistics.median(getattr(each, field) for each in runs) for field in ("steps", "makespan")
+                statistics.median(getattr(one, field) for one in runs) for field in ("steps", "makespan")
             )
             seed = nearest_to_median(runs)
             whose = f"seed {seed}, nearest to the median, " if len(runs) > 1 else ""
-            note = f"{steps:.0f} steps, {makespan:.0f} s; {whose}{runs[seed].idle.in_words()}"
-            yield Figure(name, tuple(each.level for each in runs), "x level bound", AIM, note=note)
+            why = f"{whose}{runs[seed].idle.in_words()}"
+            note = f"{steps:.0f} steps, {makespan:.0f} s; {why}"
+            level = Figure(name, tuple(one.level for one in runs), "x level bound", AIM, note=note)
+            yield level
             if policy == "ASHA":
-                yield Figure(f"{name}, order", tuple(each.order for each in runs), "x order bound", AIM)
+                yield Figure(f"{name}, order", tuple(one.order for one in runs), "x order bound", AIM)
+            if not level.reached:
+                said = f"{runs[seed].level:.3f} x level bound; {why}"
+                charts.append((name, said, pool.submit(chart, *each, seed)))
+        for name, said, drawn in charts:
+            yield Drawing(name, drawn.result(), said)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import compare, moment, plots, table
-from benchmarks.figures import Curve, Figure
+from benchmarks.figures import Curve, Drawing, Figure
 from benchmarks.moment import Moment
 from benchmarks.results import Measured, Results, read
 from benchmarks.subjects import SUBJECTS
@@ -16,6 +16,8 @@ MACHINE = {"processor": "one", "cores": 2, "fsync_8k_ms": 1.0, "loop_ms": 10.0}
 CURVE = Curve(
     "growth", "trials", "ms", {"ask": ((0, 1.0), (1000, 2.0))}, logarithmic=True, note="on a warm server"
 )
+
+DRAWING = Drawing("R1, 8 slots", "<svg><title>R1</title></svg>\n", "<idle> never")
 
 
 def cost(*values: float, name: str = "a step", unit: str = "us") -> Figure:
@@ -29,16 +31,18 @@ def rate(*values: float) -> Figure:
 def results(
     *figures: Figure,
     curves: tuple[Curve, ...] = (),
+    drawings: tuple[Drawing, ...] = (),
     before: Moment = Moment(0.1, 2.0, 50.0, 10.0),  # noqa: B008 - it cannot be changed
     **machine: object,
 ) -> Results:
     after = Moment(1.0)
-    subject = Measured("about it", "2026-01-01T00:00:00Z", "abc", before, after, 3.0, [*figures], [*curves])
+    given = [*figures], [*curves], [*drawings]
+    subject = Measured("about it", "2026-01-01T00:00:00Z", "abc", before, after, 3.0, *given)
     return Results({**MACHINE, **machine}, {"subject": subject})
 
 
 def test_a_run_is_read_as_it_was_written(tmp_path: Path) -> None:
-    written = results(cost(1.0, 2.5), rate(7.0), curves=(CURVE,))
+    written = results(cost(1.0, 2.5), rate(7.0), curves=(CURVE,), drawings=(DRAWING,))
     written.subjects["other"] = Measured(failed="it broke")
     written.write(tmp_path / "run.json")
     assert read(tmp_path / "run.json") == written
@@ -194,6 +198,15 @@ def test_each_curve_and_the_aims_are_drawn(tmp_path: Path) -> None:
     text = drawn[0].read_text()
     assert all(f">{each}<" in text for each in ("growth", "trials", "ms", "0", "1,000"))
     assert "subject: reports" in drawn[1].read_text()
+
+
+def test_what_a_subject_drew_is_kept_with_its_digest(tmp_path: Path) -> None:
+    run = results(drawings=(DRAWING,))
+    [drawn] = plots.draw(run, tmp_path)
+    assert drawn.name == "subject-r1-8-slots.svg"
+    digest = plots.pictures(run)[drawn.name]
+    assert drawn.read_text() == f"<svg><title>R1</title><desc>{digest}</desc></svg>\n"
+    assert [*table.drawing(DRAWING, 80)] == ["  R1, 8 slots: drawn", "    <idle> never"]
 
 
 def test_a_cost_below_nought_is_shown_at_the_edge(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from benchmarks.scheduling import Run, nearest_to_median
+import pytest
+
+from benchmarks.scheduling import FREE, POOL, Run, chart, nearest_to_median, run
 from benchmarks.scheduling.idle import Idle, idle
 from benchmarks.scheduling.order_bound import Chronicle
 from benchmarks.scheduling.studies import R3, study
@@ -83,3 +85,12 @@ def _closed(trial: int, step: int) -> RequestClosed:
     return RequestClosed(
         sequence=0, study=1, trial=trial, step=step, state=RequestState.REACHED, reached=step, value=0.0
     )
+
+
+@pytest.mark.parametrize(
+    ("costs", "makespan", "said"),
+    [(FREE, 29.0, "114 steps on 8 slots in 29 s"), (POOL, 327.2, "in 5.453 min")],
+)
+def test_the_chart_is_of_the_run_that_is_judged(costs: Costs, makespan: float, said: str) -> None:
+    assert run("R3", "ASHA", 8, costs, seed=1).makespan == pytest.approx(makespan)
+    assert said in chart("R3", "ASHA", 8, costs, seed=1)
