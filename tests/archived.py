@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator
 
 from hippo_core.engine import events as ev
 from hippo_core.engine import fold
-from hippo_core.engine.state import EngineState, Study
+from hippo_core.engine.state import EngineState
 from hippo_core.engine.states import StudyState, TrialState
+from hippo_core.engine.study import Study
 
 
 def study_events(journal: Iterable[ev.Event], number: int) -> list[ev.Event]:

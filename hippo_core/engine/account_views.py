@@ -8,8 +8,9 @@ from typing import Any
 
 from hippo_core.billing import MICROSECONDS
 from hippo_core.engine.quotas import crowded, open_studies, open_trials
-from hippo_core.engine.state import Account, EngineState, Study
+from hippo_core.engine.state import Account, EngineState
 from hippo_core.engine.states import StudyState, WorkerState
+from hippo_core.engine.study import Study
 from hippo_core.engine.turns import Owner, limited, present, slots_in_use
 
 

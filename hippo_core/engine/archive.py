@@ -24,7 +24,7 @@ from typing import Any, NoReturn
 from hippo_core.engine import events as ev
 from hippo_core.engine.archive_checks import ArchiveState, Refused, require_fields
 from hippo_core.engine.journal import KINDS, from_json, to_json
-from hippo_core.engine.state import Study
+from hippo_core.engine.study import Study
 from hippo_core.errors import InvalidStudy
 from hippo_core.plan import Plan
 from hippo_core.study import StudySpec

@@ -17,8 +17,10 @@ from hippo_core.engine import events as ev
 from hippo_core.engine import fold
 from hippo_core.engine.evaluations import trained_upto
 from hippo_core.engine.invariants import INVARIANTS
-from hippo_core.engine.state import EngineState, Study, Trial
+from hippo_core.engine.state import EngineState
 from hippo_core.engine.states import RequestState, StudyState
+from hippo_core.engine.study import Study
+from hippo_core.engine.trial import Trial
 from hippo_core.probes import probe_of
 from hippo_core.repeats import first_of, repeat_of, trial_of
 from hippo_core.sequence import Laws

@@ -12,8 +12,9 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from hippo_core.engine.spread import point_evaluations, reached_by_all
-from hippo_core.engine.state import Study, Trial
 from hippo_core.engine.states import StudyState, TrialState
+from hippo_core.engine.study import Study
+from hippo_core.engine.trial import Trial
 from hippo_core.plan import Metrics
 from hippo_core.policies.pareto import dominates
 from hippo_core.policies.policy import Worth

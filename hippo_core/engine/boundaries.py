@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from math import prod
 
 from hippo_core.domains import HORIZON
-from hippo_core.engine.state import EngineState, Study, Trial
+from hippo_core.engine.state import EngineState
+from hippo_core.engine.study import Study
+from hippo_core.engine.trial import Trial
 from hippo_core.phases import NEVER, Phase, parting_steps, phases
 from hippo_core.policies import ManualSpec
 from hippo_core.space import Space

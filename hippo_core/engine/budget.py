@@ -20,7 +20,9 @@ from collections.abc import Mapping, Sequence
 from hippo_core.endings import MaxTrainedSteps
 from hippo_core.engine.decision import Decision
 from hippo_core.engine.requests import place_of
-from hippo_core.engine.state import EngineState, Study, Trial
+from hippo_core.engine.state import EngineState
+from hippo_core.engine.study import Study
+from hippo_core.engine.trial import Trial
 from hippo_core.plan import Node
 from hippo_core.repeats import trial_of
 

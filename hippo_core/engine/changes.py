@@ -32,7 +32,7 @@ from hippo_core.engine.points import continued, drawn_otherwise, further_points,
 from hippo_core.engine.proposals import renew
 from hippo_core.engine.quotas import require_room
 from hippo_core.engine.requests import close_request, open_request
-from hippo_core.engine.state import EngineState, Study
+from hippo_core.engine.state import EngineState
 from hippo_core.engine.states import (
     ENDED_STUDY_STATES,
     ENDED_TRIAL_STATES,
@@ -41,6 +41,7 @@ from hippo_core.engine.states import (
     TrialState,
 )
 from hippo_core.engine.stopping import end_as_decided
+from hippo_core.engine.study import Study
 from hippo_core.engine.user_words import POLICY_EDITED, TAKEN_UP
 from hippo_core.errors import Conflict, InvalidStudy
 from hippo_core.policies import ExploringPolicy

@@ -10,7 +10,8 @@ from hippo_core.engine.engine import Engine
 from hippo_core.engine.holdings import Holding
 from hippo_core.engine.lookup import find_study
 from hippo_core.engine.retention import STORAGE, collectable, of_study
-from hippo_core.engine.state import EngineState, Study
+from hippo_core.engine.state import EngineState
+from hippo_core.engine.study import Study
 from hippo_core.repeats import trial_of
 from hippo_core.retention import Need
 

@@ -26,7 +26,8 @@ from hippo_core.engine.policy_calls import (
     Probing,
     Requested,
 )
-from hippo_core.engine.state import Answered, EngineState, Study
+from hippo_core.engine.state import EngineState
+from hippo_core.engine.study import Answered, Study
 from hippo_core.own_policy import PolicyContext
 from hippo_core.policies import Values
 from hippo_core.policies.hosting import Call, Round

@@ -9,7 +9,8 @@ from typing import Any
 from hippo_core.domains import HORIZON
 from hippo_core.engine.decision import Decision
 from hippo_core.engine.events import TrialCreated
-from hippo_core.engine.state import NO_NOTES, Study
+from hippo_core.engine.study import Study
+from hippo_core.engine.trial import NO_NOTES
 from hippo_core.repeats import number_of
 from hippo_core.space import Assignment
 from hippo_core.study import StudySpec

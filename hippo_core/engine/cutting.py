@@ -36,8 +36,9 @@ from hippo_core.engine.decision import Course, Decision, Look
 from hippo_core.engine.environments import suits, takers
 from hippo_core.engine.evaluations import open_below
 from hippo_core.engine.events import LeaseStopped
-from hippo_core.engine.state import EngineState, PlanState, Study
+from hippo_core.engine.state import EngineState, PlanState
 from hippo_core.engine.states import LeaseState
+from hippo_core.engine.study import Study
 from hippo_core.engine.takeovers import take_over
 from hippo_core.engine.turns import Turns, owner_of
 from hippo_core.lease import Lease

@@ -22,10 +22,11 @@ from hippo_core.engine.evaluations import point_values, progress
 from hippo_core.engine.events import EndingHeld, StudyStateChanged
 from hippo_core.engine.requests import close_request, objective_value, through
 from hippo_core.engine.stagnation import Stagnation, stagnation
-from hippo_core.engine.state import Study, Trial
 from hippo_core.engine.states import RequestState, StudyState, TrialState
 from hippo_core.engine.stopping import change, stop_trials
+from hippo_core.engine.study import Study
 from hippo_core.engine.terminators import judgement_of
+from hippo_core.engine.trial import Trial
 from hippo_core.engine.user_words import ENDED, STUDY_STOPPED
 from hippo_core.errors import Conflict
 from hippo_core.plan import Node

@@ -9,8 +9,9 @@ from hippo_core.engine.endings import require_search
 from hippo_core.engine.events import StudyStateChanged
 from hippo_core.engine.lookup import find_study
 from hippo_core.engine.quotas import require_room_in
-from hippo_core.engine.state import Study, Trial
 from hippo_core.engine.states import ENDED_STUDY_STATES, StudyState
+from hippo_core.engine.study import Study
+from hippo_core.engine.trial import Trial
 from hippo_core.errors import Conflict, InvalidStudy
 from hippo_core.points import read_point
 

@@ -21,8 +21,9 @@ from hippo_core.engine.events import (
     StudyPlanned,
 )
 from hippo_core.engine.requests import open_request
-from hippo_core.engine.state import EngineState, PlanState, Slot, Study, Worker
+from hippo_core.engine.state import EngineState, PlanState, Slot, Worker
 from hippo_core.engine.states import LeaseState, WorkerState
+from hippo_core.engine.study import Study
 from hippo_core.program import Resources
 
 

@@ -25,8 +25,10 @@ from hippo_core.engine.policy_calls import (
     Probed,
     Probing,
 )
-from hippo_core.engine.state import Closing, EngineState, Study, Trial
+from hippo_core.engine.state import EngineState
 from hippo_core.engine.states import RequestState, TrialState
+from hippo_core.engine.study import Closing, Study
+from hippo_core.engine.trial import Trial
 from hippo_core.plan import Metrics, Node
 from hippo_core.policies import Stop, Values
 from hippo_core.probes import probe_of

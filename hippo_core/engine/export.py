@@ -15,9 +15,10 @@ from hippo_core.engine.engine import Engine
 from hippo_core.engine.evaluations import progress
 from hippo_core.engine.lookup import find_study
 from hippo_core.engine.spread import point_evaluations, step_of
-from hippo_core.engine.state import Study, Trial
 from hippo_core.engine.states import LeaseState, RequestState
+from hippo_core.engine.study import Study
 from hippo_core.engine.study_views import savings_of
+from hippo_core.engine.trial import Trial
 from hippo_core.engine.trial_paths import walk
 from hippo_core.probes import probe_of
 from hippo_core.repeats import trial_of

@@ -18,8 +18,9 @@ from hippo_core.engine.commands import FailedReport
 from hippo_core.engine.decision import Decision
 from hippo_core.engine.events import FailuresForgotten, PathFailed
 from hippo_core.engine.requests import fail, fail_study, quarantine_in_words, through
-from hippo_core.engine.state import Study, Trial
 from hippo_core.engine.states import FailureClass
+from hippo_core.engine.study import Study
+from hippo_core.engine.trial import Trial
 from hippo_core.lease import Lease
 from hippo_core.plan import Node
 

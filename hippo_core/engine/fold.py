@@ -18,11 +18,12 @@ from hippo_core.engine.evaluations import (
 )
 from hippo_core.engine.partings import forget_parting, move_partings
 from hippo_core.engine.points import drawn_otherwise, points_in
-from hippo_core.engine.state import Answered, EngineState, PlanState, Proposal, Study
+from hippo_core.engine.state import EngineState, PlanState
 from hippo_core.engine.states import (
     STUDY_TRANSITIONS,
     StudyState,
 )
+from hippo_core.engine.study import Answered, Proposal, Study
 from hippo_core.engine.transitions import follow
 from hippo_core.plan import Plan
 from hippo_core.study import StudySpec

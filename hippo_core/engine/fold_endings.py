@@ -7,7 +7,8 @@ from typing import assert_never
 
 from hippo_core.endings import from_json
 from hippo_core.engine import events as ev
-from hippo_core.engine.state import EngineState, Judgement
+from hippo_core.engine.state import EngineState
+from hippo_core.engine.study import Judgement
 
 EndingEvent = (
     ev.StudyRan

@@ -18,14 +18,16 @@ from hippo_core.engine.evaluations import (
 from hippo_core.engine.known import Created, Opened
 from hippo_core.engine.partings import forget_parting, note_parting
 from hippo_core.engine.policy_calls import Added, Ended, Forked, Noted, Observed, Probed, Probing, Requested
-from hippo_core.engine.state import EngineState, Study, Trial
+from hippo_core.engine.state import EngineState
 from hippo_core.engine.states import (
     ENDED_TRIAL_STATES,
     TRIAL_TRANSITIONS,
     RequestState,
     TrialState,
 )
+from hippo_core.engine.study import Study
 from hippo_core.engine.transitions import follow
+from hippo_core.engine.trial import Trial
 from hippo_core.policies import Values
 from hippo_core.probes import probe_of
 from hippo_core.repeats import first_of, repeat_of, trial_of

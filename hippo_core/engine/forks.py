@@ -13,8 +13,9 @@ from hippo_core.engine.events import StudyStateChanged, TrialCreated
 from hippo_core.engine.lookup import find_study, find_trial
 from hippo_core.engine.proposals import renew
 from hippo_core.engine.quotas import require_room_in
-from hippo_core.engine.state import Study, Trial
 from hippo_core.engine.states import ENDED_STUDY_STATES, StudyState
+from hippo_core.engine.study import Study
+from hippo_core.engine.trial import Trial
 from hippo_core.errors import InvalidStudy
 from hippo_core.policies import ExploringPolicy, Fork
 from hippo_core.program import require_int

@@ -12,8 +12,10 @@ from itertools import chain
 
 from hippo_core.engine.best import best_by_horizon, best_trials, ranked_trials
 from hippo_core.engine.partings import end_of_trunk
-from hippo_core.engine.state import EngineState, PlanState, Study, Trial
+from hippo_core.engine.state import EngineState, PlanState
 from hippo_core.engine.states import ENDED_STUDY_STATES, ENDED_TRIAL_STATES
+from hippo_core.engine.study import Study
+from hippo_core.engine.trial import Trial
 from hippo_core.lease import State
 from hippo_core.plan import Node
 from hippo_core.retention import Held, Need

@@ -26,8 +26,9 @@ from hippo_core.engine.evaluations import tell_judged
 from hippo_core.engine.merging import Places, merge, place_nodes
 from hippo_core.engine.quotas import require_room
 from hippo_core.engine.requests import objective_value
-from hippo_core.engine.state import EngineState, PlanState, Study
+from hippo_core.engine.state import EngineState, PlanState
 from hippo_core.engine.states import ENDED_STUDY_STATES, StudyState
+from hippo_core.engine.study import Study
 from hippo_core.engine.user_words import IMPORTED
 from hippo_core.errors import Conflict
 from hippo_core.plan import Node

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from hippo_core.engine.decision import Decision
 from hippo_core.engine.evaluations import judge_untold, note_evaluations, renew_policy
-from hippo_core.engine.state import EngineState, Study
+from hippo_core.engine.state import EngineState
 from hippo_core.engine.states import TrialState
 from hippo_core.engine.stopping import end_as_decided
+from hippo_core.engine.study import Study
 from hippo_core.plan import Node
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 
-from hippo_core.engine.state import EngineState, Study, Trial
+from hippo_core.engine.state import EngineState
+from hippo_core.engine.study import Study
+from hippo_core.engine.trial import Trial
 from hippo_core.errors import NotFound
 
 

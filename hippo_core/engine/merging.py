@@ -23,8 +23,8 @@ from hippo_core.engine.events import (
     NodeNotReproducible,
     StepsTrained,
 )
-from hippo_core.engine.state import Study
 from hippo_core.engine.states import LeaseState
+from hippo_core.engine.study import Study
 from hippo_core.lease import Stage
 from hippo_core.plan import Node
 from hippo_core.sequence import Laws, Sequence

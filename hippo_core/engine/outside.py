@@ -13,7 +13,8 @@ from hippo_core.engine.decision import Decision
 from hippo_core.engine.events import PointsWanted
 from hippo_core.engine.granting import idle_slots_for
 from hippo_core.engine.quotas import crowded
-from hippo_core.engine.state import EngineState, Study
+from hippo_core.engine.state import EngineState
+from hippo_core.engine.study import Study
 from hippo_core.engine.turns import limited, slots_in_use
 
 

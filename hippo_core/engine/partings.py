@@ -11,7 +11,9 @@ decay: that state is noted, too.
 
 from __future__ import annotations
 
-from hippo_core.engine.state import EngineState, Study, Trial
+from hippo_core.engine.state import EngineState
+from hippo_core.engine.study import Study
+from hippo_core.engine.trial import Trial
 from hippo_core.lease import State
 from hippo_core.plan import Node
 from hippo_core.trial_schedules import trunk

@@ -7,7 +7,8 @@ from hippo_core.engine.commands import PinCheckpoint, UnpinCheckpoints
 from hippo_core.engine.decision import Decision
 from hippo_core.engine.events import CheckpointPinned, CheckpointUnpinned
 from hippo_core.engine.lookup import find_study, find_trial
-from hippo_core.engine.state import Study, Trial
+from hippo_core.engine.study import Study
+from hippo_core.engine.trial import Trial
 from hippo_core.engine.trial_paths import CheckpointRef, find_checkpoint, walk
 from hippo_core.errors import NotFound
 

@@ -13,7 +13,8 @@ from itertools import chain, count, islice, takewhile
 
 from hippo_core.distinct import identity
 from hippo_core.domains import HORIZON
-from hippo_core.engine.state import Study, Trial
+from hippo_core.engine.study import Study
+from hippo_core.engine.trial import Trial
 from hippo_core.errors import InvalidStudy
 from hippo_core.points import read_point
 from hippo_core.program import canonical_json

@@ -12,8 +12,8 @@ from hippo_core.engine.consultations import TRIES, awaits_answer
 from hippo_core.engine.decision import Decision
 from hippo_core.engine.events import PolicyAnswered, PolicyFailed, PolicyForgiven, StudyStateChanged
 from hippo_core.engine.settling import carry_out
-from hippo_core.engine.state import Study
 from hippo_core.engine.states import ENDED_TRIAL_STATES, StudyState, TrialState
+from hippo_core.engine.study import Study
 from hippo_core.own_policy import Decided
 from hippo_core.policies import Extend, Stop
 

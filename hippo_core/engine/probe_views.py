@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from hippo_core.engine.evaluations import open_below, progress
 from hippo_core.engine.spread import point_evaluations, step_of
-from hippo_core.engine.state import EngineState, Study, Trial
+from hippo_core.engine.state import EngineState
 from hippo_core.engine.states import TrialState
+from hippo_core.engine.study import Study
+from hippo_core.engine.trial import Trial
 from hippo_core.engine.trial_paths import is_running, walk
 from hippo_core.lease import Lease
 from hippo_core.plan import Metrics, Node

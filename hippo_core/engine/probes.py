@@ -13,7 +13,8 @@ from hippo_core.engine.decision import Decision
 from hippo_core.engine.evaluations import progress
 from hippo_core.engine.events import TrialCreated
 from hippo_core.engine.requests import open_request
-from hippo_core.engine.state import Study, Trial
+from hippo_core.engine.study import Study
+from hippo_core.engine.trial import Trial
 from hippo_core.forking import joined
 from hippo_core.policies import Probe
 from hippo_core.probes import MOST_PROBES, multiplied, number_of

@@ -13,7 +13,7 @@ from hippo_core.engine.decision import Decision
 from hippo_core.engine.environments import idle_slots
 from hippo_core.engine.granting import idle_slots_for
 from hippo_core.engine.settling import carry_out
-from hippo_core.engine.state import Study
+from hippo_core.engine.study import Study
 from hippo_core.policies import Promote
 
 

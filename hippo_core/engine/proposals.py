@@ -19,8 +19,10 @@ from hippo_core.engine.decision import Decision
 from hippo_core.engine.events import ProposalFailed, ProposalWanted, SpaceExhausted, StudyStateChanged
 from hippo_core.engine.granting import idle_slots_for, slots_for
 from hippo_core.engine.quotas import crowded
-from hippo_core.engine.state import Closing, EngineState, Judgement, PlanState, Proposal, Study, Trial
+from hippo_core.engine.state import EngineState, PlanState
 from hippo_core.engine.states import RequestState, StudyState, TrialState
+from hippo_core.engine.study import Closing, Judgement, Proposal, Study
+from hippo_core.engine.trial import Trial
 from hippo_core.engine.turns import Turns
 from hippo_core.errors import InvalidStudy
 from hippo_core.policies.policy import Values, round_up

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from hippo_core.billing import MICROSECONDS
 from hippo_core.engine.decision import Decision
 from hippo_core.engine.events import StudyStateChanged
-from hippo_core.engine.state import Account, EngineState, Study
+from hippo_core.engine.state import Account, EngineState
 from hippo_core.engine.states import ENDED_STUDY_STATES, StudyState
+from hippo_core.engine.study import Study
 from hippo_core.errors import Conflict
 from hippo_core.study import StudySpec
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from hippo_core.engine.state import EngineState, Study
+from hippo_core.engine.state import EngineState
+from hippo_core.engine.study import Study
 
 
 class ReportedNames:

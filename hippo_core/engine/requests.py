@@ -13,8 +13,9 @@ from hippo_core.engine.events import (
     StudyStateChanged,
     TrialStateChanged,
 )
-from hippo_core.engine.state import Study, Trial
 from hippo_core.engine.states import RequestState, StudyState, TrialState
+from hippo_core.engine.study import Study
+from hippo_core.engine.trial import Trial
 from hippo_core.lease import Lease, Promise
 from hippo_core.objective import Objective
 from hippo_core.plan import Metrics, Node, Place

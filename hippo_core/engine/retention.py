@@ -31,8 +31,10 @@ from hippo_core.engine.events import (
 from hippo_core.engine.holdings import Holding, Holdings, reach_of
 from hippo_core.engine.lookup import find_study
 from hippo_core.engine.probe_views import own_stretches
-from hippo_core.engine.state import EngineState, PlanState, Study, Trial
+from hippo_core.engine.state import EngineState, PlanState
 from hippo_core.engine.states import ENDED_STUDY_STATES
+from hippo_core.engine.study import Study
+from hippo_core.engine.trial import Trial
 from hippo_core.plan import Node
 from hippo_core.retention import Held, Need, first_to_go
 

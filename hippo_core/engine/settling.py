@@ -16,9 +16,10 @@ from hippo_core.engine.probes import planned_probe, probe_as_decided
 from hippo_core.engine.proposals import exhausted_in_words, pause_if_given_up
 from hippo_core.engine.requests import close_what_is_known, open_request
 from hippo_core.engine.retention import let_boundaries_go, let_probe_go
-from hippo_core.engine.state import Study, Trial
 from hippo_core.engine.states import ENDED_TRIAL_STATES, StudyState, TrialState
 from hippo_core.engine.stopping import change, end_as_decided
+from hippo_core.engine.study import Study
+from hippo_core.engine.trial import Trial
 from hippo_core.engine.user_words import AS_ASKED, EXTENDED
 from hippo_core.policies import Extend, Fork, Probe, Promote, Stop, Verdict
 from hippo_core.repeats import trial_of

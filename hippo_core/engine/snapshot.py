@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from hippo_core.engine.state import Account, EngineState, Study, Trial, Worker
+from hippo_core.engine.state import Account, EngineState, Worker
+from hippo_core.engine.study import Study
+from hippo_core.engine.trial import Trial
 from hippo_core.lease import Lease
 from hippo_core.plan import Node
 

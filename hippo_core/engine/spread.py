@@ -6,7 +6,8 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from hippo_core.engine.evaluations import mean_metrics, progress
-from hippo_core.engine.state import Study, Trial
+from hippo_core.engine.study import Study
+from hippo_core.engine.trial import Trial
 from hippo_core.plan import Metrics
 
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from hippo_core.engine.state import Closing, Study
 from hippo_core.engine.states import RequestState, TrialState
+from hippo_core.engine.study import Closing, Study
 from hippo_core.engine.user_words import ENDED
 from hippo_core.policies.policy import Worth, improves
 from hippo_core.probes import probe_of

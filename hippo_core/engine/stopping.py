@@ -6,8 +6,9 @@ from hippo_core.engine.decision import Decision
 from hippo_core.engine.evaluations import progress
 from hippo_core.engine.events import TrialStateChanged, TrialStopped, TrialWanted
 from hippo_core.engine.requests import close_request
-from hippo_core.engine.state import Study, Trial
 from hippo_core.engine.states import ENDED_TRIAL_STATES, RequestState, TrialState
+from hippo_core.engine.study import Study
+from hippo_core.engine.trial import Trial
 
 
 def stop_trials(decision: Decision, study: Study, reason: str) -> None:

@@ -37,9 +37,10 @@ from hippo_core.engine.policy_answers import forgive
 from hippo_core.engine.proposals import renew_failed
 from hippo_core.engine.quotas import require_room, require_room_in, require_seconds, trials_of
 from hippo_core.engine.requests import open_request
-from hippo_core.engine.state import Study, Trial
 from hippo_core.engine.states import ENDED_STUDY_STATES, StudyState, TrialState
 from hippo_core.engine.stopping import stop_one, stop_trials
+from hippo_core.engine.study import Study
+from hippo_core.engine.trial import Trial
 from hippo_core.engine.user_words import PAUSED, RETRIED, STOPPED, STUDY_STOPPED
 from hippo_core.errors import Conflict, InvalidStudy
 from hippo_core.policies import ExploringPolicy

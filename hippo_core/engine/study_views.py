@@ -20,8 +20,9 @@ from hippo_core.engine.probe_views import (
 from hippo_core.engine.probes import steps_of
 from hippo_core.engine.retention import STORAGE
 from hippo_core.engine.running_time import uncounted
-from hippo_core.engine.state import EngineState, Study
+from hippo_core.engine.state import EngineState
 from hippo_core.engine.states import StudyState, TrialState, WorkerState
+from hippo_core.engine.study import Study
 from hippo_core.engine.trial_views import TrialView, running_trials, view_of_trial
 from hippo_core.engine.user_words import IMPORTED, PAUSED
 from hippo_core.engine.waiting import trials_waiting_reason, waiting_reason

@@ -16,8 +16,9 @@ from hippo_core.engine.commands import FailJudgement, GiveJudgement
 from hippo_core.engine.decision import Decision
 from hippo_core.engine.events import JudgementFailed, JudgementGiven, JudgementWanted
 from hippo_core.engine.proposals import PastTrial, history, one_line
-from hippo_core.engine.state import EngineState, Judgement, Study
+from hippo_core.engine.state import EngineState
 from hippo_core.engine.states import TrialState
+from hippo_core.engine.study import Judgement, Study
 from hippo_core.policies.policy import round_up
 from hippo_core.study import StudySpec
 

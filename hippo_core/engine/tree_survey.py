@@ -14,8 +14,10 @@ from hippo_core.engine.engine import Engine
 from hippo_core.engine.evaluations import progress
 from hippo_core.engine.lookup import find_study
 from hippo_core.engine.probe_views import own_stretches
-from hippo_core.engine.state import EngineState, Study, Trial
+from hippo_core.engine.state import EngineState
 from hippo_core.engine.states import TrialState
+from hippo_core.engine.study import Study
+from hippo_core.engine.trial import Trial
 from hippo_core.engine.trial_paths import walk
 from hippo_core.engine.trial_views import shown_state
 from hippo_core.errors import NotFound

@@ -16,8 +16,10 @@ from hippo_core.engine.probe_views import (
     probe_views,
 )
 from hippo_core.engine.spread import evaluations, point_evaluations, step_of
-from hippo_core.engine.state import EngineState, Study, Trial
+from hippo_core.engine.state import EngineState
 from hippo_core.engine.states import TrialState
+from hippo_core.engine.study import Study
+from hippo_core.engine.trial import Trial
 from hippo_core.engine.trial_paths import (
     CheckpointRef,
     checkpoints_of,

@@ -9,8 +9,10 @@ from typing import Any, TypeVar
 from hippo_core.engine.engine import Engine
 from hippo_core.engine.lookup import find_study
 from hippo_core.engine.spread import step_of
-from hippo_core.engine.state import EngineState, Study, Trial
+from hippo_core.engine.state import EngineState
 from hippo_core.engine.states import TrialState
+from hippo_core.engine.study import Study
+from hippo_core.engine.trial import Trial
 from hippo_core.engine.trial_views import last_metrics, shown_state, violation_of
 from hippo_core.engine.waiting import trials_waiting_reason
 from hippo_core.plan import Metrics

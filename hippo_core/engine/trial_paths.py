@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hippo_core.engine.evaluations import progress
-from hippo_core.engine.state import EngineState, Study, Trial
+from hippo_core.engine.state import EngineState
 from hippo_core.engine.states import TrialState
+from hippo_core.engine.study import Study
+from hippo_core.engine.trial import Trial
 from hippo_core.errors import NotFound
 from hippo_core.phases import phases
 from hippo_core.plan import Node

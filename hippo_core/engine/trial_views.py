@@ -12,8 +12,10 @@ from hippo_core.engine.engine import Engine
 from hippo_core.engine.evaluations import open_below
 from hippo_core.engine.lookup import find_study
 from hippo_core.engine.spread import point_evaluations, step_of
-from hippo_core.engine.state import EngineState, Study, Trial
+from hippo_core.engine.state import EngineState
 from hippo_core.engine.states import TrialState
+from hippo_core.engine.study import Study
+from hippo_core.engine.trial import Trial
 from hippo_core.engine.trial_paths import (
     is_running,
     walk,

@@ -8,8 +8,9 @@ from hippo_core.engine.environments import blocked_workers, environment_of, fits
 from hippo_core.engine.outside import wants_in_words
 from hippo_core.engine.policy_answers import policy_in_words
 from hippo_core.engine.proposals import proposal_in_words
-from hippo_core.engine.state import EngineState, Study
+from hippo_core.engine.state import EngineState
 from hippo_core.engine.states import NO_WORKER, FailureClass, StudyState, TrialState, WorkerState
+from hippo_core.engine.study import Study
 from hippo_core.engine.terminators import failure_in_words
 from hippo_core.plan import Failures
 

@@ -12,8 +12,9 @@ from typing import Any
 from hippo_core.engine.best import best_by_horizon, best_trials, evaluated, violation_of
 from hippo_core.engine.probe_views import own_stretches, steps_in_probes
 from hippo_core.engine.probes import steps_of
-from hippo_core.engine.state import Study, Trial
 from hippo_core.engine.states import TrialState
+from hippo_core.engine.study import Study
+from hippo_core.engine.trial import Trial
 from hippo_core.engine.trial_paths import walk
 from hippo_core.metric_constraints import feasibility_json
 from hippo_core.simulation.bounds import level_bound, path_bound

@@ -12,7 +12,8 @@ from functools import partial
 from hippo_core.engine.commands import Command, ReleasedReport, TrainedReport
 from hippo_core.engine.events import LeaseGranted, LeaseStopped
 from hippo_core.engine.orders import order
-from hippo_core.engine.state import EngineState, Study
+from hippo_core.engine.state import EngineState
+from hippo_core.engine.study import Study
 from hippo_core.errors import InvariantViolated
 from hippo_core.lease import State
 from hippo_core.lease_order import LeaseOrder, PrepareOrder

@@ -37,8 +37,9 @@ from hippo_core.engine.events import (
     SavePointOffered,
 )
 from hippo_core.engine.orders import order
-from hippo_core.engine.state import Study, Trial
 from hippo_core.engine.states import LIVE_LEASE_STATES, FailureClass, RequestState, StudyState
+from hippo_core.engine.study import Study
+from hippo_core.engine.trial import Trial
 from hippo_core.errors import InvalidStudy
 from hippo_core.lease import State
 from hippo_core.policies import Policy, Promote, Verdict

@@ -20,8 +20,9 @@ from hippo_core.engine.events import Event
 from hippo_core.engine.journal import KINDS
 from hippo_core.engine.retention import STORAGE
 from hippo_core.engine.stage_counts import StageState, stage_counts
-from hippo_core.engine.state import EngineState, Study, Worker
+from hippo_core.engine.state import EngineState, Worker
 from hippo_core.engine.states import LeaseState, StudyState, TrialState, WorkerState
+from hippo_core.engine.study import Study
 from hippo_wire.observing.families import Families
 
 SLOT_STATES = ("busy", "idle", "cordoned")

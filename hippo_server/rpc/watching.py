@@ -18,8 +18,8 @@ from typing import TypeVar
 
 from hippo_core.engine import study_views, trial_views
 from hippo_core.engine.lookup import find_study
-from hippo_core.engine.state import Study
 from hippo_core.engine.states import ENDED_STUDY_STATES
+from hippo_core.engine.study import Study
 from hippo_core.errors import NotFound, Unavailable
 from hippo_server.driver import Driver
 from hippo_server.rpc.rendering import rendered

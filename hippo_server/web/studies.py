@@ -12,8 +12,8 @@ from starlette.responses import Response
 
 from hippo_core import words
 from hippo_core.engine.engine import Engine
-from hippo_core.engine.state import Study
 from hippo_core.engine.states import StudyState
+from hippo_core.engine.study import Study
 from hippo_core.engine.study_views import StudyView, study_view
 from hippo_server.auth.roles import VIEWERS
 from hippo_server.rpc.rendering import rendered

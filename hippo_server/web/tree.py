@@ -15,8 +15,8 @@ from hippo_core.drawings.stage_tree_text import to_text
 from hippo_core.drawings.tree_shape import TreeShape
 from hippo_core.engine.engine import Engine
 from hippo_core.engine.lookup import find_trial
-from hippo_core.engine.state import Study
 from hippo_core.engine.states import TrialState
+from hippo_core.engine.study import Study
 from hippo_core.engine.tree_survey import TreeSurvey
 from hippo_core.engine.tree_views import tree_nodes
 from hippo_core.engine.trial_paths import walk

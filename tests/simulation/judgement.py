@@ -8,8 +8,8 @@ from hippo_core.engine.commands import SubmitStudy, Tick
 from hippo_core.engine.engine import Engine
 from hippo_core.engine.invariants import check
 from hippo_core.engine.snapshot import snapshot
-from hippo_core.engine.state import Study
 from hippo_core.engine.states import ENDED_STUDY_STATES, StudyState, TrialState, WorkerState
+from hippo_core.engine.study import Study
 from hippo_core.engine.study_views import study_view
 from hippo_core.engine.trial_detail import trial_detail
 from hippo_core.engine.trial_views import trial_views

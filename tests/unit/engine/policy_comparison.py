@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hippo_core.engine.engine import Engine
 from hippo_core.engine.evaluations import tell_judged
-from hippo_core.engine.state import Study
+from hippo_core.engine.study import Study
 
 
 def expect_same_policies(lived: Engine, rebuilt: Engine) -> None:

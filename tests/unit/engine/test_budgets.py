@@ -17,8 +17,8 @@ from hippo_core.engine.commands import (
 )
 from hippo_core.engine.engine import Engine
 from hippo_core.engine.events import StepsTrained
-from hippo_core.engine.state import Study
 from hippo_core.engine.states import StudyState, TrialState
+from hippo_core.engine.study import Study
 from hippo_core.engine.study_views import study_view
 from hippo_core.errors import Conflict, InvalidStudy
 from hippo_core.policies.own import OwnSpec

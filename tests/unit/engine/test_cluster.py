@@ -29,8 +29,8 @@ from hippo_core.engine.consultations import ConsultPolicy
 from hippo_core.engine.events import SavePointAnswered, StepsTrained
 from hippo_core.engine.orders import RemoveCheckpoint
 from hippo_core.engine.proposals import MakeProposal
-from hippo_core.engine.state import Study
 from hippo_core.engine.states import StudyState, TrialState
+from hippo_core.engine.study import Study
 from hippo_core.engine.study_views import study_view
 from hippo_core.engine.terminators import MakeJudgement
 from hippo_core.engine.trial_detail import RepeatView, trial_detail

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from hippo_core import policies, samplers
 from hippo_core.engine.commands import EnqueueTrial, ExtendStudy, PauseStudy, ResumeStudy, StopStudy
-from hippo_core.engine.state import Study
 from hippo_core.engine.states import StudyState, TrialState
+from hippo_core.engine.study import Study
 from hippo_core.errors import Conflict, HippoError, InvalidStudy, NotFound
 from tests.unit.engine.cluster import Cluster
 from tests.unit.engine.test_cluster import FAULTS, POINTS, expect_as_trained_alone, spec, submit

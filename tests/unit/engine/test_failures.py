@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from hippo_core import policies, samplers
 from hippo_core.engine.commands import RetryTrials, SubmitStudy, Tick
 from hippo_core.engine.events import LeaseGranted, PathFailed
-from hippo_core.engine.state import Trial
 from hippo_core.engine.states import FailureClass, StudyState, TrialState
 from hippo_core.engine.study_views import study_view
+from hippo_core.engine.trial import Trial
 from tests.unit.engine.cluster import Cluster
 from tests.unit.engine.test_cluster import PIECES, expect_as_trained_alone, spec, submit
 

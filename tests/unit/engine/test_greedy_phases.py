@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from hippo_core import policies, samplers, schedules, space
 from hippo_core.engine.commands import SubmitStudy
-from hippo_core.engine.state import Study, Trial
 from hippo_core.engine.states import StudyState, TrialState
+from hippo_core.engine.study import Study
+from hippo_core.engine.trial import Trial
 from hippo_core.engine.trial_detail import trial_detail
 from hippo_core.errors import InvalidStudy
 from hippo_core.program import Program

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from hippo_core import samplers, space
 from hippo_core.engine.commands import EditStudy, ExtendStudy, ForkTrial
-from hippo_core.engine.state import Origin, Study
+from hippo_core.engine.study import Study
+from hippo_core.engine.trial import Origin
 from hippo_core.study import StudySpec
 from tests.unit.engine.cluster import Cluster
 from tests.unit.engine.test_cluster import spec, submit

@@ -23,8 +23,8 @@ from hippo_core.engine.commands import (
 )
 from hippo_core.engine.events import PointsWanted, TrialCreated
 from hippo_core.engine.spread import step_of
-from hippo_core.engine.state import Study
 from hippo_core.engine.states import ENDED_TRIAL_STATES, StudyState, TrialState
+from hippo_core.engine.study import Study
 from hippo_core.engine.study_views import study_view
 from hippo_core.engine.trial_views import trials_since
 from hippo_core.errors import Conflict, InvalidStudy

@@ -43,8 +43,8 @@ from hippo_core.engine.events import (
     StepsTrained,
     TrialStateChanged,
 )
-from hippo_core.engine.state import Study
 from hippo_core.engine.states import RequestState, StudyState, TrialState
+from hippo_core.engine.study import Study
 from hippo_core.engine.study_views import study_view
 from hippo_core.errors import HippoError
 from hippo_core.objective import Objective

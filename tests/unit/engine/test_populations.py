@@ -32,9 +32,9 @@ from hippo_core.engine.commands import (
     StopTrial,
 )
 from hippo_core.engine.events import TrialCreated
-from hippo_core.engine.state import Trial
 from hippo_core.engine.states import StudyState, TrialState
 from hippo_core.engine.study_views import study_view
+from hippo_core.engine.trial import Trial
 from hippo_core.engine.trial_views import trial_views
 from hippo_core.errors import Conflict, HippoError
 from hippo_core.program import Program

@@ -33,10 +33,11 @@ from hippo_core.engine.decision import EngineSettings
 from hippo_core.engine.engine import Engine
 from hippo_core.engine.events import CheckpointDropped
 from hippo_core.engine.proposals import MakeProposal, ProposalTask
-from hippo_core.engine.state import Study, Trial
 from hippo_core.engine.states import StudyState, TrialState
+from hippo_core.engine.study import Study
 from hippo_core.engine.study_views import study_view
 from hippo_core.engine.tree_views import stage_tree
+from hippo_core.engine.trial import Trial
 from hippo_core.engine.trial_detail import trial_detail
 from hippo_core.engine.trial_views import trial_views
 from hippo_core.engine.worker_views import worker_views
