@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from hippo_core.study import StudySpec
 
 LOOKED_AT = 64
-MOST_DRAWN = 1000  #: so many random points are drawn, at most
 """How many of a study's trials are looked at: start steps may depend on what is drawn."""
+
+MOST_DRAWN = 1000  #: so many random points are drawn, at most
 
 NAMED = 3
 """How many names are listed before the rest is counted."""
