@@ -53,7 +53,7 @@ def _leaves(
     tree: StageTree, node: Node, starts: Sequence[Start], found: Range, user: str | None
 ) -> tuple[int, Node | None]:
     """Where the longest path leaves a range, and for which child; None: it ends there. A user's path, or any."""
-    cost = tree.cost(node)
+    cost = tree.costs.units_of(node)
     points = found.points
     if user is not None:
         points = tuple(point for point in points if _leads_to(tree, node, starts, point, user))

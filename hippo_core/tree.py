@@ -24,38 +24,29 @@ and look like one of a few others, so that their outlooks are kept by what they 
 from __future__ import annotations
 
 import heapq
-from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from typing import TypeVar
 
-from hippo_core.few_children import MOST, Few
+from hippo_core.few_children import MOST
 from hippo_core.lease import Lease, State
 from hippo_core.noted_states import NotedStates
-from hippo_core.outlook_making import EMPTY, Asked, once, outlook_of_few, outlook_of_one, range_up_to
+from hippo_core.outlook_looking import look
+from hippo_core.outlook_making import EMPTY
 from hippo_core.plan import Node, Plan
 from hippo_core.ready_order import Entry, ReadyOrder
 from hippo_core.ready_ranges import ReadyRanges
-from hippo_core.sole import SoleRequest
 from hippo_core.stage_ranges import (
     Candidate,
     Outlook,
     Range,
     Start,
     Users,
-    bases,
     count_at,
     kinds_at,
     note,
     starts_at,
 )
-
-T = TypeVar("T", Outlook, tuple[int, ...])
-
-UNMEASURED_STEP_SECONDS = 1.0
-REWEIGH_RATIO = 1.25
-
-NO_REQUESTS: Mapping[tuple[int, int], int] = {}
+from hippo_core.step_costs import StepCosts
 
 
 class StageTree:
@@ -73,11 +64,11 @@ class StageTree:
         "_crowds",
         "_dirty",
         "_weighed",
-        "_weight",
         "_work",
         "active",
         "astir",
         "blocked",
+        "costs",
         "leases",
         "offers",
         "owners",
@@ -85,8 +76,6 @@ class StageTree:
         "plan",
         "range_count",
         "ready_ranges",
-        "seconds",
-        "steps",
     )
 
     def __init__(self, plan: Plan, active: Mapping[int, int], owners: Mapping[int, str]) -> None:
@@ -95,6 +84,7 @@ class StageTree:
         self.owners = owners
         self.leases: dict[int, dict[int, Lease]] = {}  # by node, then fence: live ones
         self.blocked: set[int] = set()
+        self.costs = StepCosts()
         self.astir: dict[
             int, None
         ] = {}  # nodes of which other states are wanted than when leases were looked at
@@ -102,13 +92,10 @@ class StageTree:
         self.partings: NotedStates[tuple[int, int]] = NotedStates()  # for trials of studies
         self.ready_ranges = ReadyRanges(self.blocked)
         self.range_count = 0
-        self.seconds = 0.0
-        self.steps = 0
         self._arrived: dict[int, None] = {}  # nodes whose start was saved, or is there no more
         self._boundaries: NotedStates[int] = NotedStates()  # for studies
         self._crowds: dict[int, list[Start]] = {}  # by node of more than a few children: see ``_starts``
         self._dirty: dict[int, None] = {}
-        self._weight = 0.0
         self._weighed: dict[int, None] = {}  # nodes with ranges whose steps' own duration is known
         self._work = 0.0
 
@@ -168,32 +155,13 @@ class StageTree:
 
     def measure(self, seconds: float, steps: int) -> None:
         """Training took so long; where the mean has moved far, what is known of single nodes is weighed anew."""
-        self.seconds += seconds
-        self.steps += steps
-        mean = self.mean_step_seconds()
-        if not self._weight / REWEIGH_RATIO <= mean <= self._weight * REWEIGH_RATIO:
-            self._weight = mean
+        if self.costs.measure(seconds, steps):
             self._dirty.update(self._weighed)
-
-    def mean_step_seconds(self) -> float:
-        """Measured slot seconds of one step, or a constant while nothing is measured."""
-        return self.seconds / self.steps if self.steps and self.seconds > 0 else UNMEASURED_STEP_SECONDS
-
-    def step_seconds(self, node: Node) -> float:
-        """Estimated slot seconds of one step of a node."""
-        if node.steps and node.seconds > 0:
-            return node.seconds / node.steps
-        return self._unit
-
-    @property
-    def _unit(self) -> float:
-        """What lengths of ranges are multiples of, in seconds."""
-        return self._weight or UNMEASURED_STEP_SECONDS
 
     @property
     def work(self) -> float:
         """Estimated slot seconds of all ranges."""
-        return self._work * self._unit
+        return self._work * self.costs.unit
 
     # What follows
 
@@ -250,7 +218,7 @@ class StageTree:
         return self._told(number, self.range_at(number, base))
 
     def _told(self, number: int, found: Range | Start) -> Candidate:
-        unit = self._unit
+        unit = self.costs.unit
         return Candidate(found.priority, found.remaining * unit, found.ahead * unit, number, found.base)
 
     def range_at(self, number: int, base: int) -> Range:
@@ -332,12 +300,6 @@ class StageTree:
         """What is needed of a node, and not on its way."""
         return self.plan.numbered[number].outlook or EMPTY
 
-    def cost(self, node: Node) -> float:
-        """One step of a node, in steps of the mean duration."""
-        if node.steps and node.seconds > 0:
-            return node.seconds / node.steps / self._unit
-        return 1.0
-
     def steps_ahead(self, node: Node, point: int) -> int:
         """How many steps running studies that wait for a state are sure to ask for beyond it."""
         waiting = node.requests.get(point)
@@ -347,7 +309,7 @@ class StageTree:
 
     def seconds_ahead(self, node: Node, point: int) -> float:
         """What running studies that wait for a state are sure to ask for beyond it."""
-        return self.steps_ahead(node, point) * self.step_seconds(node)
+        return self.steps_ahead(node, point) * self.costs.seconds_of(node)
 
     def requested(self, node: Node, step: int) -> bool:
         """Whether a running study asks for a state."""
@@ -394,7 +356,7 @@ class StageTree:
         number = node.id
         if self._arrived:
             self._arrived.pop(number, None)
-        before, outlook = node.outlook or EMPTY, self._look(node)
+        before, outlook = node.outlook or EMPTY, look(self, node)
         if number in self.leases:
             for lease in self.leases[number].values():
                 lease.followers = None
@@ -422,115 +384,6 @@ class StageTree:
         if ready or node.id in self.ready_ranges.counts:
             self.ready_ranges.put(node.id, ready, now)
 
-    def _look(self, node: Node) -> Outlook:
-        """Computes what is wanted of a node, and what of it nobody brings."""
-        requests, children = node.requests, node.children
-        if not (node.steps or node.checkpoints or node.id in self.leases):  # as nearly everywhere
-            if type(children) is Few:  # isinstance takes long of a Mapping
-                if not requests:
-                    return outlook_of_few(node.start, children.nodes)
-            elif type(requests) is SoleRequest and not children:
-                return self._of_one(node.start, requests)
-        starts = self.starts(node)
-        wanted = {step for step in node.requests if self.requested(node, step)}
-        if starts:
-            wanted |= bases(starts)
-        points = once(tuple(sorted(wanted)))
-        leases = self.leases.get(node.id)
-        if leases is None and not node.checkpoints:  # nothing of it is there, or comes
-            if not points:
-                return EMPTY
-            cost = self.cost(node)
-            found = self._range(node, starts, node.start, points, cost)
-            outlook: Outlook = once(Outlook((found,), (), points, cost * found.steps))
-            return outlook
-        return self._look_beyond(node, starts, list(leases.values()) if leases else [], points)
-
-    def _of_one(self, start: int, sole: SoleRequest) -> Outlook:
-        """That of a node where nothing is there, comes or is known, and of which one request alone wants something."""
-        priority = self.active.get(sole.study)
-        if priority is None:
-            return EMPTY
-        found: Outlook = outlook_of_one(start, sole.step, sole.beyond, priority, self.owners[sole.study])
-        return found
-
-    def _look_beyond(
-        self, node: Node, starts: Sequence[Start], leases: list[Lease], wanted: tuple[int, ...]
-    ) -> Outlook:
-        """Computes what is wanted beyond what is there, or on its way."""
-        parted = self.parted(node)
-        needy = bases(starts)
-        offers: dict[tuple[int, int], None] = {}
-        uncovered = [
-            point
-            for point in wanted
-            if (point not in node.checkpoints or point in node.requests)
-            and not (leases and self._is_coming(node, point, leases, offers, needed=point in needy))
-        ]
-        if leases and (uncovered or parted):
-            beyond = max(0, *uncovered[-1:], *parted)
-            # What lies beyond where a path leaves the node goes on from there.
-            leaving = [stop for lease in leases if (stop := lease.leaves(node.id)) < beyond]
-            for point in (*parted, *leaving):
-                if point not in wanted and point not in node.checkpoints:
-                    _offer(node, point, leases, offers)
-        ranges = self._ranges(node, starts, tuple(uncovered), leases) if uncovered else ()
-        work = self.cost(node) * sum([found.steps for found in ranges])
-        outlook: Outlook = once(Outlook(ranges, tuple(offers), wanted, work))
-        return outlook
-
-    def _is_coming(
-        self,
-        node: Node,
-        point: int,
-        leases: list[Lease],
-        offers: dict[tuple[int, int], None],
-        *,
-        needed: bool,
-    ) -> bool:
-        """Whether a state is on its way; offers it to a path that will reach it, and has not been asked to save it."""
-        state = node.id, point
-        if any(lease.promises_state(state) for lease in leases):
-            return True
-        carrier = _offer(node, point, leases, offers)
-        if carrier is None:
-            return False
-        return state not in carrier.promises or not needed
-
-    def _ranges(
-        self, node: Node, starts: Sequence[Start], points: tuple[int, ...], leases: list[Lease]
-    ) -> tuple[Range, ...]:
-        states = {node.start, *node.checkpoints}
-        for lease in leases:
-            states.update(
-                step
-                for number, step in lease.promises
-                if number == node.id and lease.promises_state((number, step))
-            )
-        below = sorted(states)
-        cost = self.cost(node)
-        ranges, first = [], 0
-        for base, above in zip(below, [*below[1:], points[-1]], strict=True):
-            last = bisect_right(points, above, first)
-            if last > first:
-                ranges.append(self._range(node, starts, base, points[first:last], cost))
-                first = last
-        return tuple(ranges)
-
-    def _range(
-        self, node: Node, starts: Sequence[Start], base: int, points: tuple[int, ...], cost: float
-    ) -> Range:
-        asked: dict[int, Asked] = {}
-        for point in points:
-            running = [
-                (self.active[study], self.owners[study], steps)
-                for (study, _), steps in node.requests.get(point, NO_REQUESTS).items()
-                if study in self.active
-            ]
-            if running:
-                asked[point] = running
-        return range_up_to(starts, base, points, cost, asked)
-
 
 def _list(listed: dict[int, None], number: int, *, there: bool) -> None:
     """Lists a number, or does so no more."""
@@ -538,11 +391,3 @@ def _list(listed: dict[int, None], number: int, *, there: bool) -> None:
         listed[number] = None
     else:
         listed.pop(number, None)
-
-
-def _offer(node: Node, point: int, leases: list[Lease], offers: dict[tuple[int, int], None]) -> Lease | None:
-    """The path that will reach a state, which is offered to it where it has not been asked to save it."""
-    carrier = next((lease for lease in leases if lease.will_reach(node.id, point)), None)
-    if carrier is not None and (node.id, point) not in carrier.promises:
-        offers[carrier.fence, point] = None
-    return carrier

@@ -22,7 +22,7 @@ def seconds_left(state: EngineState, lease: Lease) -> float:
     tree = state.plans[lease.plan].tree
     left, position = 0.0, lease.step
     for number, _, stop in lease.stages[lease.index :]:
-        left += (stop - position) * tree.step_seconds(state.nodes[number])
+        left += (stop - position) * tree.costs.seconds_of(state.nodes[number])
         position = stop
     return left
 
@@ -111,7 +111,7 @@ def margin(decision: Decision, plan: int) -> float:
     """
     overhead = decision.volatile.overheads.get(plan, Overhead())
     cost = overhead.start + (overhead.save or overhead.start)
-    return MARGIN_COSTS * cost + decision.state.plans[plan].tree.mean_step_seconds()
+    return MARGIN_COSTS * cost + decision.state.plans[plan].tree.costs.mean()
 
 
 def waiting_priority(state: EngineState, lease: Lease) -> int:

@@ -203,7 +203,7 @@ def _yielding(
     margins = {
         each.id: margin(decision, each.id)
         for each in (state.plans.values() if mixed else [plan])
-        if each.tree.seconds > 0 and each.id not in volatile.full
+        if each.tree.costs.seconds > 0 and each.id not in volatile.full
     }
     found = []
     for worker in takers(state):

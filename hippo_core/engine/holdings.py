@@ -96,7 +96,7 @@ class Holdings:
         ]
         while below:
             node, ancestor, above, steps, seconds = below.pop()
-            rate = tree.step_seconds(node)
+            rate = tree.costs.seconds_of(node)
             self._above[node.id] = above
             kept = sorted(node.checkpoints)
             if kept:

@@ -148,7 +148,7 @@ def _trained(state: EngineState, lease: Lease) -> tuple[StudySpec, Laws, Program
 
 
 def _stall_seconds(plan: PlanState, stall_seconds: float) -> float:
-    return max(stall_seconds, STALL_STEPS * plan.tree.mean_step_seconds() if plan.tree.steps else 0.0)
+    return max(stall_seconds, STALL_STEPS * plan.tree.costs.mean() if plan.tree.costs.steps else 0.0)
 
 
 def _digest_of_start(state: EngineState, lease: Lease) -> str:

@@ -59,5 +59,5 @@ def _would_be_taken(decision: Decision, study: Study, first: Promote, *, idle: b
         return False
     trial = study.trials[first.trial]
     assert trial.node is not None, "only what has come to a rung is promoted"
-    length = (first.to - trial.reached) * plan.tree.step_seconds(trial.node)
+    length = (first.to - trial.reached) * plan.tree.costs.seconds_of(trial.node)
     return last.priority == state.active[study.id] and last.length <= length

@@ -103,7 +103,7 @@ def _study_view(state: EngineState, study: Study, ran_seconds: float, over: str)
     waiting = plan.tree.steps_left(study.id)
     leases = [stages for lease in state.leases.values() if (stages := _stages_ahead(state, study, lease))]
     on_the_way = sum(stop - start for stages in leases for _, start, stop in stages)
-    measured = plan.tree.steps > 0
+    measured = plan.tree.costs.steps > 0
     reason = study.reason or waiting_reason(state, study)
     why_trials_wait = trials_waiting_reason(state, study)
     return StudyView(
@@ -125,7 +125,7 @@ def _study_view(state: EngineState, study: Study, ran_seconds: float, over: str)
         ending=study.ending,
         endings=standing(study, ran_seconds),
         steps_waiting=waiting + on_the_way,
-        seconds_waiting=(waiting + on_the_way) * plan.tree.mean_step_seconds() if measured else None,
+        seconds_waiting=(waiting + on_the_way) * plan.tree.costs.mean() if measured else None,
         slots_busy=len(leases),
         slots_total=sum(
             len(worker.slots) for worker in state.workers.values() if worker.state is WorkerState.LIVE
@@ -155,8 +155,8 @@ def savings_of(state: EngineState, study: Study) -> SavingsView:
     step_seconds = (
         study.seconds / trained
         if trained
-        else state.plans[study.plan].tree.mean_step_seconds()
-        if state.plans[study.plan].tree.steps
+        else state.plans[study.plan].tree.costs.mean()
+        if state.plans[study.plan].tree.costs.steps
         else 0.0
     )
     return SavingsView(

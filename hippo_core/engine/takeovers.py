@@ -119,7 +119,7 @@ def _running(decision: Decision, plan: PlanState) -> Iterator[tuple[Lease, float
         worker = taking.get(lease.worker)
         tree = state.plans[lease.plan].tree
         # Before a step is measured nobody knows how long a path is; without space a cut could not save.
-        if worker is None or worker.slots[lease.slot].cordoned or not tree.seconds:
+        if worker is None or worker.slots[lease.slot].cordoned or not tree.costs.seconds:
             continue
         left = volatile.courses[lease.worker, lease.slot].ends - decision.now
         if left > margin(decision, lease.plan) and suits(state, plan, worker, worker.slots[lease.slot]):

@@ -211,7 +211,7 @@ class TreeSurvey:
                 if last is None:
                     last = there
                 if target is not None and stop > node.trained:
-                    left += (stop - max(start, node.trained)) * tree.step_seconds(node)
+                    left += (stop - max(start, node.trained)) * tree.costs.seconds_of(node)
                     if start <= reached < stop:
                         front = node
                 stop = start

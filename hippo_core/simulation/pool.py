@@ -115,7 +115,7 @@ class Pool:
             nodes=state.nodes,
             now=self._agenda.now,
             # The first evaluation of a program tells how long its steps take.
-            watched=self._is_watched(event.plan) or not state.plans[event.plan].tree.steps,
+            watched=self._is_watched(event.plan) or not state.plans[event.plan].tree.costs.steps,
         )
         self.evaluate_every[event.plan] = found.program.evaluate_every
         self._paths[event.fence] = path

@@ -150,7 +150,7 @@ def _saved(state: EngineState, study: Study) -> float:
     without = sum(progress(member) for member in study.all_members())
     tree = state.plans[study.plan].tree
     trained = study.steps_trained
-    step_seconds = study.seconds / trained if trained else tree.mean_step_seconds() if tree.steps else 0.0
+    step_seconds = study.seconds / trained if trained else tree.costs.mean() if tree.costs.steps else 0.0
     return seconds_saved(study, without * step_seconds)
 
 

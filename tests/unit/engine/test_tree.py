@@ -222,7 +222,7 @@ def test_a_request_alone_is_looked_at_as_one_of_several(
         tree.mark(node.id)
         tree.refresh(0.0)
         steps = {node.id: length} | ({} if parent is None else {parent.id: start})
-        work = sum(tree.step_seconds(plan.numbered[number]) * count for number, count in steps.items())
+        work = sum(tree.costs.seconds_of(plan.numbered[number]) * count for number, count in steps.items())
         assert tree.work == (work if running else 0.0)
         found.append((node.outlook, tree.best(), tree.work, tree.range_count))
     assert found[0] == found[1]
@@ -274,7 +274,7 @@ def test_leasing_until_nothing_is_left_covers_every_request_once(
 
 def path_seconds(world: World, stages: tuple[tuple[int, int, int], ...]) -> float:
     return sum(
-        (stop - start) * world.tree.step_seconds(world.plan.numbered[number])
+        (stop - start) * world.tree.costs.seconds_of(world.plan.numbered[number])
         for number, start, stop in stages
     )
 
