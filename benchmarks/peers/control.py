@@ -13,7 +13,7 @@ import math
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -26,9 +26,13 @@ from benchmarks.peers import environments
 from benchmarks.peers.environments import python_of
 from benchmarks.peers.running import SYSTEMS, with_postgres
 
-ROUNDS = 3
+SLOTS = (1, 2, 16, 64)
+ROUNDS = {2: 3}
+"""By slots; one of others, as starting so many processes takes a peer a minute and more."""
 SECONDS = 8
 RAY_TRIALS = 150
+"""A rate is of so many; as many as there are slots are left out before, as their processes start."""
+RAY_SLOTS = 2
 RAY_SIZES = (0, 1_000, 10_000)
 RAY_SECONDS = 90.0
 """In which Ray Tune's study grows as far as it does."""
@@ -75,20 +79,22 @@ def measure() -> Iterator[Figure | Curve]:
 
 
 def _rates(failures: list[str]) -> Iterator[Figure]:
-    rates: dict[str, list[float]] = {"Optuna": [], "Ray Tune": []}
-    completed = {
-        "Optuna": lambda: _optuna("rate", str(SECONDS)),
-        "Ray Tune": lambda: _ray(RAY_TRIALS, math.inf)["completed"],
+    completed: Mapping[str, Callable[[int], list[float]]] = {
+        "Optuna": lambda slots: _optuna("rate", str(slots), str(SECONDS)),
+        "Ray Tune": lambda slots: _ray(slots, RAY_TRIALS + slots, math.inf)["completed"][slots:],
     }
-    for _ in range(ROUNDS):
+    for slots in SLOTS:
+        rates: dict[str, list[float]] = {name: [] for name in completed}
+        for _ in range(ROUNDS.get(slots, 1)):
+            for name, values in rates.items():
+                try:
+                    values.append(_rate(completed[name](slots)))
+                except RuntimeError as error:
+                    failures.append(f"{name}'s rate at {slots} slots: {error}")
         for name, values in rates.items():
-            try:
-                values.append(_rate(completed[name]()))
-            except RuntimeError as error:
-                failures.append(f"{name}'s rate: {error}")
-    for name, values in rates.items():
-        if values:
-            yield Figure(f"no-op trials, 2 slots, {name}", tuple(values), "trials/s", more_is_better=True)
+            if values:
+                named = f"no-op trials, {slots} slots, {name}"
+                yield Figure(named, tuple(values), "trials/s", more_is_better=True)
 
 
 def _optuna_growth() -> Iterator[Figure | Curve]:
@@ -113,7 +119,7 @@ def _optuna_growth() -> Iterator[Figure | Curve]:
 
 def _ray_growth() -> Iterator[Figure | Curve]:
     """What Ray Tune's trials wait for, as far as its study grows."""
-    trials = [Trial(*each) for each in _ray(2 * RAY_SIZES[-1], RAY_SECONDS)["trials"]]
+    trials = [Trial(*each) for each in _ray(RAY_SLOTS, 2 * RAY_SIZES[-1], RAY_SECONDS)["trials"]]
     lines: dict[str, list[tuple[float, float]]] = {}
     for size in RAY_SIZES:
         seen = trials[max(size, RAY_WARM) :][:RAY_SEEN]
@@ -161,10 +167,11 @@ def _optuna(*arguments: str) -> Any:
         return _said(with_postgres(folder, *script))
 
 
-def _ray(trials: int, seconds: float) -> Any:
+def _ray(slots: int, trials: int, seconds: float) -> Any:
     with _folder() as folder:
         script = str(SYSTEMS / "ray_no_ops.py")
-        return _said((str(python_of("ray")), script, str(trials), str(seconds), str(folder)))
+        words = (str(slots), str(trials), str(seconds), str(folder))
+        return _said((str(python_of("ray")), script, *words))
 
 
 def _said(command: Sequence[str]) -> Any:

@@ -1,7 +1,8 @@
 """Optuna's trials that train nothing, on a PostgreSQL storage. It prints one line of JSON.
 
-``python optuna_no_ops.py rate SECONDS``: two processes of one study complete what they can; printed is when each trial
-was completed. Points are drawn at random, which costs the least.
+``python optuna_no_ops.py rate PROCESSES SECONDS``: so many processes of one study complete what they can, from when all
+are there; printed is when each trial was completed, but for the first quarter of the time. Points are drawn at random,
+which costs the least.
 
 ``python optuna_no_ops.py growth TRIALS``: a study that holds so many completed trials of ten reports is opened by a new
 process; printed are the seconds of opening it, and of what it asks and tells then.
@@ -20,7 +21,6 @@ import optuna
 
 NAME = "no-ops"
 REPORTS = 10
-PROCESSES = 2
 ASKED = 200
 ASKED_TPE = 30
 FILLING = """
@@ -48,19 +48,28 @@ def work(seconds: float) -> None:
     study = optuna.load_study(
         study_name=NAME, storage=os.environ["PEERS_DATABASE"], sampler=optuna.samplers.RandomSampler()
     )
+    print("ready", flush=True)
+    sys.stdin.readline()
     completed: list[float] = []
     study.optimize(objective, timeout=seconds, callbacks=[lambda *_: completed.append(time.time())])
     print(json.dumps(completed))
 
 
-def rate(seconds: float) -> list[float]:
+def rate(count: int, seconds: float) -> list[float]:
     optuna.create_study(study_name=NAME, storage=os.environ["PEERS_DATABASE"])
     command = [sys.executable, __file__, "work", str(seconds)]
-    processes = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(PROCESSES)]
-    found = [json.loads(process.communicate()[0]) for process in processes]
-    # While both worked.
-    first, last = max(each[0] for each in found), min(each[-1] for each in found)
-    return sorted(at for each in found for at in each if first <= at <= last)
+    processes = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(count)
+    ]
+    for process in processes:
+        process.stdout.readline()
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    began = time.time()
+    found = sorted(at for process in processes for at in json.loads(process.communicate()[0]))
+    return [at for at in found if seconds / 4 <= at - began <= seconds]
 
 
 def fill(trials: int) -> None:
@@ -117,8 +126,8 @@ def main() -> None:
     match sys.argv[1:]:
         case ["work", seconds]:
             work(float(seconds))
-        case ["rate", seconds]:
-            print(json.dumps(rate(float(seconds))))
+        case ["rate", count, seconds]:
+            print(json.dumps(rate(int(count), float(seconds))))
         case ["growth", trials]:
             fill(int(trials))
             subprocess.run([sys.executable, __file__, "look"], check=True)

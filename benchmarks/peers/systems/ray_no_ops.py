@@ -1,4 +1,4 @@
-"""Ray Tune's trials that train nothing, two at a time: ``python ray_no_ops.py TRIALS SECONDS FOLDER``.
+"""Ray Tune's trials that train nothing: ``python ray_no_ops.py SLOTS TRIALS SECONDS FOLDER``, so many at a time.
 
 Actors are reused, and no checkpoint is given. After so many trials, or so many seconds, it prints one line of JSON:
 when each trial was completed; and of each trial, in the order of their beginnings, which process trained it, when it
@@ -18,7 +18,6 @@ import ray
 from ray import tune
 
 REPORTS = 10
-SLOTS = 2
 
 
 class Completed(tune.Callback):
@@ -43,8 +42,8 @@ def train(config: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    trials, seconds, folder = int(sys.argv[1]), float(sys.argv[2]), sys.argv[3]
-    ray.init(num_cpus=SLOTS, include_dashboard=False, _temp_dir=f"{folder}/ray")
+    slots, trials, seconds, folder = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), sys.argv[4]
+    ray.init(num_cpus=slots, include_dashboard=False, _temp_dir=f"{folder}/ray")
     completed = Completed()
     notes = Path(folder) / "notes"
     notes.mkdir()
@@ -55,7 +54,7 @@ def main() -> None:
             metric="m0",
             mode="min",
             num_samples=trials,
-            max_concurrent_trials=SLOTS,
+            max_concurrent_trials=slots,
             reuse_actors=True,
             time_budget_s=seconds if seconds < float("inf") else None,
         ),

@@ -11,9 +11,14 @@ import sys
 from pathlib import Path
 
 from hippo_server.postgres import EmbeddedPostgres
+from hippo_server.postgres.embedded import SETTINGS
+
+CONNECTIONS = 300
+"""A process of Optuna's holds two or three, where Hippo's server has a few for all."""
 
 
 def main() -> None:
+    SETTINGS["max_connections"] = str(CONNECTIONS)
     database = EmbeddedPostgres(Path(sys.argv[1]))
     url = database.start()
     try:

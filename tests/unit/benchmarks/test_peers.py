@@ -119,10 +119,15 @@ def test_a_peer_whose_environment_cannot_be_made_costs_no_other_its_figures(
 
     monkeypatch.setattr(control, "_optuna", completed)
     failures: list[str] = []
-    (figure,) = control._rates(failures)
-    assert (figure.name, figure.values) == ("no-op trials, 2 slots, Optuna", (2.0, 2.0, 2.0))
-    assert len(failures) == 3
-    assert "Ray Tune's rate" in failures[0]
+    figures = {each.name: each.values for each in control._rates(failures)}
+    assert figures == {
+        "no-op trials, 1 slots, Optuna": (2.0,),
+        "no-op trials, 2 slots, Optuna": (2.0, 2.0, 2.0),
+        "no-op trials, 16 slots, Optuna": (2.0,),
+        "no-op trials, 64 slots, Optuna": (2.0,),
+    }
+    assert len(failures) == 6
+    assert "Ray Tune's rate at 1 slots" in failures[0]
 
 
 def test_a_system_that_there_is_not_is_told_with_those_that_there_are(monkeypatch: pytest.MonkeyPatch):
