@@ -21,7 +21,9 @@ from pathlib import Path
 from benchmarks.figures import Curve, Figure
 from benchmarks.processes import WORKLOAD
 from hippo_client import Client
+from hippo_client.cli import calls
 from hippo_client.study_file import load
+from hippo_core.errors import NotFound
 from hippo_wire.secrets import secret_hash
 from hippo_wire.v1 import admin_pb2
 
@@ -37,6 +39,7 @@ PAGES = {
     "events": "/events",
 }
 WAIT_SECONDS = 60.0
+POLL_SECONDS = 0.05
 STUDY = """
 import hippo_client as hippo
 from hippo_client import samplers, schedules, space
@@ -83,13 +86,23 @@ def measure() -> Iterator[Figure | Curve]:
 
 
 def submit(client: Client, folder: Path, trials: int) -> float:
-    """Submits a study of so many trials; gives the seconds that it takes."""
+    """Submits a study of so many trials; gives the seconds until they are there."""
     file = folder / "study.py"
     file.write_text(STUDY.format(name=f"s{trials}", trials=trials))
     study = load(str(file))
     began = time.perf_counter()
-    client.submit(study)
+    handle = client.submit(study)
+    while not _is_there(client, handle.name, trials - 1):
+        time.sleep(POLL_SECONDS)
     return time.perf_counter() - began
+
+
+def _is_there(client: Client, name: str, trial: int) -> bool:
+    try:
+        calls.get_trial(client, name, trial)
+    except NotFound:
+        return False
+    return True
 
 
 @contextmanager

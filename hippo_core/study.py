@@ -234,6 +234,11 @@ class StudySpec:
         """What the trials of a point have: one, or with horizons one for each, ascending."""
         return [{**point, HORIZON: each} for each in self.lengths] or [point]
 
+    @property
+    def trials_of_a_point(self) -> int:
+        """How many trials a point has; each repeat counts."""
+        return max(1, len(self.horizons)) * self.repeats
+
     def numbers(self, count: int) -> range:
         """Which of the first ``count`` trials' points can be told from their numbers.
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from hippo_core.study import StudySpec
 
 LARGEST_STEP = 2**40
-MOST_TRIALS = 1_000_000  # they are all made when the study is submitted
+MOST_TRIALS = 1_000_000  # of most samplers all are made when the study is submitted, some at a time
 EXAMPLES = 256  #: how many random points are looked at where the sampler's own are not known yet
 
 

@@ -31,6 +31,7 @@ from hippo_server.auth.sessions import Sessions
 from hippo_server.auth.tokens import TokenBook
 from hippo_server.changes import Changes
 from hippo_server.commits import GroupCommit
+from hippo_server.creating import create_what_is_known
 from hippo_server.databases import Database
 from hippo_server.duties import Duties
 from hippo_server.health import Health
@@ -322,6 +323,7 @@ class Driver:
         self._term = term
         self.readiness.notify()
         self.duties.keep_up(remove_files(term, self.storage, store))
+        self.duties.keep_up(create_what_is_known(term))
         self.duties.keep_up(make_what_is_wanted(term, self.proposers))
         self.duties.keep_up(consult_policies(term))
         self.duties.keep_up(pack_metrics(term))
@@ -353,6 +355,7 @@ class Driver:
                 self.not_ready = f"the server is rebuilding its state: {error}"
         self._ending = term
         self._lost.set()
+        term.creations.set()
         term.proposals.set()
         term.consultations.set()
         for changes in (self.changes, self.orders, self.readiness):

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-MANY_EVENTS = 5000
+MANY_EVENTS = 500
 """So many at once bring much that is to live long."""
 
 YOUNG_OBJECTS = 5000

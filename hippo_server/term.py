@@ -64,6 +64,8 @@ _PROPOSALS = frozenset(
         ev.EndingLifted,
     }
 )
+#: After these trials may have to be created.
+_CREATIONS = frozenset({ev.StudySubmitted, ev.StudyChanged, ev.StudyStateChanged, ev.EndingLifted})
 #: After these files may have to go.
 _REMOVALS = frozenset({ev.CheckpointDropped, ev.CheckpointLost})
 #: After these much that lived is garbage.
@@ -97,6 +99,7 @@ class Term:
         over: What its engine says counts no more.
         retimed: Position of the last record that changed a study's or a worker's times; 0: none waits.
         removals: Set when files of checkpoints may have to go.
+        creations: Set when studies may have trials to be created.
         proposals: Set when studies may want points or judgements, or want them no more.
         consultations: Set when studies may want their own policies asked, or want it no more.
         consultants: The workers that can be asked.
@@ -117,6 +120,7 @@ class Term:
     over: bool = False
     retimed: int = 0
     removals: asyncio.Event = field(default_factory=asyncio.Event)
+    creations: asyncio.Event = field(default_factory=asyncio.Event)
     proposals: asyncio.Event = field(default_factory=asyncio.Event)
     consultations: asyncio.Event = field(default_factory=asyncio.Event)
     consultants: Consultants = field(default_factory=Consultants)
@@ -330,6 +334,8 @@ class Term:
             garbage.look_again()
         if not kinds.isdisjoint(_REMOVALS):
             self.removals.set()
+        if not kinds.isdisjoint(_CREATIONS):
+            self.creations.set()
         if not kinds.isdisjoint(_PROPOSALS):
             self.proposals.set()
 

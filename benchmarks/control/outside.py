@@ -8,7 +8,7 @@ import time
 import uuid
 from dataclasses import dataclass, field
 
-from benchmarks.control.serving import MOST_AT_ONCE, Served
+from benchmarks.control.serving import Served
 from benchmarks.control.specs import study
 from hippo_core import samplers
 from hippo_wire.aio_connection import AsyncConnection
@@ -17,6 +17,8 @@ from hippo_wire.v1 import study_pb2
 
 AT_ONCE = 64
 """Points that are told at the same time while a study is filled."""
+FURTHER = 10_000
+"""So many points more than it is filled with may a study have."""
 WAIT_SECONDS = 20.0
 PAGE = 1000
 
@@ -38,12 +40,7 @@ class Heard:
 
 def fill(server: Served, name: str, steps: int, count: int) -> None:
     """Submits a study whose points come from outside, which has so many ended trials and wants more."""
-    server.submit(study(name, server.bundle, MOST_AT_ONCE, steps, samplers.outside()))
-    extended = study_pb2.ExtendStudyRequest(
-        request_id=uuid.uuid4().hex, name=name, max_trials=count + MOST_AT_ONCE
-    )
-    with server.connect() as connection:
-        connection.studies.ExtendStudy(extended, timeout=ANSWER_SECONDS)
+    server.submit(study(name, server.bundle, count + FURTHER, steps, samplers.outside()))
     asyncio.run(_tell(server, name, count))
 
 

@@ -12,12 +12,13 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import blake3
 import psutil
 
+from hippo_core.errors import NotFound
 from hippo_core.study import StudySpec
 from hippo_storage.bundle import build
 from hippo_wire.connection import Connection
@@ -27,8 +28,7 @@ from hippo_wire.streams import Upload
 from hippo_wire.v1 import study_pb2
 
 READY_SECONDS = 120.0
-MOST_AT_ONCE = 10_000
-"""Trials of one submission."""
+POLL_SECONDS = 0.1
 UNLIMITED = ("--calls-per-second", "1000000", "--streams-per-user", "10000")
 
 TRAINER = '''
@@ -98,19 +98,14 @@ class Served:
         return Connection(self.address, self.token("admin"))
 
     def submit(self, spec: StudySpec) -> None:
-        """Submits a study whose trainer trains nothing; a large one piece by piece, so that answers come in time."""
-        first = replace(spec, max_trials=min(spec.max_trials, MOST_AT_ONCE))
+        """Submits a study whose trainer trains nothing, and waits until all its trials are there that are known."""
         with self.connect() as connection:
             submitted = study_pb2.SubmitStudyRequest(
-                request_id=uuid.uuid4().hex, spec_json=dump(first.to_json())
+                request_id=uuid.uuid4().hex, spec_json=dump(spec.to_json())
             )
             connection.studies.SubmitStudy(submitted, timeout=ANSWER_SECONDS)
-            for before in range(MOST_AT_ONCE, spec.max_trials, MOST_AT_ONCE):
-                upto = min(before + MOST_AT_ONCE, spec.max_trials)
-                extended = study_pb2.ExtendStudyRequest(
-                    request_id=uuid.uuid4().hex, name=spec.name, max_trials=upto
-                )
-                connection.studies.ExtendStudy(extended, timeout=ANSWER_SECONDS)
+            while not self._is_created(connection, spec):
+                time.sleep(POLL_SECONDS)
 
     def stop(self, name: str) -> None:
         """Stops a study."""
@@ -122,6 +117,14 @@ class Served:
         """How many trials of a study have completed."""
         found = connection.studies.GetStudy(study_pb2.GetStudyRequest(name=name)).study
         return int(found.trial_counts.get("completed", 0))
+
+    def _is_created(self, connection: Connection, spec: StudySpec) -> bool:
+        last = spec.known_trials - 1
+        try:
+            connection.studies.GetTrial(study_pb2.GetTrialRequest(name=spec.name, trial=last))
+        except NotFound:
+            return last < 0
+        return True
 
     def usage(self) -> Usage:
         """What server and PostgreSQL have used so far."""

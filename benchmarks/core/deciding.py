@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from benchmarks.core.apart import apart, settled_bytes
 from benchmarks.core.studies import EVALUATE_EVERY, grown, large
-from benchmarks.core.training import registered, reports
+from benchmarks.core.training import all_created, registered, reports
 from benchmarks.figures import Curve, Figure
 from hippo_core.engine.commands import CreateProject, EnqueueTrial, SubmitStudy
 from hippo_core.engine.engine import Engine, Outcome
@@ -112,9 +112,10 @@ def decide(trials: int) -> Decided:
     engine.handle(CreateProject(project="default"), 0.0)
     before = settled_bytes()
     began = time.process_time()
-    outcome = engine.handle(SubmitStudy(project="default", user="bench", spec=spec), 0.0)
+    engine.handle(SubmitStudy(project="default", user="bench", spec=spec), 0.0)
+    for _ in all_created(engine, 0.0):
+        pass
     decided = Decided(trials, submit=time.process_time() - began)
-    del outcome
     decided.trial_bytes = (settled_bytes() - before) / trials
     decided.node_count = len(engine.state.nodes)
     _train(engine, decided)

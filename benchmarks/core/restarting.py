@@ -17,9 +17,9 @@ from pathlib import Path
 
 from benchmarks.core.apart import apart, proportional_bytes
 from benchmarks.core.studies import large
-from benchmarks.core.training import registered, reports
+from benchmarks.core.training import all_created, registered, reports
 from benchmarks.figures import Figure
-from hippo_core.engine.commands import Command, CreateProject, SubmitStudy
+from hippo_core.engine.commands import Command, CreateProject, CreateTrials, SubmitStudy
 from hippo_core.engine.engine import Engine
 from hippo_core.engine.events import LeaseGranted, MetricsRecorded
 
@@ -149,6 +149,9 @@ def _training(trials: int, metrics: int):  # type: ignore[no-untyped-def]
         now += 0.01
         events = engine.handle(command, now).events
         yield type(command).__name__, events
+        for created in all_created(engine, now):
+            yield CreateTrials.__name__, created.events
+            events += created.events
         for each in events:
             if isinstance(each, LeaseGranted):
                 parts = list(reports(each, EVALUATE_EVERY))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hippo_core.engine.commands import (
+    CreateTrials,
     MetricsReport,
     PublishedReport,
     RegisterWorker,
@@ -14,6 +15,7 @@ from hippo_core.engine.commands import (
     StepsReport,
     TrainedReport,
 )
+from hippo_core.engine.engine import Engine, Outcome
 from hippo_core.engine.events import LeaseGranted
 
 WORKER = "host"
@@ -29,6 +31,13 @@ def registered(slots: int) -> RegisterWorker:
     return RegisterWorker(
         worker=WORKER, incarnation=INCARNATION, host=WORKER, slots=specs, environment=environment
     )
+
+
+def all_created(engine: Engine, now: float) -> Iterator[Outcome]:
+    """What it comes to that all trials are created whose points are known."""
+    while wanted := engine.wanted_of(CreateTrials):
+        for each in wanted:
+            yield engine.handle(each, now)
 
 
 def reports(granted: LeaseGranted, evaluate_every: int) -> Iterator[Report]:

@@ -7,7 +7,6 @@ what is trained of that is there at once, and the rest is trained.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +14,7 @@ from hippo_core.choosing import choose
 from hippo_core.differences import difference_lines
 from hippo_core.domains import HORIZON
 from hippo_core.engine.commands import EditStudy, ExtendStudy
-from hippo_core.engine.creation import create_further_horizons, create_point
+from hippo_core.engine.creation import create_further_horizons, create_known
 from hippo_core.engine.decision import Decision
 from hippo_core.engine.endings import end_if_there, is_unfinished, require_none
 from hippo_core.engine.environments import known_slots
@@ -144,7 +143,8 @@ def _check_exploring(study: Study, spec: StudySpec) -> None:
 def _edited(study: Study, spec: StudySpec) -> Edited:
     differences = _lines(spec, study.spec)
     warnings = spec.warnings if differences else ()
-    if study.state is StudyState.STOPPED and _takes_up(study, spec, bool(further_points(study, spec))):
+    further = further_points(study, spec).count > study.uncreated
+    if study.state is StudyState.STOPPED and _takes_up(study, spec, further):
         warnings = (*warnings, "the study was stopped, and this edit starts it again")
     if drawn_otherwise(spec, study.spec) and spec.max_trials <= study.drawn:
         warnings = (
@@ -289,10 +289,11 @@ def change(decision: Decision, study: Study, spec: StudySpec) -> None:
         Conflict: It would end at once.
     """
     before, points = study.spec, further_points(study, spec)
+    coming = study.uncreated  # for which there is room
     another_policy = spec.policy != before.policy
-    further = _goes_further(study, spec, bool(points))
+    further = _goes_further(study, spec, points.count > coming)
     ended = study.state in ENDED_STUDY_STATES
-    taken_up = _takes_up(study, spec, bool(points))
+    taken_up = _takes_up(study, spec, points.count > coming)
     if taken_up:
         require_none(study, spec)
     require_room(
@@ -300,7 +301,7 @@ def change(decision: Decision, study: Study, spec: StudySpec) -> None:
         study.project,
         study.user,
         studies=int(ended and taken_up),
-        trials=len(points) * max(1, len(spec.horizons)) * spec.repeats,
+        trials=max(0, points.count - coming) * spec.trials_of_a_point,
         priority=spec.priority if spec.priority != before.priority else None,
     )
     if another_policy:
@@ -319,13 +320,14 @@ def change(decision: Decision, study: Study, spec: StudySpec) -> None:
             if is_unfinished(study, trial):
                 open_request(decision, study, trial, trial.asked, TAKEN_UP)
     create_further_horizons(decision, study, before)
-    create_trials(decision, study, points)
+    if study.state not in ENDED_STUDY_STATES and not study.ending:
+        create_known(decision, study, points)
     decision.volatile.reopened[study.id] = None
     end_if_there(decision, study)
 
 
 def _goes_further(study: Study, spec: StudySpec, points: bool) -> bool:
-    """Whether there is more to train: trials, the given points among them, or steps."""
+    """Whether there is more to train: trials, known points that are new among them, or steps."""
     before = study.spec
     longer = spec.max_steps != before.max_steps or spec.lengths != before.lengths
     return spec.max_trials > before.max_trials or longer or points
@@ -344,12 +346,6 @@ def _frees(study: Study, spec: StudySpec) -> bool:
     """Whether the ending that holds is changed, or is none any more."""
     before = [each for each in study.spec.endings if each.word == study.ending]
     return bool(study.ending) and before != [each for each in spec.endings if each.word == study.ending]
-
-
-def create_trials(decision: Decision, study: Study, points: Iterable[Assignment]) -> None:
-    """Creates trials whose points are known; a sampler that learns is asked for further ones later."""
-    for point in points:
-        create_point(decision, study, point)
 
 
 def _release_trials(decision: Decision, study: Study) -> None:

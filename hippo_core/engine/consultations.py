@@ -95,7 +95,7 @@ def _mark(study: Study) -> int:
 
 def _is_to_finish(study: Study) -> bool:
     """Whether nothing is open or to come, and the policy has not been asked what it makes of that."""
-    if study.open or study.unproposed:
+    if study.open or study.to_come:
         return False
     return not (study.answers and study.answers[-1].finish and study.answers[-1].mark == len(study.history))
 
@@ -115,7 +115,7 @@ def question(state: EngineState, study: Study, known: int) -> PolicyQuestion:
     asked = Answered(
         mark=len(study.history),
         max_trials=spec.max_trials + study.beside.get(0, 0),
-        finish=not (study.open or study.unproposed),
+        finish=not (study.open or study.to_come),
     )
     ends = [*study.answers, asked]
     starts = [0, *(each.mark for each in study.answers)]

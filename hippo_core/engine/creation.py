@@ -1,19 +1,51 @@
-"""Creating trials: those of a point, and each with its repeats."""
+"""Creating trials: those of a point, and each with its repeats.
+
+Of a study whose points are known there may be very many. They come some at a time, so that others are answered between.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from hippo_core.domains import HORIZON
+from hippo_core.engine.commands import CreateTrials
 from hippo_core.engine.decision import Decision
 from hippo_core.engine.events import TrialCreated
+from hippo_core.engine.points import Further, further_points
+from hippo_core.engine.state import EngineState
 from hippo_core.engine.study import Study
 from hippo_core.engine.trial import NO_NOTES
 from hippo_core.repeats import number_of
 from hippo_core.space import Assignment
 from hippo_core.study import StudySpec
+
+AT_ONCE = 200
+"""So many trials are created by one decision, where their points are known: a fiftieth of a second's work."""
+
+
+def trials_to_create(state: EngineState) -> Iterator[CreateTrials]:
+    """What is wanted of the running studies with points that are known, and no trials yet."""
+    for number in state.active:
+        study = state.studies[number]
+        if study.uncreated and not study.ending:
+            yield CreateTrials(study=number, drawn=study.drawn)
+
+
+def create_more(decision: Decision, command: CreateTrials) -> None:
+    """Creates the next trials of a study, unless it has ended or somebody else has."""
+    if command in trials_to_create(decision.state):
+        study = decision.state.studies[command.study]
+        create_known(decision, study, further_points(study, study.spec))
+
+
+def create_known(decision: Decision, study: Study, further: Further) -> None:
+    """Creates trials whose points are known: the next ones, or all, where none may come later."""
+    most = max(1, AT_ONCE // study.spec.trials_of_a_point) if study.uncreated else None
+    for point in islice(further.points, most):
+        create_point(decision, study, point)
 
 
 def create_trial(decision: Decision, event: TrialCreated) -> None:

@@ -242,7 +242,7 @@ def _is_awaited(state: EngineState, lease: Lease) -> bool:
 
 def _may_wait(study: Study) -> bool:
     """Whether nothing is decided by when steps of a study's trials are trained, but perhaps by when they end."""
-    return not study.unproposed and not (study.policy.hurries and study.policy.watches)
+    return not study.to_come and not (study.policy.hurries and study.policy.watches)
 
 
 def _ends_there(study: Study, number: int) -> bool:

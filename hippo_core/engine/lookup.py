@@ -32,8 +32,9 @@ def find_trial(study: Study, number: int) -> Trial:
         NotFound: There is none.
     """
     if number not in study.trials:
+        coming = f", and {study.coming} more are being created" if study.coming else ""
         raise NotFound(
-            f"study '{study.name}' has no trial {number}; it has {len(study.trials)} trials, from 0.",
+            f"study '{study.name}' has no trial {number}; it has {len(study.trials)} trials, from 0{coming}.",
             f"hippo trial ls {study.name} lists them.",
         )
     return study.trials[number]

@@ -11,7 +11,9 @@ from itertools import chain
 from typing import Any, TypeVar
 
 from hippo_core.engine.alone import is_alone, makes_room
+from hippo_core.engine.commands import CreateTrials
 from hippo_core.engine.consultations import ConsultPolicy, policies_to_consult
+from hippo_core.engine.creation import trials_to_create
 from hippo_core.engine.judging import is_attentive
 from hippo_core.engine.proposals import MakeProposal, proposals_to_make
 from hippo_core.engine.state import EngineState, PlanState
@@ -37,8 +39,8 @@ class RemoveCheckpoint:
     fence: int
 
 
-Wanted = RemoveCheckpoint | MakeProposal | MakeJudgement | ConsultPolicy
-W = TypeVar("W", RemoveCheckpoint, MakeProposal, MakeJudgement, ConsultPolicy)
+Wanted = RemoveCheckpoint | CreateTrials | MakeProposal | MakeJudgement | ConsultPolicy
+W = TypeVar("W", RemoveCheckpoint, CreateTrials, MakeProposal, MakeJudgement, ConsultPolicy)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +162,7 @@ def _digest_of_start(state: EngineState, lease: Lease) -> str:
 
 
 def wanted(state: EngineState) -> tuple[Wanted, ...]:
-    """Work for the shell: files that are to go until ``Engine.removed`` is told, points and answers until they come."""
+    """Work for the shell: files that are to go until ``Engine.removed`` is told, the rest until it comes."""
     return tuple(chain.from_iterable(look(state) for look in _WANTED.values()))
 
 
@@ -176,6 +178,7 @@ def _removals(state: EngineState) -> Iterator[RemoveCheckpoint]:
 
 _WANTED: Mapping[type[Wanted], Callable[[EngineState], Iterator[Any]]] = {
     RemoveCheckpoint: _removals,
+    CreateTrials: trials_to_create,
     MakeProposal: proposals_to_make,
     MakeJudgement: judgements_to_make,
     ConsultPolicy: policies_to_consult,

@@ -7,8 +7,8 @@ try it again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from itertools import chain, count, islice, takewhile
 
 from hippo_core.distinct import identity
@@ -23,6 +23,19 @@ from hippo_core.study import StudySpec
 from hippo_core.trial_schedules import hyperparameters_of
 
 MOST_KNOWN = 1000  #: trials that a sampler may draw again, one after the other, before copies are taken
+
+
+@dataclass(frozen=True, slots=True)
+class Further:
+    """The points of the trials that a study has still to create and that are known beforehand.
+
+    Attributes:
+        count: How many.
+        points: They themselves, in order; to be gone through once.
+    """
+
+    count: int
+    points: Iterable[Assignment]
 
 
 def drawn_otherwise(one: StudySpec, other: StudySpec) -> bool:
@@ -107,8 +120,8 @@ def _undrawn(study: Study, spec: StudySpec) -> Iterator[Assignment]:
             yield point
 
 
-def further_points(study: Study, spec: StudySpec) -> list[Assignment]:
-    """The points of the trials that a study has still to create and that are known beforehand.
+def further_points(study: Study, spec: StudySpec) -> Further:
+    """What a study has still to create.
 
     Args:
         study: The study.
@@ -119,9 +132,10 @@ def further_points(study: Study, spec: StudySpec) -> list[Assignment]:
     """
     lacking = max(0, spec.known_trials - study.drawn)
     if not spec.earlier:
-        return [spec.point(place) for place in range(study.drawn, study.drawn + lacking)]
+        return Further(lacking, map(spec.point, range(study.drawn, study.drawn + lacking)))
     if not spec.sampler.enumerates:
-        return list(islice(_undrawn(study, spec), lacking))
+        found = list(islice(_undrawn(study, spec), lacking))
+        return Further(len(found), found)
     found = list(islice(_untried(study, spec.searched.space), lacking))
     if len(found) < lacking:
         raise InvalidStudy(
@@ -129,4 +143,4 @@ def further_points(study: Study, spec: StudySpec) -> list[Assignment]:
             f"the grid has {len(found)} points that are no trials yet, which is less than the {lacking} to come",
             f"Use max_trials={study.drawn + len(found)}: it counts the earlier trials, too.",
         )
-    return found
+    return Further(lacking, found)

@@ -44,7 +44,7 @@ def open_studies(state: EngineState, account: Account) -> list[Study]:
 
 def trials_of(spec: StudySpec) -> int:
     """How many trials a study makes when it is submitted."""
-    return spec.known_trials * _trials_of_a_point(spec)
+    return spec.known_trials * spec.trials_of_a_point
 
 
 def require_room(
@@ -137,15 +137,11 @@ def used_up(state: EngineState, project: str, user: str) -> tuple[str, str] | No
 
 
 def open_trials(state: EngineState, account: Account) -> int:
-    """How many trials of a user or a project are open, or are being proposed; each repeat counts."""
+    """How many trials of a user or a project are open, or are being proposed or created; each repeat counts."""
     return sum(
-        len(study.open) + (study.proposal is not None) * _trials_of_a_point(study.spec)
+        len(study.open) + (study.uncreated + (study.proposal is not None)) * study.spec.trials_of_a_point
         for study in open_studies(state, account)
     )
-
-
-def _trials_of_a_point(spec: StudySpec) -> int:
-    return max(1, len(spec.horizons)) * spec.repeats
 
 
 def crowded(state: EngineState, study: Study) -> str:
@@ -155,7 +151,7 @@ def crowded(state: EngineState, study: Study) -> str:
         if most is None:
             continue
         there = open_trials(state, account)
-        if there + _trials_of_a_point(study.spec) > most:
+        if there + study.spec.trials_of_a_point > most:
             return f"{who} has {there} open trials, and may have {most} (max_open_trials)"
     return ""
 

@@ -96,7 +96,7 @@ def _follow_policy(decision: Decision, study: Study) -> None:
         study.touched.clear()  # see _look_at_requests
     if _ends_short(decision, study, room) or study.open:
         return
-    if study.unproposed:
+    if study.to_come:
         pause_if_given_up(decision, study)
         return
     if awaits_answer(study):

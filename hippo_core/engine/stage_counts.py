@@ -24,7 +24,9 @@ class StageState(StrEnum):
     )
     QUEUED = "queued"  #: for a slot: all that fit are taken, or its user and project may have no more
     UNSERVED = "unserved"  #: for a worker whose slots fit
-    HELD = "held"  #: for the end of a pause after a failure, or for space in the storage
+    HELD = (
+        "held"  #: for the end of a pause after a failure, space in the storage, or trials still to be created
+    )
     WAITING = "waiting"  #: for the state that it begins at
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 from hippo_core.choosing import choose
 from hippo_core.engine.accounts import open_accounts
 from hippo_core.engine.budget import Room
-from hippo_core.engine.changes import change, create_trials
+from hippo_core.engine.changes import change
 from hippo_core.engine.commands import (
     DeleteStudy,
     ExtendTrial,
@@ -19,6 +19,7 @@ from hippo_core.engine.commands import (
     StopTrial,
     SubmitStudy,
 )
+from hippo_core.engine.creation import create_known
 from hippo_core.engine.decision import Decision
 from hippo_core.engine.endings import end_if_there
 from hippo_core.engine.environments import choose_plan, clear_plan, known_slots
@@ -156,7 +157,7 @@ def _create(decision: Decision, command: SubmitStudy) -> Submitted:
     study = decision.state.studies[number]
     plan = choose_plan(decision, study)
     decision.emit(StudyPlanned(study=number, plan=plan, bound=False))
-    create_trials(decision, study, further_points(study, spec))
+    create_known(decision, study, further_points(study, spec))
     return Submitted(study=number, outcome="created", warnings=spec.warnings)
 
 

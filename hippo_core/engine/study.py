@@ -15,7 +15,7 @@ from hippo_core.endings import Ending
 from hippo_core.engine.events import TrialCreated
 from hippo_core.engine.known import Created
 from hippo_core.engine.policy_calls import PolicyHistory
-from hippo_core.engine.states import RequestState, StudyState
+from hippo_core.engine.states import ENDED_STUDY_STATES, RequestState, StudyState
 from hippo_core.engine.trial import NO_NOTES, Origin, Trial
 from hippo_core.lease import State
 from hippo_core.policies import Policy, Promote, Values
@@ -134,6 +134,7 @@ class Study:
     seconds: float = 0.0
     billed: int = 0  #: microseconds of slots
     billed_gpus: int = 0  #: microseconds of GPUs
+    _known: tuple[StudySpec, int] | None = None  #: how many points are known beforehand, of the specification
 
     def member(self, number: int) -> Trial:
         """The trial, the repeat of one, or the probe of that number."""
@@ -206,6 +207,31 @@ class Study:
     def unproposed(self) -> int:
         """How many points are still to be proposed."""
         return self.room if self.spec.sampler.learns and not self.exhausted else 0
+
+    @property
+    def uncreated(self) -> int:
+        """How many points that are known beforehand are still to become trials.
+
+        Those of an edited study, that are looked for among what is no trial yet, and those before the first that a
+        sampler learns from, have all become so at once.
+        """
+        if self.spec.sampler.learns or self.spec.earlier or self.room <= 0:
+            return 0
+        if self._known is None or self._known[0] is not self.spec:
+            self._known = self.spec, self.spec.known_trials
+        return max(0, self._known[1] - self.drawn)
+
+    @property
+    def coming(self) -> int:
+        """How many trials are still to be created for these, as things are; repeats are not counted."""
+        if self.ending or self.state in ENDED_STUDY_STATES:
+            return 0
+        return self.uncreated * max(1, len(self.spec.horizons))
+
+    @property
+    def to_come(self) -> int:
+        """How many points are still to become trials, be they known or to be proposed."""
+        return self.unproposed if self.spec.sampler.learns else self.uncreated
 
     @property
     def room(self) -> int:

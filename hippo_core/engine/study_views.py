@@ -53,7 +53,7 @@ class StudyView:
     reason: str
     spec: Mapping[str, Any]
     changes: int  #: how often it was extended or edited
-    trial_counts: Mapping[str, int]
+    trial_counts: Mapping[str, int]  #: by state; those that are still to be created wait, too
     best_trials: tuple[TrialView, ...]
     best_by_horizon: tuple[TrialView, ...]  #: of each horizon, where there are any, the shortest first
     savings: SavingsView
@@ -99,6 +99,7 @@ def _study_view(state: EngineState, study: Study, ran_seconds: float, over: str)
     running = running_trials(state, study)
     counts.subtract(study.trials[number].state for number in running)
     counts[TrialState.RUNNING] += len(running)
+    counts[TrialState.WAITING] += study.coming
     plan = state.plans[study.plan]
     waiting = plan.tree.steps_left(study.id)
     leases = [stages for lease in state.leases.values() if (stages := _stages_ahead(state, study, lease))]

@@ -33,6 +33,8 @@ def waiting_reason(state: EngineState, study: Study) -> str:
     unserved = (_unserved_reason(state, study) if study.open else "") or turn_in_words(state, study)
     if unserved or study.wants_points:
         return unserved or wants_in_words(study)
+    if study.coming:
+        return f"{study.coming:,} of its trials are still being created"
     return failure_in_words(study) or ("" if study.open else _resting_reason(study))
 
 

@@ -16,6 +16,7 @@ from itertools import groupby
 
 from hippo_core.engine.commands import (
     Command,
+    CreateTrials,
     ExhaustSpace,
     FailedReport,
     ProposeTrial,
@@ -182,6 +183,9 @@ class _Replay:
         """Follows the record as far as what it tells of is asked for."""
         self._register()
         self._tell(SubmitStudy(project="default", user=WORKER, spec=self._recording.spec))
+        while wanted := self._engine.wanted_of(CreateTrials):
+            for each in wanted:
+                self._tell(each)
         study = self._engine.state.studies[1]
         self._pace(study.policy)
         for due, breath in self._breaths():

@@ -21,6 +21,7 @@ from hippo_core.engine.commands import (
     ChangeAccount,
     Command,
     CreateProject,
+    CreateTrials,
     EnqueueTrial,
     ExhaustSpace,
     Heartbeat,
@@ -151,10 +152,20 @@ class Simulator:
             if action is None:
                 raise self._stuck()
             action()
-            while self._news:
-                self._follow(self._news.popleft())
+            self._catch_up()
         self.pool.end()
         check(self.engine)
+
+    def _catch_up(self) -> None:
+        """Follows what the engine has said, and creates the trials that it wants: that takes no time."""
+        while True:
+            while self._news:
+                self._follow(self._news.popleft())
+            wanted = self.engine.wanted_of(CreateTrials)
+            for each in wanted:
+                self._tell(each)
+            if not wanted:
+                return
 
     def _stuck(self) -> InvalidStudy:
         state = self.engine.state

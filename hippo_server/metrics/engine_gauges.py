@@ -53,8 +53,9 @@ class EngineGauges:
         self._stages = made.gauge(
             "hippo_stages",
             "Stages that are still to run. training; granted (later on the path of a slot); startable (a slot that "
-            "fits idles: lasts only where something is wrong); queued (for a slot); unserved (no worker has slots "
-            "that fit); held (a pause after a failure, or no space for checkpoints); waiting (for a stage before it).",
+            "fits idles: lasts only where something is wrong); queued (for a slot); unserved (no worker has slots that"
+            " fit); held (a pause after a failure, no space for checkpoints, or trials still to be created); waiting"
+            " (for a stage before it).",
             ["state"],
         )
         self._workers = made.gauge("hippo_workers", "Workers, by state.", ["state"])

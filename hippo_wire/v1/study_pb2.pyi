@@ -567,7 +567,7 @@ class Study(_message.Message):
     """Which budgets for checkpoints are passed, its own or the storage's, and what for; empty: none."""
     @_builtins.property
     def trial_counts(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
-        """How many trials are in each state."""
+        """How many trials are in each state; of a live study, those that are still being created wait, too."""
 
     @_builtins.property
     def best_trial(self) -> Global___Trial:

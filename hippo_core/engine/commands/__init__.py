@@ -14,6 +14,7 @@ from hippo_core.engine.commands.accounts import AccountCommand, ChangeAccount, C
 from hippo_core.engine.commands.answers import (
     AnswerCommand,
     AnswerPolicy,
+    CreateTrials,
     ExhaustSpace,
     FailJudgement,
     FailPolicy,
@@ -106,6 +107,7 @@ __all__ = [
     "Command",
     "CordonSlots",
     "CreateProject",
+    "CreateTrials",
     "DeleteProject",
     "DeleteStudy",
     "DrainWorker",

@@ -13,6 +13,19 @@ Json = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CreateTrials:
+    """Create the next trials whose points are known: wanted in just these words. Else it changes nothing.
+
+    Attributes:
+        study: The study's number.
+        drawn: How many points of it there were when this was wanted.
+    """
+
+    study: int
+    drawn: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProposeTrial:
     """Create the trial whose point was wanted. One that is not wanted, or no more, changes nothing.
 
@@ -112,5 +125,12 @@ class FailJudgement:
 
 
 AnswerCommand = (
-    ProposeTrial | FailProposal | ExhaustSpace | AnswerPolicy | FailPolicy | GiveJudgement | FailJudgement
+    CreateTrials
+    | ProposeTrial
+    | FailProposal
+    | ExhaustSpace
+    | AnswerPolicy
+    | FailPolicy
+    | GiveJudgement
+    | FailJudgement
 )

@@ -18,6 +18,7 @@ from hippo_wire.json_text import dump
 from hippo_wire.streams import pieces
 from hippo_wire.v1 import study_pb2
 from tests.integration.server.conftest import spec, submit, upload
+from tests.waiting import until
 
 
 def test_submitting_again_finds_the_equal_study_and_extends_a_larger_one(client):
@@ -33,6 +34,24 @@ def test_submitting_again_finds_the_equal_study_and_extends_a_larger_one(client)
         submit(client, "4", space={"lr": [0.3], "momentum": [0.8, 0.9]})
     assert "space" in conflict.value.message
     assert conflict.value.hint
+
+
+def test_the_trials_of_a_large_study_come_after_the_answer(client):
+    """1. A thousand trials wait as the study is submitted. 2. All come, and are as its user submitted them."""
+    large = submit(client, space={"lr": [0.001 * number for number in range(1, 1001)]}).study
+    assert dict(large.trial_counts) == {"waiting": 1000}
+
+    def last():
+        request = study_pb2.ListTrialsRequest(name="study", page_size=1000)
+        return [trial for trial in client.studies.ListTrials(request).trials if trial.number == 999]
+
+    [trial] = until(last, "all trials")
+    assert json.loads(trial.hyperparameters_json) == {"lr": 1.0}
+    [created, *_] = client.studies.ExplainTrial(study_pb2.ExplainTrialRequest(name="study", trial=999)).events
+    assert created.reason.startswith("point 999, as ")
+    assert "server" not in created.reason
+    read = client.studies.GetStudy(study_pb2.GetStudyRequest(name="study")).study
+    assert dict(read.trial_counts) == {"waiting": 1000}
 
 
 def test_an_answer_shows_the_study_as_it_is_read_afterwards(client):

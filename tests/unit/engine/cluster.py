@@ -22,6 +22,7 @@ from hippo_core.engine.commands import (
     AnswerPolicy,
     Command,
     CordonSlots,
+    CreateTrials,
     ExhaustSpace,
     FailedReport,
     Heartbeat,
@@ -241,6 +242,8 @@ class Cluster:
                     yield "publish", name, fence
                 if running.has_news:
                     yield "report", name, fence
+        for more in self.engine.wanted_of(CreateTrials):
+            yield "create", "", more.study
         for wanted in self.proposals_wanted():
             yield "propose", "", wanted.study
         for consulted in self.consultations_wanted():
@@ -275,6 +278,10 @@ class Cluster:
             self.publish(worker.running[fence])
         else:
             self.report(worker, worker.running[fence])
+
+    def create(self, study: int) -> None:
+        (wanted,) = [each for each in self.engine.wanted_of(CreateTrials) if each.study == study]
+        self.tell(wanted)
 
     def receive(self, worker: SimulatedWorker) -> None:
         directives = self.engine.directives(worker.name)

@@ -1,0 +1,23 @@
+"""Trials of large studies are created some at a time, each time once those before are durable: others go between."""
+
+from __future__ import annotations
+
+import contextlib
+
+from hippo_core.engine.commands import CreateTrials
+from hippo_core.errors import InvariantViolated, Unavailable
+from hippo_server.term import Term
+
+
+async def create_what_is_known(term: Term) -> None:
+    """Creates whatever the engine wants, of the study that has the fewest points first, until the term is over."""
+    term.creations.set()
+    with contextlib.suppress(Unavailable, InvariantViolated):  # the term is over; the next one wants the same
+        while not term.over:
+            await term.creations.wait()
+            term.creations.clear()
+            while not term.over and (wanted := term.engine.wanted_of(CreateTrials)):
+                least = min(wanted, key=lambda each: each.drawn)
+                submitter = term.engine.state.studies[least.study].user
+                term.carry_out(least, submitter)
+                await term.settled()
