@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import os
 import statistics
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from benchmarks.control import growth, real, statements
 from benchmarks.control.playing import Played, play, quantile
@@ -23,6 +27,11 @@ AHEAD = 8
 LONG_STEPS = 10_000_000
 TRIALS = 120_000
 """More than are trained meanwhile."""
+LARGE = 30_000
+BESIDE_SECONDS = 8.0
+BESIDE_A_SECOND = 100.0
+STARTING_SECONDS = 60.0
+"""Stand-ins that have not begun by then have failed."""
 
 
 def measure() -> Iterator[Figure | Curve]:
@@ -105,7 +114,32 @@ def _reports(server: Served) -> Iterator[Figure]:
         10.0,
         note=f"from when it is due to its acknowledgement; the server holds {paced[-1].memory_bytes >> 20} MB",
     )
+    yield from _submissions(server)
     server.stop("long")
+
+
+def _submissions(server: Served) -> Iterator[Figure]:
+    """What others wait for while a large study is submitted."""
+    took, beside = list[float](), list[float]()
+    for number in range(ROUNDS):
+        large = study(f"large-{number}", server.bundle, LARGE, LONG_STEPS)
+        begun = threading.Event()
+        with ThreadPoolExecutor(1) as pool:
+            reporting = partial(play, server, 16, 1, batch=1, rate=BESIDE_A_SECOND, seconds=BESIDE_SECONDS)
+            playing = pool.submit(reporting, look=begun.set)
+            begun.wait(STARTING_SECONDS)
+            began = time.perf_counter()
+            server.submit(large)
+            took.append(time.perf_counter() - began)
+            beside.append(1e3 * quantile(playing.result().counted.report_seconds, 0.99))
+        server.stop(large.name)
+    yield Figure(f"submitting {LARGE:,} trials", tuple(took), "s", note="until all are there")
+    yield Figure(
+        f"report p99 while {LARGE:,} trials are submitted",
+        tuple(beside),
+        "ms",
+        note=f"{BESIDE_A_SECOND:.0f} a second of another study, over {BESIDE_SECONDS:.0f} s in which they are created",
+    )
 
 
 def _real(server: Served) -> Iterator[Figure]:
