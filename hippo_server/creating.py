@@ -10,14 +10,12 @@ from hippo_server.term import Term
 
 
 async def create_what_is_known(term: Term) -> None:
-    """Creates whatever the engine wants, of the study that has the fewest points first, until the term is over."""
+    """Creates whatever the engine wants, of one study at a time, until the term is over."""
     term.creations.set()
     with contextlib.suppress(Unavailable, InvariantViolated):  # the term is over; the next one wants the same
         while not term.over:
             await term.creations.wait()
             term.creations.clear()
             while not term.over and (wanted := term.engine.wanted_of(CreateTrials)):
-                least = min(wanted, key=lambda each: each.drawn)
-                submitter = term.engine.state.studies[least.study].user
-                term.carry_out(least, submitter)
+                term.carry_out(wanted[0], "server")
                 await term.settled()

@@ -65,7 +65,7 @@ _PROPOSALS = frozenset(
     }
 )
 #: After these trials may have to be created.
-_CREATIONS = frozenset({ev.StudySubmitted, ev.StudyChanged, ev.StudyStateChanged, ev.EndingLifted})
+_CREATIONS = frozenset({ev.StudySubmitted, ev.StudyChanged})
 #: After these files may have to go.
 _REMOVALS = frozenset({ev.CheckpointDropped, ev.CheckpointLost})
 #: After these much that lived is garbage.

@@ -15,6 +15,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from hippo_core.engine import events as ev
 from hippo_core.engine import fold
+from hippo_core.engine.creation import forget_grown
 from hippo_core.engine.evaluations import trained_upto
 from hippo_core.engine.invariants import INVARIANTS
 from hippo_core.engine.state import EngineState
@@ -190,6 +191,7 @@ class ArchiveState:
                 self.ends[node.parent.id] = max(self.ends.get(node.parent.id, 0), node.start)
         if not self._settled:
             fold.apply(self.state, ev.StudyStateChanged(study=study.id, state=StudyState.PAUSED, reason=""))
+        forget_grown(self.state)
         for invariant in INVARIANTS:
             for violation in invariant(self.state):
                 raise Refused(violation)

@@ -26,6 +26,7 @@ from hippo_core.engine.events import (
     TrialLimited,
     TrialStateChanged,
 )
+from hippo_core.engine.growing import require_created
 from hippo_core.engine.lookup import find_study
 from hippo_core.engine.points import continued, drawn_otherwise, further_points, tried_points
 from hippo_core.engine.proposals import renew
@@ -119,6 +120,7 @@ def _wanted(state: EngineState, command: EditStudy) -> tuple[Study, StudySpec]:
             f"study '{study.name}' was changed by somebody else meanwhile.", "Look at it, and edit it again."
         )
     spec = choose(command.spec, known_slots(state, command.spec.program.resources), study.spec)
+    require_created(study, spec)
     _check(study, spec)
     spec = continued(study, spec)
     _check_exploring(study, spec)
@@ -143,8 +145,7 @@ def _check_exploring(study: Study, spec: StudySpec) -> None:
 def _edited(study: Study, spec: StudySpec) -> Edited:
     differences = _lines(spec, study.spec)
     warnings = spec.warnings if differences else ()
-    further = further_points(study, spec).count > study.uncreated
-    if study.state is StudyState.STOPPED and _takes_up(study, spec, further):
+    if study.state is StudyState.STOPPED and _takes_up(study, spec, bool(further_points(study, spec).count)):
         warnings = (*warnings, "the study was stopped, and this edit starts it again")
     if drawn_otherwise(spec, study.spec) and spec.max_trials <= study.drawn:
         warnings = (
@@ -286,8 +287,9 @@ def change(decision: Decision, study: Study, spec: StudySpec) -> None:
 
     Raises:
         InvalidStudy: Its grid has too few points.
-        Conflict: It would end at once.
+        Conflict: It would end at once, or is still being created.
     """
+    require_created(study, spec)
     before, points = study.spec, further_points(study, spec)
     coming = study.uncreated  # for which there is room
     another_policy = spec.policy != before.policy
@@ -320,8 +322,7 @@ def change(decision: Decision, study: Study, spec: StudySpec) -> None:
             if is_unfinished(study, trial):
                 open_request(decision, study, trial, trial.asked, TAKEN_UP)
     create_further_horizons(decision, study, before)
-    if study.state not in ENDED_STUDY_STATES and not study.ending:
-        create_known(decision, study, points)
+    create_known(decision, study, points)
     decision.volatile.reopened[study.id] = None
     end_if_there(decision, study)
 

@@ -77,7 +77,7 @@ class PolicyQuestion:
 
 def awaits_answer(study: Study) -> bool:
     """Whether a study's own policy has yet to say what is to follow."""
-    if not isinstance(study.spec.policy, OwnSpec) or study.ending:
+    if not isinstance(study.spec.policy, OwnSpec) or study.ending or study.uncreated:
         return False
     return study.news > _mark(study) or _is_to_finish(study)
 

@@ -1,6 +1,6 @@
 """Creating trials: those of a point, and each with its repeats.
 
-Of a study whose points are known there may be very many. They come some at a time, so that others are answered between.
+Of a study whose points are known there may be very many: see ``hippo_core.engine.growing``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from hippo_core.domains import HORIZON
 from hippo_core.engine.commands import CreateTrials
 from hippo_core.engine.decision import Decision
 from hippo_core.engine.events import TrialCreated
-from hippo_core.engine.points import Further, further_points
+from hippo_core.engine.points import Further
 from hippo_core.engine.state import EngineState
 from hippo_core.engine.study import Study
 from hippo_core.engine.trial import NO_NOTES
@@ -27,18 +27,22 @@ AT_ONCE = 200
 
 
 def trials_to_create(state: EngineState) -> Iterator[CreateTrials]:
-    """What is wanted of the running studies with points that are known, and no trials yet."""
-    for number in state.active:
-        study = state.studies[number]
-        if study.uncreated and not study.ending:
-            yield CreateTrials(study=number, drawn=study.drawn)
+    """What is wanted of the studies with points that are known, and no trials yet; the fewest points first."""
+    for study in sorted(map(state.studies.__getitem__, state.growing), key=lambda each: each.uncreated):
+        if study.uncreated:
+            yield CreateTrials(study=study.id, drawn=study.drawn)
 
 
-def create_more(decision: Decision, command: CreateTrials) -> None:
-    """Creates the next trials of a study, unless it has ended or somebody else has."""
-    if command in trials_to_create(decision.state):
-        study = decision.state.studies[command.study]
-        create_known(decision, study, further_points(study, study.spec))
+def growing_plans(state: EngineState) -> set[int]:
+    """The plans in which trials of running studies are still to be created, which may part from others anywhere."""
+    studies = (state.studies[number] for number in state.growing if number in state.active)
+    return {study.plan for study in studies if study.uncreated}
+
+
+def forget_grown(state: EngineState) -> None:
+    """Lists no longer what has all its trials."""
+    for number in [number for number in state.growing if not state.studies[number].uncreated]:
+        del state.growing[number]
 
 
 def create_known(decision: Decision, study: Study, further: Further) -> None:

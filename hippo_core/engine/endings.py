@@ -50,6 +50,8 @@ class Held:
 
 def end_if_held(decision: Decision, study: Study) -> bool:
     """Ends a running study if an ending holds, its target apart; tells whether it did."""
+    if study.uncreated:
+        return False
     held = _first(study, study.spec, look=False) or _overcommitted(decision, study)
     if held is None:
         return False
@@ -200,7 +202,7 @@ def _overcommitted(decision: Decision, study: Study) -> Held | None:
 
 
 def _runs(study: Study) -> bool:
-    return study.state is StudyState.RUNNING and not study.ending
+    return study.state is StudyState.RUNNING and not (study.ending or study.uncreated)
 
 
 def _reaches(study: Study, values: Values | None, spec: StudySpec | None = None) -> bool:

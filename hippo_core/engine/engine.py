@@ -23,6 +23,7 @@ from hippo_core.engine import (
     fold,
     fold_known,
     forks,
+    growing,
     importing,
     orders,
     outside,
@@ -192,6 +193,7 @@ class Engine:
                 self.volatile.held[node.plan] = now + self.settings.full_seconds
         for plan in state.plans.values():
             plan.tree.refresh(now)  # here, and not before the first answer
+        creation.forget_grown(state)
 
     def handle(self, command: Command, now: float) -> Outcome:
         """Decides what a command means.
@@ -213,6 +215,7 @@ class Engine:
             self._follow(decision)
         preparing.prepare(decision)
         running_time.count(decision, last=isinstance(command, Tick) and command.last)
+        creation.forget_grown(self.state)
         return Outcome(events=tuple(decision.events), result=result, waits=tuple(decision.waits))
 
     def _follow(self, decision: Decision) -> None:
@@ -344,7 +347,7 @@ _DECIDERS: dict[type, Callable[[Decision, Any], Any]] = {
     PlaceArchive: importing.place_archive,
     ImportStudy: importing.import_study,
     ForgetProgram: programs.forget_program,
-    CreateTrials: creation.create_more,
+    CreateTrials: growing.create_more,
     ProposeTrial: proposals.propose,
     FailProposal: proposals.fail,
     ExhaustSpace: proposals.exhaust,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from hippo_core.engine.commands import CreateTrials
 from hippo_core.engine.events import (
     CheckpointLost,
     Event,
@@ -267,8 +268,11 @@ def _creation(story: TrialStory, told: Told, event: TrialCreated) -> tuple[int |
     if fork is None and event.enqueued:
         return None, "enqueued", f"user {told.actor}"
     if fork is None:
-        proposed = told.cause.startswith("ProposeTrial")
-        how = "proposed" if proposed else f"point {event.trial}, as {told.actor} submitted the study"
+        how = f"point {event.trial}, as {told.actor} submitted the study"
+        if told.cause == CreateTrials.__name__:  # its number may be another's by then
+            how = "one of the study's points"
+        elif told.cause.startswith("ProposeTrial"):
+            how = "proposed"
         return None, how, f"sampler {story.spec.sampler.to_json()['sampler']}"
     if "instead_of" not in fork:
         return fork["at"], f"forked from trial {fork['trial']}", f"user {told.actor}"

@@ -66,6 +66,7 @@ def _apply_study(state: EngineState, event: StudyEvent) -> None:
             state.touched_studies[study.id] = None
         case ev.StudyDeleted():
             study = state.studies.pop(event.study)
+            state.growing.pop(study.id, None)
             del state.names[study.project, study.name]
             state.active.pop(study.id, None)
             state.owners.pop(study.id, None)
@@ -113,6 +114,7 @@ def _submit(state: EngineState, event: ev.StudySubmitted) -> None:
     state.active[event.study], state.owners[event.study] = spec.priority, event.user
     state.last_study = max(state.last_study, event.study)
     state.touched_studies[event.study] = None
+    state.growing[event.study] = None
 
 
 def _change(state: EngineState, study: Study, spec: StudySpec) -> None:
@@ -132,6 +134,7 @@ def _change(state: EngineState, study: Study, spec: StudySpec) -> None:
         _mark_requests(state, study)
     state.touched_plans[study.plan] = None
     state.touched_studies[study.id] = None
+    state.growing[study.id] = None
 
 
 def _mark_requests(state: EngineState, study: Study) -> None:

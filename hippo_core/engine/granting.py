@@ -11,7 +11,7 @@ from enum import IntEnum
 
 from hippo_core.engine.alone import Top, is_alone, room, tops
 from hippo_core.engine.courses import note_begun
-from hippo_core.engine.creation import trials_to_create
+from hippo_core.engine.creation import growing_plans
 from hippo_core.engine.cutting import cut_paths
 from hippo_core.engine.decision import Decision, Preparations, Volatile
 from hippo_core.engine.environments import (
@@ -136,13 +136,12 @@ class _Choice:
 def held_plans(state: EngineState, volatile: Volatile) -> set[int]:
     """Plans of which no path begins.
 
-    For lack of space to save its states, or since one path tries whether there is; or as trials are being created that
-    may part from others anywhere, so that what is trained before could have to be trained again for them.
+    For lack of space to save its states, or since one path tries whether there is; or as trials are still to be
+    created, for which what is trained before could have to be trained again.
     """
     full = volatile.full
     trying = {lease.plan for lease in state.leases.values() if lease.plan in full} if full else set()
-    growing = [state.studies[each.study].plan for each in trials_to_create(state)]
-    return trying.union(volatile.held, growing)
+    return trying.union(volatile.held, growing_plans(state))
 
 
 def _choose(decision: Decision, turns: Turns, held: Container[int], found: list[Top]) -> _Choice | None:

@@ -120,7 +120,7 @@ def _require_welcome(state: EngineState, project: str, user: str, archive: Archi
         project,
         user,
         studies=int(open_ones),
-        trials=len(archive.study.open),
+        trials=len(archive.study.open) + archive.study.uncreated * archive.study.spec.trials_of_a_point,
         priority=archive.study.spec.priority if open_ones else None,
     )
 

@@ -263,6 +263,17 @@ def followers_are_counted(state: EngineState) -> Iterator[str]:
             yield f"lease {lease.fence} counts {lease.followers} paths that follow, there are {found}"
 
 
+def growing_studies_are_listed(state: EngineState) -> Iterator[str]:
+    """The studies with trials that are still to be created are listed; none of them has ended."""
+    growing = {study.id for study in state.studies.values() if study.uncreated}
+    if growing != state.growing.keys():
+        yield f"studies {sorted(state.growing)} are listed as growing, {sorted(growing)} are"
+    for number in growing:
+        study = state.studies[number]
+        if study.state in ENDED_STUDY_STATES or study.ending:
+            yield f"study {number} has ended with {study.uncreated} points that are no trials"
+
+
 def nothing_is_granted_after_an_ending(state: EngineState) -> Iterator[str]:
     """A study that has ended since an ending held waits for nothing."""
     for study in state.studies.values():
@@ -321,6 +332,7 @@ INVARIANTS: tuple[Callable[[EngineState], Iterator[str]], ...] = (
     checkpoints_are_counted,
     ranges_are_counted,
     followers_are_counted,
+    growing_studies_are_listed,
     nothing_is_granted_after_an_ending,
     budgets_hold,
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 
+from hippo_core.engine.creation import growing_plans
 from hippo_core.engine.decision import Decision
 from hippo_core.engine.events import PointsWanted
 from hippo_core.engine.granting import idle_slots_for
@@ -43,7 +44,7 @@ def points_wanted(state: EngineState, study: Study, full: Container[int]) -> int
         return 0
     plan = state.plans[study.plan]
     # While something waits to be tried again, idle slots are no reason: a sick host would get all trials made.
-    held_back = plan.tree.blocked or plan.id in full
+    held_back = plan.tree.blocked or plan.id in full or plan.id in growing_plans(state)
     full_up = limited(state, (study.project, study.user), slots_in_use(state))
     idle = 0 if held_back or full_up else idle_slots_for(state, plan)
     return min(study.unproposed, max(idle, 0 if study.open else 1))

@@ -9,6 +9,7 @@ the study has its turn as any other.
 from __future__ import annotations
 
 from hippo_core.engine.budget import Room
+from hippo_core.engine.creation import growing_plans
 from hippo_core.engine.decision import Decision
 from hippo_core.engine.environments import idle_slots
 from hippo_core.engine.granting import idle_slots_for
@@ -49,6 +50,8 @@ def _would_be_taken(decision: Decision, study: Study, first: Promote, *, idle: b
     """
     state = decision.state
     plan = state.plans[study.plan]
+    if plan.id in growing_plans(state):
+        return False
     plan.tree.refresh(decision.now)
     user = study.user if len(set(plan.tree.owners.values())) > 1 else None
     idling = idle_slots_for(state, plan) if idle else 0

@@ -14,7 +14,7 @@ from typing import Any
 
 from hippo_core.domains import HORIZON
 from hippo_core.engine.commands import ExhaustSpace, FailProposal, ProposeTrial
-from hippo_core.engine.creation import create_point
+from hippo_core.engine.creation import create_point, growing_plans
 from hippo_core.engine.decision import Decision
 from hippo_core.engine.events import ProposalFailed, ProposalWanted, SpaceExhausted, StudyStateChanged
 from hippo_core.engine.granting import idle_slots_for, slots_for
@@ -91,6 +91,7 @@ def want(decision: Decision) -> None:
     """Wants a point for each study that has trials left, and a slot that would idle or nothing else to do."""
     state = decision.state
     turns: Turns | None = None
+    growing = growing_plans(state)
     for number in state.active:
         study = state.studies[number]
         if study.proposal is not None or not study.unproposed or study.ending or study.spec.sampler.outside:
@@ -100,7 +101,7 @@ def want(decision: Decision) -> None:
         turns = turns or Turns(decision)
         plan = state.plans[study.plan]
         # While something waits to be tried again, idle slots are no reason: a sick host would get all trials proposed.
-        held_back = plan.tree.blocked or plan.id in decision.volatile.full
+        held_back = plan.tree.blocked or plan.id in decision.volatile.full or plan.id in growing
         if not study.open or (not held_back and _finds_a_slot(state, turns, study, plan)):
             decision.emit(_wanted(state, study))
 

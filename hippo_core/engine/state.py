@@ -114,6 +114,9 @@ class EngineState:
     dropped: dict[tuple[int, int, int], int] = field(default_factory=dict)  #: (node, step, fence) to plan
     pins: dict[State, dict[int, None]] = field(default_factory=dict)  #: states that studies want kept
     active: dict[int, int] = field(default_factory=dict)  #: running studies and their priorities
+    growing: dict[int, None] = field(
+        default_factory=dict
+    )  #: studies with trials to be created; while something is decided, perhaps others too
     failing: dict[int, None] = field(default_factory=dict)  #: nodes with failures that count still
     cramped: dict[int, None] = field(default_factory=dict)  #: nodes whose next try is to be alone on its host
     owners: dict[int, str] = field(default_factory=dict)  #: the users of running studies

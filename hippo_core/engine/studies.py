@@ -32,6 +32,7 @@ from hippo_core.engine.events import (
     TrialLimited,
     TrialWanted,
 )
+from hippo_core.engine.growing import create_no_more
 from hippo_core.engine.lookup import find_study, find_trial
 from hippo_core.engine.points import continued, drawn_otherwise, further_points
 from hippo_core.engine.policy_answers import forgive
@@ -191,6 +192,7 @@ def stop(decision: Decision, command: StopStudy) -> None:
     if study.state in ENDED_STUDY_STATES:
         return
     decision.keeps = True
+    create_no_more(decision, study)
     decision.emit(StudyStateChanged(study=study.id, state=StudyState.STOPPED, reason=STOPPED))
     stop_trials(decision, study, STUDY_STOPPED)
 

@@ -15,7 +15,7 @@ from hippo_core.endings import Ending
 from hippo_core.engine.events import TrialCreated
 from hippo_core.engine.known import Created
 from hippo_core.engine.policy_calls import PolicyHistory
-from hippo_core.engine.states import ENDED_STUDY_STATES, RequestState, StudyState
+from hippo_core.engine.states import RequestState, StudyState
 from hippo_core.engine.trial import NO_NOTES, Origin, Trial
 from hippo_core.lease import State
 from hippo_core.policies import Policy, Promote, Values
@@ -223,9 +223,7 @@ class Study:
 
     @property
     def coming(self) -> int:
-        """How many trials are still to be created for these, as things are; repeats are not counted."""
-        if self.ending or self.state in ENDED_STUDY_STATES:
-            return 0
+        """How many trials are still to be created for these; repeats are not counted."""
         return self.uncreated * max(1, len(self.spec.horizons))
 
     @property

@@ -33,9 +33,23 @@ def waiting_reason(state: EngineState, study: Study) -> str:
     unserved = (_unserved_reason(state, study) if study.open else "") or turn_in_words(state, study)
     if unserved or study.wants_points:
         return unserved or wants_in_words(study)
-    if study.coming:
-        return f"{study.coming:,} of its trials are still being created"
-    return failure_in_words(study) or ("" if study.open else _resting_reason(study))
+    trains = any(lease.plan == study.plan for lease in state.leases.values())
+    growing = "" if trains else _growing_reason(state, study)
+    return growing or failure_in_words(study) or ("" if study.open else _resting_reason(study))
+
+
+def _growing_reason(state: EngineState, study: Study) -> str:
+    """That trials are still to be created before a path of the study's program begins; empty: it is not so."""
+    for each in state.growing:
+        growing = state.studies[each]
+        if growing.plan == study.plan and each in state.active:
+            whose = (
+                "its trials"
+                if growing is study
+                else f"the trials of study '{growing.name}', which may share,"
+            )
+            return f"{growing.coming:,} of {whose} are still being created"
+    return ""
 
 
 def _resting_reason(study: Study) -> str:
@@ -55,7 +69,7 @@ def trials_waiting_reason(state: EngineState, study: Study) -> str:
         return "the study is paused"
     if study.state is not StudyState.RUNNING or not study.open:
         return ""
-    return _unserved_reason(state, study) or turn_in_words(state, study)
+    return _unserved_reason(state, study) or turn_in_words(state, study) or _growing_reason(state, study)
 
 
 def _unserved_reason(state: EngineState, study: Study) -> str:

@@ -128,7 +128,7 @@ class Timeline:
     def begun(self, trial: RecordedTrial) -> float | None:
         """When the first step of a trial was trained; where it was there already, when the trial was made.
 
-        None: nothing of it is there.
+        What it came to is known exactly, and its steps came one after the other before that. None: nothing is there.
         """
         if not trial.step:
             return None
@@ -138,7 +138,9 @@ class Timeline:
             for stretch in self._by_node.get(node, ())
             if stretch.start < stop and start < stretch.stop
         ]
-        return max([self._created(trial), *([min(first)] if first else [])])
+        known = self._last_arrival.get(trial.number)
+        latest = [] if known is None else [known - self.seconds(trial)[0]]
+        return max([self._created(trial), *([min(first + latest)] if first else [])])
 
     def ended(self, trial: RecordedTrial) -> float | None:
         """When the last that a trial came to was known; None: it has not ended."""

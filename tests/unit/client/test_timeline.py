@@ -50,6 +50,18 @@ def test_a_trial_begins_with_its_first_step_or_when_it_is_made(study: Recording)
     assert [timeline.moment(study.trials[2], step) for step in (1, 2, 3, 4)] == [11.5, 12.5, 13.5, None]
 
 
+def test_a_trial_began_as_long_before_its_end_was_known_as_its_steps_took() -> None:
+    """Its lease ended late, as saving took longer than it does on average: the rows would have it begin at 10.5."""
+    content = recorded.document()
+    content["arrivals"][0] |= {"seconds": 14.25}
+    study = recorded.recording(content)
+    timeline = Timeline(study)
+    assert [(timeline.begun(trial), timeline.ended(trial)) for trial in study.trials[:2]] == [
+        (10.25, 14.25),
+        (10.5, 15.0),
+    ]
+
+
 def test_what_a_trial_took_and_what_of_it_others_have_too(study: Recording) -> None:
     timeline = Timeline(study)
     assert [timeline.seconds(trial) for trial in study.trials] == [(4.0, 3.0), (3.0, 2.0), (3.0, 3.0)]

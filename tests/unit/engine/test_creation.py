@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hippo_core import policies, samplers
+from hippo_core import endings, policies, samplers
+from hippo_core.engine import archive as archives
 from hippo_core.engine import creation
+from hippo_core.engine.changes import preview
 from hippo_core.engine.commands import (
+    Command,
     CreateTrials,
     EditStudy,
+    EnqueueTrial,
     ExtendStudy,
+    ExtendTrial,
+    ForkTrial,
     PauseStudy,
     ResumeStudy,
     StopStudy,
@@ -23,7 +31,7 @@ from hippo_core.engine.commands import (
 from hippo_core.engine.events import TrialCreated
 from hippo_core.engine.lookup import find_trial
 from hippo_core.engine.stage_counts import StageState, stage_counts
-from hippo_core.engine.states import StudyState
+from hippo_core.engine.states import StudyState, TrialState
 from hippo_core.engine.study import Study
 from hippo_core.engine.study_views import study_view
 from hippo_core.errors import Conflict, NotFound
@@ -38,6 +46,7 @@ from tests.unit.engine.test_cluster import (
     submit,
 )
 from tests.unit.engine.test_horizons import family
+from tests.unit.engine.test_importing import bring, exported
 from tests.unit.engine.test_quotas import allow
 
 AT_ONCE = 5
@@ -157,22 +166,101 @@ def test_whatever_happens_meanwhile_all_come(seed: int, faults: list[tuple[int, 
     expect_as_trained_alone(cluster, "study")
 
 
-def test_a_study_that_does_not_run_wants_none() -> None:
-    """1. Paused: none; resumed: as before. 2. Stopped: none, be its priority another. 3. With more trials: all."""
-    cluster = Cluster(0, {})
-    study = submitted(cluster, replace(spec(), max_trials=20))
-    before = wanted(cluster)
+def test_trials_come_while_a_study_is_paused_and_are_trained_once_it_is_resumed() -> None:
+    """1. Paused with 5 of 36: the others come. 2. Other studies of the program do not wait for them."""
+    cluster = Cluster(0, {"a": 1})
+    study = submitted(cluster)
     cluster.tell(PauseStudy(project="default", name="study"))
-    assert wanted(cluster) == []
-    cluster.tell(ResumeStudy(project="default", name="study"))
-    assert wanted(cluster) == before
-    cluster.tell(StopStudy(project="default", name="study"))
-    cluster.tell(ExtendStudy(project="default", name="study", priority=3))
-    assert (study.state, wanted(cluster), len(study.trials)) == (StudyState.STOPPED, [], AT_ONCE)
-    cluster.tell(ExtendStudy(project="default", name="study", max_trials=21))
-    assert study.state is StudyState.RUNNING
+    submit(cluster, replace(spec("beside"), max_trials=1))
+    assert cluster.engine.state.leases
     create_all(cluster)
-    assert len(study.trials) == 21
+    assert (len(study.trials), len(study.open)) == (POINTS, AT_ONCE)
+    cluster.tell(ResumeStudy(project="default", name="study"))
+    cluster.run()
+    assert study.state is StudyState.COMPLETED
+    expect_as_trained_alone(cluster, "study")
+
+
+@pytest.mark.parametrize(
+    ("word", "trials"),
+    [
+        (ExtendStudy(project="default", name="study", priority=3), 5),
+        (ExtendTrial(project="default", name="study", trial=0, to=20), 5),
+        (EnqueueTrial(project="default", name="study", point={"lr": 0.1, "batch": 32, "m": 0.9}), 6),
+        (ForkTrial(project="default", name="study", trial=0, at=0, hyperparameters={"lr": 0.7}), 6),
+        (ExtendStudy(project="default", name="study", max_trials=12), 12),
+    ],
+)
+def test_a_study_that_is_stopped_has_no_more_trials_whatever_is_asked_of_it(
+    word: Command, trials: int
+) -> None:
+    """1. Stopped with 5 of 36 trials, it has 5. 2. A word brings what it asks for, and no other."""
+    cluster = Cluster(0, {"a": 1})
+    study = submitted(cluster)
+    cluster.tell(StopStudy(project="default", name="study"))
+    assert (study.spec.max_trials, len(study.trials), wanted(cluster)) == (AT_ONCE, AT_ONCE, [])
+    cluster.tell(word)
+    create_all(cluster)
+    assert len(study.trials) == trials
+    cluster.run()
+    assert len(study.trials) == trials
+    cluster.restart_server()
+    assert len(cluster.engine.state.studies[1].trials) == trials
+
+
+def test_a_stopped_study_that_may_not_have_so_few_trials_gets_all_and_is_stopped() -> None:
+    first = tuple(spec().point(number) for number in range(AT_ONCE + 1))
+    cluster = Cluster(0, {})
+    study = submitted(cluster, replace(spec(), initial=first))
+    cluster.tell(StopStudy(project="default", name="study"))
+    assert study.state is StudyState.STOPPED
+    assert {trial.state for trial in study.trials.values()} == {TrialState.STOPPED}
+    assert len(study.trials) == study.spec.max_trials == study.spec.known_trials > AT_ONCE
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        endings.Target(value=0.0),
+        endings.Timeout(seconds=1.0),
+        endings.MaxTrainedSteps(steps=40),
+        endings.MaxSlotHours(hours=1e-9),
+    ],
+)
+def test_no_ending_holds_before_all_are_there(ending: endings.Ending) -> None:
+    """1. What is trained by another study, and time, would end it. 2. It ends with the last of its trials."""
+    cluster = Delaying(0, {"a": 2})
+    submit(cluster, replace(spec("before"), max_trials=3))
+    cluster.creates = True
+    cluster.run()
+    cluster.creates = False
+    submit(cluster, replace(spec(), endings=(ending,)))
+    study = cluster.engine.state.studies[2]
+    for _ in range(200):
+        cluster.act()
+    assert (study.state, study.ending) == (StudyState.RUNNING, "")
+    cluster.creates = True
+    cluster.run()
+    assert (study.state, study.ending) == (StudyState.COMPLETED, ending.word)
+    assert len(study.trials) == POINTS
+
+
+@pytest.mark.parametrize("neighbour", [samplers.outside(), samplers.tpe()])
+def test_no_point_is_wanted_for_slots_that_idle_as_trials_are_created(neighbour: Any) -> None:
+    """A neighbour of the same program wants one point, as it has nothing else to do, and no more."""
+    cluster = Delaying(0, {"a": 4})
+    submitted(cluster)
+    submit(cluster, replace(spec("neighbour"), sampler=neighbour, max_trials=20))
+    study = cluster.engine.state.studies[2]
+    for number in range(5):
+        if study.spec.sampler.outside and cluster.engine.points_wanted(2):
+            point = {"lr": 0.1 + number / 10, "batch": 32, "m": 0.9}
+            cluster.tell(EnqueueTrial(project="default", name="neighbour", point=point))
+        elif not study.spec.sampler.outside and cluster.proposals_wanted():
+            cluster.propose(2)
+    assert len(study.trials) == 1
+    reason = study_view(cluster.engine, "default", "neighbour").reason
+    assert reason == "31 of the trials of study 'study', which may share, are still being created"
 
 
 def test_limits_count_those_that_are_to_come() -> None:
@@ -202,17 +290,46 @@ def test_repeats_and_horizons_count() -> None:
     assert (len(study.trials), study.drawn) == (6, 3)
 
 
-def test_where_the_space_is_edited_those_to_come_are_drawn_from_the_new_one() -> None:
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"space": spec(rates=PIECES[:4]).space},
+        {"sampler": samplers.qmc()},
+        {"initial": (spec().point(30),)},
+        {"max_steps": 12},
+    ],
+)
+def test_what_points_follow_from_stays_until_all_are_there(changes: dict[str, Any]) -> None:
+    """1. An edit is refused, and a preview of it; another edit is not. 2. It is taken once all are there."""
     cluster = Cluster(0, {})
     study = submitted(cluster, replace(spec(), sampler=samplers.random(), max_trials=20))
-    narrowed = spec(rates=PIECES[:4])
-    cluster.tell(
-        EditStudy(
-            project="default",
-            name="study",
-            spec=replace(study.spec, space=narrowed.space),
-        )
-    )
-    assert wanted(cluster) == []
+    edit = EditStudy(project="default", name="study", spec=replace(study.spec, **changes))
+    for ask in (partial(cluster.tell, edit), partial(preview, cluster.engine.state, edit)):
+        with pytest.raises(Conflict, match="study 'study' has 15 trials that are still being created"):
+            ask()
+    cluster.tell(EditStudy(project="default", name="study", spec=replace(study.spec, priority=2)))
+    create_all(cluster)
     assert len(study.trials) == 20
-    assert all(study.trials[number].space == narrowed.space for number in range(AT_ONCE, 20))
+    if "initial" not in changes:  # which has to be trials, edited when it may be
+        cluster.tell(edit)
+        assert (len(study.trials), wanted(cluster)) == (20, [])
+
+
+def test_an_archive_brings_its_trials_within_limits() -> None:
+    source, target = Cluster(0, {}), Cluster(0, {})
+    submitted(source)
+    allow(target, "default", "v", max_open_trials=10)
+    with pytest.raises(Conflict, match="36 more trials are too many"):
+        bring(source, target, archives.read(exported(source)))
+
+
+def test_an_archive_that_was_made_meanwhile_gets_its_other_trials_where_it_comes_to() -> None:
+    source, target = Cluster(0, {}), Cluster(0, {"a": 2})
+    submitted(source)
+    bring(source, target, archives.read(exported(source)))
+    create_all(target)
+    target.tell(ResumeStudy(project="default", name="study"))
+    target.run()
+    study = target.engine.state.studies[1]
+    assert (len(study.trials), study.state) == (POINTS, StudyState.COMPLETED)
+    expect_as_trained_alone(target, "study")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hippo_core.engine import creation
-from hippo_core.engine.commands import Command, CreateProject, CreateTrials, PauseStudy, SubmitStudy
+from hippo_core.engine.commands import Command, CreateProject, CreateTrials, SubmitStudy
 from hippo_core.engine.engine import Engine
 from hippo_core.errors import Unavailable
 from hippo_server.creating import create_what_is_known
@@ -53,11 +53,11 @@ async def others_go_on() -> None:
         await asyncio.sleep(0)
 
 
-async def test_the_next_ones_come_when_those_before_are_durable_as_by_who_submitted_them(term: Any) -> None:
+async def test_the_next_ones_come_when_those_before_are_durable(term: Any) -> None:
     creating = asyncio.create_task(create_what_is_known(term))
     for drawn in (10, 20, 30):
         await others_go_on()
-        assert term.told[-1] == (CreateTrials(study=1, drawn=drawn), "ada")
+        assert term.told[-1] == (CreateTrials(study=1, drawn=drawn), "server")
         term.durable.release()
     await others_go_on()
     assert len(term.engine.state.studies[1].trials) == POINTS
@@ -66,30 +66,37 @@ async def test_the_next_ones_come_when_those_before_are_durable_as_by_who_submit
     creating.cancel()
 
 
-async def test_a_study_that_comes_meanwhile_is_not_kept_waiting_by_a_larger_one(term: Any) -> None:
+async def test_of_two_studies_the_one_that_lacks_fewer_comes_first_and_one_that_comes_later_wakes_it(
+    term: Any,
+) -> None:
+    """1. The first has 16 to come, and gets 10. 2. A second with 26 to come waits for it. 3. Both are done. 4. A third
+    comes, and is heard of."""
     creating = asyncio.create_task(create_what_is_known(term))
-    await others_go_on()
-    term.engine.handle(SubmitStudy(project="default", user="bo", spec=spec("second")), 0.0)
-    for _ in range(2):
-        term.durable.release()
-        await others_go_on()
-    assert [(each.study, actor) for each, actor in term.told] == [(1, "ada"), (2, "bo"), (1, "ada")]
-    creating.cancel()
-
-
-async def test_what_is_paused_meanwhile_gets_none_until_something_is_heard_of_it(term: Any) -> None:
-    creating = asyncio.create_task(create_what_is_known(term))
-    await others_go_on()
-    term.engine.handle(PauseStudy(project="default", name="first"), 0.0)
     term.durable.release()
     await others_go_on()
-    assert len(term.told) == 1
+    term.engine.handle(SubmitStudy(project="default", user="bo", spec=spec("second")), 0.0)
+    for _ in range(5):
+        term.durable.release()
+        await others_go_on()
+    assert [each.study for each, _ in term.told] == [1, 1, 1, 2, 2, 2]
+    term.engine.handle(SubmitStudy(project="default", user="bo", spec=spec("third")), 0.0)
+    await others_go_on()
+    assert len(term.told) == 6
+    term.creations.set()
+    await others_go_on()
+    assert term.told[-1][0] == CreateTrials(study=3, drawn=10)
     creating.cancel()
 
 
-async def test_it_ends_with_its_term(term: Any) -> None:
+@pytest.mark.parametrize("waits_for", ["a commit", "something to do"])
+async def test_it_ends_with_its_term(term: Any, waits_for: str) -> None:
     creating = asyncio.create_task(create_what_is_known(term))
+    if waits_for == "something to do":
+        for _ in range(3):
+            term.durable.release()
+            await others_go_on()
     await others_go_on()
     term.over = True
     term.durable.release()
+    term.creations.set()
     await asyncio.wait_for(creating, 5.0)
